@@ -1,0 +1,137 @@
+"""The laws of the architecture that one can see in the source: who may import whom, and who may print."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "refengine"
+
+# A module may import modules of lower layers, and its own package; peers in one layer do not know each other.
+LAYERS = (
+    {"errors"},
+    {"model"},
+    {"tflite_io", "numerics"},
+    {"kernel"},
+    {"kernels"},
+    {"plan"},
+    {"execute"},
+    {"accuracy", "arena", "cexport", "datasets", "debugger", "device", "diff", "digits", "explain", "inspect",
+     "images", "interpreter", "quantizer", "report", "strategies"},
+    {"__init__"},
+    {"cli", "web", "__main__"},
+)
+PEERS = {("diff", "explain"), ("device", "cexport")}  # the exceptions: (importer, imported)
+
+RUNTIME = {"numpy", "flatbuffers", "tflite", "PIL", "rich"}  # [project.dependencies], by import name
+EXTRA = {"strategies": {"hypothesis"}, "device": {"serial"}}  # the optional ones, and who may use them
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def unit(path: Path) -> str:
+    """The layer's member that a file belongs to: ``kernels/conv.py`` → ``kernels``."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, absolute dotted name) of every import in a file, relative ones resolved, wherever it stands."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) + 1 - node.level] if node.level else ()
+            parts = (*base, *(node.module.split(".") if node.module else ()))
+            for alias in node.names:
+                yield node.lineno, ".".join((*parts, alias.name))
+
+
+def layer(name: str) -> int:
+    return next(i for i, members in enumerate(LAYERS) if name in members)
+
+
+def own(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, unit) of every import from `refengine`; what only the root defines is `__init__`'s."""
+    known = set().union(*LAYERS)
+    for line, name in imports(path):
+        root, *rest = name.split(".")
+        if root == "refengine":
+            yield line, rest[0] if rest and rest[0] in known else "__init__"
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", modules(), ids=ids)
+def test_every_module_has_a_layer(path: Path) -> None:
+    assert unit(path) in set().union(*LAYERS), f"give {ids(path)} its place in LAYERS"
+
+
+@pytest.mark.parametrize("path", modules(), ids=ids)
+def test_imports_point_downwards(path: Path) -> None:
+    me = unit(path)
+    wrong = [f"{ids(path)}:{line} imports {other}" for line, other in own(path)
+             if other != me and layer(other) >= layer(me) and (me, other) not in PEERS]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", modules(), ids=ids)
+def test_only_declared_dependencies_are_imported(path: Path) -> None:
+    allowed = sys.stdlib_module_names | RUNTIME | {"refengine"} | EXTRA.get(unit(path), set())
+    wrong = [f"{ids(path)}:{line} imports {name}" for line, name in imports(path)
+             if name.split(".")[0] not in allowed]
+    assert not wrong
+
+
+def test_dependencies_are_the_declared_ones() -> None:
+    section = re.search(r"^dependencies = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)
+    assert section is not None
+    declared = set(re.findall(r'"([\w-]+)', section[1]))
+    assert {{"PIL": "pillow"}.get(name, name) for name in RUNTIME} == declared
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if layer(unit(p)) <= layer("execute")], ids=ids)
+def test_below_the_front_ends_nothing_prints(path: Path) -> None:
+    wrong = [f"{ids(path)}:{line} imports {name}" for line, name in imports(path)
+             if name.split(".")[0] in {"rich", "logging", "PIL"}]
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    wrong += [f"{ids(path)}:{call.lineno} prints" for call in calls if ast.unparse(call.func) in
+              {"print", "input", "breakpoint", "sys.stdout.write", "sys.stderr.write", "warnings.warn"}]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if unit(p) in {"cli", "web"}], ids=ids)
+def test_front_ends_do_not_compute(path: Path) -> None:
+    """No arithmetic library in a front end: what it shows was computed below."""
+    assert not [f"{ids(path)}:{line}" for line, name in imports(path) if name.split(".")[0] == "numpy"]
+
+
+def test_the_package_imports_fast_and_lean() -> None:
+    """`import refengine` brings none of the heavy or optional modules along."""
+    heavy = ["rich", "PIL", "hypothesis", "tensorflow", "tflite_micro", "ai_edge_litert", "serial"]
+    code = f"import refengine, sys; print([name for name in {heavy} if name in sys.modules])"
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
+    assert printed.strip() == "[]"
+
+
+def test_a_relative_import_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    folder = tmp_path / "refengine" / "kernels"
+    folder.mkdir(parents=True)
+    path = folder / "conv.py"
+    path.write_text("import numpy as np\nfrom ..plan import Plan\n"
+                    "from . import _window\nfrom refengine import plan\n")
+    assert list(imports(path)) == [(1, "numpy"), (2, "refengine.plan.Plan"),
+                                   (3, "refengine.kernels._window"), (4, "refengine.plan")]
+    assert [name for _, name in own(path)] == ["plan", "kernels", "plan"]

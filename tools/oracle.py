@@ -1,0 +1,274 @@
+"""The oracles: the real TFLM and LiteRT, each in a subprocess of its own.
+
+A worker process loads one of the two wheels (never both: together they corrupt the heap), takes a model's
+bytes with input arrays over a pipe, and sends the results back. What the C++ side prints and how it dies stay
+out of the caller's process: a model that the runtime refuses raises `OracleRefusal`; an abort or a hang
+raises `OracleCrash`, and the next call starts a fresh worker.
+
+    with Tflm() as tflm:
+        (logits,) = tflm.run(model_bytes, [image])
+        every = tflm.tensors(model_bytes, [image])      # {(subgraph, tensor index): array}
+
+The worker is this same file: ``python tools/oracle.py WORKER FD``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+import numpy.typing as npt
+import tflite
+
+Array = npt.NDArray[Any]
+Tensors = dict[tuple[int, int], Array]
+
+ARENA_SIZES = (1 << 20, 1 << 24, 1 << 28, 1 << 31)  # bytes; TFLM gets the next one when it runs out of arena
+
+
+class OracleRefusal(Exception):  # noqa: N818
+    """The runtime declined the model or its inputs; the message is what it printed."""
+
+
+class OracleCrash(Exception):  # noqa: N818
+    """The runtime aborted, crashed or hung; the message says how, and what it printed last."""
+
+
+class Oracle:
+    """A worker process and the pipe to it; the worker starts at the first call, and again after a crash."""
+
+    def __init__(self, worker: str, timeout: float) -> None:
+        self.worker = worker
+        self.timeout = timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  the worker's stdout and stderr
+
+    def run(self, model: bytes, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """The model's outputs for `inputs`, both in the model's order, dtypes and shapes.
+
+        Raises `OracleRefusal`, or `OracleCrash`.
+        """
+        return self.run_many(model, [inputs])[0]
+
+    def run_many(self, model: bytes, inputs: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
+        """`run` for each entry of `inputs`, loading the model once; state is reset before each."""
+        outputs: list[tuple[Array, ...]] = self._call("run_many", model, inputs)
+        return outputs
+
+    def tensors(self, model: bytes, inputs: Sequence[Array]) -> Tensors:
+        """Every input and computed tensor after one run by (subgraph, tensor index); no constants."""
+        tensors: Tensors = self._call("tensors", model, inputs)
+        return tensors
+
+    def close(self) -> None:
+        """Stop the worker; the next call would start another."""
+        if self._process is not None:
+            self._connection.close()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._connection, theirs = Pipe()
+        with theirs:
+            return subprocess.Popen(
+                [sys.executable, __file__, self.worker, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+
+    def _call(self, task: str, model: bytes, inputs: Any) -> Any:
+        self._process = self._process or self._start()
+        try:
+            self._connection.send((task, bytes(model), inputs))
+            if not self._connection.poll(self.timeout):
+                self.close()
+                raise OracleCrash(f"{self.worker} gave no answer within {self.timeout:g} s")
+            refused, answer = self._connection.recv()
+        except (EOFError, ConnectionError):
+            status = self._process.wait()
+            self.close()
+            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+            printed = self._printed() or "it printed nothing"
+            raise OracleCrash(f"{self.worker} died ({how}): {printed}") from None
+        except KeyboardInterrupt:  # the answer under way must not be taken for the next call's
+            self.close()
+            raise
+        printed = self._printed()
+        if refused:
+            raise OracleRefusal(f"{printed}\n{answer}".strip())
+        return answer
+
+    def _printed(self) -> str:
+        """What the worker printed since the last call. (Both processes share the file's position.)"""
+        self._log.seek(0)
+        text = self._log.read().decode(errors="replace").strip()
+        self._log.seek(0)
+        self._log.truncate()
+        return text
+
+
+class Tflm(Oracle):
+    """The real TFLM, from the pinned `tflite-micro` wheel: reference kernels, built for x86-64."""
+
+    def __init__(self, timeout: float = 60.0) -> None:
+        super().__init__("tflm", timeout)
+
+
+class Litert(Oracle):
+    """LiteRT, the second witness: its reference kernels (`"ref"`) or its optimised ones (`"default"`)."""
+
+    def __init__(self, resolver: str = "ref", timeout: float = 60.0) -> None:
+        super().__init__({"ref": "litert-ref", "default": "litert-default"}[resolver], timeout)
+
+
+# ---- the worker's side ------------------------------------------------------------------------------------
+
+
+def _computed(model: bytes) -> Iterator[tuple[int, int]]:
+    """(subgraph, tensor index) of each graph input and operator output that NumPy can hold."""
+    unreadable = {tflite.TensorType.STRING, tflite.TensorType.RESOURCE, tflite.TensorType.VARIANT}
+    root = tflite.Model.GetRootAsModel(model, 0)
+    for g in range(root.SubgraphsLength()):
+        graph = root.Subgraphs(g)
+        ops = [graph.Operators(i) for i in range(graph.OperatorsLength())]
+        indices = {graph.Inputs(i) for i in range(graph.InputsLength())}
+        indices |= {op.Outputs(i) for op in ops for i in range(op.OutputsLength())}
+        yield from ((g, i) for i in sorted(indices - {-1}) if graph.Tensors(i).Type() not in unreadable)
+
+
+def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
+    from tflite_micro.python.tflite_micro import _runtime  # type: ignore[import-untyped]
+
+    def resources(model: bytes) -> int:
+        """The number of VAR_HANDLE operators: what TFLM reserves room for."""
+        root = tflite.Model.GetRootAsModel(model, 0)
+        codes = [root.OperatorCodes(i) for i in range(root.OperatorCodesLength())]
+        kinds = [max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes]
+        if tflite.BuiltinOperator.VAR_HANDLE not in kinds:
+            return 0
+        graphs = [root.Subgraphs(i) for i in range(root.SubgraphsLength())]
+        return sum(kinds[graph.Operators(i).OpcodeIndex()] == tflite.BuiltinOperator.VAR_HANDLE
+                   for graph in graphs for i in range(graph.OperatorsLength()))
+
+    def load(model: bytes, config: Any) -> Any:
+        """An interpreter with as large an arena as it needs.
+
+        `runtime.Interpreter` would unpack the whole file in Python only to count its resource variables, and
+        that takes longer than running a small model: hence this call of what it wraps.
+        """
+        for size in ARENA_SIZES:
+            start = os.lseek(2, 0, os.SEEK_CUR)
+            try:
+                return _runtime.InterpreterWrapper(model, [], size, resources(model), config, 0)
+            except RuntimeError:
+                printed = os.pread(2, 1 << 16, start).lower()
+                if size == ARENA_SIZES[-1] or not any(word in printed for word in (b"arena", b"alloc")):
+                    raise
+                os.ftruncate(2, start)
+                os.lseek(2, start, os.SEEK_SET)
+        raise AssertionError("unreachable")
+
+    def invoke(interpreter: Any, inputs: Sequence[Array]) -> None:
+        for i, array in enumerate(inputs):
+            interpreter.SetInputTensor(array, i)
+        interpreter.Invoke()
+
+    def run_many(model: bytes, inputs: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
+        graph = tflite.Model.GetRootAsModel(model, 0).Subgraphs(0)
+        interpreter = load(model, _runtime.PythonInterpreterConfig.kAllocationRecording)
+        answers = []
+        for arrays in inputs:
+            interpreter.Reset()
+            invoke(interpreter, arrays)
+            answers.append(tuple(interpreter.GetOutputTensor(i) for i in range(graph.OutputsLength())))
+        return answers
+
+    def tensors(model: bytes, inputs: Sequence[Array]) -> Tensors:
+        interpreter = load(model, _runtime.PythonInterpreterConfig.kPreserveAllTensors)
+        invoke(interpreter, inputs)
+        return {(g, i): interpreter.GetTensor(i, g)["tensor_data"] for g, i in _computed(model)}
+
+    return {"run_many": run_many, "tensors": tensors}
+
+
+def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:
+    from ai_edge_litert.interpreter import (  # type: ignore[import-untyped]
+        Interpreter,
+        OpResolverType,
+    )
+
+    kind = {"ref": OpResolverType.BUILTIN_REF, "default": OpResolverType.AUTO}[resolver]
+
+    def load(model: bytes, preserve: bool) -> Any:
+        interpreter = Interpreter(model_content=model, experimental_op_resolver_type=kind, num_threads=1,
+                                  experimental_preserve_all_tensors=preserve)
+        interpreter.allocate_tensors()
+        return interpreter
+
+    def invoke(interpreter: Any, inputs: Sequence[Array]) -> None:
+        for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(detail["index"], array)
+        interpreter.invoke()
+
+    def run_many(model: bytes, inputs: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
+        interpreter = load(model, preserve=False)
+        outputs = [detail["index"] for detail in interpreter.get_output_details()]
+        answers = []
+        for arrays in inputs:
+            interpreter.reset_all_variables()
+            invoke(interpreter, arrays)
+            answers.append(tuple(interpreter.get_tensor(i) for i in outputs))
+        return answers
+
+    def tensors(model: bytes, inputs: Sequence[Array]) -> Tensors:
+        interpreter = load(model, preserve=True)
+        invoke(interpreter, inputs)
+        return {(g, i): interpreter.get_tensor(i, g) for g, i in _computed(model)}
+
+    return {"run_many": run_many, "tensors": tensors}
+
+
+def _serve(tasks: Mapping[str, Callable[..., Any]], connection: Connection) -> None:
+    """Answer (task, model, inputs) with (refused?, result or message) until the other side hangs up."""
+    while True:
+        try:
+            task, model, inputs = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer = (False, tasks[task](model, inputs))
+        except (RuntimeError, ValueError, IndexError) as error:
+            answer = (True, str(error))
+        connection.send(answer)
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="The oracle's worker process; see the module's docstring.")
+    parser.add_argument("worker", choices=["tflm", "litert-ref", "litert-default"])
+    parser.add_argument("fd", type=int, help="the inherited end of a multiprocessing pipe")
+    arguments = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an abort is an answer here, not worth a core file
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
+    name, _, resolver = arguments.worker.partition("-")
+    tasks = _tflm_tasks() if name == "tflm" else _litert_tasks(resolver)
+    _serve(tasks, Connection(arguments.fd))
+
+
+if __name__ == "__main__":
+    _main()
