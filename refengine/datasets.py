@@ -1,7 +1,7 @@
 """Handwritten digits and trained networks: MNIST's IDX files, and what comes with the package.
 
-An IDX file is a header of big-endian words (a magic number naming the element type and the number of dimensions,
-then each dimension) followed by the elements in row-major order: http://yann.lecun.com/exdb/mnist/.
+An IDX file is a header of big-endian words (a magic number naming the element type and the number of
+dimensions, then each dimension) and the elements in row-major order: http://yann.lecun.com/exdb/mnist/.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PREFIXES = {"train": "train", "test": "t10k"}
 
 
 def read_idx(path: str | os.PathLike[str]) -> Bytes:
-    """The array of an IDX file of unsigned bytes, gzipped or not: uint8, read-only, in the shape its header gives.
+    """The array of an IDX file of unsigned bytes, gzipped or not: uint8, in its header's shape, read-only.
 
     Raises `InputError` if the file cannot be read or does not hold exactly what its header announces.
     """
@@ -35,25 +35,25 @@ def read_idx(path: str | os.PathLike[str]) -> Bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); fetch the file again") from error
     if len(data) < 4 or data[:3] != b"\x00\x00\x08":
-        raise InputError(f"{path}: starts with the bytes {data[:4].hex(' ') or '(none)'}, but an IDX file of unsigned "
-                         "bytes starts with 00 00 08; give one of MNIST's four files")
+        raise InputError(f"{path}: starts with the bytes {data[:4].hex(' ') or '(none)'}, but an IDX file "
+                         "of unsigned bytes starts with 00 00 08; give one of MNIST's four files")
     header = 4 + 4 * data[3]
     shape = [int.from_bytes(data[at:at + 4], "big") for at in range(4, header, 4)]
-    expected = header + math.prod(shape)
     try:
-        if len(data) != expected:
-            raise ValueError(f"{expected} bytes")
+        if len(data) != header + math.prod(shape):
+            raise ValueError(f"{header + math.prod(shape)} bytes")
         return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-    except ValueError as error:  # NumPy limits the rank and the product of dimensions
-        raise InputError(f"{path}: announces {' × '.join(map(str, shape))} elements ({error}) but holds {len(data)} "
-                         "bytes; fetch the file again") from error
+    except ValueError as error:  # NumPy, too, has limits: on the rank and on the product of dimensions
+        raise InputError(f"{path}: announces {' × '.join(map(str, shape))} elements ({error}), but holds "
+                         f"{len(data)} bytes; fetch the file again") from error
 
 
 def load_mnist(folder: str | os.PathLike[str], split: str = "test") -> tuple[Bytes, Bytes]:
-    """MNIST's `split` (`"train"` or `"test"`): images (uint8, N×28×28, paper 0, ink 255) and labels (uint8, N).
+    """MNIST's split `"test"` or `"train"`: images (uint8, N×28×28, ink is 255) and labels (uint8, N).
 
     The files in `folder` may bear either of their usual names (`t10k-images-idx3-ubyte`,
-    `t10k-images.idx3-ubyte`) and may be gzipped (`….gz`). Raises `InputError` for missing, damaged or mismatched ones.
+    `t10k-images.idx3-ubyte`) and may be gzipped (`….gz`). Raises `InputError` for missing, damaged or
+    mismatched files.
     """
     if split not in PREFIXES:
         raise InputError(f"{split!r} is no split of MNIST; choose one of {', '.join(PREFIXES)}")
@@ -61,13 +61,14 @@ def load_mnist(folder: str | os.PathLike[str], split: str = "test") -> tuple[Byt
 
 
 def bundled_digits() -> tuple[Bytes, Bytes]:
-    """One hundred of MNIST's test images, the first ten of each class: uint8, 100×28×28, and their labels (100)."""
+    """The first ten test images of each class: images (uint8, 100×28×28) and labels (uint8, 100)."""
     return _read_pair(DATA, "digits")
 
 
 def bundled_models() -> dict[str, Path]:
-    """The trained networks that come with the package by name, such as `"stm32f746_int8"`; `NETWORK.json` beside a
-    file is its card: how it was trained, and its accuracy.
+    """The trained networks in the package, by name (`"stm32f746_int8"`).
+
+    Beside them, `stm32f746.json` is the card of a network's files: how it was trained, and its accuracy.
     """
     return {path.stem: path for path in sorted(DATA.glob("*.tflite"))}
 
@@ -78,7 +79,8 @@ def _read_pair(folder: Path, prefix: str) -> tuple[Bytes, Bytes]:
     if images.shape[1:] != (28, 28):
         raise InputError(f"{images_path}: has shape {images.shape}, but MNIST's images are N × 28 × 28")
     if labels.shape != images.shape[:1]:
-        raise InputError(f"{labels_path}: has shape {labels.shape}, but {images_path.name} has {len(images)} images")
+        raise InputError(f"{labels_path}: has shape {labels.shape}, "
+                         f"but {images_path.name} has {len(images)} images")
     return images, labels
 
 

@@ -1,0 +1,148 @@
+"""The contract of an operator: four functions, two small records, and the dialect they all honour.
+
+An operator is one file in `kernels/`, named after TFLM's `kernels/<name>.cc`, with four functions a type:
+
+- ``prepare(options, inputs, outputs, numerics) -> Params`` complains (`UnsupportedError`) or computes every constant.
+  `inputs` and `outputs` are the node's `Tensor`s (None for an optional input left out); a constant has `data`.
+- ``evaluate(params, *arrays) -> array`` computes the output and trusts everything. Every array has **one axis more than
+  its tensor, in front: the batch**. A constant's batch axis has length 1, everything computed or fed has B (or 1 where
+  nothing fed took part), so elementwise kernels broadcast and others fold the batch into their leading axis.
+  The result has batch axis B too, the output tensor's shape behind it, and its dtype. Inputs are never written to.
+- ``explain(params, index, *arrays) -> Iterator[Line]`` tells how the one element `index` of the output came about, in
+  plain Python integers (or float32 scalars) and TFLM's loop order, phrased independently of `evaluate`. Here arrays
+  have just their tensor's shape: one inference. The last line's `value` *is* the element, bit for bit.
+- ``example(draw, make) -> Node`` invents a random valid node with the edges weighted; `make` is its `Toolbox`.
+
+`KERNELS` of the file maps (operator name, dtype of the first input) to a `Kernel`; the table of all kernels is their
+union (`refengine.kernels.KERNELS`). Params are a frozen dataclass with the fields of TFLM's struct of the same job;
+those of operators that multiply and accumulate have a property `macs`, per inference.
+
+Legend of short names: b batch, y x output position, fy fx filter tap, ic oc input and output channel, k index of a
+sum, p params, acc accumulator, lo hi bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .model import Array, Quantization, Tensor
+
+Options = Mapping[str, Any]
+Tensors = Sequence[Tensor | None]
+Draw = Callable[[Any], Any]
+
+
+class Line(NamedTuple):
+    """One line of an explanation: a stage's `name`, a sentence about it, and the number it arrived at.
+
+    Equal `name`s in a row are one stage's terms (the taps of a sum); a front end may fold them.
+    """
+
+    name: str
+    text: str
+    value: int | float | np.generic
+
+
+class Node(NamedTuple):
+    """An invented operator: tensors with `data` are constants, those without are fed; None is an input left out."""
+
+    name: str
+    options: Options
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+
+
+class Toolbox(Protocol):
+    """What `example` draws from. Every method but `tensor` and `constant` returns something to `draw`."""
+
+    def integers(self, low: int, high: int) -> Any:
+        """An int in [low, high]."""
+
+    def sampled_from(self, choices: Sequence[Any]) -> Any:
+        """One of `choices`, the earlier ones simpler."""
+
+    def booleans(self) -> Any:
+        """True or False."""
+
+    def shape(self, rank: int, largest: int = 6) -> Any:
+        """A tuple of `rank` dimensions between 1 and `largest`."""
+
+    def scale(self, low: float = 2.0**-10, high: float = 2.0**2) -> Any:
+        """A float32 scale (as Python float), powers of two and awkward values alike."""
+
+    def zero_point(self, dtype: str) -> Any:
+        """A code of `dtype`, its ends and 0 weighted."""
+
+    def quantization(self, dtype: str, zero_point: int | None = None) -> Any:
+        """A per-tensor `Quantization` for activations of `dtype` (None for float32; int16 has zero point 0)."""
+
+    def array(self, shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None) -> Any:
+        """An array of `dtype`: noise, extremes, constants or sparse; floats include −0, tiny and huge values."""
+
+    def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
+        """A tensor computed at run time (an input that is fed, or an output)."""
+
+    def constant(self, data: Array, quantization: Quantization | None = None, dtype: str | None = None) -> Tensor:
+        """A constant tensor (`dtype` where it is not the array's, as for int4)."""
+
+
+Prepare = Callable[[Options, Tensors, Tensors, "Numerics"], Any]
+Evaluate = Callable[..., Array]
+Explain = Callable[..., Iterator[Line]]
+Example = Callable[[Draw, Toolbox], Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The four functions of one operator at one type."""
+
+    prepare: Prepare
+    evaluate: Evaluate
+    explain: Explain
+    example: Example
+
+
+Kernels = Mapping[tuple[str, str], Kernel]
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """The dialect: which of the arithmetics called "TFLite" a plan computes. The default is TFLM as its wheel runs.
+
+    - `rounding`: how an int32 accumulator meets its fixed-point multiplier. ``double``: TFLM's default; ``single``:
+      builds with `TFLITE_SINGLE_ROUNDING`; ``xnnpack``: float32 product, ties to even.
+    - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that had
+      them, ``float32`` products (before).
+    - `contraction`: whether the target's compiler fuses float32 multiply and add: ``none`` or ``fma``.
+    - `libm`: whose `expf` and `tanhf`: ``glibc`` (x86-64), or a newlib variant, see `numerics.float32`.
+    - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
+    """
+
+    rounding: Literal["double", "single", "xnnpack"] = "double"
+    scale_math: Literal["double", "float32"] = "double"
+    contraction: Literal["none", "fma"] = "none"
+    libm: Literal["glibc", "newlib", "newlib-fma", "newlib-double"] = "glibc"
+    float_to_int: Literal["x86", "arm"] = "x86"
+
+    def __str__(self) -> str:
+        name = next((name for name, preset in PRESETS.items() if preset == self), "custom")
+        return f"{name} ({', '.join(f'{f.name}={getattr(self, f.name)}' for f in fields(self))})"
+
+
+PRESETS: Mapping[str, Numerics] = {
+    "tflm": Numerics(),
+    "tflm-2026-08": Numerics(scale_math="float32"),
+    "single": Numerics(rounding="single"),
+    "xnnpack": Numerics(rounding="xnnpack"),
+    "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
+    "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
+    "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
+}
+"""Dialects of real targets by name; Cortex-M ones as arm-none-eabi-gcc builds TFLM with hardware floats, if any."""
+
+Ints = npt.NDArray[np.int64]

@@ -1,0 +1,88 @@
+"""TFLM's fixed-point arithmetic on arrays: `scalar`'s names, int64 inside, each value what the int32 code gives.
+
+Sources: gemmlowp `fixedpoint/fixedpoint.h`, TFLM `tensorflow/lite/kernels/internal/common.cc` and `quantization_util.cc`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+
+
+class Multiplier(NamedTuple):
+    """A positive real factor as TFLM carries it, multiplier · 2^(shift − 31), with the dialect that applies it.
+
+    Scalars have shape (), per-channel factors (channels,). `scale` is the same factor in float32, which only the
+    ``xnnpack`` dialect uses.
+    """
+
+    multiplier: Ints
+    shift: Ints
+    scale: npt.NDArray[np.float32]
+    rounding: str = "double"
+
+
+def round_half_away(x: Array) -> Array:
+    """C's `round` on float64: to the nearest integer, ties away from zero."""
+    whole = np.trunc(x)
+    return whole + np.where(np.abs(x - whole) >= 0.5, np.copysign(1.0, x), 0.0)
+
+
+def quantize_multiplier(real: npt.ArrayLike, rounding: str = "double",
+                        scale: npt.ArrayLike | None = None) -> Multiplier:
+    """`real` (float64, any shape) as fixed-point multipliers; `scale` overrides its float32 reading.
+
+    Factors below 2⁻³² are flushed to zero; single-rounding builds saturate those of 2³⁰ and more.
+    Source: `QuantizeMultiplier`, quantization_util.cc.
+    """
+    real = np.asarray(real, np.float64)
+    mantissa, shift = np.frexp(real)
+    multiplier = round_half_away(mantissa * 2.0**31).astype(np.int64)
+    full = np.abs(multiplier) == 2**31
+    multiplier = np.where(full, multiplier // 2, multiplier)
+    shift = np.where(full, shift + 1, shift).astype(np.int64)
+    flushed = (shift < -31) | (real == 0)
+    multiplier, shift = np.where(flushed, 0, multiplier), np.where(flushed, 0, shift)
+    if rounding == "single":
+        saturated = shift > 30
+        multiplier, shift = np.where(saturated, 2**31 - 1, multiplier), np.where(saturated, 30, shift)
+    return Multiplier(multiplier, shift, np.asarray(real if scale is None else scale, np.float32), rounding)
+
+
+def wrap32(x: Ints) -> Ints:
+    """`x` as int32 registers keep it, in int64."""
+    return x.astype(np.int32).astype(np.int64)
+
+
+def saturating_rounding_doubling_high_mul(a: Ints, b: Ints | int) -> Ints:
+    """The high 32 bits of 2·a·b, rounded; the one overflowing pair (−2³¹, −2³¹) saturates."""
+    return np.minimum((a * b + (1 << 30)) >> 31, 2**31 - 1)
+
+
+def rounding_divide_by_pot(x: Ints, exponent: Ints | int) -> Ints:
+    """x / 2^exponent to the nearest integer, ties away from zero."""
+    half = (np.int64(1) << np.asarray(exponent, np.int64)) >> 1
+    return (x + half - ((x < 0) & (half > 0))) >> exponent
+
+
+def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
+    """int32 accumulators `x` (held in int64) times `factor`, which broadcasts against them. See `scalar`."""
+    multiplier, shift, scale, rounding = factor
+    if rounding == "xnnpack":
+        return np.rint(x.astype(np.float32) * scale).astype(np.int64)
+    if rounding == "single":
+        return wrap32((x * multiplier + (np.int64(1) << (30 - shift))) >> (31 - shift))
+    high = saturating_rounding_doubling_high_mul(wrap32(x << np.maximum(shift, 0)), multiplier)
+    return rounding_divide_by_pot(high, np.maximum(-shift, 0))
+
+
+def multiply_by_quantized_multiplier_64(x: Ints, factor: Multiplier) -> Ints:
+    """int64 accumulators times the multiplier reduced to 16 bits, rounded once (int16 kernels, every dialect)."""
+    multiplier, shift = factor.multiplier, factor.shift
+    reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+    return wrap32((x * reduced + (np.int64(1) << (14 - shift))) >> (15 - shift))

@@ -1,0 +1,77 @@
+"""Affine quantisation as TFLM's Prepare functions compute it: ranges of types, fused activations, effective scales."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .fixedpoint import Multiplier, quantize_multiplier
+from .scalar import round_half_away
+
+FLOAT_MAX = float(np.finfo(np.float32).max)
+
+ACTIVATIONS: dict[str, tuple[float | None, float | None]] = {
+    "NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
+"""The fused activations that TFLM's kernels clamp to: (low, high), None where a side stays open."""
+
+
+def code_range(dtype: str) -> tuple[int, int]:
+    """The smallest and largest code of an integer type, ``"int8"`` → (−128, 127)."""
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+def activation_range(activation: str, dtype: str, scale: float, zero_point: int) -> tuple[int, int]:
+    """The codes that a fused activation clamps to: zero point + round(bound / scale), the quotient in float32.
+
+    Source: `CalculateActivationRangeQuantized`, tensorflow/lite/kernels/kernel_util.cc.
+    """
+    low, high = code_range(dtype)
+
+    def code(bound: float) -> int:
+        return zero_point + round_half_away(float(np.float32(bound) / np.float32(scale)))
+
+    below, above = ACTIVATIONS[activation]
+    return (low if below is None else max(low, code(below)), high if above is None else min(high, code(above)))
+
+
+def float_activation_range(activation: str) -> tuple[np.float32, np.float32]:
+    """The float32 bounds of a fused activation; an open side is ±FLT_MAX, so that infinities are clamped too.
+
+    Source: `CalculateActivationRange`, tensorflow/lite/kernels/kernel_util.h.
+    """
+    below, above = ACTIVATIONS[activation]
+    return np.float32(-FLOAT_MAX if below is None else below), np.float32(FLOAT_MAX if above is None else above)
+
+
+def product_multiplier(input_scale: float, filter_scale: npt.ArrayLike, output_scale: float, rounding: str,
+                       scale_math: str) -> Multiplier:
+    """input_scale · filter_scale / output_scale as multipliers, in the order and precision of `scale_math`.
+
+    ``double`` is TFLM since commit 8f6596d; ``float32`` is the older float product of the two input scales, which
+    only some kernels ever had. XNNPACK keeps the whole chain in float32.
+    """
+    filters = np.asarray(filter_scale, np.float64)
+    product = input_scale * filters
+    if scale_math == "float32":
+        product = product.astype(np.float32).astype(np.float64)
+    single = (np.float32(input_scale) * filters.astype(np.float32)) / np.float32(output_scale)
+    return quantize_multiplier(product / output_scale, rounding, single)
+
+
+def quantize(x: npt.ArrayLike, scale: float, zero_point: int, dtype: str) -> npt.NDArray[Any]:
+    """Real values to codes: clip(round(x / scale) + zero_point), float32 quotient, ties away from zero.
+
+    For front ends that prepare inputs; NaN becomes the zero point, infinities the type's ends. What a QUANTIZE
+    operator of a graph does with such values is the kernel's affair.
+    """
+    ratio = np.nan_to_num(np.asarray(x, np.float32) / np.float32(scale), nan=0.0).astype(np.float64)
+    rounded = np.trunc(ratio + np.copysign(0.5, ratio))
+    return np.clip(rounded + zero_point, *code_range(dtype)).astype(dtype)
+
+
+def dequantize(codes: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:
+    """Codes to real values: scale · (code − zero_point), one float32 multiplication."""
+    return ((codes.astype(np.float64) - zero_point) * scale).astype(np.float32)

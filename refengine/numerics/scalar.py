@@ -1,0 +1,86 @@
+"""TFLM's fixed-point arithmetic on Python integers, phrased as gemmlowp phrases it, for people and for proofs.
+
+`fixedpoint` has the same names on arrays, phrased differently; the tests hold the two and the real TFLM together.
+Sources: gemmlowp `fixedpoint/fixedpoint.h`, TFLM `tensorflow/lite/kernels/internal/common.cc` and `quantization_util.cc`.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+
+def wrap(x: int, bits: int = 32) -> int:
+    """`x` as a two's-complement register of `bits` bits keeps it."""
+    half = 1 << (bits - 1)
+    return (x + half) % (2 * half) - half
+
+
+def clamp(x: int, low: int, high: int) -> int:
+    """`x` limited from below first, then from above, as `std::min(std::max(x, low), high)`."""
+    return min(max(x, low), high)
+
+
+def truncated_division(a: int, b: int) -> int:
+    """`a / b` of C: the quotient rounded towards zero."""
+    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+
+
+def round_half_away(x: Fraction | float) -> int:
+    """C's `round`: to the nearest integer, ties away from zero."""
+    return int(math.copysign(1, x)) * math.floor(abs(Fraction(x)) + Fraction(1, 2))
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """The (multiplier, shift) that stands for `real` as multiplier · 2^(shift − 31), |multiplier| in [2³⁰, 2³¹).
+
+    Factors below 2⁻³² are flushed to (0, 0). Source: `QuantizeMultiplier`, quantization_util.cc.
+    """
+    if real == 0:
+        return 0, 0
+    mantissa, shift = math.frexp(real)
+    multiplier = round_half_away(Fraction(mantissa) * 2**31)
+    if abs(multiplier) == 2**31:
+        multiplier //= 2
+        shift += 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def saturating_rounding_doubling_high_mul(a: int, b: int) -> int:
+    """The high 32 bits of 2·a·b, rounded; the one overflowing pair (−2³¹, −2³¹) saturates."""
+    if a == b == INT32_MIN:
+        return INT32_MAX
+    product = a * b
+    nudge = 2**30 if product >= 0 else 1 - 2**30
+    return truncated_division(product + nudge, 2**31)
+
+
+def rounding_divide_by_pot(x: int, exponent: int) -> int:
+    """x / 2^exponent to the nearest integer, ties away from zero."""
+    return round_half_away(Fraction(x, 2**exponent))
+
+
+def multiply_by_quantized_multiplier(x: int, multiplier: int, shift: int, scale: float = 0.0,
+                                     rounding: str = "double") -> int:
+    """The int32 accumulator `x` times multiplier · 2^(shift − 31), in the dialect `rounding`.
+
+    ``double`` rounds the high multiply and then the right shift (TFLM's default), ``single`` rounds once
+    (`TFLITE_SINGLE_ROUNDING`), ``xnnpack`` multiplies in float32 by `scale` and rounds ties to even.
+    """
+    if rounding == "xnnpack":
+        product = np.float32(x) * np.float32(scale)
+        return round(Fraction(float(product)))
+    if rounding == "single":
+        return wrap((x * multiplier + (1 << (30 - shift))) >> (31 - shift))
+    left, right = max(shift, 0), max(-shift, 0)
+    return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(wrap(x << left), multiplier), right)
+
+
+def multiply_by_quantized_multiplier_64(x: int, multiplier: int, shift: int) -> int:
+    """The int64 accumulator `x` times the multiplier reduced to 16 bits, rounded once (int16 kernels, every dialect)."""
+    reduced = (multiplier + 2**15) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
+    return wrap((x * reduced + (1 << (14 - shift))) >> (15 - shift))
