@@ -17,6 +17,7 @@ NaN in is NaN out, but the sign and payload of a NaN are not modelled.
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -94,9 +95,131 @@ def sequential_sum(x: Float32, axis: int | tuple[int, ...]) -> Float32:
     axes = (axis,) if isinstance(axis, int) else axis
     terms = np.ascontiguousarray(np.moveaxis(x, axes, range(len(axes))))
     kept = terms.shape[len(axes):]
-    terms = terms.reshape(-1, int(np.prod(kept)))
+    terms = terms.reshape(math.prod(terms.shape[:len(axes)]), math.prod(kept))
     if terms.shape[1] == 1:  # NumPy would sum a lone column pairwise
         sums = np.add.accumulate(np.append(np.float32(0), terms))[-1:]
     else:
         sums = np.add.reduce(terms, axis=0) + np.float32(0)  # + 0: TFLM starts from 0.0, so −0.0 cannot come out
     return sums.reshape(kept)
+
+
+def sequential_matmul(x: Float32, w: Float32, contraction: str) -> Float32:
+    """(P, K) by (O, K) to (P, O), each element as TFLM's loop: total = 0; for k: total += x[p, k] * w[o, k].
+
+    Any memory layout will do, but two are free of copies: with P > O, `x` a transposed C-contiguous (K, P) (an im2col
+    tile whose pixels lie side by side); with P ≤ O, `w` a transposed C-contiguous (K, O). The result is then a view
+    of an (O, P) array, or a (P, O) array.
+    """
+    outputs, channels = len(x), len(w)
+    if outputs > channels:
+        return _sum_of_outer_products(w, x, contraction).T
+    return _sum_of_outer_products(x, w, contraction)
+
+
+def _sum_of_outer_products(few: Float32, many: Float32, contraction: str) -> Float32:
+    """(F, K) by (M, K) to (F, M): the loop over k outside, the one over the many innermost."""
+    rows = np.ascontiguousarray(many.T)
+    if len(many) == 1:  # a lone dot product: widened, because NumPy would not sum it in order
+        return _sum_of_outer_products(few, np.repeat(many, 2, axis=0), contraction)[:, :1]
+    if contraction == EINSUM_CONTRACTION:
+        return np.einsum("fk,km->fm", few, rows, optimize=False)
+    total = np.zeros((len(few), len(many)), np.float32)
+    product = np.empty_like(total)
+    with np.errstate(all="ignore"):
+        for column, row in zip(few.T, rows, strict=True):
+            if contraction == "fma":
+                total = fma(column[:, None], row, total)
+            else:
+                total += np.multiply(column[:, None], row, out=product)
+    return total
+
+
+def _einsum_contraction() -> str:
+    """How this build of NumPy rounds `total += x * w` inside `einsum`: ``"none"``, ``"fma"`` or ``"unknown"``.
+
+    Unoptimised `einsum` runs that loop in vector registers, some three times faster than `multiply` and `add` can;
+    whether it fuses depends on the instruction set that NumPy was compiled for, so it is asked rather than assumed.
+    """
+    x = np.float32(1 + 2**-12)  # x² = 1 + 2⁻¹¹ + 2⁻²⁴, whose last bit only FMA keeps
+    seen = set()
+    for length in range(2, 80):  # whole vectors, and every remainder
+        total = np.einsum("fk,km->fm", np.full((2, 2), x), np.array([[-x] * length, [x] * length]), optimize=False)
+        seen |= set(total.ravel().tolist())
+    return {(0.0,): "none", (2.0**-24,): "fma"}.get(tuple(seen), "unknown")
+
+
+EINSUM_CONTRACTION = _einsum_contraction()
+
+
+# ── The C library ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+def exp(x: Float32, libm: str) -> Float32:
+    """`expf` of the C library `libm`, elementwise."""
+    return _EXP[libm](np.asarray(x, np.float32))
+
+
+def tanh(x: Float32, libm: str) -> Float32:
+    """`tanhf` of the C library `libm`, elementwise."""
+    return _TANH[libm](np.asarray(x, np.float32))
+
+
+# 2^(i/32) for i = 0 … 31 as float64 bits, less i in the place of k's last five bits (see `_exp_in_double`).
+_EXP2_TABLE = np.array([float(Decimal(2) ** (Decimal(i) / 32)) for i in range(32)]).view(np.int64) - (np.arange(32) << 47)
+_ROUND_TO_INTEGER = float.fromhex("0x1.8p52")  # added, it leaves no room for a fraction
+
+
+def _exp_in_double(x: Float32) -> Float32:
+    """glibc's and the newer newlib's `expf`: e^x = 2^(k/32) · 2^(r/32), |r| ≤ ½, in float64, narrowed at the end."""
+    with np.errstate(all="ignore"):
+        wide = np.clip(x, np.float32(-150), np.float32(150)).astype(np.float64)  # beyond, the result is 0 or ∞ anyway
+        # z = 32/ln 2 · x as an unevaluated sum: FMA subtracts k from the exact product.
+        z_high, z_low = float.fromhex("0x1.7154765p5") * wide, float.fromhex("0x1.5c17fp-28") * wide
+        shifted = (z_high + z_low) + _ROUND_TO_INTEGER
+        k = shifted.view(np.int64)
+        r = (z_high - (shifted - _ROUND_TO_INTEGER)) + z_low
+        power = (_EXP2_TABLE[k & 31] + (k << 47)).view(np.float64)
+        square = r * r
+        high = float.fromhex("0x1.c6af84b912394p-20") * r + float.fromhex("0x1.ebfce50fac4f3p-13")
+        low = float.fromhex("0x1.62e42ff0c52d6p-6") * r + 1.0
+        return ((high * square + low) * power).astype(np.float32)
+
+
+def _expm1_for_tanh(x: Float32) -> Float32:
+    """fdlibm's `expm1f`, every operation rounded, where `tanhf` calls it: −2 < x ≤ 0 or 2 ≤ x < 44."""
+    f = np.float32
+    k = np.trunc(x * f(1.4426950216) + np.copysign(f(0.5), x))
+    k = np.where(np.abs(x) <= f(0.34657359), f(0), np.where(np.abs(x) < f(1.0397208), f(-1), k))
+    # Reduce: x = k·ln 2 + r, with ln 2 in two parts and what r lost in c.
+    high, low = x - k * f(6.9313812256e-01), k * f(9.0580006145e-06)
+    r = high - low
+    c = (high - r) - low
+    half = f(0.5) * r
+    square = r * half
+    q = np.full_like(x, -2.0109921195e-07)
+    for coefficient in (4.0082177293e-06, -7.9365076090e-05, 1.5873016091e-03, -3.3333335072e-02, 1.0):
+        q = f(coefficient) + square * q
+    t = f(3.0) - q * half
+    e = square * ((q - t) / (f(6.0) - r * t))
+    plain = r - (r * e - square)  # k = 0
+    e = r * (e - c) - c - square
+    scale = np.ldexp(f(1), k.astype(np.int32))
+    one_less = f(1) - np.ldexp(f(1), -k.astype(np.int32))
+    result = np.where(k >= 23, ((r - (e + (f(1) - one_less))) + f(1)) * scale, (one_less - (e - r)) * scale)
+    result = np.where(k <= -2, (f(1) - (e - r)) * scale - f(1), result)
+    result = np.where(k == -1, f(0.5) * (r - e) - f(0.5), result)
+    result = np.where(k == 0, plain, result)
+    return np.where(np.abs(x) < f(2.0**-25), x, result)
+
+
+def _tanh_fdlibm(x: Float32) -> Float32:
+    f = np.float32
+    size = np.minimum(np.abs(x), f(22))
+    with np.errstate(all="ignore"):
+        t = _expm1_for_tanh(np.where(size >= 1, f(2), f(-2)) * size)
+        result = np.where(size >= 1, f(1) - f(2) / (t + f(2)), -t / (t + f(2)))
+    result = np.where(size < f(2.0**-55), size, result)
+    return np.copysign(result, x)
+
+
+_EXP = {"glibc": _exp_in_double}
+_TANH = {"glibc": _tanh_fdlibm}
