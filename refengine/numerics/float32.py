@@ -1,10 +1,10 @@
-"""TFLM's float32 arithmetic on arrays, bit for bit: sums in TFLM's order, FMA, and the C library's exp and tanh.
+"""TFLM's float32 arithmetic on arrays, bit for bit: sums in TFLM's order, FMA, the C library's exp and tanh.
 
-NumPy's own `sum`, `@`, `exp` and `tanh` give other bits than a C compiler's loop and a C library do, so none of them
-appears here. Two things depend on the target, and every function that they touch takes them by name:
+NumPy's own `sum`, `@`, `exp` and `tanh` give other bits than a C compiler's loop and a C library do, so none of
+them appears here. Two things depend on the target, and every function that they touch takes them by name:
 
-`contraction` says what became of `total += x * w`: two roundings (``"none"``: x86-64, and targets without an FPU), or
-a fused multiply-add (``"fma"``: what GCC emits for a Cortex-M FPU).
+`contraction` says what became of `total += x * w`: two roundings (``"none"``: x86-64, and targets without an
+FPU), or a fused multiply-add (``"fma"``: what GCC emits for a Cortex-M FPU).
 
 `libm` says whose `expf` and `tanhf` are linked:
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,27 +31,29 @@ Int32 = npt.NDArray[np.int32]
 FLT_MAX = np.finfo(np.float32).max
 
 
-# ── Comparing and rounding ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Comparing and rounding ────────────────────────────────────────────────────────────────────────
 
 def clamp(v: Float32, lo: float, hi: float) -> Float32:
-    """min(max(v, lo), hi) as C++ evaluates it (`ActivationFunctionWithMinMax`): NaN and −0.0 pass, ∞ becomes `hi`."""
+    """min(max(v, lo), hi) as C++ evaluates it (`ActivationFunctionWithMinMax`): NaN and −0.0 pass, ∞ is cut."""
     low, high = np.float32(lo), np.float32(hi)
     v = np.where(v < low, low, v)
     return np.where(high < v, high, v)
 
 
 def round_half_away(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """C's `round` for float32 or float64: to the nearest integer, ties away from zero, the sign of zero kept."""
+    """C's `round` for float32 or float64: to the nearest integer, ties away from zero; −0.0 stays."""
     whole = np.trunc(x)
     with np.errstate(invalid="ignore"):  # ∞ − ∞
         tie_or_more = np.abs(x - whole) >= 0.5
-    return np.where(tie_or_more, whole + np.copysign(x.dtype.type(1), x), whole)
+    rounded: npt.NDArray[Any] = np.where(tie_or_more, whole + np.copysign(x.dtype.type(1), x), whole)
+    return rounded
 
 
 def to_int32(x: npt.NDArray[Any], float_to_int: str) -> Int32:
-    """C's conversion of a float to int32: truncates, and for NaN and for what does not fit does as the machine does.
+    """C's conversion of a float to int32: truncates; what does not fit becomes what the machine makes of it.
 
-    ``"x86"`` (`cvttss2si`) gives −2³¹ for all of those; ``"arm"`` (`vcvt.s32.f32`) saturates and turns NaN into 0.
+    ``"x86"`` (`cvttss2si`) gives −2³¹ for all of that, NaN included; ``"arm"`` (`vcvt.s32.f32`) saturates and
+    turns NaN into 0.
     """
     fits = (x >= -2.0**31) & (x < 2.0**31)
     result = np.where(fits, x, -2.0**31).astype(np.int32)
@@ -61,13 +63,13 @@ def to_int32(x: npt.NDArray[Any], float_to_int: str) -> Int32:
     return result
 
 
-# ── Sums and products in TFLM's order ───────────────────────────────────────────────────────────────────────────────
+# ── Sums and products in TFLM's order ─────────────────────────────────────────────────────────────
 
 def fma(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike) -> Float32:
     """a·b + c of float32 arrays (which broadcast), rounded once.
 
-    The product is exact in float64, and rounding the float64 sum again to float32 is wrong only where the first
-    rounding hit a tie of the second: those few are rounded to odd first (Boldo and Melquiond, 2008).
+    The product is exact in float64, and rounding the float64 sum again to float32 is wrong only where the
+    first rounding hit a tie of the second: those few are rounded to odd first (Boldo and Melquiond, 2008).
     """
     with np.errstate(all="ignore"):
         product = np.asarray(np.multiply(a, b, dtype=np.float64))
@@ -91,7 +93,7 @@ def _sum_to_odd(a: Float64, b: Float64) -> Float64:
 
 
 def sequential_sum(x: Float32, axis: int | tuple[int, ...]) -> Float32:
-    """The sum over `axis`, from 0.0 and in index order: `for (…) total += x` (mean, average pool, softmax)."""
+    """The sum over `axis`, from 0.0 and in index order, `for (…) total += x`: mean, average pool, softmax."""
     axes = (axis,) if isinstance(axis, int) else axis
     terms = np.ascontiguousarray(np.moveaxis(x, axes, range(len(axes))))
     kept = terms.shape[len(axes):]
@@ -99,16 +101,16 @@ def sequential_sum(x: Float32, axis: int | tuple[int, ...]) -> Float32:
     if terms.shape[1] == 1:  # NumPy would sum a lone column pairwise
         sums = np.add.accumulate(np.append(np.float32(0), terms))[-1:]
     else:
-        sums = np.add.reduce(terms, axis=0) + np.float32(0)  # + 0: TFLM starts from 0.0, so −0.0 cannot come out
-    return sums.reshape(kept)
+        sums = np.add.reduce(terms, axis=0) + np.float32(0)  # from 0.0, so −0.0 cannot come out
+    return cast(Float32, sums.reshape(kept))
 
 
 def sequential_matmul(x: Float32, w: Float32, contraction: str) -> Float32:
     """(P, K) by (O, K) to (P, O), each element as TFLM's loop: total = 0; for k: total += x[p, k] * w[o, k].
 
-    Any memory layout will do, but two are free of copies: with P > O, `x` a transposed C-contiguous (K, P) (an im2col
-    tile whose pixels lie side by side); with P ≤ O, `w` a transposed C-contiguous (K, O). The result is then a view
-    of an (O, P) array, or a (P, O) array.
+    Any memory layout will do, but two are free of copies: with P > O, `x` the transpose of a C-contiguous (K, P)
+    (an im2col tile whose pixels lie side by side), and the result is the transpose of an (O, P); with P ≤ O, `w`
+    the transpose of a C-contiguous (K, O), and the result is a C-contiguous (P, O).
     """
     outputs, channels = len(x), len(w)
     if outputs > channels:
@@ -122,7 +124,7 @@ def _sum_of_outer_products(few: Float32, many: Float32, contraction: str) -> Flo
     if len(many) == 1:  # a lone dot product: widened, because NumPy would not sum it in order
         return _sum_of_outer_products(few, np.repeat(many, 2, axis=0), contraction)[:, :1]
     if contraction == EINSUM_CONTRACTION:
-        return np.einsum("fk,km->fm", few, rows, optimize=False)
+        return cast(Float32, np.einsum("fk,km->fm", few, rows, optimize=False))
     total = np.zeros((len(few), len(many)), np.float32)
     product = np.empty_like(total)
     with np.errstate(all="ignore"):
@@ -135,23 +137,23 @@ def _sum_of_outer_products(few: Float32, many: Float32, contraction: str) -> Flo
 
 
 def _einsum_contraction() -> str:
-    """How this build of NumPy rounds `total += x * w` inside `einsum`: ``"none"``, ``"fma"`` or ``"unknown"``.
+    """How this build of NumPy rounds `total += x * w` within `einsum`: ``"none"``, ``"fma"``, or ``"unknown"``.
 
-    Unoptimised `einsum` runs that loop in vector registers, some three times faster than `multiply` and `add` can;
-    whether it fuses depends on the instruction set that NumPy was compiled for, so it is asked rather than assumed.
+    Unoptimised `einsum` runs that loop in vector registers, some three times faster than `multiply` and `add`
+    can. Whether it fuses depends on the instruction set that NumPy was compiled for: asked here, not assumed.
     """
     x = np.float32(1 + 2**-12)  # x² = 1 + 2⁻¹¹ + 2⁻²⁴, whose last bit only FMA keeps
     seen = set()
     for length in range(2, 80):  # whole vectors, and every remainder
-        total = np.einsum("fk,km->fm", np.full((2, 2), x), np.array([[-x] * length, [x] * length]), optimize=False)
-        seen |= set(total.ravel().tolist())
+        rows = np.array([[-x] * length, [x] * length])
+        seen |= set(np.einsum("fk,km->fm", np.full((2, 2), x), rows, optimize=False).ravel().tolist())
     return {(0.0,): "none", (2.0**-24,): "fma"}.get(tuple(seen), "unknown")
 
 
 EINSUM_CONTRACTION = _einsum_contraction()
 
 
-# ── The C library ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The C library ─────────────────────────────────────────────────────────────────────────────────
 
 def exp(x: Float32, libm: str) -> Float32:
     """`expf` of the C library `libm`, elementwise."""
@@ -164,16 +166,17 @@ def tanh(x: Float32, libm: str) -> Float32:
 
 
 # 2^(i/32) for i = 0 … 31 as float64 bits, less i in the place of k's last five bits (see `_exp_in_double`).
-_EXP2_TABLE = np.array([float(Decimal(2) ** (Decimal(i) / 32)) for i in range(32)]).view(np.int64) - (np.arange(32) << 47)
+_EXP2 = np.array([float(Decimal(2) ** (Decimal(i) / 32)) for i in range(32)])
+_EXP2_TABLE = _EXP2.view(np.int64) - (np.arange(32, dtype=np.int64) << 47)
 _ROUND_TO_INTEGER = float.fromhex("0x1.8p52")  # added, it leaves no room for a fraction
 
 
 def _exp_in_double(x: Float32) -> Float32:
-    """glibc's and the newer newlib's `expf`: e^x = 2^(k/32) · 2^(r/32), |r| ≤ ½, in float64, narrowed at the end."""
+    """glibc's and the newer newlib's `expf`: e^x = 2^(k/32) · 2^(r/32), |r| ≤ ½, in float64, narrowed last."""
     with np.errstate(all="ignore"):
-        wide = np.clip(x, np.float32(-150), np.float32(150)).astype(np.float64)  # beyond, the result is 0 or ∞ anyway
+        wide = np.clip(x, np.float32(-150), np.float32(150)).astype(np.float64)  # beyond: 0 and ∞ all the same
         # z = 32/ln 2 · x as an unevaluated sum: FMA subtracts k from the exact product.
-        z_high, z_low = float.fromhex("0x1.7154765p5") * wide, float.fromhex("0x1.5c17fp-28") * wide
+        z_high, z_low = float.fromhex("0x1.7154765p5") * wide, float.fromhex("0x1.5c17fp-26") * wide
         shifted = (z_high + z_low) + _ROUND_TO_INTEGER
         k = shifted.view(np.int64)
         r = (z_high - (shifted - _ROUND_TO_INTEGER)) + z_low
@@ -181,7 +184,7 @@ def _exp_in_double(x: Float32) -> Float32:
         square = r * r
         high = float.fromhex("0x1.c6af84b912394p-20") * r + float.fromhex("0x1.ebfce50fac4f3p-13")
         low = float.fromhex("0x1.62e42ff0c52d6p-6") * r + 1.0
-        return ((high * square + low) * power).astype(np.float32)
+        return cast(Float32, ((high * square + low) * power).astype(np.float32))
 
 
 def _expm1_for_tanh(x: Float32) -> Float32:
