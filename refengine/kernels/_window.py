@@ -1,0 +1,115 @@
+"""The sliding window of convolutions and pools: where it lies, what it covers, and how to see it without copying.
+
+TFLM: `kernels/padding.h`. With SAME padding the odd pixel goes to the bottom and the right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Options, Toolbox
+from ..model import Array
+
+PATCH_BYTES = 1 << 20
+"""How many bytes of patches to gather at a time: what a core's second-level cache holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """(height, width) pairs throughout; `pad` is what SAME adds above and to the left."""
+
+    filter: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pad: tuple[int, int]
+    input: tuple[int, int]
+    output: tuple[int, int]
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether any output position looks outside the image."""
+        return self.pad != (0, 0) or any(need > size for need, size in zip(self.span, self.input, strict=True))
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """How many padded rows and columns the output positions cover."""
+        (h, w) = ((out - 1) * stride + (taps - 1) * dilation + 1 for out, stride, taps, dilation in
+                  zip(self.output, self.stride, self.filter, self.dilation, strict=True))
+        return h, w
+
+    def padded(self, images: Array, value: Any = 0) -> Array:
+        """(n, *input, c) → (n, *span, c): the images within `value`, cut where no window reaches; maybe a view."""
+        (top, left), (height, width) = self.pad, self.span
+        if not self.is_padded:
+            return images[:, :height, :width]
+        framed = np.full((len(images), height, width, images.shape[3]), value, images.dtype)
+        inside = framed[:, top : top + self.input[0], left : left + self.input[1]]
+        inside[...] = images[:, : inside.shape[1], : inside.shape[2]]
+        return framed
+
+    def patches(self, padded: Array) -> Array:
+        """A view (n, *output, *filter, c) of `padded(images)`: what each output position sees."""
+        n, y, x, c = padded.strides
+        (sy, sx), (dy, dx) = self.stride, self.dilation
+        return np.lib.stride_tricks.as_strided(
+            padded, (len(padded), *self.output, *self.filter, padded.shape[3]),
+            (n, y * sy, x * sx, y * dy, x * dx, c), writeable=False)
+
+    def tiles(self, images: int, bytes_a_position: int) -> Iterator[tuple[slice, slice]]:
+        """(images, output rows) slices whose patches take about `PATCH_BYTES`: whole images, or rows of one."""
+        rows = max(1, PATCH_BYTES // max(1, self.output[1] * bytes_a_position))
+        step = max(1, rows // max(1, self.output[0]))
+        for image in range(0, images, step):
+            for row in range(0, self.output[0], rows):
+                yield slice(image, image + step), slice(row, row + rows)
+
+    def taps(self, y: int, x: int) -> Iterator[tuple[int, int, int, int]]:
+        """(filter row, filter column, input row, input column) of the taps inside the image, in TFLM's order."""
+        for fy in range(self.filter[0]):
+            for fx in range(self.filter[1]):
+                iy = y * self.stride[0] - self.pad[0] + fy * self.dilation[0]
+                ix = x * self.stride[1] - self.pad[1] + fx * self.dilation[1]
+                if 0 <= iy < self.input[0] and 0 <= ix < self.input[1]:
+                    yield fy, fx, iy, ix
+
+
+def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], output: Sequence[int]) -> Window:
+    """The window over NHWC shapes `input` → `output`; refuses an output that the padding does not lead to."""
+    stride = (options["stride_h"], options["stride_w"])
+    dilation = (options.get("dilation_h_factor", 1), options.get("dilation_w_factor", 1))
+    require(min(*stride, *dilation, *filter) > 0, f"filter {filter}, stride {stride} and dilation {dilation} must be positive")
+    require(options["padding"] in ("SAME", "VALID"), f"padding {options['padding']} is neither SAME nor VALID")
+    pads, sizes = [], []
+    for size, taps, step, spread in zip(input[1:3], filter, stride, dilation, strict=True):
+        extent = (taps - 1) * spread + 1
+        out = -(-size // step) if options["padding"] == "SAME" else (size + step - extent) // step
+        pads.append(max(0, (out - 1) * step + extent - size) // 2)
+        sizes.append(out)
+    require(tuple(output[1:3]) == tuple(sizes) and min(sizes) > 0,
+            f"a {filter[0]}×{filter[1]} window over {tuple(input)} gives height and width {tuple(sizes)}, "
+            f"but the output tensor has shape {tuple(output)}")
+    return Window(filter, stride, dilation, (pads[0], pads[1]), (input[1], input[2]), (sizes[0], sizes[1]))
+
+
+def draw_window(draw: Draw, make: Toolbox, dilated: bool = True) -> tuple[dict[str, Any], tuple[int, int], tuple[int, int],
+                                                                         tuple[int, int]]:
+    """For an example: (options, input, filter, output), each size a (height, width) pair that fits the others."""
+    padding = draw(make.sampled_from(("VALID", "SAME")))
+    stride, filter = draw(make.shape(2, 3)), draw(make.shape(2, 4))
+    dilation = draw(make.shape(2, 2)) if dilated else (1, 1)
+    extent = tuple((f - 1) * d + 1 for f, d in zip(filter, dilation, strict=True))
+    input = tuple(draw(make.integers(1 if padding == "SAME" else e, e + 5)) for e in extent)
+    output = tuple(-(-i // s) if padding == "SAME" else (i + s - e) // s
+                   for i, s, e in zip(input, stride, extent, strict=True))
+    options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1],
+               "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1")))}
+    if dilated:
+        options |= {"dilation_h_factor": dilation[0], "dilation_w_factor": dilation[1]}
+    return options, (input[0], input[1]), (filter[0], filter[1]), (output[0], output[1])
+
+
