@@ -28,6 +28,35 @@ class Quantization:
     quantized_dimension: int = 0
     min: tuple[float, ...] = ()
     max: tuple[float, ...] = ()
+    custom: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """How a sparse tensor stores one dimension: ``"DENSE"`` of `dense_size`, or ``"SPARSE_CSR"`` by the two arrays."""
+
+    format: str
+    dense_size: int = 0
+    array_segments: tuple[int, ...] = ()
+    array_indices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sparsity:
+    """Where a sparse tensor's stored values belong: the dimensions in `traversal_order`, then those of its blocks."""
+
+    traversal_order: tuple[int, ...]
+    block_map: tuple[int, ...]
+    dim_metadata: tuple[Dimension, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What a tensor of dtype ``"variant"`` holds."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    has_rank: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,12 +76,14 @@ class Tensor:
     shape_signature: tuple[int, ...] = ()
     is_variable: bool = False
     has_rank: bool = False
+    sparsity: Sparsity | None = None
+    variant_tensors: tuple[Variant, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tensor):
             return NotImplemented
         mine, theirs = ((t.index, t.name, t.shape, t.dtype, t.quantization, t.shape_signature, t.is_variable,
-                         t.has_rank, None if t.data is None else (t.data.dtype, t.data.shape, t.data.tobytes()))
+                         t.has_rank, t.sparsity, t.variant_tensors, None if t.data is None else (t.data.dtype, t.data.shape, t.data.tobytes()))
                         for t in (self, other))
         return mine == theirs
 
@@ -77,6 +108,8 @@ class Op:
     custom_code: str = ""
     custom_options: bytes = b""
     intermediates: tuple[int, ...] = ()
+    mutating_variable_inputs: tuple[bool, ...] = ()
+    debug_metadata_index: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +122,7 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     ops: tuple[Op, ...]
+    debug_metadata_index: int = -1
 
 
 @dataclass(frozen=True, slots=True)
