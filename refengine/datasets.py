@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from refengine.errors import InputError
+from .errors import InputError
 
 Bytes = npt.NDArray[np.uint8]
 

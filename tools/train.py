@@ -15,6 +15,7 @@ import json
 import math
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ import tensorflow as tf
 from keras.layers import Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, MaxPooling2D
 
 from refengine.datasets import load_mnist
+from refengine.errors import InputError
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
@@ -207,4 +209,7 @@ def sha256(data: bytes) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"train: {error}")
