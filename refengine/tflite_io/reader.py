@@ -1,3 +1,285 @@
-from ..model import Model
-def load(source) -> Model:
-    raise NotImplementedError
+"""Bytes → Model: what the file says, checked until nothing in it can surprise whoever reads the model.
+
+`FlatFile` sees to the bytes; here the indices, sizes and the order of operators are seen to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tflite
+
+from ..errors import ModelError, UnsupportedError, located
+from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
+from . import schema
+from .flat import FlatFile, Row
+
+IDENTIFIER = b"TFL3"
+VERSION = 3
+_MOST_ELEMENTS = 2**31 - 1  # TFLM counts them in an int
+_MOST_DIMENSIONS = 32  # NumPy 1.26 has no more
+
+
+def load(source: str | os.PathLike[str] | bytes) -> Model:
+    """Read a `.tflite` file: a path, or the file's bytes.
+
+    Constants are read-only views of the bytes wherever their type and place allow. Fields that the file leaves out have the
+    schema's defaults, so `options` is always complete.
+
+    Raises `ModelError` if the file cannot be read or is not well-formed, and `UnsupportedError` if it uses what came
+    after the schema of the installed `tflite` package, dynamic shapes, or TFLM's compressed weights.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _load(bytes(source))
+    try:
+        data = Path(source).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{source}: cannot be read: {error.strerror}") from error
+    with located(str(source)):
+        return _load(data)
+
+
+def _load(data: bytes) -> Model:
+    if data[4:8] != IDENTIFIER:
+        raise ModelError(f"this is not a .tflite file: bytes 4 to 7 are {data[4:8]!r}, not {IDENTIFIER!r}")
+    return _Reader(data).model()
+
+
+class _Reader:
+    """What the parts of one file share while they are read: the file, its buffers and its operator codes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.file = FlatFile(data)
+        self.row = self.file.table(tflite.Model, self.file.follow(0))
+        self.unpacked: dict[tuple[int, str], Array] = {}
+
+    def model(self) -> Model:
+        if self.row["version"] != VERSION:
+            raise ModelError(f"the schema version is {self.row['version']}; only version {VERSION} is known")
+        if not self.row["subgraphs"]:
+            raise ModelError("the model has no subgraph")
+        metadata = self.metadata()
+        if "COMPRESSION_METADATA" in metadata:
+            raise UnsupportedError("the weights are compressed with TFLM's lookup tables; use the model before compression")
+        graphs = tuple(self.graph(index, row) for index, row in enumerate(self.row["subgraphs"]))
+        _check_calls(graphs)
+        signatures = tuple(_signature(row, graphs) for row in self.row["signature_defs"])
+        return Model(graphs, VERSION, self.row["description"], metadata, signatures,
+                     hashlib.sha256(self.file.data).hexdigest())
+
+    def metadata(self) -> dict[str, bytes]:
+        metadata: dict[str, bytes] = {}
+        for row in self.row["metadata"]:
+            with located(f"metadata '{row['name']}'"):
+                if row["name"] in metadata:
+                    raise ModelError("there are two entries of this name")
+                metadata[row["name"]] = self.copied(self.buffer(row["buffer"]))
+        return metadata
+
+    def buffer(self, index: int) -> memoryview:
+        """The contents of a buffer: in the FlatBuffer, or behind it in files beyond 2 GB."""
+        row = _at(self.row["buffers"], index, "buffer")
+        return self.file.span(row["offset"], row["size"]) if row["offset"] > 1 else memoryview(row["data"])
+
+    def copied(self, view: memoryview) -> bytes:
+        self.file.spend(len(view))
+        return bytes(view)
+
+    def graph(self, index: int, row: Row) -> Graph:
+        with located(f"subgraph {index}"):
+            ops = tuple(self.op(i, op, len(row["tensors"])) for i, op in enumerate(row["operators"]))
+            computed = {*row["inputs"], *(i for op in ops for i in op.outputs)}
+            tensors = tuple(self.tensor(i, tensor, i in computed) for i, tensor in enumerate(row["tensors"]))
+            graph = Graph(index, row["name"], tensors, row["inputs"], row["outputs"], ops, row["debug_metadata_index"])
+            _check_order(graph)
+        return graph
+
+    def op(self, index: int, row: Row, tensors: int) -> Op:
+        with located(f"operator {index}"):
+            code = _at(self.row["operator_codes"], row["opcode_index"], "operator code")
+            number = max(code["deprecated_builtin_code"], code["builtin_code"])
+            name = schema.enumeration(tflite.BuiltinOperator).get(number)
+            if name is None:
+                raise UnsupportedError(f"builtin operator {number} is not in the schema of tflite {tflite.__version__}; "
+                                       "update that package")
+        with located(f"operator {index} ({code['custom_code'] or name})"):
+            for role, lowest in (("inputs", -1), ("outputs", 0), ("intermediates", 0)):
+                _check_indices(role, row[role], tensors, lowest)
+            options_type, options = _options(name, row)
+            custom = memoryview(row["custom_options"])
+            if row["large_custom_options_offset"] > 1:
+                custom = self.file.span(row["large_custom_options_offset"], row["large_custom_options_size"])
+            return Op(index, name, row["inputs"], row["outputs"], options, options_type, code["version"],
+                      code["custom_code"], self.copied(custom), row["intermediates"],
+                      row["mutating_variable_inputs"], row["debug_metadata_index"])
+
+    def tensor(self, index: int, row: Row, computed: bool) -> Tensor:
+        with located(f"tensor {index} '{row['name']}'"):
+            shape, dtype = row["shape"], row["type"]
+            _check_shape(shape, row["shape_signature"])
+            data = None
+            contents = self.buffer(row["buffer"])
+            if contents or not (computed or row["is_variable"] or prod(shape)):
+                with located(f"buffer {row['buffer']}"):
+                    data = self.constant(row["buffer"], contents, dtype, None if row["sparsity"] else shape)
+            return Tensor(index, row["name"], shape, dtype, _quantization(row["quantization"], shape), data,
+                          row["shape_signature"], row["is_variable"], row["has_rank"], _sparsity(row["sparsity"]),
+                          tuple(Variant(variant["shape"], variant["type"], variant["has_rank"])
+                                for variant in row["variant_tensors"]))
+
+    def constant(self, index: int, contents: memoryview, dtype: str, shape: tuple[int, ...] | None) -> Array:
+        """A constant of `shape`; in one row what a sparse tensor (None) or a type unknown to NumPy has stored."""
+        bits = schema.element_bits(dtype)
+        if shape is not None and bits:
+            expected = (prod(shape) * bits + 7) // 8
+            if len(contents) != expected:
+                raise ModelError(f"{len(contents)} bytes, but shape {shape} of {dtype} takes {expected}")
+        elif bits and len(contents) * 8 % bits:
+            raise ModelError(f"{len(contents)} bytes are no whole number of {dtype} elements")
+        if (index, dtype) not in self.unpacked:
+            self.unpacked[index, dtype] = self.unpack(contents, dtype)
+        values = self.unpacked[index, dtype]
+        return values if shape is None or schema.is_raw(dtype) else values[:prod(shape)].reshape(shape)
+
+    def unpack(self, contents: memoryview, dtype: str) -> Array:
+        """The values: a view of the file where NumPy can work on it as it is, else a copy."""
+        held = schema.held_as(dtype)
+        packed = np.frombuffer(contents, np.uint8 if dtype in ("bool", "int4") else held.newbyteorder("<"))
+        if packed.flags.aligned and packed.dtype == held:
+            return packed
+        self.file.spend(2 * len(contents))
+        if dtype == "int4":  # the low nibble first, each with its sign
+            values = np.stack((packed << 4, packed), axis=-1).view(np.int8).ravel() >> 4
+        else:
+            values = packed.astype(held)
+        values.flags.writeable = False
+        return values
+
+
+def _at(rows: Sequence[Row], index: int, what: str) -> Row:
+    if index >= len(rows):
+        raise ModelError(f"{what} {index} does not exist; the file has {len(rows)}")
+    return rows[index]
+
+
+def _check_indices(role: str, indices: tuple[int, ...], tensors: int, lowest: int = 0) -> None:
+    wrong = [index for index in indices if not lowest <= index < tensors]
+    if wrong:
+        raise ModelError(f"tensor {wrong[0]} among the {role} does not exist; the subgraph has {tensors}")
+
+
+def _check_shape(shape: tuple[int, ...], signature: tuple[int, ...]) -> None:
+    if len(shape) > _MOST_DIMENSIONS:
+        raise ModelError(f"{len(shape)} dimensions are more than {_MOST_DIMENSIONS}")
+    if min(shape, default=0) < -1 or prod(size or 1 for size in shape) > _MOST_ELEMENTS:
+        raise ModelError(f"shape {shape} has a negative size, or more than {_MOST_ELEMENTS} elements")
+    if -1 in shape:
+        raise UnsupportedError(f"shape {shape} is dynamic, but TFLM plans all memory beforehand; "
+                               "convert the model with fixed shapes")
+    if signature and len(signature) != len(shape):
+        raise ModelError(f"shape {shape} and shape signature of rank {len(signature)} contradict each other")
+
+
+def _quantization(row: Row | None, shape: tuple[int, ...]) -> Quantization | None:
+    if row is None:
+        return None
+    custom = bytes(row["details"][1]["custom"]) if row["details"] else b""
+    quantization = Quantization(row["scale"], row["zero_point"], row["quantized_dimension"], row["min"], row["max"], custom)
+    if quantization == Quantization():  # the converter writes an empty table where it did not quantise
+        return None
+    scales, dimension = len(quantization.scale), quantization.quantized_dimension
+    if len(quantization.zero_point) not in (0, scales):
+        raise ModelError(f"{scales} scales, but {len(quantization.zero_point)} zero points")
+    of_a_vector = len(shape) == 1 and shape[0] == scales  # biases often name the dimension of their weights
+    if scales > 1 and not of_a_vector and not (0 <= dimension < len(shape) and shape[dimension] == scales):
+        raise ModelError(f"{scales} scales do not fit dimension {dimension} of shape {shape}")
+    return quantization
+
+
+def _sparsity(row: Row | None) -> Sparsity | None:
+    def index_vector(union: tuple[str, Row] | None) -> tuple[int, ...]:
+        return tuple(union[1]["values"]) if union else ()
+
+    return row and Sparsity(row["traversal_order"], row["block_map"], tuple(
+        Dimension(dimension["format"], dimension["dense_size"],
+                  index_vector(dimension["array_segments"]), index_vector(dimension["array_indices"]))
+        for dimension in row["dim_metadata"]))
+
+
+def _options(operator: str, row: Row) -> tuple[str, dict[str, Any]]:
+    """The name of the options table and all its fields, the schema's defaults where the file has no table."""
+    expected = schema.options_table(operator)
+    given = [union for union in (row["builtin_options"], row["builtin_options2"]) if union]
+    if not given:
+        given = [(expected.__name__, {field.name: field.default for field in schema.fields(expected)})] if expected else []
+    if len(given) > 1 or given and expected and given[0][0] != expected.__name__:
+        raise ModelError(f"the options are {' and '.join(name for name, _ in given)}; expected {expected.__name__}")
+    options_type, options = given[0] if given else ("", {})
+    return options_type, {name: bytes(value) if isinstance(value, memoryview) else value for name, value in options.items()}
+
+
+def _signature(row: Row, graphs: tuple[Graph, ...]) -> Signature:
+    with located(f"signature '{row['signature_key']}'"):
+        if row["subgraph_index"] >= len(graphs):
+            raise ModelError(f"subgraph {row['subgraph_index']} does not exist; the model has {len(graphs)}")
+        tensors = len(graphs[row["subgraph_index"]].tensors)
+        arguments: dict[str, dict[str, int]] = {}
+        for role in ("inputs", "outputs"):
+            arguments[role] = {argument["name"]: argument["tensor_index"] for argument in row[role]}
+            if len(arguments[role]) < len(row[role]):
+                raise ModelError(f"two of the {role} have the same name")
+            _check_indices(role, tuple(arguments[role].values()), tensors)
+        return Signature(row["signature_key"], row["subgraph_index"], **arguments)
+
+
+def _check_order(graph: Graph) -> None:
+    """Every tensor has one origin (it is fed, constant, a variable, or one operator's output) before it is read."""
+    tensors = [f"tensor {tensor.index} '{tensor.name}'" for tensor in graph.tensors]
+    _check_indices("inputs", graph.inputs, len(tensors))
+    _check_indices("outputs", graph.outputs, len(tensors))
+    origin = {tensor.index: "a constant" for tensor in graph.tensors if tensor.data is not None}
+    for index in graph.inputs:
+        if index in origin:
+            raise ModelError(f"{tensors[index]} is an input, but also {origin[index]}")
+        origin[index] = "an input"
+    variables = {tensor.index for tensor in graph.tensors if tensor.is_variable}
+    producers = {index: op for op in graph.ops for index in op.outputs}
+    for op in graph.ops:
+        with located(f"operator {op.index} ({op.custom_code or op.name})"):
+            for index in op.inputs:
+                if index >= 0 and index not in origin and index not in variables:
+                    later = f"operator {producers[index].index} ({producers[index].name})" if index in producers else "nothing"
+                    raise ModelError(f"{tensors[index]} is read, but {later} produces it"
+                                     f"{' only then' if index in producers else ''}")
+            for index in op.outputs:
+                if index in origin:
+                    raise ModelError(f"{tensors[index]} is an output, but also {origin[index]}")
+                origin[index] = f"the output of operator {op.index} ({op.name})"
+    for index in graph.outputs:
+        if index not in origin and index not in variables:
+            raise ModelError(f"{tensors[index]} is an output of the subgraph, but nothing produces it")
+
+
+def _check_calls(graphs: tuple[Graph, ...]) -> None:
+    """Operators such as WHILE name subgraphs: these exist and none calls itself, not even through others."""
+    calls: dict[int, set[int]] = {graph.index: set() for graph in graphs}
+    for graph in graphs:
+        for op in graph.ops:
+            for name, callee in op.options.items():
+                if not name.endswith("subgraph_index") and (op.name, name) != ("CALL", "subgraph"):
+                    continue
+                if not 0 <= callee < len(graphs):
+                    raise ModelError(f"subgraph {graph.index}, operator {op.index} ({op.name}): {name} {callee} does "
+                                     f"not exist; the model has {len(graphs)} subgraphs")
+                calls[graph.index].add(callee)
+    try:
+        TopologicalSorter(calls).prepare()
+    except CycleError as error:
+        raise ModelError(f"subgraphs {' → '.join(map(str, error.args[1]))} call each other in a circle") from error

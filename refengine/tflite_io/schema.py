@@ -74,6 +74,8 @@ _OPTIONS = {
 _FOREIGN = {"int4": ("int8", 4), "bfloat16": ("uint8", 16), "string": ("uint8", 0), "resource": ("uint8", 0),
             "variant": ("uint8", 0)}
 
+BYTE = number_types.Uint8Flags
+
 Kind = Literal["scalar", "string", "table", "union"]
 
 
@@ -101,14 +103,21 @@ class Field:
 
 
 class _Probe(Table):  # type: ignore[misc]
-    """A table that has every field, or none, and remembers what was asked of it last."""
+    """A table that has every field, or none, and remembers what an accessor asked of it first.
+
+    First, because `OperatorCode.BuiltinCode`, mended by hand in the package, goes on to ask for the older code.
+    """
 
     def __init__(self, present: bool) -> None:
         super().__init__(b"", 0)
-        self.present, self.slot, self.kind, self.vector, self.flags = present, 0, "scalar", False, None
+        self.present = present
+        self.slot = 0
+        self.kind: Kind = "scalar"
+        self.vector = False
+        self.flags: Any = None
 
     def Offset(self, vtableOffset: int) -> int:  # noqa: N802, N803
-        self.slot = vtableOffset
+        self.slot = self.slot or vtableOffset
         return vtableOffset if self.present else 0
 
     def Vector(self, off: int) -> int:  # noqa: N802
@@ -116,7 +125,7 @@ class _Probe(Table):  # type: ignore[misc]
         return 0
 
     def Get(self, flags: Any, off: int) -> int:  # noqa: N802
-        self.flags = flags
+        self.flags = self.flags or flags
         return 0
 
     def Indirect(self, off: int) -> int:  # noqa: N802
@@ -147,7 +156,7 @@ def _field(table: Any, accessor: str) -> Field:
     enum = _ENUMS_OF.get((table.__name__, name), _ENUMS.get(name))
     names = None if enum is None else enumeration(enum)
     if probe.vector:
-        default = b"" if probe.kind == "scalar" and probe.flags is number_types.Uint8Flags else ()
+        default = b"" if probe.kind == "scalar" and probe.flags is BYTE else ()
     elif probe.kind == "string":
         default = ""
     elif names and probe.kind == "scalar":
