@@ -16,7 +16,7 @@ from .model import Array, Model, Tensor
 from .plan import Plan, Step, make_plan
 
 TILE_BYTES = 1 << 20
-"""How much the largest step of a tile may read and write: enough to amortise Python, little enough for the caches."""
+"""How much the largest step of a tile may read and write: enough to amortise Python, and it fits the caches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +39,26 @@ def execute(plan: Plan, *inputs: Array) -> Iterator[Record]:
     """
     batch = batch_size(plan, inputs)
     values = dict(plan.constants)
-    values.update((t.index, _frozen(np.reshape(x, (batch or 1, *t.shape)))) for t, x in zip(plan.inputs, inputs, strict=True))
+    values.update(
+        (t.index, _frozen(np.reshape(x, (batch or 1, *t.shape)))) for t, x in zip(plan.inputs, inputs, strict=True)
+    )
     for step in plan.steps:
         arrays = tuple(None if t is None else values[t.index] for t in step.inputs)
         (output,) = step.outputs
-        values[output.index] = _frozen(step.kernel.evaluate(step.params, *arrays))
-        yield Record(step, tuple(None if t is None else _shown(values[t.index], t, batch) for t in step.inputs),
-                     (_shown(values[output.index], output, batch),))
+        with np.errstate(all="ignore"):  # inf and NaN are results here
+            values[output.index] = _frozen(step.kernel.evaluate(step.params, *arrays))
+        yield Record(
+            step,
+            tuple(None if t is None else _shown(values[t.index], t, batch) for t in step.inputs),
+            (_shown(values[output.index], output, batch),),
+        )
         for index in step.last_use:
             del values[index]
 
 
-def run(source: Plan | Model | str | os.PathLike[str] | bytes, *inputs: Array,
-        numerics: Numerics | None = None) -> tuple[Array, ...]:
+def run(
+    source: Plan | Model | str | os.PathLike[str] | bytes, *inputs: Array, numerics: Numerics | None = None
+) -> tuple[Array, ...]:
     """The model's outputs, in its order and declared dtypes; nothing is converted silently.
 
     A batch (see `execute`) streams through in tiles on all cores, so that memory stays bounded whatever its length;
@@ -74,9 +81,11 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
     Raises `InputError` for anything else.
     """
     if len(inputs) != len(plan.inputs):
-        raise InputError(f"the model has {len(plan.inputs)} inputs ({', '.join(t.name for t in plan.inputs)}); "
-                         f"got {len(inputs)} arrays")
-    batches = set()
+        raise InputError(
+            f"the model has {len(plan.inputs)} inputs ({', '.join(t.name for t in plan.inputs)}); "
+            f"got {len(inputs)} arrays"
+        )
+    batches: set[int | None] = set()
     for tensor, x in zip(plan.inputs, inputs, strict=True):
         place = f"input '{tensor.name}'"
         if not isinstance(x, np.ndarray) or x.dtype != tensor.dtype:
@@ -96,8 +105,10 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
 
 def tile_size(plan: Plan) -> int:
     """How many inferences to run at once, by the largest step's inputs and outputs."""
-    sizes = (sum(prod(t.shape) * 4 for t in (*step.inputs, *step.outputs) if t is not None and t.data is None)
-             for step in plan.steps)
+    sizes = (
+        sum(prod(t.shape) * 4 for t in (*step.inputs, *step.outputs) if t is not None and t.data is None)
+        for step in plan.steps
+    )
     return int(min(256, max(1, TILE_BYTES // max(1, max(sizes, default=1)))))
 
 
@@ -105,10 +116,15 @@ def _outputs(plan: Plan, *inputs: Array) -> tuple[Array, ...]:
     """The graph's outputs of one tile; copies only of what is not computed by a step."""
     batch = batch_size(plan, inputs)
     found = {t.index: x for t, x in zip(plan.inputs, inputs, strict=True)}
-    found.update((i, _shown(plan.constants[i], plan.graph.tensors[i], batch)) for i in plan.graph.outputs if i in plan.constants)
+    found.update(
+        (i, _shown(plan.constants[i], plan.graph.tensors[i], batch)) for i in plan.graph.outputs if i in plan.constants
+    )
     for record in execute(plan, *inputs):
-        found.update((t.index, x) for t, x in zip(record.step.outputs, record.outputs, strict=True)
-                     if t.index in plan.graph.outputs)
+        found.update(
+            (t.index, x)
+            for t, x in zip(record.step.outputs, record.outputs, strict=True)
+            if t.index in plan.graph.outputs
+        )
     return tuple(found[i] for i in plan.graph.outputs)
 
 
@@ -121,6 +137,8 @@ def _frozen(array: Array) -> Array:
 def _shown(array: Array, tensor: Tensor, batch: int | None) -> Array:
     """A kernel's array (batch axis in front) as its tensor's shape, or as N of them."""
     if batch is None or tensor.data is not None:
-        return array[0]
+        shown: Array = array[0]
+        return shown
     shape = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
-    return np.broadcast_to(array, (batch, *tensor.shape)).reshape(batch, *shape)
+    merged: Array = np.broadcast_to(array, (batch, *tensor.shape)).reshape(batch, *shape)
+    return merged

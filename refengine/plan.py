@@ -59,8 +59,9 @@ class Plan:
         return tuple(self.graph.tensors[i] for i in self.graph.outputs)
 
 
-def make_plan(model: Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None,
-              kernels: Kernels = KERNELS) -> Plan:
+def make_plan(
+    model: Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None, kernels: Kernels = KERNELS
+) -> Plan:
     """Prepare every operator of the model's first subgraph.
 
     `numerics` is the dialect to compute (TFLM's own by default); `kernels` maps (operator, dtype of its first input) to
@@ -81,7 +82,9 @@ def make_plan(model: Model | str | os.PathLike[str] | bytes, *, numerics: Numeri
     return Plan(model, graph, numerics, tuple(steps), constants)
 
 
-def refusals(model: Model, *, numerics: Numerics | None = None, kernels: Kernels = KERNELS) -> tuple[UnsupportedError, ...]:
+def refusals(
+    model: Model, *, numerics: Numerics | None = None, kernels: Kernels = KERNELS
+) -> tuple[UnsupportedError, ...]:
     """Every reason why `make_plan` would refuse the model, not only the first."""
     prepared = _prepared(model.graphs[0], numerics or Numerics(), kernels)
     return tuple(step for step in prepared if isinstance(step, UnsupportedError))
@@ -94,8 +97,9 @@ def _prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[St
     for op in graph.ops:
         inputs = tuple(None if i < 0 else graph.tensors[i] for i in op.inputs)
         outputs = tuple(graph.tensors[i] for i in op.outputs)
-        last_use = tuple({i for i in (*op.inputs, *op.outputs)
-                          if i >= 0 and i not in kept and readers.get(i, op.index) == op.index})
+        last_use = tuple(
+            {i for i in (*op.inputs, *op.outputs) if i >= 0 and i not in kept and readers.get(i, op.index) == op.index}
+        )
         try:
             with located(f"subgraph {graph.index}, operator {op.index} ({op.custom_code or op.name})"):
                 _check_tensors(inputs, outputs)
@@ -108,11 +112,16 @@ def _prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[St
 
 def _check_tensors(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> None:
     for tensor in filter(None, (*inputs, *outputs)):
-        require(all(d >= 0 for d in tensor.shape),
-                f"tensor '{tensor.name}' has the dynamic shape {tensor.shape}; TFLM plans all memory beforehand: "
-                "convert again with fixed shapes")
-        require(not tensor.is_variable, f"tensor '{tensor.name}' is a variable that lives from one inference to the next; "
-                "refengine has no stateful operators yet")
+        require(
+            all(d >= 0 for d in tensor.shape),
+            f"tensor '{tensor.name}' has the dynamic shape {tensor.shape}; TFLM plans all memory beforehand: "
+            "convert again with fixed shapes",
+        )
+        require(
+            not tensor.is_variable,
+            f"tensor '{tensor.name}' is a variable that lives from one inference to the next; "
+            "refengine has no stateful operators yet",
+        )
 
 
 def _kernel_for(op: Op, inputs: tuple[Tensor | None, ...], kernels: Kernels) -> Kernel:
@@ -124,6 +133,11 @@ def _kernel_for(op: Op, inputs: tuple[Tensor | None, ...], kernels: Kernels) -> 
         return kernels[op.name, dtype]
     known = sorted(t for name, t in kernels if name == op.name)
     require(not known, f"the first input '{inputs[0].name}' is {dtype}; supported here: {', '.join(known)}")
-    require(op.name in TFLM_OPS, "TFLM has no such operator; convert again without it (TFLITE_BUILTINS_INT8 only), or "
-            "give TFLM a custom kernel and refengine one through make_plan(kernels=…)")
-    raise UnsupportedError("TFLM runs it, but refengine has no kernel for it yet; give it one through make_plan(kernels=…)")
+    require(
+        op.name in TFLM_OPS,
+        "TFLM has no such operator; convert again without it (TFLITE_BUILTINS_INT8 only), or "
+        "give TFLM a custom kernel and refengine one through make_plan(kernels=…)",
+    )
+    raise UnsupportedError(
+        "TFLM runs it, but refengine has no kernel for it yet; give it one through make_plan(kernels=…)"
+    )

@@ -51,11 +51,19 @@ class Toolbox:
         points = self.zero_point(dtype) if zero_point is None else st.just(zero_point)
         return st.builds(lambda s, z: Quantization((s,), (z,)), self.scale(), points)
 
-    def array(self, shape: Sequence[int], dtype: str, low: int | None = None,
-              high: int | None = None) -> st.SearchStrategy[Array]:
+    def array(
+        self, shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None
+    ) -> st.SearchStrategy[Array]:
         kinds = ("constant", "noise", "ends", "sparse", "ramp") + (("edges", "wide") if dtype == "float32" else ())
-        return st.builds(_array, st.just(tuple(shape)), st.just(dtype), st.just(low), st.just(high),
-                         st.sampled_from(kinds), st.integers(0, 2**32 - 1))
+        return st.builds(
+            _array,
+            st.just(tuple(shape)),
+            st.just(dtype),
+            st.just(low),
+            st.just(high),
+            st.sampled_from(kinds),
+            st.integers(0, 2**32 - 1),
+        )
 
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         return Tensor(0, "", tuple(shape), dtype, quantization)
@@ -71,19 +79,32 @@ def _array(shape: tuple[int, ...], dtype: str, low: int | None, high: int | None
         bound = 4.0 if high is None else float(high)
         floor = -bound if low is None else float(low)
         noise = rng.uniform(floor, bound, shape)
-        table = {"constant": np.full(shape, noise.flat[0] if noise.size else 0), "noise": noise,
-                 "ends": rng.choice([floor, bound], shape), "sparse": noise * (rng.random(shape) < 0.2),
-                 "ramp": np.linspace(floor, bound, noise.size).reshape(shape), "edges": rng.choice(FLOAT_EDGES, shape),
-                 "wide": noise * 10.0 ** rng.uniform(-20, 20, shape)}
-        return np.clip(table[kind], floor, bound).astype(np.float32) if high is not None else table[kind].astype(np.float32)
+        table = {
+            "constant": np.full(shape, noise.flat[0] if noise.size else 0),
+            "noise": noise,
+            "ends": rng.choice([floor, bound], shape),
+            "sparse": noise * (rng.random(shape) < 0.2),
+            "ramp": np.linspace(floor, bound, noise.size).reshape(shape),
+            "edges": rng.choice(FLOAT_EDGES, shape),
+            "wide": noise * 10.0 ** rng.uniform(-20, 20, shape),
+        }
+        return (
+            np.clip(table[kind], floor, bound).astype(np.float32)
+            if high is not None
+            else table[kind].astype(np.float32)
+        )
     if dtype == "bool":
         return rng.random(shape) < 0.5
     least, most = code_range(dtype)
     floor_, top = least if low is None else low, most if high is None else high
     noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=np.int64)
-    ints = {"constant": np.full(shape, noise_.flat[0] if noise_.size else 0), "noise": noise_,
-            "ends": rng.choice([floor_, top], shape), "sparse": np.where(rng.random(shape) < 0.2, noise_, np.clip(0, floor_, top)),
-            "ramp": (floor_ + np.arange(noise_.size) % (top - floor_ + 1)).reshape(shape)}
+    ints = {
+        "constant": np.full(shape, noise_.flat[0] if noise_.size else 0),
+        "noise": noise_,
+        "ends": rng.choice([floor_, top], shape),
+        "sparse": np.where(rng.random(shape) < 0.2, noise_, np.clip(0, floor_, top)),
+        "ramp": (floor_ + np.arange(noise_.size) % (top - floor_ + 1)).reshape(shape),
+    }
     return ints[kind].astype(dtype)
 
 

@@ -1,29 +1,36 @@
-"""What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED share: weights, bias and scales of a multiply-accumulate layer."""
+"""What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED share: the weights, bias and scales of a layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Ints, Line, Options, Toolbox
+from ..kernel import Draw, Ints, Line, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Quantization, Tensor
-from ..numerics.quantize import code_range
-from ..numerics.requantize import Requantizer
+from ..numerics.quantize import activation_range, code_range, product_multiplier
+from ..numerics.requantize import Requantizer, requantizer
 from . import _narrate
+from ._window import Window
 
 FILTER_TYPES = {"int8": ("int8", "int4"), "int16": ("int8",), "float32": ("float32",)}
 """Which weights TFLM's kernels accept for which activations."""
 
-INT8_WEIGHTS_ADVICE = ("TFLM has no hybrid kernels; convert again with a representative dataset and "
-                       "inference_input_type = tf.int8 (full integer), or without optimizations (all float32)")
+INT8_WEIGHTS_ADVICE = (
+    "TFLM has no hybrid kernels; convert again with a representative dataset and "
+    "inference_input_type = tf.int8 (full integer), or without optimizations (all float32)"
+)
 
 
 def scale_of(tensor: Tensor) -> float:
     """The per-tensor (or first) scale; refuses a tensor without quantisation, which TFLM would misread as scale 0."""
-    require(tensor.quantization is not None and tensor.quantization.scale,
-            f"tensor '{tensor.name}' is {tensor.dtype} but carries no quantisation; convert the model again")
+    require(
+        tensor.quantization is not None and tensor.quantization.scale,
+        f"tensor '{tensor.name}' is {tensor.dtype} but carries no quantisation; convert the model again",
+    )
     assert tensor.quantization is not None
     return tensor.quantization.scale[0]
 
@@ -35,23 +42,57 @@ def zero_point_of(tensor: Tensor) -> int:
 
 def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tensor) -> None:
     """Refuse the type combinations that TFLM's Prepare and Eval refuse, hybrid ones with the way out."""
-    require(output.dtype == input.dtype,
-            f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree")
+    require(
+        output.dtype == input.dtype,
+        f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
+    )
     hybrid = input.dtype == "float32" and filter.dtype != "float32"
-    require(filter.dtype in FILTER_TYPES[input.dtype],
-            f"{input.dtype} activations with {filter.dtype} weights '{filter.name}' are not supported: "
-            + (INT8_WEIGHTS_ADVICE if hybrid else f"TFLM takes {' or '.join(FILTER_TYPES[input.dtype])} weights here"))
-    require(filter.data is not None,
-            f"weights '{filter.name}' are computed at run time; refengine needs them constant, as the converter leaves them")
+    require(
+        filter.dtype in FILTER_TYPES[input.dtype],
+        f"{input.dtype} activations with {filter.dtype} weights '{filter.name}' are not supported: "
+        + (INT8_WEIGHTS_ADVICE if hybrid else f"TFLM takes {' or '.join(FILTER_TYPES[input.dtype])} weights here"),
+    )
+    require(filter.data is not None, f"weights '{filter.name}' are computed at run time; refengine needs constant ones")
     if bias is not None:
         wanted = {"int8": ("int32",), "int16": ("int64", "int32"), "float32": ("float32",)}[input.dtype]
-        require(bias.dtype in wanted, f"bias '{bias.name}' is {bias.dtype}; {input.dtype} layers take {' or '.join(wanted)}")
+        require(
+            bias.dtype in wanted, f"bias '{bias.name}' is {bias.dtype}; {input.dtype} layers take {' or '.join(wanted)}"
+        )
         require(bias.data is not None, f"bias '{bias.name}' is computed at run time; refengine needs it constant")
 
 
+def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """(input, filter, bias, output) of a convolution over NHWC images, after the checks of count, rank and type."""
+    require(
+        len(inputs) in (2, 3) and None not in inputs[:2] and len(outputs) == 1,
+        f"expected input, filter and an optional bias, got {len(inputs)} inputs and {len(outputs)} outputs",
+    )
+    input, filter, bias, output = inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
+    assert input is not None and filter is not None and output is not None
+    for tensor in (input, filter, output):
+        require(
+            len(tensor.shape) == 4,
+            f"tensor '{tensor.name}' has shape {tensor.shape}; a convolution takes four dimensions",
+        )
+    check_types(input, filter, bias, output)
+    return input, filter, bias, output
+
+
+def check_finite(filter: Tensor, window: Window) -> None:
+    """Refuse infinite float weights under padding: TFLM skips the taps outside, a product with 0 would be NaN."""
+    assert filter.data is not None
+    require(
+        not window.is_padded or np.isfinite(filter.data).all(),
+        f"weights '{filter.name}' contain infinities or NaN under SAME padding; train the model again",
+    )
+
+
 def accumulator_bits(input: Tensor, bias: Tensor | None, options: Options) -> int:
-    """32 or 64: int16 layers accumulate in their bias's type, or without bias in `quantized_bias_type`'s."""
-    narrow = bias.dtype == "int32" if bias is not None else options["quantized_bias_type"] == "int32"
+    """32 or 64: int16 layers accumulate in their bias's type, or without bias in `quantized_bias_type`'s.
+
+    DEPTHWISE_CONV_2D has no such option: its int16 bias is int64, and so is its accumulator.
+    """
+    narrow = bias.dtype == "int32" if bias is not None else options.get("quantized_bias_type") == "int32"
     return 32 if input.dtype == "int8" or narrow else 64
 
 
@@ -59,7 +100,9 @@ def bias_values(bias: Tensor | None, channels: int) -> Ints:
     """The bias as int64, zeros where it is left out."""
     if bias is None or bias.data is None:
         return np.zeros(channels, np.int64)
-    require(bias.data.size == channels, f"bias '{bias.name}' has {bias.data.size} values for {channels} output channels")
+    require(
+        bias.data.size == channels, f"bias '{bias.name}' has {bias.data.size} values for {channels} output channels"
+    )
     return bias.data.reshape(-1).astype(np.int64)
 
 
@@ -67,7 +110,9 @@ def float_bias(bias: Tensor | None, channels: int) -> Array:
     """The bias as float32, zeros where it is left out, as TFLM adds it."""
     if bias is None or bias.data is None:
         return np.zeros(channels, np.float32)
-    require(bias.data.size == channels, f"bias '{bias.name}' has {bias.data.size} values for {channels} output channels")
+    require(
+        bias.data.size == channels, f"bias '{bias.name}' has {bias.data.size} values for {channels} output channels"
+    )
     return bias.data.reshape(-1)
 
 
@@ -77,9 +122,48 @@ def channel_scales(filter: Tensor, channels: int, dimension: int) -> Array:
     quantization = filter.quantization or Quantization()
     count = len(quantization.scale)
     require(count in (1, channels), f"weights '{filter.name}' have {count} scales for {channels} channels")
-    require(count == 1 or quantization.quantized_dimension == dimension,
-            f"weights '{filter.name}' are quantised along dimension {quantization.quantized_dimension}, not {dimension}")
+    require(
+        count == 1 or quantization.quantized_dimension == dimension,
+        f"weights '{filter.name}' are quantised along dimension {quantization.quantized_dimension}, not {dimension}",
+    )
     return np.broadcast_to(np.array(quantization.scale, np.float64), channels)
+
+
+def channel_requantizer(
+    options: Options,
+    input: Tensor,
+    filter: Tensor,
+    bias: Tensor | None,
+    output: Tensor,
+    numerics: Numerics,
+    dimension: int,
+    part: slice,
+    bound: Ints,
+) -> Requantizer:
+    """The requantisation of the channels `part` of a convolution, whose |sums| stay within `bound`.
+
+    int16 convolutions add no output zero point, though their activation range has it.
+    """
+    channels, so, zero_point = filter.shape[dimension], scale_of(output), zero_point_of(output)
+    scales = channel_scales(filter, channels, dimension)
+    multiplier = product_multiplier(scale_of(input), scales[part], so, numerics.rounding, "double")
+    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point)
+    output_offset = 0 if output.dtype == "int16" else zero_point
+    return requantizer(
+        bias_values(bias, channels)[part],
+        multiplier,
+        output_offset,
+        low,
+        high,
+        output.dtype,
+        bound,
+        accumulator_bits(input, bias, options),
+    )
+
+
+def convolution_offset(input: Tensor) -> int:
+    """What a convolution adds to its input codes: minus the zero point, but nothing to int16 ones."""
+    return 0 if input.dtype == "int16" else -zero_point_of(input)
 
 
 def magnitude(dtype: str, input_offset: int) -> int:
@@ -101,27 +185,57 @@ def explain_requantized(acc: int, channel: int, r: Requantizer) -> Iterator[Line
     yield from _narrate.finish(int(line.value), r.output_offset, r.activation_min, r.activation_max)
 
 
-def draw_scales(draw: Draw, make: Toolbox, channels: int, dimension: int) -> Quantization:
-    """Symmetric weights' quantisation for an example: one scale, or one for each channel."""
+class Layer(NamedTuple):
+    """An invented layer: quantisations of input and output, the constant filter, and a bias or None."""
+
+    input: Quantization | None
+    filter: Tensor
+    bias: Tensor | None
+    output: Quantization | None
+
+
+def draw_layer(
+    draw: Draw,
+    make: Toolbox,
+    dtype: str,
+    shape: tuple[int, ...],
+    dimension: int,
+    biased: bool | None = None,
+    narrow_bias: bool = True,
+    int4: bool = True,
+    zero_points: tuple[int, ...] = (0,),
+) -> Layer:
+    """Weights of `shape`, channels along `dimension`, per tensor or per channel, with a bias and scales that fit.
+
+    The output's scale keeps most results within the type's range, and lets some reach its ends. `narrow_bias`: int16
+    layers may have an int32 one; `int4`: per-channel weights may be int4; `zero_points`: those of per-tensor weights.
+    """
+    channels, taps = shape[dimension], prod(shape) // shape[dimension]
+    biased = draw(make.booleans()) if biased is None else biased
+    if dtype == "float32":
+        bias = make.constant(draw(make.array((channels,), dtype))) if biased else None
+        return Layer(None, make.constant(draw(make.array(shape, dtype, -4, 4))), bias, None)
+    input = draw(make.quantization(dtype, draw(make.zero_point(dtype))))
     count = channels if draw(make.booleans()) else 1
     scales = tuple(draw(make.scale()) for _ in range(count))
-    return Quantization(scales, (0,) * count, dimension if count > 1 else 0)
-
-
-def draw_output(draw: Draw, make: Toolbox, dtype: str, input: Quantization, filter: Quantization, depth: int) -> Quantization:
-    """An output quantisation that keeps most results inside the type's range, and some at and beyond its ends."""
-    typical = input.scale[0] * max(filter.scale) * 2.0 ** (7 if dtype == "int8" else 8) * max(1, depth) ** 0.5
-    scale = float(np.float32(typical * draw(make.scale(2.0**-4, 2.0**4))))
-    return Quantization((scale,), (draw(make.zero_point(dtype)) if dtype == "int8" else 0,))
-
-
-def draw_bias(draw: Draw, make: Toolbox, dtype: str, input: Quantization | None, filter: Quantization | None,
-              channels: int) -> Tensor | None:
-    """A constant bias of a type that fits the layer, or none."""
-    bias_type = {"int8": "int32", "float32": "float32", "int16": draw(make.sampled_from(("int64", "int32")))}[dtype]
-    if input is None or filter is None:
-        return make.constant(draw(make.array((channels,), "float32")))
-    reach = draw(make.sampled_from((100, 30_000, 2**27)))
-    values = draw(make.array((channels,), bias_type, -reach, reach))
-    scales = tuple(float(np.float32(input.scale[0]) * np.float32(s)) for s in filter.scale)
-    return make.constant(values, Quantization(scales, (0,) * len(scales)))
+    points = (0,) * channels if count > 1 else (draw(make.sampled_from(zero_points)),)
+    nibbles = dtype == "int8" and (int4 if count > 1 else True) and draw(make.booleans())
+    codes = draw(make.array(shape, "int8", *((-8, 7) if nibbles else (-127, 127))))
+    filter = make.constant(
+        codes, Quantization(scales, points[:count], dimension if count > 1 else 0), "int4" if nibbles else "int8"
+    )
+    bias = None
+    if biased:
+        bias_type = (
+            "int32" if dtype == "int8" else draw(make.sampled_from(("int64", "int32") if narrow_bias else ("int64",)))
+        )
+        reach = draw(make.sampled_from((100, 30_000, 2**27)))
+        bias_scales = tuple(float(np.float32(input.scale[0] * s)) for s in scales)
+        bias = make.constant(
+            draw(make.array((channels,), bias_type, -reach, reach)), Quantization(bias_scales, (0,) * count)
+        )
+    typical = input.scale[0] * max(scales) * 2.0**7 * taps**0.5
+    output = Quantization(
+        (float(np.float32(typical * draw(make.scale(2.0**-4, 2.0**4)))),), (draw(make.zero_point(dtype)),)
+    )
+    return Layer(input, filter, bias, output)

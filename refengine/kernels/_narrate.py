@@ -13,8 +13,8 @@ from ..numerics.fixedpoint import Multiplier
 
 def factor_at(factor: Multiplier, channel: int) -> tuple[int, int, float]:
     """(multiplier, shift, float32 scale) of one channel, for factors of one entry or one a channel."""
-    return tuple(part.reshape(-1)[channel if part.size > 1 else 0].item()  # type: ignore[return-value]
-                 for part in (factor.multiplier, factor.shift, factor.scale))
+    at = channel if factor.multiplier.size > 1 else 0
+    return int(factor.multiplier.flat[at]), int(factor.shift.flat[at]), float(factor.scale.flat[at])
 
 
 def rescale(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
@@ -29,27 +29,35 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
     elif factor.rounding == "double":
         shifted = scalar.wrap(x << max(shift, 0))
         high = scalar.saturating_rounding_doubling_high_mul(shifted, multiplier)
-        yield Line("high multiply", f"round({shifted} · {multiplier} / 2^31) = round({shifted * multiplier / 2**31:.6f})",
-                   high)
+        yield Line(
+            "high multiply", f"round({shifted} · {multiplier} / 2^31) = round({shifted * multiplier / 2**31:.6f})", high
+        )
         if shift < 0:
             rest = high - (high >> -shift << -shift)
-            yield Line("rounding remainder", f"{high} mod 2^{-shift}: {rest} of {1 << -shift}, half is "
-                       f"{1 << (-shift - 1)}", rest)
+            yield Line(
+                "rounding remainder",
+                f"{high} mod 2^{-shift}: {rest} of {1 << -shift}, half is {1 << (-shift - 1)}",
+                rest,
+            )
     result = scalar.multiply_by_quantized_multiplier(x, multiplier, shift, scale, factor.rounding)
-    how = {"double": "second rounding, ties away from zero", "single": "rounded once, ties up",
-           "xnnpack": "ties to even"}[factor.rounding]
+    how = {
+        "double": "second rounding, ties away from zero",
+        "single": "rounded once, ties up",
+        "xnnpack": "ties to even",
+    }[factor.rounding]
     yield Line("scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} ({how})", result)
 
 
 def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
-    """A 64-bit accumulator times the channel's factor, its multiplier reduced to 16 bits; the last value is the result."""
+    """A 64-bit accumulator times the channel's factor reduced to 16 bits; the last value is the result."""
     multiplier, shift, _ = factor_at(factor, channel)
     real = multiplier * 2.0 ** (shift - 31)
     yield Line("multiplier", f"effective scale {real:.9g} = {multiplier} · 2^({shift} − 31)", multiplier)
     yield Line("shift", f"2^{shift}, folded into the one right shift of {15 - shift}", shift)
     result = scalar.multiply_by_quantized_multiplier_64(x, multiplier, shift)
-    yield Line("scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} (16-bit multiplier, rounded once, ties up)",
-               result)
+    yield Line(
+        "scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} (16-bit multiplier, rounded once, ties up)", result
+    )
 
 
 def finish(x: int, offset: int, low: int, high: int) -> Iterator[Line]:
@@ -67,14 +75,21 @@ def finish_float(total: np.float32, low: np.float32, high: np.float32) -> Iterat
     yield Line("clamp", f"within [{low:g}, {high:g}]" if value is total else f"clamped to [{low:g}, {high:g}]", value)
 
 
-def float_sum(taps: Iterable[tuple[str, np.float32, np.float32]], bias: np.float32 | None,
-              contraction: str) -> Iterator[Line]:
-    """Sum the products of (name, value, weight) taps in order from 0.0, then add the bias, all in float32."""
+def float_layer(
+    taps: Iterable[tuple[str, np.float32, np.float32]],
+    bias: np.float32,
+    contraction: str,
+    low: np.float32,
+    high: np.float32,
+) -> Iterator[Line]:
+    """Sum the products of (name, value, weight) taps in order from 0.0, add the bias, clamp; all in float32."""
     total = np.float32(0)
     with np.errstate(all="ignore"):
         for name, x, w in taps:
             total = scalar_float.fma(x, w, total) if contraction == "fma" else total + x * w
             yield Line("tap", f"{name} = {x:.9g} · weight {w:.9g} = {x * w:.9g}, running sum {total:.9g}", total)
-        yield Line("accumulator", f"the sum, rounded to float32 {'once' if contraction == 'fma' else 'twice'} a tap", total)
-        if bias is not None:
-            yield Line("bias", f"{total:.9g} + bias {bias:.9g}", total + bias)
+        yield Line(
+            "accumulator", f"the sum, rounded to float32 {'once' if contraction == 'fma' else 'twice'} a tap", total
+        )
+        yield Line("bias", f"{total:.9g} + bias {bias:.9g}", total + bias)
+        yield from finish_float(total + bias, low, high)

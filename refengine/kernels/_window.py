@@ -38,8 +38,10 @@ class Window:
     @property
     def span(self) -> tuple[int, int]:
         """How many padded rows and columns the output positions cover."""
-        (h, w) = ((out - 1) * stride + (taps - 1) * dilation + 1 for out, stride, taps, dilation in
-                  zip(self.output, self.stride, self.filter, self.dilation, strict=True))
+        (h, w) = (
+            (out - 1) * stride + (taps - 1) * dilation + 1
+            for out, stride, taps, dilation in zip(self.output, self.stride, self.filter, self.dilation, strict=True)
+        )
         return h, w
 
     def padded(self, images: Array, value: Any = 0) -> Array:
@@ -57,8 +59,11 @@ class Window:
         n, y, x, c = padded.strides
         (sy, sx), (dy, dx) = self.stride, self.dilation
         return np.lib.stride_tricks.as_strided(
-            padded, (len(padded), *self.output, *self.filter, padded.shape[3]),
-            (n, y * sy, x * sx, y * dy, x * dx, c), writeable=False)
+            padded,
+            (len(padded), *self.output, *self.filter, padded.shape[3]),
+            (n, y * sy, x * sx, y * dy, x * dx, c),
+            writeable=False,
+        )
 
     def tiles(self, images: int, bytes_a_position: int) -> Iterator[tuple[slice, slice]]:
         """(images, output rows) slices whose patches take about `PATCH_BYTES`: whole images, or rows of one."""
@@ -82,7 +87,10 @@ def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], o
     """The window over NHWC shapes `input` → `output`; refuses an output that the padding does not lead to."""
     stride = (options["stride_h"], options["stride_w"])
     dilation = (options.get("dilation_h_factor", 1), options.get("dilation_w_factor", 1))
-    require(min(*stride, *dilation, *filter) > 0, f"filter {filter}, stride {stride} and dilation {dilation} must be positive")
+    require(
+        min(*stride, *dilation, *filter) > 0,
+        f"filter {filter}, stride {stride} and dilation {dilation} must be positive",
+    )
     require(options["padding"] in ("SAME", "VALID"), f"padding {options['padding']} is neither SAME nor VALID")
     pads, sizes = [], []
     for size, taps, step, spread in zip(input[1:3], filter, stride, dilation, strict=True):
@@ -90,26 +98,32 @@ def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], o
         out = -(-size // step) if options["padding"] == "SAME" else (size + step - extent) // step
         pads.append(max(0, (out - 1) * step + extent - size) // 2)
         sizes.append(out)
-    require(tuple(output[1:3]) == tuple(sizes) and min(sizes) > 0,
-            f"a {filter[0]}×{filter[1]} window over {tuple(input)} gives height and width {tuple(sizes)}, "
-            f"but the output tensor has shape {tuple(output)}")
+    require(
+        tuple(output[1:3]) == tuple(sizes) and min(sizes) > 0,
+        f"a {filter[0]}×{filter[1]} window over {tuple(input)} gives height and width {tuple(sizes)}, "
+        f"but the output tensor has shape {tuple(output)}",
+    )
     return Window(filter, stride, dilation, (pads[0], pads[1]), (input[1], input[2]), (sizes[0], sizes[1]))
 
 
-def draw_window(draw: Draw, make: Toolbox, dilated: bool = True) -> tuple[dict[str, Any], tuple[int, int], tuple[int, int],
-                                                                         tuple[int, int]]:
+def draw_window(
+    draw: Draw, make: Toolbox, dilated: bool = True
+) -> tuple[dict[str, Any], tuple[int, int], tuple[int, int], tuple[int, int]]:
     """For an example: (options, input, filter, output), each size a (height, width) pair that fits the others."""
     padding = draw(make.sampled_from(("VALID", "SAME")))
     stride, filter = draw(make.shape(2, 3)), draw(make.shape(2, 4))
     dilation = draw(make.shape(2, 2)) if dilated else (1, 1)
     extent = tuple((f - 1) * d + 1 for f, d in zip(filter, dilation, strict=True))
     input = tuple(draw(make.integers(1 if padding == "SAME" else e, e + 5)) for e in extent)
-    output = tuple(-(-i // s) if padding == "SAME" else (i + s - e) // s
-                   for i, s, e in zip(input, stride, extent, strict=True))
-    options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1],
-               "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1")))}
+    output = tuple(
+        -(-i // s) if padding == "SAME" else (i + s - e) // s for i, s, e in zip(input, stride, extent, strict=True)
+    )
+    options = {
+        "padding": padding,
+        "stride_h": stride[0],
+        "stride_w": stride[1],
+        "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1"))),
+    }
     if dilated:
         options |= {"dilation_h_factor": dilation[0], "dilation_w_factor": dilation[1]}
     return options, (input[0], input[1]), (filter[0], filter[1]), (output[0], output[1])
-
-

@@ -8,7 +8,7 @@ batch. The zero point of the weights counts only with per-tensor weights; per-ch
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 
@@ -42,7 +42,7 @@ class Params:
 
 @dataclass(frozen=True, eq=False)
 class FloatParams:
-    """Float layers. `weights` (outputs, depth) and `bias` (outputs,) as the file holds them."""
+    """Float layers. `weights` (outputs, depth) as the transpose of a contiguous array, `bias` (outputs,)."""
 
     weights: Array
     bias: Array
@@ -53,22 +53,26 @@ class FloatParams:
 
     @property
     def macs(self) -> int:
-        return prod(self.output_shape) * self.weights.shape[1]
+        return prod(self.output_shape) * int(self.weights.shape[1])
 
 
 def _operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """(input, weights, bias, output) after the checks that do not depend on the type."""
-    require(len(inputs) in (2, 3) and inputs[0] is not None and inputs[1] is not None and len(outputs) == 1,
-            f"expected input, weights and an optional bias, got {len(inputs)} inputs and {len(outputs)} outputs")
+    require(
+        len(inputs) in (2, 3) and inputs[0] is not None and inputs[1] is not None and len(outputs) == 1,
+        f"expected input, weights and an optional bias, got {len(inputs)} inputs and {len(outputs)} outputs",
+    )
     input, filter, bias, output = inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
     assert input is not None and filter is not None and output is not None
     _linear.check_types(input, filter, bias, output)
     require(len(filter.shape) == 2, f"weights '{filter.name}' have shape {filter.shape}; expected (outputs, depth)")
     channels, depth = filter.shape
     batches = prod(output.shape[:-1])
-    require(output.shape and output.shape[-1] == channels and prod(input.shape) == batches * depth,
-            f"input '{input.name}' {input.shape}, weights {filter.shape} and output '{output.name}' {output.shape} "
-            "do not fit together")
+    require(
+        output.shape and output.shape[-1] == channels and prod(input.shape) == batches * depth,
+        f"input '{input.name}' {input.shape}, weights {filter.shape} and output '{output.name}' {output.shape} "
+        "do not fit together",
+    )
     return input, filter, bias, output
 
 
@@ -80,20 +84,39 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     scales = _linear.channel_scales(filter, channels, 0)
     assert filter.quantization is not None and filter.data is not None
     per_channel = len(filter.quantization.scale) > 1
-    require(not (per_channel and filter.dtype == "int4"), f"int4 weights '{filter.name}' must have one scale, not {channels}")
+    require(
+        not (per_channel and filter.dtype == "int4"),
+        f"int4 weights '{filter.name}' must have one scale, not {channels}",
+    )
     if bias is not None and not per_channel:
         mismatch = abs(si * scales[0] - _linear.scale_of(bias)) / so
-        require(mismatch <= 0.02, f"the scale of bias '{bias.name}' is not input scale · weights scale "
-                f"({_linear.scale_of(bias):g}, not {si * scales[0]:g}); convert the model again")
-    multiplier = product_multiplier(si, scales if per_channel else scales[:1], so, numerics.rounding,
-                                    "double" if per_channel else numerics.scale_math)
+        require(
+            mismatch <= 0.02,
+            f"the scale of bias '{bias.name}' is not input scale · weights scale "
+            f"({_linear.scale_of(bias):g}, not {si * scales[0]:g}); convert the model again",
+        )
+    multiplier = product_multiplier(
+        si,
+        scales if per_channel else scales[:1],
+        so,
+        numerics.rounding,
+        "double" if per_channel else numerics.scale_math,
+    )
     input_offset = -_linear.zero_point_of(input)
     weights_offset = 0 if per_channel else -_linear.zero_point_of(filter)
     gemm = exact_gemm(filter.data.astype(np.int64) + weights_offset, _linear.magnitude(input.dtype, input_offset))
     zero_point = _linear.zero_point_of(output)
     low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point)
-    requantize = requantizer(_linear.bias_values(bias, channels), multiplier, zero_point, low, high, output.dtype,
-                             gemm.bound, _linear.accumulator_bits(input, bias, options))
+    requantize = requantizer(
+        _linear.bias_values(bias, channels),
+        multiplier,
+        zero_point,
+        low,
+        high,
+        output.dtype,
+        gemm.bound,
+        _linear.accumulator_bits(input, bias, options),
+    )
     return Params(input_offset, weights_offset, output.shape, depth, gemm, requantize)
 
 
@@ -103,7 +126,9 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     return p.requantize(p.gemm(x)).reshape(-1, *p.output_shape)
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
+def explain(
+    p: Params, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
+) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
     channel, row = index[-1], int(np.ravel_multi_index(index, p.output_shape)) // p.output_shape[-1]
     codes = input.reshape(-1, p.accum_depth)[row].tolist()
@@ -111,8 +136,12 @@ def explain(p: Params, index: tuple[int, ...], input: Array, filter: Array, bias
     for d, (x, w) in enumerate(zip(codes, filter[channel].tolist(), strict=True)):
         product = (x + p.input_offset) * (w + p.weights_offset)
         acc += product
-        yield Line("tap", f"input[{d}] = {x} {p.input_offset:+d}, weight {w} {p.weights_offset:+d}: "
-                   f"{x + p.input_offset} · {w + p.weights_offset}", product)
+        yield Line(
+            "tap",
+            f"input[{d}] = {x} {p.input_offset:+d}, weight {w} {p.weights_offset:+d}: "
+            f"{x + p.input_offset} · {w + p.weights_offset}",
+            product,
+        )
     yield from _linear.explain_requantized(acc, channel, p.requantize)
 
 
@@ -121,7 +150,8 @@ def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics:
     _, filter, bias, output = _operands(inputs, outputs)
     assert filter.data is not None
     low, high = float_activation_range(options["fused_activation_function"])
-    return FloatParams(filter.data, _linear.float_bias(bias, filter.shape[0]), low, high, numerics.contraction, output.shape)
+    weights = np.ascontiguousarray(filter.data.T).T
+    return FloatParams(weights, _linear.float_bias(bias, len(weights)), low, high, numerics.contraction, output.shape)
 
 
 def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
@@ -130,43 +160,40 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     return float32.clamp(total, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
 
 
-def explain_float(p: FloatParams, index: tuple[int, ...], input: Array, filter: Array,
-                  bias: Array | None = None) -> Iterator[Line]:
+def explain_float(
+    p: FloatParams, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
+) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
     channel, row = index[-1], int(np.ravel_multi_index(index, p.output_shape)) // p.output_shape[-1]
     values = input.reshape(-1, p.weights.shape[1])[row]
     taps = ((f"input[{d}]", x, w) for d, (x, w) in enumerate(zip(values, filter[channel], strict=True)))
-    yield from _narrate.float_sum(taps, p.bias[channel], p.contraction)
+    yield from _narrate.float_layer(
+        taps, p.bias[channel], p.contraction, p.float_activation_min, p.float_activation_max
+    )
 
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """A layer of any rank, with and without bias, per tensor or per channel, int8 or int4 weights."""
     lead = draw(make.shape(draw(make.integers(1, 3)), 3))
     depth, channels = draw(make.integers(1, 40)), draw(make.integers(1, 9))
-    options = {"fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1"))),
-               "keep_num_dims": len(lead) > 1,
-               "quantized_bias_type": draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32"}
-    biased = draw(make.booleans())
-    if dtype == "float32":
-        weights = make.constant(draw(make.array((channels, depth), dtype)))
-        bias = _linear.draw_bias(draw, make, dtype, None, None, channels) if biased else None
-        return Node("FULLY_CONNECTED", options, (make.tensor((*lead, depth), dtype), weights, bias),
-                    (make.tensor((*lead, channels), dtype),))
-    input_quantization = draw(make.quantization(dtype))
-    quantization = _linear.draw_scales(draw, make, channels, 0)
-    narrow = dtype == "int8" and len(quantization.scale) == 1 and draw(make.booleans())
-    codes = draw(make.array((channels, depth), "int8", *((-8, 7) if narrow else (-127, 127))))
-    if len(quantization.scale) == 1:
-        quantization = replace(quantization, zero_point=(draw(make.sampled_from((0, 0, 3, -128))),))
-    weights = make.constant(codes, quantization, "int4" if narrow else "int8")
-    bias = _linear.draw_bias(draw, make, dtype, input_quantization, quantization, channels) if biased else None
-    output = _linear.draw_output(draw, make, dtype, input_quantization, quantization, depth)
-    return Node("FULLY_CONNECTED", options, (make.tensor((*lead, depth), dtype, input_quantization), weights, bias),
-                (make.tensor((*lead, channels), dtype, output),))
+    options = {
+        "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1"))),
+        "keep_num_dims": len(lead) > 1,
+        "quantized_bias_type": draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32",
+    }
+    layer = _linear.draw_layer(draw, make, dtype, (channels, depth), 0, int4=False, zero_points=(0, 0, 3, -128))
+    return Node(
+        "FULLY_CONNECTED",
+        options,
+        (make.tensor((*lead, depth), dtype, layer.input), layer.filter, layer.bias),
+        (make.tensor((*lead, channels), dtype, layer.output),),
+    )
 
 
 KERNELS = {
     ("FULLY_CONNECTED", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
     ("FULLY_CONNECTED", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
-    ("FULLY_CONNECTED", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("FULLY_CONNECTED", "float32"): Kernel(
+        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
+    ),
 }

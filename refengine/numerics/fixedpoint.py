@@ -1,6 +1,6 @@
 """TFLM's fixed-point arithmetic on arrays: `scalar`'s names, int64 inside, each value what the int32 code gives.
 
-Sources: gemmlowp `fixedpoint/fixedpoint.h`, TFLM `tensorflow/lite/kernels/internal/common.cc` and `quantization_util.cc`.
+Sources: gemmlowp `fixedpoint/fixedpoint.h`; TFLM `kernels/internal/common.cc`, `kernels/internal/quantization_util.cc`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ class Multiplier(NamedTuple):
 def round_half_away(x: Array) -> Array:
     """C's `round` on float64: to the nearest integer, ties away from zero."""
     whole = np.trunc(x)
-    return whole + np.where(np.abs(x - whole) >= 0.5, np.copysign(1.0, x), 0.0)
+    away: Array = whole + np.where(np.abs(x - whole) >= 0.5, np.copysign(1.0, x), 0.0)
+    return away
 
 
-def quantize_multiplier(real: npt.ArrayLike, rounding: str = "double",
-                        scale: npt.ArrayLike | None = None) -> Multiplier:
+def quantize_multiplier(
+    real: npt.ArrayLike, rounding: str = "double", scale: npt.ArrayLike | None = None
+) -> Multiplier:
     """`real` (float64, any shape) as fixed-point multipliers; `scale` overrides its float32 reading.
 
     Factors below 2⁻³² are flushed to zero; single-rounding builds saturate those of 2³⁰ and more.
@@ -61,20 +63,23 @@ def wrap32(x: Ints) -> Ints:
 
 def saturating_rounding_doubling_high_mul(a: Ints, b: Ints | int) -> Ints:
     """The high 32 bits of 2·a·b, rounded; the one overflowing pair (−2³¹, −2³¹) saturates."""
-    return np.minimum((a * b + (1 << 30)) >> 31, 2**31 - 1)
+    high: Ints = np.minimum((a * b + (1 << 30)) >> 31, 2**31 - 1)
+    return high
 
 
 def rounding_divide_by_pot(x: Ints, exponent: Ints | int) -> Ints:
     """x / 2^exponent to the nearest integer, ties away from zero."""
     half = (np.int64(1) << np.asarray(exponent, np.int64)) >> 1
-    return (x + half - ((x < 0) & (half > 0))) >> exponent
+    quotient: Ints = (x + half - ((x < 0) & (half > 0))) >> exponent
+    return quotient
 
 
 def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
     """int32 accumulators `x` (held in int64) times `factor`, which broadcasts against them. See `scalar`."""
     multiplier, shift, scale, rounding = factor
     if rounding == "xnnpack":
-        return np.rint(x.astype(np.float32) * scale).astype(np.int64)
+        even: Ints = np.rint(x.astype(np.float32) * scale).astype(np.int64)
+        return even
     if rounding == "single":
         return wrap32((x * multiplier + (np.int64(1) << (30 - shift))) >> (31 - shift))
     high = saturating_rounding_doubling_high_mul(wrap32(x << np.maximum(shift, 0)), multiplier)

@@ -8,6 +8,7 @@ the significand: 2²⁴ in float32, 2⁵³ in float64. The weights are known whe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ class Gemm:
     def __call__(self, x: Array) -> Array:
         """(rows, k) codes as `dtype` → (rows, outputs) integers held in float32 or float64."""
         if len(self.blocks) == 1:
-            return np.matmul(x, self.blocks[0][1])
+            product: Array = np.matmul(x, self.blocks[0][1])
+            return product
         total = np.zeros((len(x), len(self.bound)), np.float64)
         for part, weights in self.blocks:
             total += np.matmul(x[:, part], weights)
@@ -47,7 +49,7 @@ def exact_gemm(weights: Array, magnitude: int) -> Gemm:
     cuts = _cuts(reach, 2**24) if parts <= 4 else None
     dtype = np.dtype(np.float64 if cuts is None else np.float32)
     columns = weights.T.astype(dtype)
-    slices = [slice(0, weights.shape[1])] if cuts is None else [slice(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    slices = [slice(0, weights.shape[1])] if cuts is None else [slice(a, b) for a, b in pairwise(cuts)]
     return Gemm(dtype, tuple((part, np.ascontiguousarray(columns[part])) for part in slices), bound)
 
 

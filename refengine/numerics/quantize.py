@@ -13,7 +13,11 @@ from .scalar import round_half_away
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
 ACTIVATIONS: dict[str, tuple[float | None, float | None]] = {
-    "NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
+    "NONE": (None, None),
+    "RELU": (0.0, None),
+    "RELU6": (0.0, 6.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+}
 """The fused activations that TFLM's kernels clamp to: (low, high), None where a side stays open."""
 
 
@@ -46,8 +50,9 @@ def float_activation_range(activation: str) -> tuple[np.float32, np.float32]:
     return np.float32(-FLOAT_MAX if below is None else below), np.float32(FLOAT_MAX if above is None else above)
 
 
-def product_multiplier(input_scale: float, filter_scale: npt.ArrayLike, output_scale: float, rounding: str,
-                       scale_math: str) -> Multiplier:
+def product_multiplier(
+    input_scale: float, filter_scale: npt.ArrayLike, output_scale: float, rounding: str, scale_math: str
+) -> Multiplier:
     """input_scale · filter_scale / output_scale as multipliers, in the order and precision of `scale_math`.
 
     ``double`` is TFLM since commit 8f6596d; ``float32`` is the older float product of the two input scales, which
@@ -69,7 +74,8 @@ def quantize(x: npt.ArrayLike, scale: float, zero_point: int, dtype: str) -> npt
     """
     ratio = np.nan_to_num(np.asarray(x, np.float32) / np.float32(scale), nan=0.0).astype(np.float64)
     rounded = np.trunc(ratio + np.copysign(0.5, ratio))
-    return np.clip(rounded + zero_point, *code_range(dtype)).astype(dtype)
+    codes: npt.NDArray[Any] = np.clip(rounded + zero_point, *code_range(dtype)).astype(dtype)
+    return codes
 
 
 def dequantize(codes: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:

@@ -3,26 +3,24 @@
 With double rounding, code(acc) is a staircase that never descends, and so is truncate(acc · scale + offset) in
 float64. Two such staircases are equal everywhere if they are equal on both sides of each of their few steps, which is
 checked when the plan is made, per channel, for every accumulator that the weights can produce. Layers that pass run
-as four float64 passes; the others (and all int16 ones) run the integer arithmetic itself.
+as four or five float64 passes; the others (and all int16 ones) run the integer arithmetic itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .fixedpoint import (
-    Ints,
-    Multiplier,
-    multiply_by_quantized_multiplier,
-    multiply_by_quantized_multiplier_64,
-    wrap32,
-)
+from .fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, multiply_by_quantized_multiplier_64, wrap32
 
 Array = npt.NDArray[Any]
+
+
+BLOCK = 8192
+"""How many accumulators the integer arithmetic takes at once: what keeps its temporaries in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +29,7 @@ class Requantizer:
 
     `bits` is the accumulator's width in TFLM: 32 wraps after the bias, 64 takes the 16-bit multiplier.
     `line`, if proven, is the float64 (scale, offset) for which code = truncate(clip(acc · scale + offset)) − 128.
+    With a `drop`, both are in units of it, and the line lies one unit lower where the scaled accumulator is negative.
     """
 
     bias: Ints
@@ -41,18 +40,27 @@ class Requantizer:
     dtype: str
     bits: int = 32
     line: tuple[Array, Array] | None = None
+    drop: Array | None = None
 
     def __call__(self, acc: Array) -> Array:
         """Codes of type `dtype` for accumulators without bias, exact integers held in any numeric type."""
-        if self.line is None:
-            return self.exact(acc.astype(np.int64)).astype(self.dtype)
-        return self.proven(acc)
+        if self.line is not None:
+            return self.proven(acc)
+        rows = acc.reshape(-1, acc.shape[-1])
+        codes = np.empty(rows.shape, self.dtype)
+        step = max(1, BLOCK // acc.shape[-1])
+        for start in range(0, len(rows), step):
+            codes[start : start + step] = self.exact(rows[start : start + step].astype(np.int64))
+        return codes.reshape(acc.shape)
 
     def exact(self, acc: Ints) -> Ints:
         """The integer arithmetic itself, in int64."""
         total = acc + self.bias
-        scaled = (multiply_by_quantized_multiplier(wrap32(total), self.multiplier) if self.bits == 32
-                  else multiply_by_quantized_multiplier_64(total, self.multiplier))
+        scaled = (
+            multiply_by_quantized_multiplier(wrap32(total), self.multiplier)
+            if self.bits == 32
+            else multiply_by_quantized_multiplier_64(total, self.multiplier)
+        )
         return np.clip(scaled + self.output_offset, self.activation_min, self.activation_max)
 
     def proven(self, acc: Array) -> Array:
@@ -61,14 +69,25 @@ class Requantizer:
         scale, offset = self.line
         real = np.multiply(acc, scale, dtype=np.float64)
         real += offset
+        if self.drop is not None:
+            real -= real < (self.output_offset + 128.5) / self.drop
+            real *= self.drop
         np.clip(real, self.activation_min + 128, self.activation_max + 128.5, out=real)
         codes = real.astype(np.uint8)
         codes ^= 0x80
         return codes.view(np.int8)
 
 
-def requantizer(bias: Ints, multiplier: Multiplier, output_offset: int, activation_min: int, activation_max: int,
-                dtype: str, bound: Ints, bits: int = 32) -> Requantizer:
+def requantizer(
+    bias: Ints,
+    multiplier: Multiplier,
+    output_offset: int,
+    activation_min: int,
+    activation_max: int,
+    dtype: str,
+    bound: Ints,
+    bits: int = 32,
+) -> Requantizer:
     """A `Requantizer` for accumulators with |acc| ≤ `bound` (channels,), with its line if one can be proven."""
     integer = Requantizer(bias, multiplier, output_offset, activation_min, activation_max, dtype, bits)
     if dtype != "int8" or bits != 32 or multiplier.rounding == "xnnpack":
@@ -76,22 +95,33 @@ def requantizer(bias: Ints, multiplier: Multiplier, output_offset: int, activati
     factor = np.ldexp(multiplier.multiplier.astype(np.float64), multiplier.shift - 31)
     if np.any(factor <= 0) or np.any((bound + np.abs(bias)) * np.exp2(np.maximum(multiplier.shift, 0)) >= 2**31):
         return integer  # a register may wrap: no staircase
-    # Rounding the high multiply first moves the steps of positive codes by half a unit of the bits shifted out;
-    # negative codes move the other way, so the line holds where the clamp hides those (any ReLU), or never.
-    early = np.where((multiplier.shift < 0) & (multiplier.rounding == "double"), np.exp2(multiplier.shift - 1.0), 0.0)
-    offset = bias * factor + (0.5 + early + output_offset + 128)
-    fast = Requantizer(bias, multiplier, output_offset, activation_min, activation_max, dtype, bits, (factor, offset))
-    return fast if _equal_everywhere(integer, fast, factor, offset, bound) else integer
+    # Rounding the high multiply first moves the steps of positive codes down by half a unit of the bits shifted
+    # out, and those of negative codes up by as much: the line drops at zero, unless the clamp (any ReLU) hides that.
+    halved = (multiplier.shift < 0) & (multiplier.rounding == "double")
+    early = np.where(halved, np.exp2(multiplier.shift - 1.0), 0.0)
+    drop = 2 * early if halved.any() and activation_min < output_offset else None
+    if drop is not None and not halved.all():
+        return integer
+    unit = 1.0 if drop is None else drop
+    line = factor / unit, (bias * factor + 0.5 + early + output_offset + 128) / unit
+    fast = replace(integer, line=line, drop=drop)
+    return fast if _equal_everywhere(integer, fast, bound) else integer
 
 
-def _equal_everywhere(integer: Requantizer, fast: Requantizer, factor: Array, offset: Array, bound: Ints) -> bool:
+def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> bool:
     """Whether both give the same code for every |acc| ≤ bound: equal around each step, and at both ends."""
+    assert fast.line is not None
+    scale, offset = fast.line
     codes = np.arange(integer.activation_min + 1, integer.activation_max + 1)[:, None]
-    step = np.ceil((codes + 128 - offset) / factor).clip(-bound, bound).astype(np.int64)
+    real = codes + 128.0
+    if fast.drop is not None:
+        real = real / fast.drop + (codes <= fast.output_offset)
+    step = np.ceil((real - offset) / scale).clip(-bound, bound).astype(np.int64)
     around = np.stack([np.maximum(step - 1, -bound), step, np.minimum(step + 1, bound)])
     ends = np.stack([-bound, bound])
     mine, theirs = integer.exact(around), fast.proven(around)
     low, high = integer.exact(ends)
     bracketed = (theirs[0] < codes) & (codes <= theirs[2]) | (high < codes) | (codes <= low)
-    return bool(np.array_equal(mine, theirs) and bracketed.all()
-                and np.array_equal(integer.exact(ends), fast.proven(ends)))
+    return bool(
+        np.array_equal(mine, theirs) and bracketed.all() and np.array_equal(integer.exact(ends), fast.proven(ends))
+    )

@@ -1,7 +1,7 @@
 """TFLM's fixed-point arithmetic on Python integers, phrased as gemmlowp phrases it, for people and for proofs.
 
 `fixedpoint` has the same names on arrays, phrased differently; the tests hold the two and the real TFLM together.
-Sources: gemmlowp `fixedpoint/fixedpoint.h`, TFLM `tensorflow/lite/kernels/internal/common.cc` and `quantization_util.cc`.
+Sources: gemmlowp `fixedpoint/fixedpoint.h`; TFLM `kernels/internal/common.cc`, `kernels/internal/quantization_util.cc`.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def rounding_divide_by_pot(x: int, exponent: int) -> int:
     return round_half_away(Fraction(x, 2**exponent))
 
 
-def multiply_by_quantized_multiplier(x: int, multiplier: int, shift: int, scale: float = 0.0,
-                                     rounding: str = "double") -> int:
+def multiply_by_quantized_multiplier(
+    x: int, multiplier: int, shift: int, scale: float = 0.0, rounding: str = "double"
+) -> int:
     """The int32 accumulator `x` times multiplier · 2^(shift − 31), in the dialect `rounding`.
 
     ``double`` rounds the high multiply and then the right shift (TFLM's default), ``single`` rounds once
@@ -81,6 +82,6 @@ def multiply_by_quantized_multiplier(x: int, multiplier: int, shift: int, scale:
 
 
 def multiply_by_quantized_multiplier_64(x: int, multiplier: int, shift: int) -> int:
-    """The int64 accumulator `x` times the multiplier reduced to 16 bits, rounded once (int16 kernels, every dialect)."""
+    """The int64 accumulator `x` times the multiplier reduced to 16 bits, rounded once (every dialect)."""
     reduced = (multiplier + 2**15) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
     return wrap((x * reduced + (1 << (14 - shift))) >> (15 - shift))

@@ -1,0 +1,214 @@
+"""CONV_2D: out[b, y, x, oc] = activation(Σ_{fy, fx, ic} (in[b, iy, ix, ic] − zx) · filter[oc, fy, fx, ic] + bias[oc]).
+
+TFLM: `kernels/conv.cc`, `conv_common.cc`; the sums in `kernels/internal/reference/{integer_ops/,}conv.h`. Taps outside
+the image are skipped, which equals padding with zx. Filters are OHWI; where they have fewer input channels than the
+input, channels fall into groups. The weights' zero point is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Tensor
+from ..numerics import float32
+from ..numerics.gemm import Gemm, exact_gemm
+from ..numerics.quantize import float_activation_range
+from ..numerics.requantize import Requantizer
+from . import _linear, _narrate, _window
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """Integer layers: for each group of channels its matrix product and its `Requantizer`."""
+
+    window: _window.Window
+    input_offset: int
+    groups: tuple[tuple[Gemm, Requantizer], ...]
+    filter_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+    @property
+    def macs(self) -> int:
+        return prod(self.output_shape) * prod(self.filter_shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class FloatParams:
+    """Float layers: for each group its weights (outputs, taps), as the transpose of a contiguous array."""
+
+    window: _window.Window
+    groups: tuple[Array, ...]
+    bias: Array
+    float_activation_min: np.float32
+    float_activation_max: np.float32
+    contraction: str
+    filter_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+    @property
+    def macs(self) -> int:
+        return prod(self.output_shape) * prod(self.filter_shape[1:])
+
+
+def _operands(
+    options: Options, inputs: Tensors, outputs: Tensors
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _window.Window, int]:
+    """(input, filter, bias, output, window, groups) after the checks that do not depend on the type."""
+    input, filter, bias, output = _linear.operands(inputs, outputs)
+    channels, depth = filter.shape[0], filter.shape[3]
+    require(
+        depth > 0 and input.shape[3] % depth == 0 and channels % (input.shape[3] // depth) == 0,
+        f"{input.shape[3]} input channels are no multiple of the {depth} of filter '{filter.name}' {filter.shape}",
+    )
+    require(
+        output.shape[0] == input.shape[0] and output.shape[3] == channels,
+        f"input '{input.name}' {input.shape}, filter {filter.shape} and output '{output.name}' {output.shape} "
+        "do not fit together",
+    )
+    window = _window.window_of(options, input.shape, (filter.shape[1], filter.shape[2]), output.shape)
+    return input, filter, bias, output, window, input.shape[3] // depth
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses hybrid layers, run-time weights, and shapes or groups that do not fit together."""
+    input, filter, bias, output, window, groups = _operands(options, inputs, outputs)
+    channels = filter.shape[0]
+    assert filter.data is not None
+    weights, offset = filter.data.reshape(channels, -1), _linear.convolution_offset(input)
+    parts = []
+    for part in _parts(channels, groups):
+        gemm = exact_gemm(weights[part], _linear.magnitude(input.dtype, offset))
+        parts.append(
+            (gemm, _linear.channel_requantizer(options, input, filter, bias, output, numerics, 0, part, gemm.bound))
+        )
+    return Params(window, offset, tuple(parts), filter.shape, output.shape)
+
+
+def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:
+    """(B, n, h, w, c) codes → (B, *output_shape) codes, by exact matrix products over gathered patches."""
+    images = input.reshape(-1, *input.shape[2:])
+    output = np.empty((len(images), *p.output_shape[1:]), p.groups[0][1].dtype)
+    taps, depth = prod(p.filter_shape[1:]), p.filter_shape[3]
+    dtype = p.groups[0][0].dtype
+    step = output.shape[3] // len(p.groups)
+    for part, rows in p.window.tiles(len(images), taps * len(p.groups) * dtype.itemsize):
+        codes = np.add(images[part], p.input_offset, dtype=dtype)
+        patches = p.window.patches(p.window.padded(codes))[:, rows]
+        for g, (gemm, requantize) in enumerate(p.groups):
+            columns = patches[..., g * depth : (g + 1) * depth].reshape(-1, taps)
+            result = requantize(gemm(columns.astype(gemm.dtype, copy=False)))
+            output[part, rows, :, g * step : (g + 1) * step] = result.reshape(*patches.shape[:3], step)
+    return output.reshape(-1, *p.output_shape)
+
+
+def explain(
+    p: Params, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
+) -> Iterator[Line]:
+    """Element `index` = (image, y, x, oc) of the output, as TFLM sums it."""
+    image, y, x, channel = index
+    _, _, _, depth = p.filter_shape
+    group, within = divmod(channel, p.filter_shape[0] // len(p.groups))
+    acc = 0
+    for fy, fx, iy, ix in p.window.taps(y, x):
+        for ic in range(depth):
+            code, weight = int(input[image, iy, ix, group * depth + ic]), int(filter[channel, fy, fx, ic])
+            product = (code + p.input_offset) * weight
+            acc += product
+            yield Line(
+                "tap",
+                f"input[{iy}, {ix}, {group * depth + ic}] = {code} {p.input_offset:+d}, "
+                f"filter[{fy}, {fx}, {ic}] = {weight}: {code + p.input_offset} · {weight}",
+                product,
+            )
+    yield from _linear.explain_requantized(acc, within, p.groups[group][1])
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+    """Refuses what `prepare` refuses, and infinite weights under padding, which TFLM skips and a product cannot."""
+    _, filter, bias, output, window, groups = _operands(options, inputs, outputs)
+    channels = filter.shape[0]
+    assert filter.data is not None
+    _linear.check_finite(filter, window)
+    weights = filter.data.reshape(channels, -1)
+    low, high = float_activation_range(options["fused_activation_function"])
+    return FloatParams(
+        window,
+        tuple(np.ascontiguousarray(weights[part].T).T for part in _parts(channels, groups)),
+        _linear.float_bias(bias, channels),
+        low,
+        high,
+        numerics.contraction,
+        filter.shape,
+        output.shape,
+    )
+
+
+def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
+    """(B, n, h, w, c) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
+    images = input.reshape(-1, *input.shape[2:])
+    output = np.empty((len(images), *p.output_shape[1:]), np.float32)
+    taps, depth = prod(p.filter_shape[1:]), p.filter_shape[3]
+    step = output.shape[3] // len(p.groups)
+    for part, rows in p.window.tiles(len(images), taps * 4):
+        patches = p.window.patches(p.window.padded(images[part]))[:, rows]
+        for g, weights in enumerate(p.groups):
+            seen = patches[..., g * depth : (g + 1) * depth]
+            columns = np.ascontiguousarray(seen.transpose(3, 4, 5, 0, 1, 2)).reshape(taps, -1)
+            channels = slice(g * step, (g + 1) * step)
+            total = float32.sequential_matmul(columns.T, weights, p.contraction) + p.bias[channels]
+            output[part, rows, :, channels] = float32.clamp(
+                total, p.float_activation_min, p.float_activation_max
+            ).reshape(*seen.shape[:3], step)
+    return output.reshape(-1, *p.output_shape)
+
+
+def explain_float(
+    p: FloatParams, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
+) -> Iterator[Line]:
+    """Element `index` = (image, y, x, oc) of the output, as TFLM sums it."""
+    image, y, x, channel = index
+    depth = p.filter_shape[3]
+    first = channel // (p.filter_shape[0] // len(p.groups)) * depth
+    taps = (
+        (f"input[{iy}, {ix}, {first + ic}]", input[image, iy, ix, first + ic], filter[channel, fy, fx, ic])
+        for fy, fx, iy, ix in p.window.taps(y, x)
+        for ic in range(depth)
+    )
+    yield from _narrate.float_layer(
+        taps, p.bias[channel], p.contraction, p.float_activation_min, p.float_activation_max
+    )
+
+
+def _parts(channels: int, groups: int) -> list[slice]:
+    """The output channels of each group."""
+    step = channels // groups
+    return [slice(g * step, (g + 1) * step) for g in range(groups)]
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Any padding, stride, dilation, grouping and activation; int8 or int4 weights; with and without bias."""
+    options, (h, w), (fh, fw), (oh, ow) = _window.draw_window(draw, make)
+    groups, depth = draw(make.sampled_from((1, 1, 2, 3))), draw(make.integers(1, 5))
+    channels, n = groups * draw(make.integers(1, 4)), draw(make.integers(1, 2))
+    layer = _linear.draw_layer(draw, make, dtype, (channels, fh, fw, depth), 0)
+    options["quantized_bias_type"] = draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32"
+    return Node(
+        "CONV_2D",
+        options,
+        (make.tensor((n, h, w, groups * depth), dtype, layer.input), layer.filter, layer.bias),
+        (make.tensor((n, oh, ow, channels), dtype, layer.output),),
+    )
+
+
+KERNELS = {
+    ("CONV_2D", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
+    ("CONV_2D", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
+    ("CONV_2D", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+}

@@ -1,0 +1,194 @@
+"""DEPTHWISE_CONV_2D: out[b, y, x, oc] = activation(Σ_{fy, fx} (in[b, iy, ix, oc // m] − zx) · filter[fy, fx, oc] + bias).
+
+TFLM: `kernels/depthwise_conv.cc`, `depthwise_conv_common.cc`; the sums in
+`kernels/internal/reference/{integer_ops/depthwise_conv.h,depthwiseconv_float.h}`. m is the depth multiplier.
+Filters are 1HW(C·m), quantised along dimension 3; int16 layers take an int64 bias only. The weights' zero point is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Tensor
+from ..numerics import float32
+from ..numerics.gemm import exact_gemm
+from ..numerics.quantize import float_activation_range
+from ..numerics.requantize import Requantizer
+from . import _linear, _narrate, _window
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """Integer layers: `weights` (filter rows, filter columns, channels, m) in a float type that sums them exactly."""
+
+    window: _window.Window
+    input_offset: int
+    weights: Array
+    requantize: Requantizer
+    output_shape: tuple[int, ...]
+
+    @property
+    def macs(self) -> int:
+        return prod(self.output_shape) * prod(self.window.filter)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatParams:
+    """Float layers: `weights` (filter rows, filter columns, channels, m)."""
+
+    window: _window.Window
+    weights: Array
+    bias: Array
+    float_activation_min: np.float32
+    float_activation_max: np.float32
+    contraction: str
+    output_shape: tuple[int, ...]
+
+    @property
+    def macs(self) -> int:
+        return prod(self.output_shape) * prod(self.window.filter)
+
+
+def _operands(
+    options: Options, inputs: Tensors, outputs: Tensors
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _window.Window]:
+    """(input, filter, bias, output, window) after the checks that do not depend on the type."""
+    input, filter, bias, output = _linear.operands(inputs, outputs)
+    channels = filter.shape[3]
+    require(
+        filter.shape[0] == 1
+        and channels == output.shape[3]
+        and channels == input.shape[3] * options["depth_multiplier"]
+        and input.shape[0] == output.shape[0],
+        f"input '{input.name}' {input.shape}, filter '{filter.name}' {filter.shape}, depth multiplier "
+        f"{options['depth_multiplier']} and output '{output.name}' {output.shape} do not fit together",
+    )
+    require(
+        not (input.dtype == "int16" and bias is not None and bias.dtype == "int32"),
+        "TFLM's int16 depthwise convolution reads an int64 bias, this one is int32; convert again with int64 bias",
+    )
+    return (
+        input,
+        filter,
+        bias,
+        output,
+        _window.window_of(options, input.shape, (filter.shape[1], filter.shape[2]), output.shape),
+    )
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses hybrid layers, run-time weights, and shapes that do not fit together."""
+    input, filter, bias, output, window = _operands(options, inputs, outputs)
+    assert filter.data is not None
+    channels, offset = filter.shape[3], _linear.convolution_offset(input)
+    gemm = exact_gemm(filter.data.reshape(-1, channels).T, _linear.magnitude(input.dtype, offset))
+    dtype = gemm.dtype if len(gemm.blocks) == 1 else np.float64
+    weights = filter.data.reshape(*window.filter, input.shape[3], -1).astype(dtype)
+    requantize = _linear.channel_requantizer(options, input, filter, bias, output, numerics, 3, slice(None), gemm.bound)
+    return Params(window, offset, weights, requantize, output.shape)
+
+
+def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:
+    """(B, n, h, w, c) codes → (B, *output_shape) codes, tap by tap over whole images."""
+    images = input.reshape(-1, *input.shape[2:])
+    output = np.empty((len(images), *p.output_shape[1:]), p.requantize.dtype)
+    for part, rows in p.window.tiles(len(images), p.output_shape[3] * p.weights.itemsize):
+        codes = np.add(images[part], p.input_offset, dtype=p.weights.dtype)
+        patches = p.window.patches(p.window.padded(codes))[:, rows]
+        acc = np.einsum("nyxabc,abcm->nyxcm", patches, p.weights)  # exact in any order: see gemm
+        output[part, rows] = p.requantize(acc.reshape(*patches.shape[:3], -1))
+    return output.reshape(-1, *p.output_shape)
+
+
+def explain(
+    p: Params, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
+) -> Iterator[Line]:
+    """Element `index` = (image, y, x, oc) of the output, as TFLM sums it."""
+    image, y, x, channel = index
+    ic = channel // p.weights.shape[3]
+    acc = 0
+    for fy, fx, iy, ix in p.window.taps(y, x):
+        code, weight = int(input[image, iy, ix, ic]), int(filter[0, fy, fx, channel])
+        product = (code + p.input_offset) * weight
+        acc += product
+        yield Line(
+            "tap",
+            f"input[{iy}, {ix}, {ic}] = {code} {p.input_offset:+d}, filter[{fy}, {fx}, {channel}] = {weight}: "
+            f"{code + p.input_offset} · {weight}",
+            product,
+        )
+    yield from _linear.explain_requantized(acc, channel, p.requantize)
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+    """Refuses what `prepare` refuses, and infinite weights under padding, which TFLM skips and a product cannot."""
+    input, filter, bias, output, window = _operands(options, inputs, outputs)
+    assert filter.data is not None
+    _linear.check_finite(filter, window)
+    weights = filter.data.reshape(*window.filter, input.shape[3], -1)
+    low, high = float_activation_range(options["fused_activation_function"])
+    return FloatParams(
+        window, weights, _linear.float_bias(bias, filter.shape[3]), low, high, numerics.contraction, output.shape
+    )
+
+
+def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
+    """(B, n, h, w, c) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
+    images = input.reshape(-1, *input.shape[2:])
+    output = np.empty((len(images), *p.output_shape[1:]), np.float32)
+    for part, rows in p.window.tiles(len(images), p.output_shape[3] * 4):
+        patches = p.window.patches(p.window.padded(images[part]))[:, rows]
+        total = np.zeros((*patches.shape[:3], *p.weights.shape[2:]), np.float32)
+        with np.errstate(all="ignore"):
+            for fy, fx in np.ndindex(p.window.filter):
+                x, w = patches[:, :, :, fy, fx, :, None], p.weights[fy, fx]
+                total = float32.fma(x, w, total) if p.contraction == "fma" else total + x * w
+            sums = total.reshape(*patches.shape[:3], -1) + p.bias
+        output[part, rows] = float32.clamp(sums, p.float_activation_min, p.float_activation_max)
+    return output.reshape(-1, *p.output_shape)
+
+
+def explain_float(
+    p: FloatParams, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
+) -> Iterator[Line]:
+    """Element `index` = (image, y, x, oc) of the output, as TFLM sums it."""
+    image, y, x, channel = index
+    ic = channel // p.weights.shape[3]
+    taps = (
+        (f"input[{iy}, {ix}, {ic}]", input[image, iy, ix, ic], filter[0, fy, fx, channel])
+        for fy, fx, iy, ix in p.window.taps(y, x)
+    )
+    yield from _narrate.float_layer(
+        taps, p.bias[channel], p.contraction, p.float_activation_min, p.float_activation_max
+    )
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Any padding, stride, dilation, depth multiplier and activation; always with a bias: the wheel aborts without."""
+    options, (h, w), (fh, fw), (oh, ow) = _window.draw_window(draw, make)
+    depth, multiplier, n = draw(make.integers(1, 6)), draw(make.integers(1, 3)), draw(make.integers(1, 2))
+    options["depth_multiplier"] = multiplier
+    channels = depth * multiplier
+    layer = _linear.draw_layer(draw, make, dtype, (1, fh, fw, channels), 3, biased=True, narrow_bias=False)
+    return Node(
+        "DEPTHWISE_CONV_2D",
+        options,
+        (make.tensor((n, h, w, depth), dtype, layer.input), layer.filter, layer.bias),
+        (make.tensor((n, oh, ow, channels), dtype, layer.output),),
+    )
+
+
+KERNELS = {
+    ("DEPTHWISE_CONV_2D", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
+    ("DEPTHWISE_CONV_2D", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
+    ("DEPTHWISE_CONV_2D", "float32"): Kernel(
+        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
+    ),
+}
