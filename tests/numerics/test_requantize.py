@@ -1,0 +1,159 @@
+"""The line that stands for the integer arithmetic: equal to it for every accumulator, or not used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refengine.model import Array
+from refengine.numerics import scalar
+from refengine.numerics.fixedpoint import Multiplier, quantize_multiplier
+from refengine.numerics.requantize import BLOCK, Requantizer, _equal_everywhere, requantizer
+
+BOUND = 3000
+
+
+def make(real: Array, *, bias: Array | int = 0, offset: int = -5, low: int = -128, high: int = 127, bound: int = BOUND,
+         rounding: str = "double", dtype: str = "int8", bits: int = 32) -> Requantizer:
+    """A requantizer of as many channels as `real` has multipliers."""
+    channels = np.size(real)
+    return requantizer(np.broadcast_to(bias, channels), quantize_multiplier(real, rounding), offset, low, high, dtype,
+                       np.full(channels, bound), bits)
+
+
+def every(requantize: Requantizer, bound: int = BOUND) -> Array:
+    """Every accumulator within the bound, for each channel."""
+    return np.broadcast_to(np.arange(-bound, bound + 1)[:, None], (2 * bound + 1, requantize.bias.size))
+
+
+def integer(requantize: Requantizer, acc: Array) -> Array:
+    """What the integer arithmetic makes of `acc`."""
+    return requantize.exact(acc.astype(np.int64)).astype(requantize.dtype)
+
+
+SCALES = st.sampled_from((0.5, 0.25, 2.0**-7, 3 * 2.0**-8, 1 - 2.0**-31, 1.0, 1.5, 2.0)) | st.floats(2.0**-9, 2.0)
+
+
+@given(st.lists(SCALES, min_size=1, max_size=4), st.integers(-BOUND, BOUND), st.integers(-128, 127),
+       st.sampled_from(((-128, 127), (None, 127), (-100, -90), (5, 5))), st.sampled_from(("double", "single")))
+def test_every_accumulator_gives_the_integer_arithmetics_code(
+        scales: list[float], bias: int, offset: int, clamp: tuple[int | None, int], rounding: str) -> None:
+    low, high = offset if clamp[0] is None else clamp[0], clamp[1]  # None: RELU
+    requantize = make(np.array(scales), bias=bias, offset=offset, low=low, high=high, rounding=rounding)
+    acc = every(requantize)
+    assert np.array_equal(requantize(acc.astype(np.float32)), integer(requantize, acc))
+
+
+@given(st.tuples(*[st.floats(2.0**-20, 2.0**-6)] * 3), st.integers(-128, 127), st.integers(0, 2**32 - 1))
+def test_random_accumulators_in_large_bounds(scales: tuple[float, ...], offset: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bound = 2**24
+    requantize = make(np.array(scales), bias=rng.integers(-(2**16), 2**16, 3), offset=offset, bound=bound)
+    acc = rng.integers(-bound, bound, (2000, 3), endpoint=True) >> rng.integers(0, 20, (2000, 3))
+    assert np.array_equal(requantize(acc.astype(np.float64)), integer(requantize, acc))
+
+
+@pytest.mark.parametrize("rounding", ["double", "single"])
+@pytest.mark.parametrize("low", [-128, -5])
+def test_usual_layers_do_get_their_line(rounding: str, low: int) -> None:
+    """With or without ReLU: else every test here would pass, and the engine be slow."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        requantize = make(rng.uniform(2.0**-12, 2.0**-4, 16), bias=rng.integers(-5000, 5000, 16), low=low, bound=10**6,
+                          rounding=rounding)
+        assert requantize.line is not None
+        assert (requantize.drop is not None) == (rounding == "double" and low == -128)
+
+
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1), st.floats(2.0**-10, 2.0),
+       st.sampled_from(("int8", "int16")), st.sampled_from(("double", "single", "xnnpack")))
+def test_the_integer_arithmetic_is_the_scalar_one(values: list[int], scale: float, dtype: str, rounding: str) -> None:
+    """Bias with wrap, scaling, output offset, clamp, from any int32 accumulator."""
+    low, high = (-100, 90) if dtype == "int8" else (-30000, 20000)
+    requantize = make(np.array([scale]), bias=777, low=low, high=high, bound=2**31, dtype=dtype, rounding=rounding)
+    factor = (*scalar.quantize_multiplier(scale), scale, rounding)
+    expected = [scalar.clamp(scalar.multiply_by_quantized_multiplier(scalar.wrap(x + 777), *factor) - 5, low, high)
+                for x in values]
+    assert requantize.line is None
+    assert requantize(np.array(values)[:, None])[:, 0].tolist() == expected
+
+
+@given(st.lists(st.integers(-(2**40), 2**40), min_size=1), st.floats(2.0**-20, 2.0**-8))
+def test_64_bit_accumulators(values: list[int], scale: float) -> None:
+    requantize = make(np.array([scale]), bias=2**33, low=-32768, high=32767, offset=0, dtype="int16", bits=64)
+    multiplier, shift = scalar.quantize_multiplier(scale)
+    expected = [scalar.clamp(scalar.multiply_by_quantized_multiplier_64(x + 2**33, multiplier, shift), -32768, 32767)
+                for x in values]
+    assert requantize(np.array(values, np.float64)[:, None])[:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 5, 3), (BLOCK, 3), (0, 3)])
+def test_shapes_pass_through_whole_or_in_blocks(shape: tuple[int, ...]) -> None:
+    requantize = make(np.array([0.1, 0.01, 0.001]), rounding="xnnpack")
+    acc = np.random.default_rng(0).integers(-BOUND, BOUND, shape)
+    assert np.array_equal(requantize(acc), integer(requantize, acc))
+
+
+@pytest.mark.parametrize("change", [
+    {"rounding": "xnnpack"}, {"dtype": "int16"}, {"bits": 64}, {"real": np.array([0.1, 0.0])},
+    {"real": np.array([4.0]), "bound": 2**29}, {"bias": 2**31 - BOUND}])
+def test_no_line_where_there_is_no_staircase(change: dict[str, object]) -> None:
+    """Ties to even, other types, a factor of 0, registers that may wrap."""
+    assert make(**{"real": np.array([0.1]), **change}).line is None  # type: ignore[arg-type]
+
+
+def test_wrapped_registers_stay_exact() -> None:
+    requantize = make(np.array([4.0]), bound=2**30)
+    acc = np.array([[2**28 - 1], [2**28], [-(2**28)], [-(2**28) - 1]])  # shifted left by 3 before the multiplication
+    assert requantize(acc)[:, 0].tolist() == [127, -128, -128, 127]
+
+
+def test_ties_with_power_of_two_scales() -> None:
+    """63/128 rounds to 32/64 first, which is a tie; −63/128 rounds to −31/64."""
+    requantize = make(np.array([2.0**-7]), offset=0)
+    assert requantize.line is not None
+    assert requantize(np.array([[62], [63], [64], [-63], [-64]]))[:, 0].tolist() == [0, 1, 1, 0, -1]
+
+
+@given(st.floats(2.0**-9, 0.5), st.integers(-128, 127), st.booleans(), st.booleans(),
+       st.floats(-1.5, 1.5) | st.floats(-0.01, 0.01))
+def test_the_proof_fails_for_a_wrong_line(scale: float, offset: int, relu: bool, tilt: bool, error: float) -> None:
+    """A line moved by `error` codes (or tilted by a thousandth of it) is accepted only if no code changes."""
+    requantize = make(np.array([scale]), bias=12, offset=offset, low=offset if relu else -128)
+    if requantize.line is None:
+        return
+    slope, height = requantize.line
+    unit = 1.0 if requantize.drop is None else requantize.drop
+    wrong = replace(requantize, line=(slope * (1 + error / 1000), height) if tilt else (slope, height + error / unit))
+    acc = every(requantize)
+    same = np.array_equal(wrong.proven(acc), integer(requantize, acc))
+    assert _equal_everywhere(requantize, wrong, np.array([BOUND])) == same
+
+
+def test_a_line_without_its_drop_is_refused() -> None:
+    """Negative codes step elsewhere: with 1.5 bits shifted out, the naive line is wrong for half of them."""
+    requantize = make(np.array([0.3]), offset=0)
+    assert requantize.line is not None
+    assert requantize.drop is not None
+    slope, height = requantize.line
+    naive = replace(requantize, line=(slope * requantize.drop, height * requantize.drop), drop=None)
+    assert not _equal_everywhere(requantize, naive, np.array([BOUND]))
+
+
+def test_channels_may_differ_in_everything() -> None:
+    factors = quantize_multiplier([0.01, 0.4, 0.0007])
+    requantize = requantizer(np.array([5, -3000, 20000]), factors, 3, -128, 127, "int8", np.array([20000, 500, 70000]))
+    assert requantize.line is not None
+    acc = np.random.default_rng(0).integers([-20000, -500, -70000], [20001, 501, 70001], (5000, 3))
+    assert np.array_equal(requantize(acc), integer(requantize, acc))
+
+
+def test_one_multiplier_serves_all_channels() -> None:
+    factor = Multiplier(*(part.reshape(1) for part in quantize_multiplier(0.01)[:3]), "double")
+    requantize = requantizer(np.array([5, -3000]), factor, 3, -128, 127, "int8", np.array([BOUND, BOUND]))
+    assert requantize.line is not None
+    assert np.array_equal(requantize(every(requantize)), integer(requantize, every(requantize)))
