@@ -1,26 +1,29 @@
-"""What a `.tflite` file says: frozen records with the schema's names, and no behaviour.
+"""What a `.tflite` file says: frozen records with the schema's names, and no behaviour but to be compared and read.
 
 Names follow the TFLite schema (`schema.fbs`) in snake case, enumerations are their names as the schema spells
-them (``"SAME"``, ``"RELU6"``), types are NumPy's names (``"int8"``, ``"float32"``; also ``"int4"``, ``"string"`` …).
+them (``"SAME"``, ``"RELU6"``), types are NumPy's names (``"int8"``, ``"float32"``; also ``"int4"``, ``"string"``, …).
+Whatever the file leaves out is "", (), 0 or None here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+_SHOWN = 8  # constants up to this many elements are printed, larger ones only counted
 
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
     """Affine quantisation, real = scale · (code − zero_point), per tensor or along one dimension.
 
-    `scale` holds float32 values (widened to Python floats, which is exact); one entry means per tensor.
+    `scale` holds float32 values (widened to Python floats, which is exact); one entry means per tensor. `custom` is
+    the payload of a quantisation unknown to TFLite, which then takes the place of all this.
     """
 
     scale: tuple[float, ...] = ()
@@ -30,10 +33,19 @@ class Quantization:
     max: tuple[float, ...] = ()
     custom: bytes = b""
 
+    def __str__(self) -> str:
+        if len(self.scale) > 1:
+            scales = (f"{len(self.scale)} scales {min(self.scale):g} … {max(self.scale):g} "
+                      f"along {self.quantized_dimension}")
+        else:
+            scales = ", ".join(f"scale {scale:g}" for scale in self.scale) or "no scale"
+        offsets = set(self.zero_point)
+        return f"{scales}, zero point {offsets.pop()}" if len(offsets) == 1 else scales
+
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """How a sparse tensor stores one dimension: ``"DENSE"`` of `dense_size`, or ``"SPARSE_CSR"`` by the two arrays."""
+    """How a sparse tensor stores one dimension: `format` is ``"DENSE"``, or ``"SPARSE_CSR"`` by the two arrays."""
 
     format: str
     dense_size: int = 0
@@ -43,7 +55,7 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Sparsity:
-    """Where a sparse tensor's stored values belong: the dimensions in `traversal_order`, then those of its blocks."""
+    """Where a sparse tensor's stored values belong: its dimensions in `traversal_order`, then those of its blocks."""
 
     traversal_order: tuple[int, ...]
     block_map: tuple[int, ...]
@@ -63,8 +75,9 @@ class Variant:
 class Tensor:
     """One tensor of a graph.
 
-    `data` is the constant's value: a read-only array of `shape` (int4 unpacked to int8, one code an element),
-    raw uint8 bytes where NumPy has no such type (strings, resources), or None for a tensor computed at run time.
+    `data` is the constant's value: a read-only array of `shape` (int4 unpacked to int8, one code an element), or None
+    for a tensor computed at run time. Where NumPy has no such type (strings, bfloat16, resources) it is the file's
+    bytes as uint8; of a sparse tensor it is what is stored, in one row.
     """
 
     index: int
@@ -72,30 +85,41 @@ class Tensor:
     shape: tuple[int, ...]
     dtype: str
     quantization: Quantization | None = None
-    data: Array | None = None
+    data: Array | None = field(default=None, repr=False)
     shape_signature: tuple[int, ...] = ()
     is_variable: bool = False
     has_rank: bool = False
     sparsity: Sparsity | None = None
     variant_tensors: tuple[Variant, ...] = ()
 
+    def _facts(self) -> tuple[Any, ...]:
+        """Everything, in a form that compares as one value; data by its bits, so −0.0 and NaN count."""
+        data = None if self.data is None else (self.data.dtype, self.data.shape, self.data.tobytes())
+        return (self.index, self.name, self.shape, self.dtype, self.quantization, data, self.shape_signature,
+                self.is_variable, self.has_rank, self.sparsity, self.variant_tensors)
+
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Tensor):
-            return NotImplemented
-        mine, theirs = ((t.index, t.name, t.shape, t.dtype, t.quantization, t.shape_signature, t.is_variable,
-                         t.has_rank, t.sparsity, t.variant_tensors, None if t.data is None else (t.data.dtype, t.data.shape, t.data.tobytes()))
-                        for t in (self, other))
-        return mine == theirs
+        return self._facts() == other._facts() if isinstance(other, Tensor) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        facts = [f"{self.dtype} {self.shape}"]
+        if self.data is not None:
+            facts.append(f"constant {self.data.tolist()}" if self.data.size <= _SHOWN else "constant")
+        facts += ["variable"] * self.is_variable
+        facts += ["sparse"] * (self.sparsity is not None)
+        facts += [str(self.quantization)] if self.quantization else []
+        return f"{', '.join(facts)}  {self.name!r}"
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
     """One operator: `name` is the builtin's (``"CONV_2D"``), or ``"CUSTOM"`` with its `custom_code`.
 
-    `inputs` and `outputs` are tensor indices of the same graph; −1 is an optional input left out. `options` holds
-    every field of the builtin's options table (`options_type` names that table) with the schema's defaults filled in.
+    `inputs`, `outputs` and `intermediates` are tensor indices of the same graph; −1 is an optional input left out.
+    `options` holds every field of the builtin's options table (`options_type` names that table) with the schema's
+    defaults filled in.
     """
 
     index: int
@@ -111,8 +135,13 @@ class Op:
     mutating_variable_inputs: tuple[bool, ...] = ()
     debug_metadata_index: int = -1
 
+    def __str__(self) -> str:
+        options = "".join(f"  {name}={value}" for name, value in self.options.items())
+        custom = f"  {len(self.custom_options)} bytes of custom options" if self.custom_options else ""
+        return f"{self.custom_code or self.name} {self.inputs} → {self.outputs}{options}{custom}"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Graph:
     """A subgraph: `ops` in execution order, `inputs` and `outputs` as tensor indices."""
 
@@ -123,6 +152,16 @@ class Graph:
     outputs: tuple[int, ...]
     ops: tuple[Op, ...]
     debug_metadata_index: int = -1
+
+    def __str__(self) -> str:
+        def lines() -> Iterator[str]:
+            yield f"subgraph {self.index} {self.name!r}: inputs {self.inputs}, outputs {self.outputs}"
+            yield from (f"  tensor {tensor.index:3}  {tensor}" for tensor in self.tensors)
+            yield from (f"  operator {op.index:3}  {op}" for op in self.ops)
+
+        return "\n".join(lines())
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +174,12 @@ class Signature:
     outputs: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Model:
-    """A whole `.tflite` file; `sha256` identifies the very bytes it was read from (empty if it never was a file)."""
+    """A whole `.tflite` file; `sha256` identifies the very bytes it was read from (empty if it never was a file).
+
+    `metadata` is in the file's order.
+    """
 
     graphs: tuple[Graph, ...]
     version: int = 3
@@ -145,3 +187,15 @@ class Model:
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     signatures: tuple[Signature, ...] = ()
     sha256: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        def lines() -> Iterator[str]:
+            yield f"TFLite model, version {self.version}, {self.description!r}, sha256 {self.sha256[:16] or 'unknown'}"
+            yield from (f"metadata {name!r}: {len(value)} bytes" for name, value in self.metadata.items())
+            yield from (f"signature {signature.key!r} of subgraph {signature.subgraph}: {dict(signature.inputs)} → "
+                        f"{dict(signature.outputs)}" for signature in self.signatures)
+            yield from map(str, self.graphs)
+
+        return "\n".join(lines())
+
+    __repr__ = __str__

@@ -1,8 +1,8 @@
-"""FlatBuffers, read with distrust: every offset stays inside the file, and no part is read again and again.
+"""FlatBuffers, read with distrust: every access stays inside the file, and memory within a multiple of its size.
 
 `FlatFile.table` turns a table into a plain dictionary, nested tables included. A FlatBuffer may point at the same bytes
-from many places, so that a small file unfolds into gigabytes; real files hardly do. Whatever is read is therefore
-charged against an allowance proportional to the file, and memory stays within a small multiple of it.
+from many places, so that a small file unfolds into gigabytes. Whatever is unfolded is therefore first charged
+against an allowance proportional to the file. Real models use a quarter to a half of it.
 """
 
 from __future__ import annotations
@@ -18,38 +18,37 @@ from . import schema
 
 Row = dict[str, Any]
 
-_U16, _I32, _U32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
+ALLOWANCE = 32  # bytes of memory for each byte of the file,
+ALLOWANCE_AT_LEAST = 1 << 18  # and these for a small one
+_TABLE_COST, _FIELD_COST, _NUMBER_COST, _BYTE_COST = 256, 48, 44, 8  # bytes: Python's objects, and copies of them
 
-_TABLE_CHARGE = 32  # bytes: about what the smallest useful table takes in a file
-_SHARING = 3  # a part may be pointed at from so many places, on average
+_U16, _I32, _U32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
 
 
 class FlatFile:
-    """The bytes of a file, and where in it we are: `path` is what an error names."""
+    """The bytes of a file; `path` is where in it we are, for an error to say so."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.view = memoryview(data)
         self.path: list[str] = []
-        self.allowance = _SHARING * len(data) + 4096
+        self.allowance = max(ALLOWANCE * len(data), ALLOWANCE_AT_LEAST)
 
-    def error(self, problem: str) -> ModelError:
-        """`problem`, and where: for the caller to raise."""
-        return ModelError(f"{'.'.join(self.path) or 'the header'}: {problem}; the file is damaged or cut off: "
-                          "get it, or convert it, again")
+    def where(self) -> str:
+        return ".".join(self.path) or "the root table"
 
     def spend(self, size: int) -> None:
-        """Charge `size` bytes that are about to be copied or decoded."""
+        """Charge `size` bytes of memory, before they are taken."""
         self.allowance -= size
         if self.allowance < 0:
-            raise self.error(f"the file points at the same parts too often (over {_SHARING} times its "
-                             f"{len(self.data)} bytes)")
+            raise ModelError(f"{self.where()}: the file's {len(self.data)} bytes would unfold into more than "
+                             f"{ALLOWANCE} times as many; it was not made by a converter, so do not trust it")
 
     def span(self, at: int, size: int) -> memoryview:
         """The `size` bytes from `at` on."""
         if not 0 <= at <= at + size <= len(self.data):
-            raise self.error(f"{size} bytes at {at} are not within the file's {len(self.data)}")
-        return self.view[at:at + size]
+            raise ModelError(f"{self.where()}: {size} bytes at {at} are not within the file's {len(self.data)}; "
+                             "it is cut off or damaged, so get it or convert it again")
+        return memoryview(self.data)[at:at + size]
 
     def number(self, form: struct.Struct, at: int) -> Any:
         """The number of the given form at byte `at`."""
@@ -61,80 +60,82 @@ class FlatFile:
         return target
 
     def table(self, table: Any, at: int) -> Row:
-        """Field name → value of the table of class `table` at byte `at`, the schema's defaults where a field is absent.
+        """Field name → value of the table of class `table` at byte `at`; where absent, the schema's default.
 
-        Vectors are tuples, those of bytes memoryviews of the file; a union is (table name, dictionary) or None.
+        Vectors are tuples, but those of bytes memoryviews of the file; a union is (table name, dictionary) or None.
 
-        Raises `UnsupportedError` for fields and enumerators that the schema does not have: it may not be ignored what
-        a newer file says.
+        Raises `ModelError`, or `UnsupportedError` for fields and enumerators that the schema does not have: what a
+        newer file says must not be ignored.
         """
         known = schema.fields(table)
-        self.spend(_TABLE_CHARGE)
+        self.spend(_TABLE_COST + _FIELD_COST * len(known))
         vtable = at - self.number(_I32, at)
-        size = self.number(_U16, vtable)
-        slots = self.span(vtable, size)
+        slots = self.span(vtable, self.number(_U16, vtable))
         end = known[-1].slot + 2 if known else 4
-        if size > end:
-            self.spend(size - end)
-            if any(slots[end:]):
-                raise UnsupportedError(f"{'.'.join(self.path)}: the file has a field of {table.__name__} that came after "
-                                       f"the schema of tflite {tflite.__version__}; update that package")
+        self.spend(max(0, len(slots) - end))
+        if any(slots[end:]):
+            raise UnsupportedError(f"{self.where()}: {newer(f'a field of {table.__name__}')}")
         row: Row = {}
         for field in known:
-            offset = _U16.unpack_from(slots, field.slot)[0] if field.slot + 2 <= size else 0
+            offset = _U16.unpack_from(slots, field.slot)[0] if field.slot + 2 <= len(slots) else 0
             if not offset:
                 row[field.name] = field.default
                 continue
             self.path.append(field.name)
-            row[field.name] = self._value(field, at + offset, row)
+            if field.vector:
+                row[field.name] = self._vector(field, self.follow(at + offset))
+            elif field.kind == "union":
+                row[field.name] = self._union(field, row[f"{field.name}_type"], at + offset)
+            else:
+                row[field.name] = self._single(field, at + offset)
             self.path.pop()
         return row
 
-    def _value(self, field: schema.Field, at: int, row: Row) -> Any:
-        """The field's value, found at `at`; `row` has the fields before it."""
-        if field.vector:
-            return self._vector(field, self.follow(at))
+    def _vector(self, field: schema.Field, at: int) -> tuple[Any, ...] | memoryview:
+        length, width = self.number(_U32, at), field.dtype.itemsize
+        contents = self.span(at + 4, length * width)
+        if field.flags is schema.BYTE:
+            self.spend(length * _BYTE_COST)
+            return contents
+        self.spend(length * _NUMBER_COST)
         if field.kind == "scalar":
-            return self._named(field, self.number(field.flags.packer_type, at))
-        if field.kind == "union":
-            name = self._named(field, row[f"{field.name}_type"])
-            return None if name == "NONE" else (name, self.table(getattr(tflite, name), self.follow(at)))
-        return self._string_or_table(field, at)
-
-    def _vector(self, field: schema.Field, at: int) -> Any:
-        length = self.number(_U32, at)
-        if field.kind == "scalar":
-            contents = self.span(at + 4, length * field.dtype.itemsize)
-            if field.flags is schema.BYTE:
-                return contents
-            self.spend(len(contents))
             numbers = np.frombuffer(contents, field.dtype).tolist()
-            return tuple(self._named(field, number) for number in numbers) if field.names else tuple(numbers)
-        self.spend(len(self.span(at + 4, length * 4)))
-        items = []
-        name = self.path[-1]
+            return tuple(numbers if field.names is None else [self._named(field, number) for number in numbers])
+        items, name = [], self.path[-1]
         for index in range(length):
             self.path[-1] = f"{name}[{index}]"
-            items.append(self._string_or_table(field, at + 4 + 4 * index))
+            items.append(self._single(field, at + 4 + index * width))
         self.path[-1] = name
         return tuple(items)
 
-    def _string_or_table(self, field: schema.Field, at: int) -> Any:
-        target = self.follow(at)
+    def _union(self, field: schema.Field, code: int, at: int) -> tuple[str, Row] | None:
+        name = self._named(field, code)
+        return None if name == "NONE" else (name, self.table(getattr(tflite, name), self.follow(at)))
+
+    def _single(self, field: schema.Field, at: int) -> Any:
+        """A number, string or table: the field's, or one of its vector's."""
+        if field.kind == "scalar":
+            return self._named(field, self.number(field.flags.packer_type, at))
         if field.kind == "table":
-            return self.table(field.table, target)
-        text = self.span(target + 4, self.number(_U32, target))
-        self.spend(len(text))
+            return self.table(field.table, self.follow(at))
+        at = self.follow(at)
+        text = self.span(at + 4, self.number(_U32, at))
+        self.spend(_TABLE_COST + 4 * len(text))  # one wide character widens all
         try:
             return str(text, "utf-8")
         except UnicodeDecodeError as error:
-            raise self.error("the text is not UTF-8") from error
+            raise ModelError(f"{self.where()}: the text at byte {at} is not UTF-8; the file is damaged") from error
 
     def _named(self, field: schema.Field, code: Any) -> Any:
-        """An enumerator's name; other scalars as they are."""
+        """An enumerator's name; other numbers as they are."""
         if field.names is None:
             return code
         if code not in field.names:
-            raise UnsupportedError(f"{'.'.join(self.path)}: {code} is not in the schema of tflite {tflite.__version__} "
-                                   f"({', '.join(field.names.values())}); update that package")
+            raise UnsupportedError(f"{self.where()}: {newer(f'the value {code}')}")
         return field.names[code]
+
+
+def newer(what: str) -> str:
+    """The sentence about something that this schema does not have."""
+    return (f"{what} is not in the schema of tflite {tflite.__version__}; the file is damaged, or newer than that "
+            "package: convert the model with an older TensorFlow")

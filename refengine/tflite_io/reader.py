@@ -19,7 +19,7 @@ import tflite
 from ..errors import ModelError, UnsupportedError, located
 from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
 from . import schema
-from .flat import FlatFile, Row
+from .flat import FlatFile, Row, newer
 
 IDENTIFIER = b"TFL3"
 VERSION = 3
@@ -30,8 +30,8 @@ _MOST_DIMENSIONS = 32  # NumPy 1.26 has no more
 def load(source: str | os.PathLike[str] | bytes) -> Model:
     """Read a `.tflite` file: a path, or the file's bytes.
 
-    Constants are read-only views of the bytes wherever their type and place allow. Fields that the file leaves out have the
-    schema's defaults, so `options` is always complete.
+    Constants are read-only views of the bytes wherever their type and place allow. Fields that the file leaves out
+    have the schema's defaults, so `options` is always complete.
 
     Raises `ModelError` if the file cannot be read or is not well-formed, and `UnsupportedError` if it uses what came
     after the schema of the installed `tflite` package, dynamic shapes, or TFLM's compressed weights.
@@ -67,7 +67,7 @@ class _Reader:
             raise ModelError("the model has no subgraph")
         metadata = self.metadata()
         if "COMPRESSION_METADATA" in metadata:
-            raise UnsupportedError("the weights are compressed with TFLM's lookup tables; use the model before compression")
+            raise UnsupportedError("the weights are compressed with TFLM's lookup tables; take the model before that")
         graphs = tuple(self.graph(index, row) for index, row in enumerate(self.row["subgraphs"]))
         _check_calls(graphs)
         signatures = tuple(_signature(row, graphs) for row in self.row["signature_defs"])
@@ -77,7 +77,7 @@ class _Reader:
     def metadata(self) -> dict[str, bytes]:
         metadata: dict[str, bytes] = {}
         for row in self.row["metadata"]:
-            with located(f"metadata '{row['name']}'"):
+            with located(f"metadata {row['name']!r}"):
                 if row["name"] in metadata:
                     raise ModelError("there are two entries of this name")
                 metadata[row["name"]] = self.copied(self.buffer(row["buffer"]))
@@ -97,7 +97,8 @@ class _Reader:
             ops = tuple(self.op(i, op, len(row["tensors"])) for i, op in enumerate(row["operators"]))
             computed = {*row["inputs"], *(i for op in ops for i in op.outputs)}
             tensors = tuple(self.tensor(i, tensor, i in computed) for i, tensor in enumerate(row["tensors"]))
-            graph = Graph(index, row["name"], tensors, row["inputs"], row["outputs"], ops, row["debug_metadata_index"])
+            graph = Graph(index, row["name"], tensors, row["inputs"], row["outputs"], ops,
+                          row["debug_metadata_index"])
             _check_order(graph)
         return graph
 
@@ -107,9 +108,8 @@ class _Reader:
             number = max(code["deprecated_builtin_code"], code["builtin_code"])
             name = schema.enumeration(tflite.BuiltinOperator).get(number)
             if name is None:
-                raise UnsupportedError(f"builtin operator {number} is not in the schema of tflite {tflite.__version__}; "
-                                       "update that package")
-        with located(f"operator {index} ({code['custom_code'] or name})"):
+                raise UnsupportedError(newer(f"builtin operator {number}"))
+        with located(_operator(index, name, code["custom_code"])):
             for role, lowest in (("inputs", -1), ("outputs", 0), ("intermediates", 0)):
                 _check_indices(role, row[role], tensors, lowest)
             options_type, options = _options(name, row)
@@ -121,7 +121,7 @@ class _Reader:
                       row["mutating_variable_inputs"], row["debug_metadata_index"])
 
     def tensor(self, index: int, row: Row, computed: bool) -> Tensor:
-        with located(f"tensor {index} '{row['name']}'"):
+        with located(f"tensor {index} {row['name']!r}"):
             shape, dtype = row["shape"], row["type"]
             _check_shape(shape, row["shape_signature"])
             data = None
@@ -154,7 +154,7 @@ class _Reader:
         packed = np.frombuffer(contents, np.uint8 if dtype in ("bool", "int4") else held.newbyteorder("<"))
         if packed.flags.aligned and packed.dtype == held:
             return packed
-        self.file.spend(2 * len(contents))
+        self.file.spend(5 * len(contents))  # int4: five times as many for a moment
         if dtype == "int4":  # the low nibble first, each with its sign
             values = np.stack((packed << 4, packed), axis=-1).view(np.int8).ravel() >> 4
         else:
@@ -191,7 +191,8 @@ def _quantization(row: Row | None, shape: tuple[int, ...]) -> Quantization | Non
     if row is None:
         return None
     custom = bytes(row["details"][1]["custom"]) if row["details"] else b""
-    quantization = Quantization(row["scale"], row["zero_point"], row["quantized_dimension"], row["min"], row["max"], custom)
+    quantization = Quantization(row["scale"], row["zero_point"], row["quantized_dimension"], row["min"], row["max"],
+                                custom)
     if quantization == Quantization():  # the converter writes an empty table where it did not quantise
         return None
     scales, dimension = len(quantization.scale), quantization.quantized_dimension
@@ -207,7 +208,7 @@ def _sparsity(row: Row | None) -> Sparsity | None:
     def index_vector(union: tuple[str, Row] | None) -> tuple[int, ...]:
         return tuple(union[1]["values"]) if union else ()
 
-    return row and Sparsity(row["traversal_order"], row["block_map"], tuple(
+    return None if row is None else Sparsity(row["traversal_order"], row["block_map"], tuple(
         Dimension(dimension["format"], dimension["dense_size"],
                   index_vector(dimension["array_segments"]), index_vector(dimension["array_indices"]))
         for dimension in row["dim_metadata"]))
@@ -217,16 +218,18 @@ def _options(operator: str, row: Row) -> tuple[str, dict[str, Any]]:
     """The name of the options table and all its fields, the schema's defaults where the file has no table."""
     expected = schema.options_table(operator)
     given = [union for union in (row["builtin_options"], row["builtin_options2"]) if union]
-    if not given:
-        given = [(expected.__name__, {field.name: field.default for field in schema.fields(expected)})] if expected else []
-    if len(given) > 1 or given and expected and given[0][0] != expected.__name__:
-        raise ModelError(f"the options are {' and '.join(name for name, _ in given)}; expected {expected.__name__}")
+    if expected and not given:
+        given = [(expected.__name__, {field.name: field.default for field in schema.fields(expected)})]
+    if len(given) > 1 or (expected and given[0][0] != expected.__name__):
+        raise ModelError(f"the options are {' and '.join(name for name, _ in given)}; "
+                         f"expected {expected.__name__ if expected else 'one table'}")
     options_type, options = given[0] if given else ("", {})
-    return options_type, {name: bytes(value) if isinstance(value, memoryview) else value for name, value in options.items()}
+    return options_type, {name: bytes(value) if isinstance(value, memoryview) else value
+                          for name, value in options.items()}
 
 
 def _signature(row: Row, graphs: tuple[Graph, ...]) -> Signature:
-    with located(f"signature '{row['signature_key']}'"):
+    with located(f"signature {row['signature_key']!r}"):
         if row["subgraph_index"] >= len(graphs):
             raise ModelError(f"subgraph {row['subgraph_index']} does not exist; the model has {len(graphs)}")
         tensors = len(graphs[row["subgraph_index"]].tensors)
@@ -240,31 +243,38 @@ def _signature(row: Row, graphs: tuple[Graph, ...]) -> Signature:
 
 
 def _check_order(graph: Graph) -> None:
-    """Every tensor has one origin (it is fed, constant, a variable, or one operator's output) before it is read."""
-    tensors = [f"tensor {tensor.index} '{tensor.name}'" for tensor in graph.tensors]
-    _check_indices("inputs", graph.inputs, len(tensors))
-    _check_indices("outputs", graph.outputs, len(tensors))
+    """Every tensor has one origin (it is fed, constant, or one operator's output), and has it before it is read."""
+    def named(index: int) -> str:
+        return f"tensor {index} {graph.tensors[index].name!r}"
+
+    for role, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        _check_indices(role, indices, len(graph.tensors))
     origin = {tensor.index: "a constant" for tensor in graph.tensors if tensor.data is not None}
     for index in graph.inputs:
         if index in origin:
-            raise ModelError(f"{tensors[index]} is an input, but also {origin[index]}")
+            raise ModelError(f"{named(index)} is an input, but also {origin[index]}")
         origin[index] = "an input"
     variables = {tensor.index for tensor in graph.tensors if tensor.is_variable}
     producers = {index: op for op in graph.ops for index in op.outputs}
     for op in graph.ops:
-        with located(f"operator {op.index} ({op.custom_code or op.name})"):
-            for index in op.inputs:
-                if index >= 0 and index not in origin and index not in variables:
-                    later = f"operator {producers[index].index} ({producers[index].name})" if index in producers else "nothing"
-                    raise ModelError(f"{tensors[index]} is read, but {later} produces it"
-                                     f"{' only then' if index in producers else ''}")
+        with located(_operator(op.index, op.name, op.custom_code)):
+            for index in {*op.inputs} - {-1} - variables - origin.keys():
+                if index in producers:
+                    later = producers[index]
+                    raise ModelError(f"{named(index)} is read, but only {_operator(later.index, later.name)} "
+                                     "produces it")
+                if op.name != "CUSTOM":  # those may be given room to work in
+                    raise ModelError(f"{named(index)} is read, but nothing produces it")
             for index in op.outputs:
                 if index in origin:
-                    raise ModelError(f"{tensors[index]} is an output, but also {origin[index]}")
-                origin[index] = f"the output of operator {op.index} ({op.name})"
-    for index in graph.outputs:
-        if index not in origin and index not in variables:
-            raise ModelError(f"{tensors[index]} is an output of the subgraph, but nothing produces it")
+                    raise ModelError(f"{named(index)} is an output, but also {origin[index]}")
+                origin[index] = f"an output of {_operator(op.index, op.name)}"
+    for index in {*graph.outputs} - variables - origin.keys():
+        raise ModelError(f"{named(index)} is an output of the subgraph, but nothing produces it")
+
+
+def _operator(index: int, name: str, custom_code: str = "") -> str:
+    return f"operator {index} ({custom_code or name})"
 
 
 def _check_calls(graphs: tuple[Graph, ...]) -> None:

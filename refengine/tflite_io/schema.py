@@ -15,10 +15,10 @@ from functools import cache
 from inspect import isfunction
 from typing import Any, Literal
 
-from flatbuffers import number_types
-from flatbuffers.table import Table
 import numpy as np
 import tflite
+from flatbuffers import number_types
+from flatbuffers.table import Table
 
 # Enumerations by field name; `_ENUMS_OF` for names that mean something else in other tables.
 _ENUMS = {
@@ -83,7 +83,7 @@ Kind = Literal["scalar", "string", "table", "union"]
 class Field:
     """One field of a table. `flags` is flatbuffers' number type of a scalar, `table` the class of a nested table.
 
-    `default` is what an absent field means. `names` and `codes` translate an enumeration, both ways.
+    `default` is what an absent field means, `names` the enumerators by their codes.
     """
 
     name: str
@@ -94,12 +94,12 @@ class Field:
     table: Any
     default: Any
     names: Mapping[int, str] | None
-    codes: Mapping[str, int] | None
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """A scalar's NumPy type, little-endian as in the file."""
-        return np.dtype(number_types.to_numpy_type(self.flags))
+        """What the file stores: the number of a scalar, the offset of anything else."""
+        dtype: np.dtype[Any] = number_types.to_numpy_type(self.flags or number_types.UOffsetTFlags)
+        return dtype
 
 
 class _Probe(Table):  # type: ignore[misc]
@@ -143,10 +143,9 @@ class _Probe(Table):  # type: ignore[misc]
 @cache
 def fields(table: Any) -> tuple[Field, ...]:
     """The fields of a generated table class, in the order of their slots."""
-    accessors = {name: function for name, function in vars(table).items() if isfunction(function) and name != "Init"}
-    twin = re.compile("(AsNumpy|Length|IsNone)$")
-    found = [_field(table, name) for name in accessors if twin.sub("", name) == name or twin.sub("", name) not in accessors]
-    return tuple(sorted(found, key=lambda field: field.slot))
+    methods = {name for name, method in vars(table).items() if isfunction(method) and name != "Init"}
+    twins = {name + suffix for name in methods for suffix in ("AsNumpy", "Length", "IsNone")}
+    return tuple(sorted((_field(table, name) for name in methods - twins), key=lambda field: field.slot))
 
 
 def _field(table: Any, accessor: str) -> Field:
@@ -156,13 +155,13 @@ def _field(table: Any, accessor: str) -> Field:
     enum = _ENUMS_OF.get((table.__name__, name), _ENUMS.get(name))
     names = None if enum is None else enumeration(enum)
     if probe.vector:
-        default = b"" if probe.kind == "scalar" and probe.flags is BYTE else ()
+        default = b"" if probe.flags is BYTE else ()
     elif probe.kind == "string":
         default = ""
-    elif names and probe.kind == "scalar":
+    elif probe.kind == "scalar" and names is not None:
         default = names[default]
-    return Field(name, probe.slot, probe.kind, probe.vector, probe.flags, type(answer) if probe.kind == "table" else None,
-                 default, names, None if names is None else {label: code for code, label in names.items()})
+    nested = type(answer) if probe.kind == "table" else None
+    return Field(name, probe.slot, probe.kind, probe.vector, probe.flags, nested, default, names)
 
 
 def _ask(table: Any, accessor: str, present: bool) -> tuple[_Probe, Any]:
