@@ -44,7 +44,8 @@ def _exp_on_interval_between_negative_one_quarter_and_0_excl(a: Ints) -> Ints:
     x = a + (1 << 28)
     square = mul(x, x)
     fourth_over_24_and_cube_over_6_and_half_square = rounding_divide_by_pot(
-        mul(rounding_divide_by_pot(mul(square, square), 2) + mul(square, x), _q31(1 / 3)) + square, 1)
+        mul(rounding_divide_by_pot(mul(square, square), 2) + mul(square, x), _q31(1 / 3)) + square, 1
+    )
     at_center = _q31(math.exp(-1 / 8))
     return at_center + mul(x + fourth_over_24_and_cube_over_6_and_half_square, at_center)
 

@@ -46,18 +46,21 @@ def test_quotients_are_quotients(a: int) -> None:
     assert abs(scalar_gemmlowp.one_minus_x_over_one_plus_x_for_x_in_0_1(a) / 2**31 - (1 - x) / (1 + x)) < 2e-8
 
 
-@pytest.mark.parametrize(("name", "arguments", "expected"), [
-    ("exp_on_negative_values", (0, 5), ONE),
-    ("exp_on_negative_values", (-(2**26), 5), 790015308),  # e⁻¹ · 2³¹ = 790015083.6
-    ("exp_on_negative_values", (-(2**31), 5), 0),
-    ("exp_on_negative_values", (-33 * 2**25, 6), 0),
-    ("one_over_one_plus_x_for_x_in_0_1", (0,), ONE),
-    ("one_over_one_plus_x_for_x_in_0_1", (2**30,), 1431655762),  # ⅔ · 2³¹ = 1431655765.3
-    ("one_over_one_plus_x_for_x_in_0_1", (ONE,), 1073741820),
-    ("one_minus_x_over_one_plus_x_for_x_in_0_1", (0,), ONE),
-    ("one_minus_x_over_one_plus_x_for_x_in_0_1", (2**30,), 715827876),  # ⅓ · 2³¹ = 715827882.7
-    ("one_minus_x_over_one_plus_x_for_x_in_0_1", (ONE,), -8),
-])
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("exp_on_negative_values", (0, 5), ONE),
+        ("exp_on_negative_values", (-(2**26), 5), 790015308),  # e⁻¹ · 2³¹ = 790015083.6
+        ("exp_on_negative_values", (-(2**31), 5), 0),
+        ("exp_on_negative_values", (-33 * 2**25, 6), 0),
+        ("one_over_one_plus_x_for_x_in_0_1", (0,), ONE),
+        ("one_over_one_plus_x_for_x_in_0_1", (2**30,), 1431655762),  # ⅔ · 2³¹ = 1431655765.3
+        ("one_over_one_plus_x_for_x_in_0_1", (ONE,), 1073741820),
+        ("one_minus_x_over_one_plus_x_for_x_in_0_1", (0,), ONE),
+        ("one_minus_x_over_one_plus_x_for_x_in_0_1", (2**30,), 715827876),  # ⅓ · 2³¹ = 715827882.7
+        ("one_minus_x_over_one_plus_x_for_x_in_0_1", (ONE,), -8),
+    ],
+)
 def test_what_gemmlowp_gives(name: str, arguments: tuple[int, ...], expected: int) -> None:
     """Printed by a program compiled with gemmlowp's own header."""
     a, *rest = arguments

@@ -1,0 +1,228 @@
+"""MAX_POOL_2D, AVERAGE_POOL_2D: output[b, y, x, c] = activation(max or mean of the input[b, iy, ix, c] in the window).
+
+TFLM: `kernels/pooling.cc`, `pooling_common.cc`; the loops in `kernels/internal/reference/{integer_ops/,}pooling.h`.
+Taps outside the image are skipped and do not count. Integer means are of the codes themselves, which is why input and
+output must be quantised alike, and round half away from code 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial, reduce
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Tensor
+from ..numerics import float32, scalar
+from ..numerics.quantize import activation_range, code_range, float_activation_range
+from . import _linear, _narrate, _window
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """Integer pools. `count` (y, x, 1), or (1, 1, 1) if all are equal, is how many taps lie inside the image."""
+
+    window: _window.Window
+    count: Array
+    activation_min: int
+    activation_max: int
+    output_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FloatParams:
+    """Float pools. `count` as in `Params`."""
+
+    window: _window.Window
+    count: Array
+    float_activation_min: np.float32
+    float_activation_max: np.float32
+    output_shape: tuple[int, ...]
+
+
+def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, _window.Window, Array]:
+    """(input, output, window, count) after the checks that do not depend on the type."""
+    require(
+        len(inputs) == 1 and len(outputs) == 1, f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}"
+    )
+    input, output = inputs[0], outputs[0]
+    assert input is not None and output is not None
+    require(
+        output.dtype == input.dtype,
+        f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
+    )
+    require(
+        len(input.shape) == len(output.shape) == 4
+        and (input.shape[0], input.shape[3]) == (output.shape[0], output.shape[3]),
+        f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must be (batch, height, width, "
+        "channels), with the same batch and channels",
+    )
+    window = _window.window_of(options, input.shape, (options["filter_height"], options["filter_width"]), output.shape)
+    rows, columns = (
+        [sum(0 <= position * stride - pad + tap < size for tap in range(taps)) for position in range(out)]
+        for taps, stride, pad, size, out in zip(
+            window.filter, window.stride, window.pad, window.input, window.output, strict=True
+        )
+    )
+    count = np.outer(rows, columns)[:, :, None].astype(np.int32)
+    return input, output, window, count if np.ptp(count) else count[:1, :1]
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses an output quantised unlike the input, and shapes that do not fit together."""
+    input, output, window, count = _operands(options, inputs, outputs)
+    si, so = np.float32(_linear.scale_of(input)), np.float32(_linear.scale_of(output))
+    zi, zo = _linear.zero_point_of(input), _linear.zero_point_of(output)
+    require(
+        abs(si - so) <= 1e-6 and zi == zo,
+        f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, zero point "
+        f"{zo}) must be quantised alike; convert the model again",
+    )
+    low, high = activation_range(options["fused_activation_function"], output.dtype, float(so), zo)
+    return Params(window, count, low, high, output.shape)
+
+
+def evaluate_max(p: Params, input: Array) -> Array:
+    """(B, n, h, w, c) codes → (B, *output_shape) codes."""
+    padded = p.window.padded(input.reshape(-1, *input.shape[2:]), code_range(input.dtype.name)[0])
+    largest = _over_window(p.window, np.maximum, padded)
+    return np.clip(largest, p.activation_min, p.activation_max).reshape(-1, *p.output_shape)
+
+
+def evaluate_average(p: Params, input: Array) -> Array:
+    """(B, n, h, w, c) codes → (B, *output_shape) codes, by the int32 sums of the codes."""
+    images = input.reshape(-1, *input.shape[2:])
+    total = _over_window(p.window, np.add, p.window.padded(images).astype(np.int32))
+    # Half away from zero by a division that floors: ties, which only even counts have, go up unless negative.
+    total += p.count // 2 - ((total < 0) & (p.count % 2 == 0))
+    mean: Array = np.clip(total // p.count, p.activation_min, p.activation_max)
+    return mean.astype(input.dtype).reshape(-1, *p.output_shape)
+
+
+def _over_window(window: _window.Window, combine: np.ufunc, padded: Array) -> Array:
+    """`combine`, whose order must not matter, over every window: its rows first, whose memory is contiguous."""
+    (filter_height, filter_width), (stride_height, stride_width) = window.filter, window.stride
+    height, width = ((out - 1) * stride + 1 for out, stride in zip(window.output, window.stride, strict=True))
+    rows = reduce(combine, (padded[:, fy : fy + height : stride_height] for fy in range(filter_height)))
+    result: Array = reduce(combine, (rows[:, :, fx : fx + width : stride_width] for fx in range(filter_width)))
+    return result
+
+
+def explain_max(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` = (image, y, x, channel) of the output, as TFLM finds it."""
+    image, y, x, channel = index
+    largest = code_range(input.dtype.name)[0]
+    for _, _, iy, ix in p.window.taps(y, x):
+        code = int(input[image, iy, ix, channel])
+        largest = max(largest, code)
+        yield Line("tap", f"input[{iy}, {ix}, {channel}] = {code}, largest so far {largest}", largest)
+    yield from _clamp(p, largest)
+
+
+def explain_average(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` = (image, y, x, channel) of the output, as TFLM sums and divides it."""
+    image, y, x, channel = index
+    acc = count = 0
+    for _, _, iy, ix in p.window.taps(y, x):
+        code = int(input[image, iy, ix, channel])
+        acc, count = scalar.wrap(acc + code), count + 1
+        yield Line("tap", f"input[{iy}, {ix}, {channel}] = {code}, running sum {acc}", acc)
+    nudged = acc + (count // 2 if acc > 0 else -(count // 2))
+    mean = scalar.truncated_division(nudged, count)
+    yield Line("nudge", f"{acc} {nudged - acc:+d}: half the {count} taps inside the image, away from zero", nudged)
+    yield Line("mean", f"{nudged} / {count}, rounded towards zero: {acc / count:.6f} → {mean}", mean)
+    yield from _clamp(p, mean)
+
+
+def _clamp(p: Params, code: int) -> Iterator[Line]:
+    result = scalar.clamp(code, p.activation_min, p.activation_max)
+    yield Line("clamp", f"{code} limited to [{p.activation_min}, {p.activation_max}]", result)
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+    """Refuses shapes that do not fit together."""
+    _, output, window, count = _operands(options, inputs, outputs)
+    low, high = float_activation_range(options["fused_activation_function"])
+    return FloatParams(window, count.astype(np.float32), low, high, output.shape)
+
+
+def evaluate_max_float(p: FloatParams, input: Array) -> Array:
+    """(B, n, h, w, c) float32 → (B, *output_shape) float32; NaN never wins, of −0 and +0 the first does."""
+    padded = p.window.padded(input.reshape(-1, *input.shape[2:]), -float32.FLT_MAX)
+    taps = p.window.patches(padded)
+    largest = np.full((len(padded), *p.output_shape[1:]), -float32.FLT_MAX)
+    for fy, fx in np.ndindex(p.window.filter):
+        largest = np.where(largest < taps[:, :, :, fy, fx], taps[:, :, :, fy, fx], largest)
+    return _finished(p, largest)
+
+
+def evaluate_average_float(p: FloatParams, input: Array) -> Array:
+    """(B, n, h, w, c) float32 → (B, *output_shape) float32, each sum row by row from 0.0."""
+    padded = p.window.padded(input.reshape(-1, *input.shape[2:]))
+    taps = p.window.patches(padded)
+    total = np.zeros((len(padded), *p.output_shape[1:]), np.float32)
+    with np.errstate(all="ignore"):
+        for fy, fx in np.ndindex(p.window.filter):
+            total += taps[:, :, :, fy, fx]  # what pads is +0, which changes no sum that began with +0
+        return _finished(p, total / p.count)
+
+
+def _finished(p: FloatParams, values: Array) -> Array:
+    return float32.clamp(values, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
+
+
+def explain_max_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` = (image, y, x, channel) of the output, as TFLM finds it."""
+    image, y, x, channel = index
+    largest = np.finfo(np.float32).min
+    for _, _, iy, ix in p.window.taps(y, x):
+        value = input[image, iy, ix, channel]
+        largest = value if largest < value else largest
+        yield Line("tap", f"input[{iy}, {ix}, {channel}] = {value:.9g}, largest so far {largest:.9g}", largest)
+    yield from _narrate.finish_float(largest, p.float_activation_min, p.float_activation_max)
+
+
+def explain_average_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` = (image, y, x, channel) of the output, as TFLM sums and divides it."""
+    image, y, x, channel = index
+    total, count = np.float32(0), np.float32(0)
+    with np.errstate(all="ignore"):
+        for _, _, iy, ix in p.window.taps(y, x):
+            value = input[image, iy, ix, channel]
+            total, count = total + value, count + np.float32(1)
+            yield Line("tap", f"input[{iy}, {ix}, {channel}] = {value:.9g}, running sum {total:.9g}", total)
+        yield Line("mean", f"{total:.9g} / {count:g} taps inside the image", total / count)
+        yield from _narrate.finish_float(total / count, p.float_activation_min, p.float_activation_max)
+
+
+def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
+    """Any padding, stride, filter and activation."""
+    options, (h, w), (fh, fw), (oh, ow) = _window.draw_window(draw, make, dilated=False)
+    options |= {"filter_height": fh, "filter_width": fw}
+    n, channels = draw(make.integers(1, 2)), draw(make.integers(1, 6))
+    quantization = draw(make.quantization(dtype))
+    return Node(
+        op,
+        options,
+        (make.tensor((n, h, w, channels), dtype, quantization),),
+        (make.tensor((n, oh, ow, channels), dtype, quantization),),
+    )
+
+
+KERNELS = {
+    (op, dtype): Kernel(prepare, evaluate, explain, partial(example, op=op, dtype=dtype))
+    for op, evaluate, explain in (
+        ("MAX_POOL_2D", evaluate_max, explain_max),
+        ("AVERAGE_POOL_2D", evaluate_average, explain_average),
+    )
+    for dtype in ("int8", "int16")
+} | {
+    (op, "float32"): Kernel(prepare_float, evaluate, explain, partial(example, op=op, dtype="float32"))
+    for op, evaluate, explain in (
+        ("MAX_POOL_2D", evaluate_max_float, explain_max_float),
+        ("AVERAGE_POOL_2D", evaluate_average_float, explain_average_float),
+    )
+}
