@@ -1,0 +1,245 @@
+"""Float32 as TFLM rounds it: against exact arithmetic, the scalar twins, the host's C library and newlib's results."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import math
+import platform
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refengine.numerics import float32, scalar_float
+
+LIBMS = ("glibc", "newlib", "newlib-fma", "newlib-double")
+CONTRACTIONS = ("none", "fma")
+FLT_MAX = float(np.finfo(np.float32).max)
+
+EDGES = np.float32([
+    0.0, 2.0**-149, 2.0**-126, 2.0**-55, 2.0**-28, 2.0**-25, 0.25, 0.34657359, 0.34657362, 0.49999997, 0.5, 1.0,
+    1.0397207, 1.0397208, 1.5, 2.5, 6.0, 9.0, 16.619047, 21.999998, 22.0, 44.0, 87.33655, 88.721680, 88.72283, 88.72284,
+    103.27892, 103.97208, 103.97209, 2147483520.0, 2147483648.0, 4294967296.0, FLT_MAX, np.inf, np.nan])
+EDGES = np.concatenate([EDGES, -EDGES])
+ALL_OVER = np.arange(0, 2**32, 4099, dtype=np.uint64).astype(np.uint32).view(np.float32)
+floats = st.one_of(st.sampled_from(EDGES.tolist()), st.floats(width=32))
+
+
+def same(seen: np.ndarray, wanted: np.ndarray) -> bool:
+    """Equal bits, all NaNs alike."""
+    assert seen.dtype == wanted.dtype and seen.shape == wanted.shape
+    return np.array_equal(seen, wanted, equal_nan=True) and np.array_equal(
+        np.signbit(seen)[~np.isnan(seen)], np.signbit(wanted)[~np.isnan(wanted)])
+
+
+def digest(values: np.ndarray) -> str:
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    if values.dtype == np.float32:
+        bits = np.where(np.isnan(values), np.uint32(0x7FC00000), bits)
+    return hashlib.sha256(bits).hexdigest()
+
+
+# ── Comparing and rounding ────────────────────────────────────────────────────────────────────────
+
+@pytest.mark.parametrize(("low", "high"), [(-FLT_MAX, FLT_MAX), (0.0, FLT_MAX), (0.0, 6.0), (-1.0, 1.0)])
+def test_clamp_is_the_scalar_one(low: float, high: float) -> None:
+    assert same(float32.clamp(EDGES, low, high), np.array([scalar_float.clamp(v, low, high) for v in EDGES]))
+
+
+def test_clamp_passes_nan_and_minus_zero_and_cuts_infinity() -> None:
+    seen = float32.clamp(np.float32([np.nan, -0.0, np.inf, -1]), 0.0, FLT_MAX)
+    assert same(seen, np.float32([np.nan, -0.0, FLT_MAX, 0.0]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_round_half_away(dtype: type) -> None:
+    x = np.array([0.5, 1.5, 2.5, 0.49999997, 0.3, 0.0, 8388607.5, 1e30, np.inf, np.nan], dtype)
+    wanted = np.array([1, 2, 3, 0, 0, 0, 8388608, 1e30, np.inf, np.nan], dtype)
+    assert same(float32.round_half_away(np.concatenate([x, -x])), np.concatenate([wanted, -wanted]))
+
+
+@given(st.lists(floats, min_size=1))
+def test_round_half_away_is_the_scalar_one(values: list[float]) -> None:
+    x = np.float32(values)
+    assert same(float32.round_half_away(x), np.float32([scalar_float.round_half_away(float(v)) for v in x]))
+
+
+def test_to_int32_where_machines_differ() -> None:
+    x = np.float32([-1.9, 2147483520, 2147483648, -2147483648, -np.inf, np.inf, np.nan])
+    lowest, highest = -2**31, 2**31 - 1
+    assert float32.to_int32(x, "x86").tolist() == [-1, 2147483520, lowest, lowest, lowest, lowest, lowest]
+    assert float32.to_int32(x, "arm").tolist() == [-1, 2147483520, highest, lowest, lowest, highest, 0]
+
+
+@pytest.mark.parametrize("float_to_int", ["x86", "arm"])
+@given(values=st.lists(floats, min_size=1))
+def test_to_int32_is_the_scalar_one(float_to_int: str, values: list[float]) -> None:
+    x = np.float32(values)
+    assert float32.to_int32(x, float_to_int).tolist() == [scalar_float.to_int32(float(v), float_to_int) for v in x]
+
+
+# ── Sums and products ─────────────────────────────────────────────────────────────────────────────
+
+def almost_ties(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """a, b, c with c ± half a unit in its last place · (1 − m²·2⁻⁴⁶): rounding twice takes many for ties."""
+    random = np.random.default_rng(seed)
+    c = np.float32(random.standard_normal(count))
+    m = np.float32(2.0**-23 * random.integers(-3, 4, count))
+    half_unit = np.spacing(np.abs(c)) / np.float32(2) * np.float32(random.choice([-1, 1], count))
+    return half_unit * (1 + m), 1 - m, c
+
+
+def test_fma_is_the_exact_sum_rounded_once() -> None:
+    a, b, c = almost_ties(3000, seed=1)
+    exact = np.array([scalar_float.round_to_float32(Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)))
+                      for x, y, z in zip(a, b, c, strict=True)])
+    twice = (a.astype(np.float64) * b + c).astype(np.float32)
+    assert np.count_nonzero(twice != exact) > 100  # the cases are hard ones
+    assert same(float32.fma(a, b, c), exact)
+
+
+def test_fma_of_all_edges_is_the_scalar_one() -> None:
+    edges = EDGES[::3]
+    seen = float32.fma(edges[:, None, None], edges[:, None], edges)
+    wanted = [scalar_float.fma(a, b, c) for a in edges for b in edges for c in edges]
+    assert same(seen.ravel(), np.array(wanted))
+
+
+@settings(max_examples=300)
+@given(a=floats, b=floats, c=floats)
+def test_fma_is_the_scalar_one(a: float, b: float, c: float) -> None:
+    a, b, c = np.float32([a, b, c])
+    assert same(np.atleast_1d(float32.fma(a, b, c)), np.atleast_1d(scalar_float.fma(a, b, c)))
+
+
+def random_floats(*shape: int, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    x = np.float32(random.standard_normal(shape) * 10.0 ** random.integers(-3, 3, shape))
+    return np.where(random.random(shape) < 0.2, np.float32(-0.0), x)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [
+    ((700,), 0), ((700, 1), 0), ((1, 700), 1), ((700, 2), 0), ((3, 129), 1), ((2, 9, 9, 1), (1, 2)),
+    ((2, 9, 9, 5), (1, 2)), ((5, 40, 3), 1), ((5, 40, 3), (0, 2)), ((0, 3), 0), ((4, 0), 1)])
+def test_sequential_sum_adds_in_index_order(shape: tuple[int, ...], axis: int | tuple[int, ...]) -> None:
+    x = random_floats(*shape, seed=len(shape))
+    axes = (axis,) if isinstance(axis, int) else axis
+    terms = np.moveaxis(x, axes, range(len(axes)))
+    total = np.zeros(terms.shape[len(axes):], np.float32)
+    for index in np.ndindex(*terms.shape[:len(axes)]):
+        total = total + terms[index]
+    for layout in (x, np.asfortranarray(x), x[::-1][::-1]):
+        assert same(float32.sequential_sum(layout, axis), total)
+
+
+def test_sequential_sum_of_minus_zeros_is_plus_zero() -> None:
+    assert same(float32.sequential_sum(np.full((3, 2), -0.0, np.float32), 0), np.zeros(2, np.float32))
+
+
+def sum_of_products(x: np.ndarray, w: np.ndarray, contraction: str) -> np.ndarray:
+    """TFLM's loop, with the elements side by side."""
+    total = np.zeros((len(x), len(w)), np.float32)
+    with np.errstate(all="ignore"):
+        for k in range(x.shape[1]):
+            a, b = x[:, k, None], w[:, k]
+            total = float32.fma(a, b, total) if contraction == "fma" else total + a * b
+    return total
+
+
+@pytest.mark.parametrize("contraction", CONTRACTIONS)
+@pytest.mark.parametrize("einsum", ["as found", "neither"])
+@pytest.mark.parametrize("cache", [2**18, 2**10])
+@pytest.mark.parametrize(("p", "k", "o"), [
+    (1, 700, 1), (1, 700, 9), (9, 700, 1), (2, 90, 2), (3, 5, 2), (2, 5, 3), (1, 0, 3), (3, 1, 4), (17, 33, 31),
+    (31, 33, 17), (530, 3, 9), (9, 3, 530)])
+def test_sequential_matmul_adds_in_order(p: int, k: int, o: int, cache: int, einsum: str, contraction: str,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(float32, "CACHE_FLOATS", cache)
+    if einsum != "as found":
+        monkeypatch.setattr(float32, "EINSUM_CONTRACTION", einsum)
+    x, w = random_floats(p, k, seed=p), random_floats(o, k, seed=o)
+    wanted = sum_of_products(x, w, contraction)
+    for layout in (np.ascontiguousarray, np.asfortranarray, lambda a: a[:, ::-1].copy("F")[:, ::-1]):
+        assert same(float32.sequential_matmul(layout(x), layout(w), contraction), wanted)
+
+
+@settings(max_examples=100, deadline=None)
+@given(p=st.integers(1, 40), k=st.integers(0, 60), o=st.integers(1, 40), seed=st.integers(0, 10**6))
+def test_sequential_matmul_of_any_size(p: int, k: int, o: int, seed: int) -> None:
+    x, w = random_floats(p, k, seed=seed), random_floats(o, k, seed=seed + 1)
+    for contraction in CONTRACTIONS:
+        assert same(float32.sequential_matmul(x, w, contraction), sum_of_products(x, w, contraction))
+
+
+def test_sequential_matmul_with_infinities_and_nans() -> None:
+    x = np.float32([[np.inf, 1], [np.nan, 1], [3e38, 3e38], [-np.inf, np.inf]])
+    w = np.float32([[1, 1], [0, 2], [2, -2]])
+    assert same(float32.sequential_matmul(x, w, "none"), sum_of_products(x, w, "none"))
+
+
+def test_a_numpy_whose_einsum_fuses_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(float32, "_einsum", float32._fused_multiply_add)
+    assert float32._einsum_contraction() == "fma"
+    monkeypatch.setattr(float32, "_einsum", lambda few, rows, out: float32._multiply_then_add(
+        few[:, ::-1], rows[::-1], out))
+    assert float32._einsum_contraction() == "neither"
+
+
+# ── The C library ─────────────────────────────────────────────────────────────────────────────────
+
+@pytest.mark.parametrize("libm", LIBMS)
+@pytest.mark.parametrize("function", ["exp", "tanh"])
+def test_exp_and_tanh_are_the_scalar_ones(function: str, libm: str) -> None:
+    random = np.random.default_rng(3)
+    x = np.concatenate([EDGES, ALL_OVER[::2503], np.float32(random.uniform(-4, 4, 400)),
+                        np.float32(random.uniform(-106, 90, 200))])
+    wanted = np.array([getattr(scalar_float, function)(v, libm) for v in x])
+    assert same(getattr(float32, function)(x, libm), wanted)
+
+
+def host_has_the_emulated_libm() -> bool:
+    name, version = platform.libc_ver()
+    return (name, platform.machine()) == ("glibc", "x86_64") and (2, 27) <= tuple(
+        map(int, version.split("."))) <= (2, 40) and " fma " in Path("/proc/cpuinfo").read_text()
+
+
+@pytest.mark.skipif(not host_has_the_emulated_libm(), reason="not x86-64 with FMA and glibc 2.27 to 2.40")
+@pytest.mark.parametrize("function", ["exp", "tanh"])
+def test_glibc_is_this_machines(function: str) -> None:
+    library = getattr(ctypes.CDLL("libm.so.6"), f"{function}f")
+    library.argtypes, library.restype = [ctypes.c_float], ctypes.c_float
+    only_right_with_fma = np.array([0xC27C65D9, 0x4202422F], np.uint32).view(np.float32)
+    random = np.random.default_rng(4)
+    x = np.concatenate([EDGES, only_right_with_fma, ALL_OVER[::53], np.float32(random.uniform(-105, 90, 20_000)),
+                        np.float32(random.uniform(-3, 3, 20_000))])
+    wanted = np.float32([library(v) for v in x.tolist()])
+    assert same(getattr(float32, function)(x, "glibc"), wanted)
+
+
+# SHA-256 of what newlib 3.3 (Debian 12) returned for ALL_OVER on QEMU's Cortex-M3, M4F, M7 and M7 with double
+# precision: `python tools/libm_exhaustive.py m3 m4f m7sp m7 --stride 4099`.
+NEWLIB = {
+    ("exp", "newlib"): "48e95ccfbd7aea7a6d3b85ea86dc77fe713c3543926068dd8b277fbba38ecbed",
+    ("exp", "newlib-fma"): "d3fd4716d6b490707a5e7ac3e2e5d0635ea33f612cf105d8181b388f892eae08",
+    ("exp", "newlib-double"): "2e664fb2546b6af17c4299ed8eda7991e8de68f700c5f2546a3a4929824c3a67",
+    ("tanh", "newlib"): "4b476463db6b77dcb25eb4f0ea5247b294f08381546cd6d69fd057e6d1de6ec6",
+    ("tanh", "newlib-fma"): "07b92c666b92131e95bbe5f5bad564a543de35e9bb874edd995d02b3013ea278",
+    ("tanh", "newlib-double"): "07b92c666b92131e95bbe5f5bad564a543de35e9bb874edd995d02b3013ea278",
+    ("to_int32", "arm"): "a4d80741e15a0b2f0e0a8268bdf5bfbba1b0e7c389c909e7d988ced9fdde922f",
+}
+
+
+@pytest.mark.parametrize(("function", "variant"), NEWLIB)
+def test_a_million_values_as_on_the_cortex_m(function: str, variant: str) -> None:
+    assert digest(getattr(float32, function)(ALL_OVER, variant)) == NEWLIB[function, variant]
+
+
+def test_exp_is_the_exponential() -> None:
+    x = np.float32(np.linspace(-80, 80, 2001))
+    for libm in LIBMS:
+        np.testing.assert_allclose(float32.exp(x, libm), [math.exp(v) for v in x.tolist()], rtol=1.3e-7)
+        np.testing.assert_allclose(float32.tanh(x, libm), [math.tanh(v) for v in x.tolist()], rtol=2.5e-7)
