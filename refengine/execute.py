@@ -13,7 +13,7 @@ import numpy as np
 from .errors import InputError
 from .kernel import Numerics
 from .model import Array, Model, Tensor
-from .plan import Plan, Step, make_plan
+from .plan import Plan, Step, frozen, make_plan
 
 TILE_BYTES = 1 << 20
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the caches."""
@@ -40,13 +40,13 @@ def execute(plan: Plan, *inputs: Array) -> Iterator[Record]:
     batch = batch_size(plan, inputs)
     values = dict(plan.constants)
     values.update(
-        (t.index, _frozen(np.reshape(x, (batch or 1, *t.shape)))) for t, x in zip(plan.inputs, inputs, strict=True)
+        (t.index, frozen(np.reshape(x, (batch or 1, *t.shape)))) for t, x in zip(plan.inputs, inputs, strict=True)
     )
     for step in plan.steps:
         arrays = tuple(None if t is None else values[t.index] for t in step.inputs)
         (output,) = step.outputs
         with np.errstate(all="ignore"):  # inf and NaN are results here
-            values[output.index] = _frozen(step.kernel.evaluate(step.params, *arrays))
+            values[output.index] = frozen(step.kernel.evaluate(step.params, *arrays))
         yield Record(
             step,
             tuple(None if t is None else _shown(values[t.index], t, batch) for t in step.inputs),
@@ -126,12 +126,6 @@ def _outputs(plan: Plan, *inputs: Array) -> tuple[Array, ...]:
             if t.index in plan.graph.outputs
         )
     return tuple(found[i] for i in plan.graph.outputs)
-
-
-def _frozen(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _shown(array: Array, tensor: Tensor, batch: int | None) -> Array:

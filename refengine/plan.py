@@ -78,7 +78,7 @@ def make_plan(
         if isinstance(step, UnsupportedError):
             raise step
         steps.append(step)
-    constants = {t.index: t.data[np.newaxis] for t in graph.tensors if t.data is not None}
+    constants = {t.index: frozen(t.data[np.newaxis]) for t in graph.tensors if t.data is not None}
     return Plan(model, graph, numerics, tuple(steps), constants)
 
 
@@ -88,6 +88,13 @@ def refusals(
     """Every reason why `make_plan` would refuse the model, not only the first."""
     prepared = _prepared(model.graphs[0], numerics or Numerics(), kernels)
     return tuple(step for step in prepared if isinstance(step, UnsupportedError))
+
+
+def frozen(array: Array) -> Array:
+    """A read-only view."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Step | UnsupportedError]:

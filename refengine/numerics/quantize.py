@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import require
 from .fixedpoint import Multiplier, quantize_multiplier
 from .scalar import round_half_away
 
@@ -37,7 +38,7 @@ def activation_range(activation: str, dtype: str, scale: float, zero_point: int)
     def code(bound: float) -> int:
         return zero_point + round_half_away(float(np.float32(bound) / np.float32(scale)))
 
-    below, above = ACTIVATIONS[activation]
+    below, above = _bounds(activation)
     return (low if below is None else max(low, code(below)), high if above is None else min(high, code(above)))
 
 
@@ -46,8 +47,17 @@ def float_activation_range(activation: str) -> tuple[np.float32, np.float32]:
 
     Source: `CalculateActivationRange`, tensorflow/lite/kernels/kernel_util.h.
     """
-    below, above = ACTIVATIONS[activation]
+    below, above = _bounds(activation)
     return np.float32(-FLOAT_MAX if below is None else below), np.float32(FLOAT_MAX if above is None else above)
+
+
+def _bounds(activation: str) -> tuple[float | None, float | None]:
+    require(
+        activation in ACTIVATIONS,
+        f"TFLM's kernels silently leave out the fused activation {activation}; "
+        f"convert again with {activation} as an operator of its own",
+    )
+    return ACTIVATIONS[activation]
 
 
 def product_multiplier(

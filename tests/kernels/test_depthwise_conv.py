@@ -1,0 +1,90 @@
+"""DEPTHWISE_CONV_2D's own facts: which input channel an output channel sees, and its int64 bias."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.model import Model, Tensor
+from tests.models import const, fed, one_op, q
+
+OPTIONS = {
+    "padding": "VALID",
+    "stride_h": 1,
+    "stride_w": 1,
+    "dilation_h_factor": 1,
+    "dilation_w_factor": 1,
+    "fused_activation_function": "NONE",
+    "depth_multiplier": 1,
+}
+
+
+def depthwise(input: Tensor, filter: Tensor, output: Tensor, bias: Tensor | None = None, **options: Any) -> Model:
+    return one_op("DEPTHWISE_CONV_2D", OPTIONS | options, [input, filter, bias], output)
+
+
+def test_output_channels_of_one_input_channel_lie_side_by_side() -> None:
+    model = depthwise(
+        fed((1, 1, 1, 2), "int8", q(1.0, 1)),
+        const([[[[1, 2, 3, 4]]]], "int8", q(1.0)),
+        fed((1, 1, 1, 4), "int8", q(1.0)),
+        depth_multiplier=2,
+    )
+    assert run(model, np.array([[[[6, 11]]]], np.int8))[0].ravel().tolist() == [5, 10, 30, 40]
+
+
+def test_scales_lie_along_the_last_dimension() -> None:
+    model = depthwise(
+        fed((1, 1, 1, 2), "int8", q(1.0)),
+        const([[[[1, 1]]]], "int8", q((1.0, 0.5), dimension=3)),
+        fed((1, 1, 1, 2), "int8", q(1.0)),
+    )
+    assert run(model, np.array([[[[8, 8]]]], np.int8))[0].ravel().tolist() == [8, 4]
+
+
+def test_sums_too_long_for_float32_stay_exact() -> None:
+    """Where |sum| may pass 2²⁴ the accumulator is float64; here it is 2²⁴ + 1 before the bias brings it back."""
+    taps = 521
+    weights = np.full((1, 1, taps, 1), 127)
+    x = np.full((1, 1, taps, 1), 127, np.int8)
+    x[0, 0, -1] = -126
+    total = int((weights.astype(int) * (x.astype(int) + 128)).sum())
+    assert total > 2**24 and total % 2
+    model = depthwise(
+        fed((1, 1, taps, 1), "int8", q(1.0, -128)),
+        const(weights, "int8", q(1.0)),
+        fed((1, 1, 1, 1), "int8", q(1.0)),
+        const([3 - total], "int32", q(1.0)),
+    )
+    assert run(model, x)[0].item() == 3
+
+
+def test_contraction_reaches_every_tap() -> None:
+    model = depthwise(
+        fed((1, 1, 2, 1), "float32"), const([[[[-1], [1 + 2.0**-12]]]], "float32"), fed((1, 1, 1, 1), "float32")
+    )
+    x = np.array([[[[1 + 2.0**-11], [1 + 2.0**-12]]]], np.float32)
+    assert run(model, x)[0].item() == 0.0
+    assert run(model, x, numerics=Numerics(contraction="fma"))[0].item() == 2.0**-24
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(depth_multiplier=2), "do not fit together"),
+        (dict(bias=const([0], "int32"), dtype="int16"), "int64 bias"),
+        (dict(filter=const(np.ones((1, 2, 2, 1)), "float32")), "float32 weights"),
+    ],
+)
+def test_refusals_say_why(change: dict[str, Any], message: str) -> None:
+    dtype = change.pop("dtype", "int8")
+    tensors = {
+        "input": fed((1, 3, 3, 1), dtype, q(1.0)),
+        "filter": const(np.ones((1, 2, 2, 1)), "int8", q(1.0)),
+        "output": fed((1, 2, 2, 1), dtype, q(1.0)),
+    }
+    with pytest.raises(UnsupportedError, match=message):
+        make_plan(depthwise(**{**tensors, **change}))

@@ -1,0 +1,75 @@
+"""Planning: which kernel, which refusal, and what can be replaced."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from refengine import KERNELS, Kernel, Numerics, UnsupportedError, make_plan, run
+from refengine.kernel import PRESETS
+from refengine.model import Graph, Model, Op, Tensor
+from refengine.plan import refusals
+from tests.models import fed, one_op, q
+from tests.test_execute import codes, two_layers
+
+
+def test_steps_know_when_a_tensor_is_read_for_the_last_time() -> None:
+    first, second = make_plan(two_layers()).steps
+    assert first.last_use == (0,) and second.last_use == (2,)  # the output itself is kept
+
+
+def test_a_users_own_kernel_takes_its_place() -> None:
+    mine = Kernel(
+        lambda *_: None,
+        lambda p, x, *_: x[..., :1] * 0 + np.int8(42),
+        KERNELS["RELU", "int8"].explain,
+        KERNELS["RELU", "int8"].example,
+    )
+    model = one_op("RELU", {}, [fed((1, 3), "int8", q(1.0))], fed((1, 1), "int8", q(1.0)))
+    plan = make_plan(model, kernels={**KERNELS, ("RELU", "int8"): mine})
+    assert run(plan, np.zeros((1, 3), np.int8))[0].tolist() == [[42]]
+
+
+@pytest.mark.parametrize(
+    ("op", "input", "message"),
+    [
+        (
+            "FULLY_CONNECTED",
+            Tensor(0, "x", (1, 2), "uint8", q(1.0)),
+            "'x' is uint8; supported here: float32, int16, int8",
+        ),
+        ("ATAN2", fed((1, 2), "float32"), "TFLM has no such operator"),
+        ("SVDF", fed((1, 2), "float32"), "TFLM runs it, but refengine has no kernel"),
+        ("RELU", Tensor(0, "x", (-1, 2), "int8", q(1.0)), "dynamic shape"),
+        ("RELU", Tensor(0, "x", (1, 2), "int8", q(1.0), is_variable=True), "variable"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_a_way_out(op: str, input: Tensor, message: str) -> None:
+    output = Tensor(1, "y", (1, 2), "int8", q(1.0))
+    model = Model((Graph(0, "main", (input, output), (0,), (1,), (Op(0, op, (0,), (1,)),)),))
+    with pytest.raises(UnsupportedError, match=message) as refusal:
+        make_plan(model)
+    assert str(refusal.value).startswith(f"subgraph 0, operator 0 ({op}): ")
+
+
+def test_refusals_lists_every_operator_that_cannot_run() -> None:
+    model = two_layers()
+    graph = model.graphs[0]
+    broken = replace(model, graphs=(replace(graph, ops=tuple(replace(op, name="ATAN2") for op in graph.ops)),))
+    assert [str(r).split(":")[0] for r in refusals(broken)] == [f"subgraph 0, operator {i} (ATAN2)" for i in (0, 1)]
+    assert refusals(model) == ()
+
+
+def test_the_dialect_travels_with_the_plan() -> None:
+    for name, numerics in PRESETS.items():
+        assert make_plan(two_layers(), numerics=numerics).numerics == numerics
+        assert str(numerics).startswith(f"{name} (rounding=")
+    assert make_plan(two_layers()).numerics == Numerics()
+    assert str(Numerics(rounding="single", libm="newlib")).startswith("custom (")
+
+
+def test_planning_does_not_depend_on_what_ran_before() -> None:
+    plan, x = make_plan(two_layers()), codes(4)
+    assert np.array_equal(run(plan, x)[0], run(plan, x)[0])

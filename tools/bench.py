@@ -1,0 +1,249 @@
+"""How fast the engine is: refengine, TFLM and LiteRT side by side, on the same images, in the same run.
+
+    python tools/bench.py [MODEL.tflite …] [--rounds 3] [--markdown]
+
+For each model (the bundled ones by default) every contender runs in a process of its own, in turn, `--rounds` times;
+each contender's best round counts. "single" is one image a call, "batch" many: refengine streams them through in one
+call, LiteRT is resized to the batch, TFLM has nothing but a loop. Loading and preparing are not counted; copying inputs
+in and outputs out is. All get both cores: TFLM cannot use them. Figures are ratios to TFLM's time for one image, so a
+number above 1 means "that many times faster than TFLM's C++".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from refengine.datasets import bundled_digits, bundled_models
+
+CONTENDERS = ("tflm", "refengine", "litert-ref", "litert")
+SECONDS = 1.0  # how long a contender repeats one measurement
+BATCH = 512
+
+Array = np.ndarray[Any, Any]
+
+
+def images_for(model: bytes, count: int) -> Array:
+    """`count` bundled digits in the model's input dtype and shape."""
+    import refengine
+
+    tensor = (plan := refengine.make_plan(model)).inputs[0]
+    digits = np.resize(bundled_digits()[0], (count, 28, 28)).astype(np.float32) / 255
+    real = digits.reshape(count, *tensor.shape[1:])
+    return real if tensor.dtype == "float32" else refengine.quantize_input(plan, real)
+
+
+def seconds_per_image(task: Callable[[], int]) -> float:
+    """The least time per image of `task`, which returns how many images it ran, repeated for `SECONDS`."""
+    task()
+    best, end = float("inf"), time.perf_counter() + SECONDS
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        count = task()
+        best = min(best, (time.perf_counter() - start) / count)
+    return best
+
+
+def contender_refengine(model: bytes, images: Array) -> dict[str, float]:
+    import refengine
+
+    plan = refengine.make_plan(model)
+
+    def single() -> int:
+        refengine.run(plan, images[:1])
+        return 1
+
+    def batch() -> int:
+        refengine.run(plan, images)
+        return len(images)
+
+    times = {"single": seconds_per_image(single), "batch": seconds_per_image(batch)}
+    for size in (2, 4, 8, 16, 32, 64, 128, 256):
+        part = images[:size]
+        times[f"batch {size}"] = seconds_per_image(lambda part=part: len(refengine.run(plan, part)[0]))  # type: ignore[misc]
+    return times
+
+
+def contender_tflm(model: bytes, images: Array) -> dict[str, float]:
+    from tflite_micro import runtime
+
+    sink = os.dup(1)
+    os.dup2(2, 1)  # what the wheel prints must not mix with the answer
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=1 << 24)
+    os.dup2(sink, 1)
+
+    def single() -> int:
+        interpreter.set_input(images[:1], 0)
+        interpreter.invoke()
+        interpreter.get_output(0)
+        return 1
+
+    return {"single": seconds_per_image(single)}
+
+
+def contender_litert(model: bytes, images: Array, reference: bool = False) -> dict[str, float]:
+    from ai_edge_litert import interpreter as litert
+
+    kind = litert.OpResolverType.BUILTIN_REF if reference else litert.OpResolverType.AUTO
+
+    def timed(part: Array) -> float:
+        interpreter = litert.Interpreter(
+            model_content=model, num_threads=os.cpu_count(), experimental_op_resolver_type=kind
+        )
+        index = interpreter.get_input_details()[0]["index"]
+        interpreter.resize_tensor_input(index, part.shape)
+        interpreter.allocate_tensors()
+
+        def task() -> int:
+            interpreter.set_tensor(index, part)
+            interpreter.invoke()
+            interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+            return len(part)
+
+        return seconds_per_image(task)
+
+    return {"single": timed(images[:1]), "batch": timed(images[:64])}
+
+
+def run_contender(name: str, path: Path) -> dict[str, float]:
+    """In this process: the contender's seconds per image of each measurement."""
+    model = path.read_bytes()
+    images = np.load(sys.stdin.buffer)
+    if name == "refengine":
+        return contender_refengine(model, images)
+    if name == "tflm":
+        return contender_tflm(model, images)
+    return contender_litert(model, images, reference=name == "litert-ref")
+
+
+def measure(path: Path, rounds: int) -> dict[str, dict[str, float]]:
+    """The best of `rounds` interleaved rounds, by contender and measurement; a contender that fails is left out."""
+    images = images_for(path.read_bytes(), BATCH)
+    best: dict[str, dict[str, float]] = {}
+    for _ in range(rounds):
+        for name in CONTENDERS:
+            child = subprocess.Popen(
+                [sys.executable, __file__, "--contender", name, str(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            assert child.stdin is not None
+            np.save(child.stdin, images)
+            answer, _ = child.communicate()
+            if child.returncode:
+                continue
+            for key, value in json.loads(answer.splitlines()[-1]).items():
+                best.setdefault(name, {})[key] = min(value, best.get(name, {}).get(key, float("inf")))
+    return best
+
+
+def peak_memory(path: Path) -> float:
+    """MB of resident memory at the peak of a fresh process that runs 10,000 images through the model."""
+    script = (
+        "import sys, resource, numpy as np, refengine; plan = refengine.make_plan(sys.argv[1]);"
+        "t = plan.inputs[0]; refengine.run(plan, np.zeros((10_000, *t.shape[1:]), t.dtype));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        check=True,
+        cwd=Path(__file__).resolve().parent.parent,
+    )
+    return int(answer.stdout) / (1 << 10)
+
+
+def rows_of(results: dict[str, Any]) -> list[list[str]]:
+    """The table's rows: each contender's speed as a multiple of TFLM's on one image."""
+    rows = []
+    for model, times in results.items():
+        base = times["tflm"]["single"]
+
+        def ratio(name: str, key: str, times: Any = times, base: float = base) -> str:
+            value = times.get(name, {}).get(key)
+            return f"{base / value:.1f}×" if value else "–"
+
+        rows.append(
+            [
+                model,
+                f"{base * 1e3:.2f} ms",
+                ratio("refengine", "single"),
+                ratio("refengine", "batch"),
+                ratio("litert-ref", "single"),
+                ratio("litert", "single"),
+                ratio("litert", "batch"),
+                f"{times['memory']:.0f} MB",
+            ]
+        )
+    return rows
+
+
+HEADINGS = [
+    "model",
+    "TFLM, one image",
+    "refengine single",
+    "refengine batch",
+    "LiteRT ref single",
+    "LiteRT single",
+    "LiteRT batch",
+    "refengine peak, 10,000 images",
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", type=Path, help=".tflite files that take MNIST digits (default: bundled)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (default 3)")
+    parser.add_argument("--markdown", action="store_true", help="print tables for the README")
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.contender:
+        print(json.dumps(run_contender(arguments.contender, arguments.models[0])))
+        return 0
+    paths = {p.stem: p for p in arguments.models} or dict(bundled_models())
+    results: dict[str, Any] = {}
+    try:
+        for name, path in paths.items():
+            results[name] = {**measure(path, arguments.rounds), "memory": peak_memory(path)}
+            print(f"measured {name}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted; what was measured so far:", file=sys.stderr)
+        results = {name: times for name, times in results.items() if "memory" in times}
+    show(HEADINGS, rows_of(results), arguments.markdown)
+    sizes = [key for key in next(iter(results.values()), {}).get("refengine", {}) if key.startswith("batch ")]
+    growth = [
+        [name, *(f"{1e3 * times['refengine'][key]:.3f}" for key in ["single", *sizes, "batch"])]
+        for name, times in results.items()
+    ]
+    show(
+        ["refengine, ms an image at batch", "1", *(s.split()[1] for s in sizes), str(BATCH)], growth, arguments.markdown
+    )
+    return 0
+
+
+def show(headings: list[str], rows: list[list[str]], markdown: bool) -> None:
+    if markdown:
+        print("\n".join("| " + " | ".join(row) + " |" for row in (headings, ["---"] * len(headings), *rows)) + "\n")
+        return
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
