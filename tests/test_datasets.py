@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from refengine.datasets import DATA, bundled_digits, bundled_models, load_mnist, read_idx
 from refengine.errors import InputError
 
-NETWORKS = ("stm32f746", "dense", "dense128")
+NETWORKS = ("stm32f746", "dense", "dense128", "esp32")
 TEST_IMAGES = Path(__file__).parent / "data"
 
 
