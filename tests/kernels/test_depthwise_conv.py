@@ -50,7 +50,7 @@ def test_sums_too_long_for_float32_stay_exact() -> None:
     taps = 521
     weights = np.full((1, 1, taps, 1), 127)
     x = np.full((1, 1, taps, 1), 127, np.int8)
-    x[0, 0, -1] = -126
+    x[0, 0, -1] = -127
     total = int((weights.astype(int) * (x.astype(int) + 128)).sum())
     assert total > 2**24 and total % 2
     model = depthwise(
