@@ -16,14 +16,14 @@ from .model import Array, Model, Tensor
 from .plan import Plan, Step, frozen, make_plan
 
 TILE_BYTES = 1 << 20
-"""How much the largest step of a tile may read and write: enough to amortise Python, and it fits the caches."""
+"""How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
     """What one step did: its input and output arrays, read-only, in their tensors' dtypes and shapes.
 
-"""How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
+    In a batch of N, a leading dimension 1 has become N; tensors without one have N in front. Constants stay as they are.
     """
 
     step: Step
