@@ -23,7 +23,7 @@ TILE_BYTES = 1 << 20
 class Record:
     """What one step did: its input and output arrays, read-only, in their tensors' dtypes and shapes.
 
-    In a batch of N, a leading dimension 1 has become N; tensors without one have N in front. Constants stay as they are.
+    In a batch of N, a leading dimension 1 has become N; tensors without one have N in front. Constants stay single.
     """
 
     step: Step
