@@ -88,13 +88,10 @@ def _array(shape: tuple[int, ...], dtype: str, low: int | None, high: int | None
             "edges": rng.choice(FLOAT_EDGES, shape),
             "wide": noise * 10.0 ** rng.uniform(-20, 20, shape),
         }
-        return (
-            np.clip(table[kind], floor, bound).astype(np.float32)
-            if high is not None
-            else table[kind].astype(np.float32)
-        )
+        values = np.asarray(table[kind])
+        return (values if high is None else np.clip(values, floor, bound)).astype(np.float32)
     if dtype == "bool":
-        return rng.random(shape) < 0.5
+        return np.asarray(rng.random(shape) < 0.5)
     least, most = code_range(dtype)
     floor_, top = least if low is None else low, most if high is None else high
     noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=np.int64)
@@ -103,9 +100,9 @@ def _array(shape: tuple[int, ...], dtype: str, low: int | None, high: int | None
         "noise": noise_,
         "ends": rng.choice([floor_, top], shape),
         "sparse": np.where(rng.random(shape) < 0.2, noise_, np.clip(0, floor_, top)),
-        "ramp": (floor_ + np.arange(noise_.size) % (top - floor_ + 1)).reshape(shape),
+        "ramp": (floor_ + np.arange(noise_.size) % min(top - floor_ + 1, 2**32)).reshape(shape),
     }
-    return ints[kind].astype(dtype)
+    return np.asarray(ints[kind]).astype(dtype)
 
 
 def nodes(op: str, dtype: str, kernel: Kernel | None = None) -> st.SearchStrategy[Node]:
