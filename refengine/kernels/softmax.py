@@ -1,0 +1,342 @@
+"""SOFTMAX: output[…, c] = exp(beta · (x[…, c] − max x)) / Σ_k exp(beta · (x[…, k] − max x)), along the last axis.
+
+TFLM: `kernels/softmax.cc`, `softmax_common.cc`; the arithmetic in `kernels/internal/reference/softmax.h`. From int8 it
+is gemmlowp's fixed-point exponential and reciprocal, from int16 two interpolated tables, from float32 the C library's.
+
+From int8 to int8, TFLM halts (`TFLITE_CHECK`, in release builds too) where a row's exponentials sum to 512 or more,
+since the shift that follows would not fit 32 bits; CMSIS-NN does not check. Rows below 512 elements cannot get there,
+and few above do, for it takes hundreds of logits near the largest. So `prepare` refuses only models whose every row
+must get there; otherwise `evaluate` gives what the formula says, the lowest code everywhere (since a probability of
+1/512 or less rounds to 0 in steps of 1/256), and `explain` tells that TFLM would halt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from math import floor
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Ints, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization, Tensor
+from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
+from ..numerics.fixedpoint import (
+    Multiplier,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    rounding_divide_by_pot,
+    saturating_rounding_doubling_high_mul,
+)
+from ..numerics.float32 import Float32
+from ..numerics.quantize import code_range
+from . import _linear, _narrate
+
+SCALED_DIFF_INTEGER_BITS = 5
+ACCUMULATION_INTEGER_BITS = 12
+"""Differences are Q5.26, their exponentials Q0.31, the sums of those Q12.19."""
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """From int8. `exps` and `terms` (256,) are the exponential of each difference max − x in Q0.31 and Q12.19."""
+
+    input_multiplier: Multiplier
+    diff_min: int
+    exps: Ints
+    terms: Ints
+    output_type: str
+
+
+@dataclass(frozen=True, eq=False)
+class Int16Params:
+    """From int16. The tables have 513 entries, int16: e^x over [−10, 0] and 1 / (1 + x) over [0, 1], in Q0.15."""
+
+    input_multiplier: Multiplier
+    exp_lut: Ints
+    one_over_one_plus_x_lut: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class FloatParams:
+    """From float32."""
+
+    beta: np.float32
+    libm: str
+
+
+def _operands(inputs: Tensors, outputs: Tensors, output_types: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """(input, output) after the checks that do not depend on the type."""
+    require(
+        len(inputs) == 1 and len(outputs) == 1, f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}"
+    )
+    input, output = inputs[0], outputs[0]
+    assert input is not None and output is not None
+    require(
+        output.dtype in output_types,
+        f"output '{output.name}' is {output.dtype}; from {input.dtype} it can be {' or '.join(output_types)}",
+    )
+    require(
+        output.shape == input.shape and input.shape and input.shape[-1] > 0,
+        f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have the same shape, of at "
+        "least one dimension, and the last one not empty",
+    )
+    return input, output
+
+
+def _check_output(output: Tensor, scale: float, zero_point: int, tolerance: float) -> None:
+    so, zo = _linear.scale_of(output), _linear.zero_point_of(output)
+    require(
+        abs(so - scale) <= tolerance and zo == zero_point,
+        f"output '{output.name}' has scale {so:g} and zero point {zo}; TFLM takes scale 1/{round(1 / scale)} and "
+        f"zero point {zero_point}",
+    )
+
+
+TOLERANCE = float(np.float32(0.001))
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses output quantisations other than the one fixed for its type, and rows that always or may overflow."""
+    input, output = _operands(inputs, outputs, ("int8", "int16"))
+    if output.dtype == "int8":
+        _check_output(output, 1 / 256, -128, 0)
+    else:
+        _check_output(output, 1 / 65536, -32768, TOLERANCE / 65536)
+    scale, rounding = _linear.scale_of(input), _rounding(numerics)
+    real = options["beta"] * scale * 2 ** (31 - SCALED_DIFF_INTEGER_BITS)
+    require(
+        real > 1,
+        f"beta {options['beta']:g} · scale {scale:g} of input '{input.name}' is not above 2^-26, where TFLM aborts; "
+        "convert again with calibration data that spans the real range",
+    )
+    factor = quantize_multiplier(min(real, 2.0 ** (30 if rounding == "single" else 31) - 1), rounding)
+    diff_min = -floor((2**SCALED_DIFF_INTEGER_BITS - 1) * 2.0 ** (31 - SCALED_DIFF_INTEGER_BITS - int(factor.shift)))
+    diffs = -np.arange(256)
+    scaled = multiply_by_quantized_multiplier(np.maximum(diffs, diff_min), factor)
+    exps = np.where(diffs >= diff_min, gemmlowp.exp_on_negative_values(scaled, SCALED_DIFF_INTEGER_BITS), 0)
+    terms = rounding_divide_by_pot(exps, ACCUMULATION_INTEGER_BITS)
+    length = input.shape[-1]
+    require(length < 8192, f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum")
+    require(
+        output.dtype == "int16" or terms[0] + (length - 1) * terms[-1] < 512 << 19,
+        f"the exponentials of {length} logits of scale {scale:g} in '{input.name}' always sum to 512 or more, where "
+        "TFLM aborts; give the output type int16, or the logits a larger range",
+    )
+    return Params(factor, diff_min, exps, terms, output.dtype)
+
+
+def _rounding(numerics: Numerics) -> str:
+    """XNNPACK has no integer softmax, so that TFLite's own runs there."""
+    return "single" if numerics.rounding == "single" else "double"
+
+
+def evaluate(p: Params, input: Array) -> Array:
+    """(B, …, c) codes → (B, …, c) codes, by table and one reciprocal a row."""
+    codes = input.view(np.uint8) ^ 0x80
+    diffs = codes.max(axis=-1, keepdims=True) - codes
+    sums = p.terms[diffs].sum(axis=-1, keepdims=True)
+    headroom_plus_one = 32 - np.frexp(sums)[1].astype(np.int64)  # leading zeros of 32 bits
+    reciprocal = gemmlowp.one_over_one_plus_x_for_x_in_0_1((sums << headroom_plus_one) - 2**31)
+    num_bits_over_unit = ACCUMULATION_INTEGER_BITS - headroom_plus_one
+    low, high = code_range(p.output_type)
+    exponent = num_bits_over_unit + 31 - np.iinfo(p.output_type).bits
+    scaled = rounding_divide_by_pot(saturating_rounding_doubling_high_mul(reciprocal, p.exps[diffs]), exponent)
+    output: Array = np.minimum(scaled + low, high).astype(p.output_type)
+    return output
+
+
+def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM computes it."""
+    row = input[index[:-1]].tolist()
+    largest = max(row)
+    yield Line("maximum", f"the largest of {len(row)} codes; only differences from it count", largest)
+    sum_of_exps, mine = 0, 0
+    for k, code in enumerate(row):
+        exp = _exp(p, code - largest)
+        term = scalar.rounding_divide_by_pot(exp, ACCUMULATION_INTEGER_BITS)
+        sum_of_exps += term
+        mine = exp if k == index[-1] else mine
+        yield Line("exponential", f"exp of input[{k}] = {code} − {largest}: {exp} / 2^31 = {exp / 2**31:.9f}", term)
+    yield Line("sum", f"{sum_of_exps} / 2^19 = {sum_of_exps / 2**19:.6f}", sum_of_exps)
+    headroom_plus_one = 32 - sum_of_exps.bit_length()
+    over = ACCUMULATION_INTEGER_BITS - headroom_plus_one
+    reciprocal = scalar_gemmlowp.one_over_one_plus_x_for_x_in_0_1((sum_of_exps << headroom_plus_one) - 2**31)
+    yield Line("reciprocal", f"2^{over} / {sum_of_exps / 2**19:.6f} = {reciprocal} / 2^31", reciprocal)
+    low, high = code_range(p.output_type)
+    bits = (high - low).bit_length()
+    exponent = over + 31 - bits
+    product = scalar.saturating_rounding_doubling_high_mul(reciprocal, mine)
+    yield Line("product", f"{mine} · {reciprocal} / 2^31, now 2^{over} times the probability", product)
+    quotient = scalar.rounding_divide_by_pot(product, exponent)
+    halted = ", where TFLM halts, for the sum reached 512" if exponent > 31 else ""
+    yield Line("scaled", f"{product} / 2^{exponent}{halted}: the probability in steps of 2^-{bits}", quotient)
+    yield from _narrate.finish(quotient, low, low, high)
+
+
+def _exp(p: Params, diff: int) -> int:
+    """e^(beta · scale · diff) in Q0.31, 0 where TFLM skips the element."""
+    if diff < p.diff_min:
+        return 0
+    multiplier, shift, scale = _narrate.factor_at(p.input_multiplier, 0)
+    scaled = scalar.multiply_by_quantized_multiplier(diff, multiplier, shift, scale, p.input_multiplier.rounding)
+    return scalar_gemmlowp.exp_on_negative_values(scaled, SCALED_DIFF_INTEGER_BITS)
+
+
+def prepare_int16(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Int16Params:
+    """Refuses zero points, an output scale other than 2⁻¹⁵, and rows whose sum may overflow."""
+    input, output = _operands(inputs, outputs, ("int16",))
+    _check_output(output, 1 / 32768, 0, TOLERANCE / 32768)
+    zi, length = _linear.zero_point_of(input), input.shape[-1]
+    require(zi == 0, f"input '{input.name}' has zero point {zi}; TFLM's int16 softmax takes 0 only")
+    require(length <= 65536, f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum")
+    factor = quantize_multiplier(_linear.scale_of(input) * options["beta"] / (10 / 65535), _rounding(numerics))
+    return Int16Params(factor, *_tables())
+
+
+@cache
+def _tables() -> tuple[Ints, Ints]:
+    """The int16 tables of e^x and 1 / (1 + x), whose contents are the same with every C library."""
+    exps = _table(lambda x: float32.exp(x, "glibc"), 10, 32767)
+    return exps, _table(lambda x: np.float32(1) / (np.float32(1) + x), 1, -32768)
+
+
+def _table(function: Callable[[Float32], Float32], input_range: int, input_zero_point: int) -> Ints:
+    """`function` at 513 points over `input_range`, in Q0.15, moved to halve the error between them.
+
+    All in float32. Source: `LUTPopulateInt16`, kernels/internal/common.h.
+    """
+    scale = np.float32(input_range) / np.float32(65535)
+    first, last = scale * np.float32(-32768 - input_zero_point), scale * np.float32(32767 - input_zero_point)
+    step = (last - first) / np.float32(512)
+    points = first + np.arange(513, dtype=np.float32) * step
+    steps_per_unit = np.float32(65536) / np.float32(2)
+    ideal = function(points) * steps_per_unit
+    middle = float32.round_half_away(function(points[:-1] + step / np.float32(2)) * steps_per_unit)
+    samples = float32.round_half_away(ideal)
+    interpolated = float32.round_half_away((ideal[1:] + samples[:-1]) / np.float32(2))
+    samples[:-1] -= float32.round_half_away((interpolated - middle) / np.float32(2))
+    table: Ints = np.clip(samples, -32768, 32767).astype(np.int64)
+    return table
+
+
+def evaluate_int16(p: Int16Params, input: Array) -> Array:
+    """(B, …, c) codes → (B, …, c) codes."""
+    diffs = input.astype(np.int64) - input.max(axis=-1, keepdims=True)
+    exps = _look_up(p.exp_lut, multiply_by_quantized_multiplier(diffs, p.input_multiplier) + 32767)
+    sums = exps.sum(axis=-1, keepdims=True)
+    headroom_plus_one = 32 - np.frexp(sums)[1].astype(np.int64)
+    shifted_sums = ((sums << (headroom_plus_one - 1)) + (1 << 13)) >> 14
+    reciprocal = _look_up(p.one_over_one_plus_x_lut, shifted_sums - (1 << 16) - (1 << 15))
+    right_shift = 31 - headroom_plus_one
+    quotients = (exps * reciprocal + (np.int64(1) << (right_shift - 1))) >> right_shift
+    output: Array = np.clip(quotients, 0, 32767).astype(np.int16)
+    return output
+
+
+def _look_up(lut: Ints, x: Ints) -> Ints:
+    """`x`, clamped to int16, between the two table entries around it."""
+    x = np.clip(x, -32768, 32767)
+    index = 256 + (x >> 7)
+    value: Ints = lut[index] + (((lut[index + 1] - lut[index]) * (x & 127) + 64) >> 7)
+    return value
+
+
+def explain_int16(p: Int16Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM computes it."""
+    row = input[index[:-1]].tolist()
+    largest = max(row)
+    yield Line("maximum", f"the largest of {len(row)} codes; only differences from it count", largest)
+    multiplier, shift, scale = _narrate.factor_at(p.input_multiplier, 0)
+    sum_of_exps, mine = 0, 0
+    for k, code in enumerate(row):
+        scaled = scalar.multiply_by_quantized_multiplier(
+            code - largest, multiplier, shift, scale, p.input_multiplier.rounding
+        )
+        exp = _interpolated(p.exp_lut, scaled + 32767)
+        sum_of_exps += exp
+        mine = exp if k == index[-1] else mine
+        yield Line(
+            "exponential",
+            f"input[{k}] = {code} − {largest} is {scaled} in steps of 10/65535; its exp, by table: {exp} / 2^15",
+            exp,
+        )
+    yield Line("sum", f"{sum_of_exps} / 2^15 = {sum_of_exps / 2**15:.6f}", sum_of_exps)
+    over = sum_of_exps.bit_length() - 16
+    normalised = scalar.rounding_divide_by_pot(sum_of_exps << 16 - over, 15)
+    yield Line("normalised", f"{sum_of_exps} · 2^{1 - over}: {normalised} / 2^16, between 1 and 2", normalised)
+    reciprocal = _interpolated(p.one_over_one_plus_x_lut, normalised - 2**16 - 2**15)
+    yield Line("reciprocal", f"1 / {normalised / 2**16:.6f}, by table: {reciprocal} / 2^15", reciprocal)
+    quotient = (mine * reciprocal + 2 ** (14 + over)) >> (15 + over)
+    yield Line("scaled", f"{mine} · {reciprocal} / 2^{15 + over}, ties up", quotient)
+    yield from _narrate.finish(quotient, 0, 0, 32767)
+
+
+def _interpolated(lut: Ints, x: int) -> int:
+    """The table's value at `x`, clamped to int16: entry 0 stands for −32768, and entries lie 128 apart."""
+    entry, offset = divmod(scalar.clamp(x, -32768, 32767) + 32768, 128)
+    base, following = lut[entry : entry + 2].tolist()
+    return int(base + ((following - base) * offset + 64) // 128)
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+    """Refuses shapes or types that differ."""
+    _operands(inputs, outputs, ("float32",))
+    return FloatParams(np.float32(options["beta"]), numerics.libm)
+
+
+def evaluate_float(p: FloatParams, input: Array) -> Array:
+    """(B, …, c) float32 → (B, …, c) float32; a NaN is no maximum, but the sum shows it to the whole row."""
+    with np.errstate(all="ignore"):
+        largest = np.fmax.reduce(input, axis=-1, keepdims=True, initial=-float32.FLT_MAX)
+        exps = float32.exp((input - largest) * p.beta, p.libm)
+        output: Array = exps / float32.sequential_sum(exps, -1)[..., None]
+    return output
+
+
+def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM computes it."""
+    row = input[index[:-1]]
+    largest = np.finfo(np.float32).min
+    for x in row:
+        largest = x if largest < x else largest
+    yield Line("maximum", f"the largest of {len(row)} values; only differences from it count", largest)
+    total, mine = np.float32(0), np.float32(0)
+    with np.errstate(all="ignore"):
+        for k, x in enumerate(row):
+            exp = scalar_float.exp((x - largest) * p.beta, p.libm)
+            total += exp
+            mine = exp if k == index[-1] else mine
+            text = f"exp(({x:.9g} − {largest:.9g}) · {p.beta:g}) = {exp:.9g}, running sum {total:.9g}"
+            yield Line("exponential", text, exp)
+        yield Line("sum", "the exponentials, added in order", total)
+        yield Line("quotient", f"{mine:.9g} / {total:.9g}", mine / total)
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Any rank; rows of one to hundreds of logits, but fewer than 512, where some data would abort TFLM."""
+    shape = (
+        *draw(make.shape(draw(make.integers(0, 3)), 3)),
+        draw(make.integers(1, draw(make.sampled_from((12, 400))))),
+    )
+    options = {"beta": draw(make.sampled_from((1.0, 0.5, 2.0, 3.25)))}
+    if dtype == "float32":
+        return Node("SOFTMAX", options, (make.tensor(shape, dtype),), (make.tensor(shape, dtype),))
+    output_type = draw(make.sampled_from(("int8", "int16"))) if dtype == "int8" else "int16"
+    scale, zero_point = {("int8", "int8"): (1 / 256, -128), ("int8", "int16"): (1 / 65536, -32768)}.get(
+        (dtype, output_type), (1 / 32768, 0)
+    )
+    input = Quantization(
+        (draw(make.scale(2.0**-24, 2.0**6)),), (draw(make.zero_point(dtype)) if dtype == "int8" else 0,)
+    )
+    output = make.tensor(shape, output_type, Quantization((scale,), (zero_point,)))
+    return Node("SOFTMAX", options, (make.tensor(shape, dtype, input),), (output,))
+
+
+KERNELS = {
+    ("SOFTMAX", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
+    ("SOFTMAX", "int16"): Kernel(prepare_int16, evaluate_int16, explain_int16, partial(example, dtype="int16")),
+    ("SOFTMAX", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+}
