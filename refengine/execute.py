@@ -6,16 +6,18 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from .errors import InputError
 from .kernel import Numerics
 from .model import Array, Model, Tensor
 from .plan import Plan, Step, frozen, make_plan
 
-TILE_BYTES = 1 << 20
+TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
 
 
@@ -70,9 +72,15 @@ def run(
     if batch is None or batch <= tile:
         return _outputs(plan, *inputs)
     slices = [slice(start, start + tile) for start in range(0, batch, tile)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with _blas().limit(limits=1), ThreadPoolExecutor(os.cpu_count()) as pool:
         tiles = list(pool.map(lambda part: _outputs(plan, *(x[part] for x in inputs)), slices))
     return tuple(np.concatenate(parts) for parts in zip(*tiles, strict=True))
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Holds BLAS to one thread while tiles share the cores: two crews on the same cores wait for each other."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
