@@ -74,7 +74,7 @@ def make_plan(
     numerics = numerics or Numerics()
     graph = model.graphs[0]
     steps = []
-    for step in _prepared(graph, numerics, kernels):
+    for step in prepared(graph, numerics, kernels):
         if isinstance(step, UnsupportedError):
             raise step
         steps.append(step)
@@ -86,8 +86,8 @@ def refusals(
     model: Model, *, numerics: Numerics | None = None, kernels: Kernels = KERNELS
 ) -> tuple[UnsupportedError, ...]:
     """Every reason why `make_plan` would refuse the model, not only the first."""
-    prepared = _prepared(model.graphs[0], numerics or Numerics(), kernels)
-    return tuple(step for step in prepared if isinstance(step, UnsupportedError))
+    steps = prepared(model.graphs[0], numerics or Numerics(), kernels)
+    return tuple(step for step in steps if isinstance(step, UnsupportedError))
 
 
 def frozen(array: Array) -> Array:
@@ -97,7 +97,7 @@ def frozen(array: Array) -> Array:
     return view
 
 
-def _prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Step | UnsupportedError]:
+def prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Step | UnsupportedError]:
     """The step of each operator, or why there is none."""
     readers = {i: op.index for op in graph.ops for i in op.inputs}
     kept = {*graph.outputs, *(t.index for t in graph.tensors if t.data is not None)}

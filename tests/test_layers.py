@@ -17,14 +17,29 @@ PACKAGE = ROOT / "refengine"
 # A module may import modules of lower layers, and its own package; peers in one layer do not know each other.
 LAYERS = (
     {"errors"},
-    {"model"},
+    {"model", "tflm_ops"},
     {"tflite_io", "numerics"},
     {"kernel"},
     {"kernels"},
     {"plan"},
-    {"execute"},
-    {"accuracy", "arena", "cexport", "datasets", "debugger", "device", "diff", "digits", "explain", "inspect",
-     "images", "interpreter", "quantizer", "report", "strategies"},
+    {"execute", "inputs"},
+    {
+        "accuracy",
+        "arena",
+        "cexport",
+        "datasets",
+        "debugger",
+        "device",
+        "diff",
+        "digits",
+        "explain",
+        "images",
+        "interpreter",
+        "quantizer",
+        "report",
+        "strategies",
+        "survey",
+    },
     {"__init__"},
     {"cli", "web", "__main__"},
 )
@@ -50,7 +65,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) + 1 - node.level] if node.level else ()
+            base = package[: len(package) + 1 - node.level] if node.level else ()
             parts = (*base, *(node.module.split(".") if node.module else ()))
             for alias in node.names:
                 yield node.lineno, ".".join((*parts, alias.name))
@@ -81,16 +96,18 @@ def test_every_module_has_a_layer(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=ids)
 def test_imports_point_downwards(path: Path) -> None:
     me = unit(path)
-    wrong = [f"{ids(path)}:{line} imports {other}" for line, other in own(path)
-             if other != me and layer(other) >= layer(me) and (me, other) not in PEERS]
+    wrong = [
+        f"{ids(path)}:{line} imports {other}"
+        for line, other in own(path)
+        if other != me and layer(other) >= layer(me) and (me, other) not in PEERS
+    ]
     assert not wrong
 
 
 @pytest.mark.parametrize("path", modules(), ids=ids)
 def test_only_declared_dependencies_are_imported(path: Path) -> None:
     allowed = sys.stdlib_module_names | RUNTIME | {"refengine"} | EXTRA.get(unit(path), set())
-    wrong = [f"{ids(path)}:{line} imports {name}" for line, name in imports(path)
-             if name.split(".")[0] not in allowed]
+    wrong = [f"{ids(path)}:{line} imports {name}" for line, name in imports(path) if name.split(".")[0] not in allowed]
     assert not wrong
 
 
@@ -103,11 +120,18 @@ def test_dependencies_are_the_declared_ones() -> None:
 
 @pytest.mark.parametrize("path", [p for p in modules() if layer(unit(p)) <= layer("execute")], ids=ids)
 def test_below_the_front_ends_nothing_prints(path: Path) -> None:
-    wrong = [f"{ids(path)}:{line} imports {name}" for line, name in imports(path)
-             if name.split(".")[0] in {"rich", "logging", "PIL"}]
+    wrong = [
+        f"{ids(path)}:{line} imports {name}"
+        for line, name in imports(path)
+        if name.split(".")[0] in {"rich", "logging", "PIL"}
+    ]
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    wrong += [f"{ids(path)}:{call.lineno} prints" for call in calls if ast.unparse(call.func) in
-              {"print", "input", "breakpoint", "sys.stdout.write", "sys.stderr.write", "warnings.warn"}]
+    wrong += [
+        f"{ids(path)}:{call.lineno} prints"
+        for call in calls
+        if ast.unparse(call.func)
+        in {"print", "input", "breakpoint", "sys.stdout.write", "sys.stderr.write", "warnings.warn"}
+    ]
     assert not wrong
 
 
@@ -130,8 +154,11 @@ def test_a_relative_import_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = tmp_path / "refengine" / "kernels"
     folder.mkdir(parents=True)
     path = folder / "conv.py"
-    path.write_text("import numpy as np\nfrom ..plan import Plan\n"
-                    "from . import _window\nfrom refengine import plan\n")
-    assert list(imports(path)) == [(1, "numpy"), (2, "refengine.plan.Plan"),
-                                   (3, "refengine.kernels._window"), (4, "refengine.plan")]
+    path.write_text("import numpy as np\nfrom ..plan import Plan\nfrom . import _window\nfrom refengine import plan\n")
+    assert list(imports(path)) == [
+        (1, "numpy"),
+        (2, "refengine.plan.Plan"),
+        (3, "refengine.kernels._window"),
+        (4, "refengine.plan"),
+    ]
     assert [name for _, name in own(path)] == ["plan", "kernels", "plan"]

@@ -1,0 +1,53 @@
+# make demo    recognise handwritten digits with the bundled networks
+# make test    ruff, mypy and all tests
+# make check   the same without the slow tests: under a minute
+# make clean   remove what these made
+#
+# Each sets up what it needs in .venv, with $(PYTHON): any Python from 3.10 on.
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+PYTEST := $(VENV)/bin/python -m pytest --quiet -n 2
+
+.PHONY: help demo test check lint clean
+
+help:
+	@sed -n 's/^# \(make \)/\1/p' Makefile
+
+demo: $(VENV)/.runtime
+	@$(VENV)/bin/refengine demo
+
+test: lint
+	$(PYTEST)
+
+check: lint
+	$(PYTEST) -m "not slow"
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find refengine tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- .venv: what `demo` needs, and with it what `test` needs
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/bin/pip
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/pip
+	$(PIP) install --editable '.[test]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
+	    "refengine needs Python 3.10 or newer; name one that you have: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MISSING_VENV)
+	$(PYTHON) -m venv --clear $(VENV)
+
+# Debian keeps half of the venv module in a package of its own.
+MISSING_VENV = { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq --yes python3-venv; } || \
+    { echo "Python's venv module is missing; install it and try again: sudo apt install python3-venv" >&2; exit 1; }

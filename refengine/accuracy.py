@@ -1,0 +1,120 @@
+"""What classifiers answer, and how often they are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+from .execute import run
+from .inputs import dequantize_output, pixels_to_input
+from .model import Array
+from .plan import Plan
+
+CHUNK = 256  # pictures between two reports
+
+
+class Prediction(NamedTuple):
+    """One answer: the class, its real-valued score (a probability, after softmax), and the output codes."""
+
+    label: int
+    confidence: float
+    output: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """How the first pictures of a data set were classified: `confusion[true class, answer]` counts them."""
+
+    confusion: npt.NDArray[np.int64]
+    seconds: float
+
+    @property
+    def count(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        return int(self.confusion.trace())
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.count
+
+    @property
+    def images_per_second(self) -> float:
+        return self.count / self.seconds
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in plain Python, for JSON."""
+        return {
+            "images": self.count,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def is_classifier(plan: Plan) -> bool:
+    """Whether the model's one output is a row of scores, 1×classes, of two or more."""
+    shapes = [tensor.shape for tensor in plan.outputs]
+    return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 < shapes[0][1]
+
+
+def predictions(plan: Plan, output: Array) -> list[Prediction]:
+    """The answers in a classifier's output, N×classes: each row's largest score, the first of equals.
+
+    Raises `InputError` if the model is no classifier.
+    """
+    _classes(plan)
+    reals = dequantize_output(plan, output)
+    return [
+        Prediction(label, float(scores[label]), codes)
+        for label, scores, codes in zip(output.argmax(axis=1).tolist(), reals, output, strict=True)
+    ]
+
+
+def evaluate(
+    plan: Plan,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer],
+    *,
+    real_range: tuple[float, float] | None = None,
+) -> Iterator[Accuracy]:
+    """Classify `images` (uint8, N×H×W or N×H×W×C) chunk by chunk; yield the `Accuracy` so far after each.
+
+    The last one is the result: ``*_, accuracy = evaluate(…)``; whoever stops earlier has what was done. Memory does not
+    grow with N. `seconds` counts the model only, not the preparation of pictures. `real_range` as in
+    `inputs.pixels_to_input`. Raises `InputError` for pictures, labels or a model that do not fit together.
+    """
+    classes = _classes(plan)
+    if len(images) != len(labels) or not len(images):
+        raise InputError(f"there are {len(images)} pictures and {len(labels)} labels; expected as many, and some")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(f"the labels are {labels.min()} to {labels.max()}, but the model has {classes} classes")
+    confusion, seconds = np.zeros((classes, classes), np.int64), 0.0
+    for start in range(0, len(images), CHUNK):
+        batch = pixels_to_input(plan, images[start : start + CHUNK], 0, real_range)
+        started = perf_counter()
+        (output,) = run(plan, batch)
+        seconds += perf_counter() - started
+        np.add.at(confusion, (labels[start : start + CHUNK], output.argmax(axis=1)), 1)
+        yield Accuracy(confusion.copy(), seconds)
+
+
+def _classes(plan: Plan) -> int:
+    """How many classes the model tells apart; `InputError` if it is no classifier."""
+    if not is_classifier(plan):
+        raise InputError(
+            "the model is no classifier: its outputs are "
+            + ", ".join(f"'{t.name}' {t.shape}" for t in plan.outputs)
+            + ", not one of 1 × classes"
+        )
+    return plan.outputs[0].shape[1]
