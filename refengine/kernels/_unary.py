@@ -1,0 +1,80 @@
+"""What functions of one code share: over 8 or 16 bits, the whole function is a table made when the plan is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization, Tensor
+from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
+from ..numerics.quantize import code_range
+
+
+@dataclass(frozen=True, eq=False)
+class FloatParams:
+    """What float functions depend on: whose C library computes them."""
+
+    libm: str
+
+
+def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
+    """(input, output): one of each, of one type and shape."""
+    require(
+        len(inputs) == 1 and len(outputs) == 1, f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}"
+    )
+    input, output = inputs[0], outputs[0]
+    assert input is not None and output is not None
+    require(
+        (output.dtype, output.shape) == (input.dtype, input.shape),
+        f"output '{output.name}' is {output.dtype} {output.shape} but input '{input.name}' is {input.dtype} "
+        f"{input.shape}; they must agree",
+    )
+    return input, output
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+    """Refuses an output of another type or shape."""
+    operands(inputs, outputs)
+    return FloatParams(numerics.libm)
+
+
+def ratio_multiplier(factors: tuple[float, ...], divisor: float, numerics: Numerics) -> Multiplier:
+    """The product of `factors` by `divisor`, from left to right, in double or in float32 as `scale_math` says."""
+    double, single = factors[0], np.float32(factors[0])
+    for factor in factors[1:]:
+        double, single = double * factor, single * np.float32(factor)
+    double, single = double / divisor, single / np.float32(divisor)
+    return quantize_multiplier(double if numerics.scale_math == "double" else single, numerics.rounding, single)
+
+
+def codes(dtype: str) -> Ints:
+    """Every code of an 8- or 16-bit type, ordered as their bits are when read unsigned: 0, 1, … −2, −1."""
+    low, high = code_range(dtype)
+    return np.concatenate([np.arange(0, high + 1), np.arange(low, 0)])
+
+
+def look_up(table: Array, input: Array) -> Array:
+    """`table`, ordered like `codes`, at each code of `input`."""
+    return table.take(input.view(f"u{input.itemsize}"))
+
+
+def explain_input(code: int, zero_point: int) -> Line:
+    """The first line of every integer function."""
+    return Line("input", f"code {code} − input zero point {zero_point}", code - zero_point)
+
+
+def example(
+    draw: Draw,
+    make: Toolbox,
+    op: str,
+    options: Options,
+    input: Quantization | None,
+    output: Quantization | None,
+    dtype: str,
+) -> Node:
+    """A node of any rank."""
+    shape = draw(make.shape(draw(make.integers(0, 5)), 5))
+    return Node(op, options, (make.tensor(shape, dtype, input),), (make.tensor(shape, dtype, output),))

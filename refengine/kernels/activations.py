@@ -1,0 +1,135 @@
+"""RELU: output = max(0, input), requantised; RELU6: output = min(max(0, input), 6), as a clamp of the codes.
+
+TFLM: `kernels/activations.cc`, `activations_common.cc`, `activations.h`. RELU6 on integers does not look at the
+output's quantisation: it clamps to the input's codes for 0 and 6, and would be wrong where the two differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Example, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array
+from ..numerics import scalar
+from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
+from ..numerics.quantize import activation_range
+from . import _affine, _narrate, _unary
+
+
+@dataclass(frozen=True, eq=False)
+class ReluParams:
+    """TFLM's ReluParams, and the output code of every input code; see `_unary.codes` for their order."""
+
+    input_offset: int
+    multiplier: Multiplier
+    output_offset: int
+    quantized_activation_min: int
+    quantized_activation_max: int
+    table: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Relu6Params:
+    """TFLM's Relu6OpData: the codes of 0 and 6."""
+
+    zero: int
+    six: int
+
+
+def prepare_relu(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> ReluParams:
+    """Refuses int16 with zero points."""
+    input, output = _unary.operands(inputs, outputs)
+    (si, input_offset), (so, output_offset) = _affine.quantized(input), _affine.quantized(output)
+    require(
+        input.dtype == "int8" or input_offset == output_offset == 0,
+        f"int16 takes zero points of 0; '{input.name}' has {input_offset} and '{output.name}' {output_offset}",
+    )
+    multiplier = _unary.ratio_multiplier((si,), so, numerics)
+    low, high = activation_range("RELU", output.dtype, so, output_offset)
+    scaled = multiply_by_quantized_multiplier(_unary.codes(input.dtype) - input_offset, multiplier)
+    table = np.clip(wrap32(scaled + output_offset), low, high).astype(output.dtype)
+    return ReluParams(input_offset, multiplier, output_offset, low, high, table)
+
+
+def evaluate_relu(p: ReluParams, input: Array) -> Array:
+    """Codes → codes, elementwise."""
+    return _unary.look_up(p.table, input)
+
+
+def explain_relu(p: ReluParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """One element: zero point, scaling, output zero point, clamp."""
+    x = int(input[index]) - p.input_offset
+    yield _unary.explain_input(int(input[index]), p.input_offset)
+    scaled = x
+    for line in _narrate.rescale(x, p.multiplier):
+        yield line
+        scaled = int(line.value)
+    yield from _narrate.finish(scaled, p.output_offset, p.quantized_activation_min, p.quantized_activation_max)
+
+
+def prepare_relu6(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Relu6Params:
+    """Refuses a scale so small that 6 has no int32 code."""
+    input, _ = _unary.operands(inputs, outputs)
+    scale, zero = _affine.quantized(input)
+    require(6 / scale < 2**31, f"the scale of input '{input.name}' is {scale:g}, too small for a code of 6")
+    return Relu6Params(*activation_range("RELU6", input.dtype, scale, zero))
+
+
+def evaluate_relu6(p: Relu6Params, input: Array) -> Array:
+    """Codes → codes, elementwise."""
+    return input.clip(p.zero, p.six)
+
+
+def explain_relu6(p: Relu6Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """One element: a clamp between two codes."""
+    code = int(input[index])
+    yield Line("input", f"code {code}", code)
+    yield Line("clamp", f"between the codes of 0 and 6, {p.zero} and {p.six}", scalar.clamp(code, p.zero, p.six))
+
+
+def evaluate_relu_float(p: _unary.FloatParams, input: Array) -> Array:
+    """max(0, x) in which −0 and NaN pass."""
+    return np.where(input < 0, np.float32(0), input)
+
+
+def evaluate_relu6_float(p: _unary.FloatParams, input: Array) -> Array:
+    """min(max(0, x), 6) in which −0 and NaN pass."""
+    return np.where(input > 6, np.float32(6), evaluate_relu_float(p, input))
+
+
+def explain_float(p: _unary.FloatParams, index: tuple[int, ...], input: Array, high: float) -> Iterator[Line]:
+    """One element: a comparison or two."""
+    x = input[index]
+    yield Line("input", f"x = {x:.9g}", x)
+    value = np.float32(high) if x > high else np.float32(0) if x < 0 else x
+    yield Line("clamp", "negative: 0" if x < 0 else f"over {high:g}" if x > high else "passes", value)
+
+
+def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
+    """Any rank; the output's quantisation is the input's or any other."""
+    input = draw(make.quantization(dtype))
+    output = input if draw(make.booleans()) else draw(make.quantization(dtype))
+    return _unary.example(draw, make, op, {}, input, output, dtype)
+
+
+def _examples(op: str, dtype: str) -> Example:
+    return partial(example, op=op, dtype=dtype)
+
+
+KERNELS = {
+    ("RELU", "int8"): Kernel(prepare_relu, evaluate_relu, explain_relu, _examples("RELU", "int8")),
+    ("RELU", "int16"): Kernel(prepare_relu, evaluate_relu, explain_relu, _examples("RELU", "int16")),
+    ("RELU", "float32"): Kernel(
+        _unary.prepare_float, evaluate_relu_float, partial(explain_float, high=np.inf), _examples("RELU", "float32")
+    ),
+    ("RELU6", "int8"): Kernel(prepare_relu6, evaluate_relu6, explain_relu6, _examples("RELU6", "int8")),
+    ("RELU6", "int16"): Kernel(prepare_relu6, evaluate_relu6, explain_relu6, _examples("RELU6", "int16")),
+    ("RELU6", "float32"): Kernel(
+        _unary.prepare_float, evaluate_relu6_float, partial(explain_float, high=6.0), _examples("RELU6", "float32")
+    ),
+}
