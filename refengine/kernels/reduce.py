@@ -1,0 +1,258 @@
+"""MEAN, SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_ALL: what the elements along some dimensions of a tensor come to.
+
+Means and sums of codes: output = (Σ input − n · zx) · scale + zo over n elements. A mean's 1/n goes into the
+fixed-point multiplier, by a division that truncates. Those of floats are plain sums, in order.
+
+TFLM: `kernels/reduce.cc`, `reduce_common.cc`; the loops in `kernels/internal/reference/reduce.h`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization, Tensor
+from ..numerics import float32, scalar
+from ..numerics.fixedpoint import Multiplier, quantize_multiplier
+from ..numerics.quantize import code_range
+from ..numerics.requantize import Requantizer, requantizer
+from . import _linear, _narrate
+
+
+@dataclass(frozen=True, eq=False)
+class Axes:
+    """`axis` are the reduced dimensions, resolved and in order; each output has `num_elements_in_axis` elements."""
+
+    axis: tuple[int, ...]
+    num_elements_in_axis: int
+    output_shape: tuple[int, ...]
+
+    @property
+    def behind_batch(self) -> tuple[int, ...]:
+        """The same dimensions of an array, which has the batch in front."""
+        return tuple(a + 1 for a in self.axis)
+
+    def elements(self, index: tuple[int, ...], input: Array) -> Iterator[tuple[str, Any]]:
+        """(name, value) of the elements that output `index` is made of, in TFLM's order."""
+        kept = iter(i for d, i in enumerate(index) if len(index) < input.ndim or d not in self.axis)
+        ranges = [range(size) if d in self.axis else (next(kept),) for d, size in enumerate(input.shape)]
+        for position in product(*ranges):
+            yield f"input[{', '.join(map(str, position))}]", input[position]
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """Means and sums of codes; the bias of `requantize` is −n · zx."""
+
+    axes: Axes
+    requantize: Requantizer
+
+
+def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Axes]:
+    """(input, output, axes) after the checks that do not depend on the type."""
+    require(
+        len(inputs) == 2 and len(outputs) == 1,
+        f"expected input and axis, and one output, got {len(inputs)} inputs and {len(outputs)} outputs",
+    )
+    input, axis, output = inputs[0], inputs[1], outputs[0]
+    assert input is not None and output is not None
+    require(axis is not None and axis.dtype == "int32", "the second input must be the axes to reduce, as int32")
+    assert axis is not None
+    require(
+        axis.data is not None,
+        f"axis '{axis.name}' is computed at run time; refengine needs it constant to know the shape",
+    )
+    assert axis.data is not None
+    require(
+        output.dtype == input.dtype,
+        f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
+    )
+    rank = len(input.shape)
+    given = axis.data.reshape(-1).tolist() if rank else []
+    require(
+        all(-rank <= a < rank for a in given),
+        f"axis '{axis.name}' {given} leaves the {rank} dimensions of input '{input.name}' {input.shape}",
+    )
+    resolved = tuple(sorted({a % rank for a in given}))
+    kept = [1 if d in resolved else size for d, size in enumerate(input.shape)]
+    shape = tuple(kept) if options["keep_dims"] else tuple(np.delete(kept, resolved).tolist())
+    require(
+        prod(input.shape) > 0 and output.shape == shape,
+        f"reducing '{input.name}' {input.shape} along {given} gives {shape}, but output '{output.name}' has shape "
+        f"{output.shape}" + ("" if prod(input.shape) else "; an empty tensor has nothing to reduce"),
+    )
+    return input, output, Axes(resolved, prod(input.shape[a] for a in resolved), output.shape)
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics, mean: bool) -> Params:
+    """Refuses run-time axes, and shapes that do not fit together."""
+    input, output, axes = _operands(options, inputs, outputs)
+    factor = quantize_multiplier([_linear.scale_of(input) / _linear.scale_of(output)], numerics.rounding)
+    if mean:
+        factor = _divided(factor, axes.num_elements_in_axis)
+    low, high = code_range(input.dtype)
+    n, zi = axes.num_elements_in_axis, _linear.zero_point_of(input)
+    bias, bound = np.array([-n * zi]), np.array([n * -low])
+    return Params(axes, requantizer(bias, factor, _linear.zero_point_of(output), low, high, output.dtype, bound))
+
+
+def _divided(factor: Multiplier, n: int) -> Multiplier:
+    """`factor` / n as TFLM divides it: the multiplier first moves left, as far as 64 bits and the shift allow."""
+    left = min(n.bit_length() - 1, 32, 31 + factor.shift.item())
+    return Multiplier(
+        (factor.multiplier << left) // n, factor.shift - left, factor.scale / np.float32(n), factor.rounding
+    )
+
+
+def evaluate(p: Params, input: Array, axis: Array) -> Array:
+    """(B, …) codes → (B, *output_shape) codes, by int32 sums."""
+    sums = input.sum(axis=p.axes.behind_batch, dtype=np.int32)
+    return p.requantize(sums.reshape(-1, 1)).reshape(-1, *p.axes.output_shape)
+
+
+def explain(p: Params, index: tuple[int, ...], input: Array, axis: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM sums it."""
+    acc, n, bias = 0, p.axes.num_elements_in_axis, p.requantize.bias.item()
+    for name, x in p.axes.elements(index, input):
+        acc = scalar.wrap(acc + int(x))
+        yield Line("element", f"{name} = {x}, running sum {acc}", acc)
+    total = scalar.wrap(acc + bias)
+    yield Line("input offset", f"{acc} − {n} elements · input zero point {-bias // n}", total)
+    line = Line("", "", 0)
+    for line in _narrate.rescale(total, p.requantize.multiplier):
+        yield line
+    r = p.requantize
+    yield from _narrate.finish(int(line.value), r.output_offset, r.activation_min, r.activation_max)
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics, mean: bool) -> Axes:
+    """Refuses run-time axes, shapes that do not fit together, and a mean along more than four axes."""
+    _, _, axes = _operands(options, inputs, outputs)
+    count = inputs[1].data.size if inputs[1] is not None and inputs[1].data is not None else 0
+    require(not mean or count <= 4, f"TFLM's float mean has room for 4 axes, not {count}; reshape to fewer dimensions")
+    return axes
+
+
+def evaluate_float(p: Axes, input: Array, axis: Array, mean: bool) -> Array:
+    """(B, …) float32 → (B, *output_shape) float32, each sum in order from 0.0."""
+    with np.errstate(all="ignore"):
+        sums = float32.sequential_sum(input, p.behind_batch)
+        return (sums / np.float32(p.num_elements_in_axis) if mean else sums).reshape(-1, *p.output_shape)
+
+
+def explain_float(p: Axes, index: tuple[int, ...], input: Array, axis: Array, mean: bool) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM sums it."""
+    total = np.float32(0)
+    with np.errstate(all="ignore"):
+        for name, x in p.elements(index, input):
+            total += x
+            yield Line("element", f"{name} = {x:.9g}, running sum {total:.9g}", total)
+        yield Line("sum", "all of them, each sum rounded to float32", total)
+        if mean:
+            n = p.num_elements_in_axis
+            yield Line("mean", f"{total:.9g} / {n} elements", total / np.float32(n))
+
+
+def prepare_extreme(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Axes:
+    """Refuses run-time axes, shapes that do not fit together, and int8 outputs quantised unlike the input."""
+    input, output, axes = _operands(options, inputs, outputs)
+    if input.dtype == "int8":
+        si, so = _linear.scale_of(input), _linear.scale_of(output)
+        zi, zo = _linear.zero_point_of(input), _linear.zero_point_of(output)
+        require(
+            (si, zi) == (so, zo),
+            f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, "
+            f"zero point {zo}) must be quantised alike; convert the model again",
+        )
+    return axes
+
+
+def evaluate_extreme(p: Axes, input: Array, axis: Array, largest: bool) -> Array:
+    """(B, …) → (B, *output_shape) of the same type; NaN never wins, of −0 and +0 the first does."""
+    rows = np.moveaxis(input, p.behind_batch, range(-len(p.axis), 0)).reshape(-1, p.num_elements_in_axis)
+    if input.dtype == np.float32:
+        worst = _worst(input.dtype, largest)
+        rows = np.where(rows > worst if largest else rows < worst, rows, worst)
+    best = rows.argmax(axis=1) if largest else rows.argmin(axis=1)
+    return np.take_along_axis(rows, best[:, None], axis=1).reshape(-1, *p.output_shape)
+
+
+def explain_extreme(p: Axes, index: tuple[int, ...], input: Array, axis: Array, largest: bool) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM finds it."""
+    best = _worst(input.dtype, largest)
+    for name, x in p.elements(index, input):
+        best = x if (x > best if largest else x < best) else best
+        yield Line("element", f"{name} = {x}, {'largest' if largest else 'smallest'} so far {best}", best)
+
+
+def _worst(dtype: np.dtype[Any], largest: bool) -> Any:
+    """What TFLM starts from: the least (or largest) finite value of a type."""
+    if dtype == np.bool_:
+        return np.bool_(not largest)
+    info = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    return dtype.type(info.min if largest else info.max)
+
+
+def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
+    """Any rank, any axes in any order, negative and repeated ones too, kept or not."""
+    shape = draw(make.shape(draw(make.integers(1, 5)), draw(make.sampled_from((4, 4, 12)))))
+    rank = len(shape)
+    axes = [draw(make.integers(-rank, rank - 1)) for _ in range(draw(make.integers(1, min(rank, 4))))]
+    reduced = {a % rank for a in axes}
+    keep_dims = draw(make.booleans())
+    kept = (1 if d in reduced else size for d, size in enumerate(shape) if keep_dims or d not in reduced)
+    input = output = None
+    if dtype in ("int8", "int16"):
+        input = output = draw(make.quantization(dtype, draw(make.zero_point(dtype))))
+    if input is not None and op in ("MEAN", "SUM"):
+        scale = float(np.float32(input.scale[0] * draw(make.scale(2.0**-3, 2.0**6))))
+        output = Quantization((scale,), (draw(make.zero_point(dtype)),))
+    return Node(
+        op,
+        {"keep_dims": keep_dims},
+        (make.tensor(shape, dtype, input), make.constant(np.array(axes, np.int32))),
+        (make.tensor(tuple(kept), dtype, output),),
+    )
+
+
+KERNELS = (
+    {
+        (op, dtype): Kernel(
+            partial(prepare, mean=op == "MEAN"), evaluate, explain, partial(example, op=op, dtype=dtype)
+        )
+        for op in ("MEAN", "SUM")
+        for dtype in ("int8", "int16")
+    }
+    | {
+        (op, "float32"): Kernel(
+            partial(prepare_float, mean=op == "MEAN"),
+            partial(evaluate_float, mean=op == "MEAN"),
+            partial(explain_float, mean=op == "MEAN"),
+            partial(example, op=op, dtype="float32"),
+        )
+        for op in ("MEAN", "SUM")
+    }
+    | {
+        (op, dtype): Kernel(
+            prepare_extreme,
+            partial(evaluate_extreme, largest=op == "REDUCE_MAX"),
+            partial(explain_extreme, largest=op == "REDUCE_MAX"),
+            partial(example, op=op, dtype=dtype),
+        )
+        for op, dtype in (
+            ("REDUCE_MAX", "int8"),
+            ("REDUCE_MAX", "float32"),
+            ("REDUCE_MIN", "int8"),
+            ("REDUCE_MIN", "float32"),
+            ("REDUCE_ALL", "bool"),
+        )
+    }
+)
