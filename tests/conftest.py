@@ -11,8 +11,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from oracle import Litert, Tflm
 
-settings.register_profile("refengine", deadline=None, derandomize=True, database=None, print_blob=False,
-                          suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+settings.register_profile(
+    "refengine",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 settings.load_profile("refengine")
 
 

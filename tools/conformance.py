@@ -30,27 +30,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
+from dice import Dice, drawn, invented
 from oracle import OracleCrash, OracleRefusal, Tflm
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from refengine import (
-    KERNELS,
-    InputError,
-    Model,
-    Plan,
-    RefengineError,
-    Tensor,
-    execute,
-    load,
-    make_plan,
-    run,
-    strategies,
-)
-from refengine.tflite_io import dump
+from refengine import KERNELS, InputError, Model, Plan, RefengineError, execute, load, make_plan, run
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -87,8 +73,10 @@ def difference(ours: Arrays, theirs: Arrays, same_nan: bool = False) -> str:
         where = np.argwhere(differing(a, b, same_nan))
         if len(where):
             first = tuple(map(int, where[0]))
-            return (f"{len(where)} of {a.size} elements of output {k} differ, first at {first}: "
-                    f"refengine {a[first]!r}, TFLM {b[first]!r}")
+            return (
+                f"{len(where)} of {a.size} elements of output {k} differ, first at {first}: "
+                f"refengine {a[first]!r}, TFLM {b[first]!r}"
+            )
     return ""
 
 
@@ -96,55 +84,49 @@ def difference(ours: Arrays, theirs: Arrays, same_nan: bool = False) -> str:
 class Verdict:
     """What came of one case. `kind` is equal, differing, refused (by both) or disputed (one of them would not)."""
 
+    model: bytes
+    inputs: Arrays
     kind: str
-    message: str = ""
-    ours: Arrays = ()
-    theirs: Arrays = ()
+    message: str
+    ours: Arrays
+    theirs: Arrays
 
 
 def judge(tflm: Tflm, model: bytes, inputs: Arrays, same_nan: bool = False) -> Verdict:
     """Run one model on both sides. A bug of ours (any exception but a refusal) is a finding like others."""
-    refusals: dict[str, Exception | str] = {}
-    ours: Arrays = ()
-    theirs: Arrays = ()
+    refused: list[str] = []
+    bug = False
+    ours, theirs = Arrays(), Arrays()
     try:
         ours = run(model, *inputs)
     except Exception as error:
-        refusals["refengine"] = error if isinstance(error, RefengineError) else f"{type(error).__name__}: {error}"
+        bug = not isinstance(error, RefengineError)
+        refused.append(f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}")
     try:
         theirs = tflm.run(model, inputs)
     except (OracleRefusal, OracleCrash) as error:
-        refusals["TFLM"] = error
-    if refusals:
-        bug = isinstance(refusals.get("refengine"), str)
-        reasons = "; ".join(f"{who} refused: {why}" for who, why in refusals.items())
-        return Verdict("refused" if len(refusals) == 2 and not bug else "disputed", reasons, ours, theirs)
+        refused.append(f"TFLM refused: {error}")
+    if refused:
+        kind = "refused" if len(refused) == 2 and not bug else "disputed"
+        return Verdict(model, inputs, kind, "; ".join(refused), ours, theirs)
     message = difference(ours, theirs, same_nan)
-    return Verdict("differing" if message else "equal", message, ours, theirs)
+    return Verdict(model, inputs, "differing" if message else "equal", message, ours, theirs)
 
 
-def save(folder: Path, name: str, model: bytes, inputs: Arrays, verdict: Verdict) -> Path:
-    """Write `name`.tflite, and `name`.npz with the inputs by tensor name and both sides' outputs; the file's path."""
+def save(verdict: Verdict, folder: Path, name: str) -> str:
+    """Write `name`.tflite, and `name`.npz with inputs and both sides' outputs; the command that tries it again."""
     folder.mkdir(parents=True, exist_ok=True)
-    graph = load(model).graphs[0]
-    arrays = {graph.tensors[i].name: x for i, x in zip(graph.inputs, inputs, strict=True)}
-    for who, outputs in (("refengine", verdict.ours), ("tflm", verdict.theirs)):
-        arrays.update({f"{who}:{k}": x for k, x in enumerate(outputs)})
-    np.savez(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
-    (folder / f"{name}.tflite").write_bytes(model)
-    return folder / f"{name}.tflite"
+    model, arrays = folder / f"{name}.tflite", folder / f"{name}.npz"
+    graph = load(verdict.model).graphs[0]
+    found = {graph.tensors[i].name: x for i, x in zip(graph.inputs, verdict.inputs, strict=True)}
+    found.update({f"refengine:{k}": x for k, x in enumerate(verdict.ours)})
+    found.update({f"tflm:{k}": x for k, x in enumerate(verdict.theirs)})
+    np.savez(arrays, **found)  # type: ignore[arg-type]
+    model.write_bytes(verdict.model)
+    return f"python tools/conformance.py {model} --input {arrays}"
 
 
 # ---- many invented cases of one operator ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A counter-example: the model, its inputs, and what came of it."""
-
-    model: bytes
-    inputs: Arrays
-    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -157,31 +139,10 @@ class Tally:
     op: str
     dtype: str
     counts: Counter[str]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Verdict, ...] = ()
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.op, self.dtype, self.counts + other.counts, self.findings + other.findings)
-
-
-def cases(op: str, dtype: str) -> st.SearchStrategy[tuple[Model, Arrays]]:
-    """Models of one operator, as its kernel's `example` invents them, with inputs."""
-    models = strategies.nodes(op, dtype).map(strategies.model_of)
-    return models.flatmap(lambda model: st.tuples(st.just(model), strategies.inputs_of(model)))
-
-
-def drawn(op: str, dtype: str, count: int, random_seed: int) -> list[tuple[bytes, Arrays]]:
-    """`count` cases (fewer where there are no more) as files; the same ones for the same seed."""
-    found: list[tuple[bytes, Arrays]] = []
-
-    @seed(random_seed)
-    @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))
-    @given(cases(op, dtype))
-    def collect(case: tuple[Model, Arrays]) -> None:
-        found.append((dump(case[0]), case[1]))
-
-    collect()
-    return found
 
 
 @cache
@@ -192,14 +153,13 @@ def oracle() -> Tflm:
 
 def examine(op: str, dtype: str, count: int, random_seed: int) -> Tally:
     """Draw and judge `count` cases; keeps the smallest model of each kind of finding. Runs in any process."""
-    counts, findings = Counter[str](), dict[str, Finding]()
+    counts, findings = Counter[str](), dict[str, Verdict]()
     for model, inputs in drawn(op, dtype, count, random_seed):
         verdict = judge(oracle(), model, inputs, same_nan=op in COPIES)
         counts.update(["cases", verdict.kind])
         counts["elements"] += sum(x.size for x in verdict.theirs)
         if verdict.kind in ("differing", "disputed"):
-            finding = Finding(model, inputs, verdict)
-            findings[verdict.kind] = min(findings.get(verdict.kind, finding), finding, key=lambda f: len(f.model))
+            findings[verdict.kind] = min(findings.get(verdict.kind, verdict), verdict, key=lambda v: len(v.model))
     return Tally(op, dtype, counts, tuple(findings.values()))
 
 
@@ -210,8 +170,9 @@ def tasks(keys: Sequence[tuple[str, str]], count: int, random_seed: int) -> Iter
             yield op, dtype, min(CHUNK, count - start), zlib.crc32(f"{random_seed} {op} {dtype} {start}".encode())
 
 
-def examine_all(keys: Sequence[tuple[str, str]], count: int, random_seed: int, executor: Executor,
-                console: Console) -> tuple[list[Tally], bool]:
+def examine_all(
+    keys: Sequence[tuple[str, str]], count: int, random_seed: int, executor: Executor, console: Console
+) -> tuple[list[Tally], bool]:
     """Tallies in the order of `keys`, and whether all of it was done (Ctrl-C ends it early)."""
     tallies = {key: Tally(*key, Counter()) for key in keys}
     with progress(console) as bar:
@@ -231,15 +192,18 @@ def examine_all(keys: Sequence[tuple[str, str]], count: int, random_seed: int, e
 # ---- whole models --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
 class TensorTally:
-    """How one computed tensor of a model compares over all inputs tried."""
+    """How one computed tensor of a model compares over the inputs tried; `largest` is |difference|."""
 
-    tensor: Tensor
+    index: int
+    name: str
     op: str
+    dtype: str
+    shape: tuple[int, ...]
     elements: int = 0
     differing: int = 0
-    largest: float = 0.0  # |difference|, in codes or as a float
+    largest: float = 0.0
 
 
 def compare_model(plan: Plan, model: bytes, runs: Iterable[Arrays], tflm: Tflm) -> Iterator[list[TensorTally]]:
@@ -251,30 +215,17 @@ def compare_model(plan: Plan, model: bytes, runs: Iterable[Arrays], tflm: Tflm) 
     for inputs in runs:
         theirs = tflm.tensors(model, inputs)
         for record in execute(plan, *inputs):
-            for tensor, ours in zip(record.step.outputs, record.outputs, strict=True):
-                other = theirs[plan.graph.index, tensor.index]
-                wrong = differing(ours, other)
-                gap = np.abs(ours[wrong].astype(np.float64) - other[wrong]).max(initial=0.0)
-                last = tallies.get(tensor.index, TensorTally(tensor, record.step.op.name))
-                tallies[tensor.index] = TensorTally(tensor, last.op, last.elements + ours.size,
-                                                    last.differing + int(wrong.sum()), max(last.largest, float(gap)))
+            op = record.step.op.name
+            for t, ours in zip(record.step.outputs, record.outputs, strict=True):
+                other = theirs[plan.graph.index, t.index]
+                wrong = differing(ours, other, same_nan=op in COPIES)
+                with np.errstate(invalid="ignore"):
+                    gap = np.abs(ours[wrong].astype(np.float64) - other[wrong]).max(initial=0.0)
+                tally = tallies.setdefault(t.index, TensorTally(t.index, t.name, op, t.dtype, t.shape))
+                tally.elements += ours.size
+                tally.differing += int(wrong.sum())
+                tally.largest = max(tally.largest, float(gap))
         yield list(tallies.values())
-
-
-def invented(model: Model, count: int, random_seed: int) -> list[Arrays]:
-    """`count` inputs for a model: noise over the whole range of codes, and standard normal floats."""
-    rng = np.random.default_rng(random_seed)
-
-    def array(shape: tuple[int, ...], dtype: str) -> Array:
-        if dtype == "float32":
-            return rng.standard_normal(shape).astype(np.float32)
-        if dtype == "bool":
-            return rng.random(shape) < 0.5
-        info = np.iinfo(dtype)
-        return rng.integers(info.min, info.max, shape, dtype, endpoint=True)
-
-    graph = model.graphs[0]
-    return [tuple(array(graph.tensors[i].shape, graph.tensors[i].dtype) for i in graph.inputs) for _ in range(count)]
 
 
 def from_file(model: Model, path: Path) -> Arrays:
@@ -282,21 +233,31 @@ def from_file(model: Model, path: Path) -> Arrays:
     graph = model.graphs[0]
     with np.load(path) as arrays:
         names = [graph.tensors[i].name for i in graph.inputs]
-        keys = names if set(names) <= set(arrays) else list(arrays)[:len(names)]
+        keys = names if set(names) <= set(arrays) else list(arrays)[: len(names)]
         return tuple(arrays[key] for key in keys)
 
 
 # ---- the command line ----------------------------------------------------------------------------------------
 
 
+PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
 def progress(console: Console) -> Progress:
-    return Progress(TextColumn("{task.description:30}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                    console=console, transient=True)
+    columns = (TextColumn("{task.description:30}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def show(*tables: Table) -> None:
+    """Print tables, at full width where a file or pipe tells no width."""
+    Console(width=None if sys.stdout.isatty() else 120).print(*tables)
 
 
 def table_of(tallies: Sequence[Tally]) -> Table:
-    table = Table("operator", "type", title="refengine against TFLM")
-    for column in ("cases", "elements", "equal", "differing", "refused by both", "disputed"):
+    table = Table(title="refengine against TFLM")
+    for column in ("operator", "type"):
+        table.add_column(column, no_wrap=True)
+    for column in ("cases", "elements", "equal", "differing", "both refused", "disputed"):
         table.add_column(column, justify="right")
     for t in tallies:
         counts = (t.counts[kind] for kind in ("cases", "elements", "equal", "differing", "refused", "disputed"))
@@ -305,37 +266,40 @@ def table_of(tallies: Sequence[Tally]) -> Table:
 
 
 def table_of_model(path: str, tallies: Sequence[TensorTally]) -> Table:
-    table = Table("tensor", "name", "operator", "type", "shape", title=path)
-    for column in ("elements", "equal", "differing", "largest |Δ|"):
+    table = Table("tensor", title=path)
+    for column in ("operator", "type", "shape"):
+        table.add_column(column, no_wrap=True)
+    for column in ("equal", "differing", "largest |Δ|"):
         table.add_column(column, justify="right")
+    table.add_column("name", no_wrap=True, max_width=40)
     for t in tallies:
-        table.add_row(str(t.tensor.index), t.tensor.name, t.op, t.tensor.dtype, "×".join(map(str, t.tensor.shape)),
-                      f"{t.elements:,}", f"{t.elements - t.differing:,}", f"{t.differing:,}",
-                      f"{t.largest:g}" if t.differing else "", style="red" if t.differing else None)
+        counts = (f"{t.elements - t.differing:,}", f"{t.differing:,}", f"{t.largest:g}" if t.differing else "")
+        shape = "×".join(map(str, t.shape))
+        table.add_row(str(t.index), t.op, t.dtype, shape, *counts, t.name, style="red" if t.differing else None)
     return table
 
 
 def conform_kernels(arguments: argparse.Namespace, keys: Sequence[tuple[str, str]], console: Console) -> int:
     """The comparison without files; the exit status."""
-    with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn"), signal.signal,
-                             (signal.SIGINT, signal.SIG_IGN)) as pool:
+    ignore_interrupts = (signal.signal, (signal.SIGINT, signal.SIG_IGN))  # Ctrl-C is for this process alone
+    with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn"), *ignore_interrupts) as pool:
         tallies, complete = examine_all(keys, arguments.cases, arguments.seed, pool, console)
     if arguments.json:
-        results = [{"operator": t.op, "type": t.dtype, **t.counts, "findings": [f.verdict.message for f in t.findings]}
-                   for t in tallies]
+        messages = [[finding.message for finding in t.findings] for t in tallies]
+        results = [
+            dict(t.counts, operator=t.op, type=t.dtype, findings=m) for t, m in zip(tallies, messages, strict=True)
+        ]
         print(json.dumps({"complete": complete, "seed": arguments.seed, "results": results}, indent=1))
     else:
-        Console().print(table_of(tallies))
+        show(table_of(tallies))
     if not complete:
         console.print("Interrupted: this is what was done so far.")
     for tally in tallies:
         for i, finding in enumerate(tally.findings):
-            message = f"{tally.op} {tally.dtype}: {finding.verdict.message}"
+            console.print(f"{tally.op} {tally.dtype}: {finding.message}", style="red", **PLAIN)
             if arguments.save:
-                name = f"{tally.op}-{tally.dtype}-{arguments.seed}-{i}"
-                path = save(arguments.save, name, finding.model, finding.inputs, finding.verdict)
-                message += f"\n  saved; look at it again with: conformance.py {path} --input {path.with_suffix('.npz')}"
-            console.print(message, markup=False, highlight=False, soft_wrap=True)
+                again = save(finding, arguments.save, f"{tally.op}-{tally.dtype}-{arguments.seed}-{i}")
+                console.print(f"  saved; to see it again: {again}", **PLAIN)
     return int(any(tally.findings for tally in tallies))
 
 
@@ -344,25 +308,25 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
     results: dict[str, list[TensorTally]] = {}
     try:
         for path in arguments.models:
-            data = path.read_bytes()
+            data, dice = path.read_bytes(), Dice(arguments.seed)
             plan = make_plan(data)
-            runs = ([from_file(plan.model, arguments.input)] if arguments.input
-                    else invented(plan.model, arguments.inputs, arguments.seed))
+            if arguments.input:
+                runs = [from_file(plan.model, arguments.input)]
+            else:
+                runs = [invented(plan.model, dice) for _ in range(arguments.inputs)]
             with progress(console) as bar:
                 for tallies in compare_model(plan, data, bar.track(runs, description=path.name), oracle()):
                     results[str(path)] = tallies
     except KeyboardInterrupt:
         console.print("Interrupted: this is what was done so far.")
     if arguments.json:
-        print(json.dumps({path: [{"tensor": t.tensor.index, "name": t.tensor.name, "operator": t.op,
-                                  "elements": t.elements, "differing": t.differing, "largest": t.largest}
-                                 for t in tallies] for path, tallies in results.items()}, indent=1))
+        print(json.dumps({path: [vars(t) for t in tallies] for path, tallies in results.items()}, indent=1))
     else:
-        Console().print(*(table_of_model(path, tallies) for path, tallies in results.items()))
+        show(*(table_of_model(path, tallies) for path, tallies in results.items()))
     return int(any(t.differing for tallies in results.values() for t in tallies))
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="compare these files, tensor by tensor")
     parser.add_argument("--cases", type=int, default=1000, help="cases an operator and type (default: %(default)s)")
@@ -374,26 +338,30 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, default=5, help="invented inputs a MODEL (default: %(default)s)")
     parser.add_argument("--input", type=Path, metavar="FILE.npz", help="inputs of MODEL, by tensor name or in order")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    return parser.parse_args(arguments)
+    return parser.parse_args(argv)
+
+
+def chosen(ops: Sequence[str] | None, dtypes: Sequence[str] | None) -> list[tuple[str, str]]:
+    """The kernels' keys for --op and --dtype. Raises `InputError` where there are none."""
+    keys = sorted((op, t) for op, t in KERNELS if (not ops or op in ops) and (not dtypes or t in dtypes))
+    if not keys:
+        known = ", ".join(sorted({op for op, _ in KERNELS}))
+        raise InputError(f"no kernel for that operator and type; the operators are {known}")
+    return keys
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
     arguments = parse(argv)
     console = Console(stderr=True)
-    keys = sorted((op, dtype) for op, dtype in KERNELS
-                  if (not arguments.op or op in arguments.op) and (not arguments.dtype or dtype in arguments.dtype))
     try:
         if importlib.util.find_spec("tflite_micro") is None:
             raise InputError("TFLM's wheel is missing; install refengine with its extra `test`")
         if arguments.models:
             return conform_models(arguments, console)
-        if not keys:
-            known = ", ".join(sorted({op for op, _ in KERNELS}))
-            raise InputError(f"no kernel for that operator and type; the operators are {known}")
-        return conform_kernels(arguments, keys, console)
+        return conform_kernels(arguments, chosen(arguments.op, arguments.dtype), console)
     except (RefengineError, OracleRefusal, OracleCrash, BrokenProcessPool, OSError, KeyError) as error:
-        console.print(f"conformance.py: {error}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"conformance.py: {error}", **PLAIN)
         return 2
 
 

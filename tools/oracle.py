@@ -81,16 +81,21 @@ class Oracle:
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._connection, theirs = Pipe()
         with theirs:
             return subprocess.Popen(
-                [sys.executable, __file__, self.worker, str(theirs.fileno())], pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+                [sys.executable, __file__, self.worker, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+            )
 
     def _call(self, task: str, model: bytes, inputs: Any) -> Any:
         self._process = self._process or self._start()
@@ -163,8 +168,11 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
         if tflite.BuiltinOperator.VAR_HANDLE not in kinds:
             return 0
         graphs = [root.Subgraphs(i) for i in range(root.SubgraphsLength())]
-        return sum(kinds[graph.Operators(i).OpcodeIndex()] == tflite.BuiltinOperator.VAR_HANDLE
-                   for graph in graphs for i in range(graph.OperatorsLength()))
+        return sum(
+            kinds[graph.Operators(i).OpcodeIndex()] == tflite.BuiltinOperator.VAR_HANDLE
+            for graph in graphs
+            for i in range(graph.OperatorsLength())
+        )
 
     def load(model: bytes, config: Any) -> Any:
         """An interpreter with as large an arena as it needs.
@@ -178,7 +186,7 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
                 return _runtime.InterpreterWrapper(model, [], size, resources(model), config, 0)
             except RuntimeError:
                 printed = os.pread(2, 1 << 16, start).lower()
-                if size == ARENA_SIZES[-1] or not any(word in printed for word in (b"arena", b"alloc")):
+                if size == ARENA_SIZES[-1] or not any(word in printed for word in (b"arena", b"alloc", b"resize")):
                     raise
                 os.ftruncate(2, start)
                 os.lseek(2, start, os.SEEK_SET)
@@ -208,16 +216,17 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
 
 
 def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:
-    from ai_edge_litert.interpreter import (  # type: ignore[import-untyped]
-        Interpreter,
-        OpResolverType,
-    )
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # type: ignore[import-untyped]
 
     kind = {"ref": OpResolverType.BUILTIN_REF, "default": OpResolverType.AUTO}[resolver]
 
     def load(model: bytes, preserve: bool) -> Any:
-        interpreter = Interpreter(model_content=model, experimental_op_resolver_type=kind, num_threads=1,
-                                  experimental_preserve_all_tensors=preserve)
+        interpreter = Interpreter(
+            model_content=model,
+            experimental_op_resolver_type=kind,
+            num_threads=1,
+            experimental_preserve_all_tensors=preserve,
+        )
         interpreter.allocate_tensors()
         return interpreter
 
