@@ -18,7 +18,7 @@ from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolb
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.quantize import activation_range, code_range, float_activation_range
-from . import _linear, _narrate, _window
+from . import _affine, _narrate, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +74,13 @@ def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tens
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
     """Refuses an output quantised unlike the input, and shapes that do not fit together."""
     input, output, window, count = _operands(options, inputs, outputs)
-    si, so = np.float32(_linear.scale_of(input)), np.float32(_linear.scale_of(output))
-    zi, zo = _linear.zero_point_of(input), _linear.zero_point_of(output)
+    (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     require(
-        abs(si - so) <= 1e-6 and zi == zo,
+        abs(np.float32(si) - np.float32(so)) <= 1e-6 and zi == zo,
         f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, zero point "
         f"{zo}) must be quantised alike; convert the model again",
     )
-    low, high = activation_range(options["fused_activation_function"], output.dtype, float(so), zo)
+    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zo)
     return Params(window, count, low, high, output.shape)
 
 

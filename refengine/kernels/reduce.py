@@ -24,7 +24,7 @@ from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, quantize_multiplier
 from ..numerics.quantize import code_range
 from ..numerics.requantize import Requantizer, requantizer
-from . import _linear, _narrate
+from . import _affine, _narrate
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +93,16 @@ def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tens
 
 
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics, mean: bool) -> Params:
-    """Refuses run-time axes, and shapes that do not fit together."""
+    """Refuses run-time axes, shapes that do not fit together, and an output scale too small by 2³¹."""
     input, output, axes = _operands(options, inputs, outputs)
-    factor = quantize_multiplier([_linear.scale_of(input) / _linear.scale_of(output)], numerics.rounding)
+    (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
+    factor = quantize_multiplier(si / so, numerics.rounding)
+    _affine.require_shift(factor, output)
+    n, (low, high) = axes.num_elements_in_axis, code_range(input.dtype)
     if mean:
-        factor = _divided(factor, axes.num_elements_in_axis)
-    low, high = code_range(input.dtype)
-    n, zi = axes.num_elements_in_axis, _linear.zero_point_of(input)
-    bias, bound = np.array([-n * zi]), np.array([n * -low])
-    return Params(axes, requantizer(bias, factor, _linear.zero_point_of(output), low, high, output.dtype, bound))
+        factor = _divided(factor, n)
+    bias, bound = np.array([-n * zi]), np.array([-n * low])
+    return Params(axes, requantizer(bias, factor, zo, low, high, output.dtype, bound))
 
 
 def _divided(factor: Multiplier, n: int) -> Multiplier:
@@ -165,8 +166,7 @@ def prepare_extreme(options: Options, inputs: Tensors, outputs: Tensors, numeric
     """Refuses run-time axes, shapes that do not fit together, and int8 outputs quantised unlike the input."""
     input, output, axes = _operands(options, inputs, outputs)
     if input.dtype == "int8":
-        si, so = _linear.scale_of(input), _linear.scale_of(output)
-        zi, zo = _linear.zero_point_of(input), _linear.zero_point_of(output)
+        (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
         require(
             (si, zi) == (so, zo),
             f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, "

@@ -32,7 +32,7 @@ from ..numerics.fixedpoint import (
 )
 from ..numerics.float32 import Float32
 from ..numerics.quantize import code_range
-from . import _linear, _narrate
+from . import _affine, _narrate
 
 SCALED_DIFF_INTEGER_BITS = 5
 ACCUMULATION_INTEGER_BITS = 12
@@ -87,7 +87,7 @@ def _operands(inputs: Tensors, outputs: Tensors, output_types: tuple[str, ...]) 
 
 
 def _check_output(output: Tensor, scale: float, zero_point: int, tolerance: float) -> None:
-    so, zo = _linear.scale_of(output), _linear.zero_point_of(output)
+    so, zo = _affine.quantized(output)
     require(
         abs(so - scale) <= tolerance and zo == zero_point,
         f"output '{output.name}' has scale {so:g} and zero point {zo}; TFLM takes scale 1/{round(1 / scale)} and "
@@ -105,7 +105,7 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
         _check_output(output, 1 / 256, -128, 0)
     else:
         _check_output(output, 1 / 65536, -32768, TOLERANCE / 65536)
-    scale, rounding = _linear.scale_of(input), _rounding(numerics)
+    (scale, _), rounding = _affine.quantized(input), _rounding(numerics)
     real = options["beta"] * scale * 2 ** (31 - SCALED_DIFF_INTEGER_BITS)
     require(
         real > 1,
@@ -189,11 +189,14 @@ def prepare_int16(options: Options, inputs: Tensors, outputs: Tensors, numerics:
     """Refuses zero points, an output scale other than 2⁻¹⁵, and rows whose sum may overflow."""
     input, output = _operands(inputs, outputs, ("int16",))
     _check_output(output, 1 / 32768, 0, TOLERANCE / 32768)
-    zi, length = _linear.zero_point_of(input), input.shape[-1]
-    require(zi == 0, f"input '{input.name}' has zero point {zi}; TFLM's int16 softmax takes 0 only")
+    (scale, zero_point), length = _affine.quantized(input), input.shape[-1]
+    require(zero_point == 0, f"input '{input.name}' has zero point {zero_point}; TFLM's int16 softmax takes 0 only")
     require(length <= 65536, f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum")
-    factor = quantize_multiplier(_linear.scale_of(input) * options["beta"] / (10 / 65535), _rounding(numerics))
-    return Int16Params(factor, *_tables())
+    real = scale * options["beta"] / (10 / 65535)
+    require(
+        abs(real) < 2**31, f"beta {options['beta']:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range"
+    )
+    return Int16Params(quantize_multiplier(real, _rounding(numerics)), *_tables())
 
 
 @cache

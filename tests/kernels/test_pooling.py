@@ -127,7 +127,7 @@ def test_refusals() -> None:
     assert "must be quantised alike" in refusal(with_output(quantization=Quantization((0.51,), (-1,))))
     assert "must be quantised alike" in refusal(with_output(quantization=Quantization((0.5,), (0,))))
     make_plan(model_of(with_output(quantization=Quantization((0.5000005,), (-1,)))))
-    assert "no quantisation" in refusal(with_output(quantization=None))
+    assert "no positive scale" in refusal(with_output(quantization=None))
     assert "they must agree" in refusal(with_output(dtype="int16"))
     assert "same batch and channels" in refusal(with_output(shape=(1, 3, 3, 1)))
     assert "same batch and channels" in refusal(with_output(shape=(1, 3, 3)))

@@ -155,8 +155,9 @@ def test_refusals() -> None:
     assert "must have the same shape" in refusal(with_output(int8, shape=(2, 2)))
     assert "last one not empty" in refusal(node(0, "float32"))
     assert "is float32; from int8 it can be int8 or int16" in refusal(with_output(int8, dtype="float32"))
-    assert "no quantisation" in refusal(with_output(int8, quantization=None))
+    assert "no positive scale" in refusal(with_output(int8, quantization=None))
     assert "expected 1 input" in refusal(int8._replace(inputs=int8.inputs * 2))
+    assert "beyond TFLM's range" in refusal(node(4, "int16", scale=2.0**31))
     int16 = node(4, "int16")
     shifted = replace(int16.inputs[0], quantization=Quantization((0.1,), (1,)))  # type: ignore[type-var]
     assert "has zero point 1" in refusal(int16._replace(inputs=(shifted,)))
