@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class Plan:
     numerics: Numerics
     steps: tuple[Step, ...]
     constants: Mapping[int, Array]
+    kernels: Kernels = field(repr=False)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -79,7 +80,7 @@ def make_plan(
             raise step
         steps.append(step)
     constants = {t.index: frozen(t.data[np.newaxis]) for t in graph.tensors if t.data is not None}
-    return Plan(model, graph, numerics, tuple(steps), constants)
+    return Plan(model, graph, numerics, tuple(steps), constants, kernels)
 
 
 def refusals(
