@@ -38,6 +38,9 @@ SCALED_DIFF_INTEGER_BITS = 5
 ACCUMULATION_INTEGER_BITS = 12
 """Differences are Q5.26, their exponentials Q0.31, the sums of those Q12.19."""
 
+TOLERANCE = float(np.float32(0.001))
+"""How far, in proportion, an int16 output's scale may be off the one that TFLM assumes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Params:
@@ -93,9 +96,6 @@ def _check_output(output: Tensor, scale: float, zero_point: int, tolerance: floa
         f"output '{output.name}' has scale {so:g} and zero point {zo}; TFLM takes scale 1/{round(1 / scale)} and "
         f"zero point {zero_point}",
     )
-
-
-TOLERANCE = float(np.float32(0.001))
 
 
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
