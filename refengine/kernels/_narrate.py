@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
 
@@ -17,8 +17,8 @@ def factor_at(factor: Multiplier, channel: int) -> tuple[int, int, float]:
     return int(factor.multiplier.flat[at]), int(factor.shift.flat[at]), float(factor.scale.flat[at])
 
 
-def rescale(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
-    """`x` times the channel's factor in the factor's dialect, a line a stage; the last value is the result."""
+def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, None, int]:
+    """`x` times the channel's factor in the factor's dialect, a line a stage; returns the result, the last value."""
     multiplier, shift, scale = factor_at(factor, channel)
     real = multiplier * 2.0 ** (shift - 31)
     yield Line("multiplier", f"effective scale {real:.9g} = {multiplier} · 2^({shift} − 31)", multiplier)
@@ -46,6 +46,7 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
         "xnnpack": "ties to even",
     }[factor.rounding]
     yield Line("scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} ({how})", result)
+    return result
 
 
 def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
@@ -62,9 +63,11 @@ def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
 
 def finish(x: int, offset: int, low: int, high: int) -> Iterator[Line]:
     """Add the output offset (zero point) and clamp to the activation's codes."""
-    yield Line("output offset", f"{x} + output zero point {offset}", x + offset)
-    code = scalar.clamp(x + offset, low, high)
-    text = f"within [{low}, {high}]" if code == x + offset else f"{x + offset} is outside [{low}, {high}]: clamped"
+    total = scalar.wrap(x + offset)
+    wrapped = "" if total == x + offset else ", wrapped to 32 bits"
+    yield Line("output offset", f"{x} + output zero point {offset}{wrapped}", total)
+    code = scalar.clamp(total, low, high)
+    text = f"within [{low}, {high}]" if code == total else f"{total} is outside [{low}, {high}]: clamped"
     yield Line("clamp", text, code)
 
 

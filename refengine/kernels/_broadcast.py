@@ -1,0 +1,118 @@
+"""What ADD and MUL share: two operands that broadcast as NumPy's do, their types, and tables of int8 results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Node, Options, Tensors, Toolbox
+from ..model import Array, Quantization, Tensor
+from ..numerics.quantize import activation_range, float_activation_range
+
+MAX_RANK = 6
+"""TFLM's `RuntimeShape` holds no more dimensions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """What float32 and int32 operands need besides themselves: the bounds of the fused activation."""
+
+    output_activation_min: int | np.float32
+    output_activation_max: int | np.float32
+
+
+def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+    """(input1, input2, output); refuses mixed types, and an output that has not the shape both broadcast to."""
+    require(
+        len(inputs) == 2 and None not in inputs and len(outputs) == 1,
+        f"expected 2 inputs and 1 output, got {len(inputs)} and {len(outputs)}",
+    )
+    input1, input2, output = inputs[0], inputs[1], outputs[0]
+    assert input1 is not None and input2 is not None and output is not None
+    require(
+        input1.dtype == input2.dtype == output.dtype,
+        f"input '{input1.name}' is {input1.dtype}, input '{input2.name}' {input2.dtype} and output '{output.name}' "
+        f"{output.dtype}; they must agree",
+    )
+    try:
+        shape = np.broadcast_shapes(input1.shape, input2.shape)
+    except ValueError:
+        shape = None
+    require(
+        shape == output.shape,
+        f"inputs '{input1.name}' {input1.shape} and '{input2.name}' {input2.shape} do not broadcast to "
+        f"output '{output.name}' {output.shape}",
+    )
+    require(
+        len(output.shape) <= MAX_RANK,
+        f"output '{output.name}' has {len(output.shape)} dimensions; TFLM takes at most {MAX_RANK}",
+    )
+    return input1, input2, output
+
+
+def float_bounds(activation: str) -> Params:
+    """The bounds of float32 results."""
+    return Params(*float_activation_range(activation))
+
+
+def int32_bounds(activation: str) -> Params:
+    """The bounds of int32 results, whose codes are their values."""
+    return Params(*activation_range(activation, "int32", 1.0, 0))
+
+
+def aligned(input1: Array, input2: Array) -> tuple[Array, Array]:
+    """Both with ones between the batch and the dimensions they lack, so that NumPy broadcasts them as TFLM does."""
+    rank = max(input1.ndim, input2.ndim)
+    a, b = (x.reshape(len(x), *(1,) * (rank - x.ndim), *x.shape[1:]) for x in (input1, input2))
+    return a, b
+
+
+def elements(index: tuple[int, ...], input1: Array, input2: Array) -> tuple[np.generic, np.generic]:
+    """The element of each input that meets at `index` of the output: dimensions of length 1 stay at 0."""
+    a, b = (
+        x[tuple(i if size > 1 else 0 for i, size in zip(index[len(index) - x.ndim :], x.shape, strict=True))]
+        for x in (input1, input2)
+    )
+    return a, b
+
+
+def tabulate(evaluate: Callable[[Array, Array], Array]) -> Array:
+    """What `evaluate` makes of every pair of int8 codes, (256, 256) in the order of their bytes."""
+    codes = np.arange(256, dtype=np.uint8).view(np.int8)
+    return evaluate(codes[:, None], codes)
+
+
+def lookup(table: Array, input1: Array, input2: Array) -> Array:
+    """The entry of a `tabulate`d table for each pair of codes: some forty times faster than the arithmetic."""
+    row = input1.view(np.uint8).astype(np.uint16) << np.uint16(8)
+    result: Array = table.take(row | input2.view(np.uint8))
+    return result
+
+
+def draw_node(
+    draw: Draw, make: Toolbox, name: str, options: Options, dtype: str, quantizations: tuple[Quantization | None, ...]
+) -> Node:
+    """An operator on two inputs of any ranks that broadcast; one may be constant, or both the same tensor.
+
+    `quantizations` are those of the two inputs and the output; a fused activation joins the `options`.
+    """
+    largest = draw(make.shape(draw(make.integers(0, 4)), 5))
+
+    def shape() -> tuple[int, ...]:
+        kept = tuple(size if draw(make.integers(0, 3)) else 1 for size in largest)
+        return kept[draw(make.sampled_from((0, 0, len(largest) // 2, len(largest)))) :]
+
+    first, second, result = quantizations
+    input1, input2 = make.tensor(shape(), dtype, first), make.tensor(shape(), dtype, second)
+    other = draw(make.integers(0, 5))
+    if other == 0:
+        input2 = input1
+    elif other == 1:
+        input2 = make.constant(draw(make.array(input2.shape, dtype)), second)
+    inputs = (input1, input2) if draw(make.booleans()) else (input2, input1)
+    activation = draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1")))
+    output = make.tensor(np.broadcast_shapes(input1.shape, input2.shape), dtype, result)
+    return Node(name, {**options, "fused_activation_function": activation}, inputs, (output,))

@@ -1,0 +1,162 @@
+"""ADD: output = activation(input1 + input2), the inputs broadcast against each other.
+
+TFLM: `kernels/add.cc`, `add_common.cc`; the sums in `kernels/internal/reference/{integer_ops/,}add.h`. Quantised inputs
+are first brought to one common scale, twice the larger input scale / 2^left_shift, which leaves room for the sum in 32
+bits and many bits to round in. int32 sums wrap and **ignore the fused activation**, as TFLM's do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Ints, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization
+from ..numerics import float32, scalar
+from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
+from ..numerics.quantize import activation_range
+from . import _affine, _broadcast, _narrate
+
+LEFT_SHIFT = {"int8": 20, "int16": 15}
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """int8 and int16, TFLM's OpDataAdd. `table` holds the result for every pair of int8 codes."""
+
+    left_shift: int
+    input1_offset: int
+    input2_offset: int
+    output_offset: int
+    input1_multiplier: Multiplier
+    input2_multiplier: Multiplier
+    output_multiplier: Multiplier
+    output_activation_min: int
+    output_activation_max: int
+    table: Array | None = None
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses an output scale so small that its multiplier reaches 1, on which TFLM aborts."""
+    input1, input2, output = _broadcast.operands(inputs, outputs)
+    (s1, z1), (s2, z2), (so, zo) = map(_affine.quantized, (input1, input2, output))
+    left_shift, twice_max = LEFT_SHIFT[output.dtype], 2 * max(s1, s2)
+    factor = twice_max / ((1 << left_shift) * so)
+    multiplier = quantize_multiplier(factor, numerics.rounding)
+    require(
+        factor < 1 and multiplier.shift <= 0,
+        f"the scale {so:g} of output '{output.name}' is too small for inputs of scales {s1:g} and {s2:g}: TFLM aborts "
+        f"on a multiplier of {factor:g}, it must be below 1; convert again with representative data",
+    )
+    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zo)
+    p = Params(
+        left_shift,
+        -z1,
+        -z2,
+        zo,
+        quantize_multiplier(s1 / twice_max, numerics.rounding),
+        quantize_multiplier(s2 / twice_max, numerics.rounding),
+        multiplier,
+        low,
+        high,
+    )
+    return replace(p, table=_broadcast.tabulate(partial(_sum, p))) if output.dtype == "int8" else p
+
+
+def evaluate(p: Params, input1: Array, input2: Array) -> Array:
+    """(B, …) and (B, …) codes → (B, …) codes."""
+    a, b = _broadcast.aligned(input1, input2)
+    return _sum(p, a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+
+
+def _sum(p: Params, input1: Array, input2: Array) -> Array:
+    """The integer arithmetic itself. Before the output offset nothing can overflow."""
+
+    def scaled(codes: Array, offset: int, multiplier: Multiplier) -> Ints:
+        return multiply_by_quantized_multiplier((codes.astype(np.int64) + offset) << p.left_shift, multiplier)
+
+    total = scaled(input1, p.input1_offset, p.input1_multiplier) + scaled(input2, p.input2_offset, p.input2_multiplier)
+    output = wrap32(multiply_by_quantized_multiplier(total, p.output_multiplier) + p.output_offset)
+    return np.clip(output, p.output_activation_min, p.output_activation_max).astype(input1.dtype)
+
+
+def explain(p: Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM adds it."""
+    total = 0
+    operands = (("input 1", p.input1_offset, p.input1_multiplier), ("input 2", p.input2_offset, p.input2_multiplier))
+    for (name, offset, multiplier), x in zip(operands, _broadcast.elements(index, input1, input2), strict=True):
+        shifted = (int(x) + offset) << p.left_shift
+        yield Line(name, f"(code {x} − zero point {-offset}) · 2^{p.left_shift}, to keep bits for rounding", shifted)
+        total += yield from _narrate.rescale(shifted, multiplier)
+    yield Line("sum", "both inputs in one scale, twice the larger of theirs", total)
+    scaled = yield from _narrate.rescale(total, p.output_multiplier)
+    yield from _narrate.finish(scaled, p.output_offset, p.output_activation_min, p.output_activation_max)
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
+    """Refuses mixed types, and shapes that do not broadcast to the output's."""
+    _broadcast.operands(inputs, outputs)
+    return _broadcast.float_bounds(options["fused_activation_function"])
+
+
+def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
+    """(B, …) and (B, …) float32 → (B, …) float32."""
+    a, b = _broadcast.aligned(input1, input2)
+    with np.errstate(all="ignore"):
+        total = a + b
+    return float32.clamp(total, p.output_activation_min, p.output_activation_max)
+
+
+def explain_float(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM adds it."""
+    a, b = map(np.float32, _broadcast.elements(index, input1, input2))
+    with np.errstate(all="ignore"):
+        total = a + b
+    yield Line("sum", f"{a:.9g} + {b:.9g} in float32", total)
+    yield from _narrate.finish_float(total, np.float32(p.output_activation_min), np.float32(p.output_activation_max))
+
+
+def prepare_int32(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
+    """Refuses quantised inputs, as TFLM does. The fused activation is left out, as TFLM does."""
+    for tensor in _broadcast.operands(inputs, outputs)[:2]:
+        require(
+            _affine.params_of(tensor) == (0.0, 0),
+            f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised, convert to int8 or int16",
+        )
+    return _broadcast.int32_bounds("NONE")
+
+
+def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
+    """(B, …) and (B, …) int32 → (B, …) int32, wrapping."""
+    a, b = _broadcast.aligned(input1, input2)
+    return a + b
+
+
+def explain_int32(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM adds it."""
+    a, b = map(int, _broadcast.elements(index, input1, input2))
+    yield Line("sum", f"{a} + {b}, kept in 32 bits; TFLM applies no activation to int32 sums", scalar.wrap(a + b))
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Inputs of any scales, and an output scale that keeps most sums in range, or lets them saturate."""
+    quantizations: tuple[Quantization | None, ...] = (None, None, None)
+    if dtype in LEFT_SHIFT:
+        symmetric = dtype == "int16" and draw(make.booleans())
+        points = [0 if symmetric else draw(make.zero_point(dtype)) for _ in range(3)]
+        scales = [draw(make.scale()), draw(make.scale())]
+        scales.append(float(np.float32(max(scales) * draw(make.scale(2.0**-4, 2.0**4)))))
+        quantizations = tuple(Quantization((s,), (z,)) for s, z in zip(scales, points, strict=True))
+    return _broadcast.draw_node(draw, make, "ADD", {"pot_scale_int16": False}, dtype, quantizations)
+
+
+KERNELS = {
+    ("ADD", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
+    ("ADD", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
+    ("ADD", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("ADD", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(example, dtype="int32")),
+}

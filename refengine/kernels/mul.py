@@ -1,0 +1,139 @@
+"""MUL: output = activation(input1 · input2), the inputs broadcast against each other.
+
+TFLM: `kernels/mul.cc`, `mul_common.cc`; the products in `kernels/internal/reference/{integer_ops/,}mul.h`. int32
+products wrap, and unlike ADD's honour the fused activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization
+from ..numerics import float32, scalar
+from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
+from ..numerics.quantize import activation_range, product_multiplier
+from . import _affine, _broadcast, _narrate
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """int8 and int16, TFLM's OpDataMul. `table` holds the result for every pair of int8 codes."""
+
+    input1_zero_point: int
+    input2_zero_point: int
+    output_zero_point: int
+    output_multiplier: Multiplier
+    output_activation_min: int
+    output_activation_max: int
+    table: Array | None = None
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses int16 tensors with a zero point, as TFLM does, and scales so far apart that C leaves shifts undefined."""
+    tensors = _broadcast.operands(inputs, outputs)
+    (s1, z1), (s2, z2), (so, zo) = map(_affine.quantized, tensors)
+    for tensor, zero_point in zip(tensors, (z1, z2, zo), strict=True):
+        require(
+            tensor.dtype == "int8" or zero_point == 0,
+            f"the zero point of '{tensor.name}' is {zero_point}; TFLM multiplies int16 only with zero points of 0",
+        )
+    multiplier = product_multiplier(s1, s2, so, numerics.rounding, "double")
+    _affine.require_shift(multiplier, tensors[2])
+    low, high = activation_range(options["fused_activation_function"], tensors[2].dtype, so, zo)
+    p = Params(z1, z2, zo, multiplier, low, high)
+    return replace(p, table=_broadcast.tabulate(partial(_product, p))) if tensors[2].dtype == "int8" else p
+
+
+def evaluate(p: Params, input1: Array, input2: Array) -> Array:
+    """(B, …) and (B, …) codes → (B, …) codes."""
+    a, b = _broadcast.aligned(input1, input2)
+    return _product(p, a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+
+
+def _product(p: Params, input1: Array, input2: Array) -> Array:
+    """The integer arithmetic itself. The product fits 32 bits."""
+    product = (input1.astype(np.int64) - p.input1_zero_point) * (input2.astype(np.int64) - p.input2_zero_point)
+    output = wrap32(multiply_by_quantized_multiplier(product, p.output_multiplier) + p.output_zero_point)
+    return np.clip(output, p.output_activation_min, p.output_activation_max).astype(input1.dtype)
+
+
+def explain(p: Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM multiplies it."""
+    code1, code2 = map(int, _broadcast.elements(index, input1, input2))
+    a, b = code1 - p.input1_zero_point, code2 - p.input2_zero_point
+    yield Line("input 1", f"code {code1} − zero point {p.input1_zero_point}", a)
+    yield Line("input 2", f"code {code2} − zero point {p.input2_zero_point}", b)
+    yield Line("product", f"{a} · {b}", a * b)
+    scaled = yield from _narrate.rescale(a * b, p.output_multiplier)
+    yield from _narrate.finish(scaled, p.output_zero_point, p.output_activation_min, p.output_activation_max)
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
+    """Refuses mixed types, and shapes that do not broadcast to the output's."""
+    _broadcast.operands(inputs, outputs)
+    return _broadcast.float_bounds(options["fused_activation_function"])
+
+
+def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
+    """(B, …) and (B, …) float32 → (B, …) float32."""
+    a, b = _broadcast.aligned(input1, input2)
+    with np.errstate(all="ignore"):
+        product = a * b
+    return float32.clamp(product, p.output_activation_min, p.output_activation_max)
+
+
+def explain_float(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM multiplies it."""
+    a, b = map(np.float32, _broadcast.elements(index, input1, input2))
+    with np.errstate(all="ignore"):
+        product = a * b
+    yield Line("product", f"{a:.9g} · {b:.9g} in float32", product)
+    yield from _narrate.finish_float(product, np.float32(p.output_activation_min), np.float32(p.output_activation_max))
+
+
+def prepare_int32(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
+    """Refuses mixed types, and shapes that do not broadcast to the output's. Scales are ignored, as TFLM does."""
+    _broadcast.operands(inputs, outputs)
+    return _broadcast.int32_bounds(options["fused_activation_function"])
+
+
+def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
+    """(B, …) and (B, …) int32 → (B, …) int32, wrapping."""
+    a, b = _broadcast.aligned(input1, input2)
+    product: Array = np.clip(a * b, p.output_activation_min, p.output_activation_max)
+    return product
+
+
+def explain_int32(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM multiplies it."""
+    a, b = map(int, _broadcast.elements(index, input1, input2))
+    product = scalar.wrap(a * b)
+    yield Line("product", f"{a} · {b}, kept in 32 bits", product)
+    low, high = int(p.output_activation_min), int(p.output_activation_max)
+    yield Line("clamp", f"to [{low}, {high}]", scalar.clamp(product, low, high))
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Inputs and outputs of any scales: products that vanish, fit, saturate, and overflow 32 bits when shifted."""
+    quantizations: tuple[Quantization | None, ...] = (None, None, None)
+    if dtype in ("int8", "int16"):
+        input1, input2, output = (draw(make.quantization(dtype)) for _ in range(3))
+        if draw(make.booleans()):
+            typical = input1.scale[0] * input2.scale[0] * (2.0**7 if dtype == "int8" else 2.0**15)
+            output = replace(output, scale=(float(np.float32(typical * draw(make.scale(2.0**-3, 2.0**3)))),))
+        quantizations = input1, input2, output
+    return _broadcast.draw_node(draw, make, "MUL", {}, dtype, quantizations)
+
+
+KERNELS = {
+    ("MUL", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
+    ("MUL", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
+    ("MUL", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("MUL", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(example, dtype="int32")),
+}
