@@ -41,7 +41,7 @@ class Toolbox:
 
     def zero_point(self, dtype: str) -> st.SearchStrategy[int]:
         low, high = code_range(dtype)
-        return st.sampled_from((0, low, high, -1)) | st.integers(low, high)
+        return st.sampled_from((0, low, high, max(low, -1))) | st.integers(low, high)
 
     def quantization(self, dtype: str, zero_point: int | None = None) -> st.SearchStrategy[Quantization | None]:
         if dtype == "float32":
