@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refengine import evaluate, make_plan
 from refengine.datasets import DATA, bundled_digits, bundled_models, load_mnist, read_idx
 from refengine.errors import InputError
 
@@ -137,6 +138,13 @@ def test_bundled_models_have_cards_and_are_the_files_that_the_cards_describe():
         assert sha256(path.read_bytes()).hexdigest() == file["sha256"]
         assert path.stat().st_size == file["bytes"]
         assert file["accuracy"] >= (0.965 if "dense" in name else 0.99)
+
+
+@pytest.mark.parametrize("name", ["dense_int8", "dense_int16x8", "dense128_int8", "stm32f746_int8"])
+def test_cards_tell_the_accuracy_that_the_engine_reaches(name):
+    card = json.loads((DATA / f"{name.rpartition('_')[0]}.json").read_text())
+    *_, accuracy = evaluate(make_plan(bundled_models()[name]), *load_mnist(TEST_IMAGES))
+    assert accuracy.accuracy == card["files"][f"{name}.tflite"]["accuracy"]
 
 
 def test_bundled_data_stays_small():

@@ -29,6 +29,8 @@ import numpy as np
 import tensorflow as tf
 from keras.layers import Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, MaxPooling2D
 
+import refengine
+from refengine.accuracy import evaluate
 from refengine.datasets import load_mnist
 from refengine.errors import InputError
 
@@ -101,6 +103,7 @@ def main() -> None:
             "command": f"python tools/train.py {name} --out models --epochs {epochs} --seed {args.seed}",
             **describe_training(model, epochs, args.seed),
             "dataset": dict(zip(mnist.SHA256, map(idx_sha256, (*train, *test)), strict=True)),
+            "measured": f"refengine {refengine.__version__} on the {len(test[0])} test images, as TFLM computes",
             "files": {},
         }
         for kind in KINDS:
@@ -177,26 +180,9 @@ def describe_layer(layer: keras.Layer) -> str:
 
 
 def describe_file(path: Path, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    *_, accuracy = evaluate(refengine.make_plan(path), images, labels)
     data = path.read_bytes()
-    return {"sha256": sha256(data), "bytes": len(data), "accuracy": accuracy(data, images, labels)}
-
-
-def accuracy(data: bytes, images: np.ndarray, labels: np.ndarray) -> float:
-    """The share of `images` that the `.tflite` file `data` classifies right."""
-    interpreter = tf.lite.Interpreter(model_content=data)
-    interpreter.allocate_tensors()
-    tensor, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]["index"]
-    inputs = as_input(images)
-    if tensor["dtype"] != np.float32:
-        (scale, zero_point), limits = tensor["quantization"], np.iinfo(tensor["dtype"])
-        codes = np.round(inputs / scale) + zero_point
-        inputs = np.clip(codes, limits.min, limits.max).astype(tensor["dtype"])
-    correct = 0
-    for image, label in zip(inputs, labels, strict=True):
-        interpreter.set_tensor(tensor["index"], image[np.newaxis])
-        interpreter.invoke()
-        correct += int(interpreter.get_tensor(output).argmax() == label)
-    return correct / len(labels)
+    return {"sha256": sha256(data), "bytes": len(data), "accuracy": accuracy.accuracy}
 
 
 def idx_sha256(array: np.ndarray) -> str:
