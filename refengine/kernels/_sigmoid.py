@@ -119,16 +119,13 @@ def interpolate(distance: Ints, bits: int, limit: int) -> Ints:
 
 def explain_input(p: Params, code: int) -> Generator[Line, None, int | None]:
     """Tell how an int8 code becomes Q4.27, and return that; or None after telling that it saturates."""
-    line = _unary.explain_input(code, p.input_zero_point)
-    yield line
-    x, radius = int(line.value), p.input_range_radius
+    yield _unary.explain_input(code, p.input_zero_point)
+    x, radius = code - p.input_zero_point, p.input_range_radius
     if not -radius < x < radius:
         end = -128 if x <= -radius else 127
         yield Line("saturated", f"{x} is not within ±{radius}, which stand for ±15: the end of the range", end)
         return None
-    for line in _narrate.rescale(x, p.multiplier):
-        yield line
-    q4 = int(line.value)
+    q4 = yield from _narrate.rescale(x, p.multiplier)
     yield Line("fixed point", f"in Q4.27, divided by 2^27: x = {q4 / 2**27:.9f}", q4)
     return q4
 

@@ -65,10 +65,7 @@ def explain_relu(p: ReluParams, index: tuple[int, ...], input: Array) -> Iterato
     """One element: zero point, scaling, output zero point, clamp."""
     x = int(input[index]) - p.input_offset
     yield _unary.explain_input(int(input[index]), p.input_offset)
-    scaled = x
-    for line in _narrate.rescale(x, p.multiplier):
-        yield line
-        scaled = int(line.value)
+    scaled = yield from _narrate.rescale(x, p.multiplier)
     yield from _narrate.finish(scaled, p.output_offset, p.quantized_activation_min, p.quantized_activation_max)
 
 

@@ -53,15 +53,15 @@ class Requantizer:
             codes[start : start + step] = self.exact(rows[start : start + step].astype(np.int64))
         return codes.reshape(acc.shape)
 
-    def exact(self, acc: Ints) -> Ints:
-        """The integer arithmetic itself, in int64."""
+    def exact(self, acc: Ints) -> Array:
+        """The integer arithmetic itself, in int64; the result is int32, and wraps as in TFLM."""
         total = acc + self.bias
         scaled = (
             multiply_by_quantized_multiplier(wrap32(total), self.multiplier)
             if self.bits == 32
             else multiply_by_quantized_multiplier_64(total, self.multiplier)
         )
-        return np.clip(scaled + self.output_offset, self.activation_min, self.activation_max)
+        return np.clip((scaled + self.output_offset).astype(np.int32), self.activation_min, self.activation_max)
 
     def proven(self, acc: Array) -> Array:
         """The same codes by the proven line; int8 only."""

@@ -17,7 +17,8 @@ INT32 = st.sampled_from(EDGES) | TIES | st.integers(INT32_MIN, INT32_MAX)
 INT48 = TIES | st.integers(-(2**47), 2**47 - 1)
 MULTIPLIERS = st.sampled_from((0, 2**30, 2**30 + 1, 3 * 2**29, 2**31 - 1)) | st.integers(2**30, 2**31 - 1)
 REALS = st.sampled_from((0.0, 1.0, 0.5, 2.0**-32, 2.0**-33, 2.0**30, 2.0**31, 1 - 2.0**-31, 1 - 2.0**-33)) | st.floats(
-    2.0**-40, 2.0**40)
+    2.0**-40, 2.0**40
+)
 
 
 def array(values: list[int]) -> np.ndarray:
@@ -89,6 +90,8 @@ def test_a_factor_per_channel_broadcasts(rounding: str) -> None:
     x = np.arange(-500, 500).reshape(-1, 1) * np.array([1, 7, 3])
     ours = fixedpoint.multiply_by_quantized_multiplier(x, factors)
     for channel, (multiplier, shift, scale) in enumerate(zip(*factors[:3], strict=True)):
-        expected = [scalar.multiply_by_quantized_multiplier(v, int(multiplier), int(shift), float(scale), rounding)
-                    for v in x[:, channel].tolist()]
+        expected = [
+            scalar.multiply_by_quantized_multiplier(v, int(multiplier), int(shift), float(scale), rounding)
+            for v in x[:, channel].tolist()
+        ]
         assert ours[:, channel].tolist() == expected

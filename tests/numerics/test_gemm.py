@@ -45,8 +45,13 @@ def test_long_sums_and_int16_codes_take_float64(depth: int, magnitude: int) -> N
     assert np.array_equal(gemm(x.astype(gemm.dtype)), x @ weights.T)
 
 
-@given(st.integers(0, 700), st.integers(1, 5), st.integers(1, 5), st.sampled_from((1, 128, 255, 511, 32768)),
-       st.integers(0, 2**32 - 1))
+@given(
+    st.integers(0, 700),
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.sampled_from((1, 128, 255, 511, 32768)),
+    st.integers(0, 2**32 - 1),
+)
 def test_any_product_is_exact(depth: int, rows: int, outputs: int, magnitude: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.choice([-magnitude, magnitude, 0, 1], (rows, depth), p=[0.4, 0.4, 0.1, 0.1])

@@ -25,16 +25,19 @@ def test_code_range() -> None:
     assert code_range("int16") == (-32768, 32767)
 
 
-@pytest.mark.parametrize(("activation", "scale", "zero_point", "expected"), [
-    ("NONE", 0.1, 3, (-128, 127)),
-    ("RELU", 0.1, 3, (3, 127)),
-    ("RELU", 0.1, -128, (-128, 127)),
-    ("RELU6", 0.1, 3, (3, 63)),
-    ("RELU6", 0.01, 3, (3, 127)),  # 6 is beyond the largest code
-    ("RELU6", 4.0, 0, (0, 2)),  # 1.5 rounds away from zero
-    ("RELU_N1_TO_1", 0.1, 3, (-7, 13)),
-    ("RELU_N1_TO_1", 2.0, 0, (-1, 1)),  # so do ±0.5
-])
+@pytest.mark.parametrize(
+    ("activation", "scale", "zero_point", "expected"),
+    [
+        ("NONE", 0.1, 3, (-128, 127)),
+        ("RELU", 0.1, 3, (3, 127)),
+        ("RELU", 0.1, -128, (-128, 127)),
+        ("RELU6", 0.1, 3, (3, 63)),
+        ("RELU6", 0.01, 3, (3, 127)),  # 6 is beyond the largest code
+        ("RELU6", 4.0, 0, (0, 2)),  # 1.5 rounds away from zero
+        ("RELU_N1_TO_1", 0.1, 3, (-7, 13)),
+        ("RELU_N1_TO_1", 2.0, 0, (-1, 1)),  # so do ±0.5
+    ],
+)
 def test_activation_range(activation: str, scale: float, zero_point: int, expected: tuple[int, int]) -> None:
     assert activation_range(activation, "int8", scale, zero_point) == expected
 
@@ -46,9 +49,15 @@ def test_activation_bounds_are_float32_quotients() -> None:
     assert activation_range("RELU6", "int8", scale, 0) == (0, 3)
 
 
-@pytest.mark.parametrize(("activation", "low", "high"), [
-    ("NONE", -3.4028234663852886e38, 3.4028234663852886e38), ("RELU", 0, 3.4028234663852886e38), ("RELU6", 0, 6),
-    ("RELU_N1_TO_1", -1, 1)])
+@pytest.mark.parametrize(
+    ("activation", "low", "high"),
+    [
+        ("NONE", -3.4028234663852886e38, 3.4028234663852886e38),
+        ("RELU", 0, 3.4028234663852886e38),
+        ("RELU6", 0, 6),
+        ("RELU_N1_TO_1", -1, 1),
+    ],
+)
 def test_float_activation_range(activation: str, low: float, high: float) -> None:
     assert float_activation_range(activation) == (low, high)
     assert all(type(bound) is np.float32 for bound in float_activation_range(activation))
@@ -82,9 +91,21 @@ def test_every_code_survives_the_round_trip(scale: float, zero_point: int) -> No
     assert np.array_equal(quantize(dequantize(codes, scale, zero_point), scale, zero_point, "int8"), codes)
 
 
-@pytest.mark.parametrize(("x", "code"), [
-    (0.25, 1), (-0.25, -1), (0.24999999, 0), (1e10, 127), (-1e10, -128), (np.inf, 127), (-np.inf, -128), (np.nan, 0),
-    (-0.0, 0), (0.75, 2)])
+@pytest.mark.parametrize(
+    ("x", "code"),
+    [
+        (0.25, 1),
+        (-0.25, -1),
+        (0.24999999, 0),
+        (1e10, 127),
+        (-1e10, -128),
+        (np.inf, 127),
+        (-np.inf, -128),
+        (np.nan, 0),
+        (-0.0, 0),
+        (0.75, 2),
+    ],
+)
 def test_quantize_rounds_ties_away_and_saturates(x: float, code: int) -> None:
     assert quantize(x, 0.5, 0, "int8") == code
 

@@ -17,12 +17,30 @@ from refengine.numerics.requantize import BLOCK, Requantizer, _equal_everywhere,
 BOUND = 3000
 
 
-def make(real: Array, *, bias: Array | int = 0, offset: int = -5, low: int = -128, high: int = 127, bound: int = BOUND,
-         rounding: str = "double", dtype: str = "int8", bits: int = 32) -> Requantizer:
+def make(
+    real: Array,
+    *,
+    bias: Array | int = 0,
+    offset: int = -5,
+    low: int = -128,
+    high: int = 127,
+    bound: int = BOUND,
+    rounding: str = "double",
+    dtype: str = "int8",
+    bits: int = 32,
+) -> Requantizer:
     """A requantizer of as many channels as `real` has multipliers."""
     channels = np.size(real)
-    return requantizer(np.broadcast_to(bias, channels), quantize_multiplier(real, rounding), offset, low, high, dtype,
-                       np.full(channels, bound), bits)
+    return requantizer(
+        np.broadcast_to(bias, channels),
+        quantize_multiplier(real, rounding),
+        offset,
+        low,
+        high,
+        dtype,
+        np.full(channels, bound),
+        bits,
+    )
 
 
 def every(requantize: Requantizer, bound: int = BOUND) -> Array:
@@ -38,10 +56,16 @@ def integer(requantize: Requantizer, acc: Array) -> Array:
 SCALES = st.sampled_from((0.5, 0.25, 2.0**-7, 3 * 2.0**-8, 1 - 2.0**-31, 1.0, 1.5, 2.0)) | st.floats(2.0**-9, 2.0)
 
 
-@given(st.lists(SCALES, min_size=1, max_size=4), st.integers(-BOUND, BOUND), st.integers(-128, 127),
-       st.sampled_from(((-128, 127), (None, 127), (-100, -90), (5, 5))), st.sampled_from(("double", "single")))
+@given(
+    st.lists(SCALES, min_size=1, max_size=4),
+    st.integers(-BOUND, BOUND),
+    st.integers(-128, 127),
+    st.sampled_from(((-128, 127), (None, 127), (-100, -90), (5, 5))),
+    st.sampled_from(("double", "single")),
+)
 def test_every_accumulator_gives_the_integer_arithmetics_code(
-        scales: list[float], bias: int, offset: int, clamp: tuple[int | None, int], rounding: str) -> None:
+    scales: list[float], bias: int, offset: int, clamp: tuple[int | None, int], rounding: str
+) -> None:
     low, high = offset if clamp[0] is None else clamp[0], clamp[1]  # None: RELU
     requantize = make(np.array(scales), bias=bias, offset=offset, low=low, high=high, rounding=rounding)
     acc = every(requantize)
@@ -63,21 +87,30 @@ def test_usual_layers_do_get_their_line(rounding: str, low: int) -> None:
     """With or without ReLU: else every test here would pass, and the engine be slow."""
     rng = np.random.default_rng(0)
     for _ in range(20):
-        requantize = make(rng.uniform(2.0**-12, 2.0**-4, 16), bias=rng.integers(-5000, 5000, 16), low=low, bound=10**6,
-                          rounding=rounding)
+        requantize = make(
+            rng.uniform(2.0**-12, 2.0**-4, 16),
+            bias=rng.integers(-5000, 5000, 16),
+            low=low,
+            bound=10**6,
+            rounding=rounding,
+        )
         assert requantize.line is not None
         assert (requantize.drop is not None) == (rounding == "double" and low == -128)
 
 
-@given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1), st.floats(2.0**-10, 2.0),
-       st.sampled_from(("int8", "int16")), st.sampled_from(("double", "single", "xnnpack")))
+@given(
+    st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1),
+    st.floats(2.0**-10, 2.0),
+    st.sampled_from(("int8", "int16")),
+    st.sampled_from(("double", "single", "xnnpack")),
+)
 def test_the_integer_arithmetic_is_the_scalar_one(values: list[int], scale: float, dtype: str, rounding: str) -> None:
-    """Bias with wrap, scaling, output offset, clamp, from any int32 accumulator."""
+    """Bias and output offset with wrap, scaling, clamp, from any int32 accumulator."""
     low, high = (-100, 90) if dtype == "int8" else (-30000, 20000)
     requantize = make(np.array([scale]), bias=777, low=low, high=high, bound=2**31, dtype=dtype, rounding=rounding)
     factor = (*scalar.quantize_multiplier(scale), scale, rounding)
-    expected = [scalar.clamp(scalar.multiply_by_quantized_multiplier(scalar.wrap(x + 777), *factor) - 5, low, high)
-                for x in values]
+    scaled = [scalar.multiply_by_quantized_multiplier(scalar.wrap(x + 777), *factor) for x in values]
+    expected = [scalar.clamp(scalar.wrap(x - 5), low, high) for x in scaled]
     assert requantize.line is None
     assert requantize(np.array(values)[:, None])[:, 0].tolist() == expected
 
@@ -86,8 +119,10 @@ def test_the_integer_arithmetic_is_the_scalar_one(values: list[int], scale: floa
 def test_64_bit_accumulators(values: list[int], scale: float) -> None:
     requantize = make(np.array([scale]), bias=2**33, low=-32768, high=32767, offset=0, dtype="int16", bits=64)
     multiplier, shift = scalar.quantize_multiplier(scale)
-    expected = [scalar.clamp(scalar.multiply_by_quantized_multiplier_64(x + 2**33, multiplier, shift), -32768, 32767)
-                for x in values]
+    expected = [
+        scalar.clamp(scalar.multiply_by_quantized_multiplier_64(x + 2**33, multiplier, shift), -32768, 32767)
+        for x in values
+    ]
     assert requantize(np.array(values, np.float64)[:, None])[:, 0].tolist() == expected
 
 
@@ -98,9 +133,17 @@ def test_shapes_pass_through_whole_or_in_blocks(shape: tuple[int, ...]) -> None:
     assert np.array_equal(requantize(acc), integer(requantize, acc))
 
 
-@pytest.mark.parametrize("change", [
-    {"rounding": "xnnpack"}, {"dtype": "int16"}, {"bits": 64}, {"real": np.array([0.1, 0.0])},
-    {"real": np.array([4.0]), "bound": 2**29}, {"bias": 2**31 - BOUND}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rounding": "xnnpack"},
+        {"dtype": "int16"},
+        {"bits": 64},
+        {"real": np.array([0.1, 0.0])},
+        {"real": np.array([4.0]), "bound": 2**29},
+        {"bias": 2**31 - BOUND},
+    ],
+)
 def test_no_line_where_there_is_no_staircase(change: dict[str, object]) -> None:
     """Ties to even, other types, a factor of 0, registers that may wrap."""
     assert make(**{"real": np.array([0.1]), **change}).line is None  # type: ignore[arg-type]
@@ -119,8 +162,13 @@ def test_ties_with_power_of_two_scales() -> None:
     assert requantize(np.array([[62], [63], [64], [-63], [-64]]))[:, 0].tolist() == [0, 1, 1, 0, -1]
 
 
-@given(st.floats(2.0**-9, 0.5), st.integers(-128, 127), st.booleans(), st.booleans(),
-       st.floats(-1.5, 1.5) | st.floats(-0.01, 0.01))
+@given(
+    st.floats(2.0**-9, 0.5),
+    st.integers(-128, 127),
+    st.booleans(),
+    st.booleans(),
+    st.floats(-1.5, 1.5) | st.floats(-0.01, 0.01),
+)
 def test_the_proof_fails_for_a_wrong_line(scale: float, offset: int, relu: bool, tilt: bool, error: float) -> None:
     """A line moved by `error` codes (or tilted by a thousandth of it) is accepted only if no code changes."""
     requantize = make(np.array([scale]), bias=12, offset=offset, low=offset if relu else -128)

@@ -26,9 +26,21 @@ def test_truncated_division_rounds_towards_zero(a: int, b: int) -> None:
     assert scalar.truncated_division(a, b) == int(Fraction(a, b))
 
 
-@pytest.mark.parametrize(("x", "rounded"), [
-    (0.5, 1), (-0.5, -1), (1.5, 2), (2.5, 3), (-2.5, -3), (0.0, 0), (-0.0, 0), (0.49999999999999994, 0),
-    (-0.49999999999999994, 0), (2.0**52 + 1, 2**52 + 1)])
+@pytest.mark.parametrize(
+    ("x", "rounded"),
+    [
+        (0.5, 1),
+        (-0.5, -1),
+        (1.5, 2),
+        (2.5, 3),
+        (-2.5, -3),
+        (0.0, 0),
+        (-0.0, 0),
+        (0.49999999999999994, 0),
+        (-0.49999999999999994, 0),
+        (2.0**52 + 1, 2**52 + 1),
+    ],
+)
 def test_round_half_away(x: float, rounded: int) -> None:
     assert scalar.round_half_away(x) == rounded
 
@@ -40,9 +52,20 @@ def test_a_multiplier_is_within_half_a_unit_of_the_real_number(real: float) -> N
     assert abs(multiplier - Fraction(real) * Fraction(2) ** (31 - shift)) <= Fraction(1, 2)
 
 
-@pytest.mark.parametrize(("real", "multiplier", "shift"), [
-    (1.0, 2**30, 1), (0.5, 2**30, 0), (2.0**-32, 2**30, -31), (2.0**-33, 0, 0), (0.0, 0, 0), (0.1, 1717986918, -3),
-    (-0.1, -1717986918, -3), (1 - 2.0**-40, 2**30, 1), (1 - 2.0**-31, 2**31 - 1, 0)])
+@pytest.mark.parametrize(
+    ("real", "multiplier", "shift"),
+    [
+        (1.0, 2**30, 1),
+        (0.5, 2**30, 0),
+        (2.0**-32, 2**30, -31),
+        (2.0**-33, 0, 0),
+        (0.0, 0, 0),
+        (0.1, 1717986918, -3),
+        (-0.1, -1717986918, -3),
+        (1 - 2.0**-40, 2**30, 1),
+        (1 - 2.0**-31, 2**31 - 1, 0),
+    ],
+)
 def test_known_multipliers(real: float, multiplier: int, shift: int) -> None:
     assert scalar.quantize_multiplier(real) == (multiplier, shift)
 
@@ -54,15 +77,28 @@ def test_high_mul_rounds_ties_up_and_saturates(a: int, b: int) -> None:
     assert scalar.saturating_rounding_doubling_high_mul(a, b) == min(rounded, INT32_MAX)
 
 
-@pytest.mark.parametrize(("a", "b", "high"), [
-    (INT32_MIN, INT32_MIN, INT32_MAX), (2**30, 1, 1), (-(2**30), 1, 0), (2**30, 3, 2)])
+@pytest.mark.parametrize(
+    ("a", "b", "high"), [(INT32_MIN, INT32_MIN, INT32_MAX), (2**30, 1, 1), (-(2**30), 1, 0), (2**30, 3, 2)]
+)
 def test_high_mul_at_ties(a: int, b: int, high: int) -> None:
     assert scalar.saturating_rounding_doubling_high_mul(a, b) == high
 
 
-@pytest.mark.parametrize(("x", "exponent", "rounded"), [
-    (1, 1, 1), (-1, 1, -1), (-3, 1, -2), (6, 2, 2), (-6, 2, -2), (5, 2, 1), (-5, 2, -1), (-7, 0, -7),
-    (INT32_MIN, 31, -1), (INT32_MAX, 31, 1)])
+@pytest.mark.parametrize(
+    ("x", "exponent", "rounded"),
+    [
+        (1, 1, 1),
+        (-1, 1, -1),
+        (-3, 1, -2),
+        (6, 2, 2),
+        (-6, 2, -2),
+        (5, 2, 1),
+        (-5, 2, -1),
+        (-7, 0, -7),
+        (INT32_MIN, 31, -1),
+        (INT32_MAX, 31, 1),
+    ],
+)
 def test_divide_by_pot_rounds_ties_away_from_zero(x: int, exponent: int, rounded: int) -> None:
     assert scalar.rounding_divide_by_pot(x, exponent) == rounded
 
@@ -76,8 +112,10 @@ def test_three_dialects_of_one_accumulator(rounding: str, code: int) -> None:
     assert scaled + zero_point == code
 
 
-@pytest.mark.parametrize(("x", "multiplier", "double", "single"), [
-    (63, 1080000000, 1, 0), (-63, 1080000000, -1, 0), (64, 2**30, 1, 1), (-64, 2**30, -1, 0), (62, 1080000000, 0, 0)])
+@pytest.mark.parametrize(
+    ("x", "multiplier", "double", "single"),
+    [(63, 1080000000, 1, 0), (-63, 1080000000, -1, 0), (64, 2**30, 1, 1), (-64, 2**30, -1, 0), (62, 1080000000, 0, 0)],
+)
 def test_double_rounding_rounds_twice(x: int, multiplier: int, double: int, single: int) -> None:
     """63 · 0.503 = 31.69 of 64 is less than half, but 32 is half; and the ties of the two roundings differ."""
     assert scalar.multiply_by_quantized_multiplier(x, multiplier, -6) == double

@@ -1,0 +1,118 @@
+"""LEAKY_RELU: output = input where that is positive, else alpha · input; requantised.
+
+TFLM: `kernels/leaky_relu.cc`, `leaky_relu_common.cc`; the loop in `kernels/internal/reference/leaky_relu.h`. A negative
+alpha has its sign taken out of the fixed-point multiplier and put back afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization
+from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
+from ..numerics.quantize import code_range
+from . import _affine, _narrate, _unary
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """TFLM's LeakyReluOpData, alpha's sign apart, and the output code of every input code; see `_unary.codes`."""
+
+    input_zero_point: int
+    output_zero_point: int
+    multiplier_alpha: Multiplier
+    is_alpha_negative: bool
+    multiplier_identity: Multiplier
+    table: Array
+
+
+@dataclass(frozen=True, eq=False)
+class FloatParams:
+    """Float inputs."""
+
+    alpha: np.float32
+
+
+def _alpha(options: Options) -> float:
+    alpha = float(options["alpha"])
+    require(math.isfinite(alpha), f"alpha is {alpha:g}; it must be finite")
+    return alpha
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses an alpha that is no number."""
+    input, output = _unary.operands(inputs, outputs)
+    (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
+    signed = _unary.ratio_multiplier((si, _alpha(options)), so, numerics)
+    alpha = Multiplier(np.abs(signed.multiplier), signed.shift, np.abs(signed.scale), signed.rounding)
+    sign = -1 if signed.multiplier < 0 else 1
+    identity = _unary.ratio_multiplier((si,), so, numerics)
+    x = _unary.codes(input.dtype) - zi
+    scaled = np.where(
+        x >= 0, multiply_by_quantized_multiplier(x, identity), sign * multiply_by_quantized_multiplier(x, alpha)
+    )
+    table = np.clip(wrap32(scaled + zo), *code_range(output.dtype)).astype(output.dtype)
+    return Params(zi, zo, alpha, sign < 0, identity, table)
+
+
+def evaluate(p: Params, input: Array) -> Array:
+    """Codes → codes, elementwise."""
+    return _unary.look_up(p.table, input)
+
+
+def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """One element: one of two factors, by the sign."""
+    x = int(input[index]) - p.input_zero_point
+    yield _unary.explain_input(int(input[index]), p.input_zero_point)
+    scaled = yield from _narrate.rescale(x, p.multiplier_identity if x >= 0 else p.multiplier_alpha)
+    if x < 0 and p.is_alpha_negative:
+        scaled = -scaled
+        yield Line("sign", "alpha is negative", scaled)
+    yield from _narrate.finish(scaled, p.output_zero_point, *code_range(input.dtype.name))
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+    """Refuses an alpha that is no number."""
+    _unary.operands(inputs, outputs)
+    return FloatParams(np.float32(_alpha(options)))
+
+
+def evaluate_float(p: FloatParams, input: Array) -> Array:
+    """float32, elementwise."""
+    with np.errstate(all="ignore"):
+        return np.where(input > 0, input, input * p.alpha)
+
+
+def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """One element."""
+    x = input[index]
+    yield Line("input", f"x = {x:.9g}", x)
+    if x > 0:
+        yield Line("output", "positive: x itself", x)
+    else:
+        with np.errstate(all="ignore"):
+            yield Line("output", f"not positive: {x:.9g} · alpha {p.alpha:.9g}", x * p.alpha)
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Any rank, alpha of either sign and any size; int16 with zero points too."""
+    alpha = draw(make.sampled_from((0.01, 0.2, 0.0, 1.0, -0.5, 3.0, draw(make.scale()), -draw(make.scale()))))
+    input, output = (
+        None if dtype == "float32" else Quantization((draw(make.scale()),), (draw(make.zero_point(dtype)),))
+        for _ in range(2)
+    )
+    return _unary.example(draw, make, "LEAKY_RELU", {"alpha": float(np.float32(alpha))}, input, output, dtype)
+
+
+KERNELS = {
+    ("LEAKY_RELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
+    ("LEAKY_RELU", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
+    ("LEAKY_RELU", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+}

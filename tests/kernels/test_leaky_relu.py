@@ -1,0 +1,74 @@
+"""LEAKY_RELU's own facts: two multipliers, and alphas of any sign."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.model import Model, Quantization
+from tests.models import fed, one_op, q
+
+
+def model(alpha: float, dtype: str, input: Quantization | None, output: Quantization | None, size: int = 4) -> Model:
+    return one_op("LEAKY_RELU", {"alpha": alpha}, [fed((size,), dtype, input)], fed((size,), dtype, output, "y"))
+
+
+def test_both_sides_are_requantised() -> None:
+    """Codes 10 + (−8, 0, 8, 100), times 0.5 / 0.25 or a quarter of it, from −20 on."""
+    (y,) = run(model(0.25, "int8", q(0.5, 10), q(0.25, -20)), np.array([2, 10, 18, 110], np.int8))
+    assert y.tolist() == [-24, -20, -4, 127]
+
+
+def test_a_negative_alpha_mirrors() -> None:
+    (y,) = run(model(-0.5, "int8", q(1.0), q(1.0)), np.array([-7, -1, 0, 3], np.int8))
+    assert y.tolist() == [3, 0, 0, 3]  # −3.5 and −0.5 are rounded, up, before the sign is put back
+
+
+def test_int16_may_have_zero_points() -> None:
+    (y,) = run(model(0.5, "int16", q(1.0, 100), q(1.0, -100)), np.array([0, 100, 300, 32767], np.int16))
+    assert y.tolist() == [-150, -100, 100, 32567]
+
+
+def test_float() -> None:
+    x = np.array([-2, 0.0, -0.0, 3, np.inf, -np.inf, np.nan], np.float32)
+    (y,) = run(model(0.5, "float32", None, None, 7), x)
+    assert y[:6].tobytes() == np.array([-1, 0.0, -0.0, 3, np.inf, -np.inf], np.float32).tobytes()
+    assert np.isnan(y[6])
+
+
+def test_a_float_zero_takes_the_sign_of_alpha() -> None:
+    (y,) = run(model(-0.5, "float32", None, None, 1), np.zeros(1, np.float32))
+    assert np.signbit(y).all()
+
+
+@pytest.mark.parametrize(("rounding", "codes"), [("double", [7, -7]), ("single", [7, -6]), ("xnnpack", [6, -6])])
+def test_ties_in_three_dialects(rounding: Any, codes: list[int]) -> None:
+    """26 · 0.25 and −26 · 0.25."""
+    plan = make_plan(model(1.0, "int8", q(0.25), q(1.0), 2), numerics=Numerics(rounding=rounding))
+    assert run(plan, np.array([26, -26], np.int8))[0].tolist() == codes
+
+
+def test_scale_math_reaches_both_multipliers() -> None:
+    double, single = (
+        make_plan(model(0.1, "int16", q(0.1), q(0.3)), numerics=Numerics(scale_math=math)).steps[0].params  # type: ignore[arg-type]
+        for math in ("double", "float32")
+    )
+    assert double.multiplier_alpha.multiplier != single.multiplier_alpha.multiplier
+    assert double.multiplier_identity.multiplier != single.multiplier_identity.multiplier
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (model(np.inf, "int8", q(1.0), q(1.0)), "alpha is inf"),
+        (model(np.nan, "float32", None, None), "alpha is nan"),
+        (model(0.1, "int8", q(1.0), None), "has no positive scale"),
+        (one_op("LEAKY_RELU", {"alpha": 0.1}, [fed((4,), "float32")], fed((2, 2), "float32", None, "y")), "must agree"),
+    ],
+)
+def test_refusals(node: Model, message: str) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        make_plan(node)
