@@ -93,7 +93,7 @@ def refusals(
 
 def frozen(array: Array) -> Array:
     """A read-only view."""
-    view = array.view()
+    view: Array = array.view()
     view.flags.writeable = False
     return view
 

@@ -1,0 +1,121 @@
+"""What the commands share: finding models, common arguments, and printing that suits terminals and pipes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..datasets import bundled_models
+from ..errors import InputError
+from ..kernel import PRESETS
+from ..model import Tensor
+from ..plan import Plan
+
+FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The argument MODEL."""
+    parser.add_argument("model", metavar="MODEL", help="a .tflite file or the name of a bundled network")
+
+
+def add_numerics(parser: argparse.ArgumentParser) -> None:
+    """The option --numerics PRESET."""
+    parser.add_argument(
+        "--numerics",
+        metavar="PRESET",
+        choices=PRESETS,
+        default="tflm",
+        help=f"whose arithmetic: {', '.join(PRESETS)} (default: %(default)s)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_range(parser: argparse.ArgumentParser) -> None:
+    """The option --range BLACK WHITE."""
+    parser.add_argument(
+        "--range",
+        nargs=2,
+        type=float,
+        metavar=("BLACK", "WHITE"),
+        help="real values of black and white (default: as the input's quantisation tells, else 0 1)",
+    )
+
+
+def positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return int(text)
+
+
+def find_model(name: str) -> str | Path:
+    """A file by its path, or a bundled network by its name."""
+    bundled = bundled_models()
+    if not Path(name).exists() and name not in bundled:
+        raise InputError(f"{name}: no such file, and no bundled network ({', '.join(bundled)})")
+    return name if Path(name).exists() else bundled[name]
+
+
+def heading(args: argparse.Namespace, plan: Plan) -> dict[str, Any]:
+    return {"model": args.model, "sha256": plan.model.sha256, "numerics": args.numerics}
+
+
+def type_of(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {'×'.join(map(str, tensor.shape)) or 'scalar'}"
+
+
+def numbers(values: Any) -> str:
+    """Nested lists of numbers in one line; float32 with all digits that tell."""
+    if isinstance(values, list):
+        return f"[{' '.join(map(numbers, values))}]"
+    return f"{values:.9g}" if isinstance(values, float) else str(values)
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr while that is a terminal, and nothing in a pipe."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def table_of(*headings: str) -> Table:
+    return Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def print_table(table: Table) -> None:
+    """As wide as the terminal; in a pipe plain, and as wide as it needs."""
+    Console(width=None if sys.stdout.isatty() else 240, markup=False, highlight=False, emoji=False).print(table)
+
+
+def print_json(value: dict[str, Any]) -> int:
+    print(json.dumps(value, indent=1, default=str, ensure_ascii=False))
+    return 0
+
+
+def printable(text: object) -> str:
+    """One line without control characters: names in files are anybody's."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def fail(message: str) -> int:
+    print(f"refengine: {printable(message)}", file=sys.stderr)
+    return FAILED

@@ -1,0 +1,37 @@
+"""Recognise handwritten digits with every bundled network."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..accuracy import evaluate, predictions
+from ..datasets import bundled_digits, bundled_models
+from ..execute import run
+from ..images import half_blocks
+from ..inputs import pixels_to_input
+from ..plan import make_plan
+from ._front import print_table, table_of
+
+SHOWN = [13, 47, 82]  # of the bundled digits, in the demo
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Takes nothing."""
+
+
+def command(args: argparse.Namespace) -> int:
+    images, labels = bundled_digits()
+    print(*map("  ".join, zip(*(half_blocks(image[2:-2, 2:-2]) for image in images[SHOWN]), strict=True)), sep="\n")
+    table = table_of("network", "type", "reads above", "right of 100")
+    for name, path in bundled_models().items():
+        plan = make_plan(path)
+        answers = predictions(plan, *run(plan, pixels_to_input(plan, images[SHOWN])))
+        *_, accuracy = evaluate(plan, images, labels)
+        network, _, kind = name.rpartition("_")
+        table.add_row(network, kind, "  ".join(str(answer.label) for answer in answers), str(accuracy.correct))
+    print_table(table)
+    print(
+        "Every number is what TensorFlow Lite Micro computes, bit for bit. Try a digit of your own:\n"
+        "  refengine run stm32f746_int8 --input drawing.png --digit"
+    )
+    return 0
