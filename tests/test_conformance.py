@@ -70,14 +70,26 @@ def test_copies_keep_the_bits_of_nan() -> None:
 
 @pytest.mark.parametrize(("fake", "kind"), [(refengine.run, "equal"), (off_by_one, "differing"), (refuse, "disputed")])
 def test_verdicts(fake: object, kind: str, tflm: Tflm, monkeypatch: pytest.MonkeyPatch) -> None:
-    ((model, inputs),) = drawn(*KEY, 1, 0)
+    ((model, runs),) = drawn(*KEY, 1, 0)
     monkeypatch.setattr(conformance, "run", fake)
-    assert judge(tflm, model, inputs).kind == kind
+    assert judge(tflm, model, runs).kind == kind
 
 
 def test_both_may_refuse(tflm: Tflm) -> None:
-    ((model, inputs),) = drawn(*KEY, 1, 0)
-    assert judge(tflm, model, tuple(x[..., :0] for x in inputs)).kind == "refused"
+    ((model, runs),) = drawn(*KEY, 1, 0)
+    assert judge(tflm, model, [tuple(x[..., :0] for x in inputs) for inputs in runs]).kind == "refused"
+
+
+def test_the_input_that_matters_is_reported(tflm: Tflm, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((model, runs),) = drawn(*KEY, 1, 0)
+
+    def third_is_wrong(plan: object, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        return off_by_one(plan, x) if x is runs[2][0] else refengine.run(plan, x)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(conformance, "run", third_is_wrong)
+    verdict = judge(tflm, model, runs)
+    assert verdict.kind == "differing"
+    assert verdict.inputs is runs[2]
 
 
 def test_the_same_seed_draws_the_same_cases() -> None:

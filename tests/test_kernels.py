@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conformance import COPIES, differing, judge, save
+from dice import RUNS, Dice, invented
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Litert, OracleCrash, OracleRefusal, Tflm
@@ -78,10 +79,11 @@ def test_evaluate_equals_tflm(op: str, dtype: str, tflm: Tflm, tmp_path: Path) -
     """The same bytes, dtype and shape as the real TFLM gives; and both refuse none of what `example` invents."""
 
     @settings(max_examples=200)
-    @given(cases(op, dtype))
-    def law(case: Case) -> None:
-        model, inputs = dump(case[0]), case[1]
-        verdict = judge(tflm, model, inputs, same_nan=op in COPIES)
+    @given(cases(op, dtype), st.integers(0, 2**32 - 1))
+    def law(case: Case, seed: int) -> None:
+        dice = Dice(seed)
+        runs = [case[1], *(invented(case[0], dice) for _ in range(RUNS))]
+        verdict = judge(tflm, dump(case[0]), runs, same_nan=op in COPIES)
         if verdict.kind != "equal":
             again = save(verdict, tmp_path, f"{op}-{dtype}")
             pytest.fail(f"{verdict.kind}: {verdict.message}; to see it again: {again}", pytrace=False)

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "refengine"
 LAYERS = (
     {"errors"},
     {"model", "tflm_ops"},
-    {"tflite_io", "numerics", "tflm_ops"},
+    {"tflite_io", "numerics"},
     {"kernel"},
     {"kernels"},
     {"plan"},

@@ -82,35 +82,45 @@ def difference(ours: Arrays, theirs: Arrays, same_nan: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one case. `kind` is equal, differing, refused (by both) or disputed (one of them would not)."""
+    """What came of one case, a model with several inputs. `kind` is equal, differing, refused (by both) or disputed.
 
+    `inputs`, `ours` and `theirs` are those of the first run that is not equal; `elements` is how many TFLM computed.
+    """
+
+    kind: str
     model: bytes
     inputs: Arrays
-    kind: str
-    message: str
-    ours: Arrays
-    theirs: Arrays
+    message: str = ""
+    ours: Arrays = ()
+    theirs: Arrays = ()
+    elements: int = 0
 
 
-def judge(tflm: Tflm, model: bytes, inputs: Arrays, same_nan: bool = False) -> Verdict:
+def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = False) -> Verdict:
     """Run one model on both sides. A bug of ours (any exception but a refusal) is a finding like others."""
     refused: list[str] = []
     bug = False
-    ours, theirs = Arrays(), Arrays()
     try:
-        ours = run(model, *inputs)
+        plan = make_plan(model)
+        ours = [run(plan, *inputs) for inputs in runs]
     except Exception as error:
         bug = not isinstance(error, RefengineError)
         refused.append(f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}")
     try:
-        theirs = tflm.run(model, inputs)
+        theirs = tflm.run_many(model, runs)
     except (OracleRefusal, OracleCrash) as error:
         refused.append(f"TFLM refused: {error}")
+    if refused and len(runs) > 1:  # find out which
+        verdicts = [judge(tflm, model, [inputs], same_nan) for inputs in runs]
+        return next((verdict for verdict in verdicts if verdict.kind != "equal"), verdicts[0])
     if refused:
-        kind = "refused" if len(refused) == 2 and not bug else "disputed"
-        return Verdict(model, inputs, kind, "; ".join(refused), ours, theirs)
-    message = difference(ours, theirs, same_nan)
-    return Verdict(model, inputs, "differing" if message else "equal", message, ours, theirs)
+        return Verdict("refused" if len(refused) == 2 and not bug else "disputed", model, runs[0], "; ".join(refused))
+    elements = sum(x.size for arrays in theirs for x in arrays)
+    for inputs, mine, other in zip(runs, ours, theirs, strict=True):
+        message = difference(mine, other, same_nan)
+        if message:
+            return Verdict("differing", model, inputs, message, mine, other, elements)
+    return Verdict("equal", model, runs[0], "", ours[0], theirs[0], elements)
 
 
 def save(verdict: Verdict, folder: Path, name: str) -> str:
@@ -154,10 +164,10 @@ def oracle() -> Tflm:
 def examine(op: str, dtype: str, count: int, random_seed: int) -> Tally:
     """Draw and judge `count` cases; keeps the smallest model of each kind of finding. Runs in any process."""
     counts, findings = Counter[str](), dict[str, Verdict]()
-    for model, inputs in drawn(op, dtype, count, random_seed):
-        verdict = judge(oracle(), model, inputs, same_nan=op in COPIES)
+    for model, runs in drawn(op, dtype, count, random_seed):
+        verdict = judge(oracle(), model, runs, same_nan=op in COPIES)
         counts.update(["cases", verdict.kind])
-        counts["elements"] += sum(x.size for x in verdict.theirs)
+        counts["elements"] += verdict.elements
         if verdict.kind in ("differing", "disputed"):
             findings[verdict.kind] = min(findings.get(verdict.kind, verdict), verdict, key=lambda v: len(v.model))
     return Tally(op, dtype, counts, tuple(findings.values()))

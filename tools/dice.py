@@ -50,7 +50,8 @@ class Dice:
 
     def zero_point(self, dtype: str) -> int:
         info = np.iinfo(dtype)
-        return self.random.choice((0, max(info.min, -1), info.min, info.max, *[self.random.randint(info.min, info.max)] * 4))
+        low, high = int(info.min), int(info.max)
+        return self.random.choice((0, low, high, *[self.random.randint(low, high)] * 4))
 
     def quantization(self, dtype: str, zero_point: int | None = None) -> Quantization | None:
         if dtype == "float32":
