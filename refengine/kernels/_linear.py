@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
@@ -11,9 +12,11 @@ import numpy as np
 from ..errors import require
 from ..kernel import Draw, Ints, Line, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Quantization, Tensor
+from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import activation_range, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
 from . import _narrate
+from ._affine import quantized
 from ._window import Window
 
 FILTER_TYPES = {"int8": ("int8", "int4"), "int16": ("int8",), "float32": ("float32",)}
@@ -23,21 +26,6 @@ INT8_WEIGHTS_ADVICE = (
     "TFLM has no hybrid kernels; convert again with a representative dataset and "
     "inference_input_type = tf.int8 (full integer), or without optimizations (all float32)"
 )
-
-
-def scale_of(tensor: Tensor) -> float:
-    """The per-tensor (or first) scale; refuses a tensor without quantisation, which TFLM would misread as scale 0."""
-    require(
-        tensor.quantization is not None and tensor.quantization.scale,
-        f"tensor '{tensor.name}' is {tensor.dtype} but carries no quantisation; convert the model again",
-    )
-    assert tensor.quantization is not None
-    return tensor.quantization.scale[0]
-
-
-def zero_point_of(tensor: Tensor) -> int:
-    """The per-tensor (or first) zero point, 0 where none is given."""
-    return tensor.quantization.zero_point[0] if tensor.quantization and tensor.quantization.zero_point else 0
 
 
 def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tensor) -> None:
@@ -118,9 +106,12 @@ def float_bias(bias: Tensor | None, channels: int) -> Array:
 
 def channel_scales(filter: Tensor, channels: int, dimension: int) -> Array:
     """The weights' scale of each channel: one given means all, else one for each along `dimension`."""
-    scale_of(filter)
     quantization = filter.quantization or Quantization()
     count = len(quantization.scale)
+    require(
+        all(0 <= scale < math.inf for scale in quantization.scale) and count and quantization.zero_point,
+        f"weights '{filter.name}' lack a finite scale and zero point; convert the model again",
+    )
     require(count in (1, channels), f"weights '{filter.name}' have {count} scales for {channels} channels")
     require(
         count == 1 or quantization.quantized_dimension == dimension,
@@ -144,26 +135,31 @@ def channel_requantizer(
 
     int16 convolutions add no output zero point, though their activation range has it.
     """
-    channels, so, zero_point = filter.shape[dimension], scale_of(output), zero_point_of(output)
-    scales = channel_scales(filter, channels, dimension)
-    multiplier = product_multiplier(scale_of(input), scales[part], so, numerics.rounding, "double")
+    channels, (si, _), (so, zero_point) = filter.shape[dimension], quantized(input), quantized(output)
+    scales, bits = channel_scales(filter, channels, dimension), accumulator_bits(input, bias, options)
+    multiplier = product_multiplier(si, scales[part], so, numerics.rounding, "double")
+    check_shifts(multiplier, bits, output)
     low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point)
     output_offset = 0 if output.dtype == "int16" else zero_point
     return requantizer(
-        bias_values(bias, channels)[part],
-        multiplier,
-        output_offset,
-        low,
-        high,
-        output.dtype,
-        bound,
-        accumulator_bits(input, bias, options),
+        bias_values(bias, channels)[part], multiplier, output_offset, low, high, output.dtype, bound, bits
+    )
+
+
+def check_shifts(multiplier: Multiplier, bits: int, output: Tensor) -> None:
+    """Refuse factors so large that C's shift by them is undefined: 2³¹ for 32-bit accumulators, 2¹⁵ for 64-bit ones."""
+    limit = 31 if bits == 32 else 14
+    require(
+        multiplier.shift.max(initial=0) <= limit,
+        f"the scale of output '{output.name}' is too small for the scales of input and weights: their factor reaches "
+        f"2^{multiplier.shift.max(initial=0)}, and TFLM can shift by {limit} bits at most; convert again with "
+        "representative data",
     )
 
 
 def convolution_offset(input: Tensor) -> int:
     """What a convolution adds to its input codes: minus the zero point, but nothing to int16 ones."""
-    return 0 if input.dtype == "int16" else -zero_point_of(input)
+    return 0 if input.dtype == "int16" else -quantized(input)[1]
 
 
 def magnitude(dtype: str, input_offset: int) -> int:

@@ -22,6 +22,7 @@ from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import activation_range, float_activation_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
 from . import _linear, _narrate
+from ._affine import params_of, quantized
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     """Refuses run-time weights, int4 per channel, and a bias scale that is not input scale · weights scale."""
     input, filter, bias, output = _operands(inputs, outputs)
     channels, depth = filter.shape
-    si, so = _linear.scale_of(input), _linear.scale_of(output)
+    (si, input_zero_point), (so, zero_point) = quantized(input), quantized(output)
     scales = _linear.channel_scales(filter, channels, 0)
     assert filter.quantization is not None and filter.data is not None
     per_channel = len(filter.quantization.scale) > 1
@@ -89,11 +90,11 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
         f"int4 weights '{filter.name}' must have one scale, not {channels}",
     )
     if bias is not None and not per_channel:
-        mismatch = abs(si * scales[0] - _linear.scale_of(bias)) / so
+        mismatch = abs(si * scales[0] - params_of(bias)[0]) / so
         require(
             mismatch <= 0.02,
             f"the scale of bias '{bias.name}' is not input scale · weights scale "
-            f"({_linear.scale_of(bias):g}, not {si * scales[0]:g}); convert the model again",
+            f"({params_of(bias)[0]:g}, not {si * scales[0]:g}); convert the model again",
         )
     multiplier = product_multiplier(
         si,
@@ -102,20 +103,14 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
         numerics.rounding,
         "double" if per_channel else numerics.scale_math,
     )
-    input_offset = -_linear.zero_point_of(input)
-    weights_offset = 0 if per_channel else -_linear.zero_point_of(filter)
+    input_offset = -input_zero_point
+    weights_offset = 0 if per_channel else -params_of(filter)[1]
     gemm = exact_gemm(filter.data.astype(np.int64) + weights_offset, _linear.magnitude(input.dtype, input_offset))
-    zero_point = _linear.zero_point_of(output)
     low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point)
+    bits = _linear.accumulator_bits(input, bias, options)
+    _linear.check_shifts(multiplier, bits, output)
     requantize = requantizer(
-        _linear.bias_values(bias, channels),
-        multiplier,
-        zero_point,
-        low,
-        high,
-        output.dtype,
-        gemm.bound,
-        _linear.accumulator_bits(input, bias, options),
+        _linear.bias_values(bias, channels), multiplier, zero_point, low, high, output.dtype, gemm.bound, bits
     )
     return Params(input_offset, weights_offset, output.shape, depth, gemm, requantize)
 

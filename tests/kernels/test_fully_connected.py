@@ -130,7 +130,7 @@ def test_contraction_keeps_the_product() -> None:
         (dict(bias=const([0], "int64", q(1.0))), "int8 layers take int32"),
         (dict(output=fed((1, 2), "int8", q(1.0))), "do not fit together"),
         (dict(output=fed((1, 1), "int16", q(1.0))), "they must agree"),
-        (dict(output=fed((1, 1), "int8")), "carries no quantisation"),
+        (dict(output=fed((1, 1), "int8")), "no positive scale"),
         (dict(filter=const([[2, -3], [1, 1]], "int4", q((1.0, 0.5))), output=fed((1, 2), "int8", q(1.0))), "one scale"),
         (dict(fused_activation_function="TANH"), "TANH"),
     ],
