@@ -122,12 +122,14 @@ def _read_one(plan: Plan, path: str, index: int, digit: bool, real_range: tuple[
     tensor = plan.inputs[index]
     suffix = Path(path).suffix.lower()
     try:
-        if suffix == ".npy":
-            return _fitting(plan, np.load(path, allow_pickle=False), index)
-        if suffix in RAW:
-            return _from_bytes(Path(path).read_bytes(), tensor)
+        array = np.load(path, allow_pickle=False) if suffix == ".npy" else None
+        data = Path(path).read_bytes() if suffix in RAW else None
     except UNREADABLE as error:
         raise _unreadable(error) from error
+    if array is not None:
+        return _fitting(plan, array, index)
+    if data is not None:
+        return _from_bytes(data, tensor)
     pixels = read_picture(path, *picture_shape(tensor), digit=digit)
     return pixels_to_input(plan, pixels[np.newaxis], index, real_range)
 
@@ -157,7 +159,7 @@ def _converted(file: Image.Image, mode: str) -> Image.Image:
     picture = ImageOps.exif_transpose(file)
     if picture.mode.startswith("I"):  # 16 bits a pixel, which pillow would clip
         picture = Image.fromarray((np.asarray(picture) // 256).clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data and mode != "RGBA":
+    if mode != "RGBA" and ("A" in picture.getbands() or "transparency" in picture.info):
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert(mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import ceil, prod
@@ -91,7 +92,7 @@ class Survey:
         ops = {(op.name, op.custom_code) for graph in self.model.graphs for op in graph.ops}
         calls = [f"resolver.{TFLM_OPS[name]}();" for name, _ in sorted(ops) if name in TFLM_OPS and name != "CUSTOM"]
         calls += [
-            f'resolver.AddCustom("{code}", {code}_registration);  // a TFLMRegistration* of yours'
+            f"resolver.AddCustom({json.dumps(code)}, /* the TFLMRegistration* of your kernel */);"
             for name, code in sorted(ops)
             if name == "CUSTOM"
         ]

@@ -31,7 +31,7 @@ def command(args: argparse.Namespace) -> int:
         table.add_row(network, kind, "  ".join(str(answer.label) for answer in answers), str(accuracy.correct))
     print_table(table)
     print(
-        "Every number is what TensorFlow Lite Micro computes, bit for bit. Try a digit of your own:\n"
+        "Every number is what TensorFlow Lite Micro computes, bit for bit.\nTry a digit of your own:\n"
         "  refengine run stm32f746_int8 --input drawing.png --digit"
     )
     return 0

@@ -65,7 +65,8 @@ def _results(plan: Plan, name: str, outputs: tuple[Array, ...]) -> Iterator[dict
 
 def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
     tensor = plan.outputs[index]
-    real = dequantize_output(plan, values, index).tolist() if tensor.quantization and tensor.quantization.scale else None
+    quantised = tensor.quantization is not None and tensor.quantization.scale
+    real = dequantize_output(plan, values, index).tolist() if quantised else None
     return {"name": tensor.name, "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 

@@ -1,0 +1,103 @@
+"""refengine/accuracy.py: what classifiers answer, and how often they are right."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models import fed, one_op, q
+
+from refengine import InputError, Plan, evaluate, make_plan, predictions, run
+from refengine.accuracy import CHUNK, is_classifier
+from refengine.datasets import DATA, bundled_digits, bundled_models, load_mnist
+from refengine.inputs import pixels_to_input
+
+DIGITS = Path(__file__).parent / "data"
+
+
+def classifier(classes: int = 4) -> Plan:
+    """One that answers with the brightest of its pixels."""
+    shape, unit = (1, classes), q(1 / 255, -128)
+    return make_plan(one_op("RELU", {}, [fed(shape, "int8", unit)], fed(shape, "int8", unit, "y")))
+
+
+def pictures(answers: list[int], classes: int = 4) -> np.ndarray:
+    """Two by two pixels, the brightest at the answer."""
+    side = int(classes**0.5)
+    return (255 * np.eye(classes, dtype=np.uint8)[answers]).reshape(-1, side, side)
+
+
+def test_the_largest_score_wins_and_the_first_of_equals():
+    plan = classifier()
+    codes = np.array([[-128, 127, -1, -128], [5, 7, 7, 5], [-128] * 4], np.int8)
+    answers = predictions(plan, codes)
+    assert [answer.label for answer in answers] == [1, 1, 0]
+    assert [answer.confidence for answer in answers] == pytest.approx([1.0, 135 / 255, 0.0])
+    np.testing.assert_array_equal(answers[1].output, codes[1], strict=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4,), (2, 4), (1, 2, 2)])
+def test_other_shapes_are_no_classifiers(shape):
+    plan = make_plan(one_op("RELU", {}, [fed(shape, "float32")], fed(shape, "float32", name="y")))
+    assert not is_classifier(plan)
+    with pytest.raises(InputError, match=r"no classifier: its outputs are 'output0'"):
+        predictions(plan, np.zeros(shape, np.float32))
+
+
+def test_the_confusion_matrix_counts_answers_by_true_class():
+    *_, accuracy = evaluate(classifier(), pictures([0, 1, 2, 3, 3]), np.array([0, 1, 1, 3, 2]))
+    assert accuracy.confusion.tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
+    assert (accuracy.count, accuracy.correct, accuracy.accuracy) == (5, 3, 0.6)
+    told = accuracy.as_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert told["accuracy"] == 0.6
+
+
+def test_it_reports_as_it_goes():
+    labels = np.arange(2 * CHUNK + 10) % 4
+    reports = list(evaluate(classifier(), pictures(labels.tolist()), labels))
+    assert [report.count for report in reports] == [CHUNK, 2 * CHUNK, 2 * CHUNK + 10]
+    assert all(earlier.seconds < later.seconds for earlier, later in pairwise(reports))
+    assert reports[0].correct == CHUNK, "an earlier report does not change"
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0, 1], "3 pictures and 2 labels"), ([0, 1, 4], "labels are 0 to 4, but the model has 4 classes")],
+)
+def test_labels_that_do_not_fit(labels, message):
+    with pytest.raises(InputError, match=message):
+        next(evaluate(classifier(), pictures([0, 1, 2]), np.array(labels)))
+
+
+def test_nothing_to_evaluate():
+    with pytest.raises(InputError, match="0 pictures"):
+        next(evaluate(classifier(), pictures([]), np.array([], np.uint8)))
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_bundled_networks_read_the_bundled_digits(name):
+    *_, accuracy = evaluate(make_plan(bundled_models()[name]), *bundled_digits())
+    assert accuracy.correct >= 98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in bundled_models() if name.endswith("_int8")])
+def test_bundled_networks_are_as_accurate_as_their_cards_say(name):
+    card = json.loads((DATA / f"{name.removesuffix('_int8')}.json").read_text())
+    *_, accuracy = evaluate(make_plan(bundled_models()[name]), *load_mnist(DIGITS))
+    assert accuracy.accuracy == pytest.approx(card["files"][f"{name}.tflite"]["accuracy"], abs=5e-4)
+
+
+def test_chunks_change_nothing():
+    plan = make_plan(bundled_models()["dense_int8"])
+    images, labels = (array[: CHUNK + 44] for array in load_mnist(DIGITS))
+    *_, accuracy = evaluate(plan, images, labels)
+    (output,) = run(plan, pixels_to_input(plan, images))
+    expected = np.zeros((10, 10), np.int64)
+    for label, answer in zip(labels, predictions(plan, output), strict=True):
+        expected[label, answer.label] += 1
+    np.testing.assert_array_equal(accuracy.confusion, expected)

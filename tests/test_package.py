@@ -1,0 +1,95 @@
+"""The wheel, built from the tree and installed away from it: data included, nothing of the checkout needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import refengine
+from refengine.datasets import DATA, bundled_models
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def elsewhere(wheel, tmp_path_factory) -> Path:
+    """The commands of a new environment with the wheel, which borrows the dependencies from this one: no downloads."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, with_pip=False, symlinks=True)
+    scripts = folder / ("Scripts" if sys.platform == "win32" else "bin")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(scripts / "python")]
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", str(wheel)], check=True)
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = subprocess.check_output([scripts / "python", "-c", where], text=True).strip()
+    borrowed = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+    Path(site, "dependencies.pth").write_text("\n".join(sorted(borrowed)))
+    return scripts
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    ignored = {"__pycache__"}
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "refengine").rglob("*")
+        if path.is_file() and not ignored & {*path.parts}
+    }
+    assert names == expected
+    assert {f"refengine/data/{path.name}" for path in DATA.iterdir()} <= names
+
+
+def test_the_wheel_says_who_it_is(wheel):
+    files = zipfile.ZipFile(wheel)
+    (metadata,) = [files.read(name).decode() for name in files.namelist() if name.endswith(".dist-info/METADATA")]
+    assert f"\nVersion: {refengine.__version__}\n" in metadata
+    assert "\nLicense-Expression: Apache-2.0\n" in metadata
+    assert "\nRequires-Python: >=3.10\n" in metadata
+    assert any(name.endswith("licenses/LICENSE") for name in files.namelist())
+
+
+def test_the_demo_runs_away_from_the_checkout(elsewhere, tmp_path):
+    printed = subprocess.check_output([elsewhere / "refengine", "demo"], cwd=tmp_path, text=True, encoding="utf-8")
+    assert all(name.rsplit("_", 1)[0] in printed for name in bundled_models())
+
+
+def test_it_runs_models_away_from_the_checkout(elsewhere, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
+    command = [elsewhere / "refengine", "run", "stm32f746_int8", "--input", "x.npy", "--json"]
+    (result,) = json.loads(subprocess.check_output(command, cwd=tmp_path))["results"]
+    expected = refengine.run(bundled_models()["stm32f746_int8"], np.zeros((1, 28, 28, 1), np.int8))[0]
+    assert result["outputs"][0]["values"] == expected[0].tolist()
+
+
+def test_it_is_the_wheel_that_runs_and_brings_no_more_than_it_needs(elsewhere, tmp_path):
+    code = "import refengine, sys; print(refengine.__file__, *sorted({name.split('.')[0] for name in sys.modules}))"
+    path, *names = subprocess.check_output([elsewhere / "python", "-c", code], cwd=tmp_path, text=True).split()
+    assert Path(path).is_relative_to(elsewhere.parent)
+    unwanted = {
+        "PIL",
+        "rich",
+        "hypothesis",
+        "pytest",
+        "tensorflow",
+        "tflite_micro",
+        "ai_edge_litert",
+        "asyncio",
+        "serial",
+    }
+    assert not unwanted & {*names}
