@@ -1,0 +1,36 @@
+"""What the operators that only move elements about share: types, a check, and the one line of an explanation."""
+
+from __future__ import annotations
+
+from ..errors import require
+from ..kernel import Line, Tensors
+from ..model import Array, Tensor
+
+TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool")
+"""Everything that a TFLM model computes with; kernels that look at sizes only take all of them."""
+
+
+def operands(inputs: Tensors, outputs: Tensors) -> tuple[list[Tensor], Tensor]:
+    """(inputs, output) of an operator on any number of inputs; refuses absent ones and mixed types."""
+    tensors = [tensor for tensor in inputs if tensor is not None]
+    require(len(tensors) == len(inputs), "an input is missing")
+    require(len(outputs) == 1, f"expected 1 output, got {len(outputs)}")
+    (output,) = outputs
+    assert output is not None
+    same_type(output, *tensors)
+    return tensors, output
+
+
+def same_type(first: Tensor, *others: Tensor) -> None:
+    """Refuse tensors of different types: TFLM reads them all as one."""
+    for tensor in others:
+        require(
+            tensor.dtype == first.dtype,
+            f"tensor '{tensor.name}' is {tensor.dtype} but '{first.name}' is {first.dtype}; they must agree",
+        )
+
+
+def copied(name: str, x: Array, index: tuple[int, ...], why: str) -> Line:
+    """The element that the output takes from input `name`, and why that one."""
+    value = x[index]
+    return Line("copy", f"{name}[{', '.join(map(str, index))}]: {why}", value if x.dtype == "float32" else value.item())

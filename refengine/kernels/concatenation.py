@@ -1,0 +1,118 @@
+"""CONCATENATION: inputs one after the other along a dimension.
+
+TFLM: `kernels/concatenation.cc`; the copies in `kernels/internal/reference/concatenation.h`. Codes are copied, never
+rescaled, which is why int8 inputs must be quantised like the output, and int16 ones have no zero point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization
+from . import _affine, _copies
+
+MAX_INPUTS = 10
+MAX_RANK = 6
+
+
+@dataclass(frozen=True)
+class Params:
+    """`axis` counts from the front of `output_shape`."""
+
+    axis: int
+    output_shape: tuple[int, ...]
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses fused activations, more than ten inputs, other quantisations, and shapes that do not fit together."""
+    tensors, output = _copies.operands(inputs, outputs)
+    require(
+        len(tensors) <= MAX_INPUTS, f"{len(tensors)} inputs; TFLM concatenates at most {MAX_INPUTS}: do it in steps"
+    )
+    activation = options["fused_activation_function"]
+    require(
+        activation == "NONE", f"TFLM fuses no activation into CONCATENATION; make {activation} an operator of its own"
+    )
+    axis, rank = options["axis"], len(output.shape)
+    require(rank <= MAX_RANK, f"output '{output.name}' has {rank} dimensions; TFLM takes at most {MAX_RANK}")
+    require(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of output '{output.name}'")
+    axis %= rank
+    for tensor in tensors:
+        require(
+            len(tensor.shape) == rank
+            and tensor.shape[:axis] + tensor.shape[axis + 1 :] == output.shape[:axis] + output.shape[axis + 1 :],
+            f"input '{tensor.name}' {tensor.shape} and output '{output.name}' {output.shape} differ beside axis {axis}",
+        )
+        if output.dtype == "int8":
+            require(
+                _affine.params_of(tensor) == _affine.params_of(output),
+                f"input '{tensor.name}' {_affine.params_of(tensor)} and output '{output.name}' "
+                f"{_affine.params_of(output)} differ in scale or zero point; TFLM copies int8 codes as they are: put a "
+                "QUANTIZE between",
+            )
+    for tensor in (*tensors, output):
+        require(
+            output.dtype != "int16" or _affine.params_of(tensor)[1] == 0,
+            f"the zero point of '{tensor.name}' is not 0; TFLM concatenates int16 only without zero points",
+        )
+    require(
+        sum(tensor.shape[axis] for tensor in tensors) == output.shape[axis],
+        f"the inputs' lengths along axis {axis} do not add up to {output.shape[axis]} of output '{output.name}'",
+    )
+    return Params(axis, output.shape)
+
+
+def evaluate(p: Params, *inputs: Array) -> Array:
+    """(B, …) each → (B, *output_shape)."""
+    output = np.empty((max(map(len, inputs)), *p.output_shape), inputs[0].dtype)
+    along, start = np.moveaxis(output, 1 + p.axis, 0), 0
+    for input in inputs:
+        part = np.moveaxis(input, 1 + p.axis, 0)
+        along[start : start + len(part)] = part
+        start += len(part)
+    return output
+
+
+def explain(p: Params, index: tuple[int, ...], *inputs: Array) -> Iterator[Line]:
+    """Element `index` of the output."""
+    position = index[p.axis]
+    for number, input in enumerate(inputs):
+        length = input.shape[p.axis]
+        if position < length:
+            source = (*index[: p.axis], position, *index[p.axis + 1 :])
+            yield _copies.copied(f"input {number}", input, source, f"{position} of its {length} along axis {p.axis}")
+            return
+        position -= length
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Up to ten inputs of any rank, constants among them, along any axis, counted from either end."""
+    shape = draw(make.shape(draw(make.integers(1, 5)), 4))
+    axis = draw(make.integers(0, len(shape) - 1))
+    count = draw(make.sampled_from((1, 2, 3, 4, MAX_INPUTS)))
+    lengths = [draw(make.integers(1, 4)) for _ in range(count)]
+    quantization: Quantization | None = draw(make.quantization(dtype)) if dtype in ("int8", "int16") else None
+
+    def resized(length: int) -> tuple[int, ...]:
+        return (*shape[:axis], length, *shape[axis + 1 :])
+
+    inputs = [
+        make.constant(draw(make.array(resized(n), dtype)), quantization)
+        if i and draw(make.booleans())
+        else make.tensor(resized(n), dtype, quantization)
+        for i, n in enumerate(lengths)
+    ]
+    options = {"axis": axis - draw(make.booleans()) * len(shape), "fused_activation_function": "NONE"}
+    return Node("CONCATENATION", options, tuple(inputs), (make.tensor(resized(sum(lengths)), dtype, quantization),))
+
+
+KERNELS = {
+    ("CONCATENATION", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    for dtype in ("float32", "int8", "int16", "int32", "int64", "bool")
+}

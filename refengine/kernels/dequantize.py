@@ -1,0 +1,77 @@
+"""DEQUANTIZE: output = scale · (input − zero_point), rounded to float32 once.
+
+TFLM: `kernels/dequantize.cc`, `dequantize_common.cc`; `kernels/internal/reference/dequantize.h`. TFLM multiplies in
+double and rounds to float. The difference of codes has at most 17 bits, so both it and, in double, the product are
+exact, and a single float32 multiplication gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization
+from ..numerics import scalar_float
+from . import _affine
+
+TYPES = ("int8", "int16", "uint8")
+
+
+@dataclass(frozen=True)
+class Params:
+    """TFLM's quantization_params, with the scale in float32."""
+
+    scale: np.float32
+    zero_point: int
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses outputs other than float32, and an input without quantisation."""
+    require(
+        len(inputs) == 1 and inputs[0] is not None and len(outputs) == 1,
+        f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}",
+    )
+    input, output = inputs[0], outputs[0]
+    assert input is not None and output is not None
+    require(output.dtype == "float32", f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32 only")
+    require(
+        input.shape == output.shape,
+        f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have one shape",
+    )
+    scale, zero_point = _affine.quantized(input)
+    return Params(np.float32(scale), zero_point)
+
+
+def evaluate(p: Params, input: Array) -> Array:
+    """(B, …) codes → (B, …) float32."""
+    output: Array = np.subtract(input, np.float32(p.zero_point), dtype=np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        output *= p.scale
+    return output
+
+
+def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` of the output."""
+    code = int(input[index])
+    centred = code - p.zero_point
+    yield Line("input", f"code {code} − zero point {p.zero_point}", centred)
+    exact = Fraction(float(p.scale)) * centred
+    yield Line("output", f"{centred} · scale {p.scale:.9g}, rounded to float32", scalar_float.round_to_float32(exact))
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Codes of any rank, scales from the subnormal to those whose products overflow, any zero point."""
+    shape = draw(make.shape(draw(make.integers(0, 4))))
+    wide = draw(make.booleans())
+    scale = draw(make.scale(2.0**-140, 2.0**124) if wide else make.scale())
+    quantization = Quantization((scale,), (draw(make.zero_point(dtype)),))
+    return Node("DEQUANTIZE", {}, (make.tensor(shape, dtype, quantization),), (make.tensor(shape, "float32"),))
+
+
+KERNELS = {("DEQUANTIZE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in TYPES}

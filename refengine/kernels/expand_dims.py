@@ -1,0 +1,50 @@
+"""EXPAND_DIMS: the input with a dimension of length 1 more, at the position `axis`.
+
+TFLM: `kernels/expand_dims.cc`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Node, Numerics, Options, Tensors, Toolbox
+from . import reshape
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> reshape.Params:
+    """Refuses an axis that is computed or outside, and an output of another type or shape."""
+    require(len(inputs) == 2, f"expected an input and an axis, got {len(inputs)} inputs")
+    p = reshape.prepare(options, inputs, outputs, numerics)
+    input, axis = inputs
+    assert input is not None
+    require(
+        axis is not None and axis.data is not None and axis.dtype == "int32" and axis.data.size == 1,
+        "the axis must be one constant int32",
+    )
+    assert axis is not None and axis.data is not None
+    rank, at = len(input.shape) + 1, int(axis.data.flat[0])
+    require(-rank <= at < rank, f"axis {at} is outside the output's {rank} dimensions")
+    at %= rank
+    expanded = (*input.shape[:at], 1, *input.shape[at:])
+    require(
+        p.output_shape == expanded, f"the output has shape {p.output_shape}; expanded, '{input.name}' has {expanded}"
+    )
+    return p
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Any rank, and any axis, counted from either end."""
+    shape = draw(make.shape(draw(make.integers(0, 4)), 4))
+    at = draw(make.integers(0, len(shape)))
+    axis = np.array([at - draw(make.booleans()) * (len(shape) + 1)], np.int32)
+    inputs = (make.tensor(shape, dtype), make.constant(axis if draw(make.booleans()) else axis[0:1].reshape(())))
+    return Node("EXPAND_DIMS", {}, inputs, (make.tensor((*shape[:at], 1, *shape[at:]), dtype),))
+
+
+KERNELS = {
+    ("EXPAND_DIMS", dtype): Kernel(prepare, reshape.evaluate, reshape.explain, partial(example, dtype=dtype))
+    for dtype in ("float32", "int8", "int16")
+}

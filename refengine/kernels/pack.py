@@ -1,0 +1,78 @@
+"""PACK: inputs of one shape, stacked along a new dimension of the output.
+
+TFLM: `kernels/pack.cc`. Quantisation is not looked at: codes are copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array
+from . import _copies
+
+
+@dataclass(frozen=True)
+class Params:
+    """`axis` is the new dimension, counted from the front of `output_shape`."""
+
+    axis: int
+    output_shape: tuple[int, ...]
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses what TFLM does not check but would misread: mixed types, other shapes, a wrong count or axis."""
+    tensors, output = _copies.operands(inputs, outputs)
+    axis, rank = options["axis"], len(output.shape)
+    require(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of output '{output.name}'")
+    axis %= rank
+    require(
+        output.shape[axis] == len(tensors) == options["values_count"],
+        f"{len(tensors)} inputs, values_count {options['values_count']} and output '{output.name}' {output.shape} with "
+        f"axis {axis} do not agree",
+    )
+    for tensor in tensors:
+        require(
+            tensor.shape == output.shape[:axis] + output.shape[axis + 1 :],
+            f"input '{tensor.name}' {tensor.shape} is not output '{output.name}' {output.shape} without axis {axis}",
+        )
+    return Params(axis, output.shape)
+
+
+def evaluate(p: Params, *inputs: Array) -> Array:
+    """(B, …) each → (B, *output_shape)."""
+    output = np.empty((max(map(len, inputs)), *p.output_shape), inputs[0].dtype)
+    for slot, input in zip(np.moveaxis(output, 1 + p.axis, 0), inputs, strict=True):
+        slot[...] = input
+    return output
+
+
+def explain(p: Params, index: tuple[int, ...], *inputs: Array) -> Iterator[Line]:
+    """Element `index` of the output."""
+    chosen, rest = index[p.axis], index[: p.axis] + index[p.axis + 1 :]
+    yield _copies.copied(f"input {chosen}", inputs[chosen], rest, f"position {chosen} along the new axis {p.axis}")
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Up to five inputs of any rank, constants among them, and any axis, counted from either end."""
+    shape, count = draw(make.shape(draw(make.integers(0, 4)), 4)), draw(make.integers(1, 5))
+    axis = draw(make.integers(0, len(shape)))
+    fed = make.tensor(shape, dtype)
+    others = [
+        make.constant(draw(make.array(shape, dtype))) if draw(make.booleans()) else make.tensor(shape, dtype)
+        for _ in range(count - 1)
+    ]
+    output = make.tensor((*shape[:axis], count, *shape[axis:]), dtype)
+    from_the_end = draw(make.booleans()) * (len(shape) + 1)
+    return Node("PACK", {"axis": axis - from_the_end, "values_count": count}, (*others, fed), (output,))
+
+
+KERNELS = {
+    ("PACK", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    for dtype in ("float32", "int8", "int16", "int32", "int64")
+}

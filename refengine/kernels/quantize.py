@@ -1,0 +1,167 @@
+"""QUANTIZE: output = clamp(round(input / scale) + zero_point) of floats; codes of one scale into codes of another.
+
+TFLM: `kernels/quantize.cc`, `quantize_common.cc`; `kernels/internal/reference/quantize.h` and `requantize.h`. Floats
+are divided in float32, rounded half away from zero and converted to int32. What an infinity, a NaN or a value beyond
+int32 becomes is the processor's choice (`Numerics.float_to_int`), and the zero point may wrap around on top of it: on
+x86, +10¹⁰ becomes the **lowest** code, or with a negative zero point the highest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Quantization, Tensor
+from ..numerics import float32, scalar, scalar_float
+from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
+from ..numerics.quantize import code_range, product_multiplier
+from . import _affine, _narrate, _unary
+
+OUTPUT_TYPES = {
+    "float32": ("int8", "int16"),
+    "int8": ("int8", "int16", "int32", "uint8"),
+    "int16": ("int8", "int16", "int32"),
+    "int32": ("int8", "int16"),
+    "uint8": ("int8",),
+}
+"""What TFLM quantises which type into."""
+
+BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """Codes into codes. `table` holds the result for every code of 8 bits, in the order of their bytes."""
+
+    input_zero_point: int
+    output_zero_point: int
+    requantize_output_multiplier: Multiplier
+    dtype: str
+    table: Array | None = None
+
+
+@dataclass(frozen=True)
+class FloatParams:
+    """Floats into codes."""
+
+    scale: np.float32
+    zero_point: int
+    dtype: str
+    float_to_int: str
+
+
+def _operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, float, int]:
+    """(input, output, output scale, output zero point)."""
+    require(
+        len(inputs) == 1 and inputs[0] is not None and len(outputs) == 1,
+        f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}",
+    )
+    input, output = inputs[0], outputs[0]
+    assert input is not None and output is not None
+    require(
+        output.dtype in OUTPUT_TYPES[input.dtype],
+        f"output '{output.name}' is {output.dtype}; TFLM quantises {input.dtype} into "
+        f"{' or '.join(OUTPUT_TYPES[input.dtype])} only",
+    )
+    require(
+        input.shape == output.shape,
+        f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have one shape",
+    )
+    scale, zero_point = _affine.quantized(output)
+    require(
+        output.quantization is not None and len(output.quantization.scale) == 1,
+        f"output '{output.name}' has a scale for each channel; TFLM quantises activations with one",
+    )
+    return input, output, scale, zero_point
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses pairs of types that TFLM refuses, per-channel outputs, and a factor of 2³¹ and more."""
+    input, output, scale, zero_point = _operands(inputs, outputs)
+    input_scale, input_zero_point = _affine.quantized(input)
+    multiplier = product_multiplier(input_scale, 1.0, scale, numerics.rounding, "double")
+    _affine.require_shift(multiplier, output)
+    p = Params(input_zero_point, zero_point, multiplier, output.dtype)
+    if np.dtype(input.dtype).itemsize > 1:
+        return p
+    return replace(p, table=_requantized(p, _unary.codes(input.dtype)))
+
+
+def evaluate(p: Params, input: Array) -> Array:
+    """(B, …) codes → (B, …) codes of type `dtype`."""
+    return _requantized(p, input.astype(np.int64)) if p.table is None else _unary.look_up(p.table, input)
+
+
+def _requantized(p: Params, codes: Array) -> Array:
+    """The integer arithmetic itself, on int64; in C each sum is an int32 that may wrap."""
+    scaled = multiply_by_quantized_multiplier(wrap32(codes - p.input_zero_point), p.requantize_output_multiplier)
+    return np.clip(wrap32(scaled + p.output_zero_point), *code_range(p.dtype)).astype(p.dtype)
+
+
+def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM rescales it."""
+    code = int(input[index])
+    centred = scalar.wrap(code - p.input_zero_point)
+    yield Line("input", f"code {code} − zero point {p.input_zero_point}", centred)
+    scaled = yield from _narrate.rescale(centred, p.requantize_output_multiplier)
+    yield from _narrate.finish(scaled, p.output_zero_point, *code_range(p.dtype))
+
+
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+    """Refuses outputs other than int8 and int16, and per-channel ones."""
+    _, output, scale, zero_point = _operands(inputs, outputs)
+    return FloatParams(np.float32(scale), zero_point, output.dtype, numerics.float_to_int)
+
+
+def evaluate_float(p: FloatParams, input: Array) -> Array:
+    """(B, …) float32 → (B, …) codes of type `dtype`."""
+    with np.errstate(all="ignore"):
+        ratio = input / p.scale
+        # Truncated, this is the ratio rounded half away from zero for every float32; with 0.5 itself,
+        # 0.49999997 would be rounded to 1, and so would odd numbers from 2²³ on to their neighbours.
+        ratio += np.copysign(BELOW_HALF, ratio)
+    codes = float32.to_int32(ratio, p.float_to_int)
+    codes += np.int32(p.zero_point)  # wraps, as in C
+    low, high = code_range(p.dtype)
+    return np.clip(codes, low, high, out=codes).astype(p.dtype)
+
+
+def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` of the output, as TFLM quantises it."""
+    value = np.float32(input[index])
+    with np.errstate(all="ignore"):
+        ratio = value / p.scale
+    yield Line("ratio", f"{value:.9g} / scale {p.scale:.9g} in float32", ratio)
+    rounded = scalar_float.round_half_away(float(ratio))
+    yield Line("rounded", "to the nearest integer, ties away from zero", rounded)
+    whole = scalar_float.to_int32(rounded, p.float_to_int)
+    fits = "fits" if whole == rounded else f"does not fit, and {p.float_to_int} makes it {whole}"
+    yield Line("int32", f"{rounded:.9g} as an int32: {fits}", whole)
+    yield from _narrate.finish(whole, p.zero_point, *code_range(p.dtype))
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Every pair of types, scales that shrink and grow the codes, zero points anywhere."""
+    shape = draw(make.shape(draw(make.integers(0, 4))))
+    output_type = draw(make.sampled_from(OUTPUT_TYPES[dtype]))
+
+    def quantization(of: str) -> Quantization:
+        scale = draw(make.scale(2.0**-15, 2.0**15) if draw(make.booleans()) else make.scale())
+        return Quantization((scale,), (draw(make.zero_point(of)) if draw(make.booleans()) else 0,))
+
+    input = make.tensor(shape, dtype, None if dtype == "float32" else quantization(dtype))
+    return Node("QUANTIZE", {}, (input,), (make.tensor(shape, output_type, quantization(output_type)),))
+
+
+KERNELS = {
+    ("QUANTIZE", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    **{
+        ("QUANTIZE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+        for dtype in ("int8", "int16", "int32", "uint8")
+    },
+}

@@ -1,0 +1,83 @@
+"""RESHAPE: the input's elements, in order, under the output's declared shape.
+
+TFLM: `kernels/reshape.cc`, `reshape_common.cc`. The second input and the option `new_shape` are not read: TFLM plans
+all memory beforehand, so that the output's declared shape counts even where another operator computes a shape, as in
+the SHAPE, STRIDED_SLICE, PACK, RESHAPE that Keras' Flatten is converted into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array, Tensor
+from . import _copies
+
+
+@dataclass(frozen=True)
+class Params:
+    """The declared shape."""
+
+    output_shape: tuple[int, ...]
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses an output of another type or number of elements."""
+    require(
+        len(inputs) in (1, 2) and inputs[0] is not None and len(outputs) == 1,
+        f"expected an input, an optional shape and 1 output, got {len(inputs)} inputs and {len(outputs)} outputs",
+    )
+    input, output = inputs[0], outputs[0]
+    assert input is not None and output is not None
+    _copies.same_type(input, output)
+    require(
+        prod(input.shape) == prod(output.shape),
+        f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} have different numbers of "
+        "elements; convert again with fixed shapes",
+    )
+    return Params(output.shape)
+
+
+def evaluate(p: Params, input: Array, shape: Array | None = None) -> Array:
+    """(B, *input shape) → (B, *output_shape)."""
+    return input.reshape(len(input), *p.output_shape)
+
+
+def explain(p: Params, index: tuple[int, ...], input: Array, shape: Array | None = None) -> Iterator[Line]:
+    """Element `index` of the output: the one at the same place in memory."""
+    place = 0
+    for i, size in zip(index, p.output_shape, strict=True):
+        place = place * size + i
+    rest, source = place, []
+    for size in reversed(input.shape):
+        rest, i = divmod(rest, size)
+        source.append(i)
+    yield _copies.copied("input", input, tuple(reversed(source)), f"number {place} in memory, here as there")
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Any two shapes of one size, the shape input left out, constant, fed, or plainly wrong: it is not read."""
+    factors = draw(make.shape(4, 4))
+    order = sorted(factors) if draw(make.booleans()) else factors[::-1]
+    merged = (order[0] * order[1], *order[2:]) if draw(make.booleans()) else tuple(order)
+    input = make.tensor(factors, dtype)
+    shapes: dict[str, tuple[Tensor | None, ...]] = {
+        "none": (),
+        "left out": (None,),
+        "constant": (make.constant(np.array(merged, np.int32)),),
+        "wrong": (make.constant(np.array([7, -1], np.int32)),),
+        "fed": (make.tensor((len(merged),), "int32"),),
+    }
+    shape = shapes[draw(make.sampled_from(tuple(shapes)))]
+    return Node("RESHAPE", {"new_shape": list(merged)}, (input, *shape), (make.tensor(merged, dtype),))
+
+
+KERNELS = {
+    ("RESHAPE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in _copies.TYPES
+}

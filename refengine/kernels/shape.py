@@ -1,0 +1,72 @@
+"""SHAPE: the input's declared shape, as int32.
+
+TFLM: `kernels/shape.cc`. The values of the input do not matter, nor does the batch: each inference sees the declared
+shape, in a batch as alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array
+from . import _copies
+
+
+@dataclass(frozen=True)
+class Params:
+    """The input's declared shape."""
+
+    input_shape: tuple[int, ...]
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses an output that is not int32 with one element a dimension."""
+    require(
+        len(inputs) == 1 and inputs[0] is not None and len(outputs) == 1,
+        f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}",
+    )
+    input, output = inputs[0], outputs[0]
+    assert input is not None and output is not None
+    require(
+        output.dtype == "int32",
+        f"output '{output.name}' is {output.dtype}; TFLM gives shapes as int32: convert again with out_type=tf.int32",
+    )
+    require(
+        output.shape == (len(input.shape),),
+        f"output '{output.name}' has shape {output.shape}; input '{input.name}' {input.shape} has {len(input.shape)} "
+        "dimensions",
+    )
+    return Params(input.shape)
+
+
+def evaluate(p: Params, input: Array) -> Array:
+    """(B, *input_shape) → (1, dimensions) int32."""
+    return np.array([p.input_shape], np.int32)
+
+
+def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+    """Element `index` of the output."""
+    (dimension,) = index
+    yield Line("dimension", f"length of the input's dimension {dimension}, as declared", p.input_shape[dimension])
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """An input of any rank."""
+    rank = draw(make.integers(1, 6))
+    return Node(
+        "SHAPE",
+        {"out_type": "int32"},
+        (make.tensor(draw(make.shape(rank, 3)), dtype),),
+        (make.tensor((rank,), "int32"),),
+    )
+
+
+KERNELS = {
+    ("SHAPE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in _copies.TYPES
+}

@@ -1,0 +1,47 @@
+"""SQUEEZE: the input without dimensions of length 1, all of them or those of `squeeze_dims`.
+
+TFLM: `kernels/squeeze.cc`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Node, Numerics, Options, Tensors, Toolbox
+from . import _copies, reshape
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> reshape.Params:
+    """Refuses dimensions that are not 1, and an output of another type or shape."""
+    require(len(inputs) == 1, f"expected 1 input, got {len(inputs)}")
+    p = reshape.prepare(options, inputs, outputs, numerics)
+    (input,) = inputs
+    assert input is not None
+    rank = len(input.shape)
+    dropped = [axis + rank if axis < 0 else axis for axis in options["squeeze_dims"] or ()]
+    for axis in dropped:
+        require(
+            0 <= axis < rank and input.shape[axis] == 1,
+            f"dimension {axis} of input '{input.name}' {input.shape} is not of length 1",
+        )
+    squeezed = tuple(size for axis, size in enumerate(input.shape) if (axis not in dropped if dropped else size != 1))
+    require(
+        p.output_shape == squeezed, f"the output has shape {p.output_shape}; squeezed, '{input.name}' has {squeezed}"
+    )
+    return p
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Dimensions of length 1 anywhere, squeezed by name, counted from either end, or all of them."""
+    shape = tuple(1 if draw(make.booleans()) else draw(make.integers(1, 4)) for _ in range(draw(make.integers(1, 5))))
+    dims = [axis for axis, size in enumerate(shape) if size == 1 and draw(make.booleans())]
+    squeezed = [size for axis, size in enumerate(shape) if (axis not in dims if dims else size != 1)]
+    named = [axis - draw(make.booleans()) * len(shape) for axis in dims]
+    return Node("SQUEEZE", {"squeeze_dims": named}, (make.tensor(shape, dtype),), (make.tensor(squeezed, dtype),))
+
+
+KERNELS = {
+    ("SQUEEZE", dtype): Kernel(prepare, reshape.evaluate, reshape.explain, partial(example, dtype=dtype))
+    for dtype in _copies.TYPES
+}

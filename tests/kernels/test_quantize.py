@@ -1,0 +1,106 @@
+"""QUANTIZE's own facts: how floats round, what becomes of those beyond int32, and codes rescaled into codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.model import Model, Quantization
+from tests.models import fed, one_op, q
+
+BELOW_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
+
+
+def quantize(
+    from_type: str, input: Quantization | None, to_type: str, output: Quantization | None, size: int = 1
+) -> Model:
+    return one_op("QUANTIZE", {}, [fed((size,), from_type, input)], fed((size,), to_type, output))
+
+
+def codes(model: Model, *values: Any, **numerics: Any) -> list[int]:
+    plan = make_plan(model, numerics=Numerics(**numerics))
+    return [int(run(plan, np.array([value], plan.inputs[0].dtype))[0].item()) for value in values]
+
+
+def test_floats_round_half_away_from_zero() -> None:
+    model = quantize("float32", None, "int16", q(1, 10))
+    values = [0.5, -0.5, 2.5, -2.5, BELOW_HALF, -BELOW_HALF, 8388609.0]
+    assert codes(model, *values) == [11, 9, 13, 7, 10, 10, 32767]
+    assert codes(quantize("float32", None, "int16", q(512.0)), 8388609.0, 8388608.0 + 256) == [16384, 16385]
+
+
+def test_the_quotient_is_a_float32() -> None:
+    """0.35 / 0.1 is a little less than 3.5 in float64, and just 3.5 in float32."""
+    assert codes(quantize("float32", None, "int8", q(0.1)), 0.35, 100.0) == [4, 127]
+
+
+@pytest.mark.parametrize(
+    ("float_to_int", "zero_point", "expected"),
+    [
+        ("x86", 0, [-128, -128, -128, -128]),
+        ("x86", 5, [-128, -128, -128, -128]),
+        ("x86", -1, [127, 127, 127, 127]),
+        ("arm", 0, [127, -128, 127, 0]),
+        ("arm", 5, [-128, -128, -128, 5]),
+        ("arm", -1, [127, 127, 127, -1]),
+    ],
+)
+def test_beyond_int32_the_processor_decides(float_to_int: str, zero_point: int, expected: list[int]) -> None:
+    """And then the zero point may wrap: INT_MIN − 1 is the largest int32."""
+    model = quantize("float32", None, "int8", q(1, zero_point))
+    assert codes(model, 1e10, -1e10, np.inf, np.nan, float_to_int=float_to_int) == expected
+
+
+def test_every_pair_of_types() -> None:
+    """Half the codes' distance from their zero point."""
+    for from_type, to_types in {
+        "int8": ("int8", "int16", "int32", "uint8"),
+        "int16": ("int8", "int16", "int32"),
+        "int32": ("int8", "int16"),
+        "uint8": ("int8",),
+    }.items():
+        for to_type in to_types:
+            assert codes(quantize(from_type, q(0.5, 3), to_type, q(1, 7)), 103, 3) == [57, 7]
+
+
+def test_bytes_change_their_sign_bit() -> None:
+    assert codes(quantize("uint8", q(0.3, 128), "int8", q(0.3, 0)), 0, 128, 255) == [-128, 0, 127]
+    assert codes(quantize("int8", q(0.3, 0), "uint8", q(0.3, 128)), -128, 0, 127) == [0, 128, 255]
+
+
+@pytest.mark.parametrize(("rounding", "expected"), [("double", [1, -1]), ("single", [1, 0]), ("xnnpack", [0, 0])])
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
+def test_half_a_code_in_three_dialects(dtype: str, rounding: str, expected: list[int]) -> None:
+    assert codes(quantize(dtype, q(0.25), "int8", q(1)), 2, -2, rounding=rounding) == expected
+
+
+def test_sums_wrap() -> None:
+    assert codes(quantize("int8", q(1), "int32", q(1, 2**31 - 1)), 0, 1) == [2**31 - 1, -(2**31)]
+    assert codes(quantize("int32", q(2.0**-24, -2), "int16", q(1)), 2**31 - 3, 2**31 - 2) == [128, -128]
+    assert codes(
+        quantize("int32", q(float(np.nextafter(np.float32(1), np.float32(0)))), "int16", q(1, 32767)), 2**31 - 1
+    ) == [-32768]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            quantize("float32", None, "int32", q(1)),
+            r"'output0' is int32; TFLM quantises float32 into int8 or int16 only",
+        ),
+        (quantize("uint8", q(1), "uint8", q(1)), r"TFLM quantises uint8 into int8 only"),
+        (quantize("float32", None, "int8", None), r"'output0' is int8 but has no positive scale and zero point"),
+        (quantize("float32", None, "int8", Quantization((1.0,))), r"'output0' is int8 but has no positive scale"),
+        (quantize("int8", None, "int8", q(1)), r"'input0' is int8 but has no positive scale"),
+        (quantize("float32", None, "int8", q((1.0, 2.0)), 2), r"'output0' has a scale for each channel"),
+        (quantize("int8", q(2.0**31), "int8", q(1)), r"their factor is 2\^32"),
+        (one_op("QUANTIZE", {}, [fed((2,), "float32")], fed((3,), "int8", q(1))), r"must have one shape"),
+    ],
+)
+def test_refusals(model: Model, message: str) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        make_plan(model)
