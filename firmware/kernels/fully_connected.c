@@ -1,0 +1,78 @@
+/* FULLY_CONNECTED: output[b, o] = activation(Σ_d (input[b, d] + input_offset) · (filter[o, d] + filter_offset) + bias[o]).
+ *
+ * TFLM: kernels/fully_connected.cc. refengine: kernels/fully_connected.py.
+ */
+#include "dot.h"
+#include "layers.h"
+
+/* The sums of four rows of the filter, the last ones the same row again where fewer are left. */
+static void four_sums(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter, int32_t o,
+                      int32_t left, int32_t acc[4]) {
+#ifdef REFENGINE_FAULT_TRANSPOSED_WEIGHTS
+  for (int32_t c = 0; c < 4 && c < left; ++c) {
+    for (int32_t d = 0; d < p->accum_depth; ++d) {
+      acc[c] += input[d] * filter[d * p->output_depth + o + c];
+    }
+  }
+#else
+  const int8_t *rows = filter + o * p->accum_depth;
+  if (left >= 4) {
+    dot_1x4(input, rows, p->accum_depth, p->accum_depth, acc);
+  } else {
+    for (int32_t c = 0; c < left; ++c) {
+      acc[c] = dot(input, rows + c * p->accum_depth, p->accum_depth, acc[c]);
+    }
+  }
+#endif
+}
+
+void fully_connected_int8(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter,
+                          const int32_t *bias, int8_t *output) {
+  const int32_t depth = p->accum_depth;
+  for (int32_t b = 0; b < p->batches; ++b) {
+    const int32_t offset = p->filter_offset ? p->filter_offset * sum(input, depth) : 0;
+    for (int32_t o = 0; o < p->output_depth; o += 4) {
+      const int32_t left = p->output_depth - o;
+      int32_t acc[4] = {offset, offset, offset, offset};
+      four_sums(p, input, filter, o, left, acc);
+      for (int32_t c = 0; c < 4 && c < left; ++c) {
+        const int32_t folded = fault_bias(bias[o + c], p->input_offset, filter + (o + c) * depth, depth, 1);
+        output[o + c] = requantized(&p->requantize, o + c, add_wrap(acc[c], folded));
+      }
+    }
+    input += depth;
+    output += p->output_depth;
+  }
+}
+
+/* Each sum in order from 0.0, the bias last; four outputs side by side hide the waiting of one sum. */
+void fully_connected_float32(const struct fully_connected_float32_params *p, const float *input, const float *filter,
+                             const float *bias, float *output) {
+  const int32_t depth = p->accum_depth;
+#ifdef REFENGINE_FAULT_TRANSPOSED_WEIGHTS
+  const int32_t row = 1, column = p->output_depth;
+#else
+  const int32_t row = depth, column = 1;
+#endif
+  for (int32_t b = 0; b < p->batches; ++b) {
+    for (int32_t o = 0; o < p->output_depth;) {
+      const int32_t count = p->output_depth - o < 4 ? 1 : 4, next = count == 4 ? row : 0;
+      const float *weights = filter + o * row;
+      float total[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+      for (int32_t d = 0; d < depth; ++d) {
+        const float x = input[d];
+        total[0] = multiply_add(x, weights[0], total[0]);
+        total[1] = multiply_add(x, weights[next], total[1]);
+        total[2] = multiply_add(x, weights[2 * next], total[2]);
+        total[3] = multiply_add(x, weights[3 * next], total[3]);
+        weights += column;
+      }
+      for (int32_t k = 0; k < count; ++k, ++o) {
+        output[o] =
+            activated(total[k] + FAULT_FLOAT_BIAS(bias[o]), p->float_activation_min, p->float_activation_max);
+      }
+    }
+    input += depth;
+    output += p->output_depth;
+  }
+}

@@ -1,0 +1,237 @@
+/* refengine's operators in C11: what TFLM's reference kernels compute, bit for bit.
+ *
+ * One call is one step: kernel(params, inputs …, output). Params are constants of the step, worked out when the model
+ * was exported; their fields have the names they have in TFLM and in refengine/kernels/<the same file>.py. Tensors are
+ * NHWC and contiguous. No kernel keeps state, allocates, or fails. <op>.c implements what the heading <op> declares.
+ */
+#ifndef REFENGINE_KERNELS_H
+#define REFENGINE_KERNELS_H
+
+#include <stdint.h>
+
+#include "fixedpoint.h"
+
+/* Where a convolution's or pool's window lies. `padding` is what lies above and to the left of the image. */
+struct window {
+  int32_t batches, input_height, input_width, input_depth;
+  int32_t output_height, output_width, output_depth;
+  int32_t filter_height, filter_width;
+  int32_t stride_height, stride_width;
+  int32_t dilation_height_factor, dilation_width_factor;
+  int32_t padding_height, padding_width;
+};
+
+/* From the accumulators of an integer layer to its codes. `output_multiplier` has one entry for each channel if
+ * `per_channel` is 1, one for all if it is 0. */
+struct requantize {
+  const struct multiplier *output_multiplier;
+  int32_t per_channel;
+  int32_t output_offset;
+  int32_t output_activation_min, output_activation_max;
+};
+
+/* ---- conv ---- */
+
+/* `filter` is OHWI with `filter_depth` input channels; more in the input are in groups. `bias[oc]` is the bias plus
+ * input_offset · Σ filter[oc], so that the sums of input · filter need no offset. */
+struct conv_int8_params {
+  struct window window;
+  int32_t filter_depth;
+  int32_t input_offset;
+  struct requantize requantize;
+};
+void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8_t *filter, const int32_t *bias,
+               int8_t *output);
+
+struct conv_float32_params {
+  struct window window;
+  int32_t filter_depth;
+  float float_activation_min, float_activation_max;
+};
+void conv_float32(const struct conv_float32_params *p, const float *input, const float *filter, const float *bias,
+                  float *output);
+
+/* ---- depthwise_conv ---- */
+
+/* `filter` is HWC, channel c belongs to input channel c / depth_multiplier; `bias` as for conv. */
+struct depthwise_conv_int8_params {
+  struct window window;
+  int32_t depth_multiplier;
+  int32_t input_offset;
+  struct requantize requantize;
+};
+void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_t *input, const int8_t *filter,
+                         const int32_t *bias, int8_t *output);
+
+struct depthwise_conv_float32_params {
+  struct window window;
+  int32_t depth_multiplier;
+  float float_activation_min, float_activation_max;
+};
+void depthwise_conv_float32(const struct depthwise_conv_float32_params *p, const float *input, const float *filter,
+                            const float *bias, float *output);
+
+/* ---- fully_connected ---- */
+
+/* `filter` is (output_depth, accum_depth). `bias[o]` is the bias plus input_offset · Σ (filter[o] + filter_offset). */
+struct fully_connected_int8_params {
+  int32_t batches, accum_depth, output_depth;
+  int32_t input_offset, filter_offset;
+  struct requantize requantize;
+};
+void fully_connected_int8(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter,
+                          const int32_t *bias, int8_t *output);
+
+struct fully_connected_float32_params {
+  int32_t batches, accum_depth, output_depth;
+  float float_activation_min, float_activation_max;
+};
+void fully_connected_float32(const struct fully_connected_float32_params *p, const float *input, const float *filter,
+                             const float *bias, float *output);
+
+/* ---- pooling ---- */
+
+struct pool_int8_params {
+  struct window window;
+  int32_t activation_min, activation_max;
+};
+void max_pool_int8(const struct pool_int8_params *p, const int8_t *input, int8_t *output);
+void average_pool_int8(const struct pool_int8_params *p, const int8_t *input, int8_t *output);
+
+struct pool_float32_params {
+  struct window window;
+  float float_activation_min, float_activation_max;
+};
+void max_pool_float32(const struct pool_float32_params *p, const float *input, float *output);
+void average_pool_float32(const struct pool_float32_params *p, const float *input, float *output);
+
+/* ---- softmax ---- */
+
+/* exps[d] is e^(−d · beta · scale) in Q0.31 for the first `exps_length` differences d from the maximum, and 0 beyond. */
+struct softmax_int8_params {
+  int32_t rows, depth;
+  int32_t exps_length;
+  const int32_t *exps;
+};
+void softmax_int8(const struct softmax_int8_params *p, const int8_t *input, int8_t *output);
+void softmax_int8_int16(const struct softmax_int8_params *p, const int8_t *input, int16_t *output);
+
+struct softmax_float32_params {
+  int32_t rows, depth;
+  float beta;
+};
+void softmax_float32(const struct softmax_float32_params *p, const float *input, float *output);
+
+/* ---- add ---- */
+
+#define MAX_RANK 6
+
+/* Strides in elements over the output's shape (of rank MAX_RANK, ones in front), 0 where an input broadcasts. */
+struct broadcast {
+  int32_t shape[MAX_RANK], input1_strides[MAX_RANK], input2_strides[MAX_RANK];
+};
+
+struct add_int8_params {
+  struct broadcast broadcast;
+  int32_t left_shift;
+  int32_t input1_offset, input2_offset, output_offset;
+  struct multiplier input1_multiplier, input2_multiplier, output_multiplier;
+  int32_t output_activation_min, output_activation_max;
+};
+void add_int8(const struct add_int8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+
+struct add_float32_params {
+  struct broadcast broadcast;
+  float output_activation_min, output_activation_max;
+};
+void add_float32(const struct add_float32_params *p, const float *input1, const float *input2, float *output);
+
+/* ---- activations ---- */
+
+struct relu_int8_params {
+  int32_t size;
+  int32_t input_offset, output_offset;
+  struct multiplier multiplier;
+  int32_t quantized_activation_min, quantized_activation_max;
+};
+void relu_int8(const struct relu_int8_params *p, const int8_t *input, int8_t *output);
+
+struct relu6_int8_params {
+  int32_t size;
+  int32_t zero, six;
+};
+void relu6_int8(const struct relu6_int8_params *p, const int8_t *input, int8_t *output);
+
+struct size_params {
+  int32_t size;
+};
+void relu_float32(const struct size_params *p, const float *input, float *output);
+void relu6_float32(const struct size_params *p, const float *input, float *output);
+
+/* ---- reduce ---- */
+
+/* The dimensions kept and those summed over, in order with ones in front, and their strides in the input. */
+struct axes {
+  int32_t kept_shape[MAX_RANK], kept_strides[MAX_RANK];
+  int32_t reduced_shape[MAX_RANK], reduced_strides[MAX_RANK];
+};
+
+/* MEAN and SUM: `bias` is minus the input's zero point for each element summed; a mean's multiplier divides. */
+struct sum_int8_params {
+  struct axes axes;
+  int32_t bias;
+  struct multiplier multiplier;
+  int32_t output_offset;
+};
+void sum_int8(const struct sum_int8_params *p, const int8_t *input, int8_t *output);
+
+/* `divisor` is 1 for SUM. */
+struct sum_float32_params {
+  struct axes axes;
+  float divisor;
+};
+void sum_float32(const struct sum_float32_params *p, const float *input, float *output);
+
+/* ---- quantize ---- */
+
+struct quantize_int8_params {
+  int32_t size;
+  int32_t input_zero_point, output_zero_point;
+  struct multiplier requantize_output_multiplier;
+};
+void quantize_int8(const struct quantize_int8_params *p, const int8_t *input, int8_t *output);
+
+struct quantize_float32_params {
+  int32_t size;
+  float scale;
+  int32_t zero_point;
+};
+void quantize_float32(const struct quantize_float32_params *p, const float *input, int8_t *output);
+
+/* ---- dequantize ---- */
+
+struct dequantize_int8_params {
+  int32_t size;
+  float scale;
+  int32_t zero_point;
+};
+void dequantize_int8(const struct dequantize_int8_params *p, const int8_t *input, float *output);
+
+/* ---- pad ---- */
+
+/* Shapes have ones in front; `pad_value` is one element of `element_size` bytes. */
+struct pad_params {
+  int32_t element_size;
+  int32_t input_shape[MAX_RANK], left_padding[MAX_RANK], output_shape[MAX_RANK];
+  const uint8_t *pad_value;
+};
+void pad(const struct pad_params *p, const void *input, void *output);
+
+/* ---- reshape ---- */
+
+struct reshape_params {
+  int32_t bytes;
+};
+void reshape(const struct reshape_params *p, const void *input, void *output);
+
+#endif

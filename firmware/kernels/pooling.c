@@ -1,0 +1,123 @@
+/* MAX_POOL_2D, AVERAGE_POOL_2D: output[y, x, c] = activation(max or mean of input[iy, ix, c] in the window).
+ *
+ * TFLM: kernels/pooling.cc. refengine: kernels/pooling.py. Taps outside the image do not count.
+ */
+#include <float.h>
+
+#include "kernels.h"
+#include "layers.h"
+
+/* The part of a window inside the image: `height` rows of `width` positions from input index `start` on. */
+struct part {
+  int32_t start, height, width;
+};
+
+static struct part part_of(const struct window *w, int32_t batch, int32_t y, int32_t x) {
+  const int32_t iy = y * w->stride_height - w->padding_height, ix = x * w->stride_width - w->padding_width;
+  const int32_t top = iy > 0 ? iy : 0, left = ix > 0 ? ix : 0;
+  const int32_t bottom = iy + w->filter_height, right = ix + FAULT_POOL(w->filter_width);
+  struct part part;
+  part.height = (bottom < w->input_height ? bottom : w->input_height) - top;
+  part.width = (right < w->input_width ? right : w->input_width) - left;
+  part.start = ((batch * w->input_height + top) * w->input_width + left) * w->input_depth;
+  return part;
+}
+
+/* Position by position over the whole window, all channels of one position at a time. */
+void max_pool_int8(const struct pool_int8_params *p, const int8_t *input, int8_t *output) {
+  const struct window *w = &p->window;
+  const int32_t depth = w->input_depth;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t y = 0; y < w->output_height; ++y) {
+      for (int32_t x = 0; x < w->output_width; ++x) {
+        const struct part part = part_of(w, batch, y, x);
+        for (int32_t c = 0; c < depth; ++c) {
+          const int8_t *row = input + part.start + c;
+          int32_t largest = INT8_MIN;
+          for (int32_t fy = 0; fy < part.height; ++fy) {
+            const int8_t *in = row;
+            for (int32_t fx = 0; fx < part.width; ++fx) {
+              largest = *in > largest ? *in : largest;
+              in += depth;
+            }
+            row += w->input_width * depth;
+          }
+          *output++ = (int8_t)clamp(largest, p->activation_min, p->activation_max);
+        }
+      }
+    }
+  }
+}
+
+/* The mean of the codes, rounded half away from zero. */
+void average_pool_int8(const struct pool_int8_params *p, const int8_t *input, int8_t *output) {
+  const struct window *w = &p->window;
+  const int32_t depth = w->input_depth;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t y = 0; y < w->output_height; ++y) {
+      for (int32_t x = 0; x < w->output_width; ++x) {
+        const struct part part = part_of(w, batch, y, x);
+        const int32_t count = part.height * part.width;
+        for (int32_t c = 0; c < depth; ++c) {
+          const int8_t *row = input + part.start + c;
+          int32_t acc = 0;
+          for (int32_t fy = 0; fy < part.height; ++fy) {
+            const int8_t *in = row;
+            for (int32_t fx = 0; fx < part.width; ++fx) {
+              acc += *in;
+              in += depth;
+            }
+            row += w->input_width * depth;
+          }
+          const int32_t mean = (acc > 0 ? acc + count / 2 : acc - count / 2) / count;
+          *output++ = (int8_t)clamp(mean, p->activation_min, p->activation_max);
+        }
+      }
+    }
+  }
+}
+
+void max_pool_float32(const struct pool_float32_params *p, const float *input, float *output) {
+  const struct window *w = &p->window;
+  const int32_t depth = w->input_depth;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t y = 0; y < w->output_height; ++y) {
+      for (int32_t x = 0; x < w->output_width; ++x) {
+        const struct part part = part_of(w, batch, y, x);
+        for (int32_t c = 0; c < depth; ++c) {
+          float largest = -FLT_MAX; /* which a NaN never beats */
+          for (int32_t fy = 0; fy < part.height; ++fy) {
+            for (int32_t fx = 0; fx < part.width; ++fx) {
+              const float value = input[part.start + (fy * w->input_width + fx) * depth + c];
+              largest = largest < value ? value : largest;
+            }
+          }
+          *output++ = clamp_float(largest, p->float_activation_min, p->float_activation_max);
+        }
+      }
+    }
+  }
+}
+
+/* Each sum in TFLM's order from 0.0. */
+void average_pool_float32(const struct pool_float32_params *p, const float *input, float *output) {
+  const struct window *w = &p->window;
+  const int32_t depth = w->input_depth;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t y = 0; y < w->output_height; ++y) {
+      for (int32_t x = 0; x < w->output_width; ++x) {
+        const struct part part = part_of(w, batch, y, x);
+        for (int32_t c = 0; c < depth; ++c) {
+          float total = 0.0f;
+          for (int32_t fy = 0; fy < part.height; ++fy) {
+            for (int32_t fx = 0; fx < part.width; ++fx) {
+              total += input[part.start + (fy * w->input_width + fx) * depth + c];
+            }
+          }
+          const float mean = total / (float)(part.height * part.width);
+          *output++ = clamp_float(mean, p->float_activation_min, p->float_activation_max);
+        }
+      }
+    }
+  }
+}

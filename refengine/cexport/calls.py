@@ -1,0 +1,412 @@
+"""A step as a C call: which kernel of `firmware/kernels`, and its params struct, field by field.
+
+One function per operator turns what `prepare` worked out into the fields of the C struct of the same name
+(`firmware/kernels/kernels.h`). The only arithmetic here is folding: what depends on constants alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import require
+from ..model import Array, Tensor
+from ..numerics.fixedpoint import Multiplier
+from ..numerics.requantize import Requantizer
+from ..plan import Step
+
+MAX_RANK = 6
+
+Fields = dict[str, Any]
+"""int, np.float32, Multiplier (one or an array of them), an array (a pointer to constant data), or nested fields."""
+
+
+class Constant(NamedTuple):
+    """An argument that is constant data."""
+
+    name: str
+    data: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """`kernel(&params, *arguments, output)`: `params` of type `struct`, arguments tensors or constants.
+
+    `source` is the kernel's file. `in_place`: output and first argument may share their memory.
+    """
+
+    source: str
+    kernel: str
+    struct: str
+    params: Fields
+    arguments: tuple[Tensor | Constant, ...]
+    in_place: bool = False
+
+
+def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
+    """The C call of a step; `constants` are the values of the tensors known when exporting, by index.
+
+    Raises `UnsupportedError` for an operator or type without a C kernel.
+    """
+    (first, *_), name = step.inputs, step.op.name
+    assert first is not None
+    make = CALLS.get((name, first.dtype))
+    require(make, f"{step}: has no C kernel for {first.dtype} yet; there are {_supported()}")
+    assert make is not None
+    call = make(step)
+    arguments = tuple(
+        Constant(f"input{i + 1}", constants[a.index][0]) if isinstance(a, Tensor) and a.index in constants else a
+        for i, a in enumerate(call.arguments)
+    )
+    return replace(call, arguments=arguments, in_place=call.in_place and isinstance(arguments[0], Tensor))
+
+
+def _supported() -> str:
+    types: dict[str, list[str]] = {}
+    for name, dtype in CALLS:
+        types.setdefault(name, []).append(dtype)
+    return ", ".join(f"{name} ({', '.join(dtypes)})" for name, dtypes in types.items())
+
+
+# ---- layers ------------------------------------------------------------------------------------------------
+
+
+def _window(step: Step) -> Fields:
+    window, (input, output) = step.params.window, (step.inputs[0], step.outputs[0])
+    assert input is not None
+    names = ("input", "output", "filter", "stride")
+    pairs = {
+        f"{name}_{side}": size
+        for name in names
+        for side, size in zip(("height", "width"), getattr(window, name), strict=True)
+    }
+    dilation, pad = window.dilation, window.pad
+    return pairs | {
+        "batches": input.shape[0],
+        "input_depth": input.shape[3],
+        "output_depth": output.shape[3],
+        "dilation_height_factor": dilation[0],
+        "dilation_width_factor": dilation[1],
+        "padding_height": pad[0],
+        "padding_width": pad[1],
+    }
+
+
+def _requantize(r: Requantizer, multiplier: Multiplier) -> Fields:
+    return {
+        "output_multiplier": Multiplier(*map(np.atleast_1d, multiplier[:3]), multiplier.rounding),
+        "per_channel": int(np.size(multiplier.multiplier) > 1),
+        "output_offset": r.output_offset,
+        "output_activation_min": r.activation_min,
+        "output_activation_max": r.activation_max,
+    }
+
+
+def _float_activation(p: Any) -> Fields:
+    return {"float_activation_min": p.float_activation_min, "float_activation_max": p.float_activation_max}
+
+
+def _filter(step: Step) -> Array:
+    assert step.inputs[1] is not None and step.inputs[1].data is not None
+    return step.inputs[1].data
+
+
+def _folded(bias: Array, offset: int, sums: Array) -> Constant:
+    """What the input's zero point adds to each channel's sum of products, joined with the bias, in 32 bits."""
+    return Constant("bias", (bias + offset * sums.astype(np.int64)).astype(np.int32))
+
+
+def _conv_int8(step: Step) -> Call:
+    p, filter = step.params, _filter(step)
+    parts = [requantize for _, requantize in p.groups]
+    fields = (np.concatenate(field) for field in zip(*(part.multiplier[:3] for part in parts), strict=True))
+    multiplier = Multiplier(*fields, parts[0].multiplier.rounding)
+    sums = filter.reshape(len(filter), -1).sum(axis=1, dtype=np.int64)
+    params = {
+        "window": _window(step),
+        "filter_depth": filter.shape[3],
+        "input_offset": p.input_offset,
+        "requantize": _requantize(parts[0], multiplier),
+    }
+    bias = _folded(np.concatenate([part.bias for part in parts]), p.input_offset, sums)
+    return Call("conv.c", "conv_int8", "conv_int8_params", params, (_input(step), Constant("filter", filter), bias))
+
+
+def _conv_float32(step: Step) -> Call:
+    filter = _filter(step)
+    params = {"window": _window(step), "filter_depth": filter.shape[3], **_float_activation(step.params)}
+    arguments = (_input(step), Constant("filter", filter), Constant("bias", step.params.bias))
+    return Call("conv.c", "conv_float32", "conv_float32_params", params, arguments)
+
+
+def _depthwise_conv_int8(step: Step) -> Call:
+    p, filter = step.params, _filter(step)
+    sums = filter.reshape(-1, filter.shape[3]).sum(axis=0, dtype=np.int64)
+    params = {
+        "window": _window(step),
+        "depth_multiplier": step.op.options["depth_multiplier"],
+        "input_offset": p.input_offset,
+        "requantize": _requantize(p.requantize, p.requantize.multiplier),
+    }
+    arguments = (_input(step), Constant("filter", filter), _folded(p.requantize.bias, p.input_offset, sums))
+    return Call("depthwise_conv.c", "depthwise_conv_int8", "depthwise_conv_int8_params", params, arguments)
+
+
+def _depthwise_conv_float32(step: Step) -> Call:
+    params = {
+        "window": _window(step),
+        "depth_multiplier": step.op.options["depth_multiplier"],
+        **_float_activation(step.params),
+    }
+    arguments = (_input(step), Constant("filter", _filter(step)), Constant("bias", step.params.bias))
+    return Call("depthwise_conv.c", "depthwise_conv_float32", "depthwise_conv_float32_params", params, arguments)
+
+
+def _fully_connected_size(step: Step) -> Fields:
+    (*lead, output_depth), accum_depth = step.outputs[0].shape, _filter(step).shape[1]
+    return {"batches": prod(lead), "accum_depth": accum_depth, "output_depth": output_depth}
+
+
+def _fully_connected_int8(step: Step) -> Call:
+    p, filter = step.params, _filter(step)
+    params = _fully_connected_size(step) | {
+        "input_offset": p.input_offset,
+        "filter_offset": p.weights_offset,
+        "requantize": _requantize(p.requantize, p.requantize.multiplier),
+    }
+    sums = (filter.astype(np.int64) + p.weights_offset).sum(axis=1)
+    arguments = (_input(step), Constant("filter", filter), _folded(p.requantize.bias, p.input_offset, sums))
+    return Call("fully_connected.c", "fully_connected_int8", "fully_connected_int8_params", params, arguments)
+
+
+def _fully_connected_float32(step: Step) -> Call:
+    params = _fully_connected_size(step) | _float_activation(step.params)
+    arguments = (_input(step), Constant("filter", _filter(step)), Constant("bias", step.params.bias))
+    return Call("fully_connected.c", "fully_connected_float32", "fully_connected_float32_params", params, arguments)
+
+
+# ---- the others --------------------------------------------------------------------------------------------
+
+
+def _pool_int8(step: Step) -> Call:
+    params = {
+        "window": _window(step),
+        "activation_min": step.params.activation_min,
+        "activation_max": step.params.activation_max,
+    }
+    return Call("pooling.c", _POOLS[step.op.name] + "int8", "pool_int8_params", params, (_input(step),))
+
+
+def _pool_float32(step: Step) -> Call:
+    params = {"window": _window(step), **_float_activation(step.params)}
+    return Call("pooling.c", _POOLS[step.op.name] + "float32", "pool_float32_params", params, (_input(step),))
+
+
+_POOLS = {"MAX_POOL_2D": "max_pool_", "AVERAGE_POOL_2D": "average_pool_"}
+
+
+def _rows(step: Step) -> Fields:
+    *lead, depth = step.outputs[0].shape
+    return {"rows": prod(lead), "depth": depth}
+
+
+def _softmax_int8(step: Step) -> Call:
+    exps = np.trim_zeros(step.params.exps.astype(np.int32), "b")
+    params = _rows(step) | {"exps_length": len(exps), "exps": exps}
+    kernel = {"int8": "softmax_int8", "int16": "softmax_int8_int16"}[step.params.output_type]
+    return Call("softmax.c", kernel, "softmax_int8_params", params, (_input(step),))
+
+
+def _softmax_float32(step: Step) -> Call:
+    params = _rows(step) | {"beta": step.params.beta}
+    return Call("softmax.c", "softmax_float32", "softmax_float32_params", params, (_input(step),))
+
+
+def _broadcast(step: Step) -> Fields:
+    output = step.outputs[0].shape
+    ones = (1,) * (MAX_RANK - len(output))
+
+    def strides(tensor: Tensor | None) -> Array:
+        assert tensor is not None
+        shape = (1,) * (MAX_RANK - len(tensor.shape)) + tensor.shape
+        return np.where(np.array(shape) == 1, 0, [prod(shape[d + 1 :]) for d in range(MAX_RANK)])
+
+    return {
+        "shape": Values(ones + output),
+        "input1_strides": Values(strides(step.inputs[0])),
+        "input2_strides": Values(strides(step.inputs[1])),
+    }
+
+
+def _add_int8(step: Step) -> Call:
+    p, first = step.params, step.inputs[:2]
+    names = (
+        "left_shift",
+        "input1_offset",
+        "input2_offset",
+        "output_offset",
+        "input1_multiplier",
+        "input2_multiplier",
+        "output_multiplier",
+        "output_activation_min",
+        "output_activation_max",
+    )
+    params = {"broadcast": _broadcast(step)} | {name: getattr(p, name) for name in names}
+    return Call("add.c", "add_int8", "add_int8_params", params, _tensors(*first))
+
+
+def _add_float32(step: Step) -> Call:
+    p = step.params
+    params = {
+        "broadcast": _broadcast(step),
+        "output_activation_min": np.float32(p.output_activation_min),
+        "output_activation_max": np.float32(p.output_activation_max),
+    }
+    return Call("add.c", "add_float32", "add_float32_params", params, _tensors(*step.inputs[:2]))
+
+
+def _size(step: Step) -> int:
+    return prod(step.outputs[0].shape)
+
+
+def _relu_int8(step: Step) -> Call:
+    p = step.params
+    names = ("input_offset", "multiplier", "output_offset", "quantized_activation_min", "quantized_activation_max")
+    params = {"size": _size(step)} | {name: getattr(p, name) for name in names}
+    return Call("activations.c", "relu_int8", "relu_int8_params", params, (_input(step),))
+
+
+def _relu6_int8(step: Step) -> Call:
+    params = {"size": _size(step), "zero": step.params.zero, "six": step.params.six}
+    return Call("activations.c", "relu6_int8", "relu6_int8_params", params, (_input(step),))
+
+
+def _relu_float32(step: Step) -> Call:
+    kernel = {"RELU": "relu_float32", "RELU6": "relu6_float32"}[step.op.name]
+    return Call("activations.c", kernel, "size_params", {"size": _size(step)}, (_input(step),))
+
+
+def _reduced(step: Step, axis: tuple[int, ...]) -> Fields:
+    """The dimensions kept and those reduced, each in order, with ones in front, and their strides in the input."""
+    input = _input(step)
+    strides = [prod(input.shape[d + 1 :]) for d in range(len(input.shape))]
+
+    def part(dimensions: list[int]) -> tuple[Values, Values]:
+        front = MAX_RANK - len(dimensions)
+        return (
+            Values((1,) * front + tuple(input.shape[d] for d in dimensions)),
+            Values((0,) * front + tuple(strides[d] for d in dimensions)),
+        )
+
+    kept, reduced = part([d for d in range(len(input.shape)) if d not in axis]), part(list(axis))
+    return {"kept_shape": kept[0], "kept_strides": kept[1], "reduced_shape": reduced[0], "reduced_strides": reduced[1]}
+
+
+def _mean_int8(step: Step) -> Call:
+    r = step.params.requantize
+    params = {
+        "axes": _reduced(step, step.params.axes.axis),
+        "bias": int(np.int64(r.bias.item()).astype(np.int32)),
+        "multiplier": r.multiplier,
+        "output_offset": r.output_offset,
+    }
+    return Call("reduce.c", "sum_int8", "sum_int8_params", params, (_input(step),))
+
+
+def _mean_float32(step: Step) -> Call:
+    divisor = step.params.num_elements_in_axis if step.op.name == "MEAN" else 1
+    params = {"axes": _reduced(step, step.params.axis), "divisor": np.float32(divisor)}
+    return Call("reduce.c", "sum_float32", "sum_float32_params", params, (_input(step),))
+
+
+def _quantize_int8(step: Step) -> Call:
+    p = step.params
+    require(p.dtype == "int8", f"{step}: has a C kernel from int8 to int8 only, not to {p.dtype}")
+    params = {
+        "size": _size(step),
+        "input_zero_point": p.input_zero_point,
+        "output_zero_point": p.output_zero_point,
+        "requantize_output_multiplier": p.requantize_output_multiplier,
+    }
+    return Call("quantize.c", "quantize_int8", "quantize_int8_params", params, (_input(step),))
+
+
+def _quantize_float32(step: Step) -> Call:
+    p = step.params
+    require(p.dtype == "int8", f"{step}: has a C kernel from float32 to int8 only, not to {p.dtype}")
+    params = {"size": _size(step), "scale": p.scale, "zero_point": p.zero_point}
+    return Call("quantize.c", "quantize_float32", "quantize_float32_params", params, (_input(step),))
+
+
+def _dequantize_int8(step: Step) -> Call:
+    params = {"size": _size(step), "scale": step.params.scale, "zero_point": step.params.zero_point}
+    return Call("dequantize.c", "dequantize_int8", "dequantize_int8_params", params, (_input(step),))
+
+
+def _pad(step: Step) -> Call:
+    p, input, fill = step.params, _input(step), step.inputs[2] if len(step.inputs) == 3 else None
+    require(fill is None or fill.data is not None, f"{step}: the C kernel takes a constant fill only")
+    value = np.array(p.pad_value, input.dtype) if fill is None or fill.data is None else fill.data
+    front = MAX_RANK - len(input.shape)
+    params = {
+        "element_size": value.itemsize,
+        "input_shape": Values((1,) * front + input.shape),
+        "left_padding": Values((0,) * front + p.left_padding),
+        "output_shape": Values((1,) * front + p.output_shape),
+        "pad_value": np.frombuffer(value.tobytes(), np.uint8),
+    }
+    return Call("pad.c", "pad", "pad_params", params, (input,))
+
+
+def _reshape(step: Step) -> Call:
+    bytes = _size(step) * np.dtype(step.outputs[0].dtype).itemsize
+    return Call("reshape.c", "reshape", "reshape_params", {"bytes": bytes}, (_input(step),), in_place=True)
+
+
+def _input(step: Step) -> Tensor:
+    assert step.inputs[0] is not None
+    return step.inputs[0]
+
+
+def _tensors(*tensors: Tensor | None) -> tuple[Tensor, ...]:
+    return tuple(tensor for tensor in tensors if tensor is not None)
+
+
+class Values(tuple[int, ...]):
+    """Numbers that stand in the struct itself, as an array."""
+
+
+CALLS: dict[tuple[str, str], Callable[[Step], Call]] = {
+    ("CONV_2D", "int8"): _conv_int8,
+    ("CONV_2D", "float32"): _conv_float32,
+    ("DEPTHWISE_CONV_2D", "int8"): _depthwise_conv_int8,
+    ("DEPTHWISE_CONV_2D", "float32"): _depthwise_conv_float32,
+    ("FULLY_CONNECTED", "int8"): _fully_connected_int8,
+    ("FULLY_CONNECTED", "float32"): _fully_connected_float32,
+    ("MAX_POOL_2D", "int8"): _pool_int8,
+    ("MAX_POOL_2D", "float32"): _pool_float32,
+    ("AVERAGE_POOL_2D", "int8"): _pool_int8,
+    ("AVERAGE_POOL_2D", "float32"): _pool_float32,
+    ("SOFTMAX", "int8"): _softmax_int8,
+    ("SOFTMAX", "float32"): _softmax_float32,
+    ("ADD", "int8"): _add_int8,
+    ("ADD", "float32"): _add_float32,
+    ("RELU", "int8"): _relu_int8,
+    ("RELU", "float32"): _relu_float32,
+    ("RELU6", "int8"): _relu6_int8,
+    ("RELU6", "float32"): _relu_float32,
+    ("MEAN", "int8"): _mean_int8,
+    ("MEAN", "float32"): _mean_float32,
+    ("SUM", "int8"): _mean_int8,
+    ("SUM", "float32"): _mean_float32,
+    ("QUANTIZE", "int8"): _quantize_int8,
+    ("QUANTIZE", "float32"): _quantize_float32,
+    ("DEQUANTIZE", "int8"): _dequantize_int8,
+    **{(name, dtype): _pad for name in ("PAD", "PADV2") for dtype in ("int8", "float32")},
+    **{(name, dtype): _reshape for name in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS") for dtype in ("int8", "float32")},
+}
+"""The operators with a C kernel, at each type of their first input."""

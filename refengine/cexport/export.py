@@ -1,0 +1,427 @@
+"""A plan as a folder of plain C11 that builds with `cc -std=c11 DIR/*.c -lm` and checks itself.
+
+What is written here is data: arrays, struct initialisers, sizes, and one straight list of calls. The code that they
+call is `firmware/kernels`, copied along.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, UnsupportedError, require
+from ..execute import Record, execute
+from ..model import Array, Tensor
+from ..numerics.fixedpoint import Multiplier
+from ..plan import Plan, Step
+from .arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
+from .calls import Call, Constant, Values, call_of
+
+HERE = Path(__file__).parent
+KERNELS = next(path for path in (HERE / "kernels", HERE.parents[1] / "firmware" / "kernels") if path.is_dir())
+"""The hand-written C: beside this file in an installed package, else the repository's own."""
+
+HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "walk.h", "step.h")
+COMMON = (*HEADERS, "selftest.c")
+
+C_TYPES = {
+    "float32": "float",
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "uint8": "uint8_t",
+    "bool": "uint8_t",
+}
+WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: `files` in `directory`, the arena's bytes, what TFLM's planner would need, and the constants'.
+
+    `least_bytes` is a bound that no arena of these tensors can beat; `folded` are the operators left out because they
+    depend on constants only.
+    """
+
+    directory: Path
+    files: tuple[str, ...]
+    arena_bytes: int
+    tflm_arena_bytes: int
+    least_bytes: int
+    constant_bytes: int
+    steps: int
+    folded: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**vars(self), "directory": str(self.directory)}
+
+
+def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model") -> Exported:
+    """Write `plan` to `directory` as C; `inputs` are the golden input of the self-test (noise by default).
+
+    `name` is what the files call the model. Raises `UnsupportedError` for what has no C kernel, `InputError` for
+    inputs that do not fit or a directory that is none.
+    """
+    golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
+    for tensor, x in zip(plan.inputs, golden, strict=False):
+        if x.shape != tensor.shape:
+            raise InputError(
+                f"golden input '{tensor.name}' has shape {x.shape}; it takes one inference, {tensor.shape}"
+            )
+    for tensor in (*plan.inputs, *plan.outputs):
+        require(tensor.dtype in C_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
+    records = tuple(execute(plan, *golden))
+    known = _known(plan, records)
+    live = [record for record in records if record.step.outputs[0].index not in known]
+    calls = [call_of(record.step, known) for record in live]
+    offsets, sizes = _layout(plan, live, calls)
+    data = _Data()
+    arguments = [_arguments(call, f"step{place}", offsets, data) for place, call in enumerate(calls)]
+    written = {
+        "model.h": _header(plan, name, offsets, sizes["arena_bytes"], len(calls)),
+        "model.c": _source(plan, name, data, calls, arguments, live, known, offsets, golden),
+        "numerics.h": _numerics(plan),
+    }
+    copied = (*COMMON, *sorted({call.source for call in calls}))
+    written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in copied}
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: is a file; give a folder to export to")
+    directory.mkdir(parents=True, exist_ok=True)
+    for file, text in written.items():
+        (directory / file).write_text(text, encoding="utf-8")
+    folded = tuple(str(r.step) for r in records if r.step.outputs[0].index in known)
+    return Exported(
+        directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(calls), folded=folded, **sizes
+    )
+
+
+# ---- what runs ---------------------------------------------------------------------------------------------
+
+
+def _noise(tensor: Tensor, seed: int) -> Array:
+    """An input that exercises everything: every code, or floats between −1 and 1."""
+    rng = np.random.default_rng(seed)
+    if tensor.dtype == "float32":
+        return rng.uniform(-1, 1, tensor.shape).astype(np.float32)
+    bits = rng.integers(0, 256, (*tensor.shape, np.dtype(tensor.dtype).itemsize), np.uint8)
+    return bits.view(tensor.dtype).reshape(tensor.shape) if tensor.dtype != "bool" else bits[..., 0] > 127
+
+
+def _known(plan: Plan, records: Iterable[Record]) -> dict[int, Array]:
+    """The values known when exporting: constants, and what depends on nothing but them and on shapes."""
+    known = dict(plan.constants)
+    for record in records:
+        inputs = [t for t in record.step.inputs if t is not None]
+        if record.step.op.name == "SHAPE" or all(t.index in known for t in inputs):
+            known |= {t.index: x[np.newaxis] for t, x in zip(record.step.outputs, record.outputs, strict=True)}
+    return known
+
+
+def _layout(plan: Plan, live: Sequence[Record], calls: Sequence[Call]) -> tuple[dict[int, int], dict[str, int]]:
+    """The offset of every tensor in the arena, and the sizes to report."""
+    indices, buffers = lifetimes(plan, [record.step for record in live], plan.graph.outputs)
+    shared = list(range(len(indices)))  # tensor → the first of those that share its memory
+    for record, call in zip(live, calls, strict=True):
+        if call.in_place and isinstance(source := call.arguments[0], Tensor):
+            shared[indices.index(record.step.outputs[0].index)] = shared[indices.index(source.index)]
+    groups = [[i for i in range(len(indices)) if shared[i] == first] for first in dict.fromkeys(shared)]
+    together = merged(buffers, groups)
+    _, theirs = lifetimes(plan, plan.steps, plan.graph.outputs)
+    candidates = [(together, plan_arena(together), groups), (buffers, plan_arena(buffers), [[i] for i in shared])]
+    blocks, places, groups = min(candidates, key=lambda candidate: peak(candidate[0], candidate[1]))
+    offsets = {indices[i]: place for group, place in zip(groups, places, strict=True) for i in group}
+    return offsets, {
+        "arena_bytes": peak(blocks, places),
+        "tflm_arena_bytes": peak(theirs, tflm_greedy(theirs)),
+        "least_bytes": lower_bound(together),
+    }
+
+
+def lifetimes(plan: Plan, steps: Sequence[Step], kept: Iterable[int]) -> tuple[list[int], list[Buffer]]:
+    """The run-time tensors that `steps` and the model's inputs need, by index, and when each is alive.
+
+    As TFLM counts: inputs from time 0, step i at time i + 1, `kept` until the end.
+    TFLM: `micro_allocation_info.cc`, `MarkAllocationLifetimes`.
+    """
+    first = {index: 0 for index in plan.graph.inputs}
+    last = dict(first)
+    for time, step in enumerate(steps, 1):
+        first |= {t.index: time for t in step.outputs}
+        last |= {t.index: time for t in (*step.inputs, *step.outputs) if t is not None and t.index in first}
+    last |= {index: len(steps) for index in kept if index in first}
+    indices = sorted(index for index in first if plan.graph.tensors[index].data is None)
+    return indices, [Buffer(_bytes(plan.graph.tensors[i]), first[i], last[i]) for i in indices]
+
+
+def _bytes(tensor: Tensor) -> int:
+    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+
+
+# ---- as text -----------------------------------------------------------------------------------------------
+
+
+class _Data:
+    """The constant arrays and params of model.c, in the order they were asked for."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.bytes = 0
+
+    def array(self, name: str, array: Array) -> str:
+        """Define a constant array; its name."""
+        flat = np.asarray(array).reshape(-1)
+        self.bytes += flat.nbytes
+        kind = C_TYPES[flat.dtype.name]
+        self.lines += [
+            f"_Alignas({ALIGNMENT}) static const {kind} {name}[{max(1, flat.size)}] = {{",
+            *_wrapped(map(_number, flat.tolist() if flat.dtype != np.float32 else flat)),
+            "};",
+            "",
+        ]
+        return name
+
+    def multipliers(self, name: str, multiplier: Multiplier) -> str:
+        """Define an array of `struct multiplier`; its name."""
+        entries = list(zip(*(field.tolist() for field in multiplier[:2]), multiplier.scale, strict=True))
+        self.bytes += len(entries) * 8
+        rows = (_multiplier(m, s, scale, multiplier.rounding) for m, s, scale in entries)
+        self.lines += [f"static const struct multiplier {name}[{len(entries)}] = {{", *_wrapped(rows), "};", ""]
+        return name
+
+    def params(self, name: str, call: Call) -> str:
+        """Define the params struct of a call; its name."""
+        fields = self._fields(name, call.params)
+        self.lines += [f"static const struct {call.struct} {name}_params = {{", *_wrapped(fields), "};", ""]
+        return f"{name}_params"
+
+    def _fields(self, name: str, fields: Mapping[str, Any]) -> list[str]:
+        return [f".{field} = {self._value(f'{name}_{field}', value)}" for field, value in fields.items()]
+
+    def _value(self, name: str, value: Any) -> str:
+        match value:
+            case dict():
+                return f"{{{', '.join(self._fields(name, value))}}}"
+            case Values():
+                return f"{{{', '.join(map(str, value))}}}"
+            case Multiplier() if np.ndim(value.multiplier):
+                return self.multipliers(name, value)
+            case Multiplier():
+                return _multiplier(*(field.item() for field in value[:2]), value.scale, value.rounding)
+            case np.ndarray():
+                return self.array(name, value)
+        return _number(value)
+
+
+def _multiplier(multiplier: int, shift: int, scale: Any, rounding: str) -> str:
+    return (
+        f"{{{multiplier}, {shift}, {_number(np.float32(scale))}}}"
+        if rounding == "xnnpack"
+        else f"{{{multiplier}, {shift}}}"
+    )
+
+
+def _number(value: Any) -> str:
+    """A C literal with just this value."""
+    if isinstance(value, np.floating):
+        if np.isnan(value):
+            return "NAN"
+        return f"{float(value).hex()}f" if np.isfinite(value) else ("INFINITY" if value > 0 else "-INFINITY")
+    number = int(value)
+    return f"INT64_C({number})" if abs(number) > 2**31 else "INT32_MIN" if number == -(2**31) else str(number)
+
+
+def _wrapped(items: Iterable[str]) -> Iterator[str]:
+    """Comma-separated, in lines of at most WIDTH."""
+    line = " "
+    for item in items:
+        if len(line) + len(item) + 2 > WIDTH and line.strip():
+            yield line
+            line = " "
+        line += f" {item},"
+    yield line if line.strip() else "  0"
+
+
+def _string(text: str) -> str:
+    """A C string literal, in ASCII."""
+    escaped = "".join(c if c.isprintable() and c.isascii() and c not in '"\\?' else "_" for c in text)
+    return f'"{escaped}"'
+
+
+def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
+    """The arguments of a call but its output, their data defined."""
+    places = [
+        data.array(f"{name}_{a.name}", a.data) if isinstance(a, Constant) else f"AT({offsets[a.index]})"
+        for a in call.arguments
+    ]
+    return ", ".join([f"&{data.params(name, call)}", *places])
+
+
+def _names(plan: Plan) -> tuple[list[str], list[str]]:
+    """What the inputs and outputs are called in C: `input`, or `input0`, `input1`, … where there are several."""
+
+    def numbered(kind: str, count: int) -> list[str]:
+        return [kind] if count == 1 else [f"{kind}{i}" for i in range(count)]
+
+    return numbered("input", len(plan.inputs)), numbered("output", len(plan.outputs))
+
+
+def _prototype(plan: Plan) -> str:
+    inputs, outputs = _names(plan)
+    return f"void model_invoke({', '.join([f'const void *{i}' for i in inputs] + [f'void *{o}' for o in outputs])})"
+
+
+def _about(plan: Plan, name: str) -> str:
+    return (
+        f"/* {name}: made by `refengine export` from the .tflite with SHA-256\n * {plan.model.sha256 or 'unknown'},\n"
+        f" * numerics {plan.numerics}. */\n"
+    )
+
+
+def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int, steps: int) -> str:
+    inputs, outputs = _names(plan)
+    defines = [
+        ("NAME", _string(name)),
+        ("SHA256", _string(plan.model.sha256)),
+        ("NUMERICS", _string(str(plan.numerics))),
+        ("ARENA_BYTES", arena_bytes),
+        ("STEPS", steps),
+        ("INPUTS", len(inputs)),
+        ("OUTPUTS", len(outputs)),
+    ]
+    for label, tensor in zip((*inputs, *outputs), (*plan.inputs, *plan.outputs), strict=True):
+        defines.append((f"{label.upper()}_BYTES", _bytes(tensor)))
+        if tensor.index in offsets:
+            defines.append((f"{label.upper()}_OFFSET", offsets[tensor.index]))
+    return "\n".join(
+        [
+            _about(plan, name) + "#ifndef MODEL_H",
+            "#define MODEL_H",
+            "",
+            '#include "step.h"',
+            "",
+            *(f"#define MODEL_{key} {value}" for key, value in defines),
+            "",
+            "/* Inputs are copied into the arena, outputs out of it. A NULL, or the tensor's own place in the arena",
+            " * (model_arena + MODEL_…_OFFSET), copies nothing. */",
+            f"{_prototype(plan)};",
+            "",
+            "extern uint8_t model_arena[MODEL_ARENA_BYTES];",
+            "extern const struct step model_steps[MODEL_STEPS];",
+            "extern const struct tensor model_inputs[MODEL_INPUTS];",
+            "extern const struct tensor model_outputs[MODEL_OUTPUTS];",
+            "",
+            "/* Runs the golden input that the CRCs belong to; int model_selftest(void) in step.h checks them. */",
+            "void model_invoke_golden(void);",
+            "",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def _source(
+    plan: Plan,
+    name: str,
+    data: _Data,
+    calls: Sequence[Call],
+    arguments: Sequence[str],
+    live: Sequence[Record],
+    known: Mapping[int, Array],
+    offsets: Mapping[int, int],
+    golden: Sequence[Array],
+) -> str:
+    inputs, outputs = _names(plan)
+    goldens = [data.array(f"golden_{label}", x) for label, x in zip(inputs, golden, strict=True)]
+    results = [
+        f"AT({offsets[t.index]})" if t.index in offsets else data.array(f"constant_{label}", known[t.index])
+        for label, t in zip(outputs, plan.outputs, strict=True)
+    ]
+    ends = [f"AT({offsets[record.step.outputs[0].index]})" for record in live]
+    steps = [
+        f"    {{{record.step.index}, {_string(record.step.op.name)}, {_tensor(record.step.outputs[0], offsets)}, "
+        f"0x{zlib.crc32(np.ascontiguousarray(record.outputs[0]).tobytes()):08x}}},"
+        for record in live
+    ]
+    return "\n".join(
+        [
+            _about(plan, name),
+            "#include <math.h>",
+            "",
+            '#include "kernels.h"',
+            '#include "model.h"',
+            "",
+            *data.lines,
+            f"_Alignas({ALIGNMENT}) uint8_t model_arena[MODEL_ARENA_BYTES];",
+            "",
+            "#define AT(offset) ((void *)(model_arena + (offset)))",
+            "",
+            "const struct step model_steps[MODEL_STEPS] = {",
+            *steps,
+            "};",
+            "",
+            "const struct tensor model_inputs[MODEL_INPUTS] = {",
+            *(f"    {_tensor(t, offsets)}," for t in plan.inputs),
+            "};",
+            "",
+            "const struct tensor model_outputs[MODEL_OUTPUTS] = {",
+            *(f"    {_tensor(t, offsets)}," for t in plan.outputs),
+            "};",
+            "",
+            f"{_prototype(plan)} {{",
+            *(
+                f"  model_copy(AT({offsets[t.index]}), {label}, {_bytes(t)});"
+                for label, t in zip(inputs, plan.inputs, strict=True)
+            ),
+            *(
+                f"  STEP({place}, {call.kernel}({given}, {end}));"
+                for place, (call, given, end) in enumerate(zip(calls, arguments, ends, strict=True))
+            ),
+            *(
+                f"  model_copy({label}, {result}, {_bytes(t)});"
+                for label, t, result in zip(outputs, plan.outputs, results, strict=True)
+            ),
+            "}",
+            "",
+            f"void model_invoke_golden(void) {{ model_invoke({', '.join(goldens + ['0'] * len(outputs))}); }}",
+            "",
+        ]
+    )
+
+
+def _tensor(tensor: Tensor, offsets: Mapping[int, int]) -> str:
+    quantization = tensor.quantization
+    scale, zero_point = 0.0, 0
+    if quantization and quantization.scale:
+        scale, zero_point = quantization.scale[0], (*quantization.zero_point, 0)[0]
+    if len(tensor.shape) > 6:
+        raise UnsupportedError(f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions; an export takes at most 6")
+    shape = ", ".join(map(str, tensor.shape)) or "0"
+    return (
+        f"{{{_string(tensor.name)}, {tensor.index}, {offsets.get(tensor.index, 0)}, {_bytes(tensor)}, "
+        f"DTYPE_{tensor.dtype.upper()}, {len(tensor.shape)}, {{{shape}}}, {_number(np.float32(scale))}, {zero_point}}}"
+    )
+
+
+def _numerics(plan: Plan) -> str:
+    n = plan.numerics
+    chosen = {
+        "SINGLE_ROUNDING": n.rounding == "single",
+        "XNNPACK_ROUNDING": n.rounding == "xnnpack",
+        "FMA": n.contraction == "fma",
+        "SATURATE": n.float_to_int == "arm",
+    }
+    lines = (
+        f"#ifndef REFENGINE_{key}\n#define REFENGINE_{key} {int(value)}\n#endif\n" for key, value in chosen.items()
+    )
+    return (
+        f"/* The arithmetic this model was planned for: {n}.\n * The weights and CRCs belong to it. */\n"
+        "#ifndef REFENGINE_NUMERICS_H\n#define REFENGINE_NUMERICS_H\n\n" + "\n".join(lines) + "\n#endif\n"
+    )
