@@ -44,7 +44,7 @@ Arrays = tuple[Array, ...]
 CHUNK = 200
 """Cases a task: enough that starting one costs little, few enough for a lively progress bar."""
 
-COPIES = {"CONCATENATION", "PACK", "PAD", "RESHAPE", "STRIDED_SLICE"}
+COPIES = {"CONCATENATION", "PACK", "PAD", "RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
 """Operators that only move elements about, and so keep a NaN's every bit."""
 
 

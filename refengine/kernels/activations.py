@@ -42,7 +42,7 @@ class Relu6Params:
 
 
 def prepare_relu(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> ReluParams:
-    """Refuses int16 with zero points."""
+    """Refuses int16 with zero points, and scales so far apart that C leaves shifts undefined."""
     input, output = _unary.operands(inputs, outputs)
     (si, input_offset), (so, output_offset) = _affine.quantized(input), _affine.quantized(output)
     require(
@@ -50,6 +50,7 @@ def prepare_relu(options: Options, inputs: Tensors, outputs: Tensors, numerics: 
         f"int16 takes zero points of 0; '{input.name}' has {input_offset} and '{output.name}' {output_offset}",
     )
     multiplier = _unary.ratio_multiplier((si,), so, numerics)
+    _affine.require_shift(multiplier, output)
     low, high = activation_range("RELU", output.dtype, so, output_offset)
     scaled = multiply_by_quantized_multiplier(_unary.codes(input.dtype) - input_offset, multiplier)
     table = np.clip(wrap32(scaled + output_offset), low, high).astype(output.dtype)

@@ -7,9 +7,10 @@ bits and many bits to round in. int32 sums wrap and **ignore the fused activatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ LEFT_SHIFT = {"int8": 20, "int16": 15}
 
 @dataclass(frozen=True, eq=False)
 class Params:
-    """int8 and int16, TFLM's OpDataAdd. `table` holds the result for every pair of int8 codes."""
+    """int8 and int16, TFLM's OpDataAdd. `table` holds the result for every pair of int8 codes; SUB has `sign` −1."""
 
     left_shift: int
     input1_offset: int
@@ -37,16 +38,24 @@ class Params:
     output_multiplier: Multiplier
     output_activation_min: int
     output_activation_max: int
+    sign: int = 1
     table: Array | None = None
 
 
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
     """Refuses an output scale so small that its multiplier reaches 1, on which TFLM aborts."""
+    return params(options, inputs, outputs, numerics.rounding, float, 1)
+
+
+def params(
+    options: Options, inputs: Tensors, outputs: Tensors, rounding: str, real: Callable[[float], Any], sign: int
+) -> Params:
+    """ADD's and SUB's parameters; `real` is the type in which the scales are divided."""
     input1, input2, output = _broadcast.operands(inputs, outputs)
-    (s1, z1), (s2, z2), (so, zo) = map(_affine.quantized, (input1, input2, output))
+    (s1, z1), (s2, z2), (so, zo) = ((real(s), z) for s, z in map(_affine.quantized, (input1, input2, output)))
     left_shift, twice_max = LEFT_SHIFT[output.dtype], 2 * max(s1, s2)
     factor = twice_max / ((1 << left_shift) * so)
-    multiplier = quantize_multiplier(factor, numerics.rounding)
+    multiplier = quantize_multiplier(factor, rounding)
     require(
         factor < 1 and multiplier.shift <= 0,
         f"the scale {so:g} of output '{output.name}' is too small for inputs of scales {s1:g} and {s2:g}: TFLM aborts "
@@ -58,11 +67,12 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
         -z1,
         -z2,
         zo,
-        quantize_multiplier(s1 / twice_max, numerics.rounding),
-        quantize_multiplier(s2 / twice_max, numerics.rounding),
+        quantize_multiplier(s1 / twice_max, rounding),
+        quantize_multiplier(s2 / twice_max, rounding),
         multiplier,
         low,
         high,
+        sign,
     )
     return replace(p, table=_broadcast.tabulate(partial(_sum, p))) if output.dtype == "int8" else p
 
@@ -74,25 +84,28 @@ def evaluate(p: Params, input1: Array, input2: Array) -> Array:
 
 
 def _sum(p: Params, input1: Array, input2: Array) -> Array:
-    """The integer arithmetic itself. Before the output offset nothing can overflow."""
+    """The integer arithmetic itself, of SUB too. Before the output offset nothing can overflow."""
 
     def scaled(codes: Array, offset: int, multiplier: Multiplier) -> Ints:
         return multiply_by_quantized_multiplier((codes.astype(np.int64) + offset) << p.left_shift, multiplier)
 
-    total = scaled(input1, p.input1_offset, p.input1_multiplier) + scaled(input2, p.input2_offset, p.input2_multiplier)
+    first = scaled(input1, p.input1_offset, p.input1_multiplier)
+    total = first + p.sign * scaled(input2, p.input2_offset, p.input2_multiplier)
     output = wrap32(multiply_by_quantized_multiplier(total, p.output_multiplier) + p.output_offset)
     return np.clip(output, p.output_activation_min, p.output_activation_max).astype(input1.dtype)
 
 
 def explain(p: Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
-    """Element `index` of the output, as TFLM adds it."""
-    total = 0
+    """Element `index` of the output, as TFLM adds it, or subtracts."""
+    terms = []
     operands = (("input 1", p.input1_offset, p.input1_multiplier), ("input 2", p.input2_offset, p.input2_multiplier))
     for (name, offset, multiplier), x in zip(operands, _broadcast.elements(index, input1, input2), strict=True):
         shifted = (int(x) + offset) << p.left_shift
         yield Line(name, f"(code {x} − zero point {-offset}) · 2^{p.left_shift}, to keep bits for rounding", shifted)
-        total += yield from _narrate.rescale(shifted, multiplier)
-    yield Line("sum", "both inputs in one scale, twice the larger of theirs", total)
+        terms.append((yield from _narrate.rescale(shifted, multiplier)))
+    total = terms[0] + terms[1] if p.sign > 0 else terms[0] - terms[1]
+    name = "sum" if p.sign > 0 else "difference"
+    yield Line(name, "both inputs in one scale, twice the larger of theirs", total)
     scaled = yield from _narrate.rescale(total, p.output_multiplier)
     yield from _narrate.finish(scaled, p.output_offset, p.output_activation_min, p.output_activation_max)
 
@@ -142,7 +155,7 @@ def explain_int32(p: _broadcast.Params, index: tuple[int, ...], input1: Array, i
     yield Line("sum", f"{a} + {b}, kept in 32 bits; TFLM applies no activation to int32 sums", scalar.wrap(a + b))
 
 
-def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+def example(draw: Draw, make: Toolbox, dtype: str, op: str = "ADD") -> Node:
     """Inputs of any scales, and an output scale that keeps most sums in range, or lets them saturate."""
     quantizations: tuple[Quantization | None, ...] = (None, None, None)
     if dtype in LEFT_SHIFT:
@@ -151,7 +164,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
         scales = [draw(make.scale()), draw(make.scale())]
         scales.append(float(np.float32(max(scales) * draw(make.scale(2.0**-4, 2.0**4)))))
         quantizations = tuple(Quantization((s,), (z,)) for s, z in zip(scales, points, strict=True))
-    return _broadcast.draw_node(draw, make, "ADD", {"pot_scale_int16": False}, dtype, quantizations)
+    return _broadcast.draw_node(draw, make, op, {"pot_scale_int16": False}, dtype, quantizations)
 
 
 KERNELS = {

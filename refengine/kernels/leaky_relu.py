@@ -47,13 +47,15 @@ def _alpha(options: Options) -> float:
 
 
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
-    """Refuses an alpha that is no number."""
+    """Refuses an alpha that is no number, and scales so far apart that C leaves shifts undefined."""
     input, output = _unary.operands(inputs, outputs)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     signed = _unary.ratio_multiplier((si, _alpha(options)), so, numerics)
     alpha = Multiplier(np.abs(signed.multiplier), signed.shift, np.abs(signed.scale), signed.rounding)
     sign = -1 if signed.multiplier < 0 else 1
     identity = _unary.ratio_multiplier((si,), so, numerics)
+    _affine.require_shift(alpha, output)
+    _affine.require_shift(identity, output)
     x = _unary.codes(input.dtype) - zi
     scaled = np.where(
         x >= 0, multiply_by_quantized_multiplier(x, identity), sign * multiply_by_quantized_multiplier(x, alpha)

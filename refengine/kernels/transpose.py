@@ -1,0 +1,80 @@
+"""TRANSPOSE: output[i] = input[j] where j[perm[d]] = i[d] for each dimension d.
+
+TFLM: `kernels/transpose.cc`, `transpose_common.cc`; the loop in `kernels/internal/reference/transpose.h`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..model import Array
+from . import _copies
+
+MAX_RANK = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """TFLM's TransposeParams: the input dimension that each output dimension comes from."""
+
+    perm: tuple[int, ...]
+
+
+def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """Refuses more than 5 dimensions, a permutation computed at run time, and one that is none."""
+    require(
+        len(inputs) == 2 and None not in inputs and len(outputs) == 1,
+        f"expected input and permutation, and 1 output, got {len(inputs)} inputs and {len(outputs)} outputs",
+    )
+    input, perm, output = inputs[0], inputs[1], outputs[0]
+    assert input is not None and perm is not None and output is not None
+    _copies.same_type(input, output)
+    rank = len(input.shape)
+    require(1 <= rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM transposes 1 to {MAX_RANK}")
+    require(
+        perm.data is not None and perm.dtype == "int32" and perm.shape == (rank,),
+        f"permutation '{perm.name}' must be a constant of {rank} int32, one for each dimension of '{input.name}'",
+    )
+    assert perm.data is not None
+    order = tuple(perm.data.tolist())
+    require(sorted(order) == list(range(rank)), f"permutation '{perm.name}' {order} is none of {rank} dimensions")
+    shape = tuple(input.shape[d] for d in order)
+    require(shape == output.shape, f"output '{output.name}' has shape {output.shape}; transposing gives {shape}")
+    return Params(order)
+
+
+def evaluate(p: Params, input: Array, perm: Array) -> Array:
+    """(B, …) → (B, …), a view with its dimensions in another order behind the batch."""
+    output: Array = input.transpose(0, *(d + 1 for d in p.perm))
+    return output
+
+
+def explain(p: Params, index: tuple[int, ...], input: Array, perm: Array) -> Iterator[Line]:
+    """Element `index` of the output: where it was."""
+    source = [0] * len(index)
+    for position, d in zip(index, p.perm, strict=True):
+        source[d] = position
+    yield _copies.copied("input", input, tuple(source), f"its dimensions in the order {p.perm}")
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Any rank and any order."""
+    shape = draw(make.shape(draw(make.integers(1, MAX_RANK)), 5))
+    dimensions = list(range(len(shape)))
+    order = [dimensions.pop(draw(make.integers(0, len(dimensions) - 1))) for _ in shape]
+    quantization = draw(make.quantization(dtype))
+    output = make.tensor([shape[d] for d in order], dtype, quantization)
+    perm = make.constant(np.array(order, np.int32))
+    return Node("TRANSPOSE", {}, (make.tensor(shape, dtype, quantization), perm), (output,))
+
+
+KERNELS = {
+    ("TRANSPOSE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    for dtype in ("int8", "int16", "float32")
+}
