@@ -106,7 +106,7 @@ class Tensor:
     def __str__(self) -> str:
         facts = [f"{self.dtype} {self.shape}"]
         if self.data is not None:
-            facts.append(f"constant {self.data.tolist()}" if self.data.size <= _SHOWN else "constant")
+            facts.append(f"constant {self.data.tolist()}" if 0 < self.data.size <= _SHOWN else "constant")
         facts += ["variable"] * self.is_variable
         facts += ["sparse"] * (self.sparsity is not None)
         facts += [str(self.quantization)] if self.quantization else []

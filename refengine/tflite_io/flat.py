@@ -59,6 +59,10 @@ class FlatFile:
         target: int = at + self.number(_U32, at)
         return target
 
+    def root(self) -> Row:
+        """The whole file, as `table` reads its root."""
+        return self.table(tflite.Model, self.follow(0))
+
     def table(self, table: Any, at: int) -> Row:
         """Field name → value of the table of class `table` at byte `at`; where absent, the schema's default.
 
@@ -85,7 +89,7 @@ class FlatFile:
             if field.vector:
                 row[field.name] = self._vector(field, self.follow(at + offset))
             elif field.kind == "union":
-                row[field.name] = self._union(field, row[f"{field.name}_type"], at + offset)
+                row[field.name] = self._union(field, row.pop(f"{field.name}_type"), at + offset)
             else:
                 row[field.name] = self._single(field, at + offset)
             self.path.pop()
@@ -119,10 +123,10 @@ class FlatFile:
         if field.kind == "table":
             return self.table(field.table, self.follow(at))
         at = self.follow(at)
-        text = self.span(at + 4, self.number(_U32, at))
+        text = self.span(at + 4, self.number(_U32, at) + 1)  # with the 0 that ends it
         self.spend(_TABLE_COST + 4 * len(text))  # one wide character widens all
         try:
-            return str(text, "utf-8")
+            return str(text[:-1], "utf-8")
         except UnicodeDecodeError as error:
             raise ModelError(f"{self.where()}: the text at byte {at} is not UTF-8; the file is damaged") from error
 

@@ -57,7 +57,7 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self.file = FlatFile(data)
-        self.row = self.file.table(tflite.Model, self.file.follow(0))
+        self.row = self.file.root()
         self.unpacked: dict[tuple[int, str], Array] = {}
 
     def model(self) -> Model:

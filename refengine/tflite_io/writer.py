@@ -1,6 +1,6 @@
 """Model → bytes: the inverse of the reader.
 
-A record becomes a plain dictionary of its schema table (the functions named after the tables), and one function
+A record becomes a plain dictionary of its schema table (in the functions named after the tables), and one function
 writes any such dictionary.
 """
 
@@ -16,8 +16,8 @@ import tflite
 from ..errors import ModelError, located
 from ..model import Array, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor
 from . import schema
+from .flat import Row
 
-Row = dict[str, Any]
 OpCode = tuple[str, int, str]  # operator name, version, custom code
 
 
@@ -40,9 +40,14 @@ def dump(model: Model) -> bytes:
         "metadata": [{"name": name, "buffer": _buffer(buffers, value)}
                      for name, value in model.metadata.items()] or None,
         "signature_defs": [_signature_def(signature) for signature in model.signatures] or None,
-        "buffers": [{"data": data or None} for data in buffers],
+        "buffers": [{"data": data or None} for data in buffers],  # last: the rest has filled them by now
     }
-    builder = flatbuffers.Builder(1024 + sum(map(len, buffers)))
+    return file_of(row)
+
+
+def file_of(row: Row) -> bytes:
+    """The `.tflite` file whose root table is `row`, which may be as `FlatFile.root` gives it: its inverse."""
+    builder = flatbuffers.Builder(1024)
     builder.Finish(_write_table(builder, tflite.Model, row), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
@@ -137,7 +142,7 @@ def _operator(op: Op, op_codes: list[OpCode]) -> Row:
         }
         if table is None:
             if op.options or op.options_type:
-                raise ModelError(f"the schema has no options table {op.options_type!r} for {dict(op.options)}")
+                raise ModelError(f"the schema has no options table {op.options_type!r} for {', '.join(op.options)}")
             return row
         unknown = set(op.options) - {field.name for field in schema.fields(table)}
         if unknown:
@@ -202,7 +207,7 @@ def _write_string_or_table(builder: Any, field: schema.Field, value: Any) -> int
 
 def _write_numbers(builder: Any, field: schema.Field, values: Any) -> int:
     """Write a vector of numbers; bytes are aligned to 16, which the schema demands of buffers."""
-    if not isinstance(values, bytes):
+    if not isinstance(values, (bytes, memoryview)):
         values = np.array([_encode(field, value) for value in values], field.dtype).tobytes()
     width = field.dtype.itemsize
     builder.StartVector(width, len(values) // width, 16 if width == 1 else width)

@@ -1,0 +1,57 @@
+"""What the probe learns of the generated classes, against what `schema.fbs` says."""
+
+from __future__ import annotations
+
+import tflite
+
+from refengine.tflite_io import schema
+
+
+def table(name: str) -> dict[str, schema.Field]:
+    return {field.name: field for field in schema.fields(getattr(tflite, name))}
+
+
+def test_options_have_the_schemas_names_and_defaults() -> None:
+    defaults = {name: field.default for name, field in table("DepthwiseConv2DOptions").items()}
+    assert defaults == {"padding": "SAME", "stride_w": 0, "stride_h": 0, "depth_multiplier": 0,
+                        "fused_activation_function": "NONE", "dilation_w_factor": 1, "dilation_h_factor": 1}
+
+
+def test_slots_are_in_the_schemas_order() -> None:
+    assert [(field.name, field.slot) for field in schema.fields(tflite.OperatorCode)] == [
+        ("deprecated_builtin_code", 4), ("custom_code", 6), ("version", 8), ("builtin_code", 10)]
+
+
+def test_kinds() -> None:
+    tensor = table("Tensor")
+    assert (tensor["shape"].kind, tensor["shape"].vector, tensor["shape"].default) == ("scalar", True, ())
+    assert (tensor["name"].kind, tensor["name"].default) == ("string", "")
+    assert (tensor["quantization"].kind, tensor["quantization"].table) == ("table", tflite.QuantizationParameters)
+    assert tensor["variant_tensors"].vector
+    assert tensor["variant_tensors"].table is tflite.VariantSubType
+    assert table("Operator")["builtin_options"].kind == "union"
+    assert table("Buffer")["data"].default == b""
+    assert tensor["type"].names is not None
+    assert tensor["type"].names[9] == "int8"
+
+
+def test_every_options_table_belongs_to_an_operator() -> None:
+    """So the two unions have no table that the naming rule and its few exceptions overlook."""
+    reached = {schema.options_table(name) for name in schema.enumeration(tflite.BuiltinOperator).values()}
+    tables = {getattr(tflite, name) for union in (tflite.BuiltinOptions, tflite.BuiltinOptions2)
+              for name in vars(union) if not name.startswith("_") and name != "NONE"}
+    assert reached - {None} == tables
+
+
+def test_operators_share_and_lack_options() -> None:
+    assert schema.options_table("REDUCE_MAX") is schema.options_table("MEAN") is tflite.ReducerOptions
+    assert schema.options_table("LOGISTIC") is None
+
+
+def test_integers_that_are_enumerations_all_have_names() -> None:
+    """Small integers of options that are not enumerations are few: a new one must be looked at."""
+    plain = {(name, field.name) for name in vars(tflite) if name.endswith("Options") and isinstance(getattr(tflite, name), type)
+             for field in schema.fields(getattr(tflite, name))
+             if field.kind == "scalar" and not field.vector and field.names is None and field.flags.bytewidth == 1
+             and field.dtype.kind != "b"}
+    assert plain == set()
