@@ -2,5 +2,6 @@
 
 from .arena import Buffer, plan_arena, tflm_greedy
 from .export import Exported, export
+from .headers import Pixels, array_header, image_header
 
-__all__ = ["Buffer", "Exported", "export", "plan_arena", "tflm_greedy"]
+__all__ = ["Buffer", "Exported", "Pixels", "array_header", "export", "image_header", "plan_arena", "tflm_greedy"]

@@ -40,20 +40,20 @@ def tflm_greedy(buffers: Sequence[Buffer]) -> list[int]:
 
     TFLM: `memory_planner/greedy_memory_planner.cc`; its lifetimes come from `micro_allocation_info.cc`.
     """
-    return place(buffers, sorted(reversed(range(len(buffers))), key=lambda i: -buffers[i].size))
+    return place(buffers, sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, -i)))
 
 
 def plan_arena(buffers: Sequence[Buffer]) -> list[int]:
     """Offsets of the smallest arena found: never larger than TFLM's, and optimal if it reaches `lower_bound`."""
-    keys: tuple[Callable[[int], object], ...] = (
+    keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
         lambda i: (-buffers[i].size, i),
         lambda i: (buffers[i].first, -buffers[i].size),
         lambda i: (-buffers[i].last, -buffers[i].size),
         lambda i: (buffers[i].first - buffers[i].last, -buffers[i].size),
-        lambda i: -buffers[i].size * (1 + buffers[i].last - buffers[i].first),
+        lambda i: (-buffers[i].size * (1 + buffers[i].last - buffers[i].first),),
     )
     best, least = tflm_greedy(buffers), lower_bound(buffers)
-    orders: list[list[int]] = [sorted(range(len(buffers)), key=key) for key in keys]  # type: ignore[arg-type]
+    orders: list[list[int]] = [sorted(range(len(buffers)), key=key) for key in keys]
     random = Random(0)
     orders += [random.sample(range(len(buffers)), len(buffers)) for _ in range(ATTEMPTS if len(buffers) < 200 else 0)]
     for order in orders:

@@ -6,7 +6,7 @@ One function per operator turns what `prepare` worked out into the fields of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NamedTuple
@@ -55,7 +55,11 @@ def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
     (first, *_), name = step.inputs, step.op.name
     assert first is not None
     make = CALLS.get((name, first.dtype))
-    require(make, f"{step}: has no C kernel for {first.dtype} yet; there are {_supported()}")
+    require(
+        make,
+        f"{step}: there is no C kernel for {first.dtype}; export takes int8 and float32 models of "
+        f"{', '.join(dict.fromkeys(name for name, _ in CALLS))}, and whatever depends on constants only",
+    )
     assert make is not None
     call = make(step)
     arguments = tuple(
@@ -63,13 +67,6 @@ def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
         for i, a in enumerate(call.arguments)
     )
     return replace(call, arguments=arguments, in_place=call.in_place and isinstance(arguments[0], Tensor))
-
-
-def _supported() -> str:
-    types: dict[str, list[str]] = {}
-    for name, dtype in CALLS:
-        types.setdefault(name, []).append(dtype)
-    return ", ".join(f"{name} ({', '.join(dtypes)})" for name, dtypes in types.items())
 
 
 # ---- layers ------------------------------------------------------------------------------------------------
@@ -98,12 +95,22 @@ def _window(step: Step) -> Fields:
 
 def _requantize(r: Requantizer, multiplier: Multiplier) -> Fields:
     return {
-        "output_multiplier": Multiplier(*map(np.atleast_1d, multiplier[:3]), multiplier.rounding),
+        "output_multiplier": multiplier,
         "per_channel": int(np.size(multiplier.multiplier) > 1),
         "output_offset": r.output_offset,
         "output_activation_min": r.activation_min,
         "output_activation_max": r.activation_max,
     }
+
+
+def _joined(parts: Sequence[Multiplier]) -> Multiplier:
+    """The multipliers of all channels, from those of each group."""
+    return Multiplier(
+        np.concatenate([part.multiplier for part in parts]),
+        np.concatenate([part.shift for part in parts]),
+        np.concatenate([part.scale for part in parts]),
+        parts[0].rounding,
+    )
 
 
 def _float_activation(p: Any) -> Fields:
@@ -123,8 +130,7 @@ def _folded(bias: Array, offset: int, sums: Array) -> Constant:
 def _conv_int8(step: Step) -> Call:
     p, filter = step.params, _filter(step)
     parts = [requantize for _, requantize in p.groups]
-    fields = (np.concatenate(field) for field in zip(*(part.multiplier[:3] for part in parts), strict=True))
-    multiplier = Multiplier(*fields, parts[0].multiplier.rounding)
+    multiplier = _joined([part.multiplier for part in parts])
     sums = filter.reshape(len(filter), -1).sum(axis=1, dtype=np.int64)
     params = {
         "window": _window(step),

@@ -151,7 +151,7 @@ def lifetimes(plan: Plan, steps: Sequence[Step], kept: Iterable[int]) -> tuple[l
     As TFLM counts: inputs from time 0, step i at time i + 1, `kept` until the end.
     TFLM: `micro_allocation_info.cc`, `MarkAllocationLifetimes`.
     """
-    first = {index: 0 for index in plan.graph.inputs}
+    first = dict.fromkeys(plan.graph.inputs, 0)
     last = dict(first)
     for time, step in enumerate(steps, 1):
         first |= {t.index: time for t in step.outputs}
@@ -190,10 +190,9 @@ class _Data:
 
     def multipliers(self, name: str, multiplier: Multiplier) -> str:
         """Define an array of `struct multiplier`; its name."""
-        entries = list(zip(*(field.tolist() for field in multiplier[:2]), multiplier.scale, strict=True))
-        self.bytes += len(entries) * 8
-        rows = (_multiplier(m, s, scale, multiplier.rounding) for m, s, scale in entries)
-        self.lines += [f"static const struct multiplier {name}[{len(entries)}] = {{", *_wrapped(rows), "};", ""]
+        rows = [_multiplier(multiplier, i) for i in range(multiplier.multiplier.size)]
+        self.bytes += len(rows) * 8
+        self.lines += [f"static const struct multiplier {name}[{len(rows)}] = {{", *_wrapped(rows), "};", ""]
         return name
 
     def params(self, name: str, call: Call) -> str:
@@ -214,18 +213,15 @@ class _Data:
             case Multiplier() if np.ndim(value.multiplier):
                 return self.multipliers(name, value)
             case Multiplier():
-                return _multiplier(*(field.item() for field in value[:2]), value.scale, value.rounding)
+                return _multiplier(value, 0)
             case np.ndarray():
                 return self.array(name, value)
         return _number(value)
 
 
-def _multiplier(multiplier: int, shift: int, scale: Any, rounding: str) -> str:
-    return (
-        f"{{{multiplier}, {shift}, {_number(np.float32(scale))}}}"
-        if rounding == "xnnpack"
-        else f"{{{multiplier}, {shift}}}"
-    )
+def _multiplier(m: Multiplier, channel: int) -> str:
+    multiplier, shift, scale = (field.reshape(-1)[channel] for field in (m.multiplier, m.shift, m.scale))
+    return f"{{{multiplier}, {shift}{f', {_number(scale)}' if m.rounding == 'xnnpack' else ''}}}"
 
 
 def _number(value: Any) -> str:

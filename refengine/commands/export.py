@@ -1,0 +1,97 @@
+"""Export a model as C11 that checks itself, or a model or pictures as C arrays.
+
+MODEL -o DIR writes DIR/model.h, model.c and the kernels they need: `cc -std=c11 DIR/*.c main.c -lm` builds them with a
+main of yours that calls model_invoke(input, output), or model_selftest(), which returns 0 when every step is right.
+
+  refengine export stm32f746_int8 -o exported
+  refengine export model.tflite -o exported --numerics cortex-m7 --input golden.npy
+  refengine export model.tflite -o include --array           the file as an aligned array, for TFLM
+  refengine export --image digit.png -o include --bits 1     a picture, for a board without a camera
+  refengine export --image digits -o include --bits 8        the 100 bundled digits and their labels
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..cexport import Exported, Pixels, array_header, export, image_header
+from ..datasets import bundled_digits
+from ..errors import InputError, located
+from ..images import read_inputs, read_picture
+from ..kernel import PRESETS
+from ..plan import make_plan
+from ..tflite_io import load
+from ._front import add_json, add_numerics, find_model, heading, print_json
+
+SIZE = (28, 28)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="a .tflite file or the name of a bundled network")
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write to; made if need be")
+    add_numerics(parser)
+    add_json(parser)
+    parser.add_argument(
+        "--input", metavar="FILE", nargs="+", help="golden input of the self-test, as `run` takes it (default: noise)"
+    )
+    parser.add_argument("--array", action="store_true", help="write the file itself as a C array instead")
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        nargs="+",
+        help="write pictures as a C array instead, all 28×28; `digits` for MNIST's",
+    )
+    parser.add_argument("--bits", type=int, choices=(1, 8), default=8, help="of a pixel (default: %(default)s)")
+    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's are")
+
+
+def command(args: argparse.Namespace) -> int:
+    if args.image:
+        return _write(args, *_pictures(args))
+    if args.model is None:
+        raise InputError("nothing to export: give MODEL, or --image FILE (see refengine export --help)")
+    path = Path(find_model(args.model))
+    if args.array:
+        load(path)  # refuses what is no model
+        return _write(args, *array_header(path.read_bytes(), path.name))
+    plan = make_plan(path, numerics=PRESETS[args.numerics])
+    with located(args.model):
+        golden = next((arrays for _, arrays in read_inputs(plan, args.input)), ()) if args.input else ()
+        exported = export(plan, args.output, *golden, name=path.stem)
+    if args.json:
+        return print_json(heading(args, plan) | exported.as_dict())
+    _print(exported)
+    print(f"numerics: {plan.numerics}")
+    return 0
+
+
+def _pictures(args: argparse.Namespace) -> tuple[str, str]:
+    if args.image == ["digits"]:
+        images, labels = bundled_digits()
+        return image_header([*images], "digits", args.bits, labels.tolist())
+    name = Path(args.image[0]).stem if len(args.image) == 1 else "images"
+    return image_header([_picture(path, args.digit) for path in args.image], name, args.bits)
+
+
+def _picture(path: str, digit: bool) -> Pixels:
+    with located(path):
+        return read_picture(path, *SIZE, digit=digit)
+
+
+def _write(args: argparse.Namespace, file: str, text: str) -> int:
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(text, encoding="utf-8")
+    if args.json:
+        return print_json({"directory": args.output, "files": [file]})
+    print(f"wrote {folder / file}")
+    return 0
+
+
+def _print(exported: Exported) -> None:
+    folded = f" ({len(exported.folded)} folded: constants)" if exported.folded else ""
+    least = "the least possible" if exported.arena_bytes == exported.least_bytes else f"least {exported.least_bytes:,}"
+    print(f"wrote {len(exported.files)} files to {exported.directory}: {exported.steps} steps{folded}")
+    print(f"constants {exported.constant_bytes:,} bytes")
+    print(f"arena     {exported.arena_bytes:,} bytes, {least}; TFLM's greedy planner: {exported.tflm_arena_bytes:,}")
