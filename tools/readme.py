@@ -1,0 +1,81 @@
+"""Keep the README's examples true: run every command shown and compare, or paste, what it prints.
+
+    python tools/readme.py            exit status 1 if an output differs, with the difference
+    python tools/readme.py --write    paste the present outputs into README.md
+
+A fenced block of language `console` holds `$ command` lines, each followed by its output. Blocks whose figures change
+from run to run are marked `console measured`: they are pasted by `--write` but not compared. Commands run from the
+repository's root, in a shell, with `refengine` and `python` meaning this Python's; `cd` and redirections work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+BLOCK = re.compile(r"^```console( measured)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def outputs(block: str) -> Iterator[str]:
+    """The block again, each command followed by what it prints now."""
+    for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+        yield f"$ {command}"
+        printed = _run(command)
+        if printed:
+            yield printed
+
+
+def _run(command: str) -> str:
+    """What a command prints to stdout and stderr, with the space at the ends of lines cut."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, call in (("refengine", "-m refengine"), ("python", "")):
+            script = Path(folder) / name
+            script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
+            script.chmod(0o755)
+        environment = os.environ | {
+            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "100",
+        }
+        done = subprocess.run(
+            command, shell=True, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip("\n")
+
+
+def refreshed(text: str, measured: bool) -> str:
+    """The README with every compared block's outputs renewed; the measured ones too if `measured`."""
+
+    def renew(found: re.Match[str]) -> str:
+        if found[1] and not measured:
+            return found[0]
+        return f"```console{found[1] or ''}\n" + "\n".join(outputs(found[2])) + "\n```"
+
+    return BLOCK.sub(renew, text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="paste the outputs into README.md")
+    arguments = parser.parse_args()
+    shown = README.read_text(encoding="utf-8")
+    present = refreshed(shown, measured=arguments.write)
+    if arguments.write:
+        README.write_text(present, encoding="utf-8")
+        return 0
+    difference = list(difflib.unified_diff(shown.splitlines(), present.splitlines(), "README.md", "now", lineterm=""))
+    print("\n".join(difference) or "README.md shows what its commands print")
+    return 1 if difference else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
