@@ -80,7 +80,7 @@ def params(
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes."""
     a, b = _broadcast.aligned(input1, input2)
-    return _sum(p, a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+    return _broadcast.in_blocks(partial(_sum, p), a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
 
 
 def _sum(p: Params, input1: Array, input2: Array) -> Array:

@@ -53,7 +53,7 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes."""
     a, b = _broadcast.aligned(input1, input2)
-    return _product(p, a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+    return _broadcast.in_blocks(partial(_product, p), a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
 
 
 def _product(p: Params, input1: Array, input2: Array) -> Array:

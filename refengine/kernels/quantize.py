@@ -36,7 +36,7 @@ BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 
 @dataclass(frozen=True, eq=False)
 class Params:
-    """Codes into codes. `table` holds the result for every code of 8 bits, in the order of their bytes."""
+    """Codes into codes. `table` holds the result for every code of 8 or 16 bits, ordered as `_unary.codes`."""
 
     input_zero_point: int
     output_zero_point: int
@@ -87,9 +87,7 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     multiplier = product_multiplier(input_scale, 1.0, scale, numerics.rounding, "double")
     _affine.require_shift(multiplier, output)
     p = Params(input_zero_point, zero_point, multiplier, output.dtype)
-    if np.dtype(input.dtype).itemsize > 1:
-        return p
-    return replace(p, table=_requantized(p, _unary.codes(input.dtype)))
+    return p if input.dtype == "int32" else replace(p, table=_requantized(p, _unary.codes(input.dtype)))
 
 
 def evaluate(p: Params, input: Array) -> Array:
