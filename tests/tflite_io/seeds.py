@@ -26,7 +26,7 @@ def unusual(field: schema.Field) -> Any:
         return b"\x00\x01\xff"
     if "subgraph" in field.name:
         return 1
-    value = {"b": True, "f": 0.1875, "i": -3, "u": 7}[field.dtype.kind]
+    value = {"b": not field.default, "f": 0.1875, "i": -3, "u": 7}[field.dtype.kind]
     return (value, value) if field.vector else value
 
 
@@ -57,7 +57,7 @@ def constant(dtype: str, count: int) -> np.ndarray[Any, Any]:
 
 
 def tensors() -> Model:
-    """Every type, every way to quantise, sparse, variant, variable, empty and shared constants, signatures, metadata."""
+    """Every type and quantisation, sparse, variant, variable, empty and shared constants, signatures, metadata."""
     def add(*fields: Any, **more: Any) -> None:
         rows.append(Tensor(len(rows), *fields, **more))
 
@@ -72,12 +72,12 @@ def tensors() -> Model:
             add(f"{dtype} empty", (2, 0), dtype, data=data[:0].reshape(2, 0))
     add("channels", (2, 1, 3), "int8", Quantization((0.5, 0.25, 2.0), (0, 1, -1), 2, (-1.0,), (float("inf"),)),
         data=np.arange(6, dtype=np.int8).reshape(2, 1, 3))
-    add("bias of channels", (3,), "int32", Quantization((1.0, 2.0, 3.0), (0, 0, 0), 3), data=np.arange(3, dtype=np.int32))
-    add("shared", (3,), "int32", data=np.arange(3, dtype=np.int32))
+    add("bias of channels", (3,), "int32", Quantization((1.0, 2.0, 3.0), (0,) * 3, 3), data=constant("int32", 3))
+    add("shared", (3,), "int32", data=constant("int32", 3))
     add("odd nibbles", (3, 3), "int4", Quantization((0.25,), (0,)), data=constant("int4", 9).reshape(3, 3))
     add("custom", (1,), "int8", Quantization(custom=b"\x07" * 5))
-    add("sparse", (2, 4), "int8", data=np.array([1, 2, 3], np.int8), sparsity=Sparsity(
-        (0, 1, 2), (1,), (Dimension("DENSE", 2), Dimension("SPARSE_CSR", 0, (0, 1, 3), (0, 1, 3)), Dimension("DENSE", 1))))
+    dimensions = Dimension("DENSE", 2), Dimension("SPARSE_CSR", 0, (0, 1, 3), (0, 1, 3)), Dimension("DENSE", 1)
+    add("sparse", (2, 4), "int8", data=constant("int8", 3), sparsity=Sparsity((0, 1, 2), (1,), dimensions))
     add("sparse nibbles", (2, 4), "int4", data=constant("int4", 4), sparsity=Sparsity((1, 0), (), ()))
     add("variants", (), "variant", variant_tensors=(Variant((2, -1), "float32", True), Variant((), "int8")))
     add("output", (1, 3), "float32")
@@ -92,7 +92,8 @@ def dense() -> Model:
     """What TFLM runs: two int8 layers, 4 → 3 → 2."""
     def layer(index: int, depth: int, channels: int) -> list[Tensor]:
         codes = np.arange(channels * depth).reshape(channels, depth) * 37 % 255 - 127
-        return [Tensor(index, "weights", (channels, depth), "int8", Quantization((0.125,), (0,)), codes.astype(np.int8)),
+        weights = codes.astype(np.int8)
+        return [Tensor(index, "weights", weights.shape, "int8", Quantization((0.125,), (0,)), weights),
                 Tensor(index + 1, "bias", (channels,), "int32", Quantization((0.0625,), (0,)),
                        np.arange(channels, dtype=np.int32) * 100)]
 
