@@ -11,6 +11,7 @@ from .errors import InputError, ModelError, RefengineError, UnsupportedError
 from .execute import Record, execute, run
 from .images import prepare_digit
 from .inputs import dequantize_output, quantize_input
+from .interpreter import Interpreter
 from .kernel import PRESETS, Kernel, Line, Numerics
 from .kernels import KERNELS
 from .model import Graph, Model, Op, Quantization, Signature, Tensor
@@ -26,6 +27,7 @@ __all__ = [
     "Accuracy",
     "Graph",
     "InputError",
+    "Interpreter",
     "Kernel",
     "Layer",
     "Line",

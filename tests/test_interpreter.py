@@ -1,0 +1,182 @@
+"""refengine/interpreter.py: one client, two imports, the same answers and errors; and what refengine does better."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models import const, fed, one_op, q
+
+import refengine
+from refengine import InputError, Interpreter, RefengineError, UnsupportedError
+from refengine.datasets import bundled_digits, bundled_models
+from refengine.inputs import pixels_to_input
+from refengine.interpreter import StateError, load_delegate
+from refengine.model import Model, Signature
+from refengine.tflite_io import dump
+
+HERE = Path(__file__).parent
+DENSE = bundled_models()["dense_int8"]
+
+
+def int4() -> Model:
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"}
+    inputs = [fed((1, 4), "int8", q(0.5, 3)), const(np.ones((2, 4)), "int4", q(0.25)), const([1, 2], "int32", q(0.125))]
+    return one_op("FULLY_CONNECTED", options, inputs, fed((1, 2), "int8", q(1.0)))
+
+
+def two_inputs() -> Model:
+    inputs = [fed((1, 4), "float32", name="a"), fed((1, 4), "float32", name="b")]
+    model = one_op("ADD", {"fused_activation_function": "NONE"}, inputs, fed((1, 4), "float32"))
+    return replace(model, signatures=(Signature("add", 0, {"second": 1, "first": 0}, {"sum": 2}),))
+
+
+MADE = {"int4": int4, "two_inputs": two_inputs}
+
+
+def answers(module: str, model: Path) -> list[dict]:
+    command = [sys.executable, str(HERE / "interpreter_client.py"), module, str(model)]
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def same(mine: object, theirs: object) -> bool:
+    """Equal, but for what two arithmetics may do: float rounding, one code of int8, four of int16."""
+    if isinstance(theirs, dict) and "array" in theirs:
+        assert isinstance(mine, dict)
+        if mine["array"] != theirs["array"] or mine["shape"] != theirs["shape"]:
+            return False
+        codes = {"int8": 1, "int16": 4}.get(theirs["array"], 1e-6)
+        return bool(np.allclose(mine["values"], theirs["values"], rtol=1e-4, atol=codes))
+    if isinstance(theirs, dict):
+        return isinstance(mine, dict) and [*mine] == [*theirs] and all(same(mine[k], theirs[k]) for k in theirs)
+    if isinstance(theirs, list):
+        return isinstance(mine, list) and len(mine) == len(theirs) and all(map(same, mine, theirs))
+    return type(mine) is type(theirs) and mine == theirs
+
+
+@pytest.mark.parametrize("name", ["dense_int8", "stm32f746_int8", "stm32f746_float32", "esp32_int16x8", *MADE])
+def test_a_script_that_changes_only_the_import(name, tmp_path):
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    path = bundled_models().get(name, tmp_path / "made.tflite")
+    if name in MADE:
+        path.write_bytes(dump(MADE[name]()))
+    mine, theirs = answers("refengine.interpreter", path), answers("ai_edge_litert.interpreter", path)
+    assert [told["call"] for told in mine] == [told["call"] for told in theirs]
+    for told, expected in zip(mine, theirs, strict=True):
+        if "error" in expected:
+            assert expected["error"][0] in told.get("error", ()), (told, expected)
+        else:
+            assert "error" not in told, (told, expected)
+            assert same(told["answer"], expected["answer"]), (told, expected)
+
+
+@pytest.fixture
+def interpreter() -> Interpreter:
+    return Interpreter(str(DENSE))
+
+
+def test_outputs_and_intermediates_are_what_execute_records(interpreter):
+    plan = refengine.make_plan(DENSE)
+    images, _ = bundled_digits()
+    x = pixels_to_input(plan, images[:5])
+    interpreter.resize_tensor_input(0, x.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, x)
+    interpreter.invoke()
+    for record in refengine.execute(plan, x):
+        for tensor, value in zip(record.step.outputs, record.outputs, strict=True):
+            np.testing.assert_array_equal(interpreter.get_tensor(tensor.index), value)
+            assert tuple(interpreter.get_tensor_details()[tensor.index]["shape"]) == value.shape
+
+
+def test_a_dialect_can_be_chosen(interpreter):
+    images, _ = bundled_digits()
+    plan = refengine.make_plan(DENSE, numerics=refengine.PRESETS["single"])
+    x = pixels_to_input(plan, images[:100])
+    other = Interpreter(str(DENSE), numerics="single")
+    other.resize_tensor_input(0, x.shape)
+    other.allocate_tensors()
+    other.set_tensor(0, x)
+    other.invoke()
+    for record in refengine.execute(plan, x):
+        np.testing.assert_array_equal(other.get_tensor(record.step.outputs[0].index), record.outputs[0])
+    with pytest.raises(InputError, match="no dialect 'tpu'; choose one of tflm"):
+        Interpreter(str(DENSE), numerics="tpu")
+
+
+def test_values_stay_until_the_next_invoke(interpreter):
+    interpreter.allocate_tensors()
+    output = interpreter.tensor(interpreter.get_output_details()[0]["index"])
+    interpreter.set_tensor(0, np.full((1, 28, 28, 1), 127, np.int8))
+    interpreter.invoke()
+    before = output().copy()
+    interpreter.set_tensor(0, np.full((1, 28, 28, 1), -128, np.int8))
+    np.testing.assert_array_equal(output(), before)
+    interpreter.invoke()
+    assert not np.array_equal(output(), before)
+    interpreter.allocate_tensors()
+    assert (interpreter.get_tensor(0) == -128).all(), "allocating again keeps the inputs"
+
+
+def test_constants_cannot_be_written(interpreter):
+    interpreter.allocate_tensors()
+    constant = next(d["index"] for d in interpreter.get_tensor_details() if d["name"].endswith("/MatMul"))
+    with pytest.raises(ValueError, match="read-only"):
+        interpreter.tensor(constant)()[...] = 0
+    with pytest.raises(InputError, match=r"is no input; the inputs are \(0,\)"):
+        interpreter.set_tensor(constant, interpreter.get_tensor(constant))
+
+
+def test_shapes_other_than_batches_are_refused(interpreter):
+    for shape in [(1, 29, 28, 1), (1, 784), (0, 28, 28, 1), ()]:
+        with pytest.raises(UnsupportedError, match=r"can have shape \[1, 28, 28, 1\] or \[N, 28, 28, 1\]"):
+            interpreter.resize_tensor_input(0, shape)
+    interpreter.resize_tensor_input(0, (2, 28, 28, 1), strict=True)  # declared as -1
+    pair = Interpreter(model_content=dump(two_inputs()))
+    with pytest.raises(UnsupportedError, match="no unknown dimension, so strict forbids"):
+        pair.resize_tensor_input(0, (2, 4), strict=True)
+    pair.resize_tensor_input(0, (2, 4))
+    with pytest.raises(UnsupportedError, match=r"different batches \(\[1, 2\]\)"):
+        pair.allocate_tensors()
+    with pytest.raises(StateError, match=r"call allocate_tensors\(\) first"):
+        pair.invoke()
+    pair.resize_tensor_input(1, (2, 4))
+    pair.allocate_tensors()
+    pair.invoke()
+    assert pair.get_tensor(2).shape == (2, 4)
+
+
+def test_what_cannot_be_had_is_refused_with_a_reason():
+    with pytest.raises(UnsupportedError, match="leave out experimental_delegates"):
+        Interpreter(str(DENSE), experimental_delegates=[object()])
+    with pytest.raises(UnsupportedError, match="zero points are given as the file has them"):
+        Interpreter(str(DENSE), experimental_compress_quantization_zero_points=True)
+    with pytest.raises(ValueError, match="computes everything itself"):
+        load_delegate("libedgetpu.so.1")
+
+
+def test_a_model_that_tflm_would_not_run_fails_in_allocate_tensors():
+    model = one_op("CUMSUM", {"exclusive": False, "reverse": False}, [fed((4,), "float32")], fed((4,), "float32"))
+    interpreter = Interpreter(model_content=dump(model))
+    with pytest.raises(RuntimeError) as caught:
+        interpreter.allocate_tensors()
+    assert isinstance(caught.value, RefengineError)
+
+
+def test_signatures_of_other_subgraphs_are_refused():
+    model = two_inputs()
+    graphs = (*model.graphs, replace(model.graphs[0], index=1))
+    model = replace(model, graphs=graphs, signatures=(Signature("other", 1, {"a": 0, "b": 1}, {"y": 2}),))
+    interpreter = Interpreter(model_content=dump(model))
+    assert interpreter.num_subgraphs() == 2
+    with pytest.raises(UnsupportedError, match="signature 'other' is of subgraph 1"):
+        interpreter.get_signature_runner()
