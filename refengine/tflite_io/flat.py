@@ -36,6 +36,10 @@ class FlatFile:
     def where(self) -> str:
         return ".".join(self.path) or "the root table"
 
+    def damage(self, what: str) -> ModelError:
+        """The error that says what is wrong here, for the caller to raise."""
+        return ModelError(f"{self.where()}: {what}; the file is cut off or damaged, so get it or convert it again")
+
     def spend(self, size: int) -> None:
         """Charge `size` bytes of memory, before they are taken."""
         self.allowance -= size
@@ -46,8 +50,7 @@ class FlatFile:
     def span(self, at: int, size: int) -> memoryview:
         """The `size` bytes from `at` on."""
         if not 0 <= at <= at + size <= len(self.data):
-            raise ModelError(f"{self.where()}: {size} bytes at {at} are not within the file's {len(self.data)}; "
-                             "it is cut off or damaged, so get it or convert it again")
+            raise self.damage(f"{size} bytes at {at} are not within the file's {len(self.data)}")
         return memoryview(self.data)[at:at + size]
 
     def number(self, form: struct.Struct, at: int) -> Any:
@@ -75,6 +78,9 @@ class FlatFile:
         self.spend(_TABLE_COST + _FIELD_COST * len(known))
         vtable = at - self.number(_I32, at)
         slots = self.span(vtable, self.number(_U16, vtable))
+        if len(slots) < 4 or len(slots) % 2:
+            raise self.damage(f"the vtable at byte {vtable} has {len(slots)} bytes")
+        inline = _U16.unpack_from(slots, 2)[0]
         end = known[-1].slot + 2 if known else 4
         self.spend(max(0, len(slots) - end))
         if any(slots[end:]):
@@ -86,6 +92,8 @@ class FlatFile:
                 row[field.name] = field.default
                 continue
             self.path.append(field.name)
+            if not 4 <= offset < inline:
+                raise self.damage(f"byte {offset} is not within the table's {inline}")
             if field.vector:
                 row[field.name] = self._vector(field, self.follow(at + offset))
             elif field.kind == "union":
@@ -128,7 +136,7 @@ class FlatFile:
         try:
             return str(text[:-1], "utf-8")
         except UnicodeDecodeError as error:
-            raise ModelError(f"{self.where()}: the text at byte {at} is not UTF-8; the file is damaged") from error
+            raise self.damage(f"the text at byte {at} is not UTF-8") from error
 
     def _named(self, field: schema.Field, code: Any) -> Any:
         """An enumerator's name; other numbers as they are."""

@@ -144,6 +144,19 @@ def test_an_offset_that_wraps_around() -> None:
         load(bytes(data))
 
 
+def test_a_vtable_that_is_none() -> None:
+    """Read as empty, it would pass for a table of defaults."""
+    data = bytearray(dump(seeds.dense()))
+    root = int.from_bytes(data[:4], "little")
+    vtable = root - struct.unpack_from("<i", data, root)[0]
+    struct.pack_into("<H", data, vtable, 3)
+    with pytest.raises(ModelError, match=rf"^the root table: the vtable at byte {vtable} has 3 bytes"):
+        load(bytes(data))
+    struct.pack_into("<HHH", data, vtable, 20, 24, 100)
+    with pytest.raises(ModelError, match=r"^version: byte 100 is not within the table's 24"):
+        load(bytes(data))
+
+
 def test_text_that_is_not_utf8() -> None:
     data = dump(seeds.dense()).replace(b"hidden", b"hi\xffden")
     with pytest.raises(ModelError, match=r"^subgraphs\[0\]\.tensors\[3\]\.name: the text at byte \d+ is not UTF-8"):
