@@ -68,7 +68,7 @@ def test_from_a_path_or_bytes(tmp_path: Path) -> None:
 def test_errors_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "cut.tflite"
     path.write_bytes(DENSE[:500])
-    with pytest.raises(ModelError, match=rf"^{re.escape(str(path))}: .* are not within the file's 500; the file is cut off"):
+    with pytest.raises(ModelError, match=rf"^{re.escape(str(path))}: .* within the file's 500; the file is cut off"):
         load(path)
     with pytest.raises(ModelError, match=r"missing\.tflite: cannot be read: No such file"):
         load(tmp_path / "missing.tflite")
