@@ -1,8 +1,9 @@
-"""DEPTHWISE_CONV_2D: out[b, y, x, oc] = activation(Σ_{fy, fx} (in[b, iy, ix, oc // m] − zx) · filter[fy, fx, oc] + bias).
+"""DEPTHWISE_CONV_2D: out[b, y, x, oc] = act(Σ_{fy, fx} (in[b, iy, ix, oc // m] − zx) · filter[fy, fx, oc] + bias).
 
 TFLM: `kernels/depthwise_conv.cc`, `depthwise_conv_common.cc`; the sums in
 `kernels/internal/reference/{integer_ops/depthwise_conv.h,depthwiseconv_float.h}`. m is the depth multiplier.
-Filters are 1HW(C·m), quantised along dimension 3; int16 layers take an int64 bias only. The weights' zero point is ignored.
+Filters are 1HW(C·m), quantised along dimension 3; int16 layers take an int64 bias only. The weights' zero point is
+ignored.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ FLT_MAX = np.finfo(np.float32).max
 def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32) -> Float32:
     """min(max(v, lo), hi) as C++ evaluates it (`ActivationFunctionWithMinMax`): NaN and −0.0 pass, ∞ is cut."""
     low, high = np.float32(lo), np.float32(hi)
-    clamped = np.minimum(np.maximum(v, low), high)
+    clamped: Float32 = np.minimum(np.maximum(v, low), high)
     if 0 in (low, high):  # which of two zeros these return is the processor's choice; C++ keeps v's
         zero = v == 0
         if zero.any():
