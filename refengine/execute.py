@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from math import prod
+from types import MappingProxyType
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -33,22 +34,27 @@ class Record:
     outputs: tuple[Array, ...]
 
 
-def execute(plan: Plan, *inputs: Array) -> Iterator[Record]:
+def execute(plan: Plan, *inputs: Array, known: Mapping[int, Array] = MappingProxyType({})) -> Iterator[Record]:
     """Run `plan` on `inputs`, one `Record` a step, in order.
 
     Inputs have the declared dtypes and shapes; where every input declares a leading 1, they may all have N there.
-    Raises `InputError` (before the first step) for a wrong count, dtype or shape.
+    Outputs in `known`, by tensor index and as records hold them, are taken as they are instead of computed: to resume
+    an inference, or to ask what if. Raises `InputError` (before the first step) for a wrong count, dtype or shape.
     """
     batch = batch_size(plan, inputs)
     values = dict(plan.constants)
     values.update(
-        (t.index, frozen(np.reshape(x, (batch or 1, *t.shape)))) for t, x in zip(plan.inputs, inputs, strict=True)
+        (t.index, frozen(np.array(x).reshape(batch or 1, *t.shape))) for t, x in zip(plan.inputs, inputs, strict=True)
     )
     for step in plan.steps:
         arrays = tuple(None if t is None else values[t.index] for t in step.inputs)
         (output,) = step.outputs
-        with np.errstate(all="ignore"):  # inf and NaN are results here
-            values[output.index] = frozen(step.kernel.evaluate(step.params, *arrays))
+        if output.index in known:
+            result = np.reshape(known[output.index], (batch or 1, *output.shape))
+        else:
+            with np.errstate(all="ignore"):  # inf and NaN are results here
+                result = step.kernel.evaluate(step.params, *arrays)
+        values[output.index] = frozen(result)
         yield Record(
             step,
             tuple(None if t is None else _shown(values[t.index], t, batch) for t in step.inputs),

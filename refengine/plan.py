@@ -130,6 +130,12 @@ def _check_tensors(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...
             f"tensor '{tensor.name}' is a variable that lives from one inference to the next; "
             "refengine has no stateful operators yet",
         )
+    for tensor in outputs:
+        require(
+            0 not in tensor.shape or tensor.shape == (0,),
+            f"output '{tensor.name}' has the empty shape {tensor.shape}, which TFLM takes for a dynamic one; "
+            "convert again with fixed shapes",
+        )
 
 
 def _kernel_for(op: Op, inputs: tuple[Tensor | None, ...], kernels: Kernels) -> Kernel:

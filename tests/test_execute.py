@@ -12,7 +12,7 @@ import pytest
 from refengine import InputError, Model, execute, make_plan, run
 from refengine.execute import tile_size
 from refengine.model import Graph, Op, Tensor
-from tests.models import const, q
+from tests.models import const, fed, one_op, q
 
 FC = {"fused_activation_function": "RELU", "keep_num_dims": False, "quantized_bias_type": "float32"}
 
@@ -106,3 +106,12 @@ def test_outputs_that_no_step_computes() -> None:
     x = np.arange(6, dtype=np.int8).reshape(3, 2)
     constant, same = run(model, x)
     assert np.array_equal(same, x) and constant.tolist() == [[1, 2]]
+
+
+def test_results_do_not_share_memory_with_the_input() -> None:
+    """RESHAPE moves nothing, but who reuses the input's buffer must not change what was recorded."""
+    model = one_op("RESHAPE", {"new_shape": (2, 2)}, [fed((1, 4), "int8", q(1.0))], fed((2, 2), "int8", q(1.0)))
+    x = codes(1)
+    (record,), (result,) = execute(make_plan(model), x), run(model, x)
+    x[:] = 0
+    assert record.outputs[0].any() and result.any()

@@ -73,3 +73,8 @@ def test_the_dialect_travels_with_the_plan() -> None:
 def test_planning_does_not_depend_on_what_ran_before() -> None:
     plan, x = make_plan(two_layers()), codes(4)
     assert np.array_equal(run(plan, x)[0], run(plan, x)[0])
+
+
+def test_empty_outputs_are_refused_as_tflm_refuses_them() -> None:
+    with pytest.raises(UnsupportedError, match=r"output 'output0' has the empty shape \(4, 0\)"):
+        make_plan(one_op("RELU", {}, [fed((4, 0), "int8", q(1.0))], fed((4, 0), "int8", q(1.0))))

@@ -36,7 +36,9 @@ def activation_range(activation: str, dtype: str, scale: float, zero_point: int)
     low, high = code_range(dtype)
 
     def code(bound: float) -> int:
-        return zero_point + round_half_away(float(np.float32(bound) / np.float32(scale)))
+        ratio = round_half_away(min(float(np.float32(bound) / np.float32(scale)), 2.0**32))
+        require(abs(ratio) < 2**31, f"the output scale {scale:g} is so small that {activation} has no int32 bound")
+        return zero_point + ratio
 
     below, above = _bounds(activation)
     return (low if below is None else max(low, code(below)), high if above is None else min(high, code(above)))
