@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from .kernel import Kernel, Node
 from .kernels import KERNELS
 from .model import Array, Graph, Model, Op, Quantization, Tensor
 from .numerics.quantize import code_range
+
+INT_KINDS = ("constant", "noise", "ends", "sparse", "ramp", "noise", "noise")
+FLOAT_KINDS = (*INT_KINDS, "edges", "wide")
+"""What invented arrays look like, the simplest first; mostly noise, since few elements tell two roundings apart."""
 
 FLOAT_EDGES = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 6.0, 1e-20, -1e-20, 1e-40, 3.4e38, -3.4e38], np.float32)
 
@@ -35,9 +40,7 @@ class Toolbox:
         return st.tuples(*[st.integers(1, largest)] * rank)
 
     def scale(self, low: float = 2.0**-10, high: float = 2.0**2) -> st.SearchStrategy[float]:
-        exponents = st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high))))
-        powers = exponents.map(lambda e: 2.0**e)
-        return powers | st.floats(float(np.float32(low)), float(np.float32(high)), width=32)
+        return _scales(low, high)
 
     def zero_point(self, dtype: str) -> st.SearchStrategy[int]:
         low, high = code_range(dtype)
@@ -49,21 +52,13 @@ class Toolbox:
         if zero_point is None and dtype == "int16":
             zero_point = 0
         points = self.zero_point(dtype) if zero_point is None else st.just(zero_point)
-        return st.builds(lambda s, z: Quantization((s,), (z,)), self.scale(), points)
+        return st.tuples(self.scale(), points).map(lambda pair: Quantization(pair[:1], pair[1:]))
 
     def array(
         self, shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None
     ) -> st.SearchStrategy[Array]:
-        kinds = ("constant", "noise", "ends", "sparse", "ramp") + (("edges", "wide") if dtype == "float32" else ())
-        return st.builds(
-            _array,
-            st.just(tuple(shape)),
-            st.just(dtype),
-            st.just(low),
-            st.just(high),
-            st.sampled_from(kinds),
-            st.integers(0, 2**32 - 1),
-        )
+        looks = st.tuples(st.sampled_from(FLOAT_KINDS if dtype == "float32" else INT_KINDS), st.integers(0, 2**32 - 1))
+        return looks.map(lambda look: array_of(tuple(shape), dtype, low, high, *look))
 
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         return Tensor(0, "", tuple(shape), dtype, quantization)
@@ -72,7 +67,15 @@ class Toolbox:
         return Tensor(0, "", data.shape, dtype or data.dtype.name, quantization, data)
 
 
-def _array(shape: tuple[int, ...], dtype: str, low: int | None, high: int | None, kind: str, seed: int) -> Array:
+@cache
+def _scales(low: float, high: float) -> st.SearchStrategy[float]:
+    """Float32 values from `low` to `high`, every second one a power of two."""
+    exponents = st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high))))
+    powers = exponents.map(lambda e: 2.0**e)
+    return powers | st.floats(float(np.float32(low)), float(np.float32(high)), width=32)
+
+
+def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | None, kind: str, seed: int) -> Array:
     """An array of one `kind`, from a seed: shrinks to constants, whatever its size."""
     rng = np.random.default_rng(seed)
     if dtype == "float32":

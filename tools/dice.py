@@ -18,8 +18,6 @@ Arrays = tuple[Array, ...]
 RUNS = 8
 """Inputs a model: preparing one takes longer than running it, and roundings differ only in rare elements."""
 
-INT_KINDS = ("noise", "noise", "noise", "constant", "ends", "sparse", "ramp")
-FLOAT_KINDS = (*INT_KINDS, "edges", "wide")
 NOT_FINITE = np.array([np.nan, np.inf, -np.inf], np.float32)
 
 
@@ -61,8 +59,8 @@ class Dice:
         return Quantization((self.scale(),), (zero_point,))
 
     def array(self, shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None) -> Array:
-        kinds = INT_KINDS if dtype != "float32" else FLOAT_KINDS
-        return strategies._array(tuple(shape), dtype, low, high, self.random.choice(kinds), self.random.getrandbits(32))
+        kind = self.random.choice(strategies.FLOAT_KINDS if dtype == "float32" else strategies.INT_KINDS)
+        return strategies.array_of(tuple(shape), dtype, low, high, kind, self.random.getrandbits(32))
 
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         return Tensor(0, "", tuple(shape), dtype, quantization)
