@@ -255,7 +255,7 @@ PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 def progress(console: Console) -> Progress:
     columns = (TextColumn("{task.description:30}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def show(*tables: Table) -> None:
@@ -276,12 +276,10 @@ def table_of(tallies: Sequence[Tally]) -> Table:
 
 
 def table_of_model(path: str, tallies: Sequence[TensorTally]) -> Table:
-    table = Table("tensor", title=path)
-    for column in ("operator", "type", "shape"):
-        table.add_column(column, no_wrap=True)
+    table = Table("tensor", "operator", "type", "shape", title=path, expand=True)
     for column in ("equal", "differing", "largest |Δ|"):
         table.add_column(column, justify="right")
-    table.add_column("name", no_wrap=True, max_width=40)
+    table.add_column("name", no_wrap=True, ratio=1)
     for t in tallies:
         counts = (f"{t.elements - t.differing:,}", f"{t.differing:,}", f"{t.largest:g}" if t.differing else "")
         shape = "×".join(map(str, t.shape))
