@@ -5,56 +5,90 @@
 #include "dot.h"
 #include "layers.h"
 
+#define PATCH 1024 /* taps; twice as many bytes of stack */
+#define SHORT 16   /* bytes in a run that are not worth a loop of their own */
+
 /* One output position: where its window begins in the image (maybe outside), and at which input. */
 struct position {
   int32_t iy, ix;
-  int64_t input; /* index of input[batch, iy, ix, 0] */
+  int32_t input; /* index of input[batch, iy, ix, 0] */
   int32_t is_inside;
 };
 
-static struct position position_of(const struct window *w, int32_t batch, int32_t y, int32_t x) {
+static struct position position_of(const struct window *w, int32_t batch, int32_t place) {
+  const int32_t y = place / w->output_width, x = place % w->output_width;
   struct position at;
   at.iy = y * w->stride_height - FAULT_PAD(w->padding_height);
   at.ix = x * w->stride_width - FAULT_PAD(w->padding_width);
-  at.input = (((int64_t)batch * w->input_height + at.iy) * w->input_width + at.ix) * w->input_depth;
+  at.input = ((batch * w->input_height + at.iy) * w->input_width + at.ix) * w->input_depth;
   at.is_inside = at.iy >= 0 && at.ix >= 0 &&
                  at.iy + (w->filter_height - 1) * w->dilation_height_factor < w->input_height &&
                  at.ix + (w->filter_width - 1) * w->dilation_width_factor < w->input_width;
   return at;
 }
 
-/* Two positions, both inside, times two channels' filters: acc[0 … 3] are (first, second position) × (w0, w1).
- * Where the taps of a filter row lie side by side in the image, they are one run. */
-static void inside_2x2(const struct conv_int8_params *p, const int8_t *x0, const int8_t *x1, const int8_t *w0,
-                       const int8_t *w1, int32_t acc[4]) {
+/* Where the tap (fy, fx) of a position is in the input, or −1 if it is outside the image. */
+static int32_t tap_of(const struct window *w, const struct position *at, int32_t fy, int32_t fx) {
+  const int32_t dy = fy * w->dilation_height_factor, dx = fx * w->dilation_width_factor;
+  const int32_t is_inside =
+      at->iy + dy >= 0 && at->iy + dy < w->input_height && at->ix + dx >= 0 && at->ix + dx < w->input_width;
+  return is_inside ? at->input + (dy * w->input_width + dx) * w->input_depth : -1;
+}
+
+/* How the taps of a filter lie in the input: runs of bytes side by side, `runs` in each of `rows`. */
+struct runs {
+  int32_t rows, runs, run;
+  int32_t row_step, run_step;
+};
+
+static struct runs runs_of(const struct conv_int8_params *p) {
   const struct window *w = &p->window;
-  const int32_t row = w->dilation_height_factor * w->input_width * w->input_depth;
-  const int32_t contiguous = w->dilation_width_factor == 1 && p->filter_depth == w->input_depth;
-  const int32_t runs = contiguous ? 1 : w->filter_width;
-  const int32_t run = contiguous ? w->filter_width * p->filter_depth : p->filter_depth;
-  const int32_t step = w->dilation_width_factor * w->input_depth;
+  const int32_t row_step = w->dilation_height_factor * w->input_width * w->input_depth;
+  const int32_t run_step = w->dilation_width_factor * w->input_depth;
+  const int32_t is_joined = w->dilation_width_factor == 1 && p->filter_depth == w->input_depth;
+  const struct runs joined = {w->filter_height, 1, w->filter_width * p->filter_depth, row_step, run_step};
+  const struct runs apart = {w->filter_height, w->filter_width, p->filter_depth, row_step, run_step};
+  return is_joined ? joined : apart;
+}
+
+/* The inputs of one window side by side, the zero point where it is outside. */
+static void gather(const struct conv_int8_params *p, const struct position *at, const int8_t *input, int8_t *patch) {
+  const struct window *w = &p->window;
+  const int8_t zero_point = (int8_t)-FAULT_ZERO_POINT(p->input_offset);
   for (int32_t fy = 0; fy < w->filter_height; ++fy) {
-    for (int32_t r = 0; r < runs; ++r) {
-      const int32_t offset = fy * row + r * step;
-      dot_2x2(x0 + offset, x1 + offset, w0, w1, run, acc);
-      w0 += run;
-      w1 += run;
+    for (int32_t fx = 0; fx < w->filter_width; ++fx) {
+      const int32_t tap = tap_of(w, at, fy, fx);
+      for (int32_t ic = 0; ic < p->filter_depth; ++ic) {
+        *patch++ = tap < 0 ? zero_point : input[tap + ic];
+      }
     }
   }
 }
 
-/* One position times one channel's filter, with a look at every tap. */
-static int32_t at_border(const struct conv_int8_params *p, struct position at, const int8_t *input, int32_t ic,
-                         const int8_t *filter, int32_t acc) {
-  const struct window *w = &p->window;
-  for (int32_t fy = 0; fy < w->filter_height; ++fy) {
-    const int32_t dy = fy * w->dilation_height_factor;
-    for (int32_t fx = 0; fx < w->filter_width; ++fx) {
-      const int32_t dx = fx * w->dilation_width_factor;
-      if (at.iy + dy >= 0 && at.iy + dy < w->input_height && at.ix + dx >= 0 && at.ix + dx < w->input_width) {
-        acc = dot(input + at.input + (dy * w->input_width + dx) * w->input_depth + ic, filter, p->filter_depth, acc);
-      } else {
+/* Two windows times two channels' filters: acc[0 … 3] are (x0, x1) × (w0, w1). */
+static inline void sums_2x2(const struct runs *r, const int8_t *x0, const int8_t *x1, const int8_t *w0,
+                            const int8_t *w1, int32_t acc[4]) {
+  for (int32_t row = 0; row < r->rows; ++row) {
+    for (int32_t run = 0; run < r->runs; ++run) {
+      const int32_t offset = row * r->row_step + run * r->run_step;
+      dot_2x2(x0 + offset, x1 + offset, w0, w1, r->run, acc);
+      w0 += r->run;
+      w1 += r->run;
+    }
+  }
+}
+
+/* One window at the border times one channel's filter, for windows too large to gather. */
+static int32_t sum_at_border(const struct conv_int8_params *p, const struct position *at, const int8_t *input,
+                             const int8_t *filter) {
+  int32_t acc = 0;
+  for (int32_t fy = 0; fy < p->window.filter_height; ++fy) {
+    for (int32_t fx = 0; fx < p->window.filter_width; ++fx) {
+      const int32_t tap = tap_of(&p->window, at, fy, fx);
+      if (tap < 0) {
         acc -= FAULT_ZERO_POINT(p->input_offset) * sum(filter, p->filter_depth);
+      } else {
+        acc = dot(input + tap, filter, p->filter_depth, acc);
       }
       filter += p->filter_depth;
     }
@@ -62,52 +96,60 @@ static int32_t at_border(const struct conv_int8_params *p, struct position at, c
   return acc;
 }
 
-/* Output positions two by two, channels two by two; a lone last one is its own partner. */
+/* All channels of one group at two positions, two at a time; a lone last one is its own partner. `input`
+ * begins at the group's channels, `first` and `second` are the outputs of the two positions. */
+static void group_at(const struct conv_int8_params *p, const struct position *at, const int8_t *input,
+                     const int8_t *filter, const int32_t *bias, int32_t group, int32_t channels, int8_t *first,
+                     int8_t *second) {
+  const int32_t taps = p->window.filter_height * p->window.filter_width * p->filter_depth;
+  const struct runs gathered = {1, 1, taps, 0, 0};
+  const struct requantize requantize = p->requantize;
+  struct runs runs = runs_of(p);
+  int8_t patch[2][PATCH];
+  int32_t is_inside = at[0].is_inside && at[1].is_inside;
+  const int8_t *x0 = is_inside ? input + at[0].input : patch[0], *x1 = is_inside ? input + at[1].input : patch[1];
+  if (taps <= PATCH && (!is_inside || runs.run < SHORT)) {
+    gather(p, &at[0], input, patch[0]);
+    gather(p, &at[1], input, patch[1]);
+    x0 = patch[0], x1 = patch[1], runs = gathered, is_inside = 1;
+  }
+  for (int32_t k = 0; k < channels; k += 2) {
+    const int32_t c = group * channels + k, d = k + 1 < channels ? c + 1 : c;
+    const int8_t *w0 = filter + c * taps, *w1 = filter + d * taps;
+    int32_t acc[4] = {0, 0, 0, 0};
+    if (is_inside) {
+      sums_2x2(&runs, x0, x1, w0, w1, acc);
+    } else {
+      acc[0] = sum_at_border(p, &at[0], input, w0);
+      acc[1] = sum_at_border(p, &at[0], input, w1);
+      acc[2] = sum_at_border(p, &at[1], input, w0);
+      acc[3] = sum_at_border(p, &at[1], input, w1);
+    }
+    const int32_t b0 = fault_bias(bias[c], p->input_offset, w0, taps, 1);
+    const int32_t b1 = fault_bias(bias[d], p->input_offset, w1, taps, 1);
+    const struct multiplier m0 = multiplier_of(&requantize, c), m1 = multiplier_of(&requantize, d);
+    const int32_t oc = FAULT_CHANNEL(c, p->window.output_depth), od = FAULT_CHANNEL(d, p->window.output_depth);
+    const int8_t code0 = requantized(&requantize, m0, add_wrap(acc[0], b0));
+    const int8_t code1 = requantized(&requantize, m1, add_wrap(acc[1], b1));
+    const int8_t code2 = requantized(&requantize, m0, add_wrap(acc[2], b0));
+    const int8_t code3 = requantized(&requantize, m1, add_wrap(acc[3], b1));
+    first[oc] = code0, first[od] = code1, second[oc] = code2, second[od] = code3;
+  }
+}
+
+/* Output positions two by two, a lone last one is its own partner. */
 void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8_t *filter, const int32_t *bias,
                int8_t *output) {
   const struct window *w = &p->window;
-  const int32_t taps = w->filter_height * w->filter_width * p->filter_depth;
-  const int32_t group_channels = w->output_depth / (w->input_depth / p->filter_depth);
+  const int32_t groups = w->input_depth / p->filter_depth;
   const int32_t positions = w->output_height * w->output_width;
   for (int32_t batch = 0; batch < w->batches; ++batch) {
-    int32_t y = 0, x = 0;
     for (int32_t n = 0; n < positions; n += 2) {
-      const struct position first = position_of(w, batch, y, x);
-      struct position second = first;
-      int8_t *out[2] = {output + n * w->output_depth, output + n * w->output_depth};
-      if (++x == w->output_width) {
-        x = 0;
-        ++y;
-      }
-      if (n + 1 < positions) {
-        second = position_of(w, batch, y, x);
-        out[1] += w->output_depth;
-        if (++x == w->output_width) {
-          x = 0;
-          ++y;
-        }
-      }
-      for (int32_t c = 0; c < w->output_depth;) {
-        const int32_t group = c / group_channels, ic = group * p->filter_depth;
-        const int32_t d = c + 1 < (group + 1) * group_channels ? c + 1 : c;
-        const int8_t *w0 = filter + c * taps, *w1 = filter + d * taps;
-        const int32_t b0 = fault_bias(bias[c], p->input_offset, w0, taps, 1);
-        const int32_t b1 = fault_bias(bias[d], p->input_offset, w1, taps, 1);
-        int32_t acc[4] = {0, 0, 0, 0};
-        if (first.is_inside && second.is_inside) {
-          inside_2x2(p, input + first.input + ic, input + second.input + ic, w0, w1, acc);
-        } else {
-          acc[0] = at_border(p, first, input, ic, w0, 0);
-          acc[1] = at_border(p, first, input, ic, w1, 0);
-          acc[2] = at_border(p, second, input, ic, w0, 0);
-          acc[3] = at_border(p, second, input, ic, w1, 0);
-        }
-        const int32_t oc = FAULT_CHANNEL(c, w->output_depth), od = FAULT_CHANNEL(d, w->output_depth);
-        out[0][oc] = requantized(&p->requantize, c, add_wrap(acc[0], b0));
-        out[0][od] = requantized(&p->requantize, d, add_wrap(acc[1], b1));
-        out[1][oc] = requantized(&p->requantize, c, add_wrap(acc[2], b0));
-        out[1][od] = requantized(&p->requantize, d, add_wrap(acc[3], b1));
-        c = d + 1;
+      const int32_t m = n + 1 < positions ? n + 1 : n;
+      const struct position at[2] = {position_of(w, batch, n), position_of(w, batch, m)};
+      for (int32_t group = 0; group < groups; ++group) {
+        group_at(p, at, input + group * p->filter_depth, filter, bias, group, w->output_depth / groups,
+                 output + n * w->output_depth, output + m * w->output_depth);
       }
     }
     output += positions * w->output_depth;
@@ -124,7 +166,7 @@ void conv_float32(const struct conv_float32_params *p, const float *input, const
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     for (int32_t y = 0; y < w->output_height; ++y) {
       for (int32_t x = 0; x < w->output_width; ++x) {
-        const struct position at = position_of(w, batch, y, x);
+        const struct position at = position_of(w, batch, y * w->output_width + x);
         for (int32_t c = 0; c < w->output_depth;) {
           const int32_t group = c / group_channels, left = (group + 1) * group_channels - c;
           const int32_t side_by_side = left < 4 ? left : 4, stride = left < 4 ? 0 : taps;

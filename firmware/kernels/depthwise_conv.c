@@ -74,7 +74,7 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
           four_channels(p, at, filter + c, rows, columns, row_step, column_step, from, count, acc);
           for (int32_t k = 0; k < count; ++k) {
             const int32_t folded = fault_bias(bias[c + k], p->input_offset, filter + c + k, taps, depth);
-            output[c + k] = requantized(&p->requantize, c + k, add_wrap(acc[k], folded));
+            output[c + k] = requantized(&p->requantize, multiplier_of(&p->requantize, c + k), add_wrap(acc[k], folded));
           }
         }
         output += depth;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__GNUC__)
+#define REFENGINE_DSP 1
 
 /* Four int8 as two pairs of int16: bytes 0 and 2, 1 and 3. The order does not matter, being the same in x and w. */
 static inline int32_t even_bytes(int32_t four) {
@@ -31,6 +32,23 @@ static inline int32_t multiply_pairs(int32_t x, int32_t w, int32_t acc) {
   __asm__("smlad %0, %1, %2, %3" : "=r"(sum) : "r"(x), "r"(w), "r"(acc));
   return sum;
 }
+
+#elif defined(REFENGINE_DSP) /* the same three instructions in C, to test what is made of them on any machine */
+
+static inline int32_t even_bytes(int32_t four) {
+  const int32_t low = (int8_t)(four & 0xff), high = (int8_t)(four >> 16 & 0xff);
+  return (int32_t)((uint32_t)high << 16 | ((uint32_t)low & 0xffff));
+}
+
+static inline int32_t odd_bytes(int32_t four) { return even_bytes((int32_t)((uint32_t)four >> 8)); }
+
+static inline int32_t multiply_pairs(int32_t x, int32_t w, int32_t acc) {
+  return acc + (int16_t)(x & 0xffff) * (int16_t)(w & 0xffff) + (x >> 16) * (w >> 16);
+}
+
+#endif
+
+#ifdef REFENGINE_DSP
 
 static inline int32_t four_bytes(const int8_t *bytes) {
   int32_t four;

@@ -37,7 +37,7 @@ void fully_connected_int8(const struct fully_connected_int8_params *p, const int
       four_sums(p, input, filter, o, left, acc);
       for (int32_t c = 0; c < 4 && c < left; ++c) {
         const int32_t folded = fault_bias(bias[o + c], p->input_offset, filter + (o + c) * depth, depth, 1);
-        output[o + c] = requantized(&p->requantize, o + c, add_wrap(acc[c], folded));
+        output[o + c] = requantized(&p->requantize, multiplier_of(&p->requantize, o + c), add_wrap(acc[c], folded));
       }
     }
     input += depth;

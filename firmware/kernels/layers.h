@@ -4,10 +4,13 @@
 
 #include "kernels.h"
 
-/* The code of channel `channel` for the accumulator `acc`, its bias included. */
-static inline int8_t requantized(const struct requantize *r, int32_t channel, int32_t acc) {
-  const int32_t scaled =
-      multiply_by_quantized_multiplier(FAULT_ACCUMULATOR(acc), r->output_multiplier[channel * r->per_channel]);
+static inline struct multiplier multiplier_of(const struct requantize *r, int32_t channel) {
+  return r->output_multiplier[channel * r->per_channel];
+}
+
+/* The code for the accumulator `acc`, its bias included. */
+static inline int8_t requantized(const struct requantize *r, struct multiplier m, int32_t acc) {
+  const int32_t scaled = multiply_by_quantized_multiplier(FAULT_ACCUMULATOR(acc), m);
   return (int8_t)clamp(add_wrap(scaled, FAULT_OUTPUT_OFFSET(r->output_offset)),
                        FAULT_CLAMP(r->output_activation_min, INT8_MIN),
                        FAULT_CLAMP(r->output_activation_max, INT8_MAX));

@@ -1,0 +1,92 @@
+"""The C kernels as a shared library: their structs read off the headers, filled from what `cexport` says of a step."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refengine.cexport.calls import Call, Constant, Values
+from refengine.model import Array, Tensor
+from refengine.numerics.fixedpoint import Multiplier
+
+KERNELS = Path(__file__).parents[2] / "firmware" / "kernels"
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion"]
+NUMBERS: dict[str, Any] = {"int32_t": ctypes.c_int32, "float": ctypes.c_float}
+
+
+class Library:
+    """All kernels, compiled with `flags` and, while they run, watched by the sanitizers among them."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        path = folder / "kernels.so"
+        sources = [str(path) for path in sorted(KERNELS.glob("*.c")) if path.name != "selftest.c"]
+        command = ["cc", *WARNINGS, *flags, "-shared", "-fPIC", "-O1", "-g", *sources, "-o", str(path), "-lm"]
+        subprocess.run(command, check=True)
+        self.functions = ctypes.CDLL(str(path))
+        self.structs = dict(_structs("".join((KERNELS / file).read_text() for file in ("fixedpoint.h", "kernels.h")),
+                                     has_scale="-DREFENGINE_XNNPACK_ROUNDING=1" in flags))
+
+    def run(self, call: Call, inputs: dict[int, Array], output: Tensor) -> Array:
+        """The output of a call, for the arrays that its arguments (by tensor index) stand for."""
+        kept: list[Any] = []
+        params = self._struct(self.structs[call.struct], call.params, kept)
+        arrays = [np.ascontiguousarray(a.data if isinstance(a, Constant) else inputs[a.index]) for a in call.arguments]
+        result = np.frombuffer(np.random.default_rng(0).bytes(_size(output)), output.dtype).copy()
+        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, result)]
+        getattr(self.functions, call.kernel)(ctypes.byref(params), *pointers)
+        return result.reshape(output.shape)
+
+    def _struct(self, struct: type[ctypes.Structure], fields: dict[str, Any], kept: list[Any]) -> ctypes.Structure:
+        kinds = dict(struct._fields_)  # type: ignore[misc]
+        assert kinds.keys() == fields.keys(), f"{struct.__name__} and its fields differ"
+        return struct(**{name: self._value(kinds[name], value, kept) for name, value in fields.items()})
+
+    def _value(self, kind: Any, value: Any, kept: list[Any]) -> Any:
+        match value:
+            case Multiplier():
+                return self._multipliers(kind, value, kept)
+            case dict():
+                return self._struct(kind, value, kept)
+            case Values():
+                return kind(*value)
+            case np.ndarray():
+                kept.append(value)
+                return value.ctypes.data
+        return value
+
+    def _multipliers(self, kind: Any, value: Multiplier, kept: list[Any]) -> Any:
+        struct = self.structs["multiplier"]
+        columns = (np.atleast_1d(field).tolist() for field in value[:3])
+        rows = [struct(*row[:len(struct._fields_)]) for row in zip(*columns, strict=True)]
+        if kind is struct:
+            return rows[0]
+        kept.append((struct * len(rows))(*rows))
+        return ctypes.addressof(kept[-1])
+
+
+def _size(tensor: Tensor) -> int:
+    return int(np.prod(tensor.shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
+
+
+def _structs(header: str, has_scale: bool) -> Iterator[tuple[str, type[ctypes.Structure]]]:
+    """(name, ctypes structure) of each struct in the headers' text."""
+    known: dict[str, Any] = dict(NUMBERS)
+    header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    header = re.sub(r"#if REFENGINE_XNNPACK_ROUNDING\n(  float scale;\n)#endif\n", r"\1" if has_scale else "", header)
+    for name, body in re.findall(r"^struct (\w+) \{\n(.*?)^\};", header, re.MULTILINE | re.DOTALL):
+        fields: list[tuple[str, Any]] = []
+        for kind, members in re.findall(r"^  (?:const )?(?:struct )?(\w+) (.*?);", body, re.MULTILINE | re.DOTALL):
+            for member in re.split(r",\s*", members):
+                pointer, field, length = re.fullmatch(r"(\*?)(\w+)(\[MAX_RANK\])?", member).groups()  # type: ignore[union-attr]
+                if pointer:
+                    fields.append((field, ctypes.c_void_p))
+                else:
+                    fields.append((field, known[kind] * 6 if length else known[kind]))
+        known[name] = type(name, (ctypes.Structure,), {"_fields_": fields})
+        yield name, known[name]

@@ -1,0 +1,103 @@
+"""The C kernels compute what the NumPy ones do, bit for bit, on operators that each kernel's own `example` invents.
+
+They run in this process, watched by the undefined-behaviour sanitizer; the last test runs all of it again under the
+address sanitizer, which Python must be started with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from tests.firmware.kernel_library import Library
+
+from refengine import Numerics, UnsupportedError, execute, make_plan, strategies
+from refengine.cexport.calls import CALLS, call_of
+from refengine.model import Array, Model
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+
+SANITIZERS = os.environ.get("REFENGINE_SANITIZE", "undefined")
+
+DIALECTS = {
+    "tflm": (Numerics(), ()),
+    "single": (Numerics(rounding="single"), ("-DREFENGINE_SINGLE_ROUNDING=1",)),
+    "xnnpack": (Numerics(rounding="xnnpack"), ("-DREFENGINE_XNNPACK_ROUNDING=1",)),
+    "fma": (Numerics(contraction="fma", float_to_int="arm"), ("-DREFENGINE_FMA=1", "-DREFENGINE_SATURATE=1")),
+    "dsp": (Numerics(), ("-DREFENGINE_DSP",)),
+}
+"""Each dialect's numerics, and the flags that compile the kernels for it. `dsp` is no dialect but another way there."""
+
+every_kernel = pytest.mark.parametrize(("op", "dtype"), sorted(CALLS), ids=["-".join(key) for key in sorted(CALLS)])
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Library]:
+    sanitize = [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all"]
+    return {name: Library(tmp_path_factory.mktemp(name), *flags, *sanitize) for name, (_, flags) in DIALECTS.items()}
+
+
+def cases(op: str, dtype: str) -> st.SearchStrategy[tuple[Model, tuple[Array, ...]]]:
+    models = strategies.nodes(op, dtype).map(strategies.model_of)
+    return models.flatmap(lambda model: st.tuples(st.just(model), strategies.inputs_of(model)))
+
+
+def bits(x: Array) -> bytes:
+    """What must be equal: every bit, but a NaN's."""
+    return (np.where(np.isnan(x), np.float32(np.nan), x) if x.dtype == np.float32 else x).tobytes()
+
+
+def check(library: Library, numerics: Numerics, model: Model, inputs: tuple[Array, ...]) -> None:
+    plan = make_plan(model, numerics=numerics)
+    try:
+        call = call_of(plan.steps[0], plan.constants)
+    except UnsupportedError:
+        reject()
+    (record,) = execute(plan, *inputs)
+    result = library.run(call, dict(zip(plan.graph.inputs, inputs, strict=True)), plan.outputs[0])
+    assert bits(result) == bits(record.outputs[0]), f"{call.kernel} gives\n{result}\nnot\n{record.outputs[0]}"
+
+
+@every_kernel
+def test_equals_numpy(op: str, dtype: str, libraries: dict[str, Library]) -> None:
+    @settings(max_examples=200)
+    @given(cases(op, dtype))
+    def run(case: tuple[Model, tuple[Array, ...]]) -> None:
+        check(libraries["tflm"], DIALECTS["tflm"][0], *case)
+
+    run()
+
+
+@every_kernel
+def test_equals_numpy_in_other_dialects(op: str, dtype: str, libraries: dict[str, Library]) -> None:
+    @settings(max_examples=60)
+    @given(cases(op, dtype), st.sampled_from([name for name in DIALECTS if name != "tflm"]))
+    def run(case: tuple[Model, tuple[Array, ...]], dialect: str) -> None:
+        check(libraries[dialect], DIALECTS[dialect][0], *case)
+
+    run()
+
+
+def test_under_the_address_sanitizer() -> None:
+    """All of the above again, with every array's ends watched."""
+    if SANITIZERS != "undefined":
+        pytest.skip("this is it")
+    runtime = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    if not Path(runtime.stdout.strip()).is_absolute():
+        pytest.skip("the compiler has no address sanitizer")
+    environment = os.environ | {
+        "REFENGINE_SANITIZE": "address,undefined",
+        "LD_PRELOAD": runtime.stdout.strip(),
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "PYTHONMALLOC": "malloc",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", __file__]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
