@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import const, fed, one_op, q
+from tests.models import const, fed, one_op, q
 
 import refengine
 from refengine import InputError, Interpreter, RefengineError, UnsupportedError
