@@ -70,6 +70,7 @@ def single(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
 # ---- TFLM is the judge ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @every_kernel
 def test_evaluate_equals_tflm(op: str, dtype: str, tflm: Tflm, tmp_path: Path) -> None:
     """The same bytes, dtype and shape as the real TFLM gives; and both refuse none of what `example` invents."""
@@ -102,6 +103,7 @@ def as_litert_wants(model: Model) -> Model:
     return replace(model, graphs=(replace(graph, tensors=tuple(tensors), ops=(op,)),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "dtype"), sorted(KERNELS.keys() - OTHER_IN_LITERT), ids=lambda part: part)
 def test_litert_is_a_second_witness(op: str, dtype: str, litert: Litert) -> None:
     """TFLite's reference kernels agree wherever they take the model; some they refuse."""
