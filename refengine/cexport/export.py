@@ -317,6 +317,9 @@ def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int,
             "/* Runs the golden input that the CRCs belong to; int model_selftest(void) in step.h checks them. */",
             "void model_invoke_golden(void);",
             "",
+            "/* Runs on what lies in the inputs' places in the arena. */",
+            "void model_invoke_in_place(void);",
+            "",
             "#endif",
             "",
         ]
@@ -387,6 +390,8 @@ def _source(
             "}",
             "",
             f"void model_invoke_golden(void) {{ model_invoke({', '.join(goldens + ['0'] * len(outputs))}); }}",
+            "",
+            f"void model_invoke_in_place(void) {{ model_invoke({', '.join(['0'] * len(inputs + outputs))}); }}",
             "",
         ]
     )
