@@ -1,0 +1,153 @@
+"""Find the layers where integers lose what the network knows.
+
+Runs the model over data and measures, for each layer: the share of values clamped, the codes used, the bits of the
+accumulator, dead channels, and the error against floats: its own, which enters there, and the total one, which is
+also what earlier layers pass on. Suspicious layers are told in words, the worst first. Errors are in codes: rounding
+alone gives an RMSE of 1/√12 = 0.29.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..accuracy import CHUNK
+from ..datasets import PREFIXES, bundled_digits, load_mnist
+from ..errors import InputError
+from ..health import Health, Layer, health
+from ..health.plots import save_plots
+from ..images import read_inputs
+from ..inputs import pixels_to_input
+from ..kernel import PRESETS
+from ..model import Array
+from ..plan import Plan, make_plan
+from ._front import (
+    INTERRUPTED,
+    add_json,
+    add_model,
+    add_numerics,
+    add_range,
+    find_model,
+    heading,
+    positive,
+    print_json,
+    print_table,
+    printable,
+    progress_bar,
+    table_of,
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_numerics(parser)
+    add_json(parser)
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        nargs="+",
+        help="a folder of MNIST's IDX files, or pictures and arrays or folders of them (default: 100 bundled digits)",
+    )
+    parser.add_argument("--split", choices=PREFIXES, default="test", help="which of MNIST's (default: %(default)s)")
+    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N pictures or files")
+    parser.add_argument("--float", metavar="MODEL", help="the float32 model to compare with (default: the same graph)")
+    parser.add_argument("--plots", metavar="DIR", help="write activations.png and errors.png there")
+    add_range(parser)
+
+
+def command(args: argparse.Namespace) -> int:
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    float_plan = make_plan(find_model(args.float)) if args.float else None
+    data, total, cases = _data(args, plan)
+    measured, status = None, 0
+    try:
+        with progress_bar() as progress:
+            task = progress.add_task(args.model, total=total)
+            for measured in health(plan, cases, float_plan):
+                progress.update(task, completed=measured.inferences)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    if measured is None:
+        return status
+    against = args.float or "the float reading of the same graph"
+    plots = [str(path) for path in save_plots(measured.layers, args.plots)] if args.plots else []
+    if args.json:
+        done = {"data": data, "interrupted": status == INTERRUPTED, "float": against, "plots": plots}
+        print_json(heading(args, plan) | done | measured.as_dict())
+        return status
+    after = f", interrupted after {measured.inferences} of {total}" if status else ""
+    print(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}")
+    print_table(_table(measured))
+    _print_findings(measured)
+    print(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}", sep="\n")
+    return status
+
+
+def _data(args: argparse.Namespace, plan: Plan) -> tuple[str, int, Iterator[tuple[Array, ...]]]:
+    """(what it is, how many inferences or files, the inputs of each run)."""
+    if args.data and not any(Path(args.data[0]).glob("*-images*idx3-ubyte*")):
+        files = [file for path in args.data for file in _files(path)][: args.limit]
+        return " ".join(args.data), len(files), (x for _, x in read_inputs(plan, files, real_range=args.range))
+    images, _ = load_mnist(args.data[0], args.split) if args.data else bundled_digits()
+    images = images[: args.limit]
+    parts = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    name = args.data[0] if args.data else "the bundled digits (100; more with --data)"
+    return name, len(images), ((pixels_to_input(plan, part, 0, args.range),) for part in parts)
+
+
+def _files(path: str) -> list[str]:
+    """A file as it is; of a folder all its files but hidden ones, sorted."""
+    if not Path(path).is_dir():
+        return [path]
+    found = [str(file) for file in sorted(Path(path).rglob("*")) if file.is_file() and not file.name.startswith(".")]
+    if not found:
+        raise InputError(f"{path}: the folder is empty; give pictures, .npy, .npz, .raw or MNIST's IDX files")
+    return found
+
+
+def _table(measured: Health) -> Table:
+    table = table_of(
+        "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "dead",
+        "own\nRMSE", "total\nRMSE", "SQNR\ndB", "cosine", "max\nerror", "error",
+    )  # fmt: skip
+    for column in table.columns[3:-1]:
+        column.justify = "right"
+    for layer in measured.layers:
+        table.add_row(*map(printable, _row(layer.as_dict(), layer)))
+    return table
+
+
+def _row(told: dict[str, Any], layer: Layer) -> Iterator[str]:
+    clamped, acc, own, total = told["clamped"], told["accumulator"], told["own_error"], told["total_error"]
+    activation = "NONE" if layer.step is None else layer.step.op.options.get("fused_activation_function", "NONE")
+    yield "" if layer.step is None else str(told["index"])
+    yield (told["operator"] or "input") + (f" + {activation}" if activation != "NONE" else "")
+    yield f"{told['codes'][0]} … {told['codes'][1]}"
+    yield f"{layer.below:.1%}" if clamped else ""
+    yield f"{layer.above:.1%}" if clamped else ""
+    yield f"{layer.lost_to_type:.2%}" if clamped else ""
+    yield f"{acc['measured_bits']} ({acc['bound_bits']}) of {acc['width']}" if acc else ""
+    yield (
+        f"{len(told['dead_channels'])} of {len(told['channels']['low'])}"
+        if layer.step and not layer.is_inherited
+        else ""
+    )
+    yield f"{own['rmse_per_scale']:.2f}" if own else ""
+    yield f"{total['rmse_per_scale']:.2f}" if total else ""
+    yield f"{total['sqnr_db']:.1f}" if total and total["sqnr_db"] is not None else ""
+    yield f"{total['cosine']:.5f}" if total and total["cosine"] is not None else ""
+    yield f"{total['max_per_scale']:.1f}" if total else ""
+    yield "" if layer.role == "none" else layer.role
+
+
+def _print_findings(measured: Health) -> None:
+    findings = measured.findings
+    plural = "s, the worst first" if len(findings) > 1 else ""
+    print(f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious.")
+    for number, finding in enumerate(findings, 1):
+        lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
+        print(printable(f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}"))
