@@ -97,12 +97,13 @@ static int32_t sum_at_border(const struct conv_int8_params *p, const struct posi
 }
 
 /* All channels of one group at two positions, two at a time; a lone last one is its own partner. `input`
- * begins at the group's channels, `first` and `second` are the outputs of the two positions. */
+ * begins at the group's channels. */
 static void group_at(const struct conv_int8_params *p, const struct position *at, const int8_t *input,
-                     const int8_t *filter, const int32_t *bias, int32_t group, int32_t channels, int8_t *first,
-                     int8_t *second) {
+                     const int8_t *filter, const int32_t *bias, int32_t group, int32_t channels,
+                     int8_t *const outputs[2]) {
   const int32_t taps = p->window.filter_height * p->window.filter_width * p->filter_depth;
   const struct runs gathered = {1, 1, taps, 0, 0};
+  const int32_t depth = p->window.output_depth;
   const struct requantize requantize = p->requantize;
   struct runs runs = runs_of(p);
   int8_t patch[2][PATCH];
@@ -125,15 +126,13 @@ static void group_at(const struct conv_int8_params *p, const struct position *at
       acc[2] = sum_at_border(p, &at[1], input, w0);
       acc[3] = sum_at_border(p, &at[1], input, w1);
     }
+    const struct multiplier m0 = multiplier_of(&requantize, c), m1 = multiplier_of(&requantize, d);
     const int32_t b0 = fault_bias(bias[c], p->input_offset, w0, taps, 1);
     const int32_t b1 = fault_bias(bias[d], p->input_offset, w1, taps, 1);
-    const struct multiplier m0 = multiplier_of(&requantize, c), m1 = multiplier_of(&requantize, d);
-    const int32_t oc = FAULT_CHANNEL(c, p->window.output_depth), od = FAULT_CHANNEL(d, p->window.output_depth);
-    const int8_t code0 = requantized(&requantize, m0, add_wrap(acc[0], b0));
-    const int8_t code1 = requantized(&requantize, m1, add_wrap(acc[1], b1));
-    const int8_t code2 = requantized(&requantize, m0, add_wrap(acc[2], b0));
-    const int8_t code3 = requantized(&requantize, m1, add_wrap(acc[3], b1));
-    first[oc] = code0, first[od] = code1, second[oc] = code2, second[od] = code3;
+    for (int32_t i = 0; i < 2; ++i) {
+      outputs[i][FAULT_CHANNEL(c, depth)] = requantized(&requantize, m0, add_wrap(acc[2 * i], b0));
+      outputs[i][FAULT_CHANNEL(d, depth)] = requantized(&requantize, m1, add_wrap(acc[2 * i + 1], b1));
+    }
   }
 }
 
@@ -147,9 +146,9 @@ void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8
     for (int32_t n = 0; n < positions; n += 2) {
       const int32_t m = n + 1 < positions ? n + 1 : n;
       const struct position at[2] = {position_of(w, batch, n), position_of(w, batch, m)};
+      int8_t *const outputs[2] = {output + n * w->output_depth, output + m * w->output_depth};
       for (int32_t group = 0; group < groups; ++group) {
-        group_at(p, at, input + group * p->filter_depth, filter, bias, group, w->output_depth / groups,
-                 output + n * w->output_depth, output + m * w->output_depth);
+        group_at(p, at, input + group * p->filter_depth, filter, bias, group, w->output_depth / groups, outputs);
       }
     }
     output += positions * w->output_depth;

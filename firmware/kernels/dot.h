@@ -65,21 +65,27 @@ static inline int32_t dot_step(const int8_t *x, const int8_t *w, int32_t acc) {
 
 static inline void dot_step_2x2(const int8_t *x0, const int8_t *x1, const int8_t *w0, const int8_t *w1,
                                 int32_t acc[4]) {
-  const int32_t a = four_bytes(x0), b = four_bytes(x1), c = four_bytes(w0), d = four_bytes(w1);
-  const int32_t a02 = even_bytes(a), a13 = odd_bytes(a), b02 = even_bytes(b), b13 = odd_bytes(b);
-  const int32_t c02 = even_bytes(c), c13 = odd_bytes(c), d02 = even_bytes(d), d13 = odd_bytes(d);
+  const int32_t a = four_bytes(x0), a02 = even_bytes(a), a13 = odd_bytes(a);
+  const int32_t b = four_bytes(x1), b02 = even_bytes(b), b13 = odd_bytes(b);
+  const int32_t c = four_bytes(w0), c02 = even_bytes(c), c13 = odd_bytes(c);
   acc[0] = multiply_pairs(a13, c13, multiply_pairs(a02, c02, acc[0]));
-  acc[1] = multiply_pairs(a13, d13, multiply_pairs(a02, d02, acc[1]));
   acc[2] = multiply_pairs(b13, c13, multiply_pairs(b02, c02, acc[2]));
+  const int32_t d = four_bytes(w1), d02 = even_bytes(d), d13 = odd_bytes(d);
+  acc[1] = multiply_pairs(a13, d13, multiply_pairs(a02, d02, acc[1]));
   acc[3] = multiply_pairs(b13, d13, multiply_pairs(b02, d02, acc[3]));
 }
 
-static inline void dot_step_1x4(const int8_t *x, const int8_t *w, int32_t stride, int32_t acc[4]) {
+static inline void dot_step_1x4(const int8_t *x, const int8_t *w0, const int8_t *w1, const int8_t *w2,
+                                const int8_t *w3, int32_t acc[4]) {
   const int32_t a = four_bytes(x), a02 = even_bytes(a), a13 = odd_bytes(a);
-  for (int32_t c = 0; c < 4; ++c) {
-    const int32_t b = four_bytes(w + c * stride);
-    acc[c] = multiply_pairs(a13, odd_bytes(b), multiply_pairs(a02, even_bytes(b), acc[c]));
-  }
+  const int32_t b = four_bytes(w0);
+  acc[0] = multiply_pairs(a13, odd_bytes(b), multiply_pairs(a02, even_bytes(b), acc[0]));
+  const int32_t c = four_bytes(w1);
+  acc[1] = multiply_pairs(a13, odd_bytes(c), multiply_pairs(a02, even_bytes(c), acc[1]));
+  const int32_t d = four_bytes(w2);
+  acc[2] = multiply_pairs(a13, odd_bytes(d), multiply_pairs(a02, even_bytes(d), acc[2]));
+  const int32_t e = four_bytes(w3);
+  acc[3] = multiply_pairs(a13, odd_bytes(e), multiply_pairs(a02, even_bytes(e), acc[3]));
 }
 
 #else
@@ -96,21 +102,23 @@ static inline void dot_step_2x2(const int8_t *x0, const int8_t *x1, const int8_t
   acc[3] += *x1 * *w1;
 }
 
-static inline void dot_step_1x4(const int8_t *x, const int8_t *w, int32_t stride, int32_t acc[4]) {
-  for (int32_t c = 0; c < 4; ++c) {
-    acc[c] += *x * w[c * stride];
-  }
+static inline void dot_step_1x4(const int8_t *x, const int8_t *w0, const int8_t *w1, const int8_t *w2,
+                                const int8_t *w3, int32_t acc[4]) {
+  acc[0] += *x * *w0;
+  acc[1] += *x * *w1;
+  acc[2] += *x * *w2;
+  acc[3] += *x * *w3;
 }
 
 #endif
 
 static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t acc) {
-  int32_t k = 0;
-  for (; k <= n - DOT_STEP; k += DOT_STEP) {
-    acc = dot_step(x + k, w + k, acc);
+  for (; n >= DOT_STEP; n -= DOT_STEP) {
+    acc = dot_step(x, w, acc);
+    x += DOT_STEP, w += DOT_STEP;
   }
-  for (; k < n; ++k) {
-    acc += x[k] * w[k];
+  for (; n > 0; --n) {
+    acc += *x++ * *w++;
   }
   return acc;
 }
@@ -118,29 +126,37 @@ static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t a
 /* acc[0 … 3] += x0·w0, x0·w1, x1·w0, x1·w1, n bytes each. */
 static inline void dot_2x2(const int8_t *x0, const int8_t *x1, const int8_t *w0, const int8_t *w1, int32_t n,
                            int32_t acc[4]) {
-  int32_t k = 0;
-  for (; k <= n - DOT_STEP; k += DOT_STEP) {
-    dot_step_2x2(x0 + k, x1 + k, w0 + k, w1 + k, acc);
+  int32_t sums[4] = {acc[0], acc[1], acc[2], acc[3]};
+  for (; n >= DOT_STEP; n -= DOT_STEP) {
+    dot_step_2x2(x0, x1, w0, w1, sums);
+    x0 += DOT_STEP, x1 += DOT_STEP, w0 += DOT_STEP, w1 += DOT_STEP;
   }
-  for (; k < n; ++k) {
-    acc[0] += x0[k] * w0[k];
-    acc[1] += x0[k] * w1[k];
-    acc[2] += x1[k] * w0[k];
-    acc[3] += x1[k] * w1[k];
+  for (; n > 0; --n) {
+    const int32_t a = *x0++, b = *x1++, c = *w0++, d = *w1++;
+    sums[0] += a * c;
+    sums[1] += a * d;
+    sums[2] += b * c;
+    sums[3] += b * d;
   }
+  memcpy(acc, sums, sizeof sums);
 }
 
-/* acc[c] += x · row c of w, whose four rows lie `stride` bytes apart. */
-static inline void dot_1x4(const int8_t *x, const int8_t *w, int32_t stride, int32_t n, int32_t acc[4]) {
-  int32_t k = 0;
-  for (; k <= n - DOT_STEP; k += DOT_STEP) {
-    dot_step_1x4(x + k, w + k, stride, acc);
+/* acc[c] += x · row c of w, whose four rows of n bytes lie one after another. */
+static inline void dot_1x4(const int8_t *x, const int8_t *w, int32_t n, int32_t acc[4]) {
+  const int8_t *w0 = w, *w1 = w + n, *w2 = w + 2 * n, *w3 = w + 3 * n;
+  int32_t sums[4] = {acc[0], acc[1], acc[2], acc[3]};
+  for (; n >= DOT_STEP; n -= DOT_STEP) {
+    dot_step_1x4(x, w0, w1, w2, w3, sums);
+    x += DOT_STEP, w0 += DOT_STEP, w1 += DOT_STEP, w2 += DOT_STEP, w3 += DOT_STEP;
   }
-  for (; k < n; ++k) {
-    for (int32_t c = 0; c < 4; ++c) {
-      acc[c] += x[k] * w[c * stride + k];
-    }
+  for (; n > 0; --n) {
+    const int32_t a = *x++;
+    sums[0] += a * *w0++;
+    sums[1] += a * *w1++;
+    sums[2] += a * *w2++;
+    sums[3] += a * *w3++;
   }
+  memcpy(acc, sums, sizeof sums);
 }
 
 static inline int32_t sum(const int8_t *w, int32_t n) {

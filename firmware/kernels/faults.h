@@ -57,7 +57,7 @@
 #ifdef REFENGINE_FAULT_SWAPPED_CHANNELS
 #define FAULT_CHANNEL(channel, channels) (((channel) ^ 1) < (channels) ? (channel) ^ 1 : (channel))
 #else
-#define FAULT_CHANNEL(channel, channels) (channel)
+#define FAULT_CHANNEL(channel, channels) ((void)(channels), (channel))
 #endif
 
 #ifdef REFENGINE_FAULT_POOL_SHORT

@@ -54,8 +54,7 @@ static inline int32_t multiply_by_quantized_multiplier(int32_t x, struct multipl
 #elif REFENGINE_SINGLE_ROUNDING || defined(REFENGINE_FAULT_SINGLE_ROUNDING)
   return (int32_t)(((int64_t)x * m.multiplier + (INT64_C(1) << (30 - m.shift))) >> (31 - m.shift));
 #else
-  const int32_t left = m.shift > 0 ? m.shift : 0;
-  const int32_t right = m.shift > 0 ? 0 : -m.shift;
+  const int32_t left = m.shift & ~(m.shift >> 31), right = -m.shift & (m.shift >> 31); /* max(±shift, 0) */
   return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shift_left_wrap(x, left), m.multiplier), right);
 #endif
 }

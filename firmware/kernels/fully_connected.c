@@ -17,7 +17,7 @@ static void four_sums(const struct fully_connected_int8_params *p, const int8_t 
 #else
   const int8_t *rows = filter + o * p->accum_depth;
   if (left >= 4) {
-    dot_1x4(input, rows, p->accum_depth, p->accum_depth, acc);
+    dot_1x4(input, rows, p->accum_depth, acc);
   } else {
     for (int32_t c = 0; c < left; ++c) {
       acc[c] = dot(input, rows + c * p->accum_depth, p->accum_depth, acc[c]);

@@ -3,6 +3,7 @@
  * TFLM: kernels/pooling.cc. refengine: kernels/pooling.py. Taps outside the image do not count.
  */
 #include <float.h>
+#include <string.h>
 
 #include "kernels.h"
 #include "layers.h"
@@ -11,6 +12,22 @@
 struct part {
   int32_t start, height, width;
 };
+
+/* largest[c] = max(largest[c], in[c]), four at a time. */
+static void larger_of(int8_t *largest, const int8_t *in, int32_t count) {
+  for (; count >= 4; count -= 4) {
+    const int32_t a = largest[0], b = largest[1], c = largest[2], d = largest[3];
+    const int32_t e = in[0], f = in[1], g = in[2], h = in[3];
+    largest[0] = (int8_t)(e > a ? e : a);
+    largest[1] = (int8_t)(f > b ? f : b);
+    largest[2] = (int8_t)(g > c ? g : c);
+    largest[3] = (int8_t)(h > d ? h : d);
+    largest += 4, in += 4;
+  }
+  for (; count > 0; --count, ++largest, ++in) {
+    *largest = *in > *largest ? *in : *largest;
+  }
+}
 
 static struct part part_of(const struct window *w, int32_t batch, int32_t y, int32_t x) {
   const int32_t iy = y * w->stride_height - w->padding_height, ix = x * w->stride_width - w->padding_width;
@@ -23,27 +40,26 @@ static struct part part_of(const struct window *w, int32_t batch, int32_t y, int
   return part;
 }
 
-/* Position by position over the whole window, all channels of one position at a time. */
+/* The largest so far of all channels are kept in the output, while the window's positions pass by. */
 void max_pool_int8(const struct pool_int8_params *p, const int8_t *input, int8_t *output) {
   const struct window *w = &p->window;
-  const int32_t depth = w->input_depth;
+  const int32_t depth = w->input_depth, low = p->activation_min, high = p->activation_max;
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     for (int32_t y = 0; y < w->output_height; ++y) {
       for (int32_t x = 0; x < w->output_width; ++x) {
         const struct part part = part_of(w, batch, y, x);
-        for (int32_t c = 0; c < depth; ++c) {
-          const int8_t *row = input + part.start + c;
-          int32_t largest = INT8_MIN;
-          for (int32_t fy = 0; fy < part.height; ++fy) {
-            const int8_t *in = row;
-            for (int32_t fx = 0; fx < part.width; ++fx) {
-              largest = *in > largest ? *in : largest;
-              in += depth;
-            }
-            row += w->input_width * depth;
+        memset(output, low, (size_t)depth);
+        for (int32_t fy = 0; fy < part.height; ++fy) {
+          const int8_t *in = input + part.start + fy * w->input_width * depth;
+          for (int32_t fx = 0; fx < part.width; ++fx) {
+            larger_of(output, in, depth);
+            in += depth;
           }
-          *output++ = (int8_t)clamp(largest, p->activation_min, p->activation_max);
         }
+        for (int32_t c = 0; c < depth && high < INT8_MAX; ++c) {
+          output[c] = (int8_t)(output[c] > high ? high : output[c]);
+        }
+        output += depth;
       }
     }
   }
