@@ -17,6 +17,7 @@ from .errors import InputError
 from .kernel import Numerics
 from .model import Array, Model, Tensor
 from .plan import Plan, Step, frozen, make_plan
+from .reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
@@ -32,6 +33,12 @@ class Record:
     step: Step
     inputs: tuple[Array | None, ...]
     outputs: tuple[Array, ...]
+
+    def __repr__(self) -> str:
+        return record_text(self.step, self.outputs)
+
+    def _repr_html_(self) -> str:
+        return record_html(self.step, self.inputs, self.outputs)
 
 
 def execute(plan: Plan, *inputs: Array, known: Mapping[int, Array] = MappingProxyType({})) -> Iterator[Record]:

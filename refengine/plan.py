@@ -36,6 +36,10 @@ class Step:
     def __str__(self) -> str:
         return f"operator {self.index} ({self.op.name})"
 
+    def __repr__(self) -> str:
+        types = [f"{t.dtype} {t.shape}" for t in (*self.inputs, *self.outputs) if t is not None]
+        return f"<Step {self.index} {self.op.name}: {', '.join(types[:-1])} → {types[-1]}>"
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:

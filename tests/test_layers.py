@@ -19,9 +19,10 @@ LAYERS = (
     {"errors"},
     {"model", "tflm_ops"},
     {"tflite_io", "numerics"},
-    {"kernel"},
+    {"kernel", "stats"},
     {"kernels"},
     {"plan"},
+    {"reprs"},
     {"execute", "inputs"},
     {
         "accuracy",
@@ -33,9 +34,7 @@ LAYERS = (
         "images",
         "interpreter",
         "pictures",
-        "plots",
         "primer",
-        "stats",
         "strategies",
         "survey",
     },
@@ -50,7 +49,7 @@ PEERS = {("pictures", "images")}  # the exceptions: (importer, imported)
 EXTRA = {
     "strategies": {"hypothesis"},
     "device": {"serial"},
-    "plots": {"matplotlib"},
+    "health": {"matplotlib"},
 }  # the optional ones, and who may use them
 
 

@@ -1,0 +1,120 @@
+"""Step through one inference, forwards and backwards, as gdb steps through a program.
+
+At the prompt, help lists the commands. Without a terminal, or with --command or --script, commands are read from there
+and nothing is asked. A wrong command is one line on stderr, and the session goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from ..debugger import Console, Session, split
+from ..errors import InputError, RefengineError
+from ..images import read_inputs
+from ..kernel import PRESETS
+from ..plan import make_plan
+from ._front import add_model, add_numerics, add_range, fail, find_model
+
+PROMPT = "(refengine) "
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_numerics(parser)
+    add_range(parser)
+    parser.add_argument(
+        "--input", metavar="FILE", nargs="+", required=True, help="one inference's input: a picture, .npy, .npz, .raw"
+    )
+    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
+    parser.add_argument(
+        "--script", metavar="FILE", help="run the commands in a file, one or more (;) a line, # comments"
+    )
+    parser.add_argument(
+        "--command", dest="commands", metavar="COMMANDS", action="append", help='run "break SOFTMAX; continue; stats"'
+    )
+
+
+def command(args: argparse.Namespace) -> int:
+    script = Path(args.script).read_text(encoding="utf-8").splitlines() if args.script else []
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    cases = list(read_inputs(plan, args.input, digit=args.digit, real_range=args.range))
+    if len(cases) != 1:
+        raise InputError(f"{len(cases)} inferences in {' '.join(args.input)}; debug one of them")
+    ((_, arrays),) = cases
+    console = Console(Session(plan, *arrays), _width(), _colour())
+    if args.script or args.commands:
+        _read(console, [*script, *(args.commands or [])])
+    elif sys.stdin.isatty():
+        _converse(console)
+    else:
+        _read(console, sys.stdin)
+    return 0
+
+
+def _read(console: Console, lines: Iterable[str]) -> None:
+    """Commands without a person."""
+    for line in lines:
+        if not line.strip().startswith("#"):
+            _obey(console, split(line))
+        if console.done:
+            return
+
+
+def _converse(console: Console) -> None:
+    """A prompt, until quit or Ctrl-D; Ctrl-C returns to it."""
+    _ready(console)
+    print("\n".join(console.where()))
+    while not console.done:
+        try:
+            _obey(console, split(input(PROMPT)) or [""])
+        except KeyboardInterrupt:
+            print("^C")
+        except EOFError:
+            print()
+            return
+
+
+def _obey(console: Console, commands: Iterable[str]) -> None:
+    """Run commands; what is wrong with one is one line, and the next is run."""
+    for each in commands:
+        if console.done:
+            return
+        try:
+            for line in console.run(each):
+                print(line)
+        except (RefengineError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            sys.stdout.flush()
+            fail(str(error))
+
+
+def _ready(console: Console) -> None:
+    """History and completion, where Python has readline."""
+    with suppress(ImportError):
+        import readline
+
+        found: list[str] = []
+
+        def complete(word: str, state: int) -> str | None:
+            if state == 0:
+                found[:] = console.complete(readline.get_line_buffer()[: readline.get_endidx()])
+            return found[state] if state < len(found) else None
+
+        readline.set_completer_delims(" ")
+        readline.set_completer(complete)
+        readline.parse_and_bind("bind ^I rl_complete" if "libedit" in (readline.__doc__ or "") else "tab: complete")
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"

@@ -1,0 +1,545 @@
+"""What one types at the debugger, and what it answers: a command is a method `do_…`, its docstring is its help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .. import pictures
+from ..errors import InputError
+from ..execute import Record
+from ..explain import explain
+from ..explain import text as told_lines
+from ..model import Array, Tensor
+from ..plan import Step
+from ..stats import activation_of, clamp_range, histogram, stats
+from . import compare, info, text, why
+from .condition import Index, condition, elements, index, shown_index
+from .names import dump_name, dumped, step_named, steps_named, tensor_named
+from .session import START, Breakpoint, Session
+
+ALIASES = {
+    "b": "break",
+    "c": "continue",
+    "d": "delete",
+    "e": "explain",
+    "exit": "quit",
+    "h": "help",
+    "i": "info",
+    "l": "list",
+    "n": "next",
+    "p": "print",
+    "q": "quit",
+    "rc": "reverse",
+    "reverse-continue": "reverse",
+    "reverse-next": "back",
+    "rn": "back",
+    "s": "next",
+    "step": "next",
+    "u": "until",
+    "where": "list",
+}
+"""gdb's and pdb's habits, where a prefix would be ambiguous or another word."""
+
+TENSORS = "print", "stats", "show", "save", "set"
+OPERATORS = "break", "until", "goto"
+FILES = "save", "compare"
+"""Commands by what completes them."""
+
+AROUND = 10
+"""How many steps `list` shows before and after the current one in long models."""
+
+MAPS = 64
+"""How many maps `show` puts into a grid at most."""
+
+CONTRIBUTIONS = 10
+
+
+class Console:
+    """A session as a conversation: `run` a line, read the lines it yields.
+
+    `width` is the terminal's, `colour` whether it shows xterm's greys. `done` is true after `quit`.
+    """
+
+    def __init__(self, session: Session, width: int = 100, colour: bool = False) -> None:
+        self.session = session
+        self.width = width
+        self.colour = colour
+        self.done = False
+        self._last = ""
+
+    def run(self, command: str) -> Iterator[str]:
+        """One command, an empty one being the last again. Raises `RefengineError` or `OSError`: what was wrong."""
+        command = command.strip() or self._last
+        self._last = command
+        if command:
+            word, _, rest = command.partition(" ")
+            yield from self._method(word)(rest.strip())
+
+    def complete(self, line: str) -> list[str]:
+        """What the last word of a line may become."""
+        before, _, word = line.rpartition(" ")
+        if not before.strip():
+            return [name for name in self.commands() if name.startswith(word)]
+        try:
+            command = self._method(before.split()[0]).__name__.removeprefix("do_")
+        except InputError:
+            return []
+        tensors = [t.name for t in self.session.plan.graph.tensors] + ["out", "in"]
+        operators = sorted({step.op.name for step in self.session.steps})
+        names = {
+            **dict.fromkeys(TENSORS, tensors),
+            **dict.fromkeys(OPERATORS, operators + [t.name for step in self.session.steps for t in step.outputs]),
+            "info": [*info.TOPICS, *tensors],
+            "help": self.commands(),
+        }.get(command, [])
+        if command in FILES:
+            names = names + _paths(word)
+        return [f'"{n}"' if set(n) & set("; [") else n for n in names if n and n.startswith(word.lstrip('"'))]
+
+    @classmethod
+    def commands(cls) -> list[str]:
+        return [name.removeprefix("do_") for name in dir(cls) if name.startswith("do_")]
+
+    def where(self) -> Iterator[str]:
+        """The place one stands at, as every command of movement tells it."""
+        if self.session.position == START:
+            inputs = ", ".join(f"{text.name_of(t)} {text.type_of(t)}" for t in self.session.plan.inputs)
+            yield f"start: input {inputs}"
+            return
+        record = self.session.current
+        step, output = record.step, record.step.outputs[0]
+        yield f"{step.index} {text.operator(step)} → {output.index} {text.type_of(output)}  {self._span(record)}"
+        if step.index == len(self.session.steps) - 1:
+            yield "end of the inference"
+            for tensor in self.session.plan.outputs:
+                yield f"output {text.name_of(tensor)}{self._largest(tensor)}"
+
+    # ---- moving --------------------------------------------------------------------------------------------
+
+    def do_next(self, rest: str) -> Iterator[str]:
+        """next [N]: run the next step, or N of them."""
+        last = len(self.session.steps) - 1
+        if self.session.position == last:
+            raise InputError("the inference is at its end; back, goto or run")
+        self.session.goto(min(last, self.session.position + _count(rest)))
+        yield from self.where()
+
+    def do_back(self, rest: str) -> Iterator[str]:
+        """back [N]: go back one step, or N of them; nothing is computed again."""
+        if self.session.position == START:
+            raise InputError("this is the start")
+        self.session.goto(max(START, self.session.position - _count(rest)))
+        yield from self.where()
+
+    def do_goto(self, rest: str) -> Iterator[str]:
+        """goto N: stand after operator N, ahead or behind; also start, end, or an operator by name."""
+        ends = {"start": START, str(START): START, "end": len(self.session.steps) - 1}
+        self.session.goto(ends[rest] if rest in ends else step_named(self.session.plan, rest).index)
+        yield from self.where()
+
+    def do_continue(self, rest: str) -> Iterator[str]:
+        """continue: run to the next breakpoint, or to the end."""
+        if self.session.position == len(self.session.steps) - 1:
+            raise InputError("the inference is at its end; back, goto or run")
+        yield from self._stopped(self.session.advance())
+
+    def do_until(self, rest: str) -> Iterator[str]:
+        """until OP: run to the next operator of that type, index or output name, or a breakpoint."""
+        wanted = {step.index for step in steps_named(self.session.plan, rest)}
+        if self.session.position >= max(wanted):
+            raise InputError(f"there is no '{rest}' ahead; goto goes back")
+        yield from self._stopped(self.session.advance(lambda step: step.index in wanted))
+
+    def do_run(self, rest: str) -> Iterator[str]:
+        """run: from the start to the first breakpoint, or to the end."""
+        self.session.goto(START)
+        yield from self._stopped(self.session.advance())
+
+    def do_reverse(self, rest: str) -> Iterator[str]:
+        """reverse: back to the breakpoint before (gdb's reverse-continue, rc), or to the start."""
+        yield from self._stopped(self.session.retreat())
+
+    # ---- breakpoints ---------------------------------------------------------------------------------------
+
+    def do_break(self, rest: str) -> Iterator[str]:
+        """break [OP] [if CONDITION]: stop after such an operator has run.
+
+        OP is an operator's index, its type (SOFTMAX), or its output's name or a part of it. A condition is an
+        expression over the record, in Python's syntax:
+          break if saturation > 0.05          share of the output at the ends of its range (a ReLU's zeros not counted)
+          break if max(abs(out)) == 127       out, input, weights are codes; real(out) are their real values
+          break CONV_2D if zeros > 0.9        share that stands for 0
+          break if out[0,7] > out[0,3] and mean(real(out)) < 0.1
+        with min max mean sum abs any all, + - * / // %, comparisons, and, or, not. It does not hold where a step lacks
+        what it speaks of. `info break` lists breakpoints, `delete N` removes one.
+        """
+        if not rest:
+            raise InputError("break where? An operator's index, type or output name, or: if CONDITION")
+        place, _, words = f" {rest} ".partition(" if ")
+        steps = steps_named(self.session.plan, place) if place.strip() else self.session.steps
+        stop = Breakpoint(rest, frozenset(step.index for step in steps), condition(words) if words else None)
+        number = self.session.stop_at(stop)
+        yield f"breakpoint {number}: {info.places(self.session, stop)}"
+
+    def do_delete(self, rest: str) -> Iterator[str]:
+        """delete [N]: remove breakpoint N, or all."""
+        if not rest:
+            self.session.breakpoints.clear()
+        elif rest.isdecimal() and int(rest) in self.session.breakpoints:
+            del self.session.breakpoints[int(rest)]
+        else:
+            raise InputError(f"there is no breakpoint '{rest}'; info break lists them")
+        yield from ()
+
+    # ---- looking -------------------------------------------------------------------------------------------
+
+    def do_list(self, rest: str) -> Iterator[str]:
+        """list [N | all]: the steps, what they read and write; → is where one stands, B a breakpoint."""
+        steps, here = self.session.steps, self.session.position
+        if rest != "all" and len(steps) > 4 * AROUND:
+            center = _count(rest) if rest else max(here, 0)
+            steps = steps[max(0, center - AROUND) : center + AROUND]
+        stops = {i for b in self.session.breakpoints.values() if b.condition is None for i in b.steps}
+        start = ", ".join(text.type_of(tensor) for tensor in self.session.plan.inputs)
+        rows = [("→" if here == START else "", "", "start", "", start, "")]
+        rows += [
+            (
+                "→" if step.index == here else "B" if step.index in stops else "",
+                str(step.index),
+                text.operator(step),
+                f"{' '.join(str(t.index) for t in _fed(step))} → {step.outputs[0].index}",
+                text.type_of(step.outputs[0]),
+                text.name_of(step.outputs[0]),
+            )
+            for step in steps
+        ]
+        yield from text.columns(rows, "rr")
+
+    def do_info(self, rest: str) -> Iterator[str]:
+        """info TOPIC: op [OP], tensor [TENSOR], quant [TENSOR], arena, break or changes.
+
+        op: options, tensors and prepared params of an operator (the current one).
+        tensor: one tensor; without a name, all of the current operator.
+        quant: scales and zero points, and the real values they reach.
+        arena: which tensors are alive when, how many bytes at each step, and TFLM's layout of them.
+        """
+        topic, _, name = rest.partition(" ")
+        found = [word for word in info.TOPICS if topic and word.startswith(topic)]
+        if len(found) != 1:
+            raise InputError(f"info about what? {', '.join(info.TOPICS)}")
+        yield from info.TOPICS[found[0]](self.session, name.strip())
+
+    def do_print(self, rest: str) -> Iterator[str]:
+        """print TENSOR[slice]: raw codes, and the real values they stand for beside them.
+
+        TENSOR is out, in (in1, in2 … the operator's other inputs), a tensor's index, its name, or a part of it that
+        no other has (activations before constants); quote names with ; or spaces. Slices are NumPy's: out[0,3,:,2:5].
+        """
+        tensor, at = tensor_named(self.session, rest or "out")
+        yield text.about(tensor)
+        yield from text.values(tensor, self.session.values(tensor), at, self.width)
+
+    def do_stats(self, rest: str) -> Iterator[str]:
+        """stats [TENSOR]: smallest, largest, mean, zeros, clamped share and a histogram (of out)."""
+        tensor, at = tensor_named(self.session, rest or "out")
+        values = elements(tensor, self.session.values(tensor), at)
+        if at is not None and tensor.quantization is not None and len(tensor.quantization.scale) > 1:
+            raise InputError(f"'{tensor.name}' has a scale for each channel; stats takes it as a whole")
+        writer, real = self.session.writer(tensor), text.reader(tensor)
+        activation = "NONE" if writer is None else activation_of(self.session.steps[writer].op)
+        found = stats(tensor, values, activation)
+        yield f"{tensor.index} {text.name_of(tensor)} {text.type_of(tensor)}: {found.count:,} values"
+        for name, value in (("min", found.min), ("max", found.max), ("mean", found.mean)):
+            yield f"  {name:<8}{value:<12.6g}{real(value)}".rstrip()
+        yield f"  zeros   {found.zeros:.2%}"
+        if bounds := clamp_range(tensor, activation):
+            low, high = map(text.number, bounds)
+            yield f"  clamped {found.below:.2%} at {low}, {found.above:.2%} at {high}"
+            yield f"  saturation {found.saturation:.2%}"
+        if found.nans:
+            yield f"  NaN     {found.nans:,}"
+        yield from text.bars(histogram(tensor, values))
+
+    def do_show(self, rest: str) -> Iterator[str]:
+        """show TENSOR[channel]: as a picture, or as a grid of its channels.
+
+        out[3] is one channel, out[0:8] are several, and longer indices are slices of the array. Black is the smallest
+        value shown, white the largest; without colours, ink is the upper half between them.
+        """
+        tensor, at = tensor_named(self.session, rest or "out")
+        maps, names = self._maps(tensor, at)
+        few = maps[:MAPS]
+        black, white = (text.number(value.item()) for value in (few.min(), few.max()))
+        yield f"{tensor.index} {text.name_of(tensor)} {text.type_of(tensor)}, black {black}, white {white}"
+        yield from pictures.grid(pictures.grey(few), names[:MAPS], self.width, self.colour)
+        if len(maps) > MAPS:
+            example = f"{tensor.index}[{MAPS}:{2 * MAPS}]"
+            yield f"… {len(maps) - MAPS} more of {len(maps)} maps; show some, such as {example}"
+
+    def do_save(self, rest: str) -> Iterator[str]:
+        """save TENSOR FILE: as .png, .npy, or .npz by its name; all: every tensor.
+
+        PNG is what show draws, a pixel for each element; the others hold codes. `save all FILE.npz` runs to the end and
+        keeps every tensor: a dump that compare reads.
+        """
+        name, file = _two(rest, "save TENSOR FILE, for example: save out feature_maps.png")
+        path, plan = Path(file).expanduser(), self.session.plan
+        if name == "all":
+            if path.suffix != ".npz":
+                raise InputError("save all FILE.npz: only an .npz holds several tensors")
+            _write_npz(path, {dump_name(plan, tensor): self.session.values(tensor) for tensor in self._computed()})
+            yield f"{len(self._computed())} tensors in {path}"
+            return
+        tensor, at = tensor_named(self.session, name)
+        array = elements(tensor, self.session.values(tensor), at)
+        match path.suffix:
+            case ".npy":
+                np.save(path, array)
+            case ".npz":
+                _write_npz(path, {dump_name(plan, tensor): array})
+            case ".png":
+                array = pictures.mosaic(pictures.grey(self._maps(tensor, at)[0]))
+                pictures.write(array, path)
+            case _:
+                raise InputError(f"{file}: save writes .png, .npy and .npz")
+        yield f"{array.dtype} {'×'.join(map(str, array.shape)) or 'scalar'} in {path}"
+
+    def do_explain(self, rest: str) -> Iterator[str]:
+        """explain [full] y,x,c: how an element of the current output came about.
+
+        The batch index 0 is implied. full shows every term of long sums.
+        """
+        words, full = rest.removeprefix("full"), rest.startswith("full")
+        record = self.session.current
+        tensor = record.step.outputs[0]
+        at = index(words.strip(" []")) if words.strip(" []") else ()
+        whole = [i for i in at if isinstance(i, int)]
+        if not whole or len(whole) < len(at):
+            zeros = ",".join("0" for _ in tensor.shape[1:]) or "0"
+            raise InputError(f"explain which element of {text.type_of(tensor)}? For example: explain {zeros}")
+        if any(change.tensor.index == tensor.index for change in self.session.changes):
+            raise InputError(f"the output of {record.step} was set by hand; undo or reset, then explain")
+        implied = [0] if len(whole) == len(tensor.shape) - 1 and tensor.shape[0] == 1 else []
+        yield from told_lines(explain(self.session.plan, record, implied + whole), full)
+
+    def do_why(self, rest: str) -> Iterator[str]:
+        """why [CLASS]: what contributed most to a class's logit (by default the answer's).
+
+        Takes apart the last FULLY_CONNECTED: each input's product with its weight, zero points taken off, in integers
+        and in real units (integer · input scale · weights scale). The logit is their sum and the bias, rescaled.
+        """
+        record = self.session.record(why.last_layer(self.session.plan).index)
+        if rest and not rest.isdecimal():
+            raise InputError(f"why CLASS: '{rest}' is no class; they are numbers from 0")
+        sum = why.contributions(record, int(rest) if rest else why.answer(record))
+        yield f"class {sum.label}: logit {text.number(sum.code)}, which stands for {text.real(sum.logit)}"
+        yield f"{sum.step} sums input · weight over {len(sum.products)} inputs, zero points taken off, and the bias."
+        if sum.unit != 1:
+            yield f"One unit of the sum is input scale · weights scale = {sum.unit:.6g}."
+        rows = [("input", "value", "weight", "product", "real")]
+        for i in sum.largest[:CONTRIBUTIONS]:
+            factors = (text.number(values[i].item()) for values in (sum.inputs, sum.weights))
+            rows.append((f"[{i}]", *factors, *_both(sum.products[i].item(), sum.unit)))  # type: ignore[arg-type]
+        others = sum.products[sum.largest[CONTRIBUTIONS:]]
+        for name, value in ((f"{len(others)} others", others.sum().item()), ("bias", sum.bias), ("sum", sum.total)):
+            rows.append((name, "", "", *_both(value, sum.unit)))
+        yield from text.columns(rows, "rrrrr")
+
+    # ---- what if -------------------------------------------------------------------------------------------
+
+    def do_set(self, rest: str) -> Iterator[str]:
+        """set TENSOR[i] = V: what if? Later steps are computed again from there; undo, reset, info changes.
+
+        V is a code, or real(0.5) for a real value. A slice sets all its elements (out[0,:,:,3] = -128 silences a
+        channel). Constants can be set too: the model is prepared again with them. `compare` shows what became of it.
+        """
+        target, equals, value = rest.rpartition("=")
+        if not equals:
+            raise InputError("set TENSOR[i] = V, for example: set out[0,7] = 100")
+        tensor, at = tensor_named(self.session, target.strip())
+        real = re.fullmatch(r"real\((.*)\)", value.strip())
+        before = self.session.set(tensor, at, _number(real[1] if real else value), real is not None)
+        after = self.session.values(tensor)
+        old, new = elements(tensor, before, at), elements(tensor, after, at)
+        told = f"{old.item()} → {new.item()}" if old.size == 1 else f"{int((old != new).sum()):,} values changed"
+        yield f"{tensor.index} {text.name_of(tensor)}{shown_index(at)}: {told}"
+
+    def do_undo(self, rest: str) -> Iterator[str]:
+        """undo: take back the last set."""
+        last = list(info.changes(self.session, ""))[-1]
+        self.session.undo()
+        yield f"no longer {last}"
+
+    def do_reset(self, rest: str) -> Iterator[str]:
+        """reset: take back everything that was set."""
+        self.session.reset()
+        yield from self.where()
+
+    def do_compare(self, rest: str) -> Iterator[str]:
+        """compare [FILE [TENSOR]]: bit for bit against a dump, or against the run before any set.
+
+        FILE is an .npz with tensors by name or index, or an .npy with one tensor (out, unless named).
+        """
+        if not rest:
+            before = self.session.unchanged()
+            dump = [(tensor, before.values(tensor)) for tensor in self._computed()]
+        else:
+            file, _, name = rest.partition(" ")
+            found = compare.read_dump(str(Path(file).expanduser()))
+            named = found.items() if isinstance(found, dict) else []
+            dump = [(tensor, array) for key, array in named if (tensor := dumped(self.session.plan, key))]
+            yield from (
+                f"{key!r}: the model has no such tensor" for key, _ in named if not dumped(self.session.plan, key)
+            )
+            if not isinstance(found, dict):
+                dump = [(tensor_named(self.session, name or "out")[0], found)]
+        dump.sort(key=lambda each: self._order(each[0]))
+        told = [(tensor, self._difference(tensor, array)) for tensor, array in dump]
+        yield from text.columns([(str(t.index), text.name_of(t), difference or "equal") for t, difference in told], "r")
+        apart = [tensor for tensor, difference in told if difference]
+        if not apart:
+            yield f"all {len(told)} tensors are equal"
+            return
+        writer = self.session.writer(apart[0])
+        source = "an input or a constant" if writer is None else f"the output of {self.session.steps[writer]}"
+        yield f"{len(apart)} of {len(told)} tensors differ; the first to be computed is {source}"
+
+    # ---- the session ---------------------------------------------------------------------------------------
+
+    def do_help(self, rest: str) -> Iterator[str]:
+        """help [COMMAND]: this list, or all about one command."""
+        if rest:
+            first, *more = (self._method(rest).__doc__ or "").strip().splitlines()
+            yield first
+            yield from (line.removeprefix(" " * 8) for line in more if line.strip())
+            return
+        methods = (getattr(self, f"do_{name}").__doc__.strip().splitlines()[0] for name in self.commands())
+        yield from text.columns(tuple(map(str.strip, line.partition(":")[::2])) for line in methods)
+        yield "Unambiguous beginnings will do, and gdb's letters (n c b p l i q …); an empty line repeats the last one."
+
+    def do_quit(self, rest: str) -> Iterator[str]:
+        """quit: leave; so does Ctrl-D."""
+        self.done = True
+        yield from ()
+
+    # ---- what they need ------------------------------------------------------------------------------------
+
+    def _method(self, word: str) -> Callable[[str], Iterator[str]]:
+        names, word = self.commands(), ALIASES.get(word, word)
+        found = [word] if word in names else [name for name in names if name.startswith(word)]
+        if not found:
+            raise InputError(f"'{word}' is no command; help lists them")
+        if len(found) > 1:
+            raise InputError(f"'{word}' may be {', '.join(found)}")
+        method: Callable[[str], Iterator[str]] = getattr(self, f"do_{found[0]}")
+        return method
+
+    def _stopped(self, hit: list[int]) -> Iterator[str]:
+        yield from (f"breakpoint {number}: {self.session.breakpoints[number].text}" for number in hit)
+        yield from self.where()
+
+    def _computed(self) -> list[Tensor]:
+        """The tensors of an inference: its inputs and what the steps write."""
+        return [*self.session.plan.inputs, *(t for step in self.session.steps for t in step.outputs)]
+
+    def _order(self, tensor: Tensor) -> int:
+        writer = self.session.writer(tensor)
+        return START if writer is None else writer
+
+    def _difference(self, tensor: Tensor, theirs: Array) -> str:
+        """How a tensor differs from a dump's array, nothing if it does not."""
+        try:
+            told = compare.difference(self.session.values(tensor), theirs)
+        except InputError as error:
+            return str(error)
+        if told is None:
+            return ""
+        return (
+            f"{told.count:,} of {told.size:,} differ, by {text.real(told.largest)} at most; "
+            f"first {shown_index(told.first)}: {text.number(told.mine)} here, {text.number(told.theirs)} there"
+        )
+
+    def _maps(self, tensor: Tensor, at: Index | None) -> tuple[Array, list[str]]:
+        """The maps to show, and their names: [channel] and [a:b] choose channels, longer indices elements."""
+        array = self.session.values(tensor)
+        channels = at is not None and len(at) == 1
+        maps = pictures.maps(array if channels else elements(tensor, array, at))
+        names = np.arange(len(maps))
+        if channels:
+            maps, names = (elements(tensor, each, at) for each in (maps, names))
+            maps = maps.reshape(-1, *maps.shape[-2:])
+        return maps, [str(name) for name in names.ravel()] if names.size > 1 or channels else [""]
+
+    def _span(self, record: Record) -> str:
+        """From which to which code and real value an output goes."""
+        tensor = record.step.outputs[0]
+        try:
+            found = stats(tensor, record.outputs[0])
+        except InputError:
+            return "no values"
+        low, high = map(text.reader(tensor), (found.min, found.max))
+        return f"{text.number(found.min)} … {text.number(found.max)}" + (f", real {low} … {high}" if low else "")
+
+    def _largest(self, tensor: Tensor) -> str:
+        """Where an output that is a row of scores is largest."""
+        row = self.session.values(tensor).ravel()
+        if row.size < 2 or row.size != tensor.shape[-1]:
+            return ""
+        label = int(row.argmax())
+        real = text.reader(tensor)(row[label].item())
+        return f" is largest at {label}: {text.number(row[label].item())}" + (f" = {real}" if real else "")
+
+
+def split(line: str) -> list[str]:
+    """The commands of a line, between semicolons that are not quoted."""
+    return [part.strip() for part in re.findall(r'(?:[^;"]|"[^"]*"?)+', line) if part.strip()]
+
+
+def _count(words: str) -> int:
+    if words and not words.isdecimal():
+        raise InputError(f"'{words}' is no number of steps")
+    return int(words or 1)
+
+
+def _number(words: str) -> int | float:
+    try:
+        return int(words)
+    except ValueError:
+        try:
+            return float(words)
+        except ValueError:
+            raise InputError(f"'{words.strip()}' is no number") from None
+
+
+def _two(words: str, usage: str) -> tuple[str, str]:
+    """TENSOR[slice] and the word behind it."""
+    match = re.fullmatch(r'((?:"[^"]*"|[^\s\["]+)(?:\s*\[[^\]]*\])?)\s+(\S.*)', words)
+    if match is None:
+        raise InputError(usage)
+    return match[1], match[2].strip()
+
+
+def _fed(step: Step) -> list[Tensor]:
+    """A step's inputs that are not constants."""
+    return [tensor for tensor in step.inputs if tensor is not None and tensor.data is None]
+
+
+def _both(value: float, unit: float) -> tuple[str, str]:
+    """A sum's integer and what it stands for."""
+    return text.number(value), text.real(value * unit)
+
+
+def _write_npz(path: Path, arrays: dict[str, Array]) -> None:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def _paths(word: str) -> list[str]:
+    folder, _, start = word.rpartition("/")
+    base = Path(folder or ("/" if word.startswith("/") else "."))
+    found = sorted(base.glob("*")) if base.is_dir() else []
+    prefix = word[: len(word) - len(start)]
+    return [prefix + path.name + "/" * path.is_dir() for path in found]

@@ -1,0 +1,118 @@
+"""The topics of `info`: each a function of the session and what was said behind the topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..cexport.arena import peak, tflm_greedy
+from ..cexport.export import lifetimes
+from ..model import Tensor
+from ..stats import clamp_range
+from . import text
+from .condition import shown_index
+from .names import step_named, tensor_named
+from .session import START, Breakpoint, Session
+
+CHANNELS = 10
+"""How many of a tensor's channels `info quant` lists."""
+
+
+def operator(session: Session, name: str) -> Iterator[str]:
+    """Options, tensors and prepared params."""
+    step = step_named(session.plan, name) if name else session.current.step
+    yield f"{step}, version {step.op.version}"
+    yield from (f"  {option} = {value!r}" for option, value in step.op.options.items())
+    for role, tensors in (("reads", step.inputs), ("writes", step.outputs)):
+        yield from (f"  {role} {'nothing' if tensor is None else text.about(tensor)}" for tensor in tensors)
+    yield "prepared:"
+    yield from text.params(step.params)
+
+
+def tensor(session: Session, name: str) -> Iterator[str]:
+    for each in _chosen(session, name):
+        writer, readers = session.writer(each), session.readers(each)
+        source = "constant" if each.data is not None else "an input"
+        yield text.about(each)
+        yield f"  {source if writer is None else f'written by {session.steps[writer]}'}"
+        yield f"  read by {', '.join(str(session.steps[i]) for i in readers) or 'nobody'}"
+        yield f"  {session.values(each).nbytes:,} bytes, full name {each.name!r}"
+
+
+def quantisation(session: Session, name: str) -> Iterator[str]:
+    for each in _chosen(session, name):
+        yield f"{each.index} {text.name_of(each)} {text.type_of(each)}"
+        yield from _scales(each)
+
+
+def arena(session: Session, name: str) -> Iterator[str]:
+    """Time 0 is before the first step, so that step i is at time i + 1."""
+    plan, now = session.plan, session.position + 1
+    indices, buffers = lifetimes(plan, plan.steps, plan.graph.outputs)
+    offsets, times = tflm_greedy(buffers), range(len(plan.steps) + 1)
+    live = [sum(b.size for b in buffers if b.first <= time <= b.last) for time in times]
+    rows = [("tensor", "bytes", "offset", f"alive from start to operator {len(plan.steps) - 1}", "")]
+    for i, buffer, offset in zip(indices, buffers, offsets, strict=True):
+        alive = "".join("█" if buffer.first <= time <= buffer.last else "·" for time in times)
+        rows.append((str(i), f"{buffer.bytes:,}", f"{offset:,}", alive, text.name_of(plan.graph.tensors[i])))
+    yield from text.columns([*rows, ("", "", "", " " * now + "^", "")], "rrr")
+    worst = live.index(max(live))
+    place = str(plan.steps[worst - 1]) if worst else "the start"
+    yield f"alive now {live[now]:,} bytes; at most {max(live):,}, at {place}"
+    yield f"TFLM's greedy layout takes {peak(buffers, offsets):,} bytes, its own bookkeeping not counted"
+
+
+def breakpoints(session: Session, name: str) -> Iterator[str]:
+    if not session.breakpoints:
+        yield "no breakpoints"
+    for number, each in session.breakpoints.items():
+        yield f"{number}  {each.text}  ({places(session, each)})"
+
+
+def changes(session: Session, name: str) -> Iterator[str]:
+    if not session.changes:
+        yield "nothing is set"
+    for tensor, at, value, real in session.changes:
+        yield f"{tensor.index} {text.name_of(tensor)}{shown_index(at)} = {f'real({value:g})' if real else f'{value:g}'}"
+
+
+TOPICS: dict[str, Callable[[Session, str], Iterator[str]]] = {
+    "op": operator,
+    "tensor": tensor,
+    "quant": quantisation,
+    "arena": arena,
+    "break": breakpoints,
+    "changes": changes,
+}
+
+
+def places(session: Session, breakpoint: Breakpoint) -> str:
+    """Where a breakpoint may stop."""
+    if len(breakpoint.steps) == len(session.steps):
+        return "any operator"
+    return ", ".join(str(session.steps[i]) for i in sorted(breakpoint.steps))
+
+
+def _scales(tensor: Tensor) -> Iterator[str]:
+    bounds, quantization = clamp_range(tensor), tensor.quantization
+    if quantization is None or not quantization.scale or bounds is None:
+        yield "  no quantisation: values are what they are"
+        return
+    count = len(quantization.scale)
+    for channel, scale in enumerate(quantization.scale[:CHANNELS]):
+        zero_point = ((*quantization.zero_point, 0) * count)[channel if len(quantization.zero_point) > 1 else 0]
+        place = "" if count == 1 else f"channel {channel} of dimension {quantization.quantized_dimension}: "
+        sign = "+" if zero_point < 0 else "−"
+        low, high = (f"{bound} is {text.real(scale * (bound - zero_point))}" for bound in bounds)
+        yield f"  {place}real = {scale:.9g} · (code {sign} {abs(zero_point)}): {low}, {high}"
+    if count > CHANNELS:
+        yield f"  … {count - CHANNELS} more of {count} channels"
+
+
+def _chosen(session: Session, name: str) -> list[Tensor]:
+    """The tensor named, or all of the current operator."""
+    if name:
+        return [tensor_named(session, name)[0]]
+    if session.position == START:
+        return list(session.plan.inputs)
+    step = session.current.step
+    return [each for each in (*step.inputs, *step.outputs) if each is not None]

@@ -1,0 +1,91 @@
+"""What people call operators and tensors, and how they write parts of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from ..errors import InputError
+from ..model import Tensor
+from ..plan import Plan, Step
+from .condition import Index, index
+from .session import START, Session
+
+LISTED = 10
+"""How many candidates a complaint lists."""
+
+
+def steps_named(plan: Plan, name: str) -> list[Step]:
+    """The steps of an index, a type, an output's name, or a part of output names; `InputError` if there are none."""
+    name = name.strip().strip('"')
+    ways: tuple[Callable[[Step], bool], ...] = (
+        lambda step: name == str(step.index),
+        lambda step: name.upper() == step.op.name or name == step.op.custom_code,
+        lambda step: name == step.outputs[0].name,
+        lambda step: name in step.outputs[0].name,
+    )
+    for way in ways:
+        if name and (found := [step for step in plan.steps if way(step)]):
+            return found
+    raise InputError(f"there is no operator '{name}'; list shows them" if name else "which operator? list shows them")
+
+
+def step_named(plan: Plan, name: str) -> Step:
+    """The one step of that name; `InputError` if there are several."""
+    found = steps_named(plan, name)
+    if len(found) > 1:
+        raise InputError(f"'{name}' are operators {', '.join(str(step.index) for step in found)}; name one")
+    return found[0]
+
+
+def tensor_named(session: Session, words: str) -> tuple[Tensor, Index | None]:
+    """``TENSOR[slice]``: the tensor, and the slice if there is one; `InputError` if that is none, or several.
+
+    TENSOR is ``out``, ``in``, ``in1`` …, an index, a name, or a part of it that no other has (activations first).
+    """
+    whole = [tensor for tensor in session.plan.graph.tensors if tensor.name == words]
+    if len(whole) == 1:
+        return whole[0], None
+    match = re.fullmatch(r'(?s)(?:"([^"]*)"|(.*?))\s*(?:\[([^\[\]]*)\])?', words)
+    if match is None:
+        raise InputError(f"'{words}' is no tensor")
+    return _named(session, match[1] or match[2] or ""), None if match[3] is None else index(match[3])
+
+
+def dump_name(plan: Plan, tensor: Tensor) -> str:
+    """A tensor's name in a dump: its own if no other has it, else its index."""
+    alike = [t for t in plan.graph.tensors if t.name == tensor.name]
+    return tensor.name if tensor.name and len(alike) == 1 else str(tensor.index)
+
+
+def dumped(plan: Plan, name: str) -> Tensor | None:
+    """The tensor of that name, or index, in a dump."""
+    tensors = plan.graph.tensors
+    return next((t for t in tensors if dump_name(plan, t) == name), None) or next(
+        (t for t in tensors if str(t.index) == name), None
+    )
+
+
+def _named(session: Session, name: str) -> Tensor:
+    tensors = session.plan.graph.tensors
+    if name == "out":
+        return session.plan.inputs[0] if session.position == START else session.current.step.outputs[0]
+    if re.fullmatch(r"in\d*", name):
+        return _operand(session.current.step, int(name[2:] or 0))
+    if name.isdecimal() and int(name) < len(tensors):
+        return tensors[int(name)]
+    parts = [t for t in tensors if name == t.name] or [t for t in tensors if name and name in t.name]
+    for candidates in (parts, [t for t in parts if t.data is None]):
+        if len(candidates) == 1:
+            return candidates[0]
+    if parts:
+        listing = ", ".join(str(t.index) for t in parts[:LISTED]) + " …" * (len(parts) > LISTED)
+        raise InputError(f"'{name}' may be tensors {listing}; take an index, info tensor N tells more")
+    raise InputError(f"there is no tensor '{name}'; out, in, an index, or a part of a name")
+
+
+def _operand(step: Step, number: int) -> Tensor:
+    tensor = step.inputs[number] if number < len(step.inputs) else None
+    if tensor is None:
+        raise InputError(f"{step} has no input {number}")
+    return tensor
