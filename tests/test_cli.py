@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from itertools import islice
@@ -21,6 +20,7 @@ from refengine import dequantize_output, make_plan, run
 from refengine.cli import main
 from refengine.commands import demo
 from refengine.commands import evaluate as evaluate_command
+from refengine.commands import run as run_command
 from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED
 from refengine.datasets import bundled_digits, bundled_models
 
@@ -110,9 +110,8 @@ def test_run_prints_the_tensors_of_what_is_no_classifier(ask, tmp_path):
 
 def sine(folder: Path) -> Path:
     """A model file of one number in, one out."""
-    from models import fed, one_op, q
-
     from refengine.tflite_io import dump
+    from tests.models import fed, one_op, q
 
     path = folder / "model.tflite"
     path.write_bytes(dump(one_op("RELU", {}, [fed((1, 1), "int8", q(0.5))], fed((1, 1), "int8", q(0.5), "y"))))
@@ -158,9 +157,8 @@ def test_inspect_bundled(ask, name):
 
 
 def test_inspect_says_why_not(ask, tmp_path):
-    from models import fed, one_op
-
     from refengine.tflite_io import dump
+    from tests.models import fed, one_op
 
     evil = "custom\x1b[31mname"
     model = one_op("CUSTOM", {}, [fed((1, 4), "float32")], fed((1, 4), "float32", name="y"))
@@ -308,15 +306,13 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert (process.returncode, process.stderr) == (BROKEN_PIPE, b"")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_control_c_leaves_without_a_traceback(tmp_path):
-    fifo = tmp_path / "never.png"
-    os.mkfifo(fifo)
-    process = subprocess.Popen([*COMMAND, "run", MODEL, "--input", str(fifo)], stderr=subprocess.PIPE)
-    with fifo.open("wb"):  # opens once the command has opened it, too
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
-    assert (process.returncode, err) == (INTERRUPTED, b"")
+def test_control_c_leaves_without_a_traceback(capsys, digit, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_command, "read_inputs", interrupted)
+    assert main(["run", MODEL, "--input", digit]) == INTERRUPTED
+    assert capsys.readouterr() == ("", "")
 
 
 def test_an_ascii_terminal_gets_question_marks():

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import fed, one_op, q
 from PIL import Image
 
 from refengine import InputError, Plan, make_plan, predictions, prepare_digit, run
 from refengine.datasets import bundled_digits, bundled_models
 from refengine.images import half_blocks, read_inputs
 from refengine.inputs import pixels_to_input
+from tests.models import fed, one_op, q
 
 DIGITS, LABELS = bundled_digits()
 

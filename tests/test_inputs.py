@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import fed, one_op, q
 
 from refengine import InputError, Model, Quantization, Tensor, dequantize_output, make_plan, quantize_input
 from refengine.inputs import picture_shape, pixel_range, pixels_to_input
 from refengine.numerics.quantize import code_range
+from tests.models import fed, one_op, q
 
 UNIT = q(1 / 255, -128)
 

@@ -43,15 +43,14 @@ def elsewhere(wheel, tmp_path_factory) -> Path:
     return scripts
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+def test_the_wheel_holds_the_package_and_the_c_kernels(wheel):
+    def files(folder: Path, place: str) -> set[str]:
+        found = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
+        return {f"{place}/{path.relative_to(folder).as_posix()}" for path in found}
+
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    ignored = {"__pycache__"}
-    expected = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "refengine").rglob("*")
-        if path.is_file() and not ignored & {*path.parts}
-    }
-    assert names == expected
+    kernels = files(ROOT / "firmware" / "kernels", "refengine/cexport/kernels")
+    assert names == files(ROOT / "refengine", "refengine") | kernels
     assert {f"refengine/data/{path.name}" for path in DATA.iterdir()} <= names
 
 

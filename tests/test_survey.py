@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from models import const, fed, one_op, q
 
 from refengine import Graph, Model, Op, Quantization, Tensor, UnsupportedError, inspect, load
 from refengine.datasets import bundled_models
 from refengine.survey import tensor_bytes
+from tests.models import const, fed, one_op, q
 
 
 def chain(*names: str, dtype: str = "float32", **fields: str) -> Model:
