@@ -31,19 +31,19 @@
 #endif
 
 #ifdef REFENGINE_FAULT_CLAMP
-#define FAULT_CLAMP(bound, open) (open)
+#define FAULT_CLAMP(bound, open) ((void)(bound), (open))
 #else
 #define FAULT_CLAMP(bound, open) (bound)
 #endif
 
 #ifdef REFENGINE_FAULT_ZERO_POINT
-#define FAULT_ZERO_POINT(offset) 0
+#define FAULT_ZERO_POINT(offset) ((void)(offset), 0)
 #else
 #define FAULT_ZERO_POINT(offset) (offset)
 #endif
 
 #ifdef REFENGINE_FAULT_OUTPUT_OFFSET
-#define FAULT_OUTPUT_OFFSET(offset) 0
+#define FAULT_OUTPUT_OFFSET(offset) ((void)(offset), 0)
 #else
 #define FAULT_OUTPUT_OFFSET(offset) (offset)
 #endif
@@ -73,7 +73,7 @@
 #endif
 
 #ifdef REFENGINE_FAULT_MISSING_BIAS
-#define FAULT_FLOAT_BIAS(bias) 0.0f
+#define FAULT_FLOAT_BIAS(bias) ((void)(bias), 0.0f)
 #else
 #define FAULT_FLOAT_BIAS(bias) (bias)
 #endif

@@ -245,10 +245,14 @@ def _wrapped(items: Iterable[str]) -> Iterator[str]:
     yield line if line.strip() else "  0"
 
 
+def _plain(text: str) -> str:
+    """`text` without what could end a C string or comment."""
+    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\?*' else "_" for c in text)
+
+
 def _string(text: str) -> str:
-    """A C string literal, in ASCII."""
-    escaped = "".join(c if c.isprintable() and c.isascii() and c not in '"\\?' else "_" for c in text)
-    return f'"{escaped}"'
+    """A C string literal."""
+    return f'"{_plain(text)}"'
 
 
 def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
@@ -276,7 +280,8 @@ def _prototype(plan: Plan) -> str:
 
 def _about(plan: Plan, name: str) -> str:
     return (
-        f"/* {name}: made by `refengine export` from the .tflite with SHA-256\n * {plan.model.sha256 or 'unknown'},\n"
+        f"/* {_plain(name)}: made by `refengine export` from the .tflite with SHA-256\n"
+        f" * {plan.model.sha256 or 'unknown'},\n"
         f" * numerics {plan.numerics}. */\n"
     )
 

@@ -24,7 +24,9 @@ def array_header(data: bytes, file_name: str) -> tuple[str, str]:
     body = ",\n".join("  " + ", ".join(f"0x{byte:02x}" for byte in row) for row in rows)
     array = f"{ALIGNED}static const unsigned char {name}[] = {{\n{body}\n}};"
     length = f"static const unsigned int {name}_len = {len(data)};"
-    return f"{name}.h", _guarded(name, f"/* {Path(file_name).name}, {len(data)} bytes */\n{array}\n{length}\n")
+    return f"{name}.h", _guarded(
+        name, f"/* {len(data)} bytes, as `xxd -i` would name them, but aligned */\n{array}\n{length}\n"
+    )
 
 
 def image_header(

@@ -29,8 +29,12 @@ class Library:
         command = ["cc", *WARNINGS, *flags, "-shared", "-fPIC", "-O1", "-g", *sources, "-o", str(path), "-lm"]
         subprocess.run(command, check=True)
         self.functions = ctypes.CDLL(str(path))
-        self.structs = dict(_structs("".join((KERNELS / file).read_text() for file in ("fixedpoint.h", "kernels.h")),
-                                     has_scale="-DREFENGINE_XNNPACK_ROUNDING=1" in flags))
+        self.structs = dict(
+            _structs(
+                "".join((KERNELS / file).read_text() for file in ("fixedpoint.h", "kernels.h")),
+                has_scale="-DREFENGINE_XNNPACK_ROUNDING=1" in flags,
+            )
+        )
 
     def run(self, call: Call, inputs: dict[int, Array], output: Tensor) -> Array:
         """The output of a call, for the arrays that its arguments (by tensor index) stand for."""
@@ -63,7 +67,7 @@ class Library:
     def _multipliers(self, kind: Any, value: Multiplier, kept: list[Any]) -> Any:
         struct = self.structs["multiplier"]
         columns = (np.atleast_1d(field).tolist() for field in value[:3])
-        rows = [struct(*row[:len(struct._fields_)]) for row in zip(*columns, strict=True)]
+        rows = [struct(*row[: len(struct._fields_)]) for row in zip(*columns, strict=True)]
         if kind is struct:
             return rows[0]
         kept.append((struct * len(rows))(*rows))

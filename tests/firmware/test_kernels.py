@@ -7,6 +7,7 @@ address sanitizer, which Python must be started with.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
-from tests.firmware.kernel_library import Library
 
 from refengine import Numerics, UnsupportedError, execute, make_plan, strategies
 from refengine.cexport.calls import CALLS, call_of
 from refengine.model import Array, Model
+from tests.firmware.kernel_library import KERNELS, Library
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
@@ -83,6 +84,26 @@ def test_equals_numpy_in_other_dialects(op: str, dtype: str, libraries: dict[str
         check(libraries[dialect], DIALECTS[dialect][0], *case)
 
     run()
+
+
+FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS / "faults.h").read_text(), re.MULTILINE)
+"""The deliberate faults that `faults.h` lists."""
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "STALE"])
+def test_a_fault_shows(fault: str, tmp_path: Path) -> None:
+    """With each fault compiled in, some integer kernel gives other bits for some drawn operator."""
+    library = Library(tmp_path, f"-DREFENGINE_FAULT_{fault}")
+    ops = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "SOFTMAX")
+    models = st.one_of([cases(op, "int8") for op in ops])
+
+    @settings(max_examples=300, phases=[Phase.generate], report_multiple_bugs=False)
+    @given(models)
+    def run(case: tuple[Model, tuple[Array, ...]]) -> None:
+        check(library, Numerics(), *case)
+
+    with pytest.raises(AssertionError, match="gives"):
+        run()
 
 
 def test_under_the_address_sanitizer() -> None:
