@@ -17,7 +17,7 @@ from ..execute import Record
 from ..model import Array, Tensor
 from ..stats import Stats, activation_of, real_values, stats
 
-LONGEST = 500
+LONGEST = 300
 """Characters in a condition: more is no condition but an accident."""
 
 Value = Any  # a number, a truth value or an array of them

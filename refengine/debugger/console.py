@@ -93,7 +93,7 @@ class Console:
         names = {
             **dict.fromkeys(TENSORS, tensors),
             **dict.fromkeys(OPERATORS, operators + [t.name for step in self.session.steps for t in step.outputs]),
-            "info": [*info.TOPICS, *tensors],
+            "info": tensors if len(before.split()) > 1 else [*info.TOPICS],
             "help": self.commands(),
         }.get(command, [])
         if command in FILES:
@@ -179,9 +179,9 @@ class Console:
         """
         if not rest:
             raise InputError("break where? An operator's index, type or output name, or: if CONDITION")
-        place, _, words = f" {rest} ".partition(" if ")
+        place, conditional, words = f" {rest} ".partition(" if ")
         steps = steps_named(self.session.plan, place) if place.strip() else self.session.steps
-        stop = Breakpoint(rest, frozenset(step.index for step in steps), condition(words) if words else None)
+        stop = Breakpoint(rest, frozenset(step.index for step in steps), condition(words) if conditional else None)
         number = self.session.stop_at(stop)
         yield f"breakpoint {number}: {info.places(self.session, stop)}"
 
@@ -295,17 +295,14 @@ class Console:
             yield f"{len(self._computed())} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
-        array = elements(tensor, self.session.values(tensor), at)
-        match path.suffix:
-            case ".npy":
-                np.save(path, array)
-            case ".npz":
-                _write_npz(path, {dump_name(plan, tensor): array})
-            case ".png":
-                array = pictures.mosaic(pictures.grey(self._maps(tensor, at)[0]))
-                pictures.write(array, path)
-            case _:
-                raise InputError(f"{file}: save writes .png, .npy and .npz")
+        if path.suffix == ".png":
+            array = pictures.mosaic(pictures.grey(self._maps(tensor, at)[0]))
+            pictures.write(array, path)
+        elif path.suffix in (".npy", ".npz"):
+            array = elements(tensor, self.session.values(tensor), at)
+            np.save(path, array) if path.suffix == ".npy" else _write_npz(path, {dump_name(plan, tensor): array})
+        else:
+            raise InputError(f"{file}: save writes .png, .npy and .npz")
         yield f"{array.dtype} {'×'.join(map(str, array.shape)) or 'scalar'} in {path}"
 
     def do_explain(self, rest: str) -> Iterator[str]:
