@@ -1,0 +1,32 @@
+/* The self-test as a program: the golden input, every step's CRC-32, and the exit status is the verdict. */
+#include <stddef.h>
+
+#include "board.h"
+#include "engine.h"
+#include "print.h"
+
+static int wrong;
+static uint32_t since, total;
+
+static void check(int32_t place) {
+  const uint32_t ticks = board_ticks() - since;
+  const struct step *step = &engine()->steps[place];
+  const int same = model_crc32(engine_bytes(&step->output), step->output.bytes) == step->crc32;
+  total += ticks;
+  wrong += !same;
+  print_number((uint32_t)step->index, 4);
+  print_text("  ");
+  print_padded(step->operator_name, 20);
+  print_number(ticks, 12);
+  print_text(same ? " ticks  right\n" : " ticks  WRONG\n");
+  since = board_ticks();
+}
+
+int main(void) {
+  since = board_ticks();
+  engine_run_golden(check);
+  print_text("total");
+  print_number(total, 33);
+  print_text(wrong ? " ticks  FAILED\n" : " ticks  passed\n");
+  board_exit(wrong != 0);
+}

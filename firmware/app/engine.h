@@ -1,0 +1,36 @@
+/* What runs the model, as the application sees it: an exported model (engine.c), or TFLM (../tflm/engine.cc). */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include "step.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct engine {
+  const char *name, *sha256, *numerics;
+  uint32_t arena_bytes;
+  uint32_t step_count, input_count, output_count;
+  const struct step *steps;
+  const struct tensor *inputs, *outputs;
+};
+
+/* The model, ready to run; always the same. */
+const struct engine *engine(void);
+
+/* Where an input is to be put before a run, a step's output when `after` is called for it, an output after a run. */
+uint8_t *engine_bytes(const struct tensor *tensor);
+
+/* Run on what lies in the inputs; `after` is called with each step's place when it is complete. What the inputs held is
+ * lost then. */
+void engine_run(void (*after)(int32_t place));
+
+/* The same on the golden input. */
+void engine_run_golden(void (*after)(int32_t place));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

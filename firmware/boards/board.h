@@ -1,0 +1,26 @@
+/* What the application needs of a board: four functions, and two lines about itself. PORTING.md says how to add one.
+ *
+ * UART 0 is for a person, UART 1 for the host. Nothing here needs interrupts.
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stdint.h>
+
+enum { CONSOLE = 0, LINK = 1 };
+
+/* Send one byte; waits until there is room. */
+void board_put(int uart, uint8_t byte);
+
+/* The next byte received, or -1 if there is none now. */
+int board_get(int uart);
+
+/* A clock that counts up and wraps, BOARD_TICKS_PER_SECOND a second. */
+uint32_t board_ticks(void);
+
+/* The end: of an emulator or process with this status; a real board may stop or reset. */
+_Noreturn void board_exit(int status);
+
+/* From board.mk: BOARD_NAME (a string) and BOARD_TICKS_PER_SECOND. */
+
+#endif

@@ -1,0 +1,46 @@
+/* Arm MPS2 with the AN385, AN386 or AN500 image: QEMU's mps2-an385, mps2-an386 and mps2-an500 (CMSDK peripherals). */
+#include "board.h"
+
+struct uart {
+  volatile uint32_t data, state, control, interrupt, divider;
+};
+struct timer {
+  volatile uint32_t control, value, reload, interrupt;
+};
+
+#define TX_FULL 1u
+#define RX_FULL 2u
+#define TX_AND_RX 3u
+#define TIMER ((struct timer *)0x40000000)
+
+static struct uart *const uarts[2] = {(struct uart *)0x40004000, (struct uart *)0x40005000};
+
+void board_start(void) {
+  for (int i = 0; i < 2; ++i) {
+    uarts[i]->divider = 16; /* the fastest; QEMU's lines have no speed */
+    uarts[i]->control = TX_AND_RX;
+  }
+  TIMER->reload = UINT32_MAX;
+  TIMER->value = UINT32_MAX;
+  TIMER->control = 1;
+}
+
+void board_put(int uart, uint8_t byte) {
+  while (uarts[uart]->state & TX_FULL) {
+  }
+  uarts[uart]->data = byte;
+}
+
+int board_get(int uart) { return uarts[uart]->state & RX_FULL ? (int)(uarts[uart]->data & 0xff) : -1; }
+
+uint32_t board_ticks(void) { return UINT32_MAX - TIMER->value; /* it counts down */ }
+
+/* Semihosting's SYS_EXIT_EXTENDED, which QEMU makes its own exit status. */
+_Noreturn void board_exit(int status) {
+  const uint32_t block[2] = {0x20026, (uint32_t)status};
+  register uint32_t operation __asm__("r0") = 0x20;
+  register const uint32_t *argument __asm__("r1") = block;
+  __asm__ volatile("bkpt 0xab" : : "r"(operation), "r"(argument) : "memory");
+  for (;;) {
+  }
+}

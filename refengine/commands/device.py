@@ -1,0 +1,130 @@
+"""Talk to a board: what it runs, one inference with the time of each step, every tensor into a file.
+
+PORT is a serial port (/dev/ttyUSB0, COM3), a pyserial URL (socket://host:port), or qemu:BOARD, for which the firmware is
+built with MODEL, started and stopped again; BOARD: mps2-an500, mps2-an386, mps2-an385, or host (a process, no QEMU).
+
+  refengine device info   --port /dev/ttyUSB0
+  refengine device run    --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit
+  refengine device record --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit -o dump.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..accuracy import is_classifier, predictions
+from ..device import Device, connect, output_steps, outputs_of, record, unequal_steps
+from ..errors import InputError
+from ..images import read_inputs
+from ..model import Array
+from ..plan import Plan, make_plan
+from ._front import add_json, add_range, find_model, numbers, positive, print_json, print_table, progress_bar, table_of
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for action, function, sentence in (
+        ("info", _info, "what runs on the board"),
+        ("run", _run, "one inference: outputs, and ticks and CRC-32 of each step, compared with refengine's"),
+        ("record", _record, "one inference: every step's tensor into a file"),
+    ):
+        one = actions.add_parser(action, help=sentence, description=sentence[0].upper() + sentence[1:] + ".")
+        one.set_defaults(act=function)
+        one.add_argument("--port", required=True, metavar="PORT", help="/dev/ttyUSB0, socket://host:port or qemu:BOARD")
+        one.add_argument(
+            "--model", metavar="MODEL", required=action != "info", help="a .tflite file or a bundled network's name"
+        )
+        one.add_argument("--baud", type=positive, default=115200, help="of a serial port (default: %(default)s)")
+        one.add_argument(
+            "--timeout", type=positive, default=30, metavar="SECONDS", help="a step may take (default: %(default)s)"
+        )
+        one.add_argument(
+            "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/kernels/faults.h"
+        )
+        if action != "info":
+            one.add_argument(
+                "--input", metavar="FILE", nargs="+", required=True, help="one inference, as `run` takes it"
+            )
+            one.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
+            add_range(one)
+        if action == "record":
+            one.add_argument("-o", "--output", metavar="FILE", required=True, help="the .npz to write")
+        else:
+            add_json(one)
+
+
+def command(args: argparse.Namespace) -> int:
+    plan = make_plan(find_model(args.model)) if args.model else None
+    inputs = _one_inference(args, plan) if plan and "input" in args else ()
+    options = [f"FAULT={args.fault}"] if args.fault else []
+    if options and not args.port.startswith("qemu:"):
+        raise InputError("--fault is for qemu: only; build other boards' firmware with FAULT=")
+    name = Path(args.model).stem if args.model else ""
+    with connect(args.port, plan, name=name, baud=args.baud, timeout=args.timeout, options=options) as device:
+        status: int = args.act(args, device, plan, inputs)
+        return status
+
+
+def _one_inference(args: argparse.Namespace, plan: Plan) -> tuple[Array, ...]:
+    cases = list(read_inputs(plan, args.input, digit=args.digit, real_range=args.range))
+    if len(cases) != 1:
+        raise InputError(f"a device runs one inference at a time, and the files hold {len(cases)}; give one")
+    return cases[0][1]
+
+
+def _info(args: argparse.Namespace, device: Device, plan: Plan | None, inputs: tuple[Array, ...]) -> int:
+    info = device.info
+    if args.json:
+        return print_json(vars(info) | {"step_table": [vars(step) for step in device.steps]})
+    print(f"{info.name} on {info.board}, SHA-256 {info.sha256}")
+    print(f"numerics: {info.numerics}")
+    print(f"arena {info.arena_bytes:,} bytes, {info.ticks_per_second:,} ticks a second")
+    table = table_of("step", "operator", "output", "shape", "bytes")
+    for step in device.steps:
+        shape = "×".join(map(str, step.shape))
+        table.add_row(str(step.operator_index), step.operator_name, step.name, shape, f"{step.bytes:,}")
+    print_table(table)
+    return 0
+
+
+def _run(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> int:
+    with progress_bar() as bar:
+        task = bar.add_task("bytes")
+        run = device.run(inputs, output_steps(device), lambda n, of: bar.update(task, completed=n, total=of))
+    unequal = unequal_steps(device, plan, inputs, run)
+    outputs = outputs_of(device, run)
+    steps: list[dict[str, Any]] = [
+        {"index": t.operator_index, "op": t.operator_name, "ticks": ticks, "crc32": crc, "equal": place not in unequal}
+        for place, (t, ticks, crc) in enumerate(zip(device.steps, run.ticks, run.crc32, strict=True))
+    ]
+    if args.json:
+        heading = {"board": device.info.board, "model": args.model, "sha256": device.info.sha256}
+        values = [output.tolist() for output in outputs]
+        return print_json(heading | {"numerics": device.info.numerics, "steps": steps, "outputs": values})
+    table = table_of("step", "operator", "ticks", "ms", "CRC-32", "refengine's")
+    for step in steps:
+        milliseconds = f"{1000 * step['ticks'] / device.info.ticks_per_second:.3f}"
+        same = "the same" if step["equal"] else "DIFFERS"
+        table.add_row(str(step["index"]), step["op"], f"{step['ticks']:,}", milliseconds, f"{step['crc32']:08x}", same)
+    print_table(table)
+    if is_classifier(plan):
+        for answer in predictions(plan, *outputs):
+            print(f"class {answer.label}, confidence {answer.confidence:.4f}")
+    for output in outputs:
+        print(f"  {output.dtype!s:8} {numbers(output.tolist())}")
+    verdict = (
+        f"{len(unequal)} steps differ: refengine diff tells why" if unequal else "every step as refengine computes it"
+    )
+    print(f"{verdict}; numerics: {device.info.numerics}")
+    return 0
+
+
+def _record(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> int:
+    with progress_bar() as bar:
+        task = bar.add_task("bytes")
+        recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of))
+    recording.save(args.output)
+    print(f"wrote {args.output}: {len(recording.tensors)} tensors of {device.info.name} on {device.info.board}")
+    return 0

@@ -1,0 +1,151 @@
+"""Firmware on this computer: built with `make`, run by QEMU (or as a process: the board `host`), and stopped again."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..cexport import export
+from ..kernel import PRESETS
+from ..model import Array
+from ..plan import Plan, make_plan
+from .transport import DeviceError, SocketLine
+
+HERE = Path(__file__).parent
+FIRMWARE = next(
+    (path for path in (HERE / "firmware", HERE.parents[1] / "firmware") if (path / "boards").is_dir()), HERE
+)
+"""Boards and application: beside this file in an installed package, else the repository's own."""
+
+SHIFT = 6
+"""QEMU's clock: 2^SHIFT virtual nanoseconds for every instruction, so that ticks are the same on every computer."""
+
+DEBIAN = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+
+
+def boards() -> dict[str, dict[str, str]]:
+    """The boards in `firmware/boards` by name, each with its settings (`NUMERICS`, `TICKS_PER_SECOND` …)."""
+    files = sorted((FIRMWARE / "boards").glob("*/board.mk"))
+    return {file.parent.name: dict(re.findall(r"^(\w+) :?= (.*)$", file.read_text(), re.M)) for file in files}
+
+
+def board_settings(board: str) -> dict[str, str]:
+    known = boards()
+    if board not in known:
+        raise DeviceError(f"no board '{board}'; there are: {', '.join(known) or 'none in this installation'}")
+    return known[board]
+
+
+def missing_tools(board: str) -> list[str]:
+    """The programs that are needed for a board and not there."""
+    needed = ["make", *(["cc"] if board == "host" else ["arm-none-eabi-gcc", "qemu-system-arm"])]
+    return [tool for tool in needed if shutil.which(tool) is None]
+
+
+def build(
+    board: str, source: Plan, folder: Path, *golden: Array, name: str = "model", options: Sequence[str] = ()
+) -> Path:
+    """Export the model for `board`, with the board's arithmetic, and build the firmware in `folder`; the image.
+
+    `golden` is the built-in input (noise by default), `options` go to `make` (`FAULT=pad`). Raises `DeviceError` when
+    tools are missing or the build fails, and what `export` raises.
+    """
+    settings = board_settings(board)
+    if tools := missing_tools(board):
+        raise DeviceError(f"{board} needs {' and '.join(tools)}; on Debian: sudo apt install make {DEBIAN}")
+    plan = make_plan(source.model, numerics=PRESETS[settings["NUMERICS"]], kernels=source.kernels)
+    export(plan, folder / "model", *golden, name=name)
+    command = ["make", "-s", "-C", str(FIRMWARE), f"BOARD={board}", f"MODEL={folder / 'model'}", f"BUILD={folder}"]
+    made = subprocess.run([*command, *options], capture_output=True, text=True, env=_environment())
+    if made.returncode:
+        problem = next((line for line in made.stderr.splitlines() if "rror" in line), "see `make -C firmware`")
+        raise DeviceError(f"the firmware for {board} does not build: {problem}")
+    return folder / "app.elf"
+
+
+class Emulator:
+    """A board that runs an image: `line` is its UART 1, `console` its UART 0. Use it in a `with` statement."""
+
+    def __init__(self, board: str, image: Path) -> None:
+        ours, theirs = zip(*(socket.socketpair() for _ in range(3)), strict=True)
+        self.console, self.line = SocketLine(ours[0]), SocketLine(ours[1])
+        self._monitor: socket.socket = ours[2]
+        files = [end.fileno() for end in theirs]
+        command, environment = _qemu(board, image, files), _environment()
+        if board == "host":
+            command, environment = [str(image)], environment | {"CONSOLE": str(files[0])}
+        self.process = subprocess.Popen(
+            command,
+            stdin=files[1] if board == "host" else subprocess.DEVNULL,
+            stdout=files[1] if board == "host" else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=files,
+            env=environment,
+        )
+        for end in theirs:
+            end.close()
+
+    def reset(self) -> None:
+        """Press the board's reset button (QEMU only)."""
+        self._monitor.sendall(b"system_reset\n")
+
+    def close(self) -> None:
+        """Stop it."""
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stderr:
+            self.process.stderr.close()
+        for end in (self.line, self.console, self._monitor):
+            end.close()
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class EmulatedLine:
+    """UART 1 of a board that is built and started for it, and stopped when it is closed."""
+
+    def __init__(self, board: str, plan: Plan, name: str = "model", options: Sequence[str] = ()) -> None:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="refengine-")))
+            self.emulator = stack.enter_context(Emulator(board, build(board, plan, folder, name=name, options=options)))
+            self._stack = stack.pop_all()
+
+    def send(self, data: bytes) -> None:
+        self.emulator.line.send(data)
+
+    def receive(self, timeout: float) -> bytes:
+        return self.emulator.line.receive(timeout)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def _qemu(board: str, image: Path, files: Sequence[int]) -> list[str]:
+    """Both UARTs and the monitor on sockets that the process inherits: no port to choose, no file to leave behind."""
+    command = f"qemu-system-arm -machine {board} -icount shift={SHIFT} -display none".split()
+    for name, file in zip(("console", "link", "monitor"), files, strict=True):
+        command += ["-chardev", f"socket,id={name},fd={file}"]
+    return [
+        *command, "-serial", "chardev:console", "-serial", "chardev:link", "-mon", "chardev=monitor,mode=readline",
+        "-semihosting-config", "enable=on,target=native", "-kernel", str(image),
+    ]  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what an outer `make` put there for its own children."""
+    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}

@@ -1,0 +1,145 @@
+"""What a device computed, as arrays by tensor index, and the file they are kept in.
+
+The file is an `.npz`: `t<index>` is the tensor of that index in the `.tflite`, in its dtype and shape (the inputs given
+and the output of every step), and `__meta__` is a string of JSON:
+
+- `format` 1, `model`, `sha256` (of the .tflite), `board`, `numerics` (a preset's name), `ticks_per_second`,
+- `inputs`, `outputs`: indices of the model's input and output tensors,
+- `steps`: for each step that the device ran, `index` and `op` (the operator), `tensor` and `name` (its output),
+  `ticks`, `crc32`. Operators folded when the model was exported are not among them.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..execute import batch_size, execute
+from ..kernel import PRESETS
+from ..model import Array
+from ..plan import Plan, make_plan
+from .client import Device, DeviceRun, Progress
+from .qemu import EmulatedLine
+from .transport import DeviceError, Line, SerialLine
+
+META = "__meta__"
+EMULATED = "qemu:"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """`tensors` by index in the `.tflite`, and what `__meta__` holds."""
+
+    tensors: Mapping[int, Array]
+    meta: Mapping[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write the `.npz` that the module describes."""
+        arrays: dict[str, Array] = {f"t{index}": x for index, x in sorted(self.tensors.items())}
+        with Path(path).open("wb") as file:  # a file, so that NumPy does not add to the name
+            np.savez_compressed(file, **{META: np.array(json.dumps(self.meta))}, **arrays)  # type: ignore[arg-type]
+
+
+def connect(
+    port: str, plan: Plan | None = None, *, name: str = "model", baud: int = 115200, timeout: float = 30.0,
+    options: Sequence[str] = (),
+) -> Device:  # fmt: skip
+    """The device at a serial port, a pyserial URL (`socket://host:port`), or `qemu:BOARD`, built and started for it.
+
+    `timeout`: seconds a step may take. With `plan`, the device must run that model; `qemu:` needs one to run, called
+    `name` there, and gives `options` to `make`. Raises `DeviceError`.
+    """
+    line: Line
+    if port.startswith(EMULATED):
+        if plan is None:
+            raise DeviceError(f"{port}: which model shall it run? name one")
+        line = EmulatedLine(port.removeprefix(EMULATED), plan, name=name, options=options)
+    else:
+        line = SerialLine(port, baud)
+    device = Device(line, timeout=timeout)
+    sha256 = plan.model.sha256 if plan is not None else ""
+    if sha256 and device.info.sha256 != sha256:
+        line.close()
+        raise DeviceError(
+            f"{port}: the device runs another model, '{device.info.name}' with SHA-256 {device.info.sha256[:12]}…, "
+            f"not {sha256[:12]}…; export this one and flash it, or give the other"
+        )
+    return device
+
+
+def numerics_of(device: Device) -> str:
+    """The preset for whose arithmetic the device's firmware was exported."""
+    name = device.info.numerics.partition(" ")[0]
+    if name not in PRESETS:
+        raise DeviceError(f"the device computes by numerics {name!r}, which this version does not know; update it")
+    return name
+
+
+def device_plan(device: Device, plan: Plan) -> Plan:
+    """`plan` with the device's arithmetic."""
+    return make_plan(plan.model, numerics=PRESETS[numerics_of(device)], kernels=plan.kernels)
+
+
+def unequal_steps(device: Device, plan: Plan, inputs: Sequence[Array], run: DeviceRun) -> tuple[int, ...]:
+    """The places of the steps whose output is not, by its CRC-32, what `plan` computes with the device's arithmetic."""
+    expected = {
+        record.step.outputs[0].index: zlib.crc32(np.ascontiguousarray(record.outputs[0]).tobytes())
+        for record in execute(device_plan(device, plan), *inputs)
+    }
+    pairs = zip(device.steps, run.crc32, strict=True)
+    return tuple(place for place, (tensor, crc) in enumerate(pairs) if expected.get(tensor.index) != crc)
+
+
+def outputs_of(device: Device, run: DeviceRun) -> tuple[Array, ...]:
+    """The model's outputs, from a run that was asked for `output_steps`."""
+    by_index = {device.steps[place].index: array for place, array in run.tensors.items()}
+    return tuple(by_index[tensor.index] for tensor in device.outputs)
+
+
+def output_steps(device: Device) -> tuple[int, ...]:
+    """The places of the steps that compute the model's outputs."""
+    places = {tensor.index: place for place, tensor in enumerate(device.steps)}
+    for tensor in device.outputs:
+        if tensor.index not in places:
+            raise DeviceError(f"output '{tensor.name}' is computed by no step of the device")
+    return tuple(places[tensor.index] for tensor in device.outputs)
+
+
+def record(
+    device: Device, plan: Plan, inputs: Sequence[Array], progress: Progress = lambda done, of: None
+) -> Recording:
+    """Run once on `inputs`, one inference, and bring along the output of every step."""
+    if batch_size(plan, tuple(inputs)) is not None:
+        raise InputError("a device runs one inference at a time; give one input, not a batch")
+    run = device.run(inputs, range(len(device.steps)), progress)
+    tensors = {tensor.index: x for tensor, x in zip(device.inputs, inputs, strict=True)}
+    tensors |= {device.steps[place].index: x for place, x in run.tensors.items()}
+    meta = {
+        "format": 1,
+        "model": device.info.name,
+        "sha256": device.info.sha256,
+        "board": device.info.board,
+        "numerics": numerics_of(device),
+        "ticks_per_second": device.info.ticks_per_second,
+        "inputs": [tensor.index for tensor in device.inputs],
+        "outputs": [tensor.index for tensor in device.outputs],
+        "steps": [
+            {
+                "index": t.operator_index,
+                "op": t.operator_name,
+                "tensor": t.index,
+                "name": t.name,
+                "ticks": n,
+                "crc32": crc,
+            }
+            for t, n, crc in zip(device.steps, run.ticks, run.crc32, strict=True)
+        ],
+    }
+    return Recording(tensors, meta)
