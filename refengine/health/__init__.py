@@ -25,7 +25,7 @@ from ..errors import InputError
 from ..execute import batch_size, execute, tile_size
 from ..float_reading import float_reading, is_quantized, real_values
 from ..model import Array
-from ..plan import Plan
+from ..plan import Plan, Step
 from .findings import Finding, findings_of
 from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
 from .measure import measure
@@ -68,13 +68,15 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
     if not any(is_quantized(t) for step in plan.steps for t in step.outputs):
         raise InputError("the model has no quantised layer; health looks at what integer types do to numbers")
     reading = float_reading(plan)
-    reference, same = (reading, None) if float_plan is None else (float_plan, _counterparts(plan, float_plan))
+    reference = float_plan or reading
+    same = _same_tensors(plan, float_plan) if float_plan else {t.index: t.index for t in plan.graph.tensors}
+    judges = [_judge(step, reference, same) or step for step in reading.steps]
     done: tuple[Layer, ...] = ()
     count = 0
     for inputs in cases:
         for part in _parts(plan, inputs):
             batch = batch_size(plan, part) or 1
-            measured = tuple(measure(plan, reading, part, batch, _floats(plan, reference, same, part)))
+            measured = tuple(measure(plan, judges, part, batch, _floats(plan, reference, same, part)))
             done = tuple(map(Layer.__add__, done, measured)) if done else measured
             count += batch
             yield Health(plan, count, done)
@@ -90,25 +92,38 @@ def _parts(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]
         yield tuple(x[start : start + tile] for x in inputs)
 
 
-def _counterparts(plan: Plan, float_plan: Plan) -> dict[int, int]:
-    """The float model's tensor for each of the plan's computed ones, by index: equal names, and outputs by order."""
-    if [t.shape for t in plan.inputs] != [t.shape for t in float_plan.inputs] or any(
-        t.dtype != "float32" for t in float_plan.inputs
-    ):
+def _same_tensors(plan: Plan, float_plan: Plan) -> dict[int, int]:
+    """Index of a tensor → of the float model's: computed ones by equal names, inputs and outputs by their order."""
+    if [(t.shape, "float32") for t in plan.inputs] != [(t.shape, t.dtype) for t in float_plan.inputs]:
         wanted = ", ".join(f"'{t.name}' {t.shape}" for t in plan.inputs)
         raise InputError(f"the float model's inputs are not float32 ones of the quantised model's shapes: {wanted}")
-    named = {t.name: t for step in float_plan.steps for t in step.outputs}
-    same = {
-        t.index: named[t.name].index
-        for step in plan.steps
-        for t in step.outputs
-        if t.name in named and named[t.name].shape == t.shape
-    }
+    named = {(t.name, t.shape): t.index for step in float_plan.steps for t in step.outputs}
+    computed = [t for step in plan.steps for t in step.outputs]
+    same = {t.index: named[t.name, t.shape] for t in computed if (t.name, t.shape) in named}
+    same |= zip(plan.graph.inputs, float_plan.graph.inputs, strict=True)
     return same | dict(zip(plan.graph.outputs, float_plan.graph.outputs, strict=False))
 
 
-def _floats(plan: Plan, reference: Plan, same: Mapping[int, int] | None, inputs: tuple[Array, ...]) -> dict[int, Array]:
+def _judge(step: Step, reference: Plan, same: Mapping[int, int]) -> Step | None:
+    """The float model's step that computes the same from the same inputs."""
+    output = same.get(step.outputs[0].index)
+    for found in reference.steps:
+        if found.outputs[0].index == output and found.op.name == step.op.name and len(found.inputs) == len(step.inputs):
+            pairs = zip(step.inputs, found.inputs, strict=True)
+            fits = (
+                mine is yours
+                if mine is None or yours is None
+                else yours.data is not None and mine.shape == yours.shape
+                if mine.data is not None
+                else same.get(mine.index) == yours.index
+                for mine, yours in pairs
+            )
+            return found if all(fits) else None
+    return None
+
+
+def _floats(plan: Plan, reference: Plan, same: Mapping[int, int], inputs: tuple[Array, ...]) -> dict[int, Array]:
     """The float model's values of the plan's tensors, by the plan's indices."""
     real = [real_values(x, t) for x, t in zip(inputs, plan.inputs, strict=True)]
     found = {record.step.outputs[0].index: record.outputs[0] for record in execute(reference, *real)}
-    return found if same is None else {mine: found[yours] for mine, yours in same.items() if yours in found}
+    return {mine: found[yours] for mine, yours in same.items() if yours in found}

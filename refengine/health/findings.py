@@ -10,14 +10,13 @@ import numpy as np
 
 from ..kernel import Ints
 from ..numerics.quantize import code_range
-from .layer import NOTHING, ROUNDING, Floats, Layer
+from .layer import ROUNDING, Floats, Layer
 
 LEAST_LOSS = 1.0  # bits lost that make a layer suspicious
-LEAST_SATURATION = 0.001  # share of values cut off by the type
 LEAST_INFERENCES = 10  # before a channel is called dead
 
 FIXED_SCALE = {"SOFTMAX", "LOGISTIC", "TANH"}
-"""Operators whose output scale TFLM prescribes, so that nobody chose it badly."""
+"""Operators whose output scale TFLM prescribes: nobody chose it badly, and probabilities may round to 0."""
 
 MIXING = {"CONV_2D", "FULLY_CONNECTED"}
 """Operators whose output channels do not belong to the input's channels of the same number."""
@@ -38,7 +37,7 @@ def findings_of(layers: Sequence[Layer], inferences: int) -> list[Finding]:
     dead = {layer.tensor.index: set(layer.dead) for layer in layers}
     found: list[Finding] = []
     for layer in layers:
-        found += (*_error_findings(layer), *_range_findings(layer), *_overflow_findings(layer))
+        found += (*_overflow_findings(layer), *_error_findings(layer), *_range_findings(layer))
         if inferences >= LEAST_INFERENCES:
             found += _dead_findings(layer, _dead_before(layer, dead))
     return sorted(found, key=lambda finding: -finding.bits_lost)
@@ -46,15 +45,16 @@ def findings_of(layers: Sequence[Layer], inferences: int) -> list[Finding]:
 
 def _error_findings(layer: Layer) -> Iterator[Finding]:
     """The one cause of an error that enters in this layer: the type's clamp, a shift, or neither."""
-    if layer.own is None:
+    alive = np.isin(np.arange(len(layer.low)), layer.killed, invert=True)
+    if layer.own is None or not alive.any():
         return
-    own = layer.own.layer
+    own = layer.own.only(alive).layer
     rmse, mean = float(own.rmse[0]), float(own.mean[0])
     lost = log2(max(rmse, ROUNDING) / ROUNDING) - _spare_bits(layer)
     errs = f"RMSE {rmse:.3g} codes where rounding alone gives {ROUNDING:.2f}"
-    if layer.lost_to_type >= LEAST_SATURATION and lost >= LEAST_LOSS / 2:
-        yield _saturation(layer, lost, errs)
-    elif lost >= LEAST_LOSS and abs(mean) >= rmse / 2:
+    if lost < LEAST_LOSS:
+        return
+    if abs(mean) >= 0.9 * rmse:
         yield Finding(
             str(layer),
             "offset",
@@ -62,14 +62,24 @@ def _error_findings(layer: Layer) -> Iterator[Finding]:
             f"All its results are shifted, by {mean:+.3g} codes on average ({errs}). A zero point is off: that of its "
             f"output '{layer.tensor.name}' ({layer.zero_point}) or of an input. Compare them with the converter's.",
         )
-    elif lost >= LEAST_LOSS:
+    elif _is_clamped(layer):
+        yield _saturation(layer, lost, errs)
+    else:
         yield Finding(
             str(layer),
             "error",
             lost,
-            f"Its own arithmetic is inexact: {errs}{_worst(layer.own.square)}. Look at one element with "
-            "refengine explain; scales that are far apart leave a multiplier few bits.",
+            f"It is inexact: {errs}{_worst(layer.own.square * alive)}, and not because of clamping. Suspect the "
+            "codes and scales of its weights, then scales so far apart that a multiplier keeps few bits.",
         )
+
+
+def _is_clamped(layer: Layer) -> bool:
+    """Whether the type cuts values off in the channel with the largest error."""
+    assert layer.own is not None
+    if layer.clamped is None:
+        return False
+    return bool((layer.clamped.below_type + layer.clamped.above_type)[layer.own.largest.argmax()])
 
 
 def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
@@ -79,7 +89,8 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
     above = layer.shares["above_type"] >= layer.shares["below_type"]
     share, end = (layer.shares["above_type"], high) if above else (layer.shares["below_type"], low)
     counts = layer.clamped.above_type if above else layer.clamped.below_type
-    cut = f"{share:.2%} of its values are cut off at code {end}{_worst(counts)} ({errs})"
+    always = f", all of them in {_named(layer.stuck, layer)}" if layer.stuck else _worst(counts)
+    cut = f"{share:.2%} of its values are cut off at code {end}{always} ({errs})"
     room = layer.codes[0] - low if above else high - layer.codes[1]
     if room >= (high - low + 1) // 16:
         unused = f"{low} … {layer.codes[0] - 1}" if above else f"{layer.codes[1] + 1} … {high}"
@@ -97,23 +108,23 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
         str(layer),
         "saturation",
         lost,
-        f"{cut}: the scale {layer.scale:.4g} is too small. {layer.scale * factor:.4g} ({factor:.2g} times as much) "
+        f"{cut}: the scale {layer.scale:.4g} is too small. {layer.scale * factor:.4g} ({factor:.3g} times as much) "
         "would hold all of them; calibrate again with data like this.",
     )
 
 
 def _range_findings(layer: Layer) -> Iterator[Finding]:
     lost = -log2(layer.used) - _spare_bits(layer)
-    if lost < LEAST_LOSS or layer.is_inherited or (layer.step is not None and layer.step.op.name in FIXED_SCALE):
+    if lost < LEAST_LOSS or layer.is_inherited or _has_fixed_scale(layer):
         return
     low, high = code_range(layer.tensor.dtype)
     least, most = layer.codes
-    facts = f"uses only the codes {least} … {most}, {most - least + 1} of {high - low + 1}"
+    facts = f"only the codes {least} … {most}, {most - least + 1} of {high - low + 1}"
     if layer.step is None:
-        text = f"The data {facts}. Are they scaled as in training (--range, or the .npy's real values)?"
+        text = f"The data use {facts}. Are they scaled as in training (--range, or the .npy's real values)?"
     else:
         times = f"{1 / layer.used:.2g} times too large"
-        text = f"It {facts}: the scale {layer.scale:.4g} is about {times}. Calibrate again with data like this."
+        text = f"It uses {facts}: the scale {layer.scale:.4g} is about {times}. Calibrate again with data like this."
     yield Finding(str(layer), "range", lost, text)
 
 
@@ -128,25 +139,22 @@ def _dead_before(layer: Layer, dead: Mapping[int, set[int]]) -> set[int]:
 
 def _dead_findings(layer: Layer, before: set[int]) -> Iterator[Finding]:
     """Channels killed by quantisation lose all their bits; those that are dead in the float network lose nothing."""
-    dead = [channel for channel in layer.dead if channel not in before]
-    errors = layer.total or layer.own
-    if not dead or errors is None or layer.is_inherited:
+    if layer.is_inherited or _has_fixed_scale(layer):
         return
-    mean = (layer.low * errors.count - errors.count * layer.zero_point - errors.error) / errors.count
-    spread = np.sqrt(np.maximum(errors.wanted / errors.count - np.square(mean), 0))
-    killed = [channel for channel in dead if spread[channel] > NOTHING]
-    born = [channel for channel in dead if channel not in killed]
+    killed = [channel for channel in layer.killed if channel not in before]
+    born = [channel for channel in layer.dead if channel not in {*before, *killed, *layer.stuck}]
     if killed:
-        text = "though the float network's do: look at their weights, and whether the scale is too coarse for them."
-        yield Finding(str(layer), "dead", 8 * len(killed) / len(layer.low), f"{_never(killed, layer)}, {text}")
+        text = "though the value does in floats. Look at the weights, and whether the scale is too coarse."
+        lost = log2(float(layer.spread[killed].max()) / ROUNDING) - _spare_bits(layer)
+        yield Finding(str(layer), "dead", max(lost, 0.0), f"In {_named(killed, layer)} the code never changes, {text}")
     if born:
-        text = "and neither did the float network's: training left them so. They cost time for nothing; prune them."
-        yield Finding(str(layer), "dead", 0.0, f"{_never(born, layer)}, {text}")
+        text = "nor does the value in floats: dead since training, and computed for nothing. Prune."
+        yield Finding(str(layer), "dead", 0.0, f"In {_named(born, layer)} the code never changes, {text}")
 
 
-def _never(channels: list[int], layer: Layer) -> str:
+def _named(channels: list[int], layer: Layer) -> str:
     shown = ", ".join(map(str, channels[:8])) + (f" … ({len(channels)} in all)" if len(channels) > 8 else "")
-    return f"Channel{'s' if len(channels) > 1 else ''} {shown} of {len(layer.low)} never changed"
+    return f"channel{'s' if len(channels) > 1 else ''} {shown} of {len(layer.low)}"
 
 
 def _overflow_findings(layer: Layer) -> Iterator[Finding]:
@@ -164,6 +172,10 @@ def _overflow_findings(layer: Layer) -> Iterator[Finding]:
     yield Finding(
         str(layer), "overflow", lost, f"{text} Make the weights' or the input's scale larger, or the sum shorter."
     )
+
+
+def _has_fixed_scale(layer: Layer) -> bool:
+    return layer.step is not None and layer.step.op.name in FIXED_SCALE
 
 
 def _spare_bits(layer: Layer) -> int:

@@ -59,6 +59,11 @@ class Errors:
             self.largest.max(keepdims=True),
         )
 
+    def only(self, channels: npt.NDArray[np.bool_]) -> Errors:
+        """Those of some channels."""
+        sums = (self.error, self.square, self.wanted, self.got, self.product, self.largest)
+        return Errors(self.count, *(each[channels] for each in sums))
+
     @property
     def mean(self) -> Floats:
         return self.error / self.count
@@ -190,6 +195,29 @@ class Layer:
         """The channels whose code never changed (none where there is just one channel or one value of each)."""
         never = self.low == self.high
         return np.flatnonzero(never).tolist() if len(never) > 1 < self.count else []
+
+    @property
+    def spread(self) -> Floats:
+        """The standard deviation, in codes, that each dead channel has in floats; 0 for those alive."""
+        errors = self.total or self.own
+        if errors is None or not self.dead:
+            return np.zeros(len(self.low))
+        mean = self.low - self.zero_point - errors.error / errors.count
+        spread = np.sqrt(np.maximum(errors.wanted / errors.count - np.square(mean), 0))
+        return np.where(self.low == self.high, spread, 0)
+
+    @property
+    def stuck(self) -> list[int]:
+        """The channels whose every value was cut off by the type."""
+        if self.clamped is None:
+            return []
+        cut = self.clamped.below_type + self.clamped.above_type
+        return [channel for channel, count in enumerate(cut.tolist()) if count == self.count]
+
+    @property
+    def killed(self) -> list[int]:
+        """The dead channels, not stuck, whose values in floats vary more than rounding hides: quantisation's doing."""
+        return [channel for channel in self.dead if self.spread[channel] > ROUNDING and channel not in self.stuck]
 
     @property
     def shares(self) -> dict[str, float]:

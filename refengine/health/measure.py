@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,18 +22,18 @@ BINS = 256
 
 
 def measure(
-    plan: Plan, reading: Plan, inputs: tuple[Array, ...], batch: int, floats: Mapping[int, Array]
+    plan: Plan, judges: Sequence[Step], inputs: tuple[Array, ...], batch: int, floats: Mapping[int, Array]
 ) -> Iterator[Layer]:
-    """One `Layer` for each quantised input and output of a step."""
+    """One `Layer` for each quantised input and output of a step; `judges` are the float steps to compare with."""
     for tensor, x in zip(plan.inputs, inputs, strict=True):
         if is_quantized(tensor):
             yield _layer(tensor, None, _by_channel(x, tensor))
-    for record, step in zip(execute(plan, *inputs), reading.steps, strict=True):
+    for record, judge in zip(execute(plan, *inputs), judges, strict=True):
         (tensor,) = record.step.outputs
         if not is_quantized(tensor):
             continue
         codes = _by_channel(record.outputs[0], tensor)
-        own = _by_channel(_own(record, step, batch), tensor)
+        own = _by_channel(_own(record, judge, batch), tensor)
         summing = _summing(record.step)
         total = floats.get(tensor.index)
         layer = replace(
@@ -58,10 +58,10 @@ def _layer(tensor: Tensor, step: Step | None, codes: Array) -> Layer:
     return Layer(tensor, step, len(codes), *ends, histogram, None, None, None, None)
 
 
-def _own(record: Record, step: Step, batch: int) -> Array:
-    """The layer's float reading on the real values of its own inputs: `step` is the one of the float reading."""
+def _own(record: Record, judge: Step, batch: int) -> Array:
+    """What the float step `judge` makes of the real values of the layer's own inputs."""
     arrays: list[Array | None] = []
-    for x, tensor, real in zip(record.inputs, record.step.inputs, step.inputs, strict=True):
+    for x, tensor, real in zip(record.inputs, record.step.inputs, judge.inputs, strict=True):
         if x is None or tensor is None or real is None:
             arrays.append(None)
         elif real.data is not None:
@@ -69,7 +69,7 @@ def _own(record: Record, step: Step, batch: int) -> Array:
         else:
             arrays.append(real_values(x, tensor).reshape(batch, *tensor.shape))
     with np.errstate(all="ignore"):
-        own: Array = step.kernel.evaluate(step.params, *arrays)
+        own: Array = judge.kernel.evaluate(judge.params, *arrays)
     return own
 
 
