@@ -52,6 +52,8 @@ def stats(tensor: Tensor, values: Array, activation: str = "NONE") -> Stats:
     if not known.size:
         raise InputError(f"'{tensor.name}' holds no values")
     low, high = clamp_range(tensor, activation) or (-np.inf, np.inf)
+    with np.errstate(all="ignore"):  # the mean of infinities
+        mean = float(known.mean(dtype=np.float64))
     zero_point = _along(tensor, _zero_points(tensor), values.ndim)
     below, above = float(np.mean(known <= low)), float(np.mean(known >= high))
     saturation = above + (0.0 if low == np.ravel(zero_point)[0] else below)
@@ -60,7 +62,7 @@ def stats(tensor: Tensor, values: Array, activation: str = "NONE") -> Stats:
         nans=values.size - known.size,
         min=known.min().item(),
         max=known.max().item(),
-        mean=float(known.mean(dtype=np.float64)),
+        mean=mean,
         zeros=float(np.mean(values == zero_point)),
         below=below,
         above=above,

@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    script = Path(args.script).read_text(encoding="utf-8").splitlines() if args.script else []
+    script = Path(args.script).read_text(encoding="utf-8", errors="replace").splitlines() if args.script else []
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
     cases = list(read_inputs(plan, args.input, digit=args.digit, real_range=args.range))
     if len(cases) != 1:
@@ -50,7 +50,10 @@ def command(args: argparse.Namespace) -> int:
     console = Console(Session(plan, *arrays), _width(), _colour())
     if args.script or args.commands:
         _read(console, [*script, *(args.commands or [])])
-    elif sys.stdin.isatty():
+        return 0
+    with suppress(AttributeError):  # when something else was put in its place
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if sys.stdin.isatty():
         _converse(console)
     else:
         _read(console, sys.stdin)
@@ -71,6 +74,7 @@ def _converse(console: Console) -> None:
     _ready(console)
     print("\n".join(console.where()))
     while not console.done:
+        console.width = _width()
         try:
             _obey(console, split(input(PROMPT)) or [""])
         except KeyboardInterrupt:

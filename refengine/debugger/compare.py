@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from ..images import UNREADABLE
 from ..model import Array
 
 
@@ -59,7 +58,7 @@ def read_dump(path: str) -> dict[str, Array] | Array:
             return found
         with found:
             return {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except (*UNREADABLE, RuntimeError) as error:  # the last one for encrypted archives
         reason = getattr(error, "strerror", None) or "it is no NumPy file"
         raise InputError(f"{path}: cannot be read: {reason}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,10 @@ MAPS = 64
 """How many maps `show` puts into a grid at most."""
 
 CONTRIBUTIONS = 10
+"""How many inputs `why` lists."""
+
+LONGEST = 2000
+"""Characters in a command."""
 
 
 class Console:
@@ -74,10 +79,15 @@ class Console:
     def run(self, command: str) -> Iterator[str]:
         """One command, an empty one being the last again. Raises `RefengineError` or `OSError`: what was wrong."""
         command = command.strip() or self._last
+        if len(command) > LONGEST or "\0" in command:
+            raise InputError(f"a command has {LONGEST} characters at most, and none of them is zero")
         self._last = command
         if command:
             word, _, rest = command.partition(" ")
-            yield from self._method(word)(rest.strip())
+            method = self._method(word)
+            if rest and _usage(method).endswith(method.__name__.removeprefix("do_")):
+                raise InputError(f"{_usage(method)} takes nothing more")
+            yield from method(rest.strip())
 
     def complete(self, line: str) -> list[str]:
         """What the last word of a line may become."""
@@ -200,8 +210,8 @@ class Console:
     def do_list(self, rest: str) -> Iterator[str]:
         """list [N | all]: the steps, what they read and write; → is where one stands, B a breakpoint."""
         steps, here = self.session.steps, self.session.position
+        center = _count(rest) if rest not in ("", "all") else max(here, 0)
         if rest != "all" and len(steps) > 4 * AROUND:
-            center = _count(rest) if rest else max(here, 0)
             steps = steps[max(0, center - AROUND) : center + AROUND]
         stops = {i for b in self.session.breakpoints.values() if b.condition is None for i in b.steps}
         start = ", ".join(text.type_of(tensor) for tensor in self.session.plan.inputs)
@@ -287,7 +297,7 @@ class Console:
         keeps every tensor: a dump that compare reads.
         """
         name, file = _two(rest, "save TENSOR FILE, for example: save out feature_maps.png")
-        path, plan = Path(file).expanduser(), self.session.plan
+        path, plan = Path(expanduser(file)), self.session.plan
         if name == "all":
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
@@ -386,7 +396,7 @@ class Console:
             dump = [(tensor, before.values(tensor)) for tensor in self._computed()]
         else:
             file, _, name = rest.partition(" ")
-            found = compare.read_dump(str(Path(file).expanduser()))
+            found = compare.read_dump(expanduser(file))
             named = found.items() if isinstance(found, dict) else []
             dump = [(tensor, array) for key, array in named if (tensor := dumped(self.session.plan, key))]
             yield from (
@@ -394,6 +404,8 @@ class Console:
             )
             if not isinstance(found, dict):
                 dump = [(tensor_named(self.session, name or "out")[0], found)]
+            if not dump:
+                raise InputError(f"{file}: holds no tensor of this model")
         dump.sort(key=lambda each: self._order(each[0]))
         told = [(tensor, self._difference(tensor, array)) for tensor, array in dump]
         yield from text.columns([(str(t.index), text.name_of(t), difference or "equal") for t, difference in told], "r")
@@ -414,8 +426,8 @@ class Console:
             yield first
             yield from (line.removeprefix(" " * 8) for line in more if line.strip())
             return
-        methods = (getattr(self, f"do_{name}").__doc__.strip().splitlines()[0] for name in self.commands())
-        yield from text.columns(tuple(map(str.strip, line.partition(":")[::2])) for line in methods)
+        methods: list[Callable[..., object]] = [getattr(self, f"do_{name}") for name in self.commands()]
+        yield from text.columns((_usage(method), _summary(method)) for method in methods)
         yield "Unambiguous beginnings will do, and gdb's letters (n c b p l i q …); an empty line repeats the last one."
 
     def do_quit(self, rest: str) -> Iterator[str]:
@@ -496,6 +508,15 @@ def split(line: str) -> list[str]:
     return [part.strip() for part in re.findall(r'(?:[^;"]|"[^"]*"?)+', line) if part.strip()]
 
 
+def _usage(method: Callable[..., object]) -> str:
+    """How to write a command: what its help begins with."""
+    return (method.__doc__ or "").partition(":")[0]
+
+
+def _summary(method: Callable[..., object]) -> str:
+    return (method.__doc__ or "").partition(":")[2].strip().splitlines()[0]
+
+
 def _count(words: str) -> int:
     if words and not words.isdecimal():
         raise InputError(f"'{words}' is no number of steps")
@@ -504,12 +525,10 @@ def _count(words: str) -> int:
 
 def _number(words: str) -> int | float:
     try:
-        return int(words)
+        value = float(words)
     except ValueError:
-        try:
-            return float(words)
-        except ValueError:
-            raise InputError(f"'{words.strip()}' is no number") from None
+        raise InputError(f"'{words.strip()}' is no number") from None
+    return int(words) if re.fullmatch(r"\s*[-+]?\d{1,19}\s*", words) else value
 
 
 def _two(words: str, usage: str) -> tuple[str, str]:

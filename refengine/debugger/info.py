@@ -72,7 +72,8 @@ def changes(session: Session, name: str) -> Iterator[str]:
     if not session.changes:
         yield "nothing is set"
     for tensor, at, value, real in session.changes:
-        yield f"{tensor.index} {text.name_of(tensor)}{shown_index(at)} = {f'real({value:g})' if real else f'{value:g}'}"
+        shown = f"real({text.number(value)})" if real else text.number(value)
+        yield f"{tensor.index} {text.name_of(tensor)}{shown_index(at)} = {shown}"
 
 
 TOPICS: dict[str, Callable[[Session, str], Iterator[str]]] = {

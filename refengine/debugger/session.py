@@ -223,7 +223,7 @@ def _code(tensor: Tensor, value: float, real: bool) -> Any:
             raise InputError(f"'{tensor.name}' has no single scale; give a code")
         return quantize(value, quantization.scale[0], (*quantization.zero_point, 0)[0], tensor.dtype)
     low, high = (-8, 7) if tensor.dtype == "int4" else code_range(tensor.dtype)
-    if not np.isfinite(value) or value != int(value) or not low <= value <= high:
+    if not low <= value <= high or value != int(value):
         raise InputError(
             f"'{tensor.name}' holds {tensor.dtype} codes, {low} to {high}, not {value:g}; write real(…) for real values"
         )
