@@ -22,6 +22,9 @@ from .reprs import record_html, record_text
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
 
+HEAVY = 1 << 20
+"""From how many multiply-accumulates on a second core pays."""
+
 
 @dataclass(frozen=True, eq=False)
 class Record:
@@ -81,18 +84,22 @@ def run(
     """
     plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
     batch = batch_size(plan, inputs)
-    tile = tile_size(plan)
-    if batch is None or batch <= tile:
+    if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
         return _outputs(plan, *inputs)
-    slices = [slice(start, start + tile) for start in range(0, batch, tile)]
-    with _blas().limit(limits=1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        tiles = list(pool.map(lambda part: _outputs(plan, *(x[part] for x in inputs)), slices))
+    with _blas().limit(limits=1):
+        if batch is None:
+            return _outputs(plan, *inputs)
+        cores = os.cpu_count() or 1
+        tile = min(tile_size(plan), -(-batch // cores))
+        slices = [slice(start, start + tile) for start in range(0, batch, tile)]
+        with ThreadPoolExecutor(cores) as pool:
+            tiles = list(pool.map(lambda part: _outputs(plan, *(x[part] for x in inputs)), slices))
     return tuple(np.concatenate(parts) for parts in zip(*tiles, strict=True))
 
 
 @cache
 def _blas() -> ThreadpoolController:
-    """Holds BLAS to one thread while tiles share the cores: two crews on the same cores wait for each other."""
+    """Holds BLAS to one thread: tiles share the cores already, and BLAS threads crawl when another program has one."""
     return ThreadpoolController().select(user_api="blas")
 
 

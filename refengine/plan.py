@@ -60,6 +60,11 @@ class Plan:
         return tuple(self.graph.tensors[i] for i in self.graph.inputs)
 
     @property
+    def macs(self) -> int:
+        """Multiply-accumulates per inference."""
+        return sum(getattr(step.params, "macs", 0) for step in self.steps)
+
+    @property
     def outputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.outputs)
 
@@ -133,6 +138,10 @@ def _check_tensors(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...
             not tensor.is_variable,
             f"tensor '{tensor.name}' is a variable that lives from one inference to the next; "
             "refengine has no stateful operators yet",
+        )
+        require(
+            tensor.sparsity is None,
+            f"tensor '{tensor.name}' is sparse, but TFLM reads all constants as dense; convert again without sparsity",
         )
     for tensor in outputs:
         require(

@@ -121,7 +121,7 @@ def contender_litert(model: bytes, images: Array, reference: bool = False) -> di
 def run_contender(name: str, path: Path) -> dict[str, float]:
     """In this process: the contender's seconds per image of each measurement."""
     model = path.read_bytes()
-    images = np.load(sys.stdin.buffer)
+    images = images_for(model, BATCH)
     if name == "refengine":
         return contender_refengine(model, images)
     if name == "tflm":
@@ -131,22 +131,15 @@ def run_contender(name: str, path: Path) -> dict[str, float]:
 
 def measure(path: Path, rounds: int) -> dict[str, dict[str, float]]:
     """The best of `rounds` interleaved rounds, by contender and measurement; a contender that fails is left out."""
-    images = images_for(path.read_bytes(), BATCH)
     best: dict[str, dict[str, float]] = {}
     for _ in range(rounds):
         for name in CONTENDERS:
-            child = subprocess.Popen(
-                [sys.executable, __file__, "--contender", name, str(path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+            child = subprocess.run(
+                [sys.executable, __file__, "--contender", name, str(path)], capture_output=True, text=True
             )
-            assert child.stdin is not None
-            np.save(child.stdin, images)
-            answer, _ = child.communicate()
             if child.returncode:
                 continue
-            for key, value in json.loads(answer.splitlines()[-1]).items():
+            for key, value in json.loads(child.stdout.splitlines()[-1]).items():
                 best.setdefault(name, {})[key] = min(value, best.get(name, {}).get(key, float("inf")))
     return best
 
