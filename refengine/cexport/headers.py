@@ -20,9 +20,7 @@ def array_header(data: bytes, file_name: str) -> tuple[str, str]:
     TFLM reads the model where it lies, so that the array must be aligned, which `xxd`'s is not.
     """
     name = identifier(Path(file_name).name)
-    rows = [data[i : i + 16] for i in range(0, len(data), 16)]
-    body = ",\n".join("  " + ", ".join(f"0x{byte:02x}" for byte in row) for row in rows)
-    array = f"{ALIGNED}static const unsigned char {name}[] = {{\n{body}\n}};"
+    array = f"{ALIGNED}static const unsigned char {name}[] = {{\n{_listed(data)}\n}};"
     length = f"static const unsigned int {name}_len = {len(data)};"
     return f"{name}.h", _guarded(
         name, f"/* {len(data)} bytes, as `xxd -i` would name them, but aligned */\n{array}\n{length}\n"
@@ -40,7 +38,7 @@ def image_header(
     name, count, (height, width) = identifier(name), len(pictures), pictures[0].shape
     flat = np.stack(pictures).reshape(count, -1)
     packed = np.packbits(flat > 127, axis=1) if bits == 1 else flat
-    rows = ",\n".join("  {" + ", ".join(f"0x{byte:02x}" for byte in row) + "}" for row in packed.tolist())
+    rows = ",\n".join(f"  {{\n{_listed(row.tobytes())}}}" for row in packed)
     how = (
         "one bit a pixel, the leftmost in a byte's highest bit, 1 is ink"
         if bits == 1
@@ -55,6 +53,12 @@ def image_header(
     if labels is not None:
         text += f"\nstatic const unsigned char {name}_labels[{count}] = {{{', '.join(map(str, labels))}}};\n"
     return f"{name}.h", _guarded(name, text)
+
+
+def _listed(data: bytes) -> str:
+    """Sixteen bytes a line."""
+    rows = (data[i : i + 16] for i in range(0, len(data), 16))
+    return ",\n".join("  " + ", ".join(f"0x{byte:02x}" for byte in row) for row in rows)
 
 
 def identifier(text: str) -> str:
