@@ -98,7 +98,7 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     taps, depth = prod(p.filter_shape[1:]), p.filter_shape[3]
     dtype = p.groups[0][0].dtype
     step = output.shape[3] // len(p.groups)
-    for part, rows in p.window.tiles(len(images), taps * len(p.groups) * dtype.itemsize):
+    for part, rows in p.window.tiles(len(images), max(taps * len(p.groups), 2 * output.shape[3]) * dtype.itemsize):
         codes = np.add(images[part], p.input_offset, dtype=dtype)
         patches = p.window.patches(p.window.padded(codes))[:, rows]
         for g, (gemm, requantize) in enumerate(p.groups):
@@ -156,7 +156,7 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     output = np.empty((len(images), *p.output_shape[1:]), np.float32)
     taps, depth = prod(p.filter_shape[1:]), p.filter_shape[3]
     step = output.shape[3] // len(p.groups)
-    for part, rows in p.window.tiles(len(images), taps * 4):
+    for part, rows in p.window.tiles(len(images), max(taps, 2 * output.shape[3]) * 4):
         patches = p.window.patches(p.window.padded(images[part]))[:, rows]
         for g, weights in enumerate(p.groups):
             seen = patches[..., g * depth : (g + 1) * depth]
