@@ -75,18 +75,18 @@ def histogram(tensor: Tensor, values: Array, bins: int = 16) -> list[Bin]:
     finite = values[np.isfinite(values)]
     if not finite.size:
         return []
-    if tensor.dtype.startswith("float"):
-        counts, edges = np.histogram(finite.astype(np.float64), bins)
-        return [Bin(*each) for each in zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)]
-    low, high = int(finite.min()), int(finite.max())
+    low, high = finite.min().item(), finite.max().item()
     if tensor.dtype in NARROW and (whole := clamp_range(tensor)):
         low, high = map(int, whole)
-    step = -(-(high - low + 1) // bins)
-    counts = np.bincount(((finite.astype(np.int64) - low) // step).ravel(), minlength=bins)
-    starts = range(low, high + 1, step)
-    return [
-        Bin(start, min(start + step - 1, high), count) for start, count in zip(starts, counts.tolist(), strict=False)
-    ]
+    if isinstance(low, float):
+        edges = np.linspace(low, high, bins + 1).tolist()
+        lows, highs = edges[:-1], edges[1:]
+    else:
+        step = -(-(high - low + 1) // bins)
+        lows = list(range(low, high + 1, step))
+        highs = [min(start + step - 1, high) for start in lows]
+    counts = np.bincount(np.searchsorted(lows[1:], finite.ravel(), side="right"), minlength=len(lows))
+    return [Bin(*each) for each in zip(lows, highs, counts.tolist(), strict=True)]
 
 
 def real_values(tensor: Tensor, codes: Array) -> npt.NDArray[np.float32] | None:

@@ -267,14 +267,26 @@ def test_stats():
         (fed((300,), "int32"), np.arange(300) * 7 - 3),
         (fed((300,), "int32"), np.full(300, 5)),
         (fed((300,), "float32"), np.linspace(-1, 1, 300)),
+        (fed((300,), "float32"), np.full(300, 0.5)),
+        (fed((300,), "float32"), np.arange(300) % 2 * 1e-45),
     ],
 )
 def test_histograms_count_everything_once(tensor, values):
     bins = histogram(tensor, values.astype(tensor.dtype))
     assert sum(each.size for each in bins) == 300 and len(bins) <= 16
+    exact = values.astype(tensor.dtype).astype(np.float64)
     for each in bins[:-1]:
-        high = values <= each.high if tensor.dtype != "float32" else values.astype(np.float32) < each.high
-        assert each.size == np.sum((values.astype(tensor.dtype) >= each.low) & high)
+        below = exact < each.high if tensor.dtype == "float32" else exact <= each.high
+        assert each.size == np.sum((exact >= each.low) & below)
+
+
+def test_histograms_of_the_largest_integers():
+    ends = np.array([-(2**63), 2**63 - 1, 0])
+    bins = histogram(fed((3,), "int64"), ends)
+    assert [each.size for each in bins if each.size] == [1, 1, 1] and (bins[0].low, bins[-1].high) == (
+        -(2**63),
+        2**63 - 1,
+    )
 
 
 def test_stats_as_text(ask):
