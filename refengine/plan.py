@@ -118,7 +118,8 @@ def prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Ste
             {i for i in (*op.inputs, *op.outputs) if i >= 0 and i not in kept and readers.get(i, op.index) == op.index}
         )
         try:
-            with located(f"subgraph {graph.index}, operator {op.index} ({op.custom_code or op.name})"):
+            place = f"subgraph {graph.index}, operator {op.index} ({op.custom_code or op.name})"
+            with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
                 _check_tensors(inputs, outputs)
                 kernel = _kernel_for(op, inputs, kernels)
                 params = kernel.prepare(op.options, inputs, outputs, numerics)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -124,7 +125,7 @@ def model_of(node: Node) -> Model:
             return -1
         if id(tensor) not in seen:
             seen[id(tensor)] = len(tensors)
-            tensors.append(Tensor(len(tensors), name, tensor.shape, tensor.dtype, tensor.quantization, tensor.data))
+            tensors.append(replace(tensor, index=len(tensors), name=name))
         return seen[id(tensor)]
 
     inputs = tuple(place(t, f"input{i}") for i, t in enumerate(node.inputs))

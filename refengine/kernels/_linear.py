@@ -112,6 +112,10 @@ def channel_scales(filter: Tensor, channels: int, dimension: int) -> Array:
         all(0 <= scale < math.inf for scale in quantization.scale) and count and quantization.zero_point,
         f"weights '{filter.name}' lack a finite scale and zero point; convert the model again",
     )
+    require(
+        all(-128 <= zero_point < 128 for zero_point in quantization.zero_point),
+        f"weights '{filter.name}' have a zero point that is no int8 code; convert the model again",
+    )
     require(count in (1, channels), f"weights '{filter.name}' have {count} scales for {channels} channels")
     require(
         count == 1 or quantization.quantized_dimension == dimension,

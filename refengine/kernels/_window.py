@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Options, Toolbox
+from ..kernel import Draw, Ints, Options, Toolbox
 from ..model import Array
+
+MOST_PADDED = 1 << 20
+"""How many positions a padded image may have that is more than four times as large as the image."""
 
 PATCH_BYTES = 1 << 20
 """How many bytes of patches to gather at a time: what a core's second-level cache holds."""
@@ -34,6 +38,15 @@ class Window:
     def is_padded(self) -> bool:
         """Whether any output position looks outside the image."""
         return self.pad != (0, 0) or any(need > size for need, size in zip(self.span, self.input, strict=True))
+
+    @property
+    def starts(self) -> tuple[Ints, Ints]:
+        """The input row and column of each output position's first tap, negative where it is padding."""
+        y, x = (
+            np.arange(out, dtype=np.int64) * stride - pad
+            for out, stride, pad in zip(self.output, self.stride, self.pad, strict=True)
+        )
+        return y, x
 
     @property
     def span(self) -> tuple[int, int]:
@@ -103,7 +116,13 @@ def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], o
         f"a {filter[0]}×{filter[1]} window over {tuple(input)} gives height and width {tuple(sizes)}, "
         f"but the output tensor has shape {tuple(output)}",
     )
-    return Window(filter, stride, dilation, (pads[0], pads[1]), (input[1], input[2]), (sizes[0], sizes[1]))
+    window = Window(filter, stride, dilation, (pads[0], pads[1]), (input[1], input[2]), (sizes[0], sizes[1]))
+    require(
+        not window.is_padded or prod(window.span) <= MOST_PADDED + 4 * prod(window.input),
+        f"a {filter[0]}×{filter[1]} window with dilation {dilation} pads the image {tuple(input)} to {window.span}; "
+        "refengine stores that: convert again with a window of the image's size",
+    )
+    return window
 
 
 def draw_window(

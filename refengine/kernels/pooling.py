@@ -62,10 +62,8 @@ def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tens
     )
     window = _window.window_of(options, input.shape, (options["filter_height"], options["filter_width"]), output.shape)
     rows, columns = (
-        [sum(0 <= position * stride - pad + tap < size for tap in range(taps)) for position in range(out)]
-        for taps, stride, pad, size, out in zip(
-            window.filter, window.stride, window.pad, window.input, window.output, strict=True
-        )
+        np.minimum(size, starts + taps) - np.maximum(0, starts)
+        for taps, size, starts in zip(window.filter, window.input, window.starts, strict=True)
     )
     count = np.outer(rows, columns)[:, :, None].astype(np.int32)
     return input, output, window, count if np.ptp(count) else count[:1, :1]
