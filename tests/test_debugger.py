@@ -418,6 +418,7 @@ def test_save_and_compare(ask, session, tmp_path):
     assert np.asarray(Image.open(tmp_path / "d.png")).shape == (95, 95)
     assert ask(f"save all {tmp_path}/all.npz; compare {tmp_path}/all.npz")[-1] == "all 13 tensors are equal"
     assert ask(f"compare {tmp_path}/a.npy")[-1] == "all 1 tensors are equal"
+    ask(f'save out "{tmp_path}/with space.npy"; compare "{tmp_path}/with space.npy" out')
     assert ask(f"goto 5; compare {tmp_path}/a.npy 16")[-1] == "all 1 tensors are equal"
 
 
@@ -551,7 +552,9 @@ def test_help(ask):
     assert all(len(line) <= 120 for line in listing.splitlines())
 
 
-def test_completion(ask):
+def test_completion(ask, tmp_path):
+    (tmp_path / "some dump.npz").touch()
+    assert ask.console.complete(f"compare {tmp_path}/some") == [f'"{tmp_path}/some dump.npz"']
     complete = ask.console.complete
     assert complete("sh") == ["show"]
     assert complete("b SOF") == ["SOFTMAX"]
@@ -559,6 +562,7 @@ def test_completion(ask):
     full = ask.console.session.plan.graph.tensors[18].name
     (name,) = complete(f"print {full}")
     assert ask(f"print {name}")[0].startswith("18 ")
+    assert complete("b if sat") == ["saturation"] and complete("save al") == ["all"]
     assert complete("nonsense x") == []
     assert "stats" in complete("")
 

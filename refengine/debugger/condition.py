@@ -88,6 +88,7 @@ SHARES: dict[str, Part] = {
     "saturation": lambda record: _stats(record).saturation,
     "zeros": lambda record: _stats(record).zeros,
 }
+WORDS = [*TENSORS, *SHARES, *FUNCTIONS, "real"]
 
 
 def condition(text: str) -> Condition:
@@ -181,8 +182,8 @@ def _part(node: ast.AST, text: str) -> Part:
             parts = [_part(each, text) for each in nodes]
             join = all if isinstance(op, ast.And) else any
             return lambda record: join(bool(part(record)) for part in parts)
-    words = ", ".join((*TENSORS, *SHARES, *FUNCTIONS, "real"))
-    raise InputError(f"'{ast.unparse(node)}' is not known in conditions; there are {words}, numbers and comparisons")
+    known = ", ".join(WORDS)
+    raise InputError(f"'{ast.unparse(node)}' is not known in conditions; there are {known}, numbers and comparisons")
 
 
 def _pair(function: Callable[..., Value], left: Part, right: Part) -> Part:

@@ -18,7 +18,7 @@ from ..model import Array, Tensor
 from ..plan import Step
 from ..stats import activation_of, clamp_range, histogram, stats
 from . import compare, info, text, why
-from .condition import Index, condition, elements, index, shown_index
+from .condition import WORDS, Index, condition, elements, index, shown_index
 from .names import dump_name, dumped, step_named, steps_named, tensor_named
 from .session import START, Breakpoint, Session
 
@@ -44,11 +44,6 @@ ALIASES = {
     "where": "list",
 }
 """gdb's and pdb's habits, where a prefix would be ambiguous or another word."""
-
-TENSORS = "print", "stats", "show", "save", "set"
-OPERATORS = "break", "until", "goto"
-FILES = "save", "compare"
-"""Commands by what completes them."""
 
 AROUND = 10
 """How many steps `list` shows before and after the current one in long models."""
@@ -94,20 +89,23 @@ class Console:
         before, _, word = line.rpartition(" ")
         if not before.strip():
             return [name for name in self.commands() if name.startswith(word)]
+        first, *more = before.split()
         try:
-            command = self._method(before.split()[0]).__name__.removeprefix("do_")
+            command = self._method(first).__name__.removeprefix("do_")
         except InputError:
             return []
-        tensors = [t.name for t in self.session.plan.graph.tensors] + ["out", "in"]
+        tensors = [tensor.name for tensor in self.session.plan.graph.tensors] + ["out", "in"]
         operators = sorted({step.op.name for step in self.session.steps})
+        operators += [tensor.name for step in self.session.steps for tensor in step.outputs]
         names = {
-            **dict.fromkeys(TENSORS, tensors),
-            **dict.fromkeys(OPERATORS, operators + [t.name for step in self.session.steps for t in step.outputs]),
-            "info": tensors if len(before.split()) > 1 else [*info.TOPICS],
+            **dict.fromkeys(("print", "stats", "show", "set"), tensors),
+            **dict.fromkeys(("until", "goto"), operators),
+            "break": WORDS if "if" in more else [*operators, "if"],
+            "info": tensors if more else [*info.TOPICS],
+            "save": _paths(word) if more else [*tensors, "all"],
+            "compare": tensors if more else _paths(word),
             "help": self.commands(),
         }.get(command, [])
-        if command in FILES:
-            names = names + _paths(word)
         return [f'"{n}"' if set(n) & set("; [") else n for n in names if n and n.startswith(word.lstrip('"'))]
 
     @classmethod
@@ -395,7 +393,8 @@ class Console:
             before = self.session.unchanged()
             dump = [(tensor, before.values(tensor)) for tensor in self._computed()]
         else:
-            file, _, name = rest.partition(" ")
+            quoted, file, name = re.findall(r'^(?:"([^"]*)"|(\S+))\s*(.*)', rest)[0]
+            file = quoted or file
             found = compare.read_dump(expanduser(file))
             named = found.items() if isinstance(found, dict) else []
             dump = [(tensor, array) for key, array in named if (tensor := dumped(self.session.plan, key))]
@@ -536,7 +535,7 @@ def _two(words: str, usage: str) -> tuple[str, str]:
     match = re.fullmatch(r'((?:"[^"]*"|[^\s\["]+)(?:\s*\[[^\]]*\])?)\s+(\S.*)', words)
     if match is None:
         raise InputError(usage)
-    return match[1], match[2].strip()
+    return match[1], match[2].strip('"')
 
 
 def _fed(step: Step) -> list[Tensor]:
