@@ -155,45 +155,47 @@ void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8
   }
 }
 
-/* Each sum in TFLM's order from 0.0, the bias last; four channels side by side hide the waiting of one sum. */
+/* total[0 … 3] += one window times the filters of four channels, `stride` apart, each in TFLM's order. */
+static void float_sums(const struct conv_float32_params *p, const struct position *at, const float *input,
+                       const float *filter, int32_t stride, float total[4]) {
+  for (int32_t fy = 0; fy < p->window.filter_height; ++fy) {
+    for (int32_t fx = 0; fx < p->window.filter_width; ++fx) {
+      const int32_t tap = tap_of(&p->window, at, fy, fx);
+      if (tap >= 0) {
+        const float *in = input + tap;
+        for (int32_t ic = 0; ic < p->filter_depth; ++ic) {
+          total[0] = multiply_add(in[ic], filter[ic], total[0]);
+          total[1] = multiply_add(in[ic], filter[ic + stride], total[1]);
+          total[2] = multiply_add(in[ic], filter[ic + 2 * stride], total[2]);
+          total[3] = multiply_add(in[ic], filter[ic + 3 * stride], total[3]);
+        }
+      }
+      filter += p->filter_depth;
+    }
+  }
+}
+
+/* Each sum from 0.0, the bias last. Four channels side by side hide the waiting of one sum; where fewer are left in the
+ * group, they are taken one by one. */
 void conv_float32(const struct conv_float32_params *p, const float *input, const float *filter, const float *bias,
                   float *output) {
   const struct window *w = &p->window;
-  const int32_t depth = p->filter_depth;
-  const int32_t taps = w->filter_height * w->filter_width * depth;
-  const int32_t group_channels = w->output_depth / (w->input_depth / depth);
+  const int32_t taps = w->filter_height * w->filter_width * p->filter_depth;
+  const int32_t group_channels = w->output_depth / (w->input_depth / p->filter_depth);
   for (int32_t batch = 0; batch < w->batches; ++batch) {
-    for (int32_t y = 0; y < w->output_height; ++y) {
-      for (int32_t x = 0; x < w->output_width; ++x) {
-        const struct position at = position_of(w, batch, y * w->output_width + x);
-        for (int32_t c = 0; c < w->output_depth;) {
-          const int32_t group = c / group_channels, left = (group + 1) * group_channels - c;
-          const int32_t side_by_side = left < 4 ? left : 4, stride = left < 4 ? 0 : taps;
-          float total[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-          const int32_t count = left < 4 ? 1 : side_by_side;
-          for (int32_t fy = 0; fy < w->filter_height; ++fy) {
-            for (int32_t fx = 0; fx < w->filter_width; ++fx) {
-              const int32_t dy = fy * w->dilation_height_factor, dx = fx * w->dilation_width_factor;
-              if (at.iy + dy < 0 || at.iy + dy >= w->input_height || at.ix + dx < 0 || at.ix + dx >= w->input_width) {
-                continue;
-              }
-              const float *in = input + at.input + (dy * w->input_width + dx) * w->input_depth + group * depth;
-              const float *tap = filter + c * taps + (fy * w->filter_width + fx) * depth;
-              for (int32_t ic = 0; ic < depth; ++ic) {
-                total[0] = multiply_add(in[ic], tap[ic], total[0]);
-                total[1] = multiply_add(in[ic], tap[ic + stride], total[1]);
-                total[2] = multiply_add(in[ic], tap[ic + 2 * stride], total[2]);
-                total[3] = multiply_add(in[ic], tap[ic + 3 * stride], total[3]);
-              }
-            }
-          }
-          for (int32_t k = 0; k < count; ++k, ++c) {
-            output[FAULT_CHANNEL(c, w->output_depth)] = activated(total[k] + FAULT_FLOAT_BIAS(bias[c]),
-                                                                  p->float_activation_min, p->float_activation_max);
-          }
+    for (int32_t n = 0; n < w->output_height * w->output_width; ++n) {
+      const struct position at = position_of(w, batch, n);
+      for (int32_t c = 0; c < w->output_depth;) {
+        const int32_t group = c / group_channels, left = (group + 1) * group_channels - c;
+        const int32_t count = left < 4 ? 1 : 4, stride = left < 4 ? 0 : taps;
+        float total[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        float_sums(p, &at, input + group * p->filter_depth, filter + c * taps, stride, total);
+        for (int32_t k = 0; k < count; ++k, ++c) {
+          output[FAULT_CHANNEL(c, w->output_depth)] = activated(total[k] + FAULT_FLOAT_BIAS(bias[c]),
+                                                                p->float_activation_min, p->float_activation_max);
         }
-        output += w->output_depth;
       }
+      output += w->output_depth;
     }
   }
 }

@@ -22,9 +22,9 @@ static struct taps taps_inside(int32_t start, int32_t dilation, int32_t filter, 
 }
 
 /* acc[0 … 3] += the products of up to four neighbouring channels over the taps inside; of each tap outside, its filter
- * times the zero point. */
-static void four_channels(const struct depthwise_conv_int8_params *p, const int8_t *input, const int8_t *filter,
-                          struct taps rows, struct taps columns, int32_t row_step, int32_t column_step,
+ * times the zero point. `at` is where the window begins in the input, maybe before it. */
+static void four_channels(const struct depthwise_conv_int8_params *p, const int8_t *input, int32_t at,
+                          const int8_t *filter, struct taps rows, struct taps columns, int32_t row_step, int32_t column_step,
                           const int32_t from[4], int32_t count, int32_t acc[4]) {
   const struct window *w = &p->window;
   const int32_t depth = w->output_depth, zero_point = -FAULT_ZERO_POINT(p->input_offset);
@@ -32,7 +32,7 @@ static void four_channels(const struct depthwise_conv_int8_params *p, const int8
     const int32_t is_row_inside = fy >= rows.first && fy < rows.end;
     for (int32_t fx = 0; fx < w->filter_width; ++fx) {
       if (is_row_inside && fx >= columns.first && fx < columns.end) {
-        const int8_t *x = input + fy * row_step + fx * column_step;
+        const int8_t *x = input + at + fy * row_step + fx * column_step;
         if (count == 4) {
           acc[0] += x[from[0]] * filter[0];
           acc[1] += x[from[1]] * filter[1];
@@ -66,12 +66,12 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
       for (int32_t x = 0; x < w->output_width; ++x) {
         const int32_t ix = x * w->stride_width - FAULT_PAD(w->padding_width);
         const struct taps columns = taps_inside(ix, w->dilation_width_factor, w->filter_width, w->input_width);
-        const int8_t *at = input + (iy * w->input_width + ix) * w->input_depth;
+        const int32_t at = (iy * w->input_width + ix) * w->input_depth;
         for (int32_t c = 0; c < depth; c += 4) {
           const int32_t count = depth - c < 4 ? depth - c : 4, m = p->depth_multiplier;
           const int32_t from[4] = {c / m, (c + 1) / m, (c + 2) / m, (c + 3) / m};
           int32_t acc[4] = {0, 0, 0, 0};
-          four_channels(p, at, filter + c, rows, columns, row_step, column_step, from, count, acc);
+          four_channels(p, input, at, filter + c, rows, columns, row_step, column_step, from, count, acc);
           for (int32_t k = 0; k < count; ++k) {
             const int32_t folded = fault_bias(bias[c + k], p->input_offset, filter + c + k, taps, depth);
             output[c + k] = requantized(&p->requantize, multiplier_of(&p->requantize, c + k), add_wrap(acc[k], folded));

@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +42,15 @@ every_kernel = pytest.mark.parametrize(("op", "dtype"), sorted(CALLS), ids=["-".
 
 
 @pytest.fixture(scope="session")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Library]:
-    sanitize = [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all"]
-    return {name: Library(tmp_path_factory.mktemp(name), *flags, *sanitize) for name, (_, flags) in DIALECTS.items()}
+def library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Library]:
+    """The kernels compiled for a dialect, once, with the sanitizers."""
+
+    @cache
+    def compiled(dialect: str) -> Library:
+        sanitize = (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all")
+        return Library(tmp_path_factory.mktemp(dialect), *DIALECTS[dialect][1], *sanitize)
+
+    return compiled
 
 
 def cases(op: str, dtype: str) -> st.SearchStrategy[tuple[Model, tuple[Array, ...]]]:
@@ -67,21 +75,22 @@ def check(library: Library, numerics: Numerics, model: Model, inputs: tuple[Arra
 
 
 @every_kernel
-def test_equals_numpy(op: str, dtype: str, libraries: dict[str, Library]) -> None:
+def test_equals_numpy(op: str, dtype: str, library: Callable[[str], Library]) -> None:
     @settings(max_examples=200)
     @given(cases(op, dtype))
     def run(case: tuple[Model, tuple[Array, ...]]) -> None:
-        check(libraries["tflm"], DIALECTS["tflm"][0], *case)
+        check(library("tflm"), Numerics(), *case)
 
     run()
 
 
+@pytest.mark.slow
 @every_kernel
-def test_equals_numpy_in_other_dialects(op: str, dtype: str, libraries: dict[str, Library]) -> None:
+def test_equals_numpy_in_other_dialects(op: str, dtype: str, library: Callable[[str], Library]) -> None:
     @settings(max_examples=60)
     @given(cases(op, dtype), st.sampled_from([name for name in DIALECTS if name != "tflm"]))
     def run(case: tuple[Model, tuple[Array, ...]], dialect: str) -> None:
-        check(libraries[dialect], DIALECTS[dialect][0], *case)
+        check(library(dialect), DIALECTS[dialect][0], *case)
 
     run()
 
@@ -90,17 +99,18 @@ FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS / "faults.h").read_text
 """The deliberate faults that `faults.h` lists."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "STALE"])
 def test_a_fault_shows(fault: str, tmp_path: Path) -> None:
     """With each fault compiled in, some integer kernel gives other bits for some drawn operator."""
-    library = Library(tmp_path, f"-DREFENGINE_FAULT_{fault}")
+    faulty = Library(tmp_path, f"-DREFENGINE_FAULT_{fault}")
     ops = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "SOFTMAX")
     models = st.one_of([cases(op, "int8") for op in ops])
 
     @settings(max_examples=300, phases=[Phase.generate], report_multiple_bugs=False)
     @given(models)
     def run(case: tuple[Model, tuple[Array, ...]]) -> None:
-        check(library, Numerics(), *case)
+        check(faulty, Numerics(), *case)
 
     with pytest.raises(AssertionError, match="gives"):
         run()
