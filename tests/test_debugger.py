@@ -655,11 +655,21 @@ def test_commands_from_a_script_or_a_pipe(capsys, picture, tmp_path, monkeypatch
     assert capsys.readouterr().out == first
 
 
+def test_one_of_many(capsys, tmp_path, plan):
+    images, labels = bundled_digits()
+    np.save(tmp_path / "batch.npy", pixels_to_input(plan, images))
+    seventh = str(labels.tolist().index(7))
+    arguments = ["debug", "stm32f746_int8", "--input", str(tmp_path / "batch.npy"), "--index", seventh]
+    assert main([*arguments, "--command", "goto end"]) == 0
+    assert "is largest at 7" in capsys.readouterr().out
+
+
 def test_what_is_wrong_beforehand_is_an_error(capsys, picture, tmp_path):
     np.save(tmp_path / "batch.npy", np.zeros((3, 28, 28, 1), np.int8))
     for arguments, message in [
         (["stm32f746_int8", "--input", picture, picture], "2 inferences"),
-        (["stm32f746_int8", "--input", str(tmp_path / "batch.npy")], "a batch of 3"),
+        (["stm32f746_int8", "--input", str(tmp_path / "batch.npy")], "3 inferences; choose one by --index"),
+        (["stm32f746_int8", "--input", str(tmp_path / "batch.npy"), "--index", "3"], "3 inferences"),
         (["stm32f746_int8", "--input", "none.png"], "No such file"),
         (["none", "--input", picture], "no such file"),
         (["stm32f746_int8", "--input", picture, "--script", "none"], "No such file"),
