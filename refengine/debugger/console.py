@@ -360,7 +360,8 @@ class Console:
         """set TENSOR[i] = V: what if? Later steps are computed again from there; undo, reset, info changes.
 
         V is a code, or real(0.5) for a real value. A slice sets all its elements (out[0,:,:,3] = -128 silences a
-        channel). Constants can be set too: the model is prepared again with them. `compare` shows what became of it.
+        channel). Constants can be set too: the model is prepared again with them. What is set stays so, whatever is set
+        before it, until undo or reset. `compare` shows what became of everything.
         """
         target, equals, value = rest.rpartition("=")
         if not equals:

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..execute import Record, batch_size, execute
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
-from ..plan import Plan, Step, make_plan
+from ..plan import Plan, Step, frozen, make_plan
 from .condition import Condition, Index, elements
 
 START = -1
@@ -61,7 +61,7 @@ class Session:
     def __init__(self, plan: Plan, *inputs: Array) -> None:
         if batch_size(plan, inputs) is not None:
             raise InputError(f"a batch of {len(inputs[0])} inferences; debug one of them")
-        self._state = _State(plan, inputs, {})
+        self._state = _State(plan, tuple(frozen(np.array(x)) for x in inputs), {})
         self._past: list[_State] = []
         self.position = START
         self.breakpoints: dict[int, Breakpoint] = {}
