@@ -10,6 +10,12 @@ from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import code_range
 
 
+def is_quantized(tensor: Tensor) -> bool:
+    """Whether the file gives scale and zero point, senseless ones too: TFLM's kTfLiteAffineQuantization."""
+    quantization = tensor.quantization
+    return quantization is not None and bool(quantization.scale and quantization.zero_point)
+
+
 def params_of(tensor: Tensor) -> tuple[float, int]:
     """(scale, zero point), the first of each; (0.0, 0) unless the file gives both.
 

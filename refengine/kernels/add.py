@@ -137,7 +137,7 @@ def prepare_int32(options: Options, inputs: Tensors, outputs: Tensors, numerics:
     """Refuses quantised inputs, as TFLM does. The fused activation is left out, as TFLM does."""
     for tensor in _broadcast.operands(inputs, outputs)[:2]:
         require(
-            _affine.params_of(tensor) == (0.0, 0),
+            not _affine.is_quantized(tensor),
             f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised, convert to int8 or int16",
         )
     return _broadcast.int32_bounds("NONE")

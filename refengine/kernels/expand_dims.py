@@ -21,8 +21,8 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     input, axis = inputs
     assert input is not None
     require(
-        axis is not None and axis.data is not None and axis.dtype == "int32" and axis.data.size == 1,
-        "the axis must be one constant int32",
+        axis is not None and axis.data is not None and axis.dtype == "int32" and axis.shape in ((), (1,)),
+        "the axis must be one constant int32, of shape () or (1,)",
     )
     assert axis is not None and axis.data is not None
     rank, at = len(input.shape) + 1, int(axis.data.flat[0])

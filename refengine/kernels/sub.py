@@ -52,7 +52,7 @@ def prepare_int32(options: Options, inputs: Tensors, outputs: Tensors, numerics:
     """Refuses quantised tensors, as TFLM does."""
     for tensor in _broadcast.operands(inputs, outputs):
         require(
-            _affine.params_of(tensor) == (0.0, 0),
+            not _affine.is_quantized(tensor),
             f"'{tensor.name}' is int32 with a scale; TFLM subtracts int32 only unquantised, convert to int8 or int16",
         )
     return _broadcast.int32_bounds(options["fused_activation_function"])

@@ -28,6 +28,7 @@ def test_the_new_axis_counts_in_the_output(axis: int, shape: tuple[int, ...]) ->
         (const(3, "int32"), (2, 3, 1), r"axis 3 is outside the output's 3 dimensions"),
         (const(1, "int32"), (1, 2, 3), r"the output has shape \(1, 2, 3\); expanded, 'input0' has \(2, 1, 3\)"),
         (const(0, "int64"), (1, 2, 3), r"the axis must be one constant int32"),
+        (const([[0]], "int32"), (1, 2, 3), r"the axis must be one constant int32"),
         (fed((), "int32"), (1, 2, 3), r"the axis must be one constant int32"),
     ],
 )

@@ -69,6 +69,7 @@ def test_scale_math_reaches_all_three_multipliers() -> None:
         (model("int8", q(1.0), q(1.0), q(2.0**-20)), "TFLM aborts"),
         (model("int32", q(1.0), None, None), "int32 with a scale"),
         (model("int32", None, None, q(1.0)), "'output0' is int32 with a scale"),
+        (model("int32", q(0.0), None, None), "int32 with a scale"),
         (model("uint8", q(1.0), q(1.0), q(1.0)), "uint8; supported here"),
     ],
 )
