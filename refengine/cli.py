@@ -31,9 +31,11 @@ exit status: 0 done, 2 error (one line on stderr), 130 interrupted"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; an error is one line, whatever the files hold."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell (>&-)
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         with suppress(AttributeError):  # when something else was put in its place
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+            getattr(sys, name).reconfigure(errors="replace")
     try:
         args = _parser().parse_args(arguments)
         status: int = args.command(args)

@@ -63,6 +63,8 @@ def read_inputs(
 
     Raises `InputError`, in one sentence that names the file, for what cannot be read or does not fit.
     """
+    if not plan.inputs:
+        raise InputError("the model takes no input, so no file can be given to it")
     waiting: list[Array] = []
     names: list[str] = []
     for path in paths:
@@ -123,6 +125,8 @@ def _read_one(plan: Plan, path: str, index: int, digit: bool, real_range: tuple[
     suffix = Path(path).suffix.lower()
     try:
         array = np.load(path, allow_pickle=False) if suffix == ".npy" else None
+        if isinstance(array, np.lib.npyio.NpzFile):
+            raise ValueError("it is a zip archive; name it .npz")
         data = Path(path).read_bytes() if suffix in RAW else None
     except UNREADABLE as error:
         raise _unreadable(error) from error

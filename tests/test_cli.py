@@ -270,6 +270,7 @@ ERRORS = {
     "no such folder": (["evaluate", MODEL, "--data", "{tmp}/none"], "has no file t10k-images"),
     "a folder without digits": (["evaluate", MODEL, "--data", "{tmp}"], "give the folder of MNIST's IDX files"),
     "no digits": (["evaluate", MODEL, "--limit", "0"], "'0' is no positive number"),
+    "an endless range": (["evaluate", MODEL, "--range", "0", "inf"], "inf is no finite number"),
     "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),
 }
 
@@ -304,6 +305,11 @@ def test_a_reader_that_leaves_early_is_no_error():
     process = subprocess.run([*COMMAND, "inspect", MODEL], stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (process.returncode, process.stderr) == (BROKEN_PIPE, b"")
+
+
+def test_closed_streams_are_no_error():
+    line = f"{sys.executable} -m refengine inspect {MODEL} >&- 2>&-"
+    assert subprocess.run(line, shell=True, check=False).returncode == 0
 
 
 def test_control_c_leaves_without_a_traceback(capsys, digit, monkeypatch):

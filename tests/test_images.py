@@ -16,6 +16,7 @@ from refengine import InputError, Plan, make_plan, predictions, prepare_digit, r
 from refengine.datasets import bundled_digits, bundled_models
 from refengine.images import half_blocks, read_inputs
 from refengine.inputs import pixels_to_input
+from refengine.model import Graph, Model, Tensor
 from tests.models import fed, one_op, q
 
 DIGITS, LABELS = bundled_digits()
@@ -209,6 +210,7 @@ BROKEN = {
     "empty.npz": b"",
     "text.npz": b"not an archive",
     "array.npz": bytes_of(".npy"),
+    "archive.npy": bytes_of(".npz"),
     "short.npz": bytes_of(".npz")[:-30],
     "empty.raw": b"",
     "odd.bin": bytes(783),
@@ -223,6 +225,12 @@ def test_broken_files_are_refused_in_one_sentence_that_names_them(tmp_path, name
         only(network(1, 28, 28, 1), tmp_path / name)
     assert str(caught.value).startswith(f"{tmp_path / name}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_inputs_takes_no_file(tmp_path):
+    constant = Tensor(0, "c", (1,), "int8", data=np.zeros(1, np.int8))
+    with pytest.raises(InputError, match="takes no input"):
+        list(read_inputs(make_plan(Model((Graph(0, "", (constant,), (), (0,), ()),))), [str(tmp_path / "x.raw")]))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy", ".npz", ".raw"])

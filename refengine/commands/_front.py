@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,16 @@ def add_range(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--range",
         nargs=2,
-        type=float,
+        type=finite,
         metavar=("BLACK", "WHITE"),
         help="real values of black and white (default: as the input's quantisation tells, else 0 1)",
     )
+
+
+def finite(text: str) -> float:
+    if not isfinite(number := float(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no finite number")
+    return number
 
 
 def positive(text: str) -> int:

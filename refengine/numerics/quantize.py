@@ -86,8 +86,7 @@ def quantize(x: npt.ArrayLike, scale: float, zero_point: int, dtype: str) -> npt
     """
     ratio = np.nan_to_num(np.asarray(x, np.float32) / np.float32(scale), nan=0.0).astype(np.float64)
     rounded = np.trunc(ratio + np.copysign(0.5, ratio))
-    codes: npt.NDArray[Any] = np.clip(rounded + zero_point, *code_range(dtype)).astype(dtype)
-    return codes
+    return np.asarray(np.clip(rounded + zero_point, *code_range(dtype)), dtype)
 
 
 def dequantize(codes: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:

@@ -108,6 +108,7 @@ def test_every_code_survives_the_round_trip(scale: float, zero_point: int) -> No
 )
 def test_quantize_rounds_ties_away_and_saturates(x: float, code: int) -> None:
     assert quantize(x, 0.5, 0, "int8") == code
+    assert isinstance(quantize(x, 0.5, 0, "int8"), np.ndarray)
 
 
 def test_nan_becomes_the_zero_point() -> None:
