@@ -163,3 +163,10 @@ def test_command_complains_in_one_line(files: tuple[str, str], change: list[str]
         status = int(exit_.code or 0)
     printed = capsys.readouterr().err
     assert status == 2 and message in printed and printed.count("\n") == 1
+
+
+def test_command_wants_one_inference(files: tuple[str, str], capsys: Any) -> None:
+    model, array = files
+    base = ["explain", model, "--op", "1", "--at", "0,1", "--input", array, array]
+    assert main(base) == 2 and "2 inferences; choose one by --index" in capsys.readouterr().err
+    assert main([*base, "--index", "1"]) == 0

@@ -16,8 +16,10 @@ from rich.table import Table
 
 from ..datasets import bundled_models
 from ..errors import InputError
+from ..execute import batch_size
+from ..images import read_inputs
 from ..kernel import PRESETS
-from ..model import Tensor
+from ..model import Array, Tensor
 from ..plan import Plan
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
@@ -59,6 +61,32 @@ def finite(text: str) -> float:
     if not isfinite(number := float(text)):
         raise argparse.ArgumentTypeError(f"{text} is no finite number")
     return number
+
+
+def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """The options --input, --index, --digit and --range of commands that look at one inference."""
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        nargs="+",
+        required=required,
+        help="one inference's input: a picture, .npy, .npz, .raw",
+    )
+    parser.add_argument("--index", metavar="I", type=int, help="which inference, where there are several (from 0)")
+    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
+    add_range(parser)
+
+
+def one_inference(plan: Plan, args: argparse.Namespace) -> tuple[Array, ...]:
+    """The input arrays that --input, and --index where it holds several inferences, choose."""
+    found: list[tuple[Array, ...]] = []
+    for _, arrays in read_inputs(plan, args.input, digit=args.digit, real_range=args.range):
+        batch = batch_size(plan, arrays)
+        found += [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
+    chosen = found if args.index is None else found[args.index : args.index + 1]
+    if len(chosen) != 1:
+        raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
+    return chosen[0]
 
 
 def positive(text: str) -> int:

@@ -10,18 +10,15 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from ..debugger import Console, Session, split
-from ..errors import InputError, RefengineError
-from ..execute import batch_size
-from ..images import read_inputs
+from ..errors import RefengineError
 from ..kernel import PRESETS
-from ..model import Array
-from ..plan import Plan, make_plan
-from ._front import add_model, add_numerics, add_range, fail, find_model
+from ..plan import make_plan
+from ._front import add_model, add_numerics, add_one_input, fail, find_model, one_inference
 
 PROMPT = "(refengine) "
 
@@ -29,12 +26,7 @@ PROMPT = "(refengine) "
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_numerics(parser)
-    add_range(parser)
-    parser.add_argument(
-        "--input", metavar="FILE", nargs="+", required=True, help="one inference's input: a picture, .npy, .npz, .raw"
-    )
-    parser.add_argument("--index", metavar="I", type=int, help="which inference, where there are several (from 0)")
-    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
+    add_one_input(parser)
     parser.add_argument(
         "--script", metavar="FILE", help="run the commands in a file, one or more (;) a line, # comments"
     )
@@ -46,11 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     script = Path(args.script).read_text(encoding="utf-8", errors="replace").splitlines() if args.script else []
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
-    found = list(_inferences(plan, args))
-    chosen = found if args.index is None else found[args.index : args.index + 1]
-    if len(chosen) != 1:
-        raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
-    console = Console(Session(plan, *chosen[0]), _width(), _colour())
+    console = Console(Session(plan, *one_inference(plan, args)), _width(), _colour())
     if args.script or args.commands:
         _read(console, [*script, *(args.commands or [])])
         return 0
@@ -61,13 +49,6 @@ def command(args: argparse.Namespace) -> int:
     else:
         _read(console, sys.stdin)
     return 0
-
-
-def _inferences(plan: Plan, args: argparse.Namespace) -> Iterator[tuple[Array, ...]]:
-    """The inputs of each inference in the files, batches taken apart."""
-    for _, arrays in read_inputs(plan, args.input, digit=args.digit, real_range=args.range):
-        batch = batch_size(plan, arrays)
-        yield from [arrays] if batch is None else (tuple(x[i : i + 1] for x in arrays) for i in range(batch))
 
 
 def _read(console: Console, lines: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """Talk to a board: what it runs, one inference with the time of each step, every tensor into a file.
 
-PORT is a serial port (/dev/ttyUSB0, COM3), a pyserial URL (socket://host:port), or qemu:BOARD, for which the firmware is
+PORT is a serial port (/dev/ttyUSB0, COM3), a pyserial URL (socket://host:port), or qemu:BOARD: the firmware is then
 built with MODEL, started and stopped again; BOARD: mps2-an500, mps2-an386, mps2-an385, or host (a process, no QEMU).
 
   refengine device info   --port /dev/ttyUSB0

@@ -8,16 +8,15 @@ from pathlib import Path
 from ..errors import InputError
 from ..execute import execute
 from ..explain import as_html, explain, in_dialect, side_by_side, step_at, text
-from ..images import read_inputs
 from ..kernel import PRESETS
 from ..plan import make_plan
 from ..primer import primer
-from ._front import add_json, add_range, find_model, print_json
+from ._front import add_json, add_one_input, find_model, one_inference, print_json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a .tflite file or the name of a bundled network")
-    parser.add_argument("--input", metavar="FILE", nargs="+", help="one inference's input: a picture, .npy, .npz, .raw")
+    add_one_input(parser, required=False)
     parser.add_argument("--op", help="the operator: its index, its output's name, or its name if that is unique")
     parser.add_argument("--at", metavar="I,J,…", type=_indices, help="the element of its output")
     parser.add_argument(
@@ -26,9 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="show every term of long sums")
     parser.add_argument("--html", metavar="FILE", help="write a self-contained page instead")
     parser.add_argument("--primer", action="store_true", help="teach quantisation, multipliers and rounding instead")
-    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
     add_json(parser)
-    add_range(parser)
 
 
 def command(args: argparse.Namespace) -> int:
@@ -39,8 +36,7 @@ def command(args: argparse.Namespace) -> int:
         raise InputError("explain needs MODEL, --input, --op and --at (or --primer)")
     plan = make_plan(find_model(args.model))
     step = step_at(plan, args.op)
-    ((_, arrays),) = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
-    record = next(record for record in execute(plan, *arrays) if record.step is step)
+    record = next(record for record in execute(plan, *one_inference(plan, args)) if record.step is step)
     told = explain(plan, record, args.at)
     other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), args.at) if args.numerics else None
     if args.html:

@@ -80,7 +80,9 @@ def command(args: argparse.Namespace) -> int:
         print_json(heading(args, plan) | done | measured.as_dict())
         return status
     after = f", interrupted after {measured.inferences} of {total}" if status else ""
-    print(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}")
+    found, layers = measured.compared
+    partly = f" ({found} of {layers} layers found there, by their outputs' names)" if found < layers else ""
+    print(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
     _print_findings(measured)
     print(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}", sep="\n")
