@@ -1,0 +1,146 @@
+"""Judge a device's tensors: where they differ from the golden model's, where that begins, and why.
+
+DUMP is what `refengine device record` or the debugger's dump wrote, any .npz with tensors by name or index (14, t14),
+or a folder of .npy, .raw and .bin so called; it may hold some of the tensors only. With --port the device itself is
+asked. Each step is judged again on the device's own inputs, which tells culprits from victims; culprits are replayed
+under every dialect and every known fault.
+
+exit status: 0 everything is the same, 1 something differs, 2 it could not be compared
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..device import Device, connect, record
+from ..diff import Dump, Report, diff, read_dump, tapped
+from ..diff.page import as_html
+from ..diff.text import HEADINGS, rows, told
+from ..errors import InputError
+from ..images import read_inputs
+from ..kernel import PRESETS
+from ..model import Array
+from ..plan import Plan, make_plan
+from ._front import (
+    add_json,
+    add_model,
+    add_range,
+    find_model,
+    positive,
+    print_json,
+    print_table,
+    printable,
+    progress_bar,
+    table_of,
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("dump", metavar="DUMP", nargs="?", help="an .npz, or a folder of .npy, .raw or .bin")
+    parser.add_argument(
+        "--port", metavar="PORT", help="ask a device instead: /dev/ttyUSB0, socket://host:port, qemu:BOARD"
+    )
+    parser.add_argument("--bisect", action="store_true", help="with --port: CRCs first, then only the tensors needed")
+    parser.add_argument(
+        "--input", metavar="FILE", nargs="+", help="what the device was fed (default: what the dump holds)"
+    )
+    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
+    add_range(parser)
+    parser.add_argument(
+        "--numerics",
+        metavar="PRESET",
+        choices=PRESETS,
+        help=f"whose arithmetic it should be: {', '.join(PRESETS)} (default: what the recording says, or tflm)",
+    )
+    parser.add_argument(
+        "--previous", metavar="DUMP", help="a dump of the inference before: what stale buffers may hold"
+    )
+    parser.add_argument("--html", metavar="FILE", help="also write a self-contained page")
+    parser.add_argument("--baud", type=positive, default=115200, help="of a serial port (default: %(default)s)")
+    parser.add_argument("--timeout", type=positive, default=30, metavar="SECONDS", help="a device's step may take")
+    parser.add_argument(
+        "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/kernels/faults.h"
+    )
+    add_json(parser)
+
+
+def command(args: argparse.Namespace) -> int:
+    if (args.dump is None) == (args.port is None):
+        raise InputError("diff needs DUMP, or --port PORT, and not both")
+    plan = make_plan(find_model(args.model))
+    inputs = _inputs(args, plan)
+    dump = _asked(args, plan, inputs) if args.port else read_dump(plan, args.dump)
+    said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
+    if said not in PRESETS and not args.numerics:
+        raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
+    plan = make_plan(plan.model, numerics=PRESETS[args.numerics or said])
+    report = diff(plan, dump, *inputs, previous=read_dump(plan, args.previous) if args.previous else None)
+    if args.html:
+        Path(args.html).write_text(as_html(report), encoding="utf-8")
+    if args.json:
+        print_json({"model": args.model} | report.as_dict())
+    else:
+        _show(args, report)
+    return int(report.differs)
+
+
+def _inputs(args: argparse.Namespace, plan: Plan) -> tuple[Array, ...]:
+    """One inference's inputs, of the declared shapes; none if they are to come from the dump."""
+    if not args.input:
+        if args.port:
+            raise InputError("--port needs --input: what to run")
+        return ()
+    cases = list(read_inputs(plan, args.input, digit=args.digit, real_range=args.range))
+    if len(cases) != 1:
+        raise InputError(f"{len(cases)} inferences in {' '.join(args.input)}; a dump is of one")
+    return cases[0][1]
+
+
+def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
+    """What a device computes."""
+    options = [f"FAULT={args.fault}"] if args.fault else []
+    name = Path(args.model).stem
+    with (
+        connect(args.port, plan, name=name, baud=args.baud, timeout=args.timeout, options=options) as device,
+        progress_bar() as bar,
+    ):
+        task = bar.add_task("bytes")
+        if args.bisect:
+            return _bisected(args, device, plan, inputs)
+        recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of))
+        return Dump(args.port, recording.tensors, meta=recording.meta)
+
+
+def _bisected(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
+    """The CRCs of one run, and the tensors that they do not prove."""
+    numerics = device.info.numerics.partition(" ")[0]
+    judge = make_plan(plan.model, numerics=PRESETS[args.numerics or numerics])
+    crcs = dict(zip((step.operator_index for step in device.steps), device.run(inputs).crc32, strict=True))
+    places = {step.operator_index: place for place, step in enumerate(device.steps)}
+    dump = tapped(
+        judge, crcs.get, lambda k: device.run(inputs, (places[k],)).tensors[places[k]], *inputs, name=args.port
+    )
+    return replace(dump, meta={"numerics": numerics, "board": device.info.board, "sha256": device.info.sha256})
+
+
+def _show(args: argparse.Namespace, report: Report) -> None:
+    board: Any = report.dump.meta.get("board")
+    print(printable(f"{args.model} against {report.dump.name}{f' ({board})' if board else ''}"))
+    print(f"numerics: {report.plan.numerics}")
+    for note in (*report.dump.problems, *report.notes):
+        print(printable(f"note: {note}"))
+    table = table_of(*HEADINGS)
+    for column in table.columns[4:9]:
+        column.justify = "right"
+    for row in rows(report):
+        table.add_row(*map(printable, row))
+    print_table(table)
+    for finding in report.culprits:
+        print(*map(printable, told(finding)), sep="\n", end="\n\n")
+    print(report.summary)
+    if args.html:
+        print(f"wrote {args.html}")

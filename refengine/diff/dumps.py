@@ -1,0 +1,160 @@
+"""Dumps: the tensors that somebody else's inference left behind, as this model's tensors.
+
+A dump may hold any part of the model's tensors. What does not fit is told (`Dump.problems`), not raised.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..model import Array, Tensor
+from ..plan import Plan
+
+META = "__meta__"
+"""The key of a recording's own facts: JSON with the model's `sha256`, its `board` and its `numerics`."""
+
+RAW = {".bin", ".raw"}
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Dump:
+    """`tensors` by index, each with its tensor's dtype and shape; `problems` are sentences about what was left out.
+
+    `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold.
+    """
+
+    name: str
+    tensors: Mapping[int, Array]
+    problems: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    recomputed: frozenset[int] = frozenset()
+
+
+def read_dump(plan: Plan, path: str | Path) -> Dump:
+    """The tensors of a dump of `plan`'s model.
+
+    `path` is an `.npz`, or a folder of `.npy`, `.raw` and `.bin` (the bytes, little-endian). Entries are called by a
+    tensor's name, its index, or ``t`` and its index; in file names, other characters than letters and digits may have
+    become ``_``. Raises `InputError` if it cannot be read, holds none of the model's tensors, or says that it is of
+    another model.
+    """
+    path = Path(path)
+    arrays = dict(_folder(path) if path.is_dir() else _npz(path))
+    meta = _meta(path, arrays.pop(META, None))
+    sha256 = str(meta.get("sha256") or plan.model.sha256)
+    if plan.model.sha256 and sha256 != plan.model.sha256:
+        raise InputError(
+            f"{path} is a dump of another model: its sha256 is {sha256[:16]}…, this model's {plan.model.sha256[:16]}…"
+        )
+    return _fitted(plan, path, arrays, meta)
+
+
+def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
+    names = _names(plan.graph.tensors)
+    tensors: dict[int, Array] = {}
+    problems: list[str] = []
+    unknown: list[str] = []
+    for name, array in arrays.items():
+        tensor = names.get(name) or names.get(_plain(name))
+        if tensor is None:
+            unknown.append(name)
+            continue
+        try:
+            tensors[tensor.index] = _as_tensor(tensor, array)
+        except InputError as error:
+            problems.append(str(error))
+    if not tensors and not problems:
+        held = ", ".join(unknown[:5]) + (" …" if len(unknown) > 5 else "") or "nothing"
+        raise InputError(f"{path} holds none of the model's tensors (by name, by index, or as t and index), but {held}")
+    if unknown:
+        problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
+    return Dump(str(path), tensors, tuple(problems), meta)
+
+
+def _as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
+    """The array in the tensor's dtype and shape; a flat one, or leading ones more or less, are the same numbers."""
+    place, wanted = f"tensor {tensor.index} '{tensor.name}'", f"{tensor.dtype} {tensor.shape}"
+    if isinstance(array, bytes):
+        dtype = np.dtype(tensor.dtype).newbyteorder("<")
+        size = dtype.itemsize * int(np.prod(tensor.shape))
+        if len(array) != size:
+            raise InputError(f"{place} is {wanted}, {size} bytes; the dump has {len(array)}")
+        return np.frombuffer(array, dtype).astype(tensor.dtype).reshape(tensor.shape)
+    if array.dtype != tensor.dtype or (_bare(array.shape) != _bare(tensor.shape) and array.shape != (array.size,)):
+        raise InputError(f"{place} is {wanted}; the dump has {array.dtype} {array.shape}")
+    if array.size != int(np.prod(tensor.shape)):
+        raise InputError(f"{place} is {wanted}; the dump has {array.size} values")
+    return np.ascontiguousarray(array, tensor.dtype).reshape(tensor.shape)
+
+
+def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without leading ones."""
+    while shape[:1] == (1,):
+        shape = shape[1:]
+    return shape
+
+
+def _names(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
+    """What a dump may call each tensor; names that several tensors have call none. Whole names win over plain ones."""
+    tensors = [tensor for tensor in tensors if tensor.data is None]
+    names: dict[str, Tensor] = {}
+    for spell in (lambda t: _plain(t.name), lambda t: t.name, lambda t: f"t{t.index}", lambda t: str(t.index)):
+        spelt = [spell(tensor) for tensor in tensors]
+        names.update((name, t) for name, t in zip(spelt, tensors, strict=True) if name and spelt.count(name) == 1)
+    return names
+
+
+def _plain(name: str) -> str:
+    """A name as people make file names of it."""
+    return re.sub(r"\W", "_", name)
+
+
+def _npz(path: Path) -> Iterator[tuple[str, Array]]:
+    if path.suffix.lower() != ".npz":
+        raise InputError(f"{path}: a dump is an .npz, or a folder of .npy, .raw or .bin")
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            yield from ((name, found[name]) for name in found.files)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read: {_reason(error)}") from None
+
+
+def _folder(path: Path) -> Iterator[tuple[str, Array | bytes]]:
+    for file in sorted(path.iterdir()):
+        try:
+            if file.suffix.lower() == ".npy":
+                yield file.stem, np.load(file, allow_pickle=False)
+            elif file.suffix.lower() in RAW:
+                yield file.stem, file.read_bytes()
+            elif file.name in (META, f"{META}.json"):
+                yield META, np.array(file.read_text(encoding="utf-8"))
+        except UNREADABLE as error:
+            raise InputError(f"{file}: cannot be read: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or "it is no NumPy file"
+
+
+def _meta(path: Path, value: Array | bytes | None) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    try:
+        text = bytes(value).decode() if isinstance(value, bytes) or value.dtype == np.uint8 else str(value)
+        meta = json.loads(text)
+    except ValueError:
+        meta = None
+    if not isinstance(meta, dict):
+        raise InputError(f"{path}: its {META} is no JSON object; record it again")
+    return meta
