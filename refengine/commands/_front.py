@@ -70,7 +70,7 @@ def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> Non
         metavar="FILE",
         nargs="+",
         required=required,
-        help="one inference's input: a picture, .npy, .npz, .raw",
+        help="one inference: a picture, .npy, .npz, .raw",
     )
     parser.add_argument("--index", metavar="I", type=int, help="which inference, where there are several (from 0)")
     parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
