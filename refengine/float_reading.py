@@ -33,7 +33,7 @@ def real_values(codes: Array, tensor: Tensor) -> Array:
     assert tensor.quantization is not None
     scale, zero_point = tensor.quantization.scale, tensor.quantization.zero_point or (0,)
     if len(scale) == 1:
-        return dequantize(codes, scale[0], zero_point[0])
+        return np.asarray(dequantize(codes, scale[0], zero_point[0]))  # of no dimensions, NumPy makes a scalar
     along = [1] * len(tensor.shape)
     along[tensor.quantization.quantized_dimension] = -1
     real: Array = (codes.astype(np.float64) - np.reshape(zero_point, along)) * np.reshape(scale, along)

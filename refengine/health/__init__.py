@@ -42,6 +42,12 @@ class Health:
     layers: tuple[Layer, ...]
 
     @property
+    def compared(self) -> tuple[int, int]:
+        """How many of the operators' layers could be compared with the float model's, and how many there are."""
+        totals = [layer.total is not None for layer in self.layers if layer.step is not None]
+        return sum(totals), len(totals)
+
+    @property
     def findings(self) -> list[Finding]:
         """All suspicious things, the worst first."""
         return findings_of(self.layers, self.inferences)
@@ -50,6 +56,7 @@ class Health:
         """Everything in plain Python, for JSON."""
         return {
             "inferences": self.inferences,
+            "compared": self.compared,
             "layers": [layer.as_dict() for layer in self.layers],
             "findings": [asdict(finding) for finding in self.findings],
         }

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import refengine
-from refengine import InputError, make_plan
+from refengine import KERNELS, InputError, UnsupportedError, make_plan
 from refengine.datasets import bundled_digits, bundled_models
 from refengine.execute import execute
 from refengine.health import ROUNDING, Finding, Health, health
 from refengine.inputs import pixels_to_input, quantize_input
 from refengine.model import Model
+from refengine.strategies import inputs_of, model_of, nodes
 from tests.health.nets import (
     CONV,
     DEPTHWISE,
@@ -288,3 +291,21 @@ def test_a_float_model_may_have_other_names():
     result = examined(converted(), replace(model, graphs=(replace(graph, tensors=renamed),)))
     compared = [layer.total is not None for layer in result.layers if layer.step]
     assert compared == [False] * 6 + [True], "the outputs correspond by their order"
+    assert result.compared == (1, 7)
+
+
+@pytest.mark.parametrize("key", [key for key in KERNELS if key[1] == "int8" or key == ("QUANTIZE", "float32")])
+@settings(max_examples=5)
+@given(data=st.data())
+def test_any_model_the_engine_runs_can_be_examined(key, data):
+    plan = make_plan(model_of(data.draw(nodes(*key))))
+    x = data.draw(inputs_of(plan.model))
+    try:
+        *_, result = health(plan, [x, x])
+    except UnsupportedError:
+        return  # no float32 kernel
+    except InputError as error:
+        assert "no quantised layer" in str(error)  # noqa: PT017
+        return
+    assert result.inferences == 2
+    json.dumps(result.as_dict(), allow_nan=False)
