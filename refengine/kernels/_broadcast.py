@@ -1,4 +1,4 @@
-"""What ADD and MUL share: two operands that broadcast as NumPy's do, their types, and tables of int8 results."""
+"""What ADD, SUB and MUL share: two operands that broadcast as NumPy's do, their types, and tables of int8 results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Node, Options, Tensors, Toolbox
+from ..kernel import Draw, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import activation_range, float_activation_range
 
@@ -56,9 +56,10 @@ def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor]
     return input1, input2, output
 
 
-def float_bounds(activation: str) -> Params:
-    """The bounds of float32 results."""
-    return Params(*float_activation_range(activation))
+def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+    """The bounds of float32 results. Refuses mixed types, and shapes that do not broadcast to the output's."""
+    operands(inputs, outputs)
+    return Params(*float_activation_range(options["fused_activation_function"]))
 
 
 def int32_bounds(activation: str) -> Params:

@@ -1,4 +1,4 @@
-"""What functions of one code share: over 8 or 16 bits, the whole function is a table made when the plan is."""
+"""What operators on one tensor share: over 8 or 16 bits, a function is a table, made when the plan is."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ class FloatParams:
     libm: str
 
 
-def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
-    """(input, output): one of each, of one type and shape."""
+def one_each(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
+    """(input, output); refuses any other number of them."""
     require(
         len(inputs) == 1 and len(outputs) == 1, f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}"
     )
     input, output = inputs[0], outputs[0]
     assert input is not None and output is not None
+    return input, output
+
+
+def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
+    """(input, output): `one_each`, of one type and shape."""
+    input, output = one_each(inputs, outputs)
     require(
         (output.dtype, output.shape) == (input.dtype, input.shape),
         f"output '{output.name}' is {output.dtype} {output.shape} but input '{input.name}' is {input.dtype} "

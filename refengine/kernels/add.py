@@ -110,12 +110,6 @@ def explain(p: Params, index: tuple[int, ...], input1: Array, input2: Array) -> 
     yield from _narrate.finish(scaled, p.output_offset, p.output_activation_min, p.output_activation_max)
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
-    """Refuses mixed types, and shapes that do not broadcast to the output's."""
-    _broadcast.operands(inputs, outputs)
-    return _broadcast.float_bounds(options["fused_activation_function"])
-
-
 def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) float32 → (B, …) float32."""
     a, b = _broadcast.aligned(input1, input2)
@@ -170,6 +164,8 @@ def example(draw: Draw, make: Toolbox, dtype: str, op: str = "ADD") -> Node:
 KERNELS = {
     ("ADD", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
     ("ADD", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
-    ("ADD", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("ADD", "float32"): Kernel(
+        _broadcast.prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
+    ),
     ("ADD", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(example, dtype="int32")),
 }

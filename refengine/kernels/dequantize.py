@@ -18,7 +18,7 @@ from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Quantization
 from ..numerics import scalar_float
-from . import _affine
+from . import _affine, _unary
 
 TYPES = ("int8", "int16", "uint8")
 
@@ -33,12 +33,7 @@ class Params:
 
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
     """Refuses outputs other than float32, and an input without quantisation."""
-    require(
-        len(inputs) == 1 and inputs[0] is not None and len(outputs) == 1,
-        f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}",
-    )
-    input, output = inputs[0], outputs[0]
-    assert input is not None and output is not None
+    input, output = _unary.one_each(inputs, outputs)
     require(output.dtype == "float32", f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32 only")
     require(
         input.shape == output.shape,

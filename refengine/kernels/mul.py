@@ -74,12 +74,6 @@ def explain(p: Params, index: tuple[int, ...], input1: Array, input2: Array) -> 
     yield from _narrate.finish(scaled, p.output_zero_point, p.output_activation_min, p.output_activation_max)
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
-    """Refuses mixed types, and shapes that do not broadcast to the output's."""
-    _broadcast.operands(inputs, outputs)
-    return _broadcast.float_bounds(options["fused_activation_function"])
-
-
 def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) float32 → (B, …) float32."""
     a, b = _broadcast.aligned(input1, input2)
@@ -134,6 +128,8 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 KERNELS = {
     ("MUL", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
     ("MUL", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
-    ("MUL", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("MUL", "float32"): Kernel(
+        _broadcast.prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
+    ),
     ("MUL", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(example, dtype="int32")),
 }

@@ -18,7 +18,7 @@ from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolb
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.quantize import activation_range, code_range, float_activation_range
-from . import _affine, _narrate, _window
+from . import _affine, _narrate, _unary, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,7 @@ class FloatParams:
 
 def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, _window.Window, Array]:
     """(input, output, window, count) after the checks that do not depend on the type."""
-    require(
-        len(inputs) == 1 and len(outputs) == 1, f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}"
-    )
-    input, output = inputs[0], outputs[0]
-    assert input is not None and output is not None
+    input, output = _unary.one_each(inputs, outputs)
     require(
         output.dtype == input.dtype,
         f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",

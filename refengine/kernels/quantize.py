@@ -57,12 +57,7 @@ class FloatParams:
 
 def _operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, float, int]:
     """(input, output, output scale, output zero point)."""
-    require(
-        len(inputs) == 1 and inputs[0] is not None and len(outputs) == 1,
-        f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}",
-    )
-    input, output = inputs[0], outputs[0]
-    assert input is not None and output is not None
+    input, output = _unary.one_each(inputs, outputs)
     require(
         output.dtype in OUTPUT_TYPES[input.dtype],
         f"output '{output.name}' is {output.dtype}; TFLM quantises {input.dtype} into "

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array
-from . import _copies
+from . import _copies, _unary
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,7 @@ class Params:
 
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
     """Refuses an output that is not int32 with one element a dimension."""
-    require(
-        len(inputs) == 1 and inputs[0] is not None and len(outputs) == 1,
-        f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}",
-    )
-    input, output = inputs[0], outputs[0]
-    assert input is not None and output is not None
+    input, output = _unary.one_each(inputs, outputs)
     require(
         output.dtype == "int32",
         f"output '{output.name}' is {output.dtype}; TFLM gives shapes as int32: convert again with out_type=tf.int32",

@@ -32,7 +32,7 @@ from ..numerics.fixedpoint import (
 )
 from ..numerics.float32 import Float32
 from ..numerics.quantize import code_range
-from . import _affine, _narrate
+from . import _affine, _narrate, _unary
 
 SCALED_DIFF_INTEGER_BITS = 5
 ACCUMULATION_INTEGER_BITS = 12
@@ -72,11 +72,7 @@ class FloatParams:
 
 def _operands(inputs: Tensors, outputs: Tensors, output_types: tuple[str, ...]) -> tuple[Tensor, Tensor]:
     """(input, output) after the checks that do not depend on the type."""
-    require(
-        len(inputs) == 1 and len(outputs) == 1, f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}"
-    )
-    input, output = inputs[0], outputs[0]
-    assert input is not None and output is not None
+    input, output = _unary.one_each(inputs, outputs)
     require(
         output.dtype in output_types,
         f"output '{output.name}' is {output.dtype}; from {input.dtype} it can be {' or '.join(output_types)}",

@@ -24,12 +24,6 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     return add.params(options, inputs, outputs, numerics.rounding, real, -1)
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
-    """Refuses mixed types, and shapes that do not broadcast to the output's."""
-    _broadcast.operands(inputs, outputs)
-    return _broadcast.float_bounds(options["fused_activation_function"])
-
-
 def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) float32 → (B, …) float32."""
     a, b = _broadcast.aligned(input1, input2)
@@ -79,6 +73,8 @@ _example = partial(add.example, op="SUB")
 KERNELS = {
     ("SUB", "int8"): Kernel(prepare, add.evaluate, add.explain, partial(_example, dtype="int8")),
     ("SUB", "int16"): Kernel(prepare, add.evaluate, add.explain, partial(_example, dtype="int16")),
-    ("SUB", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(_example, dtype="float32")),
+    ("SUB", "float32"): Kernel(
+        _broadcast.prepare_float, evaluate_float, explain_float, partial(_example, dtype="float32")
+    ),
     ("SUB", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(_example, dtype="int32")),
 }
