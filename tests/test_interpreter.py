@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.models import const, fed, one_op, q
 
 import refengine
 from refengine import InputError, Interpreter, RefengineError, UnsupportedError
@@ -20,6 +19,7 @@ from refengine.inputs import pixels_to_input
 from refengine.interpreter import StateError, load_delegate
 from refengine.model import Model, Signature
 from refengine.tflite_io import dump
+from tests.models import const, fed, one_op, q
 
 HERE = Path(__file__).parent
 DENSE = bundled_models()["dense_int8"]
