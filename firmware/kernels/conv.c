@@ -109,7 +109,7 @@ static void group_at(const struct conv_int8_params *p, const struct position *at
   int8_t patch[2][PATCH];
   int32_t is_inside = at[0].is_inside && at[1].is_inside;
   const int8_t *x0 = is_inside ? input + at[0].input : patch[0], *x1 = is_inside ? input + at[1].input : patch[1];
-  if (taps <= PATCH && (!is_inside || runs.run < SHORT)) {
+  if (taps <= PATCH && (!is_inside || (runs.run < SHORT && runs.run < taps))) {
     gather(p, &at[0], input, patch[0]);
     gather(p, &at[1], input, patch[1]);
     x0 = patch[0], x1 = patch[1], runs = gathered, is_inside = 1;

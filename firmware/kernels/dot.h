@@ -33,7 +33,20 @@ static inline int32_t multiply_pairs(int32_t x, int32_t w, int32_t acc) {
   return sum;
 }
 
-#elif defined(REFENGINE_DSP) /* the same three instructions in C, to test what is made of them on any machine */
+/* acc + the product of the lower halves, or of the upper ones. */
+static inline int32_t multiply_lower(int32_t x, int32_t w, int32_t acc) {
+  int32_t sum;
+  __asm__("smlabb %0, %1, %2, %3" : "=r"(sum) : "r"(x), "r"(w), "r"(acc));
+  return sum;
+}
+
+static inline int32_t multiply_upper(int32_t x, int32_t w, int32_t acc) {
+  int32_t sum;
+  __asm__("smlatt %0, %1, %2, %3" : "=r"(sum) : "r"(x), "r"(w), "r"(acc));
+  return sum;
+}
+
+#elif defined(REFENGINE_DSP) /* the same five instructions in C, to test what is made of them on any machine */
 
 static inline int32_t even_bytes(int32_t four) {
   const int32_t low = (int8_t)(four & 0xff), high = (int8_t)(four >> 16 & 0xff);
@@ -42,8 +55,14 @@ static inline int32_t even_bytes(int32_t four) {
 
 static inline int32_t odd_bytes(int32_t four) { return even_bytes((int32_t)((uint32_t)four >> 8)); }
 
+static inline int32_t multiply_lower(int32_t x, int32_t w, int32_t acc) {
+  return acc + (int16_t)(x & 0xffff) * (int16_t)(w & 0xffff);
+}
+
+static inline int32_t multiply_upper(int32_t x, int32_t w, int32_t acc) { return acc + (x >> 16) * (w >> 16); }
+
 static inline int32_t multiply_pairs(int32_t x, int32_t w, int32_t acc) {
-  return acc + (int16_t)(x & 0xffff) * (int16_t)(w & 0xffff) + (x >> 16) * (w >> 16);
+  return multiply_upper(x, w, multiply_lower(x, w, acc));
 }
 
 #endif
@@ -88,7 +107,24 @@ static inline void dot_step_1x4(const int8_t *x, const int8_t *w0, const int8_t 
   acc[3] = multiply_pairs(a13, odd_bytes(e), multiply_pairs(a02, even_bytes(e), acc[3]));
 }
 
+/* acc[k] += x[k] · w[k]. */
+static inline void four_products(const int8_t *x, const int8_t *w, int32_t acc[4]) {
+  const int32_t a = four_bytes(x), a02 = even_bytes(a), a13 = odd_bytes(a);
+  const int32_t b = four_bytes(w), b02 = even_bytes(b), b13 = odd_bytes(b);
+  acc[0] = multiply_lower(a02, b02, acc[0]);
+  acc[1] = multiply_lower(a13, b13, acc[1]);
+  acc[2] = multiply_upper(a02, b02, acc[2]);
+  acc[3] = multiply_upper(a13, b13, acc[3]);
+}
+
 #else
+
+static inline void four_products(const int8_t *x, const int8_t *w, int32_t acc[4]) {
+  acc[0] += x[0] * w[0];
+  acc[1] += x[1] * w[1];
+  acc[2] += x[2] * w[2];
+  acc[3] += x[3] * w[3];
+}
 
 #define DOT_STEP 1
 
@@ -157,6 +193,14 @@ static inline void dot_1x4(const int8_t *x, const int8_t *w, int32_t n, int32_t 
     sums[3] += a * *w3++;
   }
   memcpy(acc, sums, sizeof sums);
+}
+
+/* acc[k] += x · w[k]. */
+static inline void four_scaled(int32_t x, const int8_t *w, int32_t acc[4]) {
+  acc[0] += x * w[0];
+  acc[1] += x * w[1];
+  acc[2] += x * w[2];
+  acc[3] += x * w[3];
 }
 
 static inline int32_t sum(const int8_t *w, int32_t n) {

@@ -24,6 +24,7 @@ from refengine import Numerics, UnsupportedError, execute, make_plan, strategies
 from refengine.cexport.calls import CALLS, call_of
 from refengine.model import Array, Model
 from tests.firmware.kernel_library import KERNELS, Library
+from tests.models import const, fed, one_op, q
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
@@ -93,6 +94,39 @@ def test_equals_numpy_in_other_dialects(op: str, dtype: str, library: Callable[[
         check(library(dialect), DIALECTS[dialect][0], *case)
 
     run()
+
+
+def layer(op: str, input: tuple[int, ...], filter: tuple[int, ...], **options: object) -> Model:
+    """An int8 layer with SAME padding, its weights and biases noise."""
+    rng = np.random.default_rng(0)
+    channels = filter[3] if op == "DEPTHWISE_CONV_2D" else filter[0]
+    weights = const(rng.integers(-127, 128, filter), "int8", q(0.01), "w")
+    bias = const(rng.integers(-9999, 9999, channels), "int32", q(0.0005), "b")
+    stride = int(options.setdefault("stride_h", 1))  # type: ignore[call-overload]
+    output = (input[0], -(-input[1] // stride), -(-input[2] // stride), channels)
+    shared = {"padding": "SAME", "stride_w": stride, "dilation_h_factor": 1, "dilation_w_factor": 1}
+    activation = {"fused_activation_function": "NONE", "quantized_bias_type": "float32"}
+    tensors = [fed(input, "int8", q(0.05, -3)), weights, bias]
+    return one_op(op, shared | activation | options, tensors, fed(output, "int8", q(0.4, 5), "y"))
+
+
+@pytest.mark.parametrize("dialect", ["tflm", "dsp"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        layer("CONV_2D", (1, 3, 4, 128), (6, 3, 3, 128)),
+        layer("CONV_2D", (2, 5, 5, 8), (6, 3, 3, 4), stride_h=2),
+        layer("CONV_2D", (1, 3, 3, 7), (4, 1, 1, 7)),
+        layer("DEPTHWISE_CONV_2D", (1, 7, 6, 1), (1, 3, 3, 8), depth_multiplier=8, stride_h=2),
+        layer("DEPTHWISE_CONV_2D", (1, 4, 4, 3), (1, 5, 3, 12), depth_multiplier=4),
+        layer("DEPTHWISE_CONV_2D", (2, 5, 5, 11), (1, 3, 3, 11), depth_multiplier=1),
+    ],
+    ids=["too large to gather", "grouped", "pointwise", "one input channel", "shared channels", "a few channels left"],
+)
+def test_shapes_beyond_the_examples(model: Model, dialect: str, library: Callable[[str], Library]) -> None:
+    """Each of these takes another path through the C, at the border and inside."""
+    tensor = model.graphs[0].tensors[0]
+    check(library(dialect), Numerics(), model, (np.random.default_rng(1).integers(-128, 128, tensor.shape, np.int8),))
 
 
 FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS / "faults.h").read_text(), re.MULTILINE)
