@@ -173,9 +173,10 @@ def _read_npz(plan: Plan, path: str) -> tuple[Array, ...]:
     """All inputs from an archive, by name where it has all their names, else in order."""
     with located(path):
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                if not isinstance(archive, np.lib.npyio.NpzFile):
-                    raise ValueError("it is no zip archive")
+            archive = np.load(path, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it is no zip archive")
+            with archive:
                 arrays = {name: archive[name] for name in archive.files}
         except UNREADABLE as error:
             raise _unreadable(error) from error

@@ -323,7 +323,7 @@ def test_control_c_leaves_without_a_traceback(capsys, digit, monkeypatch):
 
 def test_an_ascii_terminal_gets_question_marks():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    process = subprocess.run([*COMMAND, "demo"], capture_output=True, env=environment, check=True)
+    process = subprocess.run([*COMMAND, "inspect", MODEL], capture_output=True, env=environment, check=True)
     assert b"?" in process.stdout
     assert process.stderr == b""
 

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,15 +44,18 @@ def elsewhere(wheel, tmp_path_factory) -> Path:
     return scripts
 
 
-def test_the_wheel_holds_the_package_and_the_c_kernels(wheel):
-    def files(folder: Path, place: str) -> set[str]:
-        found = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
-        return {f"{place}/{path.relative_to(folder).as_posix()}" for path in found}
+def test_the_wheel_holds_the_package_and_copies_of_the_firmware(wheel):
+    archive = zipfile.ZipFile(wheel)
+    held = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+    own = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in files(ROOT / "refengine")}
+    firmware = {path.read_bytes() for path in files(ROOT / "firmware")}
+    assert {f"refengine/data/{path.name}" for path in DATA.iterdir()} <= held.keys()
+    assert {name: held[name] for name in own} == own
+    assert [name for name in held.keys() - own.keys() if held[name] not in firmware] == []
 
-    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    kernels = files(ROOT / "firmware" / "kernels", "refengine/cexport/kernels")
-    assert names == files(ROOT / "refengine", "refengine") | kernels
-    assert {f"refengine/data/{path.name}" for path in DATA.iterdir()} <= names
+
+def files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
 def test_the_wheel_says_who_it_is(wheel):

@@ -120,15 +120,15 @@ def numbers(values: Any) -> str:
 
 def progress_bar() -> Progress:
     """A bar on stderr while that is a terminal, and nothing in a pipe."""
-    console = Console(stderr=True)
+    quiet = not sys.stderr.isatty()
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=console,
+        console=Console(stderr=True, quiet=quiet),
         transient=True,
-        disable=not console.is_terminal,
+        disable=quiet,
     )
 
 
