@@ -19,7 +19,7 @@ from ..accuracy import CHUNK
 from ..datasets import PREFIXES, bundled_digits, load_mnist
 from ..errors import InputError
 from ..health import Health, Layer, health
-from ..health.plots import save_plots
+from ..health.plots import prepare_folder, save_plots
 from ..images import read_inputs
 from ..inputs import pixels_to_input
 from ..kernel import PRESETS
@@ -63,6 +63,8 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
     float_plan = make_plan(find_model(args.float)) if args.float else None
     data, total, cases = _data(args, plan)
+    if args.plots:
+        prepare_folder(args.plots)
     measured, status = None, 0
     try:
         with progress_bar() as progress:

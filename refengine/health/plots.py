@@ -19,18 +19,27 @@ OWN, TOTAL, MUTED = "#2a6fbb", "#d9822b", "#777777"
 COLUMNS = 4
 
 
-def save_plots(layers: tuple[Layer, ...], folder: str | Path) -> list[Path]:
-    """Write `activations.png` (each layer's codes against its type's range) and `errors.png` (what each layer's error
-    is, and how much of it enters there) into `folder`, which is made; their paths.
+def prepare_folder(folder: str | Path) -> type[Figure]:
+    """Make the folder for plots and load what draws them: worth doing before hours of measuring.
 
-    Raises `InputError` without matplotlib.
+    Raises `InputError` without matplotlib, and OSError if the folder cannot be made.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise InputError("plots need matplotlib: pip install 'refengine[plots]'") from error
     Path(folder).mkdir(parents=True, exist_ok=True)
-    drawn = {"activations.png": _activations(layers, Figure), "errors.png": _errors(layers, Figure)}
+    return Figure
+
+
+def save_plots(layers: tuple[Layer, ...], folder: str | Path) -> list[Path]:
+    """Write `activations.png` (each layer's codes against its type's range) and `errors.png` (what each layer's error
+    is, and how much of it enters there) into `folder`; their paths.
+
+    Raises what `prepare_folder` raises.
+    """
+    figure_type = prepare_folder(folder)
+    drawn = {"activations.png": _activations(layers, figure_type), "errors.png": _errors(layers, figure_type)}
     paths = []
     for name, figure in drawn.items():
         paths.append(Path(folder) / name)
