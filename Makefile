@@ -1,6 +1,7 @@
 # make demo    recognise handwritten digits with the bundled networks
 # make test    ruff, mypy and all tests
 # make check   the same without the slow tests: under a minute
+# make tools   install the cross compiler and QEMU (Debian, as root); `test` does, where it may
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, with $(PYTHON): any Python from 3.10 on.
@@ -10,7 +11,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(VENV)/bin/python -m pytest --quiet -n 2
 
-.PHONY: help demo test check lint clean
+.PHONY: help demo test check lint tools clean
 
 help:
 	@sed -n 's/^# \(make \)/\1/p' Makefile
@@ -18,7 +19,7 @@ help:
 demo: $(VENV)/.runtime
 	@$(VENV)/bin/refengine demo
 
-test: lint
+test: lint tools
 	$(PYTEST)
 
 check: lint
@@ -31,6 +32,17 @@ lint: $(VENV)/.test
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find refengine tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- what the firmware's tests need: installed where we may, else they skip, each by name, and this says so
+
+TOOLS := arm-none-eabi-gcc qemu-system-arm flatc
+DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm flatbuffers-compiler libflatbuffers-dev
+
+tools:
+	@missing=$$(for tool in $(TOOLS); do command -v $$tool >/dev/null || echo $$tool; done); \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(DEBIAN) >/dev/null; } || \
+	echo "*** NOT TESTED: what needs" $$missing "- install: sudo apt install $(DEBIAN)" >&2
 
 # ---- .venv: what `demo` needs, and with it what `test` needs
 

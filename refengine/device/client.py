@@ -118,8 +118,8 @@ class Device:
             if not missing and len(got.done) == len(self.steps):
                 break
             gained = self._attempt(data, missing[:RANGES], got, lambda n: progress(n, whole))
-            self._drop_wrong(got, taps)
-            fruitless = 0 if gained else fruitless + 1
+            believed = self._drop_wrong(got, taps)
+            fruitless = 0 if gained and believed else fruitless + 1
             self.retries += fruitless > 0
             if fruitless == TRIES:
                 raise DeviceError(
@@ -177,12 +177,13 @@ class Device:
                 missing.append(Range(step, at, self.steps[step].bytes - at))
         return missing
 
-    def _drop_wrong(self, got: _Collected, taps: Collection[int]) -> None:
-        """Forget complete tensors that do not have their CRC-32: they are asked for again."""
-        incomplete = {part.step for part in self._missing(got, taps)}
-        for step in set(taps) - incomplete:
-            if step in got.done and zlib.crc32(self._joined(step, got.data.get(step, {}))) != got.done[step].crc32:
-                del got.data[step]
+    def _drop_wrong(self, got: _Collected, taps: Collection[int]) -> bool:
+        """Forget complete tensors that do not have their CRC-32, to ask for them again; whether there were none."""
+        complete = set(taps) & got.done.keys() - {part.step for part in self._missing(got, taps)}
+        wrong = [step for step in complete if zlib.crc32(self._joined(step, got.data[step])) != got.done[step].crc32]
+        for step in wrong:
+            del got.data[step]
+        return not wrong
 
     def _joined(self, step: int, parts: Mapping[int, bytes]) -> bytes:
         data = bytearray(self.steps[step].bytes)

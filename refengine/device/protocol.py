@@ -172,7 +172,7 @@ def decode(data: bytes) -> tuple[int, Body] | None:
         return None
     try:
         message = Table(bytearray(data), int.from_bytes(data[:4], "little"))
-        kind = _read(message, 1, "uint8")
+        kind = _read(message, 1, "uint8") or len(BODIES) + 1  # none is no message
         body = Table(message.Bytes, message.Indirect(message.Pos + message.Offset(8)))
         table = BODIES[kind - 1]
         return _read(message, 0, "uint32"), table(*(_read(body, i, str(f.type)) for i, f in enumerate(fields(table))))

@@ -57,12 +57,21 @@ def build(
     `golden` is the built-in input (noise by default), `options` go to `make` (`FAULT=pad`). Raises `DeviceError` when
     tools are missing or the build fails, and what `export` raises.
     """
-    settings = board_settings(board)
+    numerics = PRESETS[board_settings(board)["NUMERICS"]]
     if tools := missing_tools(board):
         raise DeviceError(f"{board} needs {' and '.join(tools)}; on Debian: sudo apt install make {DEBIAN}")
-    plan = make_plan(source.model, numerics=PRESETS[settings["NUMERICS"]], kernels=source.kernels)
+    plan = make_plan(source.model, numerics=numerics, kernels=source.kernels)
     export(plan, folder / "model", *golden, name=name)
-    command = ["make", "-s", "-C", str(FIRMWARE), f"BOARD={board}", f"MODEL={folder / 'model'}", f"BUILD={folder}"]
+    command = [
+        "make",
+        "-s",
+        "-j2",
+        "-C",
+        str(FIRMWARE),
+        f"BOARD={board}",
+        f"MODEL={folder / 'model'}",
+        f"BUILD={folder}",
+    ]
     made = subprocess.run([*command, *options], capture_output=True, text=True, env=_environment())
     if made.returncode:
         problem = next((line for line in made.stderr.splitlines() if "rror" in line), "see `make -C firmware`")
