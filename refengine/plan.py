@@ -141,6 +141,10 @@ def _check_tensors(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...
             "refengine has no stateful operators yet",
         )
         require(
+            tensor.dtype != "string",
+            f"tensor '{tensor.name}' holds strings, for which TFLM plans no memory; convert again without them",
+        )
+        require(
             tensor.sparsity is None,
             f"tensor '{tensor.name}' is sparse, but TFLM reads all constants as dense; convert again without sparsity",
         )

@@ -251,6 +251,12 @@ def test_a_window_beyond_all_bounds_is_refused_at_once() -> None:
         make_plan(one_op("MAX_POOL_2D", {**options, "fused_activation_function": "NONE"}, [image], image))
 
 
+def test_strings_are_refused_even_where_nothing_reads_them() -> None:
+    shape = Tensor(0, "shape", (1,), "string", data=constant("string", 1))
+    with pytest.raises(UnsupportedError, match="holds strings"):
+        make_plan(one_op("RESHAPE", {}, [fed((2,), "int8"), shape], fed((2, 1), "int8")))
+
+
 def test_sparse_constants_are_refused() -> None:
     a = fed((2, 2), "int32")
     sparse = replace(const([7], "int32"), shape=(2, 2), sparsity=Sparsity((0, 1), (), ()))

@@ -80,6 +80,7 @@ def prepare16(input: Tensor, output: Tensor, function: Callable[[Ints], Ints], d
         multiplier, shift = scale * 4096.0 * 3.0, 0
         while multiplier <= 32767 / 2 and shift <= 30:
             multiplier, shift = multiplier * 2, shift + 1
+    require(multiplier >= 1, f"the scale of input '{input.name}' is {scale:g}, for which TFLM's multiplier is 0")
     x = _unary.codes(input.dtype) * int(multiplier) + ((1 << shift) >> 1)
     return Params16(int(multiplier), shift, function(wrap32(x) >> shift).astype(input.dtype))
 

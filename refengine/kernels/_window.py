@@ -101,8 +101,8 @@ def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], o
     stride = (options["stride_h"], options["stride_w"])
     dilation = (options.get("dilation_h_factor", 1), options.get("dilation_w_factor", 1))
     require(
-        min(*stride, *dilation, *filter) > 0,
-        f"filter {filter}, stride {stride} and dilation {dilation} must be positive",
+        min(*stride, *dilation, *filter) > 0 and max(*stride, *dilation) < 2**15,
+        f"filter {filter}, stride {stride} and dilation {dilation} must be positive, and fit TFLM's 16 bits",
     )
     require(options["padding"] in ("SAME", "VALID"), f"padding {options['padding']} is neither SAME nor VALID")
     pads, sizes = [], []
@@ -118,9 +118,9 @@ def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], o
     )
     window = Window(filter, stride, dilation, (pads[0], pads[1]), (input[1], input[2]), (sizes[0], sizes[1]))
     require(
-        not window.is_padded or prod(window.span) <= MOST_PADDED + 4 * prod(window.input),
+        not window.is_padded or (prod(window.span) <= MOST_PADDED + 4 * prod(window.input) and max(pads) < 2**15),
         f"a {filter[0]}×{filter[1]} window with dilation {dilation} pads the image {tuple(input)} to {window.span}; "
-        "refengine stores that: convert again with a window of the image's size",
+        "that is too large to store, or for TFLM's 16 bits: convert again with a window of the image's size",
     )
     return window
 

@@ -118,6 +118,7 @@ def test_rounding_reaches_the_input() -> None:
         (model("int16", 4, q(1.0), q(2**-15, 1)), "zero point of 0; that of 'output0' is 1"),
         (model("int16", 4, q(1.0), q(2**-14)), "must be 2\\^-15"),
         (model("int16", 4, q(2.0**17), q(2**-15)), "no room"),
+        (model("int16", 4, q(1e-30), q(2**-15)), "multiplier is 0"),
         (one_op("LOGISTIC", {}, [fed((4,), "int8", q(1.0))], fed((2, 2), "int8", q(2**-8, -128), "y")), "must agree"),
     ],
 )
