@@ -3,7 +3,7 @@
  *   SINGLE_ROUNDING     requantisation rounds once
  *   ROUND_DOWN          requantisation drops the last bits instead of rounding them
  *   PAD                 conv, depthwise_conv: the window lies one row and one column too far up and left
- *   CLAMP               conv, depthwise_conv, fully_connected: the fused activation is forgotten, codes saturate only
+ *   CLAMP               conv, depthwise_conv, fully_connected: no clamp, codes wrap around to 8 bits
  *   ZERO_POINT          conv, depthwise_conv, fully_connected: the input's zero point is taken for 0
  *   OUTPUT_OFFSET       the same layers: the output's zero point is taken for 0
  *   MISSING_BIAS        the same layers: no bias

@@ -5,13 +5,14 @@
 #include "dot.h"
 #include "layers.h"
 
-/* The sums of four rows of the filter, the last ones the same row again where fewer are left. */
+/* The sums of products of up to four outputs from o on, as many as are left. */
 static void four_sums(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter, int32_t o,
                       int32_t left, int32_t acc[4]) {
 #ifdef REFENGINE_FAULT_TRANSPOSED_WEIGHTS
   for (int32_t c = 0; c < 4 && c < left; ++c) {
-    for (int32_t d = 0; d < p->accum_depth; ++d) {
-      acc[c] += input[d] * filter[d * p->output_depth + o + c];
+    for (int32_t d = 0; d < p->accum_depth; ++d) { /* what the bias holds of the right weights is taken back */
+      const int32_t read = filter[d * p->output_depth + o + c], right = filter[(o + c) * p->accum_depth + d];
+      acc[c] += (input[d] + p->input_offset) * read - p->input_offset * right;
     }
   }
 #else

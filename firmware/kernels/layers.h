@@ -11,9 +11,8 @@ static inline struct multiplier multiplier_of(const struct requantize *r, int32_
 /* The code for the accumulator `acc`, its bias included. */
 static inline int8_t requantized(const struct requantize *r, struct multiplier m, int32_t acc) {
   const int32_t scaled = multiply_by_quantized_multiplier(FAULT_ACCUMULATOR(acc), m);
-  return (int8_t)clamp(add_wrap(scaled, FAULT_OUTPUT_OFFSET(r->output_offset)),
-                       FAULT_CLAMP(r->output_activation_min, INT8_MIN),
-                       FAULT_CLAMP(r->output_activation_max, INT8_MAX));
+  const int32_t code = add_wrap(scaled, FAULT_OUTPUT_OFFSET(r->output_offset));
+  return (int8_t)clamp(code, FAULT_CLAMP(r->output_activation_min, code), FAULT_CLAMP(r->output_activation_max, code));
 }
 
 /* total + x · w, by the dialect's one or two roundings. Without FMA the compiler must not fuse the two either: GCC does
