@@ -20,7 +20,8 @@ from ..datasets import bundled_digits
 from ..errors import InputError, located
 from ..images import read_inputs, read_picture
 from ..kernel import PRESETS
-from ..plan import make_plan
+from ..model import Array
+from ..plan import Plan, make_plan
 from ..tflite_io import load
 from ._front import add_json, add_numerics, find_model, heading, print_json
 
@@ -35,8 +36,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", metavar="FILE", nargs="+", help="golden input of the self-test, as `run` takes it (default: noise)"
     )
-    parser.add_argument("--array", action="store_true", help="write the file itself as a C array instead")
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--array", action="store_true", help="write the file itself as a C array instead")
+    instead.add_argument(
         "--image",
         metavar="FILE",
         nargs="+",
@@ -57,13 +59,20 @@ def command(args: argparse.Namespace) -> int:
         return _write(args, *array_header(path.read_bytes(), path.name))
     plan = make_plan(path, numerics=PRESETS[args.numerics])
     with located(args.model):
-        golden = next((arrays for _, arrays in read_inputs(plan, args.input)), ()) if args.input else ()
+        golden = _golden(plan, args.input) if args.input else ()
         exported = export(plan, args.output, *golden, name=path.stem)
     if args.json:
         return print_json(heading(args, plan) | exported.as_dict())
     _print(exported)
     print(f"numerics: {plan.numerics}")
     return 0
+
+
+def _golden(plan: Plan, files: list[str]) -> tuple[Array, ...]:
+    (_, golden), *others = read_inputs(plan, files)
+    if others:
+        raise InputError(f"the self-test runs one inference; {' '.join(files)} holds {1 + len(others)}")
+    return golden
 
 
 def _pictures(args: argparse.Namespace) -> tuple[str, str]:

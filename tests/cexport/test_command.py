@@ -96,6 +96,7 @@ def test_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (["--image", "nix.png", "-o", "x"], "nix.png: cannot be read"),
         (["--image", "digits", "-o", "x", "--bits", "4"], "invalid choice: 4"),
         (["dense_int8", "-o", "x", "--input", "nix.npy"], "nix.npy"),
+        (["dense_int8", "-o", "x", "--array", "--image", "digits"], "not allowed with"),
     ],
 )
 def test_errors_are_one_line(
