@@ -20,15 +20,15 @@ from ..diff import Dump, Report, diff, read_dump, tapped
 from ..diff.page import as_html
 from ..diff.text import HEADINGS, rows, told
 from ..errors import InputError
-from ..images import read_inputs
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
 from ._front import (
     add_json,
     add_model,
-    add_range,
+    add_one_input,
     find_model,
+    one_inference,
     positive,
     print_json,
     print_table,
@@ -45,11 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--port", metavar="PORT", help="ask a device instead: /dev/ttyUSB0, socket://host:port, qemu:BOARD"
     )
     parser.add_argument("--bisect", action="store_true", help="with --port: CRCs first, then only the tensors needed")
-    parser.add_argument(
-        "--input", metavar="FILE", nargs="+", help="what the device was fed (default: what the dump holds)"
-    )
-    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
-    add_range(parser)
+    add_one_input(parser, required=False)
     parser.add_argument(
         "--numerics",
         metavar="PRESET",
@@ -72,7 +68,9 @@ def command(args: argparse.Namespace) -> int:
     if (args.dump is None) == (args.port is None):
         raise InputError("diff needs DUMP, or --port PORT, and not both")
     plan = make_plan(find_model(args.model))
-    inputs = _inputs(args, plan)
+    if args.port and not args.input:
+        raise InputError("--port needs --input: what to run")
+    inputs = one_inference(plan, args) if args.input else ()
     dump = _asked(args, plan, inputs) if args.port else read_dump(plan, args.dump)
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
@@ -86,18 +84,6 @@ def command(args: argparse.Namespace) -> int:
     else:
         _show(args, report)
     return int(report.differs)
-
-
-def _inputs(args: argparse.Namespace, plan: Plan) -> tuple[Array, ...]:
-    """One inference's inputs, of the declared shapes; none if they are to come from the dump."""
-    if not args.input:
-        if args.port:
-            raise InputError("--port needs --input: what to run")
-        return ()
-    cases = list(read_inputs(plan, args.input, digit=args.digit, real_range=args.range))
-    if len(cases) != 1:
-        raise InputError(f"{len(cases)} inferences in {' '.join(args.input)}; a dump is of one")
-    return cases[0][1]
 
 
 def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:

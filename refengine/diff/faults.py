@@ -248,8 +248,8 @@ def requantisation(case: Case) -> Variants:
     acc = case.replay(params=partial(_altered, change=_unscaled), dtype="int64")
     if not parts or acc is None:
         return
-    factor = np.concatenate([np.ldexp(r.multiplier.multiplier * 1.0, r.multiplier.shift - 31) for r in parts])
-    shift = np.concatenate([r.multiplier.shift for r in parts])
+    shift = np.concatenate([np.atleast_1d(r.multiplier.shift) for r in parts])
+    factor = np.ldexp(np.concatenate([np.atleast_1d(r.multiplier.multiplier * 1.0) for r in parts]), shift - 31)
     real, exact = acc * factor, acc * _real_factor(case, factor)
     single = acc.astype(np.float32) * factor.astype(np.float32)
     ways = {
@@ -264,7 +264,7 @@ def requantisation(case: Case) -> Variants:
     }
     for how, codes in ways.items():
         code = np.clip(codes + parts[0].output_offset, parts[0].activation_min, parts[0].activation_max)
-        yield how, code.astype(case.sound.dtype)
+        yield how, code.astype(case.sound.dtype).reshape(case.sound.shape)
 
 
 def swapped_channels(case: Case) -> Variants:
@@ -282,11 +282,9 @@ def swapped_channels(case: Case) -> Variants:
         if sound.ndim == 4:
             yield "if the output is written as NCHW", sound.transpose(0, 3, 1, 2).reshape(sound.shape)
             yield from _permuted(case)
-    if len(case.arrays) == 2 and case.weights is None and None not in case.arrays:
-        first, second = case.arrays
-        assert first is not None and second is not None
-        if first.shape == second.shape:
-            yield "if its two inputs are swapped", case.replay(arrays={0: second, 1: first})
+    other = case.arrays[1] if len(case.arrays) == 2 else None
+    if x is not None and other is not None and x.shape == other.shape and case.weights is None:
+        yield "if its two inputs are swapped", case.replay(arrays={0: other, 1: x})
 
 
 def endianness(case: Case) -> Variants:

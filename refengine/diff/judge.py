@@ -149,8 +149,8 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None) -
         raise InputError("the input is a batch; a dump is of one inference")
     records = tuple(execute(plan, *inputs))
     golden = {t.index: x for r in records for t, x in zip(r.step.outputs, r.outputs, strict=True)}
-    if not any(step.outputs[0].index in dump.tensors for step in plan.steps) and not dump.problems:
-        raise InputError(f"{dump.name} holds no operator's output; there is nothing to compare")
+    if not any(step.outputs[0].index in dump.tensors for step in plan.steps):
+        raise InputError(f"{dump.name} holds no operator's output that fits; {[*dump.problems, 'only the input'][0]}")
     fed = {t.index: x for t, x in zip(plan.inputs, inputs, strict=True)}
     given = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
     values = {**given, **fed, **{i: x for i, x in dump.tensors.items() if plan.graph.tensors[i].data is None}}
