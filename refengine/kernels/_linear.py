@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import require
 from ..kernel import Draw, Ints, Line, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Quantization, Tensor
+from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import activation_range, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
@@ -176,7 +177,7 @@ def explain_requantized(acc: int, channel: int, r: Requantizer) -> Iterator[Line
     """From the sum of products to the code: bias, scaling, output offset, clamp."""
     bias = int(r.bias[channel])
     total = acc + bias
-    wrapped = ((total + 2**31) % 2**32 - 2**31) if r.bits == 32 else total
+    wrapped = scalar.wrap(total, r.bits)
     yield Line("accumulator", f"sum of the products, {r.bits} bits", acc)
     yield Line("bias", f"{acc} + bias {bias}" + ("" if wrapped == total else ", wrapped to 32 bits"), wrapped)
     line = Line("", "", 0)

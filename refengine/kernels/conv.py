@@ -64,7 +64,7 @@ def _operands(
     input, filter, bias, output = _linear.operands(inputs, outputs)
     channels, depth = filter.shape[0], filter.shape[3]
     require(
-        depth > 0 and input.shape[3] % depth == 0 and channels % (input.shape[3] // depth) == 0,
+        min(depth, input.shape[3]) > 0 and input.shape[3] % depth == 0 and channels % (input.shape[3] // depth) == 0,
         f"{input.shape[3]} input channels are no multiple of the {depth} of filter '{filter.name}' {filter.shape}",
     )
     require(

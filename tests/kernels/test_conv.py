@@ -137,6 +137,7 @@ def test_the_window_covers_the_whole_span_or_less_than_the_image() -> None:
     ("change", "message"),
     [
         (dict(stride_h=0), "must be positive"),
+        (dict(input=fed((1, 3, 3, 0), "int8", q(1.0))), "0 input channels are no multiple"),
         (dict(dilation_h_factor=2**15), "must .* fit TFLM's 16 bits"),
         (dict(padding="SAME"), "gives height and width"),
         (dict(filter=const(np.ones((1, 2, 2, 3)), "int8", q(1.0))), "no multiple of the 3"),
