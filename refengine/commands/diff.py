@@ -67,7 +67,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     if (args.dump is None) == (args.port is None):
         raise InputError("diff needs DUMP, or --port PORT, and not both")
-    plan = make_plan(find_model(args.model))
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics or "tflm"])
     if args.port and not args.input:
         raise InputError("--port needs --input: what to run")
     inputs = one_inference(plan, args) if args.input else ()

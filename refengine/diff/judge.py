@@ -99,11 +99,16 @@ class Report:
         return bool(self.dump.problems) or any(f.status in ("victim", "culprit") for f in self.findings)
 
     @cached_property
+    def causes(self) -> list[str]:
+        """The clauses that explain everything about every culprit, the best first."""
+        found = [[c.how for c in f.candidates if c.complete] for f in self.culprits]
+        return [how for how in found[0] if all(how in others for others in found)] if found else []
+
+    @property
     def dialects(self) -> dict[Numerics, str]:
-        """The dialects under which every culprit is right, with their clauses."""
-        found = [{c.numerics: c.how for c in f.candidates if c.complete and c.numerics} for f in self.culprits]
-        common = set(found[0]).intersection(*found[1:]) if found else set()
-        return {numerics: how for numerics, how in found[0].items() if numerics in common} if found else {}
+        """Those of the `causes` that are dialects."""
+        candidates = self.culprits[0].candidates if self.culprits else ()
+        return {c.numerics: c.how for c in candidates if c.numerics and c.how in self.causes}
 
     @property
     def summary(self) -> str:
@@ -115,7 +120,7 @@ class Report:
             return f"{count}: no difference." if not victims else f"{count}: all differences come from other inputs."
         wrong = ", ".join(finding.entry for finding in self.culprits)
         passed = f", passed on to {victims} more" if victims else ""
-        cause = f"; everything vanishes {', or '.join(self.dialects.values())}" if self.dialects else ""
+        cause = f"; everything vanishes {', or '.join(self.causes[:2])}" if self.causes else ""
         return f"{count}: the fault enters at {wrong}{passed}{cause}."
 
     def as_dict(self) -> dict[str, Any]:
@@ -127,6 +132,7 @@ class Report:
             "recording": dict(self.dump.meta),
             "differs": self.differs,
             "summary": self.summary,
+            "causes": self.causes,
             "dialects": [*map(str, self.dialects)],
             "notes": [*self.notes],
             "problems": [*self.dump.problems],

@@ -49,7 +49,9 @@ def test_different_is_1_and_says_why(faulty, capsys):
     assert re.search(
         r"^operator 4 \(CONV_2D\): all its \d+ differences vanish if the bias is left out$", printed.out, re.M
     )
-    assert printed.out.endswith("the fault enters at 4 CONV_2D, passed on to 3 more.\n")
+    assert printed.out.endswith(
+        "the fault enters at 4 CONV_2D, passed on to 3 more; everything vanishes if the bias is left out.\n"
+    )
 
 
 def test_json(faulty, capsys):
