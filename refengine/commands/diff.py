@@ -68,6 +68,8 @@ def command(args: argparse.Namespace) -> int:
     if (args.dump is None) == (args.port is None):
         raise InputError("diff needs DUMP, or --port PORT, and not both")
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics or "tflm"])
+    if args.bisect and not args.port:
+        raise InputError("--bisect asks a device: give its --port")
     if args.port and not args.input:
         raise InputError("--port needs --input: what to run")
     inputs = one_inference(plan, args) if args.input else ()

@@ -36,7 +36,11 @@ class Difference:
     where: str
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """For JSON, which has neither infinity nor NaN: those as words."""
+        return {
+            name: str(value) if isinstance(value, float) and not np.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
 
 
 def unlike(mine: Array, theirs: Array) -> Array:

@@ -335,7 +335,7 @@ def stale_buffer(case: Case) -> Variants:
             if held.startswith(raw, start):
                 place = f" from byte {start} on" if start else ""
                 yield f"if the step never ran and its buffer still holds {name}{place}", case.seen
-                break
+                return
     held_bytes = [array.tobytes() for array in case.memory.values()]
     chunks = {held[i : i + CHUNK] for held in held_bytes for i in range(0, len(held), CHUNK)}
     mine = [raw[i : i + CHUNK] for i in range(0, len(raw), CHUNK)]

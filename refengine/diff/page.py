@@ -18,8 +18,9 @@ WIDTH, HEIGHT, GAP_X, GAP_Y = 210, 44, 24, 30  # of a step's box, and between bo
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
 main { display: flex; gap: 2em; align-items: flex-start; flex-wrap: wrap }
-aside { position: sticky; top: 1em; flex: 1; min-width: 24em }
-aside section { display: none } aside section:target { display: block }
+aside { position: sticky; top: 1em; flex: 1; min-width: 24em; max-width: 70em }
+aside section { display: none; overflow-wrap: anywhere } aside section:target { display: block; scroll-margin-top: 50vh }
+h1 { font-size: 1.2em }
 rect { stroke: #555; rx: 6px } text { font-size: 13px } .edge { stroke: #888; fill: none }
 a:hover rect, a:focus rect { stroke-width: 3 }
 .same { fill: #bfe3c0; background: #bfe3c0 } .victim { fill: #ffe3a3; background: #ffe3a3 }

@@ -95,6 +95,7 @@ def test_the_recording_says_whose_arithmetic_it_is(tmp_path, capsys):
         (["missing.npz"], "missing.npz: cannot be read: No such file"),
         (["{sound}", "--port", "qemu:host"], "not both"),
         (["--port", "qemu:host"], "--port needs --input"),
+        (["{sound}", "--bisect"], "--bisect asks a device"),
     ],
 )
 def test_what_cannot_be_compared_is_2(arguments, complaint, sound, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_any_nan_is_any_other_and_infinitely_far_from_numbers():
     assert difference(FLOAT, mine, np.array([other, 1, 2, 3], np.float32)) is None
     found = difference(FLOAT, mine, np.array([0, 1, 2, 3], np.float32))
     assert found is not None and (found.count, found.largest) == (1, math.inf)
+    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["largest"] == "inf"
 
 
 def test_cosine_of_nothing():
