@@ -1,0 +1,185 @@
+"""The judge judged: firmware broken on purpose, run on every board, its tensors read over the wire, and the verdict.
+
+Each fault of `firmware/kernels/faults.h` is built into the firmware of a small network in which it shows. The diff must
+call every operator that the fault touches a culprit and no other, and say of each what is wrong with it; of faults that
+it does not know, that nothing explains them. About sound firmware it must say nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refengine.cli import main
+from refengine.device import connect, qemu, record
+from refengine.diff import Finding, Report, diff, read_dump
+from refengine.execute import execute
+from refengine.kernel import PRESETS
+from refengine.model import Model
+from refengine.plan import make_plan
+from tests.firmware.nets import AVERAGE_POOL, CONV, DEPTHWISE, HIDDEN, LOGITS, MAX_POOL, SOFTMAX, network, picture
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+BOARDS = ("host", "mps2-an385", "mps2-an386", "mps2-an500")
+
+LAYERS = (CONV, DEPTHWISE, HIDDEN, LOGITS)
+NOTHING = "nothing explains"
+SINGLE = "under single rounding"
+DROPS, ROUNDS_DOWN = "if requantisation drops the bits it shifts out", "if requantisation rounds down"
+UP_LEFT = "if the window lies one row and one column too far up and left"
+NO_CLAMP, WRAPS = "if the fused activation is not applied", "if codes wrap around instead of saturating"
+NO_INPUT_OFFSET, NO_OUTPUT_OFFSET = (
+    "if the zero point of the input is taken for 0",
+    "if the zero point of the output is not added",
+)
+NO_BIAS, REVERSED = "if the bias is left out", "if the bytes of each bias value are reversed"
+TRANSPOSED = "if the weights are stored as OI but read as IO"
+SWAPPED = "if neighbouring output channels are swapped"
+STALE = "if the step never ran and its buffer still holds the output of operator"
+
+FLOAT_FAULTS = {
+    "pad": {CONV: UP_LEFT, DEPTHWISE: UP_LEFT},
+    "clamp": {CONV: NO_CLAMP, DEPTHWISE: NO_CLAMP, HIDDEN: NO_CLAMP},
+    "missing_bias": dict.fromkeys(LAYERS, NO_BIAS),
+    "transposed_weights": {HIDDEN: TRANSPOSED, LOGITS: TRANSPOSED},
+    "swapped_channels": {CONV: SWAPPED},
+    "pool_short": {MAX_POOL: NOTHING, AVERAGE_POOL: NOTHING},
+    "stale=2": {DEPTHWISE: STALE},
+}
+"""What the diff must say of which operators, for each fault that float layers have too; and for int8's own:"""
+
+INT8_FAULTS = FLOAT_FAULTS | {
+    "clamp": dict.fromkeys((CONV, DEPTHWISE, HIDDEN), WRAPS),
+    "single_rounding": {CONV: SINGLE, DEPTHWISE: SINGLE},
+    "round_down": {CONV: DROPS, DEPTHWISE: DROPS, HIDDEN: ROUNDS_DOWN, LOGITS: ROUNDS_DOWN, SOFTMAX: NOTHING},
+    "zero_point": dict.fromkeys(LAYERS, NO_INPUT_OFFSET),
+    "output_offset": dict.fromkeys(LAYERS, NO_OUTPUT_OFFSET),
+    "endianness": dict.fromkeys(LAYERS, REVERSED),
+    "narrow_accumulator": {HIDDEN: NOTHING},
+    "softmax_beta": {SOFTMAX: NOTHING},
+    "stale=6": {LOGITS: STALE},
+}
+
+CASES = [("int8", fault) for fault in INT8_FAULTS] + [("float32", fault) for fault in FLOAT_FAULTS]
+
+on_every_board = pytest.mark.parametrize("board", BOARDS)
+
+
+@pytest.fixture(autouse=True)
+def _tools(request: pytest.FixtureRequest) -> None:
+    """Skips a board whose tools are missing, and says which they are."""
+    board = request.node.callspec.params.get("board", "host") if hasattr(request.node, "callspec") else "host"
+    if missing := qemu.missing_tools(board):
+        pytest.skip(f"NOT TESTED on {board}: {' and '.join(missing)} missing; apt install make gcc {qemu.DEBIAN}")
+
+
+def dumped(board: str, model: Model, folder: Path, fault: str = "") -> Path:
+    """A recording of everything that the board computes of the network's picture."""
+    plan = make_plan(model)
+    with connect(f"qemu:{board}", plan, options=[f"FAULT={fault}"] if fault else []) as device:
+        record(device, plan, (picture(plan.inputs[0].dtype),)).save(folder / "dump.npz")
+    return folder / "dump.npz"
+
+
+def judged(model: Model, path: Path, contraction: str = "") -> Report:
+    """The recording by the dialect that it names, or by the other `contraction`."""
+    plan = make_plan(model)
+    dump = read_dump(plan, path)
+    numerics = PRESETS[dump.meta["numerics"]]
+    plan = make_plan(model, numerics=replace(numerics, contraction=contraction or numerics.contraction))
+    return diff(plan, dump, picture(plan.inputs[0].dtype))
+
+
+@on_every_board
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_silent_on_sound_firmware(dtype: str, board: str, tmp_path: Path) -> None:
+    model = network(dtype)
+    report = judged(model, dumped(board, model, tmp_path))
+    assert [finding.status for finding in report.findings] == ["same"] * 8
+    assert not report.differs and not report.notes
+
+
+@on_every_board
+@pytest.mark.parametrize(("dtype", "fault"), CASES, ids=[f"{dtype}-{fault}" for dtype, fault in CASES])
+def test_a_fault_is_named(dtype: str, fault: str, board: str, tmp_path: Path) -> None:
+    model, expected = network(dtype), (INT8_FAULTS if dtype == "int8" else FLOAT_FAULTS)[fault]
+    report = judged(model, dumped(board, model, tmp_path, fault))
+    culprits = {finding.step.index: finding for finding in report.culprits}
+    assert culprits.keys() == expected.keys()
+    for index, finding in culprits.items():
+        assert finding.verdict.startswith(sentence(finding, expected[index]))
+        explained = finding.told.value if finding.told else None
+        assert explained == (finding.own.mine if expected[index] == NOTHING else None)
+
+    first = min(expected)  # where it enters: what the device read there is sound, so NumPy alone tells what differs
+    assert all(finding.status == "same" for finding in report.findings[:first])
+    golden = next(r.outputs[0] for r in execute(report.plan, picture(dtype)) if r.step.index == first)
+    apart = np.argwhere(golden != report.dump.tensors[report.plan.steps[first].outputs[0].index])
+    assert (culprits[first].own.count, culprits[first].own.first) == (len(apart), tuple(apart[0]))
+
+
+def sentence(finding: Finding, cause: str) -> str:
+    """How the verdict on a culprit must begin."""
+    if cause == NOTHING:
+        where = f"a real bug, first at {list(finding.own.first)}, where the device has"
+        return f"nothing explains its {finding.own.count} differences: {where}"
+    return f"all its {finding.own.count} differences vanish {cause}"
+
+
+CONTRACTIONS = {"cortex-m3": ("none", "fma"), "cortex-m7": ("fma", "none")}
+"""Dialects that differ in contraction, apart from what only other operators show: (theirs, the wrong one)."""
+
+
+@on_every_board
+@pytest.mark.parametrize("dialect", CONTRACTIONS)
+def test_contraction_is_told(dialect: str, board: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Firmware exported with FMA and without: right by its own Numerics, and by the others it names what is different.
+
+    Every board computes either: a Cortex-M3 has no FPU and calls fmaf.
+    """
+    monkeypatch.setattr(qemu, "board_settings", lambda board: {"NUMERICS": dialect})
+    model, (right, wrong) = network("float32", softmax=False), CONTRACTIONS[dialect]
+    path = dumped(board, model, tmp_path)
+    assert judged(model, path).plan.numerics.contraction == right
+    assert not judged(model, path).differs
+    report = judged(model, path, wrong)
+    assert [finding.step.index for finding in report.culprits] == list(LAYERS)
+    name = {"fma": "under FMA contraction", "none": "under separate float32 multiply and add"}[right]
+    assert all(finding.verdict.endswith(f"differences vanish {name}") for finding in report.culprits)
+    assert f"everything vanishes {name}" in report.summary
+
+
+@pytest.mark.parametrize("board", ["mps2-an500"])
+def test_a_trained_network_end_to_end(board: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is typed: recorded into a file, then judged; and judged on the line, by CRCs."""
+    picture, path = str(ROOT / "tests" / "data" / "seven.png"), str(tmp_path / "dump.npz")
+    given = ["--input", picture, "--digit", "--port", f"qemu:{board}"]
+    broken = ["--fault", "single_rounding"]
+    recording = ["device", "record", "--model", "stm32f746_int8", *given, "-o", path]
+
+    assert main(recording) == 0
+    assert main(["diff", "stm32f746_int8", path]) == 0
+    assert "no difference" in capsys.readouterr().out
+
+    assert main([*recording, *broken]) == 0
+    assert main(["diff", "stm32f746_int8", path]) == 1
+    summary = capsys.readouterr().out.splitlines()[-1].partition(": ")[2]
+    assert summary.startswith(
+        "the fault enters at 0 CONV_2D, 2 CONV_2D, passed on to 6 more; everything vanishes under"
+    )
+    assert SINGLE in summary
+
+    assert main(["diff", "stm32f746_int8", *given, *broken, "--bisect"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f": {summary}")
+
+
+def test_every_fault_of_the_firmware_is_tried() -> None:
+    sources = [path.read_text() for path in (ROOT / "firmware").rglob("*.[ch]")]
+    known = {name for text in sources for name in re.findall(r"REFENGINE_FAULT_([A-Z_]+[A-Z])", text)}
+    assert {fault.partition("=")[0].upper() for fault in INT8_FAULTS} == known
