@@ -21,6 +21,8 @@ from refengine.model import Model, Signature
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 DENSE = bundled_models()["dense_int8"]
 

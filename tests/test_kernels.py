@@ -128,6 +128,7 @@ def test_litert_is_a_second_witness(op: str, dtype: str, litert: Litert) -> None
 # ---- the four functions agree with each other ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @every_kernel
 def test_explain_ends_in_the_element(op: str, dtype: str) -> None:
     """The last line of an explanation is the element that `evaluate` computes, bit for bit."""

@@ -17,6 +17,8 @@ import pytest
 import refengine
 from refengine.datasets import DATA, bundled_models
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

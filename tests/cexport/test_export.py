@@ -16,6 +16,8 @@ from refengine.datasets import bundled_models
 from refengine.model import Array, Graph, Model, Op
 from tests.models import const, fed, one_op, q
 
+pytestmark = pytest.mark.slow
+
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
 FLAGS = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wconversion"]

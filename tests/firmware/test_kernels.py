@@ -26,7 +26,7 @@ from refengine.model import Array, Model
 from tests.firmware.kernel_library import KERNELS, Library
 from tests.models import const, fed, one_op, q
 
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")]
 
 SANITIZERS = os.environ.get("REFENGINE_SANITIZE", "undefined")
 

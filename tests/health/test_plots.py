@@ -14,6 +14,8 @@ from refengine.health.plots import save_plots
 from refengine.inputs import quantize_input
 from tests.health.nets import calibrated, converted, float_net, pictures
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def saturated() -> Health:

@@ -22,6 +22,8 @@ from tests.tflite_io.fuzz import (
     truncated,
 )
 
+pytestmark = pytest.mark.slow
+
 FILES = {name: dump(model) for name, model in seeds.all_models().items()}
 DENSE, TENSORS = FILES["dense"], FILES["tensors"]
 
