@@ -341,7 +341,7 @@ def _notes(plan: Plan, dump: Dump, fed: Mapping[int, Array]) -> Iterator[str]:
         yield f"not in the dump, and computed from what is there: the outputs of operators {numbers}"
     if dump.recomputed:
         fetched = len(dump.tensors) - len(dump.recomputed) - len(plan.inputs)
-        yield f"{fetched} tensors were fetched, the others proved by CRC"
+        yield f"tensors fetched: {fetched}; the others are proved by their CRC"
 
 
 def _shown(value: int | float) -> str:

@@ -19,7 +19,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
 main { display: flex; gap: 2em; align-items: flex-start; flex-wrap: wrap }
 aside { position: sticky; top: 1em; flex: 1; min-width: 24em; max-width: 70em }
-aside section { display: none; overflow-wrap: anywhere } aside section:target { display: block; scroll-margin-top: 50vh }
+aside section { display: none; overflow-wrap: anywhere }
+aside section:target { display: block; scroll-margin-top: 50vh }
 h1 { font-size: 1.2em }
 rect { stroke: #555; rx: 6px } text { font-size: 13px } .edge { stroke: #888; fill: none }
 a:hover rect, a:focus rect { stroke-width: 3 }
