@@ -28,9 +28,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from .model import Array, Quantization, Tensor
+from .numerics.fixedpoint import Ints as Ints
 
 Options = Mapping[str, Any]
 Tensors = Sequence[Tensor | None]
@@ -144,5 +144,3 @@ PRESETS: Mapping[str, Numerics] = {
     "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
 }
 """Dialects of real targets by name; Cortex-M ones as arm-none-eabi-gcc builds TFLM with hardware floats, if any."""
-
-Ints = npt.NDArray[np.int64]

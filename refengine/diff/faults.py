@@ -18,7 +18,8 @@ from ..errors import UnsupportedError
 from ..kernel import PRESETS, Numerics
 from ..kernels._window import Window
 from ..model import Array, Quantization, Tensor
-from ..numerics.fixedpoint import Multiplier, round_half_away
+from ..numerics.fixedpoint import Multiplier
+from ..numerics.float32 import round_half_away
 from ..numerics.quantize import ACTIVATIONS
 from ..numerics.requantize import Requantizer
 from ..plan import Step

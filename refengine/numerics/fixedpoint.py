@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .float32 import round_half_away
+
 Ints = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 
@@ -25,13 +27,6 @@ class Multiplier(NamedTuple):
     shift: Ints
     scale: npt.NDArray[np.float32]
     rounding: str = "double"
-
-
-def round_half_away(x: Array) -> Array:
-    """C's `round` on float64: to the nearest integer, ties away from zero."""
-    whole = np.trunc(x)
-    away: Array = whole + np.where(np.abs(x - whole) >= 0.5, np.copysign(1.0, x), 0.0)
-    return away
 
 
 def quantize_multiplier(
