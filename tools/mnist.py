@@ -52,5 +52,5 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Fetch MNIST's four IDX files and print their folder.")
-    parser.add_argument("folder", nargs="?", type=Path, default=CACHE, help="the folder (default: %(default)s)")
+    parser.add_argument("folder", nargs="?", type=Path, default=CACHE, help="default: %(default)s")
     print(fetch(parser.parse_args().folder))
