@@ -58,7 +58,7 @@ static uint32_t microseconds(uint32_t ticks) { return (uint32_t)((uint64_t)ticks
 static void print_step(int32_t place) {
   const uint32_t ticks = board_ticks() - since;
   const struct step *step = &engine()->steps[place];
-  const int same = model_crc32(engine_bytes(&step->output), step->output.bytes) == step->crc32;
+  const int same = !step->crc32 || model_crc32(engine_bytes(&step->output), step->output.bytes) == step->crc32;
   total += microseconds(ticks);
   wrong += !same;
   print_number((uint32_t)step->index, 4);
@@ -115,12 +115,13 @@ static void print_output(const struct tensor *tensor) {
 }
 
 static void run_digit(void) {
+  const int judged = engine()->steps[0].crc32 != 0;
   total = wrong = 0;
   since = board_ticks();
   engine_run_golden(print_step);
   print_text("total                     ");
   print_thousandths(total, 12);
-  print_text(wrong ? " ms, WRONG\n" : " ms, every step as refengine computes it\n");
+  print_text(!judged ? " ms\n" : wrong ? " ms, WRONG\n" : " ms, every step as refengine computes it\n");
   for (uint32_t i = 0; i < engine()->output_count; ++i) {
     print_output(&engine()->outputs[i]);
   }

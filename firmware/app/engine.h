@@ -16,7 +16,7 @@ struct engine {
   const struct tensor *inputs, *outputs;
 };
 
-/* The model, ready to run; always the same. */
+/* The model, ready to run; always the same. A step's `crc32` is 0 where it is not known for the golden input. */
 const struct engine *engine(void);
 
 /* Where an input is to be put before a run, a step's output when `after` is called for it, an output after a run. */

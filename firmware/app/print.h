@@ -4,6 +4,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Lines end in \n; the terminal gets \r\n. */
 void print_text(const char *text);
 
@@ -16,5 +20,9 @@ void print_signed(int32_t number, uint32_t width);
 
 /* Thousandths as a number with three decimals, right-aligned. */
 void print_thousandths(int64_t thousandths, uint32_t width);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { CONSOLE = 0, LINK = 1 };
 
 /* Send one byte; waits until there is room. */
@@ -19,8 +23,17 @@ int board_get(int uart);
 uint32_t board_ticks(void);
 
 /* The end: of an emulator or process with this status; a real board may stop or reset. */
-_Noreturn void board_exit(int status);
+#ifdef __cplusplus
+[[noreturn]]
+#else
+_Noreturn
+#endif
+void board_exit(int status);
 
 /* From board.mk: BOARD_NAME (a string) and BOARD_TICKS_PER_SECOND. */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

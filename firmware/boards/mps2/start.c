@@ -1,10 +1,11 @@
-/* From reset to main: Cortex-M vector table, FPU on, .data copied, .bss cleared. Any Cortex-M board can start like this. */
+/* From reset to main: vector table, FPU on, .data copied, .bss cleared, constructors run. Any Cortex-M board can start like this. */
 #include <stdint.h>
 #include <string.h>
 
 #include "board.h"
 
 extern uint8_t link_data_load[], link_data[], link_data_end[], link_bss[], link_bss_end[], link_stack_top[];
+extern void (*const link_init[])(void), (*const link_init_end[])(void); /* C++ constructors */
 
 int main(void);
 void board_start(void);
@@ -17,6 +18,9 @@ _Noreturn void board_reset(void) {
 #endif
   memcpy(link_data, link_data_load, (size_t)(link_data_end - link_data));
   memset(link_bss, 0, (size_t)(link_bss_end - link_bss));
+  for (void (*const *init)(void) = link_init; init != link_init_end; ++init) {
+    (*init)();
+  }
   board_start();
   board_exit(main());
 }
