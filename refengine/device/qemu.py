@@ -74,7 +74,8 @@ def build(
     ]
     made = subprocess.run([*command, *options], capture_output=True, text=True, env=_environment())
     if made.returncode:
-        problem = next((line for line in made.stderr.splitlines() if "rror" in line or "***" in line), "see `make -C firmware`")
+        problems = [line for line in made.stderr.splitlines() if "rror" in line or "***" in line]
+        problem = problems[0] if problems else "see `make -C firmware`"
         raise DeviceError(f"the firmware for {board} does not build: {problem}")
     return folder / "app.elf"
 

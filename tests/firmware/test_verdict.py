@@ -181,7 +181,7 @@ def test_a_trained_network_end_to_end(board: str, tmp_path: Path, capsys: pytest
 
 def test_a_fault_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     """Else a slip of the pen would build sound firmware, and the diff be blamed for its silence."""
-    with pytest.raises(DeviceError, match="no fault 'singel_rounding'; kernels/faults.h lists them"):
+    with pytest.raises(DeviceError, match=r"no fault 'singel_rounding'; kernels/faults\.h lists them"):
         dumped("host", network("int8"), tmp_path, "singel_rounding")
 
 
