@@ -19,6 +19,8 @@ from refengine.strategies import inputs_of, model_of, nodes
 from tests.diff.planted import case_of, dump_of, fault, in_dialect, network, plantable
 from tests.models import const, fed, one_op, q
 
+pytestmark = pytest.mark.slow
+
 
 def named(report: Report, operator: int) -> list[str]:
     """What explains everything, if `operator` is the only culprit."""

@@ -27,6 +27,8 @@ from refengine.inputs import pixels_to_input
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
 
+pytestmark = pytest.mark.slow
+
 EMULATED = ("mps2-an500", "mps2-an386", "mps2-an385")
 NETWORKS = ("dense_int8", "stm32f746_int8", "stm32f746_float32")
 
