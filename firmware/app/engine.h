@@ -2,11 +2,11 @@
 #ifndef ENGINE_H
 #define ENGINE_H
 
-#include "step.h"
-
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#include "step.h"
 
 struct engine {
   const char *name, *sha256, *numerics;

@@ -2,9 +2,6 @@
 //
 // The tap is the profiler that TFLM calls around every operator: at EndEvent the operator's output is complete, and still
 // in the arena. Nothing is preserved for it.
-extern "C" {
-#include "step.h"
-}
 #include "engine.h"
 
 #include <cstdarg>
