@@ -4,8 +4,9 @@
     python tools/readme.py --write    paste the present outputs into README.md
 
 A fenced block of language `console` holds `$ command` lines, each followed by its output. Blocks whose figures change
-from run to run are marked `console measured`: they are pasted by `--write` but not compared. Commands run from the
-repository's root, in a shell, with `refengine` and `python` meaning this Python's; `cd` and redirections work.
+from run to run, or that need more than Python, are marked `console measured`: they are pasted by `--write` but not
+compared. Commands run in a shell, one after the other in a folder that looks like the repository's root, where they may
+leave files; `refengine` and `python` mean this Python's.
 """
 
 from __future__ import annotations
@@ -25,30 +26,36 @@ README = ROOT / "README.md"
 BLOCK = re.compile(r"^```console( measured)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def outputs(block: str) -> Iterator[str]:
+def outputs(block: str, folder: Path) -> Iterator[str]:
     """The block again, each command followed by what it prints now."""
     for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
         yield f"$ {command}"
-        printed = _run(command)
+        printed = _run(command, folder)
         if printed:
             yield printed
 
 
-def _run(command: str) -> str:
+def _furnish(folder: Path) -> None:
+    """Make `folder` look like the repository's root, with `refengine` and `python` in its .bin."""
+    for entry in ROOT.iterdir():
+        (folder / entry.name).symlink_to(entry)
+    (folder / ".bin").mkdir()
+    for name, call in (("refengine", "-m refengine"), ("python", "")):
+        script = folder / ".bin" / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
+        script.chmod(0o755)
+
+
+def _run(command: str, folder: Path) -> str:
     """What a command prints to stdout and stderr, with the space at the ends of lines cut."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, call in (("refengine", "-m refengine"), ("python", "")):
-            script = Path(folder) / name
-            script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
-            script.chmod(0o755)
-        environment = os.environ | {
-            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "COLUMNS": "100",
-        }
-        done = subprocess.run(
-            command, shell=True, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+    environment = os.environ | {
+        "PATH": f"{folder / '.bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "100",
+    }
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip("\n")
 
 
@@ -58,9 +65,12 @@ def refreshed(text: str, measured: bool) -> str:
     def renew(found: re.Match[str]) -> str:
         if found[1] and not measured:
             return found[0]
-        return f"```console{found[1] or ''}\n" + "\n".join(outputs(found[2])) + "\n```"
+        return f"```console{found[1] or ''}\n" + "\n".join(outputs(found[2], folder)) + "\n```"
 
-    return BLOCK.sub(renew, text)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _furnish(folder)
+        return BLOCK.sub(renew, text)
 
 
 def main() -> int:
