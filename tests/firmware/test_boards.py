@@ -7,7 +7,9 @@ import os
 import pty
 import random
 import shutil
+import signal
 import subprocess
+import sys
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,6 +200,43 @@ def test_make_check_is_the_verdict(board: str, tmp_path: Path) -> None:
     assert sound.returncode == 0 and "passed" in sound.stdout
     broken = make("check", *options, "FAULT=zero_point")
     assert broken.returncode != 0 and "WRONG" in broken.stdout and "FAILED" in broken.stdout
+
+
+def test_an_unknown_fault_is_no_sound_build(capsys: pytest.CaptureFixture[str]) -> None:
+    needs("host")
+    port = ["--port", "qemu:host", "--model", "dense_int8"]
+    assert main(["device", "info", *port, "--fault", "gremlins"]) == 2
+    assert "no fault 'gremlins'" in capsys.readouterr().err
+    assert main(["device", "info", *port, "--fault", "stale=1"]) == 0
+
+
+def test_ctrl_c_leaves_nothing_behind() -> None:
+    """Interrupted in the middle of a long step: status 130, silence, and no emulator runs on."""
+    needs("mps2-an385")
+    arguments = [
+        "--port",
+        "qemu:mps2-an385",
+        "--model",
+        "stm32f746_float32",
+        "--input",
+        str(FIRMWARE / "app/digit.png"),
+    ]
+    code = (
+        "import sys; from refengine.device import client; from refengine.cli import main\n"
+        "ask = client.Device._ask\n"
+        "def told(*x):\n    answer = ask(*x); print('alive', flush=True); return answer\n"
+        "client.Device._ask = told\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "device", "run", *arguments]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=FIRMWARE.parent)
+    assert running.stdout is not None and running.stdout.readline() == "alive\n"  # by now QEMU runs
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    assert len(children) == 1
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert (running.returncode, told) == (130, "")
+    assert not Path(f"/proc/{children[0]}").exists()
 
 
 def test_make_complains_in_one_line() -> None:
