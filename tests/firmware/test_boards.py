@@ -222,7 +222,8 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         str(FIRMWARE / "app/digit.png"),
     ]
     code = (
-        "import sys; from refengine.device import client; from refengine.cli import main\n"
+        "import signal, sys; from refengine.device import client; from refengine.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored\n"
         "ask = client.Device._ask\n"
         "def told(*x):\n    answer = ask(*x); print('alive', flush=True); return answer\n"
         "client.Device._ask = told\n"
