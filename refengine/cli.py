@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return fail("out of memory")
     except (RefengineError, OSError) as error:
-        return fail(str(error))
+        return fail(error)
 
 
 class _Parser(argparse.ArgumentParser):

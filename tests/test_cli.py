@@ -260,6 +260,7 @@ ERRORS = {
     "an unknown command": (["walk"], "invalid choice: 'walk'"),
     "no input": (["run", MODEL], "required: --input"),
     "an unknown dialect": (["run", MODEL, "--input", "x", "--numerics", "y"], "invalid choice: 'y'"),
+    "no such script": (["debug", MODEL, "--input", "{digit}", "--script", "{tmp}/none"], "{tmp}/none: No such file"),
     "no such model": (["inspect", "nothing.tflite"], "nothing.tflite: no such file, and no bundled network (dense"),
     "a folder for a model": (["inspect", "{tmp}"], "{tmp}: cannot be read"),
     "a picture for a model": (["inspect", "{digit}"], "not a .tflite file"),

@@ -66,11 +66,7 @@ def finite(text: str) -> float:
 def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The options --input, --index, --digit and --range of commands that look at one inference."""
     parser.add_argument(
-        "--input",
-        metavar="FILE",
-        nargs="+",
-        required=required,
-        help="one inference: a picture, .npy, .npz, .raw",
+        "--input", metavar="FILE", nargs="+", required=required, help="one inference: a picture, .npy, .npz, .raw"
     )
     parser.add_argument("--index", metavar="I", type=int, help="which inference, where there are several (from 0)")
     parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
@@ -151,6 +147,9 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(text))
 
 
-def fail(message: str) -> int:
-    print(f"refengine: {printable(message)}", file=sys.stderr)
+def fail(why: str | Exception) -> int:
+    """One line on stderr; of the operating system's errors, the file and the reason."""
+    if isinstance(why, OSError) and why.filename:
+        why = f"{why.filename}: {why.strerror}"
+    print(f"refengine: {printable(str(why))}", file=sys.stderr)
     return FAILED

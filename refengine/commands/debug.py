@@ -87,7 +87,7 @@ def _obey(console: Console, commands: Iterable[str]) -> None:
             if isinstance(error, BrokenPipeError):
                 raise
             sys.stdout.flush()
-            fail(str(error))
+            fail(error)
 
 
 def _ready(console: Console) -> None:
