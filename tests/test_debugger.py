@@ -329,6 +329,7 @@ def test_explain_ends_in_the_element(ask, session):
     assert ask("explain 3,4,7")[-1].startswith(f"= {value}, which stands for")
     assert ask("e 0,3,4,7") == ask("e [3, 4, 7]") == ask("e 3,4,7")
     assert len(ask("e full 3,4,7")) > 288 > len(ask("e 3,4,7"))
+    assert ask("e --full 3,4,7") == ask("e full 3,4,7")
 
 
 def test_why_adds_up(ask, session):

@@ -318,6 +318,7 @@ class Console:
 
         The batch index 0 is implied. full shows every term of long sums.
         """
+        rest = rest.removeprefix("--")  # as on the command line, and as folded sums call it
         words, full = rest.removeprefix("full"), rest.startswith("full")
         record = self.session.current
         tensor = record.step.outputs[0]
