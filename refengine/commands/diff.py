@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..device import Device, connect, record
+from ..device import Device, connect, numerics_of, record
 from ..diff import Dump, Report, diff, read_dump, tapped
 from ..diff.page import as_html
 from ..diff.text import HEADINGS, rows, told
@@ -105,7 +105,7 @@ def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> D
 
 def _bisected(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
     """The CRCs of one run, and the tensors that they do not prove."""
-    numerics = device.info.numerics.partition(" ")[0]
+    numerics = numerics_of(device)
     judge = make_plan(plan.model, numerics=PRESETS[args.numerics or numerics])
     crcs = dict(zip((step.operator_index for step in device.steps), device.run(inputs).crc32, strict=True))
     places = {step.operator_index: place for place, step in enumerate(device.steps)}

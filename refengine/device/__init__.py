@@ -2,7 +2,7 @@
 
 from .client import Device, DeviceRun, Progress
 from .protocol import Info, TensorInfo
-from .recording import Recording, connect, device_plan, output_steps, outputs_of, record, unequal_steps
+from .recording import Recording, connect, device_plan, numerics_of, output_steps, outputs_of, record, unequal_steps
 from .transport import DeviceError, Line, SerialLine, SocketLine
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "TensorInfo",
     "connect",
     "device_plan",
+    "numerics_of",
     "output_steps",
     "outputs_of",
     "record",

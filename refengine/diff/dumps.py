@@ -121,7 +121,7 @@ def _plain(name: str) -> str:
 
 
 def _npz(path: Path) -> Iterator[tuple[str, Array]]:
-    if path.suffix.lower() != ".npz":
+    if path.suffix.lower() != ".npz" and path.exists():
         raise InputError(f"{path}: a dump is an .npz, or a folder of .npy, .raw or .bin")
     try:
         with np.load(path, allow_pickle=False) as found:

@@ -117,7 +117,8 @@ class Report:
         victims = sum(finding.status == "victim" for finding in seen)
         count = f"{len(seen)} of {len(self.findings)} operators compared"
         if not self.culprits:
-            return f"{count}: no difference." if not victims else f"{count}: all differences come from other inputs."
+            rest = "; the rest of the dump does not fit" if self.dump.problems else ""
+            return f"{count}: {'all differences come from other inputs' if victims else 'no difference'}{rest}."
         wrong = ", ".join(finding.entry for finding in self.culprits)
         passed = f", passed on to {victims} more" if victims else ""
         cause = f"; everything vanishes {', or '.join(self.causes[:2])}" if self.causes else ""
@@ -170,19 +171,23 @@ def tapped(
 ) -> Dump:
     """A dump of a live device that sends as little as possible.
 
-    `crc(k)` is the CRC-32 of operator k's output on the device (None if it does not run that operator), `fetch(k)` the
-    tensor. An output that has the CRC of what a sound kernel makes of the device's own inputs need not be sent: only
-    culprits are fetched. Raises `InputError` if inputs do not fit, or a tensor is not what its operator writes.
+    `crc(k)` is the CRC-32 of operator k's output on the device (None if it does not run that operator, whose output is
+    then not in the dump), `fetch(k)` the tensor. An output that has the CRC of what a sound kernel makes of the
+    device's own inputs need not be sent: only culprits are fetched. Raises `InputError` if inputs do not fit, or a
+    tensor is not what its operator writes.
     """
     batch_size(plan, inputs)
     values = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
     values.update((t.index, x) for t, x in zip(plan.inputs, inputs, strict=True))
-    recomputed = set()
+    absent, recomputed = set(), set()
     for step in plan.steps:
         tensor, check = step.outputs[0], crc(step.index)
         values[tensor.index] = np.ascontiguousarray(evaluated(step, values))
-        recomputed.add(tensor.index)
-        if check is None or check == zlib.crc32(values[tensor.index].tobytes()):
+        if check is None:
+            absent.add(tensor.index)
+            continue
+        if check == zlib.crc32(values[tensor.index].tobytes()):
+            recomputed.add(tensor.index)
             continue
         sent = fetch(step.index)
         if sent.dtype != tensor.dtype or sent.shape != tensor.shape:
@@ -190,8 +195,7 @@ def tapped(
                 f"the device's output of {step} is {sent.dtype} {sent.shape}, not {tensor.dtype} {tensor.shape}"
             )
         values[tensor.index] = sent
-        recomputed.discard(tensor.index)
-    tensors = {i: x for i, x in values.items() if plan.graph.tensors[i].data is None}
+    tensors = {i: x for i, x in values.items() if plan.graph.tensors[i].data is None and i not in absent}
     return Dump(name, tensors, recomputed=frozenset(recomputed))
 
 

@@ -93,6 +93,7 @@ def test_the_recording_says_whose_arithmetic_it_is(tmp_path, capsys):
     [
         ([], "diff needs DUMP, or --port PORT"),
         (["missing.npz"], "missing.npz: cannot be read: No such file"),
+        (["missing"], "missing: cannot be read: No such file"),
         (["{sound}", "--port", "qemu:host"], "not both"),
         (["--port", "qemu:host"], "--port needs --input"),
         (["{sound}", "--bisect"], "--bisect asks a device"),

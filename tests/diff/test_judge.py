@@ -76,6 +76,12 @@ def test_another_input_than_given():
     assert any("was fed another input" in note for note in report.notes)
 
 
+def test_what_does_not_fit_is_not_called_the_same():
+    report = diff(PLAN, Dump("device", dump_of(PLAN, X).tensors, problems=("tensor 14 has another type",)), X)
+    assert report.differs
+    assert report.summary.endswith("no difference; the rest of the dump does not fit.")
+
+
 def test_a_batch_is_refused():
     with pytest.raises(InputError, match="a batch"):
         diff(PLAN, dump_of(PLAN, X), np.concatenate([X, X]))
@@ -109,7 +115,7 @@ def test_only_culprits_are_fetched():
     assert device.sent == [2]
     report = diff(PLAN, dump, X)
     whole = diff(PLAN, dump_of(PLAN, X, wrong={2: NO_BIAS[2]}), X)
-    assert statuses(report) == statuses(whole)
+    assert statuses(report) == {**statuses(whole), **dict.fromkeys(device.folded, "absent")}
     assert [f.verdict for f in report.culprits] == [f.verdict for f in whole.culprits]
     assert any("tensors fetched: 1; the others are proved by their CRC" in note for note in report.notes)
 
