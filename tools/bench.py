@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from refengine.datasets import bundled_digits, bundled_models
 CONTENDERS = ("tflm", "refengine", "litert-ref", "litert")
 SECONDS = 1.0  # how long a contender repeats one measurement
 BATCH = 512
+GROWTH = (2, 4, 8, 16, 32, 64, 128, 256)  # how the cost of an image falls with the batch
 
 Array = np.ndarray[Any, Any]
 
@@ -46,10 +49,10 @@ def images_for(model: bytes, count: int) -> Array:
     return real if tensor.dtype == "float32" else refengine.quantize_input(plan, real)
 
 
-def seconds_per_image(task: Callable[[], int]) -> float:
-    """The least time per image of `task`, which returns how many images it ran, repeated for `SECONDS`."""
+def seconds_per_image(task: Callable[[], int], seconds: float = SECONDS) -> float:
+    """The least time per image of `task`, which returns how many images it ran, repeated for `seconds`."""
     task()
-    best, end = float("inf"), time.perf_counter() + SECONDS
+    best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
         count = task()
@@ -62,18 +65,13 @@ def contender_refengine(model: bytes, images: Array) -> dict[str, float]:
 
     plan = refengine.make_plan(model)
 
-    def single() -> int:
-        refengine.run(plan, images[:1])
-        return 1
+    def runs(count: int) -> int:
+        refengine.run(plan, images[:count])
+        return count
 
-    def batch() -> int:
-        refengine.run(plan, images)
-        return len(images)
-
-    times = {"single": seconds_per_image(single), "batch": seconds_per_image(batch)}
-    for size in (2, 4, 8, 16, 32, 64, 128, 256):
-        part = images[:size]
-        times[f"batch {size}"] = seconds_per_image(lambda part=part: len(refengine.run(plan, part)[0]))  # type: ignore[misc]
+    times = {"single": seconds_per_image(lambda: runs(1)), "batch": seconds_per_image(lambda: runs(BATCH))}
+    for size in GROWTH:
+        times[f"batch {size}"] = seconds_per_image(partial(runs, size), SECONDS / 4)
     return times
 
 
@@ -104,7 +102,8 @@ def contender_litert(model: bytes, images: Array, reference: bool = False) -> di
             model_content=model, num_threads=os.cpu_count(), experimental_op_resolver_type=kind
         )
         index = interpreter.get_input_details()[0]["index"]
-        interpreter.resize_tensor_input(index, part.shape)
+        if len(part) > 1:
+            interpreter.resize_tensor_input(index, part.shape)
         interpreter.allocate_tensors()
 
         def task() -> int:
@@ -115,7 +114,10 @@ def contender_litert(model: bytes, images: Array, reference: bool = False) -> di
 
         return seconds_per_image(task)
 
-    return {"single": timed(images[:1]), "batch": timed(images[:64])}
+    times = {"single": timed(images[:1])}
+    with suppress(RuntimeError):  # a RESHAPE to a fixed batch of 1 keeps LiteRT from resizing
+        times["batch"] = timed(images[:64])
+    return times
 
 
 def run_contender(name: str, path: Path) -> dict[str, float]:
