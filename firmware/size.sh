@@ -6,6 +6,6 @@
     in_flash += flash * $2; in_ram += ram * $2
   }
   END {
-    printf "  flash          %10d  (the article's STM32F746 network over TFLM, image: 542700)\n", in_flash
+    printf "  flash          %10d  (STM32F746 article, TFLM and its network, image: 542700)\n", in_flash
     printf "  RAM            %10d  (the same, tensors alone: 151312)\n", in_ram
   }'
