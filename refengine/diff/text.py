@@ -56,7 +56,9 @@ def told(finding: Finding) -> Iterator[str]:
         numbers = ", ".join(str(step.index) for step in finding.suspects[:-1])
         yield f"  what it read is not in the dump: the fault may also lie in operator {numbers}"
     rivals = [c for c in finding.candidates[1:] if c.remaining == finding.candidates[0].remaining]
-    others = rivals or finding.candidates[1:]
+    others = [
+        c for c in rivals or finding.candidates[1:] if not c.how.startswith("under the dialect")
+    ]  # --json has them
     for candidate in others[:LISTED]:
         yield f"  {'as well' if rivals else 'or'}: {candidate}"
     if len(others) > LISTED:
