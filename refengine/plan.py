@@ -92,14 +92,6 @@ def make_plan(
     return Plan(model, graph, numerics, tuple(steps), constants, kernels)
 
 
-def refusals(
-    model: Model, *, numerics: Numerics | None = None, kernels: Kernels = KERNELS
-) -> tuple[UnsupportedError, ...]:
-    """Every reason why `make_plan` would refuse the model, not only the first."""
-    steps = prepared(model.graphs[0], numerics or Numerics(), kernels)
-    return tuple(step for step in steps if isinstance(step, UnsupportedError))
-
-
 def frozen(array: Array) -> Array:
     """A read-only view."""
     view: Array = array.view()

@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refengine import KERNELS, Kernel, Numerics, UnsupportedError, make_plan, run
+from refengine import KERNELS, Kernel, Numerics, UnsupportedError, inspect, make_plan, run
 from refengine.kernel import PRESETS
 from refengine.model import Graph, Model, Op, Tensor
-from refengine.plan import refusals
 from tests.models import fed, one_op, q
 from tests.test_execute import codes, two_layers
 
@@ -54,12 +53,14 @@ def test_what_cannot_run_is_refused_with_a_way_out(op: str, input: Tensor, messa
     assert str(refusal.value).startswith(f"subgraph 0, operator 0 ({op}): ")
 
 
-def test_refusals_lists_every_operator_that_cannot_run() -> None:
+def test_every_operator_that_cannot_run_is_listed() -> None:
     model = two_layers()
     graph = model.graphs[0]
     broken = replace(model, graphs=(replace(graph, ops=tuple(replace(op, name="ATAN2") for op in graph.ops)),))
-    assert [str(r).split(":")[0] for r in refusals(broken)] == [f"subgraph 0, operator {i} (ATAN2)" for i in (0, 1)]
-    assert refusals(model) == ()
+    assert [str(r).split(":")[0] for r in inspect(broken).refusals] == [
+        f"subgraph 0, operator {i} (ATAN2)" for i in (0, 1)
+    ]
+    assert inspect(model).refusals == ()
 
 
 def test_the_dialect_travels_with_the_plan() -> None:
