@@ -180,10 +180,9 @@ def explain_requantized(acc: int, channel: int, r: Requantizer) -> Iterator[Line
     wrapped = scalar.wrap(total, r.bits)
     yield Line("accumulator", f"sum of the products, {r.bits} bits", acc)
     yield Line("bias", f"{acc} + bias {bias}" + ("" if wrapped == total else ", wrapped to 32 bits"), wrapped)
-    line = Line("", "", 0)
-    for line in (_narrate.rescale if r.bits == 32 else _narrate.rescale_64)(wrapped, r.multiplier, channel):
-        yield line
-    yield from _narrate.finish(int(line.value), r.output_offset, r.activation_min, r.activation_max)
+    rescale = _narrate.rescale if r.bits == 32 else _narrate.rescale_64
+    scaled = yield from rescale(wrapped, r.multiplier, channel)
+    yield from _narrate.finish(scaled, r.output_offset, r.activation_min, r.activation_max)
 
 
 class Layer(NamedTuple):

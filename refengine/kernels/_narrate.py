@@ -49,8 +49,8 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
     return result
 
 
-def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
-    """A 64-bit accumulator times the channel's factor reduced to 16 bits; the last value is the result."""
+def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, None, int]:
+    """A 64-bit accumulator times the channel's factor reduced to 16 bits; returns the result, the last value."""
     multiplier, shift, _ = factor_at(factor, channel)
     real = multiplier * 2.0 ** (shift - 31)
     yield Line("multiplier", f"effective scale {real:.9g} = {multiplier} · 2^({shift} − 31)", multiplier)
@@ -59,6 +59,7 @@ def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Iterator[Line]:
     yield Line(
         "scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} (16-bit multiplier, rounded once, ties up)", result
     )
+    return result
 
 
 def finish(x: int, offset: int, low: int, high: int) -> Iterator[Line]:
