@@ -23,7 +23,7 @@ LAYERS = (
     {"kernels"},
     {"plan"},
     {"reprs"},
-    {"execute", "inputs"},
+    {"execute", "inputs", "parallel"},
     {
         "accuracy",
         "arena",
@@ -38,7 +38,8 @@ LAYERS = (
         "strategies",
         "survey",
     },
-    {"debugger", "device", "diff", "fuzz", "health", "quantizer"},
+    {"debugger", "device", "diff", "health", "quantizer"},
+    {"fuzz"},
     {"__init__"},
     {"commands"},
     {"cli"},
@@ -48,6 +49,8 @@ PEERS = {("pictures", "images")}  # the exceptions: (importer, imported)
 
 EXTRA = {
     "strategies": {"hypothesis"},
+    "fuzz": {"hypothesis"},
+    "parallel": {"distributed"},
     "device": {"serial"},
     "health": {"matplotlib"},
 }  # the optional ones, and who may use them
