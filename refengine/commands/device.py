@@ -110,8 +110,9 @@ def _run(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Arr
         table.add_row(str(step["index"]), step["op"], f"{step['ticks']:,}", milliseconds, f"{step['crc32']:08x}", same)
     print_table(table)
     if is_classifier(plan):
-        for answer in predictions(plan, *outputs):
-            print(f"class {answer.label}, confidence {answer.confidence:.4f}")
+        (answer,) = predictions(plan, *outputs)
+        print(f"class {answer.label}, confidence {answer.confidence:.4f}")
+        outputs = (answer.output,)
     for output in outputs:
         print(f"  {output.dtype!s:8} {numbers(output.tolist())}")
     verdict = (

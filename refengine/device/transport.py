@@ -100,5 +100,8 @@ def _why(url: str, error: Exception) -> str:
     if "permission denied" in text:
         return f"{url}: no permission; add yourself to its group (often dialout) and log in again"
     if "no such file" in text or "could not open port" in text:
-        return f"{url}: cannot be opened ({error}); see `python -m serial.tools.list_ports` for the ports that exist"
+        reason = str(error).rpartition("] ")[2]  # pyserial repeats the name and numbers the error, twice
+        if "://" in url:
+            return f"{url}: cannot be opened ({reason}); is something listening there?"
+        return f"{url}: cannot be opened ({reason}); see `python -m serial.tools.list_ports` for the ports that exist"
     return f"{url}: {error}"
