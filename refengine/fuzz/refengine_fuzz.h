@@ -1,0 +1,175 @@
+/* The C interface of `refengine fuzz`: how your kernel is handed a case. C99 or C++, this header only.
+ *
+ * Write one function, refengine_kernel, that hands each case on to your kernel; build it as a shared library together
+ * with your kernels; and let it be tried:
+ *
+ *     refengine fuzz --header > refengine_fuzz.h
+ *     cc -shared -fPIC -O2 adapter.c mykernels.c -o libmykernels.so
+ *     refengine fuzz --library ./libmykernels.so --operator CONV_2D
+ *
+ * A complete adapter for one operator: refengine fuzz --example.
+ *
+ * Tensors. `data` of an input is what the model feeds or holds as a constant, in C order; yours to read only. `data`
+ * of an output is yours to fill, all of it; it holds garbage when you get it, and what lies around it is not yours.
+ * Every buffer is aligned to 16 bytes, as TFLM's are, and to no more. An optional input left out (a bias) has data
+ * NULL, dtype "", rank 0. int4 comes unpacked, one code in -8 ... 7 in each int8_t, and has the dtype "int4"; bool is
+ * one byte, 0 or 1. float32 is compared by its bits, but any NaN is any other.
+ *
+ * Numbers. Everything a TFLM-style kernel is called with, under TFLM's names, so that an adapter computes nothing:
+ *   - the operator's options by the schema's names: "stride_w", "dilation_h_factor", "depth_multiplier", "axis",
+ *     "beta", ...; enumerations are the schema's codes, such as "padding" (0 SAME, 1 VALID) and
+ *     "fused_activation_function" (0 NONE, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6); booleans are 0 and 1.
+ *   - what Prepare computed. "d" is the number of output channels, i an integer, f a float:
+ *
+ *   CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED, int8 int16: input_offset i, output_offset i, output_multiplier i[d],
+ *       output_shift i[d], quantized_activation_min i, quantized_activation_max i
+ *   CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED, float32: float_activation_min f, float_activation_max f
+ *   CONV_2D DEPTHWISE_CONV_2D MAX_POOL_2D AVERAGE_POOL_2D: padding_height i, padding_width i
+ *       (what SAME adds above and to the left; below and to the right it is as much or one more)
+ *   FULLY_CONNECTED, int8 int16: weights_offset i
+ *   MAX_POOL_2D AVERAGE_POOL_2D, int8 int16: quantized_activation_min i, quantized_activation_max i
+ *   MAX_POOL_2D AVERAGE_POOL_2D, float32: float_activation_min f, float_activation_max f
+ *   ADD SUB, int8 int16: left_shift i, input1_offset i, input1_multiplier i, input1_shift i, input2_offset i,
+ *       input2_multiplier i, input2_shift i
+ *   MUL, int8 int16: input1_offset i, input2_offset i
+ *   ADD SUB MUL, int8 int16: output_offset i, output_multiplier i, output_shift i
+ *   ADD SUB MUL, int8 int16 int32: quantized_activation_min i, quantized_activation_max i
+ *   ADD SUB MUL, float32: float_activation_min f, float_activation_max f
+ *   RELU, int8 int16: input_offset i, output_offset i, output_multiplier i, output_shift i,
+ *       quantized_activation_min i, quantized_activation_max i
+ *   RELU6, int8 int16: zero i, six i
+ *   LEAKY_RELU, int8 int16: input_offset i, output_offset i, output_multiplier_alpha i, output_shift_alpha i,
+ *       output_multiplier_identity i, output_shift_identity i
+ *   HARD_SWISH, int8: input_offset i, output_offset i, reluish_multiplier_fixedpoint_int16 i,
+ *       reluish_multiplier_exponent i, output_multiplier_fixedpoint_int16 i, output_multiplier_exponent i
+ *   LOGISTIC TANH, int8: input_offset i, input_range_radius i
+ *   LOGISTIC TANH SOFTMAX, int8 int16: input_multiplier i, input_left_shift i
+ *   SOFTMAX, int8: diff_min i
+ *   QUANTIZE, int8 int16 int32 uint8: input_offset i, output_offset i, output_multiplier i, output_shift i
+ *   QUANTIZE, float32: output_scale f, output_offset i
+ *   DEQUANTIZE: input_scale f, input_offset i
+ *   MEAN SUM, int8 int16: output_offset i, output_multiplier i, output_shift i (of MEAN, divided by the number of
+ *       elements; subtract that number times the input's zero point from the sum)
+ *   MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_ALL: axis i[]
+ *   CONCATENATION PACK: axis i (counted from 0)
+ *   PAD PADV2: left_padding i[], right_padding i[], pad_value i (for each dimension; PADV2's fill is its third input)
+ *   TRANSPOSE: perm i[]
+ *   STRIDED_SLICE: start_indices i[], strides i[] (for each dimension of the input)
+ *
+ * A multiplier and its shift are TFLM's: the factor is multiplier * 2^(shift - 31), and a positive shift is to the
+ * left. An offset is what the kernel adds, so input_offset is minus the input's zero point; every tensor has its zero
+ * points too. int16 convolutions add no output zero point, so their output_offset is 0.
+ *
+ * Nothing of a call may outlast it: cases come in any order, many in one process. Scratch memory is
+ * yours to find (malloc will do). A crash, a hang, a byte written beside the output or into an input is a finding.
+ */
+#ifndef REFENGINE_FUZZ_H
+#define REFENGINE_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* `scales` counts both scale and zero_point: 0 (not quantised), 1 (per tensor), or one for each place along
+ * quantized_dimension. `constant`: the same data in every inference. `bytes` is the size of `data`. */
+struct refengine_tensor {
+    const char *dtype; /* "int8", "int16", "int32", "int64", "uint8", "float32", "bool", "int4", "" (left out) */
+    int32_t rank;
+    const int32_t *dims;
+    void *data;
+    size_t bytes;
+    int32_t scales;
+    const float *scale;
+    const int32_t *zero_point;
+    int32_t quantized_dimension;
+    int constant;
+};
+
+/* `count` values, in `ints` or in `reals`; the other one is NULL. */
+struct refengine_number {
+    const char *name;
+    int32_t count;
+    const int32_t *ints;
+    const double *reals;
+};
+
+struct refengine_case {
+    const char *op; /* the schema's name, such as "CONV_2D" */
+    int32_t n_inputs, n_outputs;
+    const struct refengine_tensor *inputs, *outputs;
+    int32_t n_numbers;
+    const struct refengine_number *numbers;
+};
+
+enum { REFENGINE_COMPUTED = 0, REFENGINE_UNSUPPORTED = 1 };
+
+/* Yours to write. Returns REFENGINE_COMPUTED, or REFENGINE_UNSUPPORTED for what your kernel does not claim to do (the
+ * case is skipped and counted); anything else is a failure. */
+#if defined(_WIN32)
+__declspec(dllexport)
+#elif defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+int refengine_kernel(const struct refengine_case *c);
+
+/* ---- looking things up ------------------------------------------------------------------------------------------ */
+
+/* Whether the case is operator `op` at type `dtype`, which is that of its first input. */
+static inline int refengine_is(const struct refengine_case *c, const char *op, const char *dtype) {
+    return strcmp(c->op, op) == 0 && strcmp(c->inputs[0].dtype, dtype) == 0;
+}
+
+/* The number called `name`, or NULL if this operator has none. */
+static inline const struct refengine_number *refengine_find(const struct refengine_case *c, const char *name) {
+    int32_t i;
+    for (i = 0; i < c->n_numbers; i++)
+        if (strcmp(c->numbers[i].name, name) == 0) return &c->numbers[i];
+    return NULL;
+}
+
+/* The same for adapters that count on it: a name that does not exist ends the process with a message. */
+static inline const struct refengine_number *refengine_number_of(const struct refengine_case *c, const char *name) {
+    const struct refengine_number *n = refengine_find(c, name);
+    if (n == NULL) {
+        fprintf(stderr, "the adapter asked for '%s', which %s has not\n", name, c->op);
+        abort();
+    }
+    return n;
+}
+
+/* An integer; of several, the first. */
+static inline int32_t refengine_int(const struct refengine_case *c, const char *name) {
+    const struct refengine_number *n = refengine_number_of(c, name);
+    return n->ints != NULL ? (n->count > 0 ? n->ints[0] : 0) : (int32_t)n->reals[0];
+}
+
+/* A real number, as the float that TFLM holds. */
+static inline float refengine_float(const struct refengine_case *c, const char *name) {
+    const struct refengine_number *n = refengine_number_of(c, name);
+    return n->reals != NULL ? (float)n->reals[0] : (float)n->ints[0];
+}
+
+/* Integers, such as one for each channel; how many of them goes to *count, unless that is NULL. */
+static inline const int32_t *refengine_ints(const struct refengine_case *c, const char *name, int32_t *count) {
+    const struct refengine_number *n = refengine_number_of(c, name);
+    if (count != NULL) *count = n->count;
+    return n->ints;
+}
+
+/* The number of elements of a tensor. */
+static inline int32_t refengine_elements(const struct refengine_tensor *t) {
+    int32_t i, n = 1;
+    for (i = 0; i < t->rank; i++) n *= t->dims[i];
+    return n;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif
