@@ -57,6 +57,13 @@ def add_range(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """The options --jobs N and --scheduler ADDRESS, for `parallel.workers`."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", metavar="N", type=positive, default=1, help="processes (default: %(default)s)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's instead, such as tcp://host:8786")
+
+
 def finite(text: str) -> float:
     if not isfinite(number := float(text)):
         raise argparse.ArgumentTypeError(f"{text} is no finite number")

@@ -1,0 +1,234 @@
+"""Work spread over processes and machines: any `concurrent.futures.Executor`, the same results whatever the split.
+
+Whoever has much to do cuts it into tasks that do not depend on the number of workers, and folds the results, which
+come in the tasks' order. Functions and tasks are pickled, so functions stand at the top of a module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import pickle
+import reprlib
+import signal
+import socket
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from .errors import InputError, RefengineError
+
+T = TypeVar("T")
+R = TypeVar("R")
+P = ParamSpec("P")
+
+AHEAD = 256
+"""How many tasks are handed out before their results are asked for: enough for many workers, bounded memory."""
+
+ATTEMPTS = 3
+"""How often a task is handed out before its worker's death is taken for its own doing."""
+
+PATIENCE = 10
+"""Seconds to wait for a cluster's scheduler, and for its first worker."""
+
+
+def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | None = None) -> Iterator[R]:
+    """`function(task)` of every task, in the tasks' order: here, one by one as they are asked for, or by `executor`.
+
+    A task whose worker died is handed out again, `ATTEMPTS` times in all; then `RefengineError` says which. An executor
+    that is beyond repair (a process pool that lost a process) is replaced by processes of this machine. What `function`
+    raises is raised here. Whoever stops early takes back the tasks that have not begun. Raises `InputError` if a
+    worker's refengine is not the one that runs here.
+    """
+    if executor is None:
+        yield from map(function, tasks)
+        return
+    with ExitStack() as stack:
+
+        def hand_out(task: T) -> Future[R]:
+            nonlocal executor
+            assert executor is not None
+            try:
+                return executor.submit(_checked, function, task, _sources())
+            except BrokenExecutor:
+                executor = stack.enter_context(Processes(os.cpu_count() or 1))
+                return executor.submit(_checked, function, task, _sources())
+
+        source = enumerate(tasks)
+        waiting: deque[_Handed[T, R]] = deque()
+        try:
+            while True:
+                waiting += (_Handed(i, task, hand_out(task)) for i, task in islice(source, AHEAD - len(waiting)))
+                if not waiting:
+                    return
+                if not waiting[0].lost():
+                    yield waiting.popleft().future.result()
+                    continue
+                for one in waiting:
+                    if one.future.done() and one.lost():
+                        if one.attempts == ATTEMPTS:
+                            raise RefengineError(f"{one} of {function.__name__} lost its worker {ATTEMPTS} times")
+                        one.future, one.attempts = hand_out(one.task), one.attempts + 1
+        finally:
+            for one in waiting:
+                one.future.cancel()
+
+
+@contextmanager
+def workers(jobs: int = 1, scheduler: str | None = None) -> Iterator[Executor | None]:
+    """`jobs` processes of this machine, or the Dask cluster whose scheduler listens at `scheduler`; None for one job.
+
+    What still runs at the end is abandoned. Raises `InputError` if the cluster cannot be reached or has no worker, or
+    the extra `distributed` is not installed.
+    """
+    if scheduler is not None:
+        with _cluster(scheduler) as executor:
+            yield executor
+    elif jobs > 1:
+        with Processes(jobs) as executor:
+            yield executor
+    else:
+        yield None
+
+
+@dataclass
+class _Handed(Generic[T, R]):
+    """A task that is being done elsewhere."""
+
+    number: int
+    task: T
+    future: Future[R]
+    attempts: int = 1
+
+    def __str__(self) -> str:
+        return f"task {self.number} ({' '.join(reprlib.repr(self.task).split())})"
+
+    def lost(self) -> bool:
+        """Whether its worker died; waits until that is known."""
+        try:
+            error = self.future.exception()
+        except CancelledError:
+            return True
+        return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # the latter is Dask's
+
+
+def _checked(function: Callable[[T], R], task: T, sources: str) -> R:
+    """What a worker does."""
+    if _sources() != sources:
+        raise InputError(
+            f"the worker on {socket.gethostname()} has another refengine, in {Path(__file__).parent}; "
+            "install the same one for all workers"
+        )
+    return function(task)
+
+
+@cache
+def _sources() -> str:
+    """Identifies this very refengine: versions would not tell two checkouts apart."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+# ---- processes of this machine ---------------------------------------------------------------------------------
+
+
+class Processes(ThreadPoolExecutor):
+    """Processes with a thread here for each, so that one that dies takes only its own task along, and is replaced.
+
+    (In `ProcessPoolExecutor` it takes all tasks and the whole pool, and nobody learns which task it was.) Leaving the
+    `with` block ends the processes, whatever they do; they also end when this process does.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        super().__init__(jobs)
+        self._mine = threading.local()
+        self._all: list[_Worker] = []
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        return super().submit(self._call, pickle.dumps((fn, args, kwargs)))
+
+    def _call(self, work: bytes) -> Any:
+        if not hasattr(self._mine, "worker"):
+            self._mine.worker = _Worker()
+            self._all.append(self._mine.worker)
+        try:
+            return self._mine.worker.call(work)
+        except BrokenExecutor:
+            del self._mine.worker
+            raise
+
+    def __exit__(self, *exception: object) -> None:
+        self.shutdown(wait=False, cancel_futures=True)
+        for worker in self._all:
+            worker.process.terminate()
+        self.shutdown()
+
+
+class _Worker:
+    """A process and the pipe to it."""
+
+    def __init__(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.pipe, theirs = spawn.Pipe()
+        self.process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def call(self, work: bytes) -> Any:
+        try:
+            self.pipe.send_bytes(work)
+            result, error, trace = pickle.loads(self.pipe.recv_bytes())
+        except (EOFError, OSError):
+            raise BrokenExecutor("a worker process died") from None
+        if error is not None:
+            raise error from RuntimeError(f"in a worker process\n{trace}")
+        return result
+
+
+def _serve(pipe: Connection) -> None:
+    """A worker process's life: as long as somebody holds the other end of its pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asked
+    with threadpool_limits(1, user_api="blas"), suppress(EOFError, ConnectionError):
+        while True:
+            work = pipe.recv_bytes()
+            try:
+                function, args, kwargs = pickle.loads(work)
+                answer = pickle.dumps((function(*args, **kwargs), None, ""))
+            except Exception as error:
+                answer = pickle.dumps((None, error, traceback.format_exc()))
+            pipe.send_bytes(answer)
+
+
+# ---- a Dask cluster --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError("a Dask cluster needs distributed: pip install 'refengine[distributed]'") from None
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            raise InputError(f"the scheduler at {address} has no workers; start some: dask worker {address}") from None
+        yield client.get_executor(pure=False)
