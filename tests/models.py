@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from refengine.kernel import Node
-from refengine.model import Model, Quantization, Tensor
+from refengine.model import Graph, Model, Op, Quantization, Tensor
 from refengine.strategies import model_of
 
 
@@ -29,3 +30,24 @@ def const(values: npt.ArrayLike, dtype: str, quantization: Quantization | None =
 
 def one_op(name: str, options: dict[str, Any], inputs: list[Tensor | None], *outputs: Tensor) -> Model:
     return model_of(Node(name, options, tuple(inputs), outputs))
+
+
+def network(*nodes: Node) -> Model:
+    """Several operators, joined where they share a tensor: fed is what none computes, given out what none reads."""
+    tensors = {id(t): t for node in nodes for t in (*node.inputs, *node.outputs) if t is not None}
+    place = {key: index for index, key in enumerate(tensors)}
+    ops = tuple(
+        Op(
+            index,
+            node.name,
+            tuple(-1 if t is None else place[id(t)] for t in node.inputs),
+            tuple(place[id(t)] for t in node.outputs),
+            node.options,
+        )
+        for index, node in enumerate(nodes)
+    )
+    read, computed = {i for op in ops for i in op.inputs}, {i for op in ops for i in op.outputs}
+    fed = tuple(i for i, t in enumerate(tensors.values()) if t.data is None and i not in computed)
+    out = tuple(i for i in sorted(computed) if i not in read)
+    indexed = tuple(replace(t, index=index) for index, t in enumerate(tensors.values()))
+    return Model((Graph(0, "main", indexed, fed, out, ops),))
