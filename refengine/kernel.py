@@ -69,23 +69,46 @@ class Toolbox(Protocol):
     def booleans(self) -> Any:
         """True or False."""
 
-    def shape(self, rank: int, largest: int = 6) -> Any:
-        """A tuple of `rank` dimensions between 1 and `largest`."""
+    def shape(self, rank: int | tuple[int, int], largest: int = 6) -> Any:
+        """A tuple of `rank` dimensions, or of as many as lie between two, each from 1 to `largest`."""
+
+    def channels(self) -> Any:
+        """A number of channels: few, or at and beside multiples of 4, 8 and 16, where SIMD loops have remainders."""
+
+    def image(self) -> Any:
+        """An NHWC shape, small where it has many channels."""
 
     def scale(self, low: float = 2.0**-10, high: float = 2.0**2) -> Any:
         """A float32 scale (as Python float), powers of two and awkward values alike."""
 
+    def scales(self, count: int, low: float = 2.0**-10, high: float = 2.0**2) -> Any:
+        """A tuple of `count` scales around one another, or all equal."""
+
     def zero_point(self, dtype: str) -> Any:
         """A code of `dtype`, its ends and 0 weighted."""
 
-    def quantization(self, dtype: str, zero_point: int | None = None) -> Any:
-        """A per-tensor `Quantization` for activations of `dtype` (None for float32; int16 has zero point 0)."""
+    def quantization(
+        self, dtype: str, low: float | None = None, high: float | None = None, asymmetric: bool = False
+    ) -> Any:
+        """A per-tensor `Quantization` for activations of int8, int16 or uint8, None for other types.
+
+        `low` and `high` bound the scale; zero points are any, those of int16 are 0 unless `asymmetric`.
+        """
 
     def array(self, shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None) -> Any:
         """An array of `dtype`: noise, extremes, constants or sparse; floats include −0, tiny and huge values."""
 
+    def input(
+        self, shape: Any, dtype: str, quantization: Any = None, fits: Callable[[Tensor], bool] | None = None
+    ) -> Any:
+        """A tensor that is fed, of a shape and quantisation that may be things to `draw`.
+
+        Where a graph grows from examples it may be a tensor that the graph has already: any of this `dtype` that
+        `fits`, with a shape and quantisation of its own. So an example takes those from what it gets.
+        """
+
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
-        """A tensor computed at run time (an input that is fed, or an output)."""
+        """A tensor computed at run time: an output, or an input that only this operator reads."""
 
     def constant(self, data: Array, quantization: Quantization | None = None, dtype: str | None = None) -> Tensor:
         """A constant tensor (`dtype` where it is not the array's, as for int4)."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from refengine import KERNELS, Model, Quantization, Tensor, strategies
+from refengine.strategies import toolbox
 from refengine.tflite_io import dump
 
 Array = npt.NDArray[Any]
@@ -17,8 +18,6 @@ Arrays = tuple[Array, ...]
 
 RUNS = 8
 """Inputs a model: preparing one takes longer than running it, and roundings differ only in rare elements."""
-
-NOT_FINITE = np.array([np.nan, np.inf, -np.inf], np.float32)
 
 
 class Dice:
@@ -39,28 +38,50 @@ class Dice:
     def booleans(self) -> bool:
         return self.random.random() < 0.5
 
-    def shape(self, rank: int, largest: int = 6) -> tuple[int, ...]:
-        return tuple(self.integers(1, largest) for _ in range(rank))
+    def shape(self, rank: int | tuple[int, int], largest: int = 6) -> tuple[int, ...]:
+        count = rank if isinstance(rank, int) else self.integers(*rank)
+        return tuple(self.integers(1, largest) for _ in range(count))
+
+    def channels(self) -> int:
+        return self.random.choice((self.integers(1, 5), self.random.choice(toolbox.BESIDE_LANES)))
+
+    def image(self) -> tuple[int, ...]:
+        return toolbox.cheap_image((self.integers(1, 2), self.integers(1, 9), self.integers(1, 9), self.channels()))
 
     def scale(self, low: float = 2.0**-10, high: float = 2.0**2) -> float:
         exponent = self.random.uniform(np.log2(low), np.log2(high))
         return float(np.float32(2.0 ** (round(exponent) if self.random.random() < 0.3 else exponent)))
+
+    def scales(self, count: int, low: float = 2.0**-10, high: float = 2.0**2) -> tuple[float, ...]:
+        kind = self.random.choice(("equal", "powers", "apart"))
+        return toolbox.scales_of(self.scale(low, high), count, kind, self.random.getrandbits(32))
 
     def zero_point(self, dtype: str) -> int:
         info = np.iinfo(dtype)
         low, high = int(info.min), int(info.max)
         return self.random.choice((0, low, high, *[self.random.randint(low, high)] * 4))
 
-    def quantization(self, dtype: str, zero_point: int | None = None) -> Quantization | None:
-        if dtype == "float32":
+    def quantization(
+        self, dtype: str, low: float | None = None, high: float | None = None, asymmetric: bool = False
+    ) -> Quantization | None:
+        if dtype not in ("int8", "int16", "uint8"):
             return None
-        if zero_point is None:
-            zero_point = 0 if dtype == "int16" else self.zero_point(dtype)
-        return Quantization((self.scale(),), (zero_point,))
+        zero_point = 0 if dtype == "int16" and not asymmetric else self.zero_point(dtype)
+        finer = toolbox.finer(dtype)
+        return Quantization((self.scale(low or 2.0**-10 * finer, high or 2.0**2 * finer),), (zero_point,))
 
     def array(self, shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None) -> Array:
         kind = self.random.choice(strategies.FLOAT_KINDS if dtype == "float32" else strategies.INT_KINDS)
         return strategies.array_of(tuple(shape), dtype, low, high, kind, self.random.getrandbits(32))
+
+    def input(
+        self,
+        shape: Sequence[int],
+        dtype: str,
+        quantization: Quantization | None = None,
+        fits: Callable[[Tensor], bool] | None = None,
+    ) -> Tensor:
+        return self.tensor(shape, dtype, quantization)
 
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         return Tensor(0, "", tuple(shape), dtype, quantization)
@@ -76,7 +97,7 @@ def invented(model: Model, dice: Dice) -> Arrays:
         x = dice.array(tensor.shape, tensor.dtype)
         if x.dtype == np.float32 and dice.random.random() < 0.125:
             rng = np.random.default_rng(dice.random.getrandbits(32))
-            x = np.where(rng.random(x.shape) < 0.2, rng.choice(NOT_FINITE, x.shape), x)
+            x = np.where(rng.random(x.shape) < 0.2, rng.choice(toolbox.NOT_FINITE, x.shape), x)
         return x
 
     return tuple(array(model.graphs[0].tensors[i]) for i in model.graphs[0].inputs)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from ..errors import require
-from ..model import Tensor
+from ..kernel import Draw, Toolbox
+from ..model import Quantization, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import code_range
 
@@ -49,3 +53,43 @@ def require_shift(multiplier: Multiplier, output: Tensor) -> None:
         f"the scale of output '{output.name}' is too small for the inputs' scales: their factor is "
         f"2^{multiplier.shift}, and TFLM can shift by 31 bits at most; convert again with representative data",
     )
+
+
+def draw_input(
+    draw: Draw, make: Toolbox, dtype: str, ranks: tuple[int, int] = (0, 5), largest: int = 5, quantization: Any = None
+) -> Tensor:
+    """For an example: an input with a number of dimensions between two, and any quantisation but a given one."""
+
+    def fits(tensor: Tensor) -> bool:
+        return ranks[0] <= len(tensor.shape) <= ranks[1]
+
+    quantization = make.quantization(dtype) if quantization is None else quantization
+    input: Tensor = draw(make.input(make.shape(ranks, largest), dtype, quantization, fits))
+    return input
+
+
+def real_range(tensor: Tensor) -> tuple[float, float]:
+    """The real values of a type's smallest and largest code."""
+    scale, zero_point = params_of(tensor)
+    low, high = code_range(tensor.dtype)
+    return scale * (low - zero_point), scale * (high - zero_point)
+
+
+def draw_output(draw: Draw, make: Toolbox, dtype: str, unit: float, low: float, high: float) -> Quantization:
+    """For an example: the quantisation of results from `low` to `high` that are multiples of about `unit`.
+
+    Mostly it fits them, by a factor that is no power of two or, so that results lie exactly between two codes, by one
+    that is; at times they saturate, vanish, are shifted left, or 31 bits and more to the right.
+    """
+    least, most = code_range(dtype)
+    unit, fitting = max(unit, 2.0**-60), max(high - low, 2.0**-60) / (most - least)
+    scale, fits = {
+        "fits": (fitting * draw(make.scale(2.0**-0.5, 2.0**1.5)), True),
+        "tie": (unit * 2.0 ** round(math.log2(fitting / unit)), True),
+        "free": (fitting * draw(make.scale(2.0**-6, 2.0**6)), False),
+        "right": (unit * 2.0 ** draw(make.integers(30, 33)), False),
+        "left": (unit * 2.0 ** -draw(make.integers(1, 6)), False),
+    }[draw(make.sampled_from(("fits", "tie", "fits", "fits", "fits", "tie", "fits", "free", "right", "left")))]
+    scale = float(np.float32(min(max(scale, 2.0**-26), 2.0**60)))
+    centred = min(max(round(least - low / scale), least), most) if dtype != "int16" else 0
+    return Quantization((scale,), (centred if fits else draw(make.zero_point(dtype)),))

@@ -11,6 +11,7 @@ from ..errors import require
 from ..kernel import Draw, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import activation_range, float_activation_range
+from . import _affine
 
 MAX_RANK = 6
 """TFLM's `RuntimeShape` holds no more dimensions."""
@@ -107,27 +108,33 @@ def in_blocks(evaluate: Callable[[Array, Array], Array], input1: Array, input2: 
     return output.reshape(operands[0].shape)
 
 
-def draw_node(
-    draw: Draw, make: Toolbox, name: str, options: Options, dtype: str, quantizations: tuple[Quantization | None, ...]
+def draw_inputs(draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False) -> tuple[Tensor, Tensor]:
+    """For an example: two inputs of any ranks that broadcast; the second may be constant, or the first again."""
+    quantization = make.quantization(dtype, asymmetric=asymmetric)
+    first = _affine.draw_input(draw, make, dtype, (0, 4), 5, quantization)
+    larger = draw(make.integers(0, 3)) == 3  # the second is, where the first has length 1
+    stretched = [draw(make.integers(1, 4)) if size == 1 and larger else size for size in first.shape]
+    shape = tuple(1 if draw(make.integers(0, 3)) == 3 else size for size in stretched)
+    shape = shape[draw(make.sampled_from((0, 0, len(shape) // 2, len(shape)))) :]
+
+    def broadcasts(other: Tensor) -> bool:
+        pairs = zip(first.shape[::-1], other.shape[::-1], strict=False)
+        return len(other.shape) <= 4 and all(a == b or 1 in (a, b) for a, b in pairs)
+
+    kind = draw(make.sampled_from(("fed", "fed", "fed", "same", "constant")))
+    if kind == "same":
+        return first, first
+    if kind == "constant":
+        return first, make.constant(draw(make.array(shape, dtype)), draw(quantization))
+    return first, draw(make.input(shape, dtype, quantization, broadcasts))
+
+
+def node(
+    draw: Draw, make: Toolbox, name: str, options: Options, inputs: tuple[Tensor, Tensor], output: Quantization | None
 ) -> Node:
-    """An operator on two inputs of any ranks that broadcast; one may be constant, or both the same tensor.
-
-    `quantizations` are those of the two inputs and the output; a fused activation joins the `options`.
-    """
-    largest = draw(make.shape(draw(make.integers(0, 4)), 5))
-
-    def shape() -> tuple[int, ...]:
-        kept = tuple(size if draw(make.integers(0, 3)) else 1 for size in largest)
-        return kept[draw(make.sampled_from((0, 0, len(largest) // 2, len(largest)))) :]
-
-    first, second, result = quantizations
-    input1, input2 = make.tensor(shape(), dtype, first), make.tensor(shape(), dtype, second)
-    other = draw(make.integers(0, 5))
-    if other == 0:
-        input2 = input1
-    elif other == 1:
-        input2 = make.constant(draw(make.array(input2.shape, dtype)), second)
-    inputs = (input1, input2) if draw(make.booleans()) else (input2, input1)
-    activation = draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1")))
-    output = make.tensor(np.broadcast_shapes(input1.shape, input2.shape), dtype, result)
-    return Node(name, {**options, "fused_activation_function": activation}, inputs, (output,))
+    """For an example: an operator on two inputs, in either order; a fused activation joins the `options`."""
+    first, second = inputs
+    activation = draw(make.sampled_from(("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1")))
+    result = make.tensor(np.broadcast_shapes(first.shape, second.shape), first.dtype, output)
+    ordered = inputs if draw(make.booleans()) else inputs[::-1]
+    return Node(name, {**options, "fused_activation_function": activation}, ordered, (result,))

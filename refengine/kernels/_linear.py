@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import activation_range, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
 from . import _narrate
-from ._affine import quantized
+from ._affine import draw_output, quantized
 from ._window import Window
 
 FILTER_TYPES = {"int8": ("int8", "int4"), "int16": ("int8",), "float32": ("float32",)}
@@ -186,9 +185,8 @@ def explain_requantized(acc: int, channel: int, r: Requantizer) -> Iterator[Line
 
 
 class Layer(NamedTuple):
-    """An invented layer: quantisations of input and output, the constant filter, and a bias or None."""
+    """An invented layer: the constant filter, a bias or None, and the output's quantisation."""
 
-    input: Quantization | None
     filter: Tensor
     bias: Tensor | None
     output: Quantization | None
@@ -197,7 +195,7 @@ class Layer(NamedTuple):
 def draw_layer(
     draw: Draw,
     make: Toolbox,
-    dtype: str,
+    input: Tensor,
     shape: tuple[int, ...],
     dimension: int,
     biased: bool | None = None,
@@ -207,35 +205,41 @@ def draw_layer(
 ) -> Layer:
     """Weights of `shape`, channels along `dimension`, per tensor or per channel, with a bias and scales that fit.
 
-    The output's scale keeps most results within the type's range, and lets some reach its ends. `narrow_bias`: int16
-    layers may have an int32 one; `int4`: per-channel weights may be int4; `zero_points`: those of per-tensor weights.
+    `narrow_bias`: int16 layers may have an int32 one; `int4`: per-channel weights may be int4; `zero_points`: those
+    of per-tensor weights. At times the bias leaves the accumulator little room.
     """
-    channels, taps = shape[dimension], prod(shape) // shape[dimension]
+    channels, dtype = shape[dimension], input.dtype
     biased = draw(make.booleans()) if biased is None else biased
     if dtype == "float32":
         bias = make.constant(draw(make.array((channels,), dtype))) if biased else None
-        return Layer(None, make.constant(draw(make.array(shape, dtype, -4, 4))), bias, None)
-    input = draw(make.quantization(dtype, draw(make.zero_point(dtype))))
+        return Layer(make.constant(draw(make.array(shape, dtype, -4, 4))), bias, None)
+    step, zero_point = quantized(input)
     count = channels if draw(make.booleans()) else 1
-    scales = tuple(draw(make.scale()) for _ in range(count))
+    scales = draw(make.scales(count, 2.0**-14, 2.0**-2))
     points = (0,) * channels if count > 1 else (draw(make.sampled_from(zero_points)),)
     nibbles = dtype == "int8" and (int4 if count > 1 else True) and draw(make.booleans())
     codes = draw(make.array(shape, "int8", *((-8, 7) if nibbles else (-127, 127))))
     filter = make.constant(
         codes, Quantization(scales, points[:count], dimension if count > 1 else 0), "int4" if nibbles else "int8"
     )
+    # what sums of noise come to: mean ± 2 standard deviations, for each channel
+    rows = np.moveaxis(codes, dimension, 0).reshape(channels, -1).astype(np.float64) - points[0]
+    mean = rows.sum(1) * -(0.0 if dtype == "int16" else zero_point)
+    deviation = 2 * np.sqrt((rows**2).sum(1)) * (code_range(dtype)[1] / 3**0.5)
     bias = None
     if biased:
         bias_type = (
             "int32" if dtype == "int8" else draw(make.sampled_from(("int64", "int32") if narrow_bias else ("int64",)))
         )
-        reach = draw(make.sampled_from((100, 30_000, 2**27)))
-        bias_scales = tuple(float(np.float32(input.scale[0] * s)) for s in scales)
+        reach = draw(
+            make.sampled_from((100, int(deviation.max(initial=1)), 30_000, int(deviation.max(initial=1)), 2**30))
+        )
+        bias_scales = tuple(float(np.float32(step * s)) for s in scales)
         bias = make.constant(
             draw(make.array((channels,), bias_type, -reach, reach)), Quantization(bias_scales, (0,) * count)
         )
-    typical = input.scale[0] * max(scales) * 2.0**7 * taps**0.5
-    output = Quantization(
-        (float(np.float32(typical * draw(make.scale(2.0**-4, 2.0**4)))),), (draw(make.zero_point(dtype)),)
-    )
-    return Layer(input, filter, bias, output)
+        assert bias.data is not None
+        mean = mean + np.clip(bias.data, -(2**27), 2**27)
+    units = step * np.array(scales)
+    low, high = (units * (mean - deviation)).min(), (units * (mean + deviation)).max()
+    return Layer(filter, bias, draw_output(draw, make, dtype, float(units[0]), float(low), float(high)))

@@ -156,13 +156,13 @@ def explain_table(distance: int, bits: int, limit: int) -> Generator[Line, None,
 
 def example(draw: Draw, make: Toolbox, op: str, dtype: str, output_zero_points: tuple[int, ...]) -> Node:
     """Any rank; scales from those that saturate nothing to those that saturate all but a code."""
-    input, output = None, None
-    if dtype == "int8":
-        scale = draw(make.scale(2.0**-12, 2.0**5))
-        input = Quantization((scale,), (draw(make.zero_point(dtype)),))
-        output = Quantization((draw(make.scale()),), (draw(make.sampled_from(output_zero_points)),))
-    elif dtype == "int16":
+    if dtype == "int16":
         near = float(np.float32(2.0**-12 * 1.0005))
         scale = draw(make.sampled_from((2.0**-12, 2.0**-11, near, 2.0**-13, draw(make.scale(2.0**-30, 2.0**4)))))
-        input, output = Quantization((scale,), (0,)), Quantization((2.0**-15,), (0,))
-    return _unary.example(draw, make, op, {}, input, output, dtype)
+        input = _affine.draw_input(draw, make, dtype, quantization=Quantization((scale,), (0,)))
+        return _unary.node(make, op, {}, input, Quantization((2.0**-15,), (0,)))
+    input, output = _affine.draw_input(draw, make, dtype, quantization=make.quantization(dtype, 2.0**-12, 2.0**5)), None
+    if dtype == "int8":
+        scale = draw(make.sampled_from((2.0**-8, 2.0**-7, draw(make.scale()))))
+        output = Quantization((scale,), (draw(make.sampled_from(output_zero_points)),))
+    return _unary.node(make, op, {}, input, output)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
 from ..numerics.quantize import code_range
@@ -72,15 +72,6 @@ def explain_input(code: int, zero_point: int) -> Line:
     return Line("input", f"code {code} − input zero point {zero_point}", code - zero_point)
 
 
-def example(
-    draw: Draw,
-    make: Toolbox,
-    op: str,
-    options: Options,
-    input: Quantization | None,
-    output: Quantization | None,
-    dtype: str,
-) -> Node:
-    """A node of any rank."""
-    shape = draw(make.shape(draw(make.integers(0, 5)), 5))
-    return Node(op, options, (make.tensor(shape, dtype, input),), (make.tensor(shape, dtype, output),))
+def node(make: Toolbox, op: str, options: Options, input: Tensor, output: Quantization | None) -> Node:
+    """An operator that keeps the type and shape of its input."""
+    return Node(op, options, (input,), (make.tensor(input.shape, input.dtype, output),))

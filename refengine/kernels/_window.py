@@ -125,24 +125,37 @@ def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], o
     return window
 
 
+def image_input(make: Toolbox, dtype: str, asymmetric: bool = False) -> Any:
+    """For an example: to draw an input of NHWC images."""
+    return make.input(make.image(), dtype, make.quantization(dtype, asymmetric=asymmetric), lambda t: len(t.shape) == 4)
+
+
 def draw_window(
-    draw: Draw, make: Toolbox, dilated: bool = True
-) -> tuple[dict[str, Any], tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """For an example: (options, input, filter, output), each size a (height, width) pair that fits the others."""
-    padding = draw(make.sampled_from(("VALID", "SAME")))
-    stride, filter = draw(make.shape(2, 3)), draw(make.shape(2, 4))
-    dilation = draw(make.shape(2, 2)) if dilated else (1, 1)
-    extent = tuple((f - 1) * d + 1 for f, d in zip(filter, dilation, strict=True))
-    input = tuple(draw(make.integers(1 if padding == "SAME" else e, e + 5)) for e in extent)
-    output = tuple(
-        -(-i // s) if padding == "SAME" else (i + s - e) // s for i, s, e in zip(input, stride, extent, strict=True)
-    )
+    draw: Draw, make: Toolbox, image: Sequence[int], dilated: bool = True
+) -> tuple[dict[str, Any], tuple[int, int], tuple[int, int]]:
+    """For an example: (options, filter, output) over the NHWC shape `image`; SAME windows may be larger than it.
+
+    Weighted are 1×1 filters, and no dilation.
+    """
+    padding, largest = draw(make.sampled_from(("VALID", "SAME"))), draw(make.sampled_from((4, 3, 1, 4)))
+    spread = draw(make.sampled_from((1, 2, 1))) if dilated else 1
+    stride, filter, dilation, output = [], [], [], []
+    for size in image[1:3]:
+        taps = draw(make.integers(1, largest if padding == "SAME" else min(size, largest)))
+        step, apart = draw(make.integers(1, 3)), draw(make.integers(1, spread))
+        if padding == "VALID" and (taps - 1) * apart >= size:
+            apart = 1
+        extent = (taps - 1) * apart + 1
+        stride.append(step)
+        filter.append(taps)
+        dilation.append(apart)
+        output.append(-(-size // step) if padding == "SAME" else (size + step - extent) // step)
     options = {
         "padding": padding,
         "stride_h": stride[0],
         "stride_w": stride[1],
-        "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1"))),
+        "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1"))),
     }
     if dilated:
         options |= {"dilation_h_factor": dilation[0], "dilation_w_factor": dilation[1]}
-    return options, (input[0], input[1]), (filter[0], filter[1]), (output[0], output[1])
+    return options, (filter[0], filter[1]), (output[0], output[1])

@@ -110,9 +110,9 @@ def explain_float(p: _unary.FloatParams, index: tuple[int, ...], input: Array, h
 
 def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     """Any rank; the output's quantisation is the input's or any other."""
-    input = draw(make.quantization(dtype))
-    output = input if draw(make.booleans()) else draw(make.quantization(dtype))
-    return _unary.example(draw, make, op, {}, input, output, dtype)
+    input = _affine.draw_input(draw, make, dtype)
+    output = input.quantization if draw(make.booleans()) else draw(make.quantization(dtype))
+    return _unary.node(make, op, {}, input, output)
 
 
 def _examples(op: str, dtype: str) -> Example:

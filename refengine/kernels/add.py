@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import require
 from ..kernel import Draw, Ints, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
-from ..model import Array, Quantization
+from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
 from ..numerics.quantize import activation_range
@@ -151,14 +151,14 @@ def explain_int32(p: _broadcast.Params, index: tuple[int, ...], input1: Array, i
 
 def example(draw: Draw, make: Toolbox, dtype: str, op: str = "ADD") -> Node:
     """Inputs of any scales, and an output scale that keeps most sums in range, or lets them saturate."""
-    quantizations: tuple[Quantization | None, ...] = (None, None, None)
+    inputs = _broadcast.draw_inputs(draw, make, dtype, asymmetric=draw(make.booleans()))
+    output = None
     if dtype in LEFT_SHIFT:
-        symmetric = dtype == "int16" and draw(make.booleans())
-        points = [0 if symmetric else draw(make.zero_point(dtype)) for _ in range(3)]
-        scales = [draw(make.scale()), draw(make.scale())]
-        scales.append(float(np.float32(max(scales) * draw(make.scale(2.0**-4, 2.0**4)))))
-        quantizations = tuple(Quantization((s,), (z,)) for s, z in zip(scales, points, strict=True))
-    return _broadcast.draw_node(draw, make, op, {"pot_scale_int16": False}, dtype, quantizations)
+        (low1, high1), (low2, high2) = map(_affine.real_range, inputs)
+        middle = ((low1 + high1) + (low2 + high2) * (1 if op == "ADD" else -1)) / 2
+        half = (high1 - low1 + high2 - low2) / 2
+        output = _affine.draw_output(draw, make, dtype, high1 - low1, middle - half, middle + half)
+    return _broadcast.node(draw, make, op, {"pot_scale_int16": False}, inputs, output)
 
 
 KERNELS = {

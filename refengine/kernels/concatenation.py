@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
-from ..model import Array, Quantization
+from ..model import Array, Tensor
 from . import _affine, _copies
 
 MAX_INPUTS = 10
@@ -93,23 +93,28 @@ def explain(p: Params, index: tuple[int, ...], *inputs: Array) -> Iterator[Line]
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Up to ten inputs of any rank, constants among them, along any axis, counted from either end."""
-    shape = draw(make.shape(draw(make.integers(1, 5)), 4))
+    first = _affine.draw_input(draw, make, dtype, (1, 5), 4)
+    shape, quantization = first.shape, first.quantization
     axis = draw(make.integers(0, len(shape) - 1))
-    count = draw(make.sampled_from((1, 2, 3, 4, MAX_INPUTS)))
-    lengths = [draw(make.integers(1, 4)) for _ in range(count)]
-    quantization: Quantization | None = draw(make.quantization(dtype)) if dtype in ("int8", "int16") else None
 
     def resized(length: int) -> tuple[int, ...]:
         return (*shape[:axis], length, *shape[axis + 1 :])
 
-    inputs = [
-        make.constant(draw(make.array(resized(n), dtype)), quantization)
-        if i and draw(make.booleans())
-        else make.tensor(resized(n), dtype, quantization)
-        for i, n in enumerate(lengths)
-    ]
+    def fits(other: Tensor) -> bool:
+        return other.quantization == quantization and resized(1) == (*other.shape[:axis], 1, *other.shape[axis + 1 :])
+
+    inputs = [first]
+    for _ in range(draw(make.sampled_from((1, 0, 2, 3, MAX_INPUTS - 1)))):
+        beside = resized(draw(make.integers(1, 4)))
+        if draw(make.integers(0, 2)) == 2:
+            inputs.append(make.constant(draw(make.array(beside, dtype)), quantization))
+        else:
+            inputs.insert(draw(make.integers(0, 1)) * len(inputs), draw(make.input(beside, dtype, quantization, fits)))
+    if inputs[0].data is not None:
+        inputs.reverse()
     options = {"axis": axis - draw(make.booleans()) * len(shape), "fused_activation_function": "NONE"}
-    return Node("CONCATENATION", options, tuple(inputs), (make.tensor(resized(sum(lengths)), dtype, quantization),))
+    joined = resized(sum(t.shape[axis] for t in inputs))
+    return Node("CONCATENATION", options, tuple(inputs), (make.tensor(joined, dtype, quantization),))
 
 
 KERNELS = {

@@ -194,17 +194,14 @@ def _parts(channels: int, groups: int) -> list[slice]:
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any padding, stride, dilation, grouping and activation; int8 or int4 weights; with and without bias."""
-    options, (h, w), (fh, fw), (oh, ow) = _window.draw_window(draw, make)
-    groups, depth = draw(make.sampled_from((1, 1, 2, 3))), draw(make.integers(1, 5))
-    channels, n = groups * draw(make.integers(1, 4)), draw(make.integers(1, 2))
-    layer = _linear.draw_layer(draw, make, dtype, (channels, fh, fw, depth), 0)
+    input = draw(_window.image_input(make, dtype, asymmetric=True))
+    options, (fh, fw), (oh, ow) = _window.draw_window(draw, make, input.shape)
+    groups = draw(make.sampled_from([groups for groups in (1, 1, 2, 3) if input.shape[3] % groups == 0]))
+    channels = groups * draw(make.channels()) if groups == 1 else groups * draw(make.integers(1, 4))
+    layer = _linear.draw_layer(draw, make, input, (channels, fh, fw, input.shape[3] // groups), 0)
     options["quantized_bias_type"] = draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32"
-    return Node(
-        "CONV_2D",
-        options,
-        (make.tensor((n, h, w, groups * depth), dtype, layer.input), layer.filter, layer.bias),
-        (make.tensor((n, oh, ow, channels), dtype, layer.output),),
-    )
+    output = make.tensor((input.shape[0], oh, ow, channels), dtype, layer.output)
+    return Node("CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 
 KERNELS = {

@@ -173,17 +173,14 @@ def explain_float(
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any padding, stride, dilation, depth multiplier and activation; always with a bias: the wheel aborts without."""
-    options, (h, w), (fh, fw), (oh, ow) = _window.draw_window(draw, make)
-    depth, multiplier, n = draw(make.integers(1, 6)), draw(make.integers(1, 3)), draw(make.integers(1, 2))
+    input = draw(_window.image_input(make, dtype, asymmetric=True))
+    options, (fh, fw), (oh, ow) = _window.draw_window(draw, make, input.shape)
+    multiplier = draw(make.integers(1, 3))
     options["depth_multiplier"] = multiplier
-    channels = depth * multiplier
-    layer = _linear.draw_layer(draw, make, dtype, (1, fh, fw, channels), 3, biased=True, narrow_bias=False)
-    return Node(
-        "DEPTHWISE_CONV_2D",
-        options,
-        (make.tensor((n, h, w, depth), dtype, layer.input), layer.filter, layer.bias),
-        (make.tensor((n, oh, ow, channels), dtype, layer.output),),
-    )
+    channels = input.shape[3] * multiplier
+    layer = _linear.draw_layer(draw, make, input, (1, fh, fw, channels), 3, biased=True, narrow_bias=False)
+    output = make.tensor((input.shape[0], oh, ow, channels), dtype, layer.output)
+    return Node("DEPTHWISE_CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 
 KERNELS = {

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
-from ..model import Array, Quantization
+from ..model import Array
 from ..numerics import scalar_float
 from . import _affine, _unary
 
@@ -62,11 +62,9 @@ def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Codes of any rank, scales from the subnormal to those whose products overflow, any zero point."""
-    shape = draw(make.shape(draw(make.integers(0, 4))))
-    wide = draw(make.booleans())
-    scale = draw(make.scale(2.0**-140, 2.0**124) if wide else make.scale())
-    quantization = Quantization((scale,), (draw(make.zero_point(dtype)),))
-    return Node("DEQUANTIZE", {}, (make.tensor(shape, dtype, quantization),), (make.tensor(shape, "float32"),))
+    low, high = draw(make.sampled_from(((None, None), (2.0**-140, 2.0**124))))
+    input = _affine.draw_input(draw, make, dtype, quantization=make.quantization(dtype, low, high, asymmetric=True))
+    return Node("DEQUANTIZE", {}, (input,), (make.tensor(input.shape, "float32"),))
 
 
 KERNELS = {("DEQUANTIZE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in TYPES}

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import require
 from ..kernel import Draw, Kernel, Node, Numerics, Options, Tensors, Toolbox
-from . import reshape
+from . import _affine, reshape
 
 
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> reshape.Params:
@@ -37,11 +37,13 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any rank, and any axis, counted from either end."""
-    shape = draw(make.shape(draw(make.integers(0, 4)), 4))
+    input = _affine.draw_input(draw, make, dtype, (0, 4), 4)
+    shape = input.shape
     at = draw(make.integers(0, len(shape)))
     axis = np.array([at - draw(make.booleans()) * (len(shape) + 1)], np.int32)
-    inputs = (make.tensor(shape, dtype), make.constant(axis if draw(make.booleans()) else axis[0:1].reshape(())))
-    return Node("EXPAND_DIMS", {}, inputs, (make.tensor((*shape[:at], 1, *shape[at:]), dtype),))
+    inputs = (input, make.constant(axis if draw(make.booleans()) else axis[0:1].reshape(())))
+    output = make.tensor((*shape[:at], 1, *shape[at:]), dtype, input.quantization)
+    return Node("EXPAND_DIMS", {}, inputs, (output,))
 
 
 KERNELS = {

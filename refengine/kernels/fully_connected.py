@@ -168,21 +168,24 @@ def explain_float(
 
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
-    """A layer of any rank, with and without bias, per tensor or per channel, int8 or int4 weights."""
-    lead = draw(make.shape(draw(make.integers(1, 3)), 3))
-    depth, channels = draw(make.integers(1, 40)), draw(make.integers(1, 9))
+    """A layer of any rank, flattened or not, with and without bias, per tensor or per channel, int8 or int4 weights."""
+    lead, depth = (
+        draw(make.shape((1, 3), 3)),
+        draw(make.sampled_from((draw(make.channels()), draw(make.integers(1, 40))))),
+    )
+    asymmetric = make.quantization(dtype, asymmetric=True)
+    input = draw(make.input((*lead, depth), dtype, asymmetric, lambda t: 2 <= len(t.shape) <= 4))
+    flat = draw(make.integers(0, 3)) == 3
+    lead = input.shape[:1] if flat else input.shape[:-1]
+    depth, channels = prod(input.shape[len(lead) :]), draw(make.channels())
     options = {
-        "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "RELU_N1_TO_1"))),
+        "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1"))),
         "keep_num_dims": len(lead) > 1,
         "quantized_bias_type": draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32",
     }
-    layer = _linear.draw_layer(draw, make, dtype, (channels, depth), 0, int4=False, zero_points=(0, 0, 3, -128))
-    return Node(
-        "FULLY_CONNECTED",
-        options,
-        (make.tensor((*lead, depth), dtype, layer.input), layer.filter, layer.bias),
-        (make.tensor((*lead, channels), dtype, layer.output),),
-    )
+    layer = _linear.draw_layer(draw, make, input, (channels, depth), 0, int4=False, zero_points=(0, 0, 3, -128))
+    output = make.tensor((*lead, channels), dtype, layer.output)
+    return Node("FULLY_CONNECTED", options, (input, layer.filter, layer.bias), (output,))
 
 
 KERNELS = {

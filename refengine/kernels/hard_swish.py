@@ -138,12 +138,11 @@ def explain_float(p: _unary.FloatParams, index: tuple[int, ...], input: Array) -
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any rank; output scales from a 64th of the input's, so that much saturates, to 256 times it."""
-    input, output = None, None
+    input, output = _affine.draw_input(draw, make, dtype), None
     if dtype == "int8":
-        scale, ratio = draw(make.scale()), draw(make.scale(2.0**-6, 2.0**8))
-        input = Quantization((scale,), (draw(make.zero_point(dtype)),))
-        output = Quantization((float(np.float32(scale * ratio)),), (draw(make.zero_point(dtype)),))
-    return _unary.example(draw, make, "HARD_SWISH", {}, input, output, dtype)
+        scale = _affine.params_of(input)[0] * draw(make.scale(2.0**-6, 2.0**8))
+        output = Quantization((float(np.float32(scale)),), (draw(make.zero_point(dtype)),))
+    return _unary.node(make, "HARD_SWISH", {}, input, output)
 
 
 KERNELS = {

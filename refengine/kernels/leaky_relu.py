@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
-from ..model import Array, Quantization
+from ..model import Array
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range
 from . import _affine, _narrate, _unary
@@ -106,11 +106,13 @@ def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Itera
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any rank, alpha of either sign and any size; int16 with zero points too."""
     alpha = draw(make.sampled_from((0.01, 0.2, 0.0, 1.0, -0.5, 3.0, draw(make.scale()), -draw(make.scale()))))
-    input, output = (
-        None if dtype == "float32" else Quantization((draw(make.scale()),), (draw(make.zero_point(dtype)),))
-        for _ in range(2)
-    )
-    return _unary.example(draw, make, "LEAKY_RELU", {"alpha": float(np.float32(alpha))}, input, output, dtype)
+    input = _affine.draw_input(draw, make, dtype, quantization=make.quantization(dtype, asymmetric=True))
+    output = None
+    if dtype != "float32":
+        low, high = _affine.real_range(input)
+        ends = (high, low * alpha, 0.0)
+        output = _affine.draw_output(draw, make, dtype, _affine.params_of(input)[0], min(ends), max(ends))
+    return _unary.node(make, "LEAKY_RELU", {"alpha": float(np.float32(alpha))}, input, output)
 
 
 KERNELS = {

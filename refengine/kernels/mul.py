@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
-from ..model import Array, Quantization
+from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import activation_range, product_multiplier
@@ -115,14 +115,15 @@ def explain_int32(p: _broadcast.Params, index: tuple[int, ...], input1: Array, i
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Inputs and outputs of any scales: products that vanish, fit, saturate, and overflow 32 bits when shifted."""
-    quantizations: tuple[Quantization | None, ...] = (None, None, None)
+    inputs = _broadcast.draw_inputs(draw, make, dtype)
+    output = None
     if dtype in ("int8", "int16"):
-        input1, input2, output = (draw(make.quantization(dtype)) for _ in range(3))
-        if draw(make.booleans()):
-            typical = input1.scale[0] * input2.scale[0] * (2.0**7 if dtype == "int8" else 2.0**15)
-            output = replace(output, scale=(float(np.float32(typical * draw(make.scale(2.0**-3, 2.0**3)))),))
-        quantizations = input1, input2, output
-    return _broadcast.draw_node(draw, make, "MUL", {}, dtype, quantizations)
+        (low1, high1), (low2, high2) = map(_affine.real_range, inputs)
+        corners = (low1 * low2, low1 * high2, high1 * low2, high1 * high2)
+        unit = _affine.params_of(inputs[0])[0] * _affine.params_of(inputs[1])[0]
+        output = _affine.draw_output(draw, make, dtype, unit, min(corners) / 2, max(corners) / 2)
+        output = replace(output, zero_point=(0,)) if dtype == "int16" else output
+    return _broadcast.node(draw, make, "MUL", {}, inputs, output)
 
 
 KERNELS = {

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
-from ..model import Array
-from . import _copies
+from ..model import Array, Tensor
+from . import _affine, _copies
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,24 @@ def explain(p: Params, index: tuple[int, ...], *inputs: Array) -> Iterator[Line]
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Up to five inputs of any rank, constants among them, and any axis, counted from either end."""
-    shape, count = draw(make.shape(draw(make.integers(0, 4)), 4)), draw(make.integers(1, 5))
+    first = _affine.draw_input(draw, make, dtype, (0, 4), 4)
+    shape, quantization = first.shape, first.quantization
+    inputs = [first]
+
+    def fits(other: Tensor) -> bool:
+        return (other.shape, other.quantization) == (shape, quantization)
+
+    for _ in range(draw(make.integers(0, 4))):
+        if draw(make.integers(0, 2)) == 2:
+            inputs.append(make.constant(draw(make.array(shape, dtype)), quantization))
+        else:
+            inputs.append(draw(make.input(shape, dtype, quantization, fits)))
+    if draw(make.booleans()):
+        inputs.reverse()
     axis = draw(make.integers(0, len(shape)))
-    fed = make.tensor(shape, dtype)
-    others = [
-        make.constant(draw(make.array(shape, dtype))) if draw(make.booleans()) else make.tensor(shape, dtype)
-        for _ in range(count - 1)
-    ]
-    output = make.tensor((*shape[:axis], count, *shape[axis:]), dtype)
+    output = make.tensor((*shape[:axis], len(inputs), *shape[axis:]), dtype, quantization)
     from_the_end = draw(make.booleans()) * (len(shape) + 1)
-    return Node("PACK", {"axis": axis - from_the_end, "values_count": count}, (*others, fed), (output,))
+    return Node("PACK", {"axis": axis - from_the_end, "values_count": len(inputs)}, tuple(inputs), (output,))
 
 
 KERNELS = {

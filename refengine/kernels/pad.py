@@ -101,16 +101,21 @@ def explain(
 
 def example(draw: Draw, make: Toolbox, dtype: str, name: str) -> Node:
     """Up to five dimensions, padded or not at either end, with the fill left out (PAD), constant or fed (PADV2)."""
-    shape = draw(make.shape(draw(make.integers(1, MAX_RANK)), 4))
-    pairs = [(draw(make.integers(0, 3)), draw(make.integers(0, 3))) for _ in shape]
-    quantization = draw(make.quantization(dtype, draw(make.zero_point(dtype)))) if dtype in ("int8", "int16") else None
+    quantization = make.quantization(dtype, asymmetric=True)
+    input = _affine.draw_input(draw, make, dtype, (1, MAX_RANK), 4, quantization)
+    pairs = [
+        (draw(make.integers(0, 3)), draw(make.integers(0, 3))) if draw(make.booleans()) else (0, 0) for _ in input.shape
+    ]
     fill: tuple[Tensor, ...] = ()
     if name == "PADV2":
         value = draw(make.array((1,) * draw(make.integers(0, 1)), dtype))
-        fill = (make.constant(value, quantization) if draw(make.booleans()) else make.tensor((), dtype, quantization),)
-    padded = tuple(before + size + after for size, (before, after) in zip(shape, pairs, strict=True))
-    inputs = (make.tensor(shape, dtype, quantization), make.constant(np.array(pairs, np.int32)), *fill)
-    return Node(name, {}, inputs, (make.tensor(padded, dtype, quantization),))
+        fed = make.input(
+            (), dtype, input.quantization, lambda t: t.shape == () and t.quantization == input.quantization
+        )
+        fill = (make.constant(value, input.quantization) if draw(make.booleans()) else draw(fed),)
+    padded = tuple(before + size + after for size, (before, after) in zip(input.shape, pairs, strict=True))
+    inputs = (input, make.constant(np.array(pairs, np.int32)), *fill)
+    return Node(name, {}, inputs, (make.tensor(padded, dtype, input.quantization),))
 
 
 KERNELS = {

@@ -193,16 +193,11 @@ def explain_average_float(p: FloatParams, index: tuple[int, ...], input: Array) 
 
 def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     """Any padding, stride, filter and activation."""
-    options, (h, w), (fh, fw), (oh, ow) = _window.draw_window(draw, make, dilated=False)
+    input = draw(_window.image_input(make, dtype))
+    options, (fh, fw), (oh, ow) = _window.draw_window(draw, make, input.shape, dilated=False)
     options |= {"filter_height": fh, "filter_width": fw}
-    n, channels = draw(make.integers(1, 2)), draw(make.integers(1, 6))
-    quantization = draw(make.quantization(dtype))
-    return Node(
-        op,
-        options,
-        (make.tensor((n, h, w, channels), dtype, quantization),),
-        (make.tensor((n, oh, ow, channels), dtype, quantization),),
-    )
+    n, _, _, channels = input.shape
+    return Node(op, options, (input,), (make.tensor((n, oh, ow, channels), dtype, input.quantization),))
 
 
 KERNELS = {

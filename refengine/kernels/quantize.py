@@ -140,15 +140,14 @@ def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Itera
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Every pair of types, scales that shrink and grow the codes, zero points anywhere."""
-    shape = draw(make.shape(draw(make.integers(0, 4))))
     output_type = draw(make.sampled_from(OUTPUT_TYPES[dtype]))
 
     def quantization(of: str) -> Quantization:
         scale = draw(make.scale(2.0**-15, 2.0**15) if draw(make.booleans()) else make.scale())
         return Quantization((scale,), (draw(make.zero_point(of)) if draw(make.booleans()) else 0,))
 
-    input = make.tensor(shape, dtype, None if dtype == "float32" else quantization(dtype))
-    return Node("QUANTIZE", {}, (input,), (make.tensor(shape, output_type, quantization(output_type)),))
+    input = _affine.draw_input(draw, make, dtype, quantization=None if dtype == "float32" else quantization(dtype))
+    return Node("QUANTIZE", {}, (input,), (make.tensor(input.shape, output_type, quantization(output_type)),))
 
 
 KERNELS = {

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
-from ..model import Array, Quantization, Tensor
+from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, quantize_multiplier
 from ..numerics.quantize import code_range
@@ -203,24 +203,22 @@ def _worst(dtype: np.dtype[Any], largest: bool) -> Any:
 
 def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     """Any rank, any axes in any order, negative and repeated ones too, kept or not."""
-    shape = draw(make.shape(draw(make.integers(1, 5)), draw(make.sampled_from((4, 4, 12)))))
-    rank = len(shape)
+    ranks, largest = draw(make.sampled_from((((1, 5), 4), ((1, 3), 12))))
+    quantization = make.quantization(dtype, asymmetric=True)
+    input = _affine.draw_input(draw, make, dtype, ranks, largest, quantization)
+    rank = len(input.shape)
     axes = [draw(make.integers(-rank, rank - 1)) for _ in range(draw(make.integers(1, min(rank, 4))))]
     reduced = {a % rank for a in axes}
     keep_dims = draw(make.booleans())
-    kept = (1 if d in reduced else size for d, size in enumerate(shape) if keep_dims or d not in reduced)
-    input = output = None
-    if dtype in ("int8", "int16"):
-        input = output = draw(make.quantization(dtype, draw(make.zero_point(dtype))))
-    if input is not None and op in ("MEAN", "SUM"):
-        scale = float(np.float32(input.scale[0] * draw(make.scale(2.0**-3, 2.0**6))))
-        output = Quantization((scale,), (draw(make.zero_point(dtype)),))
-    return Node(
-        op,
-        {"keep_dims": keep_dims},
-        (make.tensor(shape, dtype, input), make.constant(np.array(axes, np.int32))),
-        (make.tensor(tuple(kept), dtype, output),),
-    )
+    kept = tuple(1 if d in reduced else size for d, size in enumerate(input.shape) if keep_dims or d not in reduced)
+    output = input.quantization
+    if output is not None and op in ("MEAN", "SUM"):
+        (low, high), count = _affine.real_range(input), prod(input.shape[d] for d in reduced)
+        grown = count**0.5 if op == "SUM" else count**-0.5
+        middle, half = (low + high) / 2 * (count if op == "SUM" else 1), (high - low) / 2 * grown
+        output = _affine.draw_output(draw, make, dtype, output.scale[0], middle - half, middle + half)
+    axis = make.constant(np.array(axes, np.int32))
+    return Node(op, {"keep_dims": keep_dims}, (input, axis), (make.tensor(kept, dtype, output),))
 
 
 KERNELS = (

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Tensor
-from . import _copies
+from . import _affine, _copies
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,22 @@ def explain(p: Params, index: tuple[int, ...], input: Array, shape: Array | None
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any two shapes of one size, the shape input left out, constant, fed, or plainly wrong: it is not read."""
-    factors = draw(make.shape(4, 4))
-    order = sorted(factors) if draw(make.booleans()) else factors[::-1]
-    merged = (order[0] * order[1], *order[2:]) if draw(make.booleans()) else tuple(order)
-    input = make.tensor(factors, dtype)
+    input = _affine.draw_input(draw, make, dtype, (0, 4), 4)
+    sizes = sorted(input.shape) if draw(make.booleans()) else list(input.shape[::-1])
+    if draw(make.booleans()):
+        sizes[:2] = [prod(sizes[:2])]
+    elif draw(make.booleans()):
+        sizes = [*(1,) * (4 - len(sizes)), *sizes][:4] if len(sizes) <= 4 else sizes
     shapes: dict[str, tuple[Tensor | None, ...]] = {
         "none": (),
         "left out": (None,),
-        "constant": (make.constant(np.array(merged, np.int32)),),
+        "constant": (make.constant(np.array(sizes, np.int32)),),
         "wrong": (make.constant(np.array([7, -1], np.int32)),),
-        "fed": (make.tensor((len(merged),), "int32"),),
+        "fed": (make.tensor((len(sizes),), "int32"),),
     }
-    shape = shapes[draw(make.sampled_from(tuple(shapes)))]
-    return Node("RESHAPE", {"new_shape": list(merged)}, (input, *shape), (make.tensor(merged, dtype),))
+    shape = shapes[draw(make.sampled_from(tuple(shapes) if sizes else ("none", "left out")))]
+    output = make.tensor(sizes, dtype, input.quantization)
+    return Node("RESHAPE", {"new_shape": sizes}, (input, *shape), (output,))
 
 
 KERNELS = {

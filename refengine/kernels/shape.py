@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array
-from . import _copies, _unary
+from . import _affine, _copies, _unary
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,8 @@ def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """An input of any rank."""
-    rank = draw(make.integers(1, 6))
-    return Node(
-        "SHAPE",
-        {"out_type": "int32"},
-        (make.tensor(draw(make.shape(rank, 3)), dtype),),
-        (make.tensor((rank,), "int32"),),
-    )
+    input = _affine.draw_input(draw, make, dtype, (1, 6), 3)
+    return Node("SHAPE", {"out_type": "int32"}, (input,), (make.tensor((len(input.shape),), "int32"),))
 
 
 KERNELS = {

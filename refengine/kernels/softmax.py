@@ -316,22 +316,18 @@ def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Itera
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any rank; rows of one to hundreds of logits, but fewer than 512, where some data would abort TFLM."""
-    shape = (
-        *draw(make.shape(draw(make.integers(0, 3)), 3)),
-        draw(make.integers(1, draw(make.sampled_from((12, 400))))),
-    )
+    row = draw(make.integers(1, draw(make.sampled_from((12, 400)))))
+    shape = (*draw(make.shape((0, 3), 3)), row)
     options = {"beta": draw(make.sampled_from((1.0, 0.5, 2.0, 3.25)))}
-    if dtype == "float32":
-        return Node("SOFTMAX", options, (make.tensor(shape, dtype),), (make.tensor(shape, dtype),))
-    output_type = draw(make.sampled_from(("int8", "int16"))) if dtype == "int8" else "int16"
-    scale, zero_point = {("int8", "int8"): (1 / 256, -128), ("int8", "int16"): (1 / 65536, -32768)}.get(
-        (dtype, output_type), (1 / 32768, 0)
-    )
-    input = Quantization(
-        (draw(make.scale(2.0**-24, 2.0**6)),), (draw(make.zero_point(dtype)) if dtype == "int8" else 0,)
-    )
-    output = make.tensor(shape, output_type, Quantization((scale,), (zero_point,)))
-    return Node("SOFTMAX", options, (make.tensor(shape, dtype, input),), (output,))
+    quantization = make.quantization(dtype, 2.0**-24, 2.0**6)
+    input = draw(make.input(shape, dtype, quantization, lambda t: len(t.shape) >= 1 and t.shape[-1] < 512))
+    output_type = draw(make.sampled_from(("int8", "int16"))) if dtype == "int8" else dtype
+    output = {
+        ("int8", "int8"): Quantization((1 / 256,), (-128,)),
+        ("int8", "int16"): Quantization((1 / 65536,), (-32768,)),
+        ("int16", "int16"): Quantization((1 / 32768,), (0,)),
+    }.get((dtype, output_type))
+    return Node("SOFTMAX", options, (input,), (make.tensor(input.shape, output_type, output),))
 
 
 KERNELS = {

@@ -34,11 +34,15 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Dimensions of length 1 anywhere, squeezed by name, counted from either end, or all of them."""
-    shape = tuple(1 if draw(make.booleans()) else draw(make.integers(1, 4)) for _ in range(draw(make.integers(1, 5))))
+    rank = draw(make.integers(1, 5))
+    shape = tuple(1 if draw(make.booleans()) else draw(make.integers(1, 4)) for _ in range(rank))
+    input = draw(make.input(shape, dtype, make.quantization(dtype), lambda t: len(t.shape) >= 1))
+    shape = input.shape
     dims = [axis for axis, size in enumerate(shape) if size == 1 and draw(make.booleans())]
     squeezed = [size for axis, size in enumerate(shape) if (axis not in dims if dims else size != 1)]
     named = [axis - draw(make.booleans()) * len(shape) for axis in dims]
-    return Node("SQUEEZE", {"squeeze_dims": named}, (make.tensor(shape, dtype),), (make.tensor(squeezed, dtype),))
+    output = make.tensor(squeezed, dtype, input.quantization)
+    return Node("SQUEEZE", {"squeeze_dims": named}, (input,), (output,))
 
 
 KERNELS = {

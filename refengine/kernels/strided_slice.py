@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Tensor
-from . import _copies
+from . import _affine, _copies
 
 MAX_RANK = 4
 
@@ -106,10 +106,10 @@ def explain(
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Up to four dimensions; begins and ends counted from either end and beyond, strides both ways, all masks."""
-    shape = draw(make.shape(draw(make.integers(1, MAX_RANK)), 6))
+    input = _affine.draw_input(draw, make, dtype, (1, MAX_RANK), 6)
     options = {"begin_mask": 0, "end_mask": 0, "shrink_axis_mask": 0}
     rows, sliced = [], []
-    for axis, size in enumerate(shape):
+    for axis, size in enumerate(input.shape):
         begin, end = draw(make.integers(-size - 2, size + 2)), draw(make.integers(-size - 2, size + 2))
         stride = draw(make.sampled_from((1, 1, 2, 3, -1, -2)))
         masks = draw(make.sampled_from(((), ("begin_mask",), ("end_mask",), ("shrink_axis_mask",))))
@@ -123,7 +123,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
             sliced.append(len(_range(size, begin, end, stride, "begin_mask" in masks, "end_mask" in masks, False)))
         rows.append((begin, end, stride))
     indices = (make.constant(column.copy()) for column in np.array(rows, np.int32).T)
-    return Node("STRIDED_SLICE", options, (make.tensor(shape, dtype), *indices), (make.tensor(sliced, dtype),))
+    return Node("STRIDED_SLICE", options, (input, *indices), (make.tensor(sliced, dtype, input.quantization),))
 
 
 KERNELS = {

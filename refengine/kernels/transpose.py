@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array
-from . import _copies
+from . import _affine, _copies
 
 MAX_RANK = 5
 
@@ -65,13 +65,11 @@ def explain(p: Params, index: tuple[int, ...], input: Array, perm: Array) -> Ite
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any rank and any order."""
-    shape = draw(make.shape(draw(make.integers(1, MAX_RANK)), 5))
-    dimensions = list(range(len(shape)))
-    order = [dimensions.pop(draw(make.integers(0, len(dimensions) - 1))) for _ in shape]
-    quantization = draw(make.quantization(dtype))
-    output = make.tensor([shape[d] for d in order], dtype, quantization)
-    perm = make.constant(np.array(order, np.int32))
-    return Node("TRANSPOSE", {}, (make.tensor(shape, dtype, quantization), perm), (output,))
+    input = _affine.draw_input(draw, make, dtype, (1, MAX_RANK), 5)
+    dimensions = list(range(len(input.shape)))
+    order = [dimensions.pop(draw(make.integers(0, len(dimensions) - 1))) for _ in input.shape]
+    output = make.tensor([input.shape[d] for d in order], dtype, input.quantization)
+    return Node("TRANSPOSE", {}, (input, make.constant(np.array(order, np.int32))), (output,))
 
 
 KERNELS = {

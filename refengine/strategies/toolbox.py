@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,11 +12,82 @@ from hypothesis import strategies as st
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import code_range
 
-INT_KINDS = ("constant", "noise", "ends", "sparse", "ramp", "noise", "noise")
-FLOAT_KINDS = (*INT_KINDS, "edges", "wide")
+INT_KINDS = ("constant", "noise", "ends", "sparse", "ramp", "ties", "noise", "noise")
+FLOAT_KINDS = ("constant", "noise", "ends", "sparse", "ramp", "ties", "noise", "noise", "edges", "wide")
 """What invented arrays look like, the simplest first; mostly noise, since few elements tell two roundings apart."""
 
 FLOAT_EDGES = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 6.0, 1e-20, -1e-20, 1e-40, 3.4e38, -3.4e38], np.float32)
+NOT_FINITE = np.array([np.nan, np.inf, -np.inf], np.float32)
+
+BESIDE_LANES = (7, 8, 9, 12, 15, 16, 17, 31, 33)
+"""Numbers of channels at and beside multiples of 4, 8, 16 and 32, where a SIMD loop ends and its remainder begins."""
+
+
+def scales(low: float = 2.0**-10, high: float = 2.0**2) -> st.SearchStrategy[float]:
+    """Scales from `low` to `high`, float32 values as Python floats; every second one is a power of two."""
+    return _scales(low, high)
+
+
+@cache
+def _scales(low: float, high: float) -> st.SearchStrategy[float]:
+    exponents = st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high))))
+    powers = exponents.map(lambda e: 2.0**e)
+    return powers | st.floats(float(np.float32(low)), float(np.float32(high)), width=32)
+
+
+@cache
+def zero_points(dtype: str) -> st.SearchStrategy[int]:
+    """Codes of an integer `dtype`; 0, −1 and both ends (−128 and 127 of int8) are every second one."""
+    low, high = code_range(dtype)
+    return st.sampled_from((0, low, high, max(low, -1))) | st.integers(low, high)
+
+
+def quantizations(
+    dtype: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    asymmetric: bool = False,
+    channels: int = 1,
+    dimension: int = 0,
+) -> st.SearchStrategy[Quantization]:
+    """Quantisations of a tensor of `dtype`, ``"int8"``, ``"int16"`` or ``"uint8"``.
+
+    Scales are from `low` to `high`, by default such that all codes together span a range from 0.25 to 1024. Zero
+    points are any code; those of int16 are 0, as TFLite has them, unless `asymmetric`. With more than one of
+    `channels` there are as many scales around one another, along `dimension`, and no zero points but 0: weights.
+    """
+    low, high = low or 2.0**-10 * finer(dtype), high or 2.0**2 * finer(dtype)
+    if channels > 1:
+        many = _several_scales(channels, low, high)
+        return many.map(lambda scales: Quantization(scales, (0,) * channels, dimension))
+    points = st.just(0) if dtype == "int16" and not asymmetric else zero_points(dtype)
+    return st.tuples(scales(low, high), points).map(lambda pair: Quantization(pair[:1], pair[1:]))
+
+
+def multipliers(least_shift: int = -31, most_shift: int = 30) -> st.SearchStrategy[tuple[int, int]]:
+    """(multiplier, shift) as TFLM's QuantizeMultiplier gives: a factor of multiplier · 2^(shift − 31).
+
+    The multiplier is from 2³⁰ to 2³¹ − 1, both weighted; 2³⁰ means a power of two, whose ties are exact. Positive
+    shifts go left; −31 is the longest way right, where only the rounding is left of an accumulator.
+    """
+    mantissa = st.sampled_from((2**30, 2**31 - 1, 2**30 + 1)) | st.integers(2**30, 2**31 - 1)
+    edges = [shift for shift in (0, -1, 1, -7, least_shift, most_shift) if least_shift <= shift <= most_shift]
+    return st.tuples(mantissa, st.sampled_from(edges) | st.integers(least_shift, most_shift))
+
+
+def arrays(
+    shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None, *, finite: bool = True
+) -> st.SearchStrategy[Array]:
+    """Arrays of `shape` and `dtype` (any of NumPy's integers, float32, bool), values from `low` to `high`.
+
+    Noise, ends of the range, ties of roundings (odd multiples of powers of two), ramps, mostly-zeros and constants;
+    float32 has also ±0, subnormal and huge values and, unless `finite`, infinities and NaN. They shrink to constants,
+    those to 0, whatever the size; but one element alone does not shrink.
+    """
+    kinds = INT_KINDS if dtype != "float32" else FLOAT_KINDS if finite else (*FLOAT_KINDS, "not finite", "not finite")
+    looks = st.tuples(st.sampled_from(kinds), st.integers(0, 2**32 - 1))
+    return looks.map(lambda look: array_of(tuple(shape), dtype, low, high, *look))
 
 
 class Toolbox:
@@ -31,29 +102,42 @@ class Toolbox:
     def booleans(self) -> st.SearchStrategy[bool]:
         return st.booleans()
 
-    def shape(self, rank: int, largest: int = 6) -> st.SearchStrategy[tuple[int, ...]]:
-        return st.tuples(*[st.integers(1, largest)] * rank)
+    def shape(self, rank: int | tuple[int, int], largest: int = 6) -> st.SearchStrategy[tuple[int, ...]]:
+        if isinstance(rank, int):
+            return st.tuples(*[st.integers(1, largest)] * rank)
+        return st.lists(st.integers(1, largest), min_size=rank[0], max_size=rank[1]).map(tuple)
+
+    def channels(self) -> st.SearchStrategy[int]:
+        return st.integers(1, 5) | st.sampled_from(BESIDE_LANES)
+
+    def image(self) -> st.SearchStrategy[tuple[int, ...]]:
+        return st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 9), self.channels()).map(cheap_image)
 
     def scale(self, low: float = 2.0**-10, high: float = 2.0**2) -> st.SearchStrategy[float]:
-        return _scales(low, high)
+        return scales(low, high)
+
+    def scales(self, count: int, low: float = 2.0**-10, high: float = 2.0**2) -> st.SearchStrategy[tuple[float, ...]]:
+        return _several_scales(count, low, high)
 
     def zero_point(self, dtype: str) -> st.SearchStrategy[int]:
-        low, high = code_range(dtype)
-        return st.sampled_from((0, low, high, max(low, -1))) | st.integers(low, high)
+        return zero_points(dtype)
 
-    def quantization(self, dtype: str, zero_point: int | None = None) -> st.SearchStrategy[Quantization | None]:
-        if dtype == "float32":
+    def quantization(
+        self, dtype: str, low: float | None = None, high: float | None = None, asymmetric: bool = False
+    ) -> st.SearchStrategy[Quantization | None]:
+        if dtype not in ("int8", "int16", "uint8"):
             return st.none()
-        if zero_point is None and dtype == "int16":
-            zero_point = 0
-        points = self.zero_point(dtype) if zero_point is None else st.just(zero_point)
-        return st.tuples(self.scale(), points).map(lambda pair: Quantization(pair[:1], pair[1:]))
+        return quantizations(dtype, low=low, high=high, asymmetric=asymmetric)
 
     def array(
         self, shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None
     ) -> st.SearchStrategy[Array]:
-        looks = st.tuples(st.sampled_from(FLOAT_KINDS if dtype == "float32" else INT_KINDS), st.integers(0, 2**32 - 1))
-        return looks.map(lambda look: array_of(tuple(shape), dtype, low, high, *look))
+        return arrays(shape, dtype, low, high)
+
+    def input(
+        self, shape: Any, dtype: str, quantization: Any = None, fits: Callable[[Tensor], bool] | None = None
+    ) -> st.SearchStrategy[Tensor]:
+        return st.builds(self.tensor, drawable(shape), st.just(dtype), drawable(quantization))
 
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         return Tensor(0, "", tuple(shape), dtype, quantization)
@@ -62,12 +146,32 @@ class Toolbox:
         return Tensor(0, "", data.shape, dtype or data.dtype.name, quantization, data)
 
 
-@cache
-def _scales(low: float, high: float) -> st.SearchStrategy[float]:
-    """Float32 values from `low` to `high`, every second one a power of two."""
-    exponents = st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high))))
-    powers = exponents.map(lambda e: 2.0**e)
-    return powers | st.floats(float(np.float32(low)), float(np.float32(high)), width=32)
+def drawable(value: Any) -> st.SearchStrategy[Any]:
+    """A strategy as it is, anything else as the strategy that draws just it."""
+    return value if isinstance(value, st.SearchStrategy) else st.just(value)
+
+
+def cheap_image(shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """An NHWC shape with fewer rows and columns where it has many channels: remainder loops need no large images."""
+    _, h, w, c = shape
+    return shape if c < BESIDE_LANES[0] else (1, (h + 2) // 3, (w + 2) // 3, c)
+
+
+def scales_of(first: float, count: int, kind: str, seed: int) -> tuple[float, ...]:
+    """`count` float32 scales around the `first`: equal, or apart by up to a factor of 16, in powers of two or not."""
+    apart = {"equal": np.zeros(count), "apart": np.random.default_rng(seed).uniform(-2, 2, count)}
+    apart["powers"] = np.rint(apart["apart"])
+    return tuple((first * 2.0 ** apart[kind]).astype(np.float32).tolist())
+
+
+def _several_scales(count: int, low: float, high: float) -> st.SearchStrategy[tuple[float, ...]]:
+    kinds = st.sampled_from(("equal", "powers", "apart"))
+    return st.builds(scales_of, scales(low, high), st.just(count), kinds, st.integers(0, 2**32 - 1))
+
+
+def finer(dtype: str) -> float:
+    """How much finer than int8's a type's scales are, so that its codes span the same range."""
+    return 2.0**-8 if dtype == "int16" else 1.0
 
 
 def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | None, kind: str, seed: int) -> Array:
@@ -78,13 +182,15 @@ def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | No
         floor = -bound if low is None else float(low)
         noise = rng.uniform(floor, bound, shape)
         table = {
-            "constant": np.full(shape, noise.flat[0] if noise.size else 0),
+            "constant": np.full(shape, seed / 4 if seed < 256 else rng.uniform(floor, bound)),
             "noise": noise,
             "ends": rng.choice([floor, bound], shape),
             "sparse": noise * (rng.random(shape) < 0.2),
             "ramp": np.linspace(floor, bound, noise.size).reshape(shape),
+            "ties": (rng.integers(-256, 256, shape) + 0.5) * 2.0 ** rng.integers(-7, 1),
             "edges": rng.choice(FLOAT_EDGES, shape),
             "wide": noise * 10.0 ** rng.uniform(-20, 20, shape),
+            "not finite": np.where(rng.random(shape) < 0.2, rng.choice(NOT_FINITE, shape), noise),
         }
         values = np.asarray(table[kind])
         return (values if high is None else np.clip(values, floor, bound)).astype(np.float32)
@@ -94,10 +200,19 @@ def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | No
     floor_, top = least if low is None else low, most if high is None else high
     noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=np.int64)
     ints = {
-        "constant": np.full(shape, noise_.flat[0] if noise_.size else 0),
+        "constant": np.full(
+            shape, np.clip(seed, floor_, top) if seed < 256 else rng.integers(floor_, top, (), endpoint=True)
+        ),
         "noise": noise_,
         "ends": rng.choice([floor_, top], shape),
         "sparse": np.where(rng.random(shape) < 0.2, noise_, np.clip(0, floor_, top)),
         "ramp": (floor_ + np.arange(noise_.size) % min(top - floor_ + 1, 2**32)).reshape(shape),
+        "ties": np.clip(_odd(noise_, rng), floor_, top),
     }
     return np.asarray(ints[kind]).astype(dtype)
+
+
+def _odd(noise: Array, rng: np.random.Generator) -> Array:
+    """The noise as odd multiples of a power of two: what lies exactly between two codes when shifted right."""
+    exponent = int(rng.integers(0, max(1, int(np.abs(noise).max(initial=1)).bit_length() - 1)))
+    return np.asarray((noise >> exponent | 1) << exponent)
