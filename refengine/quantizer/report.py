@@ -1,0 +1,329 @@
+"""Which layers bring a quantised model's error, found by what happens when one is quantised alone, or left in float.
+
+Tensors of the two models belong together by name and shape, the networks' inputs and outputs by their order, and what
+goes into a QUANTIZE or DEQUANTIZE belongs with what comes out. So models of TFLite's converter can be judged as well.
+
+A layer's **own** error arises in it: its integer kernel, on the float model's inputs quantised, against what the float
+operators make of those same quantised inputs. (The rounding of its inputs is the own error of who computed them; a
+MAX_POOL_2D or RESHAPE has none.) Its **whole** error is the quantised model's against the float model's, what earlier
+layers pass on included. Both in real units; over the scale of the output, plain rounding is 1/√12 = 0.29.
+
+Three experiments tell what that means for the network's outputs: **all** layers are quantised; **only** this one is
+(its own error added to the float model's tensor, and the rest run in float); all are but this one, **kept** in float
+(the float operators run on the quantised model's tensors, their output quantised for those that follow: what
+`convert(…, keep=…)` gives).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from math import inf, log10, sqrt
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..accuracy import is_classifier
+from ..errors import InputError
+from ..execute import execute
+from ..float_reading import is_quantized, real_values
+from ..model import Array, Tensor
+from ..numerics.quantize import code_range, quantize
+from ..parallel import spread
+from ..plan import Plan, Step
+from .calibrate import Samples, tasks_of
+
+Values = Mapping[int, Array]
+"""Arrays by tensor index, of the tensors' shapes or a batch of them."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """How far `count` values are from what they should be: Σ error², Σ wanted², the largest |error|."""
+
+    count: int
+    square: float
+    signal: float
+    largest: float
+
+    def __add__(self, other: Error) -> Error:
+        largest = max(self.largest, other.largest)
+        return Error(self.count + other.count, self.square + other.square, self.signal + other.signal, largest)
+
+    @property
+    def rmse(self) -> float:
+        """Root mean square, in real units."""
+        return sqrt(self.square / self.count)
+
+    @property
+    def sqnr(self) -> float:
+        """Signal over quantisation noise, in dB; infinite without an error."""
+        if not self.square:
+            return inf
+        return 10 * log10(self.signal / self.square) if self.signal else -inf
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The network's outputs against the float model's; `agree` of `samples` have the same class (None: no classes)."""
+
+    error: Error
+    agree: int | None
+    samples: int
+
+    def __add__(self, other: Outputs) -> Outputs:
+        agree = None if self.agree is None or other.agree is None else self.agree + other.agree
+        return Outputs(self.error + other.error, agree, self.samples + other.samples)
+
+    @property
+    def agreement(self) -> float | None:
+        return None if self.agree is None else self.agree / self.samples
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"rmse": self.error.rmse, "max": self.error.largest, "agreement": self.agreement}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerError:
+    """One quantised operator, its errors, and the network's outputs in three experiments; see the module.
+
+    `float_ops` are the float model's operators that it stands for. `saturated` of the values that the float model
+    computes lie more than a code outside of what the output's type and scale can hold.
+    """
+
+    step: Step
+    float_ops: tuple[int, ...]
+    own: Error
+    whole: Error
+    saturated: int
+    all: Outputs
+    only: Outputs
+    kept: Outputs
+
+    def __add__(self, other: LayerError) -> LayerError:
+        return LayerError(
+            self.step,
+            self.float_ops,
+            self.own + other.own,
+            self.whole + other.whole,
+            self.saturated + other.saturated,
+            self.all + other.all,
+            self.only + other.only,
+            self.kept + other.kept,
+        )
+
+    @property
+    def tensor(self) -> Tensor:
+        """The layer's output."""
+        return self.step.outputs[0]
+
+    @property
+    def scale(self) -> float:
+        assert self.tensor.quantization is not None
+        return self.tensor.quantization.scale[0]
+
+    @property
+    def saturation(self) -> float:
+        return self.saturated / self.whole.count
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in plain Python, for JSON; an infinite SQNR is None."""
+
+        def told(error: Error) -> dict[str, float | None]:
+            sqnr = error.sqnr if abs(error.sqnr) < inf else None
+            in_codes = {"rmse_per_scale": error.rmse / self.scale, "max_per_scale": error.largest / self.scale}
+            return {"rmse": error.rmse, "max": error.largest, "sqnr_db": sqnr} | in_codes
+
+        return {
+            "index": self.step.index,
+            "operator": self.step.op.name,
+            "output": self.tensor.name,
+            "float_operators": list(self.float_ops),
+            "own_error": told(self.own),
+            "whole_error": told(self.whole),
+            "saturation": self.saturation,
+            "outputs": {"all": self.all.as_dict(), "only": self.only.as_dict(), "kept": self.kept.as_dict()},
+        }
+
+
+def rank(
+    float_plan: Plan, quantized_plan: Plan, batches: Iterable[tuple[Array, ...]], *, executor: Executor | None = None
+) -> list[LayerError]:
+    """Every quantised operator that has its counterpart in the float model, by the error that it alone brings to the
+    network's outputs, the worst first.
+
+    `batches` are inputs of the float model, each those of one run. The result is the same whatever the split.
+    Raises `InputError` for models that do not belong together, inputs that do not fit, and no samples.
+    """
+    found: list[LayerError] = []
+    for layers in spread(partial(_measured, float_plan, quantized_plan), tasks_of(float_plan, batches), executor):
+        found = [a + b for a, b in zip(found, layers, strict=True)] if found else layers
+    return sorted(found, key=lambda layer: -layer.only.error.square)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A quantised step, and the float steps that compute the tensor `target` from the same.
+
+    `reads` maps the tensors that the step reads, but constants, to the float model's.
+    """
+
+    step: Step
+    float_steps: tuple[Step, ...]
+    reads: Mapping[int, int]
+    target: int
+
+
+def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError]:
+    """The layers on some samples, in the model's order."""
+    same = _same_tensors(float_plan, plan)
+    pairs = [pair for step in plan.steps if (pair := _pair(float_plan, step, same))]
+    if not pairs:
+        raise InputError("no operator of the quantised model computes what one of the float model does")
+    inputs = [_as_codes(x, t) for x, t in zip(samples.inputs, plan.inputs, strict=True)]
+    floats, codes = _values(float_plan, samples.inputs), _values(plan, inputs)
+    results = [(i, same[i]) for i in plan.graph.outputs if same.get(i) in floats]
+
+    def outputs_of(run: Plan, values: Values) -> Outputs:
+        wanted = [floats[mine] for _, mine in results]
+        got = [real_values(values[i], run.graph.tensors[i]) for i in (pair[run is float_plan] for pair in results)]
+        errors = [_error(g - np.float64(w), w) for g, w in zip(got, wanted, strict=True)]
+        agree = int((got[0].argmax(1) == wanted[0].argmax(1)).sum()) if is_classifier(float_plan) else None
+        return Outputs(sum(errors[1:], start=errors[0]), agree, samples.count)
+
+    layers, everything = [], outputs_of(plan, codes)
+    for pair in pairs:
+        (tensor,) = pair.step.outputs
+        wanted = floats[pair.target]
+        own = _own(plan, float_plan, pair, floats, samples.count).reshape(wanted.shape)
+        kept = _as_codes(_by_floats(plan, float_plan, pair, codes, samples.count), tensor)
+        with_own, without = (wanted + own).astype(np.float32), kept.reshape(codes[tensor.index].shape)
+        layers.append(
+            LayerError(
+                pair.step,
+                tuple(step.index for step in pair.float_steps),
+                _error(own, wanted),
+                _error(real_values(codes[tensor.index], tensor) - np.float64(wanted), wanted),
+                _outside(wanted, tensor),
+                everything,
+                outputs_of(float_plan, _what_if(float_plan, floats, pair.target, with_own)),
+                outputs_of(plan, _what_if(plan, codes, tensor.index, without)),
+            )
+        )
+    return layers
+
+
+def _same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
+    """Index of a tensor of the quantised model → of the float model's."""
+    shapes = [[t.shape for t in each.inputs] for each in (plan, float_plan)]
+    if shapes[0] != shapes[1] or len(plan.outputs) != len(float_plan.outputs):
+        raise InputError("the quantised and the float model do not have the same inputs and outputs")
+    named = {(t.name, t.shape): t.index for step in float_plan.steps for t in step.outputs}
+    computed = [t for step in plan.steps for t in step.outputs]
+    same = {t.index: named[t.name, t.shape] for t in computed if (t.name, t.shape) in named}
+    same |= zip(plan.graph.inputs, float_plan.graph.inputs, strict=True)
+    same |= zip(plan.graph.outputs, float_plan.graph.outputs, strict=True)
+    changes = [(*step.op.inputs, *step.op.outputs) for step in plan.steps if step.op.name in ("QUANTIZE", "DEQUANTIZE")]
+    for before, after in changes:
+        if before in same:
+            same.setdefault(after, same[before])
+    for before, after in reversed(changes):
+        if after in same:
+            same.setdefault(before, same[after])
+    return same
+
+
+def _pair(float_plan: Plan, step: Step, same: Mapping[int, int]) -> _Pair | None:
+    """The float steps between the tensors that the step reads and the one that it computes, if there are some."""
+    read = [t.index for t in step.inputs if t is not None and t.data is None]
+    (output,) = step.outputs
+    if not is_quantized(output) or not {*read, output.index} <= same.keys():
+        return None
+    known = {*(same[i] for i in read), *float_plan.constants}
+    producers = {i: found for found in float_plan.steps for i in found.op.outputs}
+    needed: set[int] = set()
+    waiting = [same[output.index]]
+    while waiting:
+        if (tensor := waiting.pop()) in known or tensor < 0:
+            continue
+        if tensor not in producers:
+            return None
+        needed.add(producers[tensor].index)
+        waiting += producers[tensor].op.inputs
+    float_steps = tuple(found for found in float_plan.steps if found.index in needed)
+    return _Pair(step, float_steps, {i: same[i] for i in read}, same[output.index])
+
+
+def _values(plan: Plan, inputs: Sequence[Array], known: Values = MappingProxyType({})) -> dict[int, Array]:
+    """All tensors that are fed or computed."""
+    found = dict(zip(plan.graph.inputs, inputs, strict=True))
+    for record in execute(plan, *inputs, known=known):
+        found[record.step.outputs[0].index] = record.outputs[0]
+    return found
+
+
+def _what_if(plan: Plan, values: Values, index: int, array: Array) -> Values:
+    """All tensors as they would be if tensor `index` were `array`; only what depends on it is computed."""
+    changed = {index}
+    for step in plan.steps:
+        if changed.intersection(step.op.inputs):
+            changed.update(step.op.outputs)
+    known = {i: x for i, x in values.items() if i not in changed} | {index: array}
+    return _values(plan, [known[i] for i in plan.graph.inputs], known)
+
+
+def _own(plan: Plan, float_plan: Plan, pair: _Pair, floats: Values, count: int) -> Array:
+    """The layer's integer kernel against the float operators, both on the float model's values, quantised."""
+    inputs = {i: _as_codes(floats[mine], plan.graph.tensors[i]) for i, mine in pair.reads.items()}
+    values = {**plan.constants, **_in_batches(inputs, plan, count)}
+    codes = _evaluate(pair.step, values)
+    own: Array = real_values(codes, pair.step.outputs[0]) - np.float64(
+        _by_floats(plan, float_plan, pair, inputs, count)
+    )
+    return own
+
+
+def _by_floats(plan: Plan, float_plan: Plan, pair: _Pair, codes: Values, count: int) -> Array:
+    """What the float operators make of what the step's inputs stand for."""
+    real = {mine: real_values(codes[i], plan.graph.tensors[i]) for i, mine in pair.reads.items()}
+    values = {**float_plan.constants, **_in_batches(real, float_plan, count)}
+    for step in pair.float_steps:
+        values[step.outputs[0].index] = _evaluate(step, values)
+    return values[pair.target]
+
+
+def _in_batches(values: Values, plan: Plan, count: int) -> Values:
+    """With the batch axis in front that kernels expect."""
+    return {i: x.reshape(count, *plan.graph.tensors[i].shape) for i, x in values.items()}
+
+
+def _evaluate(step: Step, values: Values) -> Array:
+    with np.errstate(all="ignore"):
+        result: Array = step.kernel.evaluate(
+            step.params, *(None if t is None else values[t.index] for t in step.inputs)
+        )
+    return result
+
+
+def _as_codes(values: Array, tensor: Tensor) -> Array:
+    """Real values as the tensor holds them."""
+    if not is_quantized(tensor):
+        return values
+    assert tensor.quantization is not None
+    return quantize(values, tensor.quantization.scale[0], (*tensor.quantization.zero_point, 0)[0], tensor.dtype)
+
+
+def _outside(wanted: Array, tensor: Tensor) -> int:
+    """How many real values lie more than one code outside of what the tensor can hold."""
+    low, high = code_range(tensor.dtype)
+    assert tensor.quantization is not None
+    codes = wanted / np.float64(tensor.quantization.scale[0]) + (*tensor.quantization.zero_point, 0)[0]
+    return int(((codes < low - 1) | (codes > high + 1)).sum())
+
+
+def _error(error: Array, wanted: Array) -> Error:
+    signal = float(np.square(wanted, dtype=np.float64).sum())
+    return Error(error.size, float(np.square(error).sum()), signal, float(np.abs(error).max()))
