@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..datasets import bundled_models
+from ..datasets import bundled_digits, bundled_models, load_mnist
 from ..errors import InputError
 from ..execute import batch_size
 from ..images import read_inputs
+from ..inputs import pixels_to_input
 from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..plan import Plan
@@ -90,6 +92,39 @@ def one_inference(plan: Plan, args: argparse.Namespace) -> tuple[Array, ...]:
     if len(chosen) != 1:
         raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
     return chosen[0]
+
+
+def read_data(
+    plan: Plan,
+    paths: list[str] | None,
+    split: str,
+    limit: int | None,
+    real_range: tuple[float, float] | None,
+    chunk: int,
+) -> tuple[str, int, Iterator[tuple[Array, ...]]]:
+    """(what it is, how many pictures or files, the inputs of each run), of no more than `limit` pictures or files.
+
+    `paths` are a folder of MNIST's IDX files, which come in runs of `chunk`, or files as `read_inputs` takes them and
+    folders of them; None are the bundled digits.
+    """
+    if paths and not any(Path(paths[0]).glob("*-images*idx3-ubyte*")):
+        files = [file for path in paths for file in _files(path)][:limit]
+        return " ".join(paths), len(files), (x for _, x in read_inputs(plan, files, real_range=real_range))
+    images, _ = load_mnist(paths[0], split) if paths else bundled_digits()
+    images = images[:limit]
+    parts = (images[start : start + chunk] for start in range(0, len(images), chunk))
+    name = paths[0] if paths else "the bundled digits (100; more with --data)"
+    return name, len(images), ((pixels_to_input(plan, part, 0, real_range),) for part in parts)
+
+
+def _files(path: str) -> list[str]:
+    """A file as it is; of a folder all its files but hidden ones, sorted."""
+    if not Path(path).is_dir():
+        return [path]
+    found = [str(file) for file in sorted(Path(path).rglob("*")) if file.is_file() and not file.name.startswith(".")]
+    if not found:
+        raise InputError(f"{path}: the folder is empty; give pictures, .npy, .npz, .raw or MNIST's IDX files")
+    return found
 
 
 def positive(text: str) -> int:

@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from ..accuracy import CHUNK
-from ..datasets import PREFIXES, bundled_digits, load_mnist
-from ..errors import InputError
+from ..datasets import PREFIXES
 from ..health import Health, Layer, health
 from ..health.plots import prepare_folder, save_plots
-from ..images import read_inputs
-from ..inputs import pixels_to_input
 from ..kernel import PRESETS
-from ..model import Array
-from ..plan import Plan, make_plan
+from ..plan import make_plan
 from ._front import (
     INTERRUPTED,
     add_json,
@@ -38,6 +33,7 @@ from ._front import (
     print_table,
     printable,
     progress_bar,
+    read_data,
     table_of,
 )
 
@@ -62,7 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
     float_plan = make_plan(find_model(args.float)) if args.float else None
-    data, total, cases = _data(args, plan)
+    data, total, cases = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK)
     if args.plots:
         prepare_folder(args.plots)
     measured, status = None, 0
@@ -89,28 +85,6 @@ def command(args: argparse.Namespace) -> int:
     _print_findings(measured)
     print(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}", sep="\n")
     return status
-
-
-def _data(args: argparse.Namespace, plan: Plan) -> tuple[str, int, Iterator[tuple[Array, ...]]]:
-    """(what it is, how many inferences or files, the inputs of each run)."""
-    if args.data and not any(Path(args.data[0]).glob("*-images*idx3-ubyte*")):
-        files = [file for path in args.data for file in _files(path)][: args.limit]
-        return " ".join(args.data), len(files), (x for _, x in read_inputs(plan, files, real_range=args.range))
-    images, _ = load_mnist(args.data[0], args.split) if args.data else bundled_digits()
-    images = images[: args.limit]
-    parts = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
-    name = args.data[0] if args.data else "the bundled digits (100; more with --data)"
-    return name, len(images), ((pixels_to_input(plan, part, 0, args.range),) for part in parts)
-
-
-def _files(path: str) -> list[str]:
-    """A file as it is; of a folder all its files but hidden ones, sorted."""
-    if not Path(path).is_dir():
-        return [path]
-    found = [str(file) for file in sorted(Path(path).rglob("*")) if file.is_file() and not file.name.startswith(".")]
-    if not found:
-        raise InputError(f"{path}: the folder is empty; give pictures, .npy, .npz, .raw or MNIST's IDX files")
-    return found
 
 
 def _table(measured: Health) -> Table:
