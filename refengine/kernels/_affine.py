@@ -11,7 +11,7 @@ from ..errors import require
 from ..kernel import Draw, Toolbox
 from ..model import Quantization, Tensor
 from ..numerics.fixedpoint import Multiplier
-from ..numerics.quantize import code_range
+from ..numerics.quantize import activation_range, code_range
 
 
 def is_quantized(tensor: Tensor) -> bool:
@@ -79,17 +79,32 @@ def draw_output(draw: Draw, make: Toolbox, dtype: str, unit: float, low: float, 
     """For an example: the quantisation of results from `low` to `high` that are multiples of about `unit`.
 
     Mostly it fits them, by a factor that is no power of two or, so that results lie exactly between two codes, by one
-    that is; at times they saturate, vanish, are shifted left, or 31 bits and more to the right.
+    that is; at times they saturate, vanish, are shifted left (by 6 bits at most), or 31 bits and more to the right.
     """
     least, most = code_range(dtype)
+    if dtype == "int16":
+        low, high = min(low, -high), max(high, -low)
     unit, fitting = max(unit, 2.0**-60), max(high - low, 2.0**-60) / (most - least)
-    scale, fits = {
-        "fits": (fitting * draw(make.scale(2.0**-0.5, 2.0**1.5)), True),
-        "tie": (unit * 2.0 ** round(math.log2(fitting / unit)), True),
-        "free": (fitting * draw(make.scale(2.0**-6, 2.0**6)), False),
-        "right": (unit * 2.0 ** draw(make.integers(30, 33)), False),
-        "left": (unit * 2.0 ** -draw(make.integers(1, 6)), False),
-    }[draw(make.sampled_from(("fits", "tie", "fits", "fits", "fits", "tie", "fits", "free", "right", "left")))]
-    scale = float(np.float32(min(max(scale, 2.0**-26), 2.0**60)))
-    centred = min(max(round(least - low / scale), least), most) if dtype != "int16" else 0
-    return Quantization((scale,), (centred if fits else draw(make.zero_point(dtype)),))
+    kind = draw(make.sampled_from((*["fits", "fits", "tie"] * 4, "free", "right", "left")))
+    if kind == "tie":
+        scale = unit * 2.0 ** round(math.log2(fitting / unit))
+    elif kind == "right":
+        scale = unit * 2.0 ** draw(make.integers(30, 33))
+    elif kind == "left":
+        scale = unit * 2.0 ** -draw(make.integers(1, 6))
+    else:
+        scale = fitting * draw(make.scale(2.0**-0.5, 2.0**1.5) if kind == "fits" else make.scale(2.0**-6, 2.0**6))
+    scale = float(np.float32(min(max(scale, unit * 2.0**-6, 2.0**-26), 2.0**60)))
+    if kind not in ("fits", "tie"):
+        return Quantization((scale,), (draw(make.zero_point(dtype)),))
+    return Quantization((scale,), (0 if dtype == "int16" else min(max(round(least - low / scale), least), most),))
+
+
+def draw_activation(draw: Draw, make: Toolbox, output: Tensor) -> str:
+    """For an example: a fused activation, but rarely one that leaves few of the output's codes."""
+    activation: str = draw(make.sampled_from(("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1", "NONE")))
+    if output.quantization is not None:
+        low, high = activation_range(activation, output.dtype, *quantized(output))
+        if high - low < 32 and draw(make.integers(0, 7)) < 7:
+            return "NONE"
+    return activation

@@ -134,7 +134,7 @@ def node(
 ) -> Node:
     """For an example: an operator on two inputs, in either order; a fused activation joins the `options`."""
     first, second = inputs
-    activation = draw(make.sampled_from(("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1")))
     result = make.tensor(np.broadcast_shapes(first.shape, second.shape), first.dtype, output)
+    activation = _affine.draw_activation(draw, make, result)
     ordered = inputs if draw(make.booleans()) else inputs[::-1]
     return Node(name, {**options, "fused_activation_function": activation}, ordered, (result,))

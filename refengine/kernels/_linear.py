@@ -224,16 +224,15 @@ def draw_layer(
     )
     # what sums of noise come to: mean ± 2 standard deviations, for each channel
     rows = np.moveaxis(codes, dimension, 0).reshape(channels, -1).astype(np.float64) - points[0]
-    mean = rows.sum(1) * -(0.0 if dtype == "int16" else zero_point)
+    mean = rows.sum(1) * (convolution_offset(input) if len(shape) == 4 else -zero_point)
     deviation = 2 * np.sqrt((rows**2).sum(1)) * (code_range(dtype)[1] / 3**0.5)
     bias = None
     if biased:
         bias_type = (
             "int32" if dtype == "int8" else draw(make.sampled_from(("int64", "int32") if narrow_bias else ("int64",)))
         )
-        reach = draw(
-            make.sampled_from((100, int(deviation.max(initial=1)), 30_000, int(deviation.max(initial=1)), 2**30))
-        )
+        typical = int(deviation.max(initial=1))
+        reach = draw(make.sampled_from((typical, 100, typical, typical, 30_000, typical, typical, 2**30)))
         bias_scales = tuple(float(np.float32(step * s)) for s in scales)
         bias = make.constant(
             draw(make.array((channels,), bias_type, -reach, reach)), Quantization(bias_scales, (0,) * count)

@@ -150,12 +150,7 @@ def draw_window(
         filter.append(taps)
         dilation.append(apart)
         output.append(-(-size // step) if padding == "SAME" else (size + step - extent) // step)
-    options = {
-        "padding": padding,
-        "stride_h": stride[0],
-        "stride_w": stride[1],
-        "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1"))),
-    }
+    options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1]}
     if dilated:
         options |= {"dilation_h_factor": dilation[0], "dilation_w_factor": dilation[1]}
     return options, (filter[0], filter[1]), (output[0], output[1])

@@ -21,7 +21,7 @@ from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
-from . import _linear, _narrate, _window
+from . import _affine, _linear, _narrate, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +201,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     layer = _linear.draw_layer(draw, make, input, (channels, fh, fw, input.shape[3] // groups), 0)
     options["quantized_bias_type"] = draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32"
     output = make.tensor((input.shape[0], oh, ow, channels), dtype, layer.output)
+    options["fused_activation_function"] = _affine.draw_activation(draw, make, output)
     return Node("CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 

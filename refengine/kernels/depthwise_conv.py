@@ -22,7 +22,7 @@ from ..numerics import float32
 from ..numerics.gemm import exact_gemm
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
-from . import _linear, _narrate, _window
+from . import _affine, _linear, _narrate, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +180,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     channels = input.shape[3] * multiplier
     layer = _linear.draw_layer(draw, make, input, (1, fh, fw, channels), 3, biased=True, narrow_bias=False)
     output = make.tensor((input.shape[0], oh, ow, channels), dtype, layer.output)
+    options["fused_activation_function"] = _affine.draw_activation(draw, make, output)
     return Node("DEPTHWISE_CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 

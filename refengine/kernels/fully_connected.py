@@ -22,7 +22,7 @@ from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import activation_range, float_activation_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
 from . import _linear, _narrate
-from ._affine import params_of, quantized
+from ._affine import draw_activation, params_of, quantized
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,12 +179,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     lead = input.shape[:1] if flat else input.shape[:-1]
     depth, channels = prod(input.shape[len(lead) :]), draw(make.channels())
     options = {
-        "fused_activation_function": draw(make.sampled_from(("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1"))),
         "keep_num_dims": len(lead) > 1,
         "quantized_bias_type": draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32",
     }
     layer = _linear.draw_layer(draw, make, input, (channels, depth), 0, int4=False, zero_points=(0, 0, 3, -128))
     output = make.tensor((*lead, channels), dtype, layer.output)
+    options["fused_activation_function"] = draw_activation(draw, make, output)
     return Node("FULLY_CONNECTED", options, (input, layer.filter, layer.bias), (output,))
 
 

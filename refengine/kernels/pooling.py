@@ -197,7 +197,9 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     options, (fh, fw), (oh, ow) = _window.draw_window(draw, make, input.shape, dilated=False)
     options |= {"filter_height": fh, "filter_width": fw}
     n, _, _, channels = input.shape
-    return Node(op, options, (input,), (make.tensor((n, oh, ow, channels), dtype, input.quantization),))
+    output = make.tensor((n, oh, ow, channels), dtype, input.quantization)
+    options["fused_activation_function"] = _affine.draw_activation(draw, make, output)
+    return Node(op, options, (input,), (output,))
 
 
 KERNELS = {
