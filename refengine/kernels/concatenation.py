@@ -101,7 +101,8 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
         return (*shape[:axis], length, *shape[axis + 1 :])
 
     def fits(other: Tensor) -> bool:
-        return other.quantization == quantization and resized(1) == (*other.shape[:axis], 1, *other.shape[axis + 1 :])
+        beside = (*other.shape[:axis], 1, *other.shape[axis + 1 :])
+        return (len(other.shape), beside, other.quantization) == (len(shape), resized(1), quantization)
 
     inputs = [first]
     for _ in range(draw(make.sampled_from((1, 0, 2, 3, MAX_INPUTS - 1)))):

@@ -1,45 +1,148 @@
-"""Invented operators and models, and arrays to feed them."""
+"""Whole models, grown from the kernels' examples: each operator starts from tensors that the graph has already."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
-from ..kernel import Kernel, Node
+from ..errors import InputError
+from ..kernel import Node
 from ..kernels import KERNELS
-from ..model import Array, Graph, Model, Op, Tensor
+from ..kernels._affine import params_of, real_range
+from ..model import Array, Quantization, Tensor
+from ..tflite_io import dump, load
+from .operators import inputs_of, model_of
 from .toolbox import Toolbox
 
+JOINS = ("ADD", "CONCATENATION", "SUB", "MUL")
+"""Operators that bring branches together, drawn four times as often as others."""
 
-def nodes(op: str, dtype: str, kernel: Kernel | None = None) -> st.SearchStrategy[Node]:
-    """Random valid nodes of one operator at one type (of its first input), by the kernel's `example`."""
-    example = (kernel or KERNELS[op, dtype]).example
-    return st.composite(lambda draw: example(draw, Toolbox()))()
-
-
-def model_of(node: Node) -> Model:
-    """A model of one operator; its non-constant inputs are the model's inputs, a tensor given twice is fed once."""
-    tensors: list[Tensor] = []
-    seen: dict[int, int] = {}
-
-    def place(tensor: Tensor | None, name: str) -> int:
-        if tensor is None:
-            return -1
-        if id(tensor) not in seen:
-            seen[id(tensor)] = len(tensors)
-            tensors.append(replace(tensor, index=len(tensors), name=name))
-        return seen[id(tensor)]
-
-    inputs = tuple(place(t, f"input{i}") for i, t in enumerate(node.inputs))
-    outputs = tuple(place(t, f"output{i}") for i, t in enumerate(node.outputs))
-    fed = tuple(dict.fromkeys(i for i in inputs if i >= 0 and tensors[i].data is None))
-    op = Op(0, node.name, inputs, outputs, node.options)
-    return Model((Graph(0, "main", tuple(tensors), fed, outputs, (op,)),))
+LARGEST = 1000
+"""Tensors with more elements are read by no further operator, so that a case takes milliseconds."""
 
 
-def inputs_of(model: Model, batch: int | None = None) -> st.SearchStrategy[tuple[Array, ...]]:
-    """Arrays for the model's inputs, of the declared shapes, or `batch` of them stacked in a new leading axis."""
-    graph = model.graphs[0]
-    lead = () if batch is None else (batch,)
-    return st.tuples(*(Toolbox().array((*lead, *graph.tensors[i].shape), graph.tensors[i].dtype) for i in graph.inputs))
+@dataclass(frozen=True, repr=False, eq=False)
+class Case:
+    """A model, the bytes of a `.tflite` file, and an array for each of its inputs; printed as a graph with arrays."""
+
+    model: bytes
+    inputs: tuple[Array, ...]
+
+    def __repr__(self) -> str:
+        graph = load(self.model).graphs[0]
+        fed = [f"  {graph.tensors[i].name!r} = {x!r}" for i, x in zip(graph.inputs, self.inputs, strict=True)]
+        return "\n".join([f"Case of {len(self.model)} bytes:", str(graph), *fed])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to `path`, and its inputs by name beside it, as ``.npz``: what `refengine run` reads."""
+        graph = load(self.model).graphs[0]
+        named = {graph.tensors[i].name: x for i, x in zip(graph.inputs, self.inputs, strict=True)}
+        Path(path).write_bytes(self.model)
+        np.savez(Path(path).with_suffix(".npz"), **named)  # type: ignore[arg-type]
+
+
+def models(
+    ops: Collection[str] | None = None, dtypes: Collection[str] | None = None, max_ops: int = 6, *, finite: bool = True
+) -> st.SearchStrategy[Case]:
+    """Whole models that TFLM runs, of one to `max_ops` operators, each with inputs.
+
+    `ops` are names of operators, such as ``"CONV_2D"``, by default all that refengine has. `dtypes` are the types of
+    everything fed and computed, such as ``"int8"``, by default all. An operator reads the latest tensor, an older one,
+    or a new input: so there are chains, branches, residual links, joins, and tensors read twice. Outputs of a model
+    are the tensors that no operator reads, and at times others, even its inputs. Unless `finite`, float32 inputs have
+    infinities and NaN in them, too; what is computed from finite ones may become such anyway.
+
+    Cases shrink to one operator on single elements. Raises `InputError` for what refengine does not have.
+    """
+    keys = _keys(ops, dtypes)
+
+    @st.composite
+    def cases(draw: Callable[[Any], Any]) -> Case:
+        grown = _grown(draw, keys, max_ops, lambda dtype: dtypes is None or dtype in dtypes)
+        assume(grown)
+        tensors = {id(t): t for node in grown for t in _moving(node)}
+        read = {id(t) for node in grown for t in node.inputs}
+        unread = [t for key, t in tensors.items() if key not in read]
+        more = draw(st.lists(st.sampled_from(list(tensors.values())), max_size=2))
+        model = model_of(*grown, outputs=list({id(t): t for t in (*unread, *more)}.values()))
+        return Case(dump(model), draw(inputs_of(model, finite=finite)))
+
+    return cases()
+
+
+def _keys(ops: Collection[str] | None, dtypes: Collection[str] | None) -> list[tuple[str, str]]:
+    """The kernels to draw from."""
+    for what, given, position in (("operators", ops, 0), ("types", dtypes, 1)):
+        known = sorted({key[position] for key in KERNELS})
+        if isinstance(given, str):
+            raise InputError(f"expected a list of {what}, such as [{given!r}], got {given!r}")
+        for name in given or ():
+            if name not in known:
+                raise InputError(f"refengine has no {name!r}; the {what} are {', '.join(known)}")
+    keys = [key for key in KERNELS if (ops is None or key[0] in ops) and (dtypes is None or key[1] in dtypes)]
+    if not keys:
+        raise InputError(f"refengine has {', '.join(ops or ()) or 'no operator'} at none of {', '.join(dtypes or ())}")
+    return keys
+
+
+def _grown(
+    draw: Callable[[Any], Any], keys: list[tuple[str, str]], max_ops: int, wanted: Callable[[str], bool]
+) -> list[Node]:
+    """Nodes that share tensors, in an order that runs."""
+    nodes: list[Node] = []
+    count = draw(st.integers(1, max_ops))
+    for _ in range(2 * count + 4):  # some attempts bring a type that is not wanted
+        tensors = list({id(t): t for node in reversed(nodes) for t in reversed(_moving(node))}.values())
+        types = {t.dtype for t in tensors}
+        open_ = [key for key in keys if key[1] in types] or keys
+        op, dtype = draw(st.sampled_from([*open_, *[key for key in open_ if key[0] in JOINS] * 3]))
+        node = KERNELS[op, dtype].example(draw, Growing(tensors))
+        if all(wanted(t.dtype) for t in _moving(node)):
+            nodes.append(node)
+        if len(nodes) == count:
+            break
+    return nodes
+
+
+def _moving(node: Node) -> list[Tensor]:
+    """The tensors of a node that are no constants."""
+    return [t for t in (*node.inputs, *node.outputs) if t is not None and t.data is None]
+
+
+class Growing(Toolbox):
+    """A toolbox whose `input`s are mostly tensors of a graph, the latest first."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.tensors = [t for t in tensors if _usable(t)]
+
+    def input(
+        self, shape: Any, dtype: str, quantization: Any = None, fits: Callable[[Tensor], bool] | None = None
+    ) -> st.SearchStrategy[Tensor]:
+        new = super().input(shape, dtype, quantization)
+        needs = isinstance(quantization, Quantization)
+        fitting = [
+            t
+            for t in self.tensors
+            if t.dtype == dtype and (fits is None or fits(t)) and (t.quantization is not None or not needs)
+        ]
+        if not fitting:
+            return new
+        return st.one_of(st.just(fitting[0]), st.sampled_from(fitting), st.sampled_from(fitting[:3]), new)
+
+
+def _usable(tensor: Tensor) -> bool:
+    """Whether any operator can go on from here: scales drift with each product, and int16 wants zero points of 0."""
+    if prod(tensor.shape) > LARGEST:
+        return False
+    if tensor.quantization is None or tensor.dtype not in ("int8", "int16", "uint8"):
+        return True
+    low, high = real_range(tensor)
+    return 2.0**-5 <= high - low <= 2.0**12 and (tensor.dtype != "int16" or params_of(tensor)[1] == 0)
