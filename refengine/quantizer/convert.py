@@ -1,0 +1,213 @@
+"""A float32 network and its ranges become the quantised network that TensorFlow 2.21's converter would write.
+
+Every tensor is made in one form, float32 or codes, and read in one or more. `Forms` decides on them; the graph is then
+written in order, with a QUANTIZE or DEQUANTIZE wherever a tensor is read in another form than it was made in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
+
+import numpy as np
+
+from ..errors import InputError, located, require
+from ..kernels import KERNELS
+from ..model import Graph, Model, Op, Tensor
+from ..plan import make_plan
+from .calibrate import Ranges
+from .forms import Form, Forms
+from .parameters import PARAMETERS, computed, computes_reals, rule
+from .rules import RULES
+
+
+def convert(
+    model: Model, ranges: Ranges, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()
+) -> Model:
+    """Quantise a trained float32 `model`: weights to int8, `activations` to ``"int8"`` or ``"int16"`` (16×8).
+
+    `ranges` are those of `calibrate`. The result's inputs and outputs are `io`: the `activations` type itself (the
+    default) or ``"float32"``. The operators of `keep`, by index, stay in float, between DEQUANTIZE and QUANTIZE.
+
+    Given equal ranges, scales, zero points, weights and biases equal those of TensorFlow 2.21's converter bit for bit,
+    and names, versions and options are as it leaves them; the metadata stays the float file's. What would not run as
+    the converter writes it is done otherwise: int16 ranges narrower than 1e-6, an int16 PADV2's padding value.
+
+    The result has been planned, so it runs. Raises `InputError` for a model that is quantised already, ranges that are
+    missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised
+    (`keep` may leave them in float) and for what TFLM could not run, before or after.
+    """
+    io = io or activations
+    if activations not in PARAMETERS or io not in (activations, "float32"):
+        raise InputError(
+            f"activations {activations!r} with inputs and outputs {io!r}: activations are 'int8' or 'int16', "
+            "inputs and outputs are of the same type or 'float32'"
+        )
+    _check_model(model)
+    graph = model.graphs[0]
+    _check_operators(graph, activations, keep)
+    _check_ranges(graph, ranges)
+    writer = _Writer(Forms(graph, PARAMETERS[activations](graph, ranges), activations, io, frozenset(keep)))
+    written = writer.graph()
+    place = {i: writer.read(writer.forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}
+    signatures = tuple(
+        replace(
+            signature,
+            inputs={name: place[i] for name, i in signature.inputs.items()},
+            outputs={name: place[i] for name, i in signature.outputs.items()},
+        )
+        for signature in model.signatures
+    )
+    quantised = replace(model, graphs=(written,), signatures=signatures, sha256="")
+    with located("the quantised model"):
+        make_plan(quantised)
+    return quantised
+
+
+def _check_model(model: Model) -> None:
+    require(len(model.graphs) == 1, f"the model has {len(model.graphs)} subgraphs; only models of one can be quantised")
+    for tensor in model.graphs[0].tensors:
+        where = f"tensor {tensor.index} '{tensor.name}'"
+        if tensor.quantization or tensor.dtype in ("int4", "int8", "uint8", "int16"):
+            raise InputError(
+                f"{where} is {tensor.dtype}: the model is quantised already; give the float32 file it was made from"
+            )
+        if tensor.data is not None and tensor.dtype == "float32" and not np.isfinite(tensor.data).all():
+            raise InputError(f"{where} is a constant with values that are not finite; train the network again")
+    make_plan(model)
+
+
+def _check_operators(graph: Graph, activations: str, keep: Collection[int]) -> None:
+    for index in keep:
+        if index not in range(len(graph.ops)):
+            raise InputError(f"there is no operator {index} to keep in float; the model has 0 to {len(graph.ops) - 1}")
+    for op in graph.ops:
+        known = op.name in RULES and (op.name, activations) in KERNELS
+        require(
+            known or op.index in keep or not computes_reals(graph, op),
+            f"operator {op.index} ({op.name}): there is no {activations} kernel for it; keep it in float, "
+            "or convert again without it",
+        )
+
+
+def _check_ranges(graph: Graph, ranges: Ranges) -> None:
+    for i in computed(graph):
+        where = f"tensor {i} '{graph.tensors[i].name}'"
+        if i not in ranges:
+            raise InputError(f"the range of {where} is missing; calibrate this very model")
+        low, high = ranges[i]
+        if not (np.isfinite((low, high)).all() and low <= high):
+            raise InputError(f"the range of {where} is [{low:g}, {high:g}]; calibrate with data that keep it finite")
+
+
+@dataclass(frozen=True, eq=False)
+class _Writer:
+    """The quantised graph while it is written; `places` says where each form stands among its `tensors`."""
+
+    forms: Forms
+    tensors: list[Tensor] = field(default_factory=list)
+    places: dict[Form, int] = field(default_factory=dict)
+    made: dict[int, Form] = field(default_factory=dict)
+    ready: set[Form] = field(default_factory=set)
+    ops: list[Op] = field(default_factory=list)
+
+    def graph(self) -> Graph:
+        forms, graph = self.forms, self.forms.graph
+        reads = {op.index: forms.reads(op) for op in graph.ops}
+        makes = {op.index: forms.makes(op) for op in graph.ops}
+        self.made.update({i: forms.outside(i) for i in graph.inputs})
+        self.made.update({form.tensor: form for made in makes.values() for form in made})
+        outputs = [forms.outside(i) for i in graph.outputs]
+        wanted = [form for form in (*(form for read in reads.values() for form in read), *outputs) if form]
+        for form in self._order(reads, wanted):
+            self.place(form)
+        self._convert_now(graph.inputs, wanted)
+        for op in graph.ops:
+            inputs = tuple(-1 if form is None else self.read(form) for form in reads[op.index])
+            self.append(self._rewritten(op), inputs, tuple(self.place(form) for form in makes[op.index]))
+            self._convert_now(op.outputs, wanted)
+        return replace(
+            graph,
+            inputs=tuple(self.place(forms.outside(i)) for i in graph.inputs),
+            outputs=tuple(self.read(form) for form in outputs),
+            tensors=tuple(self.tensors),
+            ops=tuple(self.ops),
+        )
+
+    def place(self, form: Form) -> int:
+        """The index of a tensor in this form, which is added if there is none yet."""
+        if form not in self.places:
+            tensor = self.forms.graph.tensors[form.tensor]
+            self.places[form] = len(self.tensors)
+            self.tensors.append(
+                replace(
+                    tensor,
+                    index=len(self.tensors),
+                    name=self._name(form),
+                    dtype=form.dtype,
+                    quantization=form.quantization,
+                    data=self.forms.codes.get(form, tensor.data),
+                )
+            )
+        return self.places[form]
+
+    def read(self, form: Form) -> int:
+        """The index of a tensor in the form that is read, made from the usual form, or that from how it was made."""
+        if form not in self.ready and form != self.made.get(form.tensor, form):
+            self.ready.add(form)
+            usual = self.forms.usual(form.tensor)
+            source = self.read(usual) if form != usual else self.place(self.made[form.tensor])
+            to_float = form.dtype == "float32"
+            rescales = self.tensors[source].dtype == "int16" and not to_float
+            name, version = ("DEQUANTIZE", 2) if to_float else ("QUANTIZE", 2 if rescales else 1)
+            self.append(Op(0, name, (), (), version=version), (source,), (self.place(form),))
+        return self.place(form)
+
+    def append(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
+        self.ops.append(replace(op, index=len(self.ops), inputs=inputs, outputs=outputs))
+
+    def _convert_now(self, indices: Collection[int], wanted: Iterable[Form]) -> None:
+        """The MLIR quantizer converts a tensor right behind what made it, the older one when it is read."""
+        if self.forms.activations == "int8":
+            for form in wanted:
+                if form.tensor in indices:
+                    self.read(form)
+
+    def _rewritten(self, op: Op) -> Op:
+        """The operator as a quantised one. The older quantizer says so of those that compute indices, too."""
+        activations = self.forms.activations
+        if op.index in self.forms.keep or not (activations == "int16" or self.forms.quantises(op)):
+            return op
+        changes = rule(op).int16_options if activations == "int16" else {}
+        version = max(op.version, rule(op).versions[activations])
+        return replace(op, options={**op.options, **changes}, version=version)
+
+    def _order(self, reads: dict[int, list[Form | None]], wanted: list[Form]) -> list[Form]:
+        """The forms that stand first, as the converter orders them; others follow as they are made.
+
+        The MLIR quantizer has inputs first, then constants as they were, by their first use, then quantised ones, by
+        their last; the older one leaves everything in its place.
+        """
+        graph = self.forms.graph
+        constants = [form for form in wanted if graph.tensors[form.tensor].data is not None]
+        if self.forms.activations == "int16":
+            usual = [form for form in (*wanted, *self.made.values()) if form == self.forms.usual(form.tensor)]
+            return sorted((*constants, *usual), key=lambda form: form.tensor)
+        coded = [form for form in constants if form.quantization]
+        inputs = [self.made[i] for i in graph.inputs]
+        return [*inputs, *(form for form in constants if not form.quantization), *reversed(coded)]
+
+    def _name(self, form: Form) -> str:
+        """The tensor's own name for the form in which it is made or leaves the graph; others as the converter's."""
+        forms, graph, index = self.forms, self.forms.graph, form.tensor
+        name = graph.tensors[index].name
+        taken = {tensor.name for tensor in self.tensors}
+        if form != (forms.outside(index) if index in graph.outputs else self.made.get(index, form)):
+            taken |= {tensor.name for tensor in graph.tensors}
+            if forms.activations == "int16":
+                usual = "_int16" if form == forms.usual(index) else "_requantized"
+                name += "_float" if form.dtype == "float32" else usual
+            elif index in graph.inputs:
+                name = "tfl.quantize"
+        return next(choice for choice in chain((name,), (f"{name}{n}" for n in count(1))) if choice not in taken)

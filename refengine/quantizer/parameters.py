@@ -1,0 +1,148 @@
+"""Which scale and zero point every tensor gets: ranges meet the operators that share scales or prescribe them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..model import Graph, Op, Quantization
+from . import affine
+from .calibrate import Ranges
+from .rules import RULES, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """The parameters of every float32 tensor of a graph, by its index.
+
+    `tensors` holds those its readers expect; `made` those that its maker gives it where that is another choice (a
+    SOFTMAX in front of a CONCATENATION); `read` those that one input alone expects, by (operator, position). A QUANTIZE
+    operator goes between where two of them differ.
+    """
+
+    tensors: dict[int, Quantization] = field(default_factory=dict)
+    made: dict[int, Quantization] = field(default_factory=dict)
+    read: dict[tuple[int, int], Quantization] = field(default_factory=dict)
+
+
+def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
+    """As the MLIR quantizer: parameters spread from ranges that count through operators that share, the last ones first.
+
+    An operator that shares and has one float input takes that input's parameters; one with several gives its output's
+    to all of them and to what made them. Whoever comes too late to set a tensor's parameters has it rescaled.
+
+    Source: `RemoveRedundantStatsOps` (quantization_utils.cc) and `QuantizationDriver` (quantization_driver.cc).
+    """
+    superseded = _superseded(graph)
+    calibrated = {i: affine.activation(*ranges[i], "int8") for i in computed(graph) if i not in superseded}
+    found = Parameters(dict(calibrated))
+    done: set[int] = set()
+    waiting = list(graph.ops)
+    while waiting:
+        op = waiting.pop()
+        if op.index in done:
+            continue
+        shared = _shared(graph, op, found.tensors, calibrated) if rule(op).shares else None
+        output = shared or _fixed(op, "int8")
+        if output is None:
+            continue
+        done.add(op.index)
+        for position, i in floats(graph, op.inputs) if shared else ():
+            if graph.tensors[i].data is not None:
+                found.read[op.index, position] = output
+            elif i not in found.tensors:
+                found.tensors[i] = output
+                waiting += _neighbours(graph, i)
+            elif found.tensors[i] != output:
+                found.read[op.index, position] = output
+        for _, i in floats(graph, op.outputs):
+            if i not in found.tensors:
+                found.tensors[i] = output
+                waiting += _neighbours(graph, i)
+            elif found.tensors[i] != output:
+                found.made[i] = output
+    return found
+
+
+def int16_parameters(graph: Graph, ranges: Ranges) -> Parameters:
+    """As the older quantizer: every output has its range, or its first input's parameters where they are shared.
+
+    CONCATENATION and PACK have their output's range, and their inputs are rescaled to it.
+
+    Source: `QuantizeWeightsInputOutput` and `ApplyConstraints`, tensorflow/lite/tools/optimize/quantize_model.cc.
+    """
+    found = Parameters({i: affine.activation(*ranges[i], "int16") for i in computed(graph)})
+    for op in graph.ops:
+        shares = rule(op).shares
+        takes = shares and op.name not in ("CONCATENATION", "PACK")
+        for _, i in floats(graph, op.outputs):
+            given = found.tensors[op.inputs[0]] if takes else _fixed(op, "int16")
+            found.tensors[i] = given or found.tensors[i]
+            for position, j in floats(graph, op.inputs) if shares else ():
+                if found.tensors.get(j) != found.tensors[i]:
+                    found.read[op.index, position] = found.tensors[i]
+    return found
+
+
+PARAMETERS = {"int8": int8_parameters, "int16": int16_parameters}
+
+
+def rule(op: Op) -> Rule:
+    """The operator's rule; one that has none is kept in float, so any will do."""
+    return RULES.get(op.name, Rule())
+
+
+def floats(graph: Graph, indices: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """(position, index) of the float32 tensors among an operator's inputs or outputs."""
+    return ((at, i) for at, i in enumerate(indices) if i >= 0 and graph.tensors[i].dtype == "float32")
+
+
+def computed(graph: Graph) -> list[int]:
+    """The float32 tensors that are fed or computed, which is what has a range."""
+    made = (*graph.inputs, *(i for op in graph.ops for i in op.outputs))
+    return [i for _, i in floats(graph, made)]
+
+
+def computes_reals(graph: Graph, op: Op) -> bool:
+    """Whether an operator reads or makes any float32 tensor: others are left as they are."""
+    return any(True for _ in floats(graph, (*op.inputs, *op.outputs)))
+
+
+def _fixed(op: Op, dtype: str) -> Quantization | None:
+    prescribed = rule(op).fixed.get(dtype)
+    return None if prescribed is None else Quantization(prescribed[:1], prescribed[1:])
+
+
+def _superseded(graph: Graph) -> set[int]:
+    """The tensors whose range does not count, because parameters reach them from elsewhere."""
+    makers = {i: op for op in graph.ops for i in op.outputs}
+    sharing = [op for op in graph.ops if rule(op).shares]
+    joining = [op for op in sharing if len(list(floats(graph, op.inputs))) > 1]
+    superseded = {i for op in graph.ops if op in sharing or rule(op).fixed for i in op.outputs}
+    superseded -= {i for op in joining for i in op.outputs}
+    seen: set[int] = set()
+    while joining:
+        op = joining.pop()
+        if op.index not in seen:
+            seen.add(op.index)
+            inputs = {i for _, i in floats(graph, op.inputs)}
+            superseded |= inputs
+            joining += [makers[i] for i in inputs if i in makers and makers[i] in sharing]
+    return superseded
+
+
+def _shared(
+    graph: Graph, op: Op, known: dict[int, Quantization], calibrated: dict[int, Quantization]
+) -> Quantization | None:
+    """The parameters that all of an operator's tensors shall have: calibrated ones first, a single tensor's first."""
+    for these in (calibrated, known):
+        alone = [indices[0] for indices in (op.inputs, op.outputs) if len(indices) == 1]
+        for i in (*alone, *op.inputs, *op.outputs):
+            if i in these:
+                return these[i]
+    return None
+
+
+def _neighbours(graph: Graph, index: int) -> list[Op]:
+    """The operators that make or read a tensor."""
+    return [op for op in graph.ops if index in op.inputs or index in op.outputs]
