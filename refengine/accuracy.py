@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ from .errors import InputError
 from .execute import run
 from .inputs import dequantize_output, pixels_to_input
 from .model import Array
+from .parallel import spread
 from .plan import Plan
 
 CHUNK = 256  # pictures between two reports
@@ -29,7 +32,10 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """How the first pictures of a data set were classified: `confusion[true class, answer]` counts them."""
+    """How the first pictures of a data set were classified: `confusion[true class, answer]` counts them.
+
+    `seconds` is how long it took, from the first picture's preparation to the last answer counted.
+    """
 
     confusion: npt.NDArray[np.int64]
     seconds: float
@@ -87,26 +93,34 @@ def evaluate(
     labels: npt.NDArray[np.integer],
     *,
     real_range: tuple[float, float] | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[Accuracy]:
     """Classify `images` (uint8, N×H×W or N×H×W×C) chunk by chunk; yield the `Accuracy` so far after each.
 
     The last one is the result: ``*_, accuracy = evaluate(…)``; whoever stops earlier has what was done. Memory does not
-    grow with N. `seconds` counts the model only, not the preparation of pictures. `real_range` as in
-    `inputs.pixels_to_input`. Raises `InputError` for pictures, labels or a model that do not fit together.
+    grow with N. `executor` computes the chunks, else all cores of this machine; see `parallel.spread`. `real_range` as
+    in `inputs.pixels_to_input`. Raises `InputError` for pictures, labels or a model that do not fit together.
     """
     classes = _classes(plan)
     if len(images) != len(labels) or not len(images):
         raise InputError(f"there are {len(images)} pictures and {len(labels)} labels; expected as many, and some")
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InputError(f"the labels are {labels.min()} to {labels.max()}, but the model has {classes} classes")
-    confusion, seconds = np.zeros((classes, classes), np.int64), 0.0
-    for start in range(0, len(images), CHUNK):
-        batch = pixels_to_input(plan, images[start : start + CHUNK], 0, real_range)
-        started = perf_counter()
-        (output,) = run(plan, batch)
-        seconds += perf_counter() - started
-        np.add.at(confusion, (labels[start : start + CHUNK], output.argmax(axis=1)), 1)
-        yield Accuracy(confusion.copy(), seconds)
+    classify = partial(_answers, plan, real_range, None if executor is None else 1)
+    starts = range(0, len(images), CHUNK)
+    confusion, started = np.zeros((classes, classes), np.int64), perf_counter()
+    for start, answers in zip(starts, spread(classify, (images[i : i + CHUNK] for i in starts), executor), strict=True):
+        np.add.at(confusion, (labels[start : start + CHUNK], answers), 1)
+        yield Accuracy(confusion.copy(), perf_counter() - started)
+
+
+def _answers(
+    plan: Plan, real_range: tuple[float, float] | None, threads: int | None, images: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.intp]:
+    """The class of each picture."""
+    (output,) = run(plan, pixels_to_input(plan, images, 0, real_range), threads=threads)
+    answers: npt.NDArray[np.intp] = output.argmax(axis=1)
+    return answers
 
 
 def _classes(plan: Plan) -> int:

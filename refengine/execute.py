@@ -75,12 +75,16 @@ def execute(plan: Plan, *inputs: Array, known: Mapping[int, Array] = MappingProx
 
 
 def run(
-    source: Plan | Model | str | os.PathLike[str] | bytes, *inputs: Array, numerics: Numerics | None = None
+    source: Plan | Model | str | os.PathLike[str] | bytes,
+    *inputs: Array,
+    numerics: Numerics | None = None,
+    threads: int | None = None,
 ) -> tuple[Array, ...]:
     """The model's outputs, in its order and declared dtypes; nothing is converted silently.
 
-    A batch (see `execute`) streams through in tiles on all cores, so that memory stays bounded whatever its length;
-    each result is what running its input alone gives. Raises `ModelError`, `UnsupportedError`, `InputError`.
+    A batch (see `execute`) streams through in tiles, as many at once as `threads` (one a core), so that memory stays
+    bounded whatever its length; each result is what running its input alone gives. Raises `ModelError`,
+    `UnsupportedError`, `InputError`.
     """
     plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
     batch = batch_size(plan, inputs)
@@ -89,10 +93,10 @@ def run(
     with _blas().limit(limits=1):
         if batch is None:
             return _outputs(plan, *inputs)
-        cores = os.cpu_count() or 1
-        tile = min(tile_size(plan), -(-batch // cores))
+        threads = threads or os.cpu_count() or 1
+        tile = min(tile_size(plan), -(-batch // threads))
         slices = [slice(start, start + tile) for start in range(0, batch, tile)]
-        with ThreadPoolExecutor(cores) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             tiles = list(pool.map(lambda part: _outputs(plan, *(x[part] for x in inputs)), slices))
     return tuple(np.concatenate(parts) for parts in zip(*tiles, strict=True))
 

@@ -1,7 +1,8 @@
 """Work spread over processes and machines: any `concurrent.futures.Executor`, the same results whatever the split.
 
 Whoever has much to do cuts it into tasks that do not depend on the number of workers, and folds the results, which
-come in the tasks' order. Functions and tasks are pickled, so functions stand at the top of a module.
+come in the tasks' order. Functions and tasks are pickled, so functions stand at the top of a module. What all tasks
+need comes with the function, by `functools.partial`: a worker unpickles it once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -40,7 +41,7 @@ AHEAD = 256
 ATTEMPTS = 3
 """How often a task is handed out before its worker's death is taken for its own doing."""
 
-PATIENCE = 10
+PATIENCE = 5
 """Seconds to wait for a cluster's scheduler, and for its first worker."""
 
 
@@ -55,19 +56,24 @@ def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | 
     if executor is None:
         yield from map(function, tasks)
         return
+    pickled = pickle.dumps(function)
+    waiting: deque[_Handed[T, R]] = deque()
     with ExitStack() as stack:
 
         def hand_out(task: T) -> Future[R]:
             nonlocal executor
             assert executor is not None
+            parcel = pickle.dumps(task)
             try:
-                return executor.submit(_checked, function, task, _sources())
+                return executor.submit(_work, pickled, parcel, sources())
             except BrokenExecutor:
                 executor = stack.enter_context(Processes(os.cpu_count() or 1))
-                return executor.submit(_checked, function, task, _sources())
+                return executor.submit(_work, pickled, parcel, sources())
+            except Exception:
+                waiting.clear()  # it takes nothing any more, and so nothing back
+                raise
 
         source = enumerate(tasks)
-        waiting: deque[_Handed[T, R]] = deque()
         try:
             while True:
                 waiting += (_Handed(i, task, hand_out(task)) for i, task in islice(source, AHEAD - len(waiting)))
@@ -124,18 +130,29 @@ class _Handed(Generic[T, R]):
         return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # the latter is Dask's
 
 
-def _checked(function: Callable[[T], R], task: T, sources: str) -> R:
-    """What a worker does."""
-    if _sources() != sources:
+def _work(function: bytes, task: bytes, expected: str) -> Any:
+    """What a worker does. It unpickles here, where it may fail: in its main loop, Dask's would die of it."""
+    where = f"the worker on {socket.gethostname()}"
+    if sources() != expected:
         raise InputError(
-            f"the worker on {socket.gethostname()} has another refengine, in {Path(__file__).parent}; "
-            "install the same one for all workers"
+            f"{where} has another refengine, in {Path(__file__).parent}; install the same one for all workers"
         )
-    return function(task)
+    try:
+        work, arguments = _function(function), pickle.loads(task)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{where} cannot import what it is to do: {error}") from error
+    return work(arguments)
+
+
+@lru_cache(maxsize=2)
+def _function(pickled: bytes) -> Callable[[Any], Any]:
+    """Unpickled once, whatever comes with it (a model, most often)."""
+    function: Callable[[Any], Any] = pickle.loads(pickled)
+    return function
 
 
 @cache
-def _sources() -> str:
+def sources() -> str:
     """Identifies this very refengine: versions would not tell two checkouts apart."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
@@ -231,4 +248,16 @@ def _cluster(address: str) -> Iterator[Executor]:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError:
             raise InputError(f"the scheduler at {address} has no workers; start some: dask worker {address}") from None
-        yield client.get_executor(pure=False)
+
+        def probe() -> None:  # in a function, so that it is sent itself and not its name
+            import refengine.parallel  # noqa: F401
+
+        for worker, failure in client.run(probe, on_error="return").items():
+            if failure is not None:
+                raise InputError(f"the worker at {worker} has no refengine ({failure}); install it for all workers")
+        try:
+            yield client.get_executor(pure=False)
+        except Exception:
+            if client.status == "closed":
+                raise RefengineError(f"the scheduler at {address} is gone") from None
+            raise

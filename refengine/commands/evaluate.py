@@ -9,6 +9,7 @@ from rich.table import Table
 from ..accuracy import Accuracy, evaluate
 from ..datasets import PREFIXES, bundled_digits, load_mnist
 from ..kernel import PRESETS
+from ..parallel import workers
 from ..plan import make_plan
 from ._front import (
     INTERRUPTED,
@@ -16,6 +17,7 @@ from ._front import (
     add_model,
     add_numerics,
     add_range,
+    add_workers,
     find_model,
     heading,
     positive,
@@ -34,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=PREFIXES, default="test", help="which of them (default: %(default)s)")
     parser.add_argument("--limit", metavar="N", type=positive, help="only the first N pictures")
     add_range(parser)
+    add_workers(parser)
 
 
 def command(args: argparse.Namespace) -> int:
@@ -42,9 +45,9 @@ def command(args: argparse.Namespace) -> int:
     images, labels = images[: args.limit], labels[: args.limit]
     accuracy, status = None, 0
     try:
-        with progress_bar() as progress:
+        with workers(args.jobs, args.scheduler) as executor, progress_bar() as progress:
             task = progress.add_task(args.model, total=len(images))
-            for accuracy in evaluate(plan, images, labels, real_range=args.range):
+            for accuracy in evaluate(plan, images, labels, real_range=args.range, executor=executor):
                 progress.update(task, completed=accuracy.count)
     except KeyboardInterrupt:
         status = INTERRUPTED
