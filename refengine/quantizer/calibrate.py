@@ -73,13 +73,15 @@ def calibrate(
     The last two run the network twice, and keep `batches` if they can be iterated over only once; otherwise memory
     does not grow with the number of samples. `executor` computes the tasks, see `parallel.spread`.
 
-    Raises `InputError` for an unknown method, a percentile outside (50, 100], inputs that do not fit, no samples at
-    all, and a sample that makes a value infinite or NaN.
+    Raises `InputError` for an unknown method, a percentile outside (50, 100], a model without floats, inputs that do
+    not fit, no samples at all, and a sample that makes a value infinite or NaN.
     """
     if method not in METHODS:
         raise InputError(f"'{method}' is no method of calibration; choose one of {', '.join(METHODS)}")
     if not 50 < percentile <= 100:
         raise InputError(f"the percentile is {percentile:g}; give one above 50 and up to 100, such as {PERCENTILE}")
+    if not _watched(plan):
+        raise InputError("the model has no float32 tensor: it is quantised already; give the file it was made from")
     if iter(batches) is batches and method in ("percentile", "entropy"):
         batches = list(batches)
 

@@ -34,7 +34,7 @@ from ..model import Array, Tensor
 from ..numerics.quantize import code_range, quantize
 from ..parallel import spread
 from ..plan import Plan, Step
-from .calibrate import Samples, tasks_of
+from .calibrate import Ranges, Samples, tasks_of
 
 Values = Mapping[int, Array]
 """Arrays by tensor index, of the tensors' shapes or a batch of them."""
@@ -126,6 +126,11 @@ class LayerError:
         return self.tensor.quantization.scale[0]
 
     @property
+    def gain(self) -> float:
+        """Which part of the outputs' RMSE goes if this layer stays in float; negative if it grows."""
+        return 1 - self.kept.error.rmse / self.all.error.rmse if self.all.error.rmse else 0.0
+
+    @property
     def saturation(self) -> float:
         return self.saturated / self.whole.count
 
@@ -147,6 +152,53 @@ class LayerError:
             "saturation": self.saturation,
             "outputs": {"all": self.all.as_dict(), "only": self.only.as_dict(), "kept": self.kept.as_dict()},
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """One activation of the converted model: the operator that computes it (None: it is fed), the float operators that
+    this stands for, and the range that was
+    calibrated (None: the float model has no such tensor)."""
+
+    step: Step | None
+    tensor: Tensor
+    float_ops: tuple[int, ...]
+    calibrated: tuple[float, float] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in plain Python, for JSON; what stayed in float has no scale."""
+        quantization = self.tensor.quantization if is_quantized(self.tensor) else None
+        return {
+            "index": None if self.step is None else self.step.index,
+            "operator": None if self.step is None else self.step.op.name,
+            "float_operators": list(self.float_ops),
+            "tensor": self.tensor.name,
+            "dtype": self.tensor.dtype,
+            "range": self.calibrated,
+            "scale": None if quantization is None else quantization.scale[0],
+            "zero_point": None if quantization is None else quantization.zero_point[0],
+            "weight_scales": list(self.weight_scales),
+        }
+
+    @property
+    def weight_scales(self) -> tuple[float, ...]:
+        """One for each output channel; none of an operator without weights."""
+        weights = self.step.inputs[1] if self.step is not None and len(self.step.inputs) > 1 else None
+        return weights.quantization.scale if weights and weights.data is not None and weights.quantization else ()
+
+
+def chosen(float_plan: Plan, quantized_plan: Plan, ranges: Ranges) -> list[Chosen]:
+    """What was chosen for every activation that is fed or computed, integers such as shapes left out."""
+    same = _same_tensors(float_plan, quantized_plan)
+    made: list[tuple[Step | None, Tensor]] = [(None, tensor) for tensor in quantized_plan.inputs]
+    made += [(step, tensor) for step in quantized_plan.steps for tensor in step.outputs]
+    found = []
+    for step, tensor in made:
+        if is_quantized(tensor) or tensor.dtype == "float32":
+            pair = None if step is None else _pair(float_plan, step, same)
+            float_ops = () if pair is None else tuple(each.index for each in pair.float_steps)
+            found.append(Chosen(step, tensor, float_ops, ranges.get(same.get(tensor.index, -1))))
+    return found
 
 
 def rank(
@@ -180,7 +232,7 @@ class _Pair:
 def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError]:
     """The layers on some samples, in the model's order."""
     same = _same_tensors(float_plan, plan)
-    pairs = [pair for step in plan.steps if (pair := _pair(float_plan, step, same))]
+    pairs = [pair for step in plan.steps if is_quantized(step.outputs[0]) and (pair := _pair(float_plan, step, same))]
     if not pairs:
         raise InputError("no operator of the quantised model computes what one of the float model does")
     inputs = [_as_codes(x, t) for x, t in zip(samples.inputs, plan.inputs, strict=True)]
@@ -240,7 +292,7 @@ def _pair(float_plan: Plan, step: Step, same: Mapping[int, int]) -> _Pair | None
     """The float steps between the tensors that the step reads and the one that it computes, if there are some."""
     read = [t.index for t in step.inputs if t is not None and t.data is None]
     (output,) = step.outputs
-    if not is_quantized(output) or not {*read, output.index} <= same.keys():
+    if not {*read, output.index} <= same.keys():
         return None
     known = {*(same[i] for i in read), *float_plan.constants}
     producers = {i: found for found in float_plan.steps for i in found.op.outputs}

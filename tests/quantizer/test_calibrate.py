@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import log
@@ -19,8 +20,7 @@ from refengine.execute import execute
 from refengine.inputs import pixels_to_input
 from refengine.kernel import Node
 from refengine.plan import Plan, make_plan
-from refengine.quantizer import calibrate as module
-from refengine.quantizer.calibrate import AVERAGING, METHODS, calibrate, entropy_threshold
+from refengine.quantizer.calibrate import AVERAGING, METHODS, TASK, Samples, calibrate, entropy_threshold
 from tests.models import const, fed, network
 
 Floats = npt.NDArray[np.float32]
@@ -176,6 +176,8 @@ def test_what_cannot_be_is_told() -> None:
     for method in METHODS:
         with pytest.raises(InputError, match="no samples"):
             calibrate(PLAN, [], method)
+    with pytest.raises(InputError, match="the model has no float32 tensor: it is quantised already"):
+        calibrate(make_plan(bundled_models()["dense_int8"]), [x])
     with pytest.raises(InputError, match="float64"):
         calibrate(PLAN, [(np.ones((1, 3)),)])
 
@@ -194,14 +196,15 @@ def test_a_trained_network_against_a_plain_loop() -> None:
 def test_tasks_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are asked for as they are needed, not before."""
     events = []
+    module = sys.modules["refengine.quantizer.calibrate"]  # the package has a function of this name
     extremes = module._extremes
 
     def batches() -> Iterator[tuple[Floats]]:
         for i in range(3):
             events.append(f"asked for {i}")
-            yield (np.ones((module.TASK, 3), np.float32),)
+            yield (np.ones((TASK, 3), np.float32),)
 
-    def watching(plan: Plan, task: module.Samples) -> Floats:
+    def watching(plan: Plan, task: Samples) -> Floats:
         events.append(f"ran from {task.first}")
         return extremes(plan, task)
 

@@ -1,0 +1,265 @@
+"""Quantise a float32 model to int8 or int16x8, as TFLite's converter does, without TensorFlow.
+
+PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz or .raw files
+or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as printed), its type
+(SOFTMAX), or a part of its output's name between slashes and semicolons (conv2d_1).
+
+  refengine quantize stm32f746_float32 --data digits -o int8.tflite
+  refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report
+  refengine quantize model.tflite --data pictures/ -o mixed.tflite --keep SOFTMAX --io float32
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Iterator
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..errors import InputError, located
+from ..execute import batch_size
+from ..model import Array
+from ..parallel import workers
+from ..plan import Plan, Step, make_plan
+from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
+from ..quantizer.convert import convert
+from ..quantizer.report import Chosen, Error, LayerError, Outputs, chosen, rank
+from ..tflite_io import dump
+from ._front import (
+    INTERRUPTED,
+    add_json,
+    add_range,
+    add_workers,
+    fail,
+    find_model,
+    positive,
+    print_json,
+    print_table,
+    printable,
+    progress_bar,
+    read_data,
+    table_of,
+)
+
+JUDGED = 100  # samples that --report runs: it runs the network many times
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="FLOAT", help="a float32 .tflite file or the name of a bundled one")
+    parser.add_argument("--data", metavar="PATH", nargs="+", required=True, help="what to calibrate with; see above")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the .tflite file to write")
+    parser.add_argument("--samples", metavar="N", type=positive, default=500, help="the first N (default: %(default)s)")
+    parser.add_argument("--method", choices=METHODS, default="minmax", help="of calibration (default: %(default)s)")
+    parser.add_argument(
+        "--percentile",
+        metavar="P",
+        type=float,
+        default=PERCENTILE,
+        help="of the values that --method percentile keeps at either end (default: %(default)s)",
+    )
+    parser.add_argument("--activations", choices=("int8", "int16"), default="int8", help="weights are int8 always")
+    parser.add_argument(
+        "--io", choices=("int8", "int16", "float32"), help="type of inputs and outputs (default: the activations')"
+    )
+    parser.add_argument("--keep", metavar="LAYER", nargs="+", default=[], help="operators to leave in float")
+    parser.add_argument(
+        "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} samples"
+    )
+    add_json(parser)
+    add_range(parser)
+    add_workers(parser)
+
+
+def command(args: argparse.Namespace) -> int:
+    path, output = Path(find_model(args.model)), Path(args.output)
+    _check(args, path, output)
+    float_plan = make_plan(path)
+    keep = _kept(float_plan, args.keep)
+    samples = _Samples(args, float_plan, "calibrating", args.samples)
+    ranking: list[LayerError] = []
+    try:
+        with workers(args.jobs, args.scheduler) as executor:
+            with located(str(args.model)):
+                ranges = calibrate(float_plan, samples, args.method, percentile=args.percentile, executor=executor)
+                model = convert(float_plan.model, ranges, activations=args.activations, io=args.io, keep=keep)
+            data = dump(model)
+            plan = make_plan(data)
+            if args.report:
+                judged = _Samples(args, float_plan, "judging layers", min(args.samples, JUDGED))
+                ranking = rank(float_plan, plan, judged, executor=executor)
+        _write(output, data)
+    except KeyboardInterrupt:
+        fail("interrupted; nothing was written")
+        return INTERRUPTED
+    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking)
+    return 0
+
+
+def _check(args: argparse.Namespace, path: Path, output: Path) -> None:
+    """Complain before hours of work, rather than after."""
+    if output.exists() and output.samefile(path):
+        raise InputError(f"{output} is the float model itself; give -o another name")
+    if output.is_dir() or not output.parent.is_dir():
+        raise InputError(f"{output} is a folder, or in none; give -o the name of a file in a folder that exists")
+    if args.percentile != PERCENTILE and args.method != "percentile":
+        raise InputError("--percentile is for --method percentile; give both")
+    if args.method == "entropy" and args.activations == "int16":
+        raise InputError("--method entropy chooses ranges for 8 bits; int16 activations need no cut, use minmax")
+
+
+def _kept(plan: Plan, layers: list[str]) -> frozenset[int]:
+    """The operators that are meant."""
+    found: set[int] = set()
+    for layer in layers:
+        meant = {
+            step.index
+            for step in plan.steps
+            if layer in {str(step.index), step.op.name, step.outputs[0].name, *re.split("[/;]", step.outputs[0].name)}
+        }
+        if not meant:
+            known = ", ".join(f"{step.index} {step.op.name}" for step in plan.steps)
+            raise InputError(f"--keep {layer}: no operator has this number, type or name; there are {known}")
+        found |= meant
+    return frozenset(found)
+
+
+class _Samples:
+    """The first samples of the data, read anew whenever they are iterated over, with a progress bar."""
+
+    def __init__(self, args: argparse.Namespace, plan: Plan, doing: str, limit: int) -> None:
+        self.args, self.plan, self.doing, self.limit = args, plan, doing, limit
+        self.name, self.count = "", 0
+
+    def __iter__(self) -> Iterator[tuple[Array, ...]]:
+        digits = self.args.data == ["digits"]
+        paths = None if digits else self.args.data
+        name, total, cases = read_data(self.plan, paths, "train", self.limit, self.args.range, TASK)
+        self.name = "the bundled digits" if digits else name
+        self.count = 0
+        with progress_bar() as bar:
+            task = bar.add_task(self.doing)
+            for inputs in cases:
+                size = batch_size(self.plan, inputs) or 1
+                left = self.limit - self.count
+                self.count += min(size, left)
+                yield inputs if size <= left else tuple(x[:left] for x in inputs)
+                bar.update(task, completed=self.count, total=max(total, self.count))
+                if self.count == self.limit:
+                    return
+
+
+def _write(output: Path, data: bytes) -> None:
+    """All of it or nothing."""
+    part = output.with_name(f"{output.name}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _tell(
+    args: argparse.Namespace,
+    samples: _Samples,
+    before: int,
+    after: int,
+    float_plan: Plan,
+    plan: Plan,
+    ranges: Ranges,
+    ranking: list[LayerError],
+) -> None:
+    layers = chosen(float_plan, plan, ranges)
+    if args.json:
+        facts: dict[str, Any] = {
+            "model": args.model,
+            "sha256": float_plan.model.sha256,
+            "output": args.output,
+            "output_sha256": plan.model.sha256,
+            "data": samples.name,
+            "samples": samples.count,
+            "method": args.method,
+            "activations": args.activations,
+            "bytes": {"before": before, "after": after},
+            "tensors": [layer.as_dict() for layer in layers],
+        }
+        if args.report:
+            facts["report"] = [layer.as_dict() for layer in ranking]
+        print_json(facts)
+        return
+    method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
+    print(printable(f"{args.model}, calibrated on {samples.count} samples of {samples.name} by {method}"))
+    print_table(_chosen_table(layers))
+    if args.report:
+        _print_report(ranking)
+    print(printable(f"wrote {args.output}: {after:,} bytes ({before:,} before)"))
+    print(f"TFLM runs it: all {len(plan.steps)} operators are prepared; inputs and outputs: ", end="")
+    print(", ".join(dict.fromkeys(tensor.dtype for tensor in (*plan.inputs, *plan.outputs))))
+
+
+def _chosen_table(layers: list[Chosen]) -> Table:
+    table = table_of("#", "operator", "calibrated range", "scale", "zero\npoint", "scales of weights")
+    table.columns[4].justify = "right"
+    for layer in layers:
+        told = layer.as_dict()
+        weights = told["weight_scales"]
+        table.add_row(
+            _numbers(layer.float_ops),
+            "input" if layer.step is None else _operator(layer.step),
+            "{:.5g} … {:.5g}".format(*layer.calibrated) if layer.calibrated else "",
+            told["dtype"] if told["scale"] is None else f"{told['scale']:.6g}",
+            "" if told["scale"] is None else str(told["zero_point"]),
+            f"{len(weights)}: {min(weights):.3g} … {max(weights):.3g}" if weights else "",
+        )
+    return table
+
+
+def _print_report(ranking: list[LayerError]) -> None:
+    """Errors inside the network are in codes, those of its outputs in real units."""
+    now = ranking[0].all
+    print(f"{now.samples} samples: the outputs are off by {_outputs(now)}. Of the layers, the worst first:")
+    table = table_of(
+        "#", "operator", "own RMSE\nin codes", "SQNR\ndB", "whole\nin codes", "SQNR\ndB", "out of\nrange",
+        "outputs' RMSE:\nonly it in codes", "\nonly it in float",
+    )  # fmt: skip
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for layer in ranking:
+        table.add_row(
+            _numbers(layer.float_ops),
+            _operator(layer.step),
+            f"{layer.own.rmse / layer.scale:.2f}",
+            _decibels(layer.own),
+            f"{layer.whole.rmse / layer.scale:.2f}",
+            _decibels(layer.whole),
+            f"{layer.saturation:.2%}",
+            f"{layer.only.error.rmse:.3g}",
+            f"{layer.kept.error.rmse:.3g}",
+        )
+    print_table(table)
+    best = max(ranking, key=lambda layer: layer.gain)
+    if best.gain > 0 and best.float_ops:
+        name = f"{best.step.op.name} (--keep {_numbers(best.float_ops)})"
+        print(f"Left in float, {name} helps most: then the outputs are off by {_outputs(best.kept)}.")
+
+
+def _operator(step: Step) -> str:
+    fused = step.op.options.get("fused_activation_function", "NONE")
+    return step.op.name + ("" if fused == "NONE" else f" + {fused}")
+
+
+def _decibels(error: Error) -> str:
+    return f"{error.sqnr:.1f}" if isfinite(error.sqnr) else ""
+
+
+def _outputs(outputs: Outputs) -> str:
+    same = "" if outputs.agreement is None else f", and {outputs.agreement:.1%} have the float model's class"
+    return f"{outputs.error.rmse:.3g} (RMSE){same}"
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    return " ".join(map(str, values))

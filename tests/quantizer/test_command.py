@@ -1,0 +1,191 @@
+"""refengine quantize, as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refengine.cli import main
+from refengine.commands import quantize as command
+from refengine.commands._front import FAILED, INTERRUPTED
+from refengine.datasets import DATA, bundled_digits, bundled_models
+from refengine.inputs import pixels_to_input
+from refengine.model import Model
+from refengine.plan import make_plan
+from refengine.quantizer import calibrate, convert
+from refengine.tflite_io import dump, load
+from tests.health.nets import HIDDEN, LOGITS, SOFTMAX, float_net, pictures
+
+
+@pytest.fixture
+def floats(tmp_path: Path) -> str:
+    path = tmp_path / "float.tflite"
+    path.write_bytes(dump(float_net()))
+    return str(path)
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> str:
+    path = tmp_path / "pictures.npy"
+    np.save(path, pictures(24))
+    return str(path)
+
+
+def expected(**options: object) -> Model:
+    plan = make_plan(float_net())
+    return load(dump(convert(plan.model, calibrate(plan, [(pictures(24),)]), **options)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ([], {}),
+        (["--activations", "int16"], {"activations": "int16"}),
+        (["--io", "float32", "--keep", "logits", "SOFTMAX"], {"io": "float32", "keep": {LOGITS, SOFTMAX}}),
+        (["--keep", str(HIDDEN)], {"keep": {HIDDEN}}),
+        (["--jobs", "2"], {}),
+    ],
+)
+def test_it_writes_what_convert_gives(
+    floats: str, arrays: str, tmp_path: Path, options: list[str], wanted: dict[str, object]
+) -> None:
+    out = tmp_path / "out.tflite"
+    assert main(["quantize", floats, "--data", arrays, "-o", str(out), *options]) == 0
+    assert load(out) == expected(**wanted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["float.tflite", "out.tflite", "pictures.npy"]
+
+
+def test_the_table_has_ranges_scales_and_bytes(
+    floats: str, arrays: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.tflite"
+    assert main(["quantize", floats, "--data", arrays, "-o", str(out), "--keep", "hidden"]) == 0
+    text = capsys.readouterr().out
+    assert f"calibrated on 24 samples of {arrays} by minmax" in text
+    lines = {line.split()[1]: line for line in text.splitlines() if line.split()[:1] and line.split()[0].isdigit()}
+    (softmax,) = (t for t in load(out).graphs[0].tensors if t.name == "softmax")
+    assert softmax.quantization is not None
+    assert lines["SOFTMAX"].split()[-2:] == [f"{softmax.quantization.scale[0]:.6g}", "-128"]
+    assert "float32" in next(line for line in text.splitlines() if line.startswith(f" {HIDDEN} "))
+    assert f"wrote {out}: {out.stat().st_size:,} bytes ({Path(floats).stat().st_size:,} before)" in text
+    assert "TFLM runs it: all 9 operators are prepared" in text
+
+
+def test_the_report_ranks_layers(floats: str, arrays: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quantize", floats, "--data", arrays, "-o", str(tmp_path / "out.tflite"), "--report"]) == 0
+    text = capsys.readouterr().out
+    assert "24 samples: the outputs are off by" in text
+    assert "have the float model's class. Of the layers, the worst first:" in text
+    assert "helps most" in text
+
+
+def test_json_holds_everything(floats: str, arrays: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.tflite"
+    options = ["--method", "percentile", "--percentile", "99.5", "--samples", "20", "--json", "--report"]
+    assert main(["quantize", floats, "--data", arrays, "-o", str(out), *options]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["method"], told["samples"], told["output_sha256"]) == ("percentile", 20, load(out).sha256)
+    assert [tensor["operator"] for tensor in told["tensors"]][:2] == [None, "CONV_2D"]
+    plan = make_plan(float_net())
+    ranges = calibrate(plan, [(pictures(24)[:20],)], "percentile", percentile=99.5)
+    assert [tuple(tensor["range"]) for tensor in told["tensors"]] == list(ranges.values())
+    assert [layer["operator"] for layer in told["report"]].count("FULLY_CONNECTED") == 2
+    assert told["report"][0]["outputs"]["only"]["rmse"] >= told["report"][-1]["outputs"]["only"]["rmse"]
+
+
+def test_digits_a_folder_of_idx_files_and_pictures_are_the_same_data(tmp_path: Path) -> None:
+    images, _ = bundled_digits()
+    idx, drawn = tmp_path / "mnist", tmp_path / "drawn"
+    idx.mkdir()
+    drawn.mkdir()
+    for kind in ("images-idx3", "labels-idx1"):
+        (idx / f"train-{kind}-ubyte.gz").write_bytes((DATA / f"digits-{kind}-ubyte.gz").read_bytes())
+    for i in range(12):
+        Image.fromarray(images[i]).save(drawn / f"{i:02}.png")
+    plan = make_plan(bundled_models()["stm32f746_float32"])
+    batches = [(pixels_to_input(plan, images[:12]),)]
+    wanted = load(dump(convert(plan.model, calibrate(plan, batches))))
+    for data in ("digits", str(idx), str(drawn)):
+        out = tmp_path / "out.tflite"
+        assert main(["quantize", "stm32f746_float32", "--data", data, "-o", str(out), "--samples", "12"]) == 0
+        assert load(out) == wanted
+
+
+def test_ctrl_c_leaves_nothing_behind(
+    floats: str, arrays: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "rank", interrupted)
+    out = tmp_path / "out.tflite"
+    out.write_text("precious")
+    assert main(["quantize", floats, "--data", arrays, "-o", str(out), "--report"]) == INTERRUPTED
+    assert capsys.readouterr().err == "refengine: interrupted; nothing was written\n"
+    assert out.read_text() == "precious"
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(
+    floats: str, arrays: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        path.touch()
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main(["quantize", floats, "--data", arrays, "-o", str(tmp_path / "out.tflite")]) == FAILED
+    assert "No space left on device" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["float.tflite", "pictures.npy"]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["-o", "{floats}"], "is the float model itself"),
+        (["-o", "{folder}"], "is a folder, or in none"),
+        (["-o", "{folder}/none/out.tflite"], "is a folder, or in none"),
+        (["--percentile", "99"], "--percentile is for --method percentile"),
+        (["--method", "percentile", "--percentile", "40"], "the percentile is 40"),
+        (["--method", "entropy", "--activations", "int16"], "ranges for 8 bits"),
+        (["--method", "median"], "invalid choice: 'median'"),
+        (["--io", "int16"], "int16"),
+        (["--keep", "missing"], "--keep missing: no operator has this number, type or name; there are 0 CONV_2D, 1"),
+        (["--keep", "7"], "--keep 7: no operator"),
+        (["--samples", "0"], "'0' is no positive number"),
+        (["--data", "missing.npy"], "missing.npy: cannot be read"),
+        (["--data", "digits"], "input 'x' takes pictures of 10×10×1"),
+        (["--data", "{folder}/empty"], "the folder is empty"),
+        (["--data", "{folder}/nan.npy"], "sample 1: input 'x' holds nan"),
+    ],
+)
+def test_mistakes_are_one_line(
+    floats: str, arrays: str, tmp_path: Path, options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    bad = pictures(3)
+    bad[1] = np.nan
+    np.save(tmp_path / "nan.npy", bad)
+    before = Path(floats).read_bytes()
+    given = [option.format(floats=floats, folder=tmp_path) for option in options]
+    out = tmp_path / "out.tflite"
+    try:
+        status = main(["quantize", floats, "--data", arrays, "-o", str(out), *given])
+    except SystemExit as error:
+        status = int(str(error.code))
+    told = capsys.readouterr().err
+    assert status == FAILED
+    assert complaint in told
+    assert told.count("\n") == 1
+    assert Path(floats).read_bytes() == before
+    assert not out.exists()
+
+
+def test_a_quantised_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out.tflite")
+    assert main(["quantize", "stm32f746_int8", "--data", "digits", "-o", out]) == FAILED
+    assert "stm32f746_int8: " in (told := capsys.readouterr().err)
+    assert "already" in told
