@@ -121,7 +121,7 @@ def draw_inputs(draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False)
         pairs = zip(first.shape[::-1], other.shape[::-1], strict=False)
         return len(other.shape) <= 4 and all(a == b or 1 in (a, b) for a, b in pairs)
 
-    kind = draw(make.sampled_from(("fed", "fed", "fed", "same", "constant")))
+    kind = draw(make.sampled_from(("fed", "fed", "same", "fed", "constant", "fed")))
     if kind == "same":
         return first, first
     if kind == "constant":

@@ -23,7 +23,10 @@ from .operators import inputs_of, model_of
 from .toolbox import Toolbox
 
 JOINS = ("ADD", "CONCATENATION", "SUB", "MUL")
-"""Operators that bring branches together, drawn four times as often as others."""
+"""Operators that bring branches together, drawn six times as often as others."""
+
+QUANTIZED = ("int8", "int16", "uint8")
+"""The types whose tensors have scale and zero point wherever they come from."""
 
 LARGEST = 1000
 """Tensors with more elements are read by no further operator, so that a case takes milliseconds."""
@@ -50,7 +53,7 @@ class Case:
 
 
 def models(
-    ops: Collection[str] | None = None, dtypes: Collection[str] | None = None, max_ops: int = 6, *, finite: bool = True
+    ops: Collection[str] | None = None, dtypes: Collection[str] | None = None, max_ops: int = 8, *, finite: bool = True
 ) -> st.SearchStrategy[Case]:
     """Whole models that TFLM runs, of one to `max_ops` operators, each with inputs.
 
@@ -103,7 +106,7 @@ def _grown(
         tensors = list({id(t): t for node in reversed(nodes) for t in reversed(_moving(node))}.values())
         types = {t.dtype for t in tensors}
         open_ = [key for key in keys if key[1] in types] or keys
-        op, dtype = draw(st.sampled_from([*open_, *[key for key in open_ if key[0] in JOINS] * 3]))
+        op, dtype = draw(st.sampled_from([*open_, *[key for key in open_ if key[0] in JOINS] * 5]))
         node = KERNELS[op, dtype].example(draw, Growing(tensors))
         if all(wanted(t.dtype) for t in _moving(node)):
             nodes.append(node)
@@ -118,7 +121,7 @@ def _moving(node: Node) -> list[Tensor]:
 
 
 class Growing(Toolbox):
-    """A toolbox whose `input`s are mostly tensors of a graph, the latest first."""
+    """A toolbox for one operator, whose `input`s are mostly tensors of a graph, the latest first, each once."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
         self.tensors = [t for t in tensors if _usable(t)]
@@ -127,22 +130,28 @@ class Growing(Toolbox):
         self, shape: Any, dtype: str, quantization: Any = None, fits: Callable[[Tensor], bool] | None = None
     ) -> st.SearchStrategy[Tensor]:
         new = super().input(shape, dtype, quantization)
-        needs = isinstance(quantization, Quantization)
+        quantized = isinstance(quantization, Quantization) or dtype in QUANTIZED
         fitting = [
             t
             for t in self.tensors
-            if t.dtype == dtype and (fits is None or fits(t)) and (t.quantization is not None or not needs)
+            if t.dtype == dtype and (t.quantization is not None) == quantized and (fits is None or fits(t))
         ]
         if not fitting:
             return new
-        return st.one_of(st.just(fitting[0]), st.sampled_from(fitting), st.sampled_from(fitting[:3]), new)
+        latest, some = st.just(fitting[0]), st.sampled_from(fitting[:3])
+        return st.one_of(latest, some, latest, st.sampled_from(fitting), some, new).map(self.take)
+
+    def take(self, tensor: Tensor) -> Tensor:
+        """Put it last, so that the operator's other inputs are other tensors, where there are any."""
+        self.tensors = [t for t in self.tensors if t is not tensor] + [t for t in self.tensors if t is tensor]
+        return tensor
 
 
 def _usable(tensor: Tensor) -> bool:
     """Whether any operator can go on from here: scales drift with each product, and int16 wants zero points of 0."""
     if prod(tensor.shape) > LARGEST:
         return False
-    if tensor.quantization is None or tensor.dtype not in ("int8", "int16", "uint8"):
+    if tensor.quantization is None or tensor.dtype not in QUANTIZED:
         return True
     low, high = real_range(tensor)
     return 2.0**-5 <= high - low <= 2.0**12 and (tensor.dtype != "int16" or params_of(tensor)[1] == 0)
