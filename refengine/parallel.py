@@ -85,7 +85,7 @@ def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | 
                 for one in waiting:
                     if one.future.done() and one.lost():
                         if one.attempts == ATTEMPTS:
-                            raise RefengineError(f"{one} of {function.__name__} lost its worker {ATTEMPTS} times")
+                            raise RefengineError(f"{one} lost its worker {ATTEMPTS} times; try it alone")
                         one.future, one.attempts = hand_out(one.task), one.attempts + 1
         finally:
             for one in waiting:
@@ -93,14 +93,15 @@ def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | 
 
 
 @contextmanager
-def workers(jobs: int = 1, scheduler: str | None = None) -> Iterator[Executor | None]:
+def workers(jobs: int = 1, scheduler: str | None = None, modules: Iterable[str] = ()) -> Iterator[Executor | None]:
     """`jobs` processes of this machine, or the Dask cluster whose scheduler listens at `scheduler`; None for one job.
 
+    `modules` are Python files that a cluster's workers must import and may not have; what they import comes first.
     What still runs at the end is abandoned. Raises `InputError` if the cluster cannot be reached or has no worker, or
     the extra `distributed` is not installed.
     """
     if scheduler is not None:
-        with _cluster(scheduler) as executor:
+        with _cluster(scheduler, modules) as executor:
             yield executor
     elif jobs > 1:
         with Processes(jobs) as executor:
@@ -234,7 +235,7 @@ def _serve(pipe: Connection) -> None:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[Executor]:
+def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError:
@@ -255,6 +256,8 @@ def _cluster(address: str) -> Iterator[Executor]:
         for worker, failure in client.run(probe, on_error="return").items():
             if failure is not None:
                 raise InputError(f"the worker at {worker} has no refengine ({failure}); install it for all workers")
+        for path in modules:
+            client.upload_file(path)
         try:
             yield client.get_executor(pure=False)
         except Exception:

@@ -9,7 +9,7 @@ from pathlib import Path
 import conformance
 import numpy as np
 import pytest
-from conformance import differing, examine, examine_all, judge, main, save
+from conformance import Task, differing, examine, examine_all, judge, main, save
 from dice import drawn
 from oracle import Tflm
 from rich.console import Console
@@ -145,5 +145,5 @@ def test_what_cannot_run_is_status_2(arguments: list[str], capsys: pytest.Captur
 
 
 def test_tallies_add_up(tflm: Tflm) -> None:
-    tally = examine(*KEY, 4, 7)
+    tally = examine(Task(*KEY, 4, 7))
     assert (tally + tally).counts == {"cases": 8, "equal": 8, "elements": 2 * tally.counts["elements"]}

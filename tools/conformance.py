@@ -4,6 +4,7 @@ Without files: invented models of one operator, for every kernel or those of --o
 With .tflite files: every intermediate tensor of each model, on invented inputs or those of an .npz file.
 
     python tools/conformance.py --cases 10000 --jobs 2
+    python tools/conformance.py --cases 100000 --scheduler tcp://host:8786
     python tools/conformance.py --op CONV_2D --dtype int8 --seed 7 --save counterexamples
     python tools/conformance.py model.tflite --inputs 20
 
@@ -15,18 +16,16 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import multiprocessing
-import signal
+import socket
 import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +36,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from refengine import KERNELS, InputError, Model, Plan, RefengineError, execute, load, make_plan, run
+from refengine.commands._front import add_workers
+from refengine.parallel import spread, workers
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -157,12 +158,24 @@ class Tally:
 
 @cache
 def oracle() -> Tflm:
-    """This process's TFLM."""
+    """This process's TFLM. Raises `InputError` where there is none."""
+    if importlib.util.find_spec("tflite_micro") is None:
+        raise InputError(f"TFLM's wheel is missing on {socket.gethostname()}; install refengine with its extra `test`")
     return Tflm()
 
 
-def examine(op: str, dtype: str, count: int, random_seed: int) -> Tally:
-    """Draw and judge `count` cases; keeps the smallest model of each kind of finding. Runs in any process."""
+class Task(NamedTuple):
+    """`count` cases of one operator at one type, invented from `seed`."""
+
+    op: str
+    dtype: str
+    count: int
+    seed: int
+
+
+def examine(task: Task) -> Tally:
+    """Draw and judge a task's cases; keeps the smallest model of each kind of finding. Runs in any process."""
+    op, dtype, count, random_seed = task
     counts, findings = Counter[str](), dict[str, Verdict]()
     for model, runs in drawn(op, dtype, count, random_seed):
         verdict = judge(oracle(), model, runs, same_nan=op in COPIES)
@@ -173,29 +186,27 @@ def examine(op: str, dtype: str, count: int, random_seed: int) -> Tally:
     return Tally(op, dtype, counts, tuple(findings.values()))
 
 
-def tasks(keys: Sequence[tuple[str, str]], count: int, random_seed: int) -> Iterator[tuple[str, str, int, int]]:
-    """Arguments for `examine`, the operators taking turns, each task with a seed of its own."""
+def tasks(keys: Sequence[tuple[str, str]], count: int, random_seed: int) -> Iterator[Task]:
+    """The operators taking turns, each task with a seed of its own."""
     for start in range(0, count, CHUNK):
         for op, dtype in keys:
-            yield op, dtype, min(CHUNK, count - start), zlib.crc32(f"{random_seed} {op} {dtype} {start}".encode())
+            seed = zlib.crc32(f"{random_seed} {op} {dtype} {start}".encode())
+            yield Task(op, dtype, min(CHUNK, count - start), seed)
 
 
 def examine_all(
-    keys: Sequence[tuple[str, str]], count: int, random_seed: int, executor: Executor, console: Console
+    keys: Sequence[tuple[str, str]], count: int, random_seed: int, executor: Executor | None, console: Console
 ) -> tuple[list[Tally], bool]:
     """Tallies in the order of `keys`, and whether all of it was done (Ctrl-C ends it early)."""
     tallies = {key: Tally(*key, Counter()) for key in keys}
     with progress(console) as bar:
-        task = bar.add_task("cases", total=len(keys) * count)
-        futures = [executor.submit(examine, *arguments) for arguments in tasks(keys, count, random_seed)]
+        done = bar.add_task("cases", total=len(keys) * count)
         try:
-            for future in as_completed(futures):
-                tally = future.result()
+            for tally in spread(examine, tasks(keys, count, random_seed), executor):
                 tallies[tally.op, tally.dtype] += tally
-                bar.update(task, advance=min(count, CHUNK), description=f"{tally.op} {tally.dtype}")
+                bar.update(done, advance=tally.counts["cases"], description=f"{tally.op} {tally.dtype}")
             return list(tallies.values()), True
         except KeyboardInterrupt:
-            executor.shutdown(wait=False, cancel_futures=True)
             return list(tallies.values()), False
 
 
@@ -289,9 +300,9 @@ def table_of_model(path: str, tallies: Sequence[TensorTally]) -> Table:
 
 def conform_kernels(arguments: argparse.Namespace, keys: Sequence[tuple[str, str]], console: Console) -> int:
     """The comparison without files; the exit status."""
-    ignore_interrupts = (signal.signal, (signal.SIGINT, signal.SIG_IGN))  # Ctrl-C is for this process alone
-    with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn"), *ignore_interrupts) as pool:
-        tallies, complete = examine_all(keys, arguments.cases, arguments.seed, pool, console)
+    modules = [sys.modules[name].__file__ for name in ("dice", "oracle", __name__)]
+    with workers(arguments.jobs, arguments.scheduler, modules) as executor:
+        tallies, complete = examine_all(keys, arguments.cases, arguments.seed, executor, console)
     if arguments.json:
         messages = [[finding.message for finding in t.findings] for t in tallies]
         results = [
@@ -341,7 +352,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--op", nargs="+", help="only these operators, such as CONV_2D")
     parser.add_argument("--dtype", nargs="+", help="only these types of the first input, such as int8")
     parser.add_argument("--seed", type=int, default=0, help="of everything invented (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    add_workers(parser)
     parser.add_argument("--save", type=Path, metavar="DIR", help="where to put counter-examples")
     parser.add_argument("--inputs", type=int, default=5, help="invented inputs a MODEL (default: %(default)s)")
     parser.add_argument("--input", type=Path, metavar="FILE.npz", help="inputs of MODEL, by tensor name or in order")
@@ -363,15 +374,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(argv)
     console = Console(stderr=True)
     try:
-        if importlib.util.find_spec("tflite_micro") is None:
-            raise InputError("TFLM's wheel is missing; install refengine with its extra `test`")
         if arguments.models:
             return conform_models(arguments, console)
         return conform_kernels(arguments, chosen(arguments.op, arguments.dtype), console)
-    except (RefengineError, OracleRefusal, OracleCrash, BrokenProcessPool, OSError, KeyError) as error:
+    except (RefengineError, OracleRefusal, OracleCrash, OSError, KeyError) as error:
         console.print(f"conformance.py: {error}", **PLAIN)
         return 2
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import conformance  # workers know what they do by this name, not as "__main__"
+
+    sys.exit(conformance.main())
