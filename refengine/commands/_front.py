@@ -107,7 +107,10 @@ def read_data(
     `paths` are a folder of MNIST's IDX files, which come in runs of `chunk`, or files as `read_inputs` takes them and
     folders of them; None are the bundled digits.
     """
-    if paths and not any(Path(paths[0]).glob("*-images*idx3-ubyte*")):
+    folders = [path for path in paths or () if any(Path(path).glob("*-images*idx3-ubyte*"))]
+    if folders and paths != folders[:1]:
+        raise InputError(f"{folders[0]}: a folder of MNIST's IDX files is all the data; give nothing beside it")
+    if paths and not folders:
         files = [file for path in paths for file in _files(path)][:limit]
         return " ".join(paths), len(files), (x for _, x in read_inputs(plan, files, real_range=real_range))
     images, _ = load_mnist(paths[0], split) if paths else bundled_digits()

@@ -84,8 +84,8 @@ def command(args: argparse.Namespace) -> int:
     ranking: list[LayerError] = []
     try:
         with workers(args.jobs, args.scheduler) as executor:
-            with located(str(args.model)):
-                ranges = calibrate(float_plan, samples, args.method, percentile=args.percentile, executor=executor)
+            ranges = calibrate(float_plan, samples, args.method, percentile=args.percentile, executor=executor)
+            with located(args.model):
                 model = convert(float_plan.model, ranges, activations=args.activations, io=args.io, keep=keep)
             data = dump(model)
             plan = make_plan(data)

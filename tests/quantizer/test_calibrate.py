@@ -197,7 +197,7 @@ def test_tasks_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are asked for as they are needed, not before."""
     events = []
     module = sys.modules["refengine.quantizer.calibrate"]  # the package has a function of this name
-    extremes = module._extremes
+    extremes: Callable[[Plan, Samples], Floats] = module._extremes
 
     def batches() -> Iterator[tuple[Floats]]:
         for i in range(3):
