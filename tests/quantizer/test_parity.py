@@ -1,0 +1,188 @@
+"""What refengine quantises is what the TFLite converter makes: operators, scales, zero points, weights and biases.
+
+The converter's models and ranges are in `tests/data/quantizer` (its README says how they came about), so these tests
+need no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from oracle import Tflm
+from parity import KINDS, Comparison, calibrated, compare, members, pairs, read_zoo
+
+from refengine import Model, UnsupportedError, load, make_plan, run
+from refengine.datasets import bundled_models, read_idx
+from refengine.quantizer import calibrate, convert
+from refengine.tflite_io import dump
+
+DATA = Path(__file__).parents[1] / "data" / "quantizer"
+ZOO = read_zoo(DATA / "zoo.tar.xz")
+RUNS = 3  # inputs each model is run on
+
+DIFFERENT = {
+    "sum_int16x8": {"activation scale"},  # the converter's sums saturate: they have the summands' scale
+    "pad_value_int16x8": {"dtype", "number of scales", "float32 constant"},  # the converter's pads int16 with a float
+}
+"""Where refengine departs from the converter, whose models would not run or not be right: what differs, by file."""
+
+REFUSED = {
+    "all_zero_int8": "TFLM aborts",  # whatever is added into a tensor that only ever held zeros
+    "all_zero_int8_float32": "TFLM aborts",
+    "all_zero_int16x8": "TFLM aborts",
+    "conv_reduce_max_int16x8": "no int16 kernel",
+    "reduce_max_int16x8": "no int16 kernel",
+}
+"""What the converter makes but TFLM cannot run."""
+
+
+@cache
+def converted(name: str) -> list[tuple[str, Model | UnsupportedError, Model]]:
+    return list(pairs(ZOO, name))
+
+
+@pytest.mark.parametrize("name", members(ZOO))
+def test_a_network_of_the_zoo_is_quantised_as_by_the_converter(name: str) -> None:
+    for file, ours, theirs in converted(name):
+        if isinstance(ours, UnsupportedError):
+            assert REFUSED[file] in str(ours)
+        else:
+            found = compare(ours, theirs)
+            assert {each.what for each in found.differences} == DIFFERENT.get(file, set()), found.differences
+
+
+@pytest.mark.parametrize("name", members(ZOO))
+def test_what_was_quantised_runs_on_tflm_with_equal_bytes(name: str, tflm: Tflm) -> None:
+    random = np.random.default_rng(7)
+    for file, ours, _ in converted(name):
+        if isinstance(ours, UnsupportedError):
+            continue
+        inputs = [[drawn(random, tensor) for tensor in make_plan(ours).inputs] for _ in range(RUNS)]
+        theirs = tflm.run_many(dump(ours), inputs)
+        for arrays, expected in zip(inputs, theirs, strict=True):
+            for a, b in zip(run(ours, *arrays), expected, strict=True):
+                assert a.dtype == b.dtype and a.tobytes() == b.tobytes(), file
+
+
+def drawn(random: np.random.Generator, tensor: Any) -> np.ndarray:
+    if tensor.dtype == "float32":
+        return random.normal(0, 1, tensor.shape).astype(np.float32)
+    limits = np.iinfo(tensor.dtype)
+    return random.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16x8"])
+def test_the_bundled_network_is_quantised_as_by_the_converter(kind: str) -> None:
+    bundled = bundled_models()
+    ranges = {
+        int(index): tuple(range_) for index, range_ in json.loads((DATA / "stm32f746_ranges.json").read_text()).items()
+    }
+    ours = convert(load(bundled["stm32f746_float32"]), ranges, **KINDS[kind])
+    found = compare(ours, load(bundled[f"stm32f746_{kind}"]), names=True)
+    assert found.differences == []
+    assert found.compared["constant scale"] == found.compared["bias scale"] == 32 + 64 + 64 + 64 + 10
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16x8"])
+def test_with_its_own_ranges_only_last_bits_differ(kind: str) -> None:
+    """TFLM adds in another order than the kernels that the converter calibrates with."""
+    images = read_idx(DATA / "calibration-images-idx3-ubyte.gz")
+    inputs = images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    bundled = bundled_models()
+    model = load(bundled["stm32f746_float32"])
+    ours = convert(model, calibrate(make_plan(model), [(inputs,)]), **KINDS[kind])
+    found = compare(ours, load(bundled[f"stm32f746_{kind}"]))
+    assert {difference.what for difference in found.differences} == {"activation scale", "bias scale"}
+    assert len(found.differing("activation scale")) == 2
+    assert max(difference.size for difference in found.differences) <= 3  # ulp
+
+
+# ---- the comparison itself ------------------------------------------------------------------------------------
+
+
+@cache
+def lenet() -> Model:
+    return load(ZOO["lenet_int8.tflite"])
+
+
+def altered(**changes: Any) -> Model:
+    model = lenet()
+    return replace(model, graphs=(replace(model.graphs[0], **changes),))
+
+
+def with_tensor(index: int, **changes: Any) -> Model:
+    tensors = list(lenet().graphs[0].tensors)
+    tensors[index] = replace(tensors[index], **changes)
+    return altered(tensors=tuple(tensors))
+
+
+def with_quantization(index: int, **changes: Any) -> Model:
+    quantization = lenet().graphs[0].tensors[index].quantization
+    assert quantization
+    return with_tensor(index, quantization=replace(quantization, **changes))
+
+
+def sizes(found: Comparison) -> dict[str, int]:
+    return {difference.what: difference.size for difference in found.differences}
+
+
+def test_a_model_equals_itself() -> None:
+    found = compare(lenet(), lenet(), names=True)
+    assert found.differences == []
+    assert found.compared["operator"] == len(lenet().graphs[0].ops)
+
+
+def test_a_scale_one_ulp_off_is_found() -> None:
+    (scale,) = lenet().graphs[0].tensors[0].quantization.scale
+    more = float(np.nextafter(np.float32(scale), np.float32(1)))
+    assert sizes(compare(with_quantization(0, scale=(more,)), lenet())) == {"activation scale": 1}
+
+
+def test_a_zero_point_two_off_is_found() -> None:
+    (zero_point,) = lenet().graphs[0].tensors[0].quantization.zero_point
+    assert sizes(compare(with_quantization(0, zero_point=(zero_point + 2,)), lenet())) == {"zero point": 2}
+
+
+def test_codes_that_differ_are_counted() -> None:
+    weights = next(t for t in lenet().graphs[0].tensors if t.data is not None and t.dtype == "int8")
+    data = weights.data.copy()
+    data.flat[:3] ^= 1
+    assert sizes(compare(with_tensor(weights.index, data=data), lenet())) == {"int8 constant": 3}
+
+
+def test_a_missing_operator_is_found_and_the_others_still_compared() -> None:
+    ops = lenet().graphs[0].ops
+    found = compare(altered(ops=ops[:1] + ops[2:]), lenet())
+    assert ("operator 1", "operator", "None", ops[1].name) in {
+        (d.place, d.what, d.ours, d.theirs) for d in found.differences
+    }
+    assert found.compared["operator"] == len(ops)
+
+
+def test_versions_options_and_names_are_compared() -> None:
+    ops = lenet().graphs[0].ops
+    changed = replace(ops[0], version=9, options={**ops[0].options, "stride_w": 3})
+    assert sizes(compare(altered(ops=(changed, *ops[1:])), lenet())) == {"version": 1, "option": 1}
+    renamed = with_tensor(0, name="other")
+    assert sizes(compare(renamed, lenet())) == {}
+    assert sizes(compare(renamed, lenet(), names=True)) == {"name": 1}
+
+
+def test_another_wiring_is_found() -> None:
+    model = load(ZOO["sub_int8.tflite"])
+    (op,) = model.graphs[0].ops
+    swapped = replace(model.graphs[0], ops=(replace(op, inputs=op.inputs[::-1]),))
+    assert "wiring" in sizes(compare(replace(model, graphs=(swapped,)), model))
+
+
+def test_the_ranges_of_a_calibrated_model() -> None:
+    model, ranges = calibrated(load(ZOO["conv_relu_float32.tflite"]))
+    assert not any(tensor.quantization for tensor in model.graphs[0].tensors)
+    assert sorted(ranges) == [0, 3]
+    assert ranges[3][0] == 0 < ranges[3][1]

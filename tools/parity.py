@@ -1,0 +1,255 @@
+"""Compare models that refengine quantised with the TFLite converter's, parameter by parameter.
+
+    python tools/parity.py ours_int8.tflite converter_int8.tflite
+    python tools/parity.py tests/data/quantizer/zoo.tar.xz
+    python tools/parity.py zoo --calibrate
+
+A folder or .tar.xz holds what tools/zoo.py makes: from each `NAME_float32.tflite` refengine makes what the converter
+made of it, with the ranges that the converter saw (the tensors' min and max), or with --calibrate with its own ranges
+from the samples in `NAME.npz`.
+
+Models are matched by structure: operators in order, then their tensors by position. Tensors' names and numbers may
+differ; --names compares the names too.
+
+Exit status: 0 all equal, 1 something differs, 2 the comparison could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refengine import Graph, InputError, Model, Op, RefengineError, Tensor, UnsupportedError, load, make_plan
+from refengine.quantizer import Ranges, calibrate, convert
+
+KINDS: dict[str, dict[str, Any]] = {"int8": {}, "int8_float32": {"io": "float32"}, "int16x8": {"activations": "int16"}}
+"""What `convert` is told to make the file of each kind."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that differs. `size` is ulp of a scale, codes of a zero point, elements of a constant, else 1."""
+
+    place: str
+    what: str
+    ours: str
+    theirs: str
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found; `compared` counts what there was to differ, by the same words as `Difference.what`."""
+
+    differences: list[Difference] = field(default_factory=list)
+    compared: Counter[str] = field(default_factory=Counter)
+
+    def note(self, place: str, what: str, ours: Any, theirs: Any, size: int = 1) -> None:
+        self.compared[what] += 1
+        if ours != theirs:
+            self.differences.append(Difference(place, what, str(ours), str(theirs), size))
+
+    def differing(self, what: str) -> list[int]:
+        """The sizes of the differences in `what`."""
+        return [difference.size for difference in self.differences if difference.what == what]
+
+
+def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
+    """Everything in which two models' first graphs differ, matched by structure."""
+    found = Comparison()
+    pair = _Pairing(found, ours.graphs[0], theirs.graphs[0], names)
+    pair.tensors("input", pair.ours.inputs, pair.theirs.inputs)
+    for left, right in _matched(pair.ours.ops, pair.theirs.ops):
+        if left is None or right is None:
+            found.note(f"operator {(left or right).index}", "operator", left and left.name, right and right.name)
+            continue
+        place = f"operator {right.index} {right.name}"
+        found.note(place, "operator", left.name, right.name)
+        found.note(place, "version", left.version, right.version)
+        for option in sorted({*left.options, *right.options}):
+            found.note(place, "option", *(f"{option}={op.options.get(option)}" for op in (left, right)))
+        pair.tensors(f"{place} input", left.inputs, right.inputs)
+        pair.tensors(f"{place} output", left.outputs, right.outputs)
+    pair.tensors("output", pair.ours.outputs, pair.theirs.outputs)
+    return found
+
+
+def _matched(ours: Sequence[Op], theirs: Sequence[Op]) -> Iterator[tuple[Op | None, Op | None]]:
+    """Operators of equal names in order; one that the other side lacks comes with None."""
+    matcher = SequenceMatcher(None, [op.name for op in ours], [op.name for op in theirs], autojunk=False)
+    for tag, a, a_end, b, b_end in matcher.get_opcodes():
+        if tag == "equal":
+            yield from zip(ours[a:a_end], theirs[b:b_end], strict=True)
+        else:
+            yield from ((op, None) for op in ours[a:a_end])
+            yield from ((None, op) for op in theirs[b:b_end])
+
+
+class _Pairing:
+    """Which tensor of theirs each of ours stands for: found by walking both graphs, each pair compared once."""
+
+    def __init__(self, found: Comparison, ours: Graph, theirs: Graph, names: bool) -> None:
+        self.found, self.ours, self.theirs, self.names = found, ours, theirs, names
+        self.partner: dict[int, int] = {}
+
+    def tensors(self, role: str, ours: Sequence[int], theirs: Sequence[int]) -> None:
+        self.found.note(role, "number of tensors", len(ours), len(theirs))
+        for place, (left, right) in enumerate(zip(ours, theirs, strict=False)):
+            if left < 0 or right < 0:
+                self.found.note(
+                    f"{role} {place}", "tensor", *("given" if i >= 0 else "left out" for i in (left, right))
+                )
+            elif left not in self.partner:
+                self.partner[left] = right
+                self.tensor(f"{role} {place}", self.ours.tensors[left], self.theirs.tensors[right])
+            elif self.ours.tensors[left].data is None:
+                self.found.note(f"{role} {place}", "wiring", self.partner[left], right)
+
+    def tensor(self, place: str, ours: Tensor, theirs: Tensor) -> None:
+        note, place = self.found.note, f"{place} '{theirs.name}'"
+        note(place, "dtype", ours.dtype, theirs.dtype)
+        note(place, "shape", ours.shape, theirs.shape)
+        if self.names:
+            note(place, "name", ours.name, theirs.name)
+        left, right = (tensor.quantization for tensor in (ours, theirs))
+        scales = [np.array(q.scale if q else (), np.float32) for q in (left, right)]
+        zeros = [np.array(q.zero_point if q else (), np.int64) for q in (left, right)]
+        note(place, "number of scales", len(scales[0]), len(scales[1]))
+        if len(scales[0]) == len(scales[1]) > 0:
+            note(place, "axis", left and left.quantized_dimension, right and right.quantized_dimension)
+            for a, b, ulp in zip(*scales, _ulp(*scales), strict=True):
+                note(place, f"{_role(theirs)} scale", a, b, ulp)
+            for a, b in zip(*zeros, strict=False):
+                note(place, "zero point", a, b, abs(int(a - b)))
+        if ours.data is None or theirs.data is None:
+            note(place, "kind", *("computed" if tensor.data is None else "constant" for tensor in (ours, theirs)))
+        elif ours.data.shape == theirs.data.shape:
+            unlike = np.flatnonzero(ours.data != theirs.data)
+            first = tuple(tensor.data.flat[unlike[:1]].tolist() for tensor in (ours, theirs))
+            note(place, f"{theirs.dtype} constant", *first, unlike.size)
+
+
+def _role(tensor: Tensor) -> str:
+    """What a quantised tensor is for, as its type tells."""
+    if tensor.data is None:
+        return "activation"
+    return "bias" if tensor.dtype in ("int32", "int64") else "constant"
+
+
+def _ulp(ours: np.ndarray, theirs: np.ndarray) -> list[int]:
+    """How many float32 values apart positive scales are."""
+    return np.abs(ours.view(np.int32).astype(np.int64) - theirs.view(np.int32)).tolist()
+
+
+def calibrated(model: Model) -> tuple[Model, Ranges]:
+    """A float model as it was, and what the converter's calibrator noted down in it: (min, max) by tensor."""
+    graph = model.graphs[0]
+    noted = {tensor.index: tensor.quantization for tensor in graph.tensors if tensor.data is None}
+    ranges = {index: (noted.min[0], noted.max[0]) for index, noted in noted.items() if noted and noted.min}
+    tensors = tuple(replace(tensor, quantization=None) for tensor in graph.tensors)
+    return replace(model, graphs=(replace(graph, tensors=tensors),)), ranges
+
+
+def samples_of(data: bytes) -> list[tuple[np.ndarray, ...]]:
+    """The calibration data that tools/zoo.py drew: one tuple of inputs per sample."""
+    with np.load(io.BytesIO(data)) as arrays:
+        return list(zip(*(arrays[f"arr_{i}"] for i in range(len(arrays.files))), strict=True))
+
+
+def read_zoo(path: Path) -> dict[str, bytes]:
+    """The files that tools/zoo.py made, by name, from its folder or .tar.xz."""
+    if path.is_dir():
+        return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+    with tarfile.open(path) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive}
+
+
+def members(zoo: dict[str, bytes]) -> list[str]:
+    """The names of a zoo's networks."""
+    names = [name.removesuffix("_float32.tflite") for name in zoo if name.endswith("_float32.tflite")]
+    return [name for name in names if not name.endswith("_int8")]  # NAME_int8_float32 is no float network
+
+
+def pairs(
+    zoo: dict[str, bytes], name: str, own_ranges: bool = False
+) -> Iterator[tuple[str, Model | UnsupportedError, Model]]:
+    """(file, ours, theirs) for everything that the converter made of one network; ours may be a refusal."""
+    model, ranges = calibrated(load(zoo[f"{name}_float32.tflite"]))
+    if own_ranges:
+        ranges = calibrate(make_plan(model), samples_of(zoo[f"{name}.npz"]))
+    for kind, wanted in KINDS.items():
+        if theirs := zoo.get(f"{name}_{kind}.tflite"):
+            try:
+                yield f"{name}_{kind}", convert(model, ranges, **wanted), load(theirs)
+            except UnsupportedError as error:
+                yield f"{name}_{kind}", error, load(theirs)
+
+
+def compare_zoo(zoo: dict[str, bytes], own_ranges: bool, names: bool) -> Iterator[tuple[str, Comparison]]:
+    for name in members(zoo):
+        for file, ours, theirs in pairs(zoo, name, own_ranges):
+            found = Comparison()
+            found.note("model", "made", str(ours) if isinstance(ours, UnsupportedError) else "made", "made")
+            yield file, found if isinstance(ours, UnsupportedError) else compare(ours, theirs, names)
+
+
+def main() -> int:
+    args = parse_arguments()
+    if args.theirs:
+        compared = {args.ours.stem: compare(load(args.ours), load(args.theirs), args.names)}
+    elif args.ours.is_dir() or args.ours.suffixes == [".tar", ".xz"]:
+        compared = dict(compare_zoo(read_zoo(args.ours), args.calibrate, args.names))
+    else:
+        raise InputError(f"{args.ours}: give the converter's model to compare with, or a folder or .tar.xz of both")
+    if args.json:
+        print(json.dumps({name: asdict(found) for name, found in compared.items()}, indent=2))
+    else:
+        print_differences(compared)
+    return int(any(found.differences for found in compared.values()))
+
+
+def print_differences(compared: dict[str, Comparison]) -> None:
+    total: Counter[str] = Counter()
+    for name, found in compared.items():
+        total += found.compared
+        for d in found.differences:
+            by = f", by {d.size}" if d.size > 1 else ""
+            print(f"{name}: {d.place}: {d.what}: refengine {d.ours}, converter {d.theirs}{by}")
+    for what in sorted(total, key=lambda what: (not what.endswith("scale"), what)):
+        sizes = [size for found in compared.values() for size in found.differing(what)]
+        extent = f"{len(sizes)} differing, by up to {max(sizes)}" if sizes else "all equal"
+        print(f"{what:>18}  {total[what]:6} compared, {extent}")
+    equal = sum(not found.differences for found in compared.values())
+    print(f"{equal} of {len(compared)} models equal")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0],
+        epilog="Exit status: 0 all equal, 1 something differs, 2 the comparison could not run.",
+    )
+    parser.add_argument("ours", type=Path, metavar="OURS", help="a model of refengine's, or what tools/zoo.py made")
+    parser.add_argument("theirs", type=Path, nargs="?", metavar="THEIRS", help="the converter's model")
+    parser.add_argument("--calibrate", action="store_true", help="take refengine's own ranges, from a folder's samples")
+    parser.add_argument("--names", action="store_true", help="compare the tensors' names too")
+    parser.add_argument("--json", action="store_true", help="print every count and difference as JSON")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RefengineError as error:
+        print(f"parity: {error}", file=sys.stderr)
+        sys.exit(2)

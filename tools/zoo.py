@@ -1,0 +1,371 @@
+"""Make the zoo: tiny float networks, one for each rule of quantisation, with what the TFLite converter makes of them.
+
+    python tools/zoo.py --out zoo
+    python tools/zoo.py conv_relu concat --out few --pack few.tar.xz
+    python tools/zoo.py --random 100 --out wild
+
+For each network: `NAME_float32.tflite` with the ranges that the converter's calibrator saw (in the tensors' min and
+max), `NAME_int8.tflite`, `NAME_int8_float32.tflite` (float32 in and out) and `NAME_int16x8.tflite`, as far as the
+converter makes them, and `NAME.npz`, the calibration data, one array per input with the samples along the first
+axis. What it refuses is printed with its reason. --pack packs the networks, without the data, as tests/data keeps them.
+
+Needs the extra `train` (TensorFlow). Weights and samples come from generators seeded by the network's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+
+SAMPLES = 8
+IMAGE = (1, 6, 6, 4)
+OPEN = (None, 6, 6, 4)  # the batch dimension left open
+KINDS = {
+    "int8": (tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.int8),
+    "int8_float32": (tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.float32),
+    "int16x8": (tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, tf.int16),
+}
+
+Network = tuple[Callable[..., Any], tuple[tuple[int | None, ...], ...]]
+
+
+class Weights:
+    """Random constants of a network, drawn in the order in which it asks for them."""
+
+    def __init__(self, name: str) -> None:
+        self.random = np.random.default_rng(zlib.crc32(name.encode()))
+
+    def __call__(self, *shape: int, scale: float = 0.5, offset: float = 0.0) -> tf.Tensor:
+        return tf.constant(self.random.normal(offset, scale, shape).astype(np.float32))
+
+
+def conv(x: Any, w: Any, channels: int = 5, bias: bool = True, size: int = 3, **options: Any) -> Any:
+    x = tf.nn.conv2d(x, w(size, size, x.shape[-1], channels), **{"strides": 1, "padding": "SAME", **options})
+    return tf.nn.bias_add(x, w(channels)) if bias else x
+
+
+def depthwise(x: Any, w: Any, multiplier: int = 1, strides: int = 1, **options: Any) -> Any:
+    channels = x.shape[-1]
+    kernel = w(3, 3, channels, multiplier)
+    options = {"strides": [1, strides, strides, 1], "padding": "SAME", **options}
+    return tf.nn.bias_add(tf.nn.depthwise_conv2d(x, kernel, **options), w(channels * multiplier))
+
+
+def dense(x: Any, w: Any, units: int = 7, bias: bool = True) -> Any:
+    x = tf.matmul(x, w(x.shape[-1], units))
+    return x + w(units) if bias else x
+
+
+def batch_norm(x: Any, w: Any) -> Any:
+    channels = x.shape[-1]
+    return x * w(channels, offset=1.0) + w(channels)
+
+
+def n1_to_1(x: Any) -> Any:
+    return tf.minimum(tf.maximum(x, -1.0), 1.0)
+
+
+def hard_swish(x: Any) -> Any:
+    return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
+
+
+def lenet(x: Any, w: Any) -> Any:
+    x = tf.nn.max_pool2d(tf.nn.relu(conv(x, w, 4)), 2, 2, "VALID")
+    x = tf.nn.relu(dense(tf.reshape(x, (1, -1)), w, 12))
+    return tf.nn.softmax(dense(x, w, 10))
+
+
+def residual(x: Any, w: Any) -> Any:
+    y = tf.nn.relu(conv(x, w, 4))
+    return tf.nn.relu(conv(y, w, 4) + x)
+
+
+def mobile(x: Any, w: Any) -> Any:
+    x = tf.nn.relu6(conv(x, w, 4, strides=2))
+    y = tf.nn.relu6(batch_norm(depthwise(tf.nn.relu6(conv(x, w, 8, size=1)), w), w))
+    return tf.nn.softmax(dense(tf.reduce_mean(conv(y, w, 4, size=1) + x, [1, 2]), w, 5))
+
+
+def inception(x: Any, w: Any) -> Any:
+    branches = [tf.nn.relu(conv(x, w, 3, size=1)), conv(x, w, 2) * 3.0, tf.nn.max_pool2d(x, 3, 1, "SAME")]
+    return tf.nn.avg_pool2d(tf.concat(branches, -1), 2, 2, "VALID")
+
+
+def squeeze_excite(x: Any, w: Any) -> Any:
+    x = conv(x, w, 4)
+    gate = tf.nn.relu(dense(tf.reduce_mean(x, [1, 2]), w, 3))
+    return x * tf.reshape(tf.sigmoid(dense(gate, w, 4)), (1, 1, 1, 4))
+
+
+def inner_output(x: Any, w: Any) -> Any:
+    y = tf.nn.relu(conv(x, w))
+    return y, conv(y, w, 2)
+
+
+NETWORKS: dict[str, Network] = {
+    # convolutions
+    "conv": (lambda x, w: conv(x, w), (IMAGE,)),
+    "conv_no_bias": (lambda x, w: conv(x, w, bias=False), (IMAGE,)),
+    "conv_relu": (lambda x, w: tf.nn.relu(conv(x, w)), (IMAGE,)),
+    "conv_relu6": (lambda x, w: tf.nn.relu6(conv(x, w)), (IMAGE,)),
+    "conv_n1_to_1": (lambda x, w: n1_to_1(conv(x, w)), (IMAGE,)),
+    "conv_tanh": (lambda x, w: tf.tanh(conv(x, w)), (IMAGE,)),
+    "conv_batch_norm": (lambda x, w: tf.nn.relu(batch_norm(conv(x, w), w)), (IMAGE,)),
+    "conv_valid_stride": (lambda x, w: conv(x, w, padding="VALID", strides=2), (IMAGE,)),
+    "conv_dilated": (lambda x, w: conv(x, w, dilations=2), (IMAGE,)),
+    "conv_1x1": (lambda x, w: conv(x, w, size=1), (IMAGE,)),
+    "conv_padded": (lambda x, w: conv(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), w, padding="VALID"), (IMAGE,)),
+    "conv_large_bias": (lambda x, w: conv(x, w, bias=False) * 1e-6 + 3000.0 * w(5), (IMAGE,)),
+    "conv_dead_channel": (
+        lambda x, w: tf.nn.bias_add(tf.nn.conv2d(x, w(3, 3, 4, 5) * [1.0, 0, 1, 1, 0], 1, "SAME"), w(5)),
+        (IMAGE,),
+    ),
+    "depthwise": (lambda x, w: depthwise(x, w), (IMAGE,)),
+    "depthwise_multiplier": (lambda x, w: tf.nn.relu6(depthwise(x, w, 2, 2)), (IMAGE,)),
+    "depthwise_valid": (lambda x, w: depthwise(x, w, padding="VALID"), (IMAGE,)),
+    # matrices
+    "dense": (lambda x, w: dense(x, w), ((1, 9),)),
+    "dense_no_bias": (lambda x, w: dense(x, w, bias=False), ((1, 9),)),
+    "dense_relu": (lambda x, w: tf.nn.relu(dense(x, w)), ((1, 9),)),
+    "dense_relu6": (lambda x, w: tf.nn.relu6(dense(x, w)), ((1, 9),)),
+    "dense_batch": (lambda x, w: dense(x, w), ((4, 9),)),
+    "dense_rank_3": (lambda x, w: tf.nn.relu(tf.einsum("abc,cd->abd", x, w(9, 7)) + w(7)), ((1, 5, 9),)),
+    "dense_dense": (lambda x, w: dense(tf.nn.relu(dense(x, w)), w, 3), ((1, 9),)),
+    # pools and reductions
+    "max_pool": (lambda x, w: tf.nn.max_pool2d(x, 2, 2, "VALID"), (IMAGE,)),
+    "average_pool": (lambda x, w: tf.nn.avg_pool2d(x, 2, 2, "SAME"), (IMAGE,)),
+    "average_pool_relu": (lambda x, w: tf.nn.relu(tf.nn.avg_pool2d(x, 3, 1, "SAME")), (IMAGE,)),
+    "max_pool_relu6": (lambda x, w: tf.nn.relu6(tf.nn.max_pool2d(x, 3, 1, "SAME")), (IMAGE,)),
+    "conv_average_pool": (lambda x, w: tf.nn.avg_pool2d(conv(x, w), 2, 2, "VALID"), (IMAGE,)),
+    "mean": (lambda x, w: tf.reduce_mean(x, [1, 2]), (IMAGE,)),
+    "mean_keep": (lambda x, w: tf.reduce_mean(x, [1, 2], keepdims=True), (IMAGE,)),
+    "mean_last": (lambda x, w: tf.reduce_mean(x, -1), (IMAGE,)),
+    "mean_one": (lambda x, w: tf.reduce_mean(x, 1), (IMAGE,)),
+    "sum": (lambda x, w: tf.reduce_sum(x, [1, 2]), (IMAGE,)),
+    "reduce_max": (lambda x, w: tf.reduce_max(x, 2), (IMAGE,)),
+    "conv_reduce_max": (lambda x, w: tf.reduce_max(conv(x, w), [1, 2]), (IMAGE,)),
+    # activations
+    "softmax": (lambda x, w: tf.nn.softmax(x), ((1, 9),)),
+    "dense_softmax": (lambda x, w: tf.nn.softmax(dense(x, w)), ((1, 9),)),
+    "logistic": (lambda x, w: tf.sigmoid(x), (IMAGE,)),
+    "tanh": (lambda x, w: tf.tanh(x), (IMAGE,)),
+    "relu": (lambda x, w: tf.nn.relu(x), (IMAGE,)),
+    "relu6": (lambda x, w: tf.nn.relu6(x), (IMAGE,)),
+    "mul_relu6": (lambda x, w: tf.nn.relu6(x * 5.0), (IMAGE,)),
+    "leaky_relu": (lambda x, w: tf.nn.leaky_relu(x, 0.1), (IMAGE,)),
+    "conv_leaky_relu": (lambda x, w: tf.nn.leaky_relu(conv(x, w), 0.1), (IMAGE,)),
+    "hard_swish": (lambda x, w: hard_swish(x), (IMAGE,)),
+    "conv_hard_swish": (lambda x, w: hard_swish(conv(x, w)), (IMAGE,)),
+    "logistic_dense": (lambda x, w: dense(tf.sigmoid(dense(x, w)), w, 3), ((1, 9),)),
+    # arithmetic
+    "add": (lambda x, y, w: x + y, (IMAGE, IMAGE)),
+    "add_relu": (lambda x, y, w: tf.nn.relu(x + 2 * y), (IMAGE, IMAGE)),
+    "add_constant": (lambda x, w: x + w(6, 6, 4), (IMAGE,)),
+    "add_scalar": (lambda x, w: x + 0.75, (IMAGE,)),
+    "add_broadcast": (lambda x, y, w: x + y, (IMAGE, (1, 1, 1, 4))),
+    "add_twice": (lambda x, w: x + x, (IMAGE,)),
+    "sub": (lambda x, y, w: x - y, (IMAGE, IMAGE)),
+    "sub_constant": (lambda x, w: w(6, 6, 4) - x, (IMAGE,)),
+    "mul": (lambda x, y, w: x * y, (IMAGE, IMAGE)),
+    "mul_constant": (lambda x, w: x * w(6, 6, 4), (IMAGE,)),
+    "mul_scalar": (lambda x, w: x * -3.0, (IMAGE,)),
+    "mul_broadcast": (lambda x, y, w: x * y, (IMAGE, (1, 1, 1, 4))),
+    "square": (lambda x, w: x * x, (IMAGE,)),
+    # shapes
+    "concat": (lambda x, y, w: tf.concat([x, 3 * y], -1), (IMAGE, IMAGE)),
+    "concat_inputs": (lambda x, y, w: tf.concat([x, y], 1), (IMAGE, IMAGE)),
+    "concat_relu": (lambda x, w: tf.concat([tf.nn.relu(conv(x, w)), conv(x, w, 2)], -1), (IMAGE,)),
+    "concat_constant": (lambda x, w: tf.concat([conv(x, w), w(1, 6, 6, 2)], -1), (IMAGE,)),
+    "concat_pool": (lambda x, w: tf.nn.max_pool2d(tf.concat([conv(x, w), x], -1), 2, 2, "VALID"), (IMAGE,)),
+    "concat_twice": (lambda x, w: tf.concat([x, tf.nn.relu(x), x], -1), (IMAGE,)),
+    "concat_softmax": (lambda x, w: tf.concat([tf.nn.softmax(x), tf.sigmoid(x)], -1), ((1, 9),)),
+    "concat_softmax_dense": (lambda x, w: tf.concat([tf.nn.softmax(x), dense(x, w, 4)], -1), ((1, 9),)),
+    "concat_shared": (
+        lambda x, w: (lambda y: (tf.concat([y, 3 * y], -1), tf.concat([y, -5 * y], 1)))(conv(x, w)),
+        (IMAGE,),
+    ),
+    "concat_nested": (lambda x, w: tf.concat([tf.concat([conv(x, w), x], -1), 9 * x], -1), (IMAGE,)),
+    "concat_slice": (lambda x, w: tf.concat([conv(x, w)[:, :3], x[:, 3:, :, :3] @ w(3, 5)], 1), (IMAGE,)),
+    "concat_add": (lambda x, w: tf.concat([x, 2 * x], -1)[..., :4] + x, (IMAGE,)),
+    "concat_output": (lambda x, w: (lambda y: (y, tf.concat([y, 4 * y], -1)))(conv(x, w)), (IMAGE,)),
+    "pool_branches": (
+        lambda x, w: (lambda y: (tf.nn.max_pool2d(y, 2, 2, "VALID"), tf.nn.avg_pool2d(y, 2, 2, "VALID")))(conv(x, w)),
+        (IMAGE,),
+    ),
+    "pad_pool_reshape": (
+        lambda x, w: tf.reshape(tf.nn.max_pool2d(tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]]), 3, 2, "VALID"), (1, -1)),
+        (IMAGE,),
+    ),
+    "logistic_pool": (lambda x, w: tf.nn.avg_pool2d(tf.sigmoid(x), 2, 2, "VALID"), (IMAGE,)),
+    "softmax_reshape": (lambda x, w: tf.reshape(tf.nn.softmax(dense(x, w, 6)), (2, 3)), ((1, 9),)),
+    "pad": (lambda x, w: tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]]), (IMAGE,)),
+    "pad_value": (lambda x, w: tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]], constant_values=-1.5), (IMAGE,)),
+    "pad_relu": (lambda x, w: tf.pad(tf.nn.relu(conv(x, w)), [[0, 0], [1, 1], [1, 1], [0, 0]]), (IMAGE,)),
+    "reshape": (lambda x, w: tf.reshape(x, (1, -1)), (IMAGE,)),
+    "conv_flatten_dense": (lambda x, w: dense(tf.reshape(conv(x, w), (1, -1)), w), (IMAGE,)),
+    "squeeze": (lambda x, w: tf.squeeze(x + 1.0, [0, 2]), ((1, 6, 1, 4),)),
+    "expand_dims": (lambda x, w: tf.expand_dims(x, 2), (IMAGE,)),
+    "transpose": (lambda x, w: tf.transpose(x, (0, 3, 1, 2)), (IMAGE,)),
+    "strided_slice": (lambda x, w: x[:, 1:5:2, ::-1, 1:], (IMAGE,)),
+    "slice": (lambda x, w: conv(x, w)[:, 1:4, :, 2], (IMAGE,)),
+    "pack": (lambda x, y, w: tf.stack([x, y], 1), (IMAGE, IMAGE)),
+    "pack_twice": (lambda x, w: tf.stack([conv(x, w), conv(x, w)], 1), (IMAGE,)),
+    # graphs
+    "lenet": (lenet, ((1, 8, 8, 1),)),
+    "residual": (residual, (IMAGE,)),
+    "mobile": (mobile, (IMAGE,)),
+    "inception": (inception, (IMAGE,)),
+    "squeeze_excite": (squeeze_excite, (IMAGE,)),
+    "inner_output": (inner_output, (IMAGE,)),
+    "two_outputs": (
+        lambda x, w: (tf.nn.relu(conv(x, w)), tf.nn.softmax(dense(tf.reduce_mean(x, [1, 2]), w))),
+        (IMAGE,),
+    ),
+    "constant_output": (lambda x, w: (x + 1.0, w(3)), (IMAGE,)),
+    "shared_weights": (lambda x, w: (lambda k: tf.matmul(tf.nn.relu(tf.matmul(x, k)), k))(w(9, 9)), ((1, 9),)),
+    "shared_bias": (
+        lambda x, w: (lambda b: tf.nn.relu(dense(x, w, 5, False) + b) + dense(x, w, 5, False) + b)(w(5)),
+        ((1, 9),),
+    ),
+    "positive": (lambda x, w: x * x + 2.0, (IMAGE,)),
+    "negative": (lambda x, w: -3.0 - x * x, (IMAGE,)),
+    "all_zero": (lambda x, w: tf.nn.relu(-3.0 - x * x), (IMAGE,)),
+    "dead_relu": (lambda x, w: conv(tf.nn.relu(conv(x, w) - 99.0), w, 2), (IMAGE,)),
+    "in_place": (lambda x, w: conv(tf.nn.relu(conv(x, w, 4)) - conv(x, w, 4), w, 2), (IMAGE,)),
+    "open_batch": (lambda x, w: dense(tf.reshape(x, (tf.shape(x)[0], 144)), w), (OPEN,)),
+    "open_squeeze": (lambda x, w: tf.squeeze(tf.reduce_mean(x, 1, keepdims=True), 1), (OPEN,)),
+    "open_expand_dims": (lambda x, w: tf.expand_dims(conv(x, w), 3), (OPEN,)),
+}
+
+
+def invented(x: Any, w: Any) -> list[Any]:
+    """A random graph of three to nine operators; whatever nothing reads is an output."""
+    one_input = [
+        conv,
+        lambda x, w: tf.nn.relu(conv(x, w, 4)),
+        lambda x, w: tf.nn.relu6(conv(x, w, 4, size=1)),
+        depthwise,
+        lambda x, w: tf.nn.max_pool2d(x, 3, 1, "SAME"),
+        lambda x, w: tf.nn.avg_pool2d(x, 2, 1, "SAME"),
+        lambda x, w: tf.reshape(x, (1, *x.shape[2:0:-1], x.shape[3])),
+        lambda x, w: tf.pad(x, [[0, 0], [1, 0], [1, 0], [0, 0]])[:, 1:, 1:],
+        lambda x, w: tf.transpose(x, (0, 2, 1, 3)),
+        lambda x, w: tf.nn.softmax(x),
+        lambda x, w: tf.sigmoid(x),
+        lambda x, w: tf.tanh(x),
+        lambda x, w: tf.nn.relu(x),
+        lambda x, w: tf.nn.leaky_relu(x, 0.2),
+        lambda x, w: x * w(x.shape[-1], scale=3.0),
+        lambda x, w: x + w(x.shape[-1]),
+        lambda x, w: x * tf.reduce_mean(x, [1, 2], keepdims=True),
+    ]
+    two_inputs = [
+        lambda x, y: tf.concat([x, y], -1),
+        lambda x, y: tf.concat([y, x, y], 1),
+        lambda x, y: tf.concat([x, 7 * y], 2),
+        lambda x, y: tf.reshape(tf.stack([x, y], 1), (1, -1, *x.shape[2:])),
+        lambda x, y: x + y,
+        lambda x, y: tf.nn.relu(x - y) if x is not y else x + y,
+        lambda x, y: x * y,
+    ]
+    values, unread = [x], {0}
+    for _ in range(w.random.integers(3, 10)):
+        i = int(w.random.choice([len(values) - 1, w.random.integers(len(values))]))
+        x = values[i]
+        partners = [j for j, y in enumerate(values) if y.shape[1:3] == x.shape[1:3] and y.shape[3] == x.shape[3]]
+        if w.random.random() < 0.5:
+            j = int(w.random.choice(partners))
+            values.append(two_inputs[w.random.integers(len(two_inputs))](x, values[j]))
+            unread -= {i, j}
+        else:
+            values.append(one_input[w.random.integers(len(one_input))](x, w))
+            unread -= {i}
+        unread |= {len(values) - 1}
+    return [values[i] for i in sorted(unread)]
+
+
+def network(name: str) -> Network:
+    return (invented, (IMAGE,)) if name.startswith("random_") else NETWORKS[name]
+
+
+def main() -> None:
+    args = parse_arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name in (f"random_{seed}" for seed in range(args.random)) if args.random else args.names or NETWORKS:
+        samples = draw(name)
+        np.savez(args.out / f"{name}.npz", *samples)
+        for kind, file in make(name, samples):
+            (args.out / f"{name}_{kind}.tflite").write_bytes(file)
+        print(name, flush=True)
+    if args.pack:
+        pack(args.out, args.pack)
+
+
+def pack(folder: Path, path: Path) -> None:
+    """All networks of `folder` in a .tar.xz file, whose bytes depend on nothing else."""
+    with tarfile.open(path, "w:xz", preset=9) as archive:
+        for file in sorted(folder.glob("*.tflite")):
+            member = tarfile.TarInfo(file.name)
+            member.size = file.stat().st_size
+            archive.addfile(member, io.BytesIO(file.read_bytes()))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which networks (default: all)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for .tflite and .npz files")
+    parser.add_argument("--random", type=int, metavar="COUNT", help="random graphs in their place")
+    parser.add_argument("--pack", type=Path, help="pack the folder's networks into this file")
+    args = parser.parse_args()
+    if unknown := set(args.names) - NETWORKS.keys():
+        parser.error(f"no such network: {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
+    return args
+
+
+def draw(name: str) -> list[np.ndarray]:
+    random = np.random.default_rng(zlib.crc32(f"{name} samples".encode()))
+    return [
+        random.normal(0, 1, (SAMPLES, *(size or 1 for size in shape))).astype(np.float32) for shape in network(name)[1]
+    ]
+
+
+def make(name: str, samples: list[np.ndarray]) -> Iterator[tuple[str, bytes]]:
+    """(kind, file) of each kind that the converter makes; what it refuses is printed."""
+    yield "float32", converter(name, samples, calibrate_only=True).convert()
+    for kind, (ops, dtype) in KINDS.items():
+        quantizer = converter(name, samples)
+        quantizer.target_spec.supported_ops = [ops]
+        quantizer.inference_input_type = quantizer.inference_output_type = dtype
+        try:
+            yield kind, quantizer.convert()
+        except Exception as error:  # whatever the converter raises is its answer
+            print(f"{name}_{kind}: refused: {' '.join(str(error).split())[:300]}")
+
+
+def converter(name: str, samples: list[np.ndarray], calibrate_only: bool = False) -> tf.lite.TFLiteConverter:
+    function, shapes = network(name)
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32) for shape in shapes])
+    def call(*inputs: Any) -> Any:
+        return function(*inputs, Weights(name))
+
+    made = tf.lite.TFLiteConverter.from_concrete_functions([call.get_concrete_function()])
+    made.optimizations = [tf.lite.Optimize.DEFAULT]
+    made.representative_dataset = lambda: (list(sample) for sample in zip(*samples, strict=True))
+    made._experimental_calibrate_only = calibrate_only
+    return made
+
+
+if __name__ == "__main__":
+    main()
