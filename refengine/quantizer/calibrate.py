@@ -1,7 +1,7 @@
 """The ranges of a float network's tensors, from what the engine records while it runs on samples of the data.
 
-Samples are taken in order, in tasks of `TASK` of them, whatever batches they come in and whoever computes them, and
-the engine's bits do not depend on batches: the ranges are the same whatever the split.
+Samples are taken in order, in tasks whose size depends on the network alone, whatever batches they come in and whoever
+computes them, and the engine's bits do not depend on batches: the ranges are the same whatever the split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..execute import batch_size, execute
+from ..execute import batch_size, execute, tile_size
 from ..model import Array, Tensor
 from ..parallel import spread
 from ..plan import Plan
@@ -27,8 +27,8 @@ Ranges = Mapping[int, tuple[float, float]]
 
 METHODS = ("minmax", "moving-average", "percentile", "entropy")
 
-TASK = 16
-"""Samples in a task: enough for the engine's batches, small enough to share among workers."""
+TASK = 32
+"""Samples in a task, at most: enough for the engine's batches, few enough to share them among workers."""
 
 AVERAGING = 0.01
 """What a new sample weighs in a moving average: PyTorch's `MovingAverageMinMaxObserver(averaging_constant=0.01)`."""
@@ -107,8 +107,9 @@ def calibrate(
 
 
 def tasks_of(plan: Plan, batches: Iterable[tuple[Array, ...]]) -> Iterator[Samples]:
-    """The samples of all batches in tasks of `TASK`, the last one shorter; one by one where no batch can be run."""
-    size = TASK if plan.inputs and all(tensor.shape[:1] == (1,) for tensor in plan.inputs) else 1
+    """The samples of all batches, as many in a task as the engine runs at once; one where it can run no batch."""
+    batchable = plan.inputs and all(tensor.shape[:1] == (1,) for tensor in plan.inputs)
+    size = min(TASK, tile_size(plan)) if batchable else 1
     first, waiting = 0, []
     for inputs in batches:
         count = batch_size(plan, inputs)

@@ -210,4 +210,4 @@ def test_tasks_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "_extremes", watching)
     calibrate(PLAN, batches())
-    assert events == ["asked for 0", "ran from 0", "asked for 1", "ran from 16", "asked for 2", "ran from 32"]
+    assert events == ["asked for 0", "ran from 0", "asked for 1", "ran from 32", "asked for 2", "ran from 64"]
