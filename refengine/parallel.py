@@ -50,8 +50,7 @@ def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | 
 
     A task whose worker died is handed out again, `ATTEMPTS` times in all; then `RefengineError` says which. An executor
     that is beyond repair (a process pool that lost a process) is replaced by processes of this machine. What `function`
-    raises is raised here. Whoever stops early takes back the tasks that have not begun. Raises `InputError` if a
-    worker's refengine is not the one that runs here.
+    raises is raised here. Whoever stops early takes back the tasks that have not begun.
     """
     if executor is None:
         yield from map(function, tasks)
@@ -65,10 +64,10 @@ def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | 
             assert executor is not None
             parcel = pickle.dumps(task)
             try:
-                return executor.submit(_work, pickled, parcel, sources())
+                return executor.submit(_work, pickled, parcel)
             except BrokenExecutor:
                 executor = stack.enter_context(Processes(os.cpu_count() or 1))
-                return executor.submit(_work, pickled, parcel, sources())
+                return executor.submit(_work, pickled, parcel)
             except Exception:
                 waiting.clear()  # it takes nothing any more, and so nothing back
                 raise
@@ -97,8 +96,8 @@ def workers(jobs: int = 1, scheduler: str | None = None, modules: Iterable[str] 
     """`jobs` processes of this machine, or the Dask cluster whose scheduler listens at `scheduler`; None for one job.
 
     `modules` are Python files that a cluster's workers must import and may not have; what they import comes first.
-    What still runs at the end is abandoned. Raises `InputError` if the cluster cannot be reached or has no worker, or
-    the extra `distributed` is not installed.
+    What still runs at the end is abandoned. Raises `InputError` if the cluster cannot be reached or has no worker, if a
+    worker's refengine is not the very one that runs here, or if the extra `distributed` is not installed.
     """
     if scheduler is not None:
         with _cluster(scheduler, modules) as executor:
@@ -128,20 +127,15 @@ class _Handed(Generic[T, R]):
             error = self.future.exception()
         except CancelledError:
             return True
-        return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # the latter is Dask's
+        return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == "KilledWorker"  # Dask's
 
 
-def _work(function: bytes, task: bytes, expected: str) -> Any:
+def _work(function: bytes, task: bytes) -> Any:
     """What a worker does. It unpickles here, where it may fail: in its main loop, Dask's would die of it."""
-    where = f"the worker on {socket.gethostname()}"
-    if sources() != expected:
-        raise InputError(
-            f"{where} has another refengine, in {Path(__file__).parent}; install the same one for all workers"
-        )
     try:
         work, arguments = _function(function), pickle.loads(task)
     except (ImportError, AttributeError) as error:
-        raise InputError(f"{where} cannot import what it is to do: {error}") from error
+        raise InputError(f"a worker, on {socket.gethostname()}, cannot import what it is to do: {error}") from error
     return work(arguments)
 
 
@@ -150,15 +144,6 @@ def _function(pickled: bytes) -> Callable[[Any], Any]:
     """Unpickled once, whatever comes with it (a model, most often)."""
     function: Callable[[Any], Any] = pickle.loads(pickled)
     return function
-
-
-@cache
-def sources() -> str:
-    """Identifies this very refengine: versions would not tell two checkouts apart."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 # ---- processes of this machine ---------------------------------------------------------------------------------
@@ -250,12 +235,7 @@ def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
         except TimeoutError:
             raise InputError(f"the scheduler at {address} has no workers; start some: dask worker {address}") from None
 
-        def probe() -> None:  # in a function, so that it is sent itself and not its name
-            import refengine.parallel  # noqa: F401
-
-        for worker, failure in client.run(probe, on_error="return").items():
-            if failure is not None:
-                raise InputError(f"the worker at {worker} has no refengine ({failure}); install it for all workers")
+        _require_same(client)
         for path in modules:
             client.upload_file(path)
         try:
@@ -264,3 +244,27 @@ def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
             if client.status == "closed":
                 raise RefengineError(f"the scheduler at {address} is gone") from None
             raise
+        _require_same(client)  # of those that came meanwhile, too
+
+
+def _require_same(client: Any) -> None:
+    """Raise `InputError` unless all workers have this very refengine: another might differ, and in silence."""
+
+    def asked() -> str:  # inside, so that it is sent itself and not its name
+        from refengine.parallel import sources
+
+        return sources()
+
+    for address, answer in client.run(asked, on_error="return").items():
+        if answer != sources():
+            why = f"no refengine ({answer})" if isinstance(answer, Exception) else "another refengine than runs here"
+            raise InputError(f"the worker at {address} has {why}; install the same one for all")
+
+
+@cache
+def sources() -> str:
+    """Identifies this very refengine: its version would not tell two checkouts apart."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
