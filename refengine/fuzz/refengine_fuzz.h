@@ -48,8 +48,9 @@
  *   QUANTIZE, int8 int16 int32 uint8: input_offset i, output_offset i, output_multiplier i, output_shift i
  *   QUANTIZE, float32: output_scale f, output_offset i
  *   DEQUANTIZE: input_scale f, input_offset i
- *   MEAN SUM, int8 int16: output_offset i, output_multiplier i, output_shift i (of MEAN, divided by the number of
- *       elements; subtract that number times the input's zero point from the sum)
+ *   MEAN SUM, int8 int16: output_offset i, output_multiplier i, output_shift i, quantized_activation_min i,
+ *       quantized_activation_max i (MEAN's multiplier is divided by the number of elements already; what the sum still
+ *       needs is that number times the input's zero point taken off)
  *   MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_ALL: axis i[]
  *   CONCATENATION PACK: axis i (counted from 0)
  *   PAD PADV2: left_padding i[], right_padding i[], pad_value i (for each dimension; PADV2's fill is its third input)

@@ -1,0 +1,173 @@
+"""Try your own kernels against the golden model, on cases weighted to the known traps.
+
+Adapt your kernels to the C interface (--header prints it, --example a complete adapter), or give a Python callable that
+takes a refengine.fuzz.Case, or a command that reads and writes files. Every operator and type is tried by default;
+what your kernels do not claim to compute they may skip. Outputs are compared bit for bit. The first failure of each
+operator is shrunk to the smallest case, and told with the dialect or known fault that explains all failing ones.
+
+A COMMAND contains {model}, the path of a .tflite file of one operator, {inputs}, those of one file for each of its
+inputs, and {outputs}, that of the file to write: raw bytes, in C order, little-endian. {npz} is that of an .npz with
+all inputs by name. It exits with 0, or with 77 for what it does not claim to compute.
+
+exit status: 0 everything is equal, 1 something failed, 2 it could not be tried
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from ..errors import InputError
+from ..fuzz import Case, Command, Door, Library, Result, callable_of, fuzz, replay, replayed, save, told
+from ..fuzz.files import EXAMPLE, HEADER
+from ..fuzz.search import chosen
+from ..fuzz.text import HEADINGS, row, summary
+from ..images import read_inputs
+from ..kernel import PRESETS
+from ..parallel import workers
+from ..plan import make_plan
+from ._front import (
+    INTERRUPTED,
+    add_json,
+    add_numerics,
+    add_workers,
+    positive,
+    print_json,
+    print_table,
+    printable,
+    progress_bar,
+    table_of,
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    door = parser.add_argument_group("the kernels").add_mutually_exclusive_group()
+    door.add_argument("--library", metavar="FILE", help="a shared library with refengine_kernel (see --header)")
+    door.add_argument("--callable", metavar="MODULE:FUNCTION", help="a Python callable")
+    door.add_argument("--command", metavar="COMMAND", dest="words", help="a command with {model} {inputs} {outputs}")
+    door.add_argument("--header", action="store_true", help="print the C interface, refengine_fuzz.h")
+    door.add_argument("--example", action="store_true", help="print a complete adapter to start from")
+    parser.add_argument("--operator", metavar="OP", nargs="+", help="such as CONV_2D (default: all)")
+    parser.add_argument("--type", metavar="TYPE", nargs="+", help="of the first input, such as int8 (default: all)")
+    parser.add_argument(
+        "--cases", metavar="N", type=positive, default=1000, help="of each operator and type (default: %(default)s)"
+    )
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="other cases (default: %(default)s)")
+    parser.add_argument("--time-out", metavar="SECONDS", type=positive, help="one case may take (default: 2; 60)")
+    parser.add_argument("--save", metavar="DIR", help="write each smallest failing case: .tflite, .npz and a C test")
+    parser.add_argument("--replay", metavar="FILE", help="try one saved case, FILE.tflite, instead")
+    parser.add_argument("--input", metavar="FILE", nargs="+", help="with --replay: its inputs (default: FILE.npz)")
+    add_numerics(parser)
+    add_workers(parser)
+    add_json(parser)
+
+
+def command(args: argparse.Namespace) -> int:
+    if args.header or args.example:
+        print((HEADER if args.header else EXAMPLE).read_text(encoding="utf-8"), end="")
+        return 0
+    door = _door(args)
+    results: list[Result] = []
+    status = 0
+    try:
+        if args.replay:
+            results.append(replay(door, _saved(args)))
+        else:
+            _search(args, door, results)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    written = [path for result in results if result.finding and args.save for path in save(result, Path(args.save))]
+    if args.json:
+        print_json(
+            {
+                "kernels": _kernels(args),
+                "numerics": args.numerics,
+                "seed": args.seed,
+                "interrupted": bool(status),
+                "results": [result.as_dict() for result in results],
+                "written": [*dict.fromkeys(map(str, written))],
+            }
+        )
+    else:
+        _show(args, results)
+    return status or int(any(result.finding for result in results))
+
+
+def _door(args: argparse.Namespace) -> Door:
+    """The way to the kernels that the arguments give."""
+    patience = {} if args.time_out is None else {"time_out": args.time_out}
+    if args.library:
+        if not Path(args.library).exists():
+            raise InputError(f"{args.library}: no such file")
+        return Library(args.library, **patience)
+    if args.words:
+        return Command(args.words, **patience)
+    if args.callable:
+        return callable_of(args.callable)
+    raise InputError("fuzz needs --library FILE, --callable MODULE:FUNCTION or --command COMMAND")
+
+
+def _kernels(args: argparse.Namespace) -> str:
+    name: str = args.library or args.callable or args.words
+    return name
+
+
+def _saved(args: argparse.Namespace) -> Case:
+    """The case that --replay names, with the inputs saved beside it unless --input gives others."""
+    model = Path(args.replay)
+    plan = make_plan(model, numerics=PRESETS[args.numerics])
+    found = [arrays for _, arrays in read_inputs(plan, args.input or [str(model.with_suffix(".npz"))])]
+    if len(found) != 1:
+        raise InputError(f"--input: {len(found)} inferences; --replay takes one")
+    return replayed(plan, found[0])
+
+
+def _search(args: argparse.Namespace, door: Door, results: list[Result]) -> None:
+    """Append the results as they come, so that they are there if Ctrl-C ends the search."""
+    pairs = chosen(args.operator, args.type)
+    with workers(args.jobs, args.scheduler) as executor, progress_bar() as bar:
+        task = bar.add_task("cases", total=len(pairs) * args.cases)
+        for result in fuzz(
+            door,
+            args.operator,
+            args.type,
+            cases=args.cases,
+            seed=args.seed,
+            numerics=PRESETS[args.numerics],
+            executor=executor,
+            progress=lambda cases: bar.advance(task, cases),
+        ):
+            results.append(result)  # noqa: PERF402  one by one: they are there when Ctrl-C comes
+
+
+def _show(args: argparse.Namespace, results: list[Result]) -> None:
+    table = table_of(*HEADINGS)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for result in results:
+        if result.skipped < result.cases:
+            table.add_row(*row(result))
+    print(printable(f"{_kernels(args)} against the golden model, numerics: {PRESETS[args.numerics]}"))
+    if table.row_count:
+        print_table(table)
+    for result in results:
+        if result.finding:
+            print(*map(printable, told(result)), sep="\n")
+            for line in _again(args, result) if args.save else ():
+                print(line)
+            print()
+    print(summary(results))
+
+
+def _again(args: argparse.Namespace, result: Result) -> list[str]:
+    """Where a case was saved, and how to see it again."""
+    stem = Path(args.save) / f"{result.op}-{result.dtype}"
+    option = "--library" if args.library else "--callable" if args.callable else "--command"
+    numerics = "" if args.numerics == "tflm" else f" --numerics {args.numerics}"
+    again = f"refengine fuzz {option} {shlex.quote(_kernels(args))}{numerics} --replay {stem}.tflite"
+    lines = [f"  saved as {stem}.tflite, .npz and .c; to see it again:", f"    {again}"]
+    if args.library:
+        library = args.library if "/" in args.library else f"./{args.library}"
+        lines.append(f"    cc -I{args.save} {stem}.c {library} -o test && ./test")
+    return lines

@@ -1,0 +1,237 @@
+"""The ways to a kernel: a C library, a command, or any Python callable that takes a `Case`.
+
+A door returns the kernel's output for a case, or None where the kernel does not claim to compute it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import InputError
+from ..model import Array
+from ..tflite_io import dump
+from . import child
+from .case import Case, Door, KernelError
+from .image import Image, filling, image_of
+
+UNSUPPORTED = 77
+"""The exit status by which a command says that it does not claim to compute a case; as automake's tests skip."""
+
+TIME_OUT = 2.0, 60.0
+"""Seconds that a library's call and a command may take, unless one says otherwise."""
+
+
+class Library:
+    """A shared library with a `refengine_kernel` (see `refengine_fuzz.h`), called in a process of its own.
+
+    That it crashes, takes more than `time_out` seconds, writes beside its output, leaves elements of it unwritten or
+    reads what it was not given is a `KernelError`. Pickles as its path: another process loads it anew.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], time_out: float = TIME_OUT[0]) -> None:
+        self.path, self.time_out = Path(path).resolve(), time_out
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors: BinaryIO | None = None
+
+    def __call__(self, case: Case) -> Array | None:
+        got = self._output(case, 0)
+        if got is None or got.tobytes() == case.expected.tobytes():
+            return got
+        again = self._output(case, 1)
+        if again is None or got.tobytes() == again.tobytes():
+            return got
+        unwritten = (got == filling(case.expected, 0)) & (again == filling(case.expected, 1))
+        if unwritten.any():
+            first = [int(i) for i in np.unravel_index(int(unwritten.argmax()), unwritten.shape)]
+            raise KernelError(
+                "never written", f"leaves {unwritten.sum():,} of {got.size:,} elements unwritten, the first at {first}"
+            )
+        raise KernelError(
+            "unsteady", "gives another output for the same case: it reads memory that it was not given, or remembers"
+        )
+
+    def _output(self, case: Case, garbage: int) -> Array | None:
+        image = image_of(case, garbage)
+        status, after = self._call(image)
+        if status == 1:
+            return None
+        if status != 0:
+            raise KernelError("fails", f"returns {status}")
+        _check_untouched(case, image, after)
+        return np.frombuffer(after[image.data[-1]], case.expected.dtype).reshape(case.expected.shape)
+
+    def _call(self, image: Image) -> tuple[int, bytes]:
+        """The kernel's status, and the image as it left it."""
+        process = self._started()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(np.array([len(image.block), len(image.pointers), *image.pointers], np.uint64).tobytes())
+            process.stdin.write(image.block)
+            process.stdin.flush()
+            reply = process.stdout.read(4 + len(image.block))
+        except BrokenPipeError:
+            reply = b""
+        if len(reply) < 4 + len(image.block):
+            raise self._death()
+        return int(np.frombuffer(reply[:4], np.int32)[0]), reply[4:]
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+            command = [sys.executable, "-I", "-S", child.__file__, str(self.path), str(self.time_out)]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            )
+        return self._process
+
+    def _death(self) -> KernelError:
+        """What ended the process, and what it said last."""
+        assert self._process is not None and self._errors is not None
+        self._process.wait()
+        status = self._process.returncode
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().splitlines()[-1:]
+        self.close()
+        if status == 1 and said and "Error" in said[0]:
+            raise InputError(f"{self.path.name} cannot be used: {said[0].partition(': ')[2]}")
+        if status == -signal.SIGALRM:
+            return KernelError("hangs", f"has not returned after {self.time_out:g} seconds")
+        return KernelError("crashes", _ended(status, said))
+
+    def close(self) -> None:
+        """End the process; the next case starts another."""
+        if self._process is not None:
+            assert self._process.stdin is not None and self._process.stdout is not None and self._errors is not None
+            for pipe in (self._process.stdin, self._process.stdout, self._errors):
+                with suppress(BrokenPipeError):
+                    pipe.close()
+            self._process.wait()
+            self._process = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "time_out": self.time_out, "_process": None, "_errors": None}
+
+
+def _check_untouched(case: Case, image: Image, after: bytes) -> None:
+    """Raise if anything but the output's data changed."""
+    output = image.data[-1]
+    if after[: output.start] == image.block[: output.start] and after[output.stop :] == image.block[output.stop :]:
+        return
+    same = np.frombuffer(after, np.uint8) == np.frombuffer(image.block, np.uint8)
+    same[output] = True
+    place = int(np.argmin(same))
+    count = int((~same).sum())
+    for i, part in enumerate(image.data[:-1]):
+        if part.start <= place < part.stop:
+            raise KernelError("changes its input", f"writes to input {i}, first to byte {place - part.start} of it")
+    where = (
+        f"{output.start - place} bytes before it"
+        if 0 < output.start - place <= 128
+        else f"byte {place - output.start} of an output of {output.stop - output.start} bytes"
+        if place >= output.stop
+        else "among its inputs"
+    )
+    raise KernelError("writes outside", f"writes {count:,} bytes outside its output, the first {where}")
+
+
+class Command:
+    """A command that reads a model and tensors and writes its output, with `{model}`, `{inputs}` and `{outputs}` in it.
+
+    `{model}` is the path of a `.tflite` file of one operator; `{inputs}` those of one file for each of the model's
+    inputs, in order, each as one word; `{npz}` that of one .npz with all of them by name; `{outputs}` that of the file
+    to write. Tensors are raw bytes in C order, little-endian. Exit status 0: computed, 77: not supported (skipped),
+    anything else is a `KernelError`, as is an output of a wrong size.
+    """
+
+    def __init__(self, command: str, time_out: float = TIME_OUT[1]) -> None:
+        try:
+            self.words = shlex.split(command)
+        except ValueError as error:
+            raise InputError(f"the command {command!r} cannot be split into words: {error}") from None
+        self.time_out = time_out
+        wanted = ("{model}", "{outputs}")
+        if not self.words or any(not any(name in word for word in self.words) for name in wanted):
+            raise InputError(f"the command {command!r} must contain {' and '.join(wanted)}")
+
+    def __call__(self, case: Case) -> Array | None:
+        with tempfile.TemporaryDirectory(prefix="refengine-") as folder:
+            paths = _written(case, Path(folder))
+            try:
+                done = subprocess.run(
+                    self._filled(paths), stdin=subprocess.DEVNULL, capture_output=True, timeout=self.time_out
+                )
+            except subprocess.TimeoutExpired:
+                raise KernelError("hangs", f"has not ended after {self.time_out:g} seconds") from None
+            except OSError as error:
+                raise InputError(f"{self.words[0]}: {error.strerror}") from None
+            if done.returncode == UNSUPPORTED:
+                return None
+            if done.returncode:
+                said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-1:]
+                raise KernelError("fails", _ended(done.returncode, said))
+            return _read(case, Path(paths["{outputs}"][0]))
+
+    def _filled(self, paths: dict[str, list[str]]) -> list[str]:
+        """The words of the command; a placeholder that is a word of its own becomes as many words as it has paths."""
+        filled: list[str] = []
+        for word in self.words:
+            if word in paths:
+                filled += paths[word]
+                continue
+            for name, found in paths.items():
+                word = word.replace(name, " ".join(found))
+            filled.append(word)
+        return filled
+
+
+def _written(case: Case, folder: Path) -> dict[str, list[str]]:
+    """The files of a case, by what stands for them in a command."""
+    model, npz, output = folder / "model.tflite", folder / "inputs.npz", folder / "output0.raw"
+    model.write_bytes(dump(case.model))
+    np.savez(npz, **{t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)})  # type: ignore[arg-type]
+    inputs = [folder / f"input{i}.raw" for i in range(len(case.inputs))]
+    for path, array in zip(inputs, case.inputs, strict=True):
+        path.write_bytes(array.tobytes())
+    found = {"{model}": [model], "{inputs}": inputs, "{npz}": [npz], "{outputs}": [output]}
+    return {name: [str(path) for path in paths] for name, paths in found.items()}
+
+
+def _read(case: Case, path: Path) -> Array:
+    if not path.exists():
+        raise KernelError("writes no output", "ends with status 0, but has not written its output")
+    raw, expected = path.read_bytes(), case.expected
+    if len(raw) != expected.nbytes:
+        raise KernelError("wrong shape", f"writes {len(raw)} bytes where {expected.dtype} {expected.shape} is due")
+    return np.frombuffer(raw, expected.dtype).reshape(expected.shape)
+
+
+def _ended(status: int, said: list[str]) -> str:
+    """How a process ended, and what it said last."""
+    how = f"is ended by {signal.Signals(-status).name}" if status < 0 else f"exits with status {status}"
+    return how + (f", saying: {said[0]}" if said else "")
+
+
+def callable_of(name: str) -> Door:
+    """The Python callable that ``module:function`` names; modules are looked for in the current folder too."""
+    module, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # a module is anybody's code
+        raise InputError(f"{name} cannot be imported as module:function: {type(error).__name__}: {error}") from None
+    if not callable(found):
+        raise InputError(f"{name} is no callable")
+    door: Door = found
+    return door

@@ -1,0 +1,107 @@
+"""What a C kernel is called with, by the names of TFLM's runtime parameters: mostly those of `internal/types.h`.
+
+The comment of `refengine_fuzz.h` tells users what there is; a test holds it against what is passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from ..kernels._window import Window
+from ..model import Array, Op
+from ..numerics.fixedpoint import Multiplier
+from ..numerics.requantize import Requantizer
+from ..plan import Step
+from ..tflite_io import schema
+
+SAID = {"output_shape", "filter_shape", "input_shape", "accum_depth", "num_elements_in_axis"}
+"""Fields of params that repeat what the tensors' shapes say."""
+
+OWN = {"sign", "is_alpha_negative", "groups", "gemm", "shrink"}
+"""Fields that only this engine needs, in this form."""
+
+ACTIVATION = {f"{prefix}activation_{side}": side for prefix in ("", "output_") for side in ("min", "max")}
+
+TABLES = {"exps"}
+"""Tables worked out by Prepare that C kernels want too: int8 SOFTMAX's e^(−d · beta · scale), of each difference d."""
+
+MULTIPLIERS = {
+    ("LOGISTIC", "multiplier"): ("input_multiplier", "input_left_shift"),
+    ("TANH", "multiplier"): ("input_multiplier", "input_left_shift"),
+    ("SOFTMAX", "input_multiplier"): ("input_multiplier", "input_left_shift"),
+    ("RELU", "multiplier"): ("output_multiplier", "output_shift"),
+    ("QUANTIZE", "requantize_output_multiplier"): ("output_multiplier", "output_shift"),
+    ("LEAKY_RELU", "multiplier_alpha"): ("output_multiplier_alpha", "output_shift_alpha"),
+    ("LEAKY_RELU", "multiplier_identity"): ("output_multiplier_identity", "output_shift_identity"),
+}
+"""What a multiplier and its shift are called where it is not `x_multiplier` and `x_shift`."""
+
+
+def numbers_of(step: Step) -> dict[str, Array]:
+    """Arrays of one dimension, int32 or float64: the operator's options, enumerations by the schema's codes, and what
+    Prepare computed, which replaces options of the same name."""
+    numbers = dict(_options(step.op)) | dict(_params(step.op.name, step.params))
+    return {name: _flat(value) for name, value in numbers.items()}
+
+
+def _flat(value: Any) -> Array:
+    array = np.atleast_1d(np.asarray(value))
+    return array.astype(np.float64 if array.dtype.kind == "f" and array.size else np.int32)
+
+
+def _options(op: Op) -> Iterator[tuple[str, Any]]:
+    """The schema's defaults for what the operator leaves out."""
+    table = schema.options_table(op.name)
+    for field in schema.fields(table) if table else ():
+        value = op.options.get(field.name, field.default)
+        yield field.name, {name: code for code, name in field.names.items()}[value] if field.names else value
+
+
+def _params(op: str, params: Any) -> Iterator[tuple[str, Any]]:
+    if groups := getattr(params, "groups", None):
+        parts = [part[1] for part in groups if isinstance(part, tuple)]
+        yield from _requantization(*parts)
+    for field in fields(params):
+        name, value = field.name, getattr(params, field.name)
+        if name in SAID | OWN or value is None or (isinstance(value, (str, np.ndarray)) and name not in TABLES):
+            continue
+        if isinstance(value, Window):
+            yield "padding_height", value.pad[0]
+            yield "padding_width", value.pad[1]
+        elif isinstance(value, Requantizer):
+            yield from _requantization(value)
+        elif isinstance(value, Multiplier):
+            names = MULTIPLIERS.get((op, name), (name, name.replace("multiplier", "shift")))
+            yield from zip(names, (value.multiplier, value.shift), strict=True)
+        elif is_dataclass(value):
+            yield from _params(op, value)
+        elif name in ACTIVATION:
+            kind = "float" if isinstance(value, np.floating) else "quantized"
+            yield f"{kind}_activation_{ACTIVATION[name]}", value
+        elif name == "ranges":
+            yield "start_indices", [positions.start for positions in value]
+            yield "strides", [positions.step for positions in value]
+        elif op in ("QUANTIZE", "DEQUANTIZE") and name in ("scale", "zero_point"):
+            side, sign = ("output", 1) if op == "QUANTIZE" else ("input", -1)
+            yield (f"{side}_scale", value) if name == "scale" else (f"{side}_offset", sign * value)
+        elif name.endswith("_zero_point"):
+            yield name.replace("zero_point", "offset"), value if name.startswith("output") else -value
+        elif op == "RELU" and name == "input_offset":  # which is the zero point in TFLM's ReluParams
+            yield name, -value
+        else:
+            yield name, value
+
+
+def _requantization(*parts: Requantizer) -> Iterator[tuple[str, Any]]:
+    """Of all channels, from those of each group."""
+    if not parts:
+        return
+    for name, field in (("output_multiplier", "multiplier"), ("output_shift", "shift")):
+        yield name, np.concatenate([np.broadcast_to(getattr(r.multiplier, field), r.bias.shape) for r in parts])
+    yield "output_offset", parts[0].output_offset
+    yield "quantized_activation_min", parts[0].activation_min
+    yield "quantized_activation_max", parts[0].activation_max

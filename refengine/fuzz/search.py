@@ -1,0 +1,315 @@
+"""The search: cases weighted to the known traps, until one fails; that one shrunk, and explained.
+
+Work is cut into chunks that depend on nothing but the operator, the type and the seed. Of an operator at a type, the
+chunks up to the first one that fails count, whoever computed which: hence the same result whatever the split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from ..errors import InputError
+from ..kernel import Numerics
+from ..kernels import KERNELS
+from ..parallel import spread
+from .case import Case, Door, Outcome, check
+from .reasons import Reason, reason
+from .simplify import simplified
+
+CHUNK = 250
+"""Cases that one task tries."""
+
+ENOUGH = 20
+"""Failing cases after which a chunk ends; as many that pass are kept, to tell a reason from a coincidence."""
+
+PATIENCE = 3
+"""Hangs after which a chunk ends, since each of them costs a time-out; shrinking takes three times as many."""
+
+UNCLAIMED = 100
+"""Skipped cases after which a chunk ends in which the kernel claimed none."""
+
+ATTEMPTS = 3000
+"""How many cases shrinking may try."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A fault: the smallest `case` found that has it, its `outcome`, and what explains the failing cases, if anything.
+
+    `evidence` is how many failing cases that reason was sought in.
+    """
+
+    case: Case
+    outcome: Outcome
+    evidence: int
+    reason: Reason | None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if self.outcome.kind != "differs":
+            return f"the kernel {self.outcome.message}"
+        if self.reason is not None:
+            return str(self.reason)
+        cases = "this case" if self.evidence == 1 else f"the {self.evidence} failing cases"
+        return f"no dialect and no known fault explains {cases}: a bug"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "kind": self.outcome.kind,
+            "verdict": self.verdict,
+            "reason": self.reason and self.reason.as_dict(),
+            "evidence": self.evidence,
+            "options": dict(self.case.options),
+            "inputs": [None if x is None else x.tolist() for x in self.case.arrays],
+            "expected": self.case.expected.tolist(),
+            "got": None if self.outcome.got is None else self.outcome.got.tolist(),
+            "difference": self.outcome.difference and self.outcome.difference.as_dict(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An operator at the type of its first input: how many `cases` were tried, `skipped` ones among them.
+
+    `elements` were compared; `failing` cases were wrong, the first of them the case number `first` (from 1).
+    """
+
+    op: str
+    dtype: str
+    cases: int = 0
+    skipped: int = 0
+    elements: int = 0
+    failing: int = 0
+    first: int | None = None
+    finding: Finding | None = None
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.dtype}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "operator": self.op,
+            "type": self.dtype,
+            "cases": self.cases,
+            "skipped": self.skipped,
+            "elements": self.elements,
+            "failing": self.failing,
+            "first": self.first,
+            "finding": self.finding and self.finding.as_dict(),
+        }
+
+
+def fuzz(
+    door: Door,
+    ops: Sequence[str] | None = None,
+    dtypes: Sequence[str] | None = None,
+    *,
+    cases: int = 1000,
+    seed: int = 0,
+    numerics: Numerics | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[int], object] = lambda cases: None,
+) -> Iterator[Result]:
+    """Try a kernel on `cases` cases of each operator at each type of its first input, every one of them by default.
+
+    An operator ends with the first chunk in which something fails, and the next one follows. `numerics` is the dialect
+    that the kernels claim to compute, TFLM's own by default. `executor` spreads the work (the door is pickled then).
+    `progress` is called with a number of cases whenever so many more are done with.
+
+    Raises `InputError` for an operator or type that there is no golden kernel for, for a door that cannot be used, and
+    if Hypothesis is not installed.
+    """
+    pairs = chosen(ops, dtypes)
+    _drawing()
+    last, over = (cases - 1) // CHUNK, set[tuple[str, str]]()
+    tasks = (
+        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, numerics or Numerics())
+        for op, dtype in pairs
+        for number in range(last + 1)
+        if (op, dtype) not in over
+    )
+    result = Result(*pairs[0])
+    try:
+        for task, chunk in spread(try_chunk, tasks, executor):
+            if (task.op, task.dtype) in over:  # handed out before that was known
+                continue
+            result = _added(result if task.number else Result(task.op, task.dtype), chunk)
+            if not (chunk.failing or chunk.skipped == chunk.cases or task.number == last):
+                progress(task.cases)
+                continue
+            over.add((task.op, task.dtype))
+            progress(cases - task.number * CHUNK)
+            yield replace(result, finding=_finding(task, chunk)) if chunk.failing else result
+            result = Result(task.op, task.dtype)
+    except KeyboardInterrupt:
+        if result.cases:
+            yield result
+        raise
+
+
+def replay(door: Door, case: Case) -> Result:
+    """One case, such as a saved one."""
+    chunk = Chunk()
+    try:
+        chunk.add(case, check(door, case))
+    finally:
+        _close(door)
+    finding = Finding(case, chunk.failures[0][1], 1, _reason(chunk)) if chunk.failing else None
+    return replace(_added(Result(case.op, case.dtype), chunk), finding=finding)
+
+
+def chosen(ops: Sequence[str] | None, dtypes: Sequence[str] | None) -> list[tuple[str, str]]:
+    """The pairs of operator and type to try, in the order of the kernels' files."""
+    known = {"operator": {op for op, _ in KERNELS}, "type": {dtype for _, dtype in KERNELS}}
+    for (what, names), wanted in zip(known.items(), (ops, dtypes), strict=True):
+        for name in wanted or ():
+            if name not in names:
+                raise InputError(f"there is no golden kernel for the {what} '{name}', only {', '.join(sorted(names))}")
+    pairs = [(op, t) for op, t in KERNELS if (not ops or op in ops) and (not dtypes or t in dtypes)]
+    if not pairs:
+        raise InputError(f"there is no golden kernel for {', '.join(ops or ())} at {', '.join(dtypes or ())}")
+    return pairs
+
+
+# ---- one chunk ---------------------------------------------------------------------------------------------------
+
+
+class Task(NamedTuple):
+    """A chunk of cases to try; the `number`th of its operator and type."""
+
+    door: Door
+    op: str
+    dtype: str
+    number: int
+    cases: int
+    seed: int
+    numerics: Numerics
+
+    @property
+    def drawn(self) -> tuple[str, str, Numerics, int, int]:
+        """What determines its cases; each task has a seed of its own."""
+        digest = hashlib.sha256(f"{self.seed} {self.op} {self.dtype} {self.number}".encode()).digest()
+        return self.op, self.dtype, self.numerics, self.cases, int.from_bytes(digest[:8], "little")
+
+
+@dataclass
+class Chunk:
+    """What came of a task; `failures` are all that failed, `passed` the first that passed."""
+
+    cases: int = 0
+    skipped: int = 0
+    elements: int = 0
+    failures: list[tuple[Case, Outcome]] = field(default_factory=list)
+    passed: list[Case] = field(default_factory=list)
+    first: int | None = None
+
+    @property
+    def failing(self) -> int:
+        return len(self.failures)
+
+    @property
+    def is_over(self) -> bool:
+        hangs = sum(outcome.kind == "hangs" for _, outcome in self.failures)
+        return self.failing >= ENOUGH or hangs >= PATIENCE or self.cases == self.skipped == UNCLAIMED
+
+    def add(self, case: Case, outcome: Outcome) -> None:
+        self.cases += 1
+        self.skipped += outcome.kind == "skipped"
+        self.elements += 0 if outcome.got is None else outcome.got.size
+        if outcome.failed:
+            self.first = self.first or self.cases
+            self.failures.append((case, outcome))
+        elif outcome.kind == "equal" and len(self.passed) < ENOUGH:
+            self.passed.append(case)
+
+
+def try_chunk(task: Task) -> tuple[Task, Chunk]:
+    """Draw a task's cases and hand them through the door."""
+    chunk, draw = Chunk(), _drawing()
+
+    def attempt(case: Case) -> None:
+        chunk.add(case, check(task.door, case))
+        if chunk.is_over or chunk.cases == task.cases:
+            raise draw.Enough
+
+    try:
+        draw.generate(*task.drawn, attempt)
+    finally:
+        _close(task.door)
+    return task, chunk
+
+
+def _added(result: Result, chunk: Chunk) -> Result:
+    return Result(
+        result.op,
+        result.dtype,
+        result.cases + chunk.cases,
+        result.skipped + chunk.skipped,
+        result.elements + chunk.elements,
+        result.failing + chunk.failing,
+        None if chunk.first is None else result.cases + chunk.first,
+    )
+
+
+def _drawing() -> ModuleType:
+    try:
+        from . import draw
+    except ModuleNotFoundError:
+        raise InputError("cases are drawn with Hypothesis: pip install 'refengine[fuzz]'") from None
+    return draw
+
+
+def _close(door: Door) -> None:
+    if (close := getattr(door, "close", None)) is not None:
+        close()
+
+
+# ---- a failure ---------------------------------------------------------------------------------------------------
+
+
+def _finding(task: Task, chunk: Chunk) -> Finding:
+    """The chunk's first failure as small as it gets, and the reason of all that failed so."""
+    kind = chunk.failures[0][1].kind
+    try:
+        case, outcome = simplified(task.door, *_shrunk(task, *chunk.failures[0]))
+    finally:
+        _close(task.door)
+    return Finding(case, outcome, sum(outcome.kind == kind for _, outcome in chunk.failures), _reason(chunk))
+
+
+def _reason(chunk: Chunk) -> Reason | None:
+    """What explains those failures that are outputs which differ, if the first one is."""
+    differing = [(case, outcome.got) for case, outcome in chunk.failures if outcome.got is not None]
+    return reason(differing, chunk.passed) if chunk.failures[0][1].kind == "differs" else None
+
+
+def _shrunk(task: Task, case: Case, outcome: Outcome) -> tuple[Case, Outcome]:
+    """The smallest case found that fails as this one does, which is the chunk's first failure."""
+    found, draw = [(case, outcome)], _drawing()
+    tried = hangs = 0
+
+    def attempt(case: Case) -> None:
+        nonlocal tried, hangs
+        tried += 1
+        if tried > task.cases + ATTEMPTS or hangs > 3 * PATIENCE:
+            return
+        now = check(task.door, case)
+        hangs += now.kind == "hangs"
+        if now.kind == outcome.kind:
+            found.append((case, now))
+            raise draw.Fails
+
+    return found[-1] if draw.shrink(*task.drawn, attempt) else min(found, key=_size)
+
+
+def _size(failure: tuple[Case, Outcome]) -> int:
+    case, _ = failure
+    return case.expected.size + sum(x.size for x in case.arrays if x is not None)
