@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from refengine import InputError, RefengineError, cli, parallel
+from refengine import InputError, RefengineError, cli
 from refengine.parallel import AHEAD, ATTEMPTS, Processes, spread, workers
 
 ROOT = Path(__file__).parents[1]
