@@ -1,7 +1,8 @@
 """Which layers bring a quantised model's error, found by what happens when one is quantised alone, or left in float.
 
-Tensors of the two models belong together by name and shape, the networks' inputs and outputs by their order, and what
-goes into a QUANTIZE or DEQUANTIZE belongs with what comes out. So models of TFLite's converter can be judged as well.
+Tensors of the two models belong together by name and shape (else by their operators' order, if that is the same), the
+networks' inputs and outputs by their order, and what goes into a QUANTIZE or DEQUANTIZE belongs with what comes out. So
+the files of TFLite's converter can be judged as well.
 
 A layer's **own** error arises in it: its integer kernel, on the float model's inputs quantised, against what the float
 operators make of those same quantised inputs. (The rounding of its inputs is the own error of who computed them; a
@@ -16,6 +17,7 @@ Three experiments tell what that means for the network's outputs: **all** layers
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -35,6 +37,9 @@ from ..numerics.quantize import code_range, quantize
 from ..parallel import spread
 from ..plan import Plan, Step
 from .calibrate import Ranges, Samples, tasks_of
+
+CHANGES = ("QUANTIZE", "DEQUANTIZE")
+"""The operators that hand their input on in another form."""
 
 Values = Mapping[int, Array]
 """Arrays by tensor index, of the tensors' shapes or a batch of them."""
@@ -157,8 +162,7 @@ class LayerError:
 @dataclass(frozen=True, eq=False)
 class Chosen:
     """One activation of the converted model: the operator that computes it (None: it is fed), the float operators that
-    this stands for, and the range that was
-    calibrated (None: the float model has no such tensor)."""
+    this stands for, and the range that was calibrated (None: the float model has no such tensor)."""
 
     step: Step | None
     tensor: Tensor
@@ -233,20 +237,25 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
     """The layers on some samples, in the model's order."""
     same = _same_tensors(float_plan, plan)
     pairs = [pair for step in plan.steps if is_quantized(step.outputs[0]) and (pair := _pair(float_plan, step, same))]
-    if not pairs:
+    results = [(i, same[i]) for i in plan.graph.outputs if i in same and i not in plan.constants]
+    if not pairs or not results:
         raise InputError("no operator of the quantised model computes what one of the float model does")
     inputs = [_as_codes(x, t) for x, t in zip(samples.inputs, plan.inputs, strict=True)]
     floats, codes = _values(float_plan, samples.inputs), _values(plan, inputs)
-    results = [(i, same[i]) for i in plan.graph.outputs if same.get(i) in floats]
 
-    def outputs_of(run: Plan, values: Values) -> Outputs:
-        wanted = [floats[mine] for _, mine in results]
-        got = [real_values(values[i], run.graph.tensors[i]) for i in (pair[run is float_plan] for pair in results)]
-        errors = [_error(g - np.float64(w), w) for g, w in zip(got, wanted, strict=True)]
-        agree = int((got[0].argmax(1) == wanted[0].argmax(1)).sum()) if is_classifier(float_plan) else None
+    def compared(got: Sequence[Array]) -> Outputs:
+        errors = [_error(g - np.float64(w), w) for g, w in zip(got, outputs, strict=True)]
+        agree = int((got[0].argmax(1) == outputs[0].argmax(1)).sum()) if is_classifier(float_plan) else None
         return Outputs(sum(errors[1:], start=errors[0]), agree, samples.count)
 
-    layers, everything = [], outputs_of(plan, codes)
+    def of_floats(values: Values) -> Outputs:
+        return compared([values[mine] for _, mine in results])
+
+    def of_codes(values: Values) -> Outputs:
+        return compared([real_values(values[i], plan.graph.tensors[i]) for i, _ in results])
+
+    outputs = [floats[mine] for _, mine in results]
+    layers, everything = [], of_codes(codes)
     for pair in pairs:
         (tensor,) = pair.step.outputs
         wanted = floats[pair.target]
@@ -261,8 +270,8 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
                 _error(real_values(codes[tensor.index], tensor) - np.float64(wanted), wanted),
                 _outside(wanted, tensor),
                 everything,
-                outputs_of(float_plan, _what_if(float_plan, floats, pair.target, with_own)),
-                outputs_of(plan, _what_if(plan, codes, tensor.index, without)),
+                of_floats(_what_if(float_plan, floats, pair.target, with_own)),
+                of_codes(_what_if(plan, codes, tensor.index, without)),
             )
         )
     return layers
@@ -273,12 +282,15 @@ def _same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
     shapes = [[t.shape for t in each.inputs] for each in (plan, float_plan)]
     if shapes[0] != shapes[1] or len(plan.outputs) != len(float_plan.outputs):
         raise InputError("the quantised and the float model do not have the same inputs and outputs")
-    named = {(t.name, t.shape): t.index for step in float_plan.steps for t in step.outputs}
-    computed = [t for step in plan.steps for t in step.outputs]
-    same = {t.index: named[t.name, t.shape] for t in computed if (t.name, t.shape) in named}
+    named, known = _by_name(plan), _by_name(float_plan)
+    same = {named[key]: known[key] for key in named.keys() & known.keys()}
+    steps, float_steps = ([s for s in each.steps if s.op.name not in CHANGES] for each in (plan, float_plan))
+    if [step.op.name for step in steps] == [step.op.name for step in float_steps]:
+        for step, found in zip(steps, float_steps, strict=True):
+            same.setdefault(step.outputs[0].index, found.outputs[0].index)
     same |= zip(plan.graph.inputs, float_plan.graph.inputs, strict=True)
     same |= zip(plan.graph.outputs, float_plan.graph.outputs, strict=True)
-    changes = [(*step.op.inputs, *step.op.outputs) for step in plan.steps if step.op.name in ("QUANTIZE", "DEQUANTIZE")]
+    changes = [(*step.op.inputs, *step.op.outputs) for step in plan.steps if step.op.name in CHANGES]
     for before, after in changes:
         if before in same:
             same.setdefault(after, same[before])
@@ -286,6 +298,13 @@ def _same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
         if after in same:
             same.setdefault(before, same[after])
     return same
+
+
+def _by_name(plan: Plan) -> dict[tuple[str, tuple[int, ...]], int]:
+    """The computed tensors whose name and shape are theirs alone."""
+    computed = [((t.name, t.shape), t.index) for step in plan.steps for t in step.outputs]
+    count = Counter(key for key, _ in computed)
+    return {key: index for key, index in computed if count[key] == 1}
 
 
 def _pair(float_plan: Plan, step: Step, same: Mapping[int, int]) -> _Pair | None:

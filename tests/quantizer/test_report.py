@@ -175,6 +175,21 @@ def test_inputs_and_outputs_in_float_and_what_is_inserted_find_their_counterpart
     assert 0.2 < fed.own.rmse / fed.scale < 0.3
 
 
+def test_without_names_the_order_tells() -> None:
+    def nameless(model: Model) -> Plan:
+        (graph,) = model.graphs
+        return make_plan(
+            replace(model, graphs=(replace(graph, tensors=tuple(replace(t, name="") for t in graph.tensors)),))
+        )
+
+    model = convert(FLOATS.model, calibrate(FLOATS, BATCHES), io="float32", keep={HIDDEN})
+    named, unnamed = (
+        rank(floats, plan, BATCHES)
+        for floats, plan in ((FLOATS, make_plan(model)), (nameless(FLOATS.model), nameless(model)))
+    )
+    assert [(a.float_ops, a.only, a.kept) for a in named] == [(a.float_ops, a.only, a.kept) for a in unnamed]
+
+
 def test_one_quantised_operator_may_stand_for_two() -> None:
     """A RELU that was fused."""
     rng = np.random.default_rng(4)
