@@ -11,7 +11,7 @@ from the samples in `NAME.npz`.
 Models are matched by structure: operators in order, then their tensors by position. Tensors' names and numbers may
 differ; --names compares the names too.
 
-Exit status: 0 all equal, 1 something differs, 2 the comparison could not run.
+Exit status: 0 all equal, 1 something differs or was refused, 2 the comparison could not run.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import json
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from difflib import SequenceMatcher
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ from refengine.quantizer import Ranges, calibrate, convert
 
 KINDS: dict[str, dict[str, Any]] = {"int8": {}, "int8_float32": {"io": "float32"}, "int16x8": {"activations": "int16"}}
 """What `convert` is told to make the file of each kind."""
+
+SUMMED = {"operator", "version", "option", "activation scale", "bias scale", "zero point"}
+"""What is counted in the end even where all are equal, beside everything of constants."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,23 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found; `compared` counts what there was to differ, by the same words as `Difference.what`."""
+    """What `compare` found; `compared` counts what there was to differ, by the same words as `Difference.what`.
+
+    `refused` says why there is no model of refengine's to compare.
+    """
 
     differences: list[Difference] = field(default_factory=list)
     compared: Counter[str] = field(default_factory=Counter)
+    refused: str = ""
 
     def note(self, place: str, what: str, ours: Any, theirs: Any, size: int = 1) -> None:
         self.compared[what] += 1
         if ours != theirs:
             self.differences.append(Difference(place, what, str(ours), str(theirs), size))
+
+    def as_json(self) -> dict[str, Any]:
+        differences = [asdict(difference) for difference in self.differences]
+        return {"refused": self.refused, "differences": differences, "compared": dict(self.compared)}
 
     def differing(self, what: str) -> list[int]:
         """The sizes of the differences in `what`."""
@@ -70,7 +82,7 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
     found = Comparison()
     pair = _Pairing(found, ours.graphs[0], theirs.graphs[0], names)
     pair.tensors("input", pair.ours.inputs, pair.theirs.inputs)
-    for left, right in _matched(pair.ours.ops, pair.theirs.ops):
+    for left, right in _matched(pair.ours.ops, pair.theirs.ops, pair.partner):
         if left is None or right is None:
             found.note(f"operator {(left or right).index}", "operator", left and left.name, right and right.name)
             continue
@@ -85,12 +97,24 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
     return found
 
 
-def _matched(ours: Sequence[Op], theirs: Sequence[Op]) -> Iterator[tuple[Op | None, Op | None]]:
-    """Operators of equal names in order; one that the other side lacks comes with None."""
+def _matched(
+    ours: Sequence[Op], theirs: Sequence[Op], partner: Mapping[int, int]
+) -> Iterator[tuple[Op | None, Op | None]]:
+    """Operators of equal names in order; one that the other side lacks comes with None.
+
+    Several QUANTIZE in a row may come in any order: they are matched by what they read, as far as `partner` knows by
+    the time that they are asked for.
+    """
     matcher = SequenceMatcher(None, [op.name for op in ours], [op.name for op in theirs], autojunk=False)
     for tag, a, a_end, b, b_end in matcher.get_opcodes():
         if tag == "equal":
-            yield from zip(ours[a:a_end], theirs[b:b_end], strict=True)
+            waiting = list(ours[a:a_end])
+            for right in theirs[b:b_end]:
+                row = takewhile(lambda op: op.name == "QUANTIZE", waiting)
+                fitting = (op for op in row if partner.get(op.inputs[0]) == right.inputs[0])
+                left = next(fitting, waiting[0])
+                waiting.remove(left)
+                yield left, right
         else:
             yield from ((op, None) for op in ours[a:a_end])
             yield from ((None, op) for op in theirs[b:b_end])
@@ -199,9 +223,8 @@ def pairs(
 def compare_zoo(zoo: dict[str, bytes], own_ranges: bool, names: bool) -> Iterator[tuple[str, Comparison]]:
     for name in members(zoo):
         for file, ours, theirs in pairs(zoo, name, own_ranges):
-            found = Comparison()
-            found.note("model", "made", str(ours) if isinstance(ours, UnsupportedError) else "made", "made")
-            yield file, found if isinstance(ours, UnsupportedError) else compare(ours, theirs, names)
+            refused = isinstance(ours, UnsupportedError)
+            yield file, Comparison(refused=str(ours)) if refused else compare(ours, theirs, names)
 
 
 def main() -> int:
@@ -213,31 +236,35 @@ def main() -> int:
     else:
         raise InputError(f"{args.ours}: give the converter's model to compare with, or a folder or .tar.xz of both")
     if args.json:
-        print(json.dumps({name: asdict(found) for name, found in compared.items()}, indent=2))
+        print(json.dumps({name: found.as_json() for name, found in compared.items()}, indent=2))
     else:
         print_differences(compared)
-    return int(any(found.differences for found in compared.values()))
+    return int(any(found.differences or found.refused for found in compared.values()))
 
 
 def print_differences(compared: dict[str, Comparison]) -> None:
     total: Counter[str] = Counter()
     for name, found in compared.items():
         total += found.compared
+        if found.refused:
+            print(f"{name}: refused: {found.refused}")
         for d in found.differences:
             by = f", by {d.size}" if d.size > 1 else ""
             print(f"{name}: {d.place}: {d.what}: refengine {d.ours}, converter {d.theirs}{by}")
-    for what in sorted(total, key=lambda what: (not what.endswith("scale"), what)):
+    for what in sorted(total):
         sizes = [size for found in compared.values() for size in found.differing(what)]
-        extent = f"{len(sizes)} differing, by up to {max(sizes)}" if sizes else "all equal"
-        print(f"{what:>18}  {total[what]:6} compared, {extent}")
-    equal = sum(not found.differences for found in compared.values())
-    print(f"{equal} of {len(compared)} models equal")
+        if sizes or what in SUMMED or "constant" in what:
+            extent = f"{len(sizes)} differ, by up to {max(sizes)}" if sizes else "all equal"
+            print(f"{what:>18}  {total[what]:6}  {extent}")
+    refused = sum(bool(found.refused) for found in compared.values())
+    equal = sum(not found.differences for found in compared.values()) - refused
+    print(f"{equal} of {len(compared)} models equal, {refused} refused")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0],
-        epilog="Exit status: 0 all equal, 1 something differs, 2 the comparison could not run.",
+        epilog="Exit status: 0 all equal, 1 something differs or was refused, 2 the comparison could not run.",
     )
     parser.add_argument("ours", type=Path, metavar="OURS", help="a model of refengine's, or what tools/zoo.py made")
     parser.add_argument("theirs", type=Path, nargs="?", metavar="THEIRS", help="the converter's model")
