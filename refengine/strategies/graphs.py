@@ -71,7 +71,7 @@ def models(
     def cases(draw: Callable[[Any], Any]) -> Case:
         grown = _grown(draw, keys, max_ops, lambda dtype: dtypes is None or dtype in dtypes)
         assume(grown)
-        tensors = {id(t): t for node in grown for t in _moving(node)}
+        tensors = {id(t): t for node in grown for t in moving(node)}
         read = {id(t) for node in grown for t in node.inputs}
         unread = [t for key, t in tensors.items() if key not in read]
         more = draw(st.lists(st.sampled_from(list(tensors.values())), max_size=2))
@@ -100,51 +100,69 @@ def _grown(
     draw: Callable[[Any], Any], keys: list[tuple[str, str]], max_ops: int, wanted: Callable[[str], bool]
 ) -> list[Node]:
     """Nodes that share tensors, in an order that runs."""
+    make = Growing()
     nodes: list[Node] = []
-    count = draw(st.integers(1, max_ops))
-    for _ in range(2 * count + 4):  # some attempts bring a type that is not wanted
-        tensors = list({id(t): t for node in reversed(nodes) for t in reversed(_moving(node))}.values())
-        types = {t.dtype for t in tensors}
-        open_ = [key for key in keys if key[1] in types] or keys
-        op, dtype = draw(st.sampled_from([*open_, *[key for key in open_ if key[0] in JOINS] * 5]))
-        node = KERNELS[op, dtype].example(draw, Growing(tensors))
-        if all(wanted(t.dtype) for t in _moving(node)):
-            nodes.append(node)
-        if len(nodes) == count:
+    for _ in range(max_ops + 4):  # some attempts bring a type that is not wanted
+        if len(nodes) == max_ops or (nodes and not draw(make.sampled_from((False, True, True, True, True)))):
             break
+        node = draw(_one_more(keys, make))
+        if all(wanted(t.dtype) for t in moving(node)):
+            nodes.append(node)
+            make.keep(moving(node))
     return nodes
 
 
-def _moving(node: Node) -> list[Tensor]:
+@st.composite
+def _one_more(draw: Callable[[Any], Any], keys: list[tuple[str, str]], make: Growing) -> Node:
+    """A node of an operator for which there is a tensor, if there is one."""
+
+    def either(what: Any) -> Any:
+        return what(draw) if callable(what) else draw(what)
+
+    types = {t.dtype for t in make.tensors}
+    ready = [key for key in keys if key[1] in types] or keys
+    op, dtype = draw(make.sampled_from([*ready, *[key for key in ready if key[0] in JOINS] * 5]))
+    return KERNELS[op, dtype].example(either, make)
+
+
+def moving(node: Node) -> list[Tensor]:
     """The tensors of a node that are no constants."""
     return [t for t in (*node.inputs, *node.outputs) if t is not None and t.data is None]
 
 
 class Growing(Toolbox):
-    """A toolbox for one operator, whose `input`s are mostly tensors of a graph, the latest first, each once."""
+    """A toolbox whose `input`s are mostly tensors of a graph."""
 
-    def __init__(self, tensors: list[Tensor]) -> None:
-        self.tensors = [t for t in tensors if _usable(t)]
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []  # that further operators may read, what was made or read last in front
+
+    def keep(self, tensors: list[Tensor]) -> None:
+        """The tensors of a new node, its output last."""
+        for tensor in filter(_usable, tensors):
+            self.tensors = [tensor, *(t for t in self.tensors if t is not tensor)]
 
     def input(
         self, shape: Any, dtype: str, quantization: Any = None, fits: Callable[[Tensor], bool] | None = None
-    ) -> st.SearchStrategy[Tensor]:
-        new = super().input(shape, dtype, quantization)
+    ) -> Any:
         quantized = isinstance(quantization, Quantization) or dtype in QUANTIZED
+        new = super().input(shape, dtype, quantization)
         fitting = [
             t
             for t in self.tensors
             if t.dtype == dtype and (t.quantization is not None) == quantized and (fits is None or fits(t))
         ]
-        if not fitting:
-            return new
-        latest, some = st.just(fitting[0]), st.sampled_from(fitting[:3])
-        return st.one_of(latest, some, latest, st.sampled_from(fitting), some, new).map(self.take)
 
-    def take(self, tensor: Tensor) -> Tensor:
-        """Put it last, so that the operator's other inputs are other tensors, where there are any."""
-        self.tensors = [t for t in self.tensors if t is not tensor] + [t for t in self.tensors if t is tensor]
-        return tensor
+        def choose(draw: Callable[[Any], Any]) -> Tensor:
+            among = draw(self.sampled_from((1, 3, 1, len(fitting), 3, 0)))  # of the latest; 0: none of them
+            if not fitting or not among:
+                tensor: Tensor = draw(new)
+            else:
+                tensor = fitting[draw(self.integers(0, min(among, len(fitting)) - 1))]
+            # the operator's other inputs are rather other tensors
+            self.tensors = [*(t for t in self.tensors if t is not tensor), *(t for t in self.tensors if t is tensor)]
+            return tensor
+
+        return choose
 
 
 def _usable(tensor: Tensor) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
 
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import code_range
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 INT_KINDS = ("constant", "noise", "ends", "sparse", "ramp", "ties", "noise", "noise")
 FLOAT_KINDS = ("constant", "noise", "ends", "sparse", "ramp", "ties", "noise", "noise", "edges", "wide")
@@ -23,25 +26,26 @@ BESIDE_LANES = (7, 8, 9, 12, 15, 16, 17, 31, 33)
 """Numbers of channels at and beside multiples of 4, 8, 16 and 32, where a SIMD loop ends and its remainder begins."""
 
 
+def cached(function: Callable[P, st.SearchStrategy[T]]) -> Callable[P, st.SearchStrategy[T]]:
+    """Hand out the same strategy for the same arguments: making and checking one takes longer than drawing from it."""
+    return lru_cache(maxsize=4096, typed=True)(function)  # type: ignore[return-value]
+
+
+@cached
 def scales(low: float = 2.0**-10, high: float = 2.0**2) -> st.SearchStrategy[float]:
     """Scales from `low` to `high`, float32 values as Python floats; every second one is a power of two."""
-    return _scales(low, high)
-
-
-@cache
-def _scales(low: float, high: float) -> st.SearchStrategy[float]:
-    exponents = st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high))))
-    powers = exponents.map(lambda e: 2.0**e)
+    powers = st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high)))).map(lambda e: 2.0**e)
     return powers | st.floats(float(np.float32(low)), float(np.float32(high)), width=32)
 
 
-@cache
+@cached
 def zero_points(dtype: str) -> st.SearchStrategy[int]:
     """Codes of an integer `dtype`; 0, −1 and both ends (−128 and 127 of int8) are every second one."""
     low, high = code_range(dtype)
     return st.sampled_from((0, low, high, max(low, -1))) | st.integers(low, high)
 
 
+@cached
 def quantizations(
     dtype: str,
     *,
@@ -59,12 +63,12 @@ def quantizations(
     """
     low, high = low or 2.0**-10 * finer(dtype), high or 2.0**2 * finer(dtype)
     if channels > 1:
-        many = _several_scales(channels, low, high)
-        return many.map(lambda scales: Quantization(scales, (0,) * channels, dimension))
+        return _several_scales(channels, low, high).map(lambda some: Quantization(some, (0,) * channels, dimension))
     points = st.just(0) if dtype == "int16" and not asymmetric else zero_points(dtype)
     return st.tuples(scales(low, high), points).map(lambda pair: Quantization(pair[:1], pair[1:]))
 
 
+@cached
 def multipliers(least_shift: int = -31, most_shift: int = 30) -> st.SearchStrategy[tuple[int, int]]:
     """(multiplier, shift) as TFLM's QuantizeMultiplier gives: a factor of multiplier · 2^(shift − 31).
 
@@ -85,33 +89,78 @@ def arrays(
     float32 has also ±0, subnormal and huge values and, unless `finite`, infinities and NaN. They shrink to constants,
     those to 0, whatever the size; but one element alone does not shrink.
     """
+    return _arrays(tuple(shape), dtype, low, high, finite)
+
+
+@cached
+def _arrays(
+    shape: tuple[int, ...], dtype: str, low: int | None, high: int | None, finite: bool
+) -> st.SearchStrategy[Array]:
     kinds = INT_KINDS if dtype != "float32" else FLOAT_KINDS if finite else (*FLOAT_KINDS, "not finite", "not finite")
-    looks = st.tuples(st.sampled_from(kinds), st.integers(0, 2**32 - 1))
-    return looks.map(lambda look: array_of(tuple(shape), dtype, low, high, *look))
+    looks = st.tuples(_sampled(kinds, (str,)), _integers(0, 2**32 - 1))
+    return looks.map(lambda look: array_of(shape, dtype, low, high, *look))
+
+
+_integers = cached(st.integers)
+
+
+@cached
+def _sampled(choices: tuple[Any, ...], types: tuple[type, ...]) -> st.SearchStrategy[Any]:
+    """`types` tell 1, 1.0 and True apart, which a cache would not."""
+    return st.sampled_from(choices)
+
+
+@cached
+def _shapes(least: int, most: int, largest: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.lists(st.integers(1, largest), min_size=least, max_size=most).map(tuple)
+
+
+@cached
+def _channels() -> st.SearchStrategy[int]:
+    return st.integers(1, 5) | st.sampled_from(BESIDE_LANES)
+
+
+@cached
+def _images() -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 9), _channels()).map(cheap_image)
+
+
+@cached
+def _inputs(shape: Any, dtype: str, quantization: Any) -> st.SearchStrategy[Tensor]:
+    """A new tensor each time: tensors are told apart by identity."""
+    return st.tuples(drawable(shape), drawable(quantization)).map(lambda pair: Tensor(0, "", pair[0], dtype, pair[1]))
+
+
+@cached
+def _several_scales(count: int, low: float, high: float) -> st.SearchStrategy[tuple[float, ...]]:
+    looks = st.tuples(scales(low, high), st.sampled_from(("equal", "powers", "apart")), st.integers(0, 2**32 - 1))
+    return looks.map(lambda look: scales_of(look[0], count, *look[1:]))
+
+
+NO_QUANTIZATION = st.none()
 
 
 class Toolbox:
     """What a kernel's `example` draws from: see `refengine.kernel.Toolbox`."""
 
     def integers(self, low: int, high: int) -> st.SearchStrategy[int]:
-        return st.integers(low, high)
+        return _integers(low, high)
 
     def sampled_from(self, choices: Sequence[Any]) -> st.SearchStrategy[Any]:
-        return st.sampled_from(choices)
+        return _sampled(tuple(choices), tuple(map(type, choices)))
 
     def booleans(self) -> st.SearchStrategy[bool]:
         return st.booleans()
 
     def shape(self, rank: int | tuple[int, int], largest: int = 6) -> st.SearchStrategy[tuple[int, ...]]:
-        if isinstance(rank, int):
-            return st.tuples(*[st.integers(1, largest)] * rank)
-        return st.lists(st.integers(1, largest), min_size=rank[0], max_size=rank[1]).map(tuple)
+        least, most = (rank, rank) if isinstance(rank, int) else rank
+        return _shapes(least, most, largest)
 
     def channels(self) -> st.SearchStrategy[int]:
-        return st.integers(1, 5) | st.sampled_from(BESIDE_LANES)
+        return _channels()
 
     def image(self) -> st.SearchStrategy[tuple[int, ...]]:
-        return st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 9), self.channels()).map(cheap_image)
+        return _images()
 
     def scale(self, low: float = 2.0**-10, high: float = 2.0**2) -> st.SearchStrategy[float]:
         return scales(low, high)
@@ -126,7 +175,7 @@ class Toolbox:
         self, dtype: str, low: float | None = None, high: float | None = None, asymmetric: bool = False
     ) -> st.SearchStrategy[Quantization | None]:
         if dtype not in ("int8", "int16", "uint8"):
-            return st.none()
+            return NO_QUANTIZATION
         return quantizations(dtype, low=low, high=high, asymmetric=asymmetric)
 
     def array(
@@ -136,8 +185,8 @@ class Toolbox:
 
     def input(
         self, shape: Any, dtype: str, quantization: Any = None, fits: Callable[[Tensor], bool] | None = None
-    ) -> st.SearchStrategy[Tensor]:
-        return st.builds(self.tensor, drawable(shape), st.just(dtype), drawable(quantization))
+    ) -> Any:
+        return _inputs(shape, dtype, quantization)
 
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         return Tensor(0, "", tuple(shape), dtype, quantization)
@@ -162,11 +211,6 @@ def scales_of(first: float, count: int, kind: str, seed: int) -> tuple[float, ..
     apart = {"equal": np.zeros(count), "apart": np.random.default_rng(seed).uniform(-2, 2, count)}
     apart["powers"] = np.rint(apart["apart"])
     return tuple((first * 2.0 ** apart[kind]).astype(np.float32).tolist())
-
-
-def _several_scales(count: int, low: float, high: float) -> st.SearchStrategy[tuple[float, ...]]:
-    kinds = st.sampled_from(("equal", "powers", "apart"))
-    return st.builds(scales_of, scales(low, high), st.just(count), kinds, st.integers(0, 2**32 - 1))
 
 
 def finer(dtype: str) -> float:
