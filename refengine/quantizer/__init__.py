@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from concurrent.futures import Executor
 
@@ -17,7 +18,7 @@ __all__ = ["Ranges", "calibrate", "convert", "quantize"]
 
 
 def quantize(
-    model: Model,
+    model: Model | str | os.PathLike[str] | bytes,
     batches: Iterable[tuple[Array, ...]],
     *,
     method: str = "minmax",
@@ -27,5 +28,6 @@ def quantize(
     executor: Executor | None = None,
 ) -> Model:
     """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`."""
-    ranges = calibrate(make_plan(model), batches, method, executor=executor)
-    return convert(model, ranges, activations=activations, io=io, keep=keep)
+    plan = make_plan(model)
+    ranges = calibrate(plan, batches, method, executor=executor)
+    return convert(plan.model, ranges, activations=activations, io=io, keep=keep)

@@ -21,6 +21,9 @@ from .forms import Form, Forms
 from .parameters import PARAMETERS, computed, computes_reals, rule
 from .rules import RULES
 
+_QUANTIZE = Op(0, "QUANTIZE", (), (), options_type="QuantizeOptions")
+_DEQUANTIZE = Op(0, "DEQUANTIZE", (), (), options_type="DequantizeOptions", version=2)
+
 
 def convert(
     model: Model, ranges: Ranges, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()
@@ -31,8 +34,9 @@ def convert(
     default) or ``"float32"``. The operators of `keep`, by index, stay in float, between DEQUANTIZE and QUANTIZE.
 
     Given equal ranges, scales, zero points, weights and biases equal those of TensorFlow 2.21's converter bit for bit,
-    and names, versions and options are as it leaves them; the metadata stays the float file's. What would not run as
-    the converter writes it is done otherwise: int16 ranges narrower than 1e-6, an int16 PADV2's padding value.
+    and names, versions and options are as it leaves them; the metadata stays the float file's. Where its int16×8 models
+    would not run, or be wrong, this departs from it: a range that is next to nothing becomes ±1e-6, a PADV2's padding
+    value is quantised, SUM has a scale of its own, and a bias that two operators share is quantised for each.
 
     The result has been planned, so it runs. Raises `InputError` for a model that is quantised already, ranges that are
     missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised
@@ -51,15 +55,15 @@ def convert(
     writer = _Writer(Forms(graph, PARAMETERS[activations](graph, ranges), activations, io, frozenset(keep)))
     written = writer.graph()
     place = {i: writer.read(writer.forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}
-    signatures = tuple(
+    signatures = [
         replace(
             signature,
-            inputs={name: place[i] for name, i in signature.inputs.items()},
-            outputs={name: place[i] for name, i in signature.outputs.items()},
+            inputs={name: place[i] for name, i in signature.inputs.items() if i in place},
+            outputs={name: place[i] for name, i in signature.outputs.items() if i in place},
         )
         for signature in model.signatures
-    )
-    quantised = replace(model, graphs=(written,), signatures=signatures, sha256="")
+    ]
+    quantised = replace(model, graphs=(written,), signatures=tuple(signatures), sha256="")
     with located("the quantised model"):
         make_plan(quantised)
     return quantised
@@ -69,7 +73,8 @@ def _check_model(model: Model) -> None:
     require(len(model.graphs) == 1, f"the model has {len(model.graphs)} subgraphs; only models of one can be quantised")
     for tensor in model.graphs[0].tensors:
         where = f"tensor {tensor.index} '{tensor.name}'"
-        if tensor.quantization or tensor.dtype in ("int4", "int8", "uint8", "int16"):
+        scaled = tensor.quantization is not None and tensor.quantization.scale
+        if scaled or tensor.dtype in ("int4", "int8", "uint8", "int16"):
             raise InputError(
                 f"{where} is {tensor.dtype}: the model is quantised already; give the float32 file it was made from"
             )
@@ -96,8 +101,10 @@ def _check_ranges(graph: Graph, ranges: Ranges) -> None:
         where = f"tensor {i} '{graph.tensors[i].name}'"
         if i not in ranges:
             raise InputError(f"the range of {where} is missing; calibrate this very model")
-        low, high = ranges[i]
-        if not (np.isfinite((low, high)).all() and low <= high):
+        low, high = np.asarray(ranges[i], np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(high - low)
+        if not (finite and low <= high):
             raise InputError(f"the range of {where} is [{low:g}, {high:g}]; calibrate with data that keep it finite")
 
 
@@ -120,7 +127,7 @@ class _Writer:
         self.made.update({form.tensor: form for made in makes.values() for form in made})
         outputs = [forms.outside(i) for i in graph.outputs]
         wanted = [form for form in (*(form for read in reads.values() for form in read), *outputs) if form]
-        for form in self._order(reads, wanted):
+        for form in self._first(wanted):
             self.place(form)
         self._convert_now(graph.inputs, wanted)
         for op in graph.ops:
@@ -158,10 +165,10 @@ class _Writer:
             self.ready.add(form)
             usual = self.forms.usual(form.tensor)
             source = self.read(usual) if form != usual else self.place(self.made[form.tensor])
-            to_float = form.dtype == "float32"
-            rescales = self.tensors[source].dtype == "int16" and not to_float
-            name, version = ("DEQUANTIZE", 2) if to_float else ("QUANTIZE", 2 if rescales else 1)
-            self.append(Op(0, name, (), (), version=version), (source,), (self.place(form),))
+            op = _QUANTIZE if form.dtype != "float32" else _DEQUANTIZE
+            if op is _QUANTIZE and self.tensors[source].dtype == "int16":
+                op = replace(op, version=2)
+            self.append(op, (source,), (self.place(form),))
         return self.place(form)
 
     def append(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
@@ -169,9 +176,9 @@ class _Writer:
 
     def _convert_now(self, indices: Collection[int], wanted: Iterable[Form]) -> None:
         """The MLIR quantizer converts a tensor right behind what made it, the older one when it is read."""
-        if self.forms.activations == "int8":
+        for index in indices if self.forms.activations == "int8" else ():
             for form in wanted:
-                if form.tensor in indices:
+                if form.tensor == index:
                     self.read(form)
 
     def _rewritten(self, op: Op) -> Op:
@@ -183,7 +190,7 @@ class _Writer:
         version = max(op.version, rule(op).versions[activations])
         return replace(op, options={**op.options, **changes}, version=version)
 
-    def _order(self, reads: dict[int, list[Form | None]], wanted: list[Form]) -> list[Form]:
+    def _first(self, wanted: list[Form]) -> list[Form]:
         """The forms that stand first, as the converter orders them; others follow as they are made.
 
         The MLIR quantizer has inputs first, then constants as they were, by their first use, then quantised ones, by

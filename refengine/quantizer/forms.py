@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import UnsupportedError, require
+from ..errors import require
 from ..model import Array, Graph, Op, Quantization, Tensor
 from . import affine
 from .parameters import Parameters, computes_reals, rule
@@ -57,36 +57,46 @@ class Forms:
 
     def reads(self, op: Op) -> list[Form | None]:
         """The forms of the operator's inputs; None for one left out."""
-        return [None if i < 0 else self._reads(op, at, self.graph.tensors[i]) for at, i in enumerate(op.inputs)]
+        multiplied = self._weights(op) if self.quantises(op) and rule(op).axis is not None else {}
+        return [
+            None if i < 0 else multiplied.get(at) or self._reads(op, at, self.graph.tensors[i])
+            for at, i in enumerate(op.inputs)
+        ]
 
     def _reads(self, op: Op, at: int, tensor: Tensor) -> Form:
         if tensor.dtype != "float32" or not self.quantises(op):
             return self.as_it_was(tensor.index)
         other = self.parameters.read.get((op.index, at))
         if tensor.data is None:
-            require(rule(op).axis is None or at != BIAS, f"operator {op.index} ({op.name}): its bias is not a constant")
             return self._coded(tensor.index, other or self.parameters.tensors[tensor.index])
-        if rule(op).axis is not None and at == WEIGHTS:
-            weights = self._weights(op)
-            return self._constant(Form(tensor.index, "int8", weights.quantization), weights.codes)
-        if rule(op).axis is not None and at == BIAS:
-            weights = self._weights(op)
-            assert weights.bias is not None
-            return self._constant(Form(tensor.index, weights.bias.dtype.name, weights.bias_quantization), weights.bias)
         codes, quantization = affine.constant(tensor.data, self.activations, other)
-        return self._constant(Form(tensor.index, self.activations, quantization), codes)
+        return self._constant(tensor.index, codes, quantization)
 
-    def _weights(self, op: Op) -> affine.Weights:
-        """The weights and bias of an operator that multiplies by constants."""
-        values, bias = (None if i < 0 else self.graph.tensors[i].data for i in (*op.inputs, -1)[WEIGHTS : BIAS + 1])
-        axis, scale = rule(op).axis, self.parameters.tensors[op.inputs[0]].scale[0]
-        if values is None or axis is None:
-            raise UnsupportedError(f"operator {op.index} ({op.name}): its bias is a constant, its weights are not")
-        return affine.weights(values, axis, bias, scale, self.activations)
+    def _weights(self, op: Op) -> dict[int, Form]:
+        """The forms of the operator's weights and bias, by position; weights computed at run time are activations."""
+        inputs = (*op.inputs, -1)[: BIAS + 1]  # FULLY_CONNECTED may have two
+        values, bias = (None if i < 0 else self.graph.tensors[i].data for i in inputs[WEIGHTS:])
+        constant = bias is not None or inputs[BIAS] < 0
+        require(
+            constant and (bias is None or values is not None),
+            f"operator {op.index} ({op.name}): a bias is quantised only if it and the weights are constants; "
+            "keep it in float",
+        )
+        if values is None:
+            return {}
+        axis = rule(op).axis
+        assert axis is not None
+        scale = self.parameters.tensors[op.inputs[0]].scale[0]
+        found = affine.weights(values, axis, bias, scale, self.activations)
+        forms = {WEIGHTS: self._constant(inputs[WEIGHTS], found.codes, found.quantization)}
+        if found.bias is not None:
+            forms[BIAS] = self._constant(inputs[BIAS], found.bias, found.bias_quantization)
+        return forms
 
     def _coded(self, index: int, quantization: Quantization | None) -> Form:
         return Form(index, self.activations, quantization) if quantization else self.as_it_was(index)
 
-    def _constant(self, form: Form, codes: Array) -> Form:
+    def _constant(self, index: int, codes: Array, quantization: Quantization) -> Form:
+        form = Form(index, codes.dtype.name, quantization)
         self.codes[form] = codes
         return form

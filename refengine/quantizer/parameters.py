@@ -26,7 +26,7 @@ class Parameters:
 
 
 def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
-    """As the MLIR quantizer: parameters spread from ranges that count through operators that share, the last ones first.
+    """As the MLIR quantizer: parameters spread from ranges that count through operators that share, last ones first.
 
     An operator that shares and has one float input takes that input's parameters; one with several gives its output's
     to all of them and to what made them. Whoever comes too late to set a tensor's parameters has it rescaled.
@@ -52,13 +52,13 @@ def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
                 found.read[op.index, position] = output
             elif i not in found.tensors:
                 found.tensors[i] = output
-                waiting += _neighbours(graph, i)
+                waiting += [maker for maker in graph.ops if i in maker.outputs]
             elif found.tensors[i] != output:
                 found.read[op.index, position] = output
         for _, i in floats(graph, op.outputs):
             if i not in found.tensors:
                 found.tensors[i] = output
-                waiting += _neighbours(graph, i)
+                waiting += [reader for reader in graph.ops if i in reader.inputs]
             elif found.tensors[i] != output:
                 found.made[i] = output
     return found
@@ -73,10 +73,9 @@ def int16_parameters(graph: Graph, ranges: Ranges) -> Parameters:
     """
     found = Parameters({i: affine.activation(*ranges[i], "int16") for i in computed(graph)})
     for op in graph.ops:
-        shares = rule(op).shares
-        takes = shares and op.name not in ("CONCATENATION", "PACK")
+        shares, joins = rule(op).shares, rule(op).joins
         for _, i in floats(graph, op.outputs):
-            given = found.tensors[op.inputs[0]] if takes else _fixed(op, "int16")
+            given = found.tensors[op.inputs[0]] if shares and not joins else _fixed(op, "int16")
             found.tensors[i] = given or found.tensors[i]
             for position, j in floats(graph, op.inputs) if shares else ():
                 if found.tensors.get(j) != found.tensors[i]:
@@ -141,8 +140,3 @@ def _shared(
             if i in these:
                 return these[i]
     return None
-
-
-def _neighbours(graph: Graph, index: int) -> list[Op]:
-    """The operators that make or read a tensor."""
-    return [op for op in graph.ops if index in op.inputs or index in op.outputs]

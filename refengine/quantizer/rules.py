@@ -19,6 +19,7 @@ class Rule:
     """How one operator is quantised; what it does not say: every input and output has parameters of its own.
 
     - `shares`: its inputs and outputs have the same scale and zero point;
+    - `joins`: int16 takes these from its output's range, as int8 does with several inputs, not from its first input;
     - `fixed`: by type, the (scale, zero point) of its output, whatever was calibrated;
     - `axis`: input 1 is weights, symmetric, one scale for each index along this axis, and input 2 is the bias;
     - `versions`: by type, the version of the quantised operator;
@@ -26,6 +27,7 @@ class Rule:
     """
 
     shares: bool = False
+    joins: bool = False
     fixed: Mapping[str, tuple[float, int]] = field(default_factory=lambda: NOTHING)
     axis: int | None = None
     versions: Mapping[str, int] = field(default_factory=lambda: _versions(2))
@@ -42,7 +44,7 @@ _BIAS_TYPE = {"quantized_bias_type": "int64"}
 RULES: Mapping[str, Rule] = {
     "ADD": Rule(int16_options=_POT_SCALE),
     "AVERAGE_POOL_2D": Rule(shares=True),
-    "CONCATENATION": Rule(shares=True),
+    "CONCATENATION": Rule(shares=True, joins=True),
     "CONV_2D": Rule(axis=0, versions=_versions(3), int16_options=_BIAS_TYPE),
     "DEPTHWISE_CONV_2D": Rule(axis=3, versions=_versions(3)),
     "EXPAND_DIMS": Rule(shares=True, versions=_versions(1)),
@@ -53,7 +55,7 @@ RULES: Mapping[str, Rule] = {
     "MAX_POOL_2D": Rule(shares=True),
     "MEAN": Rule(),
     "MUL": Rule(),
-    "PACK": Rule(shares=True),
+    "PACK": Rule(shares=True, joins=True),
     "PAD": Rule(shares=True),
     "PADV2": Rule(shares=True),
     "REDUCE_MAX": Rule(shares=True),

@@ -1,0 +1,458 @@
+"""Conversion gives the converter's numbers, where files of it are at hand; and what it gives runs, and means the same.
+
+How it compares with the converter on many small networks is told by `test_parity.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from oracle import Tflm
+
+from refengine import InputError, Model, Tensor, UnsupportedError, load, make_plan, quantize_input, run
+from refengine.datasets import bundled_models
+from refengine.errors import RefengineError
+from refengine.inputs import dequantize_output
+from refengine.kernel import Node
+from refengine.kernels import KERNELS
+from refengine.model import Array, Graph
+from refengine.quantizer import Ranges, calibrate, convert, quantize
+from refengine.quantizer.affine import activation, constant, weights
+from refengine.quantizer.rules import RULES
+from refengine.strategies import Case, model_of, models
+from refengine.tflite_io import dump
+from tests.models import const, fed, one_op
+
+RNG = np.random.default_rng(5)
+CONV = {"padding": "SAME", "stride_w": 1, "stride_h": 1, "dilation_w_factor": 1, "dilation_h_factor": 1,
+        "fused_activation_function": "NONE"}  # fmt: skip
+POOL = {"padding": "VALID", "stride_w": 2, "stride_h": 2, "filter_width": 2, "filter_height": 2,
+        "fused_activation_function": "NONE"}  # fmt: skip
+ADD = {"fused_activation_function": "NONE", "pot_scale_int16": True}
+CONCATENATION = {"axis": 3, "fused_activation_function": "NONE"}
+KINDS = [("int8", "int8"), ("int8", "float32"), ("int16", "int16"), ("int16", "float32")]
+
+
+# ── What converters made ──
+
+
+def recorded() -> Ranges:
+    """The ranges that the converter saw for the bundled float network, of which its int16×8 file has kept a record."""
+    names = {t.name: t.quantization for t in load(bundled_models()["stm32f746_int16x8"]).graphs[0].tensors}
+    graph = load(bundled_models()["stm32f746_float32"]).graphs[0]
+    seen = {t.index: names[t.name] for t in graph.tensors if t.dtype == "float32" and t.data is None}
+    return {i: (q.min[0], q.max[0]) if q and q.min else (0.0, 1.0) for i, q in seen.items()}  # SOFTMAX's does not count
+
+
+def without_ranges(graph: Graph) -> Graph:
+    def bare(tensor: Tensor) -> Tensor:
+        quantization = tensor.quantization and replace(tensor.quantization, min=(), max=())
+        return replace(tensor, quantization=quantization)
+
+    return replace(graph, tensors=tuple(map(bare, graph.tensors)))
+
+
+@pytest.mark.parametrize(("activations", "name"), [("int8", "stm32f746_int8"), ("int16", "stm32f746_int16x8")])
+def test_the_bundled_network_becomes_the_converters(activations: str, name: str) -> None:
+    """Every tensor, name, version and option, in order; every weight and bias."""
+    theirs = load(bundled_models()[name])
+    ours = convert(load(bundled_models()["stm32f746_float32"]), recorded(), activations=activations)
+    assert ours.graphs[0] == without_ranges(theirs.graphs[0])
+    assert ours.signatures == theirs.signatures
+
+
+# ── Numbers ──
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale", "zero_point"),
+    [
+        (-0.9998078942298889, 0.9995822906494141, 0.007840745151042938, 0),
+        (0.0, 3.8800463676452637, 0.015215868130326271, -128),
+        (0.5418226718902588, 1.9387471675872803, 0.0076029300689697266, -128),  # widened to contain 0
+        (-1.550919771194458, 1.1754943508222875e-38, 0.0060820383951067924, 127),
+        (0.0, 0.0, 7.84313680668447e-09, 0),  # grown by 1e-6 at either side
+    ],
+)
+def test_int8_parameters_are_the_converters(low: float, high: float, scale: float, zero_point: int) -> None:
+    found = activation(low, high, "int8")
+    assert (found.scale, found.zero_point) == ((scale,), (zero_point,))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale"),
+    [
+        (-0.9998078942298889, 0.9995822906494141, 3.0512646844726987e-05),
+        (-5.8156585693359375, 1.060821533203125, 0.00017748522805050015),
+        (0.0, 0.0, float(np.float32(1e-6) / np.float32(32767))),  # the converter's is 0
+    ],
+)
+def test_int16_parameters_are_the_converters(low: float, high: float, scale: float) -> None:
+    found = activation(low, high, "int16")
+    assert (found.scale, found.zero_point) == ((scale,), (0,))
+
+
+@given(
+    st.floats(-(2.0**99), 2.0**99, width=32),
+    st.floats(-(2.0**99), 2.0**99, width=32),
+    st.sampled_from(["int8", "int16"]),
+)
+def test_a_range_is_covered_to_one_step_and_zero_exactly(low: float, high: float, dtype: str) -> None:
+    low, high = sorted((low, high))
+    found = activation(low, high, dtype)
+    (scale,), (zero_point,) = found.scale, found.zero_point
+    least, most = ((c - zero_point) * scale for c in ((-128, 127) if dtype == "int8" else (-32767, 32767)))
+    assert least <= min(low, 0) + scale and most >= max(high, 0) - scale
+    assert -128 <= zero_point <= 127
+
+
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4)),
+    st.sampled_from([0, 3]),
+    st.sampled_from([1e-9, 1e-3, 1.0, 1e4]),
+    st.sampled_from([0.0, 1e-3, 1.0, 1e6]),
+    st.sampled_from(["int8", "int16"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_weights_are_near_and_biases_leave_room(
+    shape: tuple[int, ...], axis: int, size: float, bias_size: float, dtype: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = (rng.normal(size=shape) * size).astype(np.float32)
+    bias = (rng.normal(size=shape[axis]) * bias_size).astype(np.float32)
+    found = weights(values, axis, bias, 0.02, dtype)
+    along = [-1 if i == axis else 1 for i in range(4)]
+    scale = np.array(found.quantization.scale).reshape(along)
+    assert found.codes.dtype == np.int8 and found.codes.min() >= -127
+    assert np.all(np.abs(found.codes * scale - values) <= scale * 0.50001)
+    assert found.bias is not None and found.bias.dtype == ("int32" if dtype == "int8" else "int64")
+    assert np.abs(found.bias).max() <= 2**30 + 128
+    steps = np.array(found.bias_quantization.scale)
+    assert np.all(np.abs(found.bias * steps - bias) <= steps * 0.5 + np.abs(bias) * 2e-7)
+    assert found.quantization.quantized_dimension == axis and found.bias_quantization.quantized_dimension == 0
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_a_channel_of_zeros(dtype: str) -> None:
+    values = np.array([[0.0, 0.0], [1.0, -2.0]], np.float32)
+    found = weights(values, 0, None, 0.5, dtype)
+    assert found.bias is None
+    assert found.codes.tolist() == [[0, 0], [64, -127]]
+    assert found.quantization.scale[1] == float(np.float32(2) / np.float32(127))
+
+
+@pytest.mark.parametrize("value", [3.0, -0.25, 0.0])
+def test_a_scalar_constant(value: float) -> None:
+    """Asymmetric, so that it lies at an end of its codes; symmetric at int16."""
+    for dtype, expected in (("int8", {-128, 127}), ("int16", {-32767, 32767})):
+        codes, parameters = constant(np.array(value, np.float32), dtype)
+        assert codes.shape == () and (codes.item() in expected or not value)
+        found = (codes.item() - parameters.zero_point[0]) * parameters.scale[0]
+        assert found == pytest.approx(value, rel=1e-6, abs=1e-6)
+
+
+def test_every_kernel_has_a_rule() -> None:
+    quantised = {name for name, dtype in KERNELS if dtype == "int8"}
+    assert quantised - {"QUANTIZE", "DEQUANTIZE"} == set(RULES)
+
+
+# ── Whole networks ──
+
+
+def tensor(*shape: int) -> Tensor:
+    return fed(shape, "float32")
+
+
+def conv(x: Tensor, channels: int, size: float = 1.0) -> Node:
+    kernel = const(RNG.normal(size=(channels, 3, 3, x.shape[-1])) * size / 5, "float32")
+    bias = const(RNG.normal(size=channels) * size / 5, "float32")
+    return Node("CONV_2D", CONV, (x, kernel, bias), (tensor(*x.shape[:-1], channels),))
+
+
+def network() -> Model:
+    """Two convolutions joined, pooled, then a dense layer and SOFTMAX."""
+    x = tensor(1, 8, 8, 3)
+    left, right = conv(x, 4), conv(x, 2, size=5.0)
+    joined, pooled, flat = tensor(1, 8, 8, 6), tensor(1, 4, 4, 6), tensor(1, 96)
+    scores, chances = tensor(1, 5), tensor(1, 5)
+    dense = const(RNG.normal(size=(5, 96)) / 10, "float32"), const(RNG.normal(size=5), "float32")
+    options = {"fused_activation_function": "RELU", "weights_format": "DEFAULT", "keep_num_dims": False,
+               "asymmetric_quantize_inputs": False}  # fmt: skip
+    return model_of(
+        left,
+        right,
+        Node("CONCATENATION", CONCATENATION, (left.outputs[0], right.outputs[0]), (joined,)),
+        Node("MAX_POOL_2D", POOL, (joined,), (pooled,)),
+        Node("RESHAPE", {"new_shape": ()}, (pooled, const([1, 96], "int32")), (flat,)),
+        Node("FULLY_CONNECTED", options, (flat, *dense), (scores,)),
+        Node("SOFTMAX", {"beta": 1.0}, (scores,), (chances,)),
+    )
+
+
+def samples(model: Model, count: int = 8) -> list[tuple[Array, ...]]:
+    rng = np.random.default_rng(6)
+    return [tuple(rng.normal(size=t.shape).astype(np.float32) for t in make_plan(model).inputs) for _ in range(count)]
+
+
+def coded(model: Model, inputs: tuple[Array, ...]) -> list[Array]:
+    """Real inputs as the network takes them; what are no reals stay as they are."""
+    tensors = make_plan(model).inputs
+    return [
+        quantize_input(model, x, i) if x.dtype == np.float32 and t.dtype != "float32" else x
+        for i, (x, t) in enumerate(zip(inputs, tensors, strict=True))
+    ]
+
+
+def result(model: Model, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """What the network computes of real inputs, in real numbers."""
+    outputs = run(model, *coded(model, inputs))
+    return tuple(dequantize_output(model, y, i) for i, y in enumerate(outputs))
+
+
+def names(model: Model) -> list[str]:
+    return [op.name for op in model.graphs[0].ops]
+
+
+NETWORK = network()
+SAMPLES = samples(NETWORK)
+RANGES = calibrate(make_plan(NETWORK), SAMPLES)
+
+
+@pytest.mark.parametrize(("activations", "io"), KINDS)
+@pytest.mark.parametrize("keep", [(), (3,), (0, 2, 5), tuple(range(7))])
+def test_a_network_means_the_same_and_runs_on_tflm(
+    tflm: Tflm, activations: str, io: str, keep: Collection[int]
+) -> None:
+    quantised = convert(NETWORK, RANGES, activations=activations, io=io, keep=keep)
+    for inputs in SAMPLES[:3]:
+        (real,), (found,) = result(NETWORK, inputs), result(quantised, inputs)
+        assert np.abs(found - real).max() < 0.05
+    plan = make_plan(quantised)
+    assert all(t.dtype == io for t in (*plan.inputs, *plan.outputs))
+    codes = coded(quantised, SAMPLES[0])
+    (theirs,), (ours,) = tflm.run(dump(quantised), codes), run(plan, *codes)
+    assert theirs.tobytes() == ours.tobytes()
+
+
+def test_float_outside_is_int8_inside() -> None:
+    inside, outside = convert(NETWORK, RANGES), convert(NETWORK, RANGES, io="float32")
+    assert names(outside) == ["QUANTIZE", *names(inside), "DEQUANTIZE"]
+    for inputs in SAMPLES:
+        assert np.array_equal(result(inside, inputs), result(outside, inputs))
+    first, last = (outside.graphs[0].tensors[i[0]] for i in (outside.graphs[0].inputs, outside.graphs[0].outputs))
+    assert (first.name, first.dtype) == ("0/input0", "float32")
+    assert (last.name, last.dtype) == ("6/output0", "float32")
+
+
+def test_keeping_everything_changes_nothing() -> None:
+    kept = convert(NETWORK, RANGES, io="float32", keep=range(7))
+    assert names(kept) == names(NETWORK)
+    for inputs in SAMPLES:
+        assert np.array_equal(result(kept, inputs), result(NETWORK, inputs))
+
+
+def test_kept_operators_stand_between_conversions() -> None:
+    kept = convert(NETWORK, RANGES, keep=(3, 5))
+    assert names(kept) == ["CONV_2D", "CONV_2D", "CONCATENATION", "DEQUANTIZE", "MAX_POOL_2D", "QUANTIZE", "RESHAPE",
+                           "DEQUANTIZE", "FULLY_CONNECTED", "QUANTIZE", "SOFTMAX"]  # fmt: skip
+    graph = kept.graphs[0]
+    for op in graph.ops:
+        types = {graph.tensors[i].dtype for i in (*op.inputs, *op.outputs)} - {"int32"}
+        expected = {"float32"} if op.name in ("MAX_POOL_2D", "FULLY_CONNECTED") else {"int8"}
+        assert types == ({"float32", "int8"} if "QUANT" in op.name else expected)
+
+
+def test_what_is_joined_shares_the_range_of_both() -> None:
+    """CONCATENATION's range reaches the convolutions before it, and the RESHAPE behind it."""
+    quantised = convert(NETWORK, RANGES)
+    of = {t.name: t.quantization for t in quantised.graphs[0].tensors}
+    assert len({of[name] for name in ("0/output0", "1/output0", "2/output0", "3/output0", "4/output0")}) == 1
+    assert of["2/output0"] == activation(
+        *RANGES[[t.name for t in NETWORK.graphs[0].tensors].index("2/output0")], "int8"
+    )
+
+
+def test_the_older_quantizer_rescales_what_is_joined() -> None:
+    quantised = convert(NETWORK, RANGES, activations="int16")
+    assert names(quantised)[:4] == ["CONV_2D", "CONV_2D", "QUANTIZE", "CONCATENATION"]
+    assert quantised.graphs[0].tensors[-1].name == "0/output0_requantized"
+    assert quantised.graphs[0].ops[0].options["quantized_bias_type"] == "int64"
+
+
+def test_a_fixed_output_is_rescaled_where_it_is_joined() -> None:
+    x = tensor(1, 4, 4, 2)
+    chances, other = tensor(1, 4, 4, 2), conv(x, 2)
+    joined = Node("CONCATENATION", CONCATENATION, (chances, other.outputs[0]), (tensor(1, 4, 4, 4),))
+    model = model_of(Node("LOGISTIC", {}, (x,), (chances,)), other, joined)
+    quantised = quantize(model, samples(model))
+    assert names(quantised) == ["LOGISTIC", "QUANTIZE", "CONV_2D", "CONCATENATION"]
+    made = quantised.graphs[0].tensors[quantised.graphs[0].ops[0].outputs[0]].quantization
+    assert made is not None and (made.scale, made.zero_point) == ((1 / 256,), (-128,))
+
+
+def test_a_tensor_that_two_join_differently_is_rescaled_for_one() -> None:
+    x = tensor(1, 4, 4, 2)
+    shared, small, large = conv(x, 2), conv(x, 2, 0.1), conv(x, 2, 10.0)
+    first, second = (
+        Node("CONCATENATION", CONCATENATION, (shared.outputs[0], other.outputs[0]), (tensor(1, 4, 4, 4),))
+        for other in (small, large)
+    )
+    model = model_of(shared, small, first, large, second, outputs=(first.outputs[0], second.outputs[0]))
+    quantised = quantize(model, samples(model))
+    assert names(quantised) == ["CONV_2D", "QUANTIZE", "CONV_2D", "CONCATENATION", "CONV_2D", "CONCATENATION"]
+    for inputs in samples(model, 3):
+        for found, real in zip(result(quantised, inputs), result(model, inputs), strict=True):
+            assert np.abs(found - real).max() < 0.02 * np.abs(real).max() + 0.2
+
+
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_a_bias_that_two_share_is_quantised_for_each(activations: str) -> None:
+    first = conv(tensor(1, 4, 4, 3), 3)
+    second = Node("CONV_2D", CONV, (first.outputs[0], *first.inputs[1:]), (tensor(1, 4, 4, 3),))
+    model = model_of(first, second)
+    graph = quantize(model, samples(model), activations=activations).graphs[0]
+    one, other = graph.ops
+    assert one.inputs[1] == other.inputs[1] and one.inputs[2] != other.inputs[2]
+    for op in graph.ops:
+        data, kernel, bias = (graph.tensors[i].quantization for i in op.inputs)
+        assert data and kernel and bias
+        assert bias.scale == tuple(float(np.float32(data.scale[0] * scale)) for scale in kernel.scale)
+
+
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_what_only_counts_stays_as_it_is(activations: str) -> None:
+    """SHAPE reads codes, but what is computed from it are indices."""
+    x = tensor(2, 3)
+    shape, flat = fed((2,), "int32"), tensor(2, 3)
+    model = model_of(
+        Node("SHAPE", {"out_type": "int32"}, (x,), (shape,)), Node("RESHAPE", {"new_shape": ()}, (x, shape), (flat,))
+    )
+    quantised = quantize(model, samples(model), activations=activations)
+    assert [t.dtype for t in quantised.graphs[0].tensors] == [activations, "int32", activations]
+    assert names(quantised) == ["SHAPE", "RESHAPE"]
+
+
+def test_a_padding_value_is_quantised() -> None:
+    padding = const([[0, 0], [1, 1], [0, 0], [0, 0]], "int32")
+    x, y = tensor(1, 2, 2, 1), tensor(1, 4, 2, 1)
+    model = model_of(Node("PADV2", {}, (x, padding, const(-1.5, "float32")), (y,)))
+    for activations in ("int8", "int16"):
+        quantised = quantize(model, samples(model), activations=activations)
+        ((inputs),) = samples(model, 1)
+        assert np.abs(np.array(result(quantised, inputs)) - np.array(result(model, inputs))).max() < 0.02
+
+
+@given(
+    models(dtypes=["float32"]),
+    st.sampled_from(KINDS),
+    st.integers(0, 2**32 - 1),
+    st.sets(st.integers(0, 5), max_size=3) | st.just(set()),
+)
+def test_whatever_is_converted_runs_on_tflm(
+    tflm: Tflm, case: Case, kind: tuple[str, str], seed: int, keep: set[int]
+) -> None:
+    """It is written, read and planned again, and TFLM computes the same bytes."""
+    model = load(case.model)
+    rng = np.random.default_rng(seed)
+    plan = make_plan(model)
+
+    def drawn() -> tuple[Array, ...]:
+        pairs = zip(plan.inputs, case.inputs, strict=True)
+        return tuple(rng.normal(size=t.shape).astype(np.float32) if t.dtype == "float32" else x for t, x in pairs)
+
+    try:
+        ranges = calibrate(plan, [drawn() for _ in range(3)])
+        keep = {index for index in keep if index < len(model.graphs[0].ops)}
+        quantised = convert(model, ranges, activations=kind[0], io=kind[1], keep=keep)
+    except RefengineError as error:
+        if not re.search(
+            r"is too small|no int16 kernel|computes (inf|nan)|keep it finite|the quantised model", str(error)
+        ):
+            raise
+        assume(False)
+    file = dump(quantised)
+    assert load(file).graphs == quantised.graphs
+    inputs = coded(quantised, drawn())
+    for theirs, ours in zip(tflm.run(file, inputs), run(file, *inputs), strict=True):
+        assert theirs.tobytes() == ours.tobytes()
+
+
+MOVES = [name for name, rule in RULES.items() if rule.shares and name not in ("CONCATENATION", "PACK")]
+
+
+@given(models(ops=MOVES, dtypes=["float32"], max_ops=3), st.sampled_from(KINDS), st.integers(0, 2**32 - 1))
+def test_what_only_moves_values_is_as_near_as_one_rounding(case: Case, kind: tuple[str, str], seed: int) -> None:
+    """Pools, slices, reshapes: within the calibrated range, half a step of the input, and half of every average."""
+    model = load(case.model)
+    assume((kind[0] != "int16" or "REDUCE_M" not in str(names(model))) and "PADV2" not in names(model))
+    plan = make_plan(model)
+    rng = np.random.default_rng(seed)
+    inputs = tuple(rng.normal(size=t.shape).astype(np.float32) for t in plan.inputs)
+    assume(all(t.dtype == "float32" for t in (*plan.inputs, *plan.outputs)))
+    quantised = quantize(model, [inputs], activations=kind[0], io=kind[1])
+    step = max(t.quantization.scale[0] for t in quantised.graphs[0].tensors if t.quantization)
+    halves = 1 + names(model).count("AVERAGE_POOL_2D")
+    for found, real in zip(result(quantised, inputs), result(model, inputs), strict=True):
+        assert np.all(np.abs(found - real) <= step * (halves / 2 + 1e-3) + 1e-6)
+
+
+# ── Refusals ──
+
+
+def relu(x: Tensor, name: str = "RELU") -> Model:
+    return one_op(name, {}, [x], fed(x.shape, x.dtype, x.quantization))
+
+
+REFUSED: list[tuple[str, Any, dict[str, Any], type[RefengineError]]] = [
+    ("activations 'int4'", NETWORK, {"activations": "int4"}, InputError),
+    ("inputs and outputs 'int16'", NETWORK, {"io": "int16"}, InputError),
+    ("there is no operator 7", NETWORK, {"keep": [7]}, InputError),
+    ("quantised already", load(bundled_models()["dense_int8"]), {}, InputError),
+    (r"operator 0 \(HARD_SWISH\).* no int16 kernel", relu(tensor(2), "HARD_SWISH"), {"activations": "int16"},
+     UnsupportedError),
+    ("values that are not finite", one_op("ADD", ADD, [tensor(1), const([np.nan], "float32")], tensor(1)), {},
+     InputError),
+    ("3 subgraphs", replace(NETWORK, graphs=NETWORK.graphs * 3), {}, UnsupportedError),
+    ("no kernel for it yet|TFLM has no such operator", relu(tensor(2), "CUMSUM"), {}, UnsupportedError),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "model", "arguments", "kind"), REFUSED, ids=[r[0] for r in REFUSED])
+def test_refusals_say_what_and_where(
+    message: str, model: Model, arguments: dict[str, Any], kind: type[RefengineError]
+) -> None:
+    ranges = dict.fromkeys(range(len(model.graphs[0].tensors)), (0.0, 1.0))
+    with pytest.raises(kind, match=message) as refusal:
+        convert(model, ranges, **arguments)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("wrong", [(0.0, np.nan), (-np.inf, 1.0), (2.0, 1.0), (-3e38, 3e38)])
+def test_a_range_must_be_one(wrong: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match=r"the range of tensor 0 'input0' is \["):
+        convert(relu(tensor(2)), {0: wrong, 1: (0.0, 1.0)})
+
+
+def test_a_range_must_be_there() -> None:
+    with pytest.raises(InputError, match="the range of tensor 1 'output0' is missing"):
+        convert(relu(tensor(2)), {0: (0.0, 1.0)})
+
+
+def test_a_kept_operator_needs_no_quantised_kernel() -> None:
+    model = relu(tensor(2), "HARD_SWISH")
+    quantised = convert(model, {0: (-1.0, 1.0), 1: (-1.0, 1.0)}, activations="int16", keep=[0])
+    assert names(quantised) == ["DEQUANTIZE", "HARD_SWISH", "QUANTIZE"]
+
+
+def test_what_tflm_could_not_run_is_refused() -> None:
+    """The sum of a thing and its negative: TFLM aborts where the output's scale is so small."""
+    model = one_op("ADD", ADD, [tensor(1), fed((1,), "float32", name="y")], tensor(1))
+    with pytest.raises(UnsupportedError, match=r"the quantised model: subgraph 0, operator 0 \(ADD\)"):
+        convert(model, {0: (-1.0, 1.0), 1: (-1.0, 1.0), 2: (0.0, 0.0)})
