@@ -85,6 +85,12 @@ def test_int16_rows(x: Array, scale: float) -> None:
     assert np.abs(sums - 32768).max() <= x.shape[1] / 2 + 2
 
 
+@pytest.mark.parametrize("n", [3, 85, 98, 1000, 21_845, 21_846, 43_690, 43_691, 65_468, 65_536])
+def test_equal_int16_logits(n: int) -> None:
+    """All probabilities are one code, off by up to a half: from twice 1 in all to nothing."""
+    assert abs(softmax(np.zeros((1, n), np.int16), 0.1).sum() - 32768) <= n / 2 + 2
+
+
 @few
 @given(st.integers(1, 200).flatmap(lambda n: arrays((3, n), "float32", -30, 30)))
 def test_float_rows(x: Array) -> None:
@@ -127,6 +133,7 @@ def test_the_exponentials_never_fall() -> None:
     left, right = (gemmlowp.exp_on_negative_values(seams - step, 5) for step in (1, 0))
     assert (left <= right).all()
     exps, _ = _tables()
+    assert _look_up(exps, np.int64(-32768)) == 2, "what the smallest logit still counts"
     assert (np.diff(_look_up(exps, np.arange(-32768, 32768))) >= 0).all()
 
 
