@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from difflib import SequenceMatcher
-from itertools import takewhile
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -248,17 +248,24 @@ def print_differences(compared: dict[str, Comparison]) -> None:
         total += found.compared
         if found.refused:
             print(f"{name}: refused: {found.refused}")
-        for d in found.differences:
-            by = f", by {d.size}" if d.size > 1 else ""
-            print(f"{name}: {d.place}: {d.what}: refengine {d.ours}, converter {d.theirs}{by}")
+        for (place, what), group in groupby(found.differences, lambda each: (each.place, each.what)):
+            worst, *others = sorted(group, key=lambda each: -each.size)
+            numbers = f"refengine {worst.ours}, converter {worst.theirs}{_by(', by', worst.size, what)}"
+            print(f"{name}: {place}: {what}: {numbers}{f'; and {len(others)} more' if others else ''}")
     for what in sorted(total):
         sizes = [size for found in compared.values() for size in found.differing(what)]
         if sizes or what in SUMMED or "constant" in what:
-            extent = f"{len(sizes)} differ, by up to {max(sizes)}" if sizes else "all equal"
+            extent = f"{len(sizes)} differ{_by(', by up to', max(sizes), what)}" if sizes else "all equal"
             print(f"{what:>18}  {total[what]:6}  {extent}")
     refused = sum(bool(found.refused) for found in compared.values())
     equal = sum(not found.differences for found in compared.values()) - refused
     print(f"{equal} of {len(compared)} models equal, {refused} refused")
+
+
+def _by(words: str, size: int, what: str) -> str:
+    """How far apart two are, where that is a number."""
+    unit = {"scale": "ulp", "point": "codes", "constant": "elements"}.get(what.rpartition(" ")[2])
+    return f"{words} {size} {unit}" if unit else ""
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -268,6 +268,11 @@ def invented(x: Any, w: Any) -> list[Any]:
         lambda x, w: tf.nn.leaky_relu(x, 0.2),
         lambda x, w: x * w(x.shape[-1], scale=3.0),
         lambda x, w: x + w(x.shape[-1]),
+        lambda x, w: w(*x.shape[2:]) - x,
+        lambda x, w: x[:, ::-1, :, :2],
+        lambda x, w: tf.concat([x, w(*x.shape[:3], 2)], -1),
+        lambda x, w: tf.reduce_max(x, 1, keepdims=True),
+        lambda x, w: conv(x, w, 3, bias=False, strides=2),
         lambda x, w: x * tf.reduce_mean(x, [1, 2], keepdims=True),
     ]
     two_inputs = [

@@ -18,7 +18,7 @@ from oracle import Tflm
 from parity import KINDS, Comparison, calibrated, compare, members, pairs, read_zoo
 
 from refengine import Model, UnsupportedError, load, make_plan, run
-from refengine.datasets import bundled_models, read_idx
+from refengine.datasets import bundled_models, load_mnist
 from refengine.quantizer import calibrate, convert
 from refengine.tflite_io import dump
 
@@ -93,7 +93,7 @@ def test_the_bundled_network_is_quantised_as_by_the_converter(kind: str) -> None
 @pytest.mark.parametrize("kind", ["int8", "int16x8"])
 def test_with_its_own_ranges_only_last_bits_differ(kind: str) -> None:
     """TFLM adds in another order than the kernels that the converter calibrates with."""
-    images = read_idx(DATA / "calibration-images-idx3-ubyte.gz")
+    images, _ = load_mnist(DATA, "train")
     inputs = images[..., np.newaxis].astype(np.float32) / np.float32(255)
     bundled = bundled_models()
     model = load(bundled["stm32f746_float32"])
