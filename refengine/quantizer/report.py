@@ -261,7 +261,8 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
         wanted = floats[pair.target]
         own = _own(plan, float_plan, pair, floats, samples.count).reshape(wanted.shape)
         kept = _as_codes(_by_floats(plan, float_plan, pair, codes, samples.count), tensor)
-        with_own, without = (wanted + own).astype(np.float32), kept.reshape(codes[tensor.index].shape)
+        with_own = np.asarray(wanted + own, np.float32)  # of no dimensions, NumPy makes a scalar
+        without = kept.reshape(codes[tensor.index].shape)
         layers.append(
             LayerError(
                 pair.step,

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from refengine.datasets import bundled_digits, bundled_models
-from refengine.errors import InputError
+from refengine.errors import InputError, RefengineError
 from refengine.execute import execute, run
 from refengine.float_reading import real_values
 from refengine.inputs import pixels_to_input, quantize_input
@@ -22,6 +24,8 @@ from refengine.plan import Plan, make_plan
 from refengine.quantizer.calibrate import calibrate
 from refengine.quantizer.convert import convert
 from refengine.quantizer.report import Error, LayerError, chosen, rank
+from refengine.strategies import Case, models
+from refengine.tflite_io import load
 from tests.health.nets import (
     CONV,
     HIDDEN,
@@ -214,6 +218,26 @@ def test_a_converters_own_file_can_be_judged() -> None:
     layers = rank(floats, quantized, [(pixels_to_input(floats, bundled_digits()[0][:8]),)])
     assert sorted(by_operator(layers)) == [0, 1, 2, 3, 4, 8, 9, 10, 11]
     assert all(layer.all.agreement == 1 for layer in layers)
+
+
+@given(models(dtypes=["float32"], max_ops=5), st.sampled_from(["int8", "float32"]))
+@settings(max_examples=30)
+def test_any_model_can_be_judged(case: Case, io: str) -> None:
+    """Every quantised operator is found, and those that only move codes have no error of their own."""
+    model = load(case.model)
+    floats = make_plan(model)
+    try:
+        ranges = calibrate(floats, [case.inputs])
+        quantized = make_plan(convert(model, ranges, io=io))
+    except RefengineError:  # infinities, scales too small
+        assume(False)
+    layers = rank(floats, quantized, [case.inputs])
+    judged = {step.index for step in quantized.steps if step.outputs[0].dtype == "int8"}
+    assert {layer.step.index for layer in layers} == judged
+    for layer in layers:
+        assert not (layer.step.op.name in ("RESHAPE", "TRANSPOSE", "MAX_POOL_2D") and layer.own.square)
+    told = {each.tensor.index for each in chosen(floats, quantized, ranges)}
+    assert told >= {layer.tensor.index for layer in layers}
 
 
 def test_chosen_tells_ranges_and_scales() -> None:
