@@ -234,6 +234,10 @@ NETWORKS: dict[str, Network] = {
     ),
     "constant_output": (lambda x, w: (x + 1.0, w(3)), (IMAGE,)),
     "shared_weights": (lambda x, w: (lambda k: tf.matmul(tf.nn.relu(tf.matmul(x, k)), k))(w(9, 9)), ((1, 9),)),
+    "one_bias": (
+        lambda x, w: (lambda b: dense(tf.nn.relu(dense(x, w, 5, False) + b), w, 5, False) + b)(w(5)),
+        ((1, 9),),
+    ),
     "shared_bias": (
         lambda x, w: (lambda b: tf.nn.relu(dense(x, w, 5, False) + b) + dense(x, w, 5, False) + b)(w(5)),
         ((1, 9),),
