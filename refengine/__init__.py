@@ -16,6 +16,7 @@ from .kernel import PRESETS, Kernel, Line, Numerics
 from .kernels import KERNELS
 from .model import Graph, Model, Op, Quantization, Signature, Tensor
 from .plan import Plan, Step, make_plan
+from .quantizer import quantize
 from .survey import Layer, Survey, inspect
 from .tflite_io import load
 
@@ -53,6 +54,7 @@ __all__ = [
     "make_plan",
     "predictions",
     "prepare_digit",
+    "quantize",
     "quantize_input",
     "run",
 ]

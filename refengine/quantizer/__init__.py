@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 
 from ..model import Array, Model
 from ..plan import make_plan
-from .calibrate import Ranges, calibrate
+from .calibrate import PERCENTILE, Ranges, calibrate
 from .convert import convert
 
 __all__ = ["Ranges", "calibrate", "convert", "quantize"]
@@ -22,6 +22,7 @@ def quantize(
     batches: Iterable[tuple[Array, ...]],
     *,
     method: str = "minmax",
+    percentile: float = PERCENTILE,
     activations: str = "int8",
     io: str | None = None,
     keep: Collection[int] = (),
@@ -29,5 +30,5 @@ def quantize(
 ) -> Model:
     """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`."""
     plan = make_plan(model)
-    ranges = calibrate(plan, batches, method, executor=executor)
+    ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
     return convert(plan.model, ranges, activations=activations, io=io, keep=keep)

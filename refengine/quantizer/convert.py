@@ -126,7 +126,7 @@ class _Writer:
         self.made.update({i: forms.outside(i) for i in graph.inputs})
         self.made.update({form.tensor: form for made in makes.values() for form in made})
         outputs = [forms.outside(i) for i in graph.outputs]
-        wanted = [form for form in (*(form for read in reads.values() for form in read), *outputs) if form]
+        wanted = [form for form in chain(*reads.values(), outputs) if form]
         for form in self._first(wanted):
             self.place(form)
         self._convert_now(graph.inputs, wanted)
