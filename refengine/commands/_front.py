@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..datasets import bundled_digits, bundled_models, load_mnist
-from ..errors import InputError
+from ..errors import InputError, located
 from ..execute import batch_size
 from ..images import read_inputs
 from ..inputs import pixels_to_input
@@ -112,12 +112,20 @@ def read_data(
         raise InputError(f"{folders[0]}: a folder of MNIST's IDX files is all the data; give nothing beside it")
     if paths and not folders:
         files = [file for path in paths for file in _files(path)][:limit]
-        return " ".join(paths), len(files), (x for _, x in read_inputs(plan, files, real_range=real_range))
+        return " ".join(paths), len(files), _fitting(plan, files, real_range)
     images, _ = load_mnist(paths[0], split) if paths else bundled_digits()
     images = images[:limit]
     parts = (images[start : start + chunk] for start in range(0, len(images), chunk))
     name = paths[0] if paths else "the bundled digits (100; more with --data)"
     return name, len(images), ((pixels_to_input(plan, part, 0, real_range),) for part in parts)
+
+
+def _fitting(plan: Plan, files: list[str], real_range: tuple[float, float] | None) -> Iterator[tuple[Array, ...]]:
+    """The inferences of files, each refused by its name if it does not fit."""
+    for name, inputs in read_inputs(plan, files, real_range=real_range):
+        with located(name):
+            batch_size(plan, inputs)
+        yield inputs
 
 
 def _files(path: str) -> list[str]:

@@ -160,6 +160,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(
         (["--data", "digits"], "input 'x' takes pictures of 10×10×1"),
         (["--data", "{folder}/empty"], "the folder is empty"),
         (["--data", "{folder}/mnist", "digits"], "mnist: a folder of MNIST's IDX files is all the data"),
+        (["--data", "{folder}/wide.npy"], "wide.npy: input 'x' has shape"),
         (["--data", "{folder}/nan.npy"], "sample 1: input 'x' holds nan"),
     ],
 )
@@ -172,6 +173,7 @@ def test_mistakes_are_one_line(
     bad = pictures(3)
     bad[1] = np.nan
     np.save(tmp_path / "nan.npy", bad)
+    np.save(tmp_path / "wide.npy", np.zeros((1, 10, 11, 1), np.float32))
     before = Path(floats).read_bytes()
     given = [option.format(floats=floats, folder=tmp_path) for option in options]
     out = tmp_path / "out.tflite"
