@@ -223,6 +223,7 @@ def _serve(pipe: Connection) -> None:
 def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
     try:
         from distributed import Client
+        from distributed.diagnostics.plugin import UploadFile
     except ImportError:
         raise InputError("a Dask cluster needs distributed: pip install 'refengine[distributed]'") from None
     try:
@@ -237,7 +238,10 @@ def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
 
         _require_same(client)
         for path in modules:
-            client.upload_file(path)
+            try:
+                client.register_plugin(UploadFile(path), name=path)
+            except ImportError as error:
+                raise InputError(f"a worker at {address} cannot import {path}: {error}") from None
         try:
             yield client.get_executor(pure=False)
         except Exception:

@@ -1,0 +1,138 @@
+"""On a real Dask cluster, a worker of which is killed in the middle, everything comes out as it does alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refengine import InputError, RefengineError, cli, parallel
+from refengine.datasets import bundled_digits
+from refengine.parallel import spread, workers
+
+distributed = pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
+
+ROOT = Path(__file__).parents[1]
+PATHS = {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tools")))}
+QUIET = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A scheduler here, and two workers in processes of their own, which are replaced when they die."""
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **QUIET) as two:
+        yield two
+
+
+def started(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=os.environ | PATHS, cwd=ROOT)
+
+
+def output(process: subprocess.Popen[str]) -> str:
+    printed, complaints = process.communicate()
+    assert process.returncode == 0, complaints
+    return printed
+
+
+def output_despite_a_death(cluster: Any, *arguments: object) -> str:
+    """What a command prints that lets the cluster work for it, which loses a worker while that is at a task."""
+
+    async def busy() -> str | None:
+        """The address of a worker that is at it, once a task is done."""
+        tasks = list(cluster.scheduler.tasks.values())
+        done = any(task.state == "memory" for task in tasks)
+        return next((task.processing_on.address for task in tasks if done and task.processing_on), None)
+
+    with distributed.Client(cluster, set_as_default=False) as client:
+        pids = client.run(os.getpid)
+        process = started(*arguments, "--scheduler", cluster.scheduler_address)
+        while (victim := cluster.sync(busy)) is None:
+            assert process.poll() is None, process.communicate()
+            sleep(0.005)
+        os.kill(pids[victim], signal.SIGKILL)
+        printed = output(process)
+        assert victim not in client.run(os.getpid)
+    return printed
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled digits, fifteen times over, as MNIST's files."""
+    folder = tmp_path_factory.mktemp("digits")
+    for array, name in zip(bundled_digits(), ("images-idx3", "labels-idx1"), strict=True):
+        many = np.concatenate([array] * 15)
+        header = np.array([0x800 + many.ndim, *many.shape], ">u4")
+        (folder / f"t10k-{name}-ubyte").write_bytes(header.tobytes() + many.tobytes())
+    return folder
+
+
+@pytest.mark.slow
+def test_evaluate(cluster: Any, digits: Path) -> None:
+    command = ("-m", "refengine", "evaluate", "esp32_int8", "--data", digits, "--json")
+    alone, together = (
+        [line for line in printed.splitlines() if "seconds" not in line and "per_second" not in line]
+        for printed in (output(started(*command)), output_despite_a_death(cluster, *command))
+    )
+    assert together == alone
+
+
+@pytest.mark.slow
+def test_conformance(cluster: Any) -> None:
+    pytest.importorskip("tflite_micro", reason="the oracle's wheel is not installed")
+    command = ("tools/conformance.py", "--op", "MAX_POOL_2D", "--cases", 800, "--json")
+    assert output_despite_a_death(cluster, *command) == output(started(*command))
+
+
+@pytest.mark.slow
+def test_another_refengine_is_refused(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "sources", lambda: "something else")
+    with (
+        pytest.raises(
+            InputError, match=r"^the worker at tcp:.* has another refengine than runs here; install the same"
+        ),
+        workers(scheduler=cluster.scheduler_address),
+    ):
+        pass
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(parallel, "PATIENCE", 0.1)
+    for address in ("tcp://127.0.0.1:1", "nonsense", ""):
+        assert cli.main(["evaluate", "dense_int8", "--scheduler", address]) == 2
+        complaint = capsys.readouterr().err
+        assert complaint.startswith(f"refengine: no Dask scheduler answers at '{address}': ")
+        assert complaint.count("\n") == 1
+
+
+def test_nobody_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "PATIENCE", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, **QUIET) as empty,
+        pytest.raises(InputError, match=r"has no workers; start some: dask worker inproc:"),
+        workers(scheduler=empty.scheduler_address),
+    ):
+        pass
+
+
+def test_the_scheduler_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "PATIENCE", 1)
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, **QUIET)
+
+    def spread_and_lose() -> None:
+        with workers(scheduler=cluster.scheduler_address) as executor:
+            for _ in spread(sleep, [0, 1000, 1000], executor):
+                cluster.close()
+
+    with pytest.raises(RefengineError, match=r"^the scheduler at tcp:.* is gone$"):
+        spread_and_lose()
