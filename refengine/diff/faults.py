@@ -151,6 +151,8 @@ def padding(case: Case) -> Variants:
     for how, pad in ways.items():
         if pad != window.pad and min(pad) >= 0 and all(p < i for p, i in zip(pad, window.input, strict=True)):
             yield how, case.replay(params=_with_pad(pad))
+    if window.dilation != (1, 1):
+        yield "if the dilation is ignored", case.replay(params=partial(_altered, change=_undilated))
     if window.is_padded and (image := step.inputs[0]) is not None and case.arrays[0] is not None:
         for value, called in {0: "code 0 instead of the zero point", _zero_point(image): "values that count"}.items():
             framed = window.padded(case.arrays[0], value)
@@ -468,6 +470,10 @@ def _real_factor(case: Case, factor: Array) -> Array:
 
 def _with_pad(pad: tuple[int, int]) -> Callable[[Any], Any]:
     return partial(_altered, change=lambda node: {"pad": pad} if isinstance(node, Window) else {})
+
+
+def _undilated(node: Any) -> Mapping[str, Any]:
+    return {"dilation": (1, 1)} if isinstance(node, Window) else {}
 
 
 def _window(case: Case) -> Window | None:

@@ -74,17 +74,22 @@ def _dialects(failing: Sequence[tuple[Case, Array]], total: int) -> Iterator[Rea
 
 
 def _faults(failing: Sequence[tuple[Case, Array]], total: int) -> Iterator[Reason]:
-    """The faults that explain most of every case alike; then classes of faults, whose forms differ between cases."""
-    sums: dict[tuple[str, str], int] = {}
-    for n, (case, got) in enumerate(failing):
+    """The faults that explain most differences; then classes of faults, whose forms vary from case to case."""
+    left: dict[tuple[str, str], int] = {}
+    before = 0
+    for case, got in failing:
         here: dict[tuple[str, str], int] = {}
-        for cause in FAULTS if n == 0 else dict.fromkeys(cause for cause, _ in sums):
+        own = _apart(case.expected, got)
+        for cause in FAULTS if not before else dict.fromkeys(cause for cause, _ in left):
             for how, wrong in _variants(cause, case, got):
                 for key in ((cause, how), (cause, "")):
-                    here[key] = min(_apart(wrong, got), here.get(key, got.size))
-        sums = here if n == 0 else {key: sums[key] + here[key] for key in sums if key in here}
-        sums = {key: remaining for key, remaining in sums.items() if remaining <= (1 - PARTIAL) * total}
-    for (cause, how), remaining in sorted(sums.items(), key=lambda item: not item[0][1]):
+                    here[key] = min(_apart(wrong, got), here.get(key, own))
+        left = {key: left.get(key, before) + here.get(key, own) for key in {**left, **here}}
+        left = {key: remaining for key, remaining in left.items() if remaining <= (1 - PARTIAL) * total}
+        before += own
+    for (cause, how), remaining in sorted(left.items(), key=lambda item: not item[0][1]):
+        if remaining and not how:
+            continue
         yield Reason(cause, how or f"under one form or another of the fault '{cause}'", remaining, total, len(failing))
 
 

@@ -12,6 +12,9 @@ from .search import Finding, Result
 
 HEADINGS = ("operator", "type", "cases", "skipped", "elements compared", "failing", "first at case")
 
+PLAIN = ("NONE", "float32", False)
+"""Values of options that go without saying."""
+
 SHOWN = 64
 """Arrays of at most so many elements are printed."""
 
@@ -49,8 +52,8 @@ def told(result: Result) -> Iterator[str]:
 def smallest(finding: Finding) -> Iterator[str]:
     """The smallest case: its node, its numbers, where it differs, and how a sound kernel comes to its value there."""
     case, apart = finding.case, finding.outcome.difference
-    yield f"  the smallest case, numerics {case.numerics}:"
-    options = ", ".join(f"{name} {value}" for name, value in case.options.items())
+    yield "  the smallest case:"
+    options = ", ".join(f"{name} {value}" for name, value in case.options.items() if value not in PLAIN)
     yield f"    {case.op}" + (f", {options}" if options else "")
     for i, (tensor, array) in enumerate(zip(case.tensors, case.arrays, strict=True)):
         yield from _tensor(f"input {i}", tensor, array)
