@@ -68,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keep", metavar="LAYER", nargs="+", default=[], help="operators to leave in float")
     parser.add_argument(
-        "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} samples"
+        "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} of the data"
     )
     add_json(parser)
     add_range(parser)
@@ -90,7 +90,7 @@ def command(args: argparse.Namespace) -> int:
             data = dump(model)
             plan = make_plan(data)
             if args.report:
-                judged = _Samples(args, float_plan, "judging layers", min(args.samples, JUDGED))
+                judged = _Samples(args, float_plan, "judging layers", JUDGED)
                 ranking = rank(float_plan, plan, judged, executor=executor)
         _write(output, data)
     except KeyboardInterrupt:
