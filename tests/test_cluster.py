@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import InputError, RefengineError, cli, parallel
+from refengine import InputError, cli, parallel
 from refengine.datasets import bundled_digits
-from refengine.parallel import spread, workers
+from refengine.parallel import workers
 
 distributed = pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
 
@@ -45,21 +45,26 @@ def output(process: subprocess.Popen[str]) -> str:
     return printed
 
 
-def output_despite_a_death(cluster: Any, *arguments: object) -> str:
-    """What a command prints that lets the cluster work for it, which loses a worker while that is at a task."""
+def busy_worker(cluster: Any, process: subprocess.Popen[str]) -> str:
+    """Waits until a task is done; the address of a worker that is at another, for `process`."""
 
-    async def busy() -> str | None:
-        """The address of a worker that is at it, once a task is done."""
+    async def look() -> str | None:
         tasks = list(cluster.scheduler.tasks.values())
         done = any(task.state == "memory" for task in tasks)
         return next((task.processing_on.address for task in tasks if done and task.processing_on), None)
 
+    while (address := cluster.sync(look)) is None:
+        assert process.poll() is None, process.communicate()
+        sleep(0.005)
+    return str(address)
+
+
+def output_despite_a_death(cluster: Any, *arguments: object) -> str:
+    """What a command prints that lets the cluster work for it, which loses a worker while that is at a task."""
     with distributed.Client(cluster, set_as_default=False) as client:
         pids = client.run(os.getpid)
         process = started(*arguments, "--scheduler", cluster.scheduler_address)
-        while (victim := cluster.sync(busy)) is None:
-            assert process.poll() is None, process.communicate()
-            sleep(0.005)
+        victim = busy_worker(cluster, process)
         os.kill(pids[victim], signal.SIGKILL)
         printed = output(process)
         assert victim not in client.run(os.getpid)
@@ -125,14 +130,12 @@ def test_nobody_works(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_the_scheduler_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "PATIENCE", 1)
-    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, **QUIET)
-
-    def spread_and_lose() -> None:
-        with workers(scheduler=cluster.scheduler_address) as executor:
-            for _ in spread(sleep, [0, 1000, 1000], executor):
-                cluster.close()
-
-    with pytest.raises(RefengineError, match=r"^the scheduler at tcp:.* is gone$"):
-        spread_and_lose()
+@pytest.mark.slow
+def test_the_scheduler_goes(digits: Path) -> None:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, **QUIET) as cluster:
+        address = cluster.scheduler_address
+        process = started("-m", "refengine", "evaluate", "esp32_int8", "--data", digits, "--scheduler", address)
+        busy_worker(cluster, process)
+    _, complaints = process.communicate()
+    assert process.returncode == 2
+    assert complaints.splitlines()[-1] == f"refengine: the scheduler at {address} is gone"
