@@ -39,8 +39,8 @@ def activation(low: float, high: float, dtype: str) -> Quantization:
     """The parameters of a tensor calibrated to [low, high], which is widened to contain 0.
 
     int8 is asymmetric; a range narrower than 1e-6, such as that of a layer that only ever gave zeros, grows by 1e-6 at
-    either side. int16 is symmetric; a bound that is next to nothing becomes 1e-6. (There the converter writes a scale
-    of 0, or a denormal one, and infinite weights behind it.)
+    either side. int16 is symmetric; a range that is next to nothing gets the scale that int8 gives it. (The converter
+    writes a scale of 0 then, or a denormal one, and infinite weights behind it.)
     """
     low, high = min(float(f(low)), 0.0), max(float(f(high)), 0.0)
     if dtype == "int16":
@@ -121,8 +121,8 @@ def _asymmetric_parameters(low: float, high: float) -> Quantization:
 
 
 def _symmetric_parameters(bound: float) -> Quantization:
-    bound = SMALLEST_RANGE if bound < NOTHING else bound
-    return Quantization((float(f(bound) / f(INT16_BOUND)),), (0,))
+    scale = f(2 * SMALLEST_RANGE) / f(255) if bound < NOTHING else f(bound) / f(INT16_BOUND)
+    return Quantization((float(scale),), (0,))
 
 
 def _symmetric_codes(values: Array, scale: Any, most: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..model import Graph, Op, Quantization
@@ -30,6 +30,7 @@ def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
 
     An operator that shares and has one float input takes that input's parameters; one with several gives its output's
     to all of them and to what made them. Whoever comes too late to set a tensor's parameters has it rescaled.
+    Operators that the MLIR quantizer never comes back to, and so leaves in float, take what they then find.
 
     Source: `RemoveRedundantStatsOps` (quantization_utils.cc) and `QuantizationDriver` (quantization_driver.cc).
     """
@@ -37,30 +38,31 @@ def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
     calibrated = {i: affine.activation(*ranges[i], "int8") for i in computed(graph) if i not in superseded}
     found = Parameters(dict(calibrated))
     done: set[int] = set()
+
+    def parameters(op: Op) -> Quantization | None:
+        """Those the operator imposes on what it touches, if any are known."""
+        shared = _shared(op, (calibrated, found.tensors)) if rule(op).shares else None
+        return None if op.index in done else shared or _fixed(op, "int8")
+
     waiting = list(graph.ops)
-    while waiting:
+    while waiting := waiting or [op for op in graph.ops if parameters(op)]:
         op = waiting.pop()
-        if op.index in done:
-            continue
-        shared = _shared(graph, op, found.tensors, calibrated) if rule(op).shares else None
-        output = shared or _fixed(op, "int8")
-        if output is None:
+        imposed = parameters(op)
+        if imposed is None:
             continue
         done.add(op.index)
-        for position, i in floats(graph, op.inputs) if shared else ():
-            if graph.tensors[i].data is not None:
-                found.read[op.index, position] = output
-            elif i not in found.tensors:
-                found.tensors[i] = output
+        for at, i in floats(graph, op.inputs) if rule(op).shares else ():
+            if i not in found.tensors and graph.tensors[i].data is None:
+                found.tensors[i] = imposed
                 waiting += [maker for maker in graph.ops if i in maker.outputs]
-            elif found.tensors[i] != output:
-                found.read[op.index, position] = output
+            elif found.tensors.get(i) != imposed:
+                found.read[op.index, at] = imposed
         for _, i in floats(graph, op.outputs):
             if i not in found.tensors:
-                found.tensors[i] = output
+                found.tensors[i] = imposed
                 waiting += [reader for reader in graph.ops if i in reader.inputs]
-            elif found.tensors[i] != output:
-                found.made[i] = output
+            elif found.tensors[i] != imposed:
+                found.made[i] = imposed
     return found
 
 
@@ -73,13 +75,12 @@ def int16_parameters(graph: Graph, ranges: Ranges) -> Parameters:
     """
     found = Parameters({i: affine.activation(*ranges[i], "int16") for i in computed(graph)})
     for op in graph.ops:
-        shares, joins = rule(op).shares, rule(op).joins
         for _, i in floats(graph, op.outputs):
-            given = found.tensors[op.inputs[0]] if shares and not joins else _fixed(op, "int16")
-            found.tensors[i] = given or found.tensors[i]
-            for position, j in floats(graph, op.inputs) if shares else ():
+            first = found.tensors.get(op.inputs[0]) if rule(op).shares and not rule(op).joins else None
+            found.tensors[i] = first or _fixed(op, "int16") or found.tensors[i]
+            for at, j in floats(graph, op.inputs) if rule(op).shares else ():
                 if found.tensors.get(j) != found.tensors[i]:
-                    found.read[op.index, position] = found.tensors[i]
+                    found.read[op.index, at] = found.tensors[i]
     return found
 
 
@@ -116,7 +117,7 @@ def _superseded(graph: Graph) -> set[int]:
     """The tensors whose range does not count, because parameters reach them from elsewhere."""
     makers = {i: op for op in graph.ops for i in op.outputs}
     sharing = [op for op in graph.ops if rule(op).shares]
-    joining = [op for op in sharing if len(list(floats(graph, op.inputs))) > 1]
+    joining = [op for op in sharing if not _one_computed(graph, op)]
     superseded = {i for op in graph.ops if op in sharing or rule(op).fixed for i in op.outputs}
     superseded -= {i for op in joining for i in op.outputs}
     seen: set[int] = set()
@@ -130,13 +131,13 @@ def _superseded(graph: Graph) -> set[int]:
     return superseded
 
 
-def _shared(
-    graph: Graph, op: Op, known: dict[int, Quantization], calibrated: dict[int, Quantization]
-) -> Quantization | None:
-    """The parameters that all of an operator's tensors shall have: calibrated ones first, a single tensor's first."""
-    for these in (calibrated, known):
-        alone = [indices[0] for indices in (op.inputs, op.outputs) if len(indices) == 1]
-        for i in (*alone, *op.inputs, *op.outputs):
-            if i in these:
-                return these[i]
-    return None
+def _one_computed(graph: Graph, op: Op) -> bool:
+    """Whether an operator's float inputs are one tensor that is fed or computed."""
+    constant = [graph.tensors[i].data is not None for _, i in floats(graph, op.inputs)]
+    return constant == [False]
+
+
+def _shared(op: Op, known: tuple[Mapping[int, Quantization], ...]) -> Quantization | None:
+    """The parameters that all of an operator's tensors shall have: a single input's, a single output's, the first's."""
+    alone = [indices[0] for indices in (op.inputs, op.outputs) if len(indices) == 1]
+    return next((these[i] for these in known for i in (*alone, *op.inputs, *op.outputs) if i in these), None)
