@@ -193,16 +193,16 @@ class Task(NamedTuple):
     seed: int
     numerics: Numerics
 
-    @property
-    def drawn(self) -> tuple[str, str, Numerics, int, int]:
-        """What determines its cases; each task has a seed of its own."""
-        digest = hashlib.sha256(f"{self.seed} {self.op} {self.dtype} {self.number}".encode()).digest()
-        return self.op, self.dtype, self.numerics, self.cases, int.from_bytes(digest[:8], "little")
+    def runs(self) -> Iterator[tuple[str, str, Numerics, int]]:
+        """What determines the cases of each run of Hypothesis, which has a seed of its own."""
+        for run in range(self.cases):
+            digest = hashlib.sha256(f"{self.seed} {self.op} {self.dtype} {self.number} {run}".encode()).digest()
+            yield self.op, self.dtype, self.numerics, int.from_bytes(digest[:8], "little")
 
 
 @dataclass
 class Chunk:
-    """What came of a task; `failures` are all that failed, `passed` the first that passed."""
+    """What came of a task; `failures` are all that failed, `passed` the first that passed, `run` drew `first`."""
 
     cases: int = 0
     skipped: int = 0
@@ -210,13 +210,15 @@ class Chunk:
     failures: list[tuple[Case, Outcome]] = field(default_factory=list)
     passed: list[Case] = field(default_factory=list)
     first: int | None = None
+    run: tuple[str, str, Numerics, int] | None = None
 
     @property
     def failing(self) -> int:
         return len(self.failures)
 
-    @property
-    def is_over(self) -> bool:
+    def is_over(self, task: Task) -> bool:
+        if self.cases == task.cases:
+            return True
         hangs = sum(outcome.kind == "hangs" for _, outcome in self.failures)
         return self.failing >= ENOUGH or hangs >= PATIENCE or self.cases == self.skipped == UNCLAIMED
 
@@ -237,11 +239,16 @@ def try_chunk(task: Task) -> tuple[Task, Chunk]:
 
     def attempt(case: Case) -> None:
         chunk.add(case, check(task.door, case))
-        if chunk.is_over or chunk.cases == task.cases:
+        if chunk.is_over(task):
             raise draw.Enough
 
     try:
-        draw.generate(*task.drawn, attempt)
+        for run in task.runs():
+            draw.generate(*run, attempt)
+            if chunk.failing and chunk.run is None:
+                chunk.run = run
+            if chunk.is_over(task):
+                break
     finally:
         _close(task.door)
     return task, chunk
@@ -279,7 +286,7 @@ def _finding(task: Task, chunk: Chunk) -> Finding:
     """The chunk's first failure as small as it gets, and the reason of all that failed so."""
     kind = chunk.failures[0][1].kind
     try:
-        case, outcome = simplified(task.door, *_shrunk(task, *chunk.failures[0]))
+        case, outcome = simplified(task.door, *_shrunk(task.door, chunk))
     finally:
         _close(task.door)
     return Finding(case, outcome, sum(outcome.kind == kind for _, outcome in chunk.failures), _reason(chunk))
@@ -291,23 +298,24 @@ def _reason(chunk: Chunk) -> Reason | None:
     return reason(differing, chunk.passed) if chunk.failures[0][1].kind == "differs" else None
 
 
-def _shrunk(task: Task, case: Case, outcome: Outcome) -> tuple[Case, Outcome]:
-    """The smallest case found that fails as this one does, which is the chunk's first failure."""
-    found, draw = [(case, outcome)], _drawing()
+def _shrunk(door: Door, chunk: Chunk) -> tuple[Case, Outcome]:
+    """The smallest case found that fails as the chunk's first failure does."""
+    found, draw = chunk.failures[:1], _drawing()
     tried = hangs = 0
 
     def attempt(case: Case) -> None:
         nonlocal tried, hangs
         tried += 1
-        if tried > task.cases + ATTEMPTS or hangs > 3 * PATIENCE:
+        if tried > ATTEMPTS or hangs > 3 * PATIENCE:
             return
-        now = check(task.door, case)
+        now = check(door, case)
         hangs += now.kind == "hangs"
-        if now.kind == outcome.kind:
+        if now.kind == found[0][1].kind:
             found.append((case, now))
             raise draw.Fails
 
-    return found[-1] if draw.shrink(*task.drawn, attempt) else min(found, key=_size)
+    assert chunk.run is not None
+    return found[-1] if draw.shrink(*chunk.run, attempt) else min(found, key=_size)
 
 
 def _size(failure: tuple[Case, Outcome]) -> int:
