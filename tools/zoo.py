@@ -181,6 +181,7 @@ NETWORKS: dict[str, Network] = {
     "mul_constant": (lambda x, w: x * w(6, 6, 4), (IMAGE,)),
     "mul_scalar": (lambda x, w: x * -3.0, (IMAGE,)),
     "mul_broadcast": (lambda x, y, w: x * y, (IMAGE, (1, 1, 1, 4))),
+    "mul_zero": (lambda x, w: tf.nn.relu(x) * tf.nn.relu(1.0 - x - 1.0), (IMAGE,)),
     "square": (lambda x, w: x * x, (IMAGE,)),
     # shapes
     "concat": (lambda x, y, w: tf.concat([x, 3 * y], -1), (IMAGE, IMAGE)),
@@ -198,6 +199,7 @@ NETWORKS: dict[str, Network] = {
     "concat_nested": (lambda x, w: tf.concat([tf.concat([conv(x, w), x], -1), 9 * x], -1), (IMAGE,)),
     "concat_slice": (lambda x, w: tf.concat([conv(x, w)[:, :3], x[:, 3:, :, :3] @ w(3, 5)], 1), (IMAGE,)),
     "concat_add": (lambda x, w: tf.concat([x, 2 * x], -1)[..., :4] + x, (IMAGE,)),
+    "concat_transpose": (lambda x, w: (tf.concat([x, 5 * x], -1), tf.transpose(x, (0, 2, 1, 3))), (IMAGE,)),
     "concat_output": (lambda x, w: (lambda y: (y, tf.concat([y, 4 * y], -1)))(conv(x, w)), (IMAGE,)),
     "pool_branches": (
         lambda x, w: (lambda y: (tf.nn.max_pool2d(y, 2, 2, "VALID"), tf.nn.avg_pool2d(y, 2, 2, "VALID")))(conv(x, w)),
