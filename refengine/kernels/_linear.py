@@ -206,7 +206,7 @@ def draw_layer(
     """Weights of `shape`, channels along `dimension`, per tensor or per channel, with a bias and scales that fit.
 
     `narrow_bias`: int16 layers may have an int32 one; `int4`: per-channel weights may be int4; `zero_points`: those
-    of per-tensor weights. At times the bias leaves the accumulator little room.
+    of per-tensor weights. At times the bias makes the accumulator wrap.
     """
     channels, dtype = shape[dimension], input.dtype
     biased = draw(make.booleans()) if biased is None else biased
@@ -231,11 +231,12 @@ def draw_layer(
         bias_type = (
             "int32" if dtype == "int8" else draw(make.sampled_from(("int64", "int32") if narrow_bias else ("int64",)))
         )
-        typical = int(deviation.max(initial=1))
-        reach = draw(make.sampled_from((typical, 100, typical, typical, 30_000, typical, typical, 2**30)))
+        typical, most = int(deviation.max(initial=1)), 2**31 - 1
+        rare = (-100, 100), (-30_000, 30_000), (most - typical, most), (-most, typical - most)
+        least, largest = draw(make.sampled_from(((-typical, typical),) * 12 + rare))
         bias_scales = tuple(float(np.float32(step * s)) for s in scales)
         bias = make.constant(
-            draw(make.array((channels,), bias_type, -reach, reach)), Quantization(bias_scales, (0,) * count)
+            draw(make.array((channels,), bias_type, least, largest)), Quantization(bias_scales, (0,) * count)
         )
         assert bias.data is not None
         mean = mean + np.clip(bias.data, -(2**27), 2**27)
