@@ -7,7 +7,7 @@ quantization_lib/quantization_utils.cc) with `SetBiasParamsWithAdjustments` (qua
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,9 +63,9 @@ def constant(values: Reals, dtype: str, wanted: Quantization | None = None) -> t
         codes = round_half_away(values.astype(np.float64) / parameters.scale[0] + parameters.zero_point[0])
         return np.clip(codes, -128, 127).astype(np.int8), parameters
     own = _symmetric_parameters(max(-low, high))
-    codes = _symmetric_codes(values, own.scale, INT16_BOUND)
+    codes = _symmetric_codes(values, own.scale[0], INT16_BOUND)
     if wanted:
-        codes = _symmetric_codes(f(own.scale[0]) * codes.astype(f), wanted.scale, INT16_BOUND)
+        codes = _symmetric_codes(f(own.scale[0]) * codes.astype(f), wanted.scale[0], INT16_BOUND)
     return codes.astype(np.int16), wanted or own
 
 
@@ -125,10 +125,10 @@ def _symmetric_parameters(bound: float) -> Quantization:
     return Quantization((float(scale),), (0,))
 
 
-def _symmetric_codes(values: Array, scale: Any, most: int) -> Array:
+def _symmetric_codes(values: Array, scale: Reals | float, most: int) -> Array:
     """Codes around zero: a float32 product with 1 / scale, ties away from zero, no more than `most` in size."""
-    codes = round_half_away(np.asarray(values * _inverse(np.array(scale, f).reshape(-1 if values.ndim else ()))))
-    return np.clip(codes.astype(np.float64), -most, most)
+    codes = round_half_away(values * _inverse(np.asarray(scale, f))).astype(np.float64)
+    return np.clip(codes, -most, most)
 
 
 def _inverse(scale: Reals, one: float | np.float32 = 1.0) -> Reals:

@@ -53,8 +53,9 @@ def convert(
     graph = model.graphs[0]
     _check_operators(graph, activations, keep)
     _check_ranges(graph, ranges)
-    writer = _Writer(Forms(graph, PARAMETERS[activations](graph, ranges), activations, io, frozenset(keep)))
-    written = writer.graph()
+    with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
+        writer = _Writer(Forms(graph, PARAMETERS[activations](graph, ranges), activations, io, frozenset(keep)))
+        written = writer.graph()
     place = {i: writer.read(writer.forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}
     signatures = [
         replace(
@@ -79,7 +80,13 @@ def _check_model(model: Model) -> None:
             raise InputError(
                 f"{where} is {tensor.dtype}: the model is quantised already; give the float32 file it was made from"
             )
-        if tensor.data is not None and tensor.dtype == "float32" and not np.isfinite(tensor.data).all():
+        values = tensor.data
+        if (
+            values is not None
+            and values.size
+            and tensor.dtype == "float32"
+            and not _is_range(values.min(), values.max())
+        ):
             raise InputError(f"{where} is a constant with values that are not finite; train the network again")
     make_plan(model)
 
@@ -102,11 +109,15 @@ def _check_ranges(graph: Graph, ranges: Ranges) -> None:
         where = f"tensor {i} '{graph.tensors[i].name}'"
         if i not in ranges:
             raise InputError(f"the range of {where} is missing; calibrate this very model")
-        low, high = np.asarray(ranges[i], np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            finite = np.isfinite(high - low)
-        if not (finite and low <= high):
+        low, high = ranges[i]
+        if not _is_range(low, high):
             raise InputError(f"the range of {where} is [{low:g}, {high:g}]; calibrate with data that keep it finite")
+
+
+def _is_range(low: float, high: float) -> bool:
+    """Whether the two are in order and finite, and so is their difference, in float32."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(low <= high and np.isfinite(np.float32(high) - np.float32(low)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +144,8 @@ class _Writer:
         self._convert_now(graph.inputs, wanted)
         for op in graph.ops:
             inputs = tuple(-1 if form is None else self.read(form) for form in reads[op.index])
-            self.append(self._rewritten(op), inputs, tuple(self.place(form) for form in makes[op.index]))
+            made = tuple(self.place(form) for form in makes[op.index])
+            self.append(self._rewritten(op, (*reads[op.index], *makes[op.index])), inputs, made)
             self._convert_now(op.outputs, wanted)
         return replace(
             graph,
@@ -182,13 +194,18 @@ class _Writer:
                 if form.tensor == index:
                     self.read(form)
 
-    def _rewritten(self, op: Op) -> Op:
+    def _rewritten(self, op: Op, forms: Iterable[Form | None]) -> Op:
         """The operator as a quantised one. The older quantizer says so of those that compute indices, too."""
         activations = self.forms.activations
         if op.index in self.forms.keep or not (activations == "int16" or self.forms.quantises(op)):
             return op
         changes = rule(op).int16_options if activations == "int16" else {}
         version = max(op.version, rule(op).versions[activations])
+        if op.name == "MUL" and activations == "int8":  # 3: its multiplier may be 1 or more
+            one, other, product = (
+                np.float32(form.quantization.scale[0]) for form in forms if form and form.quantization
+            )
+            version = 3 if one * other / product >= 1 else version
         return replace(op, options={**op.options, **changes}, version=version)
 
     def _first(self, wanted: list[Form]) -> list[Form]:
