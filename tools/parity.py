@@ -94,7 +94,18 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
         pair.tensors(f"{place} input", left.inputs, right.inputs)
         pair.tensors(f"{place} output", left.outputs, right.outputs)
     pair.tensors("output", pair.ours.outputs, pair.theirs.outputs)
+    found.note("model", "signatures", _signatures(ours), _signatures(theirs))
     return found
+
+
+def _signatures(model: Model) -> list[tuple[Any, ...]]:
+    """What a caller by name needs to know: every argument's and result's name, shape and type."""
+
+    def told(named: Mapping[str, int]) -> list[tuple[Any, ...]]:
+        tensors = ((name, model.graphs[0].tensors[index]) for name, index in sorted(named.items()))
+        return [(name, tensor.shape, tensor.dtype) for name, tensor in tensors]
+
+    return [(signature.key, told(signature.inputs), told(signature.outputs)) for signature in model.signatures]
 
 
 def _matched(

@@ -7,17 +7,19 @@ need no TensorFlow.
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import parity
 import pytest
 from oracle import Tflm
 from parity import KINDS, Comparison, calibrated, compare, members, pairs, read_zoo
 
-from refengine import Model, UnsupportedError, load, make_plan, run
+from refengine import InputError, Model, UnsupportedError, load, make_plan, run
 from refengine.datasets import bundled_models, load_mnist
 from refengine.quantizer import calibrate, convert
 from refengine.tflite_io import dump
@@ -186,6 +188,30 @@ def test_versions_options_and_names_are_compared() -> None:
     renamed = with_tensor(0, name="other")
     assert sizes(compare(renamed, lenet())) == {}
     assert sizes(compare(renamed, lenet(), names=True)) == {"name": 1}
+
+
+def test_the_command_says_what_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (theirs,) = lenet().graphs[0].tensors[0].quantization.zero_point
+    changed = with_quantization(0, zero_point=(theirs + 2,))
+    for name, model in (("ours", changed), ("theirs", lenet())):
+        (tmp_path / f"{name}.tflite").write_bytes(dump(model))
+
+    def said(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["parity.py", *(str(tmp_path / f"{each}.tflite") for each in arguments[:2])])
+        sys.argv += arguments[2:]
+        return parity.main(), capsys.readouterr().out
+
+    status, text = said("ours", "theirs")
+    assert status == 1
+    assert f"zero point: refengine {theirs + 2}, converter {theirs}, by 2 codes" in text
+    assert "0 of 1 models equal, 0 refused" in text
+    assert said("theirs", "theirs")[0] == 0
+    (found,) = json.loads(said("ours", "theirs", "--json")[1]).values()
+    assert [each["what"] for each in found["differences"]] == ["zero point"]
+    with pytest.raises(InputError, match="a folder"):
+        said("ours")
 
 
 def test_another_wiring_is_found() -> None:
