@@ -14,7 +14,7 @@ from ..errors import RefengineError
 from ..execute import Record, execute
 from ..kernel import Numerics
 from ..model import Array, Model, Tensor
-from ..plan import Plan, Step, make_plan
+from ..plan import Plan, Step, frozen, make_plan
 from .numbers import numbers_of
 
 
@@ -78,7 +78,7 @@ class Case:
     @cached_property
     def arrays(self) -> tuple[Array | None, ...]:
         fed = {t.index: x for t, x in zip(self.plan.inputs, self.inputs, strict=True)}
-        return tuple(None if t is None else fed[t.index] if t.data is None else t.data for t in self.tensors)
+        return tuple(None if t is None else frozen(fed[t.index] if t.data is None else t.data) for t in self.tensors)
 
     @cached_property
     def record(self) -> Record:

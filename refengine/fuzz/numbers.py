@@ -27,7 +27,7 @@ OWN = {"sign", "is_alpha_negative", "groups", "gemm", "shrink"}
 ACTIVATION = {f"{prefix}activation_{side}": side for prefix in ("", "output_") for side in ("min", "max")}
 
 TABLES = {"exps"}
-"""Tables worked out by Prepare that C kernels want too: int8 SOFTMAX's e^(−d · beta · scale), of each difference d."""
+"""Tables that C kernels may want too: int8 SOFTMAX's e^(−d · beta · scale) in Q0.31, for each difference d."""
 
 MULTIPLIERS = {
     ("LOGISTIC", "multiplier"): ("input_multiplier", "input_left_shift"),
@@ -67,7 +67,7 @@ def _params(op: str, params: Any) -> Iterator[tuple[str, Any]]:
         yield from _requantization(*parts)
     for field in fields(params):
         name, value = field.name, getattr(params, field.name)
-        if name in SAID | OWN or value is None or (isinstance(value, (str, np.ndarray)) and name not in TABLES):
+        if name in SAID | OWN:
             continue
         if isinstance(value, Window):
             yield "padding_height", value.pad[0]
@@ -92,7 +92,7 @@ def _params(op: str, params: Any) -> Iterator[tuple[str, Any]]:
             yield name.replace("zero_point", "offset"), value if name.startswith("output") else -value
         elif op == "RELU" and name == "input_offset":  # which is the zero point in TFLM's ReluParams
             yield name, -value
-        else:
+        elif isinstance(value, (int, np.floating, tuple)) or name in TABLES:
             yield name, value
 
 

@@ -44,7 +44,7 @@
  *       reluish_multiplier_exponent i, output_multiplier_fixedpoint_int16 i, output_multiplier_exponent i
  *   LOGISTIC TANH, int8: input_offset i, input_range_radius i
  *   LOGISTIC TANH SOFTMAX, int8 int16: input_multiplier i, input_left_shift i
- *   SOFTMAX, int8: diff_min i
+ *   SOFTMAX, int8: diff_min i, exps i[] (e^(-d * beta * scale) in Q0.31 for each difference d of codes, 0 ... 255)
  *   QUANTIZE, int8 int16 int32 uint8: input_offset i, output_offset i, output_multiplier i, output_shift i
  *   QUANTIZE, float32: output_scale f, output_offset i
  *   DEQUANTIZE: input_scale f, input_offset i
