@@ -87,6 +87,12 @@ def layers(
     return Layer(x, weights, bias, input, scales, output)
 
 
+def depthwise(layer: Layer) -> Layer:
+    """The layer with weights for one input channel each; int16 ones take int64 biases only."""
+    bias = layer.bias.astype("int64") if layer.x.dtype == np.int16 else layer.bias
+    return replace(layer, weights=layer.weights[..., :1], bias=bias)
+
+
 def layers_of(*types: str, **shape: Any) -> st.SearchStrategy[Layer]:
     return st.sampled_from(types).flatmap(lambda dtype: layers(dtype, **shape))
 
@@ -107,7 +113,7 @@ def test_output_channels_permute(layer: Layer, seed: int, op: str) -> None:
     if op == "FULLY_CONNECTED":
         layer = replace(layer, weights=layer.weights[:, :1, :1])
     if op == "DEPTHWISE_CONV_2D":
-        layer = replace(layer, weights=layer.weights[..., :1])
+        layer = depthwise(layer)
     moved = output_channels(layer, order)
     if op == "DEPTHWISE_CONV_2D":  # each output channel has its own input channel, which goes along
         moved = replace(moved, x=moved.x[..., order])
@@ -213,9 +219,8 @@ def test_zero_points_that_only_one_of_the_two_reads() -> None:
 @few
 @given(layers_of(*TYPES), st.sampled_from((1, 2)), st.sampled_from(("SAME", "VALID")))
 def test_depthwise_is_a_grouped_convolution(layer: Layer, stride: int, padding: str) -> None:
-    """Weights for one input channel make CONV_2D one group a channel. (int16 depthwise ones read int64 biases only.)"""
-    bias = layer.bias.astype("int64") if layer.x.dtype == np.int16 else layer.bias
-    layer = replace(layer, weights=layer.weights[..., :1], bias=bias)
+    """Weights for one input channel make CONV_2D one group a channel."""
+    layer = depthwise(layer)
     assert layer("DEPTHWISE_CONV_2D", stride, padding).tobytes() == layer("CONV_2D", stride, padding).tobytes()
 
 
