@@ -15,6 +15,7 @@ from refengine.model import Array
 from refengine.numerics import quantize as front_end
 from refengine.numerics.quantize import code_range
 from tests.models import fed, q
+from tests.properties.one import every_code
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
 TINY, HUGE = 2.0**-149, 2.0**127
@@ -35,11 +36,6 @@ def dequantize(codes: Array, scale: float, zero_point: int) -> Array:
     kernel = KERNELS["DEQUANTIZE", codes.dtype.name]
     tensor = fed((), codes.dtype.name, q(scale, zero_point))
     return kernel.evaluate(kernel.prepare(NO_OPTIONS, [tensor], [fed((), "float32")], TFLM), codes)
-
-
-def every_code(dtype: str) -> Array:
-    low, high = code_range(dtype)
-    return np.arange(low, high + 1).astype(dtype)
 
 
 def reach(dtype: str, zero_point: int) -> int:

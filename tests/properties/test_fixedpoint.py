@@ -26,6 +26,7 @@ from refengine.numerics.fixedpoint import (
 )
 from refengine.strategies import multipliers, scales, zero_points
 from tests.models import fed, q
+from tests.properties.one import every_code
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 ACCUMULATORS = st.integers(-300, 300) | st.integers(-(2**24), 2**24) | INT32
@@ -221,11 +222,6 @@ def test_equal_parameters_change_nothing(scale: float, data: st.DataObject, dtyp
         numerics = Numerics(rounding=rounding)  # type: ignore[arg-type]
         assert np.array_equal(quantize(codes, scale, zero_point, dtype, scale, zero_point, numerics), codes)
     assert np.array_equal(rescale_64(codes.astype(np.int64), multiplier_of(1.0)), codes)
-
-
-def every_code(dtype: str) -> Array:
-    info = np.iinfo(dtype)
-    return np.arange(info.min, info.max + 1).astype(dtype)
 
 
 def quantize(

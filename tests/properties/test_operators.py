@@ -13,13 +13,12 @@ from refengine.model import Array, Quantization, Tensor
 from refengine.numerics.quantize import code_range
 from refengine.strategies import arrays, quantizations, scales, zero_points
 from tests.models import const, fed, q
-from tests.properties.one import apply
+from tests.properties.one import apply, every_code
 
 DTYPES = ("int8", "int16")
 FLOAT_MAX = np.finfo(np.float32).max
-INT8 = np.arange(-128, 128).astype(np.int8)
-INT16 = np.arange(-32768, 32768).astype(np.int16)
-EVERY = {"int8": INT8, "int16": INT16}
+EVERY = {dtype: every_code(dtype) for dtype in DTYPES}
+INT8 = EVERY["int8"]
 PAIRS = np.repeat(INT8, 256), np.tile(INT8, 256)
 """All pairs of int8 codes."""
 
