@@ -75,17 +75,21 @@ def real_range(tensor: Tensor) -> tuple[float, float]:
     return scale * (low - zero_point), scale * (high - zero_point)
 
 
-def draw_output(draw: Draw, make: Toolbox, dtype: str, unit: float, low: float, high: float) -> Quantization:
+def draw_output(
+    draw: Draw, make: Toolbox, dtype: str, unit: float, low: float, high: float, extreme: bool = False
+) -> Quantization:
     """For an example: the quantisation of results from `low` to `high` that are multiples of about `unit`.
 
     Mostly it fits them, by a factor that is no power of two or, so that results lie exactly between two codes, by one
     that is; at times they saturate, vanish, are shifted left (by 6 bits at most), or 31 bits and more to the right.
+    Shifts are more frequent where results are `extreme`.
     """
     least, most = code_range(dtype)
     if dtype == "int16":
         low, high = min(low, -high), max(high, -low)
     unit, fitting = max(unit, 2.0**-60), max(high - low, 2.0**-60) / (most - least)
-    kind = draw(make.sampled_from((*["fits", "fits", "tie"] * 4, "free", "right", "left")))
+    usual = *["fits", "fits", "tie"] * 4, "free", "right", "left"
+    kind = draw(make.sampled_from(("fits", "right", "left") if extreme else usual))
     if kind == "tie":
         scale = unit * 2.0 ** round(math.log2(fitting / unit))
     elif kind == "right":

@@ -226,7 +226,7 @@ def draw_layer(
     rows = np.moveaxis(codes, dimension, 0).reshape(channels, -1).astype(np.float64) - points[0]
     mean = rows.sum(1) * (convolution_offset(input) if len(shape) == 4 else -zero_point)
     deviation = 2 * np.sqrt((rows**2).sum(1)) * (code_range(dtype)[1] / 3**0.5)
-    bias = None
+    bias, extreme = None, False
     if biased:
         bias_type = (
             "int32" if dtype == "int8" else draw(make.sampled_from(("int64", "int32") if narrow_bias else ("int64",)))
@@ -239,7 +239,8 @@ def draw_layer(
             draw(make.array((channels,), bias_type, least, largest)), Quantization(bias_scales, (0,) * count)
         )
         assert bias.data is not None
+        extreme = abs(least) > 2**30
         mean = mean + np.clip(bias.data, -(2**27), 2**27)
     units = step * np.array(scales)
     low, high = (units * (mean - deviation)).min(), (units * (mean + deviation)).max()
-    return Layer(filter, bias, draw_output(draw, make, dtype, float(units[0]), float(low), float(high)))
+    return Layer(filter, bias, draw_output(draw, make, dtype, float(units[0]), float(low), float(high), extreme))
