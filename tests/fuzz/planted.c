@@ -61,10 +61,6 @@ static int64_t divide_by_power(int64_t x, int bits) {
   return (x + half - (x < 0 && half)) >> bits;
 }
 
-static int32_t rescaled_in_float(int32_t x, float scale) {
-  return (int32_t)rintf(fminf(fmaxf((float)x * scale, -0x1p30f), 0x1p30f));
-}
-
 /* x · multiplier · 2^(shift − 31), as TFLM rounds it: the product to 32 bits, then what is shifted out. */
 static int32_t rescale(int32_t x, int32_t multiplier, int32_t shift) {
   if (planted == RIGHT_SHIFTS_ONLY && shift > 0) shift = 0;
@@ -73,7 +69,6 @@ static int32_t rescale(int32_t x, int32_t multiplier, int32_t shift) {
   const int64_t product = (int64_t)x * multiplier;
   if (planted == SINGLE_ROUNDING && shift <= 30) return wrap((product + (INT64_C(1) << (30 - shift))) >> (31 - shift));
   if (planted == SINGLE_ROUNDING_32_BITS && shift <= 30) return (wrap(product >> (30 - shift)) + 1) >> 1;
-  if (planted == FLOAT_RESCALING) return rescaled_in_float(x, ldexpf((float)multiplier, shift - 31));
   const int32_t shifted = shift > 0 ? wrap((int64_t)((uint64_t)(int64_t)x << shift)) : x;
   const int32_t high = (int32_t)(((int64_t)shifted * multiplier + (1 << 30)) >> 31);
   return (int32_t)divide_by_power(high, shift < 0 ? -shift : 0);
@@ -94,6 +89,7 @@ static int8_t code_of(int32_t scaled, int32_t output_offset, int32_t low, int32_
 
 /* What the layers read of a case. */
 struct layer {
+  const tensor *tensors, *result;
   const int8_t *input, *filter;
   const int32_t *bias, *multiplier, *shift;
   int32_t multipliers, input_offset, weights_offset;
@@ -102,7 +98,7 @@ struct layer {
 };
 
 static struct layer layer_of(const test_case *c) {
-  struct layer l = {0};
+  struct layer l = {.tensors = c->inputs, .result = c->outputs};
   l.input = c->inputs[0].data;
   l.filter = c->inputs[1].data;
   l.bias = c->n_inputs > 2 ? c->inputs[2].data : NULL;
@@ -119,6 +115,13 @@ static struct layer layer_of(const test_case *c) {
   if (planted == BIAS_NOT_OPTIONAL && !l.bias) l.bias = l.multiplier; /* whatever lies there */
   if (planted == ALIGNED_LOADS) l.input = (const int8_t *)((uintptr_t)l.input & ~(uintptr_t)31);
   return l;
+}
+
+/* acc · input scale · filter scale / output scale, halves to even. */
+static int32_t rescale_in_float(const struct layer *l, int32_t acc, int32_t channel) {
+  const float filter_scale = l->tensors[1].scale[l->tensors[1].scales > 1 ? channel : 0];
+  const float scale = l->tensors[0].scale[0] * filter_scale / l->result->scale[0];
+  return (int32_t)rintf(fminf(fmaxf((float)acc * scale, -0x1p30f), 0x1p30f));
 }
 
 /* A sum of products: most bugs of vector code are here. */
@@ -149,7 +152,8 @@ static void finish(const struct layer *l, struct sum s, int32_t o, int32_t chann
   const int64_t total = s.total + (l->bias ? l->bias[from] : 0);
   const int32_t acc = planted == ACCUMULATOR_SATURATES ? (int32_t)clamp(total, INT32_MIN, INT32_MAX) : wrap(total);
   const int32_t channel = l->multipliers > 1 ? from : 0;
-  const int32_t scaled = rescale(acc, l->multiplier[channel], l->shift[channel]);
+  const int32_t scaled = planted == FLOAT_RESCALING ? rescale_in_float(l, acc, channel)
+                                                    : rescale(acc, l->multiplier[channel], l->shift[channel]);
   l->output[at] = code_of(scaled, l->output_offset, l->low, l->high);
   if (planted == WRITES_4_AT_A_TIME && o + 1 == channels) {
     for (int32_t i = 1; (o + i) % 4; ++i) l->output[at + i] = 0;
