@@ -23,7 +23,7 @@ from .operators import inputs_of, model_of
 from .toolbox import Toolbox
 
 JOINS = ("ADD", "CONCATENATION", "SUB", "MUL")
-"""Operators that bring branches together, drawn six times as often as others."""
+"""Operators that bring branches together, drawn three times as often as others."""
 
 QUANTIZED = ("int8", "int16", "uint8")
 """The types whose tensors have scale and zero point wherever they come from."""
@@ -102,13 +102,14 @@ def _grown(
     """Nodes that share tensors, in an order that runs."""
     make = Growing()
     nodes: list[Node] = []
-    for _ in range(max_ops + 4):  # some attempts bring a type that is not wanted
-        if len(nodes) == max_ops or (nodes and not draw(make.sampled_from((False, True, True, True, True)))):
-            break
+    count = draw(make.integers(1, max_ops))  # a number first, then as many draws: what the shrinker knows to shorten
+    for _ in range(count + 8):  # some bring a type that is not wanted
         node = draw(_one_more(keys, make))
         if all(wanted(t.dtype) for t in moving(node)):
             nodes.append(node)
             make.keep(moving(node))
+        if len(nodes) == count:
+            break
     return nodes
 
 
@@ -121,7 +122,7 @@ def _one_more(draw: Callable[[Any], Any], keys: list[tuple[str, str]], make: Gro
 
     types = {t.dtype for t in make.tensors}
     ready = [key for key in keys if key[1] in types] or keys
-    op, dtype = draw(make.sampled_from([*ready, *[key for key in ready if key[0] in JOINS] * 5]))
+    op, dtype = draw(make.sampled_from([*ready, *[key for key in ready if key[0] in JOINS] * 2]))
     return KERNELS[op, dtype].example(either, make)
 
 
@@ -153,11 +154,11 @@ class Growing(Toolbox):
         ]
 
         def choose(draw: Callable[[Any], Any]) -> Tensor:
-            among = draw(self.sampled_from((1, 3, 1, len(fitting), 3, 0)))  # of the latest; 0: none of them
-            if not fitting or not among:
-                tensor: Tensor = draw(new)
-            else:
-                tensor = fitting[draw(self.integers(0, min(among, len(fitting)) - 1))]
+            # every choice is drawn, needed or not: so a case stays one when the shrinker takes a tensor away
+            tensor: Tensor = draw(new)
+            among, index = draw(self.sampled_from((1, 3, 1, 8, 3, 0))), draw(self.integers(0, 7))
+            if fitting and among:
+                tensor = fitting[index % min(among, len(fitting))]
             # the operator's other inputs are rather other tensors
             self.tensors = [*(t for t in self.tensors if t is not tensor), *(t for t in self.tensors if t is tensor)]
             return tensor
