@@ -88,7 +88,7 @@ class Case:
 
     @cached_property
     def expected(self) -> Array:
-        return np.ascontiguousarray(self.record.outputs[0])
+        return np.asarray(self.record.outputs[0], order="C")
 
     @cached_property
     def numbers(self) -> dict[str, Array]:
@@ -140,5 +140,5 @@ def check(door: Door, case: Case) -> Outcome:
     if not isinstance(got, np.ndarray) or got.dtype != expected.dtype or got.shape != expected.shape:
         what = f"{got.dtype} {got.shape}" if isinstance(got, np.ndarray) else type(got).__name__
         return Outcome("wrong shape", f"gives {what} where {expected.dtype} {expected.shape} is due")
-    apart = difference(tensor, expected, np.ascontiguousarray(got))
+    apart = difference(tensor, expected, np.asarray(got, order="C"))
     return Outcome("differs" if apart else "equal", got=got.copy(), difference=apart)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
+from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
 from ..errors import UnsupportedError
 from ..kernel import Numerics
@@ -16,9 +18,8 @@ from ..plan import make_plan
 from ..strategies import inputs_of, model_of, nodes
 from .case import Case
 
-NODES = 8
-"""Operators that one run of Hypothesis draws. From its tenth example on it repeats earlier ones with small changes, of
-which a search learns little; so runs are short, and many."""
+NODES = 25
+"""Operators that one run of Hypothesis draws: few, since shrinking begins with the whole run."""
 
 INPUTS = 2
 """Cases of each operator drawn: drawing one takes longer than everything else."""
@@ -30,6 +31,18 @@ class Enough(BaseException):
 
 class Fails(Exception):  # noqa: N818
     """Raised for a case that fails in the way that is to be shrunk."""
+
+
+class Plain(HypothesisProvider):
+    """Hypothesis' own source of choices without the constants that it finds in whatever modules are loaded: the same
+    seed must draw the same cases in every process. As a backend of its own it also draws every case afresh, where
+    Hypothesis likes to repeat earlier ones with small changes."""
+
+    def _maybe_draw_constant(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+AVAILABLE_PROVIDERS["refengine"] = Plain
 
 
 def generate(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None]) -> None:
@@ -63,6 +76,7 @@ def _run(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[
         database=None,
         deadline=None,
         derandomize=False,
+        backend="refengine",
         print_blob=False,
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),

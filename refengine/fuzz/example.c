@@ -21,13 +21,15 @@ static int32_t scaled(int32_t acc, int32_t multiplier, int32_t shift) {
 
 static void my_fully_connected(const int8_t *input, const int8_t *weights, const int32_t *bias, int8_t *output,
                                int32_t batches, int32_t depth, int32_t channels, int32_t input_offset,
-                               int32_t output_offset, int32_t multiplier, int32_t shift, int32_t lo, int32_t hi) {
+                               int32_t weights_offset, int32_t output_offset, const int32_t *multiplier,
+                               const int32_t *shift, int32_t lo, int32_t hi) {
     int32_t b, channel, k;
     for (b = 0; b < batches; b++)
         for (channel = 0; channel < channels; channel++) {
             int32_t acc = bias != NULL ? bias[channel] : 0;
-            for (k = 0; k < depth; k++) acc += (input[b * depth + k] + input_offset) * weights[channel * depth + k];
-            acc = scaled(acc, multiplier, shift) + output_offset;
+            for (k = 0; k < depth; k++)
+                acc += (input[b * depth + k] + input_offset) * (weights[channel * depth + k] + weights_offset);
+            acc = scaled(acc, multiplier[channel], shift[channel]) + output_offset;
             output[b * channels + channel] = (int8_t)(acc < lo ? lo : acc > hi ? hi : acc);
         }
 }
@@ -39,13 +41,10 @@ int refengine_kernel(const struct refengine_case *c) {
     const int32_t *bias = c->n_inputs > 2 ? (const int32_t *)c->inputs[2].data : NULL;
     const int32_t channels = weights->dims[0], depth = weights->dims[1];
     if (!refengine_is(c, "FULLY_CONNECTED", "int8")) return REFENGINE_UNSUPPORTED;
-    if (strcmp(weights->dtype, "int8") != 0) return REFENGINE_UNSUPPORTED; /* int4 */
-    if (weights->scales > 1) return REFENGINE_UNSUPPORTED;                 /* per channel */
-    if (refengine_int(c, "weights_offset") != 0) return REFENGINE_UNSUPPORTED;
     my_fully_connected((const int8_t *)input->data, (const int8_t *)weights->data, bias, (int8_t *)output->data,
                        refengine_elements(output) / channels, depth, channels, refengine_int(c, "input_offset"),
-                       refengine_int(c, "output_offset"), refengine_int(c, "output_multiplier"),
-                       refengine_int(c, "output_shift"), refengine_int(c, "quantized_activation_min"),
-                       refengine_int(c, "quantized_activation_max"));
+                       refengine_int(c, "weights_offset"), refengine_int(c, "output_offset"),
+                       refengine_ints(c, "output_multiplier", NULL), refengine_ints(c, "output_shift", NULL),
+                       refengine_int(c, "quantized_activation_min"), refengine_int(c, "quantized_activation_max"));
     return REFENGINE_COMPUTED;
 }

@@ -121,4 +121,4 @@ def _under(case: Case, numerics: Numerics | None) -> Array | None:
 
 def _apart(one: Array | None, other: Array) -> int:
     """How many elements differ."""
-    return other.size if one is None else int(unlike(np.ascontiguousarray(one), np.ascontiguousarray(other)).sum())
+    return other.size if one is None else int(unlike(np.asarray(one, order="C"), np.asarray(other, order="C")).sum())
