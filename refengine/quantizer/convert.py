@@ -147,12 +147,14 @@ class _Writer:
             made = tuple(self.place(form) for form in makes[op.index])
             self.append(self._rewritten(op, (*reads[op.index], *makes[op.index])), inputs, made)
             self._convert_now(op.outputs, wanted)
+        results = tuple(self.read(form) for form in outputs)
+        newest = {op.name: op.version for op in sorted(self.ops, key=lambda op: op.version)}  # one for all of a name
         return replace(
             graph,
             inputs=tuple(self.place(forms.outside(i)) for i in graph.inputs),
-            outputs=tuple(self.read(form) for form in outputs),
+            outputs=results,
             tensors=tuple(self.tensors),
-            ops=tuple(self.ops),
+            ops=tuple(replace(op, version=newest[op.name]) for op in self.ops),
         )
 
     def place(self, form: Form) -> int:
