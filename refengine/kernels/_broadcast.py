@@ -110,8 +110,7 @@ def in_blocks(evaluate: Callable[[Array, Array], Array], input1: Array, input2: 
 
 def draw_inputs(draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False) -> tuple[Tensor, Tensor]:
     """For an example: two inputs of any ranks that broadcast; the second may be constant, or the first again."""
-    quantization = make.quantization(dtype, asymmetric=asymmetric)
-    first = _affine.draw_input(draw, make, dtype, (0, 4), 5, quantization)
+    first = _affine.draw_input(draw, make, dtype, (0, 4), 5, make.quantization(dtype, asymmetric=asymmetric))
     larger = draw(make.integers(0, 3)) == 3  # the second is, where the first has length 1
     stretched = [draw(make.integers(1, 4)) if size == 1 and larger else size for size in first.shape]
     shape = tuple(1 if draw(make.integers(0, 3)) == 3 else size for size in stretched)
@@ -124,6 +123,7 @@ def draw_inputs(draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False)
     kind = draw(make.sampled_from(("fed", "fed", "same", "fed", "constant", "fed")))
     if kind == "same":
         return first, first
+    quantization = make.quantization(dtype, asymmetric=asymmetric)
     if kind == "constant":
         return first, make.constant(draw(make.array(shape, dtype)), draw(quantization))
     return first, draw(make.input(shape, dtype, quantization, broadcasts))

@@ -157,7 +157,8 @@ def example(draw: Draw, make: Toolbox, dtype: str, op: str = "ADD") -> Node:
         (low1, high1), (low2, high2) = map(_affine.real_range, inputs)
         middle = ((low1 + high1) + (low2 + high2) * (1 if op == "ADD" else -1)) / 2
         half = (high1 - low1 + high2 - low2) / 2
-        output = _affine.draw_output(draw, make, dtype, _affine.params_of(inputs[0])[0], middle - half, middle + half)
+        unit = max(_affine.params_of(input)[0] for input in inputs)
+        output = _affine.draw_output(draw, make, dtype, unit, middle - half, middle + half)
     return _broadcast.node(draw, make, op, {"pot_scale_int16": False}, inputs, output)
 
 

@@ -41,7 +41,8 @@ class Case:
 
     def __repr__(self) -> str:
         graph = load(self.model).graphs[0]
-        fed = [f"  {graph.tensors[i].name!r} = {x!r}" for i, x in zip(graph.inputs, self.inputs, strict=True)]
+        with np.printoptions(threshold=64):
+            fed = [f"  {graph.tensors[i].name!r} = {x!r}" for i, x in zip(graph.inputs, self.inputs, strict=True)]
         return "\n".join([f"Case of {len(self.model)} bytes:", str(graph), *fed])
 
     def save(self, path: str | os.PathLike[str]) -> None:

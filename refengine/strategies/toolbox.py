@@ -226,7 +226,7 @@ def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | No
         floor = -bound if low is None else float(low)
         noise = rng.uniform(floor, bound, shape)
         table = {
-            "constant": np.full(shape, seed / 4 if seed < 256 else rng.uniform(floor, bound)),
+            "constant": np.full(shape, _zigzag(seed >> 24) / 4),
             "noise": noise,
             "ends": rng.choice([floor, bound], shape),
             "sparse": noise * (rng.random(shape) < 0.2),
@@ -242,18 +242,23 @@ def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | No
         return np.asarray(rng.random(shape) < 0.5)
     least, most = code_range(dtype)
     floor_, top = least if low is None else low, most if high is None else high
+    zero = min(max(0, floor_), top)
+    reach = max(top - zero, zero - floor_)
     noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=np.int64)
     ints = {
-        "constant": np.full(
-            shape, np.clip(seed, floor_, top) if seed < 256 else rng.integers(floor_, top, (), endpoint=True)
-        ),
+        "constant": np.full(shape, min(max(zero + _zigzag(seed * (2 * reach + 1) >> 32), floor_), top)),
         "noise": noise_,
         "ends": rng.choice([floor_, top], shape),
-        "sparse": np.where(rng.random(shape) < 0.2, noise_, np.clip(0, floor_, top)),
+        "sparse": np.where(rng.random(shape) < 0.2, noise_, zero),
         "ramp": (floor_ + np.arange(noise_.size) % min(top - floor_ + 1, 2**32)).reshape(shape),
         "ties": np.clip(_odd(noise_, rng), floor_, top),
     }
     return np.asarray(ints[kind]).astype(dtype)
+
+
+def _zigzag(k: int) -> int:
+    """0, 1, −1, 2, −2, …: the larger the seed, the larger the value, as shrinking by bisection wants it."""
+    return (k + 1) // 2 * (1 if k % 2 else -1)
 
 
 def _odd(noise: Array, rng: np.random.Generator) -> Array:
