@@ -81,7 +81,7 @@ def draw_output(
     """For an example: the quantisation of results from `low` to `high` that are multiples of about `unit`.
 
     Mostly it fits them, by a factor that is no power of two or, so that results lie exactly between two codes, by one
-    that is; at times they saturate, vanish, are shifted left (by 6 bits at most), or 31 bits and more to the right.
+    that is; at times they saturate, vanish, are shifted left (by 0 to 7 bits), or 31 bits and more to the right.
     Shifts are more frequent where results are `extreme`.
     """
     least, most = code_range(dtype)
@@ -89,13 +89,13 @@ def draw_output(
         low, high = min(low, -high), max(high, -low)
     unit, fitting = max(unit, 2.0**-60), max(high - low, 2.0**-60) / (most - least)
     usual = *["fits", "fits", "tie"] * 4, "free", "right", "left"
-    kind = draw(make.sampled_from(("fits", "right", "left") if extreme else usual))
+    kind = draw(make.sampled_from(("fits", "left", "left", "right") if extreme else usual))
     if kind == "tie":
         scale = unit * 2.0 ** round(math.log2(fitting / unit))
     elif kind == "right":
-        scale = unit * 2.0 ** draw(make.integers(30, 33))
+        scale = unit * 2.0 ** draw(make.sampled_from((32, 31, 33)))
     elif kind == "left":
-        scale = unit * 2.0 ** -draw(make.integers(1, 6))
+        scale = unit * 2.0 ** -draw(make.sampled_from((1, 0, -0.5, 3, 6)))
     else:
         scale = fitting * draw(make.scale(2.0**-0.5, 2.0**1.5) if kind == "fits" else make.scale(2.0**-6, 2.0**6))
     scale = float(np.float32(min(max(scale, unit * 2.0**-6, 2.0**-26), 2.0**60)))
