@@ -204,10 +204,13 @@ def samples_of(data: bytes) -> list[tuple[np.ndarray, ...]]:
 
 def read_zoo(path: Path) -> dict[str, bytes]:
     """The files that tools/zoo.py made, by name, from its folder or .tar.xz."""
-    if path.is_dir():
-        return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
-    with tarfile.open(path) as archive:
-        return {member.name: archive.extractfile(member).read() for member in archive}
+    try:
+        if path.is_dir():
+            return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()}
+        with tarfile.open(path) as archive:
+            return {member.name: archive.extractfile(member).read() for member in archive}
+    except (OSError, tarfile.TarError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); give what tools/zoo.py made") from error
 
 
 def members(zoo: dict[str, bytes]) -> list[str]:
@@ -222,6 +225,8 @@ def pairs(
     """(file, ours, theirs) for everything that the converter made of one network; ours may be a refusal."""
     model, ranges = calibrated(load(zoo[f"{name}_float32.tflite"]))
     if own_ranges:
+        if f"{name}.npz" not in zoo:
+            raise InputError(f"{name}.npz is missing: --calibrate needs the samples, in the folder tools/zoo.py wrote")
         ranges = calibrate(make_plan(model), samples_of(zoo[f"{name}.npz"]))
     for kind, wanted in KINDS.items():
         if theirs := zoo.get(f"{name}_{kind}.tflite"):
@@ -244,6 +249,8 @@ def main() -> int:
         compared = {args.ours.stem: compare(load(args.ours), load(args.theirs), args.names)}
     elif args.ours.is_dir() or args.ours.suffixes == [".tar", ".xz"]:
         compared = dict(compare_zoo(read_zoo(args.ours), args.calibrate, args.names))
+        if not compared:
+            raise InputError(f"{args.ours}: holds no NAME_float32.tflite with what the converter made of it")
     else:
         raise InputError(f"{args.ours}: give the converter's model to compare with, or a folder or .tar.xz of both")
     if args.json:

@@ -214,6 +214,20 @@ def test_the_command_says_what_differs(
         said("ours")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.tar.xz"], "cannot be read"),
+        ([str(DATA)], "no NAME_float32"),
+        ([str(DATA / "zoo.tar.xz"), "--calibrate"], "needs the samples"),
+    ],
+)
+def test_what_is_no_zoo_is_refused(arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["parity.py", *arguments])
+    with pytest.raises(InputError, match=message):
+        parity.main()
+
+
 def test_another_wiring_is_found() -> None:
     model = load(ZOO["sub_int8.tflite"])
     (op,) = model.graphs[0].ops
