@@ -37,10 +37,10 @@ static void my_fully_connected(const int8_t *input, const int8_t *weights, const
 /* ---- the adapter -------------------------------------------------------------------------------------------------- */
 
 int refengine_kernel(const struct refengine_case *c) {
+    if (!refengine_is(c, "FULLY_CONNECTED", "int8")) return REFENGINE_UNSUPPORTED;
     const struct refengine_tensor *input = &c->inputs[0], *weights = &c->inputs[1], *output = &c->outputs[0];
     const int32_t *bias = c->n_inputs > 2 ? (const int32_t *)c->inputs[2].data : NULL;
     const int32_t channels = weights->dims[0], depth = weights->dims[1];
-    if (!refengine_is(c, "FULLY_CONNECTED", "int8")) return REFENGINE_UNSUPPORTED;
     my_fully_connected((const int8_t *)input->data, (const int8_t *)weights->data, bias, (int8_t *)output->data,
                        refengine_elements(output) / channels, depth, channels, refengine_int(c, "input_offset"),
                        refengine_int(c, "weights_offset"), refengine_int(c, "output_offset"),

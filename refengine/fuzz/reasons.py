@@ -19,6 +19,12 @@ from ..kernel import Numerics
 from ..model import Array
 from .case import Case
 
+CAUSES = tuple(cause for cause in FAULTS if cause not in ("stale buffer", "never written"))
+"""The known faults that a kernel alone can have, and that its door does not tell from garbage."""
+
+FORMS = 3
+"""Failing cases that it takes to say of a fault that it shows in one form here and in another there."""
+
 PARTIAL = 0.8
 """A cause under which fewer than this share of the differences vanish explains nothing."""
 
@@ -80,7 +86,7 @@ def _faults(failing: Sequence[tuple[Case, Array]], total: int) -> Iterator[Reaso
     for case, got in failing:
         here: dict[tuple[str, str], int] = {}
         own = _apart(case.expected, got)
-        for cause in FAULTS if not before else dict.fromkeys(cause for cause, _ in left):
+        for cause in CAUSES if not before else dict.fromkeys(cause for cause, _ in left):
             for how, wrong in _variants(cause, case, got):
                 for key in ((cause, how), (cause, "")):
                     here[key] = min(_apart(wrong, got), here.get(key, own))
@@ -88,7 +94,7 @@ def _faults(failing: Sequence[tuple[Case, Array]], total: int) -> Iterator[Reaso
         left = {key: remaining for key, remaining in left.items() if remaining <= (1 - PARTIAL) * total}
         before += own
     for (cause, how), remaining in sorted(left.items(), key=lambda item: not item[0][1]):
-        if remaining and not how:
+        if not how and (remaining or len(failing) < FORMS):
             continue
         yield Reason(cause, how or f"under one form or another of the fault '{cause}'", remaining, total, len(failing))
 

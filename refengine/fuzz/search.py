@@ -34,7 +34,10 @@ UNCLAIMED = 100
 """Skipped cases after which a chunk ends in which the kernel claimed none."""
 
 ATTEMPTS = 3000
-"""How many cases shrinking may try."""
+"""How many cases shrinking one failure may try."""
+
+STARTS, SMALL = 3, 8
+"""How many failures to shrink while what is left of them has more than so many elements: some get stuck early."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +205,7 @@ class Task(NamedTuple):
 
 @dataclass
 class Chunk:
-    """What came of a task; `failures` are all that failed, `passed` the first that passed, `run` drew `first`."""
+    """What came of a task; `failures` are all that failed, `passed` the first that passed, `runs` drew failures."""
 
     cases: int = 0
     skipped: int = 0
@@ -210,7 +213,7 @@ class Chunk:
     failures: list[tuple[Case, Outcome]] = field(default_factory=list)
     passed: list[Case] = field(default_factory=list)
     first: int | None = None
-    run: tuple[str, str, Numerics, int] | None = None
+    runs: list[tuple[str, str, Numerics, int]] = field(default_factory=list)
 
     @property
     def failing(self) -> int:
@@ -244,9 +247,9 @@ def try_chunk(task: Task) -> tuple[Task, Chunk]:
 
     try:
         for run in task.runs():
+            before = chunk.failing
             draw.generate(*run, attempt)
-            if chunk.failing and chunk.run is None:
-                chunk.run = run
+            chunk.runs += [run] * (chunk.failing > before)
             if chunk.is_over(task):
                 break
     finally:
@@ -300,7 +303,19 @@ def _reason(chunk: Chunk) -> Reason | None:
 
 def _shrunk(door: Door, chunk: Chunk) -> tuple[Case, Outcome]:
     """The smallest case found that fails as the chunk's first failure does."""
-    found, draw = chunk.failures[:1], _drawing()
+    smallest = chunk.failures[0]
+    for run in chunk.runs[:STARTS]:
+        if found := _shrunk_run(door, run, smallest[1].kind):
+            smallest = min(smallest, found, key=_size)
+        if _size(smallest) <= SMALL:
+            break
+    return smallest
+
+
+def _shrunk_run(door: Door, run: tuple[str, str, Numerics, int], kind: str) -> tuple[Case, Outcome] | None:
+    """The smallest case that Hypothesis makes of the first one in a run that fails in this way."""
+    draw = _drawing()
+    found: list[tuple[Case, Outcome]] = []
     tried = hangs = 0
 
     def attempt(case: Case) -> None:
@@ -308,16 +323,16 @@ def _shrunk(door: Door, chunk: Chunk) -> tuple[Case, Outcome]:
         tried += 1
         if tried > ATTEMPTS or hangs > 3 * PATIENCE:
             return
-        now = check(door, case)
-        hangs += now.kind == "hangs"
-        if now.kind == found[0][1].kind:
-            found.append((case, now))
+        outcome = check(door, case)
+        hangs += outcome.kind == "hangs"
+        if outcome.kind == kind:
+            found.append((case, outcome))
             raise draw.Fails
 
-    assert chunk.run is not None
-    return found[-1] if draw.shrink(*chunk.run, attempt) else min(found, key=_size)
+    return found[-1] if draw.shrink(*run, attempt) else min(found, key=_size, default=None)
 
 
 def _size(failure: tuple[Case, Outcome]) -> int:
+    """The elements of all tensors."""
     case, _ = failure
     return case.expected.size + sum(x.size for x in case.arrays if x is not None)

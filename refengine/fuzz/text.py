@@ -15,6 +15,9 @@ HEADINGS = ("operator", "type", "cases", "skipped", "elements compared", "failin
 PLAIN = ("NONE", "float32", False)
 """Values of options that go without saying."""
 
+LISTED = 6
+"""How many wrong operators a summary lists."""
+
 SHOWN = 64
 """Arrays of at most so many elements are printed."""
 
@@ -35,6 +38,7 @@ def summary(results: Sequence[Result]) -> str:
     pairs = "1 operator and type" if len(claimed) == 1 else f"{len(claimed)} operators and types"
     if not claimed:
         return f"the kernels claim none of the {len(results)} operators and types tried"
+    wrong = wrong if len(wrong) <= LISTED else [*wrong[:LISTED], f"{len(wrong) - LISTED} more"]
     if not wrong:
         return f"{cases} of {pairs}: all equal, bit for bit{rest}"
     return f"{cases} of {pairs}: wrong in {', '.join(wrong)}{rest}"

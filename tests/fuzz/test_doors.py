@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from refengine.errors import InputError
-from refengine.fuzz import Case, Command, KernelError, Library, callable_of, check
+from refengine.fuzz import Case, Command, KernelError, Library, callable_of, check, fuzz
 from refengine.fuzz.files import EXAMPLE, HEADER
 from refengine.fuzz.image import GUARD, filling, image_of
 from tests.fuzz.test_case import dense
@@ -132,6 +132,40 @@ def test_the_header_and_the_example_compile_without_a_word(compiler: str, tmp_pa
         pytest.skip(f"no {compiler.split()[0]}")
     flags = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{HEADER.parent}", "-c", "-o", str(tmp_path / "a.o")]
     subprocess.run([*compiler.split(), str(EXAMPLE), *flags], check=True)
+
+
+READS_EVERYTHING = """
+#include "refengine_fuzz.h"
+int refengine_kernel(const struct refengine_case *c) {
+    unsigned sum = 0;
+    int32_t i, k;
+    size_t b;
+    for (i = 0; i < c->n_inputs + c->n_outputs; i++) {
+        const struct refengine_tensor *t = i < c->n_inputs ? &c->inputs[i] : &c->outputs[i - c->n_inputs];
+        const size_t size = strstr(t->dtype, "64") ? 8 : strstr(t->dtype, "32") ? 4 : strstr(t->dtype, "16") ? 2 : 1;
+        if (t->data == NULL && t->bytes == 0 && t->rank == 0 && strcmp(t->dtype, "") == 0) continue;
+        if ((size_t)refengine_elements(t) * size != t->bytes || (size_t)t->data % 16) abort();
+        for (b = 0; b < t->bytes; b++) sum += ((unsigned char *)t->data)[b];
+        for (k = 0; k < t->scales; k++) sum += t->scale[k] > 0 && t->zero_point[k] >= -32768;
+        if (t->scales > 1 && t->dims[t->quantized_dimension] != t->scales) abort();
+    }
+    for (i = 0; i < c->n_numbers; i++) {
+        const struct refengine_number *n = &c->numbers[i];
+        if (refengine_find(c, n->name) != n || (n->ints == NULL) == (n->reals == NULL)) abort();
+        for (k = 0; k < n->count; k++) sum += n->ints ? (unsigned)n->ints[k] : n->reals[k] > 0;
+    }
+    return sum == 12345678 ? 0 : 1;
+}
+"""
+
+
+@needs_cc
+def test_every_operator_arrives_in_good_order(tmp_path: Path) -> None:
+    source, path = tmp_path / "reads.c", tmp_path / "reads.so"
+    source.write_text(READS_EVERYTHING)
+    subprocess.run(["cc", "-shared", "-fPIC", f"-I{HEADER.parent}", str(source), "-o", str(path)], check=True)
+    for result in fuzz(Library(path), cases=6):
+        assert result.skipped == result.cases == 6, result
 
 
 def test_an_image_holds_guards_and_an_output_wrong_everywhere() -> None:
