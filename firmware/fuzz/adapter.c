@@ -471,8 +471,7 @@ static const struct {
     {"EXPAND_DIMS", "float32", reshape_case},
 };
 
-/* Of what the table has, these kernels leave out: layers with more channels than fit here, int4 weights that no one
- * unpacked, and codes other than int8 out of QUANTIZE. */
+/* Of what the table names, two things are left out: QUANTIZE to other types, and layers with too many channels. */
 static int is_supported(const test_case *c) {
   const tensor *out = &c->outputs[0];
   if (strcmp(c->op, "QUANTIZE") == 0) {

@@ -240,7 +240,7 @@ PLANTS = (
         AVERAGE,
         "ROCm/AMDMIGraphX#2991",
         "taps outside the image are counted",
-        explained="the padding is code 0",
+        explained="padding",
     ),
     Plant("AVERAGE_TRUNCATES", AVERAGE, "xmos/ai_tools#83", "the mean is truncated"),
     Plant("AVERAGE_HALF_UP", AVERAGE, "ARM-software/CMSIS_5#1012", "negative halves are rounded up"),
