@@ -1,6 +1,6 @@
-"""The last step to the smallest case: as many elements as possible without meaning, and the others small.
+"""The last steps to the smallest case: one output element or channel where that will do, and few and small numbers.
 
-Hypothesis shrinks shapes and options; an array is to it a kind of pattern and a seed.
+Hypothesis shrinks shapes and options; an array is to it a kind of pattern and a seed, which another shape upsets.
 """
 
 from __future__ import annotations
@@ -16,11 +16,22 @@ from .case import Case, Door, Outcome, check
 
 ATTEMPTS = 600
 
+ELEMENTWISE = frozenset(
+    ("ADD", "SUB", "MUL", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE", "DEQUANTIZE")
+)
+
 
 def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]:
     """A case that fails in the same way, with fewer elements that are not neutral, and these closer to that."""
     if outcome.kind == "hangs":  # each attempt costs a time-out
         return case, outcome
+    if outcome.difference is not None:
+        try:
+            other = _narrowed(case, outcome.difference.first)
+            now = check(door, other)
+            case, outcome = (other, now) if now.kind == outcome.kind else (case, outcome)
+        except UnsupportedError:
+            pass
     attempts = 0
     for i, tensor in enumerate(case.tensors):
         if tensor is None or not _holds_values(tensor):
@@ -41,6 +52,41 @@ def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]
             if now.kind == outcome.kind:
                 case, outcome = other, now
     return case, outcome
+
+
+def _narrowed(case: Case, at: tuple[int, ...]) -> Case:
+    """The case cut down to the output element `at`, or to its channel, of operators of which one knows how."""
+    output, wide = case.step.outputs[0].shape, [t.shape for t in case.tensors if t is not None]
+    ones = (1,) * len(output)
+    if case.op in ELEMENTWISE:
+        return _cut(case, lambda i, x: np.broadcast_to(x, output)[at].reshape(ones), ones)
+    if case.op == "FULLY_CONNECTED" or (case.op == "CONV_2D" and wide[0][3] == wide[1][3]):
+        channel = slice(at[-1], at[-1] + 1)
+        return _cut(case, lambda i, x: x if i == 0 else x[channel], (*output[:-1], 1), channel)
+    return case
+
+
+def _cut(
+    case: Case, part: Callable[[int, Array], Array], output: tuple[int, ...], channel: slice | None = None
+) -> Case:
+    """The case with a part of each input, in order, and an output of this shape."""
+    graph, step = case.model.graphs[0], case.step
+    arrays = {
+        t.index: part(i, x)
+        for i, (t, x) in enumerate(zip(step.inputs, case.arrays, strict=True))
+        if t is not None and x is not None
+    }
+
+    def cut(tensor: Tensor) -> Tensor:
+        if tensor.index not in arrays:
+            return replace(tensor, shape=output)
+        q, array = tensor.quantization, np.ascontiguousarray(arrays[tensor.index])
+        if q is not None and len(q.scale) > 1 and channel is not None:
+            q = replace(q, scale=q.scale[channel], zero_point=q.zero_point[channel])
+        return replace(tensor, shape=array.shape, quantization=q, data=None if tensor.data is None else array)
+
+    model = replace(case.model, graphs=(replace(graph, tensors=tuple(map(cut, graph.tensors))),))
+    return case.changed(model, tuple(np.ascontiguousarray(arrays[t.index]) for t in case.plan.inputs))
 
 
 def neutral(tensor: Tensor) -> int:

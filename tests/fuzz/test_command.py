@@ -121,6 +121,18 @@ def test_ctrl_c_shows_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @needs_cc
+def test_the_readme_s_kernel_speaks_another_dialect(capsys: pytest.CaptureFixture[str]) -> None:
+    source = Path(__file__).parents[1] / "data" / "dense.c"
+    flags = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-O2", f"-I{HEADER.parent}"]
+    subprocess.run(["cc", *flags, str(source), "-o", "libdense.so"], check=True)
+    chosen = ("--library", "./libdense.so", "--operator", "FULLY_CONNECTED", "--type", "int8")
+    assert fuzz(*chosen) == 1
+    out = capsys.readouterr().out
+    assert "vanish under single rounding" in out and "input 0   int8 1×1 " in out
+    assert fuzz(*chosen, "--numerics", "single", "--cases", "250") == 0
+
+
+@needs_cc
 def test_the_readme_of_the_header_works(capsys: pytest.CaptureFixture[str]) -> None:
     """The commands in the comment of the example, and a case of a wrong one as a C test."""
     fuzz("--header")
