@@ -160,14 +160,19 @@ class Processes(ThreadPoolExecutor):
         super().__init__(jobs)
         self._mine = threading.local()
         self._all: list[_Worker] = []
+        self._starting = threading.Lock()
+        self._ended = False
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         return super().submit(self._call, pickle.dumps((fn, args, kwargs)))
 
     def _call(self, work: bytes) -> Any:
         if not hasattr(self._mine, "worker"):
-            self._mine.worker = _Worker()
-            self._all.append(self._mine.worker)
+            with self._starting:
+                if self._ended:
+                    raise BrokenExecutor("nobody waits for this any more")
+                self._mine.worker = _Worker()
+                self._all.append(self._mine.worker)
         try:
             return self._mine.worker.call(work)
         except BrokenExecutor:
@@ -176,9 +181,13 @@ class Processes(ThreadPoolExecutor):
 
     def __exit__(self, *exception: object) -> None:
         self.shutdown(wait=False, cancel_futures=True)
-        for worker in self._all:
-            worker.process.terminate()
+        with self._starting:
+            self._ended = True
+            for worker in self._all:
+                worker.process.terminate()
         self.shutdown()
+        for worker in self._all:
+            worker.process.join()
 
 
 class _Worker:
@@ -222,18 +231,18 @@ def _serve(pipe: Connection) -> None:
 @contextmanager
 def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
     try:
-        from distributed import Client
+        import distributed
         from distributed.diagnostics.plugin import UploadFile
     except ImportError:
         raise InputError("a Dask cluster needs distributed: pip install 'refengine[distributed]'") from None
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, distributed.TimeoutError) as error:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from None
     with client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
-        except TimeoutError:
+        except distributed.TimeoutError:
             raise InputError(f"the scheduler at {address} has no workers; start some: dask worker {address}") from None
 
         _require_same(client)

@@ -55,7 +55,7 @@ def busy_worker(cluster: Any, process: subprocess.Popen[str]) -> str:
 
     while (address := cluster.sync(look)) is None:
         assert process.poll() is None, process.communicate()
-        sleep(0.005)
+        sleep(0.02)
     return str(address)
 
 

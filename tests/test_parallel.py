@@ -189,11 +189,9 @@ def test_ctrl_c_is_for_the_parent_alone() -> None:
 
 def test_processes_end_with_their_block_whatever_they_do() -> None:
     with Processes(2) as two:
-        results = spread(sleep, [0, 1000, 1000], two)
-        next(results)
-        children = [worker.process for worker in two._all]
-    assert len(children) == 2
-    assert not any(child.is_alive() for child in children)
+        next(spread(sleep, [0, 1000, 1000], two))  # one is asleep by then, or starts, and one may follow
+    assert two._all
+    assert not any(worker.process.is_alive() for worker in two._all)
 
 
 def test_processes_end_with_their_parent() -> None:
