@@ -244,7 +244,6 @@ def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
             client.wait_for_workers(1, timeout=PATIENCE)
         except distributed.TimeoutError:
             raise InputError(f"the scheduler at {address} has no workers; start some: dask worker {address}") from None
-
         _require_same(client)
         for path in modules:
             try:
@@ -269,9 +268,10 @@ def _require_same(client: Any) -> None:
         return sources()
 
     for address, answer in client.run(asked, on_error="return").items():
-        if answer != sources():
-            why = f"no refengine ({answer})" if isinstance(answer, Exception) else "another refengine than runs here"
-            raise InputError(f"the worker at {address} has {why}; install the same one for all")
+        if isinstance(answer, ImportError):
+            raise InputError(f"the worker at {address} has no refengine ({answer}); install the same one for all")
+        if answer != sources() and isinstance(answer, str):  # and no word of one that is just being lost
+            raise InputError(f"the worker at {address} has another refengine than runs here; install the same for all")
 
 
 @cache

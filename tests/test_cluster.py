@@ -103,9 +103,7 @@ def test_conformance(cluster: Any) -> None:
 def test_another_refengine_is_refused(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "sources", lambda: "something else")
     with (
-        pytest.raises(
-            InputError, match=r"^the worker at tcp:.* has another refengine than runs here; install the same"
-        ),
+        pytest.raises(InputError, match=r"^the worker at tcp:.* has another refengine than runs here; install"),
         workers(scheduler=cluster.scheduler_address),
     ):
         pass
