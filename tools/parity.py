@@ -22,7 +22,7 @@ import json
 import sys
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from difflib import SequenceMatcher
 from itertools import groupby, takewhile
@@ -82,7 +82,7 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
     found = Comparison()
     pair = _Pairing(found, ours.graphs[0], theirs.graphs[0], names)
     pair.tensors("input", pair.ours.inputs, pair.theirs.inputs)
-    for left, right in _matched(pair.ours.ops, pair.theirs.ops, pair.partner):
+    for left, right in _matched(pair.ours.ops, pair.theirs.ops, pair.alike):
         if left is None or right is None:
             found.note(f"operator {(left or right).index}", "operator", left and left.name, right and right.name)
             continue
@@ -109,12 +109,11 @@ def _signatures(model: Model) -> list[tuple[Any, ...]]:
 
 
 def _matched(
-    ours: Sequence[Op], theirs: Sequence[Op], partner: Mapping[int, int]
+    ours: Sequence[Op], theirs: Sequence[Op], alike: Callable[[Op, Op], bool]
 ) -> Iterator[tuple[Op | None, Op | None]]:
     """Operators of equal names in order; one that the other side lacks comes with None.
 
-    Several QUANTIZE in a row may come in any order: they are matched by what they read, as far as `partner` knows by
-    the time that they are asked for.
+    Several QUANTIZE in a row may come in any order: those that are `alike` by the time they are asked for are matched.
     """
     matcher = SequenceMatcher(None, [op.name for op in ours], [op.name for op in theirs], autojunk=False)
     for tag, a, a_end, b, b_end in matcher.get_opcodes():
@@ -122,8 +121,7 @@ def _matched(
             waiting = list(ours[a:a_end])
             for right in theirs[b:b_end]:
                 row = takewhile(lambda op: op.name == "QUANTIZE", waiting)
-                fitting = (op for op in row if partner.get(op.inputs[0]) == right.inputs[0])
-                left = next(fitting, waiting[0])
+                left = next((op for op in row if alike(op, right)), waiting[0])
                 waiting.remove(left)
                 yield left, right
         else:
@@ -137,6 +135,11 @@ class _Pairing:
     def __init__(self, found: Comparison, ours: Graph, theirs: Graph, names: bool) -> None:
         self.found, self.ours, self.theirs, self.names = found, ours, theirs, names
         self.partner: dict[int, int] = {}
+
+    def alike(self, left: Op, right: Op) -> bool:
+        """Whether two QUANTIZE read the same tensor and make the same codes of it."""
+        made = (self.ours.tensors[left.outputs[0]].quantization, self.theirs.tensors[right.outputs[0]].quantization)
+        return self.partner.get(left.inputs[0]) == right.inputs[0] and made[0] == made[1]
 
     def tensors(self, role: str, ours: Sequence[int], theirs: Sequence[int]) -> None:
         self.found.note(role, "number of tensors", len(ours), len(theirs))
