@@ -90,7 +90,7 @@ def command(args: argparse.Namespace) -> int:
             }
         )
     else:
-        _show(args, results)
+        _show(args, results, interrupted=bool(status))
     return status or int(any(result.finding for result in results))
 
 
@@ -141,7 +141,7 @@ def _search(args: argparse.Namespace, door: Door, results: list[Result]) -> None
             results.append(result)  # noqa: PERF402  one by one: they are there when Ctrl-C comes
 
 
-def _show(args: argparse.Namespace, results: list[Result]) -> None:
+def _show(args: argparse.Namespace, results: list[Result], interrupted: bool) -> None:
     table = table_of(*HEADINGS)
     for column in table.columns[2:]:
         column.justify = "right"
@@ -157,7 +157,7 @@ def _show(args: argparse.Namespace, results: list[Result]) -> None:
             for line in _again(args, result) if args.save else ():
                 print(line)
             print()
-    print(summary(results))
+    print(("interrupted; until then, " if interrupted else "") + summary(results))
 
 
 def _again(args: argparse.Namespace, result: Result) -> list[str]:

@@ -136,6 +136,7 @@ def check(door: Door, case: Case) -> Outcome:
     if answer is None:
         return Outcome("skipped")
     got = answer[0] if isinstance(answer, tuple) and len(answer) == 1 else answer
+    got = np.asarray(got) if isinstance(got, np.generic) else got  # what NumPy makes of arrays without dimensions
     tensor, expected = case.step.outputs[0], case.expected
     if not isinstance(got, np.ndarray) or got.dtype != expected.dtype or got.shape != expected.shape:
         what = f"{got.dtype} {got.shape}" if isinstance(got, np.ndarray) else type(got).__name__

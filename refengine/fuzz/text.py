@@ -33,11 +33,13 @@ def summary(results: Sequence[Result]) -> str:
     claimed = [result for result in results if result.skipped < result.cases]
     wrong = [str(result) for result in claimed if result.finding]
     skipped = len(results) - len(claimed)
-    rest = f"; {skipped} more are not claimed" if skipped else ""
+    rest = f"; {skipped} more {'is' if skipped == 1 else 'are'} not claimed" if skipped else ""
     cases = f"{sum(result.cases - result.skipped for result in claimed):,} cases"
     pairs = "1 operator and type" if len(claimed) == 1 else f"{len(claimed)} operators and types"
+    if not results:
+        return "nothing was tried to the end"
     if not claimed:
-        return f"the kernels claim none of the {len(results)} operators and types tried"
+        return f"the kernels claim none of the operators and types tried ({len(results)})"
     wrong = wrong if len(wrong) <= LISTED else [*wrong[:LISTED], f"{len(wrong) - LISTED} more"]
     if not wrong:
         return f"{cases} of {pairs}: all equal, bit for bit{rest}"

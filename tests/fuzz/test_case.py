@@ -66,6 +66,10 @@ def test_answers_are_judged() -> None:
     assert outcome(right.astype(np.int16)) == ("wrong shape", "gives int16 (1, 2) where int8 (1, 2) is due")
     assert outcome(right[0]) == ("wrong shape", "gives int8 (2,) where int8 (1, 2) is due")
     assert outcome([1, 2]) == ("wrong shape", "gives list where int8 (1, 2) is due")
+    scalar = Case(
+        make_plan(one_op("RELU6", {}, [fed((), "int8", q(1))], fed((), "int8", q(1)))), (np.array(3, np.int8),)
+    )
+    assert check(lambda case: np.int8(3), scalar).kind == "equal"  # type: ignore[arg-type, return-value]
     found = check(lambda case: right + np.int8(1), case)
     assert found.failed and found.kind == "differs" and found.difference is not None and found.difference.count == 2
 

@@ -49,7 +49,7 @@ def test_sound_kernels_exit_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert fuzz("--callable", "fuzz_test_kernels:sound", *arguments) == 0
     out = capsys.readouterr().out
     assert re.search(r"RELU +int8 +120 +0", out) and "RELU6 " not in out
-    assert out.endswith("120 cases of 1 operator and type: all equal, bit for bit; 1 more are not claimed\n")
+    assert out.endswith("120 cases of 1 operator and type: all equal, bit for bit; 1 more is not claimed\n")
 
 
 def test_wrong_ones_exit_with_1_are_told_and_saved(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +117,7 @@ def test_ctrl_c_shows_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
         "    return case.expected\n"
     )
     assert fuzz("--callable", "interrupting_kernels:kernel", "--operator", "RELU", "--type", "int8") == 130
-    assert "250 cases of 1 operator and type: all equal" in capsys.readouterr().out
+    assert "interrupted; until then, 250 cases of 1 operator and type: all equal" in capsys.readouterr().out
 
 
 @needs_cc

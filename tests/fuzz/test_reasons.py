@@ -31,7 +31,10 @@ def one(door: Callable[[Case], Array | None], op: str, dtype: str = "int8", **op
     return result
 
 
-@pytest.mark.parametrize("op", ["CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "ADD", "MUL", "MEAN", "LEAKY_RELU"])
+LAYERS = ("FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "MUL", "MEAN", "LEAKY_RELU")
+
+
+@pytest.mark.parametrize("op", ["CONV_2D", "ADD", *(pytest.param(op, marks=pytest.mark.slow) for op in LAYERS)])
 def test_single_rounding_is_named(op: str) -> None:
     finding = one(speaks(PRESETS["single"]), op).finding
     assert finding is not None and finding.reason is not None
