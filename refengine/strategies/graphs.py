@@ -45,6 +45,10 @@ class Case:
             fed = [f"  {graph.tensors[i].name!r} = {x!r}" for i, x in zip(graph.inputs, self.inputs, strict=True)]
         return "\n".join([f"Case of {len(self.model)} bytes:", str(graph), *fed])
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How Hypothesis prints it, which else would show the bytes."""
+        printer.text(repr(self))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`, and its inputs by name beside it, as ``.npz``: what `refengine run` reads."""
         graph = load(self.model).graphs[0]
@@ -54,7 +58,7 @@ class Case:
 
 
 def models(
-    ops: Collection[str] | None = None, dtypes: Collection[str] | None = None, max_ops: int = 8, *, finite: bool = True
+    ops: Collection[str] | None = None, dtypes: Collection[str] | None = None, max_ops: int = 6, *, finite: bool = True
 ) -> st.SearchStrategy[Case]:
     """Whole models that TFLM runs, of one to `max_ops` operators, each with inputs.
 
