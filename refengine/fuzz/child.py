@@ -1,7 +1,8 @@
 """The process that holds a library of kernels: a script of its own that imports nothing of refengine, to start fast.
 
-Reads images of cases (see `image`) from stdin, calls `refengine_kernel` on each, and writes its status and the whole
-image afterwards to stdout. A call that takes too long ends in SIGALRM, which nobody catches.
+Writes READY to stdout once the library is loaded. Then it reads images of cases (see `image`) from stdin, calls
+`refengine_kernel` on each, and writes its status and the whole image afterwards. A call that takes too long ends in
+SIGALRM, which nobody catches.
 """
 
 import ctypes
@@ -11,6 +12,7 @@ import struct
 import sys
 
 ALIGNMENT = 64
+READY = b"!"
 
 
 def main(library: str, seconds: float) -> None:
@@ -21,6 +23,8 @@ def main(library: str, seconds: float) -> None:
     os.dup2(2, 1)  # what the library prints must not come between
     kernel = ctypes.CDLL(library).refengine_kernel
     kernel.argtypes, kernel.restype = [ctypes.c_void_p], ctypes.c_int
+    replies.write(READY)
+    replies.flush()
     while sizes := requests.read(16):
         size, count = struct.unpack("@QQ", sizes)
         pointers = struct.unpack(f"@{count}Q", requests.read(8 * count))

@@ -93,18 +93,25 @@ class Library:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
             )
+            assert self._process.stdout is not None
+            if self._process.stdout.read(len(child.READY)) != child.READY:
+                status, said = self._last_words()  # of Python: OSError: why
+                why = said[0].partition(": ")[2] if status == 1 and said else f"to load it {_ended(status, said)}"
+                raise InputError(f"{self.path.name} cannot be used: {why}")
         return self._process
 
-    def _death(self) -> KernelError:
-        """What ended the process, and what it said last."""
+    def _last_words(self) -> tuple[int, list[str]]:
+        """The status that the process ends with, and what it said last."""
         assert self._process is not None and self._errors is not None
-        self._process.wait()
-        status = self._process.returncode
+        status = self._process.wait()
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines()[-1:]
         self.close()
-        if status == 1 and said and "Error" in said[0]:
-            raise InputError(f"{self.path.name} cannot be used: {said[0].partition(': ')[2]}")
+        return status, said
+
+    def _death(self) -> KernelError:
+        """What ended the process."""
+        status, said = self._last_words()
         if status == -signal.SIGALRM:
             return KernelError("hangs", f"has not returned after {self.time_out:g} seconds")
         return KernelError("crashes", _ended(status, said))
