@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from refengine.errors import InputError
 from refengine.fuzz import Case, KernelError, Result, fuzz
 from refengine.fuzz.search import CHUNK, ENOUGH, PATIENCE, UNCLAIMED, chosen
 from refengine.model import Array
+from refengine.parallel import workers
 
 
 def sound(case: Case) -> Array:
@@ -91,6 +93,14 @@ def test_the_same_whatever_the_split() -> None:
         there = [*fuzz(odd_pool, ops, ["int8"], cases=few, executor=executor)]
     assert [*map(facts, here)] == [*map(facts, there)]
     assert [result.finding is not None for result in here] == [True, False, True]
+
+
+def test_other_processes_draw_the_same_cases() -> None:
+    identity, ops = attrgetter("inputs"), ["RELU", "RELU6", "SHAPE"]
+    here = [*map(facts, fuzz(identity, ops, ["int8"], cases=100))]
+    with workers(2) as executor:
+        assert [*map(facts, fuzz(identity, ops, ["int8"], cases=100, executor=executor))] == here
+    assert [fact["finding"] is not None for fact in here] == [True] * 3
 
 
 def odd_pool(case: Case) -> Array | None:
