@@ -47,7 +47,7 @@ class Case:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How Hypothesis prints it, which else would show the bytes."""
-        printer.text(repr(self))
+        printer.text(repr(self).replace("\n", "\n    "))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`, and its inputs by name beside it, as ``.npz``: what `refengine run` reads."""
