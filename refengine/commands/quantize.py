@@ -96,7 +96,7 @@ def command(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         fail("interrupted; nothing was written")
         return INTERRUPTED
-    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking)
+    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep)
     return 0
 
 
@@ -106,6 +106,8 @@ def _check(args: argparse.Namespace, path: Path, output: Path) -> None:
         raise InputError(f"{output} is the float model itself; give -o another name")
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output} is a folder, or in none; give -o the name of a file in a folder that exists")
+    if args.io not in (None, args.activations, "float32"):
+        raise InputError(f"--io {args.io} is for --activations {args.io}; give both, or --io float32")
     if args.percentile != PERCENTILE and args.method != "percentile":
         raise InputError("--percentile is for --method percentile; give both")
     if args.method == "entropy" and args.activations == "int16":
@@ -154,7 +156,11 @@ class _Samples:
 
 
 def _write(output: Path, data: bytes) -> None:
-    """All of it or nothing."""
+    """All of it or nothing; what is no file, such as /dev/null, is written to and not replaced."""
+    if output.exists() and not output.is_file():
+        output.write_bytes(data)
+        return
+    output = output.resolve()  # a link stays one
     part = output.with_name(f"{output.name}.part")
     try:
         part.write_bytes(data)
@@ -172,6 +178,7 @@ def _tell(
     plan: Plan,
     ranges: Ranges,
     ranking: list[LayerError],
+    keep: frozenset[int],
 ) -> None:
     layers = chosen(float_plan, plan, ranges)
     if args.json:
@@ -183,7 +190,10 @@ def _tell(
             "data": samples.name,
             "samples": samples.count,
             "method": args.method,
+            "percentile": args.percentile if args.method == "percentile" else None,
             "activations": args.activations,
+            "io": args.io or args.activations,
+            "kept": sorted(keep),
             "bytes": {"before": before, "after": after},
             "tensors": [layer.as_dict() for layer in layers],
         }
@@ -241,10 +251,13 @@ def _print_report(ranking: list[LayerError]) -> None:
             f"{layer.kept.error.rmse:.3g}",
         )
     print_table(table)
-    best = max(ranking, key=lambda layer: layer.gain)
-    if best.gain > 0 and best.float_ops:
-        name = f"{best.step.op.name} (--keep {_numbers(best.float_ops)})"
-        print(f"Left in float, {name} helps most: then the outputs are off by {_outputs(best.kept)}.")
+    helpful = [layer for layer in ranking if layer.float_ops and layer.helps]
+    if not helpful:
+        print("No layer left in float by itself helps these samples more than chance would.")
+        return
+    best = max(helpful, key=lambda layer: layer.gain)
+    name = f"{best.step.op.name} (--keep {_numbers(best.float_ops)})"
+    print(f"Left in float, {name} helps most: then the outputs are off by {_outputs(best.kept)}.")
 
 
 def _operator(step: Step) -> str:

@@ -28,7 +28,18 @@ def quantize(
     keep: Collection[int] = (),
     executor: Executor | None = None,
 ) -> Model:
-    """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`."""
+    """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`.
+
+    `model` is a `Model`, the path of a .tflite file, or its bytes. Each of `batches` is a tuple with an array for each
+    input, float32 of the input's shape or N of it, (N, …). `method` is ``"minmax"``, ``"moving-average"``,
+    ``"percentile"`` (with `percentile`, above 50 and up to 100) or ``"entropy"``; `activations` ``"int8"`` or
+    ``"int16"`` (16×8); `io`, of the inputs and outputs, the same (the default) or ``"float32"``; `keep` the indices of
+    operators that stay in float; `executor` runs the calibration's tasks, with the same result.
+
+    The result has been planned, so it runs; `refengine.tflite_io.dump` gives its bytes. Parameters are those of
+    TensorFlow 2.21's converter (see `convert` for where its models would be wrong). Raises `InputError` and
+    `UnsupportedError`, in one sentence: see `calibrate` and `convert`.
+    """
     plan = make_plan(model)
     ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
     return convert(plan.model, ranges, activations=activations, io=io, keep=keep)

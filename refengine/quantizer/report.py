@@ -41,6 +41,9 @@ from .calibrate import Ranges, Samples, tasks_of
 CHANGES = ("QUANTIZE", "DEQUANTIZE")
 """The operators that hand their input on in another form."""
 
+SURE = 3
+"""Standard deviations of a coin's tosses; of some ten layers, chance takes one beyond 2 often enough."""
+
 Values = Mapping[int, Array]
 """Arrays by tensor index, of the tensors' shapes or a batch of them."""
 
@@ -73,15 +76,22 @@ class Error:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The network's outputs against the float model's; `agree` of `samples` have the same class (None: no classes)."""
+    """The network's outputs against the float model's; `agree` samples have the same class (None: no classes).
+
+    `squares` is Σ error² of each sample.
+    """
 
     error: Error
     agree: int | None
-    samples: int
+    squares: tuple[float, ...]
 
     def __add__(self, other: Outputs) -> Outputs:
         agree = None if self.agree is None or other.agree is None else self.agree + other.agree
-        return Outputs(self.error + other.error, agree, self.samples + other.samples)
+        return Outputs(self.error + other.error, agree, self.squares + other.squares)
+
+    @property
+    def samples(self) -> int:
+        return len(self.squares)
 
     @property
     def agreement(self) -> float | None:
@@ -136,6 +146,15 @@ class LayerError:
         return 1 - self.kept.error.rmse / self.all.error.rmse if self.all.error.rmse else 0.0
 
     @property
+    def helps(self) -> bool:
+        """Whether `gain` is more than chance: by `SURE` standard deviations, more samples get better than get worse.
+
+        The RMSE alone is often that of a few samples between two classes, which any change may turn either way.
+        """
+        less = np.sign(np.subtract(self.all.squares, self.kept.squares))
+        return self.gain > 0 and bool(less.sum() > SURE * np.sqrt(np.abs(less).sum()))
+
+    @property
     def saturation(self) -> float:
         return self.saturated / self.whole.count
 
@@ -155,6 +174,7 @@ class LayerError:
             "own_error": told(self.own),
             "whole_error": told(self.whole),
             "saturation": self.saturation,
+            "helps": self.helps,
             "outputs": {"all": self.all.as_dict(), "only": self.only.as_dict(), "kept": self.kept.as_dict()},
         }
 
@@ -244,9 +264,11 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
     floats, codes = _values(float_plan, samples.inputs), _values(plan, inputs)
 
     def compared(got: Sequence[Array]) -> Outputs:
-        errors = [_error(g - np.float64(w), w) for g, w in zip(got, outputs, strict=True)]
+        differences = [g - np.float64(w) for g, w in zip(got, outputs, strict=True)]
+        error, *others = map(_error, differences, outputs)
+        squares = sum(np.square(each).reshape(samples.count, -1).sum(axis=1) for each in differences)
         agree = int((got[0].argmax(1) == outputs[0].argmax(1)).sum()) if is_classifier(float_plan) else None
-        return Outputs(sum(errors[1:], start=errors[0]), agree, samples.count)
+        return Outputs(sum(others, start=error), agree, tuple(np.asarray(squares).tolist()))
 
     def of_floats(values: Values) -> Outputs:
         return compared([values[mine] for _, mine in results])

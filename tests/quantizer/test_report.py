@@ -23,7 +23,7 @@ from refengine.model import Model
 from refengine.plan import Plan, make_plan
 from refengine.quantizer.calibrate import calibrate
 from refengine.quantizer.convert import convert
-from refengine.quantizer.report import Error, LayerError, chosen, rank
+from refengine.quantizer.report import Error, LayerError, Outputs, chosen, rank
 from refengine.strategies import Case, models
 from refengine.tflite_io import load
 from tests.health.nets import (
@@ -93,6 +93,7 @@ def test_weights_that_do_not_fit_their_scale_come_out_on_top_and_in_float_they_a
     worst, *others = rank(floats, make_plan(convert(model, ranges)), BATCHES)
     assert worst.float_ops == (HIDDEN,)
     assert worst.only.error.rmse > 5 * max(layer.only.error.rmse for layer in others)
+    assert worst.helps
     assert worst.gain == max(layer.gain for layer in (worst, *others)) > 0.7
     healed = rank(floats, make_plan(convert(model, ranges, keep={HIDDEN})), BATCHES)
     assert healed[0].all.error.rmse == worst.kept.error.rmse
@@ -150,6 +151,22 @@ def test_every_number_against_a_plain_loop() -> None:
         assert layers[index].whole.signal == pytest.approx(signal)
         assert layers[index].only.error.square == pytest.approx(only)
         assert layers[index].all.error.square == layers[SOFTMAX].whole.square
+
+
+def test_a_gain_by_one_sample_of_many_is_chance() -> None:
+    layer = rank(FLOATS, make_plan(converted()), BATCHES)[0]
+    all_squares = (1.0,) * 20
+
+    def kept(squares: tuple[float, ...]) -> LayerError:
+        def outputs(of: tuple[float, ...]) -> Outputs:
+            return Outputs(Error(20, sum(of), 1.0, 1.0), None, of)
+
+        return replace(layer, all=outputs(all_squares), kept=outputs(squares))
+
+    assert kept((0.5,) * 20).helps
+    assert not kept((0.0, *(1.01,) * 19)).helps
+    assert not kept(all_squares).helps
+    assert kept((0.0, *(1.01,) * 19)).gain > 0
 
 
 def test_layers_that_only_move_codes_have_no_error_of_their_own() -> None:
@@ -235,7 +252,8 @@ def test_any_model_can_be_judged(case: Case, io: str) -> None:
     judged = {step.index for step in quantized.steps if step.outputs[0].dtype == "int8"}
     assert {layer.step.index for layer in layers} == judged
     for layer in layers:
-        assert not (layer.step.op.name in ("RESHAPE", "TRANSPOSE", "MAX_POOL_2D") and layer.own.square)
+        clamps = layer.step.op.options.get("fused_activation_function", "NONE") != "NONE"  # at a bound that is rounded
+        assert clamps or not (layer.step.op.name in ("RESHAPE", "TRANSPOSE", "MAX_POOL_2D") and layer.own.square)
     told = {each.tensor.index for each in chosen(floats, quantized, ranges)}
     assert told >= {layer.tensor.index for layer in layers}
 
