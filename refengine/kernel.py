@@ -11,7 +11,8 @@ An operator is one file in `kernels/`, named after TFLM's `kernels/<name>.cc`, w
 - ``explain(params, index, *arrays) -> Iterator[Line]`` tells how the one element `index` of the output came about, in
   plain Python integers (or float32 scalars) and TFLM's loop order, phrased independently of `evaluate`. Here arrays
   have just their tensor's shape: one inference. The last line's `value` *is* the element, bit for bit.
-- ``example(draw, make) -> Node`` invents a random valid node with the edges weighted; `make` is its `Toolbox`.
+- ``example(draw, make) -> Node`` invents a random valid node with the edges weighted; `make` is its `Toolbox`. Fed
+  tensors come from `make.input`, and the rest follows from the shape and quantisation they have: so graphs can grow.
 
 `KERNELS` of the file maps (operator name, dtype of the first input) to a `Kernel`; the table of all kernels is their
 union (`refengine.kernels.KERNELS`). Params are a frozen dataclass with the fields of TFLM's struct of the same job;

@@ -97,7 +97,9 @@ def _keys(ops: Collection[str] | None, dtypes: Collection[str] | None) -> list[t
                 raise InputError(f"refengine has no {name!r}; the {what} are {', '.join(known)}")
     keys = [key for key in KERNELS if (ops is None or key[0] in ops) and (dtypes is None or key[1] in dtypes)]
     if not keys:
-        raise InputError(f"refengine has {', '.join(ops or ()) or 'no operator'} at none of {', '.join(dtypes or ())}")
+        raise InputError(
+            f"none of the operators {list(ops or ())} has a kernel for any of the types {list(dtypes or ())}"
+        )
     return keys
 
 
