@@ -189,6 +189,7 @@ def test_a_wrong_kernel_shrinks_to_single_elements(op: str) -> None:
     assert all(prod(t.shape) == 1 for t in graph.tensors), graph
 
 
+@pytest.mark.slow
 def test_what_the_bug_needs_stays() -> None:
     graph = shrunk("CONV_2D", lambda p: p.window.stride[1] > 1 and p.filter_shape[0] > 5, ["CONV_2D", "ADD", "RELU"])
     (op,) = graph.ops
