@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,6 +24,7 @@ from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..plan import Plan
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 
 
@@ -67,8 +68,8 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def finite(text: str) -> float:
-    if not isfinite(number := float(text)):
-        raise argparse.ArgumentTypeError(f"{text} is no finite number")
+    if not abs(number := float(text)) <= FLOAT32_MAX:
+        raise argparse.ArgumentTypeError(f"{text} is no finite number in float32")
     return number
 
 
@@ -187,7 +188,13 @@ def table_of(*headings: str) -> Table:
 
 def print_table(table: Table) -> None:
     """As wide as the terminal; in a pipe plain, and as wide as it needs."""
-    Console(width=None if sys.stdout.isatty() else 240, markup=False, highlight=False, emoji=False).print(table)
+    _Console(width=None if sys.stdout.isatty() else 240, markup=False, highlight=False, emoji=False).print(table)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `cli.main`: Rich would exit with 1."""
+        raise
 
 
 def print_json(value: dict[str, Any]) -> int:

@@ -170,6 +170,7 @@ def test_what_is_no_file_is_written_to_and_a_link_stays_one(floats: str, arrays:
         (["--io", "int16"], "--io int16 is for --activations int16"),
         (["--keep", "missing"], "--keep missing: no operator has this number, type or name; there are 0 CONV_2D, 1"),
         (["--keep", "7"], "--keep 7: no operator"),
+        (["--range", "0", "1e39"], "no finite number in float32"),
         (["--samples", "0"], "'0' is no positive number"),
         (["--data", "missing.npy"], "missing.npy: cannot be read"),
         (["--data", "digits"], "input 'x' takes pictures of 10×10×1"),
