@@ -166,6 +166,8 @@ def test_a_gain_by_one_sample_of_many_is_chance() -> None:
     assert kept((0.5,) * 20).helps
     assert not kept((0.0, *(1.01,) * 19)).helps
     assert not kept(all_squares).helps
+    assert kept((*(0.1,) * 7, *(1.0,) * 13)).helps  # most samples may not change at all
+    assert not kept((*(0.1,) * 6, *(1.0,) * 14)).helps
     assert kept((0.0, *(1.01,) * 19)).gain > 0
 
 
