@@ -158,7 +158,7 @@ class Processes(ThreadPoolExecutor):
     """
 
     def __init__(self, jobs: int) -> None:
-        super().__init__(jobs)
+        super().__init__(jobs, initializer=_block_interrupts)
         self._mine = threading.local()
         self._all: list[_Worker] = []
         self._starting = threading.Lock()
@@ -198,12 +198,7 @@ class _Worker:
         spawn = multiprocessing.get_context("spawn")
         self.pipe, theirs = spawn.Pipe()
         self.process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
-        resource_tracker.ensure_running()  # or it would start below, and let Ctrl-C through again
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: none while it still imports
-        try:
-            self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.process.start()
         theirs.close()
 
     def call(self, work: bytes) -> Any:
@@ -217,9 +212,16 @@ class _Worker:
         return result
 
 
+def _block_interrupts() -> None:
+    """Ctrl-C is for the main thread: processes that this one starts do not hear of it, not even while they start."""
+    if os.name == "posix":
+        resource_tracker.ensure_running()  # whose start would unblock it again
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
 def _serve(pipe: Connection) -> None:
     """A worker process's life: as long as somebody holds the other end of its pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with threadpool_limits(1, user_api="blas"), suppress(EOFError, ConnectionError):
         while True:
             work = pipe.recv_bytes()
