@@ -165,9 +165,9 @@ class Processes(ThreadPoolExecutor):
         self._ended = False
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        return super().submit(self._call, pickle.dumps((fn, args, kwargs)))
+        return super().submit(self._call, (fn, args, kwargs))
 
-    def _call(self, work: bytes) -> Any:
+    def _call(self, work: tuple[Any, ...]) -> Any:
         if not hasattr(self._mine, "worker"):
             with self._starting:
                 if self._ended:
@@ -201,9 +201,10 @@ class _Worker:
         self.process.start()
         theirs.close()
 
-    def call(self, work: bytes) -> Any:
+    def call(self, work: tuple[Any, ...]) -> Any:
+        parcel = pickle.dumps(work)  # only now: hundreds may wait, and share what is large
         try:
-            self.pipe.send_bytes(work)
+            self.pipe.send_bytes(parcel)
             result, error, trace = pickle.loads(self.pipe.recv_bytes())
         except (EOFError, OSError):
             raise BrokenExecutor("a worker process died") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -79,3 +80,18 @@ def test_planning_does_not_depend_on_what_ran_before() -> None:
 def test_empty_outputs_are_refused_as_tflm_refuses_them() -> None:
     with pytest.raises(UnsupportedError, match=r"output 'output0' has the empty shape \(4, 0\)"):
         make_plan(one_op("RELU", {}, [fed((4, 0), "int8", q(1.0))], fed((4, 0), "int8", q(1.0))))
+
+
+def test_a_plan_is_pickled_as_what_it_was_made_of() -> None:
+    plan, x = make_plan(two_layers(), numerics=Numerics(rounding="single")), codes(4)
+    data = pickle.dumps(plan)
+    again = pickle.loads(data)
+    assert again.kernels is KERNELS and again.numerics == plan.numerics and again.model == plan.model
+    assert np.array_equal(run(again, x)[0], run(plan, x)[0])
+    assert len(data) < 2 * len(pickle.dumps(plan.model))
+
+
+def test_a_plans_own_kernels_are_pickled_with_it() -> None:
+    mine = {**KERNELS, ("MINE", "int8"): KERNELS["RELU", "int8"]}
+    again = pickle.loads(pickle.dumps(make_plan(two_layers(), kernels=mine)))
+    assert again.kernels.keys() == mine.keys()
