@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,9 +21,9 @@ from ..images import read_inputs
 from ..inputs import pixels_to_input
 from ..kernel import PRESETS
 from ..model import Array, Tensor
+from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 
 
@@ -68,7 +67,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def finite(text: str) -> float:
-    if not abs(number := float(text)) <= FLOAT32_MAX:
+    if not abs(number := float(text)) <= FLOAT_MAX:
         raise argparse.ArgumentTypeError(f"{text} is no finite number in float32")
     return number
 
