@@ -29,7 +29,7 @@ from refengine.parallel import Processes, workers
 
 KEYS = [("CONV_2D", "int8"), ("FULLY_CONNECTED", "int8"), ("ADD", "int8"), ("SOFTMAX", "int8")]
 
-Job = Callable[[Executor | None, int], int]
+Job = Callable[[Executor | None, bool], int]
 
 
 @contextmanager
@@ -45,30 +45,33 @@ def dask(count: int) -> Iterator[Executor | None]:
         yield executor
 
 
-def jobs_of(model: str, data: Path | None) -> dict[str, Job]:
-    """What is measured: each does so much of its work and tells how much that was."""
-    plan = make_plan(bundled_models()[model])
-    images, labels = load_mnist(data) if data else bundled_digits()
+def jobs_of(arguments: argparse.Namespace) -> dict[str, Job]:
+    """What is measured: a function that does it, or as little as warms workers up, and tells how much it did."""
+    plan = make_plan(bundled_models()[arguments.model])
+    images, labels = load_mnist(arguments.data) if arguments.data else bundled_digits()
 
-    def pictures(executor: Executor | None, limit: int) -> int:
-        *_, accuracy = evaluate(plan, images[:limit], labels[:limit], executor=executor)
+    def pictures(executor: Executor | None, little: bool) -> int:
+        chosen = slice(1000 if little else arguments.limit)
+        *_, accuracy = evaluate(plan, images[chosen], labels[chosen], executor=executor)
         return accuracy.count
 
-    def cases(executor: Executor | None, limit: int) -> int:
-        tallies, _ = conformance.examine_all(KEYS, limit // len(KEYS), 0, executor, Console(quiet=True))
+    def cases(executor: Executor | None, little: bool) -> int:
+        count = 20 if little else arguments.cases // len(KEYS)
+        tallies, _ = conformance.examine_all(KEYS, count, 0, executor, Console(quiet=True))
         return sum(tally.counts["cases"] for tally in tallies)
 
-    return {f"{model}, images/s": pictures, "conformance, cases/s": cases}
+    return {f"{arguments.model}, images/s": pictures, "conformance, cases/s": cases}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="esp32_int8", help="a bundled network (default: %(default)s)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="MNIST's files (default: the bundled 100 digits)")
-    parser.add_argument("--limit", type=int, default=10_000, help="so many pictures, and cases (default: %(default)s)")
+    parser.add_argument("--limit", type=int, default=10_000, help="pictures (default: %(default)s)")
+    parser.add_argument("--cases", type=int, default=4_000, help="of conformance (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="how often each has its turn (default: %(default)s)")
     arguments = parser.parse_args()
-    jobs = jobs_of(arguments.model, arguments.data)
+    jobs = jobs_of(arguments)
     counts = sorted({1, 2, os.cpu_count() or 1})
     best: dict[tuple[str, str], float] = {}
     with ExitStack() as stack:
@@ -81,8 +84,8 @@ def main() -> int:
             for turn in range(arguments.rounds + 1):
                 for way, executor in ways.items():
                     started = perf_counter()
-                    done = job(executor, arguments.limit if turn else 2 * conformance.CHUNK * len(KEYS))
-                    if turn:  # the first only warms up
+                    done = job(executor, not turn)
+                    if turn:
                         best[name, way] = max(best.get((name, way), 0), done / (perf_counter() - started))
     table = Table("workers")
     for name in jobs:
