@@ -13,6 +13,7 @@ from refengine import InputError, Plan, evaluate, make_plan, predictions, run
 from refengine.accuracy import CHUNK, is_classifier
 from refengine.datasets import bundled_digits, bundled_models, load_mnist
 from refengine.inputs import pixels_to_input
+from refengine.parallel import workers
 from tests.models import fed, one_op, q
 
 DIGITS = Path(__file__).parent / "data"
@@ -84,10 +85,12 @@ def test_bundled_networks_read_the_bundled_digits(name):
     assert accuracy.correct >= 98
 
 
-def test_chunks_change_nothing():
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_neither_chunks_nor_workers_change_anything(jobs):
     plan = make_plan(bundled_models()["dense_int8"])
     images, labels = (array[: CHUNK + 44] for array in load_mnist(DIGITS))
-    *_, accuracy = evaluate(plan, images, labels)
+    with workers(jobs) as executor:
+        *_, accuracy = evaluate(plan, images, labels, executor=executor)
     (output,) = run(plan, pixels_to_input(plan, images))
     expected = np.zeros((10, 10), np.int64)
     for label, answer in zip(labels, predictions(plan, output), strict=True):
