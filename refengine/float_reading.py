@@ -17,7 +17,7 @@ from .errors import located
 from .kernel import Kernel, Numerics, Options, Tensors
 from .kernels import KERNELS, reshape
 from .model import Array, Graph, Tensor
-from .numerics.quantize import dequantize
+from .numerics.quantize import code_range, dequantize, quantize
 from .plan import Plan, make_plan
 
 
@@ -39,6 +39,25 @@ def real_values(codes: Array, tensor: Tensor) -> Array:
     real: Array = (codes.astype(np.float64) - np.reshape(zero_point, along)) * np.reshape(scale, along)
     real = real.astype(np.float32)
     return real
+
+
+def affine(tensor: Tensor) -> tuple[float, int]:
+    """(scale, zero point) of a tensor that is quantised as a whole."""
+    assert tensor.quantization is not None
+    return tensor.quantization.scale[0], (*tensor.quantization.zero_point, 0)[0]
+
+
+def as_codes(real: Array, tensor: Tensor) -> Array:
+    """Real values as `tensor` holds them, quantised as a whole; they come back as they are if it is not."""
+    return quantize(real, *affine(tensor), tensor.dtype) if is_quantized(tensor) else real
+
+
+def outside(real: Array, tensor: Tensor) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which real values lie more than a code below, and above, what `tensor` can hold. (A softmax's 1.0: just one.)"""
+    scale, zero_point = affine(tensor)
+    low, high = code_range(tensor.dtype)
+    codes = real / np.float64(scale) + zero_point
+    return codes < low - 1, codes > high + 1
 
 
 def float_reading(plan: Plan) -> Plan:

@@ -27,8 +27,9 @@ from ..model import Array
 from ..parallel import workers
 from ..plan import Plan, Step, make_plan
 from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
+from ..quantizer.choices import Choice, choices
 from ..quantizer.convert import convert
-from ..quantizer.report import Chosen, Error, LayerError, Outputs, chosen, rank
+from ..quantizer.report import Error, LayerError, Outputs, rank
 from ..tflite_io import dump
 from ._front import (
     INTERRUPTED,
@@ -180,7 +181,7 @@ def _tell(
     ranking: list[LayerError],
     keep: frozenset[int],
 ) -> None:
-    layers = chosen(float_plan, plan, ranges)
+    layers = choices(float_plan, plan, ranges)
     if args.json:
         facts: dict[str, Any] = {
             "model": args.model,
@@ -203,7 +204,7 @@ def _tell(
         return
     method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
     print(printable(f"{args.model}, calibrated on {samples.count} samples of {samples.name} by {method}"))
-    print_table(_chosen_table(layers))
+    print_table(_table_of_choices(layers))
     if args.report:
         _print_report(ranking)
     print(printable(f"wrote {args.output}: {after:,} bytes ({before:,} before)"))
@@ -211,7 +212,7 @@ def _tell(
     print(", ".join(dict.fromkeys(tensor.dtype for tensor in (*plan.inputs, *plan.outputs))))
 
 
-def _chosen_table(layers: list[Chosen]) -> Table:
+def _table_of_choices(layers: list[Choice]) -> Table:
     table = table_of("#", "operator", "calibrated range", "scale", "zero\npoint", "scales of weights")
     table.columns[4].justify = "right"
     for layer in layers:

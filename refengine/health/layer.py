@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..float_reading import affine
 from ..kernel import Ints
 from ..model import Tensor
 from ..numerics.quantize import code_range
@@ -301,11 +302,6 @@ class Layer:
                 "total_rmse": self.total and self.total.rmse.tolist(),
             },
         }
-
-
-def affine(tensor: Tensor) -> tuple[float, int]:
-    assert tensor.quantization is not None
-    return tensor.quantization.scale[0], (*tensor.quantization.zero_point, 0)[0]
 
 
 def _bits(magnitude: int) -> int:

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..execute import Record, execute
-from ..float_reading import is_quantized, real_values
+from ..float_reading import affine, is_quantized, outside, real_values
 from ..kernel import Ints
 from ..kernels import conv, depthwise_conv, fully_connected, reduce
 from ..model import Array, Tensor
 from ..numerics.quantize import activation_range, code_range
 from ..numerics.requantize import Requantizer
 from ..plan import Plan, Step
-from .layer import Accumulator, Clamped, Errors, Layer, affine
+from .layer import Accumulator, Clamped, Errors, Layer
 
 BINS = 256
 
@@ -153,11 +153,8 @@ def _clamped_sums(summing: _Summing, acc: Ints, step: Step) -> Clamped:
 
 
 def _clamped_reals(tensor: Tensor, real: Array) -> Clamped:
-    """What the type cut off by more than one code, from the real values. (A softmax's 1.0 is one code too large.)"""
-    scale, zero_point = affine(tensor)
-    low, high = code_range(tensor.dtype)
-    codes = real / np.float64(scale) + zero_point
-    below, above = (codes < low - 1).sum(axis=0), (codes > high + 1).sum(axis=0)
+    """What the type cut off by more than one code, from the real values."""
+    below, above = (values.sum(axis=0) for values in outside(real, tensor))
     return Clamped(np.zeros_like(below), below, np.zeros_like(above), above)
 
 

@@ -22,8 +22,9 @@ from refengine.kernel import Node
 from refengine.model import Model
 from refengine.plan import Plan, make_plan
 from refengine.quantizer.calibrate import calibrate
+from refengine.quantizer.choices import choices
 from refengine.quantizer.convert import convert
-from refengine.quantizer.report import Error, LayerError, Outputs, chosen, rank
+from refengine.quantizer.report import Error, LayerError, Outputs, rank
 from refengine.strategies import Case, models
 from refengine.tflite_io import load
 from tests.health.nets import (
@@ -159,7 +160,7 @@ def test_a_gain_by_one_sample_of_many_is_chance() -> None:
 
     def kept(squares: tuple[float, ...]) -> LayerError:
         def outputs(of: tuple[float, ...]) -> Outputs:
-            return Outputs(Error(20, sum(of), 1.0, 1.0), None, of)
+            return Outputs(Error(20, sum(of), 1.0, 1.0), of, ())
 
         return replace(layer, all=outputs(all_squares), kept=outputs(squares))
 
@@ -256,13 +257,13 @@ def test_any_model_can_be_judged(case: Case, io: str) -> None:
     for layer in layers:
         clamps = layer.step.op.options.get("fused_activation_function", "NONE") != "NONE"  # at a bound that is rounded
         assert clamps or not (layer.step.op.name in ("RESHAPE", "TRANSPOSE", "MAX_POOL_2D") and layer.own.square)
-    told = {each.tensor.index for each in chosen(floats, quantized, ranges)}
+    told = {each.tensor.index for each in choices(floats, quantized, ranges)}
     assert told >= {layer.tensor.index for layer in layers}
 
 
-def test_chosen_tells_ranges_and_scales() -> None:
+def test_choices_tell_ranges_and_scales() -> None:
     ranges = calibrate(FLOATS, BATCHES)
-    layers = chosen(FLOATS, make_plan(convert(FLOATS.model, ranges)), ranges)
+    layers = choices(FLOATS, make_plan(convert(FLOATS.model, ranges)), ranges)
     assert [layer.float_ops for layer in layers] == [(), *((i,) for i in range(LAYERS))]
     (hidden,) = (layer for layer in layers if layer.tensor.name == "hidden")
     assert hidden.calibrated == ranges[next(t.index for t in FLOATS.graph.tensors if t.name == "hidden")]

@@ -1,0 +1,58 @@
+"""What the conversion chose for each activation: type, scale and zero point, beside the range they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..float_reading import affine, is_quantized
+from ..model import Tensor
+from ..plan import Plan, Step
+from .calibrate import Ranges
+from .counterparts import pair_of, same_tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One activation of the converted model: the operator that computes it (None: it is fed), the float operators that
+    this stands for, and the range that was calibrated (None: the float model has no such tensor)."""
+
+    step: Step | None
+    tensor: Tensor
+    float_ops: tuple[int, ...]
+    calibrated: tuple[float, float] | None
+
+    @property
+    def weight_scales(self) -> tuple[float, ...]:
+        """One for each output channel; none of an operator without weights."""
+        weights = self.step.inputs[1] if self.step is not None and len(self.step.inputs) > 1 else None
+        return weights.quantization.scale if weights and weights.data is not None and weights.quantization else ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in plain Python, for JSON; what stayed in float has no scale."""
+        scale, zero_point = affine(self.tensor) if is_quantized(self.tensor) else (None, None)
+        return {
+            "index": None if self.step is None else self.step.index,
+            "operator": None if self.step is None else self.step.op.name,
+            "float_operators": list(self.float_ops),
+            "tensor": self.tensor.name,
+            "dtype": self.tensor.dtype,
+            "range": self.calibrated,
+            "scale": scale,
+            "zero_point": zero_point,
+            "weight_scales": list(self.weight_scales),
+        }
+
+
+def choices(float_plan: Plan, quantized_plan: Plan, ranges: Ranges) -> list[Choice]:
+    """What was chosen for every activation that is fed or computed, integers such as shapes left out."""
+    same = same_tensors(float_plan, quantized_plan)
+    made: list[tuple[Step | None, Tensor]] = [(None, tensor) for tensor in quantized_plan.inputs]
+    made += [(step, tensor) for step in quantized_plan.steps for tensor in step.outputs]
+    found = []
+    for step, tensor in made:
+        if is_quantized(tensor) or tensor.dtype == "float32":
+            pair = None if step is None else pair_of(float_plan, step, same)
+            float_ops = () if pair is None else tuple(each.index for each in pair.float_steps)
+            found.append(Choice(step, tensor, float_ops, ranges.get(same.get(tensor.index, -1))))
+    return found
