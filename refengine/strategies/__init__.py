@@ -33,7 +33,9 @@ windows pass the border, more on one side than on the other; filters are 1×1 wi
 more to the right; biases leave accumulators no room. Yet most results lie inside the output's range, where a wrong
 rounding shows. Shapes stay small: a case takes milliseconds.
 
-A kernel of your own joins in through its `example`, see `refengine.kernel`: `nodes(op, dtype, kernel)`.
+A kernel of your own joins in through its `example`, which draws from a `Toolbox`, see `refengine.kernel`:
+`nodes(op, dtype, kernel)`. Who rolls dice without Hypothesis has `array_of` for values of one of the `INT_KINDS` or
+`FLOAT_KINDS`, some of them `FLOAT_EDGES`.
 """
 
 from .graphs import Case, models

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ..errors import InputError
 from ..kernel import Node
-from ..kernels import KERNELS
+from ..kernels import KERNELS, quantize
 from ..kernels._affine import params_of, real_range
 from ..model import Array, Quantization, Tensor
 from ..tflite_io import dump, load
@@ -68,13 +68,16 @@ def models(
     are the tensors that no operator reads, and at times others, even its inputs. Unless `finite`, float32 inputs have
     infinities and NaN in them, too; what is computed from finite ones may become such anyway.
 
-    Cases shrink to one operator on single elements. Raises `InputError` for what refengine does not have.
+    Cases shrink to one operator on single elements. Raises `InputError` for what refengine does not have, and for
+    operators none of which can do with the types.
     """
+    if max_ops < 1:
+        raise InputError(f"max_ops is {max_ops}, but a model has one operator or more")
     keys = _keys(ops, dtypes)
 
     @st.composite
     def cases(draw: Callable[[Any], Any]) -> Case:
-        grown = _grown(draw, keys, max_ops, lambda dtype: dtypes is None or dtype in dtypes)
+        grown = _grown(draw, keys, max_ops, dtypes)
         assume(grown)
         tensors = {id(t): t for node in grown for t in moving(node)}
         read = {id(t) for node in grown for t in node.inputs}
@@ -95,16 +98,34 @@ def _keys(ops: Collection[str] | None, dtypes: Collection[str] | None) -> list[t
         for name in given or ():
             if name not in known:
                 raise InputError(f"refengine has no {name!r}; the {what} are {', '.join(known)}")
-    keys = [key for key in KERNELS if (ops is None or key[0] in ops) and (dtypes is None or key[1] in dtypes)]
-    if not keys:
+    keys = [key for key in KERNELS if ops is None or key[0] in ops]
+    reading = [key for key in keys if dtypes is None or key[1] in dtypes]
+    fitting = [key for key in reading if dtypes is None or not _computes(*key).isdisjoint(dtypes)]
+    if reading and not fitting:
+        others = sorted(set().union(*(_computes(*key) for key in reading)))
         raise InputError(
-            f"none of the operators {list(ops or ())} has a kernel for any of the types {list(dtypes or ())}"
+            f"{_names(reading, 0)} of {_names(reading, 1)} computes {' or '.join(others)}; add it to dtypes"
         )
-    return keys
+    if not fitting:
+        raise InputError(
+            f"none of the operators {list(ops or ())} has a kernel for any of the types {list(dtypes or ())}; "
+            f"they have some for {_names(keys, 1)}"
+        )
+    return fitting
+
+
+def _names(keys: list[tuple[str, str]], position: int) -> str:
+    return ", ".join(sorted({key[position] for key in keys})) or "none"
+
+
+def _computes(op: str, dtype: str) -> set[str]:
+    """The types that an operator may compute from `dtype`."""
+    others = {"SHAPE": ("int32",), "DEQUANTIZE": ("float32",), "QUANTIZE": quantize.OUTPUT_TYPES.get(dtype, ())}
+    return set(others.get(op, (dtype,)))
 
 
 def _grown(
-    draw: Callable[[Any], Any], keys: list[tuple[str, str]], max_ops: int, wanted: Callable[[str], bool]
+    draw: Callable[[Any], Any], keys: list[tuple[str, str]], max_ops: int, dtypes: Collection[str] | None
 ) -> list[Node]:
     """Nodes that share tensors, in an order that runs."""
     make = Growing()
@@ -112,7 +133,7 @@ def _grown(
     count = draw(make.integers(1, max_ops))  # a number first, then as many draws: what the shrinker knows to shorten
     for _ in range(count + 8):  # some bring a type that is not wanted
         node = draw(_one_more(keys, make))
-        if all(wanted(t.dtype) for t in moving(node)):
+        if dtypes is None or all(t.dtype in dtypes for t in moving(node)):
             nodes.append(node)
             make.keep(moving(node))
         if len(nodes) == count:

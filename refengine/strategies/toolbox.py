@@ -20,6 +20,8 @@ FLOAT_KINDS = ("constant", "noise", "ends", "sparse", "ramp", "ties", "noise", "
 """What invented arrays look like, the simplest first; mostly noise, since few elements tell two roundings apart."""
 
 FLOAT_EDGES = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 6.0, 1e-20, -1e-20, 1e-40, 3.4e38, -3.4e38], np.float32)
+"""Both zeros, RELU6's bound, what vanishes when squared, a subnormal, almost the largest."""
+
 NOT_FINITE = np.array([np.nan, np.inf, -np.inf], np.float32)
 
 BESIDE_LANES = (7, 8, 9, 12, 15, 16, 17, 31, 33)

@@ -82,8 +82,12 @@ def test_only_what_was_asked_for_is_drawn(case: Case) -> None:
         (dict(ops="ADD"), r"expected a list of operators, such as \['ADD'\], got 'ADD'"),
         (
             dict(ops=["ADD"], dtypes=["bool"]),
-            r"none of the operators \['ADD'\] has a kernel for any of the types \['bool'\]",
+            r"none of the operators \['ADD'\] has a kernel for any of the types \['bool'\]; they have some for float32",
         ),
+        (dict(ops=["SHAPE"], dtypes=["int8"]), "SHAPE of int8 computes int32; add it to dtypes"),
+        (dict(ops=["QUANTIZE"], dtypes=["float32"]), "QUANTIZE of float32 computes int16 or int8; add it to dtypes"),
+        (dict(dtypes=[]), "has a kernel for any of the types"),
+        (dict(max_ops=0), "max_ops is 0, but a model has one operator or more"),
     ],
 )
 def test_what_refengine_does_not_have_is_one_line(arguments: dict[str, Any], message: str) -> None:
