@@ -28,7 +28,7 @@ from ..parallel import workers
 from ..plan import Plan, Step, make_plan
 from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
 from ..quantizer.choices import Choice, choices
-from ..quantizer.convert import convert
+from ..quantizer.convert import check, convert
 from ..quantizer.report import Error, LayerError, Outputs, rank
 from ..tflite_io import dump
 from ._front import (
@@ -78,9 +78,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     path, output = Path(find_model(args.model)), Path(args.output)
-    _check(args, path, output)
+    _check_arguments(args, path, output)
     float_plan = make_plan(path)
     keep = _kept(float_plan, args.keep)
+    with located(args.model):
+        check(float_plan.model, activations=args.activations, io=args.io, keep=keep)
     samples = _Samples(args, float_plan, "calibrating", args.samples)
     ranking: list[LayerError] = []
     try:
@@ -101,7 +103,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace, path: Path, output: Path) -> None:
+def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None:
     """Complain before hours of work, rather than after."""
     if output.exists() and output.samefile(path):
         raise InputError(f"{output} is the float model itself; give -o another name")
@@ -203,7 +205,7 @@ def _tell(
         print_json(facts)
         return
     method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
-    print(printable(f"{args.model}, calibrated on {samples.count} samples of {samples.name} by {method}"))
+    print(printable(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}"))
     print_table(_table_of_choices(layers))
     if args.report:
         _print_report(ranking)
@@ -232,7 +234,7 @@ def _table_of_choices(layers: list[Choice]) -> Table:
 def _print_report(ranking: list[LayerError]) -> None:
     """Errors inside the network are in codes, those of its outputs in real units."""
     now = ranking[0].all
-    print(f"{now.samples} samples: the outputs are off by {_outputs(now)}. Of the layers, the worst first:")
+    print(f"{_samples(now.samples)}: the outputs are off by {_outputs(now)}. Of the layers, the worst first:")
     table = table_of(
         "#", "operator", "own RMSE\nin codes", "SQNR\ndB", "whole\nin codes", "SQNR\ndB", "out of\nrange",
         "outputs' RMSE:\nonly it in codes", "\nonly it in float",
@@ -259,6 +261,10 @@ def _print_report(ranking: list[LayerError]) -> None:
     best = max(helpful, key=lambda layer: layer.gain)
     name = f"{best.step.op.name} (--keep {_numbers(best.float_ops)})"
     print(f"Left in float, {name} helps most: then the outputs are off by {_outputs(best.kept)}.")
+
+
+def _samples(count: int) -> str:
+    return "1 sample" if count == 1 else f"{count} samples"
 
 
 def _operator(step: Step) -> str:

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from ..model import Array, Model
 from ..plan import make_plan
 from .calibrate import PERCENTILE, Ranges, calibrate
-from .convert import convert
+from .convert import check, convert
 
 __all__ = ["Ranges", "calibrate", "convert", "quantize"]
 
@@ -41,5 +41,6 @@ def quantize(
     `UnsupportedError`, in one sentence: see `calibrate` and `convert`.
     """
     plan = make_plan(model)
+    check(plan.model, activations=activations, io=io, keep=keep)
     ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
     return convert(plan.model, ranges, activations=activations, io=io, keep=keep)

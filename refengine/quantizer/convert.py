@@ -17,7 +17,7 @@ from ..kernels import KERNELS
 from ..model import Graph, Model, Op, Tensor
 from ..plan import make_plan
 from .calibrate import Ranges
-from .forms import Form, Forms
+from .forms import WEIGHTS, Form, Forms
 from .parameters import PARAMETERS, computed, computes_reals, rule
 from .rules import RULES
 
@@ -43,18 +43,13 @@ def convert(
     missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised
     (`keep` may leave them in float) and for what TFLM could not run, before or after.
     """
-    io = io or activations
-    if activations not in PARAMETERS or io not in (activations, "float32"):
-        raise InputError(
-            f"activations {activations!r} with inputs and outputs {io!r}: activations are 'int8' or 'int16', "
-            "inputs and outputs are of the same type or 'float32'"
-        )
-    _check_model(model)
+    check(model, activations=activations, io=io, keep=keep)
     graph = model.graphs[0]
-    _check_operators(graph, activations, keep)
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
-        writer = _Writer(Forms(graph, PARAMETERS[activations](graph, ranges), activations, io, frozenset(keep)))
+        writer = _Writer(
+            Forms(graph, PARAMETERS[activations](graph, ranges), activations, io or activations, frozenset(keep))
+        )
         written = writer.graph()
     place = {i: writer.read(writer.forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}
     signatures = [
@@ -71,6 +66,17 @@ def convert(
     return quantised
 
 
+def check(model: Model, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()) -> None:
+    """Refuse what `convert` refuses whatever the ranges, which are then not worth calibrating."""
+    if activations not in PARAMETERS or io not in (None, activations, "float32"):
+        raise InputError(
+            f"activations {activations!r} with inputs and outputs {io or activations!r}: activations are 'int8' or "
+            "'int16', inputs and outputs are of the same type or 'float32'"
+        )
+    _check_model(model)
+    _check_operators(model.graphs[0], activations, keep)
+
+
 def _check_model(model: Model) -> None:
     require(len(model.graphs) == 1, f"the model has {len(model.graphs)} subgraphs; only models of one can be quantised")
     for tensor in model.graphs[0].tensors:
@@ -80,13 +86,8 @@ def _check_model(model: Model) -> None:
             raise InputError(
                 f"{where} is {tensor.dtype}: the model is quantised already; give the float32 file it was made from"
             )
-        values = tensor.data
-        if (
-            values is not None
-            and values.size
-            and tensor.dtype == "float32"
-            and not _is_range(values.min(), values.max())
-        ):
+        values = tensor.data if tensor.dtype == "float32" else None
+        if values is not None and values.size and not _is_range(values.min(), values.max()):
             raise InputError(f"{where} is a constant with values that are not finite; train the network again")
     make_plan(model)
 
@@ -96,11 +97,17 @@ def _check_operators(graph: Graph, activations: str, keep: Collection[int]) -> N
         if index not in range(len(graph.ops)):
             raise InputError(f"there is no operator {index} to keep in float; the model has 0 to {len(graph.ops) - 1}")
     for op in graph.ops:
-        known = op.name in RULES and (op.name, activations) in KERNELS
+        if op.index in keep or not computes_reals(graph, op):
+            continue
+        where = f"operator {op.index} ({op.name})"
         require(
-            known or op.index in keep or not computes_reals(graph, op),
-            f"operator {op.index} ({op.name}): there is no {activations} kernel for it; keep it in float, "
-            "or convert again without it",
+            op.name in RULES and (op.name, activations) in KERNELS,
+            f"{where}: there is no {activations} kernel for it; keep it in float, or convert again without it",
+        )
+        weights = [graph.tensors[i] for i in op.inputs[WEIGHTS:] if i >= 0] if rule(op).axis is not None else []
+        require(
+            len(weights) < 2 or all(tensor.data is not None for tensor in weights),
+            f"{where}: a bias is quantised only if it and the weights are constants; keep it in float",
         )
 
 

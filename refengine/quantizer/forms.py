@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..errors import require
 from ..model import Array, Graph, Op, Quantization, Tensor
 from . import affine
 from .parameters import Parameters, computes_reals, rule
@@ -76,12 +75,6 @@ class Forms:
         """The forms of the operator's weights and bias, by position; weights computed at run time are activations."""
         inputs = (*op.inputs, -1)[: BIAS + 1]  # FULLY_CONNECTED may have two
         values, bias = (None if i < 0 else self.graph.tensors[i].data for i in inputs[WEIGHTS:])
-        constant = bias is not None or inputs[BIAS] < 0
-        require(
-            constant and (bias is None or values is not None),
-            f"operator {op.index} ({op.name}): a bias is quantised only if it and the weights are constants; "
-            "keep it in float",
-        )
         if values is None:
             return {}
         axis = rule(op).axis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,12 +16,15 @@ from refengine.cli import main
 from refengine.commands import quantize as command
 from refengine.commands._front import FAILED, INTERRUPTED
 from refengine.datasets import DATA, bundled_digits, bundled_models
+from refengine.errors import UnsupportedError
 from refengine.inputs import pixels_to_input
+from refengine.kernel import Node
 from refengine.model import Model
 from refengine.plan import make_plan
-from refengine.quantizer import calibrate, convert
+from refengine.quantizer import calibrate, convert, quantize
 from refengine.tflite_io import dump, load
 from tests.health.nets import HIDDEN, LOGITS, SOFTMAX, float_net, pictures
+from tests.models import fed, network
 
 
 @pytest.fixture
@@ -208,4 +212,25 @@ def test_mistakes_are_one_line(
 def test_a_quantised_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out.tflite")
     assert main(["quantize", "stm32f746_int8", "--data", "digits", "-o", out]) == FAILED
-    assert "the model has no float32 tensor: it is quantised already" in capsys.readouterr().err
+    assert "is int8: the model is quantised already; give the float32 file" in capsys.readouterr().err
+
+
+def test_what_cannot_be_quantised_is_refused_before_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = network(Node("HARD_SWISH", {}, (fed((1, 4), "float32", name="x"),), (fed((1, 4), "float32", name="y"),)))
+    path, complaint = tmp_path / "float.tflite", "operator 0 (HARD_SWISH): there is no int16 kernel for it"
+    path.write_bytes(dump(model))
+    unread = (pytest.fail("calibrated") for _ in range(1))
+    with pytest.raises(UnsupportedError, match=re.escape(complaint)):
+        quantize(model, unread, activations="int16")
+    monkeypatch.setattr(command, "calibrate", lambda *args, **options: pytest.fail("calibrated"))
+    out = str(tmp_path / "out.tflite")
+    assert main(["quantize", str(path), "--data", str(tmp_path), "-o", out, "--activations", "int16"]) == FAILED
+    assert capsys.readouterr().err.startswith(f"refengine: {path}: {complaint}")
+
+
+def test_one_sample_is_one(floats: str, arrays: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out.tflite")
+    assert main(["quantize", floats, "--data", arrays, "-o", out, "--samples", "1"]) == 0
+    assert "calibrated on 1 sample of" in capsys.readouterr().out
