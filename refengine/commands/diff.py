@@ -1,6 +1,6 @@
 """Judge a device's tensors: where they differ from the golden model's, where that begins, and why.
 
-DUMP is what `refengine device record` or the debugger's dump wrote, any .npz with tensors by name or index (14, t14),
+DUMP is what `refengine device record` or the debugger's save wrote, any .npz with tensors by name or index (14, t14),
 or a folder of .npy, .raw and .bin so called; it may hold some of the tensors only. With --port the device itself is
 asked. Each step is judged again on the device's own inputs, which tells culprits from victims; culprits are replayed
 under every dialect and every known fault.

@@ -2,7 +2,8 @@
 
 PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz or .raw files
 or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as printed), its type
-(SOFTMAX), or a part of its output's name between slashes and semicolons (conv2d_1).
+(SOFTMAX: all such), or a part of its output's name between slashes and semicolons (conv2d_1). Numbers are the float
+model's, whose operators keep their order; in the file written, QUANTIZE and DEQUANTIZE may stand between them.
 
   refengine quantize stm32f746_float32 --data digits -o int8.tflite
   refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report
@@ -67,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--io", choices=("int8", "int16", "float32"), help="type of inputs and outputs (default: the activations')"
     )
-    parser.add_argument("--keep", metavar="LAYER", nargs="+", default=[], help="operators to leave in float")
+    parser.add_argument("--keep", metavar="LAYER", nargs="+", default=[], help="operators to leave in float; see above")
     parser.add_argument(
         "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} of the data"
     )

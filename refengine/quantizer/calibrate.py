@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,8 @@ BINS = 2048
 
 Counts = npt.NDArray[np.int64]
 T = TypeVar("T")
+Passed = Callable[[Callable[[Plan, "Samples"], Any]], Iterator[Any]]
+"""A pass over all samples: what a function measures of each task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,20 +92,15 @@ def calibrate(
 
     match method:
         case "minmax":
-            return _ranges(plan, *_minmax(passed(_extremes)))
-        case "moving-average":
-            return _ranges(plan, *_moving_average(passed(_extremes)))
-        case "percentile":
-            return _ranges(plan, *_percentiles(plan, passed, Fraction(str(percentile))))
-        case _:
             low, high = _minmax(passed(_extremes))
-            tops = np.maximum(-low, high)
-            histograms = sum(passed(partial(_magnitudes, tops)), start=np.int64(0))
-            sides = np.where((low < 0) & (high > 0), 128, 256)
-            limits = np.array(
-                [entropy_threshold(*each) for each in zip(histograms, tops.tolist(), sides.tolist(), strict=True)]
-            )
-            return _ranges(plan, np.maximum(low, -limits), np.minimum(high, limits))
+        case "moving-average":
+            low, high = _moving_average(passed(_extremes))
+        case "percentile":
+            low, high = _percentiles(passed, Fraction(str(percentile)))
+        case _:
+            low, high = _entropy(passed)
+    pairs = zip(low.astype(np.float32).tolist(), high.astype(np.float32).tolist(), strict=True)
+    return {tensor.index: pair for tensor, pair in zip(_watched(plan), pairs, strict=True)}
 
 
 def tasks_of(plan: Plan, batches: Iterable[tuple[Array, ...]]) -> Iterator[Samples]:
@@ -198,9 +195,9 @@ def _finite(values: Array, place: str, samples: Samples) -> npt.NDArray[np.float
 
 def _extremes(plan: Plan, samples: Samples) -> npt.NDArray[np.float32]:
     """The smallest and the largest value of each sample in each tensor: float32 (2, samples, tensors)."""
-    seen = list(_observed(plan, samples))
-    low, high = [rows.min(axis=1) for rows in seen], [rows.max(axis=1) for rows in seen]
-    return np.stack([np.stack(low, axis=1), np.stack(high, axis=1)])
+    ends = [(rows.min(axis=1), rows.max(axis=1)) for rows in _observed(plan, samples)]
+    extremes: npt.NDArray[np.float32] = np.array(ends).transpose(1, 2, 0)
+    return extremes
 
 
 def _minmax(found: Iterator[npt.NDArray[np.float32]]) -> tuple[Array, Array]:
@@ -220,24 +217,32 @@ def _moving_average(found: Iterator[npt.NDArray[np.float32]]) -> tuple[Array, Ar
     return average[0], average[1]
 
 
-def _percentiles(
-    plan: Plan, passed: Callable[[Callable[[Plan, Samples], Counts]], Iterator[Counts]], percentile: Fraction
-) -> tuple[Array, Array]:
+def _percentiles(passed: Passed, percentile: Fraction) -> tuple[Array, Array]:
     """Exact order statistics in two passes, by counting the upper halves of all values' bits, then the lower ones."""
-    upper = sum(passed(_upper_halves), start=np.int64(0))
-    ranks = []
-    for total in upper.sum(axis=1).tolist():
-        beyond = int(total * (100 - percentile) / 100)
-        ranks.append((beyond, max(total - 1 - beyond, 0)))
-    cumulated = upper.cumsum(axis=1)
-    halves = np.array([np.searchsorted(c, each, side="right") for c, each in zip(cumulated, ranks, strict=True)])
+    upper = sum(passed(_upper_halves), start=np.int64(0)).cumsum(axis=1)
+    totals = upper[:, -1].tolist()
+    beyond = [int(total * (100 - percentile) / 100) for total in totals]
+    ranks = [(low, total - 1 - low) for low, total in zip(beyond, totals, strict=True)]
+    halves = np.array([np.searchsorted(c, each, side="right") for c, each in zip(upper, ranks, strict=True)])
     lower = sum(passed(partial(_lower_halves, halves)), start=np.int64(0)).cumsum(axis=2)
     ends = np.empty(halves.shape, np.uint32)
-    for at in np.ndindex(halves.shape):
-        before = cumulated[at[0], halves[at] - 1] if halves[at] else 0
-        ends[at] = halves[at] << 16 | np.searchsorted(lower[at], ranks[at[0]][at[1]] - before, side="right")
+    for tensor, end in np.ndindex(halves.shape):
+        half = halves[tensor, end]
+        before = upper[tensor, half - 1] if half else 0
+        rest = np.searchsorted(lower[tensor, end], ranks[tensor][end] - before, side="right")
+        ends[tensor, end] = half << 16 | rest
     low, high = _from_keys(ends).T
     return low, high
+
+
+def _entropy(passed: Passed) -> tuple[Array, Array]:
+    """The extremes, cut at `entropy_threshold`: one pass for them, one for histograms up to the larger of them."""
+    low, high = _minmax(passed(_extremes))
+    tops = np.maximum(-low, high)
+    histograms = sum(passed(partial(_magnitudes, tops)), start=np.int64(0))
+    levels = np.where((low < 0) & (high > 0), 128, 256)
+    cuts = np.array(list(map(entropy_threshold, histograms, tops.tolist(), levels.tolist())))
+    return np.maximum(low, -cuts), np.minimum(high, cuts)
 
 
 def _keys(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
@@ -271,8 +276,3 @@ def _magnitudes(tops: Array, plan: Plan, samples: Samples) -> Counts:
         places = np.abs(values.astype(np.float64)) * (BINS / top if top else 0.0)
         found.append(np.bincount(places.astype(np.int64).clip(max=BINS - 1).ravel(), minlength=BINS))
     return np.array(found)
-
-
-def _ranges(plan: Plan, low: Array, high: Array) -> Ranges:
-    pairs = zip(low.astype(np.float32).tolist(), high.astype(np.float32).tolist(), strict=True)
-    return {tensor.index: pair for tensor, pair in zip(_watched(plan), pairs, strict=True)}

@@ -47,11 +47,10 @@ def convert(
     graph = model.graphs[0]
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
-        writer = _Writer(
-            Forms(graph, PARAMETERS[activations](graph, ranges), activations, io or activations, frozenset(keep))
-        )
+        forms = Forms(graph, PARAMETERS[activations](graph, ranges), activations, io or activations, frozenset(keep))
+        writer = _Writer(forms)
         written = writer.graph()
-    place = {i: writer.read(writer.forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}
+    place = {i: writer.read(forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}
     signatures = [
         replace(
             signature,

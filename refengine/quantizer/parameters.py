@@ -45,7 +45,7 @@ def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
         return None if op.index in done else shared or _fixed(op, "int8")
 
     waiting = list(graph.ops)
-    while waiting := waiting or [op for op in graph.ops if parameters(op)]:
+    while waiting := waiting or [op for op in graph.ops if parameters(op)]:  # first its own, then those it forgot
         op = waiting.pop()
         imposed = parameters(op)
         if imposed is None:
