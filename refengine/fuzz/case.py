@@ -132,7 +132,7 @@ def check(door: Door, case: Case) -> Outcome:
     except RefengineError:
         raise
     except Exception as error:  # a callable is anybody's code
-        return Outcome("raises", f"{type(error).__name__}: {error}")
+        return Outcome("raises", f"raises {type(error).__name__}: {error}")
     if answer is None:
         return Outcome("skipped")
     got = answer[0] if isinstance(answer, tuple) and len(answer) == 1 else answer

@@ -143,13 +143,17 @@ def _check_untouched(case: Case, image: Image, after: bytes) -> None:
         if part.start <= place < part.stop:
             raise KernelError("changes its input", f"writes to input {i}, first to byte {place - part.start} of it")
     where = (
-        f"{output.start - place} bytes before it"
+        f"{_bytes(output.start - place)} before it"
         if 0 < output.start - place <= 128
-        else f"byte {place - output.start} of an output of {output.stop - output.start} bytes"
+        else f"byte {place - output.start} of an output of {_bytes(output.stop - output.start)}"
         if place >= output.stop
         else "among its inputs"
     )
-    raise KernelError("writes outside", f"writes {count:,} bytes outside its output, the first {where}")
+    raise KernelError("writes outside", f"writes {_bytes(count)} outside its output, the first {where}")
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count:,} bytes"
 
 
 class Command:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -20,12 +21,16 @@ from ..parallel import spread
 from .case import Case, Door, Outcome, check
 from .reasons import Reason, reason
 from .simplify import simplified
+from .traits import Common, in_common
 
 CHUNK = 250
 """Cases that one task tries."""
 
 ENOUGH = 20
 """Failing cases after which a chunk ends; as many that pass are kept, to tell a reason from a coincidence."""
+
+COMPARED, RUNS = 100, 20
+"""How many failing cases to compare with as many that pass, and the most runs of Hypothesis for that: 1000 cases."""
 
 PATIENCE = 3
 """Hangs after which a chunk ends, since each of them costs a time-out; shrinking takes three times as many."""
@@ -44,13 +49,14 @@ STARTS, SMALL = 3, 8
 class Finding:
     """A fault: the smallest `case` found that has it, its `outcome`, and what explains the failing cases, if anything.
 
-    `evidence` is how many failing cases that reason was sought in.
+    `evidence` is how many failing cases that reason was sought in; `common` what they have in common otherwise.
     """
 
     case: Case
     outcome: Outcome
     evidence: int
     reason: Reason | None
+    common: Common | None = None
 
     @property
     def verdict(self) -> str:
@@ -69,6 +75,7 @@ class Finding:
             "verdict": self.verdict,
             "reason": self.reason and self.reason.as_dict(),
             "evidence": self.evidence,
+            "common": self.common and self.common.as_dict(),
             "options": dict(self.case.options),
             "inputs": [None if x is None else x.tolist() for x in self.case.arrays],
             "expected": self.case.expected.tolist(),
@@ -292,7 +299,32 @@ def _finding(task: Task, chunk: Chunk) -> Finding:
         case, outcome = simplified(task.door, *_shrunk(task.door, chunk))
     finally:
         _close(task.door)
-    return Finding(case, outcome, sum(outcome.kind == kind for _, outcome in chunk.failures), _reason(chunk))
+    why = _reason(chunk)
+    evidence = sum(outcome.kind == kind for _, outcome in chunk.failures)
+    explained = (why is not None and why.complete) or kind == "hangs"  # each of which costs a time-out
+    return Finding(case, outcome, evidence, why, None if explained else _common(task, kind))
+
+
+def _common(task: Task, kind: str) -> Common | None:
+    """What the cases that fail in this way have in common, and those that pass lack; more cases than a chunk tries."""
+    failing, passing = list[Case](), list[Case]()
+    draw = _drawing()
+
+    def attempt(case: Case) -> None:
+        outcome = check(task.door, case)
+        if outcome.kind == kind:
+            failing.append(case)
+        elif outcome.kind == "equal":
+            passing.append(case)
+
+    try:
+        for run in islice(task.runs(), min(RUNS, 1 + task.cases // 12)):
+            draw.generate(*run, attempt)
+            if min(len(failing), len(passing)) >= COMPARED:
+                break
+    finally:
+        _close(task.door)
+    return in_common(failing, passing)
 
 
 def _reason(chunk: Chunk) -> Reason | None:

@@ -34,7 +34,8 @@ def summary(results: Sequence[Result]) -> str:
     wrong = [str(result) for result in claimed if result.finding]
     skipped = len(results) - len(claimed)
     rest = f"; {skipped} more {'is' if skipped == 1 else 'are'} not claimed" if skipped else ""
-    cases = f"{sum(result.cases - result.skipped for result in claimed):,} cases"
+    count = sum(result.cases - result.skipped for result in claimed)
+    cases = "1 case" if count == 1 else f"{count:,} cases"
     pairs = "1 operator and type" if len(claimed) == 1 else f"{len(claimed)} operators and types"
     if not results:
         return "nothing was tried to the end"
@@ -52,6 +53,8 @@ def told(result: Result) -> Iterator[str]:
     if finding is None:
         return
     yield f"{result} {finding.outcome.kind}: {finding.verdict}"
+    if finding.common is not None:
+        yield f"  {finding.common}"
     yield from smallest(finding)
 
 

@@ -84,7 +84,7 @@ def test_an_exception_is_a_finding_and_an_error_of_ours_is_not() -> None:
     def refused(case: Case) -> None:
         raise InputError("no such kernel")
 
-    assert check(broken, dense()).message == "ZeroDivisionError: by nothing"
+    assert check(broken, dense()).message == "raises ZeroDivisionError: by nothing"
     assert check(worse, dense()).kind == "smokes"
     with pytest.raises(InputError):
         check(refused, dense())

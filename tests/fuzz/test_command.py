@@ -63,7 +63,7 @@ def test_wrong_ones_exit_with_1_are_told_and_saved(capsys: pytest.CaptureFixture
     assert main(again) == 1
     assert "is 2 where 1 is right" in capsys.readouterr().out
     assert fuzz("--callable", "fuzz_test_kernels:sound", "--replay", "found/RELU-int8.tflite") == 0
-    assert capsys.readouterr().out.endswith("1 cases of 1 operator and type: all equal, bit for bit\n")
+    assert capsys.readouterr().out.endswith("\n1 case of 1 operator and type: all equal, bit for bit\n")
 
 
 def test_a_dialect_is_named_and_may_be_claimed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,7 +81,7 @@ def test_a_right_kernel_is_equal(kernel: Callable[[str], Library]) -> None:
         ("output[0] = right[0];", "never written", "leaves 1 of 2 elements unwritten, the first at [0, 1]"),
         ("", "never written", "leaves 2 of 2 elements unwritten, the first at [0, 0]"),
         (f"{WRITE} output[2] = 0;", "writes outside", "the first byte 2 of an output of 2 bytes"),
-        (f"{WRITE} output[-3] = 0;", "writes outside", "the first 3 bytes before it"),
+        (f"{WRITE} output[-3] = 0;", "writes outside", "writes 1 byte outside its output, the first 3 bytes before it"),
         (f"{WRITE} input[1] = 0;", "changes its input", "writes to input 0, first to byte 1 of it"),
         (f"{WRITE} output[1] = input[3];", "unsteady", "reads memory that it was not given"),
         ('puts("hello"); memcpy(output, right, sizeof right);', "equal", ""),
