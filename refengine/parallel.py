@@ -18,7 +18,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -43,7 +43,7 @@ ATTEMPTS = 3
 """How often a task is handed out before its worker's death is taken for its own doing."""
 
 PATIENCE = 5
-"""Seconds to wait for a cluster's scheduler, and for its first worker."""
+"""Seconds to wait for a cluster's scheduler, for its first worker, and between two looks whether it is still there."""
 
 
 def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | None = None) -> Iterator[R]:
@@ -60,18 +60,20 @@ def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | 
     waiting: deque[_Handed[T, R]] = deque()
     with ExitStack() as stack:
 
-        def hand_out(task: T) -> Future[R]:
+        def submit(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
             nonlocal executor
             assert executor is not None
-            parcel = pickle.dumps(task)
             try:
-                return executor.submit(_work, pickled, parcel)
+                return executor.submit(work, *arguments)
             except BrokenExecutor:
                 executor = stack.enter_context(Processes(os.cpu_count() or 1))
-                return executor.submit(_work, pickled, parcel)
+                return executor.submit(work, *arguments)
             except Exception:
                 waiting.clear()  # it takes nothing any more, and so nothing back
                 raise
+
+        def hand_out(task: T) -> Future[R]:
+            return submit(_work, pickled, pickle.dumps(task))
 
         source = enumerate(tasks)
         try:
@@ -79,6 +81,8 @@ def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | 
                 waiting += (_Handed(i, task, hand_out(task)) for i, task in islice(source, AHEAD - len(waiting)))
                 if not waiting:
                     return
+                while wait([waiting[0].future], PATIENCE).not_done:
+                    submit(bool).cancel()  # fails if nobody is there any more; Dask may not tell its futures
                 if not waiting[0].lost():
                     yield waiting.popleft().future.result()
                     continue
@@ -123,7 +127,7 @@ class _Handed(Generic[T, R]):
         return f"task {self.number} ({' '.join(reprlib.repr(self.task).split())})"
 
     def lost(self) -> bool:
-        """Whether its worker died; waits until that is known."""
+        """Whether its worker died, now that it is done."""
         try:
             error = self.future.exception()
         except CancelledError:
@@ -260,12 +264,29 @@ def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
             except ImportError as error:
                 raise InputError(f"a worker at {address} cannot import {path}: {error}") from None
         try:
-            yield client.get_executor(pure=False)
+            yield _Cluster(client)
         except Exception:
-            if client.status == "closed":
+            if client.status != "running":
                 raise RefengineError(f"the scheduler at {address} is gone") from None
             raise
         _require_same(client)  # of those that came meanwhile, too
+
+
+class _Cluster(Executor):
+    """Like `Client.get_executor`, whose futures mistake a result for an error if its worker is lost just then."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        import asyncio  # as Dask does; nobody else here needs it
+
+        future = self.client.submit(fn, *args, **kwargs, pure=False)  # which the scheduler forgets when we do
+
+        async def result() -> R:
+            return await future  # type: ignore[no-any-return]
+
+        return asyncio.run_coroutine_threadsafe(result(), self.client.loop.asyncio_loop)
 
 
 def _require_same(client: Any) -> None:
