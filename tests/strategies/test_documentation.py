@@ -34,8 +34,7 @@ def test_a_wrong_runtime_is_caught_and_told() -> None:
         documented_test(lambda model, inputs: tuple(x ^ 1 for x in refengine.run(model, *inputs)))()
     (told, *_) = failure.value.__notes__
     assert told.count("operator ") == 1, told
-    assert "scale 1, zero point 0  'input0'" in told
-    assert "'input0' = array(0, dtype=int8)" in told
+    assert "'input0' = array(" in told
 
 
 def test_everything_public_is_documented() -> None:
