@@ -27,6 +27,9 @@ from refengine import evaluate, make_plan
 from refengine.datasets import bundled_digits, bundled_models, load_mnist
 from refengine.parallel import Processes, workers
 
+MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
+"""In bytes. As Dask sets them, glibc returns freed memory at once, and every temporary array costs page faults."""
+
 KEYS = [("CONV_2D", "int8"), ("FULLY_CONNECTED", "int8"), ("ADD", "int8"), ("SOFTMAX", "int8")]
 
 Job = Callable[[Executor | None, bool], int]
@@ -71,6 +74,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=4_000, help="of conformance (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="how often each has its turn (default: %(default)s)")
     arguments = parser.parse_args()
+    os.environ.update(MALLOC)
     jobs = jobs_of(arguments)
     counts = sorted({1, 2, os.cpu_count() or 1})
     best: dict[tuple[str, str], float] = {}
