@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class RefengineError(Exception):
@@ -22,6 +23,22 @@ class InputError(RefengineError, ValueError):
     """An input array or file does not fit the model."""
 
 
+class InferenceError(RefengineError, RuntimeError):
+    """TFLM's own Invoke fails on this data, or ends early; so does refengine's inference, and says where.
+
+    `rows` are the inferences of the batch that fail, as a mask, `status` is what TFLM's Invoke returns: 1 for an error,
+    15 where an operator ends the inference on purpose (kTfLiteAbort). `results` is what the operator has written
+    nevertheless, None for nothing. What `execute` raises has `state`, what lives on, and `outputs`, the model's, with
+    what the failing inferences leave unwritten masked; a kernel leaves both to it.
+    """
+
+    def __init__(self, message: str, rows: Any = None, status: int = 1, results: Any = None) -> None:
+        super().__init__(message)
+        self.rows, self.status, self.results = rows, status, results
+        self.outputs: Any = None
+        self.state: Any = None
+
+
 def require(condition: object, message: str) -> None:
     """Raise `UnsupportedError(message)` unless `condition` holds: how `prepare` complains."""
     if not condition:
@@ -34,4 +51,5 @@ def located(place: str) -> Iterator[None]:
     try:
         yield
     except RefengineError as error:
-        raise type(error)(f"{place}: {error}") from error.__cause__
+        error.args = (f"{place}: {error}",)
+        raise

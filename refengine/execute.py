@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
+from threading import Lock
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from .errors import InputError
+from .errors import InferenceError, InputError
 from .kernel import Numerics
 from .model import Array, Model, Tensor
-from .plan import Plan, Step, frozen, make_plan
+from .plan import Plan, Rows, State, Step, frozen, joined, make_plan, taken
 from .reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
@@ -25,17 +28,49 @@ TILE_BYTES = 1 << 22
 HEAVY = 1 << 20
 """From how many multiply-accumulates on a second core pays."""
 
+LOOP_LIMIT = 100_000
+"""How often a loop's body may run in one inference; TFLM would go on for ever."""
+
+Arrays = tuple[Array, ...]
+NONE: Mapping[int, Array] = MappingProxyType({})
+
+
+class Call(NamedTuple):
+    """How a subgraph came to run: by `operator` of the calling one, as its `part`, for the `iteration`-th time."""
+
+    operator: int
+    part: str
+    iteration: int = 0
+
+    def __str__(self) -> str:
+        return f"operator {self.operator}, {self.part}" + (
+            f" {self.iteration}" if self.part in ("cond", "body") else ""
+        )
+
+
+NOTHING = State()
+
 
 @dataclass(frozen=True, eq=False)
 class Record:
     """What one step did: its input and output arrays, read-only, in their tensors' dtypes and shapes.
 
     In a batch of N, a leading dimension 1 has become N; tensors without one have N in front. Constants stay single.
+    `updates` are the new values of the variables that it updates, `state` is all that lives on after it, and `memory`
+    what the kernel had kept for itself before (batch axis in front in a batch). `path` is how
+    its subgraph came to run, outermost call first, and `rows` the inferences of the batch that it speaks of, None for
+    all. Elements that TFLM leaves unwritten are 0 in `outputs`, and marked in `undefined`, a mask or None each.
     """
 
     step: Step
     inputs: tuple[Array | None, ...]
     outputs: tuple[Array, ...]
+    updates: tuple[Array, ...] = ()
+    state: State = NOTHING
+    memory: tuple[Array, ...] = ()
+    path: tuple[Call, ...] = ()
+    rows: Rows | None = None
+    undefined: tuple[npt.NDArray[np.bool_] | None, ...] = ()
 
     def __repr__(self) -> str:
         return record_text(self.step, self.outputs)
@@ -44,34 +79,21 @@ class Record:
         return record_html(self.step, self.inputs, self.outputs)
 
 
-def execute(plan: Plan, *inputs: Array, known: Mapping[int, Array] = MappingProxyType({})) -> Iterator[Record]:
-    """Run `plan` on `inputs`, one `Record` a step, in order.
+def execute(
+    plan: Plan, *inputs: Array, known: Mapping[int, Array] = NONE, state: State | None = None
+) -> Iterator[Record]:
+    """Run `plan` on `inputs`, one `Record` a step, in order; those of a subgraph before that of the step that calls it.
 
     Inputs have the declared dtypes and shapes; where every input declares a leading 1, they may all have N there.
-    Outputs in `known`, by tensor index and as records hold them, are taken as they are instead of computed: to resume
-    an inference, or to ask what if. Raises `InputError` (before the first step) for a wrong count, dtype or shape.
+    Outputs in `known`, by tensor index of the main subgraph and as records hold them, are taken as they are instead of
+    computed: to resume an inference, or to ask what if. What lives from one inference to the next begins as `state` has
+    it (at first `plan.initial`), and the last record's `state` is where the next inference goes on; a batch is N
+    streams that know nothing of each other.
+
+    Raises `InputError` (before the first step) for a wrong count, dtype or shape, and `InferenceError` where TFLM's
+    Invoke fails; in a batch, after the other inferences' last record.
     """
-    batch = batch_size(plan, inputs)
-    values = dict(plan.constants)
-    values.update(
-        (t.index, frozen(np.array(x).reshape(batch or 1, *t.shape))) for t, x in zip(plan.inputs, inputs, strict=True)
-    )
-    for step in plan.steps:
-        arrays = tuple(None if t is None else values[t.index] for t in step.inputs)
-        (output,) = step.outputs
-        if output.index in known:
-            result = np.reshape(known[output.index], (batch or 1, *output.shape))
-        else:
-            with np.errstate(all="ignore"):  # inf and NaN are results here
-                result = step.kernel.evaluate(step.params, *arrays)
-        values[output.index] = frozen(result)
-        yield Record(
-            step,
-            tuple(None if t is None else _shown(values[t.index], t, batch) for t in step.inputs),
-            (_shown(values[output.index], output, batch),),
-        )
-        for index in step.last_use:
-            del values[index]
+    yield from _inference(plan, batch_size(plan, inputs), inputs, state, known)
 
 
 def run(
@@ -83,27 +105,67 @@ def run(
     """The model's outputs, in its order and declared dtypes; nothing is converted silently.
 
     A batch (see `execute`) streams through in tiles, as many at once as `threads` (one a core), so that memory stays
-    bounded whatever its length; each result is what running its input alone gives. Raises `ModelError`,
-    `UnsupportedError`, `InputError`.
+    bounded whatever its length; each result is what running its input alone gives. An output that declares a leading 1
+    has N there, any other has N in front. What lives from one inference to the next is fresh for each of them.
+
+    Raises `ModelError`, `UnsupportedError`, `InputError`, and `InferenceError` where TFLM's Invoke fails.
     """
     plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
     batch = batch_size(plan, inputs)
     if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
-        return _outputs(plan, *inputs)
-    with _blas().limit(limits=1):
+        return infer(plan, batch, inputs)[0]
+    with _one_blas_thread:
         if batch is None:
-            return _outputs(plan, *inputs)
+            return infer(plan, batch, inputs)[0]
         threads = threads or os.cpu_count() or 1
         tile = min(tile_size(plan), -(-batch // threads))
-        slices = [slice(start, start + tile) for start in range(0, batch, tile)]
+        slices = [slice(start, min(start + tile, batch)) for start in range(0, batch, tile)]
         with ThreadPoolExecutor(threads) as pool:
-            tiles = list(pool.map(lambda part: _outputs(plan, *(x[part] for x in inputs)), slices))
+            tiles = list(pool.map(lambda s: infer(plan, s.stop - s.start, [x[s] for x in inputs])[0], slices))
     return tuple(np.concatenate(parts) for parts in zip(*tiles, strict=True))
+
+
+def infer(plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None = None) -> tuple[Arrays, State]:
+    """The outputs of one inference, or of `batch` side by side, and what lives on after them; see `run`."""
+    walk = _inference(plan, batch, inputs, state)
+    while True:
+        try:
+            next(walk)
+        except StopIteration as end:
+            outputs, after = end.value
+            break
+    shown = (_shown(x, t, batch, whole=True) for t, x in zip(plan.outputs, outputs, strict=True))
+    return tuple(np.ma.filled(x, 0) if isinstance(x, np.ma.MaskedArray) else x for x in shown), after
+
+
+class _OneBlasThread:
+    """Holds BLAS to one thread while anybody is inside, then gives the process back what it had.
+
+    Tiles share the cores already, and BLAS threads crawl when another program has one. Several threads may be inside
+    at once, so that only the last one out restores.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._limit = Lock(), 0, None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limit = _blas().limit(limits=1)
+            self._inside += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._limit is not None:
+                self._limit.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()
 
 
 @cache
 def _blas() -> ThreadpoolController:
-    """Holds BLAS to one thread: tiles share the cores already, and BLAS threads crawl when another program has one."""
     return ThreadpoolController().select(user_api="blas")
 
 
@@ -144,27 +206,314 @@ def tile_size(plan: Plan) -> int:
     return int(min(256, max(1, TILE_BYTES // max(1, max(sizes, default=1)))))
 
 
-def _outputs(plan: Plan, *inputs: Array) -> tuple[Array, ...]:
-    """The graph's outputs of one tile; copies only of what is not computed by a step."""
-    batch = batch_size(plan, inputs)
-    found = {t.index: x for t, x in zip(plan.inputs, inputs, strict=True)}
-    found.update(
-        (i, _shown(plan.constants[i], plan.graph.tensors[i], batch)) for i in plan.graph.outputs if i in plan.constants
+# ---- the walk ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """Where a walk is: the plan that it follows, of all `plans`, for how many inferences at once, and why."""
+
+    plan: Plan
+    plans: Mapping[int, Plan]
+    batch: int | None
+    path: tuple[Call, ...] = ()
+    rows: Rows | None = None
+
+    def of(self, rows: Rows) -> _Scene:
+        """The same for some of the inferences."""
+        if self.batch is None or len(rows) == self.batch:
+            return self
+        return replace(self, batch=len(rows), rows=rows if self.rows is None else self.rows[rows])
+
+    def inside(self, graph: int, call: Call) -> _Scene:
+        """The subgraph that a step calls."""
+        return replace(self, plan=self.plans[graph], path=(*self.path, call))
+
+    def all(self) -> Rows:
+        return np.arange(self.batch or 1)
+
+
+Walk = Generator[Record, None, tuple[Arrays, State]]
+"""Yields records, returns outputs (batch in front) and the state after."""
+
+
+def _inference(
+    plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None, known: Mapping[int, Array] = NONE
+) -> Walk:
+    fed = [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
+    scene = _Scene(plan, plan.plans if plan.subplans else {}, batch)
+    return _entered(scene, fed, plan.initial if state is None else state, known)
+
+
+def _entered(scene: _Scene, fed: Sequence[Array], state: State, known: Mapping[int, Array] = NONE) -> Walk:
+    """A subgraph from its inputs on."""
+    plan, graph = scene.plan, scene.plan.graph.index
+    values = dict(plan.constants)
+    values.update((tensor, x) for (g, tensor), x in state.variables.items() if g == graph)
+    for tensor, x in zip(plan.inputs, fed, strict=True):
+        values[tensor.index] = _as(tensor, x)
+        if tensor.is_variable:
+            state = state.with_variable(graph, tensor.index, values[tensor.index])
+    return _walk(scene, values, state, 0, known)
+
+
+def _as(tensor: Tensor, x: Array) -> Array:
+    """An array that comes from another subgraph, where the same bytes may have another shape or type."""
+    if x.shape[1:] == tensor.shape and x.dtype == tensor.dtype:
+        return x
+    same_type = x if x.dtype == tensor.dtype else np.ascontiguousarray(x).reshape(len(x), -1).view(tensor.dtype)
+    return frozen(same_type.reshape(len(x), *tensor.shape))
+
+
+def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, known: Mapping[int, Array] = NONE) -> Walk:
+    """The steps from `start` on."""
+    plan, batch = scene.plan, scene.batch
+    for step in plan.steps[start:]:
+        read = tuple(None if t is None else values[t.index] for t in step.inputs)
+        memory: Arrays = ()
+        try:
+            if step.facts.control:
+                results, state = yield from _CONTROL[step.facts.control](scene, step, read, state)
+            elif known and not step.writes[len(step.outputs) :] and all(t.index in known for t in step.outputs):
+                results = ()
+            else:
+                memory = _memory(scene, step, read, state)
+                results = step.evaluate(*read, *memory)
+                state = _remembering(scene, step, read, state, results[len(step.writes) :])
+        except InferenceError as error:
+            return (yield from _without(scene, values, state, step, known, error))
+        for tensor, x in zip(step.writes, results, strict=False):
+            values[tensor.index] = x
+            if tensor.is_variable:
+                state = state.with_variable(plan.graph.index, tensor.index, x)
+        for tensor in step.outputs if known else ():
+            if tensor.index in known:
+                values[tensor.index] = frozen(np.reshape(known[tensor.index], (batch or 1, *tensor.shape)))
+        yield _record(scene, step, read, [values[t.index] for t in step.writes], state, memory)
+        for index in step.last_use:
+            del values[index]
+    return tuple(values[t.index] for t in plan.outputs), state
+
+
+def _memory(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Arrays:
+    """What the step finds that an earlier one left: the kernel's own memory, or a resource variable's value."""
+    if step.facts.resource in ("read", "assign"):
+        rows, names = zip(*_named(scene, step, read), strict=True)
+        for name in names:
+            if name not in state.resources:
+                raise InferenceError(f"nothing is ever assigned to the resource variable '{name[1]}'; TFLM would fail")
+        parts = [taken(state.resources[name], some) for some, name in zip(rows, names, strict=True)]
+        return (joined(rows, parts),)
+    return state.memory[scene.plan.graph.index, step.index] if step.memory else ()
+
+
+def _remembering(scene: _Scene, step: Step, read: Sequence[Array | None], state: State, memory: Arrays) -> State:
+    """The state once the step has left its new memory."""
+    if step.facts.resource in ("read", "assign"):
+        everybody = scene.all()
+        for rows, name in _named(scene, step, read):
+            rest = np.setdiff1d(everybody, rows)
+            parts = [(rows, taken(memory[0], rows)), (rest, taken(state.resources[name], rest))]
+            some, values = zip(*(part for part in parts if len(part[0])), strict=True)
+            state = state.with_resource(name, joined(some, values))
+        return state
+    return state.with_memory(scene.plan.graph.index, step.index, memory) if memory else state
+
+
+def _named(scene: _Scene, step: Step, read: Sequence[Array | None]) -> list[tuple[Rows, tuple[str, str]]]:
+    """The resource variables whose handles the step got, and the rows of each."""
+    assert read[0] is not None
+    handles = np.broadcast_to(np.ma.getdata(read[0]).reshape(len(read[0]), -1)[:, 0], scene.batch or 1)
+    return [(np.flatnonzero(handles == handle), step.node.resources[handle]) for handle in np.unique(handles)]
+
+
+def _record(
+    scene: _Scene, step: Step, read: Sequence[Array | None], written: Sequence[Array], state: State, memory: Arrays
+) -> Record:
+    shown = [_shown(x, t, scene.batch) for t, x in zip(step.writes, written, strict=True)]
+    masks = [np.ma.getmaskarray(x) if isinstance(x, np.ma.MaskedArray) else None for x in shown]
+    plain = [frozen(np.ma.filled(x, 0)) if isinstance(x, np.ma.MaskedArray) else x for x in shown]
+    count = len(step.outputs)
+    return Record(
+        step,
+        tuple(
+            None if t is None or x is None else _shown(x, t, scene.batch)
+            for t, x in zip(step.inputs, read, strict=True)
+        ),
+        tuple(plain[:count]),
+        tuple(plain[count:]),
+        state,
+        memory if scene.batch is not None else tuple(np.ma.filled(x[0], 0) for x in memory),
+        scene.path,
+        scene.rows,
+        tuple(masks[:count]) if any(x is not None for x in masks) else (),
     )
-    for record in execute(plan, *inputs):
-        found.update(
-            (t.index, x)
-            for t, x in zip(record.step.outputs, record.outputs, strict=True)
-            if t.index in plan.graph.outputs
-        )
-    return tuple(found[i] for i in plan.graph.outputs)
 
 
-def _shown(array: Array, tensor: Tensor, batch: int | None) -> Array:
-    """A kernel's array (batch axis in front) as its tensor's shape, or as N of them."""
-    if batch is None or tensor.data is not None:
+def _without(
+    scene: _Scene, values: dict[int, Array], state: State, step: Step, known: Mapping[int, Array], error: InferenceError
+) -> Walk:
+    """Go on without the inferences that failed at `step`, then raise; what those leave unwritten is undefined."""
+    if error.state is None:  # it comes from the kernel, not from a subgraph
+        where = "".join(f"{call}, " for call in scene.path)
+        error.args = (f"{where}{step}: {error}",)
+        error.state = _kept(scene, step, state, error.results)
+    n = scene.batch or 1
+    failing = np.ones(n, np.bool_) if error.rows is None else np.broadcast_to(error.rows, n).copy()
+    lost = np.flatnonzero(failing)
+    parts = [(lost, _undefined(scene, len(lost)), error.state.of(lost))]
+    sound = np.flatnonzero(~failing)
+    if len(sound):
+        rest = {index: taken(x, sound) for index, x in values.items()}
+        some = {index: x[sound] for index, x in known.items()}
+        try:
+            parts.append((sound, *(yield from _walk(scene.of(sound), rest, state.of(sound), step.index, some))))
+        except InferenceError as later:
+            failing[sound] |= later.rows
+            parts.append((sound, later.outputs, later.state))
+    error.rows, error.results = failing, None
+    error.outputs, error.state = _joined(parts)
+    raise error
+
+
+def _kept(scene: _Scene, step: Step, state: State, results: Arrays | None) -> State:
+    """The state after a step that fails, or ends the inference, with what it has written by then."""
+    for tensor, x in zip(step.writes, results or (), strict=False):
+        if tensor.is_variable:
+            state = state.with_variable(scene.plan.graph.index, tensor.index, frozen(x))
+    if results and step.memory:
+        memory = tuple(map(frozen, results[len(step.writes) :]))
+        state = state.with_memory(scene.plan.graph.index, step.index, memory)
+    return state
+
+
+def _undefined(scene: _Scene, n: int) -> Arrays:
+    """The outputs of `n` inferences that did not get there."""
+    return tuple(np.ma.array(np.zeros((n, *t.shape), t.dtype), mask=True) for t in scene.plan.outputs)
+
+
+def _joined(parts: Sequence[tuple[Rows, Arrays, State]]) -> tuple[Arrays, State]:
+    """What several parts of a batch come to, together."""
+    rows, results, states = zip(*parts, strict=True)
+    together = tuple(joined(rows, list(xs)) for xs in zip(*results, strict=True))
+    return together, State.joined(list(zip(rows, states, strict=True)))
+
+
+# ---- control flow --------------------------------------------------------------------------------------------
+
+Control = Generator[Record, None, tuple[Arrays, State]]
+
+
+def _attempt(scene: _Scene, fed: Sequence[Array], state: State) -> Generator[Record, None, tuple[Arrays, State, Any]]:
+    """A subgraph; and the error that some of its inferences raised, whose outputs are undefined."""
+    try:
+        outputs, state = yield from _entered(scene, fed, state)
+    except InferenceError as error:
+        return error.outputs, error.state, error
+    return outputs, state, None
+
+
+def _true(x: Array, n: int) -> npt.NDArray[np.bool_]:
+    """Which rows hold a condition that is met: whose first byte is not 0."""
+    first = np.ascontiguousarray(np.ma.getdata(x)).reshape(len(x), -1)[:, :1].view(np.uint8)[:, 0]
+    return np.broadcast_to(first != 0, n)
+
+
+def _concluded(
+    step: Step, parts: Sequence[tuple[Rows, Arrays, State]], errors: Sequence[tuple[Rows, InferenceError]], n: int
+) -> tuple[Arrays, State]:
+    """What the parts come to; raises the first of `errors` with the rows of all."""
+    results, state = _joined(parts)
+    results = tuple(_as(t, x) for t, x in zip(step.outputs, results, strict=False))
+    if errors:
+        error, failing = errors[0][1], np.zeros(n, np.bool_)
+        for rows, one in errors:
+            failing[rows] |= one.rows
+        error.rows, error.results, error.state = failing, results, state
+        raise error
+    return results, state
+
+
+def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+    """Each inference takes one of two subgraphs, by the first input; the others are its inputs."""
+    condition, *fed = read
+    assert condition is not None
+    met = _true(condition, scene.batch or 1)
+    parts, errors = [], []
+    for part, graph, rows in zip(("then", "else"), step.calls, map(np.flatnonzero, (met, ~met)), strict=True):
+        if len(rows):
+            some = [taken(x, rows) for x in fed if x is not None]
+            inside = scene.of(rows).inside(graph, Call(step.index, part))
+            outputs, after, error = yield from _attempt(inside, some, state.of(rows))
+            parts.append((rows, outputs, after))
+            errors += [(rows, error)] if error else []
+    return _concluded(step, parts, errors, scene.batch or 1)
+
+
+def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+    """A body runs on its own outputs as long as the condition's subgraph says so, for each inference."""
+    (cond, body), n = step.calls, scene.batch or 1
+    active, carried = scene.all(), tuple(x for x in read if x is not None)
+    parts: list[tuple[Rows, Arrays, State]] = []
+    errors: list[tuple[Rows, InferenceError]] = []
+    for iteration in range(LOOP_LIMIT):
+        for part, graph in (("cond", cond), ("body", body)):
+            inside = scene.of(active).inside(graph, Call(step.index, part, iteration))
+            outputs, state, error = yield from _attempt(inside, carried, state)
+            going = np.ones(len(active), np.bool_)
+            if part == "body":
+                carried = tuple(_as(t, x) for t, x in zip(step.outputs, outputs, strict=True))
+            else:
+                going = _true(outputs[0], len(active))
+            if error:
+                errors.append((active, error))
+                going = going & ~error.rows
+            if not going.all():
+                ended = np.flatnonzero(~going)
+                parts.append((active[ended], tuple(taken(x, ended) for x in carried), state.of(ended)))
+                rows = np.flatnonzero(going)
+                active, carried, state = active[rows], tuple(taken(x, rows) for x in carried), state.of(rows)
+            if not len(active):
+                return _concluded(step, parts, errors, n)
+    error = InferenceError(
+        f"{step}: the loop has run {LOOP_LIMIT:,} times, more than refengine follows it; TFLM goes on"
+    )
+    error.rows = np.ones(len(active), np.bool_)
+    parts.append((active, carried, state))
+    return _concluded(step, parts, [*errors, (active, error)], n)
+
+
+def _once(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+    """A subgraph that runs at this step's first time in each stream, then never again."""
+    place = scene.plan.graph.index, step.index
+    ran = np.broadcast_to(state.memory[place][0], scene.batch or 1)
+    first = np.flatnonzero(~ran)
+    if not len(first):
+        return (), state
+    inside = scene.of(first).inside(step.calls[0], Call(step.index, "once"))
+    _, after, error = yield from _attempt(inside, (), state.of(first))
+    done = np.ones(len(first), np.bool_) if error is None else ~error.rows
+    parts: list[tuple[Rows, Arrays, State]] = [(first, (), after.with_memory(*place, (frozen(done),)))]
+    rest = np.flatnonzero(ran)
+    parts += [(rest, (), state.of(rest))] if len(rest) else []
+    return _concluded(step, parts, [(first, error)] if error else [], scene.batch or 1)
+
+
+_CONTROL = {"branch": _branch, "loop": _loop, "once": _once}
+
+
+def _shown(array: Array, tensor: Tensor, batch: int | None, whole: bool = False) -> Array:
+    """A kernel's array (batch axis in front) as its tensor's shape, or as N of them; constants once unless `whole`."""
+    if batch is None or (tensor.data is not None and not tensor.is_variable and not whole):
         shown: Array = array[0]
         return shown
     shape = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
-    merged: Array = np.broadcast_to(array, (batch, *tensor.shape)).reshape(batch, *shape)
+    n = (batch, *tensor.shape)
+    if array.shape != n:
+        array = (
+            np.ma.array(np.broadcast_to(array.data, n), mask=np.broadcast_to(array.mask, n))
+            if isinstance(array, np.ma.MaskedArray)
+            else np.broadcast_to(array, n)
+        )
+    merged: Array = array.reshape(batch, *shape)
     return merged

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from .errors import InputError
 from .execute import Record
-from .kernel import Line, Numerics
-from .model import Tensor
+from .kernel import At, Line, Numerics
+from .model import Array, Tensor
 from .plan import Plan, Step, make_plan
 
 FOLDED = 3
@@ -48,16 +48,19 @@ class Explanation:
         }
 
 
-def explain(plan: Plan, record: Record, at: Sequence[int]) -> Explanation:
-    """How element `at` of the record's output came about; `plan` is the one that made the record.
+def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> Explanation:
+    """How element `at` of one of the record's outputs came about; `plan` is the one that made the record.
 
-    Negative indices count from the end. Raises `InputError` if the output has no such element, or the record is of a
-    batch.
+    Variables that the step updates count as further outputs. Negative indices count from the end. Raises `InputError`
+    if the output has no such element, or the record is of a batch.
     """
     step = record.step
-    (tensor,) = step.outputs
-    index = _index(tensor, record, at)
-    lines = tuple(step.kernel.explain(step.params, index, *record.inputs))
+    if not 0 <= output < len(step.writes):
+        raise InputError(f"{step} has {len(step.writes)} outputs, counted from 0; there is no output {output}")
+    tensor, written = step.writes[output], (*record.outputs, *record.updates)
+    index = _index(tensor, written[output], at)
+    more = written if step.facts.control else record.memory
+    lines = tuple(step.kernel.explain(step.params, At(output, index), *record.inputs, *more))
     quantization = tensor.quantization
     value = _plain(lines[-1].value)
     real = None
@@ -71,8 +74,11 @@ def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Re
     """The same step on the same inputs, prepared and run again under another dialect."""
     other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels)
     step = other.steps[plan.steps.index(record.step)]
-    output = np.asarray(step.kernel.evaluate(step.params, *(None if x is None else x[None] for x in record.inputs))[0])
-    return other, Record(step, record.inputs, (output,))
+    arrays = (None if x is None else x[np.newaxis] for x in (*record.inputs, *record.memory))
+    results, count = [x[0] for x in step.evaluate(*arrays)], len(step.outputs)
+    return other, replace(
+        record, step=step, outputs=tuple(results[:count]), updates=tuple(results[count : len(step.writes)])
+    )
 
 
 def parting(one: Explanation, two: Explanation) -> tuple[Line, Line] | None:
@@ -165,10 +171,10 @@ def _folded(lines: Sequence[Line], full: bool) -> Iterator[Line]:
         yield from terms[-FOLDED:]
 
 
-def _index(tensor: Tensor, record: Record, at: Sequence[int]) -> tuple[int, ...]:
+def _index(tensor: Tensor, output: Array, at: Sequence[int]) -> tuple[int, ...]:
     shape = tensor.shape
-    if record.outputs[0].shape != shape:
-        raise InputError(f"output '{tensor.name}' holds a batch of {len(record.outputs[0])}; explain one inference")
+    if output.shape != shape:
+        raise InputError(f"output '{tensor.name}' holds a batch of {len(output)}; explain one inference")
     if len(at) != len(shape) or not all(-size <= i < size for i, size in zip(at, shape, strict=True)):
         raise InputError(f"output '{tensor.name}' has shape {shape}; there is no element {list(at)}")
     return tuple(i % size for i, size in zip(at, shape, strict=True))

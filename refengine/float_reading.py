@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import located
-from .kernel import Kernel, Numerics, Options, Tensors
+from .kernel import Kernel, Node, Numerics
 from .kernels import KERNELS, reshape
 from .model import Array, Graph, Tensor
 from .numerics.quantize import code_range, dequantize, quantize
@@ -95,9 +95,9 @@ def _biases(graph: Graph) -> Mapping[int, npt.NDArray[np.float32]]:
     return found
 
 
-def _same_shape(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> reshape.Params:
-    assert outputs[0] is not None
-    return reshape.Params(outputs[0].shape)
+def _same_shape(node: Node, numerics: Numerics) -> reshape.Params:
+    assert node.outputs[0] is not None
+    return reshape.Params(node.outputs[0].shape)
 
 
 IDENTITY: Kernel = replace(KERNELS["RESHAPE", "float32"], prepare=_same_shape)

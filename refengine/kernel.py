@@ -1,22 +1,33 @@
-"""The contract of an operator: four functions, two small records, and the dialect they all honour.
+"""The contract of an operator: four functions and a few facts, two small records, and the dialect they all honour.
 
 An operator is one file in `kernels/`, named after TFLM's `kernels/<name>.cc`, with four functions a type:
 
-- ``prepare(options, inputs, outputs, numerics) -> Params`` complains (`UnsupportedError`) or computes every constant.
-  `inputs` and `outputs` are the node's `Tensor`s (None for an optional input left out); a constant has `data`.
+- ``prepare(node, numerics) -> Params`` complains (`UnsupportedError`) or computes every constant. The `Node`'s tensors
+  with `data` are constants; None is an optional input left out.
 - ``evaluate(params, *arrays) -> array`` computes the output and trusts everything. Every array has **one axis more than
   its tensor, in front: the batch**. A constant's batch axis has length 1, everything computed or fed has B (or 1 where
   nothing fed took part), so elementwise kernels broadcast and others fold the batch into their leading axis.
   The result has batch axis B too, the output tensor's shape behind it, and its dtype. Inputs are never written to.
-- ``explain(params, index, *arrays) -> Iterator[Line]`` tells how the one element `index` of the output came about, in
-  plain Python integers (or float32 scalars) and TFLM's loop order, phrased independently of `evaluate`. Here arrays
-  have just their tensor's shape: one inference. The last line's `value` *is* the element, bit for bit.
+- ``explain(params, at, *arrays) -> Iterator[Line]`` tells how the one element `at` came about, in plain Python integers
+  (or float32 scalars) and TFLM's loop order, phrased independently of `evaluate`. Here arrays have just their tensor's
+  shape: one inference. The last line's `value` *is* the element, bit for bit.
 - ``example(draw, make) -> Node`` invents a random valid node with the edges weighted; `make` is its `Toolbox`. Fed
   tensors come from `make.input`, and the rest follows from the shape and quantisation they have: so graphs can grow.
 
-`KERNELS` of the file maps (operator name, dtype of the first input) to a `Kernel`; the table of all kernels is their
-union (`refengine.kernels.KERNELS`). Params are a frozen dataclass with the fields of TFLM's struct of the same job;
-those of operators that multiply and accumulate have a property `macs`, per inference.
+An operator that has more to say returns a tuple from `evaluate`, in this order:
+
+- its outputs;
+- the new values of the variable tensors that its facts say it `updates`;
+- the new values of what it keeps for itself from one inference to the next. Its params say in a property `memory` how
+  that begins, a tuple of arrays with a batch axis of length 1; they come to `evaluate` and `explain` behind the inputs.
+
+Elements that TFLM leaves unwritten are masked (`numpy.ma`). Where TFLM's Invoke fails on the data at hand, `evaluate`
+raises `InferenceError` with the rows of the batch that fail.
+
+`KERNELS` of the file maps (operator name, dtype of the input that holds its data) to a `Kernel`; the table of all
+kernels is their union (`refengine.kernels.KERNELS`). A custom operator's name is its custom code, and the dtype is ""
+for an operator that no input's type chooses. Params are a frozen dataclass with the fields of TFLM's struct of the same
+job; those of operators that multiply and accumulate have a property `macs`, per inference.
 
 Legend of short names: b batch, y x output position, fy fx filter tap, ic oc input and output channel, k index of a
 sum, p params, acc accumulator, lo hi bounds.
@@ -25,12 +36,12 @@ sum, p params, acc accumulator, lo hi bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from .model import Array, Quantization, Tensor
+from .model import Array, Graph, Quantization, Tensor
 from .numerics.fixedpoint import Ints as Ints
 
 Options = Mapping[str, Any]
@@ -49,13 +60,69 @@ class Line(NamedTuple):
     value: int | float | np.generic
 
 
+@dataclass(frozen=True, slots=True)
+class At:
+    """An element of what an operator writes: of which output (updated variables count on behind them), and where."""
+
+    output: int
+    index: tuple[int, ...]
+
+
 class Node(NamedTuple):
-    """An invented operator: tensors with `data` are constants, those without are fed; None is an input left out."""
+    """An operator as `prepare` sees it and `example` invents it.
+
+    `name` is the custom code of a custom operator. Tensors with `data` are constants, those without are fed or
+    computed; None is an input left out. `subgraphs` are those that the options in `Facts.calls` name, in that order,
+    and `resources` the (container, shared name) of every resource variable of the model, whose places are their ids.
+    An example that makes no sense alone has the nodes that come `before` it.
+    """
 
     name: str
     options: Options
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
+    intermediates: tuple[Tensor, ...] = ()
+    custom_options: bytes = b""
+    subgraphs: tuple[Graph, ...] = ()
+    resources: tuple[tuple[str, str], ...] = ()
+    before: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What any room may need to know about an operator, the same for all its types. Numbers count inputs.
+
+    - `data`: the input whose type chooses the kernel; None if no input does.
+    - `weights`, `bias`: the inputs that hold a layer's. `layout` names the weights' axes, a letter each: O output
+      channels, I input channels, H and W the filter's, 1 an axis of length 1.
+    - `updates`: variable tensors among the inputs whose new values `evaluate` returns.
+    - `elementwise`: an output element depends on the inputs' elements at its own place only.
+    - `copies`: output elements are input elements, moved or repeated, every bit of them.
+    - `shapes_only`: the output depends on the inputs' shapes alone.
+    - `shares_scale`: the output has the quantisation of the first input.
+    - `fixed_output`: by dtype, the only (scale, zero point) that TFLM takes for the output.
+    - `computes`: by dtype, the types that the output may have where it has not the data's own.
+    - `control`: the operator runs other subgraphs, which `execute` does for it: a ``branch``, a ``loop``, or ``once``.
+      Its kernel has no `evaluate`, and its `explain` gets the outputs behind the inputs. `calls` are the options that
+      name the subgraphs.
+    - `resource`: the operator makes a ``handle`` of a resource variable, or ``read``s or ``assign``s the one whose
+      handle is its first input; the variable's value takes the place of a `memory` then.
+    """
+
+    data: int | None = 0
+    weights: int | None = None
+    bias: int | None = None
+    layout: str = ""
+    updates: tuple[int, ...] = ()
+    elementwise: bool = False
+    copies: bool = False
+    shapes_only: bool = False
+    shares_scale: bool = False
+    fixed_output: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    computes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    control: Literal["", "branch", "loop", "once"] = ""
+    calls: tuple[str, ...] = ()
+    resource: Literal["", "handle", "read", "assign"] = ""
 
 
 class Toolbox(Protocol):
@@ -111,24 +178,28 @@ class Toolbox(Protocol):
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         """A tensor computed at run time: an output, or an input that only this operator reads."""
 
+    def variable(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
+        """A tensor that lives from one inference to the next."""
+
     def constant(self, data: Array, quantization: Quantization | None = None, dtype: str | None = None) -> Tensor:
         """A constant tensor (`dtype` where it is not the array's, as for int4)."""
 
 
-Prepare = Callable[[Options, Tensors, Tensors, "Numerics"], Any]
-Evaluate = Callable[..., Array]
+Prepare = Callable[[Node, "Numerics"], Any]
+Evaluate = Callable[..., Array | tuple[Array, ...]]
 Explain = Callable[..., Iterator[Line]]
 Example = Callable[[Draw, Toolbox], Node]
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The four functions of one operator at one type."""
+    """The four functions of one operator at one type, and the facts of the operator."""
 
     prepare: Prepare
-    evaluate: Evaluate
+    evaluate: Evaluate | None
     explain: Explain
     example: Example
+    facts: Facts = Facts()
 
 
 Kernels = Mapping[tuple[str, str], Kernel]

@@ -135,10 +135,15 @@ class Op:
     mutating_variable_inputs: tuple[bool, ...] = ()
     debug_metadata_index: int = -1
 
+    @property
+    def kind(self) -> str:
+        """What the operator is: the builtin's name, or the custom code."""
+        return self.custom_code if self.name == "CUSTOM" else self.name
+
     def __str__(self) -> str:
         options = "".join(f"  {name}={value}" for name, value in self.options.items())
         custom = f"  {len(self.custom_options)} bytes of custom options" if self.custom_options else ""
-        return f"{self.custom_code or self.name} {self.inputs} → {self.outputs}{options}{custom}"
+        return f"{self.kind} {self.inputs} → {self.outputs}{options}{custom}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

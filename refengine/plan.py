@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .errors import UnsupportedError, located, require
-from .kernel import Kernel, Kernels, Numerics
+from .kernel import Facts, Kernel, Kernels, Node, Numerics
 from .kernels import KERNELS
 from .model import Array, Graph, Model, Op, Tensor
 from .tflite_io import load
-from .tflm_ops import TFLM_OPS
+from .tflm_ops import CUSTOM_OPS, TFLM_OPS
+
+Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,30 +27,170 @@ class Step:
     """One call: `kernel.evaluate(params, *inputs)`.
 
     `inputs` and `outputs` are tensors of the graph (None for an optional input left out); `last_use` are the indices of
-    tensors that no later step reads.
+    tensors that no later step reads; `node` is what the kernel was prepared with.
     """
 
     index: int
     op: Op
     kernel: Kernel
     params: Any
-    inputs: tuple[Tensor | None, ...]
-    outputs: tuple[Tensor, ...]
+    node: Node
     last_use: tuple[int, ...]
 
+    @property
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        return self.node.inputs
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        return self.node.outputs
+
+    @property
+    def name(self) -> str:
+        """The builtin's name, or the custom code."""
+        return self.node.name
+
+    @property
+    def facts(self) -> Facts:
+        return self.kernel.facts
+
+    @cached_property
+    def writes(self) -> tuple[Tensor, ...]:
+        """The outputs, then the variables among the inputs that the step updates."""
+        updated = (self.inputs[i] for i in self.facts.updates)
+        return (*self.outputs, *(t for t in updated if t is not None))
+
+    @property
+    def memory(self) -> tuple[Array, ...]:
+        """What the kernel keeps for itself, as it is before the first inference."""
+        kept: tuple[Array, ...] = getattr(self.params, "memory", ())
+        return kept
+
+    @property
+    def calls(self) -> tuple[int, ...]:
+        """The subgraphs that the step runs."""
+        return tuple(self.op.options[name] for name in self.facts.calls)
+
+    def prepared(self, numerics: Numerics) -> Step:
+        """The same step under another dialect; raises `UnsupportedError` as `make_plan` does."""
+        with np.errstate(all="ignore"):
+            return replace(self, params=self.kernel.prepare(self.node, numerics))
+
+    def evaluate(self, *arrays: Array | None) -> tuple[Array, ...]:
+        """What the kernel makes of the inputs and its memory: `writes`, then the new memory; batches in front.
+
+        An undefined (masked) element of an input makes those results undefined that depend on it: whose bits change
+        with the bits that stand in for it. Raises `InferenceError` where TFLM's Invoke would fail.
+        """
+        assert self.kernel.evaluate is not None
+        if any(isinstance(x, np.ma.MaskedArray) for x in arrays):
+            return _depending(self.evaluate, arrays)
+        with np.errstate(all="ignore"):  # inf and NaN are results here
+            result = self.kernel.evaluate(self.params, *arrays)
+        return tuple(map(frozen, result)) if isinstance(result, tuple) else (frozen(result),)
+
     def __str__(self) -> str:
-        return f"operator {self.index} ({self.op.name})"
+        return f"operator {self.index} ({self.name})"
 
     def __repr__(self) -> str:
-        types = [f"{t.dtype} {t.shape}" for t in (*self.inputs, *self.outputs) if t is not None]
-        return f"<Step {self.index} {self.op.name}: {', '.join(types[:-1])} → {types[-1]}>"
+        types = [f"{t.dtype} {t.shape}" for t in self.inputs if t is not None]
+        made = [f"{t.dtype} {t.shape}" for t in self.outputs]
+        return f"<Step {self.index} {self.name}: {', '.join(types)} → {', '.join(made)}>"
+
+
+STAND_INS = (0x00, 0x55, 0xFF)
+"""Bytes put in the place of undefined elements to see what depends on them."""
+
+
+def _depending(evaluate: Callable[..., tuple[Array, ...]], arrays: Sequence[Array | None]) -> tuple[Array, ...]:
+    """`evaluate` on arrays with undefined elements; results that differ between stand-ins are undefined in turn."""
+    tries = [evaluate(*(_stood_in(x, byte) for x in arrays)) for byte in STAND_INS]
+    return tuple(_agreeing(results) for results in zip(*tries, strict=True))
+
+
+def _stood_in(array: Array | None, byte: int) -> Array | None:
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    return array.filled(np.full(array.itemsize, byte, np.uint8).view(array.dtype)[0])
+
+
+def _agreeing(results: Sequence[Array]) -> Array:
+    first = np.ma.getdata(results[0])
+    bits = [np.ascontiguousarray(np.ma.getdata(x))[..., np.newaxis].view(np.uint8) for x in results]
+    unlike = sum(((x != bits[0]).any(axis=-1) for x in bits[1:]), np.ma.getmaskarray(results[0]))
+    return frozen(np.ma.array(first, mask=unlike)) if unlike.any() else frozen(first)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What lives from one inference to the next, batches in front (of length 1 where all inferences agree).
+
+    `variables` by (subgraph, tensor), `resources` by (container, shared name), and `memory`, what kernels keep for
+    themselves, by (subgraph, operator).
+    """
+
+    variables: Mapping[tuple[int, int], Array] = field(default_factory=dict)
+    resources: Mapping[tuple[str, str], Array] = field(default_factory=dict)
+    memory: Mapping[tuple[int, int], tuple[Array, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.variables or self.resources or self.memory)
+
+    def with_variable(self, graph: int, tensor: int, value: Array) -> State:
+        return replace(self, variables={**self.variables, (graph, tensor): value})
+
+    def with_resource(self, name: tuple[str, str], value: Array) -> State:
+        return replace(self, resources={**self.resources, name: value})
+
+    def with_memory(self, graph: int, operator: int, value: tuple[Array, ...]) -> State:
+        return replace(self, memory={**self.memory, (graph, operator): value})
+
+    def of(self, rows: Rows) -> State:
+        """The state of some inferences of a batch."""
+        return State(
+            {key: taken(x, rows) for key, x in self.variables.items()},
+            {key: taken(x, rows) for key, x in self.resources.items()},
+            {key: tuple(taken(x, rows) for x in kept) for key, kept in self.memory.items()},
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[tuple[Rows, State]]) -> State:
+        """The states of several parts of a batch, together."""
+        rows, states = [rows for rows, _ in parts], [state for _, state in parts]
+        if len(states) == 1:
+            return states[0]
+        return State(
+            {key: joined(rows, [s.variables[key] for s in states]) for key in states[0].variables},
+            {key: joined(rows, [s.resources[key] for s in states]) for key in states[0].resources},
+            {
+                key: tuple(joined(rows, xs) for xs in zip(*(s.memory[key] for s in states), strict=True))
+                for key in states[0].memory
+            },
+        )
+
+
+def taken(array: Array, rows: Rows) -> Array:
+    """Some rows of a batch; what all inferences share stays as it is."""
+    return array if len(array) == 1 else array[rows]
+
+
+def joined(rows: Sequence[Rows], parts: Sequence[Array]) -> Array:
+    """The batch that `parts` are the `rows` of; one array where it is the same for all."""
+    if all(part is parts[0] for part in parts):
+        return parts[0]
+    order = np.argsort(np.concatenate(rows))
+    spread = [np.ma.array(x) if isinstance(x, np.ma.MaskedArray) else x for x in parts]
+    spread = [x if len(x) == len(r) else np.repeat(x, len(r), axis=0) for r, x in zip(rows, spread, strict=True)]
+    concatenate = np.ma.concatenate if any(isinstance(x, np.ma.MaskedArray) for x in spread) else np.concatenate
+    return frozen(concatenate(spread)[order])
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What will run: the steps of subgraph 0, in order, under one dialect.
+    """What will run: the steps of one subgraph, in order, under one dialect. A model's plan is that of subgraph 0.
 
-    `constants` are the arrays of constant tensors by index, with the batch axis of length 1 that kernels expect.
+    `constants` are the arrays of constant tensors by index, with the batch axis of length 1 that kernels expect;
+    `subplans` the plans of all other subgraphs by index, and `initial` the state before the first inference.
     """
 
     model: Model
@@ -54,6 +199,8 @@ class Plan:
     steps: tuple[Step, ...]
     constants: Mapping[int, Array]
     kernels: Kernels = field(repr=False)
+    subplans: Mapping[int, Plan] = field(default_factory=dict, repr=False)
+    initial: State = field(default_factory=State, repr=False)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -61,12 +208,27 @@ class Plan:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates per inference."""
+        """Multiply-accumulates per inference of this subgraph's own operators."""
         return sum(getattr(step.params, "macs", 0) for step in self.steps)
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.outputs)
+
+    @property
+    def plans(self) -> Mapping[int, Plan]:
+        """This plan and its subplans, by subgraph."""
+        return {self.graph.index: self, **self.subplans}
+
+    def reset(self, state: State) -> State:
+        """As TFLM's `MicroInterpreter::Reset` leaves it: as at first, but what ran once does not run again."""
+        kept = {
+            (plan.graph.index, step.index): state.memory[plan.graph.index, step.index]
+            for plan in self.plans.values()
+            for step in plan.steps
+            if step.facts.control == "once"
+        }
+        return replace(self.initial, memory={**self.initial.memory, **kept})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was made of, a third of the bytes; prepared anew where it arrives."""
@@ -74,30 +236,28 @@ class Plan:
 
 
 def make_plan(
-    model: Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None, kernels: Kernels = KERNELS
+    model: Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None, kernels: Kernels | None = None
 ) -> Plan:
-    """Prepare every operator of the model's first subgraph.
+    """Prepare every operator of the model, of all its subgraphs as TFLM does.
 
-    `numerics` is the dialect to compute (TFLM's own by default); `kernels` maps (operator, dtype of its first input) to
-    kernels, so that a user's own operator is ``{**KERNELS, key: mine}``.
+    `numerics` is the dialect to compute (TFLM's own by default); `kernels` maps (operator, dtype of the input that
+    holds its data) to kernels, by default `KERNELS`, so that a user's own operator is ``{**KERNELS, key: mine}``; a
+    custom operator is known by its custom code.
 
     Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run; after it
-    returns, nothing in the file can raise any more.
+    returns, nothing in the file can raise any more, but for what TFLM itself finds only in the data (`InferenceError`).
     """
     model = model if isinstance(model, Model) else load(model)
-    numerics = numerics or Numerics()
-    graph = model.graphs[0]
-    steps = []
-    for step in prepared(graph, numerics, kernels):
-        if isinstance(step, UnsupportedError):
-            raise step
-        steps.append(step)
-    constants = {t.index: frozen(t.data[np.newaxis]) for t in graph.tensors if t.data is not None}
-    return Plan(model, graph, numerics, tuple(steps), constants, kernels)
+    numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
+    plans = [
+        Plan(model, graph, numerics, _steps(model, graph, numerics, kernels), constants_of(graph), kernels)
+        for graph in model.graphs
+    ]
+    return replace(plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}, initial=_initial(plans))
 
 
 def _remade(model: Model, numerics: Numerics, kernels: Kernels | None) -> Plan:
-    return make_plan(model, numerics=numerics, kernels=KERNELS if kernels is None else kernels)
+    return make_plan(model, numerics=numerics, kernels=kernels)
 
 
 def frozen(array: Array) -> Array:
@@ -107,38 +267,67 @@ def frozen(array: Array) -> Array:
     return view
 
 
-def prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Step | UnsupportedError]:
+def constants_of(graph: Graph) -> Mapping[int, Array]:
+    """The constant tensors by index, with a batch axis of length 1."""
+    constants = ((t.index, t.data) for t in map(_uninitialised, graph.tensors))
+    return {index: frozen(data[np.newaxis]) for index, data in constants if data is not None}
+
+
+def _steps(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -> tuple[Step, ...]:
+    steps = []
+    for step in prepared(model, graph, numerics, kernels):
+        if isinstance(step, UnsupportedError):
+            raise step
+        steps.append(step)
+    return tuple(steps)
+
+
+def prepared(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Step | UnsupportedError]:
     """The step of each operator, or why there is none."""
+    facts = {name: kernel.facts for (name, _), kernel in kernels.items()}
+    resources = tuple(_resources(model, facts))
     readers = {i: op.index for op in graph.ops for i in op.inputs}
-    kept = {*graph.outputs, *(t.index for t in graph.tensors if t.data is not None)}
+    kept = {*graph.outputs, *(t.index for t in graph.tensors if t.data is not None or t.is_variable)}
     for op in graph.ops:
-        inputs = tuple(None if i < 0 else graph.tensors[i] for i in op.inputs)
-        outputs = tuple(graph.tensors[i] for i in op.outputs)
         last_use = tuple(
             {i for i in (*op.inputs, *op.outputs) if i >= 0 and i not in kept and readers.get(i, op.index) == op.index}
         )
+        node = _node(model, graph, op, facts.get(op.kind, Facts()), resources)
         try:
-            place = f"subgraph {graph.index}, operator {op.index} ({op.custom_code or op.name})"
+            place = f"subgraph {graph.index}, operator {op.index} ({node.name})"
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
-                _check_tensors(inputs, outputs)
-                kernel = _kernel_for(op, inputs, kernels)
-                params = kernel.prepare(op.options, inputs, outputs, numerics)
-            yield Step(op.index, op, kernel, params, inputs, outputs, last_use)
+                _check_tensors(node)
+                kernel = _kernel_for(op, node, kernels, facts)
+                params = kernel.prepare(node, numerics)
+            yield Step(op.index, op, kernel, params, node, last_use)
         except UnsupportedError as error:
             yield error
 
 
-def _check_tensors(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> None:
-    for tensor in filter(None, (*inputs, *outputs)):
+def _node(model: Model, graph: Graph, op: Op, facts: Facts, resources: tuple[tuple[str, str], ...]) -> Node:
+    return Node(
+        op.kind,
+        op.options,
+        tuple(None if i < 0 else _uninitialised(graph.tensors[i]) for i in op.inputs),
+        tuple(_uninitialised(graph.tensors[i]) for i in op.outputs),
+        tuple(graph.tensors[i] for i in op.intermediates if i >= 0),
+        op.custom_options,
+        tuple(model.graphs[op.options[name]] for name in facts.calls),
+        resources,
+    )
+
+
+def _uninitialised(tensor: Tensor) -> Tensor:
+    """What a variable holds in the file, TFLM ignores."""
+    return replace(tensor, data=None) if tensor.is_variable and tensor.data is not None else tensor
+
+
+def _check_tensors(node: Node) -> None:
+    for tensor in filter(None, (*node.inputs, *node.outputs)):
         require(
             all(d >= 0 for d in tensor.shape),
             f"tensor '{tensor.name}' has the dynamic shape {tensor.shape}; TFLM plans all memory beforehand: "
             "convert again with fixed shapes",
-        )
-        require(
-            not tensor.is_variable,
-            f"tensor '{tensor.name}' is a variable that lives from one inference to the next; "
-            "refengine has no stateful operators yet",
         )
         require(
             tensor.dtype != "string",
@@ -148,28 +337,104 @@ def _check_tensors(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...
             tensor.sparsity is None,
             f"tensor '{tensor.name}' is sparse, but TFLM reads all constants as dense; convert again without sparsity",
         )
-    for tensor in outputs:
+    for tensor in node.outputs:
         require(
             0 not in tensor.shape or tensor.shape == (0,),
             f"output '{tensor.name}' has the empty shape {tensor.shape}, which TFLM takes for a dynamic one; "
             "convert again with fixed shapes",
         )
+    for tensor in node.intermediates:
+        require(
+            0 in tensor.shape,
+            f"the intermediate tensor '{tensor.name}' has the shape {tensor.shape}, for which TFLM's allocation fails; "
+            "convert again with a current converter, which leaves intermediates empty",
+        )
 
 
-def _kernel_for(op: Op, inputs: tuple[Tensor | None, ...], kernels: Kernels) -> Kernel:
-    """The kernel for the operator at its first input's type."""
-    require(inputs and inputs[0] is not None, "the first input is missing")
-    assert inputs[0] is not None
-    dtype = inputs[0].dtype
-    if (op.name, dtype) in kernels:
-        return kernels[op.name, dtype]
-    known = sorted(t for name, t in kernels if name == op.name)
-    require(not known, f"the first input '{inputs[0].name}' is {dtype}; supported here: {', '.join(known)}")
-    require(
-        op.name in TFLM_OPS,
-        "TFLM has no such operator; convert again without it (TFLITE_BUILTINS_INT8 only), or "
-        "give TFLM a custom kernel and refengine one through make_plan(kernels=…)",
+def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]) -> Kernel:
+    """The kernel for the operator at the type of the input that holds its data."""
+    if node.name not in facts:
+        raise UnsupportedError(_no_kernel(op))
+    place = facts[node.name].data
+    data = node.inputs[place] if place is not None and place < len(node.inputs) else None
+    require(place is None or data is not None, f"input {place}, which holds the data, is missing")
+    dtype = data.dtype if data is not None else ""
+    if (node.name, dtype) in kernels:
+        return kernels[node.name, dtype]
+    known = ", ".join(sorted(dtype for name, dtype in kernels if name == node.name))
+    assert data is not None
+    raise UnsupportedError(f"input '{data.name}' is {dtype}; TFLM takes {known} here: convert again with one of these")
+
+
+def _no_kernel(op: Op) -> str:
+    """Whose limit it is that an operator has no kernel, and the way out."""
+    if op.kind in (CUSTOM_OPS if op.kind != op.name else TFLM_OPS):
+        return "TFLM runs it, but refengine has no kernel for it yet; give it one through make_plan(kernels=…)"
+    if op.kind != op.name:
+        return (
+            "TFLM registers no such custom operator; build TFLM with a kernel of your own for it, and give refengine "
+            "one through make_plan(kernels=…)"
+        )
+    return (
+        "TFLM has no such operator; convert again without it, or build TFLM with a kernel of your own for it and give "
+        "refengine one through make_plan(kernels=…)"
     )
-    raise UnsupportedError(
-        "TFLM runs it, but refengine has no kernel for it yet; give it one through make_plan(kernels=…)"
+
+
+# ---- what lives on -------------------------------------------------------------------------------------------
+
+
+def _resources(model: Model, facts: Mapping[str, Facts]) -> Iterable[tuple[str, str]]:
+    """The (container, shared name) of every resource variable, in the order that gives TFLM's ids."""
+    ops = (op for graph in model.graphs for op in graph.ops)
+    return dict.fromkeys(resource_of(op) for op in ops if facts.get(op.name, Facts()).resource == "handle")
+
+
+def resource_of(op: Op) -> tuple[str, str]:
+    """(container, shared name) of an operator that makes a handle."""
+    return op.options["container"], op.options["shared_name"]
+
+
+def _initial(plans: Sequence[Plan]) -> State:
+    """The state before the first inference, as TFLM's constructor and allocation leave it."""
+    resources: dict[tuple[str, str], Array] = {}
+    for plan in plans:
+        handles = {}
+        for step in plan.steps:
+            if step.facts.resource == "handle":
+                handles[step.outputs[0].index] = resource_of(step.op)
+            elif step.facts.resource == "assign":
+                handle, value = step.inputs
+                assert handle is not None and value is not None
+                if handle.index in handles:
+                    resources.setdefault(handles[handle.index], _filled(value, bool(value.quantization)))
+    return State(
+        {
+            (plan.graph.index, t.index): _filled(t, t.dtype == "int8")
+            for plan in plans
+            for t in plan.graph.tensors
+            if t.is_variable
+        },
+        resources,
+        {
+            (plan.graph.index, step.index): (_NEVER,) if step.facts.control == "once" else step.memory
+            for plan in plans
+            for step in plan.steps
+            if step.memory or step.facts.control == "once"
+        },
     )
+
+
+_NEVER = frozen(np.zeros(1, np.bool_))
+"""Of what runs once: whether it ran."""
+
+
+def _filled(tensor: Tensor, coded: bool) -> Array:
+    """As TFLM resets memory: every *byte* is the low one of the zero point where the tensor is `coded`, else 0.
+
+    Variable tensors are coded if they are int8 (`ResetTensorData`, micro_interpreter_graph.cc), resource variables if
+    the tensor first assigned to them is quantised, whatever its type (`MicroResourceVariables::ResetAll`).
+    """
+    zero_point = (*tensor.quantization.zero_point, 0)[0] if coded and tensor.quantization else 0
+    dtype, shape = np.dtype(tensor.dtype), (1, *tensor.shape)
+    return frozen(np.full(prod(shape) * dtype.itemsize, zero_point & 0xFF, np.uint8).view(dtype).reshape(shape))

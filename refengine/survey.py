@@ -15,7 +15,7 @@ from .kernel import Numerics
 from .kernels import KERNELS
 from .model import Graph, Model, Op, Tensor
 from .plan import Step, prepared
-from .tflm_ops import TFLM_OPS
+from .tflm_ops import CUSTOM_OPS, TFLM_OPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,20 +81,23 @@ class Survey:
     def runs_on_tflm(self) -> Literal["yes", "no", "unknown"]:
         """``unknown`` if all that is wrong is operators of TFLM, or custom ones, that refengine has no kernel for."""
         known = {name for name, _ in KERNELS}
-        refused = [layer.op.name for layer in self.layers if layer.refusal]
-        if any(name in known or name not in TFLM_OPS for name in refused):
+        refused = [layer.op.kind for layer in self.layers if layer.refusal]
+        if any(name in known or name not in (TFLM_OPS | CUSTOM_OPS) for name in refused):
             return "no"
         return "unknown" if refused else "yes"
 
     @property
     def resolver(self) -> str:
         """The C++ that registers exactly this model's operators, of all its subgraphs."""
-        ops = {(op.name, op.custom_code) for graph in self.model.graphs for op in graph.ops}
-        calls = [f"resolver.{TFLM_OPS[name]}();" for name, _ in sorted(ops) if name in TFLM_OPS and name != "CUSTOM"]
-        calls += [
-            f"resolver.AddCustom({json.dumps(code)}, /* the TFLMRegistration* of your kernel */);"
-            for name, code in sorted(ops)
-            if name == "CUSTOM"
+        ops = sorted({(op.kind != op.name, op.kind) for graph in self.model.graphs for op in graph.ops})
+        known = {(False, op): method for op, method in TFLM_OPS.items()}
+        known |= {(True, code): method for code, method in CUSTOM_OPS.items()}
+        calls = [
+            f"resolver.{known[op]}();"
+            if op in known
+            else f"resolver.AddCustom({json.dumps(op[1])}, /* the TFLMRegistration* of your kernel */);"
+            for op in ops
+            if op in known or op[0]
         ]
         return "\n".join([f"tflite::MicroMutableOpResolver<{len(calls)}> resolver;", *calls])
 
@@ -122,7 +125,7 @@ def inspect(model: Model, *, numerics: Numerics | None = None) -> Survey:
     """Look at every operator of the model's first subgraph, those that would be refused as well."""
     numerics = numerics or Numerics()
     graph = model.graphs[0]
-    steps = prepared(graph, numerics, KERNELS)
+    steps = prepared(model, graph, numerics, KERNELS)
     live = _live_bytes(graph)
     return Survey(model, numerics, tuple(_look(graph, *each) for each in zip(graph.ops, steps, live, strict=True)))
 
@@ -163,7 +166,7 @@ def _live_bytes(graph: Graph) -> list[int]:
 def _layer(layer: Layer) -> dict[str, Any]:
     return {
         "index": layer.op.index,
-        "operator": layer.op.custom_code or layer.op.name,
+        "operator": layer.op.kind,
         "options": dict(layer.op.options),
         "inputs": [None if t is None else _tensor(t) for t in layer.inputs],
         "outputs": [_tensor(t) for t in layer.outputs],

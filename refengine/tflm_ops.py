@@ -24,7 +24,6 @@ TFLM_OPS: dict[str, str] = {
     "CONV_2D": "AddConv2D",
     "COS": "AddCos",
     "CUMSUM": "AddCumSum",
-    "CUSTOM": "AddBuiltin",
     "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
     "DEPTH_TO_SPACE": "AddDepthToSpace",
     "DEQUANTIZE": "AddDequantize",
@@ -109,3 +108,30 @@ TFLM_OPS: dict[str, str] = {
     "ZEROS_LIKE": "AddZerosLike",
 }
 """Builtin operator → method of the resolver."""
+
+CUSTOM_OPS: dict[str, str] = {
+    "CIRCULAR_BUFFER": "AddCircularBuffer",
+    "SignalDelay": "AddDelay",
+    "SignalEnergy": "AddEnergy",
+    "SignalFftAutoScale": "AddFftAutoScale",
+    "SignalFilterBank": "AddFilterBank",
+    "SignalFilterBankLog": "AddFilterBankLog",
+    "SignalFilterBankSpectralSubtraction": "AddFilterBankSpectralSubtraction",
+    "SignalFilterBankSquareRoot": "AddFilterBankSquareRoot",
+    "SignalFramer": "AddFramer",
+    "SignalIrfft": "AddIrfft",
+    "SignalOverlapAdd": "AddOverlapAdd",
+    "SignalPCAN": "AddPCAN",
+    "SignalRfft": "AddRfft",
+    "SignalStacker": "AddStacker",
+    "SignalWindow": "AddWindow",
+    "TFLM_DECODE": "AddDecode",
+    "TFLite_Detection_PostProcess": "AddDetectionPostprocess",
+}
+"""Custom code → method of the resolver, for the custom operators that TFLM brings."""
+
+WITHOUT_HARDWARE: dict[str, str] = {
+    "ethos-u": "it is made for Arm's Ethos-U by Vela; TFLM runs it only where that hardware is (AddEthosU), and "
+    "refengine has none either: take the model as it was before Vela",
+}
+"""Custom code → why neither TFLM's reference build nor refengine runs it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Litert, OracleCrash, OracleRefusal, Tflm
 
-from refengine import KERNELS, Model, Plan, make_plan, run, strategies
+from refengine import KERNELS, Model, Plan, Record, execute, make_plan, run, strategies
 from refengine import kernels as package
+from refengine.execute import infer
+from refengine.explain import explain
 from refengine.kernel import Kernel, Node
 from refengine.model import Array
 from refengine.tflite_io import dump
-from refengine.tflm_ops import TFLM_OPS
+from refengine.tflm_ops import CUSTOM_OPS, TFLM_OPS
 
 KEYS = sorted(KERNELS)
 FILES = sorted(path for path in Path(package.__file__).parent.glob("[!_]*.py"))
@@ -52,19 +54,23 @@ def cases(op: str, dtype: str) -> st.SearchStrategy[Case]:
     return models.flatmap(lambda model: st.tuples(st.just(model), strategies.inputs_of(model)))
 
 
-def arrays_of(plan: Plan, inputs: tuple[Array, ...]) -> list[Array | None]:
-    """What the only step of a plan reads, for inputs with a batch axis in front."""
-    values = {**plan.constants, **dict(zip(plan.graph.inputs, inputs, strict=True))}
-    return [None if t is None else values[t.index] for t in plan.steps[0].inputs]
-
-
 def same(a: Array, b: Array) -> bool:
     """Equal in dtype, shape and every bit (but a NaN's)."""
     return (a.dtype, a.shape) == (b.dtype, b.shape) and not differing(a, b).any()
 
 
-def single(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-    return tuple(x[np.newaxis] for x in inputs)
+def stream(plan: Plan, batch: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    """The outputs of two inferences in a row, of each stream of a batch."""
+    first, state = infer(plan, batch, inputs)
+    return (*first, *infer(plan, batch, inputs, state)[0])
+
+
+def recorded(plan: Plan, times: int, *inputs: Array) -> list[Record]:
+    """The records of the only step over several inferences in a row."""
+    records: list[Record] = []
+    for _ in range(times):
+        records.append(list(execute(plan, *inputs, state=records[-1].state if records else None))[-1])
+    return records
 
 
 # ---- TFLM is the judge ---------------------------------------------------------------------------------------
@@ -137,14 +143,15 @@ def test_explain_ends_in_the_element(op: str, dtype: str) -> None:
     @given(cases(op, dtype), st.data())
     def law(case: Case, data: st.DataObject) -> None:
         plan = make_plan(case[0])
-        (step,), (inputs, shape) = plan.steps, (single(case[1]), plan.outputs[0].shape)
-        output = step.kernel.evaluate(step.params, *arrays_of(plan, inputs))[0]
-        if output.size:
-            index = tuple(data.draw(st.integers(0, d - 1)) for d in shape)
-            arrays = [None if x is None else x[0] for x in arrays_of(plan, inputs)]
-            lines = list(step.kernel.explain(step.params, index, *arrays))
-            assert all(line.name and line.text for line in lines)
-            assert same(np.asarray(lines[-1].value, output.dtype), output[index])
+        record = data.draw(st.sampled_from(recorded(plan, data.draw(st.integers(1, 3)), *case[1])))
+        written = [*record.outputs, *record.updates]
+        which = data.draw(st.integers(0, max(0, len(written) - 1)))
+        if written and written[which].size:
+            output = written[which]
+            index = tuple(data.draw(st.integers(0, d - 1)) for d in output.shape)
+            explanation = explain(plan, record, index, which)
+            assert all(line.name and line.text for line in explanation.lines)
+            assert same(np.asarray(explanation.lines[-1].value, output.dtype), output[index])
 
     law()
 
@@ -163,18 +170,18 @@ def test_a_batch_is_its_inferences(op: str, dtype: str) -> None:
         model = strategies.model_of(node)
         inputs = data.draw(strategies.inputs_of(model, batch=3))
         plan = make_plan(model)
-        (step,), (declared,), arrays = plan.steps, plan.outputs, arrays_of(plan, inputs)
-        assert step.inputs[0] is not None
-        assert (step.op.name, step.inputs[0].dtype) == (op, dtype)
-        for x in filter(lambda x: x is not None, arrays):
-            x.flags.writeable = False  # type: ignore[union-attr]
-        with warnings.catch_warnings(), np.errstate(all="ignore"):  # as in `execute`
+        step = plan.steps[-1]
+        place = step.facts.data
+        found = "" if place is None else step.inputs[place].dtype  # type: ignore[union-attr]
+        assert (step.name, found) == (op, dtype)
+        with warnings.catch_warnings():
             warnings.simplefilter("error")
-            together = step.kernel.evaluate(step.params, *arrays)
-        assert (together.dtype.name, together.shape[1:]) == (declared.dtype, declared.shape)
-        for b, output in enumerate(np.broadcast_to(together, (3 if inputs else 1, *declared.shape))):
-            alone = step.kernel.evaluate(step.params, *arrays_of(plan, tuple(x[b : b + 1] for x in inputs)))
-            assert same(output, alone[0])
+            together = stream(plan, 3, inputs)
+        for b in range(3):
+            alone = stream(plan, 1, [x[b : b + 1] for x in inputs])
+            for whole, part, declared in zip(together, alone, plan.outputs * 2, strict=True):
+                assert same(whole[b : b + 1], part)
+                assert part.dtype.name == {"resource": "int32"}.get(declared.dtype, declared.dtype)
 
     law()
 
@@ -194,10 +201,12 @@ def test_a_kernel_file_has_the_four_functions(path: Path) -> None:
     module = sys.modules[f"{package.__name__}.{path.stem}"]
     assert module.KERNELS
     for (op, _), kernel in module.KERNELS.items():
-        assert op in TFLM_OPS
+        assert op in TFLM_OPS or op in CUSTOM_OPS
         assert isinstance(kernel, Kernel)
-        functions: list[Callable[..., object]] = [kernel.prepare, kernel.evaluate, kernel.explain, kernel.example]
+        functions: list[Callable[..., object]] = [kernel.prepare, kernel.explain, kernel.example]
         assert all(map(callable, functions))
+        assert callable(kernel.evaluate) or kernel.facts.control
+        assert kernel.facts == next(k.facts for (name, _), k in module.KERNELS.items() if name == op)
 
 
 def test_no_kernel_is_registered_twice() -> None:

@@ -75,14 +75,17 @@ class Case:
             None if tensor is None else given.get(i, array)
             for i, (tensor, array) in enumerate(zip(inputs, self.arrays, strict=True))
         ]
+        node = step.node._replace(
+            options={**step.op.options, **(options or {})},
+            inputs=inputs,
+            outputs=(output or step.outputs[0], *step.outputs[1:]),
+        )
         try:
-            prepared = step.kernel.prepare(
-                {**step.op.options, **(options or {})}, inputs, (output or step.outputs[0],), numerics or self.numerics
-            )
+            changed = replace(step, node=node).prepared(numerics or self.numerics)
         except UnsupportedError:
             return None
-        with np.errstate(all="ignore"):
-            result = step.kernel.evaluate(params(prepared), *(None if x is None else x[np.newaxis] for x in values))
+        changed = replace(changed, params=params(changed.params))
+        result, *_ = changed.evaluate(*(None if x is None else x[np.newaxis] for x in values), *changed.memory)
         return np.asarray(result[0]).astype(dtype or self.sound.dtype)
 
     @property

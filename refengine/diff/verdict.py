@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,7 @@ def _all(total: int) -> str:
 def evaluated(step: Step, values: Mapping[int, Array]) -> Array:
     """One step on tensors by index, as their shapes have them; nothing is checked."""
     arrays = (None if t is None else values[t.index][np.newaxis] for t in step.inputs)
-    with np.errstate(all="ignore"):
-        return np.asarray(step.kernel.evaluate(step.params, *arrays)[0])
+    return np.asarray(step.evaluate(*arrays, *step.memory)[0][0])
 
 
 def continued(steps: Sequence[Step], values: Mapping[int, Array]) -> Array:
@@ -110,15 +109,11 @@ def _dialects(plan: Plan, steps: Sequence[Step], values: Mapping[int, Array], se
     inputs = {i: x for i, x in values.items() if i not in outputs}
     for numerics, name in dialects(plan.numerics).items():
         try:
-            others = [_prepared(step, numerics) for step in steps]
+            others = [step.prepared(numerics) for step in steps]
         except UnsupportedError:
             continue
         remaining = int(unlike(continued(others, inputs), seen).sum())
         yield Candidate(steps[-1], "dialect", f"under {name}", remaining, total, numerics)
-
-
-def _prepared(step: Step, numerics: Numerics) -> Step:
-    return replace(step, params=step.kernel.prepare(step.op.options, step.inputs, step.outputs, numerics))
 
 
 def _faults(
@@ -133,7 +128,7 @@ def _faults(
     known = {i: x for i, x in values.items() if i not in outputs}
     total = int(unlike(continued(steps, known), seen).sum())
     suffix = f", under {dialect}" if dialect else ""
-    steps = [_prepared(step, numerics) for step in steps] if dialect else steps
+    steps = [step.prepared(numerics) for step in steps] if dialect else steps
     for i, step in enumerate(steps):
         place = f" in {step}" if step is not steps[-1] else ""
         sound, output = evaluated(step, known), step.outputs[0].index

@@ -68,9 +68,7 @@ def _own(record: Record, judge: Step, batch: int) -> Array:
             arrays.append(real.data[np.newaxis])
         else:
             arrays.append(real_values(x, tensor).reshape(batch, *tensor.shape))
-    with np.errstate(all="ignore"):
-        own: Array = judge.kernel.evaluate(judge.params, *arrays)
-    return own
+    return judge.evaluate(*arrays)[0]
 
 
 class _Untouched:
@@ -121,7 +119,7 @@ def _sums(summing: _Summing, record: Record, batch: int) -> Ints:
         None if x is None or t is None else x[np.newaxis] if t.data is not None else x.reshape(batch, *t.shape)
         for x, t in zip(record.inputs, record.step.inputs, strict=True)
     ]
-    return _by_channel(record.step.kernel.evaluate(summing.params, *arrays), record.step.outputs[0])
+    return _by_channel(replace(record.step, params=summing.params).evaluate(*arrays)[0], record.step.outputs[0])
 
 
 def _accumulator(summing: _Summing, acc: Ints) -> Accumulator:

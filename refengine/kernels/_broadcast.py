@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import Draw, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import activation_range, float_activation_range
 from . import _affine
@@ -28,13 +28,13 @@ class Params:
     output_activation_max: int | np.float32
 
 
-def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+def operands(node: Node) -> tuple[Tensor, Tensor, Tensor]:
     """(input1, input2, output); refuses mixed types, and an output that has not the shape both broadcast to."""
     require(
-        len(inputs) == 2 and None not in inputs and len(outputs) == 1,
-        f"expected 2 inputs and 1 output, got {len(inputs)} and {len(outputs)}",
+        len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
+        f"expected 2 inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
-    input1, input2, output = inputs[0], inputs[1], outputs[0]
+    input1, input2, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input1 is not None and input2 is not None and output is not None
     require(
         input1.dtype == input2.dtype == output.dtype,
@@ -57,10 +57,10 @@ def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor]
     return input1, input2, output
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare_float(node: Node, numerics: Numerics) -> Params:
     """The bounds of float32 results. Refuses mixed types, and shapes that do not broadcast to the output's."""
-    operands(inputs, outputs)
-    return Params(*float_activation_range(options["fused_activation_function"]))
+    operands(node)
+    return Params(*float_activation_range(node.options["fused_activation_function"]))
 
 
 def int32_bounds(activation: str) -> Params:

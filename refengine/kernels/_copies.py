@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from ..errors import require
-from ..kernel import Line, Tensors
+from ..kernel import Line, Node
 from ..model import Array, Tensor
 
 TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool")
 """Everything that a TFLM model computes with; kernels that look at sizes only take all of them."""
 
 
-def operands(inputs: Tensors, outputs: Tensors) -> tuple[list[Tensor], Tensor]:
+def operands(node: Node) -> tuple[list[Tensor], Tensor]:
     """(inputs, output) of an operator on any number of inputs; refuses absent ones and mixed types."""
-    tensors = [tensor for tensor in inputs if tensor is not None]
-    require(len(tensors) == len(inputs), "an input is missing")
-    require(len(outputs) == 1, f"expected 1 output, got {len(outputs)}")
-    (output,) = outputs
+    tensors = [tensor for tensor in node.inputs if tensor is not None]
+    require(len(tensors) == len(node.inputs), "an input is missing")
+    require(len(node.outputs) == 1, f"expected 1 output, got {len(node.outputs)}")
+    (output,) = node.outputs
     assert output is not None
     same_type(output, *tensors)
     return tensors, output

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Ints, Line, Numerics, Options, Tensors, Toolbox
+from ..kernel import Draw, Ints, Line, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier
@@ -49,13 +49,18 @@ def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tens
         require(bias.data is not None, f"bias '{bias.name}' is computed at run time; refengine needs it constant")
 
 
-def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+def operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """(input, filter, bias, output) of a convolution over NHWC images, after the checks of count, rank and type."""
     require(
-        len(inputs) in (2, 3) and None not in inputs[:2] and len(outputs) == 1,
-        f"expected input, filter and an optional bias, got {len(inputs)} inputs and {len(outputs)} outputs",
+        len(node.inputs) in (2, 3) and None not in node.inputs[:2] and len(node.outputs) == 1,
+        f"expected input, filter and an optional bias, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
-    input, filter, bias, output = inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
+    input, filter, bias, output = (
+        node.inputs[0],
+        node.inputs[1],
+        node.inputs[2] if len(node.inputs) == 3 else None,
+        node.outputs[0],
+    )
     assert input is not None and filter is not None and output is not None
     for tensor in (input, filter, output):
         require(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import require
-from ..kernel import Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import Line, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
 from ..numerics.quantize import code_range
@@ -20,19 +20,20 @@ class FloatParams:
     libm: str
 
 
-def one_each(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
+def one_each(node: Node) -> tuple[Tensor, Tensor]:
     """(input, output); refuses any other number of them."""
     require(
-        len(inputs) == 1 and len(outputs) == 1, f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}"
+        len(node.inputs) == 1 and len(node.outputs) == 1,
+        f"expected 1 input and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
-    input, output = inputs[0], outputs[0]
+    input, output = node.inputs[0], node.outputs[0]
     assert input is not None and output is not None
     return input, output
 
 
-def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
+def operands(node: Node) -> tuple[Tensor, Tensor]:
     """(input, output): `one_each`, of one type and shape."""
-    input, output = one_each(inputs, outputs)
+    input, output = one_each(node)
     require(
         (output.dtype, output.shape) == (input.dtype, input.shape),
         f"output '{output.name}' is {output.dtype} {output.shape} but input '{input.name}' is {input.dtype} "
@@ -41,9 +42,9 @@ def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
     return input, output
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses an output of another type or shape."""
-    operands(inputs, outputs)
+    operands(node)
     return FloatParams(numerics.libm)
 
 

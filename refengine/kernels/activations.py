@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Example, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Example, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
@@ -41,9 +41,9 @@ class Relu6Params:
     six: int
 
 
-def prepare_relu(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> ReluParams:
+def prepare_relu(node: Node, numerics: Numerics) -> ReluParams:
     """Refuses int16 with zero points, and scales so far apart that C leaves shifts undefined."""
-    input, output = _unary.operands(inputs, outputs)
+    input, output = _unary.operands(node)
     (si, input_offset), (so, output_offset) = _affine.quantized(input), _affine.quantized(output)
     require(
         input.dtype == "int8" or input_offset == output_offset == 0,
@@ -62,17 +62,17 @@ def evaluate_relu(p: ReluParams, input: Array) -> Array:
     return _unary.look_up(p.table, input)
 
 
-def explain_relu(p: ReluParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_relu(p: ReluParams, at: At, input: Array) -> Iterator[Line]:
     """One element: zero point, scaling, output zero point, clamp."""
-    x = int(input[index]) - p.input_offset
-    yield _unary.explain_input(int(input[index]), p.input_offset)
+    x = int(input[at.index]) - p.input_offset
+    yield _unary.explain_input(int(input[at.index]), p.input_offset)
     scaled = yield from _narrate.rescale(x, p.multiplier)
     yield from _narrate.finish(scaled, p.output_offset, p.quantized_activation_min, p.quantized_activation_max)
 
 
-def prepare_relu6(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Relu6Params:
+def prepare_relu6(node: Node, numerics: Numerics) -> Relu6Params:
     """Refuses a scale so small that 6 has no int32 code."""
-    input, _ = _unary.operands(inputs, outputs)
+    input, _ = _unary.operands(node)
     scale, zero = _affine.quantized(input)
     require(6 / scale < 2**31, f"the scale of input '{input.name}' is {scale:g}, too small for a code of 6")
     return Relu6Params(*activation_range("RELU6", input.dtype, scale, zero))
@@ -83,9 +83,9 @@ def evaluate_relu6(p: Relu6Params, input: Array) -> Array:
     return input.clip(p.zero, p.six)
 
 
-def explain_relu6(p: Relu6Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_relu6(p: Relu6Params, at: At, input: Array) -> Iterator[Line]:
     """One element: a clamp between two codes."""
-    code = int(input[index])
+    code = int(input[at.index])
     yield Line("input", f"code {code}", code)
     yield Line("clamp", f"between the codes of 0 and 6, {p.zero} and {p.six}", scalar.clamp(code, p.zero, p.six))
 
@@ -100,9 +100,9 @@ def evaluate_relu6_float(p: _unary.FloatParams, input: Array) -> Array:
     return np.where(input > 6, np.float32(6), evaluate_relu_float(p, input))
 
 
-def explain_float(p: _unary.FloatParams, index: tuple[int, ...], input: Array, high: float) -> Iterator[Line]:
+def explain_float(p: _unary.FloatParams, at: At, input: Array, high: float) -> Iterator[Line]:
     """One element: a comparison or two."""
-    x = input[index]
+    x = input[at.index]
     yield Line("input", f"x = {x:.9g}", x)
     value = np.float32(high) if x > high else np.float32(0) if x < 0 else x
     yield Line("clamp", "negative: 0" if x < 0 else f"over {high:g}" if x > high else "passes", value)

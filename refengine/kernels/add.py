@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Ints, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Ints, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
@@ -42,16 +42,14 @@ class Params:
     table: Array | None = None
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an output scale so small that its multiplier reaches 1, on which TFLM aborts."""
-    return params(options, inputs, outputs, numerics.rounding, float, 1)
+    return params(node, numerics.rounding, float, 1)
 
 
-def params(
-    options: Options, inputs: Tensors, outputs: Tensors, rounding: str, real: Callable[[float], Any], sign: int
-) -> Params:
+def params(node: Node, rounding: str, real: Callable[[float], Any], sign: int) -> Params:
     """ADD's and SUB's parameters; `real` is the type in which the scales are divided."""
-    input1, input2, output = _broadcast.operands(inputs, outputs)
+    input1, input2, output = _broadcast.operands(node)
     (s1, z1), (s2, z2), (so, zo) = ((real(s), z) for s, z in map(_affine.quantized, (input1, input2, output)))
     left_shift, twice_max = LEFT_SHIFT[output.dtype], 2 * max(s1, s2)
     factor = twice_max / ((1 << left_shift) * so)
@@ -61,7 +59,7 @@ def params(
         f"the scale {so:g} of output '{output.name}' is too small for inputs of scales {s1:g} and {s2:g}: TFLM aborts "
         f"on a multiplier of {factor:g}, it must be below 1; convert again with representative data",
     )
-    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zo)
+    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zo)
     p = Params(
         left_shift,
         -z1,
@@ -95,11 +93,11 @@ def _sum(p: Params, input1: Array, input2: Array) -> Array:
     return np.clip(output, p.output_activation_min, p.output_activation_max).astype(input1.dtype)
 
 
-def explain(p: Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM adds it, or subtracts."""
     terms = []
     operands = (("input 1", p.input1_offset, p.input1_multiplier), ("input 2", p.input2_offset, p.input2_multiplier))
-    for (name, offset, multiplier), x in zip(operands, _broadcast.elements(index, input1, input2), strict=True):
+    for (name, offset, multiplier), x in zip(operands, _broadcast.elements(at.index, input1, input2), strict=True):
         shifted = (int(x) + offset) << p.left_shift
         yield Line(name, f"(code {x} − zero point {-offset}) · 2^{p.left_shift}, to keep bits for rounding", shifted)
         terms.append((yield from _narrate.rescale(shifted, multiplier)))
@@ -118,18 +116,18 @@ def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     return float32.clamp(total, p.output_activation_min, p.output_activation_max)
 
 
-def explain_float(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+def explain_float(p: _broadcast.Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM adds it."""
-    a, b = map(np.float32, _broadcast.elements(index, input1, input2))
+    a, b = map(np.float32, _broadcast.elements(at.index, input1, input2))
     with np.errstate(all="ignore"):
         total = a + b
     yield Line("sum", f"{a:.9g} + {b:.9g} in float32", total)
     yield from _narrate.finish_float(total, np.float32(p.output_activation_min), np.float32(p.output_activation_max))
 
 
-def prepare_int32(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
+def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
     """Refuses quantised inputs, as TFLM does. The fused activation is left out, as TFLM does."""
-    for tensor in _broadcast.operands(inputs, outputs)[:2]:
+    for tensor in _broadcast.operands(node)[:2]:
         require(
             not _affine.is_quantized(tensor),
             f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised, convert to int8 or int16",
@@ -143,9 +141,9 @@ def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     return a + b
 
 
-def explain_int32(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+def explain_int32(p: _broadcast.Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM adds it."""
-    a, b = map(int, _broadcast.elements(index, input1, input2))
+    a, b = map(int, _broadcast.elements(at.index, input1, input2))
     yield Line("sum", f"{a} + {b}, kept in 32 bits; TFLM applies no activation to int32 sums", scalar.wrap(a + b))
 
 

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -29,17 +29,17 @@ class Params:
     output_shape: tuple[int, ...]
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses fused activations, more than ten inputs, other quantisations, and shapes that do not fit together."""
-    tensors, output = _copies.operands(inputs, outputs)
+    tensors, output = _copies.operands(node)
     require(
         len(tensors) <= MAX_INPUTS, f"{len(tensors)} inputs; TFLM concatenates at most {MAX_INPUTS}: do it in steps"
     )
-    activation = options["fused_activation_function"]
+    activation = node.options["fused_activation_function"]
     require(
         activation == "NONE", f"TFLM fuses no activation into CONCATENATION; make {activation} an operator of its own"
     )
-    axis, rank = options["axis"], len(output.shape)
+    axis, rank = node.options["axis"], len(output.shape)
     require(rank <= MAX_RANK, f"output '{output.name}' has {rank} dimensions; TFLM takes at most {MAX_RANK}")
     require(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of output '{output.name}'")
     axis %= rank
@@ -79,13 +79,13 @@ def evaluate(p: Params, *inputs: Array) -> Array:
     return output
 
 
-def explain(p: Params, index: tuple[int, ...], *inputs: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, *inputs: Array) -> Iterator[Line]:
     """Element `index` of the output."""
-    position = index[p.axis]
+    position = at.index[p.axis]
     for number, input in enumerate(inputs):
         length = input.shape[p.axis]
         if position < length:
-            source = (*index[: p.axis], position, *index[p.axis + 1 :])
+            source = (*at.index[: p.axis], position, *at.index[p.axis + 1 :])
             yield _copies.copied(f"input {number}", input, source, f"{position} of its {length} along axis {p.axis}")
             return
         position -= length

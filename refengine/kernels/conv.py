@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
@@ -57,11 +57,9 @@ class FloatParams:
         return prod(self.output_shape) * prod(self.filter_shape[1:])
 
 
-def _operands(
-    options: Options, inputs: Tensors, outputs: Tensors
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _window.Window, int]:
+def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _window.Window, int]:
     """(input, filter, bias, output, window, groups) after the checks that do not depend on the type."""
-    input, filter, bias, output = _linear.operands(inputs, outputs)
+    input, filter, bias, output = _linear.operands(node)
     channels, depth = filter.shape[0], filter.shape[3]
     require(
         min(depth, input.shape[3]) > 0 and input.shape[3] % depth == 0 and channels % (input.shape[3] // depth) == 0,
@@ -72,13 +70,13 @@ def _operands(
         f"input '{input.name}' {input.shape}, filter {filter.shape} and output '{output.name}' {output.shape} "
         "do not fit together",
     )
-    window = _window.window_of(options, input.shape, (filter.shape[1], filter.shape[2]), output.shape)
+    window = _window.window_of(node.options, input.shape, (filter.shape[1], filter.shape[2]), output.shape)
     return input, filter, bias, output, window, input.shape[3] // depth
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses hybrid layers, run-time weights, and shapes or groups that do not fit together."""
-    input, filter, bias, output, window, groups = _operands(options, inputs, outputs)
+    input, filter, bias, output, window, groups = _operands(node)
     channels = filter.shape[0]
     assert filter.data is not None
     weights, offset = filter.data.reshape(channels, -1), _linear.convolution_offset(input)
@@ -86,7 +84,10 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     for part in _parts(channels, groups):
         gemm = exact_gemm(weights[part], _linear.magnitude(input.dtype, offset))
         parts.append(
-            (gemm, _linear.channel_requantizer(options, input, filter, bias, output, numerics, 0, part, gemm.bound))
+            (
+                gemm,
+                _linear.channel_requantizer(node.options, input, filter, bias, output, numerics, 0, part, gemm.bound),
+            )
         )
     return Params(window, offset, tuple(parts), filter.shape, output.shape)
 
@@ -108,11 +109,9 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     return output.reshape(-1, *p.output_shape)
 
 
-def explain(
-    p: Params, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
-) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
     """Element `index` = (image, y, x, oc) of the output, as TFLM sums it."""
-    image, y, x, channel = index
+    image, y, x, channel = at.index
     _, _, _, depth = p.filter_shape
     group, within = divmod(channel, p.filter_shape[0] // len(p.groups))
     acc = 0
@@ -130,14 +129,14 @@ def explain(
     yield from _linear.explain_requantized(acc, within, p.groups[group][1])
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses what `prepare` refuses, and infinite weights under padding, which TFLM skips and a product cannot."""
-    _, filter, bias, output, window, groups = _operands(options, inputs, outputs)
+    _, filter, bias, output, window, groups = _operands(node)
     channels = filter.shape[0]
     assert filter.data is not None
     _linear.check_finite(filter, window)
     weights = filter.data.reshape(channels, -1)
-    low, high = float_activation_range(options["fused_activation_function"])
+    low, high = float_activation_range(node.options["fused_activation_function"])
     return FloatParams(
         window,
         tuple(np.ascontiguousarray(weights[part].T).T for part in _parts(channels, groups)),
@@ -169,11 +168,9 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     return output.reshape(-1, *p.output_shape)
 
 
-def explain_float(
-    p: FloatParams, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
-) -> Iterator[Line]:
+def explain_float(p: FloatParams, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
     """Element `index` = (image, y, x, oc) of the output, as TFLM sums it."""
-    image, y, x, channel = index
+    image, y, x, channel = at.index
     depth = p.filter_shape[3]
     first = channel // (p.filter_shape[0] // len(p.groups)) * depth
     taps = (

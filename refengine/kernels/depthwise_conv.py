@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import exact_gemm
@@ -57,19 +57,17 @@ class FloatParams:
         return prod(self.output_shape) * prod(self.window.filter)
 
 
-def _operands(
-    options: Options, inputs: Tensors, outputs: Tensors
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _window.Window]:
+def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _window.Window]:
     """(input, filter, bias, output, window) after the checks that do not depend on the type."""
-    input, filter, bias, output = _linear.operands(inputs, outputs)
+    input, filter, bias, output = _linear.operands(node)
     channels = filter.shape[3]
     require(
         filter.shape[0] == 1
         and channels == output.shape[3]
-        and channels == input.shape[3] * options["depth_multiplier"]
+        and channels == input.shape[3] * node.options["depth_multiplier"]
         and input.shape[0] == output.shape[0],
         f"input '{input.name}' {input.shape}, filter '{filter.name}' {filter.shape}, depth multiplier "
-        f"{options['depth_multiplier']} and output '{output.name}' {output.shape} do not fit together",
+        f"{node.options['depth_multiplier']} and output '{output.name}' {output.shape} do not fit together",
     )
     require(
         not (input.dtype == "int16" and bias is not None and bias.dtype == "int32"),
@@ -80,19 +78,21 @@ def _operands(
         filter,
         bias,
         output,
-        _window.window_of(options, input.shape, (filter.shape[1], filter.shape[2]), output.shape),
+        _window.window_of(node.options, input.shape, (filter.shape[1], filter.shape[2]), output.shape),
     )
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses hybrid layers, run-time weights, and shapes that do not fit together."""
-    input, filter, bias, output, window = _operands(options, inputs, outputs)
+    input, filter, bias, output, window = _operands(node)
     assert filter.data is not None
     channels, offset = filter.shape[3], _linear.convolution_offset(input)
     gemm = exact_gemm(filter.data.reshape(-1, channels).T, _linear.magnitude(input.dtype, offset))
     dtype = gemm.dtype if len(gemm.blocks) == 1 else np.float64
     weights = filter.data.reshape(*window.filter, input.shape[3], -1).astype(dtype)
-    requantize = _linear.channel_requantizer(options, input, filter, bias, output, numerics, 3, slice(None), gemm.bound)
+    requantize = _linear.channel_requantizer(
+        node.options, input, filter, bias, output, numerics, 3, slice(None), gemm.bound
+    )
     return Params(window, offset, weights, requantize, output.shape)
 
 
@@ -108,11 +108,9 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     return output.reshape(-1, *p.output_shape)
 
 
-def explain(
-    p: Params, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
-) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
     """Element `index` = (image, y, x, oc) of the output, as TFLM sums it."""
-    image, y, x, channel = index
+    image, y, x, channel = at.index
     ic = channel // p.weights.shape[3]
     acc = 0
     for fy, fx, iy, ix in p.window.taps(y, x):
@@ -128,13 +126,13 @@ def explain(
     yield from _linear.explain_requantized(acc, channel, p.requantize)
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses what `prepare` refuses, and infinite weights under padding, which TFLM skips and a product cannot."""
-    input, filter, bias, output, window = _operands(options, inputs, outputs)
+    input, filter, bias, output, window = _operands(node)
     assert filter.data is not None
     _linear.check_finite(filter, window)
     weights = filter.data.reshape(*window.filter, input.shape[3], -1)
-    low, high = float_activation_range(options["fused_activation_function"])
+    low, high = float_activation_range(node.options["fused_activation_function"])
     return FloatParams(
         window, weights, _linear.float_bias(bias, filter.shape[3]), low, high, numerics.contraction, output.shape
     )
@@ -156,11 +154,9 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     return output.reshape(-1, *p.output_shape)
 
 
-def explain_float(
-    p: FloatParams, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
-) -> Iterator[Line]:
+def explain_float(p: FloatParams, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
     """Element `index` = (image, y, x, oc) of the output, as TFLM sums it."""
-    image, y, x, channel = index
+    image, y, x, channel = at.index
     ic = channel // p.weights.shape[3]
     taps = (
         (f"input[{iy}, {ix}, {ic}]", input[image, iy, ix, ic], filter[0, fy, fx, channel])

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import scalar_float
 from . import _affine, _unary
@@ -31,9 +31,9 @@ class Params:
     zero_point: int
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses outputs other than float32, and an input without quantisation."""
-    input, output = _unary.one_each(inputs, outputs)
+    input, output = _unary.one_each(node)
     require(output.dtype == "float32", f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32 only")
     require(
         input.shape == output.shape,
@@ -51,9 +51,9 @@ def evaluate(p: Params, input: Array) -> Array:
     return output
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output."""
-    code = int(input[index])
+    code = int(input[at.index])
     centred = code - p.zero_point
     yield Line("input", f"code {code} − zero point {p.zero_point}", centred)
     exact = Fraction(float(p.scale)) * centred

@@ -10,15 +10,15 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import Draw, Kernel, Node, Numerics, Toolbox
 from . import _affine, reshape
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> reshape.Params:
+def prepare(node: Node, numerics: Numerics) -> reshape.Params:
     """Refuses an axis that is computed or outside, and an output of another type or shape."""
-    require(len(inputs) == 2, f"expected an input and an axis, got {len(inputs)} inputs")
-    p = reshape.prepare(options, inputs, outputs, numerics)
-    input, axis = inputs
+    require(len(node.inputs) == 2, f"expected an input and an axis, got {len(node.inputs)} inputs")
+    p = reshape.prepare(node, numerics)
+    input, axis = node.inputs
     assert input is not None
     require(
         axis is not None and axis.data is not None and axis.dtype == "int32" and axis.shape in ((), (1,)),

@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
@@ -57,13 +57,21 @@ class FloatParams:
         return prod(self.output_shape) * int(self.weights.shape[1])
 
 
-def _operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """(input, weights, bias, output) after the checks that do not depend on the type."""
     require(
-        len(inputs) in (2, 3) and inputs[0] is not None and inputs[1] is not None and len(outputs) == 1,
-        f"expected input, weights and an optional bias, got {len(inputs)} inputs and {len(outputs)} outputs",
+        len(node.inputs) in (2, 3)
+        and node.inputs[0] is not None
+        and node.inputs[1] is not None
+        and len(node.outputs) == 1,
+        f"expected input, weights and an optional bias, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
-    input, filter, bias, output = inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
+    input, filter, bias, output = (
+        node.inputs[0],
+        node.inputs[1],
+        node.inputs[2] if len(node.inputs) == 3 else None,
+        node.outputs[0],
+    )
     assert input is not None and filter is not None and output is not None
     _linear.check_types(input, filter, bias, output)
     require(len(filter.shape) == 2, f"weights '{filter.name}' have shape {filter.shape}; expected (outputs, depth)")
@@ -77,9 +85,9 @@ def _operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Tensor
     return input, filter, bias, output
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses run-time weights, int4 per channel, and a bias scale that is not input scale · weights scale."""
-    input, filter, bias, output = _operands(inputs, outputs)
+    input, filter, bias, output = _operands(node)
     channels, depth = filter.shape
     (si, input_zero_point), (so, zero_point) = quantized(input), quantized(output)
     scales = _linear.channel_scales(filter, channels, 0)
@@ -106,8 +114,8 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     input_offset = -input_zero_point
     weights_offset = 0 if per_channel else -params_of(filter)[1]
     gemm = exact_gemm(filter.data.astype(np.int64) + weights_offset, _linear.magnitude(input.dtype, input_offset))
-    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point)
-    bits = _linear.accumulator_bits(input, bias, options)
+    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zero_point)
+    bits = _linear.accumulator_bits(input, bias, node.options)
     _linear.check_shifts(multiplier, bits, output)
     requantize = requantizer(
         _linear.bias_values(bias, channels), multiplier, zero_point, low, high, output.dtype, gemm.bound, bits
@@ -121,11 +129,9 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     return p.requantize(p.gemm(x)).reshape(-1, *p.output_shape)
 
 
-def explain(
-    p: Params, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
-) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
-    channel, row = index[-1], int(np.ravel_multi_index(index, p.output_shape)) // p.output_shape[-1]
+    channel, row = at.index[-1], int(np.ravel_multi_index(at.index, p.output_shape)) // p.output_shape[-1]
     codes = input.reshape(-1, p.accum_depth)[row].tolist()
     acc = 0
     for d, (x, w) in enumerate(zip(codes, filter[channel].tolist(), strict=True)):
@@ -140,11 +146,11 @@ def explain(
     yield from _linear.explain_requantized(acc, channel, p.requantize)
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses hybrid layers and run-time weights."""
-    _, filter, bias, output = _operands(inputs, outputs)
+    _, filter, bias, output = _operands(node)
     assert filter.data is not None
-    low, high = float_activation_range(options["fused_activation_function"])
+    low, high = float_activation_range(node.options["fused_activation_function"])
     weights = np.ascontiguousarray(filter.data.T).T
     return FloatParams(weights, _linear.float_bias(bias, len(weights)), low, high, numerics.contraction, output.shape)
 
@@ -155,11 +161,9 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     return float32.clamp(total, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
 
 
-def explain_float(
-    p: FloatParams, index: tuple[int, ...], input: Array, filter: Array, bias: Array | None = None
-) -> Iterator[Line]:
+def explain_float(p: FloatParams, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
-    channel, row = index[-1], int(np.ravel_multi_index(index, p.output_shape)) // p.output_shape[-1]
+    channel, row = at.index[-1], int(np.ravel_multi_index(at.index, p.output_shape)) // p.output_shape[-1]
     values = input.reshape(-1, p.weights.shape[1])[row]
     taps = ((f"input[{d}]", x, w) for d, (x, w) in enumerate(zip(values, filter[channel], strict=True)))
     yield from _narrate.float_layer(

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Ints, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Ints, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, rounding_divide_by_pot
@@ -36,9 +36,9 @@ class Params:
     table: Array
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses scales so far apart that TFLM would shift left at the end, or by more than its 16 bits."""
-    input, output = _unary.operands(inputs, outputs)
+    input, output = _unary.operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     reluish, reluish_exponent = _narrow(_unary.ratio_multiplier((si / 128,), 3 / 32768, numerics))
     final, exponent = _narrow(_unary.ratio_multiplier((si / 128,), so, numerics))
@@ -77,10 +77,10 @@ def evaluate(p: Params, input: Array) -> Array:
     return _unary.look_up(p.table, input)
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
     """One element, in 16 bits: the finer input, the factor in [0, 1], the product."""
-    x = int(input[index]) - p.input_zero_point
-    yield _unary.explain_input(int(input[index]), p.input_zero_point)
+    x = int(input[at.index]) - p.input_zero_point
+    yield _unary.explain_input(int(input[at.index]), p.input_zero_point)
     hires = x * 128
     yield Line("fine input", f"{x} · 128", hires)
     preshift = _high_mul(hires, p.output_multiplier_fixedpoint_int16)
@@ -123,9 +123,9 @@ def evaluate_float(p: _unary.FloatParams, input: Array) -> Array:
     return output
 
 
-def explain_float(p: _unary.FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_float(p: _unary.FloatParams, at: At, input: Array) -> Iterator[Line]:
     """One element."""
-    x = input[index]
+    x = input[at.index]
     yield Line("input", f"x = {x:.9g}", x)
     with np.errstate(all="ignore"):
         shifted = x + np.float32(3)

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Options, Toolbox
 from ..model import Array
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range
@@ -46,11 +46,11 @@ def _alpha(options: Options) -> float:
     return alpha
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an alpha that is no number, and scales so far apart that C leaves shifts undefined."""
-    input, output = _unary.operands(inputs, outputs)
+    input, output = _unary.operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
-    signed = _unary.ratio_multiplier((si, _alpha(options)), so, numerics)
+    signed = _unary.ratio_multiplier((si, _alpha(node.options)), so, numerics)
     alpha = Multiplier(np.abs(signed.multiplier), signed.shift, np.abs(signed.scale), signed.rounding)
     sign = -1 if signed.multiplier < 0 else 1
     identity = _unary.ratio_multiplier((si,), so, numerics)
@@ -69,10 +69,10 @@ def evaluate(p: Params, input: Array) -> Array:
     return _unary.look_up(p.table, input)
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
     """One element: one of two factors, by the sign."""
-    x = int(input[index]) - p.input_zero_point
-    yield _unary.explain_input(int(input[index]), p.input_zero_point)
+    x = int(input[at.index]) - p.input_zero_point
+    yield _unary.explain_input(int(input[at.index]), p.input_zero_point)
     scaled = yield from _narrate.rescale(x, p.multiplier_identity if x >= 0 else p.multiplier_alpha)
     if x < 0 and p.is_alpha_negative:
         scaled = -scaled
@@ -80,10 +80,10 @@ def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
     yield from _narrate.finish(scaled, p.output_zero_point, *code_range(input.dtype.name))
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses an alpha that is no number."""
-    _unary.operands(inputs, outputs)
-    return FloatParams(np.float32(_alpha(options)))
+    _unary.operands(node)
+    return FloatParams(np.float32(_alpha(node.options)))
 
 
 def evaluate_float(p: FloatParams, input: Array) -> Array:
@@ -92,9 +92,9 @@ def evaluate_float(p: FloatParams, input: Array) -> Array:
         return np.where(input > 0, input, input * p.alpha)
 
 
-def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:
     """One element."""
-    x = input[index]
+    x = input[at.index]
     yield Line("input", f"x = {x:.9g}", x)
     if x > 0:
         yield Line("output", "positive: x itself", x)

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Kernel, Line, Numerics, Options, Tensors
+from ..kernel import At, Kernel, Line, Node, Numerics
 from ..model import Array
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import Ints, rounding_divide_by_pot
@@ -26,9 +26,9 @@ CUTOFF_UPPER, CUTOFF_LOWER = np.float32(16.619047), np.float32(-9)
 """Where float32 takes 1, and e^x, for σ(x)."""
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _sigmoid.Params:
+def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params:
     """Refuses an output zero point other than −128."""
-    input, output = _unary.operands(inputs, outputs)
+    input, output = _unary.operands(node)
     _, zero_point = _affine.quantized(output)
     require(
         zero_point == -128, f"the zero point of int8 output '{output.name}' is {zero_point}; LOGISTIC's must be -128"
@@ -49,9 +49,9 @@ def evaluate(p: _sigmoid.Params | _sigmoid.Params16, input: Array) -> Array:
     return _unary.look_up(p.table, input)
 
 
-def explain(p: _sigmoid.Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain(p: _sigmoid.Params, at: At, input: Array) -> Iterator[Line]:
     """One element: σ(|x|) from e^−|x|, reflected for negative x."""
-    x = yield from _sigmoid.explain_input(p, int(input[index]))
+    x = yield from _sigmoid.explain_input(p, int(input[at.index]))
     if x is None:
         return
     exp = scalar_gemmlowp.exp_on_negative_values(-abs(x), 4)
@@ -66,9 +66,9 @@ def explain(p: _sigmoid.Params, index: tuple[int, ...], input: Array) -> Iterato
     yield Line("code", f"{steps} − 128, at most 127", scalar.clamp(steps - 128, -128, 127))
 
 
-def prepare16(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _sigmoid.Params16:
+def prepare16(node: Node, numerics: Numerics) -> _sigmoid.Params16:
     """Refuses zero points, and an output scale other than 2⁻¹⁵."""
-    return _sigmoid.prepare16(*_unary.operands(inputs, outputs), _logistic16, direct=(0,))
+    return _sigmoid.prepare16(*_unary.operands(node), _logistic16, direct=(0,))
 
 
 def _logistic16(x: Ints) -> Ints:
@@ -77,9 +77,9 @@ def _logistic16(x: Ints) -> Ints:
     return np.where(x >= 0, sigmoid + 512, (1 << 25) - sigmoid + 511) >> 10
 
 
-def explain16(p: _sigmoid.Params16, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain16(p: _sigmoid.Params16, at: At, input: Array) -> Iterator[Line]:
     """One element: σ(|x|) interpolated, reflected for negative x."""
-    x = yield from _sigmoid.explain_input16(p, int(input[index]))
+    x = yield from _sigmoid.explain_input16(p, int(input[at.index]))
     sigmoid = yield from _sigmoid.explain_table(abs(x), 9, LIMIT)
     yield Line("sigmoid", f"σ(|x|) = {sigmoid / 2**25:.9f} in units of 2^-25", sigmoid)
     if x < 0:
@@ -97,9 +97,9 @@ def evaluate_float(p: _unary.FloatParams, input: Array) -> Array:
     return np.where(input > CUTOFF_UPPER, np.float32(1), sigmoid)
 
 
-def explain_float(p: _unary.FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_float(p: _unary.FloatParams, at: At, input: Array) -> Iterator[Line]:
     """One element: which of three formulas, and its value."""
-    x = input[index]
+    x = input[at.index]
     yield Line("input", f"x = {x:.9g}", x)
     if x > CUTOFF_UPPER:
         yield Line("sigmoid", f"x is over {CUTOFF_UPPER:.9g}: 1", np.float32(1))

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
@@ -34,9 +34,9 @@ class Params:
     table: Array | None = None
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses int16 tensors with a zero point, as TFLM does, and scales so far apart that C leaves shifts undefined."""
-    tensors = _broadcast.operands(inputs, outputs)
+    tensors = _broadcast.operands(node)
     (s1, z1), (s2, z2), (so, zo) = map(_affine.quantized, tensors)
     for tensor, zero_point in zip(tensors, (z1, z2, zo), strict=True):
         require(
@@ -45,7 +45,7 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
         )
     multiplier = product_multiplier(s1, s2, so, numerics.rounding, "double")
     _affine.require_shift(multiplier, tensors[2])
-    low, high = activation_range(options["fused_activation_function"], tensors[2].dtype, so, zo)
+    low, high = activation_range(node.options["fused_activation_function"], tensors[2].dtype, so, zo)
     p = Params(z1, z2, zo, multiplier, low, high)
     return replace(p, table=_broadcast.tabulate(partial(_product, p))) if tensors[2].dtype == "int8" else p
 
@@ -63,9 +63,9 @@ def _product(p: Params, input1: Array, input2: Array) -> Array:
     return np.clip(output, p.output_activation_min, p.output_activation_max).astype(input1.dtype)
 
 
-def explain(p: Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM multiplies it."""
-    code1, code2 = map(int, _broadcast.elements(index, input1, input2))
+    code1, code2 = map(int, _broadcast.elements(at.index, input1, input2))
     a, b = code1 - p.input1_zero_point, code2 - p.input2_zero_point
     yield Line("input 1", f"code {code1} − zero point {p.input1_zero_point}", a)
     yield Line("input 2", f"code {code2} − zero point {p.input2_zero_point}", b)
@@ -82,19 +82,19 @@ def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     return float32.clamp(product, p.output_activation_min, p.output_activation_max)
 
 
-def explain_float(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+def explain_float(p: _broadcast.Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM multiplies it."""
-    a, b = map(np.float32, _broadcast.elements(index, input1, input2))
+    a, b = map(np.float32, _broadcast.elements(at.index, input1, input2))
     with np.errstate(all="ignore"):
         product = a * b
     yield Line("product", f"{a:.9g} · {b:.9g} in float32", product)
     yield from _narrate.finish_float(product, np.float32(p.output_activation_min), np.float32(p.output_activation_max))
 
 
-def prepare_int32(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
+def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
     """Refuses mixed types, and shapes that do not broadcast to the output's. Scales are ignored, as TFLM does."""
-    _broadcast.operands(inputs, outputs)
-    return _broadcast.int32_bounds(options["fused_activation_function"])
+    _broadcast.operands(node)
+    return _broadcast.int32_bounds(node.options["fused_activation_function"])
 
 
 def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
@@ -104,9 +104,9 @@ def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     return product
 
 
-def explain_int32(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+def explain_int32(p: _broadcast.Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM multiplies it."""
-    a, b = map(int, _broadcast.elements(index, input1, input2))
+    a, b = map(int, _broadcast.elements(at.index, input1, input2))
     product = scalar.wrap(a * b)
     yield Line("product", f"{a} · {b}, kept in 32 bits", product)
     low, high = int(p.output_activation_min), int(p.output_activation_max)

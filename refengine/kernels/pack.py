@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -25,16 +25,16 @@ class Params:
     output_shape: tuple[int, ...]
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses what TFLM does not check but would misread: mixed types, other shapes, a wrong count or axis."""
-    tensors, output = _copies.operands(inputs, outputs)
-    axis, rank = options["axis"], len(output.shape)
+    tensors, output = _copies.operands(node)
+    axis, rank = node.options["axis"], len(output.shape)
     require(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of output '{output.name}'")
     axis %= rank
     require(
-        output.shape[axis] == len(tensors) == options["values_count"],
-        f"{len(tensors)} inputs, values_count {options['values_count']} and output '{output.name}' {output.shape} with "
-        f"axis {axis} do not agree",
+        output.shape[axis] == len(tensors) == node.options["values_count"],
+        f"{len(tensors)} inputs, values_count {node.options['values_count']} and output '{output.name}' {output.shape} "
+        f"with axis {axis} do not agree",
     )
     for tensor in tensors:
         require(
@@ -52,9 +52,9 @@ def evaluate(p: Params, *inputs: Array) -> Array:
     return output
 
 
-def explain(p: Params, index: tuple[int, ...], *inputs: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, *inputs: Array) -> Iterator[Line]:
     """Element `index` of the output."""
-    chosen, rest = index[p.axis], index[: p.axis] + index[p.axis + 1 :]
+    chosen, rest = at.index[p.axis], at.index[: p.axis] + at.index[p.axis + 1 :]
     yield _copies.copied(f"input {chosen}", inputs[chosen], rest, f"position {chosen} along the new axis {p.axis}")
 
 

@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -31,13 +31,18 @@ class Params:
     output_shape: tuple[int, ...]
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses paddings that are computed, negative or do not lead to the output's shape, and a fill quantised apart."""
     require(
-        len(inputs) in (2, 3) and None not in inputs[:2] and len(outputs) == 1,
-        f"expected an input, paddings, an optional fill and 1 output, got {len(inputs)} and {len(outputs)}",
+        len(node.inputs) in (2, 3) and None not in node.inputs[:2] and len(node.outputs) == 1,
+        f"expected an input, paddings, an optional fill and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
-    input, paddings, fill, output = inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else None, outputs[0]
+    input, paddings, fill, output = (
+        node.inputs[0],
+        node.inputs[1],
+        node.inputs[2] if len(node.inputs) == 3 else None,
+        node.outputs[0],
+    )
     assert input is not None and paddings is not None and output is not None
     _copies.same_type(input, output)
     rank = len(input.shape)
@@ -83,11 +88,9 @@ def evaluate(p: Params, input: Array, paddings: Array, fill: Array | None = None
     return output
 
 
-def explain(
-    p: Params, index: tuple[int, ...], input: Array, paddings: Array, fill: Array | None = None
-) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array, paddings: Array, fill: Array | None = None) -> Iterator[Line]:
     """Element `index` of the output."""
-    source = tuple(i - left for i, left in zip(index, p.left_padding, strict=True))
+    source = tuple(i - left for i, left in zip(at.index, p.left_padding, strict=True))
     for dimension, (i, size) in enumerate(zip(source, input.shape, strict=True)):
         if not 0 <= i < size:
             where = f"{'before' if i < 0 else 'after'} the input along dimension {dimension}"

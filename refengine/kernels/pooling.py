@@ -14,7 +14,7 @@ from functools import partial, reduce
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.quantize import activation_range, code_range, float_activation_range
@@ -43,9 +43,9 @@ class FloatParams:
     output_shape: tuple[int, ...]
 
 
-def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, _window.Window, Array]:
+def _operands(node: Node) -> tuple[Tensor, Tensor, _window.Window, Array]:
     """(input, output, window, count) after the checks that do not depend on the type."""
-    input, output = _unary.one_each(inputs, outputs)
+    input, output = _unary.one_each(node)
     require(
         output.dtype == input.dtype,
         f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
@@ -56,7 +56,9 @@ def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tens
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must be (batch, height, width, "
         "channels), with the same batch and channels",
     )
-    window = _window.window_of(options, input.shape, (options["filter_height"], options["filter_width"]), output.shape)
+    window = _window.window_of(
+        node.options, input.shape, (node.options["filter_height"], node.options["filter_width"]), output.shape
+    )
     rows, columns = (
         np.minimum(size, starts + taps) - np.maximum(0, starts)
         for taps, size, starts in zip(window.filter, window.input, window.starts, strict=True)
@@ -65,16 +67,16 @@ def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tens
     return input, output, window, count if np.ptp(count) else count[:1, :1]
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an output quantised unlike the input, and shapes that do not fit together."""
-    input, output, window, count = _operands(options, inputs, outputs)
+    input, output, window, count = _operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     require(
         abs(np.float32(si) - np.float32(so)) <= 1e-6 and zi == zo,
         f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, zero point "
         f"{zo}) must be quantised alike; convert the model again",
     )
-    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zo)
+    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zo)
     return Params(window, count, low, high, output.shape)
 
 
@@ -104,9 +106,9 @@ def _over_window(window: _window.Window, combine: np.ufunc, padded: Array) -> Ar
     return result
 
 
-def explain_max(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_max(p: Params, at: At, input: Array) -> Iterator[Line]:
     """Element `index` = (image, y, x, channel) of the output, as TFLM finds it."""
-    image, y, x, channel = index
+    image, y, x, channel = at.index
     largest = code_range(input.dtype.name)[0]
     for _, _, iy, ix in p.window.taps(y, x):
         code = int(input[image, iy, ix, channel])
@@ -115,9 +117,9 @@ def explain_max(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Lin
     yield from _clamp(p, largest)
 
 
-def explain_average(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_average(p: Params, at: At, input: Array) -> Iterator[Line]:
     """Element `index` = (image, y, x, channel) of the output, as TFLM sums and divides it."""
-    image, y, x, channel = index
+    image, y, x, channel = at.index
     acc = count = 0
     for _, _, iy, ix in p.window.taps(y, x):
         code = int(input[image, iy, ix, channel])
@@ -135,10 +137,10 @@ def _clamp(p: Params, code: int) -> Iterator[Line]:
     yield Line("clamp", f"{code} limited to [{p.activation_min}, {p.activation_max}]", result)
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses shapes that do not fit together."""
-    _, output, window, count = _operands(options, inputs, outputs)
-    low, high = float_activation_range(options["fused_activation_function"])
+    _, output, window, count = _operands(node)
+    low, high = float_activation_range(node.options["fused_activation_function"])
     return FloatParams(window, count.astype(np.float32), low, high, output.shape)
 
 
@@ -167,9 +169,9 @@ def _finished(p: FloatParams, values: Array) -> Array:
     return float32.clamp(values, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
 
 
-def explain_max_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_max_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:
     """Element `index` = (image, y, x, channel) of the output, as TFLM finds it."""
-    image, y, x, channel = index
+    image, y, x, channel = at.index
     largest = np.finfo(np.float32).min
     for _, _, iy, ix in p.window.taps(y, x):
         value = input[image, iy, ix, channel]
@@ -178,9 +180,9 @@ def explain_max_float(p: FloatParams, index: tuple[int, ...], input: Array) -> I
     yield from _narrate.finish_float(largest, p.float_activation_min, p.float_activation_max)
 
 
-def explain_average_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_average_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:
     """Element `index` = (image, y, x, channel) of the output, as TFLM sums and divides it."""
-    image, y, x, channel = index
+    image, y, x, channel = at.index
     total, count = np.float32(0), np.float32(0)
     with np.errstate(all="ignore"):
         for _, _, iy, ix in p.window.taps(y, x):

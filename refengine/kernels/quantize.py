@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
@@ -55,9 +55,9 @@ class FloatParams:
     float_to_int: str
 
 
-def _operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, float, int]:
+def _operands(node: Node) -> tuple[Tensor, Tensor, float, int]:
     """(input, output, output scale, output zero point)."""
-    input, output = _unary.one_each(inputs, outputs)
+    input, output = _unary.one_each(node)
     require(
         output.dtype in OUTPUT_TYPES[input.dtype],
         f"output '{output.name}' is {output.dtype}; TFLM quantises {input.dtype} into "
@@ -75,9 +75,9 @@ def _operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, float,
     return input, output, scale, zero_point
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses pairs of types that TFLM refuses, per-channel outputs, and a factor of 2³¹ and more."""
-    input, output, scale, zero_point = _operands(inputs, outputs)
+    input, output, scale, zero_point = _operands(node)
     input_scale, input_zero_point = _affine.quantized(input)
     multiplier = product_multiplier(input_scale, 1.0, scale, numerics.rounding, "double")
     _affine.require_shift(multiplier, output)
@@ -96,18 +96,18 @@ def _requantized(p: Params, codes: Array) -> Array:
     return np.clip(wrap32(scaled + p.output_zero_point), *code_range(p.dtype)).astype(p.dtype)
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM rescales it."""
-    code = int(input[index])
+    code = int(input[at.index])
     centred = scalar.wrap(code - p.input_zero_point)
     yield Line("input", f"code {code} − zero point {p.input_zero_point}", centred)
     scaled = yield from _narrate.rescale(centred, p.requantize_output_multiplier)
     yield from _narrate.finish(scaled, p.output_zero_point, *code_range(p.dtype))
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses outputs other than int8 and int16, and per-channel ones."""
-    _, output, scale, zero_point = _operands(inputs, outputs)
+    _, output, scale, zero_point = _operands(node)
     return FloatParams(np.float32(scale), zero_point, output.dtype, numerics.float_to_int)
 
 
@@ -124,9 +124,9 @@ def evaluate_float(p: FloatParams, input: Array) -> Array:
     return np.clip(codes, low, high, out=codes).astype(p.dtype)
 
 
-def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM quantises it."""
-    value = np.float32(input[index])
+    value = np.float32(input[at.index])
     with np.errstate(all="ignore"):
         ratio = value / p.scale
     yield Line("ratio", f"{value:.9g} / scale {p.scale:.9g} in float32", ratio)

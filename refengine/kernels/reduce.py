@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, quantize_multiplier
@@ -56,13 +56,13 @@ class Params:
     requantize: Requantizer
 
 
-def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, Axes]:
+def _operands(node: Node) -> tuple[Tensor, Tensor, Axes]:
     """(input, output, axes) after the checks that do not depend on the type."""
     require(
-        len(inputs) == 2 and len(outputs) == 1,
-        f"expected input and axis, and one output, got {len(inputs)} inputs and {len(outputs)} outputs",
+        len(node.inputs) == 2 and len(node.outputs) == 1,
+        f"expected input and axis, and one output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
-    input, axis, output = inputs[0], inputs[1], outputs[0]
+    input, axis, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input is not None and output is not None
     require(axis is not None and axis.dtype == "int32", "the second input must be the axes to reduce, as int32")
     assert axis is not None
@@ -83,7 +83,7 @@ def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tens
     )
     resolved = tuple(sorted({a % rank for a in given}))
     kept = [1 if d in resolved else size for d, size in enumerate(input.shape)]
-    shape = tuple(kept) if options["keep_dims"] else tuple(np.delete(kept, resolved).tolist())
+    shape = tuple(kept) if node.options["keep_dims"] else tuple(np.delete(kept, resolved).tolist())
     require(
         prod(input.shape) > 0 and output.shape == shape,
         f"reducing '{input.name}' {input.shape} along {given} gives {shape}, but output '{output.name}' has shape "
@@ -92,9 +92,9 @@ def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tens
     return input, output, Axes(resolved, prod(input.shape[a] for a in resolved), output.shape)
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics, mean: bool) -> Params:
+def prepare(node: Node, numerics: Numerics, mean: bool) -> Params:
     """Refuses run-time axes, shapes that do not fit together, and an output scale too small by 2³¹."""
-    input, output, axes = _operands(options, inputs, outputs)
+    input, output, axes = _operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     factor = quantize_multiplier(si / so, numerics.rounding)
     _affine.require_shift(factor, output)
@@ -119,10 +119,10 @@ def evaluate(p: Params, input: Array, axis: Array) -> Array:
     return p.requantize(sums.reshape(-1, 1)).reshape(-1, *p.axes.output_shape)
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array, axis: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array, axis: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
     acc, n, bias = 0, p.axes.num_elements_in_axis, p.requantize.bias.item()
-    for name, x in p.axes.elements(index, input):
+    for name, x in p.axes.elements(at.index, input):
         acc = scalar.wrap(acc + int(x))
         yield Line("element", f"{name} = {x}, running sum {acc}", acc)
     total = scalar.wrap(acc + bias)
@@ -134,10 +134,10 @@ def explain(p: Params, index: tuple[int, ...], input: Array, axis: Array) -> Ite
     yield from _narrate.finish(int(line.value), r.output_offset, r.activation_min, r.activation_max)
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics, mean: bool) -> Axes:
+def prepare_float(node: Node, numerics: Numerics, mean: bool) -> Axes:
     """Refuses run-time axes, shapes that do not fit together, and a mean along more than four axes."""
-    _, _, axes = _operands(options, inputs, outputs)
-    count = inputs[1].data.size if inputs[1] is not None and inputs[1].data is not None else 0
+    _, _, axes = _operands(node)
+    count = node.inputs[1].data.size if node.inputs[1] is not None and node.inputs[1].data is not None else 0
     require(not mean or count <= 4, f"TFLM's float mean has room for 4 axes, not {count}; reshape to fewer dimensions")
     return axes
 
@@ -149,11 +149,11 @@ def evaluate_float(p: Axes, input: Array, axis: Array, mean: bool) -> Array:
         return (sums / np.float32(p.num_elements_in_axis) if mean else sums).reshape(-1, *p.output_shape)
 
 
-def explain_float(p: Axes, index: tuple[int, ...], input: Array, axis: Array, mean: bool) -> Iterator[Line]:
+def explain_float(p: Axes, at: At, input: Array, axis: Array, mean: bool) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
     total = np.float32(0)
     with np.errstate(all="ignore"):
-        for name, x in p.elements(index, input):
+        for name, x in p.elements(at.index, input):
             total += x
             yield Line("element", f"{name} = {x:.9g}, running sum {total:.9g}", total)
         yield Line("sum", "all of them, each sum rounded to float32", total)
@@ -162,9 +162,9 @@ def explain_float(p: Axes, index: tuple[int, ...], input: Array, axis: Array, me
             yield Line("mean", f"{total:.9g} / {n} elements", total / np.float32(n))
 
 
-def prepare_extreme(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Axes:
+def prepare_extreme(node: Node, numerics: Numerics) -> Axes:
     """Refuses run-time axes, shapes that do not fit together, and int8 outputs quantised unlike the input."""
-    input, output, axes = _operands(options, inputs, outputs)
+    input, output, axes = _operands(node)
     if input.dtype == "int8":
         (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
         require(
@@ -185,10 +185,10 @@ def evaluate_extreme(p: Axes, input: Array, axis: Array, largest: bool) -> Array
     return np.take_along_axis(rows, best[:, None], axis=1).reshape(-1, *p.output_shape)
 
 
-def explain_extreme(p: Axes, index: tuple[int, ...], input: Array, axis: Array, largest: bool) -> Iterator[Line]:
+def explain_extreme(p: Axes, at: At, input: Array, axis: Array, largest: bool) -> Iterator[Line]:
     """Element `index` of the output, as TFLM finds it."""
     best = _worst(input.dtype, largest)
-    for name, x in p.elements(index, input):
+    for name, x in p.elements(at.index, input):
         best = x if (x > best if largest else x < best) else best
         yield Line("element", f"{name} = {x}, {'largest' if largest else 'smallest'} so far {best}", best)
 

@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -27,13 +27,14 @@ class Params:
     output_shape: tuple[int, ...]
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an output of another type or number of elements."""
     require(
-        len(inputs) in (1, 2) and inputs[0] is not None and len(outputs) == 1,
-        f"expected an input, an optional shape and 1 output, got {len(inputs)} inputs and {len(outputs)} outputs",
+        len(node.inputs) in (1, 2) and node.inputs[0] is not None and len(node.outputs) == 1,
+        f"expected an input, an optional shape and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} "
+        "outputs",
     )
-    input, output = inputs[0], outputs[0]
+    input, output = node.inputs[0], node.outputs[0]
     assert input is not None and output is not None
     _copies.same_type(input, output)
     require(
@@ -49,10 +50,10 @@ def evaluate(p: Params, input: Array, shape: Array | None = None) -> Array:
     return input.reshape(len(input), *p.output_shape)
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array, shape: Array | None = None) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array, shape: Array | None = None) -> Iterator[Line]:
     """Element `index` of the output: the one at the same place in memory."""
     place = 0
-    for i, size in zip(index, p.output_shape, strict=True):
+    for i, size in zip(at.index, p.output_shape, strict=True):
         place = place * size + i
     rest, source = place, []
     for size in reversed(input.shape):

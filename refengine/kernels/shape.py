@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies, _unary
 
@@ -25,9 +25,9 @@ class Params:
     input_shape: tuple[int, ...]
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an output that is not int32 with one element a dimension."""
-    input, output = _unary.one_each(inputs, outputs)
+    input, output = _unary.one_each(node)
     require(
         output.dtype == "int32",
         f"output '{output.name}' is {output.dtype}; TFLM gives shapes as int32: convert again with out_type=tf.int32",
@@ -45,9 +45,9 @@ def evaluate(p: Params, input: Array) -> Array:
     return np.array([p.input_shape], np.int32)
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output."""
-    (dimension,) = index
+    (dimension,) = at.index
     yield Line("dimension", f"length of the input's dimension {dimension}, as declared", p.input_shape[dimension])
 
 

@@ -20,7 +20,7 @@ from math import floor
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Ints, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Ints, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import (
@@ -70,9 +70,9 @@ class FloatParams:
     libm: str
 
 
-def _operands(inputs: Tensors, outputs: Tensors, output_types: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+def _operands(node: Node, output_types: tuple[str, ...]) -> tuple[Tensor, Tensor]:
     """(input, output) after the checks that do not depend on the type."""
-    input, output = _unary.one_each(inputs, outputs)
+    input, output = _unary.one_each(node)
     require(
         output.dtype in output_types,
         f"output '{output.name}' is {output.dtype}; from {input.dtype} it can be {' or '.join(output_types)}",
@@ -94,19 +94,19 @@ def _check_output(output: Tensor, scale: float, zero_point: int, tolerance: floa
     )
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses output quantisations other than the one fixed for its type, and rows that always or may overflow."""
-    input, output = _operands(inputs, outputs, ("int8", "int16"))
+    input, output = _operands(node, ("int8", "int16"))
     if output.dtype == "int8":
         _check_output(output, 1 / 256, -128, 0)
     else:
         _check_output(output, 1 / 65536, -32768, TOLERANCE / 65536)
     (scale, _), rounding = _affine.quantized(input), _rounding(numerics)
-    real = options["beta"] * scale * 2 ** (31 - SCALED_DIFF_INTEGER_BITS)
+    real = node.options["beta"] * scale * 2 ** (31 - SCALED_DIFF_INTEGER_BITS)
     require(
         real > 1,
-        f"beta {options['beta']:g} · scale {scale:g} of input '{input.name}' is not above 2^-26, where TFLM aborts; "
-        "convert again with calibration data that spans the real range",
+        f"beta {node.options['beta']:g} · scale {scale:g} of input '{input.name}' is not above 2^-26, where TFLM "
+        "aborts; convert again with calibration data that spans the real range",
     )
     factor = quantize_multiplier(min(real, 2.0 ** (30 if rounding == "single" else 31) - 1), rounding)
     diff_min = -floor((2**SCALED_DIFF_INTEGER_BITS - 1) * 2.0 ** (31 - SCALED_DIFF_INTEGER_BITS - int(factor.shift)))
@@ -144,9 +144,9 @@ def evaluate(p: Params, input: Array) -> Array:
     return output
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM computes it."""
-    row = input[index[:-1]].tolist()
+    row = input[at.index[:-1]].tolist()
     largest = max(row)
     yield Line("maximum", f"the largest of {len(row)} codes; only differences from it count", largest)
     sum_of_exps, mine = 0, 0
@@ -154,7 +154,7 @@ def explain(p: Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
         exp = _exp(p, code - largest)
         term = scalar.rounding_divide_by_pot(exp, ACCUMULATION_INTEGER_BITS)
         sum_of_exps += term
-        mine = exp if k == index[-1] else mine
+        mine = exp if k == at.index[-1] else mine
         yield Line("exponential", f"exp of input[{k}] = {code} − {largest}: {exp} / 2^31 = {exp / 2**31:.9f}", term)
     yield Line("sum", f"{sum_of_exps} / 2^19 = {sum_of_exps / 2**19:.6f}", sum_of_exps)
     headroom_plus_one = 32 - sum_of_exps.bit_length()
@@ -181,16 +181,17 @@ def _exp(p: Params, diff: int) -> int:
     return scalar_gemmlowp.exp_on_negative_values(scaled, SCALED_DIFF_INTEGER_BITS)
 
 
-def prepare_int16(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Int16Params:
+def prepare_int16(node: Node, numerics: Numerics) -> Int16Params:
     """Refuses zero points, an output scale other than 2⁻¹⁵, and rows whose sum may overflow."""
-    input, output = _operands(inputs, outputs, ("int16",))
+    input, output = _operands(node, ("int16",))
     _check_output(output, 1 / 32768, 0, TOLERANCE / 32768)
     (scale, zero_point), length = _affine.quantized(input), input.shape[-1]
     require(zero_point == 0, f"input '{input.name}' has zero point {zero_point}; TFLM's int16 softmax takes 0 only")
     require(length <= 65536, f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum")
-    real = scale * options["beta"] / (10 / 65535)
+    real = scale * node.options["beta"] / (10 / 65535)
     require(
-        abs(real) < 2**31, f"beta {options['beta']:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range"
+        abs(real) < 2**31,
+        f"beta {node.options['beta']:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range",
     )
     return Int16Params(quantize_multiplier(real, _rounding(numerics)), *_tables())
 
@@ -243,9 +244,9 @@ def _look_up(lut: Ints, x: Ints) -> Ints:
     return value
 
 
-def explain_int16(p: Int16Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_int16(p: Int16Params, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM computes it."""
-    row = input[index[:-1]].tolist()
+    row = input[at.index[:-1]].tolist()
     largest = max(row)
     yield Line("maximum", f"the largest of {len(row)} codes; only differences from it count", largest)
     multiplier, shift, scale = _narrate.factor_at(p.input_multiplier, 0)
@@ -256,7 +257,7 @@ def explain_int16(p: Int16Params, index: tuple[int, ...], input: Array) -> Itera
         )
         exp = _interpolated(p.exp_lut, scaled + 32767)
         sum_of_exps += exp
-        mine = exp if k == index[-1] else mine
+        mine = exp if k == at.index[-1] else mine
         yield Line(
             "exponential",
             f"input[{k}] = {code} − {largest} is {scaled} in steps of 10/65535; its exp, by table: {exp} / 2^15",
@@ -280,10 +281,10 @@ def _interpolated(lut: Ints, x: int) -> int:
     return int(base + ((following - base) * offset + 64) // 128)
 
 
-def prepare_float(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> FloatParams:
+def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses shapes or types that differ."""
-    _operands(inputs, outputs, ("float32",))
-    return FloatParams(np.float32(options["beta"]), numerics.libm)
+    _operands(node, ("float32",))
+    return FloatParams(np.float32(node.options["beta"]), numerics.libm)
 
 
 def evaluate_float(p: FloatParams, input: Array) -> Array:
@@ -295,9 +296,9 @@ def evaluate_float(p: FloatParams, input: Array) -> Array:
     return output
 
 
-def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM computes it."""
-    row = input[index[:-1]]
+    row = input[at.index[:-1]]
     largest = np.finfo(np.float32).min
     for x in row:
         largest = x if largest < x else largest
@@ -307,7 +308,7 @@ def explain_float(p: FloatParams, index: tuple[int, ...], input: Array) -> Itera
         for k, x in enumerate(row):
             exp = scalar_float.exp((x - largest) * p.beta, p.libm)
             total += exp
-            mine = exp if k == index[-1] else mine
+            mine = exp if k == at.index[-1] else mine
             text = f"exp(({x:.9g} − {largest:.9g}) · {p.beta:g}) = {exp:.9g}, running sum {total:.9g}"
             yield Line("exponential", text, exp)
         yield Line("sum", "the exponentials, added in order", total)

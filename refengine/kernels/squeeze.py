@@ -8,18 +8,18 @@ from __future__ import annotations
 from functools import partial
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import Draw, Kernel, Node, Numerics, Toolbox
 from . import _copies, reshape
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> reshape.Params:
+def prepare(node: Node, numerics: Numerics) -> reshape.Params:
     """Refuses dimensions that are not 1, and an output of another type or shape."""
-    require(len(inputs) == 1, f"expected 1 input, got {len(inputs)}")
-    p = reshape.prepare(options, inputs, outputs, numerics)
-    (input,) = inputs
+    require(len(node.inputs) == 1, f"expected 1 input, got {len(node.inputs)}")
+    p = reshape.prepare(node, numerics)
+    (input,) = node.inputs
     assert input is not None
     rank = len(input.shape)
-    dropped = [axis + rank if axis < 0 else axis for axis in options["squeeze_dims"] or ()]
+    dropped = [axis + rank if axis < 0 else axis for axis in node.options["squeeze_dims"] or ()]
     for axis in dropped:
         require(
             0 <= axis < rank and input.shape[axis] == 1,

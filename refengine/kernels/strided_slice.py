@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -30,21 +30,22 @@ class Params:
     output_shape: tuple[int, ...]
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses computed begins, ends and strides, a stride of 0, and single elements that lie outside the input."""
     require(
-        len(inputs) == 4 and None not in inputs and len(outputs) == 1,
-        f"expected input, begin, end, strides and 1 output, got {len(inputs)} inputs and {len(outputs)} outputs",
+        len(node.inputs) == 4 and None not in node.inputs and len(node.outputs) == 1,
+        f"expected input, begin, end, strides and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} "
+        "outputs",
     )
-    input, output = inputs[0], outputs[0]
+    input, output = node.inputs[0], node.outputs[0]
     assert input is not None and output is not None
     _copies.same_type(input, output)
     rank = len(input.shape)
     require(1 <= rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM slices 1 to {MAX_RANK}")
-    begins, ends, strides = (_indices(tensor, rank) for tensor in inputs[1:])
+    begins, ends, strides = (_indices(tensor, rank) for tensor in node.inputs[1:])
     require(0 not in strides, "a stride is 0")
     open_begin, open_end, shrink = (
-        tuple(bool(options[mask] >> axis & 1) for axis in range(rank))
+        tuple(bool(node.options[mask] >> axis & 1) for axis in range(rank))
         for mask in ("begin_mask", "end_mask", "shrink_axis_mask")
     )
     ranges = tuple(map(_range, input.shape, begins, ends, strides, open_begin, open_end, shrink))
@@ -92,11 +93,9 @@ def _slice(r: range) -> slice:
     return slice(r.start, r.stop if r.stop >= 0 else None, r.step) if r else slice(0)
 
 
-def explain(
-    p: Params, index: tuple[int, ...], input: Array, begin: Array, end: Array, strides: Array
-) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array, begin: Array, end: Array, strides: Array) -> Iterator[Line]:
     """Element `index` of the output."""
-    kept = iter(index)
+    kept = iter(at.index)
     source = tuple(
         r.start + (0 if shrunk else next(kept)) * r.step for r, shrunk in zip(p.ranges, p.shrink, strict=True)
     )

@@ -12,16 +12,16 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Kernel, Line, Numerics, Options, Tensors
+from ..kernel import At, Kernel, Line, Node, Numerics
 from ..model import Array
 from ..numerics import float32, scalar
 from . import _affine, _broadcast, _narrate, add
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> add.Params:
+def prepare(node: Node, numerics: Numerics) -> add.Params:
     """Refuses an output scale so small that its multiplier reaches 1, on which TFLM aborts."""
     real = float if numerics.scale_math == "double" else np.float32
-    return add.params(options, inputs, outputs, numerics.rounding, real, -1)
+    return add.params(node, numerics.rounding, real, -1)
 
 
 def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
@@ -32,9 +32,9 @@ def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     return float32.clamp(difference, p.output_activation_min, p.output_activation_max)
 
 
-def explain_float(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+def explain_float(p: _broadcast.Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM subtracts it."""
-    a, b = map(np.float32, _broadcast.elements(index, input1, input2))
+    a, b = map(np.float32, _broadcast.elements(at.index, input1, input2))
     with np.errstate(all="ignore"):
         difference = a - b
     yield Line("difference", f"{a:.9g} − {b:.9g} in float32", difference)
@@ -42,14 +42,14 @@ def explain_float(p: _broadcast.Params, index: tuple[int, ...], input1: Array, i
     yield from _narrate.finish_float(difference, low, high)
 
 
-def prepare_int32(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _broadcast.Params:
+def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
     """Refuses quantised tensors, as TFLM does."""
-    for tensor in _broadcast.operands(inputs, outputs):
+    for tensor in _broadcast.operands(node):
         require(
             not _affine.is_quantized(tensor),
             f"'{tensor.name}' is int32 with a scale; TFLM subtracts int32 only unquantised, convert to int8 or int16",
         )
-    return _broadcast.int32_bounds(options["fused_activation_function"])
+    return _broadcast.int32_bounds(node.options["fused_activation_function"])
 
 
 def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
@@ -59,9 +59,9 @@ def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     return difference
 
 
-def explain_int32(p: _broadcast.Params, index: tuple[int, ...], input1: Array, input2: Array) -> Iterator[Line]:
+def explain_int32(p: _broadcast.Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM subtracts it."""
-    a, b = map(int, _broadcast.elements(index, input1, input2))
+    a, b = map(int, _broadcast.elements(at.index, input1, input2))
     difference = scalar.wrap(a - b)
     yield Line("difference", f"{a} − {b}, kept in 32 bits", difference)
     low, high = int(p.output_activation_min), int(p.output_activation_max)

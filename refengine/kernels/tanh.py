@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ..kernel import Kernel, Line, Numerics, Options, Tensors
+from ..kernel import At, Kernel, Line, Node, Numerics
 from ..model import Array
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import Ints, rounding_divide_by_pot
@@ -21,9 +21,9 @@ LIMIT = 0xFFFF << 8
 """What int16 saturates to beyond the table: σ = 1 − 2⁻¹⁶ in units of 2⁻²⁴."""
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _sigmoid.Params:
+def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params:
     """Refuses an output of another type or shape."""
-    input, _ = _unary.operands(inputs, outputs)
+    input, _ = _unary.operands(node)
     return _sigmoid.prepare(input, _tanh, numerics)
 
 
@@ -39,9 +39,9 @@ def evaluate(p: _sigmoid.Params | _sigmoid.Params16, input: Array) -> Array:
     return _unary.look_up(p.table, input)
 
 
-def explain(p: _sigmoid.Params, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain(p: _sigmoid.Params, at: At, input: Array) -> Iterator[Line]:
     """One element: tanh(|x|) from e^−2|x|, with the sign of x."""
-    x = yield from _sigmoid.explain_input(p, int(input[index]))
+    x = yield from _sigmoid.explain_input(p, int(input[at.index]))
     if x is None:
         return
     exp = scalar_gemmlowp.exp_on_negative_values(-abs(x), 5)
@@ -54,9 +54,9 @@ def explain(p: _sigmoid.Params, index: tuple[int, ...], input: Array) -> Iterato
     yield Line("code", f"{steps}, at most 127", scalar.clamp(steps, -128, 127))
 
 
-def prepare16(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> _sigmoid.Params16:
+def prepare16(node: Node, numerics: Numerics) -> _sigmoid.Params16:
     """Refuses zero points, and an output scale other than 2⁻¹⁵."""
-    return _sigmoid.prepare16(*_unary.operands(inputs, outputs), _tanh16, direct=(0, 1))
+    return _sigmoid.prepare16(*_unary.operands(node), _tanh16, direct=(0, 1))
 
 
 def _tanh16(x: Ints) -> Ints:
@@ -65,9 +65,9 @@ def _tanh16(x: Ints) -> Ints:
     return np.where(x >= 0, excess + 128, -excess + 127) >> 8
 
 
-def explain16(p: _sigmoid.Params16, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain16(p: _sigmoid.Params16, at: At, input: Array) -> Iterator[Line]:
     """One element: σ(2|x|) interpolated, less a half, with the sign of x."""
-    x = yield from _sigmoid.explain_input16(p, int(input[index]))
+    x = yield from _sigmoid.explain_input16(p, int(input[at.index]))
     sigmoid = yield from _sigmoid.explain_table(abs(x), 8, LIMIT)
     excess = sigmoid - 2**23
     yield Line("tanh", f"σ(2|x|) − ½ = {excess / 2**24:.9f} in units of 2^-24", excess)
@@ -82,9 +82,9 @@ def evaluate_float(p: _unary.FloatParams, input: Array) -> Array:
     return float32.tanh(input, p.libm)
 
 
-def explain_float(p: _unary.FloatParams, index: tuple[int, ...], input: Array) -> Iterator[Line]:
+def explain_float(p: _unary.FloatParams, at: At, input: Array) -> Iterator[Line]:
     """One element: the C library's own."""
-    x = input[index]
+    x = input[at.index]
     yield Line("input", f"x = {x:.9g}", x)
     yield Line("tanh", f"tanhf of {p.libm}", scalar_float.tanh(x, p.libm))
 

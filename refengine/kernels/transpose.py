@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
@@ -26,13 +26,13 @@ class Params:
     perm: tuple[int, ...]
 
 
-def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses more than 5 dimensions, a permutation computed at run time, and one that is none."""
     require(
-        len(inputs) == 2 and None not in inputs and len(outputs) == 1,
-        f"expected input and permutation, and 1 output, got {len(inputs)} inputs and {len(outputs)} outputs",
+        len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
+        f"expected input and permutation, and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
-    input, perm, output = inputs[0], inputs[1], outputs[0]
+    input, perm, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input is not None and perm is not None and output is not None
     _copies.same_type(input, output)
     rank = len(input.shape)
@@ -55,10 +55,10 @@ def evaluate(p: Params, input: Array, perm: Array) -> Array:
     return output
 
 
-def explain(p: Params, index: tuple[int, ...], input: Array, perm: Array) -> Iterator[Line]:
+def explain(p: Params, at: At, input: Array, perm: Array) -> Iterator[Line]:
     """Element `index` of the output: where it was."""
-    source = [0] * len(index)
-    for position, d in zip(index, p.perm, strict=True):
+    source = [0] * len(at.index)
+    for position, d in zip(at.index, p.perm, strict=True):
         source[d] = position
     yield _copies.copied("input", input, tuple(source), f"its dimensions in the order {p.perm}")
 

@@ -250,11 +250,9 @@ def _computed(steps: Iterable[Step], values: Values) -> Values:
     """`values`, and what the steps make of them; what is known already is not computed."""
     found = dict(values)
     for step in steps:
-        (output,) = step.outputs
-        if output.index not in found:
-            with np.errstate(all="ignore"):  # inf and NaN are results here
-                arrays = (None if t is None else found[t.index] for t in step.inputs)
-                found[output.index] = step.kernel.evaluate(step.params, *arrays)
+        if any(t.index not in found for t in step.outputs):
+            results = step.evaluate(*(None if t is None else found[t.index] for t in step.inputs))
+            found.update((t.index, x) for t, x in zip(step.outputs, results, strict=True))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import tflite
 from hypothesis import strategies as st
 
 from ..kernel import Kernel, Node
@@ -36,17 +37,36 @@ def model_of(*nodes: Node, outputs: Sequence[Tensor] | None = None) -> Model:
             tensors.append(replace(tensor, index=len(tensors), name=name))
         return seen[id(tensor)]
 
-    ops = []
-    for k, node in enumerate(nodes):
-        prefix = f"{k}/" if len(nodes) > 1 else ""
+    ops: list[Op] = []
+    graphs: list[Graph] = []
+    every = [each for node in nodes for each in (*node.before, node)]
+    for k, node in enumerate(every):
+        prefix = f"{k}/" if len(every) > 1 else ""
         inputs = tuple(place(t, f"{prefix}input{i}") for i, t in enumerate(node.inputs))
         made = tuple(place(t, f"{prefix}output{i}") for i, t in enumerate(node.outputs))
-        ops.append(Op(k, node.name, inputs, made, node.options))
+        between = tuple(place(t, f"{prefix}intermediate{i}") for i, t in enumerate(node.intermediates))
+        first = 1 + len(graphs)
+        ops.append(replace(_op(node, first), index=k, inputs=inputs, outputs=made, intermediates=between))
+        graphs += (replace(graph, index=first + i) for i, graph in enumerate(node.subgraphs))
     results = tuple(seen[id(t)] for t in (nodes[-1].outputs if outputs is None else outputs))
     computed = {i for op in ops for i in op.outputs}
     read = dict.fromkeys(i for op in ops for i in op.inputs)
-    fed = tuple(i for i in read if i >= 0 and i not in computed and tensors[i].data is None)
-    return Model((Graph(0, "main", tuple(tensors), fed, results, tuple(ops)),))
+    fed = tuple(i for i in read if i >= 0 and i not in computed and not _given(tensors[i]))
+    return Model((Graph(0, "main", tuple(tensors), fed, results, tuple(ops)), *graphs))
+
+
+def _op(node: Node, graph: int) -> Op:
+    """The node's operator without its tensors; its subgraphs come into the model from index `graph` on."""
+    if not hasattr(tflite.BuiltinOperator, node.name):
+        return Op(0, "CUSTOM", (), (), custom_code=node.name, custom_options=node.custom_options)
+    facts = next(kernel.facts for (name, _), kernel in KERNELS.items() if name == node.name)
+    called = {option: graph + i for i, option in enumerate(facts.calls)}
+    return Op(0, node.name, (), (), {**node.options, **called})
+
+
+def _given(tensor: Tensor) -> bool:
+    """Whether nobody feeds it: a constant or a variable."""
+    return tensor.data is not None or tensor.is_variable
 
 
 def inputs_of(model: Model, batch: int | None = None, *, finite: bool = True) -> st.SearchStrategy[tuple[Array, ...]]:

@@ -249,12 +249,12 @@ def _check_order(graph: Graph) -> None:
 
     for role, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         _check_indices(role, indices, len(graph.tensors))
-    origin = {tensor.index: "a constant" for tensor in graph.tensors if tensor.data is not None}
+    variables = {tensor.index for tensor in graph.tensors if tensor.is_variable}
+    origin = {t.index: "a constant" for t in graph.tensors if t.data is not None and t.index not in variables}
     for index in graph.inputs:
         if index in origin:
             raise ModelError(f"{named(index)} is an input, but also {origin[index]}")
         origin[index] = "an input"
-    variables = {tensor.index for tensor in graph.tensors if tensor.is_variable}
     producers = {index: op for op in graph.ops for index in op.outputs}
     for op in graph.ops:
         with located(_operator(op.index, op.name, op.custom_code)):
@@ -266,7 +266,7 @@ def _check_order(graph: Graph) -> None:
                 if op.name != "CUSTOM":  # those may be given room to work in
                     raise ModelError(f"{named(index)} is read, but nothing produces it")
             for index in op.outputs:
-                if index in origin:
+                if index in origin and index not in variables:
                     raise ModelError(f"{named(index)} is an output, but also {origin[index]}")
                 origin[index] = f"an output of {_operator(op.index, op.name)}"
     for index in {*graph.outputs} - variables - origin.keys():

@@ -16,6 +16,7 @@ from refengine.datasets import bundled_digits, bundled_models
 from refengine.execute import execute
 from refengine.health import ROUNDING, Finding, Health, health
 from refengine.inputs import pixels_to_input, quantize_input
+from refengine.kernel import At
 from refengine.model import Model
 from refengine.strategies import inputs_of, model_of, nodes
 from tests.health.nets import (
@@ -199,7 +200,7 @@ def test_sums_and_clamped_shares_are_exact(healthy):
         for i in (0, 40):
             record = next(r for r in execute(plan, x[i : i + 1]) if r.step.index == op)
             for index in np.ndindex(record.outputs[0].shape):
-                lines = list(record.step.kernel.explain(record.step.params, index, *record.inputs))
+                lines = list(record.step.kernel.explain(record.step.params, At(0, index), *record.inputs))
                 value = next(int(line.value) for line in lines if line.name == "bias")
                 sums.setdefault(index[-1], []).append(value)
                 below[index[-1]] = below.get(index[-1], 0) + (int(lines[-2].value) < int(lines[-1].value))

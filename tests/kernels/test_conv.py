@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from refengine import Numerics, UnsupportedError, execute, make_plan, run
+from refengine.kernel import At
 from refengine.kernels import _window
 from refengine.model import Model, Tensor
 from tests.models import const, fed, one_op, q
@@ -123,7 +124,7 @@ def test_an_image_larger_than_a_tile_is_done_in_rows() -> None:
     x = rng.integers(-128, 128, (1, 90, 60, 8)).astype(np.int8)
     (record,) = execute(plan, x)
     for y, column, channel in ((0, 0, 0), (30, 17, 1), (85, 55, 0)):
-        *_, line = plan.steps[0].kernel.explain(plan.steps[0].params, (0, y, column, channel), x, weights)
+        *_, line = plan.steps[0].kernel.explain(plan.steps[0].params, At(0, (0, y, column, channel)), x, weights)
         assert line.value == record.outputs[0][0, y, column, channel]
 
 

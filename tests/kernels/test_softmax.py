@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine import Numerics, Plan, Quantization, Tensor, UnsupportedError, make_plan, run
-from refengine.kernel import Node
+from refengine.kernel import At, Node
 from refengine.kernels import softmax
 from refengine.model import Array
 from refengine.numerics import scalar, scalar_gemmlowp
@@ -97,10 +97,10 @@ def test_a_row_that_sums_to_512_halts_tflm() -> None:
     assert set(of([5] * 511, "int8").tolist()) == {-127}
     assert set(of([5] * 512, "int8").tolist()) == {-128}
     assert set(of([5] * 600 + [127], "int8", scale=1.0).tolist()) == {-128, 127}
-    lines = list(softmax.explain(params(node(512, "int8")), (3,), np.full(512, 5, np.int8)))
+    lines = list(softmax.explain(params(node(512, "int8")), At(0, (3,)), np.full(512, 5, np.int8)))
     assert any("TFLM halts" in line.text for line in lines)
     assert not any(
-        "halts" in line.text for line in softmax.explain(params(node(8, "int8")), (3,), np.zeros(8, np.int8))
+        "halts" in line.text for line in softmax.explain(params(node(8, "int8")), At(0, (3,)), np.zeros(8, np.int8))
     )
     assert set(of([5] * 8191, "int8", "int16").tolist()) == {-32768 + 8}
 

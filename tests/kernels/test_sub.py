@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.kernel import At
 from refengine.model import Model, Quantization
 from tests.models import fed, one_op, q
 
@@ -48,7 +49,7 @@ def test_float_clamps_infinities_but_not_nan() -> None:
 def test_an_explanation_subtracts() -> None:
     plan = make_plan(model("int8", q(0.5, 2), q(0.25, 3), q(0.125, -7)))
     a, b = np.array([10, 10, 10], np.int8), np.array([3, 7, -100], np.int8)
-    lines = list(plan.steps[0].kernel.explain(plan.steps[0].params, (1,), a, b))
+    lines = list(plan.steps[0].kernel.explain(plan.steps[0].params, At(0, (1,)), a, b))
     assert lines[-1].value == 17
     assert any(line.name == "difference" and line.value > 0 for line in lines)
 

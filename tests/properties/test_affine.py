@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from refengine.kernel import Numerics
+from refengine.kernel import Node, Numerics
 from refengine.kernels import KERNELS
 from refengine.model import Array
 from refengine.numerics import quantize as front_end
@@ -20,22 +20,21 @@ from tests.properties.one import every_code
 FLOAT_MAX = float(np.finfo(np.float32).max)
 TINY, HUGE = 2.0**-149, 2.0**127
 DTYPES = ("int8", "int16")
-NO_OPTIONS: dict[str, object] = {}
 TFLM, ARM = Numerics(), Numerics(float_to_int="arm")
 
 
 def quantize(x: Array, scale: float, zero_point: int, dtype: str, numerics: Numerics = TFLM) -> Array:
     """What the QUANTIZE operator makes of float32 `x`."""
     kernel = KERNELS["QUANTIZE", "float32"]
-    params = kernel.prepare(NO_OPTIONS, [fed((), "float32")], [fed((), dtype, q(scale, zero_point))], numerics)
-    return kernel.evaluate(params, x)
+    node = Node("QUANTIZE", {}, (fed((), "float32"),), (fed((), dtype, q(scale, zero_point)),))
+    return kernel.evaluate(kernel.prepare(node, numerics), x)
 
 
 def dequantize(codes: Array, scale: float, zero_point: int) -> Array:
     """What the DEQUANTIZE operator makes of `codes`."""
     kernel = KERNELS["DEQUANTIZE", codes.dtype.name]
-    tensor = fed((), codes.dtype.name, q(scale, zero_point))
-    return kernel.evaluate(kernel.prepare(NO_OPTIONS, [tensor], [fed((), "float32")], TFLM), codes)
+    node = Node("DEQUANTIZE", {}, (fed((), codes.dtype.name, q(scale, zero_point)),), (fed((), "float32"),))
+    return kernel.evaluate(kernel.prepare(node, TFLM), codes)
 
 
 def reach(dtype: str, zero_point: int) -> int:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from refengine.kernel import Numerics
+from refengine.kernel import Node, Numerics
 from refengine.kernels import KERNELS
 from refengine.model import Array
 from refengine.numerics.fixedpoint import (
@@ -235,8 +235,8 @@ def quantize(
 ) -> Array:
     """What the operator QUANTIZE makes of `codes`."""
     kernel = KERNELS["QUANTIZE", codes.dtype.name]
-    tensors = [fed((), codes.dtype.name, q(scale, zero_point))], [fed((), dtype, q(to_scale, to))]
-    return kernel.evaluate(kernel.prepare({}, *tensors, numerics or Numerics()), codes)
+    node = Node("QUANTIZE", {}, (fed((), codes.dtype.name, q(scale, zero_point)),), (fed((), dtype, q(to_scale, to)),))
+    return kernel.evaluate(kernel.prepare(node, numerics or Numerics()), codes)
 
 
 @given(scales(), zero_points("int8"), st.floats(0.0, 1.0), st.integers(0, 24))

@@ -1,0 +1,74 @@
+"""WHILE: a subgraph runs on its own outputs as long as another one says so.
+
+TFLM: `kernels/while.cc`, `kernel_util.cc` (CopyOpInputsToSubgraphInputs and its relatives). What the body makes of the
+carried tensors is handed to the condition and to the next round as bytes. `execute` walks both; a loop that TFLM would
+never leave ends there with an `InferenceError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import require
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..model import Array, Graph
+from . import _control
+
+TYPES = ("int32", "float32")
+
+
+@dataclass(frozen=True)
+class Params:
+    """The subgraphs, TFLM's OpData, and how many tensors are carried."""
+
+    cond_subgraph_index: int
+    body_subgraph_index: int
+    carried: int
+
+
+def prepare(node: Node, numerics: Numerics) -> Params:
+    """Refuses subgraphs whose inputs or outputs are not the operator's, and a condition without an output.
+
+    TFLM does not look at that output's type or number: the first byte of the first one counts.
+    """
+    cond, body = node.subgraphs
+    _control.check_edge("the inputs", node.inputs, cond, cond.inputs)
+    _control.check_edge("the inputs", node.inputs, body, body.inputs)
+    _control.check_edge("the outputs", node.outputs, body, body.outputs)
+    _control.check_edge("the inputs", node.outputs, body, body.inputs)
+    require(cond.outputs, f"the condition, subgraph {cond.index}, has no output: TFLM would loop for ever")
+    return Params(cond.index, body.index, len(node.inputs))
+
+
+def explain(p: Params, at: At, *arrays: Array) -> Iterator[Line]:
+    """Element `at` of an output."""
+    first, last = arrays[at.output], arrays[p.carried + at.output]
+    yield Line(
+        "carried", f"input {at.output}, before the first round", _control.number(first.reshape(last.shape)[at.index])
+    )
+    yield Line(
+        "copy",
+        f"output {at.output} of subgraph {p.body_subgraph_index} after the last round, or the input if there was none",
+        _control.number(last[at.index]),
+    )
+
+
+def example(draw: Draw, make: Toolbox) -> Node:
+    """A counter that is fed or constant, whose low byte says how often, and tensors that change with each round."""
+    shape = draw(make.sampled_from(((1,), ())))
+    rounds = make.constant(np.full(shape, draw(make.integers(0, 5)), np.int32))
+    counter = rounds if draw(make.booleans()) else draw(make.input(shape, "int32"))
+    kind, other = draw(make.sampled_from(TYPES)), draw(make.shape((0, 3), 3))
+    carried = [counter, *(draw(make.input(other, kind)) for _ in range(draw(make.integers(0, 2))))]
+    body = _control.draw_graph(draw, make, carried, keep=1)
+    cond = Graph(0, "cond", body.tensors[: len(carried)], body.inputs, (0,), ())
+    outputs = tuple(make.tensor(t.shape, t.dtype) for t in carried)
+    return Node("WHILE", {}, tuple(carried), outputs, subgraphs=(cond, body))
+
+
+FACTS = Facts(data=None, control="loop", calls=("cond_subgraph_index", "body_subgraph_index"))
+
+KERNELS = {("WHILE", ""): Kernel(prepare, None, explain, example, FACTS)}
