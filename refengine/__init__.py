@@ -7,7 +7,7 @@
 """
 
 from .accuracy import Accuracy, Prediction, evaluate, predictions
-from .errors import InputError, ModelError, RefengineError, UnsupportedError
+from .errors import InferenceError, InputError, ModelError, RefengineError, UnsupportedError
 from .execute import Record, execute, run
 from .images import prepare_digit
 from .inputs import dequantize_output, quantize_input
@@ -17,6 +17,7 @@ from .kernels import KERNELS
 from .model import Graph, Model, Op, Quantization, Signature, Tensor
 from .plan import Plan, Step, make_plan
 from .quantizer import quantize
+from .session import Session
 from .survey import Layer, Survey, inspect
 from .tflite_io import load
 
@@ -27,6 +28,7 @@ __all__ = [
     "PRESETS",
     "Accuracy",
     "Graph",
+    "InferenceError",
     "InputError",
     "Interpreter",
     "Kernel",
@@ -41,6 +43,7 @@ __all__ = [
     "Quantization",
     "Record",
     "RefengineError",
+    "Session",
     "Signature",
     "Step",
     "Survey",

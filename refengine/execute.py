@@ -113,20 +113,23 @@ def run(
     plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
     batch = batch_size(plan, inputs)
     if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
-        return infer(plan, batch, inputs)[0]
+        return defined(infer(plan, batch, inputs)[0])
     with _one_blas_thread:
         if batch is None:
-            return infer(plan, batch, inputs)[0]
+            return defined(infer(plan, batch, inputs)[0])
         threads = threads or os.cpu_count() or 1
         tile = min(tile_size(plan), -(-batch // threads))
         slices = [slice(start, min(start + tile, batch)) for start in range(0, batch, tile)]
         with ThreadPoolExecutor(threads) as pool:
-            tiles = list(pool.map(lambda s: infer(plan, s.stop - s.start, [x[s] for x in inputs])[0], slices))
+            tiles = list(pool.map(lambda s: defined(infer(plan, s.stop - s.start, [x[s] for x in inputs])[0]), slices))
     return tuple(np.concatenate(parts) for parts in zip(*tiles, strict=True))
 
 
 def infer(plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None = None) -> tuple[Arrays, State]:
-    """The outputs of one inference, or of `batch` side by side, and what lives on after them; see `run`."""
+    """The outputs of one inference, or of `batch` side by side, and what lives on after them; see `run`.
+
+    Elements that TFLM leaves unwritten are masked.
+    """
     walk = _inference(plan, batch, inputs, state)
     while True:
         try:
@@ -134,8 +137,12 @@ def infer(plan: Plan, batch: int | None, inputs: Sequence[Array], state: State |
         except StopIteration as end:
             outputs, after = end.value
             break
-    shown = (_shown(x, t, batch, whole=True) for t, x in zip(plan.outputs, outputs, strict=True))
-    return tuple(np.ma.filled(x, 0) if isinstance(x, np.ma.MaskedArray) else x for x in shown), after
+    return tuple(_shown(x, t, batch, whole=True) for t, x in zip(plan.outputs, outputs, strict=True)), after
+
+
+def defined(outputs: Sequence[Array]) -> Arrays:
+    """The arrays with 0 where TFLM leaves them unwritten."""
+    return tuple(np.ma.filled(x, 0) if isinstance(x, np.ma.MaskedArray) else x for x in outputs)
 
 
 class _OneBlasThread:

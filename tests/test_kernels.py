@@ -56,7 +56,8 @@ def cases(op: str, dtype: str) -> st.SearchStrategy[Case]:
 
 def same(a: Array, b: Array) -> bool:
     """Equal in dtype, shape and every bit (but a NaN's)."""
-    return (a.dtype, a.shape) == (b.dtype, b.shape) and not differing(a, b).any()
+    masks = np.ma.getmaskarray(a), np.ma.getmaskarray(b)
+    return (a.dtype, a.shape) == (b.dtype, b.shape) and np.array_equal(*masks) and not differing(a, b).any()
 
 
 def stream(plan: Plan, batch: int, inputs: Sequence[Array]) -> tuple[Array, ...]:

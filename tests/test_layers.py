@@ -35,6 +35,7 @@ LAYERS = (
         "interpreter",
         "pictures",
         "primer",
+        "session",
         "strategies",
         "survey",
     },

@@ -20,7 +20,7 @@ import socket
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cache
@@ -35,8 +35,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from refengine import KERNELS, InputError, Model, Plan, RefengineError, execute, load, make_plan, run
+from refengine import KERNELS, InferenceError, InputError, Model, Plan, RefengineError, execute, load, make_plan
 from refengine.commands._front import add_workers
+from refengine.execute import infer
 from refengine.parallel import spread, workers
 
 Array = npt.NDArray[Any]
@@ -59,6 +60,8 @@ def differing(ours: Array, theirs: Array, same_nan: bool = False) -> npt.NDArray
     compilers. x86 makes NaNs negative and hands on the first operand's payload, whichever operand the compiler put
     first; Cortex-M makes them positive. Those bits belong to a build, not to TFLM.
     """
+    if isinstance(ours, np.ma.MaskedArray):  # what TFLM leaves unwritten
+        return differing(ours.data, theirs, same_nan) & ~np.ma.getmaskarray(ours)
     if ours.dtype.kind != "f":
         return np.asarray(ours != theirs)
     bits = np.dtype(f"u{ours.dtype.itemsize}")
@@ -103,7 +106,9 @@ def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = Fal
     bug = False
     try:
         plan = make_plan(model)
-        ours = [run(plan, *inputs) for inputs in runs]
+        if plan.initial:
+            return judge_stream(tflm, plan, model, runs, same_nan)
+        ours = [infer(plan, None, inputs)[0] for inputs in runs]
     except Exception as error:
         bug = not isinstance(error, RefengineError)
         refused.append(f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}")
@@ -122,6 +127,37 @@ def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = Fal
         if message:
             return Verdict("differing", model, inputs, message, mine, other, elements)
     return Verdict("equal", model, runs[0], "", ours[0], theirs[0], elements)
+
+
+def judge_stream(tflm: Tflm, plan: Plan, model: bytes, runs: Sequence[Arrays], same_nan: bool) -> Verdict:
+    """Run one model with state on both sides: all inputs one after another, and again after a reset."""
+    stream, elements = [*runs, *runs], 0
+    ours = list(streamed(plan, stream, {len(runs)}))
+    try:
+        theirs = tflm.run_stream(model, stream, {len(runs)})
+    except (OracleRefusal, OracleCrash) as error:
+        return Verdict("disputed", model, runs[0], f"TFLM refused: {error}")
+    for k, (inputs, (status, mine), (code, other)) in enumerate(zip(stream, ours, theirs, strict=True)):
+        message = f"the status is {status}, TFLM's is {code}" if status != code else ""
+        message = message or ("" if status else difference(mine, other, same_nan))
+        elements += sum(x.size for x in other)
+        if message:
+            return Verdict("differing", model, inputs, f"inference {k}: {message}", mine, other, elements)
+    return Verdict("equal", model, runs[0], "", *(side[0][1] for side in (ours, theirs)), elements)
+
+
+def streamed(plan: Plan, stream: Sequence[Arrays], resets: Collection[int] = ()) -> Iterator[tuple[int, Arrays]]:
+    """(status, outputs) of one inference after another, as `Tflm.run_stream` gives them."""
+    state = plan.initial
+    for k, inputs in enumerate(stream):
+        state = plan.reset(state) if k in resets else state
+        try:
+            outputs, state = infer(plan, None, inputs, state)
+        except InferenceError as error:
+            state = error.state
+            yield error.status, ()
+        else:
+            yield 0, outputs
 
 
 def save(verdict: Verdict, folder: Path, name: str) -> str:

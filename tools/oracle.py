@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -64,6 +64,16 @@ class Oracle:
         """`run` for each entry of `inputs`, loading the model once; state is reset before each."""
         outputs: list[tuple[Array, ...]] = self._call("run_many", model, inputs)
         return outputs
+
+    def run_stream(
+        self, model: bytes, inputs: Sequence[Sequence[Array]], resets: Collection[int] = ()
+    ) -> list[tuple[int, tuple[Array, ...]]]:
+        """(status, outputs) of one inference after another; state lives on, but is reset before those in `resets`.
+
+        The status is 0, or 1 where Invoke failed (without outputs), or 15 where an operator ended it early.
+        """
+        answers: list[tuple[int, tuple[Array, ...]]] = self._call("run_stream", model, (inputs, tuple(resets)))
+        return answers
 
     def tensors(self, model: bytes, inputs: Sequence[Array]) -> Tensors:
         """Every input and computed tensor after one run by (subgraph, tensor index); no constants."""
@@ -207,12 +217,30 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
             answers.append(tuple(interpreter.GetOutputTensor(i) for i in range(graph.OutputsLength())))
         return answers
 
+    def run_stream(model: bytes, stream: tuple[Sequence[Sequence[Array]], Sequence[int]]) -> Any:
+        graph = tflite.Model.GetRootAsModel(model, 0).Subgraphs(0)
+        interpreter = load(model, _runtime.PythonInterpreterConfig.kAllocationRecording)
+        answers = []
+        for k, arrays in enumerate(stream[0]):
+            if k in stream[1]:
+                interpreter.Reset()
+            for i, array in enumerate(arrays):
+                interpreter.SetInputTensor(array, i)
+            try:
+                status = interpreter.Invoke()
+            except RuntimeError:
+                answers.append((1, ()))
+            else:
+                outputs = tuple(interpreter.GetOutputTensor(i) for i in range(graph.OutputsLength()))
+                answers.append((int(status or 0), outputs))
+        return answers
+
     def tensors(model: bytes, inputs: Sequence[Array]) -> Tensors:
         interpreter = load(model, _runtime.PythonInterpreterConfig.kPreserveAllTensors)
         invoke(interpreter, inputs)
         return {(g, i): interpreter.GetTensor(i, g)["tensor_data"] for g, i in _computed(model)}
 
-    return {"run_many": run_many, "tensors": tensors}
+    return {"run_many": run_many, "run_stream": run_stream, "tensors": tensors}
 
 
 def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:

@@ -1,0 +1,60 @@
+"""A stream of inferences: what lives on from one to the next, held for people."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import InferenceError
+from .execute import batch_size, defined, infer
+from .kernel import Numerics
+from .model import Array, Model
+from .plan import Plan, State, make_plan
+
+
+class Session:
+    """One stream through a plan: `run` goes on where the last one ended.
+
+        session = Session("wakeword.tflite")
+        for frame in frames:
+            (score,) = session.run(frame)
+
+    `state` is what lives on, a frozen value that may be kept and put back. A new session is fresh, as a new
+    `MicroInterpreter` is.
+    """
+
+    def __init__(
+        self, source: Plan | Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None
+    ) -> None:
+        """Raises `ModelError` and `UnsupportedError` as `make_plan` does."""
+        self.plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
+        self.state: State = self.plan.initial
+
+    def run(self, *inputs: Array) -> tuple[Array, ...]:
+        """The model's outputs, as `run` gives them; a batch is as many streams, the same number each time.
+
+        Raises `InputError`, and `InferenceError` where TFLM's Invoke fails or ends early; what TFLM has kept by then
+        lives on, as there.
+        """
+        try:
+            outputs, self.state = infer(self.plan, batch_size(self.plan, inputs), inputs, self.state)
+        except InferenceError as error:
+            self.state = error.state
+            raise
+        return defined(outputs)
+
+    def reset(self) -> None:
+        """As TFLM's `MicroInterpreter::Reset`: variables begin again, but CALL_ONCE does not run once more."""
+        self.state = self.plan.reset(self.state)
+
+    def copy(self) -> Session:
+        """A session of its own that goes on from here."""
+        other = Session(self.plan)
+        other.state = self.state
+        return other
+
+    def __repr__(self) -> str:
+        state = self.state
+        kept = len(state.variables), len(state.resources), len(state.memory)
+        return "<Session of {}: {} variables, {} resource variables, {} operators with a memory>".format(
+            self.plan.graph.name or "a model", *kept
+        )
