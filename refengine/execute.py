@@ -331,6 +331,9 @@ def _named(scene: _Scene, step: Step, read: Sequence[Array | None]) -> list[tupl
     """The resource variables whose handles the step got, and the rows of each."""
     assert read[0] is not None
     handles = np.broadcast_to(np.ma.getdata(read[0]).reshape(len(read[0]), -1)[:, 0], scene.batch or 1)
+    unknown = (handles < 0) | (handles >= len(step.node.resources))
+    if unknown.any():
+        raise InferenceError(f"{handles[unknown][0]} is no handle of a resource variable", unknown)
     return [(np.flatnonzero(handles == handle), step.node.resources[handle]) for handle in np.unique(handles)]
 
 

@@ -436,5 +436,9 @@ def _filled(tensor: Tensor, coded: bool) -> Array:
     the tensor first assigned to them is quantised, whatever its type (`MicroResourceVariables::ResetAll`).
     """
     zero_point = (*tensor.quantization.zero_point, 0)[0] if coded and tensor.quantization else 0
+    require(
+        hasattr(np, tensor.dtype) and min(tensor.shape, default=0) >= 0,
+        f"the variable '{tensor.name}' is {tensor.dtype} {tensor.shape}; refengine keeps only numbers, of fixed shapes",
+    )
     dtype, shape = np.dtype(tensor.dtype), (1, *tensor.shape)
     return frozen(np.full(prod(shape) * dtype.itemsize, zero_point & 0xFF, np.uint8).view(dtype).reshape(shape))

@@ -166,7 +166,7 @@ def test_inspect_says_why_not(ask, tmp_path):
     ops = (type(graph.ops[0])(0, "CUSTOM", (0,), (1,), custom_code=evil),)
     (tmp_path / "m.tflite").write_bytes(dump(type(model)((type(graph)(0, "g", graph.tensors, (0,), (1,), ops),))))
     printed = ask("inspect", tmp_path / "m.tflite")  # which also checks that the name's control codes are gone
-    assert "Runs on TFLM: not known" in printed
+    assert "Runs on TFLM: no" in printed
     assert "0✗" in printed
     assert "make_plan(kernels=…)" in printed
 

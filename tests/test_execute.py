@@ -100,12 +100,12 @@ def test_inputs_that_do_not_fit_are_refused(inputs: tuple[Any, ...], message: st
 
 
 def test_outputs_that_no_step_computes() -> None:
-    """A graph may hand out its input, or a constant; in a batch the latter is there for everyone."""
+    """A graph may hand out its input, or a constant; in a batch it is there for each."""
     tensors = (Tensor(0, "x", (1, 2), "int8"), Tensor(1, "c", (1, 2), "int8", data=np.array([[1, 2]], np.int8)))
     model = Model((Graph(0, "main", tensors, (0,), (1, 0), ()),))
     x = np.arange(6, dtype=np.int8).reshape(3, 2)
     constant, same = run(model, x)
-    assert np.array_equal(same, x) and constant.tolist() == [[1, 2]]
+    assert np.array_equal(same, x) and constant.tolist() == [[1, 2]] * 3
 
 
 def test_results_do_not_share_memory_with_the_input() -> None:

@@ -37,7 +37,7 @@ from rich.table import Table
 
 from refengine import KERNELS, InferenceError, InputError, Model, Plan, RefengineError, execute, load, make_plan
 from refengine.commands._front import add_workers
-from refengine.execute import infer
+from refengine.execute import batch_size, infer
 from refengine.parallel import spread, workers
 
 Array = npt.NDArray[Any]
@@ -108,7 +108,7 @@ def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = Fal
         plan = make_plan(model)
         if plan.initial:
             return judge_stream(tflm, plan, model, runs, same_nan)
-        ours = [infer(plan, None, inputs)[0] for inputs in runs]
+        ours = [infer(plan, batch_size(plan, inputs), inputs)[0] for inputs in runs]
     except Exception as error:
         bug = not isinstance(error, RefengineError)
         refused.append(f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}")

@@ -31,7 +31,11 @@ def check_edge(what: str, given: Sequence[Tensor | None], graph: Graph, indices:
 
 
 def size(tensor: Tensor) -> int:
-    """In bytes; a handle of a resource variable has four."""
+    """In bytes; a handle of a resource variable has four. Refuses types that NumPy does not have."""
+    require(
+        tensor.dtype == "resource" or hasattr(np, tensor.dtype),
+        f"tensor '{tensor.name}' is {tensor.dtype}, which refengine cannot hand from one subgraph to another, nor keep",
+    )
     return prod(tensor.shape) * (4 if tensor.dtype == "resource" else np.dtype(tensor.dtype).itemsize)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from ..errors import require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
-from . import _affine, _resource, var_handle
+from . import _affine, _control, _resource, var_handle
 
 HANDLE_TYPES = ("resource", "int32")
 
@@ -29,8 +29,9 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         len(node.inputs) == 2 and None not in node.inputs and not node.outputs,
         f"expected a handle, a value and no outputs, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
-    handle = node.inputs[0]
-    assert handle is not None
+    handle, value = node.inputs
+    assert handle is not None and value is not None
+    _control.size(value)
     require(handle.shape in ((), (1,)), f"the handle '{handle.name}' has shape {handle.shape}; TFLM takes one id")
     return Params()
 
