@@ -190,8 +190,8 @@ def changed(model: Model, rng: Random) -> Model:
             tensors[at] = rng.choice(ODD_TENSORS)(tensors[at], rng)
     computed = {i for each in (*before, op) for i in each.outputs}
     used = dict.fromkeys(i for i in (*graph.inputs, *op.inputs) if i >= 0 and i not in computed)
-    fed = tuple(i for i in used if tensors[i].data is None and not tensors[i].is_variable)
-    main = replace(graph, tensors=tuple(tensors), ops=(*before, op), inputs=fed, outputs=outputs)
+    given = tuple(i for i in used if tensors[i].data is None and not tensors[i].is_variable)
+    main = replace(graph, tensors=tuple(tensors), ops=(*before, op), inputs=given, outputs=outputs)
     return replace(model, graphs=(main, *model.graphs[1:]))
 
 
