@@ -179,10 +179,15 @@ def joined(rows: Sequence[Rows], parts: Sequence[Array]) -> Array:
     if all(part is parts[0] for part in parts):
         return parts[0]
     order = np.argsort(np.concatenate(rows))
-    spread = [np.ma.array(x) if isinstance(x, np.ma.MaskedArray) else x for x in parts]
-    spread = [x if len(x) == len(r) else np.repeat(x, len(r), axis=0) for r, x in zip(rows, spread, strict=True)]
-    concatenate = np.ma.concatenate if any(isinstance(x, np.ma.MaskedArray) for x in spread) else np.concatenate
-    return frozen(concatenate(spread)[order])
+    spread = [x if len(x) == len(r) else np.repeat(x, len(r), axis=0) for r, x in zip(rows, parts, strict=True)]
+    return frozen(concatenated(spread)[order])
+
+
+def concatenated(parts: Sequence[Array]) -> Array:
+    """The arrays one behind the other, masked if one of them is."""
+    masked = any(isinstance(x, np.ma.MaskedArray) for x in parts)
+    whole: Array = (np.ma.concatenate if masked else np.concatenate)(parts)
+    return whole
 
 
 @dataclass(frozen=True, eq=False)
