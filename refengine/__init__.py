@@ -9,8 +9,6 @@
 from .accuracy import Accuracy, Prediction, evaluate, predictions
 from .errors import InputError, ModelError, RefengineError, UnsupportedError
 from .execute import Record, execute, run
-from .images import prepare_digit
-from .inputs import dequantize_output, quantize_input
 from .interpreter import Interpreter
 from .kernel import PRESETS, Kernel, Line, Numerics
 from .kernels import KERNELS
@@ -18,6 +16,8 @@ from .model import Graph, Model, Op, Quantization, Signature, Tensor
 from .plan import Plan, Step, make_plan
 from .quantizer import quantize
 from .survey import Layer, Survey, inspect
+from .tensors.images import prepare_digit
+from .tensors.inputs import dequantize_output, quantize_input
 from .tflite_io import load
 
 __version__ = "0.1.0"

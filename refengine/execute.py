@@ -17,7 +17,7 @@ from .errors import InputError
 from .kernel import Numerics
 from .model import Array, Model, Tensor
 from .plan import Plan, Step, frozen, make_plan
-from .reprs import record_html, record_text
+from .tensors.reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""

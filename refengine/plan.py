@@ -12,9 +12,9 @@ import numpy as np
 from .errors import UnsupportedError, located, require
 from .kernel import Kernel, Kernels, Numerics
 from .kernels import KERNELS
+from .kernels._tflm import TFLM_OPS
 from .model import Array, Graph, Model, Op, Tensor
 from .tflite_io import load
-from .tflm_ops import TFLM_OPS
 
 
 @dataclass(frozen=True, eq=False)

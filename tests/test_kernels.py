@@ -23,9 +23,9 @@ from oracle import Litert, OracleCrash, OracleRefusal, Tflm
 from refengine import KERNELS, Model, Plan, make_plan, run, strategies
 from refengine import kernels as package
 from refengine.kernel import Kernel, Node
+from refengine.kernels._tflm import TFLM_OPS
 from refengine.model import Array
 from refengine.tflite_io import dump
-from refengine.tflm_ops import TFLM_OPS
 
 KEYS = sorted(KERNELS)
 FILES = sorted(path for path in Path(package.__file__).parent.glob("[!_]*.py"))
