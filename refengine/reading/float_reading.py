@@ -88,7 +88,7 @@ def _biases(graph: Graph) -> Mapping[int, npt.NDArray[np.float32]]:
         if len(op.inputs) != 3 or min(op.inputs) < 0:
             continue
         input, weights, bias = (graph.tensors[i] for i in op.inputs)
-        if is_quantized(input) and is_quantized(weights) and bias.data is not None and bias.data.dtype.kind == "i":
+        if is_quantized(input) and is_quantized(weights) and bias.data is not None and bias.dtype in ("int32", "int64"):
             assert input.quantization is not None and weights.quantization is not None
             scale = input.quantization.scale[0] * np.array(weights.quantization.scale)
             found[bias.index] = (bias.data.reshape(-1) * scale).astype(np.float32)

@@ -67,3 +67,17 @@ def test_an_operator_without_a_float_kernel_is_refused():
     model = one_op("MINE", {}, [fed((1, 3), "int8", q(0.5))], fed((1, 3), "int8", q(0.5)))
     with pytest.raises(UnsupportedError, match=r"^the float reading of the model: subgraph 0, operator 0 \(MINE\)"):
         float_reading(make_plan(model, kernels=kernels))
+
+
+def test_a_third_input_of_codes_is_no_bias():
+    """Only int32 and int64 constants are: CONCATENATION's keep their shape, and their own scale."""
+    x = fed((1, 2), "int8", q(0.5, 1))
+    model = one_op("CONCATENATION", {"axis": 1, "fused_activation_function": "NONE"},
+                   [x, x, const([[3, 5]], "int8", q(0.5, 1))], fed((1, 6), "int8", q(0.5, 1)))  # fmt: skip
+    plan = make_plan(model)
+    codes = np.array([[-7, 9]], np.int8)
+    inputs = [codes] * len(plan.inputs)
+    (exact,) = run(plan, *inputs)
+    (floats,) = run(float_reading(plan), *(real_values(c, t) for c, t in zip(inputs, plan.inputs, strict=True)))
+    np.testing.assert_array_equal(floats, real_values(exact, plan.outputs[0]))
+    np.testing.assert_array_equal(floats[0, -2:], np.array([1, 2], np.float32))
