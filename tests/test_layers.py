@@ -7,9 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import refengine
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "refengine"
@@ -31,6 +34,9 @@ LAYERS = (
     {"commands"},
     {"__main__"},
 )
+
+ROOMS = {"diff": "judge", "explain": "explanation", "export": "cexport", "fuzz": "fuzzer", "health": "examination"}
+"""The calls of the package that are imported only once somebody asks for them, and their rooms."""
 
 EXTRA = {
     "strategies": {"hypothesis"},
@@ -87,18 +93,16 @@ def ids(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", modules(), ids=ids)
-def test_every_module_has_a_layer(path: Path) -> None:
-    assert unit(path) in set().union(*LAYERS), f"give {ids(path)} its place in LAYERS"
+def test_the_layers_are_what_there_is() -> None:
+    members = [name for layer in LAYERS for name in layer]
+    assert sorted(members) == sorted({unit(path) for path in modules()})
 
 
 @pytest.mark.parametrize("path", modules(), ids=ids)
 def test_imports_point_downwards(path: Path) -> None:
     me = unit(path)
     wrong = [
-        f"{ids(path)}:{line} imports {other}"
-        for line, other in own(path)
-        if other != me and layer(other) >= layer(me)
+        f"{ids(path)}:{line} imports {other}" for line, other in own(path) if other != me and layer(other) >= layer(me)
     ]
     assert not wrong
 
@@ -135,11 +139,24 @@ def test_front_ends_do_not_compute(path: Path) -> None:
 
 
 def test_the_package_imports_fast_and_lean() -> None:
-    """`import refengine` brings none of the heavy or optional modules along."""
+    """`import refengine` brings none of the heavy or optional modules along, nor the rooms whose calls are lazy."""
     heavy = ["rich", "PIL", "hypothesis", "tensorflow", "tflite_micro", "ai_edge_litert", "serial"]
+    heavy += [f"refengine.{room}" for room in ROOMS.values()]
     code = f"import refengine, sys; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize(("call", "room"), ROOMS.items())
+def test_a_call_of_the_package_is_its_rooms(call: str, room: str) -> None:
+    assert call in dir(refengine) and call in refengine.__all__
+    assert getattr(refengine, call) is getattr(import_module(f"refengine.{room}"), call)
+    assert call not in {unit(path) for path in modules()}, "no module of that name is in its way"
+
+
+def test_the_package_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="module 'refengine' has no attribute 'judgement'"):
+        refengine.judgement  # noqa: B018
 
 
 def test_a_relative_import_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
 """The numerical health of a quantised model: what each layer's numbers lose, measured on data, and what to do about it.
 
+    for result in refengine.health(plan, batches):  # after each batch, all so far
+        print(*result.findings, sep="\n")
+
 For each layer, and each channel of it (the last axis of its output):
 
 - **clamped**: the share of values cut off, below and above, by the fused activation (harmless: the float network clamps

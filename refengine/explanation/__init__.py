@@ -1,6 +1,6 @@
 """Where one number came from: an output element's way through TFLM's arithmetic, told line by line.
 
-    explain(plan, record, (0, 3)).lines
+    refengine.explain(plan, record, (0, 3)).lines
 
 The kernels tell (`Kernel.explain`, plain integers in TFLM's loop order); this module chooses the element, repeats it in
 another dialect, and renders text, JSON-ready dictionaries and HTML. `primer` teaches the arithmetic itself.

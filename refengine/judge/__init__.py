@@ -1,6 +1,6 @@
 """A device's tensors against the golden model's: not only that they differ, but where it began and why.
 
-    report = diff(plan, read_dump(plan, "dump.npz"), image)
+    report = refengine.diff(plan, read_dump(plan, "dump.npz"), image)
 
 `compare` measures, `judging` tells culprits from victims, `verdict` looks for the cause among dialects and the known
 `faults`, `text` and `page` show it.
