@@ -20,7 +20,7 @@ from .errors import InferenceError, InputError
 from .kernel import Numerics
 from .model import Array, Model, Tensor
 from .plan import Plan, Rows, State, Step, concatenated, frozen, joined, make_plan, taken
-from .reprs import record_html, record_text
+from .tensors.reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""

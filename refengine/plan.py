@@ -15,9 +15,9 @@ import numpy.typing as npt
 from .errors import UnsupportedError, located, require
 from .kernel import Facts, Kernel, Kernels, Node, Numerics
 from .kernels import KERNELS
+from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from .model import Array, Graph, Model, Op, Tensor
 from .tflite_io import load
-from .tflm_ops import CUSTOM_OPS, TFLM_OPS
 
 Rows = npt.NDArray[np.intp]
 

@@ -14,10 +14,10 @@ import pytest
 
 import refengine
 from refengine import InputError, Interpreter, RefengineError, UnsupportedError
-from refengine.datasets import bundled_digits, bundled_models
-from refengine.inputs import pixels_to_input
 from refengine.interpreter import StateError, load_delegate
 from refengine.model import Model, Signature
+from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 

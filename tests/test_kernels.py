@@ -23,11 +23,11 @@ from oracle import Litert, OracleCrash, OracleRefusal, Tflm
 from refengine import KERNELS, Model, Plan, Record, execute, make_plan, run, strategies
 from refengine import kernels as package
 from refengine.execute import infer
-from refengine.explain import explain
+from refengine.explanation import explain
 from refengine.kernel import Kernel, Node
+from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from refengine.model import Array
 from refengine.tflite_io import dump
-from refengine.tflm_ops import CUSTOM_OPS, TFLM_OPS
 
 KEYS = sorted(KERNELS)
 FILES = sorted(path for path in Path(package.__file__).parent.glob("[!_]*.py"))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from refengine import Graph, Model, Op, Quantization, Tensor, UnsupportedError, inspect, load
-from refengine.datasets import bundled_models
 from refengine.survey import tensor_bytes
+from refengine.tensors.datasets import bundled_models
 from tests.models import const, fed, one_op, q
 
 

@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..datasets import bundled_digits, bundled_models, load_mnist
 from ..errors import InputError, located
 from ..execute import batch_size
-from ..images import read_inputs
-from ..inputs import pixels_to_input
 from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan
+from ..tensors.datasets import bundled_digits, bundled_models, load_mnist
+from ..tensors.images import read_inputs
+from ..tensors.inputs import pixels_to_input
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 
@@ -192,7 +192,7 @@ def print_table(table: Table) -> None:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to `cli.main`: Rich would exit with 1."""
+        """Leave it to `commands.main`: Rich would exit with 1."""
         raise
 
 

@@ -7,10 +7,10 @@ import argparse
 from rich.table import Table
 
 from ..accuracy import Accuracy, evaluate
-from ..datasets import PREFIXES, bundled_digits, load_mnist
 from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import make_plan
+from ..tensors.datasets import PREFIXES, bundled_digits, load_mnist
 from ._front import (
     INTERRUPTED,
     add_json,

@@ -15,11 +15,11 @@ from typing import Any
 from rich.table import Table
 
 from ..accuracy import CHUNK
-from ..datasets import PREFIXES
-from ..health import Health, Layer, health
-from ..health.plots import prepare_folder, save_plots
+from ..examination import Health, Layer, health
+from ..examination.plots import prepare_folder, save_plots
 from ..kernel import PRESETS
 from ..plan import make_plan
+from ..tensors.datasets import PREFIXES
 from ._front import (
     INTERRUPTED,
     add_json,

@@ -8,11 +8,11 @@ from typing import Any
 
 from ..accuracy import is_classifier, predictions
 from ..execute import run
-from ..images import read_inputs
-from ..inputs import dequantize_output
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
+from ..tensors.images import read_inputs
+from ..tensors.inputs import dequantize_output
 from ._front import add_json, add_model, add_numerics, add_range, find_model, heading, numbers, print_json, printable
 
 

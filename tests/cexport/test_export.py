@@ -12,8 +12,8 @@ import pytest
 
 from refengine import InputError, Numerics, Plan, UnsupportedError, make_plan, run
 from refengine.cexport import array_header, export, image_header
-from refengine.datasets import bundled_models
 from refengine.model import Array, Graph, Model, Op
+from refengine.tensors.datasets import bundled_models
 from tests.models import const, fed, one_op, q
 
 pytestmark = pytest.mark.slow

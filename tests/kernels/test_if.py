@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from refengine import Model, UnsupportedError, execute, make_plan, run
-from refengine.explain import explain
+from refengine.explanation import explain
 from refengine.model import Graph, Op, Tensor
 from tests.models import const
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refengine import InferenceError, Model, UnsupportedError, execute, make_plan, run
-from refengine.explain import explain
+from refengine.explanation import explain
 from refengine.model import Graph, Op, Tensor
 from tests.kernels.test_assign_variable import V, remembering
 

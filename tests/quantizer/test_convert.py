@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 from oracle import Tflm
 
 from refengine import InputError, Model, Tensor, UnsupportedError, load, make_plan, quantize_input, run
-from refengine.datasets import bundled_models
 from refengine.errors import RefengineError
-from refengine.inputs import dequantize_output
 from refengine.kernel import Node
 from refengine.kernels import KERNELS
 from refengine.model import Array, Graph
@@ -27,6 +25,8 @@ from refengine.quantizer import Ranges, calibrate, convert, quantize
 from refengine.quantizer.affine import activation, constant, weights
 from refengine.quantizer.rules import RULES
 from refengine.strategies import Case, model_of, models
+from refengine.tensors.datasets import bundled_models
+from refengine.tensors.inputs import dequantize_output
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op
 

@@ -20,8 +20,8 @@ from oracle import Tflm
 from parity import KINDS, Comparison, calibrated, compare, members, pairs, read_zoo
 
 from refengine import InputError, Model, UnsupportedError, load, make_plan, run
-from refengine.datasets import bundled_models, load_mnist
 from refengine.quantizer import calibrate, convert
+from refengine.tensors.datasets import bundled_models, load_mnist
 from refengine.tflite_io import dump
 
 DATA = Path(__file__).parents[1] / "data" / "quantizer"

@@ -20,7 +20,7 @@ from hypothesis.errors import NoSuchExample
 from oracle import Tflm
 
 from refengine import KERNELS, Graph, InputError, Quantization, Tensor, load, make_plan, run, strategies
-from refengine.cli import main
+from refengine.commands import main
 from refengine.kernel import Node
 from refengine.model import Array
 from refengine.strategies.graphs import GROWING, QUANTIZED, Case, Growing

@@ -1,0 +1,118 @@
+"""refengine/tensors/inputs.py: real values and pixels into codes and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refengine import InputError, Model, Quantization, Tensor, dequantize_output, make_plan, quantize_input
+from refengine.numerics.quantize import code_range
+from refengine.tensors.inputs import picture_shape, pixel_range, pixels_to_input
+from tests.models import fed, one_op, q
+
+UNIT = q(1 / 255, -128)
+
+
+def relu(tensor: Tensor, dtype: str | None = None) -> Model:
+    """A model whose input and output are both like `tensor`."""
+    return one_op("RELU", {}, [tensor], fed(tensor.shape, tensor.dtype, tensor.quantization, "y"))
+
+
+def test_real_values_become_codes_and_ties_go_away_from_zero():
+    model = relu(fed((1, 6), "int8", q(0.5, 3)))
+    codes = quantize_input(model, [0.0, 0.25, -0.25, 1e9, -1e9, np.nan])
+    np.testing.assert_array_equal(codes, np.array([3, 4, 2, 127, -128, 3], np.int8), strict=True)
+
+
+def test_a_plan_serves_as_well_as_its_model():
+    model = relu(fed((1, 2), "int8", UNIT))
+    np.testing.assert_array_equal(quantize_input(make_plan(model), [0, 1]), quantize_input(model, [0, 1]), strict=True)
+
+
+def test_float_models_take_and_give_real_values():
+    model = relu(fed((1, 2), "float32"))
+    x = quantize_input(model, np.array([0.1, -2]))
+    np.testing.assert_array_equal(x, np.array([0.1, -2], np.float32), strict=True)
+    assert dequantize_output(model, x) is x
+
+
+@given(st.sampled_from(["int8", "int16"]), st.floats(2**-10, 4, width=32), st.data())
+def test_codes_come_back_as_themselves(dtype, scale, data):
+    low, high = code_range(dtype)
+    zero = data.draw(st.integers(low, high)) if dtype == "int8" else 0
+    model = relu(fed((1, high - low + 1), dtype, q(scale, zero)))
+    codes = np.arange(low, high + 1).astype(dtype)
+    np.testing.assert_array_equal(quantize_input(model, dequantize_output(model, codes)), codes, strict=True)
+
+
+def test_what_cannot_be_quantised_is_said_in_a_sentence():
+    model, plain = relu(fed((1, 2), "int8", UNIT)), relu(fed((1, 2), "int32"))
+    with pytest.raises(InputError, match="has no input 1: it has 1, counted from 0"):
+        quantize_input(model, [0], 1)
+    with pytest.raises(InputError, match="has no output -1"):
+        dequantize_output(model, np.zeros(1, np.int8), -1)
+    with pytest.raises(InputError, match=r"takes numbers, got an array of <U3"):
+        quantize_input(model, ["one"])
+    with pytest.raises(InputError, match="is int8, got float32"):
+        dequantize_output(model, np.zeros(1, np.float32))
+    with pytest.raises(InputError, match="is int32 without quantisation"):
+        quantize_input(plain, [1.0])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "quantization", "expected"),
+    [
+        ("float32", None, (0, 1)),
+        ("int8", UNIT, (0, 1)),
+        ("int8", q(0.00389, -128), (0, 1)),  # calibrated on pictures whose white was not quite reached
+        ("int8", q(0.0078431, -1), (-1, 1)),
+        ("int8", q(1.0, -128), (0, 255)),
+        ("int8", q(0.1, 0), (-12.8, 12.7)),
+        ("int16", q(1 / 32767), (0, 1)),
+        ("int16", q(255 / 32767), (0, 255)),
+        ("uint8", q(1 / 255, 0), (0, 1)),
+    ],
+)
+def test_the_range_of_pixels_follows_from_the_quantisation(dtype, quantization, expected):
+    assert pixel_range(fed((1, 4), dtype, quantization)) == pytest.approx(expected)
+
+
+def test_every_grey_becomes_its_code():
+    plan = make_plan(relu(fed((1, 16, 16, 1), "int8", UNIT)))
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    codes = pixels_to_input(plan, pixels)
+    np.testing.assert_array_equal(codes, (pixels.astype(np.int16) - 128).astype(np.int8)[..., np.newaxis], strict=True)
+
+
+def test_a_range_may_be_given():
+    plan = make_plan(relu(fed((1, 1, 2, 1), "float32")))
+    pixels = np.array([[[0, 255]]], np.uint8)
+    assert pixels_to_input(plan, pixels).tolist() == [[[[0.0], [1.0]]]]
+    assert pixels_to_input(plan, pixels, real_range=(-1, 3)).tolist() == [[[[-1.0], [3.0]]]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((1, 5, 7, 3), (5, 7, 3)), ((1, 5, 7), (5, 7, 1)), ((1, 784), (28, 28, 1)), ((1, 5, 7, 1), (5, 7, 1))],
+)
+def test_shapes_that_are_pictures(shape, expected):
+    assert picture_shape(fed(shape, "float32")) == expected
+
+
+@pytest.mark.parametrize("shape", [(1, 783), (1, 1), (784,), (1, 5, 7, 2), (2, 28, 28), ()])
+def test_shapes_that_are_not(shape):
+    with pytest.raises(InputError, match="not a picture's"):
+        picture_shape(fed(shape, "float32"))
+
+
+def test_pictures_of_another_size_are_refused():
+    plan = make_plan(relu(fed((1, 28, 28, 3), "float32")))
+    with pytest.raises(InputError, match="takes pictures of 28×28×3, got 28×28×1"):
+        pixels_to_input(plan, np.zeros((2, 28, 28), np.uint8))
+
+
+def test_a_tensor_with_bounds_but_no_scale_is_not_quantised():
+    with pytest.raises(InputError, match="without quantisation"):
+        quantize_input(relu(fed((1, 2), "int8", Quantization(min=(0.0,), max=(1.0,)))), [0.0])
