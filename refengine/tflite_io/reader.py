@@ -66,7 +66,7 @@ class _Reader:
         if not self.row["subgraphs"]:
             raise ModelError("the model has no subgraph")
         metadata = self.metadata()
-        if "COMPRESSION_METADATA" in metadata:
+        if "COMPRESSION_METADATA" in dict(metadata):
             raise UnsupportedError("the weights are compressed with TFLM's lookup tables; take the model before that")
         graphs = tuple(self.graph(index, row) for index, row in enumerate(self.row["subgraphs"]))
         _check_calls(graphs)
@@ -74,14 +74,12 @@ class _Reader:
         return Model(graphs, VERSION, self.row["description"], metadata, signatures,
                      hashlib.sha256(self.file.data).hexdigest())
 
-    def metadata(self) -> dict[str, bytes]:
-        metadata: dict[str, bytes] = {}
+    def metadata(self) -> tuple[tuple[str, bytes], ...]:
+        entries = []
         for row in self.row["metadata"]:
             with located(f"metadata {row['name']!r}"):
-                if row["name"] in metadata:
-                    raise ModelError("there are two entries of this name")
-                metadata[row["name"]] = self.copied(self.buffer(row["buffer"]))
-        return metadata
+                entries.append((row["name"], self.copied(self.buffer(row["buffer"]))))
+        return tuple(entries)
 
     def buffer(self, index: int) -> memoryview:
         """The contents of a buffer: in the FlatBuffer, or behind it in files beyond 2 GB."""
@@ -191,13 +189,12 @@ def _quantization(row: Row | None, shape: tuple[int, ...]) -> Quantization | Non
     if row is None:
         return None
     custom = bytes(row["details"][1]["custom"]) if row["details"] else b""
-    quantization = Quantization(row["scale"], row["zero_point"], row["quantized_dimension"], row["min"], row["max"],
-                                custom)
+    scales, zero_point, dimension = len(row["scale"]), row["zero_point"], row["quantized_dimension"]
+    if scales and len(zero_point) not in (0, scales):  # TFLM then takes the first for all, to save space in files
+        zero_point = zero_point[:1] * scales
+    quantization = Quantization(row["scale"], zero_point, dimension, row["min"], row["max"], custom)
     if quantization == Quantization():  # the converter writes an empty table where it did not quantise
         return None
-    scales, dimension = len(quantization.scale), quantization.quantized_dimension
-    if len(quantization.zero_point) not in (0, scales):
-        raise ModelError(f"{scales} scales, but {len(quantization.zero_point)} zero points")
     of_a_vector = len(shape) == 1 and shape[0] == scales  # biases often name the dimension of their weights
     if scales > 1 and not of_a_vector and not (0 <= dimension < len(shape) and shape[dimension] == scales):
         raise ModelError(f"{scales} scales do not fit dimension {dimension} of shape {shape}")
