@@ -58,7 +58,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.file = FlatFile(data)
         self.row = self.file.root()
-        self.unpacked: dict[tuple[int, str], Array] = {}
+        self.unpacked: dict[tuple[int, str, int], Array] = {}
 
     def model(self) -> Model:
         if self.row["version"] != VERSION:
@@ -121,7 +121,7 @@ class _Reader:
     def tensor(self, index: int, row: Row, computed: bool) -> Tensor:
         with located(f"tensor {index} {row['name']!r}"):
             shape, dtype = row["shape"], row["type"]
-            _check_shape(shape, row["shape_signature"])
+            _check_shape(shape)
             data = None
             contents = self.buffer(row["buffer"])
             if contents or not (computed or row["is_variable"] or prod(shape)):
@@ -137,13 +137,15 @@ class _Reader:
         bits = schema.element_bits(dtype)
         if shape is not None and bits:
             expected = (prod(shape) * bits + 7) // 8
-            if len(contents) != expected:
+            if len(contents) < expected:
                 raise ModelError(f"{len(contents)} bytes, but shape {shape} of {dtype} takes {expected}")
+            contents = contents[:expected]  # runtimes leave alone what follows
         elif bits and len(contents) * 8 % bits:
             raise ModelError(f"{len(contents)} bytes are no whole number of {dtype} elements")
-        if (index, dtype) not in self.unpacked:
-            self.unpacked[index, dtype] = self.unpack(contents, dtype)
-        values = self.unpacked[index, dtype]
+        key = index, dtype, len(contents)
+        if key not in self.unpacked:
+            self.unpacked[key] = self.unpack(contents, dtype)
+        values = self.unpacked[key]
         return values if shape is None or schema.is_raw(dtype) else values[:prod(shape)].reshape(shape)
 
     def unpack(self, contents: memoryview, dtype: str) -> Array:
@@ -173,7 +175,7 @@ def _check_indices(role: str, indices: tuple[int, ...], tensors: int, lowest: in
         raise ModelError(f"tensor {wrong[0]} among the {role} does not exist; the subgraph has {tensors}")
 
 
-def _check_shape(shape: tuple[int, ...], signature: tuple[int, ...]) -> None:
+def _check_shape(shape: tuple[int, ...]) -> None:
     if len(shape) > _MOST_DIMENSIONS:
         raise ModelError(f"{len(shape)} dimensions are more than {_MOST_DIMENSIONS}")
     if min(shape, default=0) < -1 or prod(size or 1 for size in shape) > _MOST_ELEMENTS:
@@ -181,8 +183,6 @@ def _check_shape(shape: tuple[int, ...], signature: tuple[int, ...]) -> None:
     if -1 in shape:
         raise UnsupportedError(f"shape {shape} is dynamic, but TFLM plans all memory beforehand; "
                                "convert the model with fixed shapes")
-    if signature and len(signature) != len(shape):
-        raise ModelError(f"shape {shape} and shape signature of rank {len(signature)} contradict each other")
 
 
 def _quantization(row: Row | None, shape: tuple[int, ...]) -> Quantization | None:
