@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,15 @@ from .kernels import KERNELS
 from .model import Array, Graph, Model, Op, Tensor
 from .tflite_io import load
 from .tflm_ops import TFLM_OPS
+
+INT8_ADVICE = (
+    "convert the float model again, with a representative dataset and inference_input_type = tf.int8 (full integer)"
+)
+TYPE_ADVICE = {
+    "float16": f"TFLM has no float16; {INT8_ADVICE}, or all float32 (without target_spec.supported_types)",
+    "uint8": f"TFLM computes with int8, and no longer with uint8; {INT8_ADVICE}",
+}
+"""What TFLM has not for a type, and what to do instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +132,26 @@ def prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Ste
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
                 _check_tensors(inputs, outputs)
                 kernel = _kernel_for(op, inputs, kernels)
-                params = kernel.prepare(op.options, inputs, outputs, numerics)
+                with _unknown_lengths(inputs):
+                    params = kernel.prepare(op.options, inputs, outputs, numerics)
             yield Step(op.index, op, kernel, params, inputs, outputs, last_use)
         except UnsupportedError as error:
             yield error
+
+
+@contextmanager
+def _unknown_lengths(inputs: tuple[Tensor | None, ...]) -> Iterator[None]:
+    """Add to a refusal what may be its cause: the converter writes 1 for lengths that it does not know."""
+    try:
+        yield
+    except UnsupportedError as error:
+        unknown = [tensor for tensor in inputs if tensor is not None and -1 in tensor.shape_signature[1:]]
+        if not unknown:
+            raise
+        raise UnsupportedError(
+            f"{error}; the converter did not know the lengths {unknown[0].shape_signature} of '{unknown[0].name}', "
+            f"and wrote {unknown[0].shape}: convert again with fixed ones"
+        ) from error
 
 
 def _check_tensors(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> None:
@@ -164,7 +190,11 @@ def _kernel_for(op: Op, inputs: tuple[Tensor | None, ...], kernels: Kernels) -> 
     if (op.name, dtype) in kernels:
         return kernels[op.name, dtype]
     known = sorted(t for name, t in kernels if name == op.name)
-    require(not known, f"the first input '{inputs[0].name}' is {dtype}; supported here: {', '.join(known)}")
+    require(
+        not known,
+        f"the first input '{inputs[0].name}' is {dtype}; supported here: {', '.join(known)}; "
+        + TYPE_ADVICE.get(dtype, "convert again with one of these, or give refengine a kernel by make_plan(kernels=…)"),
+    )
     require(
         op.name in TFLM_OPS,
         "TFLM has no such operator; convert again without it (TFLITE_BUILTINS_INT8 only), or "

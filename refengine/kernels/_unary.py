@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
@@ -22,7 +22,7 @@ class FloatParams:
 
 def one_each(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
     """(input, output); refuses any other number of them."""
-    require(
+    consistent(
         len(inputs) == 1 and len(outputs) == 1, f"expected 1 input and 1 output, got {len(inputs)} and {len(outputs)}"
     )
     input, output = inputs[0], outputs[0]
@@ -33,7 +33,7 @@ def one_each(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
 def operands(inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor]:
     """(input, output): `one_each`, of one type and shape."""
     input, output = one_each(inputs, outputs)
-    require(
+    consistent(
         (output.dtype, output.shape) == (input.dtype, input.shape),
         f"output '{output.name}' is {output.dtype} {output.shape} but input '{input.name}' is {input.dtype} "
         f"{input.shape}; they must agree",

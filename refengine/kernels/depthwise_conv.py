@@ -15,7 +15,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
@@ -63,7 +63,7 @@ def _operands(
     """(input, filter, bias, output, window) after the checks that do not depend on the type."""
     input, filter, bias, output = _linear.operands(inputs, outputs)
     channels = filter.shape[3]
-    require(
+    consistent(
         filter.shape[0] == 1
         and channels == output.shape[3]
         and channels == input.shape[3] * options["depth_multiplier"]

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array
 from ..numerics import scalar_float
@@ -34,8 +34,11 @@ class Params:
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
     """Refuses outputs other than float32, and an input without quantisation."""
     input, output = _unary.one_each(inputs, outputs)
-    require(output.dtype == "float32", f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32 only")
     require(
+        output.dtype == "float32",
+        f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32: convert again",
+    )
+    consistent(
         input.shape == output.shape,
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have one shape",
     )

@@ -31,7 +31,9 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     input, output = _unary.operands(inputs, outputs)
     _, zero_point = _affine.quantized(output)
     require(
-        zero_point == -128, f"the zero point of int8 output '{output.name}' is {zero_point}; LOGISTIC's must be -128"
+        zero_point == -128,
+        f"the zero point of int8 output '{output.name}' is {zero_point}; LOGISTIC's must be -128 "
+        "in TFLM: convert again",
     )
     return _sigmoid.prepare(input, _logistic, numerics)
 

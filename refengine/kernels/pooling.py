@@ -13,7 +13,7 @@ from functools import partial, reduce
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
@@ -46,11 +46,11 @@ class FloatParams:
 def _operands(options: Options, inputs: Tensors, outputs: Tensors) -> tuple[Tensor, Tensor, _window.Window, Array]:
     """(input, output, window, count) after the checks that do not depend on the type."""
     input, output = _unary.one_each(inputs, outputs)
-    require(
+    consistent(
         output.dtype == input.dtype,
         f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
     )
-    require(
+    consistent(
         len(input.shape) == len(output.shape) == 4
         and (input.shape[0], input.shape[3]) == (output.shape[0], output.shape[3]),
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must be (batch, height, width, "
@@ -72,7 +72,7 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     require(
         abs(np.float32(si) - np.float32(so)) <= 1e-6 and zi == zo,
         f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, zero point "
-        f"{zo}) must be quantised alike; convert the model again",
+        f"{zo}) must be quantised alike for TFLM; convert the model again",
     )
     low, high = activation_range(options["fused_activation_function"], output.dtype, so, zo)
     return Params(window, count, low, high, output.shape)

@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import Draw, Kernel, Line, Node, Numerics, Options, Tensors, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -29,17 +29,17 @@ class Params:
 
 def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numerics) -> Params:
     """Refuses an output of another type or number of elements."""
-    require(
+    consistent(
         len(inputs) in (1, 2) and inputs[0] is not None and len(outputs) == 1,
         f"expected an input, an optional shape and 1 output, got {len(inputs)} inputs and {len(outputs)} outputs",
     )
     input, output = inputs[0], outputs[0]
     assert input is not None and output is not None
     _copies.same_type(input, output)
-    require(
+    consistent(
         prod(input.shape) == prod(output.shape),
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} have different numbers of "
-        "elements; convert again with fixed shapes",
+        "elements",
     )
     return Params(output.shape)
 
