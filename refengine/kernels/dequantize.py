@@ -36,7 +36,7 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     input, output = _unary.one_each(inputs, outputs)
     require(
         output.dtype == "float32",
-        f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32: convert again",
+        f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32 only: convert again",
     )
     consistent(
         input.shape == output.shape,
