@@ -215,7 +215,8 @@ def _tensor(source: Plan | Model, kind: str, index: int) -> Tensor:
 
 def _affine(tensor: Tensor) -> tuple[float, int]:
     """(scale, zero point)."""
-    if tensor.quantization is None or not tensor.quantization.scale:
+    integers = tensor.dtype.lstrip("u") in ("int8", "int16", "int32", "int64")
+    if not integers or tensor.quantization is None or not tensor.quantization.scale:
         raise InputError(
             f"'{tensor.name}' is {tensor.dtype} without quantisation: its values are what they are; "
             "neither quantise nor dequantise them"

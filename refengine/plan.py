@@ -21,7 +21,7 @@ INT8_ADVICE = (
     "convert the float model again, with a representative dataset and inference_input_type = tf.int8 (full integer)"
 )
 TYPE_ADVICE = {
-    "float16": f"TFLM has no float16; {INT8_ADVICE}, or all float32 (without target_spec.supported_types)",
+    "float16": f"TFLM has no float16; {INT8_ADVICE}, or all float32 (without optimizations and supported_types)",
     "uint8": f"TFLM computes with int8, and no longer with uint8; {INT8_ADVICE}",
 }
 """What TFLM has not for a type, and what to do instead."""

@@ -194,6 +194,12 @@ def test_pictures_of_another_size_are_refused():
         pixels_to_input(plan, np.zeros((2, 28, 28), np.uint8))
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int4", "float16"])
+def test_what_has_no_codes_has_no_black_and_white(dtype):
+    with pytest.raises(InputError, match=f"is {dtype} without quantisation"):
+        pixel_range(relu(fed((1, 2), dtype, UNIT)))
+
+
 def test_a_tensor_with_bounds_but_no_scale_is_not_quantised():
     with pytest.raises(InputError, match="without quantisation"):
         quantize_input(relu(fed((1, 2), "int8", Quantization(min=(0.0,), max=(1.0,)))), [0.0])

@@ -178,9 +178,9 @@ def _check_indices(role: str, indices: tuple[int, ...], tensors: int, lowest: in
 def _check_shape(shape: tuple[int, ...]) -> None:
     if len(shape) > _MOST_DIMENSIONS:
         raise ModelError(f"{len(shape)} dimensions are more than {_MOST_DIMENSIONS}")
-    if min(shape, default=0) < -1 or prod(size or 1 for size in shape) > _MOST_ELEMENTS:
-        raise ModelError(f"shape {shape} has a negative size, or more than {_MOST_ELEMENTS} elements")
-    if -1 in shape:
+    if prod(abs(size) or 1 for size in shape) > _MOST_ELEMENTS:
+        raise ModelError(f"shape {shape} has more than {_MOST_ELEMENTS} elements")
+    if min(shape, default=0) < 0:  # −1, or what a converter made of it
         raise UnsupportedError(f"shape {shape} is dynamic, but TFLM plans all memory beforehand; "
                                "convert the model with fixed shapes")
 

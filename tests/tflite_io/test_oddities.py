@@ -1,7 +1,7 @@
 """What converters have written that no schema or manual tells, and how runtimes take it: never a reason to refuse.
 
 Each case is a file of two dense layers made odd the same way. "TF a, b, c" are the versions of TensorFlow whose
-converters were seen to write it, among 2.10.1, 2.15.1, 2.18.1 and 2.21.0 (float, float16, dynamic range, int8, int16x8;
+converters were seen to write it, among 2.4.4, 2.10.1, 2.15.1, 2.18.1 and 2.21.0 (float, float16, dynamic range, int8, int16x8;
 of Keras models, saved models and functions). "TFLM" is what `micro_allocator.cc` and `micro_interpreter.cc` do.
 """
 
@@ -105,7 +105,7 @@ ODDITIES = (
     ),
     Oddity(
         "a table of quantisation with nothing in it",
-        "TF 2.10.1, 2.15.1, 2.18.1, 2.21.0: every tensor that is not quantised",
+        "TF 2.4.4, 2.10.1, 2.15.1, 2.18.1, 2.21.0: every tensor that is not quantised",
         "as if there were none",
         lambda row: (quantized(row, 1, zero_point=(0,) * 3, **PER_CHANNEL), tensor(row, 2).update(quantization={})),
         lambda model: model.graphs[0].tensors[2].quantization is None,
@@ -138,13 +138,13 @@ ODDITIES = (
     ),
     Oddity(
         "an operator without its table of options",
-        "TF 2.10.1, 2.15.1, 2.18.1, 2.21.0: where an operator has none; other writers: where all are the defaults",
+        "TF 2.4.4, 2.10.1, 2.15.1, 2.18.1, 2.21.0, where an operator has none; others, where all are the defaults",
         "the defaults",
         lambda row: operator(row, 1).update(builtin_options=None),
     ),
     Oddity(
         "an optional input left out as −1",
-        "TF 2.10.1, 2.15.1, 2.18.1, 2.21.0: a layer without bias",
+        "TF 2.4.4, 2.10.1, 2.15.1, 2.18.1, 2.21.0: a layer without bias",
         "as if there were none",
         lambda row: operator(row, 0).update(inputs=(0, 1, -1)),
     ),
@@ -156,7 +156,7 @@ ODDITIES = (
     ),
     Oddity(
         "one tensor as two outputs, and by two names",
-        "TF 2.18.1, 2.21.0: a Keras model that gives one layer twice",
+        "TF 2.10.1, 2.18.1, 2.21.0: a Keras model that gives one layer twice",
         "each output is that tensor",
         lambda row: (row["subgraphs"][0].update(outputs=(6, 6)),
                      row.update(signature_defs=[{"signature_key": "serving_default",
@@ -164,13 +164,13 @@ ODDITIES = (
     ),
     Oddity(
         "an input or a constant as an output",
-        "TF 2.15.1, 2.18.1, 2.21.0: a model that hands them through",
+        "TF 2.4.4, 2.10.1, 2.15.1, 2.18.1, 2.21.0: a model that hands them through",
         "its values come out",
         lambda row: row["subgraphs"][0].update(outputs=(6, 0, 2)),
     ),
     Oddity(
         "tensors of one name, or of none",
-        "TF 2.15 and earlier, and optimisers that split tensors",
+        "TF 2.4.4: an unrolled LSTM",
         "names are nobody's concern",
         lambda row: [tensor(row, index).update(name=name) for index, name in ((0, "x"), (3, "x"), (6, None))],
     ),
