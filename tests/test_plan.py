@@ -45,7 +45,7 @@ def test_a_users_own_kernel_takes_its_place() -> None:
             Tensor(0, "x", (1, 2), "uint8", q(1.0)),
             r"no longer with uint8; .* inference_input_type = tf\.int8",
         ),
-        ("DEQUANTIZE", fed((1, 2), "float16"), r"TFLM has no float16; .* \(without optimizations and supported_types\)"),
+        ("DEQUANTIZE", fed((1, 2), "float16"), r"no float16; .* \(without optimizations and supported_types\)"),
         ("RELU", fed((1, 2), "int64"), r"int64; supported here: .*; convert again .* or give refengine a kernel"),
         ("ATAN2", fed((1, 2), "float32"), "TFLM has no such operator"),
         ("SVDF", fed((1, 2), "float32"), "TFLM runs it, but refengine has no kernel"),
