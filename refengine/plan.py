@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -20,6 +21,15 @@ from .model import Array, Graph, Model, Op, Tensor
 from .tflite_io import load
 
 Rows = npt.NDArray[np.intp]
+
+INT8_ADVICE = (
+    "convert the float model again, with a representative dataset and inference_input_type = tf.int8 (full integer)"
+)
+TYPE_ADVICE = {
+    "float16": f"TFLM has no float16; {INT8_ADVICE}, or all float32 (without optimizations and supported_types)",
+    "uint8": f"TFLM computes with int8, and no longer with uint8; {INT8_ADVICE}",
+}
+"""What TFLM has not for a type, and what to do instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,10 +313,26 @@ def prepared(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
                 _check_tensors(node)
                 kernel = _kernel_for(op, node, kernels, facts)
-                params = kernel.prepare(node, numerics)
+                with _unknown_lengths(node):
+                    params = kernel.prepare(node, numerics)
             yield Step(op.index, op, kernel, params, node, last_use)
         except UnsupportedError as error:
             yield error
+
+
+@contextmanager
+def _unknown_lengths(node: Node) -> Iterator[None]:
+    """Add to a refusal what may be its cause: the converter writes 1 for lengths that it does not know."""
+    try:
+        yield
+    except UnsupportedError as error:
+        unknown = [t for t in node.inputs if t is not None and -1 in t.shape_signature[1:]]
+        if not unknown:
+            raise
+        raise UnsupportedError(
+            f"{error}; the converter did not know the lengths {unknown[0].shape_signature} of '{unknown[0].name}', "
+            f"and wrote {unknown[0].shape}: convert again with fixed ones"
+        ) from error
 
 
 def _node(model: Model, graph: Graph, op: Op, facts: Facts, resources: tuple[tuple[str, str], ...]) -> Node:
@@ -368,7 +394,10 @@ def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]
         return kernels[node.name, dtype]
     known = ", ".join(sorted(dtype for name, dtype in kernels if name == node.name))
     assert data is not None
-    raise UnsupportedError(f"input '{data.name}' is {dtype}; TFLM takes {known} here: convert again with one of these")
+    raise UnsupportedError(
+        f"input '{data.name}' is {dtype}; supported here: {known}; "
+        + TYPE_ADVICE.get(dtype, "convert again with one of these, or give refengine a kernel by make_plan(kernels=…)")
+    )
 
 
 def _no_kernel(op: Op) -> str:

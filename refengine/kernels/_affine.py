@@ -37,11 +37,13 @@ def quantized(tensor: Tensor) -> tuple[float, int]:
     low, high = code_range(tensor.dtype)
     require(
         0 < scale < math.inf,
-        f"tensor '{tensor.name}' is {tensor.dtype} but has no positive scale and zero point; convert the model again",
+        f"tensor '{tensor.name}' is {tensor.dtype} but has no positive scale and zero point, as TFLM needs; "
+        "convert the model again",
     )
     require(
         low <= zero_point <= high,
-        f"the zero point {zero_point} of tensor '{tensor.name}' is no {tensor.dtype} code; convert the model again",
+        f"the zero point {zero_point} of tensor '{tensor.name}' is no {tensor.dtype} code, as TFLM takes it to be; "
+        "convert the model again",
     )
     return scale, zero_point
 

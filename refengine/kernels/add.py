@@ -130,7 +130,7 @@ def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
     for tensor in _broadcast.operands(node)[:2]:
         require(
             not _affine.is_quantized(tensor),
-            f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised, convert to int8 or int16",
+            f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised: convert again to int8",
         )
     return _broadcast.int32_bounds("NONE")
 
