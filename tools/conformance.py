@@ -30,12 +30,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from dice import Dice, drawn, invented
-from oracle import OracleCrash, OracleRefusal, Tflm
+from oracle import OracleCrash, OracleRefusal, Tflm, UnknownLibrary, plan_as_oracle
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from refengine import KERNELS, InputError, Model, Plan, RefengineError, execute, load, make_plan, run
+from refengine import KERNELS, InputError, Model, Plan, RefengineError, execute, load, run
 from refengine.commands._front import add_workers
 from refengine.parallel import spread, workers
 
@@ -102,8 +102,10 @@ def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = Fal
     refused: list[str] = []
     bug = False
     try:
-        plan = make_plan(model)
+        plan = plan_as_oracle(model)
         ours = [run(plan, *inputs) for inputs in runs]
+    except UnknownLibrary:
+        raise
     except Exception as error:
         bug = not isinstance(error, RefengineError)
         refused.append(f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}")
@@ -328,7 +330,7 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
     try:
         for path in arguments.models:
             data, dice = path.read_bytes(), Dice(arguments.seed)
-            plan = make_plan(data)
+            plan = plan_as_oracle(data)
             if arguments.input:
                 runs = [from_file(plan.model, arguments.input)]
             else:
@@ -377,7 +379,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.models:
             return conform_models(arguments, console)
         return conform_kernels(arguments, chosen(arguments.op, arguments.dtype), console)
-    except (RefengineError, OracleRefusal, OracleCrash, OSError, KeyError) as error:
+    except (RefengineError, UnknownLibrary, OracleRefusal, OracleCrash, OSError, KeyError) as error:
         console.print(f"conformance.py: {error}", **PLAIN)
         return 2
 
