@@ -167,8 +167,7 @@ def _kernel_for(op: Op, inputs: tuple[Tensor | None, ...], kernels: Kernels) -> 
     require(not known, f"the first input '{inputs[0].name}' is {dtype}; supported here: {', '.join(known)}")
     require(
         op.name in TFLM_OPS,
-        "TFLM has no such operator; convert again without it (TFLITE_BUILTINS_INT8 only), or "
-        "give TFLM a custom kernel and refengine one through make_plan(kernels=…)",
+        "TFLM has no such operator; build the network without it, from those that it has (refengine.tflm_ops.TFLM_OPS)",
     )
     raise UnsupportedError(
         "TFLM runs it, but refengine has no kernel for it yet; give it one through make_plan(kernels=…)"

@@ -59,7 +59,7 @@ def params(
     require(
         factor < 1 and multiplier.shift <= 0,
         f"the scale {so:g} of output '{output.name}' is too small for inputs of scales {s1:g} and {s2:g}: TFLM aborts "
-        f"on a multiplier of {factor:g}, it must be below 1; convert again with representative data",
+        f"on a multiplier of {factor:g}, it must be below 1; {_affine.IF_IT_MOVES}",
     )
     low, high = activation_range(options["fused_activation_function"], output.dtype, so, zo)
     p = Params(

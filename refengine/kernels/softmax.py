@@ -106,7 +106,7 @@ def prepare(options: Options, inputs: Tensors, outputs: Tensors, numerics: Numer
     require(
         real > 1,
         f"beta {options['beta']:g} · scale {scale:g} of input '{input.name}' is not above 2^-26, where TFLM aborts; "
-        "convert again with calibration data that spans the real range",
+        f"{_affine.IF_IT_MOVES}",
     )
     factor = quantize_multiplier(min(real, 2.0 ** (30 if rounding == "single" else 31) - 1), rounding)
     diff_min = -floor((2**SCALED_DIFF_INTEGER_BITS - 1) * 2.0 ** (31 - SCALED_DIFF_INTEGER_BITS - int(factor.shift)))
