@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import Litert, OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_libm, plan_as_oracle
+from oracle import Litert, OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_libm, host_plan
 
 from refengine import Graph, Model, Numerics, Op, Quantization, Tensor, run
 from refengine.tflite_io import dump
@@ -111,8 +111,8 @@ def test_the_oracle_speaks_the_dialect_of_its_hosts_library(
 ) -> None:
     on_a_machine_with(monkeypatch, version)
     assert host_libm() == libm
-    assert plan_as_oracle(FLOAT_TANH).numerics.libm == libm
-    assert plan_as_oracle(INT8_TANH).numerics.libm == "glibc"  # no C library takes part
+    assert host_plan(FLOAT_TANH).numerics.libm == libm
+    assert host_plan(INT8_TANH).numerics.libm == "glibc"  # no C library takes part
 
 
 @pytest.mark.parametrize(("version", "machine"), [("2.27", "x86_64"), ("2.42", "x86_64"), ("2.36", "aarch64")])
@@ -121,8 +121,8 @@ def test_where_nobody_knows_the_hosts_library_tests_that_need_it_skip(
 ) -> None:
     on_a_machine_with(monkeypatch, version, machine)
     with pytest.raises(UnknownLibrary, match=f"glibc {version} on {machine}"):
-        plan_as_oracle(FLOAT_TANH)
-    assert plan_as_oracle(INT8_TANH).steps
+        host_plan(FLOAT_TANH)
+    assert host_plan(INT8_TANH).steps
 
 
 def test_tflms_tanh_is_that_of_its_hosts_library(tflm: Tflm) -> None:
@@ -132,4 +132,4 @@ def test_tflms_tanh_is_that_of_its_hosts_library(tflm: Tflm) -> None:
     (theirs,) = tflm.run(dump(model), [x])
     answers = {libm: run(model, x, numerics=Numerics(libm=libm))[0].tobytes() for libm in ("glibc", "glibc-2.41")}
     assert answers["glibc"] != answers["glibc-2.41"]
-    assert theirs.tobytes() == answers[host_libm()] == run(plan_as_oracle(model), x)[0].tobytes()
+    assert theirs.tobytes() == answers[host_libm()] == run(host_plan(model), x)[0].tobytes()

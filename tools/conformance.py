@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from dice import Dice, drawn, invented
-from oracle import OracleCrash, OracleRefusal, Tflm, UnknownLibrary, plan_as_oracle
+from oracle import OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_plan
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -102,7 +102,7 @@ def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = Fal
     refused: list[str] = []
     bug = False
     try:
-        plan = plan_as_oracle(model)
+        plan = host_plan(model)
         ours = [run(plan, *inputs) for inputs in runs]
     except UnknownLibrary:
         raise
@@ -330,7 +330,7 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
     try:
         for path in arguments.models:
             data, dice = path.read_bytes(), Dice(arguments.seed)
-            plan = plan_as_oracle(data)
+            plan = host_plan(data)
             if arguments.input:
                 runs = [from_file(plan.model, arguments.input)]
             else:

@@ -33,7 +33,7 @@ PROBE = Path(__file__).with_name("libm_probe.c")
 FUNCTIONS = {"exp": "expf", "tanh": "tanhf", "expm1": "expm1f", "log": "logf", "sin": "sinf", "cos": "cosf",
              "sqrt": "sqrtf", "pow": "power", "int32": "truncated"}  # fmt: skip  # and their names in the probe
 CHUNK = 2**14 * 31  # not a power of two, so that edges fall on both sides of a chunk's end
-BLOCK = 16384  # values that the probe reads at a time
+BLOCK = 16384  # values that the probe reads, and refengine computes, at a time
 
 LINKER_SCRIPT = """SECTIONS {
   . = 0;
@@ -81,12 +81,8 @@ class Library:
         x.tofile(self.folder / "x")
         subprocess.run([*self.runner, "./probe.elf"], cwd=self.folder, check=True)
         y = np.fromfile(self.folder / "y", np.uint32)
-        blocks = np.split(y, np.cumsum([len(part) for part in self._blocks(x) for _ in self.functions])[:-1])
-        return {name: np.concatenate(blocks[i::len(self.functions)]) for i, name in enumerate(self.functions)}
-
-    @staticmethod
-    def _blocks(x: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
-        return (x[i:i + BLOCK] for i in range(0, len(x), BLOCK))
+        parts = np.split(y, np.cumsum([len(block) for block in blocks(x) for _ in self.functions])[:-1])
+        return {name: np.concatenate(parts[i::len(self.functions)]) for i, name in enumerate(self.functions)}
 
 
 def host(functions: Sequence[str], glibc: Path | None) -> Library:
@@ -111,6 +107,11 @@ def board(functions: Sequence[str], target: Target) -> Library:
     runner = ["qemu-system-arm", "-M", target.machine, "-nographic", "-semihosting-config", "enable=on,target=native",
               "-kernel"]  # fmt: skip
     return Library(functions, compiler, runner, target.libm, "arm")
+
+
+def blocks(x: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
+    """Parts of at most `BLOCK` values, which stay in the cache."""
+    return (x[i:i + BLOCK] for i in range(0, len(x), BLOCK))
 
 
 def emulate(function: str, x: npt.NDArray[np.float32], libm: str, float_to_int: str) -> npt.NDArray[np.uint32]:
@@ -145,7 +146,8 @@ def compare(name: str, library: Library, stride: int) -> int:
         x = bits.view(np.float32)
         for function, wanted in library(x).items():
             wanted = canonical(function, wanted)
-            seen = canonical(function, emulate(function, x, library.libm, library.float_to_int))
+            ours = [emulate(function, block, library.libm, library.float_to_int) for block in blocks(x)]
+            seen = canonical(function, np.concatenate(ours))
             for i in np.flatnonzero(seen != wanted)[:max(0, 3 - differences[function])]:
                 print(f"  {name} {function}({x[i]!r} = {bits[i]:08x}): {wanted[i]:08x}, but emulated {seen[i]:08x}")
             differences[function] += np.count_nonzero(seen != wanted)

@@ -5,7 +5,7 @@ bytes with input arrays over a pipe, and sends the results back. What the C++ si
 out of the caller's process: a model that the runtime refuses raises `OracleRefusal`; an abort or a hang
 raises `OracleCrash`, and the next call starts a fresh worker.
 
-Both wheels call the C library of the machine that they run on: `plan_as_oracle` plans in that dialect.
+Both wheels, like all C code, call the C library of the machine that they run on: `host_plan` plans in that dialect.
 
     with Tflm() as tflm:
         (logits,) = tflm.run(model_bytes, [image])
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -68,15 +69,15 @@ def host_libm() -> Literal["glibc", "glibc-2.41"]:
     )
 
 
-def plan_as_oracle(model: Model | bytes) -> Plan:
-    """The plan of what the oracles compute on this machine: TFLM's dialect with the host's C library.
+def host_plan(model: Model | bytes, numerics: Numerics | None = None) -> Plan:
+    """The plan of what the oracles, and C code in the dialect `numerics`, compute with this machine's C library.
 
     Raises what `make_plan` does, and `UnknownLibrary` where the model calls functions of one that is not known.
     """
-    plan = make_plan(model)
+    plan = make_plan(model, numerics=numerics)
     if not any(hasattr(step.params, "libm") for step in plan.steps):
         return plan
-    return make_plan(plan.model, numerics=Numerics(libm=host_libm()))
+    return make_plan(plan.model, numerics=replace(plan.numerics, libm=host_libm()))
 
 
 class Oracle:

@@ -7,7 +7,7 @@ none of them decides a bit here. Two things depend on the target, and every func
 FPU), or a fused multiply-add (``"fma"``: what GCC emits for a Cortex-M FPU).
 
 `libm` says whose `expf`, `tanhf`, `expm1f`, `logf`, `sinf`, `cosf` and `powf` are linked. `tanhf` and `expm1f` are
-fdlibm's everywhere but in ``"glibc-2.41"``; the others are calculated in double or are fdlibm's as well:
+fdlibm's everywhere but in ``"glibc-2.41"``, the others are calculated in double or are fdlibm's as well:
 
 ===================  =====================================================  =======================================
 ``"glibc"``          2.28 to 2.40 on x86-64 with FMA                        all others in double
@@ -204,7 +204,7 @@ _DOUBLE = _GLIBC | {"newlib-double"}
 _ALL = _DOUBLE | {"newlib", "newlib-fma"}
 
 PROVEN: Mapping[str, frozenset[str]] = {
-    "exp": _ALL, "tanh": _ALL, "expm1": _ALL, "log": _DOUBLE, "sin": _DOUBLE, "cos": _DOUBLE, "pow": _DOUBLE,
+    "exp": _ALL, "tanh": _ALL, "expm1": _ALL, "log": _ALL, "sin": _DOUBLE, "cos": _DOUBLE, "pow": _DOUBLE,
 }  # fmt: skip
 """By function, the libraries whose bits are known; `tools/libm_exhaustive.py` compares them with the real ones."""
 
@@ -255,11 +255,13 @@ def expm1(x: Float32, libm: str) -> Float32:
 
 
 def log(x: Float32, libm: str) -> Float32:
-    """`logf` of the C library `libm`, elementwise; −∞ for 0, NaN below. `UnsupportedError` unless `PROVEN`."""
-    require_proven("log", libm)
+    """`logf` of the C library `libm`, elementwise; −∞ for 0, NaN below."""
     x = np.asarray(x, np.float32)
     with np.errstate(all="ignore"):
-        return _log_in_double(x)
+        y = _log_in_double(x) if libm in _DOUBLE else _log_fdlibm(x, _fused(libm))
+        y = np.where(x > 0, y, np.float32(np.nan))
+        y = np.where(x == 0, np.float32(-np.inf), y)
+        return np.where(x == np.inf, x, y)
 
 
 def sin(x: Float32, libm: str) -> Float32:
@@ -409,32 +411,66 @@ def _expm1_fdlibm(x: Float32, fused: str) -> Float32:
 
 
 def _log_in_double(x: Float32) -> Float32:
-    """glibc's and the newer newlib's `logf`: ln x = k ln 2 + ln c + ln(1 + r), c one of 16 next to x / 2^k."""
-    subnormal = x < np.finfo(np.float32).tiny
-    bits = np.where(subnormal, x * np.float32(2**23), x).view(np.int32) - np.where(subnormal, 23 << 23, 0)
-    i, k, z = _split_for_log(bits)
+    """glibc's and the newer newlib's `logf` of x > 0: k·ln 2 + ln c + ln(1 + r), c one of 16 numbers near x / 2^k."""
+    i, k, z = _split_for_log(x)
     r = z * INVERSE_C[i] - 1
     square = r * r
     y = (LOGF_A[1] * r + LOGF_A[2]) + LOGF_A[0] * square
-    y = (y * square + ((_LOG_C[i] + k * LN2) + r)).astype(np.float32)
-    y = np.where(x > 0, y, np.float32(np.nan))
-    y = np.where(x == 0, np.float32(-np.inf), y)
-    return np.where(x == np.inf, x, y)
+    narrow: Float32 = (y * square + ((_LOG_C[i] + k * LN2) + r)).astype(np.float32)
+    return narrow
 
 
-def _split_for_log(bits: npt.NDArray[Any]) -> tuple[Int32, Int32, Float64]:
-    """The bits of a positive float32 as i, k and z: it is 2^k · z, and 1/z is nearest to `INVERSE_C[i]`."""
-    offset = bits.astype(np.int32) - np.int32(0x3F330000)
+def _log_fdlibm(x: Float32, fused: str) -> Float32:
+    """fdlibm's `logf` of x > 0, which newlib keeps for targets without double precision in hardware."""
+    one, half = np.float32(1), np.float32(0.5)
+    subnormal = x < np.finfo(np.float32).tiny
+    bits = np.where(subnormal, x * np.float32(2**25), x).view(np.int32)
+    fraction = bits & 0x7FFFFF
+    above = (fraction + 0x4AFB20) & 0x800000  # x / 2^k from √2 on is halved
+    k = ((bits >> 23) - 127 - 25 * subnormal + (above >> 23)).astype(np.float32)
+    f = (fraction | (above ^ 0x3F800000)).astype(np.int32).view(np.float32) - one
+    # ln(1 + f) = f − (h − s·(h + R)), with h = f²/2 or, where that is as good, without it.
+    s = f / (np.float32(2) + f)
+    z = s * s
+    w = z * z
+    rest = _multiply_add(fused, w, _polynomial(fused, w, LOGF_EVEN), z * _polynomial(fused, w, LOGF_ODD))
+    h = half * f * f
+    k_low = k * LN2_LOW
+    with_square = np.where(
+        k == 0,
+        f - _multiply_add(fused, -s, h + rest, h),
+        _multiply_add(fused, k, LN2_HIGH, -((h - _multiply_add(fused, s, h + rest, k_low)) - f)),
+    )
+    without = np.where(
+        k == 0,
+        _multiply_add(fused, -s, f - rest, f),
+        _multiply_add(fused, k, LN2_HIGH, -(_multiply_add(fused, s, f - rest, -k_low) - f)),
+    )
+    y = np.where(((fraction - 0x30A3D0) | (0x35C288 - fraction)) > 0, with_square, without)
+    # |f| < 2⁻²⁰
+    third = (f * f) * _multiply_add(fused, np.float32(-0.33333333333), f, half)
+    tiny = np.where(
+        k == 0, f - third, _multiply_add(fused, k, LN2_HIGH, -(_multiply_add(fused, -k, LN2_LOW, third) - f))
+    )
+    y = np.where((0x7FFFFF & (15 + fraction)) < 16, tiny, y)
+    return np.where(f == 0, _multiply_add(fused, k, LN2_HIGH, k_low), y)
+
+
+def _split_for_log(x: Float32) -> tuple[Int32, Int32, Float64]:
+    """Positive x = 2^k · z, 0.699 ≤ z < 1.399, as i, k and z: `INVERSE_C[i]` is near 1 / z. Others give anything."""
+    subnormal = x < np.finfo(np.float32).tiny
+    bits = np.where(subnormal, x * np.float32(2**23), x).view(np.int32) - np.int32(23 << 23) * subnormal
+    offset = bits - np.int32(0x3F330000)
     k = offset >> 23
-    z = (bits - (k << 23)).astype(np.int32).view(np.float32).astype(np.float64)
+    z = (bits - (k << 23)).view(np.float32).astype(np.float64)
     return (offset >> 19) & 15, k, z
 
 
 def _sine_in_double(x: Float32, quarters: int) -> Float32:
     """sin(x + quarters · π/2): glibc's and the newer newlib's `sinf` (0) and `cosf` (1)."""
     wide = x.astype(np.float64)
-    n = ((wide * (2**24 / HALF_PI)).astype(np.int32) + 2**23) >> 24
-    r = (wide - n * HALF_PI_HIGH) - n * HALF_PI_LOW  # as FMA would: the products are exact
+    n = np.asarray(((wide * (2**24 / HALF_PI)).astype(np.int32) + 2**23) >> 24)
+    r = np.asarray((wide - n * HALF_PI_HIGH) - n * HALF_PI_LOW)  # as FMA would: the products are exact
     half_turn = n.copy()
     far = np.abs(x) >= 120
     if far.any():
@@ -460,9 +496,8 @@ def _reduced_by_half_pi(bits: npt.NDArray[np.uint32]) -> tuple[Int32, Float64]:
     at = (bits >> 26) & 15
     mantissa = ((bits & 0xFFFFFF) | 0x800000) << ((bits >> 23) & 7)
     first, second, third = (_TWO_OVER_PI_WORDS[at + i] for i in (0, 4, 8))
-    turns = ((mantissa.astype(np.uint64) * third) >> np.uint64(32)) | ((mantissa * first.astype(np.uint32)).astype(
-        np.uint64) << np.uint64(32))
-    turns += mantissa.astype(np.uint64) * second
+    m = mantissa.astype(np.uint64)
+    turns = ((m * third) >> np.uint64(32)) + m * second + ((m * first) << np.uint64(32))  # modulo 2⁶⁴
     n = (turns + np.uint64(2**61)) >> np.uint64(62)
     rest = (turns - (n << np.uint64(62))).view(np.int64)
     return n.astype(np.int32), rest * (HALF_PI * 2.0**-62)
@@ -470,9 +505,7 @@ def _reduced_by_half_pi(bits: npt.NDArray[np.uint32]) -> tuple[Int32, Float64]:
 
 def _power_in_double(x: Float32, y: Float32) -> Float32:
     """glibc's `powf` of x ≥ 0: 2^(y · log2 x), every multiplication that feeds a sum fused, in float64."""
-    subnormal = x < np.finfo(np.float32).tiny
-    bits = np.where(subnormal, x * np.float32(2**23), x).view(np.int32) - np.where(subnormal, 23 << 23, 0)
-    i, k, z = _split_for_log(bits)
+    i, k, z = _split_for_log(x)
     r = _fma64(z, INVERSE_C[i], -1.0)
     a, b = _fma64(POWF_A[0], r, POWF_A[1]), _fma64(POWF_A[2], r, POWF_A[3])
     square = r * r
@@ -540,6 +573,8 @@ LN2_HIGH, LN2_LOW = np.float32(6.9313812256e-01), np.float32(9.0580006145e-06)
 EXPF_P = (1.6666667163e-01, -2.7777778450e-03, 6.6137559770e-05, -1.6533901999e-06, 4.1381369442e-08)
 EXPM1F_Q = (1.0, -3.3333335072e-02, 1.5873016091e-03, -7.9365076090e-05, 4.0082177293e-06, -2.0109921195e-07)
 
+LOGF_EVEN = (0.40000000596, 0.22222198546, 0.15313838422)
+LOGF_ODD = (0.66666668653, 0.28571429849, 0.18183572590, 0.14798198640)
 EXPM1_OVERFLOW = np.float32(88.722831726)
 HALF_PI = math.pi / 2
 HALF_PI_HIGH, HALF_PI_LOW = float.fromhex("0x1.921fb54442dp0"), float.fromhex("0x1.8p-48")  # their sum is HALF_PI

@@ -95,26 +95,63 @@ def expm1(x: np.float32, libm: str) -> np.float32:
     return _narrow(_expm1(float(x), libm in ("newlib-fma", "newlib-double")))
 
 
-def log(x: np.float32) -> np.float32:
-    """`logf` of every C library that `float32.PROVEN` names: ln x = k·ln 2 + ln c + ln(1 + r), the sums in double."""
+def log(x: np.float32, libm: str) -> np.float32:
+    """`logf` of the C library `libm`."""
     if math.isnan(x) or x == math.inf:
         return x
     if x <= 0:
         return _narrow(math.nan if x < 0 else -math.inf)
-    k, inverse, r = _near_a_table_entry(float(x))
+    return _log_fdlibm(float(x), libm == "newlib-fma") if libm in ("newlib", "newlib-fma") else _log_in_double(float(x))
+
+
+def sin(x: np.float32, libm: str) -> np.float32:
+    """`sinf` of the C library `libm`; those that `float32.PROVEN` names agree."""
+    return x if abs(x) < 2.0**-12 else _sine(float(x), 0)
+
+
+def cos(x: np.float32, libm: str) -> np.float32:
+    """`cosf` of the C library `libm`; those that `float32.PROVEN` names agree."""
+    return _sine(float(x), 1)
+
+
+def _log_in_double(x: float) -> np.float32:
+    """ln x = k·ln 2 + ln c + ln(1 + r), the sums in double."""
+    k, inverse, r = _near_a_table_entry(x)
     a0, a1, a2 = map(float.fromhex, ("-0x1.00ea348b88334p-2", "0x1.5575b0be00b6ap-2", "-0x1.ffffef20a4123p-2"))
     known = float(-Decimal(inverse).ln()) + k * math.log(2)
     return _narrow((a0 * (r * r) + (a1 * r + a2)) * (r * r) + (known + r))
 
 
-def sin(x: np.float32) -> np.float32:
-    """`sinf` of every C library that `float32.PROVEN` names."""
-    return x if abs(x) < 2.0**-12 else _sine(float(x), 0)
+def _log_fdlibm(x: float, contracted: bool) -> np.float32:
+    """newlib's `logf` on targets without double precision, step by step in float32: k·ln 2 + ln(1 + f)."""
 
+    def add(a: float, b: float, c: float) -> float:
+        return _multiply_add(a, b, c, contracted)
 
-def cos(x: np.float32) -> np.float32:
-    """`cosf` of every C library that `float32.PROVEN` names."""
-    return _sine(float(x), 1)
+    mantissa, exponent = math.frexp(x)
+    fraction = int(mantissa * 2**24) - 2**23
+    is_above = fraction >= 2**23 - 0x4AFB20  # from √2 on it is halved
+    f, k = (mantissa if is_above else 2 * mantissa) - 1, float(exponent if is_above else exponent - 1)
+    k_low = _f(k * LN2_LOW)
+    if f == 0:
+        return _narrow(add(k, LN2_HIGH, k_low))
+    if (15 + fraction) % 2**23 < 16:  # |f| < 2⁻²⁰
+        third = _f(_f(f * f) * add(_f(-0.33333333333), f, 0.5))
+        return _narrow(add(k, LN2_HIGH, -_f(add(-k, LN2_LOW, third) - f)) if k else f - third)
+    s = _f(f / _f(2 + f))
+    z = _f(s * s)
+    w = _f(z * z)
+    even = add(w, add(w, _f(0.15313838422), _f(0.22222198546)), _f(0.40000000596))
+    odd = add(w, add(w, add(w, _f(0.14798198640), _f(0.18183572590)), _f(0.28571429849)), _f(0.66666668653))
+    rest = add(w, even, _f(z * odd))
+    if ((fraction - 0x30A3D0) | (0x35C288 - fraction)) > 0:
+        h = _f(_f(0.5 * f) * f)
+        if not k:
+            return _narrow(f - add(-s, _f(h + rest), h))
+        return _narrow(add(k, LN2_HIGH, -_f(_f(h - add(s, _f(h + rest), k_low)) - f)))
+    if not k:
+        return _narrow(add(-s, _f(f - rest), f))
+    return _narrow(add(k, LN2_HIGH, -_f(add(s, _f(f - rest), -k_low) - f)))
 
 
 def sqrt(x: np.float32) -> np.float32:
@@ -132,8 +169,11 @@ def rsqrt(x: np.float32) -> np.float32:
     return _narrow(math.copysign(math.inf, root)) if root == 0 else _narrow(1 / float(root))
 
 
-def pow(x: np.float32, y: np.float32) -> np.float32:
-    """`powf` of glibc: 2^(y · log2 x) in double, with the roundings of its FMA build and C's special cases."""
+def pow(x: np.float32, y: np.float32, libm: str) -> np.float32:
+    """`powf` of the C library `libm`; those that `float32.PROVEN` names agree, in C's special cases too.
+
+    2^(y · log2 x) in double, with the roundings of an FMA build.
+    """
     if x == 1 or y == 0:
         return _narrow(1)
     exponent, size = float(y), abs(float(x))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracle import Tflm, plan_as_oracle
+from oracle import Tflm, host_plan
 
 from refengine import InputError, Model, Tensor, UnsupportedError, load, make_plan, quantize_input, run
 from refengine.datasets import bundled_models
@@ -237,7 +237,7 @@ def test_a_network_means_the_same_and_runs_on_tflm(
     plan = make_plan(quantised)
     assert all(t.dtype == io for t in (*plan.inputs, *plan.outputs))
     codes = coded(quantised, SAMPLES[0])
-    (theirs,), (ours,) = tflm.run(dump(quantised), codes), run(plan_as_oracle(quantised), *codes)
+    (theirs,), (ours,) = tflm.run(dump(quantised), codes), run(host_plan(quantised), *codes)
     assert theirs.tobytes() == ours.tobytes()
 
 
@@ -406,7 +406,7 @@ def test_whatever_is_converted_runs_on_tflm(
     file = dump(quantised)
     assert load(file).graphs == quantised.graphs
     inputs = coded(quantised, drawn())
-    for theirs, ours in zip(tflm.run(file, inputs), run(plan_as_oracle(file), *inputs), strict=True):
+    for theirs, ours in zip(tflm.run(file, inputs), run(host_plan(file), *inputs), strict=True):
         assert theirs.tobytes() == ours.tobytes()
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import parity
 import pytest
-from oracle import Tflm, plan_as_oracle
+from oracle import Tflm, host_plan
 from parity import KINDS, Comparison, calibrated, compare, members, pairs, read_zoo
 
 from refengine import InputError, Model, UnsupportedError, load, make_plan, run
@@ -84,7 +84,7 @@ def test_what_was_quantised_runs_on_tflm_with_equal_bytes(name: str, tflm: Tflm)
         inputs = [[drawn(random, tensor) for tensor in make_plan(ours).inputs] for _ in range(RUNS)]
         theirs = tflm.run_many(dump(ours), inputs)
         for arrays, expected in zip(inputs, theirs, strict=True):
-            for a, b in zip(run(plan_as_oracle(ours), *arrays), expected, strict=True):
+            for a, b in zip(run(host_plan(ours), *arrays), expected, strict=True):
                 assert a.dtype == b.dtype and a.tobytes() == b.tobytes(), file
 
 
