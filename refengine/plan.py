@@ -170,5 +170,6 @@ def _kernel_for(op: Op, inputs: tuple[Tensor | None, ...], kernels: Kernels) -> 
         "TFLM has no such operator; build the network without it, from those that it has (refengine.tflm_ops.TFLM_OPS)",
     )
     raise UnsupportedError(
-        "TFLM runs it, but refengine has no kernel for it yet; give it one through make_plan(kernels=…)"
+        "TFLM runs it, but refengine has no kernel for it yet; in Python, make_plan(kernels=…) and quantize(kernels=…) "
+        "take one of yours"
     )

@@ -206,7 +206,12 @@ _ALL = _DOUBLE | {"newlib", "newlib-fma"}
 PROVEN: Mapping[str, frozenset[str]] = {
     "exp": _ALL, "tanh": _ALL, "expm1": _ALL, "log": _ALL, "sin": _DOUBLE, "cos": _DOUBLE, "pow": _DOUBLE,
 }  # fmt: skip
-"""By function, the libraries whose bits are known; `tools/libm_exhaustive.py` compares them with the real ones."""
+"""By function, the libraries whose bits are known.
+
+`tools/libm_exhaustive.py` compares them with the real ones: `exp` and `tanh` on all 2³² values with glibc 2.36, and on
+138,547,332 with newlib 3.3; all of them on at least 1,047,809 values, evenly over all bit patterns, with glibc 2.36
+(4,299,267 of `log`, `sin`, `cos` and `expm1`), glibc 2.41, and newlib 3.3 on QEMU's Cortex-M3, M4F and M7. None differs.
+"""
 
 
 def require_proven(function: str, libm: str) -> None:
@@ -221,8 +226,7 @@ def require_proven(function: str, libm: str) -> None:
 def exp(x: Float32, libm: str) -> Float32:
     """`expf` of the C library `libm`, elementwise.
 
-    ``"glibc"``: all 2³² values compared with glibc 2.36 and 2.41 on FMA hardware, none differs (glibc's other build,
-    for x86-64 without FMA, gives other bits for two: −63.0995 and 32.5646). The newlib ones: see `tanh`.
+    glibc's other build, for x86-64 without FMA, gives other bits for two values: −63.0995 and 32.5646.
     """
     x = np.asarray(x, np.float32)
     with np.errstate(all="ignore"):
@@ -230,12 +234,7 @@ def exp(x: Float32, libm: str) -> Float32:
 
 
 def tanh(x: Float32, libm: str) -> Float32:
-    """`tanhf` of the C library `libm`, elementwise.
-
-    ``"glibc"``: all 2³² values compared with glibc 2.36, ``"glibc-2.41"``: with glibc 2.41, none differs. The newlib
-    ones, here and in `exp`: 138,547,332 values each, evenly over all bit patterns, compared with newlib 3.3 on QEMU's
-    Cortex-M3, M4F and M7; none differs.
-    """
+    """`tanhf` of the C library `libm`, elementwise."""
     x = np.asarray(x, np.float32)
     with np.errstate(all="ignore"):
         if libm == "glibc-2.41":
@@ -244,7 +243,7 @@ def tanh(x: Float32, libm: str) -> Float32:
 
 
 def expm1(x: Float32, libm: str) -> Float32:
-    """`expm1f` of the C library `libm`, elementwise: e^x − 1, as in ELU. Compared with the same libraries as `tanh`."""
+    """`expm1f` of the C library `libm`, elementwise: e^x − 1, as in ELU."""
     x = np.asarray(x, np.float32)
     with np.errstate(all="ignore"):
         if libm == "glibc-2.41":
