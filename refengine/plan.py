@@ -403,15 +403,18 @@ def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]
 def _no_kernel(op: Op) -> str:
     """Whose limit it is that an operator has no kernel, and the way out."""
     if op.kind in (CUSTOM_OPS if op.kind != op.name else TFLM_OPS):
-        return "TFLM runs it, but refengine has no kernel for it yet; give it one through make_plan(kernels=…)"
+        return (
+            "TFLM runs it, but refengine has no kernel for it yet; in Python, make_plan(kernels=…) and "
+            "quantize(kernels=…) take one of yours"
+        )
     if op.kind != op.name:
         return (
             "TFLM registers no such custom operator; build TFLM with a kernel of your own for it, and give refengine "
             "one through make_plan(kernels=…)"
         )
     return (
-        "TFLM has no such operator; convert again without it, or build TFLM with a kernel of your own for it and give "
-        "refengine one through make_plan(kernels=…)"
+        "TFLM has no such operator; build the network without it, from those that it has "
+        "(refengine.kernels._tflm.TFLM_OPS), or build TFLM with a kernel of your own and give make_plan(kernels=…) one"
     )
 
 

@@ -85,14 +85,14 @@ def command(args: argparse.Namespace) -> int:
     float_plan = make_plan(path)
     keep = _kept(float_plan, args.keep)
     with located(args.model):
-        check(float_plan.model, activations=args.activations, io=args.io, keep=keep)
+        check(float_plan, activations=args.activations, io=args.io, keep=keep)
     samples = _Samples(args, float_plan, "calibrating", args.samples)
     ranking: list[LayerError] = []
     try:
         with workers(args.jobs, args.scheduler) as executor:
             ranges = calibrate(float_plan, samples, args.method, percentile=args.percentile, executor=executor)
             with located(args.model):
-                model = convert(float_plan.model, ranges, activations=args.activations, io=args.io, keep=keep)
+                model = convert(float_plan, ranges, activations=args.activations, io=args.io, keep=keep)
             data = dump(model)
             plan = make_plan(data)
             if args.report:

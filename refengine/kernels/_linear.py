@@ -16,7 +16,7 @@ from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import activation_range, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
 from . import _narrate
-from ._affine import draw_output, quantized
+from ._affine import RANGE_ADVICE, draw_output, quantized
 from ._window import Window
 
 FILTER_TYPES = {"int8": ("int8", "int4"), "int16": ("int8",), "float32": ("float32",)}
@@ -171,8 +171,7 @@ def check_shifts(multiplier: Multiplier, bits: int, output: Tensor) -> None:
     require(
         multiplier.shift.max(initial=0) <= limit,
         f"the scale of output '{output.name}' is too small for the scales of input and weights: their factor reaches "
-        f"2^{multiplier.shift.max(initial=0)}, and TFLM can shift by {limit} bits at most; convert again with "
-        "representative data",
+        f"2^{multiplier.shift.max(initial=0)}, and TFLM can shift by {limit} bits at most; {RANGE_ADVICE}",
     )
 
 

@@ -57,7 +57,7 @@ def params(node: Node, rounding: str, real: Callable[[float], Any], sign: int) -
     require(
         factor < 1 and multiplier.shift <= 0,
         f"the scale {so:g} of output '{output.name}' is too small for inputs of scales {s1:g} and {s2:g}: TFLM aborts "
-        f"on a multiplier of {factor:g}, it must be below 1; convert again with representative data",
+        f"on a multiplier of {factor:g}, it must be below 1; {_affine.RANGE_ADVICE}",
     )
     low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zo)
     p = Params(

@@ -107,7 +107,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         real > 1,
         f"beta {node.options['beta']:g} · scale {scale:g} of input '{input.name}' is not above 2^-26, where TFLM "
-        "aborts; convert again with calibration data that spans the real range",
+        f"aborts; {_affine.RANGE_ADVICE}",
     )
     factor = quantize_multiplier(min(real, 2.0 ** (30 if rounding == "single" else 31) - 1), rounding)
     diff_min = -floor((2**SCALED_DIFF_INTEGER_BITS - 1) * 2.0 ** (31 - SCALED_DIFF_INTEGER_BITS - int(factor.shift)))
