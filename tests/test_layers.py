@@ -28,7 +28,7 @@ LAYERS = (
     {"tensors"},
     {"execute", "parallel"},
     {"accuracy", "cexport", "explanation", "interpreter", "reading", "session", "strategies", "survey"},
-    {"debugger", "device", "examination", "judge", "quantizer"},
+    {"allocation", "debugger", "device", "examination", "judge", "quantizer"},
     {"fuzzer"},
     {"__init__"},
     {"commands"},
