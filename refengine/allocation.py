@@ -142,8 +142,9 @@ def _variable_sizes(plans: Sequence[Plan]) -> Iterator[int]:
 
 
 def _bytes(tensor: Tensor) -> int:
-    """As TFLM counts them: an int4 element has a byte of its own."""
-    return elements(tensor) * (1 if tensor.dtype == "int4" else np.dtype(tensor.dtype).itemsize)
+    """As TFLM counts them: an int4 element has a byte of its own, a handle of a resource variable four."""
+    size = {"int4": 1, "resource": 4}.get(tensor.dtype) or np.dtype(tensor.dtype).itemsize
+    return elements(tensor) * size
 
 
 def _lifetimes(plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]) -> Iterator[Buffer]:
@@ -155,17 +156,15 @@ def _lifetimes(plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]) -> 
     clock = _Clock(plan, scratch)
     clock.walk(plan, start=True)
     for p in (plan.plans[i] for i in sorted(plan.plans)):
+        handles = {step.outputs[0].index for step in p.steps if step.facts.resource == "handle"}
         for tensor in p.graph.tensors:
             key = p.graph.index, tensor.index
-            if tensor.data is None and not tensor.is_variable and key in clock.first and _planned(tensor):
+            planned = tensor.data is None and not tensor.is_variable and elements(tensor)
+            if planned and key in clock.first and tensor.index not in handles:
                 yield Buffer(_bytes(tensor), clock.first[key], clock.last.get(key, clock.first[key]))
     for place in sorted(scratch):
         for size in scratch[place]:
             yield Buffer(size, *clock.calls.get(place, (0, 0)))
-
-
-def _planned(tensor: Tensor) -> bool:
-    return tensor.dtype != "resource" and elements(tensor) > 0
 
 
 class _Clock:
