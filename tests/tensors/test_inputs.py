@@ -203,3 +203,11 @@ def test_what_has_no_codes_has_no_black_and_white(dtype):
 def test_a_tensor_with_bounds_but_no_scale_is_not_quantised():
     with pytest.raises(InputError, match="without quantisation"):
         quantize_input(relu(fed((1, 2), "int8", Quantization(min=(0.0,), max=(1.0,)))), [0.0])
+
+
+@pytest.mark.parametrize(("off", "usual"), [(0.019, True), (0.021, False)])
+def test_a_range_within_two_percent_of_a_usual_one_is_taken_for_it(off, usual):
+    """From 0 to 1 + off."""
+    scale = (1 + off) / 255
+    found = pixel_range(relu(fed((1, 4), "int8", q(scale, -128))))
+    assert (found.white == 1.0) == usual
