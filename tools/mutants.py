@@ -93,8 +93,14 @@ def _changes(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST]]:
                 yield node, new
 
 
+INVENTING = ("example", "draw_", "_draw", "__repr__", "__str__")
+"""How functions begin that invent cases, or words, and compute nothing."""
+
+
 def _texts(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, ast.FunctionDef) and node.name.startswith(INVENTING):
+        yield node
+    elif isinstance(node, ast.FunctionDef):
         yield from (a.annotation for a in (*node.args.args, *node.args.kwonlyargs) if a.annotation)
         yield from [node.returns] if node.returns else []
         yield from node.decorator_list
@@ -104,8 +110,6 @@ def _texts(node: ast.AST) -> Iterator[ast.AST]:
         yield node
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Line":
         yield from node.args[:2]
-    elif isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in ("__repr__", "__str__", "example"):
-        yield node
 
 
 def _comparison(node: ast.AST) -> ast.AST | None:
