@@ -7,7 +7,7 @@
 """
 
 from .accuracy import Accuracy, Prediction, evaluate, predictions
-from .errors import InputError, ModelError, RefengineError, UnsupportedError
+from .errors import InputError, LimitError, ModelError, RefengineError, UnsupportedError
 from .execute import Record, execute, run
 from .images import prepare_digit
 from .inputs import dequantize_output, quantize_input
@@ -31,6 +31,7 @@ __all__ = [
     "Interpreter",
     "Kernel",
     "Layer",
+    "LimitError",
     "Line",
     "Model",
     "ModelError",

@@ -15,6 +15,7 @@ from threadpoolctl import ThreadpoolController
 
 from .errors import InputError
 from .kernel import Numerics
+from .memory import MEMORY, require_room, tensor_bytes
 from .model import Array, Model, Tensor
 from .plan import Plan, Step, frozen, make_plan
 from .reprs import record_html, record_text
@@ -49,9 +50,12 @@ def execute(plan: Plan, *inputs: Array, known: Mapping[int, Array] = MappingProx
 
     Inputs have the declared dtypes and shapes; where every input declares a leading 1, they may all have N there.
     Outputs in `known`, by tensor index and as records hold them, are taken as they are instead of computed: to resume
-    an inference, or to ask what if. Raises `InputError` (before the first step) for a wrong count, dtype or shape.
+    an inference, or to ask what if. Raises `InputError` (before the first step) for a wrong count, dtype or shape, and
+    for a batch that takes more than `plan.memory` at once.
     """
     batch = batch_size(plan, inputs)
+    if batch is not None:
+        require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
     values = dict(plan.constants)
     values.update(
         (t.index, frozen(np.array(x).reshape(batch or 1, *t.shape))) for t, x in zip(plan.inputs, inputs, strict=True)
@@ -79,15 +83,18 @@ def run(
     *inputs: Array,
     numerics: Numerics | None = None,
     threads: int | None = None,
+    memory: int = MEMORY,
 ) -> tuple[Array, ...]:
     """The model's outputs, in its order and declared dtypes; nothing is converted silently.
 
     A batch (see `execute`) streams through in tiles, as many at once as `threads` (one a core), so that memory stays
     bounded whatever its length; each result is what running its input alone gives. Raises `ModelError`,
-    `UnsupportedError`, `InputError`.
+    `UnsupportedError`, `InputError`. `numerics` and `memory` are for `make_plan`, where `source` is no plan yet.
     """
-    plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
+    plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
     batch = batch_size(plan, inputs)
+    results = (batch or 1) * sum(map(tensor_bytes, plan.outputs))
+    require_room(results, plan.memory, f"the results of a batch of {batch}", InputError)
     if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
         return _outputs(plan, *inputs)
     with _blas().limit(limits=1):
@@ -95,6 +102,7 @@ def run(
             return _outputs(plan, *inputs)
         threads = threads or os.cpu_count() or 1
         tile = min(tile_size(plan), -(-batch // threads))
+        threads = max(1, min(threads, plan.memory // max(1, tile * plan.working_bytes)))
         slices = [slice(start, start + tile) for start in range(0, batch, tile)]
         with ThreadPoolExecutor(threads) as pool:
             tiles = list(pool.map(lambda part: _outputs(plan, *(x[part] for x in inputs)), slices))
@@ -136,12 +144,13 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
 
 
 def tile_size(plan: Plan) -> int:
-    """How many inferences to run at once, by the largest step's inputs and outputs."""
+    """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
     sizes = (
         sum(prod(t.shape) * 4 for t in (*step.inputs, *step.outputs) if t is not None and t.data is None)
         for step in plan.steps
     )
-    return int(min(256, max(1, TILE_BYTES // max(1, max(sizes, default=1)))))
+    fitting = min(TILE_BYTES // max(1, max(sizes, default=1)), plan.memory // max(1, plan.working_bytes))
+    return int(min(256, max(1, fitting)))
 
 
 def _outputs(plan: Plan, *inputs: Array) -> tuple[Array, ...]:

@@ -69,7 +69,7 @@ def explain(plan: Plan, record: Record, at: Sequence[int]) -> Explanation:
 
 def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Record]:
     """The same step on the same inputs, prepared and run again under another dialect."""
-    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels)
+    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory)
     step = other.steps[plan.steps.index(record.step)]
     output = np.asarray(step.kernel.evaluate(step.params, *(None if x is None else x[None] for x in record.inputs))[0])
     return other, Record(step, record.inputs, (output,))

@@ -71,7 +71,7 @@ def float_reading(plan: Plan) -> Plan:
     model = replace(plan.model, graphs=(replace(graph, tensors=tensors), *plan.model.graphs[1:]), sha256="")
     with located("the float reading of the model"):
         kernels = {**plan.kernels, ("QUANTIZE", "float32"): IDENTITY, ("DEQUANTIZE", "float32"): IDENTITY}
-        return make_plan(model, kernels=kernels)
+        return make_plan(model, kernels=kernels, memory=plan.memory)
 
 
 def _as_float(tensor: Tensor, bias: npt.NDArray[np.float32] | None) -> Tensor:

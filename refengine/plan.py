@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UnsupportedError, located, require
+from .errors import LimitError, UnsupportedError, located, require
 from .kernel import Kernel, Kernels, Numerics
 from .kernels import KERNELS
+from .memory import MEMORY, needs, require_room
 from .model import Array, Graph, Model, Op, Tensor
 from .tflite_io import load
 from .tflm_ops import TFLM_OPS
@@ -46,6 +47,7 @@ class Plan:
     """What will run: the steps of subgraph 0, in order, under one dialect.
 
     `constants` are the arrays of constant tensors by index, with the batch axis of length 1 that kernels expect.
+    `working_bytes` is what one inference may take (see `memory.needs`), `memory` what those at once are allowed.
     """
 
     model: Model
@@ -54,6 +56,8 @@ class Plan:
     steps: tuple[Step, ...]
     constants: Mapping[int, Array]
     kernels: Kernels = field(repr=False)
+    working_bytes: int = field(default=0, repr=False)
+    memory: int = field(default=MEMORY, repr=False)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -70,34 +74,39 @@ class Plan:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was made of, a third of the bytes; prepared anew where it arrives."""
-        return _remade, (self.model, self.numerics, None if self.kernels is KERNELS else self.kernels)
+        return _remade, (self.model, self.numerics, None if self.kernels is KERNELS else self.kernels, self.memory)
 
 
 def make_plan(
-    model: Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None, kernels: Kernels = KERNELS
+    model: Model | str | os.PathLike[str] | bytes,
+    *,
+    numerics: Numerics | None = None,
+    kernels: Kernels = KERNELS,
+    memory: int = MEMORY,
 ) -> Plan:
     """Prepare every operator of the model's first subgraph.
 
     `numerics` is the dialect to compute (TFLM's own by default); `kernels` maps (operator, dtype of its first input) to
-    kernels, so that a user's own operator is ``{**KERNELS, key: mine}``.
+    kernels, so that a user's own operator is ``{**KERNELS, key: mine}``; `memory` are the bytes that an inference may
+    take, 1 GiB by default.
 
-    Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run; after it
-    returns, nothing in the file can raise any more.
+    Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run, or not in that
+    memory; after it returns, nothing in the file can raise any more.
     """
     model = model if isinstance(model, Model) else load(model)
     numerics = numerics or Numerics()
     graph = model.graphs[0]
     steps = []
-    for step in prepared(graph, numerics, kernels):
+    for step in prepared(graph, numerics, kernels, memory):
         if isinstance(step, UnsupportedError):
             raise step
         steps.append(step)
     constants = {t.index: frozen(t.data[np.newaxis]) for t in graph.tensors if t.data is not None}
-    return Plan(model, graph, numerics, tuple(steps), constants, kernels)
+    return Plan(model, graph, numerics, tuple(steps), constants, kernels, max(needs(graph), default=0), memory)
 
 
-def _remade(model: Model, numerics: Numerics, kernels: Kernels | None) -> Plan:
-    return make_plan(model, numerics=numerics, kernels=KERNELS if kernels is None else kernels)
+def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int) -> Plan:
+    return make_plan(model, numerics=numerics, kernels=KERNELS if kernels is None else kernels, memory=memory)
 
 
 def frozen(array: Array) -> Array:
@@ -107,11 +116,13 @@ def frozen(array: Array) -> Array:
     return view
 
 
-def prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Step | UnsupportedError]:
+def prepared(
+    graph: Graph, numerics: Numerics, kernels: Kernels, memory: int = MEMORY
+) -> Iterator[Step | UnsupportedError]:
     """The step of each operator, or why there is none."""
     readers = {i: op.index for op in graph.ops for i in op.inputs}
     kept = {*graph.outputs, *(t.index for t in graph.tensors if t.data is not None)}
-    for op in graph.ops:
+    for op, needed in zip(graph.ops, needs(graph), strict=True):
         inputs = tuple(None if i < 0 else graph.tensors[i] for i in op.inputs)
         outputs = tuple(graph.tensors[i] for i in op.outputs)
         last_use = tuple(
@@ -121,6 +132,7 @@ def prepared(graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Ste
             place = f"subgraph {graph.index}, operator {op.index} ({op.custom_code or op.name})"
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
                 _check_tensors(inputs, outputs)
+                require_room(needed, memory, "it", LimitError)
                 kernel = _kernel_for(op, inputs, kernels)
                 params = kernel.prepare(op.options, inputs, outputs, numerics)
             yield Step(op.index, op, kernel, params, inputs, outputs, last_use)

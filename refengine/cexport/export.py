@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import InputError, UnsupportedError, require
 from ..execute import Record, execute
+from ..memory import require_room_for_all
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Step
@@ -77,6 +78,7 @@ def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model
             )
     for tensor in (*plan.inputs, *plan.outputs):
         require(tensor.dtype in C_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
+    require_room_for_all(plan)
     records = tuple(execute(plan, *golden))
     known = _known(plan, records)
     live = [record for record in records if record.step.outputs[0].index not in known]

@@ -23,7 +23,7 @@ from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..tflite_io import load
-from ._front import add_json, add_numerics, find_model, heading, print_json
+from ._front import add_json, add_memory, add_numerics, find_model, heading, print_json
 
 SIZE = (28, 28)
 
@@ -31,6 +31,7 @@ SIZE = (28, 28)
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a .tflite file or the name of a bundled network")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write to; made if need be")
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -57,7 +58,7 @@ def command(args: argparse.Namespace) -> int:
     if args.array:
         load(path)  # refuses what is no model
         return _write(args, *array_header(path.read_bytes(), path.name))
-    plan = make_plan(path, numerics=PRESETS[args.numerics])
+    plan = make_plan(path, numerics=PRESETS[args.numerics], memory=args.memory)
     with located(args.model):
         golden = _golden(plan, args.input) if args.input else ()
         exported = export(plan, args.output, *golden, name=path.stem)

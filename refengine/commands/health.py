@@ -23,6 +23,7 @@ from ..plan import make_plan
 from ._front import (
     INTERRUPTED,
     add_json,
+    add_memory,
     add_model,
     add_numerics,
     add_range,
@@ -40,6 +41,7 @@ from ._front import (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -56,8 +58,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
-    float_plan = make_plan(find_model(args.float)) if args.float else None
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
+    float_plan = make_plan(find_model(args.float), memory=args.memory) if args.float else None
     data, total, cases = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK)
     if args.plots:
         prepare_folder(args.plots)

@@ -35,6 +35,7 @@ from ..tflite_io import dump
 from ._front import (
     INTERRUPTED,
     add_json,
+    add_memory,
     add_range,
     add_workers,
     fail,
@@ -72,6 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} of the data"
     )
+    add_memory(parser)
     add_json(parser)
     add_range(parser)
     add_workers(parser)
@@ -80,19 +82,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     path, output = Path(find_model(args.model)), Path(args.output)
     _check_arguments(args, path, output)
-    float_plan = make_plan(path)
+    float_plan = make_plan(path, memory=args.memory)
     keep = _kept(float_plan, args.keep)
     with located(args.model):
-        check(float_plan.model, activations=args.activations, io=args.io, keep=keep)
+        check(float_plan.model, activations=args.activations, io=args.io, keep=keep, memory=args.memory)
     samples = _Samples(args, float_plan, "calibrating", args.samples)
     ranking: list[LayerError] = []
     try:
         with workers(args.jobs, args.scheduler) as executor:
             ranges = calibrate(float_plan, samples, args.method, percentile=args.percentile, executor=executor)
             with located(args.model):
-                model = convert(float_plan.model, ranges, activations=args.activations, io=args.io, keep=keep)
+                model = convert(
+                    float_plan.model, ranges, activations=args.activations, io=args.io, keep=keep, memory=args.memory
+                )
             data = dump(model)
-            plan = make_plan(data)
+            plan = make_plan(data, memory=args.memory)
             if args.report:
                 judged = _Samples(args, float_plan, "judging layers", JUDGED)
                 ranking = rank(float_plan, plan, judged, executor=executor)

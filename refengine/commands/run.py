@@ -13,11 +13,23 @@ from ..inputs import dequantize_output
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
-from ._front import add_json, add_model, add_numerics, add_range, find_model, heading, numbers, print_json, printable
+from ._front import (
+    add_json,
+    add_memory,
+    add_model,
+    add_numerics,
+    add_range,
+    find_model,
+    heading,
+    numbers,
+    print_json,
+    printable,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -37,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
     cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
     results = [result for name, arrays in cases for result in _results(plan, name, run(plan, *arrays))]
     if args.json:

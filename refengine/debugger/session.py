@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..execute import Record, batch_size, execute
+from ..memory import require_room_for_all
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
 from ..plan import Plan, Step, frozen, make_plan
@@ -61,6 +62,7 @@ class Session:
     def __init__(self, plan: Plan, *inputs: Array) -> None:
         if batch_size(plan, inputs) is not None:
             raise InputError(f"a batch of {len(inputs[0])} inferences; debug one of them")
+        require_room_for_all(plan)
         self._state = _State(plan, tuple(frozen(np.array(x)) for x in inputs), {})
         self._past: list[_State] = []
         self.position = START
@@ -235,4 +237,4 @@ def _with_constant(plan: Plan, tensor: Tensor, data: Array) -> Plan:
     tensors = tuple(replace(t, data=data) if t.index == tensor.index else t for t in plan.graph.tensors)
     graph = replace(plan.graph, tensors=tensors)
     model: Model = replace(plan.model, graphs=(graph, *plan.model.graphs[1:]), sha256="")
-    return make_plan(model, numerics=plan.numerics, kernels=plan.kernels)
+    return make_plan(model, numerics=plan.numerics, kernels=plan.kernels, memory=plan.memory)

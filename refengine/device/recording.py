@@ -84,7 +84,7 @@ def numerics_of(device: Device) -> str:
 
 def device_plan(device: Device, plan: Plan) -> Plan:
     """`plan` with the device's arithmetic."""
-    return make_plan(plan.model, numerics=PRESETS[numerics_of(device)], kernels=plan.kernels)
+    return make_plan(plan.model, numerics=PRESETS[numerics_of(device)], kernels=plan.kernels, memory=plan.memory)
 
 
 def unequal_steps(device: Device, plan: Plan, inputs: Sequence[Array], run: DeviceRun) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..execute import Record, batch_size, execute
 from ..explain import Explanation, explain
 from ..kernel import Numerics
+from ..memory import require_room_for_all
 from ..model import Array
 from ..plan import Plan, Step
 from .compare import Difference, difference
@@ -154,6 +155,7 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None) -
         x.shape != t.shape for x, t in zip(inputs, plan.inputs, strict=True)
     ):
         raise InputError("the input is a batch; a dump is of one inference")
+    require_room_for_all(plan)
     records = tuple(execute(plan, *inputs))
     golden = {t.index: x for r in records for t, x in zip(r.step.outputs, r.outputs, strict=True)}
     if not any(step.outputs[0].index in dump.tensors for step in plan.steps):

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError, located, require
 from ..kernels import KERNELS
+from ..memory import MEMORY
 from ..model import Graph, Model, Op, Tensor
 from ..plan import make_plan
 from .calibrate import Ranges
@@ -26,7 +27,13 @@ _DEQUANTIZE = Op(0, "DEQUANTIZE", (), (), options_type="DequantizeOptions", vers
 
 
 def convert(
-    model: Model, ranges: Ranges, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()
+    model: Model,
+    ranges: Ranges,
+    *,
+    activations: str = "int8",
+    io: str | None = None,
+    keep: Collection[int] = (),
+    memory: int = MEMORY,
 ) -> Model:
     """Quantise a trained float32 `model`: weights to int8, `activations` to ``"int8"`` or ``"int16"`` (16×8).
 
@@ -43,7 +50,7 @@ def convert(
     missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised
     (`keep` may leave them in float) and for what TFLM could not run, before or after.
     """
-    check(model, activations=activations, io=io, keep=keep)
+    check(model, activations=activations, io=io, keep=keep, memory=memory)
     graph = model.graphs[0]
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
@@ -61,11 +68,18 @@ def convert(
     ]
     quantised = replace(model, graphs=(written,), signatures=tuple(signatures), sha256="")
     with located("the quantised model"):
-        make_plan(quantised)
+        make_plan(quantised, memory=memory)
     return quantised
 
 
-def check(model: Model, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()) -> None:
+def check(
+    model: Model,
+    *,
+    activations: str = "int8",
+    io: str | None = None,
+    keep: Collection[int] = (),
+    memory: int = MEMORY,
+) -> None:
     """Refuse what `convert` refuses whatever the ranges, which are then not worth calibrating."""
     if activations not in PARAMETERS or io not in (None, activations, "float32"):
         raise InputError(
@@ -73,6 +87,7 @@ def check(model: Model, *, activations: str = "int8", io: str | None = None, kee
             "'int16', inputs and outputs are of the same type or 'float32'"
         )
     _check_model(model)
+    make_plan(model, memory=memory)
     _check_operators(model.graphs[0], activations, keep)
 
 
@@ -88,7 +103,6 @@ def _check_model(model: Model) -> None:
         values = tensor.data if tensor.dtype == "float32" else None
         if values is not None and values.size and not _is_range(values.min(), values.max()):
             raise InputError(f"{where} is a constant with values that are not finite; train the network again")
-    make_plan(model)
 
 
 def _check_operators(graph: Graph, activations: str, keep: Collection[int]) -> None:
