@@ -84,7 +84,8 @@ def quantize(x: npt.ArrayLike, scale: float, zero_point: int, dtype: str) -> npt
     For front ends that prepare inputs; NaN becomes the zero point, infinities the type's ends. What a QUANTIZE
     operator of a graph does with such values is the kernel's affair.
     """
-    ratio = np.nan_to_num(np.asarray(x, np.float32) / np.float32(scale), nan=0.0).astype(np.float64)
+    with np.errstate(all="ignore"):  # infinities are results here
+        ratio = np.nan_to_num(np.asarray(x, np.float32) / np.float32(scale), nan=0.0).astype(np.float64)
     rounded = np.trunc(ratio + np.copysign(0.5, ratio))
     return np.asarray(np.clip(rounded + zero_point, *code_range(dtype)), dtype)
 
