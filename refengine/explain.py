@@ -19,6 +19,7 @@ from .execute import Record
 from .kernel import Line, Numerics
 from .model import Tensor
 from .plan import Plan, Step, make_plan
+from .stats import is_quantized
 
 FOLDED = 3
 """How many terms of a long sum to show at each end when it is folded."""
@@ -61,7 +62,7 @@ def explain(plan: Plan, record: Record, at: Sequence[int]) -> Explanation:
     quantization = tensor.quantization
     value = _plain(lines[-1].value)
     real = None
-    if quantization and quantization.scale and tensor.dtype != "float32":
+    if quantization and is_quantized(tensor):
         real = quantization.scale[0] * (value - (quantization.zero_point or (0,))[0])
     place = f"{step}, output '{tensor.name}' {list(index)}"
     return Explanation(place, plan.numerics, lines, value, real)

@@ -19,11 +19,7 @@ from .kernels import KERNELS, reshape
 from .model import Array, Graph, Tensor
 from .numerics.quantize import code_range, dequantize, quantize
 from .plan import Plan, make_plan
-
-
-def is_quantized(tensor: Tensor) -> bool:
-    """Whether the tensor holds integer codes that stand for real values."""
-    return tensor.dtype.lstrip("u").startswith("int") and bool(tensor.quantization and tensor.quantization.scale)
+from .stats import is_quantized as is_quantized
 
 
 def real_values(codes: Array, tensor: Tensor) -> Array:

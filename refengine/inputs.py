@@ -11,6 +11,7 @@ from .errors import InputError
 from .model import Array, Model, Tensor
 from .numerics.quantize import code_range, dequantize, quantize
 from .plan import Plan
+from .stats import is_quantized
 
 CONVENTIONS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 """The real values (black, white) that networks are usually trained with."""
@@ -117,7 +118,7 @@ def _tensor(source: Plan | Model, kind: str, index: int) -> Tensor:
 
 def _affine(tensor: Tensor) -> tuple[float, int]:
     """(scale, zero point)."""
-    if tensor.quantization is None or not tensor.quantization.scale:
+    if tensor.quantization is None or not is_quantized(tensor):
         raise InputError(
             f"'{tensor.name}' is {tensor.dtype} without quantisation: its values are what they are; "
             "neither quantise nor dequantise them"

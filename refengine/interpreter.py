@@ -244,16 +244,17 @@ class Interpreter:
         quantization = tensor.quantization
         shape = self._asked.get(tensor.index, self._shape(tensor.index))
         scales, zeros = (quantization.scale, quantization.zero_point) if quantization else ((), ())
+        zero_points = np.array(zeros, np.int64).astype(np.int32)  # cut to 32 bits, as LiteRT does
         return {
             "name": tensor.name,
             "index": tensor.index,
             "shape": np.array(shape, np.int32),
             "shape_signature": np.array(tensor.shape_signature or shape, np.int32),
             "dtype": np.dtype("int8" if tensor.dtype == "int4" else tensor.dtype).type,
-            "quantization": (scales[0], (*zeros, 0)[0]) if len(scales) == 1 else (0.0, 0),
+            "quantization": (scales[0], (*zero_points.tolist(), 0)[0]) if len(scales) == 1 else (0.0, 0),
             "quantization_parameters": {
                 "scales": np.array(scales, np.float32),
-                "zero_points": np.array(zeros, np.int32),
+                "zero_points": zero_points,
                 "quantized_dimension": quantization.quantized_dimension if quantization else 0,
                 "block_size": 0,
             },

@@ -116,12 +116,18 @@ def _row(told: dict[str, Any], layer: Layer) -> Iterator[str]:
         if layer.step and not layer.is_inherited
         else ""
     )
-    yield f"{own['rmse_per_scale']:.2f}" if own else ""
-    yield f"{total['rmse_per_scale']:.2f}" if total else ""
-    yield f"{total['sqnr_db']:.1f}" if total and total["sqnr_db"] is not None else ""
-    yield f"{total['cosine']:.5f}" if total and total["cosine"] is not None else ""
-    yield f"{total['max_per_scale']:.1f}" if total else ""
+    yield _figure(own, "rmse_per_scale", ".2f")
+    yield _figure(total, "rmse_per_scale", ".2f")
+    yield _figure(total, "sqnr_db", ".1f")
+    yield _figure(total, "cosine", ".5f")
+    yield _figure(total, "max_per_scale", ".1f")
     yield "" if layer.role == "none" else layer.role
+
+
+def _figure(errors: dict[str, float | None] | None, name: str, form: str) -> str:
+    """Nothing where there is nothing to compare with, or the figure is not finite."""
+    value = errors and errors[name]
+    return "" if value is None else format(value, form)
 
 
 def _print_findings(measured: Health) -> None:

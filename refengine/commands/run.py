@@ -13,6 +13,7 @@ from ..inputs import dequantize_output
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
+from ..stats import is_quantized
 from ._front import (
     add_json,
     add_memory,
@@ -77,8 +78,7 @@ def _results(plan: Plan, name: str, outputs: tuple[Array, ...]) -> Iterator[dict
 
 def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
     tensor = plan.outputs[index]
-    quantised = tensor.quantization is not None and tensor.quantization.scale
-    real = dequantize_output(plan, values, index).tolist() if quantised else None
+    real = dequantize_output(plan, values, index).tolist() if is_quantized(tensor) else None
     return {"name": tensor.name, "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 
