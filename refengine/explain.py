@@ -72,7 +72,9 @@ def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Re
     """The same step on the same inputs, prepared and run again under another dialect."""
     other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory)
     step = other.steps[plan.steps.index(record.step)]
-    output = np.asarray(step.kernel.evaluate(step.params, *(None if x is None else x[None] for x in record.inputs))[0])
+    arrays = (None if x is None else x[np.newaxis] for x in record.inputs)
+    with np.errstate(all="ignore"):  # inf and NaN are results here
+        output = np.asarray(step.kernel.evaluate(step.params, *arrays)[0])
     return other, Record(step, record.inputs, (output,))
 
 
