@@ -81,12 +81,12 @@ def _pictures(args: argparse.Namespace) -> tuple[str, str]:
         images, labels = bundled_digits()
         return image_header([*images], "digits", args.bits, labels.tolist())
     name = Path(args.image[0]).stem if len(args.image) == 1 else "images"
-    return image_header([_picture(path, args.digit) for path in args.image], name, args.bits)
+    return image_header([_picture(path, args) for path in args.image], name, args.bits)
 
 
-def _picture(path: str, digit: bool) -> Pixels:
+def _picture(path: str, args: argparse.Namespace) -> Pixels:
     with located(path):
-        return read_picture(path, *SIZE, digit=digit)
+        return read_picture(path, *SIZE, digit=args.digit, memory=args.memory)
 
 
 def _write(args: argparse.Namespace, file: str, text: str) -> int:

@@ -231,7 +231,6 @@ class Device:
                         f"the device refuses {type(request).__name__}: it speaks another protocol; "
                         "build its firmware with this version of refengine"
                     )
-                self.heard.messages += 1
             self.retries += 1
         raise DeviceError(f"nobody answers ({TRIES} times asked): {self.heard}")
 
@@ -256,6 +255,7 @@ class Device:
                 elif message and message[0] == self.sequence:
                     if isinstance(request, Run) and patience != self.timeout:
                         patience, self.last = self.timeout, time.monotonic()
+                    self.heard.answers += 1
                     yield message[1]
                 else:
                     self.heard.messages += message is not None

@@ -9,19 +9,21 @@ from .protocol import IDENTIFIER
 REMEMBERED = 1 << 12
 """Bytes of what came first that are kept, to be looked at and shown."""
 
-SHOWN = 48
+SHOWN = 32
 """Bytes of these that a message shows."""
 
 
 @dataclass
 class Heard:
-    """Everything since the last answer. `frames` are intact ones that are no messages, `messages` of other requests."""
+    """Everything since the last answer: whole `frames` that are no messages, `messages` that answer other requests, and
+    `answers` to this one that are not what it asked for, or nothing new."""
 
     count: int = 0
     first: bytes = b""
     echoes: int = 0
     frames: int = 0
     messages: int = 0
+    answers: int = 0
 
     def add(self, data: bytes) -> None:
         self.count += len(data)
@@ -34,6 +36,8 @@ class Heard:
         came = f"{self.count:,} bytes came"
         if self.echoes:
             return f"{came}, and they are what was sent: an echo; are RX and TX joined somewhere?"
+        if self.answers:
+            return f"{came}, {self.answers:,} answers among them, but not what was asked for; build the firmware again"
         if self.messages:
             return f"{came}, in {self.messages} messages that answer something else; does another program use the port?"
         if self.frames:

@@ -34,6 +34,7 @@ from refengine.device.protocol import (
     TensorInfo,
     Write,
     Written,
+    encode,
     frame,
 )
 from refengine.execute import run
@@ -148,7 +149,7 @@ def test_a_flood_is_noticed_before_it_has_taken_time_or_memory() -> None:
     line = Liar(PLAN, ENDLESS["the same chunk"])
     device = Device(line, timeout=3600)
     before = line.received
-    with bounded(10), pytest.raises(DeviceError, match="the device sends without end"):
+    with bounded(10), pytest.raises(DeviceError, match=r"the device sends without end: .* \d,\d+ answers among them"):
         device.run((X,), (0,))
     assert FLOOD < line.received - before < 2 * FLOOD
     assert Liar(PLAN, Lie()).closed is False
@@ -217,8 +218,15 @@ def test_what_came_instead_of_an_answer_is_shown(reply: Callable[[bytes], bytes]
 
 
 def test_answers_to_somebody_else_are_told() -> None:
-    line: Line = Liar(PLAN, answering(GetInfo, lambda truth: iter([Started()])))
+    """A program that shares the port asks too, and its answers come here."""
+    other = frame(encode(7, Started()))
     with pytest.raises(DeviceError, match="in 8 messages that answer something else; does another program"):
+        Device(Says(lambda request: other), quick=0.01)
+
+
+def test_answers_that_are_none_are_told() -> None:
+    line: Line = Liar(PLAN, answering(GetInfo, lambda truth: iter([Started()])))
+    with pytest.raises(DeviceError, match="bytes came, 8 answers among them, but not what was asked for"):
         Device(line, quick=0.01)
 
 
