@@ -109,6 +109,12 @@ def run(
     return tuple(np.concatenate(parts) for parts in zip(*tiles, strict=True))
 
 
+def require_room_for_all(plan: Plan, batch: int = 1) -> None:
+    """Raise `InputError` unless every tensor that `plan` computes may be kept: for those who look back."""
+    kept = batch * sum(tensor_bytes(t) for step in plan.steps for t in step.outputs)
+    require_room(kept, plan.memory, "keeping every tensor that the model computes", InputError)
+
+
 @cache
 def _blas() -> ThreadpoolController:
     """Holds BLAS to one thread: tiles share the cores already, and BLAS threads crawl when another program has one."""

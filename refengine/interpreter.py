@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError, RefengineError, UnsupportedError
-from .execute import execute
+from .execute import execute, require_room_for_all
 from .kernel import PRESETS, Numerics
-from .memory import MEMORY, require_room_for_all
+from .memory import MEMORY
 from .model import Array, Signature, Tensor
 from .plan import Plan, make_plan
 from .tflite_io import load

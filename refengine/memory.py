@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import InputError, RefengineError
+from .errors import RefengineError
 from .model import Graph, Tensor
-
-if TYPE_CHECKING:  # which is made with the help of this file
-    from .plan import Plan
 
 MEMORY = 1 << 30
 """Bytes that an inference, or an input, may take unless told otherwise."""
@@ -36,12 +32,6 @@ def require_room(needed: int, memory: int, what: str, error: type[RefengineError
             f"{what} may take {size(needed)} of memory, and refengine allows itself {size(memory)}; allow more with "
             f"--memory {-(-needed >> 30)}G, in Python with memory={needed}"
         )
-
-
-def require_room_for_all(plan: Plan, batch: int = 1) -> None:
-    """Raise `InputError` unless every tensor that `plan` computes may be kept: for those who look back."""
-    kept = batch * sum(tensor_bytes(t) for step in plan.steps for t in step.outputs)
-    require_room(kept, plan.memory, "keeping every tensor that the model computes", InputError)
 
 
 def size(bytes: int) -> str:

@@ -54,7 +54,10 @@ def looked_at(model: Model, folder: Path) -> None:
     for convert in (lambda: quantize_input(plan, [0.5, 1e30]), lambda: dequantize_output(plan, run(plan, x)[0])):
         with contextlib.suppress(RefengineError):
             convert()
-    show = "next; info tensor 0; info tensor y; print y; stats y; hist y; why y; set y real(0.5); scales; tensors"
+    show = (
+        "break RESHAPE if real > 0.5; next; info tensor 0; info tensor out; info quant 0; info quant out; info op; "
+        "print 0; print out; stats 0; stats; show out; why; explain 1; set out[0] = real(0.5); set 0 = 3; compare; undo"
+    )
     for arguments in (
         ["run", path, "--input", data],
         ["debug", path, "--input", data, "--command", show],

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "refengine"
 LAYERS = (
     {"errors"},
     {"model", "tflm_ops"},
-    {"tflite_io", "numerics"},
-    {"kernel", "stats"},
+    {"memory", "tflite_io", "numerics"},
+    {"arrays", "kernel", "stats"},
     {"kernels"},
     {"plan"},
     {"reprs"},

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UnsupportedError, require
-from ..execute import Record, execute
-from ..memory import require_room_for_all
+from ..execute import Record, execute, require_room_for_all
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Step

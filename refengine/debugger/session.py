@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..execute import Record, batch_size, execute
-from ..memory import require_room_for_all
+from ..execute import Record, batch_size, execute, require_room_for_all
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
 from ..plan import Plan, Step, frozen, make_plan

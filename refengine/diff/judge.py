@@ -11,10 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..execute import Record, batch_size, execute
+from ..execute import Record, batch_size, execute, require_room_for_all
 from ..explain import Explanation, explain
 from ..kernel import Numerics
-from ..memory import require_room_for_all
 from ..model import Array
 from ..plan import Plan, Step
 from .compare import Difference, difference
