@@ -94,7 +94,7 @@ def run(
     plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
     batch = batch_size(plan, inputs)
     results = (batch or 1) * sum(map(tensor_bytes, plan.outputs))
-    require_room(results, plan.memory, f"the results of a batch of {batch}", InputError)
+    require_room(results, plan.memory, "the results" + (f" of a batch of {batch}" if batch else ""), InputError)
     if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
         return _outputs(plan, *inputs)
     with _blas().limit(limits=1):

@@ -132,8 +132,8 @@ def prepared(
             place = f"subgraph {graph.index}, operator {op.index} ({op.custom_code or op.name})"
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
                 _check_tensors(inputs, outputs)
-                require_room(needed, memory, "it", LimitError)
                 kernel = _kernel_for(op, inputs, kernels)
+                require_room(needed, memory, "it", LimitError)
                 params = kernel.prepare(op.options, inputs, outputs, numerics)
             yield Step(op.index, op, kernel, params, inputs, outputs, last_use)
         except UnsupportedError as error:
