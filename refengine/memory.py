@@ -54,16 +54,15 @@ def needs(graph: Graph) -> Iterator[int]:
     """
     last = {i: op.index for op in graph.ops for i in (*op.inputs, *op.outputs)}
     last |= dict.fromkeys(graph.outputs, len(graph.ops))
-    alive = {i for i in graph.inputs if graph.tensors[i].data is None}
-    taken = sum(tensor_bytes(graph.tensors[i]) for i in alive)
+    seen = {i for i in graph.inputs if graph.tensors[i].data is None}
+    taken = sum(tensor_bytes(graph.tensors[i]) for i in seen)
     for op in graph.ops:
         touched = {i for i in (*op.inputs, *op.outputs) if i >= 0 and graph.tensors[i].data is None}
-        taken += sum(tensor_bytes(graph.tensors[i]) for i in touched - alive)
+        taken += sum(tensor_bytes(graph.tensors[i]) for i in touched - seen)
         yield taken + WORK * sum(_elements(graph.tensors[i]) for i in touched)
         over = {i for i in touched if last[i] == op.index}
         taken -= sum(tensor_bytes(graph.tensors[i]) for i in over)
-        alive |= touched
-        alive -= over
+        seen |= touched
 
 
 def _elements(tensor: Tensor) -> int:

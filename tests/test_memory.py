@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise, product
 from typing import Any
 
@@ -89,9 +91,19 @@ def test_a_batch_is_refused_where_it_is_kept_whole_and_run_in_tiles_that_fit() -
         run(plan, np.ones((17, 1), np.int8))
 
 
-def test_threads_share_the_memory() -> None:
-    plan = make_plan(padded(1 << 18, "float32"), memory=4 << 20)
-    assert peak(lambda: run(plan, np.ones((3, 1), np.float32), threads=3)) < 8 << 20  # results, and one tile at a time
+def test_threads_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def pool(threads: int) -> ThreadPoolExecutor:
+        asked.append(threads)
+        return ThreadPoolExecutor(threads)
+
+    monkeypatch.setattr(sys.modules[execute.__module__], "ThreadPoolExecutor", pool)
+    model, batch = padded(1 << 18, "float32"), np.ones((3, 1), np.float32)
+    needed = make_plan(model).working_bytes
+    for memory in (2 * needed - 1, 2 * needed):
+        run(make_plan(model, memory=memory), batch, threads=3)
+    assert asked == [1, 2]
 
 
 def test_whoever_keeps_every_tensor_asks_before() -> None:

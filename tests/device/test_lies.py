@@ -20,7 +20,7 @@ from refengine import make_plan
 from refengine.cli import main
 from refengine.datasets import bundled_models
 from refengine.device import Device, DeviceError, Line, connect, output_steps, outputs_of, record, unequal_steps
-from refengine.device.client import FLOOD, MOST
+from refengine.device.client import FLOOD, MOST, _Arriving
 from refengine.device.protocol import (
     Body,
     Chunk,
@@ -153,6 +153,13 @@ def test_a_flood_is_noticed_before_it_has_taken_time_or_memory() -> None:
         device.run((X,), (0,))
     assert FLOOD < line.received - before < 2 * FLOOD
     assert Liar(PLAN, Lie()).closed is False
+
+
+def test_a_chunk_that_reaches_beyond_its_tensor_is_not_believed() -> None:
+    arriving = _Arriving(4)
+    assert not arriving.put(3, b"ab") and not arriving.put(4, b"a") and not arriving.put(0, b"")
+    assert arriving.put(1, b"ab") and not arriving.put(1, b"ab")
+    assert (bytes(arriving.data), arriving.count, arriving.missing(5)) == (b"\0ab\0", 2, [(5, 0, 1), (5, 3, 1)])
 
 
 def test_a_step_is_not_believed_to_be_another() -> None:
