@@ -209,7 +209,7 @@ def require_room_for_all(plan: Plan, batch: int = 1) -> None:
 def kept(plan: Plan, records: Iterable[Record]) -> Iterator[Record]:
     """`records` of `plan` for those who keep them all: only running a loop tells how many those are.
 
-    Raises `InputError` before they take more than `plan.memory`.
+    Raises `InputError` once they take more than `plan.memory`.
     """
     total = 0
     for record in records:

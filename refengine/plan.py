@@ -292,10 +292,7 @@ def make_plan(
     needed = max(needs(model.graphs, 0, _calls(facts_of(kernels))), default=0) + STATES * _kept_bytes(plans)
     require_room(needed, memory, "an inference, with what lives on after it,", LimitError)
     return replace(
-        plans[0],
-        subplans={plan.graph.index: plan for plan in plans[1:]},
-        initial=_initial(plans),
-        working_bytes=needed,
+        plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}, initial=_initial(plans), working_bytes=needed
     )
 
 
@@ -430,8 +427,8 @@ def _check_countable(tensor: Tensor) -> None:
     planned = -(-tensor_bytes(tensor) // ALIGNMENT) * ALIGNMENT if tensor.data is None else 0
     require(
         max(prod(tensor.shape), planned) < 1 << 31,
-        f"tensor '{tensor.name}' has {prod(tensor.shape):,} elements of {tensor.dtype}; TFLM counts elements, and the "
-        "bytes of its arena, in 32 bits, up to 2,147,483,647: build the network with smaller tensors",
+        f"tensor '{tensor.name}' has {prod(tensor.shape):,} elements of {tensor.dtype}; TFLM counts them, and the "
+        "bytes of its arena in steps of 16, in 32 bits, up to 2,147,483,647: build the network with smaller tensors",
     )
 
 

@@ -8,6 +8,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise, product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,15 @@ def test_an_operator_that_takes_too_much_is_refused_before_it_is_prepared(dtype:
     assert peak(refused) < 1 << 20
 
 
-@pytest.mark.parametrize(("dtype", "count"), [("int8", MOST + 1), ("int8", 2**31), ("float32", MOST // 4 + 1)])
-def test_what_tflm_cannot_count_it_does_not_run(dtype: str, count: int) -> None:
-    model = padded(count, dtype)
-    with pytest.raises(UnsupportedError, match=rf" {count:,} elements of {dtype}; TFLM counts .* in 32 bits") as told:
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [("int8", (1, MOST + 1)), ("int8", (1, 1 << 16, 1 << 16)), ("float32", (1, MOST // 4 + 1))],
+)
+def test_what_tflm_cannot_count_it_does_not_run(dtype: str, shape: tuple[int, ...]) -> None:
+    quantization = None if dtype == "float32" else q(0.5)
+    model = one_op("RELU", {}, [fed(shape, dtype, quantization)], fed(shape, dtype, quantization, "y"))
+    told_of = rf" {prod(shape):,} elements of {dtype}; TFLM counts them, and the bytes of its arena in steps of 16, in 32 "
+    with pytest.raises(UnsupportedError, match=told_of) as told:
         make_plan(model, memory=1 << 62)
     assert not isinstance(told.value, LimitError)
     assert inspect(model).runs_on_tflm == "no"
@@ -151,8 +157,13 @@ def test_what_loops_and_is_kept_is_counted_as_it_comes() -> None:
     n, x = np.full((1, 1), 200, np.int32), np.zeros((1, 1), np.int32)
     plan = make_plan(counting(), memory=1 << 10)
     assert len(list(execute(plan, n, x))) == 401
-    with pytest.raises(InputError, match=r"^keeping every tensor that the model computes may take 1\.0 KiB of memory"):
+    complaint = r"^keeping every tensor that the model computes may take 1\.0 KiB of memory"
+    with pytest.raises(InputError, match=complaint):
         list(kept(plan, execute(plan, n, x)))
+    session = Session(plan, n, x)
+    for _ in range(2):
+        with pytest.raises(InputError, match=complaint):
+            session.record(400)
     assert len(list(kept(plan, execute(plan, n // 2, x)))) == 201
 
 
