@@ -21,7 +21,7 @@ PACKAGE = ROOT / "refengine"
 LAYERS = (
     {"errors"},
     {"model"},
-    {"tflite_io", "numerics"},
+    {"memory", "tflite_io", "numerics"},
     {"kernel"},
     {"kernels"},
     {"plan"},

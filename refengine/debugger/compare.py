@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, located
 from ..model import Array
-from ..tensors.images import UNREADABLE
+from ..tensors.arrays import read_npy, read_npz
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,12 @@ def difference(mine: Array, theirs: Array) -> Difference | None:
     )
 
 
-def read_dump(path: str) -> dict[str, Array] | Array:
+def read_dump(path: str, memory: int) -> dict[str, Array] | Array:
     """The arrays of an .npz by name, or the array of an .npy; raises `InputError` for anything else."""
     if Path(path).suffix.lower() not in (".npz", ".npy"):
         raise InputError(f"{path}: a dump is .npz or .npy")
-    try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            return {name: found[name] for name in found.files}
-    except (*UNREADABLE, RuntimeError) as error:  # the last one for encrypted archives
-        reason = getattr(error, "strerror", None) or "it is no NumPy file"
-        raise InputError(f"{path}: cannot be read: {reason}") from None
+    with located(path):
+        return read_npz(path, memory) if path.lower().endswith(".npz") else read_npy(path, memory)
 
 
 def _bare(array: Array) -> tuple[int, ...]:

@@ -26,9 +26,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..execute import batch_size, execute, tile_size
-from ..model import Array
+from ..model import Array, Tensor
+from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Step
-from ..reading.float_reading import float_reading, is_quantized, real_values
+from ..reading.float_reading import affine, float_reading, is_quantized, real_values
 from .findings import Finding, findings_of
 from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
 from .measure import measure
@@ -77,6 +78,8 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
     """
     if not any(is_quantized(t) for step in plan.steps for t in step.outputs):
         raise InputError("the model has no quantised layer; health looks at what integer types do to numbers")
+    for tensor in (*plan.inputs, *(t for step in plan.steps for t in step.outputs)):
+        _check_scale(tensor)
     reading = float_reading(plan)
     reference = float_plan or reading
     same = _same_tensors(plan, float_plan) if float_plan else {t.index: t.index for t in plan.graph.tensors}
@@ -90,6 +93,18 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
             done = tuple(map(Layer.__add__, done, measured)) if done else measured
             count += batch
             yield Health(plan, count, done)
+
+
+def _check_scale(tensor: Tensor) -> None:
+    """Refuse a tensor whose codes stand for no finite real values: there is nothing to compare with."""
+    if is_quantized(tensor):
+        scale, zero_point = affine(tensor)
+        largest = max(abs(code - zero_point) for code in code_range(tensor.dtype))
+        if not 0 < scale * largest <= FLOAT_MAX:
+            raise InputError(
+                f"tensor {tensor.index} '{tensor.name}' has the scale {scale:g}, by which its codes stand for no "
+                "finite real values; convert the model again"
+            )
 
 
 def _parts(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
