@@ -104,7 +104,7 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
         require(tensor.data is not None, f"'{tensor.name}' is computed at run time; refengine needs it constant")
     rank = node.options["rank"]
     require(rank > 0, f"the rank is {rank}; TFLM divides by it, so it must be 1 or more")
-    sizes = Sizes(*input.shape, feature.shape[0], time.shape[1], rank)
+    sizes = Sizes(input.shape[0], input.shape[1], feature.shape[0], time.shape[1], rank)
     require(
         sizes.filters % rank == 0, f"{sizes.filters} filters in '{feature.name}' do not make units of {rank} (the rank)"
     )
@@ -324,7 +324,7 @@ def explain_float(
 
 def _explain_sum(name: str, values: Array, weights: Array, contraction: str) -> Generator[Line, None, np.float32]:
     """Tell a sum of products in order from 0.0, and return it."""
-    total = np.float32(0)
+    total: np.float32 = np.float32(0)
     with np.errstate(all="ignore"):
         for k, (x, w) in enumerate(zip(values, weights, strict=True)):
             total = scalar_float.fma(x, w, total) if contraction == "fma" else total + x * w
@@ -340,9 +340,10 @@ def _activated(y: np.float32, activation: str, libm: str) -> np.float32:
     if activation == "TANH":
         return scalar_float.tanh(y, libm)
     low, high = {"NONE": (None, None), "RELU": (0, None), "RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}[activation]
-    if high is not None and not y <= high:  # so is NaN
-        y = np.float32(high)
-    return np.float32(low) if low is not None and not y >= low else y
+    bounded = float(y) if high is None or y <= high else high  # NaN is not
+    bounded = bounded if low is None or bounded >= low else low
+    activated: np.float32 = np.float32(bounded)
+    return activated
 
 
 # ---- examples ------------------------------------------------------------------------------------------------
