@@ -41,7 +41,6 @@ def test_a_users_own_kernel_takes_its_place() -> None:
             "'x' is uint8; supported here: float32, int16, int8",
         ),
         ("ATAN2", fed((1, 2), "float32"), "TFLM has no such operator"),
-        ("SVDF", fed((1, 2), "float32"), "TFLM runs it, but refengine has no kernel"),
         ("RELU", Tensor(0, "x", (-1, 2), "int8", q(1.0)), "dynamic shape"),
         ("RELU", Tensor(0, "x", (1, 2), "int8", q(1.0), is_variable=True), "variable"),
     ],
@@ -52,6 +51,11 @@ def test_what_cannot_run_is_refused_with_a_way_out(op: str, input: Tensor, messa
     with pytest.raises(UnsupportedError, match=message) as refusal:
         make_plan(model)
     assert str(refusal.value).startswith(f"subgraph 0, operator 0 ({op}): ")
+
+
+def test_what_only_refengine_lacks_asks_for_a_kernel() -> None:
+    with pytest.raises(UnsupportedError, match="TFLM runs it, but refengine has no kernel for it yet; give it one"):
+        make_plan(two_layers(), kernels={})
 
 
 def test_every_operator_that_cannot_run_is_listed() -> None:

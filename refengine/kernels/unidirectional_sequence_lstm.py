@@ -196,8 +196,8 @@ def _power_of_two(cell: Tensor) -> int:
     exponent, *others = {scalar.round_half_away(float(x * per_octave)) for x in nearby}
     require(
         not others,
-        f"the scale {scale:.9g} of the cell state '{cell.name}' lies half an octave from two powers of two, and it is up "
-        "to the C library which of them TFLM takes; convert again",
+        f"the scale {scale:.9g} of the cell state '{cell.name}' lies in the middle between powers of two, and which of "
+        "them TFLM takes is up to the C library: convert again",
     )
     require(
         -42 <= exponent <= 18,
