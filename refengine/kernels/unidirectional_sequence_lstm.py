@@ -25,7 +25,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -46,7 +46,9 @@ LOW, HIGH = code_range("int16")
 
 FACTS = Facts(updates=(_lstm.HIDDEN, _lstm.CELL))
 
+P = TypeVar("P", "Params", "FloatParams")
 T = TypeVar("T")
+Codes = Sequence[int] | Array
 Told = Generator[Line, None, T]
 
 
@@ -215,7 +217,7 @@ def evaluate(p: Params, *arrays: Array) -> tuple[Array, Array, Array]:
     """Input codes (B, …), constants and states (B, …) → output codes (B, …) and both new states."""
     x, h, c = _lstm.by_time(p.sizes, arrays)
     over_input = p.input(x.reshape(-1, p.sizes.input)).reshape(p.sizes.steps, len(h), -1).astype(np.int32)
-    outputs = np.empty((p.sizes.steps, *h.shape), h.dtype)
+    outputs, ends = np.empty((p.sizes.steps, *h.shape), h.dtype), code_range(h.dtype.name)
     for step, sums in enumerate(over_input):
         gates = np.clip(sums + p.hidden(h), LOW, HIGH).astype(np.int16).reshape(len(h), 4, -1)
         i, f, o = (_unary.look_up(p.gate_activation.table, gates[:, k]) for k in (INPUT, FORGET, OUTPUT))
@@ -225,13 +227,27 @@ def evaluate(p: Params, *arrays: Array) -> tuple[Array, Array, Array]:
         if p.cell_clip is not None:
             c = np.clip(c, -p.cell_clip, p.cell_clip)
         product = _product(_unary.look_up(p.tanh.table, c), o, p.output_mul) + p.hidden_zero_point
-        outputs[step] = h = np.clip(product.astype(np.int32), *code_range(h.dtype.name)).astype(h.dtype)
+        outputs[step] = h = np.clip(product.astype(np.int32), *ends).astype(h.dtype)
     return _lstm.by_batch(p.sizes, arrays, outputs, h, c)
 
 
 def _product(a: Array, b: Array, factor: Multiplier) -> Ints:
     """The rescaled product of int16 arrays. Source: `MulElementwise`, reference/integer_ops/mul.h."""
     return multiply_by_quantized_multiplier(np.multiply(a, b, dtype=np.int64), factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Step(Generic[P]):
+    """What one row has at one step: the input `x` and the hidden state `h` before, as numbers of `explain`'s kind.
+
+    `told` is whether anybody listens; if not, the products are left out.
+    """
+
+    p: P
+    arrays: Sequence[Array]
+    x: Codes
+    h: Codes
+    told: bool = False
 
 
 def explain(p: Params, at: At, *arrays: Array) -> Iterator[Line]:
@@ -242,10 +258,10 @@ def explain(p: Params, at: At, *arrays: Array) -> Iterator[Line]:
     step, row, unit = _lstm.place(p.sizes, at, arrays)
     sequence, h, c = (x.tolist() for x in _lstm.row_of(p.sizes, arrays, row))
     for x in sequence[:step]:
-        units = [_untold(_hidden(p, arrays, k, x, h, c[k])) for k in range(p.sizes.state)]
-        h, c = [hidden for hidden, _ in units], [cell for _, cell in units]
+        untold = Step(p, arrays, x, h)
+        h, c = zip(*(_untold(_hidden(untold, k, c[k])) for k in range(p.sizes.state)), strict=True)
     yield Line("before", f"the cell state of unit {unit} before step {step}", c[unit])
-    yield from (_cell if at.output == 2 else _hidden)(p, arrays, unit, sequence[step], h, c[unit])
+    yield from (_cell if at.output == 2 else _hidden)(Step(p, arrays, sequence[step], h, told=True), unit, c[unit])
 
 
 def _untold(telling: Told[T]) -> T:
@@ -258,59 +274,59 @@ def _untold(telling: Told[T]) -> T:
             return result
 
 
-def _hidden(p: Params, arrays: Sequence[Array], unit: int, x: list[int], h: list[int], c: int) -> Told[tuple[int, int]]:
+def _hidden(s: Step[Params], unit: int, c: int) -> Told[tuple[int, int]]:
     """Tell one unit's step; returns its hidden and its cell state."""
-    c = yield from _cell(p, arrays, unit, x, h, c)
-    o = yield from _gate(p, arrays, OUTPUT, unit, x, h)
-    size = yield from _activated(tanh.explain16, p.tanh, c)
+    c = yield from _cell(s, unit, c)
+    o = yield from _gate(s, OUTPUT, unit)
+    size = yield from _activated(tanh.explain16, s.p.tanh, c)
     yield Line("hidden state", f"tanh of the cell state {size} · output gate {o}", size * o)
-    scaled = yield from _narrate.rescale(size * o, p.output_mul)
-    ends = code_range(arrays[_lstm.HIDDEN].dtype.name)
-    code: int = yield from _narrate.value_of(_narrate.finish(scaled, p.hidden_zero_point, *ends))
+    scaled = yield from _narrate.rescale(size * o, s.p.output_mul)
+    ends = code_range(s.arrays[_lstm.HIDDEN].dtype.name)
+    code: int = yield from _narrate.value_of(_narrate.finish(scaled, s.p.hidden_zero_point, *ends))
     return code, c
 
 
-def _cell(p: Params, arrays: Sequence[Array], unit: int, x: list[int], h: list[int], c: int) -> Told[int]:
+def _cell(s: Step[Params], unit: int, c: int) -> Told[int]:
     """Tell one unit's new cell state, and return it."""
-    f = yield from _gate(p, arrays, FORGET, unit, x, h)
-    i = yield from _gate(p, arrays, INPUT, unit, x, h)
-    g = yield from _gate(p, arrays, CELL, unit, x, h)
+    f = yield from _gate(s, FORGET, unit)
+    i = yield from _gate(s, INPUT, unit)
+    g = yield from _gate(s, CELL, unit)
     yield Line("kept", f"forget gate {f} · cell state {c}", f * c)
-    kept = yield from _cut((yield from _narrate.rescale(f * c, p.forget_cell_mul)))
+    kept = yield from _cut((yield from _narrate.rescale(f * c, s.p.forget_cell_mul)))
     yield Line("new", f"input gate {i} · cell gate {g}", i * g)
-    new = yield from _cut((yield from _narrate.rescale(i * g, p.input_mul)))
+    new = yield from _cut((yield from _narrate.rescale(i * g, s.p.input_mul)))
     yield Line("cell state", f"{kept} + {new}", kept + new)
     c = yield from _cut(kept + new)
-    if p.cell_clip is not None:
-        c = scalar.clamp(c, -p.cell_clip, p.cell_clip)
-        yield Line("clip", f"to ±{p.cell_clip}, the option cell_clip", c)
+    if s.p.cell_clip is not None:
+        c = scalar.clamp(c, -s.p.cell_clip, s.p.cell_clip)
+        yield Line("clip", f"to ±{s.p.cell_clip}, the option cell_clip", c)
     return c
 
 
-def _gate(p: Params, arrays: Sequence[Array], gate: int, unit: int, x: list[int], h: list[int]) -> Told[int]:
+def _gate(s: Step[Params], gate: int, unit: int) -> Told[int]:
     """Tell one gate of a unit, and return its code."""
-    weights, recurrent, bias = (arrays[part][gate][unit].tolist() for part in _lstm.CONSTANTS)
-    name, channel = f"{_lstm.GATES[gate]} gate", gate * p.sizes.state + unit
-    over_input = yield from _sum(p.input, gate, channel, f"{name}, input", x, weights, bias)
-    over_hidden = yield from _sum(p.hidden, gate, channel, f"{name}, hidden state", h, recurrent, 0)
+    weights, recurrent, bias = (s.arrays[part][gate][unit].tolist() for part in _lstm.CONSTANTS)
+    name, channel = f"{_lstm.GATES[gate]} gate", gate * s.p.sizes.state + unit
+    over_input = yield from _sum(s.p.input, gate, channel, s.x, weights, bias, f"{name}, input", s.told)
+    over_hidden = yield from _sum(s.p.hidden, gate, channel, s.h, recurrent, 0, f"{name}, hidden state", s.told)
     yield Line(name, f"{over_input} + {over_hidden}, in steps of 2^-12", over_input + over_hidden)
     total = yield from _cut(over_input + over_hidden)
     if gate != CELL:
-        return (yield from _activated(logistic.explain16, p.gate_activation, total))
-    if p.cell_activation is not None:
-        return (yield from _activated(tanh.explain16, p.cell_activation, total))
+        return (yield from _activated(logistic.explain16, s.p.gate_activation, total))
+    if s.p.cell_activation is not None:
+        return (yield from _activated(tanh.explain16, s.p.cell_activation, total))
     yield Line("linear", "TFLM's cell gate has no activation but TANH", total)
     return total
 
 
 def _sum(
-    layer: Layer, gate: int, channel: int, name: str, codes: list[int], weights: list[int], bias: int
+    layer: Layer, gate: int, channel: int, codes: Codes, weights: list[int], bias: int, name: str, told: bool
 ) -> Told[int]:
     """Tell one of the two sums of a gate, and return it in steps of 2⁻¹²."""
-    acc, (a, b) = 0, (layer.input_offset, layer.weights_offset[gate])
-    for k, (x, w) in enumerate(zip(codes, weights, strict=True)):
-        acc += (x + a) * (w + b)
+    a, b = layer.input_offset, layer.weights_offset[gate]
+    for k, (x, w) in enumerate(zip(codes, weights, strict=True) if told else ()):
         yield Line(name, f"[{k}] = {x} {a:+d}, weight {w} {b:+d}: {x + a} · {w + b}", (x + a) * (w + b))
+    acc = sum((x + a) * (w + b) for x, w in zip(codes, weights, strict=True))
     bits, factor = layer.requantize.bits, layer.requantize.multiplier
     total = scalar.wrap(acc + bias, bits)
     wrapped = "" if total == acc + bias else f", wrapped to {bits} bits"
@@ -386,65 +402,63 @@ def explain_float(p: FloatParams, at: At, *arrays: Array) -> Iterator[Line]:
     step, row, unit = _lstm.place(p.sizes, at, arrays)
     sequence, h, c = _lstm.row_of(p.sizes, arrays, row)
     for x in sequence[:step]:
-        units = [_untold(_hidden_float(p, arrays, k, x, h, c[k])) for k in range(p.sizes.state)]
+        untold = Step(p, arrays, x, h)
+        units = [_untold(_hidden_float(untold, k, c[k])) for k in range(p.sizes.state)]
         h, c = (np.array(state) for state in zip(*units, strict=True))
     yield Line("before", f"the cell state of unit {unit} before step {step}", c[unit])
-    yield from (_cell_float if at.output == 2 else _hidden_float)(p, arrays, unit, sequence[step], h, c[unit])
+    told = Step(p, arrays, sequence[step], h, told=True)
+    yield from (_cell_float if at.output == 2 else _hidden_float)(told, unit, c[unit])
 
 
-def _hidden_float(
-    p: FloatParams, arrays: Sequence[Array], unit: int, x: Array, h: Array, c: np.float32
-) -> Told[tuple[np.float32, np.float32]]:
+def _hidden_float(s: Step[FloatParams], unit: int, c: np.float32) -> Told[tuple[np.float32, np.float32]]:
     """Tell one unit's step; returns its hidden and its cell state."""
-    c = yield from _cell_float(p, arrays, unit, x, h, c)
-    o = yield from _gate_float(p, arrays, OUTPUT, unit, x, h)
-    size = scalar_float.tanh(c, p.libm)
-    yield Line("tanh", f"of the cell state, tanhf of {p.libm}", size)
+    c = yield from _cell_float(s, unit, c)
+    o = yield from _gate_float(s, OUTPUT, unit)
+    size = scalar_float.tanh(c, s.p.libm)
+    yield Line("tanh", f"of the cell state, tanhf of {s.p.libm}", size)
     return (yield from _product_float("hidden state", "tanh of the cell state", size, "output gate", o)), c
 
 
-def _cell_float(
-    p: FloatParams, arrays: Sequence[Array], unit: int, x: Array, h: Array, c: np.float32
-) -> Told[np.float32]:
+def _cell_float(s: Step[FloatParams], unit: int, c: np.float32) -> Told[np.float32]:
     """Tell one unit's new cell state, and return it."""
-    f = yield from _gate_float(p, arrays, FORGET, unit, x, h)
-    i = yield from _gate_float(p, arrays, INPUT, unit, x, h)
-    g = yield from _gate_float(p, arrays, CELL, unit, x, h)
+    f = yield from _gate_float(s, FORGET, unit)
+    i = yield from _gate_float(s, INPUT, unit)
+    g = yield from _gate_float(s, CELL, unit)
     kept = yield from _product_float("kept", "forget gate", f, "cell state", c)
     new = yield from _product_float("new", "input gate", i, "cell gate", g)
     c = yield from _added("cell state", kept, new)
-    if p.cell_clip is not None:
-        c = (
-            p.cell_clip
-            if np.isnan(c) and p.nan_clips
-            else scalar_float.clamp(c, *map(float, (-p.cell_clip, p.cell_clip)))
-        )
-        yield Line("clip", f"to ±{p.cell_clip:.9g}, the option cell_clip", c)
+    clip = s.p.cell_clip
+    if clip is not None:
+        c = clip if np.isnan(c) and s.p.nan_clips else scalar_float.clamp(c, -float(clip), float(clip))
+        yield Line("clip", f"to ±{clip:.9g}, the option cell_clip", c)
     return c
 
 
-def _gate_float(p: FloatParams, arrays: Sequence[Array], gate: int, unit: int, x: Array, h: Array) -> Told[np.float32]:
+def _gate_float(s: Step[FloatParams], gate: int, unit: int) -> Told[np.float32]:
     """Tell one gate of a unit, and return it."""
-    weights, recurrent, bias = (arrays[part][gate][unit] for part in _lstm.CONSTANTS)
+    weights, recurrent, bias = (s.arrays[part][gate][unit] for part in _lstm.CONSTANTS)
     name = f"{_lstm.GATES[gate]} gate"
-    over_input = yield from _sum_float(p, f"{name}, input", x, weights, bias)
-    over_hidden = yield from _sum_float(p, f"{name}, hidden state", h, recurrent, np.float32(0))
+    over_input = yield from _sum_float(s, s.x, weights, bias, f"{name}, input")
+    over_hidden = yield from _sum_float(s, s.h, recurrent, np.float32(0), f"{name}, hidden state")
     total = yield from _added(name, over_input, over_hidden)
-    if gate == CELL and p.linear:
+    if gate == CELL and s.p.linear:
         yield Line("linear", "TFLM's cell gate has no activation but TANH", total)
         return total
-    lines = (tanh if gate == CELL else logistic).explain_float(
-        _unary.FloatParams(p.libm), At(0, (0,)), np.array([total])
-    )
-    value: np.float32 = yield from _narrate.value_of(lines)
+    told = tanh.explain_float if gate == CELL else logistic.explain_float
+    value: np.float32 = yield from _narrate.value_of(told(_unary.FloatParams(s.p.libm), At(0, (0,)), np.array([total])))
     return value
 
 
-def _sum_float(p: FloatParams, name: str, values: Array, weights: Array, bias: np.float32) -> Told[np.float32]:
+def _sum_float(s: Step[FloatParams], values: Codes, weights: Array, bias: np.float32, name: str) -> Told[np.float32]:
     """Tell one of the two sums of a gate, and return it."""
-    taps = ((f"{name}[{k}]", x, w) for k, (x, w) in enumerate(zip(values, weights, strict=True)))
-    ends = np.float32(-FLOAT_MAX), np.float32(FLOAT_MAX)
-    total: np.float32 = yield from _narrate.value_of(_narrate.float_layer(taps, bias, p.contraction, *ends))
+    total = np.float32(0)
+    with np.errstate(all="ignore"):
+        for k, (x, w) in enumerate(zip(values, weights, strict=True)):
+            total = scalar_float.fma(x, w, total) if s.p.contraction == "fma" else total + x * w
+            if s.told:
+                yield Line(name, f"[{k}] = {x:.9g} · weight {w:.9g}, running sum {total:.9g}", total)
+        total = scalar_float.clamp(total + bias, -FLOAT_MAX, FLOAT_MAX)
+    yield Line("accumulator", f"the sum of the products + bias {bias:.9g}, within ±FLT_MAX", total)
     return total
 
 
