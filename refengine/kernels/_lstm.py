@@ -151,9 +151,9 @@ def row_of(sizes: Sizes, arrays: Sequence[Array], row: int) -> tuple[Array, Arra
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """A few units over a short sequence, either layout; sums that leave most gates between their ends."""
-    quantization = make.quantization(dtype, asymmetric=True)
-    input = draw(make.input(make.shape(3, 4), dtype, quantization, lambda t: len(t.shape) == 3))
-    time_major, states = draw(make.booleans()), draw(make.integers(1, 5))
+    shape, few = (*draw(make.shape(2, 4)), draw(make.channels())), draw(make.integers(1, 5))
+    input = draw(make.input(shape, dtype, make.quantization(dtype, asymmetric=True), lambda t: len(t.shape) == 3))
+    time_major, states = draw(make.booleans()), draw(make.sampled_from((few, few, draw(make.channels()))))
     batch, depth = input.shape[1 if time_major else 0], input.shape[2]
     if dtype == "float32":
         constants, hidden, cell = _floats(draw, make, (depth, states, batch))

@@ -351,9 +351,10 @@ def _activated(y: np.float32, activation: str, libm: str) -> np.float32:
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """A few filters of any rank with a short memory; scales for which features and outputs mostly stay in range."""
-    input = draw(make.input(make.shape(2, 4), dtype, make.quantization(dtype), lambda t: len(t.shape) == 2))
+    shape = draw(make.integers(1, 3)), draw(make.channels())
+    input = draw(make.input(shape, dtype, make.quantization(dtype), lambda t: len(t.shape) == 2))
     (batch, depth), rank = input.shape, draw(make.sampled_from((1, 2, 1, 3)))
-    filters, memory = rank * draw(make.integers(1, 5)), draw(make.integers(1, 5))
+    filters, memory = rank * draw(make.channels()), draw(make.integers(1, 8))
     shapes = (filters, depth), (filters, memory)
     if dtype == "float32":
         feature, time = (make.constant(draw(make.array(shape, dtype, -4, 4))) for shape in shapes)
