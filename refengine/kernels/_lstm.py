@@ -76,9 +76,12 @@ def operands(node: Node) -> tuple[list[Tensor], Sizes]:
 
 
 def _sizes(node: Node, input: Tensor, hidden: Tensor) -> Sizes:
-    require(len(input.shape) == 3, f"input '{input.name}' has shape {input.shape}; TFLM takes three dimensions")
     require(
-        len(hidden.shape) == 2, f"the hidden state '{hidden.name}' has shape {hidden.shape}; TFLM takes two dimensions"
+        len(input.shape) == 3 and 0 not in input.shape,
+        f"input '{input.name}' has shape {input.shape}; expected three dimensions of 1 and more",
+    )
+    require(
+        len(hidden.shape) == 2, f"the hidden state '{hidden.name}' has shape {hidden.shape}; expected two dimensions"
     )
     time_major = bool(node.options["time_major"])
     steps, batch = input.shape[:2] if time_major else input.shape[1::-1]
@@ -93,10 +96,10 @@ def _check_shapes(tensors: Sequence[Tensor], output: Tensor, sizes: Sizes) -> No
         (*shapes, (sizes.batch, sizes.state), (*input.shape[:2], sizes.state)),
         strict=True,
     ):
-        require(tensor.shape == shape, f"tensor '{tensor.name}' has shape {tensor.shape}; TFLM takes {shape} here")
+        require(tensor.shape == shape, f"tensor '{tensor.name}' has shape {tensor.shape}; expected {shape}")
     require(
         math.prod(cell.shape) == sizes.batch * sizes.state,
-        f"the cell state '{cell.name}' has shape {cell.shape}; TFLM takes {sizes.batch * sizes.state} elements here",
+        f"the cell state '{cell.name}' has shape {cell.shape}; expected {sizes.batch * sizes.state} elements",
     )
 
 

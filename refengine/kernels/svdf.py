@@ -99,7 +99,10 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
     input, feature, time, bias, state = (t for t in node.inputs if t is not None)
     (output,) = node.outputs
     for tensor in (input, feature, time, state, output):
-        require(len(tensor.shape) == 2, f"tensor '{tensor.name}' has shape {tensor.shape}; TFLM takes two dimensions")
+        require(
+            len(tensor.shape) == 2 and 0 not in tensor.shape,
+            f"tensor '{tensor.name}' has shape {tensor.shape}; expected two dimensions of 1 and more",
+        )
     for tensor in (feature, time, bias):
         require(tensor.data is not None, f"'{tensor.name}' is computed at run time; refengine needs it constant")
     rank = node.options["rank"]
@@ -115,7 +118,7 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
         (state, (sizes.batch, sizes.filters * sizes.memory)),
         (output, (sizes.batch, sizes.units)),
     ):
-        require(tensor.shape == shape, f"tensor '{tensor.name}' has shape {tensor.shape}; TFLM takes {shape} here")
+        require(tensor.shape == shape, f"tensor '{tensor.name}' has shape {tensor.shape}; expected {shape}")
     require(state.is_variable, f"the state '{state.name}' is no variable tensor; convert again with TFLite's converter")
     return (input, feature, time, bias, state, output), sizes
 
