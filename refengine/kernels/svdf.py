@@ -5,9 +5,9 @@ activations are those of `kernels/activation_utils.h`. The state is a variable: 
 oldest first, a feature being Σ_i input[b, i] · feature weights[f, i]. Every inference pushes one feature out and one
 in. Unit u has `rank` filters in a row.
 
-Three oddities of the integer kernel: the state's zero point is added to a feature **after the clamp**, and the sum is
-then cut to the state's type, so it may wrap; the weights' zero points count for nothing, nor does the **fused
-activation**. The float kernel leaves infinities as they are where there is no activation, and its other activations
+Oddities of the integer kernel: the state's zero point is added to a feature **after the clamp**, and the sum is kept in
+the state's type, so it may wrap; the **fused activation** counts for nothing, nor do the weights' zero points, nor any
+of their scales but the first. The float kernel leaves infinities as they are where there is no activation, and its other activations
 turn NaN into a number.
 """
 
@@ -95,7 +95,7 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
         f"expected 5 inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
     require(node.inputs[3] is not None, "the bias is left out, on which TFLM crashes; convert again with a bias")
-    require(None not in node.inputs, "only the bias is optional, but another input is left out; convert again")
+    require(None not in node.inputs, "an input is left out, and TFLM needs all five; convert again")
     input, feature, time, bias, state = (t for t in node.inputs if t is not None)
     (output,) = node.outputs
     for tensor in (input, feature, time, state, output):
@@ -125,12 +125,13 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
 
 def _check_types(operands: Operands, wanted: tuple[str, ...]) -> None:
     """Refuse other types than those `wanted` of everything behind the input."""
-    for tensor, dtype in zip(operands[1:], wanted, strict=True):
-        advice = "; " + _linear.INT8_WEIGHTS_ADVICE if operands[0].dtype == "float32" else ""
+    input, *others = operands
+    advice = "; " + _linear.INT8_WEIGHTS_ADVICE if input.dtype == "float32" else ""
+    for tensor, dtype in zip(others, wanted, strict=True):
         require(
             tensor.dtype == dtype,
-            f"'{tensor.name}' is {tensor.dtype}, but input '{operands[0].name}' is {operands[0].dtype}: TFLM takes "
-            f"{dtype} here{advice}",
+            f"'{tensor.name}' is {tensor.dtype}, but input '{input.name}' is {input.dtype}: TFLM takes {dtype} "
+            f"here{advice}",
         )
 
 

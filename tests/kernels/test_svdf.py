@@ -162,7 +162,7 @@ def test_multiplications_of_features_and_time_are_counted() -> None:
     ("model", "message"),
     [
         (svdf(bias=None), r"the bias is left out, on which TFLM crashes"),
-        (svdf(feature=None), r"another input is left out"),
+        (svdf(feature=None), r"an input is left out, and TFLM needs all five"),
         (svdf(rank=0), r"the rank is 0; TFLM divides by it"),
         (svdf(rank=2), r"1 filters in 'input1' do not make units of 2"),
         (svdf(x=fed((2,), "int8", q(0.5))), r"'input0' has shape \(2,\); expected two dimensions"),
