@@ -7,8 +7,8 @@ in. Unit u has `rank` filters in a row.
 
 Oddities of the integer kernel: the state's zero point is added to a feature **after the clamp**, and the sum is kept in
 the state's type, so it may wrap; the **fused activation** counts for nothing, nor do the weights' zero points, nor any
-of their scales but the first. The float kernel leaves infinities as they are where there is no activation, and its other activations
-turn NaN into a number.
+of their scales but the first. The float kernel leaves infinities as they are where there is no activation; RELU, RELU6
+and RELU_N1_TO_1 turn NaN into a number.
 """
 
 from __future__ import annotations
