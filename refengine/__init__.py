@@ -4,13 +4,15 @@
     outputs = refengine.run("model.tflite", image)
 
 `load` reads a file, `make_plan` prepares it, `execute` yields what every step did, `run` just returns the outputs.
+`inspect`, `explain`, `health`, `diff`, `evaluate`, `quantize`, `export` and `fuzz` are what else one may ask for.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .accuracy import Accuracy, Prediction, evaluate, predictions
 from .errors import InferenceError, InputError, ModelError, RefengineError, UnsupportedError
 from .execute import Record, execute, run
-from .images import prepare_digit
-from .inputs import dequantize_output, quantize_input
 from .interpreter import Interpreter
 from .kernel import PRESETS, Kernel, Line, Numerics
 from .kernels import KERNELS
@@ -19,7 +21,28 @@ from .plan import Plan, Step, make_plan
 from .quantizer import quantize
 from .session import Session
 from .survey import Layer, Survey, inspect
+from .tensors.images import prepare_digit
+from .tensors.inputs import dequantize_output, quantize_input
 from .tflite_io import load
+
+if TYPE_CHECKING:
+    from .cexport import export
+    from .examination import health
+    from .explanation import explain
+    from .fuzzer import fuzz
+    from .judge import diff
+else:
+    _CALLS = {"diff": "judge", "explain": "explanation", "export": "cexport", "fuzz": "fuzzer", "health": "examination"}
+
+    def __getattr__(name: str) -> object:
+        """The calls whose rooms are imported only once somebody asks for them."""
+        if name not in _CALLS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f".{_CALLS[name]}", __name__), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_CALLS})
+
 
 __version__ = "0.1.0"
 
@@ -50,8 +73,13 @@ __all__ = [
     "Tensor",
     "UnsupportedError",
     "dequantize_output",
+    "diff",
     "evaluate",
     "execute",
+    "explain",
+    "export",
+    "fuzz",
+    "health",
     "inspect",
     "load",
     "make_plan",

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from .errors import InputError
 from .execute import run
-from .inputs import dequantize_output, pixels_to_input
 from .model import Array
 from .parallel import spread
 from .plan import Plan
+from .tensors.inputs import dequantize_output, pixels_to_input
 
 CHUNK = 256  # pictures between two reports
 

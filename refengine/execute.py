@@ -19,8 +19,8 @@ from threadpoolctl import ThreadpoolController
 from .errors import InferenceError, InputError
 from .kernel import Numerics
 from .model import Array, Model, Tensor
-from .plan import Plan, Rows, State, Step, frozen, joined, make_plan, taken
-from .reprs import record_html, record_text
+from .plan import Plan, Rows, State, Step, concatenated, frozen, joined, make_plan, taken
+from .tensors.reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
@@ -121,14 +121,30 @@ def run(
         tile = min(tile_size(plan), -(-batch // threads))
         slices = [slice(start, min(start + tile, batch)) for start in range(0, batch, tile)]
         with ThreadPoolExecutor(threads) as pool:
-            tiles = list(pool.map(lambda s: defined(infer(plan, s.stop - s.start, [x[s] for x in inputs])[0]), slices))
-    return tuple(np.concatenate(parts) for parts in zip(*tiles, strict=True))
+            tiles = list(pool.map(lambda part: _tile(plan, inputs, part), slices))
+    outputs = tuple(concatenated(parts) for parts in zip(*(outputs for outputs, _ in tiles), strict=True))
+    errors = [error for _, error in tiles if error]
+    if errors:
+        error = errors[0]
+        lengths = [part.stop - part.start for part in slices]
+        rows = [np.zeros(n, np.bool_) if e is None else e.rows for n, (_, e) in zip(lengths, tiles, strict=True)]
+        error.rows, error.outputs, error.state = np.concatenate(rows), outputs, None
+        raise error
+    return defined(outputs)
+
+
+def _tile(plan: Plan, inputs: Sequence[Array], part: slice) -> tuple[Arrays, InferenceError | None]:
+    """Some inferences of a batch, and what failed among them."""
+    try:
+        return infer(plan, part.stop - part.start, [x[part] for x in inputs])[0], None
+    except InferenceError as error:
+        return error.outputs, error
 
 
 def infer(plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None = None) -> tuple[Arrays, State]:
     """The outputs of one inference, or of `batch` side by side, and what lives on after them; see `run`.
 
-    Elements that TFLM leaves unwritten are masked.
+    Elements that TFLM leaves unwritten are masked. Raises `InferenceError` as `execute` does.
     """
     walk = _inference(plan, batch, inputs, state)
     while True:
@@ -136,8 +152,14 @@ def infer(plan: Plan, batch: int | None, inputs: Sequence[Array], state: State |
             next(walk)
         except StopIteration as end:
             outputs, after = end.value
-            break
-    return tuple(_shown(x, t, batch, whole=True) for t, x in zip(plan.outputs, outputs, strict=True)), after
+            return _declared(plan, outputs, batch), after
+        except InferenceError as error:
+            error.outputs = _declared(plan, error.outputs, batch)
+            raise
+
+
+def _declared(plan: Plan, outputs: Sequence[Array], batch: int | None) -> Arrays:
+    return tuple(_shown(x, t, batch, whole=True) for t, x in zip(plan.outputs, outputs, strict=True))
 
 
 def defined(outputs: Sequence[Array]) -> Arrays:
@@ -331,6 +353,9 @@ def _named(scene: _Scene, step: Step, read: Sequence[Array | None]) -> list[tupl
     """The resource variables whose handles the step got, and the rows of each."""
     assert read[0] is not None
     handles = np.broadcast_to(np.ma.getdata(read[0]).reshape(len(read[0]), -1)[:, 0], scene.batch or 1)
+    unknown = (handles < 0) | (handles >= len(step.node.resources))
+    if unknown.any():
+        raise InferenceError(f"{handles[unknown][0]} is no handle of a resource variable", unknown)
     return [(np.flatnonzero(handles == handle), step.node.resources[handle]) for handle in np.unique(handles)]
 
 

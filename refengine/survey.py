@@ -13,9 +13,9 @@ import numpy as np
 from .errors import UnsupportedError
 from .kernel import Numerics
 from .kernels import KERNELS
+from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from .model import Graph, Model, Op, Tensor
 from .plan import Step, prepared
-from .tflm_ops import CUSTOM_OPS, TFLM_OPS
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import InputError, cli, parallel
-from refengine.datasets import bundled_digits
+from refengine import InputError, parallel
+from refengine.commands import main
 from refengine.parallel import workers
+from refengine.tensors.datasets import bundled_digits
 
 distributed = pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
 
@@ -138,7 +139,7 @@ def test_another_refengine_is_refused(cluster: Any, monkeypatch: pytest.MonkeyPa
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(parallel, "PATIENCE", 0.1)
     for address in ("tcp://127.0.0.1:1", "nonsense", ""):
-        assert cli.main(["evaluate", "dense_int8", "--scheduler", address]) == 2
+        assert main(["evaluate", "dense_int8", "--scheduler", address]) == 2
         complaint = capsys.readouterr().err
         assert complaint.startswith(f"refengine: no Dask scheduler answers at '{address}': ")
         assert complaint.count("\n") == 1

@@ -14,8 +14,9 @@ from dice import drawn
 from oracle import Tflm
 from rich.console import Console
 
-import refengine
 from refengine import UnsupportedError
+from refengine.execute import infer
+from refengine.plan import State
 
 KEY = ("MAX_POOL_2D", "int8")
 QUIET = Console(quiet=True)
@@ -37,12 +38,12 @@ class Inline(Executor):
         return future
 
 
-def off_by_one(*arguments: object) -> tuple[np.ndarray, ...]:
-    """What `run` would return, its first element wrong."""
-    (y,) = refengine.run(*arguments)  # type: ignore[arg-type]
+def off_by_one(*arguments: object) -> tuple[tuple[np.ndarray, ...], State]:
+    """What `infer` would return, its first element wrong."""
+    (y,), state = infer(*arguments)  # type: ignore[arg-type]
     wrong = y.copy()
     wrong.flat[0] ^= 1
-    return (wrong,)
+    return (wrong,), state
 
 
 def refuse(*_: object) -> None:
@@ -68,10 +69,10 @@ def test_copies_keep_the_bits_of_nan() -> None:
     assert differing(nan, nan[::-1], same_nan=True).all()
 
 
-@pytest.mark.parametrize(("fake", "kind"), [(refengine.run, "equal"), (off_by_one, "differing"), (refuse, "disputed")])
+@pytest.mark.parametrize(("fake", "kind"), [(infer, "equal"), (off_by_one, "differing"), (refuse, "disputed")])
 def test_verdicts(fake: object, kind: str, tflm: Tflm, monkeypatch: pytest.MonkeyPatch) -> None:
     ((model, runs),) = drawn(*KEY, 1, 0)
-    monkeypatch.setattr(conformance, "run", fake)
+    monkeypatch.setattr(conformance, "infer", fake)
     assert judge(tflm, model, runs).kind == kind
 
 
@@ -83,10 +84,10 @@ def test_both_may_refuse(tflm: Tflm) -> None:
 def test_the_input_that_matters_is_reported(tflm: Tflm, monkeypatch: pytest.MonkeyPatch) -> None:
     ((model, runs),) = drawn(*KEY, 1, 0)
 
-    def third_is_wrong(plan: object, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        return off_by_one(plan, x) if x is runs[2][0] else refengine.run(plan, x)  # type: ignore[arg-type]
+    def third_is_wrong(plan: object, batch: None, x: tuple[np.ndarray, ...]) -> tuple[tuple[np.ndarray, ...], State]:
+        return off_by_one(plan, batch, x) if x is runs[2] else infer(plan, batch, x)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(conformance, "run", third_is_wrong)
+    monkeypatch.setattr(conformance, "infer", third_is_wrong)
     verdict = judge(tflm, model, runs)
     assert verdict.kind == "differing"
     assert verdict.inputs is runs[2]
@@ -98,7 +99,7 @@ def test_the_same_seed_draws_the_same_cases() -> None:
 
 
 def test_a_planted_bug_is_counted_and_saved(tmp_path: Path, tflm: Tflm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conformance, "run", off_by_one)
+    monkeypatch.setattr(conformance, "infer", off_by_one)
     ((tally,), complete) = examine_all([KEY], conformance.CHUNK + 5, 0, Inline(), QUIET)
     assert complete
     assert tally.counts["cases"] == tally.counts["differing"] == conformance.CHUNK + 5

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
-from refengine import InputError, Model, execute, make_plan, run
+from refengine import InputError, Interpreter, Model, execute, make_plan, run
 from refengine.execute import tile_size
 from refengine.model import Graph, Op, Tensor
+from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 
 FC = {"fused_activation_function": "RELU", "keep_num_dims": False, "quantized_bias_type": "float32"}
@@ -99,13 +102,92 @@ def test_inputs_that_do_not_fit_are_refused(inputs: tuple[Any, ...], message: st
         next(execute(plan, *inputs))
 
 
-def test_outputs_that_no_step_computes() -> None:
-    """A graph may hand out its input, or a constant; in a batch the latter is there for everyone."""
-    tensors = (Tensor(0, "x", (1, 2), "int8"), Tensor(1, "c", (1, 2), "int8", data=np.array([[1, 2]], np.int8)))
-    model = Model((Graph(0, "main", tensors, (0,), (1, 0), ()),))
-    x = np.arange(6, dtype=np.int8).reshape(3, 2)
-    constant, same = run(model, x)
-    assert np.array_equal(same, x) and constant.tolist() == [[1, 2]]
+# ---- a batch is nothing but its inferences -------------------------------------------------------------------
+
+
+def ending_in(shape: tuple[int, ...]) -> Model:
+    """(1, 4) int8 → RELU → `shape`."""
+    x, y = Tensor(0, "x", (1, 4), "int8", q(0.5)), Tensor(1, "y", (1, 4), "int8", q(0.5))
+    z = Tensor(2, "z", shape, "int8", q(0.5))
+    ops = (Op(0, "RELU", (0,), (1,)), Op(1, "RESHAPE", (1,), (2,), {"new_shape": None}))
+    return Model((Graph(0, "main", (x, y, z), (0,), (2,), ops),))
+
+
+def with_constants() -> Model:
+    """What a graph hands out besides: a constant (3,), one (1, 3), its own input, and a shape."""
+    constants = (np.array([7, 8, 9], np.int8), np.array([[1, 2, 3]], np.int8))
+    tensors = (
+        Tensor(0, "x", (1, 4), "int8", q(0.5)),
+        Tensor(1, "y", (1, 4), "int8", q(0.5)),
+        Tensor(2, "c", (3,), "int8", data=constants[0]),
+        Tensor(3, "d", (1, 3), "int8", data=constants[1]),
+        Tensor(4, "s", (2,), "int32"),
+    )
+    ops = (Op(0, "RELU", (0,), (1,)), Op(1, "SHAPE", (1,), (4,), {"out_type": "int32"}))
+    return Model((Graph(0, "main", tensors, (0,), (1, 2, 3, 0, 4), ops),))
+
+
+MODELS = {
+    "a leading 1": two_layers(),
+    "classes": ending_in((4,)),
+    "a scalar each": one_op("MEAN", {"keep_dims": False}, [fed((1, 4), "int8", q(1.0)), const([0, 1], "int32")],
+                            fed((), "int8", q(1.0))),
+    "another leading dimension": ending_in((2, 2)),
+    "constants": with_constants(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+def test_row_k_of_every_output_is_the_single_run_of_row_k(
+    name: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the split into tiles, one of a single row among them."""
+    monkeypatch.setattr(sys.modules["refengine.execute"], "TILE_BYTES", 4 * 4 * 8)
+    monkeypatch.setattr(sys.modules["refengine.execute"], "HEAVY", 0)
+    plan, x = make_plan(MODELS[name]), codes(40)
+    tile = tile_size(plan)
+    alone = [run(plan, x[k : k + 1]) for k in range(len(x))]
+    assert all(y.shape == t.shape for y, t in zip(alone[0], plan.outputs, strict=True))
+    for n in range(2, 2 * tile + 3):
+        outputs = run(plan, x[:n], threads=threads)
+        for i, (y, tensor) in enumerate(zip(outputs, plan.outputs, strict=True)):
+            assert y.shape == (n, *(tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape))
+            for k in range(n):
+                mine, own = y[k : k + 1].reshape(tensor.shape), alone[k][i]
+                assert (mine.dtype, mine.tobytes()) == (own.dtype, own.tobytes())
+        for record in execute(plan, x[:n]):
+            assert all(len(y) == n for y in record.outputs)
+
+
+def test_one_inference_has_the_declared_shapes_everywhere() -> None:
+    for model in MODELS.values():
+        plan, interpreter = make_plan(model), Interpreter(model_content=dump(model))
+        shapes = [t.shape for t in plan.outputs]
+        assert [y.shape for y in run(plan, codes(1))] == shapes
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], codes(1))
+        interpreter.invoke()
+        assert [interpreter.get_tensor(d["index"]).shape for d in interpreter.get_output_details()] == shapes
+        for record in execute(plan, codes(1)):
+            assert [y.shape for y in record.outputs] == [t.shape for t in record.step.outputs]
+
+
+def test_a_scalar_for_each_of_a_batch() -> None:
+    """What was one result of N values, or a ValueError."""
+    assert run(MODELS["a scalar each"], codes(5))[0].shape == (5,)
+    assert run(MODELS["classes"], codes(2))[0].shape == (2, 4)
+
+
+def test_blas_gets_its_threads_back_whoever_leaves_last() -> None:
+    """Several threads run at once; the process's own limit is what it was before."""
+    controller = ThreadpoolController().select(user_api="blas")
+    with controller.limit(limits=2):
+        before = [library["num_threads"] for library in controller.info()]
+        plan, x = make_plan(two_layers(width=512)), codes(4000)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda k: run(plan, x[: 2000 + k]), range(16)))
+        assert [library["num_threads"] for library in controller.info()] == before
 
 
 def test_results_do_not_share_memory_with_the_input() -> None:

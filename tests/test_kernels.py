@@ -18,16 +18,16 @@ from conformance import COPIES, differing, judge, save
 from dice import RUNS, Dice, invented
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import Litert, OracleCrash, OracleRefusal, Tflm
+from oracle import Litert, OracleCrash, OracleRefusal, Tflm, host_plan
 
 from refengine import KERNELS, Model, Plan, Record, execute, make_plan, run, strategies
 from refengine import kernels as package
 from refengine.execute import infer
-from refengine.explain import explain
+from refengine.explanation import explain
 from refengine.kernel import Kernel, Node
+from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from refengine.model import Array
 from refengine.tflite_io import dump
-from refengine.tflm_ops import CUSTOM_OPS, TFLM_OPS
 
 KEYS = sorted(KERNELS)
 FILES = sorted(path for path in Path(package.__file__).parent.glob("[!_]*.py"))
@@ -129,7 +129,7 @@ def test_litert_is_a_second_witness(op: str, dtype: str, litert: Litert) -> None
         except (OracleRefusal, OracleCrash):
             return
         heard += 1
-        assert all(map(same, run(model, *case[1]), theirs))
+        assert all(map(same, run(host_plan(model), *case[1]), theirs))
 
     law()
     assert heard, "LiteRT refused every case"
@@ -197,7 +197,8 @@ def test_a_batch_is_its_inferences(op: str, dtype: str) -> None:
 def test_a_kernel_file_mirrors_tflm_and_has_tests(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
     assert f"kernels/{path.stem}.cc" in docstring, "the docstring's `TFLM: kernels/….cc` names the file's twin"
-    assert (Path(__file__).parent / "kernels" / f"test_{path.stem}.py").exists()
+    tests = ast.parse((Path(__file__).parent / "kernels" / f"test_{path.stem}.py").read_text())
+    assert [f for f in ast.walk(tests) if isinstance(f, ast.FunctionDef) and f.name.startswith("test_")]
 
 
 @every_file

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from refengine import InputError, RefengineError, cli
+from refengine import InputError, RefengineError
+from refengine.commands import main
 from refengine.parallel import AHEAD, ATTEMPTS, Processes, spread, workers
 
 ROOT = Path(__file__).parents[1]
@@ -217,7 +218,7 @@ def test_what_a_worker_cannot_import(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_without_distributed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    assert cli.main(["evaluate", "dense_int8", "--scheduler", "tcp://127.0.0.1:8786"]) == 2
+    assert main(["evaluate", "dense_int8", "--scheduler", "tcp://127.0.0.1:8786"]) == 2
     assert capsys.readouterr().err == (
         "refengine: a Dask cluster needs distributed: pip install 'refengine[distributed]'\n"
     )
@@ -229,6 +230,6 @@ def test_without_distributed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 )
 def test_options_that_make_no_sense(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        cli.main(["evaluate", "dense_int8", *arguments])
+        main(["evaluate", "dense_int8", *arguments])
     assert caught.value.code == 2
     assert message in capsys.readouterr().err

@@ -5,9 +5,11 @@ Valid models of every kernel, with a few of their facts changed: options, operan
 
 from __future__ import annotations
 
+import importlib
 import random
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -15,9 +17,21 @@ from typing import Any
 import numpy as np
 import pytest
 from dice import Dice, invented
-from oracle import Tflm
+from oracle import Tflm, host_plan
 
-from refengine import KERNELS, Model, Op, Plan, Quantization, RefengineError, Tensor, UnsupportedError, make_plan, run
+from refengine import (
+    KERNELS,
+    InferenceError,
+    Model,
+    Op,
+    Plan,
+    Quantization,
+    RefengineError,
+    Tensor,
+    UnsupportedError,
+    make_plan,
+    run,
+)
 from refengine.model import Array, Sparsity
 from refengine.strategies import model_of
 from refengine.tflite_io import dump, load, schema
@@ -161,7 +175,7 @@ ODD_TENSORS: tuple[Callable[[Tensor, Random], Tensor], ...] = (
 def changed(model: Model, rng: Random) -> Model:
     """The model with one to three of its facts changed."""
     graph = model.graphs[0]
-    (op,), tensors = graph.ops, list(graph.tensors)
+    (*before, op), tensors = graph.ops, list(graph.tensors) or [fed((1,), "int32")]
     outputs = graph.outputs
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         kind = rng.random()
@@ -174,9 +188,11 @@ def changed(model: Model, rng: Random) -> Model:
         else:
             at = rng.randrange(len(tensors))
             tensors[at] = rng.choice(ODD_TENSORS)(tensors[at], rng)
-    used = dict.fromkeys(i for i in (*graph.inputs, *op.inputs) if i >= 0 and i not in op.outputs)
-    fed = tuple(i for i in used if tensors[i].data is None and not tensors[i].is_variable)
-    return replace(model, graphs=(replace(graph, tensors=tuple(tensors), ops=(op,), inputs=fed, outputs=outputs),))
+    computed = {i for each in (*before, op) for i in each.outputs}
+    used = dict.fromkeys(i for i in (*graph.inputs, *op.inputs) if i >= 0 and i not in computed)
+    given = tuple(i for i in used if tensors[i].data is None and not tensors[i].is_variable)
+    main = replace(graph, tensors=tuple(tensors), ops=(*before, op), inputs=given, outputs=outputs)
+    return replace(model, graphs=(main, *model.graphs[1:]))
 
 
 def small(model: Model) -> bool:
@@ -211,7 +227,9 @@ every_kernel = pytest.mark.parametrize(("op", "dtype"), sorted(KERNELS), ids=lam
 
 
 @every_kernel
-def test_after_make_plan_nothing_in_the_file_raises(op: str, dtype: str) -> None:
+def test_after_make_plan_nothing_in_the_file_raises(op: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for what TFLM, too, finds only when it runs."""
+    monkeypatch.setattr(importlib.import_module("refengine.execute"), "LOOP_LIMIT", 300)
     ran = refused = 0
     with limited_memory(), warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -221,9 +239,10 @@ def test_after_make_plan_nothing_in_the_file_raises(op: str, dtype: str) -> None
             if isinstance(found, str):
                 continue
             _, plan, inputs = found
-            for tensor, output in zip(plan.outputs, run(plan, *inputs), strict=True):
-                assert output.shape == tensor.shape
             ran += 1
+            with suppress(InferenceError):
+                for tensor, output in zip(plan.outputs, run(plan, *inputs), strict=True):
+                    assert output.shape == tensor.shape
     assert ran and refused, "all alike: the changes miss the point"
 
 
@@ -235,13 +254,15 @@ def test_what_refengine_plans_tflm_runs_too(op: str, dtype: str, tflm: Tflm) -> 
         if isinstance(found, str):
             continue
         model, plan, inputs = found
-        (step,) = plan.steps
+        step = plan.steps[-1]
         unread = {*plan.graph.inputs} - {*step.op.inputs}
+        if step.facts.control or step.facts.resource:
+            continue  # subgraphs that were made for other tensors
         unbiased = step.op.name == "DEPTHWISE_CONV_2D" and step.inputs[2:] in ((), (None,))  # the wheel crashes
         if unread or unbiased or plan.graph.outputs != step.op.outputs:
             continue
-        (output,), (expected,) = run(plan, *inputs), tflm.run(dump(model), inputs)
-        assert np.array_equal(output, expected, equal_nan=output.dtype == np.float32), str(model)
+        for output, expected in zip(run(host_plan(model), *inputs), tflm.run(dump(model), inputs), strict=True):
+            assert np.array_equal(output, expected, equal_nan=output.dtype == np.float32), str(model)
 
 
 def test_a_window_beyond_all_bounds_is_refused_at_once() -> None:

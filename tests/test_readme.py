@@ -1,4 +1,4 @@
-"""Every command that the README shows still prints what the README says it prints."""
+"""Every command that README and the manual show still prints what they say it prints."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from refengine import Graph, Model, Op, Quantization, Tensor, UnsupportedError, inspect, load
-from refengine.datasets import bundled_models
 from refengine.survey import tensor_bytes
+from refengine.tensors.datasets import bundled_models
 from tests.models import const, fed, one_op, q
 
 
@@ -87,7 +87,7 @@ def test_the_resolver_registers_each_operator_once():
 
 def test_custom_operators_are_left_to_the_user():
     survey = inspect(chain("RELU", "CUSTOM", custom_code='My"Op'))
-    assert survey.runs_on_tflm == "unknown"
+    assert survey.runs_on_tflm == "no"
     assert "MicroMutableOpResolver<2>" in survey.resolver
     assert r'resolver.AddCustom("My\"Op", ' in survey.resolver
 
@@ -103,7 +103,7 @@ def test_what_tflm_does_not_have_is_a_no_and_all_reasons_are_given():
     assert [layer.refusal is None for layer in survey.layers] == [True, False, False]
     assert [layer.macs for layer in survey.layers] == [0, None, None]
     assert all(isinstance(refusal, UnsupportedError) for refusal in survey.refusals)
-    assert "operator 1 (BITCAST): TFLM has no such operator; convert again" in str(survey.refusals[0])
+    assert "operator 1 (BITCAST): TFLM has no such operator; build the network without it" in str(survey.refusals[0])
     assert survey.resolver.splitlines() == ["tflite::MicroMutableOpResolver<1> resolver;", "resolver.AddRelu();"]
 
 

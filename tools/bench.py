@@ -29,7 +29,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from refengine.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits, bundled_models
 
 CONTENDERS = ("tflm", "refengine", "litert-ref", "litert")
 SECONDS = 1.0  # how long a contender repeats one measurement

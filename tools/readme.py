@@ -1,7 +1,7 @@
-"""Keep the README's examples true: run every command shown and compare, or paste, what it prints.
+"""Keep the pages' examples true: run every command shown in README and manual and compare, or paste, what it prints.
 
     python tools/readme.py            exit status 1 if an output differs, with the difference
-    python tools/readme.py --write    paste the present outputs into README.md
+    python tools/readme.py --write    paste the present outputs into the pages
 
 A fenced block of language `console` holds `$ command` lines, each followed by its output. Blocks whose figures change
 from run to run, or that need more than Python, are marked `console measured`: they are pasted by `--write` but not
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "refengine" / "manual").glob("*.md")))
 BLOCK = re.compile(r"^```console( measured)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -60,7 +60,7 @@ def _run(command: str, folder: Path) -> str:
 
 
 def refreshed(text: str, measured: bool) -> str:
-    """The README with every compared block's outputs renewed; the measured ones too if `measured`."""
+    """A page with every compared block's outputs renewed; the measured ones too if `measured`."""
 
     def renew(found: re.Match[str]) -> str:
         if found[1] and not measured:
@@ -75,16 +75,19 @@ def refreshed(text: str, measured: bool) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="paste the outputs into README.md")
+    parser.add_argument("--write", action="store_true", help="paste the outputs into the pages")
     arguments = parser.parse_args()
-    shown = README.read_text(encoding="utf-8")
-    present = refreshed(shown, measured=arguments.write)
-    if arguments.write:
-        README.write_text(present, encoding="utf-8")
-        return 0
-    difference = list(difflib.unified_diff(shown.splitlines(), present.splitlines(), "README.md", "now", lineterm=""))
-    print("\n".join(difference) or "README.md shows what its commands print")
-    return 1 if difference else 0
+    stale = False
+    for page in PAGES:
+        name, shown = str(page.relative_to(ROOT)), page.read_text(encoding="utf-8")
+        present = refreshed(shown, measured=arguments.write)
+        if arguments.write:
+            page.write_text(present, encoding="utf-8")
+            continue
+        difference = list(difflib.unified_diff(shown.splitlines(), present.splitlines(), name, "now", lineterm=""))
+        print("\n".join(difference) or f"{name} shows what its commands print")
+        stale |= bool(difference)
+    return int(stale)
 
 
 if __name__ == "__main__":

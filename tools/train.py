@@ -31,8 +31,8 @@ from keras.layers import Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D
 
 import refengine
 from refengine.accuracy import evaluate
-from refengine.datasets import load_mnist
 from refengine.errors import InputError
+from refengine.tensors.datasets import load_mnist
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3

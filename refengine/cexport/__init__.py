@@ -1,4 +1,7 @@
-"""C export: a plan as plain C11 without interpreter, its arena planned, checking itself by CRCs."""
+"""C export: a plan as plain C11 without interpreter, its arena planned, checking itself by CRCs.
+
+    refengine.export(plan, directory)
+"""
 
 from .arena import Buffer, plan_arena, tflm_greedy
 from .export import Exported, export

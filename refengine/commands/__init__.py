@@ -1,6 +1,89 @@
-"""The commands of the command line: one file each, registered by existing.
+"""The command line, `refengine COMMAND …`, and its commands: one file each, registered by existing.
 
 A file's docstring begins with the sentence that `--help` shows; `arguments(parser)` adds what the command takes, and
 `command(args)` runs it and returns the exit status. Commands ask the package and print what it says; they compute
 nothing. Heavy libraries are imported where they are used, so that `refengine --help` stays quick.
 """
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from .. import __version__
+from ..errors import RefengineError
+from ..tensors.datasets import bundled_models
+from ._front import BROKEN_PIPE, INTERRUPTED, fail
+
+HELP = """\
+examples:
+  refengine demo
+  refengine run stm32f746_int8 --input drawing.png --digit
+  refengine inspect model.tflite
+  refengine evaluate model.tflite --data mnist/
+
+MODEL is a .tflite file or the name of a bundled network:
+  {bundled}
+
+exit status: 0 done, 2 error (one line on stderr), 130 interrupted"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; an error is one line, whatever the files hold."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell (>&-)
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        with suppress(AttributeError):  # when something else was put in its place
+            getattr(sys, name).reconfigure(errors="replace")
+    try:
+        args = _parser().parse_args(arguments)
+        status: int = args.command(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever was reading has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except MemoryError:
+        return fail("out of memory")
+    except (RefengineError, OSError) as error:
+        return fail(error)
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(fail(f"{message} (see {self.prog} --help)"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="refengine",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="The golden model for TensorFlow Lite Micro: runs .tflite files bit for bit as TFLM does.",
+        epilog=HELP.format(bundled="\n  ".join(bundled_models())),
+    )
+    parser.add_argument("--version", action="version", version=f"refengine {__version__}")
+    added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for found in pkgutil.iter_modules(__path__):
+        if not found.name.startswith("_"):
+            module = importlib.import_module(f"{__name__}.{found.name}")
+            description = module.__doc__ or ""
+            sentence = description.partition("\n")[0]
+            one = added.add_parser(
+                found.name,
+                help=sentence[:1].lower() + sentence[1:-1],
+                description=description,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+            module.arguments(one)
+            one.set_defaults(command=module.command)
+    return parser

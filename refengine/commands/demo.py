@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 
 from ..accuracy import evaluate, predictions
-from ..datasets import bundled_digits, bundled_models
 from ..execute import run
-from ..images import half_blocks
-from ..inputs import pixels_to_input
 from ..plan import make_plan
+from ..tensors.datasets import bundled_digits, bundled_models
+from ..tensors.images import half_blocks
+from ..tensors.inputs import pixels_to_input
 from ._front import print_table, table_of
 
 SHOWN = [13, 47, 82]  # of the bundled digits, in the demo

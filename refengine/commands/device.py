@@ -17,9 +17,9 @@ from typing import Any
 from ..accuracy import is_classifier, predictions
 from ..device import Device, connect, output_steps, outputs_of, record, unequal_steps
 from ..errors import InputError
-from ..images import read_inputs
 from ..model import Array
 from ..plan import Plan, make_plan
+from ..tensors.images import read_inputs
 from ._front import add_json, add_range, find_model, numbers, positive, print_json, print_table, progress_bar, table_of
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ..device import Device, connect, numerics_of, record
-from ..diff import Dump, Report, diff, read_dump, tapped
-from ..diff.page import as_html
-from ..diff.text import HEADINGS, rows, told
 from ..errors import InputError
+from ..judge import Dump, Report, diff, read_dump, tapped
+from ..judge.page import as_html
+from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..execute import execute
-from ..explain import as_html, explain, in_dialect, side_by_side, step_at, text
+from ..explanation import as_html, explain, in_dialect, side_by_side, step_at, text
+from ..explanation.primer import primer
 from ..kernel import PRESETS
 from ..plan import make_plan
-from ..primer import primer
 from ._front import add_json, add_one_input, find_model, one_inference, print_json
 
 

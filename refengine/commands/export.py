@@ -16,12 +16,12 @@ import argparse
 from pathlib import Path
 
 from ..cexport import Exported, Pixels, array_header, export, image_header
-from ..datasets import bundled_digits
 from ..errors import InputError, located
-from ..images import read_inputs, read_picture
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
+from ..tensors.datasets import bundled_digits
+from ..tensors.images import read_inputs, read_picture
 from ..tflite_io import load
 from ._front import add_json, add_numerics, find_model, heading, print_json
 

@@ -1,7 +1,7 @@
 """Try your own kernels against the golden model, on cases weighted to the known traps.
 
 Adapt your kernels to the C interface (--header prints it, --example a complete adapter), or give a Python callable that
-takes a refengine.fuzz.Case, or a command that reads and writes files. Every operator and type is tried by default;
+takes a refengine.fuzzer.Case, or a command that reads and writes files. Every operator and type is tried by default;
 what your kernels do not claim to compute they may skip. Outputs are compared bit for bit. The first failure of each
 operator is shrunk to the smallest case, and told with the dialect or known fault that explains all failing ones.
 
@@ -19,14 +19,14 @@ import shlex
 from pathlib import Path
 
 from ..errors import InputError
-from ..fuzz import Case, Command, Door, Library, Result, callable_of, fuzz, replay, replayed, save, told
-from ..fuzz.files import EXAMPLE, HEADER
-from ..fuzz.search import chosen
-from ..fuzz.text import HEADINGS, row, summary
-from ..images import read_inputs
+from ..fuzzer import Case, Command, Door, Library, Result, callable_of, fuzz, replay, replayed, save, told
+from ..fuzzer.files import EXAMPLE, HEADER
+from ..fuzzer.search import chosen
+from ..fuzzer.text import HEADINGS, row, summary
 from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import make_plan
+from ..tensors.images import read_inputs
 from ._front import (
     FAILED,
     INTERRUPTED,

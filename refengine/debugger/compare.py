@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..images import UNREADABLE
 from ..model import Array
+from ..tensors.images import UNREADABLE
 
 
 @dataclass(frozen=True)

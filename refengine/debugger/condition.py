@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..execute import Record
 from ..model import Array, Tensor
-from ..stats import Stats, activation_of, real_values, stats
+from ..tensors.stats import Stats, activation_of, real_values, stats
 
 LONGEST = 300
 """Characters in a condition: more is no condition but an accident."""

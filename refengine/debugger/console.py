@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import pictures
 from ..errors import InputError
 from ..execute import Record
-from ..explain import explain
-from ..explain import text as told_lines
+from ..explanation import explain
+from ..explanation import text as told_lines
 from ..model import Array, Tensor
 from ..plan import Step
-from ..stats import activation_of, clamp_range, histogram, stats
+from ..tensors import pictures
+from ..tensors.stats import activation_of, clamp_range, histogram, stats
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
 from .names import dump_name, dumped, step_named, steps_named, tensor_named

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ..cexport.arena import peak, tflm_greedy
 from ..cexport.export import lifetimes
 from ..model import Tensor
-from ..stats import clamp_range
+from ..tensors.stats import clamp_range
 from . import text
 from .condition import shown_index
 from .names import step_named, tensor_named

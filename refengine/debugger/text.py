@@ -10,7 +10,7 @@ import numpy as np
 
 from ..model import Array, Tensor
 from ..plan import Step
-from ..stats import Bin, activation_of, real_values
+from ..tensors.stats import Bin, activation_of, real_values
 from .condition import Index, elements, shown_index
 
 NAME = 40

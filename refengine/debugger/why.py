@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..execute import Record
 from ..model import Array
 from ..plan import Plan, Step
-from ..stats import real_values
+from ..tensors.stats import real_values
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import Draw, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import activation_range, float_activation_range
@@ -30,13 +30,13 @@ class Params:
 
 def operands(node: Node) -> tuple[Tensor, Tensor, Tensor]:
     """(input1, input2, output); refuses mixed types, and an output that has not the shape both broadcast to."""
-    require(
+    consistent(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
         f"expected 2 inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
     input1, input2, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input1 is not None and input2 is not None and output is not None
-    require(
+    consistent(
         input1.dtype == input2.dtype == output.dtype,
         f"input '{input1.name}' is {input1.dtype}, input '{input2.name}' {input2.dtype} and output '{output.name}' "
         f"{output.dtype}; they must agree",
@@ -45,14 +45,14 @@ def operands(node: Node) -> tuple[Tensor, Tensor, Tensor]:
         shape = np.broadcast_shapes(input1.shape, input2.shape)
     except ValueError:
         shape = None
-    require(
+    consistent(
         shape == output.shape,
         f"inputs '{input1.name}' {input1.shape} and '{input2.name}' {input2.shape} do not broadcast to "
         f"output '{output.name}' {output.shape}",
     )
     require(
         len(output.shape) <= MAX_RANK,
-        f"output '{output.name}' has {len(output.shape)} dimensions; TFLM takes at most {MAX_RANK}",
+        f"output '{output.name}' has {len(output.shape)} dimensions; TFLM takes at most {MAX_RANK}: reshape it",
     )
     return input1, input2, output
 

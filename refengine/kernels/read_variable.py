@@ -12,10 +12,10 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
-from . import _resource, assign_variable
+from . import _control, _resource, assign_variable
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,11 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses anything but a handle and an output."""
-    require(
+    consistent(
         len(node.inputs) == 1 and node.inputs[0] is not None and len(node.outputs) == 1,
         f"expected a handle and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
+    _control.size(node.outputs[0])
     return Params(node.outputs[0].dtype, node.outputs[0].shape)
 
 

@@ -133,7 +133,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         _layer(hidden, constants[4:8], (), numerics),
         _lookup(0, logistic.logistic16),
         _lookup(0, tanh.tanh16) if node.options["fused_activation_function"] == "TANH" else None,
-        _lookup(12 + _power_of_two(cell), tanh.tanh16),
+        _lookup(12 + _power_of_two(cell, numerics.libm), tanh.tanh16),
         factor(2.0**-15 * cell_scale / cell_scale),
         factor(2.0**-30 / cell_scale),
         factor(2.0**-30 / hidden_scale),
@@ -185,22 +185,14 @@ def _lookup(left_shift: int, function: Callable[[Ints], Ints]) -> _sigmoid.Param
     return _sigmoid.tabulated16(scalar.wrap(3 << left_shift), 0, function)
 
 
-def _power_of_two(cell: Tensor) -> int:
+def _power_of_two(cell: Tensor, libm: str) -> int:
     """The exponent of the power of two that tanh takes the cell state's scale for.
 
-    Source: `CheckedLog2`, tensorflow/lite/kernels/internal/quantization_util.cc, in float32. C libraries may differ in
-    the last bit of `logf`: the few scales for which that matters are refused.
+    Source: `CheckedLog2`, tensorflow/lite/kernels/internal/quantization_util.cc, in float32.
     """
-    scale = _affine.params_of(cell)[0]
-    log, end = np.float32(math.log(scale)), np.float32(np.inf)
-    per_octave = np.float32(1) / np.float32(math.log(2))
-    nearby = (np.nextafter(log, -end), log, np.nextafter(log, end))
-    exponent, *others = {scalar.round_half_away(float(x * per_octave)) for x in nearby}
-    require(
-        not others,
-        f"the scale {scale:.9g} of the cell state '{cell.name}' lies in the middle between powers of two, and which of "
-        "them TFLM takes is up to the C library: convert again",
-    )
+    scale, two = (np.float32(x) for x in (_affine.params_of(cell)[0], 2))
+    octaves = float32.log(scale, libm) * (np.float32(1) / float32.log(two, libm))
+    exponent = scalar.round_half_away(float(octaves))
     require(
         -42 <= exponent <= 18,
         f"the scale of the cell state '{cell.name}' is {scale:g}; TFLM's tanh takes 2^-42 … 2^18: convert again",

@@ -24,12 +24,12 @@ import numpy as np
 
 from ..accuracy import is_classifier
 from ..errors import InputError
-from ..float_reading import affine, as_codes, is_quantized, outside, real_values
 from ..model import Array, Tensor
 from ..parallel import spread
 from ..plan import Plan, Step
+from ..reading.counterparts import Pair, pair_of, same_tensors
+from ..reading.float_reading import affine, as_codes, is_quantized, outside, real_values
 from .calibrate import Samples, tasks_of
-from .counterparts import Pair, pair_of, same_tensors
 
 SURE = 2.5
 """Standard deviations of a coin's tosses: seven of seven pass, which chance does once in 128 layers."""

@@ -22,6 +22,9 @@ from ..tflite_io import dump, load
 from .operators import inputs_of, model_of
 from .toolbox import Toolbox
 
+GROWING = {key: kernel for key, kernel in KERNELS.items() if key[1] and not kernel.facts.resource}
+"""The kernels that can go on from a tensor of a graph; the others need nodes around them."""
+
 JOINS = ("ADD", "CONCATENATION", "SUB", "MUL")
 """Operators that bring branches together, drawn three times as often as others."""
 
@@ -92,13 +95,13 @@ def models(
 def _keys(ops: Collection[str] | None, dtypes: Collection[str] | None) -> list[tuple[str, str]]:
     """The kernels to draw from."""
     for what, given, position in (("operators", ops, 0), ("types", dtypes, 1)):
-        known = sorted({key[position] for key in KERNELS})
+        known = sorted({key[position] for key in GROWING})
         if isinstance(given, str):
             raise InputError(f"expected a list of {what}, such as [{given!r}], got {given!r}")
         for name in given or ():
             if name not in known:
                 raise InputError(f"refengine has no {name!r}; the {what} are {', '.join(known)}")
-    keys = [key for key in KERNELS if ops is None or key[0] in ops]
+    keys = [key for key in GROWING if ops is None or key[0] in ops]
     reading = [key for key in keys if dtypes is None or key[1] in dtypes]
     fitting = [key for key in reading if dtypes is None or not _computes(*key).isdisjoint(dtypes)]
     if reading and not fitting:

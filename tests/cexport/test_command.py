@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refengine.cli import main
-from refengine.datasets import bundled_digits
+from refengine.commands import main
+from refengine.tensors.datasets import bundled_digits
 
 
 def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refengine.cli import main
-from refengine.datasets import bundled_digits, bundled_models
+from refengine.commands import main
 from refengine.device import Device, DeviceError, connect, record
 from refengine.device.protocol import GetInfo, GetTensor, Range, Run, Write, encode, frame
 from refengine.device.qemu import FIRMWARE, Emulator, board_settings, boards, build, missing_tools
 from refengine.device.recording import META, device_plan
 from refengine.device.transport import SocketLine
 from refengine.execute import execute
-from refengine.inputs import pixels_to_input
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
+from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.inputs import pixels_to_input
 
 pytestmark = pytest.mark.slow
 
@@ -222,7 +222,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         str(FIRMWARE / "app/digit.png"),
     ]
     code = (
-        "import signal, sys; from refengine.device import client; from refengine.cli import main\n"
+        "import signal, sys; from refengine.device import client; from refengine.commands import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored\n"
         "ask = client.Device._ask\n"
         "def told(*x):\n    answer = ask(*x); print('alive', flush=True); return answer\n"

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refengine.cli import main
+from refengine.commands import main
 from refengine.device import connect, qemu, record
-from refengine.diff import Finding, Report, diff, read_dump
 from refengine.execute import execute
+from refengine.judge import Finding, Report, diff, read_dump
 from refengine.kernel import PRESETS
 from refengine.model import Model
 from refengine.plan import make_plan

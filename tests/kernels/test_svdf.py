@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from refengine import Numerics, Session, UnsupportedError, execute, make_plan, run
-from refengine.explain import explain
+from refengine.explanation import explain
 from refengine.kernel import Node
 from refengine.model import Model, Quantization, Tensor
 from refengine.numerics import scalar

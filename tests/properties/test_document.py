@@ -1,4 +1,4 @@
-"""refengine/PROPERTIES.md: its examples print what it says, here and on the real TFLM, and its tests exist."""
+"""refengine/manual/properties.md: its examples print what it says, here and on the real TFLM, and its tests exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from refengine import Numerics
 from refengine.model import Array
 
 HERE = Path(__file__).parent
-DOCUMENT = Path(refengine.__file__).parent / "PROPERTIES.md"
+DOCUMENT = Path(refengine.__file__).parent / "manual" / "properties.md"
 
 
 def examples() -> doctest.TestResults:

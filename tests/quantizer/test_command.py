@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refengine.cli import main
+from refengine.commands import main
 from refengine.commands import quantize as command
 from refengine.commands._front import FAILED, INTERRUPTED
-from refengine.datasets import DATA, bundled_digits, bundled_models
 from refengine.errors import UnsupportedError
-from refengine.inputs import pixels_to_input
 from refengine.kernel import Node
 from refengine.model import Model
 from refengine.plan import make_plan
 from refengine.quantizer import calibrate, convert, quantize
+from refengine.tensors.datasets import DATA, bundled_digits, bundled_models
+from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump, load
-from tests.health.nets import HIDDEN, LOGITS, SOFTMAX, float_net, pictures
+from tests.examination.nets import HIDDEN, LOGITS, SOFTMAX, float_net, pictures
 from tests.models import fed, network
 
 

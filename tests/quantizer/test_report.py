@@ -13,11 +13,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from refengine.datasets import bundled_digits, bundled_models
 from refengine.errors import InputError, RefengineError
 from refengine.execute import execute, run
-from refengine.float_reading import real_values
-from refengine.inputs import pixels_to_input, quantize_input
 from refengine.kernel import Node
 from refengine.model import Model
 from refengine.plan import Plan, make_plan
@@ -25,9 +22,12 @@ from refengine.quantizer.calibrate import calibrate
 from refengine.quantizer.choices import choices
 from refengine.quantizer.convert import convert
 from refengine.quantizer.report import Error, LayerError, Outputs, rank
+from refengine.reading.float_reading import real_values
 from refengine.strategies import Case, models
+from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.inputs import pixels_to_input, quantize_input
 from refengine.tflite_io import load
-from tests.health.nets import (
+from tests.examination.nets import (
     CONV,
     HIDDEN,
     LOGITS,

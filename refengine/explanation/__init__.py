@@ -1,0 +1,194 @@
+"""Where one number came from: an output element's way through TFLM's arithmetic, told line by line.
+
+    refengine.explain(plan, record, (0, 3)).lines
+
+The kernels tell (`Kernel.explain`, plain integers in TFLM's loop order); this module chooses the element, repeats it in
+another dialect, and renders text, JSON-ready dictionaries and HTML. `primer` teaches the arithmetic itself.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..execute import Record
+from ..kernel import At, Line, Numerics
+from ..model import Array, Tensor
+from ..plan import Plan, Step, make_plan
+
+FOLDED = 3
+"""How many terms of a long sum to show at each end when it is folded."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One element's way: its `place` in words, the dialect, the lines, and the value they end in.
+
+    `real` is the value's real-valued reading (None for tensors without quantisation).
+    """
+
+    place: str
+    numerics: Numerics
+    lines: tuple[Line, ...]
+    value: int | float
+    real: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: `lines` (each with name, text, value) and the final `value`."""
+        return {
+            "element": self.place,
+            "numerics": str(self.numerics),
+            "lines": [{"name": line.name, "text": line.text, "value": _plain(line.value)} for line in self.lines],
+            "value": self.value,
+            "real": self.real,
+        }
+
+
+def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> Explanation:
+    """How element `at` of one of the record's outputs came about; `plan` is the one that made the record.
+
+    Variables that the step updates count as further outputs. Negative indices count from the end. Raises `InputError`
+    if the output has no such element, or the record is of a batch.
+    """
+    step = record.step
+    if not 0 <= output < len(step.writes):
+        raise InputError(f"{step} has {len(step.writes)} outputs, counted from 0; there is no output {output}")
+    tensor, written = step.writes[output], (*record.outputs, *record.updates)
+    index = _index(tensor, written[output], at)
+    more = written if step.facts.control else record.memory
+    lines = tuple(step.kernel.explain(step.params, At(output, index), *record.inputs, *more))
+    quantization = tensor.quantization
+    value = _plain(lines[-1].value)
+    real = None
+    if quantization and quantization.scale and tensor.dtype != "float32":
+        real = quantization.scale[0] * (value - (quantization.zero_point or (0,))[0])
+    place = f"{step}, output '{tensor.name}' {list(index)}"
+    return Explanation(place, plan.numerics, lines, value, real)
+
+
+def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Record]:
+    """The same step on the same inputs, prepared and run again under another dialect."""
+    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels)
+    step = other.steps[plan.steps.index(record.step)]
+    arrays = (None if x is None else x[np.newaxis] for x in (*record.inputs, *record.memory))
+    results, count = [x[0] for x in step.evaluate(*arrays)], len(step.outputs)
+    return other, replace(
+        record, step=step, outputs=tuple(results[:count]), updates=tuple(results[count : len(step.writes)])
+    )
+
+
+def parting(one: Explanation, two: Explanation) -> tuple[Line, Line] | None:
+    """The first pair of lines at which two tellings of the same element differ in value, or None if they never do."""
+    for mine, theirs in zip(one.lines, two.lines, strict=False):
+        if mine.name != theirs.name or np.asarray(mine.value).tobytes() != np.asarray(theirs.value).tobytes():
+            return mine, theirs
+    return None if len(one.lines) == len(two.lines) else (one.lines[-1], two.lines[-1])
+
+
+def step_at(plan: Plan, op: str) -> Step:
+    """The step that `op` names: an operator's index, its output's name, or an operator name that occurs once.
+
+    Raises `InputError` if there is none, or several.
+    """
+    found = [
+        step
+        for step in plan.steps
+        if op in (str(step.index), step.op.name.lower(), step.op.name) or op in (t.name for t in step.outputs)
+    ]
+    if len(found) == 1:
+        return found[0]
+    listing = ", ".join(f"{s.index} {s.op.name}" for s in found or plan.steps)
+    raise InputError(f"{'several operators are' if found else 'there is no operator'} '{op}': {listing}")
+
+
+def text(explanation: Explanation, full: bool = False) -> Iterator[str]:
+    """The explanation as lines of text, the value of each stage in a column; long sums folded unless `full`."""
+    yield f"{explanation.place}, {explanation.numerics}"
+    rows = [(line.name, _number(line.value), line.text) for line in _folded(explanation.lines, full)]
+    names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
+    yield from (f"  {name:<{names}}  {value:>{values}}  {words}" for name, value, words in rows)
+    reading = "" if explanation.real is None else f", which stands for {explanation.real:.6g}"
+    yield f"= {_number(explanation.value)}{reading}"
+
+
+def side_by_side(one: Explanation, two: Explanation, full: bool = False) -> Iterator[str]:
+    """Both tellings, and the sentence that says where they part."""
+    yield from text(one, full)
+    yield ""
+    yield from text(two, full)
+    yield ""
+    parted = parting(one, two)
+    if parted is None:
+        yield "The two dialects agree at every stage of this element."
+        return
+    mine, theirs = (_number(line.value) for line in parted)
+    ends = [_number(explanation.value) for explanation in (one, two)]
+    ending = f"and both end in {ends[0]}" if ends[0] == ends[1] else f"and end in {ends[0]} and {ends[1]}"
+    yield f"They part at '{parted[0].name}' ({mine}) and '{parted[1].name}' ({theirs}), {ending}."
+
+
+def as_html(explanations: Sequence[Explanation], full: bool = False) -> str:
+    """One self-contained page with a table for each explanation."""
+    tables = "\n".join(_table(explanation, full) for explanation in explanations)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>refengine explain</title>{STYLE}\n{tables}</html>'
+    )
+
+
+STYLE = """<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
+table { border-collapse: collapse; margin-bottom: 2em } caption { text-align: left; font-weight: 600; padding: .4em 0 }
+td { padding: .15em .8em; border-bottom: 1px solid #ddd; vertical-align: top }
+td.value { text-align: right; font-family: ui-monospace, monospace } tr:last-child { font-weight: 600 }
+</style>"""
+
+
+def _table(explanation: Explanation, full: bool) -> str:
+    rows = "\n".join(
+        f'<tr><td>{html.escape(line.name)}</td><td class="value">{_number(line.value)}</td>'
+        f"<td>{html.escape(line.text)}</td></tr>"
+        for line in _folded(explanation.lines, full)
+    )
+    caption = html.escape(f"{explanation.place}, {explanation.numerics}")
+    return f"<table><caption>{caption}</caption>\n{rows}</table>"
+
+
+def _folded(lines: Sequence[Line], full: bool) -> Iterator[Line]:
+    """The lines, the middle of each long run of one name told in one line."""
+    for name, run in groupby(lines, key=lambda line: line.name):
+        terms = list(run)
+        if full or len(terms) <= 2 * FOLDED + 1:
+            yield from terms
+            continue
+        hidden = terms[FOLDED:-FOLDED]
+        yield from terms[:FOLDED]
+        last = hidden[-1].value
+        yield Line(name, f"… {len(hidden)} more, the last of them {_number(last)} (--full shows all)", last)
+        yield from terms[-FOLDED:]
+
+
+def _index(tensor: Tensor, output: Array, at: Sequence[int]) -> tuple[int, ...]:
+    shape = tensor.shape
+    if output.shape != shape:
+        raise InputError(f"output '{tensor.name}' holds a batch of {len(output)}; explain one inference")
+    if len(at) != len(shape) or not all(-size <= i < size for i, size in zip(at, shape, strict=True)):
+        raise InputError(f"output '{tensor.name}' has shape {shape}; there is no element {list(at)}")
+    return tuple(i % size for i, size in zip(at, shape, strict=True))
+
+
+def _plain(value: int | float | np.generic) -> int | float:
+    """A number that JSON and format know."""
+    plain: int | float = value.item() if isinstance(value, np.generic) else value
+    return plain
+
+
+def _number(value: int | float | np.generic) -> str:
+    """All digits of an integer, those of a float that tell it from its float32 neighbours."""
+    plain = _plain(value)
+    return f"{plain:.9g}" if isinstance(plain, float) else str(plain)

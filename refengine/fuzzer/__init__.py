@@ -1,0 +1,36 @@
+"""Other people's kernels against the golden model: cases weighted to the known traps, compared bit for bit.
+
+    for result in refengine.fuzz(Library("./libmykernels.so"), ["CONV_2D"], ["int8"]):
+        print(*told(result), sep="\\n")
+
+`case` is one operator with its inputs, `numbers` what a C kernel is called with, `doors` the ways to a kernel
+(`Library`, `Command`, any Python callable), `search` looks for failures and shrinks them, `reasons` looks for the
+dialect or known fault that explains them, `files` saves them, `text` tells them. The C interface is `refengine_fuzz.h`.
+"""
+
+from .case import Case, Door, KernelError, Outcome, check
+from .doors import Command, Library, callable_of
+from .files import replayed, save
+from .reasons import Reason, reason
+from .search import Finding, Result, fuzz, replay
+from .text import told
+
+__all__ = [
+    "Case",
+    "Command",
+    "Door",
+    "Finding",
+    "KernelError",
+    "Library",
+    "Outcome",
+    "Reason",
+    "Result",
+    "callable_of",
+    "check",
+    "fuzz",
+    "reason",
+    "replay",
+    "replayed",
+    "save",
+    "told",
+]

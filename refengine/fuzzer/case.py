@@ -1,0 +1,145 @@
+"""A case: one operator with its inputs, what a sound kernel makes of them, and how another kernel does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import RefengineError
+from ..execute import Record, execute
+from ..judge import Difference, difference
+from ..kernel import Numerics
+from ..model import Array, Model, Tensor
+from ..plan import Plan, Step, frozen, make_plan
+from .numbers import numbers_of
+
+
+class KernelError(RefengineError):
+    """A kernel did worse than to compute something wrong; `kind` is one word or two for it, the message the rest."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The plan of one operator, in the dialect that the kernel claims to compute, and arrays for its inputs.
+
+    `arrays` are the operator's inputs in its order, constants among them (int4 unpacked to int8), None for an optional
+    input left out; `expected` is its output; `numbers` are what a C kernel is called with (see `refengine_fuzz.h`).
+    """
+
+    plan: Plan
+    inputs: tuple[Array, ...]
+
+    @property
+    def model(self) -> Model:
+        return self.plan.model
+
+    @property
+    def numerics(self) -> Numerics:
+        return self.plan.numerics
+
+    def changed(
+        self, model: Model | None = None, inputs: tuple[Array, ...] | None = None, numerics: Numerics | None = None
+    ) -> Case:
+        """The case with another model, inputs or dialect; raises `UnsupportedError` where that would not run."""
+        return Case(make_plan(model or self.model, numerics=numerics or self.numerics), inputs or self.inputs)
+
+    @property
+    def step(self) -> Step:
+        return self.plan.steps[0]
+
+    @property
+    def op(self) -> str:
+        return self.step.op.name
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.step.op.options
+
+    @property
+    def dtype(self) -> str:
+        """The type of the first input."""
+        first = self.step.inputs[0]
+        assert first is not None
+        return first.dtype
+
+    @property
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """The operator's inputs as the model declares them; its outputs are `step.outputs`."""
+        return self.step.inputs
+
+    @cached_property
+    def arrays(self) -> tuple[Array | None, ...]:
+        fed = {t.index: x for t, x in zip(self.plan.inputs, self.inputs, strict=True)}
+        return tuple(None if t is None else frozen(fed[t.index] if t.data is None else t.data) for t in self.tensors)
+
+    @cached_property
+    def record(self) -> Record:
+        """What a sound kernel does."""
+        (record,) = execute(self.plan, *self.inputs)
+        return record
+
+    @cached_property
+    def expected(self) -> Array:
+        return np.asarray(self.record.outputs[0], order="C")
+
+    @cached_property
+    def numbers(self) -> dict[str, Array]:
+        return numbers_of(self.step)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _prepared, (self.model, self.inputs, self.numerics)  # what the rest follows from
+
+
+def _prepared(model: Model, inputs: tuple[Array, ...], numerics: Numerics) -> Case:
+    return Case(make_plan(model, numerics=numerics), inputs)
+
+
+Door = Callable[[Case], "Array | tuple[Array, ...] | None"]
+"""A way to a kernel: its output for a case, or None for what it does not claim to compute. May raise `KernelError`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a kernel did: `kind` is ``equal``, ``skipped``, ``differs``, or that of its `KernelError`, with its message.
+
+    `got` is its output if it gave one, `difference` how far that is from what is right.
+    """
+
+    kind: str
+    message: str = ""
+    got: Array | None = None
+    difference: Difference | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.kind not in ("equal", "skipped")
+
+
+def check(door: Door, case: Case) -> Outcome:
+    """Hand a case through a door, and judge what comes back, bit for bit (any NaN is any other)."""
+    try:
+        answer = door(case)
+    except KernelError as error:
+        return Outcome(error.kind, str(error))
+    except RefengineError:
+        raise
+    except Exception as error:  # a callable is anybody's code
+        return Outcome("raises", f"raises {type(error).__name__}: {error}")
+    if answer is None:
+        return Outcome("skipped")
+    got = answer[0] if isinstance(answer, tuple) and len(answer) == 1 else answer
+    got = np.asarray(got) if isinstance(got, np.generic) else got  # what NumPy makes of arrays without dimensions
+    tensor, expected = case.step.outputs[0], case.expected
+    if not isinstance(got, np.ndarray) or got.dtype != expected.dtype or got.shape != expected.shape:
+        what = f"{got.dtype} {got.shape}" if isinstance(got, np.ndarray) else type(got).__name__
+        return Outcome("wrong shape", f"gives {what} where {expected.dtype} {expected.shape} is due")
+    apart = difference(tensor, expected, np.asarray(got, order="C"))
+    return Outcome("differs" if apart else "equal", got=got.copy(), difference=apart)

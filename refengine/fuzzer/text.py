@@ -1,0 +1,103 @@
+"""What was found, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..explanation import explain
+from ..explanation import text as explained
+from ..judge import Difference
+from ..model import Array, Tensor
+from .search import Finding, Result
+
+HEADINGS = ("operator", "type", "cases", "skipped", "elements compared", "failing", "first at case")
+
+PLAIN = ("NONE", "float32", False)
+"""Values of options that go without saying."""
+
+LISTED = 6
+"""How many wrong operators a summary lists."""
+
+SHOWN = 64
+"""Arrays of at most so many elements are printed."""
+
+
+def row(result: Result) -> tuple[str, ...]:
+    """The cells of a result, under `HEADINGS`."""
+    counts = (result.cases, result.skipped, result.elements, result.failing)
+    return result.op, result.dtype, *(f"{n:,}" for n in counts), "" if result.first is None else f"{result.first:,}"
+
+
+def summary(results: Sequence[Result]) -> str:
+    """All results in one sentence."""
+    claimed = [result for result in results if result.skipped < result.cases]
+    wrong = [str(result) for result in claimed if result.finding]
+    skipped = len(results) - len(claimed)
+    rest = f"; {skipped} more {'is' if skipped == 1 else 'are'} not claimed" if skipped else ""
+    count = sum(result.cases - result.skipped for result in claimed)
+    cases = "1 case" if count == 1 else f"{count:,} cases"
+    pairs = "1 operator and type" if len(claimed) == 1 else f"{len(claimed)} operators and types"
+    if not results:
+        return "nothing was tried to the end"
+    if not claimed:
+        return f"the kernels claim none of the operators and types tried ({len(results)})"
+    wrong = wrong if len(wrong) <= LISTED else [*wrong[:LISTED], f"{len(wrong) - LISTED} more"]
+    if not wrong:
+        return f"{cases} of {pairs}: all equal, bit for bit{rest}"
+    return f"{cases} of {pairs}: wrong in {', '.join(wrong)}{rest}"
+
+
+def told(result: Result) -> Iterator[str]:
+    """Everything about the fault of a result, line by line; nothing where there is none."""
+    finding = result.finding
+    if finding is None:
+        return
+    yield f"{result} {finding.outcome.kind}: {finding.verdict}"
+    if finding.common is not None:
+        yield f"  {finding.common}"
+    yield from smallest(finding)
+
+
+def smallest(finding: Finding) -> Iterator[str]:
+    """The smallest case: its node, its numbers, where it differs, and how a sound kernel comes to its value there."""
+    case, apart = finding.case, finding.outcome.difference
+    yield "  the smallest case:"
+    options = ", ".join(f"{name} {value}" for name, value in case.options.items() if value not in PLAIN)
+    yield f"    {case.op}" + (f", {options}" if options else "")
+    for i, (tensor, array) in enumerate(zip(case.tensors, case.arrays, strict=True)):
+        yield from _tensor(f"input {i}", tensor, array)
+    yield from _tensor("output", case.step.outputs[0], None)
+    if apart is None:
+        yield f"  the kernel {finding.outcome.message}"
+        return
+    yield f"  {different(apart)}"
+    yield "  how a sound kernel comes to its value there:"
+    yield from (f"    {line}" for line in explained(explain(case.plan, case.record, apart.first)))
+
+
+def different(apart: Difference) -> str:
+    """Where an output differs first, and in how many places."""
+    where = f"element {list(apart.first)} is {_number(apart.theirs)} where {_number(apart.mine)} is right"
+    return where if apart.size == 1 else f"{apart.count:,} of {apart.size:,} elements differ: {where}"
+
+
+def _tensor(name: str, tensor: Tensor | None, array: Array | None) -> Iterator[str]:
+    if tensor is None:
+        yield f"    {name:8}  left out"
+        return
+    quantization = f"  {tensor.quantization}" if tensor.quantization else ""
+    constant = "  constant" if tensor.data is not None else ""
+    yield f"    {name:8}  {tensor.dtype} {'×'.join(map(str, tensor.shape)) or 'scalar'}{constant}{quantization}"
+    if array is not None and array.size <= SHOWN:
+        yield f"              {_values(array)}"
+
+
+def _values(array: Array) -> str:
+    """Nested brackets in one line; float32 with all digits that tell."""
+    if array.ndim == 0:
+        return _number(array.item())
+    return f"[{' '.join(map(_values, array))}]"
+
+
+def _number(value: int | float) -> str:
+    return f"{value:.9g}" if isinstance(value, float) else str(value)

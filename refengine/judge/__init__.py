@@ -1,0 +1,27 @@
+"""A device's tensors against the golden model's: not only that they differ, but where it began and why.
+
+    report = refengine.diff(plan, read_dump(plan, "dump.npz"), image)
+
+`compare` measures, `judging` tells culprits from victims, `verdict` looks for the cause among dialects and the known
+`faults`, `text` and `page` show it.
+"""
+
+from .compare import Difference, difference
+from .dumps import META, Dump, read_dump
+from .faults import FAULTS
+from .judging import Finding, Report, diff, tapped
+from .verdict import Candidate
+
+__all__ = [
+    "FAULTS",
+    "META",
+    "Candidate",
+    "Difference",
+    "Dump",
+    "Finding",
+    "Report",
+    "diff",
+    "difference",
+    "read_dump",
+    "tapped",
+]

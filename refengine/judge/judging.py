@@ -1,0 +1,352 @@
+"""The judgement: every step of a dump against the golden model, culprits told from victims, and a verdict for each."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import InputError
+from ..execute import Record, batch_size, execute
+from ..explanation import Explanation, explain
+from ..kernel import Numerics
+from ..model import Array
+from ..plan import Plan, Step
+from .compare import Difference, difference
+from .dumps import Dump
+from .faults import CHUNK
+from .verdict import Candidate, candidates, evaluated
+
+Status = Literal["same", "victim", "culprit", "absent"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of one step.
+
+    `status`: ``same`` as the golden model; a ``victim`` differs only because its inputs do; a ``culprit`` differs from
+    a sound kernel on the device's own inputs; ``absent`` from the dump. `total` is the difference from the golden
+    model, `own` that of a culprit on its own inputs, with the `candidates` that may explain it and, where none of them
+    explains all of it, how the first differing element should have come about (`told`).
+    `suspects` are the steps that may be at fault: besides this one those before it that are absent.
+    """
+
+    step: Step
+    status: Status
+    total: Difference | None = None
+    own: Difference | None = None
+    suspects: tuple[Step, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    told: Explanation | None = None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence about a culprit."""
+        if self.own is None:
+            return ""
+        if self.candidates:
+            return str(self.candidates[0])
+        first = list(self.own.first)
+        differences = "one difference" if self.own.count == 1 else f"{self.own.count:,} differences"
+        return (
+            f"nothing explains its {differences}: a real bug, first at {first}, "
+            f"where the device has {_shown(self.own.theirs)} and a sound kernel {_shown(self.own.mine)}"
+        )
+
+    @property
+    def entry(self) -> str:
+        """The operator at fault, or those of which one is."""
+        known = [c.step for c in self.candidates[:1] if c.complete] or self.suspects
+        return " or ".join(f"{step.index} {step.op.name}" for step in known)
+
+    def as_dict(self) -> dict[str, Any]:
+        output = self.step.outputs[0]
+        return {
+            "operator": self.step.index,
+            "name": self.step.op.name,
+            "tensor": output.index,
+            "output": output.name,
+            "status": self.status,
+            "total": self.total and self.total.as_dict(),
+            "own": self.own and self.own.as_dict(),
+            "suspects": [step.index for step in self.suspects],
+            "candidates": [candidate.as_dict() for candidate in self.candidates],
+            "verdict": self.verdict,
+            "explanation": self.told and self.told.as_dict(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A dump judged: one finding for each step, and `notes`, sentences about the dump."""
+
+    plan: Plan
+    dump: Dump
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def culprits(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.status == "culprit"]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything differs, or did not have its tensor's type or shape."""
+        return bool(self.dump.problems) or any(f.status in ("victim", "culprit") for f in self.findings)
+
+    @cached_property
+    def causes(self) -> list[str]:
+        """The clauses that explain everything about every culprit, the best first."""
+        found = [[c.how for c in f.candidates if c.complete] for f in self.culprits]
+        return [how for how in found[0] if all(how in others for others in found)] if found else []
+
+    @property
+    def dialects(self) -> dict[Numerics, str]:
+        """Those of the `causes` that are dialects."""
+        candidates = self.culprits[0].candidates if self.culprits else ()
+        return {c.numerics: c.how for c in candidates if c.numerics and c.how in self.causes}
+
+    @property
+    def summary(self) -> str:
+        """The verdict on the whole dump, in one sentence."""
+        seen = [finding for finding in self.findings if finding.status != "absent"]
+        victims = sum(finding.status == "victim" for finding in seen)
+        count = f"{len(seen)} of {len(self.findings)} operators compared"
+        if not self.culprits:
+            rest = "; the rest of the dump does not fit" if self.dump.problems else ""
+            return f"{count}: {'all differences come from other inputs' if victims else 'no difference'}{rest}."
+        wrong = ", ".join(finding.entry for finding in self.culprits)
+        passed = f", passed on to {victims} more" if victims else ""
+        cause = f"; everything vanishes {', or '.join(self.causes[:2])}" if self.causes else ""
+        return f"{count}: the fault enters at {wrong}{passed}{cause}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in plain Python, for JSON."""
+        return {
+            "dump": self.dump.name,
+            "sha256": self.plan.model.sha256,
+            "numerics": str(self.plan.numerics),
+            "recording": dict(self.dump.meta),
+            "differs": self.differs,
+            "summary": self.summary,
+            "causes": self.causes,
+            "dialects": [*map(str, self.dialects)],
+            "notes": [*self.notes],
+            "problems": [*self.dump.problems],
+            "steps": [finding.as_dict() for finding in self.findings],
+        }
+
+
+def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None) -> Report:
+    """Judge `dump` by `plan`, whose dialect is what the device is meant to compute.
+
+    `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left out. `previous` is a dump
+    of an inference before, whose values a stale buffer may hold.
+
+    Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump.
+    """
+    inputs = inputs or _inputs_of(plan, dump)
+    if batch_size(plan, inputs) is not None and any(
+        x.shape != t.shape for x, t in zip(inputs, plan.inputs, strict=True)
+    ):
+        raise InputError("the input is a batch; a dump is of one inference")
+    records = tuple(execute(plan, *inputs))
+    golden = {t.index: x for r in records for t, x in zip(r.step.outputs, r.outputs, strict=True)}
+    if not any(step.outputs[0].index in dump.tensors for step in plan.steps):
+        raise InputError(f"{dump.name} holds no operator's output that fits; {[*dump.problems, 'only the input'][0]}")
+    fed = {t.index: x for t, x in zip(plan.inputs, inputs, strict=True)}
+    given = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
+    values = {**given, **fed, **{i: x for i, x in dump.tensors.items() if plan.graph.tensors[i].data is None}}
+    values.update(_fixed(plan, golden, dump))
+    findings = _second_look(_Evidence(plan, dump, golden, values, previous))
+    return Report(plan, dump, tuple(findings), tuple(_notes(plan, dump, fed)))
+
+
+def tapped(
+    plan: Plan, crc: Callable[[int], int | None], fetch: Callable[[int], Array], *inputs: Array, name: str = "device"
+) -> Dump:
+    """A dump of a live device that sends as little as possible.
+
+    `crc(k)` is the CRC-32 of operator k's output on the device (None if it does not run that operator, whose output is
+    then not in the dump), `fetch(k)` the tensor. An output that has the CRC of what a sound kernel makes of the
+    device's own inputs need not be sent: only culprits are fetched. Raises `InputError` if inputs do not fit, or a
+    tensor is not what its operator writes.
+    """
+    batch_size(plan, inputs)
+    values = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
+    values.update((t.index, x) for t, x in zip(plan.inputs, inputs, strict=True))
+    absent, recomputed = set(), set()
+    for step in plan.steps:
+        tensor, check = step.outputs[0], crc(step.index)
+        values[tensor.index] = np.ascontiguousarray(evaluated(step, values))
+        if check is None:
+            absent.add(tensor.index)
+            continue
+        if check == zlib.crc32(values[tensor.index].tobytes()):
+            recomputed.add(tensor.index)
+            continue
+        sent = fetch(step.index)
+        if sent.dtype != tensor.dtype or sent.shape != tensor.shape:
+            raise InputError(
+                f"the device's output of {step} is {sent.dtype} {sent.shape}, not {tensor.dtype} {tensor.shape}"
+            )
+        values[tensor.index] = sent
+    tensors = {i: x for i, x in values.items() if plan.graph.tensors[i].data is None and i not in absent}
+    return Dump(name, tensors, recomputed=frozenset(recomputed))
+
+
+def _inputs_of(plan: Plan, dump: Dump) -> tuple[Array, ...]:
+    missing = [tensor.name for tensor in plan.inputs if tensor.index not in dump.tensors]
+    if missing:
+        raise InputError(f"{dump.name} does not hold the input {', '.join(map(repr, missing))}; give it with --input")
+    return tuple(dump.tensors[tensor.index] for tensor in plan.inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """What there is to judge by: `golden` and the device's `values` by tensor index, these completed as steps go by."""
+
+    plan: Plan
+    dump: Dump
+    golden: Mapping[int, Array]
+    values: dict[int, Array]
+    previous: Dump | None
+
+    def explanations(
+        self, finding: Finding, own: Difference, under: Mapping[Numerics, str] | None = None
+    ) -> list[Candidate]:
+        """The candidates for a culprit, the best first; see `candidates` for `under`."""
+        steps, tensor = finding.suspects, finding.step.outputs[0].index
+        written = {step.outputs[0].index for step in steps}
+        read = {t.index for step in steps for t in step.inputs if t is not None} - written
+        values = {i: self.values[i] for i in read}
+        found = candidates(self.plan, steps, values, self.dump.tensors[tensor], _memory(self, finding.step), under)
+        found += [] if under else _overwritten(self, finding.step, own)
+        return sorted(found, key=lambda candidate: candidate.remaining)
+
+
+def _fixed(plan: Plan, golden: Mapping[int, Array], dump: Dump) -> dict[int, Array]:
+    """What depends on shapes and constants only, and is not in the dump: the same on every device."""
+    fixed: dict[int, Array] = {}
+    for step in plan.steps:
+        output = step.outputs[0].index
+        known = all(t is None or t.data is not None or t.index in fixed for t in step.inputs)
+        if (known or step.op.name == "SHAPE") and output not in dump.tensors:
+            fixed[output] = golden[output]
+    return fixed
+
+
+def _judged(evidence: _Evidence) -> Iterator[Finding]:
+    """A finding for each step; what is absent is computed from what is there, and joins the values."""
+    values, tensors = evidence.values, evidence.dump.tensors
+    unseen: dict[int, tuple[Step, ...]] = {}  # by tensor: the absent steps that computed it
+    for step in evidence.plan.steps:
+        tensor = step.outputs[0]
+        before = _merged(unseen.get(t.index, ()) for t in step.inputs if t is not None)
+        if tensor.index not in tensors:
+            if tensor.index not in values:
+                values[tensor.index] = evaluated(step, values)
+                unseen[tensor.index] = (*before, step)
+            yield Finding(step, "absent")
+            continue
+        seen, sound = tensors[tensor.index], evaluated(step, values)
+        total = difference(tensor, evidence.golden[tensor.index], seen)
+        own = difference(tensor, sound, seen)
+        if total is None:
+            yield Finding(step, "same")
+        elif own is None:
+            yield Finding(step, "victim", total)
+        else:
+            finding = Finding(step, "culprit", total, own, (*before, step))
+            found = tuple(evidence.explanations(finding, own))
+            told = None
+            if not any(candidate.complete for candidate in found):
+                arrays = tuple(None if t is None else values[t.index] for t in step.inputs)
+                told = explain(evidence.plan, Record(step, arrays, (sound,)), own.first)
+            yield replace(finding, candidates=found, told=told)
+
+
+def _second_look(evidence: _Evidence) -> Iterator[Finding]:
+    """Culprits that nothing explains, tried again under the dialects that explain others."""
+    findings = list(_judged(evidence))
+    spoken = {
+        c.numerics: c.how.removeprefix("under ") for f in findings for c in f.candidates if c.complete and c.numerics
+    }
+    for finding in findings:
+        if not spoken or finding.own is None or any(candidate.complete for candidate in finding.candidates):
+            yield finding
+            continue
+        more = evidence.explanations(finding, finding.own, spoken)
+        found = tuple(sorted([*finding.candidates, *more], key=lambda candidate: candidate.remaining))
+        yield replace(finding, candidates=found, told=None if found and found[0].complete else finding.told)
+
+
+def _merged(chains: Iterator[tuple[Step, ...]]) -> tuple[Step, ...]:
+    """Steps in order, each once."""
+    return tuple(sorted({step for chain in chains for step in chain}, key=lambda step: step.index))
+
+
+def _memory(evidence: _Evidence, step: Step) -> dict[str, Array]:
+    """What may lie in a buffer that nobody wrote, by what one would call it; the latest first.
+
+    Later outputs of the same run are among it, for a device may have had the same input before; but not what a sound
+    run copies from this very buffer.
+    """
+    plan, tensors, golden = evidence.plan, evidence.dump.tensors, evidence.golden
+    makers = {s.outputs[0].index: f"the output of {s}" for s in plan.steps}
+    makers |= {tensor.index: f"input '{tensor.name}'" for tensor in plan.inputs}
+    mine = step.outputs[0].index
+    found = [i for i in tensors if i in makers and i != mine]
+    found = [i for i in found if i not in golden or not _copied(golden[mine], golden[i])]
+    held = {makers[i]: tensors[i] for i in sorted(found, key=lambda i: (i > mine, -i))}
+    before = evidence.previous.tensors if evidence.previous else {}
+    return held | {f"{makers[i]} in the previous run": x for i, x in before.items() if i in makers}
+
+
+def _copied(mine: Array, other: Array) -> bool:
+    """Whether `other` holds the bytes of `mine`, or most of them in pieces."""
+    raw, bytes_ = mine.tobytes(), other.tobytes()
+    pieces = {raw[i : i + CHUNK] for i in range(0, len(raw), CHUNK)}
+    return raw in bytes_ or 2 * sum(piece in bytes_ for piece in pieces) > len(pieces) > 1
+
+
+def _overwritten(evidence: _Evidence, step: Step, own: Difference) -> list[Candidate]:
+    """Whether a later operator computed the golden output, which needs the golden values that are not in the dump."""
+    tensor, golden, tensors = step.outputs[0].index, evidence.golden, evidence.dump.tensors
+    for reader in evidence.plan.steps:
+        inputs, output = [t.index for t in reader.inputs if t is not None], reader.outputs[0].index
+        if tensor not in inputs or output not in tensors or any(i not in evidence.values for i in inputs):
+            continue
+        healed = evaluated(reader, {**evidence.values, tensor: golden[tensor]})
+        wrong = evaluated(reader, evidence.values)
+        if tensors[output].tobytes() == golden[output].tobytes() == healed.tobytes() != wrong.tobytes():
+            how = f"if its buffer was reused after {reader} had read the right values from it, and before it was dumped"
+            return [Candidate(step, "overwritten", how, 0, own.count)]
+    return []
+
+
+def _notes(plan: Plan, dump: Dump, fed: Mapping[int, Array]) -> Iterator[str]:
+    """What one should know about the comparison besides its result."""
+    for tensor in plan.inputs:
+        if tensor.index not in dump.tensors:
+            yield f"input '{tensor.name}' is not in the dump; the one given stood in for it"
+        elif apart := difference(tensor, fed[tensor.index], dump.tensors[tensor.index]):
+            yield (
+                f"the device was fed another input '{tensor.name}' than the one given: {apart.count:,} of "
+                f"{apart.size:,} elements differ, first at {list(apart.first)}"
+            )
+    absent = {s.index: s for s in plan.steps if s.outputs[0].index not in dump.tensors}
+    if absent:
+        numbers = ", ".join(map(str, absent))
+        yield f"not in the dump, and computed from what is there: the outputs of operators {numbers}"
+    if dump.recomputed:
+        fetched = len(dump.tensors) - len(dump.recomputed) - len(plan.inputs)
+        yield f"tensors fetched: {fetched}; the others are proved by their CRC"
+
+
+def _shown(value: int | float) -> str:
+    return f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,114 @@
+"""A report as one self-contained page: the graph with every step coloured; a click on a step shows its numbers.
+
+The page needs no script: the steps are links, and CSS shows the section that was followed.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from itertools import groupby
+
+from ..plan import Plan
+from .judging import Finding, Report
+from .text import HEADINGS, WORDS, figures, operator, told
+
+WIDTH, HEIGHT, GAP_X, GAP_Y = 210, 44, 24, 30  # of a step's box, and between boxes
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
+main { display: flex; gap: 2em; align-items: flex-start; flex-wrap: wrap }
+aside { position: sticky; top: 1em; flex: 1; min-width: 24em; max-width: 70em }
+aside section { display: none; overflow-wrap: anywhere }
+aside section:target { display: block; scroll-margin-top: 50vh }
+h1 { font-size: 1.2em }
+rect { stroke: #555; rx: 6px } text { font-size: 13px } .edge { stroke: #888; fill: none }
+a:hover rect, a:focus rect { stroke-width: 3 }
+.same { fill: #bfe3c0; background: #bfe3c0 } .victim { fill: #ffe3a3; background: #ffe3a3 }
+.culprit { fill: #f4a6a0; background: #f4a6a0 } .absent { fill: #e4e4e4; background: #e4e4e4 }
+.key { padding: .1em .6em; border-radius: 4px; margin-right: .5em }
+th { text-align: left; padding-right: 1em; font-weight: 500 } pre { white-space: pre-wrap; font-size: 13px }
+"""
+
+
+def as_html(report: Report) -> str:
+    """The page; well-formed XML, too."""
+    keys = "".join(f'<span class="key {status}">{word}</span>' for status, word in WORDS.items())
+    notes = "".join(f"<li>{_text(note)}</li>" for note in (*report.dump.problems, *report.notes))
+    details = "\n".join(_details(finding) for finding in report.findings)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><title>refengine diff</title>'
+        f"<style>{STYLE}</style></head>\n<body><h1>{_text(report.summary)}</h1>\n"
+        f"<p>{_text(report.dump.name)}, judged by {_text(report.plan.numerics)}</p>\n<ul>{notes}</ul>\n<p>{keys}</p>\n"
+        f"<main>{_graph(report)}\n<aside><p>Click on an operator.</p>\n{details}</aside></main></body></html>\n"
+    )
+
+
+def _graph(report: Report) -> str:
+    """The steps from top to bottom, each below all that it reads from."""
+    depth = _depths(report.plan)
+    ordered = sorted(report.findings, key=lambda finding: depth[finding.step.index])
+    places: dict[int, tuple[int, int]] = {}
+    for level, findings in groupby(ordered, key=lambda finding: depth[finding.step.index]):
+        for column, finding in enumerate(findings):
+            places[finding.step.index] = (column * (WIDTH + GAP_X) + 2, level * (HEIGHT + GAP_Y) + 2)
+    width = max((x for x, _ in places.values()), default=0) + WIDTH + 2
+    height = max((y for _, y in places.values()), default=0) + HEIGHT + 2
+    drawn = [*_edges(report.plan, places), *(_box(finding, *places[finding.step.index]) for finding in report.findings)]
+    body = "\n".join(drawn)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">\n{body}\n</svg>'
+
+
+def _depths(plan: Plan) -> dict[int, int]:
+    """How many steps lead to each step, at most."""
+    depths: dict[int, int] = {}
+    for step in plan.steps:
+        before = [depths[i] for i in _sources(plan, step.index)]
+        depths[step.index] = 1 + max(before, default=-1)
+    return depths
+
+
+def _sources(plan: Plan, index: int) -> list[int]:
+    makers = {step.outputs[0].index: step.index for step in plan.steps}
+    step = next(step for step in plan.steps if step.index == index)
+    return [makers[t.index] for t in step.inputs if t is not None and t.index in makers]
+
+
+def _edges(plan: Plan, places: dict[int, tuple[int, int]]) -> Iterator[str]:
+    for index, (x, y) in places.items():
+        for source in _sources(plan, index):
+            from_x, from_y = places[source]
+            yield (
+                f'<path class="edge" d="M{from_x + WIDTH // 2} {from_y + HEIGHT} '
+                f'C{from_x + WIDTH // 2} {from_y + HEIGHT + GAP_Y} {x + WIDTH // 2} {y - GAP_Y} {x + WIDTH // 2} {y}"/>'
+            )
+
+
+def _box(finding: Finding, x: int, y: int) -> str:
+    step = finding.step
+    line = f"{figures(finding)[0]} differ" if finding.total else WORDS[finding.status]
+    return (
+        f'<a href="#step{step.index}"><title>{_text(finding.verdict or WORDS[finding.status])}</title>'
+        f'<rect class="{finding.status}" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}"/>'
+        f'<text x="{x + 8}" y="{y + 18}">{step.index} {_text(operator(step))}</text>'
+        f'<text x="{x + 8}" y="{y + 36}">{_text(line)}</text></a>'
+    )
+
+
+def _details(finding: Finding) -> str:
+    cells = "".join(
+        f"<tr><th>{name}</th><td>{_text(cell)}</td></tr>"
+        for name, cell in zip(HEADINGS[4:], figures(finding), strict=True)
+        if cell
+    )
+    words = "\n".join(told(finding))
+    return (
+        f'<section id="step{finding.step.index}"><h2>{finding.step.index} {_text(operator(finding.step))}: '
+        f"{WORDS[finding.status]}</h2><p>{_text(finding.step.outputs[0])}</p><table>{cells}</table>"
+        f"<pre>{_text(words)}</pre></section>"
+    )
+
+
+def _text(value: object) -> str:
+    """Escaped, and without the control characters that no page may hold."""
+    return html.escape("".join(c if c.isprintable() or c == "\n" else " " for c in str(value)))

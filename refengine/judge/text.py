@@ -1,0 +1,71 @@
+"""A report in words: the cells of its table, and what is to be said of each culprit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..explanation import text as explained
+from ..plan import Step
+from .judging import Finding, Report
+
+HEADINGS = ("#", "operator", "output", "", "differ", "max", "mean", "RMSE", "cosine", "first")
+WORDS = {"same": "same", "victim": "passed on", "culprit": "CULPRIT", "absent": "not in the dump"}
+LISTED = 4
+"""How many explanations of one culprit to list."""
+
+
+def rows(report: Report) -> Iterator[tuple[str, ...]]:
+    """A row of cells for each step, under `HEADINGS`; against the golden model."""
+    for finding in report.findings:
+        tensor = finding.step.outputs[0]
+        shape = f"{tensor.dtype} {'×'.join(map(str, tensor.shape)) or 'scalar'}"
+        yield str(finding.step.index), operator(finding.step), shape, WORDS[finding.status], *figures(finding)
+
+
+def figures(finding: Finding) -> tuple[str, ...]:
+    """How far a step's output is from the golden model's: the cells after its status."""
+    total = finding.total
+    if total is None:
+        return ("",) * 6
+    unit = "ULP" if finding.step.outputs[0].dtype == "float32" else "LSB"
+    return (
+        f"{total.count:,} of {total.size:,}",
+        f"{total.largest:,.0f} {unit}",
+        f"{total.mean:.3g}",
+        f"{total.rmse:.3g}",
+        f"{total.cosine:.6f}",
+        str(list(total.first)),
+    )
+
+
+def operator(step: Step) -> str:
+    """An operator's name with its fused activation."""
+    activation = step.op.options.get("fused_activation_function", "NONE")
+    return (step.op.custom_code or step.op.name) + (f" + {activation}" if activation != "NONE" else "")
+
+
+def told(finding: Finding) -> Iterator[str]:
+    """Everything about one culprit, line by line."""
+    own = finding.own
+    if own is None:
+        return
+    yield f"{finding.step}: {finding.verdict}"
+    place = f", all in {own.where}" if own.where else ""
+    yield f"  on its own inputs {own.count:,} of {own.size:,} elements differ{place}; first at {list(own.first)}"
+    if len(finding.suspects) > 1:
+        numbers = ", ".join(str(step.index) for step in finding.suspects[:-1])
+        yield f"  what it read is not in the dump: the fault may also lie in operator {numbers}"
+    rivals = [c for c in finding.candidates[1:] if c.remaining == finding.candidates[0].remaining]
+    others = [
+        c for c in rivals or finding.candidates[1:] if not c.how.startswith("under the dialect")
+    ]  # --json has them
+    for candidate in others[:LISTED]:
+        yield f"  {'as well' if rivals else 'or'}: {candidate}"
+    if len(others) > LISTED:
+        yield f"  and {len(others) - LISTED} more (--json lists all)"
+    if finding.told:
+        have = (
+            "NaN" if own.theirs != own.theirs else f"{own.theirs:.9g}" if isinstance(own.theirs, float) else own.theirs
+        )
+        yield f"  how a sound kernel comes to its value there, where the device has {have}:"
+        yield from (f"    {line}" for line in explained(finding.told))

@@ -1,0 +1,104 @@
+"""The float reading of a quantised graph: what its codes stand for, computed in real numbers.
+
+Every quantised tensor becomes float32, constants are dequantised, QUANTIZE and DEQUANTIZE hand their input on; the rest
+is the same graph, run by the float32 kernels. What the quantised graph computes differs from it by the rounding and
+clamping of activations alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import located
+from ..kernel import Kernel, Node, Numerics
+from ..kernels import KERNELS, reshape
+from ..model import Array, Graph, Tensor
+from ..numerics.quantize import code_range, dequantize, quantize
+from ..plan import Plan, make_plan
+
+
+def is_quantized(tensor: Tensor) -> bool:
+    """Whether the tensor holds integer codes that stand for real values."""
+    return tensor.dtype.lstrip("u").startswith("int") and bool(tensor.quantization and tensor.quantization.scale)
+
+
+def real_values(codes: Array, tensor: Tensor) -> Array:
+    """What `tensor`'s codes (…, its shape) stand for, as float32; what is not quantised comes back as it is."""
+    if not is_quantized(tensor):
+        return codes
+    assert tensor.quantization is not None
+    scale, zero_point = tensor.quantization.scale, tensor.quantization.zero_point or (0,)
+    if len(scale) == 1:
+        return np.asarray(dequantize(codes, scale[0], zero_point[0]))  # of no dimensions, NumPy makes a scalar
+    along = [1] * len(tensor.shape)
+    along[tensor.quantization.quantized_dimension] = -1
+    real: Array = (codes.astype(np.float64) - np.reshape(zero_point, along)) * np.reshape(scale, along)
+    real = real.astype(np.float32)
+    return real
+
+
+def affine(tensor: Tensor) -> tuple[float, int]:
+    """(scale, zero point) of a tensor that is quantised as a whole."""
+    assert tensor.quantization is not None
+    return tensor.quantization.scale[0], (*tensor.quantization.zero_point, 0)[0]
+
+
+def as_codes(real: Array, tensor: Tensor) -> Array:
+    """Real values as `tensor` holds them, quantised as a whole; they come back as they are if it is not."""
+    return quantize(real, *affine(tensor), tensor.dtype) if is_quantized(tensor) else real
+
+
+def outside(real: Array, tensor: Tensor) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which real values lie more than a code below, and above, what `tensor` can hold. (A softmax's 1.0: just one.)"""
+    scale, zero_point = affine(tensor)
+    low, high = code_range(tensor.dtype)
+    codes = real / np.float64(scale) + zero_point
+    return codes < low - 1, codes > high + 1
+
+
+def float_reading(plan: Plan) -> Plan:
+    """A plan of the same graph in float32, with the same tensor indices and steps.
+
+    Raises `UnsupportedError` for an operator that has no float32 kernel.
+    """
+    graph = plan.graph
+    biases = _biases(graph)
+    tensors = tuple(_as_float(tensor, biases.get(tensor.index)) for tensor in graph.tensors)
+    model = replace(plan.model, graphs=(replace(graph, tensors=tensors), *plan.model.graphs[1:]), sha256="")
+    with located("the float reading of the model"):
+        kernels = {**plan.kernels, ("QUANTIZE", "float32"): IDENTITY, ("DEQUANTIZE", "float32"): IDENTITY}
+        return make_plan(model, kernels=kernels)
+
+
+def _as_float(tensor: Tensor, bias: npt.NDArray[np.float32] | None) -> Tensor:
+    if bias is None and not is_quantized(tensor):
+        return tensor
+    data = bias if bias is not None else None if tensor.data is None else real_values(tensor.data, tensor)
+    return replace(tensor, dtype="float32", quantization=None, data=data)
+
+
+def _biases(graph: Graph) -> Mapping[int, npt.NDArray[np.float32]]:
+    """The real biases by tensor index; their scale is input scale · weights scale, as TFLM takes it."""
+    found = {}
+    for op in graph.ops:
+        if len(op.inputs) != 3 or min(op.inputs) < 0:
+            continue
+        input, weights, bias = (graph.tensors[i] for i in op.inputs)
+        if is_quantized(input) and is_quantized(weights) and bias.data is not None and bias.dtype in ("int32", "int64"):
+            assert input.quantization is not None and weights.quantization is not None
+            scale = input.quantization.scale[0] * np.array(weights.quantization.scale)
+            found[bias.index] = (bias.data.reshape(-1) * scale).astype(np.float32)
+    return found
+
+
+def _same_shape(node: Node, numerics: Numerics) -> reshape.Params:
+    assert node.outputs[0] is not None
+    return reshape.Params(node.outputs[0].shape)
+
+
+IDENTITY: Kernel = replace(KERNELS["RESHAPE", "float32"], prepare=_same_shape)
+"""An operator that hands its input on."""

@@ -1,0 +1,396 @@
+"""refengine/commands: every command as a person types it; whatever goes wrong is one line and an exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import refengine
+from refengine import dequantize_output, make_plan, run
+from refengine.commands import demo, main
+from refengine.commands import evaluate as evaluate_command
+from refengine.commands import run as run_command
+from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED
+from refengine.tensors.datasets import bundled_digits, bundled_models
+
+DATA = Path(__file__).parents[1] / "data"
+MODEL = "dense_int8"
+COMMAND = [sys.executable, "-m", "refengine"]
+
+
+@pytest.fixture
+def digit(tmp_path):
+    """A picture of a 7."""
+    images, labels = bundled_digits()
+    path = tmp_path / "seven.png"
+    Image.fromarray(images[labels == 7][0]).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def ask(capsys):
+    """Run a command; what it printed, after checking that it succeeded and complained of nothing."""
+
+    def asked(*arguments: object) -> str:
+        assert main([str(argument) for argument in arguments]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        assert "\x1b" not in printed.out, "control codes in a pipe"
+        return printed.out
+
+    return asked
+
+
+# ---- run --------------------------------------------------------------------------------------------------
+
+
+def test_run_prints_class_confidence_and_output(ask, digit):
+    lines = ask("run", MODEL, "--input", digit).splitlines()
+    assert lines[0].startswith(f"{digit}: class 7, confidence 0.9")
+    assert lines[1].split()[0] == "int8"
+    assert len(lines[1].strip("]").split("[")[1].split()) == 10
+    assert lines[-1].startswith("numerics: tflm (rounding=double")
+
+
+def test_run_as_json_has_the_same_numbers_as_the_package(ask, digit):
+    told = json.loads(ask("run", MODEL, "--input", digit, digit, "--json"))
+    plan = make_plan(bundled_models()[MODEL])
+    pixels = np.asarray(Image.open(digit)).astype(np.int16) - 128
+    (output,) = run(plan, pixels.astype(np.int8).reshape(1, 28, 28, 1))
+    assert told["sha256"] == plan.model.sha256
+    assert [result["input"] for result in told["results"]] == [digit, digit]
+    for result in told["results"]:
+        assert result["class"] == 7
+        assert result["confidence"] == pytest.approx(float(dequantize_output(plan, output).max()))
+        assert result["outputs"][0]["values"] == output[0].tolist()
+
+
+def test_run_takes_batches(ask, tmp_path):
+    images, labels = bundled_digits()
+    np.save(tmp_path / "x.npy", images[..., np.newaxis] / 255)
+    told = json.loads(ask("run", "stm32f746_float32", "--input", tmp_path / "x.npy", "--json"))
+    assert [result["class"] for result in told["results"]][::20] == labels[::20].tolist()
+    assert told["results"][99]["input"] == f"{tmp_path / 'x.npy'}[99]"
+
+
+def test_run_takes_drawings(ask, digit, tmp_path):
+    large = Image.eval(Image.open(digit).resize((300, 300)), lambda grey: 255 - grey)
+    large.save(tmp_path / "drawing.jpg")
+    assert ": class 7," in ask("run", MODEL, "--input", tmp_path / "drawing.jpg", "--digit")
+
+
+def test_run_honours_numerics_and_range(ask, digit):
+    assert "numerics: single (rounding=single" in ask("run", MODEL, "--input", digit, "--numerics", "single")
+    default, other = (
+        json.loads(ask("run", MODEL, "--input", digit, "--json", *more))["results"][0]["outputs"]
+        for more in ([], ["--range", 1, 0])
+    )
+    assert default != other
+
+
+def test_run_prints_the_tensors_of_what_is_no_classifier(ask, tmp_path):
+    model = sine(tmp_path)
+    np.save(tmp_path / "x.npy", np.array([[0.5]], np.float32))
+    lines = ask("run", model, "--input", tmp_path / "x.npy").splitlines()
+    assert lines[0] == str(tmp_path / "x.npy")
+    assert lines[1].split() == ["int8", "[[1]]"]
+    assert lines[2].split() == ["real", "[[0.5]]"]
+
+
+def sine(folder: Path) -> Path:
+    """A model file of one number in, one out."""
+    from refengine.tflite_io import dump
+    from tests.models import fed, one_op, q
+
+    path = folder / "model.tflite"
+    path.write_bytes(dump(one_op("RELU", {}, [fed((1, 1), "int8", q(0.5))], fed((1, 1), "int8", q(0.5), "y"))))
+    return path
+
+
+# ---- inspect ----------------------------------------------------------------------------------------------
+
+
+def test_inspect_shows_layers_costs_and_the_resolver(ask):
+    printed = ask("inspect", "stm32f746_int8")
+    assert "input   int8 (1, 28, 28, 1), scale 0.00392157, zero point -128" in printed
+    assert next(line.split() for line in printed.splitlines() if "CONV_2D" in line) == [
+        "0",
+        "CONV_2D",
+        "+",
+        "RELU",
+        "0",
+        "→",
+        "14",
+        "int8",
+        "1×26×26×32",
+        "194,688",
+        "416",
+        "21,632",
+    ]
+    assert "2,794,240" in printed
+    assert "Runs on TFLM: yes." in printed
+    assert "tflite::MicroMutableOpResolver<8> resolver;\nresolver.AddConv2D();" in printed
+
+
+def test_inspect_as_json(ask):
+    told = json.loads(ask("inspect", "stm32f746_int8", "--json"))
+    assert told["macs"] == sum(layer["macs"] for layer in told["layers"]) == 2_794_240
+    assert told["layers"][0]["options"]["padding"] == "VALID"
+    assert told["layers"][0]["inputs"][1]["quantization"]["quantized_dimension"] == 0
+    assert (told["runs_on_tflm"], told["refusals"]) == ("yes", [])
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_inspect_bundled(ask, name):
+    assert "Runs on TFLM: yes." in ask("inspect", name)
+
+
+def test_inspect_says_why_not(ask, tmp_path):
+    from refengine.tflite_io import dump
+    from tests.models import fed, one_op
+
+    evil = "custom\x1b[31mname"
+    model = one_op("CUSTOM", {}, [fed((1, 4), "float32")], fed((1, 4), "float32", name="y"))
+    graph = model.graphs[0]
+    ops = (type(graph.ops[0])(0, "CUSTOM", (0,), (1,), custom_code=evil),)
+    (tmp_path / "m.tflite").write_bytes(dump(type(model)((type(graph)(0, "g", graph.tensors, (0,), (1,), ops),))))
+    printed = ask("inspect", tmp_path / "m.tflite")  # which also checks that the name's control codes are gone
+    assert "Runs on TFLM: no" in printed
+    assert "0✗" in printed
+    assert "make_plan(kernels=…)" in printed
+
+
+# ---- evaluate ---------------------------------------------------------------------------------------------
+
+
+def test_evaluate_a_folder(ask):
+    printed = ask("evaluate", MODEL, "--data", DATA, "--limit", 1000)
+    assert f"{MODEL} on {DATA}\n" in printed
+    assert "of 1000), " in printed
+    assert "is \\ seen as" in printed
+
+
+def test_evaluate_as_json(ask):
+    told = json.loads(ask("evaluate", MODEL, "--data", DATA, "--limit", 300, "--json"))
+    assert (told["images"], told["interrupted"], told["numerics"]) == (300, False, "tflm")
+    assert sum(map(sum, told["confusion"])) == 300
+    assert told["accuracy"] == told["correct"] / 300 > 0.95
+
+
+def test_evaluate_without_data_says_what_it_took(ask):
+    assert "on the bundled digits (100; more with --data)" in ask("evaluate", MODEL)
+
+
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_evaluate_interrupted_reports_what_was_done(capsys, monkeypatch, json_):
+    def interrupted(*arguments, **options):
+        yield from islice(refengine.evaluate(*arguments, **options), 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate_command, "evaluate", interrupted)
+    assert main(["evaluate", MODEL, "--data", str(DATA), *json_]) == INTERRUPTED
+    printed = capsys.readouterr().out
+    if json_:
+        assert (json.loads(printed)["images"], json.loads(printed)["interrupted"]) == (512, True)
+    else:
+        assert "interrupted after 512 of 10000" in printed
+
+
+def test_evaluate_interrupted_at_once(capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(evaluate_command, "evaluate", interrupted)
+    assert main(["evaluate", MODEL]) == INTERRUPTED
+    assert capsys.readouterr().out == ""
+
+
+# ---- what black and white are taken for ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "model", "known_from", "why"),
+    [
+        ("run", "stm32f746_float32", "guess", "a guess, as float32 tells nothing"),
+        ("run", MODEL, "quantization", "its int8 codes stand for that"),
+        ("evaluate", "stm32f746_float32", "guess", "a guess, as float32 tells nothing"),
+        ("health", MODEL, "quantization", "its int8 codes stand for that"),
+        ("quantize", "stm32f746_float32", "guess", "a guess, as float32 tells nothing"),
+    ],
+)
+def test_what_black_and_white_are_taken_for_is_said(ask, digit, tmp_path, command, model, known_from, why):
+    more = {
+        "run": ["--input", digit],
+        "evaluate": [],
+        "health": ["--data", digit],
+        "quantize": ["--data", digit, "-o", tmp_path / "out.tflite"],
+    }[command]
+    name = make_plan(bundled_models()[model]).inputs[0].name
+    said = f"pictures of '{name}': black is 0, white 1 ({why}; --range BLACK WHITE changes it)\n"
+    assert said in ask(command, model, *more)
+    assert "black is 0.25, white -3 (as --range says)\n" in ask(command, model, *more, "--range", 0.25, -3)
+    (told,) = json.loads(ask(command, model, *more, "--json"))["pictures"]
+    assert told == {"input": name, "black": 0, "white": 1, "known_from": known_from, "reason": why}
+
+
+def test_arrays_have_no_black_and_white(ask, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
+    assert "pictures of" not in ask("run", MODEL, "--input", tmp_path / "x.npy")
+    assert json.loads(ask("run", MODEL, "--input", tmp_path / "x.npy", "--json"))["pictures"] == []
+
+
+# ---- demo and help ----------------------------------------------------------------------------------------
+
+
+def test_demo_recognises_digits_with_every_network(ask):
+    printed = ask("demo")
+    assert "▄" in printed
+    rows = [line.split() for line in printed.splitlines()]
+    for name in bundled_models():
+        (row,) = [row for row in rows if row[:2] == name.rsplit("_", 1)]
+        assert row[2:5] == [str(label) for label in bundled_digits()[1][demo.SHOWN]]
+        assert int(row[5]) >= 98
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["inspect"], ["evaluate"], ["demo"]])
+def test_help_reads_well(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--help"])
+    assert caught.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: {' '.join(['refengine', *command])}")
+    assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"refengine {refengine.__version__}\n"
+
+
+# ---- what goes wrong --------------------------------------------------------------------------------------
+
+
+def truncated(folder: Path) -> Path:
+    path = folder / "short.tflite"
+    path.write_bytes(bundled_models()[MODEL].read_bytes()[:1000])
+    return path
+
+
+ERRORS = {
+    "no command": ([], "required: COMMAND"),
+    "an unknown command": (["walk"], "invalid choice: 'walk'"),
+    "no input": (["run", MODEL], "required: --input"),
+    "an unknown dialect": (["run", MODEL, "--input", "x", "--numerics", "y"], "invalid choice: 'y'"),
+    "no such script": (["debug", MODEL, "--input", "{digit}", "--script", "{tmp}/none"], "{tmp}/none: No such file"),
+    "no such model": (["inspect", "nothing.tflite"], "nothing.tflite: no such file, and no bundled network (dense"),
+    "a folder for a model": (["inspect", "{tmp}"], "{tmp}: cannot be read"),
+    "a picture for a model": (["inspect", "{digit}"], "not a .tflite file"),
+    "half a model": (["inspect", "{short}"], "{short}: "),
+    "no such picture": (["run", MODEL, "--input", "{tmp}/none.png"], "{tmp}/none.png: cannot be read: No such file"),
+    "a folder for a picture": (["run", MODEL, "--input", "{tmp}"], "{tmp}: cannot be read: Is a directory"),
+    "a text for a picture": (["run", MODEL, "--input", __file__], "neither a picture"),
+    "no such folder": (["evaluate", MODEL, "--data", "{tmp}/none"], "has no file t10k-images"),
+    "a folder without digits": (["evaluate", MODEL, "--data", "{tmp}"], "give the folder of MNIST's IDX files"),
+    "no digits": (["evaluate", MODEL, "--limit", "0"], "'0' is no positive number"),
+    "an endless range": (["evaluate", MODEL, "--range", "0", "inf"], "inf is no finite number"),
+    "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), ERRORS.values(), ids=ERRORS.keys())
+def test_errors_are_one_line_and_status_2(capsys, tmp_path, digit, arguments, message):
+    places = {"tmp": tmp_path, "digit": digit, "short": truncated(tmp_path)}
+    try:
+        status = main([argument.format(**places) for argument in arguments])
+    except SystemExit as exit_:  # argparse's way
+        status = exit_.code
+    printed = capsys.readouterr()
+    assert status == FAILED
+    assert printed.out == ""
+    assert printed.err.startswith("refengine: ")
+    assert printed.err.count("\n") == 1
+    assert message.format(**places) in printed.err
+
+
+def test_out_of_memory_is_an_error_like_others(capsys, monkeypatch):
+    def greedy(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(evaluate_command, "make_plan", greedy)
+    assert main(["evaluate", MODEL]) == FAILED
+    assert capsys.readouterr().err == "refengine: out of memory\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run([*COMMAND, "inspect", MODEL], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (process.returncode, process.stderr) == (BROKEN_PIPE, b"")
+
+
+def test_closed_streams_are_no_error():
+    line = f"{sys.executable} -m refengine inspect {MODEL} >&- 2>&-"
+    assert subprocess.run(line, shell=True, check=False).returncode == 0
+
+
+def test_control_c_leaves_without_a_traceback(capsys, digit, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_command, "read_inputs", interrupted)
+    assert main(["run", MODEL, "--input", digit]) == INTERRUPTED
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_ascii_terminal_gets_question_marks():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    process = subprocess.run([*COMMAND, "inspect", MODEL], capture_output=True, env=environment, check=True)
+    assert b"?" in process.stdout
+    assert process.stderr == b""
+
+
+@pytest.fixture
+def terminal():
+    """A terminal of 80 columns: runs a command line and gives back what stands on its screen, and above it."""
+    tmux = ["tmux", "-u", "-f", os.devnull, "-L", f"refengine-{uuid4()}"]  # a server of its own
+
+    def typed(line: str) -> str:
+        shell = f"{line}; {' '.join(tmux)} wait-for -S done; cat"
+        subprocess.run([*tmux, "new-session", "-d", "-x", "80", "-y", "24", shell], check=True)
+        subprocess.run([*tmux, "wait-for", "done"], check=True)
+        return subprocess.run(
+            [*tmux, "capture-pane", "-p", "-S", "-"], check=True, capture_output=True, text=True
+        ).stdout
+
+    yield typed
+    subprocess.run([*tmux, "kill-server"], check=False, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("demo", "stm32f746 int8 0 2 6 100"),
+        ("inspect stm32f746_int8", "0 CONV_2D + RELU 0 → 14 int8 1×26×26×32 194,688 416 21,632 1 MAX"),
+        (f"evaluate {MODEL}", "accuracy 100.00% (100 of 100)"),
+        ("run nothing", "refengine: the following arguments are required: --input"),
+    ],
+    ids=lambda text: text.split()[0],
+)
+def test_in_a_real_terminal(terminal, arguments, expected):
+    screen = terminal(f"{' '.join(COMMAND)} {arguments}")
+    assert expected in " ".join(screen.split())
+    assert "…" not in screen.split("tensor  of")[0], "a table was cut off"

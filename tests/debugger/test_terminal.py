@@ -1,0 +1,122 @@
+"""`refengine debug` in a real terminal: prompt, history, completion, repetition, colours, Ctrl-C and Ctrl-D."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from refengine.tensors.datasets import bundled_digits
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+PATIENCE = 60  # seconds, for a machine with better things to do
+PROMPT, SHELL = "(refengine)", "shell>"
+numbers = itertools.count()
+
+
+class Terminal:
+    """A shell in tmux with a server of its own; `screen` is all that was ever written to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tmux = ["tmux", "-L", f"refengine-{os.getpid()}-{next(numbers)}", "-f", os.devnull]
+        size = ["-x", "110", "-y", "50"]
+        self._run("new-session", "-d", *size, "-c", str(folder), "env", "-u", "NO_COLOR", f"PS1={SHELL} ", "sh")
+
+    def type(self, *keys: str) -> None:
+        """Text, or keys by tmux's names for them."""
+        self._run("send-keys", *keys)
+
+    def ask(self, line: str, answer: str) -> str:
+        """Type a line at the prompt; the screen once it holds `answer` and the next prompt."""
+        prompts = self.screen().count(PROMPT)
+        self.type(line, "Enter")
+        self.wait(PROMPT, prompts + 1)
+        return self.wait(answer)
+
+    def wait(self, text: str, times: int = 1) -> str:
+        """The screen once it holds `text` so often."""
+        end = time.monotonic() + PATIENCE
+        while (screen := self.screen()).count(text) < times:
+            assert time.monotonic() < end, f"{text!r} never came:\n{screen}"
+            time.sleep(0.05)
+        return screen
+
+    def screen(self, *options: str) -> str:
+        return self._run("capture-pane", "-p", "-J", "-S", "-", *options)
+
+    def close(self) -> None:
+        subprocess.run([*self.tmux, "kill-server"], check=False, capture_output=True)
+
+    def _run(self, *command: str) -> str:
+        return subprocess.run([*self.tmux, *command], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def terminal(tmp_path) -> Iterator[Terminal]:
+    """A terminal in which the debugger is at its prompt."""
+    images, labels = bundled_digits()
+    Image.fromarray(images[labels == 7][0]).save(tmp_path / "seven.png")
+    opened = Terminal(tmp_path)
+    try:
+        root = shlex.quote(str(Path(__file__).parents[2]))
+        command = f"PYTHONPATH={root} {shlex.quote(sys.executable)} -m refengine debug stm32f746_int8 --input seven.png"
+        opened.type(command, "Enter")
+        opened.wait(PROMPT)
+        yield opened
+    finally:
+        opened.close()
+
+
+def test_a_session(terminal):
+    terminal.ask("break SOFTMAX", "breakpoint 1: operator 11 (SOFTMAX)")
+    terminal.ask("c", "end of the inference")
+    terminal.ask("back 9", "2 CONV_2D + RELU → 16 int8 1×11×11×64")
+    terminal.ask("explain 3,4,7", "which stands for")
+    terminal.ask("gibberish", "refengine: 'gibberish' is no command; help lists them")
+    terminal.ask("stats", "zeros   67.51%")
+    assert "▀" in terminal.ask("show out[0:4]", "black -128")
+    assert "\x1b[38;5;" in terminal.screen("-e"), "greys"
+    terminal.type("quit", "Enter")
+    terminal.wait(SHELL, 2)
+    terminal.type("echo status $?", "Enter")
+    terminal.wait("\nstatus 0")
+
+
+def test_an_empty_line_repeats(terminal):
+    terminal.ask("next", "0 CONV_2D + RELU")
+    terminal.ask("", "1 MAX_POOL_2D")
+    terminal.ask("", "2 CONV_2D + RELU")
+
+
+def test_tab_completes_and_history_returns(terminal):
+    terminal.type("unt", "Tab")
+    terminal.wait("(refengine) until")
+    terminal.type(" SOF", "Tab")
+    terminal.wait("until SOFTMAX")
+    terminal.type("Enter")
+    terminal.wait("end of the inference")
+    terminal.ask("goto start", "start: input")
+    terminal.type("Up", "Up")
+    terminal.wait("until SOFTMAX", 2)
+    terminal.type("Enter")
+    terminal.wait("end of the inference", 2)
+
+
+def test_interrupt_returns_to_the_prompt_and_end_of_input_leaves(terminal):
+    terminal.type("half a comm")
+    terminal.wait("half a comm")
+    terminal.type("C-c")
+    terminal.wait(PROMPT, 2)
+    terminal.ask("next", "0 CONV_2D + RELU")
+    terminal.type("C-d")
+    terminal.wait(SHELL, 2)

@@ -1,0 +1,125 @@
+"""refengine health, as a person types it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refengine.commands import health as command
+from refengine.commands import main
+from refengine.commands._front import FAILED, INTERRUPTED
+from refengine.tensors.datasets import bundled_digits
+from refengine.tflite_io import dump
+from tests.examination.nets import calibrated, converted, float_net, pictures
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """A file whose layer "hidden" has a scale eight times too large; (it, the float model)."""
+    scale, zero_point = calibrated(float_net())["hidden"]
+    path, floats = tmp_path / "broken.tflite", tmp_path / "float.tflite"
+    path.write_bytes(dump(converted({"hidden": (8 * scale, zero_point)})))
+    floats.write_bytes(dump(float_net()))
+    return str(path), str(floats)
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    for i, picture in enumerate(pictures(12)):
+        np.save(folder / f"{i:02}.npy", picture[None])
+    (folder / ".hidden").write_text("not data")
+    return str(folder)
+
+
+def test_the_report_names_the_layer(broken, arrays, capsys):
+    assert main(["health", broken[0], "--data", arrays, "--float", broken[1]]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0] == f"{broken[0]} on {arrays}: 12 inferences, against {broken[1]}"
+    found = next(i for i, line in enumerate(lines) if "the worst first" in line)
+    assert lines[found + 1].startswith("1. operator 4 (FULLY_CONNECTED): range, about 3.")
+    assert printed.err == "" and "\x1b" not in printed.out
+
+
+def test_json_holds_everything(broken, arrays, capsys):
+    assert main(["health", broken[0], "--data", arrays, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["inferences"] == 12 and told["interrupted"] is False
+    assert told["findings"][0]["layer"] == "operator 4 (FULLY_CONNECTED)"
+    hidden = told["layers"][5]
+    assert hidden["operator"] == "FULLY_CONNECTED" and hidden["tensor"] == "hidden"
+    assert hidden["accumulator"]["headroom_bits"] == 32 - hidden["accumulator"]["measured_bits"]
+    assert len(hidden["channels"]["own_rmse"]) == 16
+    assert set(hidden["clamped"]) == {"below_activation", "below_type", "above_activation", "above_type"}
+
+
+def test_bundled_digits_idx_and_pictures_are_the_same_data(tmp_path, capsys):
+    images, _ = bundled_digits()
+    for i, image in enumerate(images[:3]):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    reports = []
+    for arguments in (["--data", str(tmp_path)], ["--limit", "3"]):
+        assert main(["health", "dense_int8", "--json", *arguments]) == 0
+        reports.append(json.loads(capsys.readouterr().out)["layers"])
+    for one, other in zip(*reports, strict=True):
+        assert one["accumulator"] == other["accumulator"] and one["codes"] == other["codes"]
+
+
+def test_a_folder_of_idx_files(tmp_path, capsys):
+    images, labels = bundled_digits()
+    header = bytes([0, 0, 8])
+    shape = b"".join(size.to_bytes(4, "big") for size in (20, 28, 28))
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(header + b"\3" + shape + images[:20].tobytes())
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(header + b"\1" + shape[:4] + labels[:20].tobytes())
+    assert main(["health", "dense_int8", "--data", str(tmp_path), "--limit", "15", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inferences"] == 15
+
+
+def test_plots_are_named(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    assert main(["health", "dense_int8", "--limit", "10", "--plots", str(tmp_path)]) == 0
+    assert f"wrote {tmp_path / 'errors.png'}" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["activations.png", "errors.png"]
+
+
+def test_ctrl_c_reports_what_was_done(monkeypatch, capsys):
+    whole = command.health
+
+    def interrupted(plan, cases, float_plan):
+        yield next(whole(plan, cases, float_plan))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "health", interrupted)
+    monkeypatch.setattr(command, "CHUNK", 7)
+    assert main(["health", "dense_int8"]) == INTERRUPTED
+    assert "interrupted after 7 of 100: 7 inferences" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["stm32f746_float32"], "no quantised layer"),
+        (["dense_int8", "--float", "dense_int8"], "the float model's inputs are not float32 ones"),
+        (["dense_int8", "--float", "missing.tflite"], "missing.tflite: no such file"),
+        (["dense_int8", "--data", "missing.npy"], "missing.npy: cannot be read"),
+        (["dense_int8", "--limit", "0"], "'0' is no positive number"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, complaint, capsys):
+    try:
+        status = main(["health", *arguments])
+    except SystemExit as end:
+        status = end.code
+    printed = capsys.readouterr()
+    assert status == FAILED and printed.out == ""
+    assert complaint in printed.err and printed.err.count("\n") == 1
+
+
+def test_an_empty_folder_is_a_mistake(tmp_path, capsys):
+    assert main(["health", "dense_int8", "--data", str(tmp_path)]) == FAILED
+    assert "the folder is empty" in capsys.readouterr().err

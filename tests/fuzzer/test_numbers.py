@@ -1,0 +1,62 @@
+"""The numbers that C kernels are called with: the header tells them all, and no others."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from refengine import KERNELS, make_plan
+from refengine.fuzzer.files import HEADER
+from refengine.fuzzer.numbers import numbers_of
+from refengine.strategies import model_of, nodes
+from refengine.tflite_io import schema
+
+KINDS = {"i": "int32", "f": "float64"}
+
+
+@cache
+def promised() -> dict[tuple[str, str], dict[str, tuple[str, str]]]:
+    """By operator and type, what the header's comment lists: name → (dtype, how many: "", "d" or "any")."""
+    comment = HEADER.read_text(encoding="utf-8").partition("*/")[0]
+    found: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+    entries = re.findall(r"^ \*   ([A-Z][A-Z0-9_ ]+)((?:, [a-z0-9 ]+)?): (.*(?:\n \*       .*)*)", comment, re.M)
+    for ops, dtypes, names in entries:
+        for op, dtype in KERNELS:
+            if op in ops.split() and (not dtypes or dtype in dtypes.split(", ")[1].split()):
+                for name, kind, count in re.findall(r"(\w+) ([if])(\[\w*\])?(?=,| \(|\n|$)", names):
+                    many = {"": "", "[]": "any", "[d]": "d"}[count]
+                    found.setdefault((op, dtype), {})[name] = (KINDS[kind], many)
+    return found
+
+
+def test_every_operator_promised_exists() -> None:
+    comment = HEADER.read_text(encoding="utf-8").partition("*/")[0]
+    named = set(
+        re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", comment.partition("Numbers.")[2].partition("A multiplier and")[0])
+    )
+    assert named & {op for op, _ in KERNELS} == {op for op, _ in promised()}
+
+
+@pytest.mark.parametrize(("op", "dtype"), KERNELS, ids=["-".join(pair) for pair in KERNELS])
+def test_the_header_tells_what_is_passed(op: str, dtype: str) -> None:
+    table = schema.options_table(op)
+    options = {field.name for field in schema.fields(table)} if table else set()
+
+    @settings(max_examples=10)
+    @given(nodes(op, dtype))
+    def check(node: Any) -> None:
+        step = make_plan(model_of(node)).steps[0]
+        numbers, told = numbers_of(step), promised().get((op, dtype), {})
+        assert set(numbers) == set(told) | options
+        for name, (kind, many) in told.items():
+            assert numbers[name].dtype == kind, name
+            if many == "d":
+                assert len(numbers[name]) == step.outputs[0].shape[-1], name
+            elif not many:
+                assert len(numbers[name]) == 1, name
+
+    check()

@@ -1,0 +1,47 @@
+"""The kit finds each kind of bug that public reports tell of, and nothing in kernels that have none."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fuzzer.planted import HERE, OPERATORS, PLANTS, Plant, built, tried
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("planted"))
+
+
+def test_every_bug_is_planted() -> None:
+    named = set(re.findall(r"\bBUG\((\w+)\)", (HERE / "planted.c").read_text(encoding="utf-8")))
+    assert named - {"BUG", "NONE"} == {plant.bug for plant in PLANTS}
+
+
+@pytest.mark.parametrize(("op", "dtype"), OPERATORS, ids=["-".join(pair) for pair in OPERATORS])
+def test_sound(op: str, dtype: str, library: Path) -> None:
+    result = tried(library, "NONE", op, dtype)
+    assert result.finding is None, result.finding
+    assert result.cases == 1000 and result.skipped < 500
+
+
+def test_a_claimed_dialect_is_no_finding(library: Path) -> None:
+    assert tried(library, "SINGLE_ROUNDING", "CONV_2D", "int8", rounding="single").finding is None
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=str)
+def test_found(plant: Plant, library: Path, record_property: Callable[[str, object], None]) -> None:
+    result = tried(library, plant.bug, plant.op, plant.dtype, rounding=plant.claims)
+    assert result.finding is not None, f"{result.cases} cases, and nothing found"
+    assert result.first is not None and result.first <= 1000
+    record_property("first", result.first)
+    found = result.finding
+    assert found.outcome.kind in plant.kinds, found.outcome
+    assert plant.explained in str(found.reason or "")
+    assert found.case.expected.size <= 40, "what was found is small"

@@ -1,0 +1,93 @@
+"""Which dialect or known fault explains what a kernel does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from refengine.errors import UnsupportedError
+from refengine.fuzzer import Case, Result, fuzz
+from refengine.kernel import PRESETS, Numerics
+from refengine.model import Array
+
+
+def speaks(numerics: Numerics) -> Callable[[Case], Array | None]:
+    """A kernel in another dialect."""
+
+    def kernel(case: Case) -> Array | None:
+        try:
+            return case.changed(numerics=numerics).expected
+        except UnsupportedError:
+            return None
+
+    return kernel
+
+
+def one(door: Callable[[Case], Array | None], op: str, dtype: str = "int8", **options: int) -> Result:
+    (result,) = fuzz(door, [op], [dtype], **options)
+    return result
+
+
+LAYERS = ("FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "MUL", "MEAN", "LEAKY_RELU")
+
+
+@pytest.mark.parametrize("op", ["CONV_2D", "ADD", *(pytest.param(op, marks=pytest.mark.slow) for op in LAYERS)])
+def test_single_rounding_is_named(op: str) -> None:
+    finding = one(speaks(PRESETS["single"]), op).finding
+    assert finding is not None and finding.reason is not None
+    assert finding.reason.complete and finding.reason.numerics == PRESETS["single"]
+    assert finding.verdict.startswith("all ") and finding.verdict.endswith(" vanish under single rounding")
+
+
+@pytest.mark.parametrize(
+    ("numerics", "op", "dtype", "name"),
+    [
+        ("xnnpack", "CONV_2D", "int8", "XNNPACK's rounding"),
+        ("cortex-m4f", "FULLY_CONNECTED", "float32", "FMA contraction"),
+    ],
+)
+def test_other_dialects_are_named(numerics: str, op: str, dtype: str, name: str) -> None:
+    finding = one(speaks(PRESETS[numerics]), op, dtype).finding
+    assert finding is not None and finding.reason is not None and str(finding.reason).endswith(f"under {name}")
+
+
+def test_the_dialect_claimed_is_no_finding() -> None:
+    (result,) = fuzz(speaks(PRESETS["single"]), ["CONV_2D"], ["int8"], cases=200, numerics=PRESETS["single"])
+    assert result.finding is None
+
+
+def test_a_known_fault_is_named() -> None:
+    def kernel(case: Case) -> Array | None:
+        graph = case.model.graphs[0]
+        op = replace(graph.ops[0], options={**graph.ops[0].options, "fused_activation_function": "NONE"})
+        return case.changed(replace(case.model, graphs=(replace(graph, ops=(op,)),))).expected
+
+    finding = one(kernel, "CONV_2D").finding
+    assert finding is not None and finding.reason is not None and finding.reason.complete
+    assert finding.reason.how == "if the fused activation is not applied" and finding.reason.cause == "clamp"
+
+
+def test_a_reason_must_spare_what_passes() -> None:
+    """Wrong as under single rounding, but only in cases with one channel: not the dialect."""
+
+    def kernel(case: Case) -> Array | None:
+        return speaks(PRESETS["single"])(case) if case.expected.shape[-1] == 1 else case.expected
+
+    finding = one(kernel, "CONV_2D").finding
+    assert finding is not None
+    assert finding.reason is None or finding.reason.numerics != PRESETS["single"]
+
+
+def test_what_nothing_explains_is_a_bug() -> None:
+    def kernel(case: Case) -> Array:
+        wrong = case.expected.copy()
+        wrong.reshape(-1)[0] ^= 0x55
+        return np.asarray(wrong)
+
+    finding = one(kernel, "CONV_2D").finding
+    assert finding is not None and finding.reason is None
+    assert finding.verdict == "no dialect and no known fault explains the 20 failing cases: a bug"
+    assert finding.case.expected.size == 1

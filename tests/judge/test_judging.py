@@ -1,0 +1,126 @@
+"""refengine/judge/judging.py: culprits and victims, partial dumps, live devices."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from refengine import PRESETS
+from refengine.errors import InputError
+from refengine.judge import Dump, diff, tapped
+from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
+
+PLAN, X = network("stm32f746_int8")
+CLAUSE = "if the bias is left out"
+NO_BIAS = {k: fault(case_of(PLAN, k, X), CLAUSE) for k in (2, 4)}
+
+
+def statuses(report):
+    return {finding.step.index: finding.status for finding in report.findings}
+
+
+def test_only_the_culprit_is_blamed():
+    report = diff(PLAN, dump_of(PLAN, X, wrong={2: NO_BIAS[2]}), X)
+    found = statuses(report)
+    assert found[2] == "culprit"
+    assert {found[k] for k in (0, 1, 5, 6, 7)} == {"same"}
+    assert {found[k] for k in (3, 4, 8, 9, 10)} == {"victim"}
+
+
+def test_two_culprits_and_both_are_explained():
+    """The second works on the first one's wrong values."""
+    first = dump_of(PLAN, X, wrong={2: NO_BIAS[2]})
+    case = case_of(PLAN, 4, X)
+    on_wrong = fault(replace(case, arrays=(first.tensors[17], *case.arrays[1:])), CLAUSE)
+    report = diff(PLAN, dump_of(PLAN, X, wrong={2: NO_BIAS[2], 4: on_wrong}), X)
+    assert [(f.step.index, f.candidates[0].how) for f in report.culprits] == [(2, CLAUSE), (4, CLAUSE)]
+    assert "the fault enters at 2 CONV_2D, 4 CONV_2D, passed on to" in report.summary
+
+
+def test_a_partial_dump_names_a_step_that_is_not_in_it():
+    whole = dump_of(PLAN, X, wrong={2: NO_BIAS[2]}).tensors
+    report = diff(PLAN, Dump("partial", {i: whole[i] for i in (15, 17, 24)}), X)
+    assert {k for k, status in statuses(report).items() if status != "absent"} == {1, 3, 10}
+    (culprit,) = report.culprits
+    assert [step.index for step in culprit.suspects] == [2, 3]
+    assert culprit.candidates[0].step.index == 2 and culprit.candidates[0].how.startswith(CLAUSE)
+    assert "enters at 2 CONV_2D" in report.summary
+    assert any("is not in the dump; the one given stood in" in note for note in report.notes)
+    assert any("outputs of operators 0, 2, 4, 5, 6, 7, 8, 9, 11" in note for note in report.notes)
+
+
+def test_the_last_output_alone_is_enough_for_a_dialect():
+    plan, x = network("stm32f746_float32")
+    last = plan.steps[-2].outputs[0].index
+    dump = Dump("logits", {last: in_dialect(plan, PRESETS["cortex-m4f"], x).tensors[last]})
+    report = diff(plan, dump, x)
+    assert PRESETS["cortex-m4f"] in report.dialects
+
+
+def test_a_buffer_reused_before_it_was_dumped():
+    tensors = dict(dump_of(PLAN, X).tensors)
+    tensors[17] = np.roll(tensors[17], 7) ^ np.int8(3)
+    (culprit,) = diff(PLAN, Dump("arena", tensors), X).culprits
+    assert culprit.step.index == 3
+    assert "reused after operator 4 (CONV_2D)" in culprit.verdict
+
+
+def test_another_input_than_given():
+    _, other = network("stm32f746_int8", 1)
+    report = diff(PLAN, dump_of(PLAN, other), X)
+    assert report.differs and not report.culprits
+    assert report.summary.endswith("all differences come from other inputs.")
+    assert any("was fed another input" in note for note in report.notes)
+
+
+def test_what_does_not_fit_is_not_called_the_same():
+    report = diff(PLAN, Dump("device", dump_of(PLAN, X).tensors, problems=("tensor 14 has another type",)), X)
+    assert report.differs
+    assert report.summary.endswith("no difference; the rest of the dump does not fit.")
+
+
+def test_a_batch_is_refused():
+    with pytest.raises(InputError, match="a batch"):
+        diff(PLAN, dump_of(PLAN, X), np.concatenate([X, X]))
+
+
+class FakeDevice:
+    """A device in this process that counts what it sends."""
+
+    def __init__(self, dump: Dump, folded: tuple[int, ...] = (5, 6, 7)) -> None:
+        self.outputs = {step.index: dump.tensors[step.outputs[0].index] for step in PLAN.steps}
+        self.folded, self.sent = folded, []
+
+    def crc(self, step: int) -> int | None:
+        return None if step in self.folded else zlib.crc32(self.outputs[step].tobytes())
+
+    def fetch(self, step: int):
+        self.sent.append(step)
+        return self.outputs[step]
+
+
+def test_a_sound_device_sends_nothing_but_crcs():
+    device = FakeDevice(dump_of(PLAN, X))
+    dump = tapped(PLAN, device.crc, device.fetch, X)
+    assert device.sent == []
+    assert not diff(PLAN, dump, X).differs
+
+
+def test_only_culprits_are_fetched():
+    device = FakeDevice(dump_of(PLAN, X, wrong={2: NO_BIAS[2]}))
+    dump = tapped(PLAN, device.crc, device.fetch, X)
+    assert device.sent == [2]
+    report = diff(PLAN, dump, X)
+    whole = diff(PLAN, dump_of(PLAN, X, wrong={2: NO_BIAS[2]}), X)
+    assert statuses(report) == {**statuses(whole), **dict.fromkeys(device.folded, "absent")}
+    assert [f.verdict for f in report.culprits] == [f.verdict for f in whole.culprits]
+    assert any("tensors fetched: 1; the others are proved by their CRC" in note for note in report.notes)
+
+
+def test_a_device_that_sends_something_else():
+    device = FakeDevice(dump_of(PLAN, X, wrong={2: NO_BIAS[2]}))
+    with pytest.raises(InputError, match=r"the device's output of operator 2 \(CONV_2D\) is int8 \(7744,\)"):
+        tapped(PLAN, device.crc, lambda k: device.fetch(k).ravel(), X)

@@ -1,0 +1,370 @@
+"""refengine/judge/{faults,verdict}.py: every planted fault is named, in its step; what is no known fault is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from oracle import Litert
+
+from refengine import PRESETS, make_plan
+from refengine.judge import FAULTS, Dump, Report, diff
+from refengine.judge.faults import DIALECTS, dialects
+from refengine.numerics import scalar
+from refengine.strategies import inputs_of, model_of, nodes
+from refengine.tensors.datasets import bundled_models
+from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
+from tests.models import const, fed, one_op, q
+
+pytestmark = pytest.mark.slow
+
+
+def named(report: Report, operator: int) -> list[str]:
+    """What explains everything, if `operator` is the only culprit."""
+    (culprit,) = report.culprits
+    assert culprit.step.index == operator
+    return [candidate.how for candidate in culprit.candidates if candidate.complete]
+
+
+def assert_named(report: Report, operator: int, how: str) -> None:
+    """The fault is named, or a dialect that happens to give the same output."""
+    explained = named(report, operator)
+    assert how in explained or any(clause.startswith("under ") for clause in explained), how
+
+
+# ---- trained networks -------------------------------------------------------------------------------------
+
+NOT_HERE = {"never written", "stale buffer", "summation order"}
+"""Faults that no replay computes."""
+
+PLANTED = {  # which operators of which networks, and the classes of faults that change them
+    ("stm32f746_int8", 4): set(FAULTS) - NOT_HERE,
+    ("stm32f746_int8", 3): {"padding", "swapped channels", "shifted", "signedness"},
+    ("stm32f746_int8", 10): {"zero point", "clamp", "bias", "requantisation", "transposed weights", "endianness"},
+    ("stm32f746_int16x8", 9): {"clamp", "bias", "requantisation", "transposed weights", "endianness"},
+    ("stm32f746_float32", 4): {"padding", "clamp", "bias", "transposed weights", "swapped channels", "endianness"},
+    ("esp32_int8", 5): {"zero point", "shifted", "swapped channels"},
+}
+
+
+@pytest.mark.parametrize(("name", "operator"), PLANTED, ids=str)
+def test_every_planted_fault_is_named(name, operator):
+    plan, x = network(name)
+    case = case_of(plan, operator, x)
+    found = set()
+    for cause, how, wrong in plantable(case):
+        report = diff(plan, dump_of(plan, x, wrong={operator: wrong}), x)
+        assert_named(report, operator, how)
+        found.add(cause)
+    assert found >= PLANTED[name, operator]
+
+
+@pytest.mark.parametrize("name", ["stm32f746_int8", "dense_int16x8", "stm32f746_float32"])
+def test_a_sound_dump_stays_silent(name):
+    plan, x = network(name)
+    report = diff(plan, dump_of(plan, x), x)
+    assert not report.differs and not report.culprits
+    assert {finding.status for finding in report.findings} == {"same"}
+    assert report.summary.endswith("operators compared: no difference.")
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "digit"),
+    [
+        ("single", "stm32f746_int8", 0),
+        ("xnnpack", "stm32f746_int8", 18),
+        ("cortex-m3", "stm32f746_float32", 2),
+        ("cortex-m4f", "stm32f746_float32", 0),
+        ("cortex-m7", "stm32f746_float32", 0),
+    ],
+)
+def test_dialects_of_whole_networks(preset, name, digit):
+    plan, x = network(name, digit)
+    report = diff(plan, in_dialect(plan, PRESETS[preset], x), x)
+    assert report.culprits
+    assert PRESETS[preset] in report.dialects
+    assert "everything vanishes under" in report.summary
+    assert not diff(make_plan(plan.model, numerics=PRESETS[preset]), in_dialect(plan, PRESETS[preset], x), x).differs
+
+
+def test_every_choice_of_numerics_has_a_name():
+    words = [*dialects(PRESETS["tflm"]).values()]
+    assert len(words) == len({*words}) and "" not in words
+    assert {choice for choice, _ in DIALECTS} == {"rounding", "scale_math", "contraction", "libm", "float_to_int"}
+
+
+def test_litert_rounds_as_xnnpack_does():
+    """A real dump: LiteRT with its default kernels, which are XNNPACK's here; digit 18 tells both roundings apart."""
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    plan, x = network("stm32f746_int8", 18)
+    with Litert("default") as litert:
+        tensors = litert.tensors(bundled_models()["stm32f746_int8"].read_bytes(), [x])
+    report = diff(plan, Dump("LiteRT", {i: array for (_, i), array in tensors.items()}), x)
+    assert [*report.dialects.values()] == ["under XNNPACK's rounding"]
+
+
+def test_tflite_requantises_fully_connected_layers_in_float64(litert):
+    plan, x = network("dense_int16x8")
+    tensors = litert.tensors(bundled_models()["dense_int16x8"].read_bytes(), [x])
+    report = diff(plan, Dump("LiteRT", {i: array for (_, i), array in tensors.items()}), x)
+    assert [finding.step.index for finding in report.culprits] == [4, 5]
+    assert all("TFLite's own" in finding.verdict for finding in report.culprits)
+
+
+# ---- invented operators -----------------------------------------------------------------------------------
+
+INVENTED = [
+    ("CONV_2D", "int8"),
+    ("CONV_2D", "float32"),
+    ("DEPTHWISE_CONV_2D", "int8"),
+    ("FULLY_CONNECTED", "int8"),
+    ("FULLY_CONNECTED", "int16"),
+    ("AVERAGE_POOL_2D", "int8"),
+    ("ADD", "int8"),
+    ("MUL", "int8"),
+    ("SUB", "int8"),
+    ("SOFTMAX", "int8"),
+    ("MEAN", "int8"),
+    ("QUANTIZE", "float32"),
+]
+
+
+@pytest.mark.parametrize(("op", "dtype"), INVENTED)
+@settings(max_examples=8)
+@given(st.data())
+def test_faults_of_invented_operators(op, dtype, data):
+    model = model_of(data.draw(nodes(op, dtype)))
+    plan, inputs = make_plan(model), data.draw(inputs_of(model))
+    faults = list(plantable(case_of(plan, 0, *inputs)))
+    assert not diff(plan, dump_of(plan, *inputs), *inputs).differs
+    assume(faults)
+    _, how, wrong = data.draw(st.sampled_from(faults))
+    report = diff(plan, dump_of(plan, *inputs, wrong={0: wrong}), *inputs)
+    if report.differs:  # not where a NaN became another
+        assert_named(report, 0, how)
+
+
+@pytest.mark.parametrize("rounding", ["single", "xnnpack"])
+@settings(max_examples=15)
+@given(st.data())
+def test_roundings_of_invented_layers(rounding, data):
+    model = model_of(data.draw(nodes("CONV_2D", "int8")))
+    plan, inputs = make_plan(model), data.draw(inputs_of(model))
+    report = diff(plan, in_dialect(plan, PRESETS[rounding], *inputs), *inputs)
+    assert not report.differs or PRESETS[rounding] in report.dialects
+
+
+# ---- faults by other hands than the table's ---------------------------------------------------------------
+
+SCALES = (0.05, 0.02, 0.11)  # of input, weights and output
+CONV = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
+
+
+def small_layer(activation: str = "NONE"):
+    """A 3×3 convolution, 6×6×2 → 6×6×3, with its weights, bias and an input."""
+    rng = np.random.default_rng(7)
+    weights, bias = rng.integers(-127, 128, (3, 3, 3, 2)), rng.integers(-900, 900, 3)
+    x = rng.integers(-128, 128, (1, 6, 6, 2)).astype(np.int8)
+    model = one_op(
+        "CONV_2D",
+        CONV | {"fused_activation_function": activation},
+        [
+            fed((1, 6, 6, 2), "int8", q(SCALES[0], 20)),
+            const(weights, "int8", q(SCALES[1])),
+            const(bias, "int32", q(SCALES[0] * SCALES[1])),
+        ],
+        fed((1, 6, 6, 3), "int8", q(SCALES[2], -11)),
+    )
+    return make_plan(model), weights, bias, x
+
+
+def naive(weights, bias, x, *, pad=1, fill=20, zero_point=20, floor=False, wrap=False, low=-128, skip=None):
+    """The layer of `small_layer` in plain Python, with faults to choose from."""
+    f32 = [float(np.float32(scale)) for scale in SCALES]
+    multiplier, shift = scalar.quantize_multiplier(f32[0] * f32[1] / f32[2])
+    output = np.zeros((1, 6, 6, 3), np.int8)
+    for y, column, channel in np.ndindex(6, 6, 3):
+        acc = 0
+        for fy, fx, ic in np.ndindex(3, 3, 2):
+            iy, ix = y - pad + fy, column - pad + fx
+            inside = 0 <= iy < 6 and 0 <= ix < 6
+            code = int(x[0, iy, ix, ic]) if inside else fill
+            if (fy, fx) != skip:
+                acc += (code - zero_point) * int(weights[channel, fy, fx, ic])
+        acc += int(bias[channel])
+        scaled = (acc * multiplier) >> (31 - shift) if floor else None
+        code = (scalar.multiply_by_quantized_multiplier(acc, multiplier, shift) if scaled is None else scaled) - 11
+        output[0, y, column, channel] = (code + 128) % 256 - 128 if wrap else max(low, min(127, code))
+    return output
+
+
+def test_the_naive_layer_is_sound():
+    plan, weights, bias, x = small_layer()
+    assert not diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, x)}), x).differs
+
+
+@pytest.mark.parametrize(
+    ("fault", "clause"),
+    [
+        (dict(pad=2), "if the window lies one row and one column too far up and left"),
+        (dict(pad=0), "if the image is not padded above and left"),
+        (dict(fill=0), "if the padding is code 0 instead of the zero point"),
+        (dict(zero_point=0, fill=0), "if the zero point of the input is taken for 0"),
+        (dict(floor=True), "if requantisation rounds down"),
+        (dict(wrap=True), "if codes wrap around instead of saturating"),
+    ],
+    ids=str,
+)
+def test_faults_in_plain_python(fault, clause):
+    plan, weights, bias, x = small_layer()
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, x, **fault)}), x), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "clause"),
+    [
+        (lambda w, b: (w, 0 * b), "if the bias is left out"),
+        (lambda w, b: (w, 2 * b), "if the bias is added twice"),
+        (lambda w, b: (w, b.astype("<i4").byteswap()), "if the bytes of each bias value are reversed"),
+        (lambda w, b: (w[..., ::-1], b), "if the input's channels are in reverse order (RGB, BGR)"),
+        (lambda w, b: (w[:, ::-1, ::-1], b), "if the filter's rows and columns are upside down"),
+        (
+            lambda w, b: (w.transpose(1, 2, 3, 0).reshape(w.shape), b),
+            "if the weights are stored as HWIO but read as OHWI",
+        ),
+    ],
+)
+def test_wrong_weights_in_plain_python(change, clause):
+    plan, weights, bias, x = small_layer()
+    wrong = naive(*change(weights, bias), x)
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+
+
+def test_a_missing_clamp_in_plain_python():
+    plan, weights, bias, x = small_layer("RELU")
+    sound, wrong = naive(weights, bias, x, low=-11), naive(weights, bias, x)
+    assert not diff(plan, dump_of(plan, x, wrong={0: sound}), x).differs
+    assert "if the fused activation is not applied" in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+
+
+# ---- what no replay computes: memory ----------------------------------------------------------------------
+
+
+def test_a_stale_buffer():
+    plan, x = network("stm32f746_int8")
+    sound = dump_of(plan, x).tensors
+    stale = sound[15].ravel()[:1600].reshape(sound[17].shape)
+    report = diff(plan, dump_of(plan, x, wrong={3: stale}), x)
+    assert named(report, 3)[0] == (
+        "if the step never ran and its buffer still holds the output of operator 1 (MAX_POOL_2D)"
+    )
+
+
+def test_a_stale_buffer_with_pieces_of_several_tensors():
+    plan, x = network("stm32f746_int8")
+    sound = dump_of(plan, x).tensors
+    pieces = np.concatenate([sound[16].ravel()[64:864], sound[15].ravel()[1600:2400]]).reshape(sound[17].shape)
+    report = diff(plan, dump_of(plan, x, wrong={3: pieces}), x)
+    assert named(report, 3) == ["if the step never ran and its buffer holds pieces of other tensors"]
+
+
+def test_a_buffer_from_the_previous_run():
+    plan, x = network("stm32f746_int8")
+    _, before = network("stm32f746_int8", 1)
+    previous = dump_of(plan, before)
+    dump = dump_of(plan, x, wrong={4: previous.tensors[18]})
+    assert not any("previous" in clause for clause in named(diff(plan, dump, x, previous=None), 4) or [])
+    clause = "if the step never ran and its buffer still holds the output of operator 4 (CONV_2D) in the previous run"
+    assert clause in named(diff(plan, dump, x, previous=previous), 4)
+
+
+@pytest.mark.parametrize(("byte", "words"), [(0, "all zeros"), (0xCD, "the bytes 0xCDCDCDCD over and over")])
+def test_a_buffer_that_nobody_wrote(byte, words):
+    plan, x = network("stm32f746_int8")
+    wrong = np.full((1, 3, 3, 64), byte, np.uint8).view(np.int8)
+    assert f"if the output was never written: it is {words}" in named(
+        diff(plan, dump_of(plan, x, wrong={4: wrong}), x), 4
+    )
+
+
+def test_a_buffer_whose_end_nobody_wrote():
+    plan, x = network("stm32f746_int8")
+    wrong = dump_of(plan, x).tensors[18].copy()
+    wrong.reshape(-1)[400:] = np.uint8(0xA5).view(np.int8)
+    (clause,) = named(diff(plan, dump_of(plan, x, wrong={4: wrong}), x), 4)
+    assert clause.startswith("if the output was never written from its element 400 on: the bytes 0xA5A5A5A5")
+
+
+# ---- what nothing explains --------------------------------------------------------------------------------
+
+
+def unexplained(report: Report, operator: int) -> tuple[int, ...]:
+    """The first differing element of the only culprit, which nothing explains."""
+    (culprit,) = report.culprits
+    assert culprit.step.index == operator and culprit.own is not None and culprit.told is not None
+    assert not any(candidate.complete for candidate in culprit.candidates)
+    return culprit.own.first
+
+
+def test_nothing_explains_a_forgotten_tap():
+    plan, weights, bias, x = small_layer()
+    wrong, sound = naive(weights, bias, x, skip=(1, 2)), naive(weights, bias, x)
+    report = diff(plan, dump_of(plan, x, wrong={0: wrong}), x)
+    first = tuple(int(i) for i in np.argwhere(wrong != sound)[0])
+    assert unexplained(report, 0) == first
+    (culprit,) = report.culprits
+    assert culprit.told is not None and culprit.told.value == sound[first]
+    assert culprit.verdict.startswith("nothing explains its ")
+    assert (
+        f"a real bug, first at {list(first)}, where the device has {wrong[first]} and a sound kernel {sound[first]}"
+        in (culprit.verdict)
+    )
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 575), st.integers(2, 90))
+def test_nothing_explains_one_damaged_element(place, by):
+    plan, x = network("stm32f746_int8")
+    wrong = dump_of(plan, x).tensors[18].copy()
+    wrong.reshape(-1)[place] += by if wrong.reshape(-1)[place] < 0 else -by
+    report = diff(plan, dump_of(plan, x, wrong={4: wrong}), x)
+    assert unexplained(report, 4) == np.unravel_index(place, wrong.shape)
+
+
+def test_a_cause_that_leaves_some_differences_says_how_many():
+    plan, weights, bias, x = small_layer()
+    wrong = naive(weights, 0 * bias, x)
+    sound = naive(weights, bias, x)
+    places = np.argwhere(wrong != sound)
+    wrong[tuple(places[0])] = sound[tuple(places[0])] - 1
+    (culprit,) = diff(plan, dump_of(plan, x, wrong={0: wrong}), x).culprits
+    share = 100 * (len(places) - 1) / len(places)
+    assert culprit.verdict == f"{share:.3g} % of its {len(places)} differences vanish if the bias is left out"
+    assert culprit.told is not None
+
+
+def test_a_fault_under_another_dialect():
+    """Two culprits speak FMA, one of them with a fault of its own: it is found under FMA."""
+    plan, x = network("stm32f746_float32")
+    fma = replace(plan.numerics, contraction="fma")
+    device = make_plan(plan.model, numerics=fma)
+    wrong = fault(case_of(device, 9, x), "if the bias is left out")
+    report = diff(plan, dump_of(device, x, wrong={9: wrong}), x)
+    verdicts = {finding.step.index: finding.verdict for finding in report.culprits}
+    assert "under FMA contraction" in verdicts[0]
+    assert verdicts[9].endswith("if the bias is left out, under FMA contraction")
+
+
+def test_another_order_of_summation_is_no_bug():
+    plan, x = network("stm32f746_float32")
+    case = case_of(plan, 9, x)
+    data, weights, bias = (np.asarray(a, np.float32) for a in case.arrays)
+    wrong = np.maximum(data @ weights.T + bias, 0).astype(np.float32)
+    assert wrong.tobytes() != case.sound.tobytes()
+    (clause,) = named(diff(plan, dump_of(plan, x, wrong={9: wrong}), x), 9)
+    assert clause.startswith("within the rounding errors of another order of summation")
+    wrong[0, 0] += np.float32(0.01)
+    assert unexplained(diff(plan, dump_of(plan, x, wrong={9: wrong}), x), 9)

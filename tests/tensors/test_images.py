@@ -1,0 +1,333 @@
+"""refengine/tensors/images.py: files of every kind into inputs, broken ones into a sentence, drawings into digits."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from refengine import InputError, Plan, make_plan, predictions, prepare_digit, run
+from refengine.model import Graph, Model, Tensor
+from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.images import half_blocks, read_inputs
+from refengine.tensors.inputs import pixels_to_input
+from tests.models import fed, one_op, q
+
+DIGITS, LABELS = bundled_digits()
+
+
+def network(*shape: int, dtype: str = "int8") -> Plan:
+    """One that takes pictures of `shape` with values from 0 to 1."""
+    quantization = {"int8": q(1 / 255, -128), "int16": q(1 / 32767), "float32": None}[dtype]
+    return make_plan(one_op("RELU", {}, [fed(shape, dtype, quantization)], fed(shape, dtype, quantization, "y")))
+
+
+def adder() -> Plan:
+    """One of two inputs, named input0 and input1."""
+    tensors = [fed((1, 4), "int8", q(0.5)) for _ in range(2)]
+    options = {"fused_activation_function": "NONE", "pot_scale_int16": True}
+    return make_plan(one_op("ADD", options, list(tensors), fed((1, 4), "int8", q(1.0), "y")))
+
+
+def only(plan: Plan, *paths: Path, **options: object) -> tuple[np.ndarray, ...]:
+    ((_, arrays),) = read_inputs(plan, [str(path) for path in paths], **options)
+    return arrays
+
+
+def saved(path: Path, picture: Image.Image, **options: object) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def codes(pixels: np.ndarray) -> np.ndarray:
+    return (pixels.astype(np.int16) - 128).astype(np.int8)
+
+
+# ---- pictures ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "pgm", "gif", "tif", "webp"])
+def test_pictures_of_the_right_size_are_taken_as_they_are(tmp_path, suffix):
+    path = saved(
+        tmp_path / f"digit.{suffix}", Image.fromarray(DIGITS[3]), **({"lossless": True} if suffix == "webp" else {})
+    )
+    (x,) = only(network(1, 28, 28, 1), path)
+    np.testing.assert_array_equal(x, codes(DIGITS[3]).reshape(1, 28, 28, 1), strict=True)
+
+
+def test_jpeg_comes_near(tmp_path):
+    path = saved(tmp_path / "digit.jpg", Image.fromarray(DIGITS[3]), quality=95)
+    (x,) = only(network(1, 28, 28, 1), path)
+    assert np.abs(x.astype(int).reshape(28, 28) - codes(DIGITS[3])).max() < 24
+
+
+def test_a_wrong_suffix_does_not_matter(tmp_path):
+    Image.fromarray(DIGITS[0]).save(tmp_path / "digit.jpg", format="png")
+    (x,) = only(network(1, 28, 28, 1), tmp_path / "digit.jpg")
+    np.testing.assert_array_equal(x[0, :, :, 0], codes(DIGITS[0]))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (1, 784), (1, 28, 28, 1)])
+def test_the_model_says_in_which_shape(tmp_path, shape):
+    (x,) = only(network(*shape), saved(tmp_path / "a.png", Image.fromarray(DIGITS[0])))
+    np.testing.assert_array_equal(x, codes(DIGITS[0]).reshape(shape), strict=True)
+
+
+@pytest.mark.parametrize(("dtype", "white"), [("float32", 1.0), ("int16", 32767), ("int8", 127)])
+def test_the_model_says_in_which_type(tmp_path, dtype, white):
+    path = saved(tmp_path / "a.png", Image.fromarray(np.array([[0, 255]], np.uint8)))
+    (x,) = only(network(1, 1, 2, 1, dtype=dtype), path)
+    assert x.dtype == dtype
+    assert x.ravel().tolist() == [-128 if dtype == "int8" else 0, white]
+    assert only(network(1, 1, 2, 1, dtype="float32"), path, real_range=(-1, 1))[0].ravel().tolist() == [-1, 1]
+
+
+def test_pictures_are_scaled_and_converted(tmp_path):
+    red = saved(tmp_path / "red.png", Image.new("RGB", (50, 20), (255, 0, 0)))
+    assert only(network(1, 4, 6, 3), red)[0].reshape(-1, 3).tolist() == [[127, -128, -128]] * 24
+    assert {*only(network(1, 4, 6, 1), red)[0].ravel().tolist()} == {76 - 128}  # red's luma
+    grey = saved(tmp_path / "grey.png", Image.new("L", (3, 3), 200))
+    assert only(network(1, 1, 1, 4), grey)[0].ravel().tolist() == [72, 72, 72, 127]
+
+
+def test_transparent_parts_are_white_paper(tmp_path):
+    picture = Image.new("RGBA", (2, 1))
+    picture.putpixel((0, 0), (0, 0, 0, 255))
+    (x,) = only(network(1, 1, 2, 1), saved(tmp_path / "a.png", picture))
+    assert x.ravel().tolist() == [-128, 127]
+
+
+def test_sixteen_bits_are_not_clipped(tmp_path):
+    deep = saved(tmp_path / "deep.png", Image.fromarray(np.array([[0, 256 * 100, 65535]], np.uint16)))
+    assert only(network(1, 1, 3, 1), deep)[0].ravel().tolist() == [-128, -28, 127]
+
+
+def test_photos_are_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # the camera was upside down
+    path = saved(tmp_path / "a.png", Image.fromarray(np.array([[0, 255]], np.uint8)), exif=exif)
+    assert only(network(1, 1, 2, 1), path)[0].ravel().tolist() == [127, -128]
+
+
+def test_of_animations_the_first_frame(tmp_path):
+    first, second = Image.new("L", (2, 2), 0), Image.new("L", (2, 2), 255)
+    path = saved(tmp_path / "a.gif", first, save_all=True, append_images=[second])
+    assert {*only(network(1, 2, 2, 1), path)[0].ravel().tolist()} == {-128}
+
+
+# ---- arrays -----------------------------------------------------------------------------------------------
+
+
+def test_arrays_of_the_declared_type_pass_unchanged(tmp_path):
+    x = np.arange(-4, 4, dtype=np.int8).reshape(1, 2, 4, 1)
+    np.save(tmp_path / "x.npy", x)
+    np.testing.assert_array_equal(only(network(1, 2, 4, 1), tmp_path / "x.npy")[0], x, strict=True)
+
+
+def test_real_values_are_quantised(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[0.0, 0.4, 1.0]]))
+    (x,) = only(network(1, 3), tmp_path / "x.npy")
+    np.testing.assert_array_equal(x, np.array([[-128, -26, 127]], np.int8), strict=True)
+    assert only(network(1, 3, dtype="float32"), tmp_path / "x.npy")[0].dtype == np.float32
+
+
+def test_other_types_are_left_to_be_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((1, 3), np.uint8))
+    with pytest.raises(InputError, match="is int8, got uint8"):
+        run(network(1, 3), *only(network(1, 3), tmp_path / "x.npy"))
+
+
+def test_raw_bytes_alone_and_in_batches(tmp_path):
+    (tmp_path / "x.bin").write_bytes(np.array([1, -2, 300], "<i2").tobytes())
+    expected = np.array([[1, -2, 300]], np.int16)
+    np.testing.assert_array_equal(only(network(1, 3, dtype="int16"), tmp_path / "x.bin")[0], expected, strict=True)
+    (tmp_path / "y.raw").write_bytes(bytes(range(6)))
+    np.testing.assert_array_equal(only(network(1, 3), tmp_path / "y.raw")[0], np.arange(6, dtype=np.int8).reshape(2, 3))
+    with pytest.raises(InputError, match=r"y\.raw: holds 6 bytes; input 'input0', int8 \(1, 4\), has 4"):
+        only(network(1, 4), tmp_path / "y.raw")
+
+
+def test_an_archive_gives_all_inputs_by_name_or_in_order(tmp_path):
+    a, b = np.full((1, 4), 1, np.int8), np.full((1, 4), 2, np.int8)
+    np.savez(tmp_path / "named.npz", input1=b, input0=a, more=np.zeros(9))
+    np.savez(tmp_path / "ordered.npz", a, b)
+    for name in ("named.npz", "ordered.npz"):
+        x, y = only(adder(), tmp_path / name)
+        assert (x[0, 0], y[0, 0]) == (1, 2)
+    np.savez(tmp_path / "few.npz", left=a)
+    with pytest.raises(InputError, match=r"few\.npz: holds left; the model's inputs are input0, input1"):
+        only(adder(), tmp_path / "few.npz")
+
+
+def test_several_files_are_several_inputs_or_several_inferences(tmp_path):
+    paths = []
+    for i in range(4):
+        paths.append(str(tmp_path / f"{i}.npy"))
+        np.save(paths[-1], np.full((1, 4), i, np.int8))
+    cases = list(read_inputs(adder(), paths))
+    assert [[int(x[0, 0]) for x in arrays] for _, arrays in cases] == [[0, 1], [2, 3]]
+    assert cases[0][0] == f"{paths[0]} {paths[1]}"
+    assert [name for name, _ in read_inputs(network(1, 4), paths)] == paths
+    with pytest.raises(InputError, match=r"has 2 inputs \(input0, input1\), each from a file of its own"):
+        list(read_inputs(adder(), paths[:3]))
+
+
+# ---- broken files -----------------------------------------------------------------------------------------
+
+
+def bytes_of(suffix: str) -> bytes:
+    file = io.BytesIO()
+    if suffix == ".npy":
+        np.save(file, np.zeros((1, 28, 28, 1), np.int8))
+    elif suffix == ".npz":
+        np.savez_compressed(file, np.zeros((1, 28, 28, 1), np.int8))
+    else:
+        Image.fromarray(DIGITS[0]).save(file, format=suffix[1:])
+    return file.getvalue()
+
+
+def pickled() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array([{}]), allow_pickle=True)
+    return file.getvalue()
+
+
+BROKEN = {
+    "empty.png": b"",
+    "text.png": b"not a picture",
+    "short.png": bytes_of(".png")[:60],
+    "short.jpeg": bytes_of(".jpeg")[:400],
+    "empty.npy": b"",
+    "text.npy": b"not an array",
+    "short.npy": bytes_of(".npy")[:-1],
+    "pickled.npy": pickled(),
+    "empty.npz": b"",
+    "text.npz": b"not an archive",
+    "array.npz": bytes_of(".npy"),
+    "archive.npy": bytes_of(".npz"),
+    "short.npz": bytes_of(".npz")[:-30],
+    "empty.raw": b"",
+    "odd.bin": bytes(783),
+    "strange.xyz": bytes(100),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_are_refused_in_one_sentence_that_names_them(tmp_path, name):
+    (tmp_path / name).write_bytes(BROKEN[name])
+    with pytest.raises(InputError) as caught:
+        only(network(1, 28, 28, 1), tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_inputs_takes_no_file(tmp_path):
+    constant = Tensor(0, "c", (1,), "int8", data=np.zeros(1, np.int8))
+    with pytest.raises(InputError, match="takes no input"):
+        list(read_inputs(make_plan(Model((Graph(0, "", (constant,), (), (0,), ()),))), [str(tmp_path / "x.raw")]))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy", ".npz", ".raw"])
+def test_files_that_are_not_there_and_folders(tmp_path, suffix):
+    with pytest.raises(InputError, match="No such file"):
+        only(network(1, 28, 28, 1), tmp_path / f"none{suffix}")
+    (tmp_path / f"folder{suffix}").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        only(network(1, 28, 28, 1), tmp_path / f"folder{suffix}")
+
+
+@given(data=st.data(), suffix=st.sampled_from([".png", ".jpeg", ".gif", ".bmp", ".npy", ".npz"]))
+def test_changed_bytes_never_raise_anything_else(tmp_path_factory, data, suffix):
+    raw = bytearray(bytes_of(suffix))
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / f"changed{suffix}"
+    path.write_bytes(raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw)
+    with contextlib.suppress(InputError):
+        only(network(1, 28, 28, 1), path)
+
+
+def test_pictures_too_large_to_trust(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    path = saved(tmp_path / "a.png", Image.new("L", (20, 20)))
+    with pytest.raises(InputError, match="cannot be read"):
+        only(network(1, 28, 28, 1), path)
+
+
+# ---- drawn digits -----------------------------------------------------------------------------------------
+
+
+def drawn(digit: np.ndarray, side: int = 280) -> np.ndarray:
+    """As a person's drawing: larger, dark on light, off the centre."""
+    big = np.asarray(Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC))
+    return np.pad(255 - big, ((10, 150), (90, 0)), constant_values=255)
+
+
+def test_drawings_are_recognised():
+    plan = make_plan(bundled_models()["stm32f746_int8"])
+    prepared = np.stack([prepare_digit(drawn(digit)) for digit in DIGITS])
+    answers = predictions(plan, *run(plan, pixels_to_input(plan, prepared)))
+    assert sum(a.label == label for a, label in zip(answers, LABELS, strict=True)) >= 97
+
+
+def test_thin_lines_are_thickened():
+    paper = np.full((400, 400), 255, np.uint8)
+    paper[100:300, 200] = 0  # a one, a single pixel wide
+    assert (prepare_digit(paper) > 127).sum(axis=1).max() >= 2
+    paper[100:300, 180:220] = 0  # a thick one is left as it is
+    assert (prepare_digit(paper) > 127).sum(axis=1).max() == 4
+
+
+@given(st.sampled_from(range(0, 100, 9)), st.integers(0, 30), st.integers(0, 30), st.integers(1, 3))
+def test_place_size_and_polarity_do_not_matter(which, top, left, factor):
+    digit = DIGITS[which]
+    expected = prepare_digit(digit)
+    assert (expected.shape, expected.dtype, expected.max()) == ((28, 28), np.uint8, 255)
+    moved = np.pad(digit, ((top, 30), (left, 5)))
+    np.testing.assert_array_equal(prepare_digit(moved), expected)
+    np.testing.assert_array_equal(prepare_digit(255 - moved), expected)
+    larger = prepare_digit(np.kron(moved, np.ones((factor, factor), np.uint8)))
+    np.testing.assert_allclose(larger.mean(), expected.mean(), rtol=0.1)
+
+
+@pytest.mark.parametrize("which", range(0, 100, 7))
+def test_digits_fill_twenty_pixels_around_their_centre_of_mass(which):
+    picture = prepare_digit(DIGITS[which]).astype(float)
+    rows, columns = np.flatnonzero(picture.sum(1)), np.flatnonzero(picture.sum(0))
+    assert max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 == 20
+    for axis, box in ((0, rows), (1, columns)):
+        centre = np.average(np.arange(28) + 0.5, weights=picture.sum(1 - axis))
+        assert abs(centre - 14) <= 0.5 or box[0] == 0 or box[-1] == 27
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((9, 9), 200, np.uint8),
+        np.linspace(100, 120, 81).reshape(9, 9),
+        np.zeros((0, 4)),
+        np.zeros((4, 4, 3)),
+        np.array([[np.nan, 0.0]]),
+    ],
+)
+def test_what_is_no_drawing(image):
+    with pytest.raises(InputError):
+        prepare_digit(image)
+
+
+def test_run_reads_drawings(tmp_path):
+    path = saved(tmp_path / "drawing.png", Image.fromarray(drawn(DIGITS[42])))
+    (x,) = only(network(1, 28, 28, 1), path, digit=True)
+    np.testing.assert_array_equal(x[0, :, :, 0], codes(prepare_digit(drawn(DIGITS[42]))))
+    assert only(network(1, 32, 16, 3), path, digit=True)[0].shape == (1, 32, 16, 3)
+
+
+def test_a_picture_as_text():
+    pixels = np.array([[255, 255, 0, 0], [255, 0, 255, 0], [255, 127, 128, 0]], np.uint8)
+    assert half_blocks(pixels) == ["█▀▄ ", "▀ ▀ "]
