@@ -42,6 +42,9 @@ OTHER_IN_LITERT = {
     ("HARD_SWISH", "int8"),  # float32 scales
     ("RELU6", "int8"), ("RELU6", "int16"),  # requantised
     ("SUM", "int8"), ("SUM", "int16"),  # another algorithm
+    ("SVDF", "int8"),  # the same only of int16 states without a zero point
+    ("SVDF", "float32"), ("UNIDIRECTIONAL_SEQUENCE_LSTM", "float32"),  # other floats
+    ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int8"), ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int16"),  # refused as they are here
 }  # fmt: skip
 """Where TFLite's reference kernels compute something else than TFLM's, by design or by accident."""
 
