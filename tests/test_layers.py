@@ -28,6 +28,7 @@ LAYERS = (
         "accuracy",
         "arena",
         "cexport",
+        "counterparts",
         "datasets",
         "explain",
         "float_reading",
@@ -45,7 +46,7 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-PEERS = {("pictures", "images")}  # the exceptions: (importer, imported)
+PEERS = {("pictures", "images"), ("counterparts", "float_reading")}  # the exceptions: (importer, imported)
 
 EXTRA = {
     "strategies": {"hypothesis"},

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..counterparts import pair_of, same_tensors
 from ..float_reading import affine, is_quantized
 from ..model import Tensor
 from ..plan import Plan, Step
 from .calibrate import Ranges
-from .counterparts import pair_of, same_tensors
 
 
 @dataclass(frozen=True, eq=False)
