@@ -126,6 +126,8 @@ def computed(steps: Iterable[Step], values: Values) -> Values:
 
 
 def rows(plan: Plan, values: Values, indices: Iterable[int]) -> Array:
-    """The real values of some tensors, a row for each sample: float64."""
-    reals = (real_values(values[i], plan.graph.tensors[i]) for i in indices)
-    return np.concatenate([x.reshape(len(x), -1) for x in reals], axis=1, dtype=np.float64)
+    """The real values of some tensors, a row for each sample: float64. What depends on no input is in every row."""
+    reals = [real_values(values[i], plan.graph.tensors[i]) for i in indices]
+    samples = max(map(len, reals))
+    every = [np.broadcast_to(x.reshape(len(x), -1), (samples, x[0].size)) for x in reals]
+    return np.concatenate(every, axis=1, dtype=np.float64)

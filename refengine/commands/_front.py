@@ -18,7 +18,7 @@ from ..datasets import bundled_digits, bundled_models, load_mnist
 from ..errors import InputError, located
 from ..execute import batch_size
 from ..images import read_inputs
-from ..inputs import pixels_to_input
+from ..inputs import pixels_to_input, quantize_input
 from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
@@ -101,30 +101,34 @@ def read_data(
     limit: int | None,
     real_range: tuple[float, float] | None,
     chunk: int,
+    real: bool = False,
 ) -> tuple[str, int, Iterator[tuple[Array, ...]]]:
     """(what it is, how many pictures or files, the inputs of each run), of no more than `limit` pictures or files.
 
     `paths` are a folder of MNIST's IDX files, which come in runs of `chunk`, or files as `read_inputs` takes them and
-    folders of them; None are the bundled digits.
+    folders of them; None are the bundled digits. `real` leaves what would be quantised as it is, in float32.
     """
     folders = [path for path in paths or () if any(Path(path).glob("*-images*idx3-ubyte*"))]
     if folders and paths != folders[:1]:
         raise InputError(f"{folders[0]}: a folder of MNIST's IDX files is all the data; give nothing beside it")
     if paths and not folders:
         files = [file for path in paths for file in _files(path)][:limit]
-        return " ".join(paths), len(files), _fitting(plan, files, real_range)
+        return " ".join(paths), len(files), _fitting(plan, files, real_range, real)
     images, _ = load_mnist(paths[0], split) if paths else bundled_digits()
     images = images[:limit]
     parts = (images[start : start + chunk] for start in range(0, len(images), chunk))
     name = paths[0] if paths else "the bundled digits (100; more with --data)"
-    return name, len(images), ((pixels_to_input(plan, part, 0, real_range),) for part in parts)
+    return name, len(images), ((pixels_to_input(plan, part, 0, real_range, real),) for part in parts)
 
 
-def _fitting(plan: Plan, files: list[str], real_range: tuple[float, float] | None) -> Iterator[tuple[Array, ...]]:
+def _fitting(
+    plan: Plan, files: list[str], real_range: tuple[float, float] | None, real: bool
+) -> Iterator[tuple[Array, ...]]:
     """The inferences of files, each refused by its name if it does not fit."""
-    for name, inputs in read_inputs(plan, files, real_range=real_range):
+    for name, inputs in read_inputs(plan, files, real_range=real_range, real=real):
         with located(name):
-            batch_size(plan, inputs)
+            codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
+            batch_size(plan, tuple(codes))
         yield inputs
 
 
