@@ -19,7 +19,7 @@ LAYERS = (
     {"errors"},
     {"model", "tflm_ops"},
     {"tflite_io", "numerics"},
-    {"kernel", "stats"},
+    {"difference", "kernel", "stats"},
     {"kernels"},
     {"plan"},
     {"reprs"},

@@ -6,7 +6,7 @@
 `faults`, `text` and `page` show it.
 """
 
-from .compare import Difference, difference
+from ..difference import Difference, difference
 from .dumps import META, Dump, read_dump
 from .faults import FAULTS
 from .judge import Finding, Report, diff, tapped

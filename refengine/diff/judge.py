@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..difference import Difference, difference
 from ..errors import InputError
 from ..execute import Record, batch_size, execute
 from ..explain import Explanation, explain
 from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, Step
-from .compare import Difference, difference
 from .dumps import Dump
 from .faults import CHUNK
 from .verdict import Candidate, candidates, evaluated

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..difference import unlike
 from ..errors import UnsupportedError
 from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, Step
-from .compare import unlike
 from .faults import FAULTS, Case, dialects
 
 PARTIAL = 0.8

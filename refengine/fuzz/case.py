@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..diff import Difference, difference
+from ..difference import Difference, difference
 from ..errors import RefengineError
 from ..execute import Record, execute
 from ..kernel import Numerics

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..diff.compare import unlike
 from ..diff.faults import FAULTS, dialects
 from ..diff.faults import Case as Replay
+from ..difference import unlike
 from ..errors import UnsupportedError
 from ..kernel import Numerics
 from ..model import Array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..diff import Difference
+from ..difference import Difference
 from ..explain import explain
 from ..explain import text as explained
 from ..model import Array, Tensor

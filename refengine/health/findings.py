@@ -166,8 +166,8 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
     if better is None:
         return _finding(layer, "saturation", lost, f"{cut}: no scale holds {least:.4g} … {most:.4g}; {again}")
     if low - 1 <= least / layer.scale + layer.zero_point and most / layer.scale + layer.zero_point <= high + 1:
-        text = f"{cut}, though scale and zero point hold the float model's values ({least:.4g} … {most:.4g}): what this "
-        text += "layer is given is wrong already. Mend the layers before it first."
+        text = f"{cut}, though scale and zero point hold the float model's values ({least:.4g} … {most:.4g}): what "
+        text += "this layer is given is wrong already. Mend the layers before it first."
         return _finding(layer, "saturation", lost, text)
     if better[0] <= ENOUGH * layer.scale:
         way = "high" if above else "low"

@@ -256,10 +256,16 @@ class Layer:
 
     @property
     def coarse(self) -> list[int]:
-        """The moving channels that use no more than a sixteenth of the type's codes, where all together use more."""
+        """The moving channels that use no more than a sixteenth of the type's codes, where all together use more.
+
+        Those that no input can change, or that are cut off, have another fault; and where all of them are killed, that
+        is said already.
+        """
         low, high = code_range(self.tensor.dtype)
         few = self.high - self.low + 1 <= (high - low + 1) / 16
-        return np.flatnonzero(few & self.moving).tolist() if self.count > 1 and self.used > 1 / 16 else []
+        found = np.flatnonzero(few & self.moving & ~self.constant).tolist()
+        found = [channel for channel in found if channel not in self.stuck]
+        return found if self.count > 1 and self.used > 1 / 16 and set(found) - set(self.killed) else []
 
     @property
     def shares(self) -> dict[str, float]:
