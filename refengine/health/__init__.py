@@ -21,7 +21,7 @@ measured at the network's outputs (see `effect`), and orders the findings.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -33,7 +33,7 @@ from ..execute import batch_size, tile_size
 from ..float_reading import as_codes, float_reading, is_quantized, real_values
 from ..model import Array
 from ..plan import Plan, Step
-from .effect import SAMPLES, Effect, Experiment
+from .effect import Effect, Experiment, Sampler
 from .findings import Finding, findings_of
 from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
 from .measure import Judge, measure
@@ -103,7 +103,7 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
     judges = [_judge(reference, pairs, reading, step, itself) for step in plan.steps]
     ranges = code_ranges(plan)
     constant = {i: constant_channels(plan.graph.tensors[i], found) for i, found in ranges.items()}
-    experiment = Experiment(plan, reference, same, pairs, ())
+    sampler = Sampler()
     done: tuple[Layer, ...] = ()
     count = 0
     for inputs in cases:
@@ -113,11 +113,9 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
             floats = _floats(plan, reference, same, fed)
             measured = tuple(measure(plan, judges, codes, batch, floats, constant))
             done = tuple(map(Layer.__add__, done, measured)) if done else measured
-            if count < SAMPLES:
-                sample = tuple(x[: SAMPLES - count] for x in fed)
-                experiment = replace(experiment, samples=(*experiment.samples, sample))
+            sampler.add(fed)
             count += batch
-            yield Health(plan, count, done, experiment)
+            yield Health(plan, count, done, Experiment(plan, reference, same, pairs, tuple(sampler.chosen)))
 
 
 def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:

@@ -16,12 +16,16 @@ import numpy as np
 
 from ..accuracy import is_classifier
 from ..counterparts import Pair, Values, computed, own_error, rows, what_if
+from ..execute import tile_size
 from ..float_reading import as_codes, is_quantized, real_values
 from ..model import Array
 from ..plan import Plan
 
 SAMPLES = 100
-"""On how many inferences effects are measured, the first ones: each finding runs the float model again."""
+"""On how many inferences effects are measured, drawn from all: each finding runs the float model again."""
+
+Inference = tuple[Array, ...]
+"""The real inputs of one inference, (1, *shape) each."""
 
 Where = tuple[int, tuple[int, ...]]
 """A tensor's index and some of its channels."""
@@ -57,25 +61,46 @@ class Effect:
         return {"inferences": self.inferences, "rmse": self.rmse, "changed_classes": self.changed}
 
 
+class Sampler:
+    """Draws up to `SAMPLES` inferences of a stream, each as likely as any other; the same ones whatever the split."""
+
+    def __init__(self) -> None:
+        self.chosen: list[Inference] = []
+        self._seen = 0
+        self._random = np.random.default_rng(0)
+
+    def add(self, reals: Inference) -> None:
+        """The real inputs of some inferences, (N, *shape) each."""
+        for i in range(len(reals[0]) if reals else 0):
+            one = tuple(x[i : i + 1] for x in reals)
+            self._seen += 1
+            if len(self.chosen) < SAMPLES:
+                self.chosen.append(one)
+            elif (place := int(self._random.integers(self._seen))) < SAMPLES:
+                self.chosen[place] = one
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """A quantised model beside the float one `reference`: `same` and `pairs` tell what belongs together, and each of
-    `samples` are the real inputs of some inferences, (N, *shape) each."""
+    """A quantised model beside the float one `reference`: `same` and `pairs` tell what belongs together, and `samples`
+    are inferences to try."""
 
     plan: Plan
     reference: Plan
     same: Mapping[int, int]
     pairs: Mapping[int, Pair]
-    samples: tuple[tuple[Array, ...], ...]
+    samples: tuple[Inference, ...]
 
     def effects(self, places: Sequence[Where]) -> tuple[Effect | None, list[Effect | None]]:
         """What all errors together do to the outputs, and what the error in each place alone does; None where the float
         model has nothing to compare with."""
-        found = [self._on(sample, places) for sample in self.samples]
+        tile = tile_size(self.plan)
+        parts = (self.samples[start : start + tile] for start in range(0, len(self.samples), tile))
+        found = [self._on([np.concatenate(x) for x in zip(*part, strict=True)], places) for part in parts]
         everything, *alone = (_sum(each) for each in zip(*found, strict=True))
         return everything, alone
 
-    def _on(self, reals: tuple[Array, ...], places: Sequence[Where]) -> list[Effect | None]:
+    def _on(self, reals: Sequence[Array], places: Sequence[Where]) -> list[Effect | None]:
         """The effect of everything, then of each place, on one part of the samples."""
         plan, reference = self.plan, self.reference
         outputs = [i for i in plan.graph.outputs if i not in plan.constants]

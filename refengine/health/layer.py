@@ -256,16 +256,15 @@ class Layer:
 
     @property
     def coarse(self) -> list[int]:
-        """The moving channels that use no more than a sixteenth of the type's codes, where all together use more.
-
-        Those that no input can change, or that are cut off, have another fault; and where all of them are killed, that
-        is said already.
-        """
+        """The channels whose codes and values in floats move by no more than a sixteenth of the type's codes, where all
+        channels together use more; none where all of them are killed, which says it already."""
+        if self.wanted is None or self.count == 1 or self.used <= 1 / 16:
+            return []
         low, high = code_range(self.tensor.dtype)
-        few = self.high - self.low + 1 <= (high - low + 1) / 16
-        found = np.flatnonzero(few & self.moving & ~self.constant).tolist()
-        found = [channel for channel in found if channel not in self.stuck]
-        return found if self.count > 1 and self.used > 1 / 16 and set(found) - set(self.killed) else []
+        few = (high - low + 1) / 16
+        small = (self.high - self.low + 1 <= few) & (self.wanted.most - self.wanted.least <= few)
+        found = np.flatnonzero(small & self.moving).tolist()
+        return found if set(found) - set(self.killed) else []
 
     @property
     def shares(self) -> dict[str, float]:

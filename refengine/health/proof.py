@@ -39,8 +39,8 @@ PICKING = {
 RESCALING = {"ADD", "MUL", "SUB", "QUANTIZE", "RELU", "RELU6"}
 """Operators of quantised elements that ascend or descend in each input, unless a register wraps."""
 
-SAFE = 2**30
-"""No register of 32 bits wraps where nothing in it, before or after scaling, is as large."""
+SAFE = 2**31 - 2**16
+"""No register of 32 bits wraps where what is in it, scaled or not, is smaller: that leaves room for any zero point."""
 
 WIDE = 2.0**46
 """The same of the 64-bit sums of int16 layers, which meet 16-bit multipliers."""
