@@ -79,7 +79,7 @@ def command(args: argparse.Namespace) -> int:
         return status
     after = f", interrupted after {measured.inferences} of {total}" if status else ""
     found, layers = measured.compared
-    partly = f" ({found} of {layers} layers found there, by their outputs' names)" if found < layers else ""
+    partly = f" ({found} of {layers} layers found there, by names or order)" if found < layers else ""
     print(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
     _print_findings(measured)

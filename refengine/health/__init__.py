@@ -157,9 +157,7 @@ def _counterparts(float_plan: Plan, plan: Plan) -> dict[int, int]:
     return same_tensors(float_plan, plan)
 
 
-def _judge(
-    reference: Plan, pairs: Mapping[int, Pair], reading: Plan, step: Step, itself: Mapping[int, int]
-) -> Judge:
+def _judge(reference: Plan, pairs: Mapping[int, Pair], reading: Plan, step: Step, itself: Mapping[int, int]) -> Judge:
     """The float model's operators that compute the same from the same, else the step's own float reading."""
     pair = pairs.get(step.outputs[0].index)
     if pair is not None:

@@ -43,9 +43,7 @@ class Effect:
 
     def __add__(self, other: Effect) -> Effect:
         changed = None if self.changed is None or other.changed is None else self.changed + other.changed
-        return Effect(
-            self.inferences + other.inferences, self.count + other.count, self.square + other.square, changed
-        )
+        return Effect(self.inferences + other.inferences, self.count + other.count, self.square + other.square, changed)
 
     @property
     def rmse(self) -> float:

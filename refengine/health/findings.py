@@ -191,7 +191,7 @@ def _better(layer: Layer) -> str:
     better = activation_quantization(least, most, layer.tensor.dtype)
     if better is None:
         return ""
-    return f"Scale {better[0]:.4g} and zero point {better[1]} hold all of them ({least:.4g} … {most:.4g})."
+    return f"Scale {better[0]:.4g} and zero point {better[1]} would hold its values ({least:.4g} … {most:.4g})."
 
 
 def activation_quantization(least: float, most: float, dtype: str) -> tuple[float, int] | None:
@@ -255,7 +255,10 @@ def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterat
         yield _never_changes(layer, "killed", lost, killed, text)
     if dead:
         text = "and no input can change it: the weights, the biases and the inputs' types prove it. "
-        text += "Dead, and computed for nothing: prune, and add what is not 0 to the biases that follow."
+        rest = (
+            "" if (layer.low[dead] == layer.zero_point).all() else ", and add what they give to the biases that follow"
+        )
+        text += f"Dead, and computed for nothing: prune{rest}."
         yield _never_changes(layer, "dead", 0.0, dead, text)
     if silent and inferences >= LEAST_INFERENCES:
         text = f"nor does the value in floats: silent on these {inferences:,} inferences. Other data may wake "

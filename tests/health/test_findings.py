@@ -56,7 +56,7 @@ def test_data_outside_of_what_the_input_holds_come_first(io: str | None) -> None
     finding = result.findings[0]
     assert finding.kind == "input"
     assert finding.text.startswith("Of the data, 66.0% at 1 (the largest is 3) are cut off: ")
-    assert "Scale 0.01176 and zero point -128 hold all of them (0 … 3)." in finding.text
+    assert "Scale 0.01176 and zero point -128 would hold its values (0 … 3)." in finding.text
     last = result.layers[-1]
     assert last.total is not None
     assert last.total.layer.largest[0] * last.scale == pytest.approx(6 - 2, rel=1e-3), "x = 3 gives 2 instead of 6"
@@ -176,6 +176,8 @@ def test_a_layer_without_an_error_is_not_the_first_of_a_constant_network() -> No
     data = np.random.default_rng(0).random((50, 2), np.float32)
     findings = examined(quantized(float_model, data), data, float_model).findings
     assert kinds(findings) == [("operator 1 (FULLY_CONNECTED)", "dead"), ("operator 0 (FULLY_CONNECTED)", "dead")]
+    assert findings[0].text.endswith("prune, and add what they give to the biases that follow.")
+    assert findings[1].text.endswith("prune.")
     effects = [finding.effect.rmse for finding in findings if finding.effect]
     step = 100 / 255
     rounding = [0, 0, 3 - step * round(3 / step), 4 - step * round(4 / step)]

@@ -49,7 +49,7 @@ def worst(model: Model, float_model: Model | None = None) -> Finding:
 
 def advised(finding: Finding) -> tuple[float, int]:
     """(scale, zero point) as the advice gives them."""
-    told = re.search(r"Scale (\S+) and zero point (-?\d+) hold", finding.text)
+    told = re.search(r"Scale (\S+) and zero point (-?\d+) would hold", finding.text)
     assert told is not None, finding.text
     return float(told[1]), int(told[2])
 
