@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,9 @@ class Effect:
         return f"the outputs are off by {self.rmse:.3g} (RMSE){classes}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything in plain Python, for JSON."""
-        return {"inferences": self.inferences, "rmse": self.rmse, "changed_classes": self.changed}
+        """Everything in plain Python, for JSON; what is not finite is None."""
+        rmse = self.rmse if isfinite(self.rmse) else None
+        return {"inferences": self.inferences, "rmse": rmse, "changed_classes": self.changed}
 
 
 class Sampler:
@@ -91,10 +92,13 @@ class Experiment:
 
     def effects(self, places: Sequence[Where]) -> tuple[Effect | None, list[Effect | None]]:
         """What all errors together do to the outputs, and what the error in each place alone does; None where the float
-        model has nothing to compare with."""
+        model has nothing to compare with, or the model takes no inputs."""
+        if not self.samples:
+            return None, [None] * len(places)
         tile = tile_size(self.plan)
         parts = (self.samples[start : start + tile] for start in range(0, len(self.samples), tile))
-        found = [self._on([np.concatenate(x) for x in zip(*part, strict=True)], places) for part in parts]
+        with np.errstate(all="ignore"):  # values in floats may be infinite
+            found = [self._on([np.concatenate(x) for x in zip(*part, strict=True)], places) for part in parts]
         everything, *alone = (_sum(each) for each in zip(*found, strict=True))
         return everything, alone
 

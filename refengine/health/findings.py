@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import log2
+from math import inf, isfinite, isnan, log2
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,9 @@ class Finding:
 
     @property
     def order(self) -> tuple[bool, float, float]:
-        """Ascending: inputs that do not fit come first, then what does most to the outputs."""
-        return self.kind != "input", -(self.effect.rmse if self.effect else 0.0), -self.bits_lost
+        """Ascending: inputs that do not fit come first, then what does most to the outputs (NaN is the most)."""
+        effect = self.effect.rmse if self.effect else 0.0
+        return self.kind != "input", -inf if isnan(effect) else -effect, -self.bits_lost
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -100,8 +101,8 @@ def _input_findings(layer: Layer) -> Iterator[Finding]:
     low, high = (layer.scale * (code - layer.zero_point) for code in code_range(layer.tensor.dtype))
     least, most = _reals(layer)
     above, below = layer.shares["above_type"], layer.shares["below_type"]
-    sides = [f"{above:.1%} at {high:.4g} (the largest is {most:.4g})"] if above else []
-    sides += [f"{below:.1%} at {low:.4g} (the smallest is {least:.4g})"] if below else []
+    sides = [f"{100 * above:.3g} % at {high:.4g} (the largest is {most:.4g})"] if above else []
+    sides += [f"{100 * below:.3g} % at {low:.4g} (the smallest is {least:.4g})"] if below else []
     text = f"Of the data, {' and '.join(sides)} are cut off: the input holds only {low:.4g} … {high:.4g}. "
     text += f"Scale them as in training, or calibrate again with data like this. {_better(layer)}"
     yield _finding(layer, "input", max(0.0, _lost(float(layer.own.layer.rmse[0]), layer)), text)
@@ -160,6 +161,8 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
     counts = layer.clamped.above_type if above else layer.clamped.below_type
     always = f", all of them in {_named(layer.stuck, layer)}" if layer.stuck else _worst(counts)
     cut = f"{share:.2%} of its values are cut off at code {end}{always} ({errs})"
+    if layer.step is not None and _has_fixed_scale(layer):
+        return _finding(layer, "saturation", lost, f"{cut}: TFLM prescribes the scale of {layer.step.op.name}.")
     least, most = _reals(layer)
     better = activation_quantization(least, most, layer.tensor.dtype)
     again = "calibrate again with data like this."
@@ -197,6 +200,8 @@ def _better(layer: Layer) -> str:
 def activation_quantization(least: float, most: float, dtype: str) -> tuple[float, int] | None:
     """(scale, zero point) of `dtype` by which every real value from `least` to `most`, and 0, is within a code of what
     it can hold: int16 symmetric, as TFLM's kernels want it. None where no float32 scale does."""
+    if not (isfinite(least) and isfinite(most)):
+        return None
     low, high = code_range(dtype)
     least, most = min(least, 0.0), max(most, 0.0)
     if dtype == "int16":
@@ -255,10 +260,8 @@ def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterat
         yield _never_changes(layer, "killed", lost, killed, text)
     if dead:
         text = "and no input can change it: the weights, the biases and the inputs' types prove it. "
-        rest = (
-            "" if (layer.low[dead] == layer.zero_point).all() else ", and add what they give to the biases that follow"
-        )
-        text += f"Dead, and computed for nothing: prune{rest}."
+        text += "Dead, and computed for nothing: prune"
+        text += "." if (layer.low[dead] == layer.zero_point).all() else ", and add its value to the biases that follow."
         yield _never_changes(layer, "dead", 0.0, dead, text)
     if silent and inferences >= LEAST_INFERENCES:
         text = f"nor does the value in floats: silent on these {inferences:,} inferences. Other data may wake "

@@ -20,8 +20,9 @@ Floats = npt.NDArray[np.float64]
 ROUNDING = 1 / sqrt(12)
 """The RMSE, in codes, of rounding to the nearest code: the least that a layer can add."""
 
-FLOAT_NOISE = 2.0**-16
-"""What float32 sums may be off by, as a share of the largest: a value that moves by less does not move."""
+FLOAT_NOISE, LEAST_NOISE = 2.0**-16, 2.0**-22
+"""What float32 sums may be off by, as a share of the channel's largest and of the layer's, where terms cancel out: a
+value that moves by less does not move."""
 
 NOTHING = 0.01
 """An RMSE, in codes, that is none: the float32 rounding of the comparison itself."""
@@ -224,11 +225,13 @@ class Layer:
 
     @property
     def moving(self) -> npt.NDArray[np.bool_]:
-        """Which channels' values in floats move, by more than float32 sums are off by."""
+        """Which channels' values in floats move, by more than float32 sums may be off by."""
         if self.wanted is None:
             return np.zeros(len(self.low), np.bool_)
         least, most = self.wanted.least, self.wanted.most
-        return np.asarray(most - least > FLOAT_NOISE * np.maximum(np.abs(least), np.abs(most)).max())
+        largest = np.maximum(np.abs(least), np.abs(most))
+        with np.errstate(invalid="ignore"):  # of infinities
+            return np.asarray(most - least > np.maximum(FLOAT_NOISE * largest, LEAST_NOISE * largest.max()))
 
     @property
     def stuck(self) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from refengine import InputError, make_plan
 from refengine.counterparts import same_tensors
 from refengine.datasets import bundled_digits, bundled_models
 from refengine.health import Finding, Health, health
-from refengine.health.effect import Sampler
+from refengine.health.effect import Effect, Sampler
 from refengine.health.findings import activation_quantization
 from refengine.inputs import dequantize_output, pixels_to_input, quantize_input
 from refengine.kernel import Node
@@ -55,7 +57,7 @@ def test_data_outside_of_what_the_input_holds_come_first(io: str | None) -> None
     result = examined(quantized(float_model, CALIBRATED, io), TO_THREE, float_model)
     finding = result.findings[0]
     assert finding.kind == "input"
-    assert finding.text.startswith("Of the data, 66.0% at 1 (the largest is 3) are cut off: ")
+    assert finding.text.startswith("Of the data, 66 % at 1 (the largest is 3) are cut off: ")
     assert "Scale 0.01176 and zero point -128 would hold its values (0 … 3)." in finding.text
     last = result.layers[-1]
     assert last.total is not None
@@ -176,7 +178,7 @@ def test_a_layer_without_an_error_is_not_the_first_of_a_constant_network() -> No
     data = np.random.default_rng(0).random((50, 2), np.float32)
     findings = examined(quantized(float_model, data), data, float_model).findings
     assert kinds(findings) == [("operator 1 (FULLY_CONNECTED)", "dead"), ("operator 0 (FULLY_CONNECTED)", "dead")]
-    assert findings[0].text.endswith("prune, and add what they give to the biases that follow.")
+    assert findings[0].text.endswith("prune, and add its value to the biases that follow.")
     assert findings[1].text.endswith("prune.")
     effects = [finding.effect.rmse for finding in findings if finding.effect]
     step = 100 / 255
@@ -275,3 +277,21 @@ def test_a_float_model_of_other_outputs_is_refused() -> None:
     assert examined(model, CALIBRATED[:2], other).inferences == 2
     with pytest.raises(InputError, match="do not have the same inputs and outputs"):
         examined(model, CALIBRATED[:2], two)
+
+
+# ---- what is not finite -----------------------------------------------------------------------------------
+
+
+def test_effects_that_are_not_finite_are_the_worst_and_none_in_json() -> None:
+    finding = Finding("operator 0", "error", 1.0, "", (0, (0,)), Effect(1, 1, 4.0, None))
+    broken = replace(finding, effect=Effect(1, 1, np.nan, None))
+    dead = replace(finding, effect=None)
+    cut = replace(finding, kind="input", effect=None)
+    assert sorted([dead, finding, broken, cut], key=lambda each: each.order) == [cut, broken, finding, dead]
+    told = broken.as_dict()["effect"]
+    assert told == {"inferences": 1, "rmse": None, "changed_classes": None}
+
+
+@pytest.mark.parametrize("ends", [(-np.inf, 1.0), (0.0, np.nan), (0.0, 0.0)])
+def test_nothing_is_advised_where_nothing_helps(ends: tuple[float, float]) -> None:
+    assert activation_quantization(*ends, "int8") is None
