@@ -102,7 +102,8 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
     pairs = {step.outputs[0].index: pair for step in plan.steps if (pair := pair_of(reference, step, same))}
     judges = [_judge(reference, pairs, reading, step, itself) for step in plan.steps]
     ranges = code_ranges(plan)
-    constant = {i: constant_channels(plan.graph.tensors[i], found) for i, found in ranges.items()}
+    quantized = filter(is_quantized, (*plan.inputs, *(t for step in plan.steps for t in step.outputs)))
+    constant = {tensor.index: constant_channels(tensor, ranges[tensor.index]) for tensor in quantized}
     sampler = Sampler()
     done: tuple[Layer, ...] = ()
     count = 0

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from ..float_reading import affine, is_quantized
 from ..kernel import Ints
+from ..kernels import KERNELS
 from ..model import Array, Tensor
 from ..numerics.quantize import code_range
 from ..plan import Plan, Step
@@ -38,6 +39,9 @@ PICKING = {
 
 RESCALING = {"ADD", "MUL", "SUB", "QUANTIZE", "RELU", "RELU6"}
 """Operators of quantised elements that ascend or descend in each input, unless a register wraps."""
+
+KNOWN = frozenset(KERNELS.values())
+"""The kernels of which all this is known: not a user's own."""
 
 SAFE = 2**31 - 2**16
 """No register of 32 bits wraps where what is in it, scaled or not, is smaller: that leaves room for any zero point."""
@@ -92,7 +96,7 @@ def _anything(tensor: Tensor) -> Range:
 
 def _proven(plan: Plan, step: Step, ranges: Sequence[Range | None]) -> Range | None:
     """The range of a step's output from those of its inputs; None if nothing is known of it."""
-    if step.op.custom_code or any(t is not None and t.is_variable for t in step.inputs):
+    if step.kernel not in KNOWN or any(t is not None and t.is_variable for t in step.inputs):
         return None
     if all(x is None or x.is_certain for x in ranges):
         return _ends([_evaluated(step, [None if x is None else x.low for x in ranges])])
@@ -108,7 +112,8 @@ def _proven(plan: Plan, step: Step, ranges: Sequence[Range | None]) -> Range | N
 
 
 def _evaluated(step: Step, arrays: Iterable[Array | None]) -> Array:
-    result: Array = step.kernel.evaluate(step.params, *arrays)
+    with np.errstate(all="ignore"):
+        result: Array = step.kernel.evaluate(step.params, *arrays)
     return result
 
 

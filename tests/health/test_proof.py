@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from refengine import KERNELS, make_plan
 from refengine.datasets import bundled_models, load_mnist
 from refengine.execute import execute
+from refengine.health import health
 from refengine.health.proof import PICKING, RESCALING, Range, code_ranges, constant_channels
 from refengine.inputs import pixels_to_input
 from refengine.kernel import PRESETS, Node
@@ -181,8 +182,16 @@ def test_a_channel_that_three_digits_of_ten_thousand_wake_is_not_dead() -> None:
     assert constant == {0: [25], 2: [], 4: [], 9: []}
 
 
-def test_a_models_own_name_for_an_operator_proves_nothing() -> None:
+def test_nothing_is_known_of_a_users_own_kernel() -> None:
     plan = dense([[0]], [5])
-    (step,) = plan.steps
-    custom = replace(plan, steps=(replace(step, op=replace(step.op, custom_code="MINE")),))
-    assert code_ranges(custom)[step.outputs[0].index].is_certain is False
+    assert output_range(plan).is_certain
+    own = replace(plan.steps[0].kernel, evaluate=lambda *arrays: np.zeros((1, 1, 1), np.int8))
+    assert not output_range(replace(plan, steps=(replace(plan.steps[0], kernel=own),))).is_certain
+
+
+def test_an_empty_constant_has_a_range_too() -> None:
+    """A MEAN along no axes: its axes are an array of no elements."""
+    axes = const(np.zeros(0), "int32")
+    model = one_op("MEAN", {"keep_dims": True}, [fed((1, 2), "int8", q(0.1)), axes], fed((1, 2), "int8", q(0.1)))
+    *_, result = health(make_plan(model), [(np.zeros((12, 2), np.int8),)])
+    assert result.layers[-1].silent == [0, 1]
