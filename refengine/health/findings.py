@@ -140,8 +140,9 @@ def _error_findings(layer: Layer) -> Iterator[Finding]:
 
 
 def _lost(rmse: float, layer: Layer) -> float:
-    """Bits of resolution that an error in codes takes, beyond what rounding and the type's spare bits allow for."""
-    return log2(max(rmse, ROUNDING) / ROUNDING) - _spare_bits(layer)
+    """Bits of resolution that an error in codes takes, beyond what rounding and spare bits allow for; no more
+    than int8 has."""
+    return min(log2(max(rmse, ROUNDING) / ROUNDING) - _spare_bits(layer), 8.0)
 
 
 def _is_clamped(layer: Layer) -> bool:
