@@ -9,10 +9,12 @@ import pytest
 
 from refengine import InputError, make_plan
 from refengine.counterparts import pair_of, rows, same_tensors
+from refengine.kernel import Node
 from refengine.model import Model
 from refengine.plan import Plan
 from refengine.quantizer import calibrate, convert
 from tests.health.nets import float_net, pictures
+from tests.models import fed, network, one_op, q
 
 FLOATS = make_plan(float_net())
 
@@ -38,6 +40,23 @@ def test_every_tensor_has_its_counterpart(io: str | None, floats: Plan) -> None:
         assert pair is not None and plan.graph.tensors[pair.step.outputs[0].index].shape == step.outputs[0].shape
         is_change = step.op.name in ("QUANTIZE", "DEQUANTIZE")
         assert [found.op.name for found in pair.float_steps] == ([] if is_change else [step.op.name])
+
+
+def test_what_goes_into_dequantize_belongs_with_the_output() -> None:
+    """Two RELUs for one, and all names are others: only the order of inputs and outputs tells."""
+    floats = make_plan(one_op("RELU", {}, [fed((1, 2), "float32")], fed((1, 2), "float32")))
+    first, *codes = (fed((1, 2), "int8", q(0.1), name) for name in "cde")
+    x, y = fed((1, 2), "float32"), fed((1, 2), "float32", name="y")
+    plan = make_plan(
+        network(
+            Node("QUANTIZE", {}, (x,), (first,)),
+            Node("RELU", {}, (first,), (codes[0],)),
+            Node("RELU", {}, (codes[0],), (codes[1],)),
+            Node("DEQUANTIZE", {}, (codes[1],), (y,)),
+        )
+    )
+    same = {plan.graph.tensors[i].name: floats.graph.tensors[j].name for i, j in same_tensors(floats, plan).items()}
+    assert same == {"x": "input0", "c": "input0", "e": "output0", "y": "output0"}
 
 
 def test_tensors_of_other_shapes_do_not_belong_together() -> None:

@@ -450,6 +450,15 @@ def test_floats_are_compared_by_their_bits():
     assert compared(tensor, zeros, zeros.reshape(1, 3)) is None
 
 
+def test_floats_are_apart_by_ulps(tmp_path):
+    model = one_op("RELU", {}, [fed((1, 2), "float32")], fed((1, 2), "float32"))
+    session = Session(make_plan(model), np.array([[1.0, 2.0]], np.float32))
+    session.advance()
+    np.save(tmp_path / "y.npy", np.array([[1.0, np.nextafter(np.float32(2), np.float32(3))]], np.float32))
+    line = next(iter(Console(session).run(f"compare {tmp_path}/y.npy")))
+    assert "1 of 2 differ, by 1 ULP at most; first [0, 1]: 2 here" in line
+
+
 def test_any_nan_is_any_other_as_in_diff():
     mine, theirs = (np.array([bits, 0x3F800000], np.uint32).view(np.float32) for bits in (0x7FC00000, 0xFFC00001))
     assert compared(fed((2,), "float32"), mine, theirs) is None

@@ -87,10 +87,9 @@ def test_data_that_are_not_finite_are_refused(value: float) -> None:
 # ---- channels that never change ---------------------------------------------------------------------------
 
 
-def uneven() -> tuple[Model, Array]:
-    """A depthwise layer whose channels' ranges differ 400-fold, and a dense one that makes up for it; its data."""
+def uneven(gains: Array) -> tuple[Model, Array]:
+    """A depthwise layer that scales its 8 channels by `gains`, and a dense one that makes up for it; its data."""
     rng = np.random.default_rng(1)
-    gains = np.geomspace(1, 1 / 400, 8)
     x = fed((1, 4, 4, 8), "float32")
     deep, flat = fed((1, 4, 4, 8), "float32", name="deep"), fed((1, 128), "float32", name="flat")
     filter = const((gains * rng.uniform(0.5, 1, 8)).reshape(1, 1, 1, 8), "float32")
@@ -114,7 +113,7 @@ def uneven() -> tuple[Model, Array]:
 
 
 def test_a_channel_too_small_for_its_scale_is_alive() -> None:
-    float_model, data = uneven()
+    float_model, data = uneven(np.geomspace(1, 1 / 400, 8))
     result = examined(quantized(float_model, data), data)
     place = "operator 0 (DEPTHWISE_CONV_2D)"
     coarse, killed = (next(f for f in result.findings if f.kind == kind) for kind in ("channels", "killed"))
@@ -127,6 +126,13 @@ def test_a_channel_too_small_for_its_scale_is_alive() -> None:
     assert coarse.effect is not None and killed.effect is not None and coarse.everything is not None
     assert coarse.everything.rmse * 1.1 > coarse.effect.rmse > killed.effect.rmse > 0
     assert coarse.effect.changed is not None and coarse.effect.changed > 0
+
+
+def test_channels_that_are_all_killed_are_not_told_of_twice() -> None:
+    float_model, data = uneven(np.array([1, 1, 1, 1, 1, 1, 1, 1 / 1000]))
+    findings = examined(quantized(float_model, data), data).findings
+    assert kinds(findings)[0] == ("operator 0 (DEPTHWISE_CONV_2D)", "killed")
+    assert "channels" not in [finding.kind for finding in findings]
 
 
 def gate(bias: float) -> Model:

@@ -157,6 +157,19 @@ def test_registers_that_may_wrap_prove_nothing() -> None:
     assert (low.item(), high.item()) == (-128, 127)
 
 
+def test_a_sum_that_may_wrap_proves_nothing() -> None:
+    """2²⁵ codes of −128 are 0 in 32 bits."""
+    x, axis = fed((1, 2**25), "int8", q(1.0)), const([1], "int32")
+    plan = make_plan(one_op("SUM", {"keep_dims": True}, [x, axis], fed((1, 1), "int8", q(1e6))))
+    low, high = output_range(plan)
+    assert (low.item(), high.item()) == (-128, 127)
+
+
+def test_a_channel_of_certain_but_unlike_codes_is_not_one_code() -> None:
+    codes = np.array([[3, 5], [3, 6]], np.int8)[np.newaxis]
+    assert constant_channels(fed((2, 2), "int8", q(1.0)), Range(codes, codes)).tolist() == [True, False]
+
+
 def test_what_is_floating_has_no_range_and_its_codes_may_be_any() -> None:
     model = one_op("QUANTIZE", {}, [fed((1, 2), "float32")], fed((1, 2), "int8", q(0.1)))
     low, high = output_range(make_plan(model))
