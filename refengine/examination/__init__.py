@@ -33,8 +33,8 @@ import numpy as np
 from ..errors import InputError
 from ..execute import batch_size, tile_size
 from ..model import Array
-from ..plan import Plan, Step
-from ..reading.counterparts import Pair, Values, computed, pair_of, same_tensors
+from ..plan import Plan
+from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors
 from ..reading.float_reading import as_codes, float_reading, is_quantized, real_values
 from .effect import Effect, Experiment, Sampler
 from .findings import Finding, findings_of
@@ -95,17 +95,21 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
     as `counterparts` tells; without one, the comparison is with the float reading of the same graph.
 
     Raises `InputError` for a model without quantised layers, inputs that do not fit or are not finite, and a float
-    model that does not belong to it; `UnsupportedError` for an operator without a float32 kernel.
+    model that does not belong to it; `UnsupportedError` for an operator without a float32 kernel, and for a model that
+    runs subgraphs or remembers something for the next inference.
     """
     if not any(is_quantized(t) for step in plan.steps for t in step.outputs):
         raise InputError("the model has no quantised layer; health looks at what integer types do to numbers")
+    check_comparable(plan)
     reading = float_reading(plan)
     itself = {t.index: t.index for t in plan.graph.tensors}
     reference, same = (reading, itself) if float_plan is None else (float_plan, _counterparts(float_plan, plan))
-    pairs = {step.outputs[0].index: pair for step in plan.steps if (pair := pair_of(reference, step, same))}
-    judges = [_judge(reference, pairs, reading, step, itself) for step in plan.steps]
+    made = [(step, tensor) for step in plan.steps for tensor in step.outputs if is_quantized(tensor)]
+    pairs = {tensor.index: pair for step, tensor in made if (pair := pair_of(reference, step, tensor, same))}
+    own = {tensor.index: pair for step, tensor in made if (pair := pair_of(reading, step, tensor, itself))}
+    judges = {i: Judge(reference, pairs[i]) if i in pairs else Judge(reading, pair) for i, pair in own.items()}
     ranges = code_ranges(plan)
-    quantized = filter(is_quantized, (*plan.inputs, *(t for step in plan.steps for t in step.outputs)))
+    quantized = (*filter(is_quantized, plan.inputs), *(tensor for _, tensor in made))
     constant = {tensor.index: constant_channels(tensor, ranges[tensor.index]) for tensor in quantized}
     sampler = Sampler()
     done: tuple[Layer, ...] = ()
@@ -158,17 +162,8 @@ def _counterparts(float_plan: Plan, plan: Plan) -> dict[int, int]:
     if kinds != [(t.dtype, t.shape) for t in float_plan.inputs]:
         wanted = ", ".join(f"'{t.name}' {t.shape}" for t in plan.inputs)
         raise InputError(f"the float model's inputs are not float32 ones of the quantised model's shapes: {wanted}")
+    check_comparable(float_plan)
     return same_tensors(float_plan, plan)
-
-
-def _judge(reference: Plan, pairs: Mapping[int, Pair], reading: Plan, step: Step, itself: Mapping[int, int]) -> Judge:
-    """The float model's operators that compute the same from the same, else the step's own float reading."""
-    pair = pairs.get(step.outputs[0].index)
-    if pair is not None:
-        return Judge(reference, pair)
-    pair = pair_of(reading, step, itself)
-    assert pair is not None, "a graph and its float reading have the same tensors"
-    return Judge(reading, pair)
 
 
 def _floats(plan: Plan, reference: Plan, same: Mapping[int, int], inputs: tuple[Array, ...]) -> Values:

@@ -24,7 +24,8 @@ BINS = 256
 
 
 class Judge(NamedTuple):
-    """The float steps that a quantised step is judged by, and the plan that they are of."""
+    """The float steps that a quantised step is judged by: the float model's that compute the same from the same, else
+    those of its own float reading; and the plan that they are of."""
 
     plan: Plan
     pair: Pair
@@ -32,7 +33,7 @@ class Judge(NamedTuple):
 
 def measure(
     plan: Plan,
-    judges: Sequence[Judge],
+    judges: Mapping[int, Judge],
     codes: tuple[Array, ...],
     batch: int,
     floats: Values,
@@ -40,8 +41,9 @@ def measure(
 ) -> Iterator[Layer]:
     """One `Layer` for each quantised input and output of a step.
 
-    `codes` are the inputs; `floats` the float model's values by this plan's indices, its inputs' among them;
-    `constant` tells which channels of a tensor are proven to hold one code for any input.
+    `codes` are the inputs; `judges` are for each quantised output, by its index; `floats` are the float model's values
+    by this plan's indices, its inputs' among them; `constant` tells which channels of a tensor are proven to hold one
+    code for any input. All steps must stand alone (see `counterparts`), so that records are of the main graph.
     """
     for tensor, x in zip(plan.inputs, codes, strict=True):
         if is_quantized(tensor):
@@ -49,27 +51,34 @@ def measure(
             errors = _errors(tensor, _by_channel(x, tensor), real)
             layer = _layer(tensor, None, _by_channel(x, tensor), constant[tensor.index])
             yield replace(layer, clamped=_clamped_reals(tensor, real), own=errors, total=errors)
-    for record, judge in zip(execute(plan, *codes), judges, strict=True):
-        (tensor,) = record.step.outputs
-        if not is_quantized(tensor):
-            continue
+    for record in execute(plan, *codes):
         arrays = _as_kernels_take_them(record, batch)
-        got = _by_channel(record.outputs[0], tensor)
-        inputs = {t.index: x for t, x in zip(record.step.inputs, arrays, strict=True) if t and x is not None}
-        own = _by_channel(by_floats(plan, judge.plan, judge.pair, inputs), tensor)
-        total = floats.get(tensor.index)
-        layer = replace(
-            _layer(tensor, record.step, got, constant[tensor.index]),
-            is_fed=_is_fed(plan, record.step),
-            clamped=_clamped_reals(tensor, own),
-            own=_errors(tensor, got, own),
-            total=None if total is None else _errors(tensor, got, _by_channel(total, tensor)),
-        )
-        if (parts := summing(record.step)) is not None:
-            acc = sums(record.step, parts, arrays)
-            clamped = _clamped_sums(parts, acc, record.step)
-            layer = replace(layer, accumulator=_accumulator(parts, acc), clamped=clamped)
-        yield layer
+        for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
+            if is_quantized(tensor):
+                got = _by_channel(x, tensor)
+                layer = _layer(tensor, record.step, got, constant[tensor.index])
+                yield _judged(layer, got, plan, judges[tensor.index], arrays, floats)
+
+
+def _judged(
+    layer: Layer, got: Array, plan: Plan, judge: Judge, arrays: Sequence[Array | None], floats: Values
+) -> Layer:
+    """The layer of the codes `got`, with what its step's inputs (as kernels take them) and the float model tell."""
+    step, tensor = judge.pair.step, layer.tensor
+    inputs = {t.index: x for t, x in zip(step.inputs, arrays, strict=True) if t and x is not None}
+    own = _by_channel(by_floats(plan, judge.plan, judge.pair, inputs), tensor)
+    total = floats.get(tensor.index)
+    layer = replace(
+        layer,
+        is_fed=_is_fed(plan, step),
+        clamped=_clamped_reals(tensor, own),
+        own=_errors(tensor, got, own),
+        total=None if total is None else _errors(tensor, got, _by_channel(total, tensor)),
+    )
+    if (parts := summing(step)) is None:
+        return layer
+    acc = sums(step, parts, arrays)
+    return replace(layer, accumulator=_accumulator(parts, acc), clamped=_clamped_sums(parts, acc, step))
 
 
 def _is_fed(plan: Plan, step: Step) -> bool:

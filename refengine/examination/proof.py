@@ -28,6 +28,7 @@ from ..kernels import KERNELS
 from ..model import Array, Tensor
 from ..numerics.quantize import code_range
 from ..plan import Plan, Step
+from ..reading.counterparts import stands_alone
 from ..reading.float_reading import affine, is_quantized
 from .measure import Summing, summing, sums
 
@@ -40,7 +41,7 @@ PICKING = {
 RESCALING = {"ADD", "MUL", "SUB", "QUANTIZE", "RELU", "RELU6"}
 """Operators of quantised elements that ascend or descend in each input, unless a register wraps."""
 
-KNOWN = frozenset(KERNELS.values())
+KNOWN = tuple(KERNELS.values())
 """The kernels of which all this is known: not a user's own."""
 
 SAFE = 2**31 - 2**16
@@ -96,12 +97,13 @@ def _anything(tensor: Tensor) -> Range:
 
 def _proven(plan: Plan, step: Step, ranges: Sequence[Range | None]) -> Range | None:
     """The range of a step's output from those of its inputs; None if nothing is known of it."""
-    if step.kernel not in KNOWN or any(t is not None and t.is_variable for t in step.inputs):
+    if step.kernel not in KNOWN or not stands_alone(step):
         return None
     if all(x is None or x.is_certain for x in ranges):
         return _ends([step.evaluate(*(None if x is None else x.low for x in ranges))[0]])
     if (parts := summing(step)) is not None:
-        return _sums(plan, step, parts, ranges)
+        narrow = all(t is not None and _is_narrow(t) for t in (step.inputs[0], *step.outputs))
+        return _sums(plan, step, parts, ranges) if narrow else None
     if step.op.name in PICKING:
         corners: Iterable[tuple[int, ...]] = [(0,) * len(ranges), (1,) * len(ranges)]
     elif step.op.name in RESCALING and _fits(step):
@@ -121,11 +123,19 @@ def _ends(results: Sequence[Array]) -> Range | None:
 def _fits(step: Step) -> bool:
     """Whether no result of a rescaling, even of the types' ends, is too large for its registers."""
     tensors = [t for t in step.inputs if t is not None]
-    if not all(map(is_quantized, (*tensors, *step.outputs))):
+    if not all(map(_is_narrow, (*tensors, *step.outputs))):
         return False
     reals = [_largest_real(tensor) for tensor in tensors]
     largest = float(np.prod(reals) if step.op.name == "MUL" else np.sum(reals))
     return largest < LARGEST * affine(step.outputs[0])[0]
+
+
+def _is_narrow(tensor: Tensor) -> bool:
+    """Whether the tensor's codes have 16 bits at most, and its zero point is one of them: 32 bits hold differences."""
+    if not is_quantized(tensor) or tensor.dtype.lstrip("u") not in ("int8", "int16"):
+        return False
+    low, high = code_range(tensor.dtype)
+    return low <= affine(tensor)[1] <= high
 
 
 def _largest_real(tensor: Tensor) -> float:

@@ -27,7 +27,17 @@ from ..errors import InputError
 from ..model import Array, Tensor
 from ..parallel import spread
 from ..plan import Plan, Step
-from ..reading.counterparts import Values, by_floats, computed, own_error, pair_of, rows, same_tensors, what_if
+from ..reading.counterparts import (
+    Values,
+    by_floats,
+    check_comparable,
+    computed,
+    own_error,
+    pair_of,
+    rows,
+    same_tensors,
+    what_if,
+)
 from ..reading.float_reading import affine, as_codes, is_quantized, outside, real_values
 from .calibrate import Samples, tasks_of
 
@@ -99,11 +109,12 @@ class Outputs:
 class LayerError:
     """One quantised operator, its errors, and the network's outputs in three experiments; see the module.
 
-    `float_ops` are the float model's operators that it stands for. `saturated` of the values that the float model
-    computes lie more than a code outside of what the output's type and scale can hold.
+    `tensor` is its output, `float_ops` are the float model's operators that it stands for. `saturated` of the values
+    that the float model computes lie more than a code outside of what the output's type and scale can hold.
     """
 
     step: Step
+    tensor: Tensor
     float_ops: tuple[int, ...]
     own: Error
     whole: Error
@@ -116,11 +127,6 @@ class LayerError:
         """The same layer on more samples."""
         measured = ("own", "whole", "saturated", "all", "only", "kept")
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in measured})
-
-    @property
-    def tensor(self) -> Tensor:
-        """The layer's output."""
-        return self.step.outputs[0]
 
     @property
     def scale(self) -> float:
@@ -166,8 +172,11 @@ def rank(
     network's outputs, the worst first.
 
     `batches` are inputs of the float model, each those of one run. The result is the same whatever the split.
-    Raises `InputError` for models that do not belong together, inputs that do not fit, and no samples.
+    Raises `InputError` for models that do not belong together, inputs that do not fit, and no samples;
+    `UnsupportedError` for one that runs subgraphs or remembers something for the next inference.
     """
+    check_comparable(float_plan)
+    check_comparable(quantized_plan)
     found: list[LayerError] = []
     for layers in spread(partial(_measured, float_plan, quantized_plan), tasks_of(float_plan, batches), executor):
         found = [a + b for a, b in zip(found, layers, strict=True)] if found else layers
@@ -177,7 +186,8 @@ def rank(
 def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError]:
     """The layers on some samples, in the model's order."""
     same = same_tensors(float_plan, plan)
-    pairs = [pair for step in plan.steps if is_quantized(step.outputs[0]) and (pair := pair_of(float_plan, step, same))]
+    quantized = [(step, tensor) for step in plan.steps for tensor in step.outputs if is_quantized(tensor)]
+    pairs = [pair for step, tensor in quantized if (pair := pair_of(float_plan, step, tensor, same))]
     outputs = [i for i in plan.graph.outputs if i not in plan.constants]
     if not pairs or not outputs:
         raise InputError("no operator of the quantised model computes what one of the float model does")
@@ -200,13 +210,14 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
 
     layers, everything = [], of_codes(codes)
     for pair in pairs:
-        (tensor,) = pair.step.outputs
+        tensor = pair.output
         real = floats[pair.target]
         own = own_error(plan, float_plan, pair, floats)
         kept = as_codes(by_floats(plan, float_plan, pair, codes), tensor)
         layers.append(
             LayerError(
                 pair.step,
+                tensor,
                 tuple(step.index for step in pair.float_steps),
                 own=_error(own, real),
                 whole=_error(real_values(codes[tensor.index], tensor) - np.float64(real), real),

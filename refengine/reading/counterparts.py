@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
-from ..model import Array
+from ..errors import InputError, require
+from ..model import Array, Tensor
 from ..plan import Plan, Step
 from .float_reading import as_codes, real_values
 
@@ -28,15 +28,34 @@ Values = Mapping[int, Array]
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A quantised step, and the float steps that compute the tensor `target` from the same.
+    """A quantised step with one of its outputs, and the float steps that compute the tensor `target` from the same.
 
     `reads` maps the tensors that the step reads, but constants, to the float model's.
     """
 
     step: Step
+    output: Tensor
     float_steps: tuple[Step, ...]
     reads: Mapping[int, int]
     target: int
+
+
+def stands_alone(step: Step) -> bool:
+    """Whether the step makes its outputs of its inputs, and nothing else: it runs no subgraph, and nothing lives on."""
+    has_variable = any(t is not None and t.is_variable for t in step.inputs)
+    has_variable = has_variable or step.facts.resource in ("read", "assign")
+    return not (step.facts.control or step.memory or has_variable)
+
+
+def check_comparable(plan: Plan) -> None:
+    """Raise `UnsupportedError` for a model whose operators do not all stand alone, see `stands_alone`."""
+    for step in plan.steps:
+        does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
+        require(
+            stands_alone(step),
+            f"{step} {does}; refengine judges layers only one by one and each inference afresh: "
+            "convert the layers around it as a model of their own and judge that",
+        )
 
 
 def same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
@@ -52,8 +71,9 @@ def same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
     steps, float_steps = ([s for s in each.steps if s.op.name not in CHANGES] for each in (plan, float_plan))
     if [step.op.name for step in steps] == [step.op.name for step in float_steps]:
         for step, found in zip(steps, float_steps, strict=True):
-            if step.outputs[0].shape == found.outputs[0].shape:
-                same.setdefault(step.outputs[0].index, found.outputs[0].index)
+            for mine, yours in zip(step.outputs, found.outputs, strict=False):
+                if mine.shape == yours.shape:
+                    same.setdefault(mine.index, yours.index)
     same |= zip(plan.graph.inputs, float_plan.graph.inputs, strict=True)
     same |= zip(plan.graph.outputs, float_plan.graph.outputs, strict=True)
     changes = [(*step.op.inputs, *step.op.outputs) for step in plan.steps if step.op.name in CHANGES]
@@ -73,10 +93,9 @@ def _by_name(plan: Plan) -> dict[tuple[str, tuple[int, ...]], int]:
     return {key: index for key, index in computed if count[key] == 1}
 
 
-def pair_of(float_plan: Plan, step: Step, same: Mapping[int, int]) -> Pair | None:
-    """The float steps between the tensors that the step reads and the one that it computes, if there are some."""
+def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int]) -> Pair | None:
+    """The float steps between the tensors that the step reads and an output that it computes, if there are some."""
     read = [t.index for t in step.inputs if t is not None and t.data is None]
-    (output,) = step.outputs
     if not {*read, output.index} <= same.keys():
         return None
     known = {-1, *(same[i] for i in read), *float_plan.constants}
@@ -86,15 +105,14 @@ def pair_of(float_plan: Plan, step: Step, same: Mapping[int, int]) -> Pair | Non
         if needed.intersection(found.op.outputs):
             needed = needed.difference(found.op.outputs).union(found.op.inputs) - known
             float_steps.append(found)
-    return None if needed else Pair(step, tuple(reversed(float_steps)), {i: same[i] for i in read}, target)
+    return None if needed else Pair(step, output, tuple(reversed(float_steps)), {i: same[i] for i in read}, target)
 
 
 def own_error(plan: Plan, float_plan: Plan, pair: Pair, floats: Values) -> Array:
     """The layer's integer kernel against the float operators, both on the float model's values, quantised."""
-    (tensor,) = pair.step.outputs
     inputs = {i: as_codes(floats[mine], plan.graph.tensors[i]) for i, mine in pair.reads.items()}
-    codes = computed([pair.step], {**plan.constants, **inputs})[tensor.index]
-    own: Array = real_values(codes, tensor) - np.float64(by_floats(plan, float_plan, pair, inputs))
+    codes = computed([pair.step], {**plan.constants, **inputs})[pair.output.index]
+    own: Array = real_values(codes, pair.output) - np.float64(by_floats(plan, float_plan, pair, inputs))
     return own
 
 
@@ -119,7 +137,8 @@ def computed(steps: Iterable[Step], values: Values) -> Values:
     for step in steps:
         if any(t.index not in found for t in step.outputs):
             results = step.evaluate(*(None if t is None else found[t.index] for t in step.inputs))
-            found.update((t.index, x) for t, x in zip(step.outputs, results, strict=True))
+            for tensor, x in zip(step.outputs, results, strict=True):
+                found.setdefault(tensor.index, x)
     return found
 
 

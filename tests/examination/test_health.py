@@ -15,8 +15,8 @@ import refengine
 from refengine import KERNELS, InputError, UnsupportedError, make_plan
 from refengine.examination import ROUNDING, Finding, Health, health
 from refengine.execute import execute
-from refengine.kernel import At
-from refengine.model import Model
+from refengine.kernel import At, Facts, Kernel, Node, Numerics
+from refengine.model import Array, Graph, Model, Op, Tensor
 from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tensors.datasets import bundled_digits, bundled_models
 from refengine.tensors.inputs import pixels_to_input, quantize_input
@@ -33,7 +33,7 @@ from tests.examination.nets import (
     float_net,
     pictures,
 )
-from tests.models import const, fed, one_op, q
+from tests.models import const, fed, network, one_op, q
 
 
 def examined(model: Model, float_model: Model | None = None, batch: int = 64) -> Health:
@@ -321,3 +321,81 @@ def test_any_model_the_engine_runs_can_be_examined(key, data):
         return
     assert result.inferences == 2
     json.dumps(result.as_dict(), allow_nan=False)
+
+
+# ---- operators of several outputs, and what is not compared --------------------------------------------------
+
+
+def halves(dtype: str) -> Kernel:
+    """A user's own operator: the first and the second half of a vector."""
+
+    def prepare(node: Node, numerics: Numerics) -> int:
+        return node.outputs[0].shape[-1]
+
+    def evaluate(half: int, x: Array) -> tuple[Array, ...]:
+        return x[..., :half], x[..., half:]
+
+    return replace(KERNELS["RELU", dtype], prepare=prepare, evaluate=evaluate, facts=Facts())
+
+
+def test_every_output_of_an_operator_is_a_layer_and_has_an_effect() -> None:
+    """The codes of the second half mean half of what they meant: all of them are wrong by as much again."""
+    x, y = (fed((1, 8), "int8", q(1 / 127, 0), name) for name in "xy")
+    low, high = fed((1, 4), "int8", q(1 / 127, 0), "low"), fed((1, 4), "int8", q(1 / 254, 0), "high")
+    split = Node("SPLIT", {"num_splits": 2}, (y,), (low, high))
+    model = network(Node("RELU", {}, (x,), (y,)), split)
+    kernels = {**KERNELS, **{("SPLIT", dtype): halves(dtype) for dtype in ("int8", "float32")}}
+    plan = make_plan(model, kernels=kernels)
+    codes = np.random.default_rng(0).integers(-128, 128, (50, 8)).astype(np.int8)
+    *_, result = health(plan, [(codes,)])
+    first, second = result.layers[-2:]
+    assert [layer.tensor.name for layer in (first, second)] == ["low", "high"]
+    assert first.own is not None and first.own.layer.rmse[0] < 1e-4, "the codes mean what they meant"
+    wrong = codes[:, 4:].clip(0).astype(np.float64)
+    assert second.own is not None and second.own.square.sum() == pytest.approx(np.square(wrong).sum())
+    places = [(layer.tensor.index, (0, 1, 2, 3)) for layer in (first, second)]
+    everything, (nothing, all_of_it) = result.experiment.effects(places)
+    assert everything is not None and nothing is not None and all_of_it is not None
+    assert nothing.rmse < 1e-6
+    assert all_of_it.rmse == pytest.approx(everything.rmse, rel=1e-5)
+
+
+def remembering() -> Model:
+    """x → RELU, and a variable that x is assigned to."""
+    tensors = (Tensor(0, "h", (), "resource"), fed((1, 2), "int8", q(0.1), "x"), fed((1, 2), "int8", q(0.1), "y"))
+    tensors = tuple(replace(t, index=i) for i, t in enumerate(tensors))
+    ops = (
+        Op(0, "RELU", (1,), (2,)),
+        Op(1, "VAR_HANDLE", (), (0,), {"container": "", "shared_name": "v"}),
+        Op(2, "ASSIGN_VARIABLE", (0, 1), ()),
+    )
+    return Model((Graph(0, "main", tensors, (1,), (2,), ops),))
+
+
+def choosing() -> Model:
+    """x and a condition → RELU of x, or x."""
+    x, condition = fed((1, 2), "int8", q(0.1), "x"), fed((), "bool", name="condition")
+    tensors = (condition, x, *(fed((1, 2), "int8", q(0.1), name) for name in "yz"))
+    main = tuple(replace(t, index=i) for i, t in enumerate(tensors))
+    inner = tuple(replace(t, index=i) for i, t in enumerate((x, x)))
+    ops = (Op(0, "RELU", (1,), (2,)), Op(1, "IF", (0, 2), (3,), {"then_subgraph_index": 1, "else_subgraph_index": 2}))
+    return Model(
+        (
+            Graph(0, "main", main, (0, 1), (3,), ops),
+            Graph(1, "then", inner, (0,), (1,), (Op(0, "RELU", (0,), (1,)),)),
+            Graph(2, "else", inner[:1], (0,), (0,), ()),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (remembering(), r"operator 2 \(ASSIGN_VARIABLE\) remembers something for the next inference; refengine judges"),
+        (choosing(), r"operator 1 \(IF\) runs other subgraphs; refengine judges layers only one by one"),
+    ],
+)
+def test_what_is_not_of_one_graph_and_one_inference_is_refused(model: Model, sentence: str) -> None:
+    plan = make_plan(model)
+    with pytest.raises(UnsupportedError, match=sentence):
+        next(health(plan, []))

@@ -149,6 +149,17 @@ def test_what_is_certain_stays_certain_through_any_operator() -> None:
     assert low.tolist() == high.tolist() == [record.outputs[0].tolist()]
 
 
+def test_a_zero_point_that_leaves_the_register_proves_nothing() -> None:
+    """QUANTIZE to int32 wraps where the zero point is the smallest number: codes −1 and 0 are at opposite ends."""
+    lowest = -(2**31)
+    output = fed((1, 1), "int32", q(1.0, lowest))
+    plan = make_plan(one_op("QUANTIZE", {}, [fed((1, 1), "int16", q(1.0))], output))
+    (record,) = execute(plan, np.array([[-1], [0]], np.int16))
+    assert record.outputs[0].ravel().tolist() == [2**31 - 1, lowest]
+    low, high = output_range(plan)
+    assert (low.item(), high.item()) == code_range("int32")
+
+
 def test_registers_that_may_wrap_prove_nothing() -> None:
     weights = const(np.full((1, 70_000), 127), "int8", q(0.01))
     inputs = [fed((1, 70_000), "int8", q(1.0, -128)), weights, const([0], "int32", q(0.01))]

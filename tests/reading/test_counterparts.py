@@ -36,8 +36,8 @@ def test_every_tensor_has_its_counterpart(io: str | None, floats: Plan) -> None:
     plan = quantized(io)
     same = same_tensors(floats, plan)
     for step in plan.steps:
-        pair = pair_of(floats, step, same)
-        assert pair is not None and plan.graph.tensors[pair.step.outputs[0].index].shape == step.outputs[0].shape
+        pair = pair_of(floats, step, step.outputs[0], same)
+        assert pair is not None and plan.graph.tensors[pair.output.index].shape == step.outputs[0].shape
         is_change = step.op.name in ("QUANTIZE", "DEQUANTIZE")
         assert [found.op.name for found in pair.float_steps] == ([] if is_change else [step.op.name])
 
@@ -63,7 +63,10 @@ def test_tensors_of_other_shapes_do_not_belong_together() -> None:
     (graph,) = FLOATS.model.graphs
     hidden = next(t for t in graph.tensors if t.name == "hidden")
     other = replace(FLOATS.graph.tensors[hidden.index], shape=(16,))
-    steps = tuple(replace(s, outputs=(other,)) if s.outputs[0].index == hidden.index else s for s in FLOATS.steps)
+    steps = tuple(
+        replace(s, node=s.node._replace(outputs=(other,))) if s.outputs[0].index == hidden.index else s
+        for s in FLOATS.steps
+    )
     same = same_tensors(replace(FLOATS, steps=steps), quantized())
     assert hidden.index not in same.values()
 
