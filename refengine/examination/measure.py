@@ -66,18 +66,18 @@ def _judged(
     """The layer of the codes `got`, with what its step's inputs (as kernels take them) and the float model tell."""
     step, tensor = judge.pair.step, layer.tensor
     inputs = {t.index: x for t, x in zip(step.inputs, arrays, strict=True) if t and x is not None}
-    own = _by_channel(by_floats(plan, judge.plan, judge.pair, inputs), tensor)
+    own = _repeated(_by_channel(by_floats(plan, judge.plan, judge.pair, inputs), tensor), len(got))
     total = floats.get(tensor.index)
     layer = replace(
         layer,
         is_fed=_is_fed(plan, step),
         clamped=_clamped_reals(tensor, own),
         own=_errors(tensor, got, own),
-        total=None if total is None else _errors(tensor, got, _by_channel(total, tensor)),
+        total=None if total is None else _errors(tensor, got, _repeated(_by_channel(total, tensor), len(got))),
     )
     if (parts := summing(step)) is None:
         return layer
-    acc = sums(step, parts, arrays)
+    acc = _repeated(sums(step, parts, arrays), len(got))
     return replace(layer, accumulator=_accumulator(parts, acc), clamped=_clamped_sums(parts, acc, step))
 
 
@@ -213,3 +213,8 @@ def _errors(tensor: Tensor, codes: Array, real: Array) -> Errors:
 def _by_channel(array: Array, tensor: Tensor) -> Array:
     """(values, channels): the last axis is the channel, where there are two axes or more."""
     return array.reshape(-1, tensor.shape[-1] if len(tensor.shape) > 1 else 1)
+
+
+def _repeated(values: Array, count: int) -> Array:
+    """(count, channels): what depends on no input is computed once for all of a batch."""
+    return values if len(values) == count else np.tile(values, (count // len(values), 1))

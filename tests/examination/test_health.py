@@ -360,6 +360,20 @@ def test_every_output_of_an_operator_is_a_layer_and_has_an_effect() -> None:
     assert all_of_it.rmse == pytest.approx(everything.rmse, rel=1e-5)
 
 
+def test_a_layer_that_depends_on_no_input_counts_once_for_each_inference() -> None:
+    constant = const(np.arange(-6, 6).reshape(1, 2, 2, 3), "int8", q(0.1))
+    x, positive = fed((1, 2, 2, 3), "int8", q(0.1), "x"), fed((1, 2, 2, 3), "int8", q(0.05), "positive")
+    add = {"fused_activation_function": "NONE", "pot_scale_int16": False}
+    y = fed((1, 2, 2, 3), "int8", q(0.2), "y")
+    model = network(Node("RELU", {}, (constant,), (positive,)), Node("ADD", add, (x, positive), (y,)))
+    codes = np.random.default_rng(0).integers(-128, 128, (5, 2, 2, 3)).astype(np.int8)
+    *_, result = health(make_plan(model), [(codes,)])
+    layer = next(layer for layer in result.layers if layer.tensor.name == "positive")
+    assert layer.own is not None and layer.total is not None
+    assert layer.count == layer.own.count == layer.total.count == 5 * 2 * 2
+    assert layer.own.largest.max() < 1e-4
+
+
 def remembering() -> Model:
     """x → RELU, and a variable that x is assigned to."""
     tensors = (Tensor(0, "h", (), "resource"), fed((1, 2), "int8", q(0.1), "x"), fed((1, 2), "int8", q(0.1), "y"))
