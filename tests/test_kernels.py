@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conformance import COPIES, differing, judge, save
+from conformance import COPIES, judge, save
 from dice import RUNS, Dice, invented
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +27,7 @@ from refengine.explanation import explain
 from refengine.kernel import Kernel, Node
 from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from refengine.model import Array
+from refengine.tensors.difference import unlike
 from refengine.tflite_io import dump
 
 KEYS = sorted(KERNELS)
@@ -60,7 +61,7 @@ def cases(op: str, dtype: str) -> st.SearchStrategy[Case]:
 def same(a: Array, b: Array) -> bool:
     """Equal in dtype, shape and every bit (but a NaN's)."""
     masks = np.ma.getmaskarray(a), np.ma.getmaskarray(b)
-    return (a.dtype, a.shape) == (b.dtype, b.shape) and np.array_equal(*masks) and not differing(a, b).any()
+    return (a.dtype, a.shape) == (b.dtype, b.shape) and np.array_equal(*masks) and not unlike(a, b).any()
 
 
 def stream(plan: Plan, batch: int, inputs: Sequence[Array]) -> tuple[Array, ...]:

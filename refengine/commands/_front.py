@@ -23,7 +23,7 @@ from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan
 from ..tensors.datasets import bundled_digits, bundled_models, load_mnist
 from ..tensors.images import pixel_ranges, read_inputs
-from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input
+from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_input
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 
@@ -115,31 +115,36 @@ def read_data(
     limit: int | None,
     real_range: tuple[float, float] | None,
     chunk: int,
+    real: bool = False,
 ) -> tuple[str, int, Iterator[tuple[Array, ...]], tuple[PixelRange, ...]]:
     """(what it is, how many pictures or files, the inputs of each run, `pixel_ranges`) of at most `limit` of them.
 
     `paths` are a folder of MNIST's IDX files, which come in runs of `chunk`, or files as `read_inputs` takes them and
-    folders of them; None are the bundled digits.
+    folders of them; None are the bundled digits. `real` leaves what would be quantised as it is, in float32.
     """
     folders = [path for path in paths or () if any(Path(path).glob("*-images*idx3-ubyte*"))]
     if folders and paths != folders[:1]:
         raise InputError(f"{folders[0]}: a folder of MNIST's IDX files is all the data; give nothing beside it")
     if paths and not folders:
         files = [file for path in paths for file in _files(path)][:limit]
-        return " ".join(paths), len(files), _fitting(plan, files, real_range), pixel_ranges(plan, files, real_range)
+        cases = _fitting(plan, files, real_range, real)
+        return " ".join(paths), len(files), cases, pixel_ranges(plan, files, real_range)
     images, _ = load_mnist(paths[0], split) if paths else bundled_digits()
     images = images[:limit]
     parts = (images[start : start + chunk] for start in range(0, len(images), chunk))
     name = paths[0] if paths else "the bundled digits (100; more with --data)"
-    cases = ((pixels_to_input(plan, part, 0, real_range),) for part in parts)
+    cases = ((pixels_to_input(plan, part, 0, real_range, real),) for part in parts)
     return name, len(images), cases, (pixel_range(plan, 0, real_range),)
 
 
-def _fitting(plan: Plan, files: list[str], real_range: tuple[float, float] | None) -> Iterator[tuple[Array, ...]]:
+def _fitting(
+    plan: Plan, files: list[str], real_range: tuple[float, float] | None, real: bool
+) -> Iterator[tuple[Array, ...]]:
     """The inferences of files, each refused by its name if it does not fit."""
-    for name, inputs in read_inputs(plan, files, real_range=real_range):
+    for name, inputs in read_inputs(plan, files, real_range=real_range, real=real):
         with located(name):
-            batch_size(plan, inputs)
+            codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
+            batch_size(plan, tuple(codes))
         yield inputs
 
 

@@ -1,9 +1,9 @@
 """Find the layers where integers lose what the network knows.
 
 Runs the model over data and measures, for each layer: the share of values clamped, the codes used, the bits of the
-accumulator, dead channels, and the error against floats: its own, which enters there, and the total one, which is
-also what earlier layers pass on. Suspicious layers are told in words, the worst first. Errors are in codes: rounding
-alone gives an RMSE of 1/√12 = 0.29.
+accumulator, silent channels, and the error against floats: its own, which enters there, and the total one, which is
+also what earlier layers pass on. Suspicious layers are told in words, first those whose error does most to the
+outputs. Errors are in codes: rounding alone gives an RMSE of 1/√12 = 0.29.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
     float_plan = make_plan(find_model(args.float), memory=args.memory) if args.float else None
-    data, total, cases, ranges = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK)
+    data, total, cases, ranges = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK, real=True)
     if args.plots:
         prepare_folder(args.plots)
     measured, status = None, 0
@@ -83,7 +83,7 @@ def command(args: argparse.Namespace) -> int:
         return status
     after = f", interrupted after {measured.inferences} of {total}" if status else ""
     found, layers = measured.compared
-    partly = f" ({found} of {layers} layers found there, by their outputs' names)" if found < layers else ""
+    partly = f" ({found} of {layers} layers found there, by names or order)" if found < layers else ""
     print(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
     _print_findings(measured)
@@ -94,7 +94,7 @@ def command(args: argparse.Namespace) -> int:
 
 def _table(measured: Health) -> Table:
     table = table_of(
-        "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "dead",
+        "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "silent",
         "own\nRMSE", "total\nRMSE", "SQNR\ndB", "cosine", "max\nerror", "error",
     )  # fmt: skip
     for column in table.columns[3:-1]:
@@ -115,7 +115,7 @@ def _row(told: dict[str, Any], layer: Layer) -> Iterator[str]:
     yield f"{layer.lost_to_type:.2%}" if clamped else ""
     yield f"{acc['measured_bits']} ({acc['bound_bits']}) of {acc['width']}" if acc else ""
     yield (
-        f"{len(told['dead_channels'])} of {len(told['channels']['low'])}"
+        f"{len(layer.unchanging)} of {len(told['channels']['low'])}"
         if layer.step and not layer.is_inherited
         else ""
     )
@@ -137,6 +137,9 @@ def _print_findings(measured: Health) -> None:
     findings = measured.findings
     plural = "s, the worst first" if len(findings) > 1 else ""
     print(f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious.")
+    if findings and (everything := findings[0].everything):
+        print(f"(By all errors together, {everything}; measured on {everything.inferences} inferences.)")
     for number, finding in enumerate(findings, 1):
         lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
-        print(printable(f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}"))
+        effect = f" By this alone, {finding.effect}." if finding.effect and finding.effect.rmse else ""
+        print(printable(f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}{effect}"))

@@ -463,13 +463,14 @@ class Console:
     def _difference(self, tensor: Tensor, theirs: Array) -> str:
         """How a tensor differs from a dump's array, nothing if it does not."""
         try:
-            told = compare.difference(self.session.values(tensor), theirs)
+            told = compare.compared(tensor, self.session.values(tensor), theirs)
         except InputError as error:
             return str(error)
         if told is None:
             return ""
+        unit = " ULP" if tensor.dtype == "float32" else ""
         return (
-            f"{told.count:,} of {told.size:,} differ, by {text.real(told.largest)} at most; "
+            f"{told.count:,} of {told.size:,} differ, by {text.real(told.largest)}{unit} at most; "
             f"first {shown_index(told.first)}: {text.number(told.mine)} here, {text.number(told.theirs)} there"
         )
 

@@ -16,7 +16,7 @@ from ..explanation import Explanation, explain
 from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, Step
-from .compare import Difference, difference
+from ..tensors.difference import Difference, difference
 from .dumps import Dump
 from .faults import CHUNK
 from .verdict import Candidate, candidates, evaluated

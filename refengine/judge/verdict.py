@@ -12,7 +12,7 @@ from ..errors import UnsupportedError
 from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, Step
-from .compare import unlike
+from ..tensors.difference import unlike
 from .faults import FAULTS, Case, dialects
 
 PARTIAL = 0.8

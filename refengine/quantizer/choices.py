@@ -52,7 +52,7 @@ def choices(float_plan: Plan, quantized_plan: Plan, ranges: Ranges) -> list[Choi
     found = []
     for step, tensor in made:
         if is_quantized(tensor) or tensor.dtype == "float32":
-            pair = None if step is None else pair_of(float_plan, step, same)
+            pair = None if step is None else pair_of(float_plan, step, tensor, same)
             float_ops = () if pair is None else tuple(each.index for each in pair.float_steps)
             found.append(Choice(step, tensor, float_ops, ranges.get(same.get(tensor.index, -1))))
     return found

@@ -39,9 +39,15 @@ LEAST_CONTRAST = 32  # between paper and ink, of 255
 
 
 def read_inputs(
-    plan: Plan, paths: Sequence[str], *, digit: bool = False, real_range: tuple[float, float] | None = None
+    plan: Plan,
+    paths: Sequence[str],
+    *,
+    digit: bool = False,
+    real_range: tuple[float, float] | None = None,
+    real: bool = False,
 ) -> Iterator[tuple[str, tuple[Array, ...]]]:
-    """The inferences that files hold: each one's (name, input arrays), ready for `run`.
+    """The inferences that files hold: each one's (name, input arrays), ready for `run`; `real` leaves what would be
+    quantised as it is, in float32.
 
     An `.npz` holds all inputs of an inference, by their names or else in their order. Of other files, each holds one
     input: a model of one input runs once per file, a model of k inputs once per k files.
@@ -60,10 +66,10 @@ def read_inputs(
     names: list[str] = []
     for path in paths:
         if Path(path).suffix.lower() == ".npz":
-            yield path, _read_npz(plan, path)
+            yield path, _read_npz(plan, path, real)
             continue
         with located(path):
-            waiting.append(_read_one(plan, path, len(waiting), digit, real_range))
+            waiting.append(_read_one(plan, path, len(waiting), digit, real_range, real))
         names.append(path)
         if len(waiting) == len(plan.inputs):
             yield " ".join(names), tuple(waiting)
@@ -120,16 +126,18 @@ def half_blocks(pixels: Pixels) -> list[str]:
     ]
 
 
-def _read_one(plan: Plan, path: str, index: int, digit: bool, real_range: tuple[float, float] | None) -> Array:
+def _read_one(
+    plan: Plan, path: str, index: int, digit: bool, real_range: tuple[float, float] | None, real: bool
+) -> Array:
     """Input `index` from one file."""
     tensor = plan.inputs[index]
     suffix = Path(path).suffix.lower()
     if suffix == ".npy":
-        return _fitting(plan, read_npy(path, plan.memory), index)
+        return _fitting(plan, read_npy(path, plan.memory), index, real)
     if suffix in RAW:
         return _from_bytes(read_bytes(path, plan.memory), tensor)
     pixels = read_picture(path, *picture_shape(tensor), digit=digit, memory=plan.memory)
-    return pixels_to_input(plan, pixels[np.newaxis], index, real_range)
+    return pixels_to_input(plan, pixels[np.newaxis], index, real_range, real)
 
 
 def read_picture(
@@ -182,7 +190,7 @@ def _of_16_bits(values: Array) -> Image.Image:
     return Image.fromarray((values // 256).astype(np.uint8))
 
 
-def _read_npz(plan: Plan, path: str) -> tuple[Array, ...]:
+def _read_npz(plan: Plan, path: str, real: bool) -> tuple[Array, ...]:
     """All inputs from an archive, by name where it has all their names, else in order."""
     with located(path):
         arrays = read_npz(path, plan.memory)
@@ -191,14 +199,15 @@ def _read_npz(plan: Plan, path: str) -> tuple[Array, ...]:
             if len(arrays) != len(names):
                 raise InputError(f"holds {', '.join(arrays) or 'nothing'}; the model's inputs are {', '.join(names)}")
             names = list(arrays)
-        return tuple(_fitting(plan, arrays[name], index) for index, name in enumerate(names))
+        return tuple(_fitting(plan, arrays[name], index, real) for index, name in enumerate(names))
 
 
-def _fitting(plan: Plan, array: Array, index: int) -> Array:
+def _fitting(plan: Plan, array: Array, index: int, real: bool) -> Array:
     """Real values are quantised; what has a dtype of its own is left to `run` to judge."""
     if array.dtype == plan.inputs[index].dtype or array.dtype.kind != "f":
         return array
-    return quantize_input(plan, array, index)
+    codes = quantize_input(plan, array, index)  # refuses what cannot be
+    return array.astype(np.float32) if real else codes
 
 
 def _from_bytes(data: bytes, tensor: Tensor) -> Array:

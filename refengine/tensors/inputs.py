@@ -74,12 +74,17 @@ def dequantize_output(source: Plan | Model, y: Array, index: int = 0) -> npt.NDA
 
 
 def pixels_to_input(
-    plan: Plan, pixels: npt.NDArray[np.uint8], index: int = 0, real_range: tuple[float, float] | None = None
+    plan: Plan,
+    pixels: npt.NDArray[np.uint8],
+    index: int = 0,
+    real_range: tuple[float, float] | None = None,
+    real: bool = False,
 ) -> Array:
     """N pictures (uint8, N×H×W or N×H×W×C) as a batch for input `index`: (N, *its shape without the leading 1).
 
     Black (0) becomes real_range[0], white (255) real_range[1] (default: as `pixel_range` says), then codes as
-    `quantize_input` makes them. Raises `InputError` if the input takes no pictures or others than these.
+    `quantize_input` makes them; `real` leaves them as they are, in float32. Raises `InputError` if the input takes no
+    pictures or others than these.
     """
     tensor = _tensor(plan, "input", index)
     height, width, channels = picture_shape(tensor)
@@ -91,7 +96,8 @@ def pixels_to_input(
         )
     ends = pixel_range(plan, index, real_range)
     levels = ends.black + np.arange(256, dtype=np.float32) / np.float32(255) * (ends.white - ends.black)
-    return quantize_input(plan, levels, index)[pixels].reshape(len(pixels), *tensor.shape[1:])
+    values = levels.astype(np.float32) if real else quantize_input(plan, levels, index)
+    return values[pixels].reshape(len(pixels), *tensor.shape[1:])
 
 
 def picture_shape(tensor: Tensor) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from PIL import Image
 from refengine import InputError, Record, execute, make_plan
 from refengine.commands import main
 from refengine.debugger import START, Breakpoint, Console, Session, split
-from refengine.debugger.compare import difference
+from refengine.debugger.compare import compared
 from refengine.debugger.condition import condition, index
 from refengine.errors import RefengineError
 from refengine.model import Model
@@ -440,13 +440,30 @@ def test_compare_says_where(ask, session, tmp_path):
 
 
 def test_floats_are_compared_by_their_bits():
+    tensor = fed((3,), "float32")
     zeros = np.array([0.0, np.nan, 1.0], np.float32)
-    assert difference(zeros, zeros.copy()) is None
-    found = difference(zeros, np.array([-0.0, np.nan, 1.0], np.float32))
+    assert compared(tensor, zeros, zeros.copy()) is None
+    found = compared(tensor, zeros, np.array([-0.0, np.nan, 1.0], np.float32))
     assert found is not None and (found.count, found.first) == (1, (0,))
     with pytest.raises(InputError):
-        difference(zeros, zeros.astype(np.float64))
-    assert difference(zeros, zeros.reshape(1, 3)) is None
+        compared(tensor, zeros, zeros.astype(np.float64))
+    assert compared(tensor, zeros, zeros.reshape(1, 3)) is None
+
+
+def test_floats_are_apart_by_ulps(tmp_path):
+    model = one_op("RELU", {}, [fed((1, 2), "float32")], fed((1, 2), "float32"))
+    session = Session(make_plan(model), np.array([[1.0, 2.0]], np.float32))
+    session.advance()
+    np.save(tmp_path / "y.npy", np.array([[1.0, np.nextafter(np.float32(2), np.float32(3))]], np.float32))
+    line = next(iter(Console(session).run(f"compare {tmp_path}/y.npy")))
+    assert "1 of 2 differ, by 1 ULP at most; first [0, 1]: 2 here" in line
+
+
+def test_any_nan_is_any_other_as_in_diff():
+    mine, theirs = (np.array([bits, 0x3F800000], np.uint32).view(np.float32) for bits in (0x7FC00000, 0xFFC00001))
+    assert compared(fed((2,), "float32"), mine, theirs) is None
+    found = compared(fed((2,), "float32"), mine, np.array([1.0, 1.0], np.float32))
+    assert found is not None and (found.count, found.largest) == (1, np.inf)
 
 
 # ---- what if ----------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def test_the_report_names_the_layer(broken, arrays, capsys):
     lines = printed.out.splitlines()
     assert lines[0] == f"{broken[0]} on {arrays}: 12 inferences, against {broken[1]}"
     found = next(i for i, line in enumerate(lines) if "the worst first" in line)
-    assert lines[found + 1].startswith("1. operator 4 (FULLY_CONNECTED): range, about 3.")
+    assert lines[found + 2].startswith("1. operator 4 (FULLY_CONNECTED): range, about 3.")
     assert printed.err == "" and "\x1b" not in printed.out
 
 

@@ -1,4 +1,4 @@
-"""refengine/judge/compare.py: figures worked out by hand."""
+"""refengine/tensors/difference.py: figures worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from refengine.judge import difference
+from refengine.tensors.difference import difference
 from tests.models import fed, q
 
 INT8 = fed((1, 2, 2, 2), "int8", q(0.5, -3))
