@@ -65,7 +65,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("FILL", {}, (dims, value), (make.tensor(shape, dtype, value.quantization),))
 
 
-FACTS = Facts(data=1, copies=True)
+FACTS = Facts(data=1, copies=True, shares_scale=True)
 
 KERNELS = {
     ("FILL", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
