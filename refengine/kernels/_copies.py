@@ -14,6 +14,9 @@ from ..model import Array, Quantization, Tensor
 TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool", "uint32", "uint64")
 """Everything that a TFLM model computes with; kernels that look at sizes only take all of them."""
 
+MAX_RANK = 6
+"""TFLM's `RuntimeShape` holds no more dimensions."""
+
 Setting = TypeVar("Setting")
 
 
@@ -67,6 +70,14 @@ def constant_axis(axis: Tensor, tensor: Tensor) -> int:
 def declared(output: Tensor, shape: tuple[int, ...], why: str) -> None:
     """Refuse an output that is declared with another shape than the operator computes: TFLM would run over it."""
     require(output.shape == shape, f"output '{output.name}' has shape {output.shape}; {why} has {shape}")
+
+
+def require_rank(tensor: Tensor) -> None:
+    """Refuse more dimensions than TFLM's `RuntimeShape` holds: it would write over other memory."""
+    require(
+        len(tensor.shape) <= MAX_RANK,
+        f"'{tensor.name}' has {len(tensor.shape)} dimensions; TFLM holds at most {MAX_RANK}: reshape it before",
+    )
 
 
 def copied(name: str, x: Array, index: tuple[int, ...], why: str) -> Line:

@@ -17,8 +17,6 @@ from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
-MAX_RANK = 6
-
 
 @dataclass(frozen=True)
 class Params:
@@ -32,7 +30,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     operand, update, indices, output = _copies.given(node, "operand", "update", "indices")
     _copies.same_type(operand, update, output)
     rank = len(operand.shape)
-    require(1 <= rank <= MAX_RANK, f"operand '{operand.name}' has {rank} dimensions; TFLM updates 1 to {MAX_RANK}")
+    require(
+        1 <= rank <= _copies.MAX_RANK,
+        f"operand '{operand.name}' has {rank} dimensions; TFLM updates 1 to {_copies.MAX_RANK}",
+    )
     require(
         len(update.shape) == rank and all(n <= size for n, size in zip(update.shape, operand.shape, strict=True)),
         f"update '{update.name}' {update.shape} does not fit into operand '{operand.name}' {operand.shape}",
@@ -71,7 +72,7 @@ def explain(p: Params, at: At, operand: Array, update: Array, indices: Array) ->
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Up to six dimensions; updates up to the whole, constant or fed; indices too, of either type, and far outside."""
-    operand = _affine.draw_input(draw, make, dtype, (1, MAX_RANK), 4)
+    operand = _affine.draw_input(draw, make, dtype, (1, _copies.MAX_RANK), 4)
     rank = len(operand.shape)
     part = tuple(draw(make.integers(1, size)) for size in operand.shape)
 

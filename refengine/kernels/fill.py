@@ -27,9 +27,10 @@ class Params:
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses a value that is no scalar, and dimensions that are computed or not the output's."""
+    """Refuses a value that is no scalar, more than 6 dimensions, and those that are computed or not the output's."""
     dims, value, output = _copies.given(node, "dimensions", "value")
     _copies.same_type(value, output)
+    _copies.require_rank(output)
     require(
         value.shape == (), f"the value '{value.name}' has shape {value.shape}; TFLM fills with a scalar, of shape ()"
     )

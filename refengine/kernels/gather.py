@@ -1,7 +1,8 @@
 """GATHER: the input's slices along a dimension, chosen by a tensor of positions.
 
 TFLM: `kernels/gather.cc`. The first `batch_dims` dimensions are common to input and positions. Invoke fails on a
-position that is negative or beyond the dimension. Quantisation is not looked at: codes are copied.
+position that is negative or beyond the dimension; TFLM as old as commit 90b983c reads other memory there, which no
+dialect follows. Quantisation is not looked at: codes are copied.
 """
 
 from __future__ import annotations

@@ -17,8 +17,6 @@ from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
-MAX_RANK = 6
-
 
 @dataclass(frozen=True)
 class Params:
@@ -48,7 +46,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     input, axis, output = _copies.given(node, "input", "axis")
     _copies.same_type(input, output)
     rank = len(input.shape)
-    require(rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM reverses at most {MAX_RANK}")
+    _copies.require_rank(input)
     require(
         axis.dtype == "int32" and len(axis.shape) == 1 and 1 <= axis.shape[0] <= rank,
         f"axis '{axis.name}' is {axis.dtype} {axis.shape}; it must be int32, one for each dimension to reverse of the "
@@ -78,7 +76,7 @@ def explain(p: Params, at: At, input: Array, axis: Array) -> Iterator[Line]:
 
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Any neighbours among up to six dimensions, in any order, counted from either end; or one, computed."""
-    input = _affine.draw_input(draw, make, dtype, (1, MAX_RANK), 4)
+    input = _affine.draw_input(draw, make, dtype, (1, _copies.MAX_RANK), 4)
     rank = len(input.shape)
     output = make.tensor(input.shape, dtype, input.quantization)
     if draw(make.integers(0, 3)) == 3:

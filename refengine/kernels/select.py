@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
-from . import _affine, _broadcast, _copies
+from . import _affine, _copies
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"condition '{condition.name}' {shapes[0]}, x '{x.name}' {shapes[1]} and y '{y.name}' {shapes[2]} do not "
         f"broadcast to output '{output.name}' {output.shape}",
     )
-    require(
-        len(output.shape) <= _broadcast.MAX_RANK,
-        f"output '{output.name}' has {len(output.shape)} dimensions; TFLM takes at most {_broadcast.MAX_RANK}",
-    )
+    _copies.require_rank(output)
     return Params(output.shape)
 
 

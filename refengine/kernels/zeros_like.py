@@ -13,7 +13,7 @@ import numpy as np
 
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
-from . import _affine, _unary
+from . import _affine, _copies, _unary
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class Params:
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses an output of another type or shape."""
+    """Refuses an output of another type or shape, and more than 6 dimensions."""
     _, output = _unary.operands(node)
+    _copies.require_rank(output)
     return Params(output.shape)
 
 

@@ -40,6 +40,10 @@ def test_each_inference_has_its_value(dtype: str) -> None:
         (filled(const([2, 3], "uint8"), fed((), "int8")), r"dimensions 'input0' are uint8 \(2,\)"),
         (filled(const([[2, 3]], "int32"), fed((), "int8")), r"dimensions 'input0' are int32 \(1, 2\)"),
         (filled(const([2, 3], "int32"), fed((), "int32")), r"'output0' is int8 but 'input1' is int32"),
+        (
+            filled(const([1] * 7, "int32"), fed((), "int8"), (1,) * 7),
+            r"'output0' has 7 dimensions; TFLM holds at most 6",
+        ),
         (filled(const([2, 3], "int32"), fed((), "int16"), dtype="int16"), r"'input1' is int16; TFLM takes"),
     ],
 )

@@ -49,7 +49,7 @@ def test_computed_axes_on_which_invoke_fails(axes: list[int]) -> None:
         (reversed_along(const([0], "int32"), dtype="int32"), r"'output0' is int32 but 'input0' is int16"),
         (
             one_op("REVERSE_V2", {}, [fed((1,) * 7, "int8"), const([0], "int32")], fed((1,) * 7, "int8")),
-            r"has 7 dimensions; TFLM reverses at most 6",
+            r"has 7 dimensions; TFLM holds at most 6",
         ),
     ],
 )
