@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import InferenceError, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
-from ..model import Array, Quantization
+from ..model import Array, Quantization, Tensor
 from . import _affine, _copies
 
 
@@ -82,20 +82,19 @@ def explain(p: Params, at: At, ids: Array, table: Array) -> Iterator[Line]:
 def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Tables constant or fed, of floats, or of codes that stay such or become floats; ids constant or computed."""
     shape = draw(make.shape((2, 4), 4))
-    output_type = draw(make.sampled_from((dtype, "float32")))
-    quantization = None
-    if dtype == "int8":
-        hybrid = output_type == "float32"
-        quantization = Quantization((draw(make.scale()),), (0 if hybrid else draw(make.zero_point(dtype)),))
+    hybrid = dtype == "int8" and draw(make.booleans())
+    quantization = Quantization((draw(make.scale()),), (0,)) if hybrid else make.quantization(dtype)
+
+    def fits(tensor: Tensor) -> bool:
+        return len(tensor.shape) >= 2 and not (hybrid and _affine.params_of(tensor)[1])
+
+    table = draw(make.input(shape, dtype, quantization, fits))
     if draw(make.booleans()):
-        table = make.constant(draw(make.array(shape, dtype)), quantization)
-    else:
-        table = draw(
-            make.input(shape, dtype, quantization, lambda t: len(t.shape) >= 2 and t.quantization == quantization)
-        )
+        table = make.constant(draw(make.array(table.shape, dtype)), table.quantization)
     count = draw(make.integers(1, 4))
     ids, before = _copies.draw_positions(draw, make, (count,), 0, table.shape[0] - 1)
-    output = make.tensor((count, *table.shape[1:]), output_type, quantization if output_type == dtype else None)
+    chosen = (count, *table.shape[1:])
+    output = make.tensor(chosen, "float32") if hybrid else make.tensor(chosen, dtype, table.quantization)
     return Node("EMBEDDING_LOOKUP", {}, (ids, table), (output,), before=before)
 
 
