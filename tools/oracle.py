@@ -11,6 +11,9 @@ Both wheels, like all C code, call the C library of the machine that they run on
         (logits,) = tflm.run(model_bytes, [image])
         every = tflm.tensors(model_bytes, [image])      # {(subgraph, tensor index): array}
 
+TFLM's arenas come from the system, all zeros, as a static array on a board does, and never from what an earlier model
+left: SPACE_TO_BATCH_ND reads a byte that it has not written.
+
 The worker is this same file: ``python tools/oracle.py WORKER FD``.
 """
 
@@ -147,6 +150,7 @@ class Oracle:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
+                env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(min(ARENA_SIZES) // 2)},
             )
 
     def _call(self, task: str, model: bytes, inputs: Any) -> Any:
