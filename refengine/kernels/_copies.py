@@ -34,7 +34,7 @@ def operands(node: Node) -> tuple[list[Tensor], Tensor]:
 def given(node: Node, *names: str) -> tuple[Tensor, ...]:
     """As many inputs as `names` tell, and the output behind them; refuses any other number, and absent ones."""
     tensors = [tensor for tensor in node.inputs if tensor is not None]
-    require(
+    consistent(
         len(tensors) == len(node.inputs) == len(names) and len(node.outputs) == 1,
         f"expected {', '.join(names)} and 1 output, got {len(tensors)} inputs and {len(node.outputs)} outputs",
     )
@@ -53,7 +53,7 @@ def same_type(first: Tensor, *others: Tensor) -> None:
 def resolved_axis(axis: int, tensor: Tensor) -> int:
     """`axis` counted from the front; refuses one that `tensor` has not."""
     rank = len(tensor.shape)
-    require(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of '{tensor.name}'")
+    consistent(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of '{tensor.name}'")
     return axis % rank
 
 
@@ -61,7 +61,7 @@ def constant_axis(axis: Tensor, tensor: Tensor) -> int:
     """The value of a constant axis of `tensor`, counted from the front."""
     require(
         axis.data is not None and axis.dtype == "int32" and axis.data.size == 1,
-        f"axis '{axis.name}' must be one constant int32, for TFLM splits only where the plan knows",
+        f"axis '{axis.name}' must be one constant int32, for TFLM splits only where the plan knows: convert again",
     )
     assert axis.data is not None
     return resolved_axis(int(axis.data.flat[0]), tensor)
@@ -69,7 +69,7 @@ def constant_axis(axis: Tensor, tensor: Tensor) -> int:
 
 def declared(output: Tensor, shape: tuple[int, ...], why: str) -> None:
     """Refuse an output that is declared with another shape than the operator computes: TFLM would run over it."""
-    require(output.shape == shape, f"output '{output.name}' has shape {output.shape}; {why} has {shape}")
+    consistent(output.shape == shape, f"output '{output.name}' has shape {output.shape}; {why} has {shape}")
 
 
 def require_rank(tensor: Tensor) -> None:

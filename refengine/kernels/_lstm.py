@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Node, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import code_range
@@ -46,7 +46,7 @@ class Sizes:
 
 def operands(node: Node) -> tuple[list[Tensor], Sizes]:
     """The 15 tensors that TFLM reads, in their order, after the checks that all types share."""
-    require(
+    consistent(
         len(node.inputs) == 24 and len(node.outputs) == 1,
         f"expected 24 inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
@@ -55,12 +55,12 @@ def operands(node: Node) -> tuple[list[Tensor], Sizes]:
         require(
             variant is None or tensor is None,
             f"input {place} is of an LSTM with {variant}, which TFLM does not have; build the layer without it, as "
-            "Keras's LSTM",
+            "Keras's LSTM: convert again",
         )
         require(
             variant is not None or tensor is not None,
             f"input {place} is left out, without which TFLM has no LSTM; build the layer with all four gates and "
-            "biases, as Keras's LSTM",
+            "biases, as Keras's LSTM: convert again",
         )
     tensors = [tensor for tensor in node.inputs if tensor is not None]
     sizes = _sizes(node, tensors[0], tensors[-2])
@@ -68,19 +68,22 @@ def operands(node: Node) -> tuple[list[Tensor], Sizes]:
     for tensor in tensors[-2:]:
         require(
             tensor.is_variable,
-            f"the state '{tensor.name}' is no variable tensor; convert again with TFLite's converter",
+            f"the state '{tensor.name}' is no variable, as TFLM needs it: convert again with TFLite's converter",
         )
     for tensor in tensors[1:-2]:
-        require(tensor.data is not None, f"'{tensor.name}' is computed at run time; refengine needs it constant")
+        require(
+            tensor.data is not None,
+            f"'{tensor.name}' is computed at run time; refengine needs it constant: convert again",
+        )
     return tensors, sizes
 
 
 def _sizes(node: Node, input: Tensor, hidden: Tensor) -> Sizes:
-    require(
+    consistent(
         len(input.shape) == 3 and 0 not in input.shape,
         f"input '{input.name}' has shape {input.shape}; expected three dimensions of 1 and more",
     )
-    require(
+    consistent(
         len(hidden.shape) == 2, f"the hidden state '{hidden.name}' has shape {hidden.shape}; expected two dimensions"
     )
     time_major = bool(node.options["time_major"])
@@ -96,8 +99,8 @@ def _check_shapes(tensors: Sequence[Tensor], output: Tensor, sizes: Sizes) -> No
         (*shapes, (sizes.batch, sizes.state), (*input.shape[:2], sizes.state)),
         strict=True,
     ):
-        require(tensor.shape == shape, f"tensor '{tensor.name}' has shape {tensor.shape}; expected {shape}")
-    require(
+        consistent(tensor.shape == shape, f"tensor '{tensor.name}' has shape {tensor.shape}; expected {shape}")
+    consistent(
         math.prod(cell.shape) == sizes.batch * sizes.state,
         f"the cell state '{cell.name}' has shape {cell.shape}; expected {sizes.batch * sizes.state} elements",
     )
@@ -112,7 +115,7 @@ def check_types(tensors: Sequence[Tensor], output: Tensor, weights: str, bias: s
         require(
             tensor.dtype == dtype,
             f"'{tensor.name}' is {tensor.dtype}, but input '{input.name}' is {input.dtype}: TFLM takes {dtype} "
-            f"here{advice}",
+            f"here{advice}: convert again",
         )
 
 

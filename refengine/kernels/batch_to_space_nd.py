@@ -28,7 +28,10 @@ class Params(space_to_batch_nd.Params):
         blocks = space_to_batch_nd.read_blocks(block_shape, crops)
         n, *sizes, channels = self.input_shape
         images = blocks.block_shape[0] * blocks.block_shape[1]
-        require(n % images == 0, f"{n} images do not make up blocks of {blocks.block_shape}")
+        require(
+            n % images == 0,
+            f"{n} images do not make up blocks of {blocks.block_shape}; TFLM needs whole ones: convert again",
+        )
         joined = (
             size * length - a - b
             for size, length, a, b in zip(sizes, blocks.block_shape, blocks.before, blocks.after, strict=True)

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import InferenceError, require
+from ..errors import InferenceError, consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
@@ -35,7 +35,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     shape1, shape2, output = _copies.given(node, "shape", "shape")
     _copies.same_type(shape1, shape2, output)
     for tensor in (shape1, shape2):
-        require(len(tensor.shape) == 1, f"the shape '{tensor.name}' has shape {tensor.shape}; it must be a row")
+        consistent(len(tensor.shape) == 1, f"the shape '{tensor.name}' has shape {tensor.shape}; it must be a row")
     p = Params(max(*shape1.shape, *shape2.shape))
     _copies.declared(output, (p.rank,), "the longer of the shapes")
     if shape1.data is not None and shape2.data is not None:

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _copies
@@ -33,7 +33,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     _copies.same_type(input, output)
     require(
         1 <= len(output.shape) <= MAX_RANK,
-        f"output '{output.name}' has {len(output.shape)} dimensions; TFLM broadcasts to 1 to {MAX_RANK}",
+        f"output '{output.name}' has {len(output.shape)} dimensions; TFLM broadcasts to 1 to {MAX_RANK}: convert again",
     )
     require(
         shape.data is not None and shape.dtype in ("int32", "int64") and len(shape.shape) == 1,
@@ -43,7 +43,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     assert shape.data is not None
     _copies.declared(output, tuple(shape.data.tolist()), f"what '{shape.name}' tells")
     fitting = zip(input.shape[::-1], output.shape[::-1], strict=False)
-    require(
+    consistent(
         len(input.shape) <= len(output.shape) and all(size in (1, length) for size, length in fitting),
         f"input '{input.name}' {input.shape} does not broadcast to {output.shape}",
     )

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -32,16 +32,16 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     rank = len(operand.shape)
     require(
         1 <= rank <= _copies.MAX_RANK,
-        f"operand '{operand.name}' has {rank} dimensions; TFLM updates 1 to {_copies.MAX_RANK}",
+        f"operand '{operand.name}' has {rank} dimensions; TFLM updates 1 to {_copies.MAX_RANK}: convert again",
     )
-    require(
+    consistent(
         len(update.shape) == rank and all(n <= size for n, size in zip(update.shape, operand.shape, strict=True)),
         f"update '{update.name}' {update.shape} does not fit into operand '{operand.name}' {operand.shape}",
     )
     require(
         indices.dtype in ("int32", "int64") and indices.shape == (rank,),
         f"indices '{indices.name}' are {indices.dtype} {indices.shape}; TFLM takes int32 or int64, one for each of the "
-        f"{rank} dimensions of '{operand.name}'",
+        f"{rank} dimensions of '{operand.name}': convert again",
     )
     _copies.declared(output, operand.shape, f"operand '{operand.name}'")
     return Params(tuple(size - n for size, n in zip(operand.shape, update.shape, strict=True)))

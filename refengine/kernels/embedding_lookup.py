@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import InferenceError, require
+from ..errors import InferenceError, consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from . import _affine, _copies
@@ -31,9 +31,12 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     ids, table, output = _copies.given(node, "ids", "table")
     require(
         ids.dtype == "int32" and len(ids.shape) == 1,
-        f"the ids '{ids.name}' are {ids.dtype} {ids.shape}; TFLM takes a row of int32",
+        f"the ids '{ids.name}' are {ids.dtype} {ids.shape}; TFLM takes a row of int32: convert again",
     )
-    require(len(table.shape) >= 2, f"the table '{table.name}' has shape {table.shape}; TFLM takes 2 dimensions or more")
+    require(
+        len(table.shape) >= 2,
+        f"the table '{table.name}' has shape {table.shape}; TFLM takes 2 dimensions or more: convert again",
+    )
     _copies.declared(output, ids.shape + table.shape[1:], f"what '{ids.name}' {ids.shape} chooses of '{table.name}'")
     scale = None
     if table.dtype == "int8" and output.dtype == "float32":
@@ -48,7 +51,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         _copies.same_type(table, output)
     p = Params(table.shape[0], scale)
     if ids.data is not None:
-        require(not _outside(p, ids.data[np.newaxis]).any(), _complaint(p))
+        consistent(not _outside(p, ids.data[np.newaxis]).any(), _complaint(p))
     return p
 
 

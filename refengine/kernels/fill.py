@@ -32,7 +32,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     _copies.same_type(value, output)
     _copies.require_rank(output)
     require(
-        value.shape == (), f"the value '{value.name}' has shape {value.shape}; TFLM fills with a scalar, of shape ()"
+        value.shape == (),
+        f"the value '{value.name}' has shape {value.shape}; TFLM fills with a scalar, of shape (): convert again",
     )
     require(
         dims.data is not None and dims.dtype in DIMS_TYPES and len(dims.shape) == 1,

@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import InferenceError, require
+from ..errors import InferenceError, consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies
@@ -41,17 +41,17 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     _copies.same_type(input, output)
     require(
         positions.dtype == "int32",
-        f"the positions '{positions.name}' are {positions.dtype}; TFLM gathers by int32: cast them",
+        f"the positions '{positions.name}' are {positions.dtype}; TFLM gathers by int32: cast them and convert again",
     )
     axis = _copies.resolved_axis(node.options["axis"], input)
     batch_dims, most = node.options["batch_dims"], min(axis, len(positions.shape))
     batch_dims += len(positions.shape) if batch_dims < 0 else 0
-    require(
+    consistent(
         0 <= batch_dims <= most,
         f"batch_dims {node.options['batch_dims']} must lie in 0 … {most}, for axis {axis} and positions "
         f"'{positions.name}' {positions.shape}",
     )
-    require(
+    consistent(
         input.shape[:batch_dims] == positions.shape[:batch_dims],
         f"input '{input.name}' {input.shape} and positions '{positions.name}' {positions.shape} differ in their first "
         f"{batch_dims} dimensions",
@@ -67,7 +67,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         gathered,
     )
     if positions.data is not None:
-        require(not _outside(p, positions.data[np.newaxis]).any(), _complaint(p))
+        consistent(not _outside(p, positions.data[np.newaxis]).any(), _complaint(p))
     return p
 
 

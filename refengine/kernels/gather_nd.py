@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import InferenceError, require
+from ..errors import InferenceError, consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies
@@ -40,10 +40,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     input, indices, output = _copies.given(node, "input", "indices")
     _copies.same_type(input, output)
     require(
-        indices.dtype == "int32", f"the indices '{indices.name}' are {indices.dtype}; TFLM gathers by int32: cast them"
+        indices.dtype == "int32",
+        f"the indices '{indices.name}' are {indices.dtype}; TFLM gathers by int32: cast them and convert again",
     )
     depth, most = (*indices.shape, 0)[len(indices.shape) - 1], min(len(input.shape), MAX_INDICES_ND)
-    require(
+    consistent(
         indices.shape and 1 <= depth <= most,
         f"the indices '{indices.name}' have shape {indices.shape}; its last dimension must lie in 1 … {most} for input "
         f"'{input.name}' {input.shape}",

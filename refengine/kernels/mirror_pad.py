@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies
@@ -39,7 +39,7 @@ class Params:
         """The positions for paddings in front and behind along each dimension; refuses those that do not fit."""
         pairs = paddings.tolist()
         padded = tuple(left + size + right for size, (left, right) in zip(self.input_shape, pairs, strict=True))
-        require(
+        consistent(
             padded == self.output_shape,
             f"input '{self.input_name}' {self.input_shape} is padded by {pairs} to {padded}, but the output is "
             f"declared {self.output_shape}",
@@ -48,7 +48,7 @@ class Params:
             require(
                 0 <= left <= size - self.offset and right >= 0,
                 f"paddings {(left, right)} for {size} elements: in front there can be 0 to {size - self.offset}, or "
-                "TFLM would read other memory, and behind no less than 0",
+                "TFLM would read other memory, and behind no less than 0: convert again",
             )
         return tuple(
             tuple(self._position(i - left, size) for i in range(left + size + right))
@@ -70,7 +70,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         rank >= 1 and paddings.shape == (rank, 2) and paddings.dtype in ("int32", "int64"),
         f"paddings '{paddings.name}' are {paddings.dtype} {paddings.shape}; TFLM takes pairs of int32 or int64, one "
-        f"for each of the {rank} dimensions of '{input.name}'",
+        f"for each of the {rank} dimensions of '{input.name}': convert again",
     )
     p = Params(int(node.options["mode"] == "REFLECT"), input.name, input.shape, output.shape)
     return replace(p, positions=_copies.settled(p.resolve, paddings))

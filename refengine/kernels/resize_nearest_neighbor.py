@@ -34,7 +34,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses other than four dimensions, a size that is computed, and an output of another shape."""
     input, size, output = _copies.given(node, "input", "size")
     _copies.same_type(input, output)
-    require(len(input.shape) == 4, f"input '{input.name}' {input.shape} must have 4 dimensions for TFLM")
+    require(len(input.shape) == 4, f"input '{input.name}' {input.shape} must have 4 dimensions for TFLM: convert again")
     require(
         size.data is not None and size.dtype == "int32" and size.shape == (2,),
         f"the size '{size.name}' is {size.dtype} {size.shape}; TFLM takes two constant int32, height and width: "

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies
@@ -31,12 +31,14 @@ class Params:
         given = axis.tolist()
         require(
             all(-self.rank <= a < self.rank for a in given),
-            f"axes {given} leave the {self.rank} dimensions of input '{self.input_name}', on which TFLM's Invoke fails",
+            f"axes {given} leave the {self.rank} dimensions of '{self.input_name}', on which TFLM's Invoke fails: "
+            "convert again",
         )
         axes = tuple(sorted(a % self.rank for a in given))
         require(
             axes == tuple(range(axes[0], axes[0] + len(axes))),
-            f"axes {given} are no neighbours, on which TFLM's Invoke fails; reverse along one after the other",
+            f"axes {given} are no neighbours, on which TFLM's Invoke fails; reverse along one after "
+            "the other: convert again",
         )
         return axes
 
@@ -47,7 +49,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     _copies.same_type(input, output)
     rank = len(input.shape)
     _copies.require_rank(input)
-    require(
+    consistent(
         axis.dtype == "int32" and len(axis.shape) == 1 and 1 <= axis.shape[0] <= rank,
         f"axis '{axis.name}' is {axis.dtype} {axis.shape}; it must be int32, one for each dimension to reverse of the "
         f"{rank} of '{input.name}'",

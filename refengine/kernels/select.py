@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -29,14 +29,17 @@ class Params:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses a condition that is not bool, mixed types, and shapes that do not broadcast to the output's."""
     condition, x, y, output = _copies.given(node, "condition", "x", "y")
-    require(condition.dtype == "bool", f"the condition '{condition.name}' is {condition.dtype}; TFLM takes bool")
+    require(
+        condition.dtype == "bool",
+        f"the condition '{condition.name}' is {condition.dtype}; TFLM takes bool: convert again",
+    )
     _copies.same_type(x, y, output)
     shapes = [tensor.shape for tensor in (condition, x, y)]
     try:
         broad = np.broadcast_shapes(*shapes)
     except ValueError:
         broad = None
-    require(
+    consistent(
         broad == output.shape or (prod(output.shape) == 1 and set(map(prod, shapes)) == {1}),
         f"condition '{condition.name}' {shapes[0]}, x '{x.name}' {shapes[1]} and y '{y.name}' {shapes[2]} do not "
         f"broadcast to output '{output.name}' {output.shape}",

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies
@@ -41,10 +41,11 @@ class Params:
         fits = (
             0 <= start <= start + n <= length for length, start, n in zip(self.input_shape, starts, sizes, strict=True)
         )
-        require(all(fits), f"{place} leaves it, and TFLM would read other memory; keep it inside")
+        require(all(fits), f"{place} leaves it, and TFLM would read other memory; keep it inside: convert again")
         require(
             sizes == self.output_shape,
-            f"{place} has shape {sizes}, but the output is declared {self.output_shape}; TFLM would not fit it in",
+            f"{place} has shape {sizes}, but the output is declared {self.output_shape}; TFLM would not fit "
+            "it in: convert again",
         )
         return starts
 
@@ -54,14 +55,16 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     input, begin, size, output = _copies.given(node, "input", "begin", "size")
     _copies.same_type(input, output)
     rank = len(input.shape)
-    require(1 <= rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM slices 1 to {MAX_RANK}")
+    require(
+        1 <= rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM slices 1 to {MAX_RANK}: convert again"
+    )
     for tensor in (begin, size):
-        require(
+        consistent(
             tensor.shape == (rank,) and tensor.dtype == begin.dtype and tensor.dtype in ("int32", "int64"),
             f"'{tensor.name}' is {tensor.dtype} {tensor.shape}; begin and size must both be int32, or int64, with one "
             f"element for each of the {rank} dimensions of '{input.name}'",
         )
-    require(len(output.shape) == rank, f"output '{output.name}' {output.shape} must have {rank} dimensions")
+    consistent(len(output.shape) == rank, f"output '{output.name}' {output.shape} must have {rank} dimensions")
     p = Params(input.name, input.shape, output.shape)
     return replace(p, begin=_copies.settled(p.resolve, begin, size))
 

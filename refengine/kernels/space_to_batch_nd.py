@@ -17,7 +17,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _copies
@@ -49,7 +49,7 @@ class Params:
         blocks = read_blocks(block_shape, paddings)
         n, rows, columns, channels = self.input_shape
         padded = [size + a + b for size, a, b in zip((rows, columns), blocks.before, blocks.after, strict=True)]
-        require(
+        consistent(
             all(size % length == 0 for size, length in zip(padded, blocks.block_shape, strict=True)),
             f"blocks of {blocks.block_shape} do not divide the padded image of {padded[0]} by {padded[1]}",
         )
@@ -64,7 +64,8 @@ def read_blocks(block_shape: Array, pairs: Array) -> Blocks:
     lengths, ends = block_shape.tolist(), pairs.tolist()
     require(
         min(lengths) >= 1 and min(map(min, ends)) >= 0,
-        f"blocks {lengths} must be positive, and the elements before and after {ends} not negative: TFLM does not look",
+        f"blocks {lengths} must be positive, and the elements before and after {ends}, not negative; TFLM does not "
+        "look: convert again",
     )
     (rows, columns), (above, beside) = (*lengths, 1)[:2], (*ends, [0, 0])[:2]
     return Blocks((rows, columns), (above[0], beside[0]), (above[1], beside[1]))
@@ -75,7 +76,7 @@ def require_shape(shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None
     require(
         shape == output_shape,
         f"the blocks lead to the shape {shape}, but the output is declared as {output_shape}, with which TFLM reckons "
-        "unchecked (both as images, of width 1 where there is none)",
+        "unchecked (both as images, of width 1 where there is none): convert again",
     )
 
 
@@ -93,12 +94,12 @@ def checked(node: Node, pairs: str) -> tuple[Params, Tensor, Tensor]:
     require(
         rank in (3, 4) and len(output.shape) == rank,
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must both have 3 or 4 "
-        "dimensions for TFLM",
+        "dimensions for TFLM: convert again",
     )
     for tensor, shape in ((block_shape, (rank - 2,)), (ends, (rank - 2, 2))):
         require(
             tensor.dtype == "int32" and tensor.shape == shape,
-            f"'{tensor.name}' is {tensor.dtype} {tensor.shape}; TFLM reads it as int32 {shape}",
+            f"'{tensor.name}' is {tensor.dtype} {tensor.shape}; TFLM reads it as int32 {shape}: convert again",
         )
     return Params(image(input), image(output), output.shape), block_shape, ends
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _copies
@@ -28,9 +28,9 @@ def operands(node: Node) -> tuple[Tensor, Tensor, int]:
     """(input, output, block size); refuses other than four dimensions, and blocks of nothing."""
     input, output = _copies.given(node, "input")
     _copies.same_type(input, output)
-    require(len(input.shape) == 4, f"input '{input.name}' {input.shape} must have 4 dimensions for TFLM")
+    require(len(input.shape) == 4, f"input '{input.name}' {input.shape} must have 4 dimensions for TFLM: convert again")
     size = node.options["block_size"]
-    require(size >= 1, f"block_size is {size}; it must be positive")
+    consistent(size >= 1, f"block_size is {size}; it must be positive")
     return input, output, size
 
 
@@ -40,7 +40,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     n, h, w, c = input.shape
     require(
         h % size == w % size == 0,
-        f"block_size {size} does not divide {h} rows and {w} columns of input '{input.name}', which TFLM refuses",
+        f"block_size {size} does not divide {h} rows and {w} columns of input '{input.name}', which TFLM "
+        "refuses: convert again",
     )
     _copies.declared(output, (n, h // size, w // size, c * size * size), f"'{input.name}' {input.shape} in blocks")
     return Params(size, output.shape)

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -30,7 +30,7 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses a computed axis, one that the input has not, and outputs that are not equal parts of the input."""
-    require(
+    consistent(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) >= 1,
         f"expected axis and input, and at least 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
@@ -49,13 +49,13 @@ def pieces(input: Tensor, axis: int, outputs: tuple[Tensor, ...]) -> Params:
     """Where along `axis` each output begins; refuses outputs of another type, and those that do not make up `input`."""
     _copies.same_type(input, *outputs)
     for output in outputs:
-        require(
+        consistent(
             len(output.shape) == len(input.shape)
             and output.shape[:axis] + output.shape[axis + 1 :] == input.shape[:axis] + input.shape[axis + 1 :],
             f"output '{output.name}' {output.shape} and input '{input.name}' {input.shape} differ beside axis {axis}",
         )
     ends = np.cumsum([output.shape[axis] for output in outputs]).tolist()
-    require(
+    consistent(
         ends[-1] == input.shape[axis],
         f"the outputs' lengths along axis {axis} add up to {ends[-1]}, but input '{input.name}' has "
         f"{input.shape[axis]}",

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _copies, split
@@ -19,7 +19,7 @@ from . import _copies, split
 
 def prepare(node: Node, numerics: Numerics) -> split.Params:
     """Refuses a computed axis, one that the input has not, and outputs that do not make up the input."""
-    require(
+    consistent(
         len(node.inputs) == 3 and None not in node.inputs and len(node.outputs) >= 1,
         f"expected input, sizes and axis, and at least 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )

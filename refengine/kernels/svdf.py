@@ -19,7 +19,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
@@ -90,7 +90,7 @@ Operands = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 def _operands(node: Node) -> tuple[Operands, Sizes]:
     """(input, feature weights, time weights, bias, state, output), after the checks that all types share."""
-    require(
+    consistent(
         len(node.inputs) == 5 and len(node.outputs) == 1,
         f"expected 5 inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
@@ -99,17 +99,21 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
     input, feature, time, bias, state = (t for t in node.inputs if t is not None)
     (output,) = node.outputs
     for tensor in (input, feature, time, state, output):
-        require(
+        consistent(
             len(tensor.shape) == 2 and 0 not in tensor.shape,
             f"tensor '{tensor.name}' has shape {tensor.shape}; expected two dimensions of 1 and more",
         )
     for tensor in (feature, time, bias):
-        require(tensor.data is not None, f"'{tensor.name}' is computed at run time; refengine needs it constant")
+        require(
+            tensor.data is not None,
+            f"'{tensor.name}' is computed at run time; refengine needs it constant: convert again",
+        )
     rank = node.options["rank"]
-    require(rank > 0, f"the rank is {rank}; TFLM divides by it, so it must be 1 or more")
+    require(rank > 0, f"the rank is {rank}; TFLM divides by it, so it must be 1 or more: convert again")
     sizes = Sizes(input.shape[0], input.shape[1], feature.shape[0], time.shape[1], rank)
     require(
-        sizes.filters % rank == 0, f"{sizes.filters} filters in '{feature.name}' do not make units of {rank} (the rank)"
+        sizes.filters % rank == 0,
+        f"{sizes.filters} filters in '{feature.name}' do not make units of {rank}, as TFLM needs: convert again",
     )
     for tensor, shape in (
         (feature, (sizes.filters, sizes.input)),
@@ -118,8 +122,11 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
         (state, (sizes.batch, sizes.filters * sizes.memory)),
         (output, (sizes.batch, sizes.units)),
     ):
-        require(tensor.shape == shape, f"tensor '{tensor.name}' has shape {tensor.shape}; expected {shape}")
-    require(state.is_variable, f"the state '{state.name}' is no variable tensor; convert again with TFLite's converter")
+        consistent(tensor.shape == shape, f"tensor '{tensor.name}' has shape {tensor.shape}; expected {shape}")
+    require(
+        state.is_variable,
+        f"the state '{state.name}' is no variable, as TFLM needs it: convert again with TFLite's converter",
+    )
     return (input, feature, time, bias, state, output), sizes
 
 
@@ -131,7 +138,7 @@ def _check_types(operands: Operands, wanted: tuple[str, ...]) -> None:
         require(
             tensor.dtype == dtype,
             f"'{tensor.name}' is {tensor.dtype}, but input '{input.name}' is {input.dtype}: TFLM takes {dtype} "
-            f"here{advice}",
+            f"here{advice}: convert again",
         )
 
 
@@ -140,7 +147,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     operands, sizes = _operands(node)
     input, feature, time, bias, state, output = operands
     require(
-        state.dtype in ("int8", "int16"), f"the state '{state.name}' is {state.dtype}; TFLM takes int8 or int16 here"
+        state.dtype in ("int8", "int16"),
+        f"the state '{state.name}' is {state.dtype}; TFLM takes int8 or int16 here: convert again",
     )
     require(
         time.dtype == state.dtype,
@@ -148,7 +156,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         "reads memory that is not its own; convert again with both alike",
     )
     _check_types(operands, ("int8", state.dtype, "int32", state.dtype, "int8"))
-    require(
+    consistent(
         numerics.rounding != "xnnpack",
         "XNNPACK has no SVDF, so the rounding 'xnnpack' says nothing of it; choose the rounding 'double' or 'single'",
     )
@@ -161,7 +169,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         mismatch < 1e-5,
         f"the scale of bias '{bias.name}' is not state scale · time weights scale "
-        f"({_affine.params_of(bias)[0]:g}, not {ss * st:g}); convert the model again",
+        f"({_affine.params_of(bias)[0]:g}, not {ss * st:g}), as TFLM needs it: convert the model again",
     )
     low, high = code_range(state.dtype)
     assert feature.data is not None and time.data is not None and bias.data is not None
@@ -188,7 +196,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 
 def _multiplier(scales: tuple[float, float], divisor: float, to: Tensor, numerics: Numerics) -> Multiplier:
     """The product of the scales by that of the tensor `to`."""
-    require(all(0 < scale < np.inf for scale in scales), "the weights have no positive scale; convert the model again")
+    require(
+        all(0 < scale < np.inf for scale in scales),
+        "the weights have no positive scale, by which TFLM divides: convert the model again",
+    )
     multiplier = _unary.ratio_multiplier(scales, divisor, numerics)
     _affine.require_shift(multiplier, to)
     return multiplier
@@ -269,7 +280,7 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     require(
         activation in ACTIVATIONS,
         f"the fused activation {activation} is not supported, for it may depend on the sign of a NaN, which is the "
-        f"compiler's choice; refengine takes {', '.join(ACTIVATIONS)}",
+        f"compiler's choice; refengine takes {', '.join(ACTIVATIONS)}: convert again",
     )
     weights = operands[1].data
     assert weights is not None

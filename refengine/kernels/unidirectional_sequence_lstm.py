@@ -29,7 +29,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Facts, Kernel, Line, Node, Numerics
 from ..model import Array, Tensor
 from ..numerics import float32, scalar, scalar_float
@@ -120,12 +120,15 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     tensors, sizes = _lstm.operands(node)
     input, *constants, hidden, cell = tensors
     _lstm.check_types(tensors, node.outputs[0], "int8", {"int8": "int32", "int16": "int64"}[input.dtype], "int16")
-    require(
+    consistent(
         numerics.rounding != "xnnpack",
         "XNNPACK has no LSTM, so the rounding 'xnnpack' says nothing of it; choose the rounding 'double' or 'single'",
     )
     (hidden_scale, hidden_zero_point), (cell_scale, _) = _affine.quantized(hidden), _affine.params_of(cell)
-    require(0 < cell_scale < math.inf, f"the cell state '{cell.name}' has no positive scale; convert the model again")
+    require(
+        0 < cell_scale < math.inf,
+        f"the cell state '{cell.name}' has no positive scale, by which TFLM divides: convert the model again",
+    )
     factor = partial(quantize_multiplier, rounding=numerics.rounding)
     p = Params(
         sizes,
@@ -151,7 +154,7 @@ def _layer(input: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], n
         require(
             scales <= 1,
             f"weights '{tensor.name}' have {scales} scales, with which TFLM's LSTM computes noise; quantise "
-            "them per tensor",
+            "them per tensor: convert again",
         )
     (scale, zero_point), units = _affine.quantized(input), weights[0].shape[0]
     weight_scales, zero_points = zip(*map(_affine.quantized, weights), strict=True)

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies, split
@@ -26,14 +26,14 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses what TFLM does not check but would misread: an axis outside, a wrong `num`, outputs of another shape."""
-    require(len(node.inputs) == 1 and node.inputs[0] is not None, f"expected 1 input, got {len(node.inputs)}")
+    consistent(len(node.inputs) == 1 and node.inputs[0] is not None, f"expected 1 input, got {len(node.inputs)}")
     (input,) = node.inputs
     assert input is not None
     axis = _copies.resolved_axis(node.options["axis"], input)
-    require(
+    consistent(
         input.shape[axis] == len(node.outputs) == node.options["num"],
         f"{len(node.outputs)} outputs, num {node.options['num']} and input '{input.name}' {input.shape} with axis "
-        f"{axis} do not agree; convert again",
+        f"{axis} do not agree",
     )
     _copies.same_type(input, *node.outputs)
     for output in node.outputs:

@@ -46,7 +46,7 @@ def test_three_dimensions_have_rows_only() -> None:
         (join([2, 0], [[0, 0], [0, 0]], (4, 1, 2, 1), (1, 2, 4, 1)), r"blocks \[2, 0\] must be positive"),
         (join([2, 2], [[0, -1], [0, 0]], (4, 1, 2, 1), (1, 3, 4, 1)), r"not negative"),
         (join([2], [[0, 0]], (2, 1), (1, 2)), r"must both have 3 or 4 dimensions"),
-        (join([2], [[0, 0]], (2, 1, 1), (1, 2, 1), "uint8"), r"'input0' is uint8; TFLM takes float32, int8 here"),
+        (join([2], [[0, 0]], (2, 1, 1), (1, 2, 1), "uint8"), r"'input0' is uint8; supported here: float32, int8"),
     ],
 )
 def test_refusals(model: Model, message: str) -> None:

@@ -45,7 +45,7 @@ def test_a_clash_fails_its_inference_alone() -> None:
         ),
         (args(fed((1, 2), "int32"), fed((1,), "int32"), 2), r"the shape 'input0' has shape \(1, 2\); it must be a row"),
         (args(fed((1,), "int32"), fed((1,), "int64"), 1), r"'input1' is int64 but 'input0' is int32"),
-        (args(fed((1,), "int8"), fed((1,), "int8"), 1, "int8"), r"'input0' is int8; TFLM takes int32, int64 here"),
+        (args(fed((1,), "int8"), fed((1,), "int8"), 1, "int8"), r"'input0' is int8; supported here: int32, int64"),
     ],
 )
 def test_refusals(model: Model, message: str) -> None:

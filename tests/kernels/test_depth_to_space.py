@@ -29,7 +29,7 @@ def test_channels_become_a_block_row_by_row() -> None:
             r"'output0' has shape \(1, 1, 4, 1\); .* laid out in blocks has \(1, 2, 2, 1\)",
         ),
         (wide((1, 1, 4), (2, 2, 1)), r"'input0' \(1, 1, 4\) must have 4 dimensions for TFLM"),
-        (wide((1, 1, 1, 4), (1, 2, 2, 1), dtype="int32"), r"'input0' is int32; TFLM takes float32, int8 here"),
+        (wide((1, 1, 1, 4), (1, 2, 2, 1), dtype="int32"), r"'input0' is int32; supported here: float32, int8"),
     ],
 )
 def test_refusals(model: Model, message: str) -> None:

@@ -60,7 +60,7 @@ def test_an_id_that_is_no_row_fails_its_inference_alone(outside: int) -> None:
         ),
         (
             one_op("EMBEDDING_LOOKUP", {}, [const([0], "int32"), fed((3, 1), "int32")], fed((1, 1), "int32")),
-            r"'input1' is int32; TFLM takes float32, int8 here",
+            r"'input1' is int32; supported here: float32, int8",
         ),
     ],
 )

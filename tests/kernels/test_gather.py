@@ -66,7 +66,7 @@ def test_a_position_outside_fails_its_inference_alone(outside: int) -> None:
             r"'input0' \(2, 3\) and positions 'input1' \(3,\) differ in their first 1",
         ),
         (gather(ROW, (2, 2)), r"'output0' has shape \(2, 2\); what 'input1' \(2,\) chooses along axis 0 has \(2, 3\)"),
-        (gather(ROW, (2, 3), dtype="int16"), r"'input0' is int16; TFLM takes float32, int8 here"),
+        (gather(ROW, (2, 3), dtype="int16"), r"'input0' is int16; supported here: float32, int8"),
         (one_op("GATHER", {}, [fed((2,), "int8")], fed((2,), "int8")), r"expected input, positions and 1 output"),
     ],
 )

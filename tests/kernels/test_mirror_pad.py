@@ -59,7 +59,7 @@ def test_computed_paddings_that_do_not_fit_fail_their_inference_alone() -> None:
         ),
         (mirrored(const([1, 1], "int32"), 5), r"paddings 'input1' are int32 \(2,\); TFLM takes pairs"),
         (mirrored(const([[1, 1]], "int16"), 5), r"paddings 'input1' are int16 \(1, 2\)"),
-        (mirrored(const([[1, 1]], "int32"), 5, dtype="int16"), r"'input0' is int16; TFLM takes float32, int8 here"),
+        (mirrored(const([[1, 1]], "int32"), 5, dtype="int16"), r"'input0' is int16; supported here: float32, int8"),
     ],
 )
 def test_refusals(model: Model, message: str) -> None:

@@ -57,7 +57,7 @@ def test_rows_and_columns_have_factors_of_their_own() -> None:
         (resized(2, 5, size=fed((2,), "int32")), r"the size 'input1' is int32 \(2,\); TFLM takes two constant int32"),
         (resized(2, 5, size=const([1, 5], "int64")), r"the size 'input1' is int64 \(2,\)"),
         (resized(2, 5, size=const([5], "int32")), r"the size 'input1' is int32 \(1,\)"),
-        (resized(2, 5, dtype="int32"), r"'input0' is int32; TFLM takes float32, int16, int8 here"),
+        (resized(2, 5, dtype="int32"), r"'input0' is int32; supported here: float32, int16, int8"),
         (
             one_op("RESIZE_NEAREST_NEIGHBOR", {}, [fed((2, 2, 1), "int8"), const([1, 1], "int32")], fed((1,), "int8")),
             r"'input0' \(2, 2, 1\) must have 4 dimensions for TFLM",

@@ -57,12 +57,12 @@ def test_computed_blocks_that_do_not_fit_fail_their_inference_alone() -> None:
         (cut([0, 1], [[0, 0], [0, 0]], (1, 2, 2, 1), (4, 1, 1, 1)), r"blocks \[0, 1\] must be positive"),
         (
             cut([1, 1], [[0, 0], [-1, 0]], (1, 2, 2, 1), (1, 2, 1, 1)),
-            r"before and after \[\[0, 0\], \[-1, 0\]\] not negative",
+            r"before and after \[\[0, 0\], \[-1, 0\]\], not negative",
         ),
         (cut([2], [[0, 0]], (1, 2, 2, 1), (2, 1, 2, 1)), r"'input1' is int32 \(1,\); TFLM reads it as int32 \(2,\)"),
         (cut([2], [0, 0], (1, 2, 1), (2, 1, 1)), r"'input2' is int32 \(2,\); TFLM reads it as int32 \(1, 2\)"),
         (cut([2], [[0, 0]], (2, 1), (1, 1)), r"'input0' \(2, 1\) and output 'output0' \(1, 1\) must both have 3 or 4"),
-        (cut([2], [[0, 0]], (1, 2, 1), (2, 1, 1), "int16"), r"'input0' is int16; TFLM takes float32, int8 here"),
+        (cut([2], [[0, 0]], (1, 2, 1), (2, 1, 1), "int16"), r"'input0' is int16; supported here: float32, int8"),
     ],
 )
 def test_refusals(model: Model, message: str) -> None:

@@ -33,7 +33,7 @@ def test_blocks_keep_their_places_in_a_batch() -> None:
         (deep((1, 2, 2, 1), (1, 1, 1, 4), 0), r"block_size is 0; it must be positive"),
         (deep((1, 2, 2, 1), (1, 1, 4, 1)), r"'output0' has shape \(1, 1, 4, 1\); .* in blocks has \(1, 1, 1, 4\)"),
         (deep((2, 2, 1), (1, 1, 4)), r"'input0' \(2, 2, 1\) must have 4 dimensions for TFLM"),
-        (deep((1, 2, 2, 1), (1, 1, 1, 4), dtype="int16"), r"'input0' is int16; TFLM takes float32, int8 here"),
+        (deep((1, 2, 2, 1), (1, 1, 1, 4), dtype="int16"), r"'input0' is int16; supported here: float32, int8"),
         (one_op("SPACE_TO_DEPTH", {}, [], fed((1,), "int8")), r"input 0, which holds the data, is missing"),
     ],
 )

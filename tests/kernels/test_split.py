@@ -41,7 +41,7 @@ def test_a_batch_is_split_behind_the_batch() -> None:
         ),
         (split(const(1, "int32"), (2, 1), (2, 3)), r"the outputs have shapes .*SPLIT_V"),
         (split(const(1, "int32"), (2, 2), (2, 2), dtype="uint8"), r"'output0' is uint8 but 'input1' is int8"),
-        (split(const(1, "int32"), (2, 2), (2, 2), dtype="int64", input="int64"), r"'input1' is int64; TFLM takes"),
+        (split(const(1, "int32"), (2, 2), (2, 2), dtype="int64", input="int64"), r"'input1' is int64; supported here"),
         (split(None, (2, 2), (2, 2)), r"expected axis and input"),
     ],
 )
