@@ -19,6 +19,10 @@ class UnsupportedError(RefengineError, NotImplementedError):
     """The file is well-formed, but TFLM, or this engine, would not run it."""
 
 
+class LimitError(UnsupportedError):
+    """The limit is refengine's own: it says nothing about TFLM."""
+
+
 class InputError(RefengineError, ValueError):
     """An input array or file does not fit the model."""
 

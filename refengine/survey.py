@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .errors import UnsupportedError
+from .errors import LimitError, UnsupportedError
 from .kernel import Numerics
 from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
+from .memory import MEMORY
 from .model import Graph, Model, Op, Tensor
 from .plan import Step, prepared
 
@@ -79,12 +80,14 @@ class Survey:
 
     @property
     def runs_on_tflm(self) -> Literal["yes", "no", "unknown"]:
-        """``unknown`` if all that is wrong is operators of TFLM, or custom ones, that refengine has no kernel for."""
+        """``unknown`` if all that is wrong is operators of TFLM, or custom ones, that refengine has no kernel for, or
+        that take more memory than it allows itself."""
         known = {name for name, _ in KERNELS}
-        refused = [layer.op.kind for layer in self.layers if layer.refusal]
+        judged = [layer for layer in self.layers if layer.refusal and not isinstance(layer.refusal, LimitError)]
+        refused = [layer.op.kind for layer in judged]
         if any(name in known or name not in (TFLM_OPS | CUSTOM_OPS) for name in refused):
             return "no"
-        return "unknown" if refused else "yes"
+        return "unknown" if self.refusals else "yes"
 
     @property
     def resolver(self) -> str:
@@ -121,11 +124,11 @@ class Survey:
         }
 
 
-def inspect(model: Model, *, numerics: Numerics | None = None) -> Survey:
+def inspect(model: Model, *, numerics: Numerics | None = None, memory: int = MEMORY) -> Survey:
     """Look at every operator of the model's first subgraph, those that would be refused as well."""
     numerics = numerics or Numerics()
     graph = model.graphs[0]
-    steps = prepared(model, graph, numerics, KERNELS)
+    steps = prepared(model, graph, numerics, KERNELS, memory)
     live = _live_bytes(graph)
     return Survey(model, numerics, tuple(_look(graph, *each) for each in zip(graph.ops, steps, live, strict=True)))
 

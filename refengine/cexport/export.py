@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UnsupportedError, require
-from ..execute import Record, execute
+from ..execute import Record, execute, kept, require_room_for_all
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Step
@@ -77,7 +77,8 @@ def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model
             )
     for tensor in (*plan.inputs, *plan.outputs):
         require(tensor.dtype in C_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
-    records = tuple(execute(plan, *golden))
+    require_room_for_all(plan)
+    records = tuple(kept(plan, execute(plan, *golden)))
     known = _known(plan, records)
     live = [record for record in records if record.step.outputs[0].index not in known]
     calls = [call_of(record.step, known) for record in live]

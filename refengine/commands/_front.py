@@ -17,6 +17,7 @@ from rich.table import Table
 from ..errors import InputError, located
 from ..execute import batch_size
 from ..kernel import PRESETS
+from ..memory import MEMORY
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan
@@ -26,10 +27,23 @@ from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 
+SUFFIXES = {"K": 10, "M": 20, "G": 30}
+
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The argument MODEL."""
     parser.add_argument("model", metavar="MODEL", help="a .tflite file or the name of a bundled network")
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """The option --memory SIZE."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=byte_count,
+        default=MEMORY,
+        help="what inferences and inputs may take: bytes, or with K, M or G (default: 1G)",
+    )
 
 
 def add_numerics(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +162,11 @@ def positive(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
     return int(text)
+
+
+def byte_count(text: str) -> int:
+    number, shift = (text[:-1], SUFFIXES[text[-1].upper()]) if text[-1:].upper() in SUFFIXES else (text, 0)
+    return positive(number) << shift
 
 
 def find_model(name: str) -> str | Path:

@@ -18,13 +18,14 @@ from ..debugger import Console, Session, split
 from ..errors import RefengineError
 from ..kernel import PRESETS
 from ..plan import make_plan
-from ._front import add_model, add_numerics, add_one_input, fail, find_model, one_inference
+from ._front import add_memory, add_model, add_numerics, add_one_input, fail, find_model, one_inference
 
 PROMPT = "(refengine) "
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_one_input(parser)
     parser.add_argument(
@@ -37,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     script = Path(args.script).read_text(encoding="utf-8", errors="replace").splitlines() if args.script else []
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
     console = Console(Session(plan, *one_inference(plan, args)), _width(), _colour())
     if args.script or args.commands:
         _read(console, [*script, *(args.commands or [])])

@@ -20,7 +20,18 @@ from ..errors import InputError
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.images import read_inputs
-from ._front import add_json, add_range, find_model, numbers, positive, print_json, print_table, progress_bar, table_of
+from ._front import (
+    add_json,
+    add_memory,
+    add_range,
+    find_model,
+    numbers,
+    positive,
+    print_json,
+    print_table,
+    progress_bar,
+    table_of,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             )
             one.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
             add_range(one)
+        add_memory(one)
         if action == "record":
             one.add_argument("-o", "--output", metavar="FILE", required=True, help="the .npz to write")
         else:
@@ -56,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model)) if args.model else None
+    plan = make_plan(find_model(args.model), memory=args.memory) if args.model else None
     inputs = _one_inference(args, plan) if plan and "input" in args else ()
     options = [f"FAULT={args.fault}"] if args.fault else []
     if options and not args.port.startswith("qemu:"):

@@ -25,6 +25,7 @@ from ..model import Array
 from ..plan import Plan, make_plan
 from ._front import (
     add_json,
+    add_memory,
     add_model,
     add_one_input,
     find_model,
@@ -40,6 +41,7 @@ from ._front import (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     parser.add_argument("dump", metavar="DUMP", nargs="?", help="an .npz, or a folder of .npy, .raw or .bin")
     parser.add_argument(
         "--port", metavar="PORT", help="ask a device instead: /dev/ttyUSB0, socket://host:port, qemu:BOARD"
@@ -67,7 +69,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     if (args.dump is None) == (args.port is None):
         raise InputError("diff needs DUMP, or --port PORT, and not both")
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics or "tflm"])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics or "tflm"], memory=args.memory)
     if args.bisect and not args.port:
         raise InputError("--bisect asks a device: give its --port")
     if args.port and not args.input:
@@ -77,7 +79,7 @@ def command(args: argparse.Namespace) -> int:
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
-    plan = make_plan(plan.model, numerics=PRESETS[args.numerics or said])
+    plan = make_plan(plan.model, numerics=PRESETS[args.numerics or said], memory=plan.memory)
     report = diff(plan, dump, *inputs, previous=read_dump(plan, args.previous) if args.previous else None)
     if args.html:
         Path(args.html).write_text(as_html(report), encoding="utf-8")
@@ -106,7 +108,7 @@ def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> D
 def _bisected(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
     """The CRCs of one run, and the tensors that they do not prove."""
     numerics = numerics_of(device)
-    judge = make_plan(plan.model, numerics=PRESETS[args.numerics or numerics])
+    judge = make_plan(plan.model, numerics=PRESETS[args.numerics or numerics], memory=plan.memory)
     crcs = dict(zip((step.operator_index for step in device.steps), device.run(inputs).crc32, strict=True))
     places = {step.operator_index: place for place, step in enumerate(device.steps)}
     dump = tapped(

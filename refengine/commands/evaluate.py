@@ -15,6 +15,7 @@ from ..tensors.inputs import pixel_range
 from ._front import (
     INTERRUPTED,
     add_json,
+    add_memory,
     add_model,
     add_numerics,
     add_range,
@@ -32,6 +33,7 @@ from ._front import (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument("--data", metavar="DIR", help="folder of MNIST's IDX files (default: 100 bundled digits)")
@@ -42,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
     images, labels = load_mnist(args.data, args.split) if args.data else bundled_digits()
     images, labels = images[: args.limit], labels[: args.limit]
     accuracy, status = None, 0

@@ -11,7 +11,7 @@ from ..explanation import as_html, explain, in_dialect, side_by_side, step_at, t
 from ..explanation.primer import primer
 from ..kernel import PRESETS
 from ..plan import make_plan
-from ._front import add_json, add_one_input, find_model, one_inference, print_json
+from ._front import add_json, add_memory, add_one_input, find_model, one_inference, print_json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="show every term of long sums")
     parser.add_argument("--html", metavar="FILE", help="write a self-contained page instead")
     parser.add_argument("--primer", action="store_true", help="teach quantisation, multipliers and rounding instead")
+    add_memory(parser)
     add_json(parser)
 
 
@@ -34,7 +35,7 @@ def command(args: argparse.Namespace) -> int:
         return 0
     if args.model is None or args.input is None or args.op is None or args.at is None:
         raise InputError("explain needs MODEL, --input, --op and --at (or --primer)")
-    plan = make_plan(find_model(args.model))
+    plan = make_plan(find_model(args.model), memory=args.memory)
     step = step_at(plan, args.op)
     record = next(record for record in execute(plan, *one_inference(plan, args)) if record.step is step)
     told = explain(plan, record, args.at)

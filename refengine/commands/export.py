@@ -23,7 +23,7 @@ from ..plan import Plan, make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import read_inputs, read_picture
 from ..tflite_io import load
-from ._front import add_json, add_numerics, find_model, heading, print_json
+from ._front import add_json, add_memory, add_numerics, find_model, heading, print_json
 
 SIZE = (28, 28)
 
@@ -31,6 +31,7 @@ SIZE = (28, 28)
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a .tflite file or the name of a bundled network")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write to; made if need be")
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -57,7 +58,7 @@ def command(args: argparse.Namespace) -> int:
     if args.array:
         load(path)  # refuses what is no model
         return _write(args, *array_header(path.read_bytes(), path.name))
-    plan = make_plan(path, numerics=PRESETS[args.numerics])
+    plan = make_plan(path, numerics=PRESETS[args.numerics], memory=args.memory)
     with located(args.model):
         golden = _golden(plan, args.input) if args.input else ()
         exported = export(plan, args.output, *golden, name=path.stem)
@@ -80,12 +81,12 @@ def _pictures(args: argparse.Namespace) -> tuple[str, str]:
         images, labels = bundled_digits()
         return image_header([*images], "digits", args.bits, labels.tolist())
     name = Path(args.image[0]).stem if len(args.image) == 1 else "images"
-    return image_header([_picture(path, args.digit) for path in args.image], name, args.bits)
+    return image_header([_picture(path, args) for path in args.image], name, args.bits)
 
 
-def _picture(path: str, digit: bool) -> Pixels:
+def _picture(path: str, args: argparse.Namespace) -> Pixels:
     with located(path):
-        return read_picture(path, *SIZE, digit=digit)
+        return read_picture(path, *SIZE, digit=args.digit, memory=args.memory)
 
 
 def _write(args: argparse.Namespace, file: str, text: str) -> int:

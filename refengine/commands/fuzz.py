@@ -31,6 +31,7 @@ from ._front import (
     FAILED,
     INTERRUPTED,
     add_json,
+    add_memory,
     add_numerics,
     add_workers,
     positive,
@@ -59,6 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", metavar="DIR", help="write each smallest failing case: .tflite, .npz and a C test")
     parser.add_argument("--replay", metavar="FILE", help="try one saved case, FILE.tflite, instead")
     parser.add_argument("--input", metavar="FILE", nargs="+", help="with --replay: its inputs (default: FILE.npz)")
+    add_memory(parser)
     add_numerics(parser)
     add_workers(parser)
     add_json(parser)
@@ -119,7 +121,7 @@ def _kernels(args: argparse.Namespace) -> str:
 def _saved(args: argparse.Namespace) -> Case:
     """The case that --replay names, with the inputs saved beside it unless --input gives others."""
     model = Path(args.replay)
-    plan = make_plan(model, numerics=PRESETS[args.numerics])
+    plan = make_plan(model, numerics=PRESETS[args.numerics], memory=args.memory)
     found = [arrays for _, arrays in read_inputs(plan, args.input or [str(model.with_suffix(".npz"))])]
     if len(found) != 1:
         raise InputError(f"--input: {len(found)} inferences; --replay takes one")

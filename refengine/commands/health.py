@@ -23,6 +23,7 @@ from ..tensors.datasets import PREFIXES
 from ._front import (
     INTERRUPTED,
     add_json,
+    add_memory,
     add_model,
     add_numerics,
     add_range,
@@ -41,6 +42,7 @@ from ._front import (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -57,8 +59,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
-    float_plan = make_plan(find_model(args.float)) if args.float else None
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
+    float_plan = make_plan(find_model(args.float), memory=args.memory) if args.float else None
     data, total, cases, ranges = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK, real=True)
     if args.plots:
         prepare_folder(args.plots)
@@ -117,12 +119,18 @@ def _row(told: dict[str, Any], layer: Layer) -> Iterator[str]:
         if layer.step and not layer.is_inherited
         else ""
     )
-    yield f"{own['rmse_per_scale']:.2f}" if own else ""
-    yield f"{total['rmse_per_scale']:.2f}" if total else ""
-    yield f"{total['sqnr_db']:.1f}" if total and total["sqnr_db"] is not None else ""
-    yield f"{total['cosine']:.5f}" if total and total["cosine"] is not None else ""
-    yield f"{total['max_per_scale']:.1f}" if total else ""
+    yield _figure(own, "rmse_per_scale", ".2f")
+    yield _figure(total, "rmse_per_scale", ".2f")
+    yield _figure(total, "sqnr_db", ".1f")
+    yield _figure(total, "cosine", ".5f")
+    yield _figure(total, "max_per_scale", ".1f")
     yield "" if layer.role == "none" else layer.role
+
+
+def _figure(errors: dict[str, float | None] | None, name: str, form: str) -> str:
+    """Nothing where there is nothing to compare with, or the figure is not finite."""
+    value = errors and errors[name]
+    return "" if value is None else format(value, form)
 
 
 def _print_findings(measured: Health) -> None:

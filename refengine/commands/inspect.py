@@ -11,17 +11,29 @@ from ..kernel import PRESETS
 from ..model import Tensor
 from ..survey import Layer, Survey, inspect
 from ..tflite_io import load
-from ._front import add_json, add_model, add_numerics, find_model, print_json, print_table, printable, table_of, type_of
+from ._front import (
+    add_json,
+    add_memory,
+    add_model,
+    add_numerics,
+    find_model,
+    print_json,
+    print_table,
+    printable,
+    table_of,
+    type_of,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
 
 
 def command(args: argparse.Namespace) -> int:
-    survey = inspect(load(find_model(args.model)), numerics=PRESETS[args.numerics])
+    survey = inspect(load(find_model(args.model)), numerics=PRESETS[args.numerics], memory=args.memory)
     if args.json:
         return print_json({"model": args.model} | survey.as_dict())
     graph = survey.graph
@@ -79,7 +91,7 @@ def _scale_and_zero(tensor: Tensor) -> tuple[str, str]:
 
 
 def _print_tflm(survey: Survey) -> None:
-    verdicts = {"yes": "yes", "no": "no", "unknown": "not known, because refengine has no kernel for some operators"}
+    verdicts = {"yes": "yes", "no": "no", "unknown": "not known, because refengine does not run some operators"}
     print(f"Runs on TFLM: {verdicts[survey.runs_on_tflm]}.")
     for refusal in survey.refusals:
         print(f"  ✗ {printable(refusal)}")

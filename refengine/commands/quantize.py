@@ -36,6 +36,7 @@ from ..tflite_io import dump
 from ._front import (
     INTERRUPTED,
     add_json,
+    add_memory,
     add_range,
     add_workers,
     fail,
@@ -74,6 +75,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} of the data"
     )
+    add_memory(parser)
     add_json(parser)
     add_range(parser)
     add_workers(parser)
@@ -82,7 +84,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     path, output = Path(find_model(args.model)), Path(args.output)
     _check_arguments(args, path, output)
-    float_plan = make_plan(path)
+    float_plan = make_plan(path, memory=args.memory)
     keep = _kept(float_plan, args.keep)
     with located(args.model):
         check(float_plan, activations=args.activations, io=args.io, keep=keep)
@@ -94,7 +96,7 @@ def command(args: argparse.Namespace) -> int:
             with located(args.model):
                 model = convert(float_plan, ranges, activations=args.activations, io=args.io, keep=keep)
             data = dump(model)
-            plan = make_plan(data)
+            plan = make_plan(data, memory=args.memory)
             if args.report:
                 judged = _Samples(args, float_plan, "judging layers", JUDGED)
                 ranking = rank(float_plan, plan, judged, executor=executor)

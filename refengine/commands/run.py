@@ -13,8 +13,10 @@ from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import dequantize_output
+from ..tensors.stats import is_quantized
 from ._front import (
     add_json,
+    add_memory,
     add_model,
     add_numerics,
     add_range,
@@ -29,6 +31,7 @@ from ._front import (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -48,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
     cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
     results = [result for name, arrays in cases for result in _results(plan, name, run(plan, *arrays))]
     ranges = pixel_ranges(plan, args.input, args.range)
@@ -78,8 +81,7 @@ def _results(plan: Plan, name: str, outputs: tuple[Array, ...]) -> Iterator[dict
 
 def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
     tensor = plan.outputs[index]
-    quantised = tensor.quantization is not None and tensor.quantization.scale
-    real = dequantize_output(plan, values, index).tolist() if quantised else None
+    real = dequantize_output(plan, values, index).tolist() if is_quantized(tensor) else None
     return {"name": tensor.name, "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from ..errors import InputError
+from ..errors import InputError, located
 from ..model import Array, Tensor
+from ..tensors.arrays import read_npy, read_npz
 from ..tensors.difference import Difference, difference
-from ..tensors.images import UNREADABLE
 
 
 def compared(tensor: Tensor, mine: Array, theirs: Array) -> Difference | None:
@@ -22,19 +20,12 @@ def compared(tensor: Tensor, mine: Array, theirs: Array) -> Difference | None:
     return difference(tensor, mine, theirs.reshape(mine.shape))
 
 
-def read_dump(path: str) -> dict[str, Array] | Array:
+def read_dump(path: str, memory: int) -> dict[str, Array] | Array:
     """The arrays of an .npz by name, or the array of an .npy; raises `InputError` for anything else."""
     if Path(path).suffix.lower() not in (".npz", ".npy"):
         raise InputError(f"{path}: a dump is .npz or .npy")
-    try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            return {name: found[name] for name in found.files}
-    except (*UNREADABLE, RuntimeError) as error:  # the last one for encrypted archives
-        reason = getattr(error, "strerror", None) or "it is no NumPy file"
-        raise InputError(f"{path}: cannot be read: {reason}") from None
+    with located(path):
+        return read_npz(path, memory) if path.lower().endswith(".npz") else read_npy(path, memory)
 
 
 def _bare(array: Array) -> tuple[int, ...]:

@@ -397,7 +397,7 @@ class Console:
         else:
             quoted, file, name = re.findall(r'^(?:"([^"]*)"|(\S+))\s*(.*)', rest)[0]
             file = quoted or file
-            found = compare.read_dump(expanduser(file))
+            found = compare.read_dump(expanduser(file), self.session.plan.memory)
             named = found.items() if isinstance(found, dict) else []
             dump = [(tensor, array) for key, array in named if (tensor := dumped(self.session.plan, key))]
             yield from (

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..model import Array, Tensor
 from ..plan import Step
-from ..tensors.stats import Bin, activation_of, real_values
+from ..tensors.stats import Bin, activation_of, is_quantized, real_values
 from .condition import Index, elements, shown_index
 
 NAME = 40
@@ -76,7 +76,7 @@ def about(tensor: Tensor) -> str:
 def reader(tensor: Tensor) -> Callable[[float], str]:
     """What turns a code into its real value, as text: nothing where there is none, or one for each channel."""
     quantization = tensor.quantization
-    if tensor.dtype == "float32" or quantization is None or len(quantization.scale) != 1:
+    if quantization is None or not is_quantized(tensor) or len(quantization.scale) != 1:
         return lambda code: ""
     (scale,), zero_point = quantization.scale, (*quantization.zero_point, 0)[0]
     return lambda code: real(scale * (code - zero_point))

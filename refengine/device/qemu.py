@@ -60,7 +60,7 @@ def build(
     numerics = PRESETS[board_settings(board)["NUMERICS"]]
     if tools := missing_tools(board):
         raise DeviceError(f"{board} needs {' and '.join(tools)}; on Debian: sudo apt install make {DEBIAN}")
-    plan = make_plan(source.model, numerics=numerics, kernels=source.kernels)
+    plan = make_plan(source.model, numerics=numerics, kernels=source.kernels, memory=source.memory)
     export(plan, folder / "model", *golden, name=name)
     command = [
         "make",

@@ -32,10 +32,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..execute import batch_size, tile_size
-from ..model import Array
+from ..model import Array, Tensor
+from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors
-from ..reading.float_reading import as_codes, float_reading, is_quantized, real_values
+from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
 from .effect import Effect, Experiment, Sampler
 from .findings import Finding, findings_of
 from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
@@ -100,6 +101,8 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
     """
     if not any(is_quantized(t) for step in plan.steps for t in step.outputs):
         raise InputError("the model has no quantised layer; health looks at what integer types do to numbers")
+    for tensor in (*plan.inputs, *(t for step in plan.steps for t in step.outputs)):
+        _check_scale(tensor)
     check_comparable(plan)
     reading = float_reading(plan)
     itself = {t.index: t.index for t in plan.graph.tensors}
@@ -124,6 +127,18 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
             sampler.add(fed)
             count += batch
             yield Health(plan, count, done, Experiment(plan, reference, same, pairs, tuple(sampler.chosen)))
+
+
+def _check_scale(tensor: Tensor) -> None:
+    """Refuse a tensor whose codes stand for no finite real values: there is nothing to compare with."""
+    if is_quantized(tensor):
+        scale, zero_point = affine(tensor)
+        largest = max(abs(code - zero_point) for code in code_range(tensor.dtype))
+        if not 0 < scale * largest <= FLOAT_MAX:
+            raise InputError(
+                f"tensor {tensor.index} '{tensor.name}' has the scale {scale:g}, by which its codes stand for no "
+                "finite real values; convert the model again"
+            )
 
 
 def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:

@@ -117,7 +117,7 @@ def _error_findings(layer: Layer) -> Iterator[Finding]:
     rmse, mean = float(own.rmse[0]), float(own.mean[0])
     lost = _lost(rmse, layer)
     errs = f"RMSE {rmse:.3g} codes where rounding alone gives {ROUNDING:.2f}"
-    if lost < LEAST_LOSS:
+    if not lost >= LEAST_LOSS or rmse == np.inf:  # NaN and ∞: the float values themselves overflow
         return
     if abs(mean) >= 0.9 * rmse:
         yield _finding(

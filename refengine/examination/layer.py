@@ -308,7 +308,8 @@ class Layer:
         """Where the error comes from: ``enters`` here, is ``passed on``, ``both``, or there is ``none``."""
         if self.own is None or self.total is None or self.total.layer.rmse[0] < NOTHING:
             return "none"
-        share = float(self.own.square.sum() / self.total.square.sum())
+        with np.errstate(invalid="ignore"):  # infinite errors of both
+            share = float(self.own.square.sum() / self.total.square.sum())
         return "enters" if share >= 0.5 else "both" if share >= 0.1 else "passed on"
 
     def as_dict(self) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _layer(tensor: Tensor, step: Step | None, codes: Array, constant: npt.NDArra
     """What the codes alone tell."""
     low, high = code_range(tensor.dtype)
     width = (high - low + 1) // BINS
-    histogram = np.bincount((codes.reshape(-1).astype(np.int64) - low) // width, minlength=BINS)
+    histogram = np.bincount(codes.reshape(-1).astype(np.int64) // width - low // width, minlength=BINS)
     ends = codes.min(axis=0).astype(np.int64), codes.max(axis=0).astype(np.int64)
     return Layer(tensor, step, step is None, len(codes), *ends, histogram, constant, None, None, None, None)
 

@@ -21,6 +21,7 @@ from ..execute import Record
 from ..kernel import At, Line, Numerics
 from ..model import Array, Tensor
 from ..plan import Plan, Step, make_plan
+from ..tensors.stats import is_quantized
 
 FOLDED = 3
 """How many terms of a long sum to show at each end when it is folded."""
@@ -66,7 +67,7 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
     quantization = tensor.quantization
     value = _plain(lines[-1].value)
     real = None
-    if quantization and quantization.scale and tensor.dtype != "float32":
+    if quantization and is_quantized(tensor):
         real = quantization.scale[0] * (value - (quantization.zero_point or (0,))[0])
     place = f"{step}, output '{tensor.name}' {list(index)}"
     return Explanation(place, plan.numerics, lines, value, real)
@@ -74,7 +75,7 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
 
 def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Record]:
     """The same step on the same inputs, prepared and run again under another dialect."""
-    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels)
+    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory)
     step = other.steps[plan.steps.index(record.step)]
     arrays = (None if x is None else x[np.newaxis] for x in (*record.inputs, *record.memory))
     results, count = [x[0] for x in step.evaluate(*arrays)], len(step.outputs)

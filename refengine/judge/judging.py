@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..execute import Record, batch_size, execute
+from ..execute import Record, batch_size, execute, kept, require_room_for_all
 from ..explanation import Explanation, explain
 from ..kernel import Numerics
 from ..model import Array
@@ -154,7 +154,8 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None) -
         x.shape != t.shape for x, t in zip(inputs, plan.inputs, strict=True)
     ):
         raise InputError("the input is a batch; a dump is of one inference")
-    records = tuple(execute(plan, *inputs))
+    require_room_for_all(plan)
+    records = tuple(kept(plan, execute(plan, *inputs)))
     golden = {t.index: x for r in records for t, x in zip(r.step.outputs, r.outputs, strict=True)}
     if not any(step.outputs[0].index in dump.tensors for step in plan.steps):
         raise InputError(f"{dump.name} holds no operator's output that fits; {[*dump.problems, 'only the input'][0]}")

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import InputError, UnsupportedError, located, require
 from ..kernel import Kernels, Numerics
 from ..kernels import KERNELS
+from ..memory import MEMORY
 from ..model import Graph, Model, Op, Tensor
 from ..plan import Plan, make_plan, prepared
 from .calibrate import Ranges
@@ -35,6 +36,7 @@ def convert(
     io: str | None = None,
     keep: Collection[int] = (),
     kernels: Kernels = KERNELS,
+    memory: int = MEMORY,
 ) -> Model:
     """Quantise a trained float32 `model`: weights to int8, `activations` to ``"int8"`` or ``"int16"`` (16×8).
 
@@ -54,7 +56,7 @@ def convert(
     (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits so large that its
     integer kernels go astray.
     """
-    plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels)
+    plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     check(plan, activations=activations, io=io, keep=keep)
     model, graph = plan.model, plan.graph
     _check_ranges(graph, ranges)
@@ -73,13 +75,13 @@ def convert(
     ]
     with located("the quantised model"):
         quantized = replace(model, graphs=(written,), signatures=tuple(signatures), sha256="")
-        _check_written(quantized, plan.kernels, writer.origins)
+        _check_written(quantized, plan, writer.origins)
     return quantized
 
 
-def _check_written(model: Model, kernels: Kernels, origins: Mapping[int, int]) -> None:
+def _check_written(model: Model, plan: Plan, origins: Mapping[int, int]) -> None:
     """Refuse what TFLM would not run, or not run well, with the float model's number of the operator."""
-    for index, step in enumerate(prepared(model, model.graphs[0], Numerics(), kernels)):
+    for index, step in enumerate(prepared(model, model.graphs[0], Numerics(), plan.kernels, plan.memory)):
         try:
             if isinstance(step, UnsupportedError):
                 raise step

@@ -38,15 +38,27 @@ def quantize_input(source: Plan | Model, x: npt.ArrayLike, index: int = 0) -> Ar
 
     float32 inputs take them as they are; integer ones as round(x / scale) + zero point, ties away from zero, clipped to
     the type (see `numerics.quantize.quantize`). Raises `InputError` if the model has no such input, the input has no
-    quantisation, or `x` is not numbers.
+    quantisation, `x` is not numbers, or holds one that the input cannot: NaN for a code, or what float32 is too narrow
+    for.
     """
     tensor = _tensor(source, "input", index)
     values = np.asarray(x)
     if values.dtype.kind not in "fiub":
         raise InputError(f"input '{tensor.name}' takes numbers, got an array of {values.dtype}")
     if tensor.dtype == "float32":
-        return values.astype(np.float32)
+        return _narrowed(values, tensor)
+    if np.isnan(values).any():
+        raise InputError(f"input '{tensor.name}' is {tensor.dtype}, and no code stands for the NaN in the array")
     return quantize(values, *_affine(tensor), tensor.dtype)
+
+
+def _narrowed(values: Array, tensor: Tensor) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    lost = np.isinf(narrow) & np.isfinite(values)
+    if lost.any():
+        raise InputError(f"input '{tensor.name}' is float32, which ends at 3.4e38; the array has {values[lost][0]:g}")
+    return narrow
 
 
 def dequantize_output(source: Plan | Model, y: Array, index: int = 0) -> npt.NDArray[np.float32]:

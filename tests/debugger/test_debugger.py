@@ -15,7 +15,7 @@ from refengine.debugger.compare import compared
 from refengine.debugger.condition import condition, index
 from refengine.errors import RefengineError
 from refengine.model import Model
-from refengine.plan import Plan
+from refengine.plan import Plan, Step
 from refengine.tensors.datasets import bundled_digits, bundled_models
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tensors.pictures import coloured_blocks, grey, grid, maps, mosaic
@@ -490,6 +490,20 @@ def test_set_computes_later_steps_again_and_no_others(ask, session, plan, seven)
     ask("set 18[0,0,0,0] = 5; reset")
     assert all(np.array_equal(a, b) for a, b in zip(walked(session), before, strict=True))
     assert ask("info changes") == ["nothing is set"]
+
+
+def test_what_does_not_depend_on_a_set_value_is_not_computed_again(plan, seven, monkeypatch):
+    """Not only equal: its kernels are not called."""
+    computed = []
+    evaluate = Step.evaluate
+    monkeypatch.setattr(Step, "evaluate", lambda step, *arrays: computed.append(step.index) or evaluate(step, *arrays))
+    session = Session(plan, seven)
+    walked(session)
+    assert computed == list(range(len(plan.steps)))
+    computed.clear()
+    session.set(plan.steps[2].outputs[0], (0, 0, 0, 3), 100)
+    walked(session)
+    assert computed == list(range(3, len(plan.steps)))
 
 
 def test_set_the_input_is_another_inference(ask, session, plan, seven):

@@ -66,3 +66,13 @@ def test_where():
     theirs[0, :, 7, 5:] = 1
     found = difference(fed(mine.shape, "int8"), mine, theirs)
     assert found is not None and found.where == "column 7, channels 5…7"
+
+
+def test_the_largest_difference_counts_two_nans_as_none() -> None:
+    """They differ in no value; a NaN and a number are infinitely far apart."""
+    tensor, nan = fed((3,), "float32"), np.float32(np.nan)
+    mine, theirs = np.array([nan, 1, 2], np.float32), np.array([-nan, np.nextafter(np.float32(1), np.float32(2)), 2])
+    found = difference(tensor, mine, theirs.astype(np.float32))
+    assert found is not None and (found.count, found.largest) == (1, 1.0)
+    found = difference(tensor, np.array([nan, 1, 2], np.float32), np.array([0, 1, 2], np.float32))
+    assert found is not None and found.largest == np.inf
