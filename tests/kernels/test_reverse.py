@@ -40,7 +40,7 @@ def test_computed_axes_on_which_invoke_fails(axes: list[int]) -> None:
             r"axes \[0, 2\] are no neighbours, .* reverse along one after the other",
         ),
         (reversed_along(const([0, 0], "int32")), r"axes \[0, 0\] are no neighbours"),
-        (reversed_along(const([3], "int32")), r"axes \[3\] leave the 3 dimensions of input 'input0'"),
+        (reversed_along(const([3], "int32")), r"axes \[3\] leave the 3 dimensions of 'input0'"),
         (reversed_along(const([0], "int64")), r"axis 'input1' is int64 \(1,\); it must be int32"),
         (reversed_along(const(0, "int32")), r"axis 'input1' is int32 \(\)"),
         (reversed_along(const([0] * 4, "int32")), r"axis 'input1' is int32 \(4,\)"),

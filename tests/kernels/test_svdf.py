@@ -175,7 +175,7 @@ def test_multiplications_of_features_and_time_are_counted() -> None:
         (svdf(bias=const([1, 2], "int32", q(0.125))), r"'input3' has shape \(2,\); expected \(1,\)"),
         (svdf(state=variable((1, 3), "int16", q(0.25))), r"'input4' has shape \(1, 3\); expected \(1, 2\)"),
         (svdf(output=fed((1, 2), "int8", q(0.125))), r"'output0' has shape \(1, 2\); expected \(1, 1\)"),
-        (svdf(state=fed((1, 2), "int16", q(0.25))), r"the state 'input4' is no variable tensor"),
+        (svdf(state=fed((1, 2), "int16", q(0.25))), r"the state 'input4' is no variable"),
         (svdf(feature=fed((1, 2), "int8", q(0.5))), r"'input1' is computed at run time"),
         (svdf(state=variable((1, 2), "int32", q(0.25))), r"the state 'input4' is int32; TFLM takes int8 or int16"),
         (

@@ -286,7 +286,7 @@ def changed(place: int, tensor: Tensor | None, dtype: str = "int8") -> Model:
         (changed(18, variable((2, 1), "int8", q(1))), r"'input18' has shape \(2, 1\); expected \(1, 1\)"),
         (changed(19, variable((2, 1), "int16", q(1))), r"cell state 'input19' has shape \(2, 1\); expected 1 elem"),
         (lstm(output=fed((1, 1), "int8", q(1))), r"'output0' has shape \(1, 1\); expected \(1, 1, 1\)"),
-        (changed(18, fed((1, 1), "int8", q(1))), r"the state 'input18' is no variable tensor"),
+        (changed(18, fed((1, 1), "int8", q(1))), r"the state 'input18' is no variable"),
         (changed(4, fed((1, 1), "int8", q(1))), r"'input4' is computed at run time"),
         (changed(4, const([[1]], "int4", q(1))), r"'input4' is int4, but input 'input0' is int8: TFLM takes int8 here"),
         (changed(14, const([1], "int64", q(1))), r"'input14' is int64, .*: TFLM takes int32 here"),
