@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import NoReturn
 
 from . import __version__, commands
-from .commands._front import BROKEN_PIPE, INTERRUPTED, fail
+from .commands._front import BROKEN_PIPE, ended, fail
 from .datasets import bundled_models
 from .errors import RefengineError
+from .processes import terminable
 
 HELP = """\
 examples:
@@ -26,7 +27,7 @@ examples:
 MODEL is a .tflite file or the name of a bundled network:
   {bundled}
 
-exit status: 0 done, 2 error (one line on stderr), 130 interrupted"""
+exit status: 0 done, 2 error (one line on stderr), 130 interrupted, 143 terminated"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,15 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with suppress(AttributeError):  # when something else was put in its place
             getattr(sys, name).reconfigure(errors="replace")
     try:
-        args = _parser().parse_args(arguments)
-        status: int = args.command(args)
-        sys.stdout.flush()
-        return status
+        with terminable():
+            args = _parser().parse_args(arguments)
+            status: int = args.command(args)
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:  # whoever was reading has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as signal:
+        return ended(signal)
     except MemoryError:
         return fail("out of memory")
     except (RefengineError, OSError) as error:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from .text import printable
+
 Array = npt.NDArray[Any]
 
 _SHOWN = 8  # constants up to this many elements are printed, larger ones only counted
@@ -136,9 +138,9 @@ class Op:
     debug_metadata_index: int = -1
 
     def __str__(self) -> str:
-        options = "".join(f"  {name}={value}" for name, value in self.options.items())
+        options = "".join(f"  {name}={printable(value)}" for name, value in self.options.items())
         custom = f"  {len(self.custom_options)} bytes of custom options" if self.custom_options else ""
-        return f"{self.custom_code or self.name} {self.inputs} → {self.outputs}{options}{custom}"
+        return f"{printable(self.custom_code or self.name)} {self.inputs} → {self.outputs}{options}{custom}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import ceil, prod
@@ -11,10 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from .errors import UnsupportedError
+from .identity import identity
 from .kernel import Numerics
 from .kernels import KERNELS
 from .model import Graph, Model, Op, Tensor
 from .plan import Step, prepared
+from .text import c_string
 from .tflm_ops import TFLM_OPS
 
 
@@ -92,7 +93,7 @@ class Survey:
         ops = {(op.name, op.custom_code) for graph in self.model.graphs for op in graph.ops}
         calls = [f"resolver.{TFLM_OPS[name]}();" for name, _ in sorted(ops) if name in TFLM_OPS and name != "CUSTOM"]
         calls += [
-            f"resolver.AddCustom({json.dumps(code)}, /* the TFLMRegistration* of your kernel */);"
+            f"resolver.AddCustom({c_string(code)}, /* the TFLMRegistration* of your kernel */);"
             for name, code in sorted(ops)
             if name == "CUSTOM"
         ]
@@ -162,8 +163,7 @@ def _live_bytes(graph: Graph) -> list[int]:
 
 def _layer(layer: Layer) -> dict[str, Any]:
     return {
-        "index": layer.op.index,
-        "operator": layer.op.custom_code or layer.op.name,
+        "operator": identity(layer.op),
         "options": dict(layer.op.options),
         "inputs": [None if t is None else _tensor(t) for t in layer.inputs],
         "outputs": [_tensor(t) for t in layer.outputs],
@@ -177,8 +177,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
     return {
-        "index": tensor.index,
-        "name": tensor.name,
+        **identity(tensor),
         "shape": tensor.shape,
         "dtype": tensor.dtype,
         "constant": tensor.data is not None,

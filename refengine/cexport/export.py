@@ -17,9 +17,12 @@ import numpy as np
 
 from ..errors import InputError, UnsupportedError, require
 from ..execute import Record, execute
+from ..files import write_all
+from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Step
+from ..text import in_c
 from .arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from .calls import Call, Constant, Values, call_of
 
@@ -57,10 +60,10 @@ class Exported:
     least_bytes: int
     constant_bytes: int
     steps: int
-    folded: tuple[str, ...]
+    folded: tuple[Step, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "directory": str(self.directory)}
+        return {**vars(self), "directory": str(self.directory), "folded": [identity(step.op) for step in self.folded]}
 
 
 def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model") -> Exported:
@@ -95,9 +98,8 @@ def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is a file; give a folder to export to")
     directory.mkdir(parents=True, exist_ok=True)
-    for file, text in written.items():
-        (directory / file).write_text(text, encoding="utf-8")
-    folded = tuple(str(r.step) for r in records if r.step.outputs[0].index in known)
+    write_all({directory / file: text for file, text in written.items()})
+    folded = tuple(r.step for r in records if r.step.outputs[0].index in known)
     return Exported(
         directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(calls), folded=folded, **sizes
     )
@@ -245,14 +247,9 @@ def _wrapped(items: Iterable[str]) -> Iterator[str]:
     yield line if line.strip() else "  0"
 
 
-def _plain(text: str) -> str:
-    """`text` without what could end a C string or comment."""
-    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\?*' else "_" for c in text)
-
-
 def _string(text: str) -> str:
     """A C string literal."""
-    return f'"{_plain(text)}"'
+    return f'"{in_c(text)}"'
 
 
 def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
@@ -280,7 +277,7 @@ def _prototype(plan: Plan) -> str:
 
 def _about(plan: Plan, name: str) -> str:
     return (
-        f"/* {_plain(name)}: made by `refengine export` from the .tflite with SHA-256\n"
+        f"/* {in_c(name)}: made by `refengine export` from the .tflite with SHA-256\n"
         f" * {plan.model.sha256 or 'unknown'},\n"
         f" * numerics {plan.numerics}. */\n"
     )

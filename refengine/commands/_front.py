@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +22,12 @@ from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan
+from ..processes import Terminated
+from ..text import as_json, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
+SCHEMA = 1
+"""Of every --json document: another number once a key changes its meaning or goes."""
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -181,8 +184,13 @@ def progress_bar() -> Progress:
     )
 
 
+class _Table(Table):
+    def add_row(self, *cells: object, **options: Any) -> None:
+        super().add_row(*map(printable, cells), **options)
+
+
 def table_of(*headings: str) -> Table:
-    return Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    return _Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def print_table(table: Table) -> None:
@@ -196,19 +204,26 @@ class _Console(Console):
         raise
 
 
+def say(*lines: object) -> None:
+    """Print lines, whatever foreign text they hold: nothing else but tables, JSON and errors reaches the terminal."""
+    for line in lines:
+        print(printable(line))
+
+
 def print_json(value: dict[str, Any]) -> int:
-    print(json.dumps(value, indent=1, default=str, ensure_ascii=False))
+    """Print a document, see `text`; every one of a command is of this schema."""
+    print(as_json({"schema": SCHEMA} | value))
     return 0
 
 
-def printable(text: object) -> str:
-    """One line without control characters: names in files are anybody's."""
-    return "".join(c if c.isprintable() else " " for c in str(text))
+def ended(signal: KeyboardInterrupt) -> int:
+    """The exit status after Ctrl-C, or another signal."""
+    return 128 + signal.number if isinstance(signal, Terminated) else INTERRUPTED
 
 
 def fail(why: str | Exception) -> int:
     """One line on stderr; of the operating system's errors, the file and the reason."""
     if isinstance(why, OSError) and why.filename:
         why = f"{why.filename}: {why.strerror}"
-    print(f"refengine: {printable(str(why))}", file=sys.stderr)
+    print(f"refengine: {printable(why)}", file=sys.stderr)
     return FAILED

@@ -11,19 +11,21 @@ from ..datasets import PREFIXES, bundled_digits, load_mnist
 from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import make_plan
+from ..text import printable
 from ._front import (
-    INTERRUPTED,
     add_json,
     add_model,
     add_numerics,
     add_range,
     add_workers,
+    ended,
     find_model,
     heading,
     positive,
     print_json,
     print_table,
     progress_bar,
+    say,
     table_of,
 )
 
@@ -46,25 +48,25 @@ def command(args: argparse.Namespace) -> int:
     accuracy, status = None, 0
     try:
         with workers(args.jobs, args.scheduler) as executor, progress_bar() as progress:
-            task = progress.add_task(args.model, total=len(images))
+            task = progress.add_task(printable(args.model), total=len(images))
             for accuracy in evaluate(plan, images, labels, real_range=args.range, executor=executor):
                 progress.update(task, completed=accuracy.count)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+    except KeyboardInterrupt as signal:
+        status = ended(signal)
     if accuracy is None:
         return status
     data = args.data or "the bundled digits (100; more with --data)"
     if args.json:
-        done = {"data": data, "interrupted": status == INTERRUPTED, "numerics": args.numerics}
+        done = {"data": data, "interrupted": bool(status), "numerics": args.numerics}
         print_json(heading(args, plan) | done | accuracy.as_dict())
         return status
-    print(f"{args.model} on {data}" + (f", interrupted after {accuracy.count} of {len(images)}" if status else ""))
-    print(
+    say(f"{args.model} on {data}" + (f", interrupted after {accuracy.count} of {len(images)}" if status else ""))
+    say(
         f"accuracy {accuracy.accuracy:.2%} ({accuracy.correct} of {accuracy.count}), "
         f"{accuracy.images_per_second:,.0f} images/s"
     )
     print_table(_confusion_table(accuracy))
-    print(f"numerics: {plan.numerics}")
+    say(f"numerics: {plan.numerics}")
     return status
 
 

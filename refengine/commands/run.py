@@ -8,12 +8,13 @@ from typing import Any
 
 from ..accuracy import is_classifier, predictions
 from ..execute import run
+from ..identity import identity
 from ..images import read_inputs
 from ..inputs import dequantize_output
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
-from ._front import add_json, add_model, add_numerics, add_range, find_model, heading, numbers, print_json, printable
+from ._front import add_json, add_model, add_numerics, add_range, find_model, heading, numbers, print_json, say
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +45,7 @@ def command(args: argparse.Namespace) -> int:
         return print_json(heading(args, plan) | {"results": results})
     for result in results:
         _print_result(result)
-    print(f"numerics: {plan.numerics}")
+    say(f"numerics: {plan.numerics}")
     return 0
 
 
@@ -67,13 +68,13 @@ def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
     tensor = plan.outputs[index]
     quantised = tensor.quantization is not None and tensor.quantization.scale
     real = dequantize_output(plan, values, index).tolist() if quantised else None
-    return {"name": tensor.name, "dtype": tensor.dtype, "values": values.tolist(), "real": real}
+    return {**identity(tensor), "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 
 def _print_result(result: dict[str, Any]) -> None:
     answer = f": class {result['class']}, confidence {result['confidence']:.4f}" if "class" in result else ""
-    print(printable(result["input"]) + answer)
+    say(result["input"] + answer)
     for output in result["outputs"]:
-        print(f"  {output['dtype']:8} {numbers(output['values'])}")
+        say(f"  {output['dtype']:8} {numbers(output['values'])}")
         if output["real"] is not None:
-            print(f"  {'real':8} {numbers(output['real'])}")
+            say(f"  {'real':8} {numbers(output['real'])}")

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..execute import Record
 from ..explain import explain
 from ..explain import text as told_lines
+from ..files import write_npy, write_npz
 from ..model import Array, Tensor
 from ..plan import Step
 from ..stats import activation_of, clamp_range, histogram, stats
@@ -299,7 +300,7 @@ class Console:
         if name == "all":
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
-            _write_npz(path, {dump_name(plan, tensor): self.session.values(tensor) for tensor in self._computed()})
+            write_npz(path, {dump_name(plan, tensor): self.session.values(tensor) for tensor in self._computed()})
             yield f"{len(self._computed())} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
@@ -308,7 +309,7 @@ class Console:
             pictures.write(array, path)
         elif path.suffix in (".npy", ".npz"):
             array = elements(tensor, self.session.values(tensor), at)
-            np.save(path, array) if path.suffix == ".npy" else _write_npz(path, {dump_name(plan, tensor): array})
+            write_npy(path, array) if path.suffix == ".npy" else write_npz(path, {dump_name(plan, tensor): array})
         else:
             raise InputError(f"{file}: save writes .png, .npy and .npz")
         yield f"{array.dtype} {'×'.join(map(str, array.shape)) or 'scalar'} in {path}"
@@ -548,10 +549,6 @@ def _fed(step: Step) -> list[Tensor]:
 def _both(value: float, unit: float) -> tuple[str, str]:
     """A sum's integer and what it stands for."""
     return text.number(value), text.real(value * unit)
-
-
-def _write_npz(path: Path, arrays: dict[str, Array]) -> None:
-    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def _paths(word: str) -> list[str]:

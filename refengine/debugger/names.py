@@ -53,9 +53,9 @@ def tensor_named(session: Session, words: str) -> tuple[Tensor, Index | None]:
 
 
 def dump_name(plan: Plan, tensor: Tensor) -> str:
-    """A tensor's name in a dump: its own if no other has it, else its index."""
+    """A tensor's name in a dump: its own if no other has it and files can, else its index."""
     alike = [t for t in plan.graph.tensors if t.name == tensor.name]
-    return tensor.name if tensor.name and len(alike) == 1 else str(tensor.index)
+    return tensor.name if tensor.name.isprintable() and tensor.name and len(alike) == 1 else str(tensor.index)
 
 
 def dumped(plan: Plan, name: str) -> Tensor | None:
