@@ -151,11 +151,10 @@ def _outputs(plan: Plan, *inputs: Array) -> tuple[Array, ...]:
     found.update(
         (i, _shown(plan.constants[i], plan.graph.tensors[i], batch)) for i in plan.graph.outputs if i in plan.constants
     )
+    wanted = frozenset(plan.graph.outputs)
     for record in execute(plan, *inputs):
         found.update(
-            (t.index, x)
-            for t, x in zip(record.step.outputs, record.outputs, strict=True)
-            if t.index in plan.graph.outputs
+            (t.index, x) for t, x in zip(record.step.outputs, record.outputs, strict=True) if t.index in wanted
         )
     return tuple(found[i] for i in plan.graph.outputs)
 

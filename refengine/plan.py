@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,11 @@ class Plan:
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.inputs)
+
+    @cached_property
+    def writers(self) -> Mapping[int, Step]:
+        """By tensor index, the step that computes it."""
+        return {t.index: step for step in self.steps for t in step.outputs}
 
     @property
     def macs(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from math import ceil, prod
 from typing import Any, Literal
 
@@ -157,8 +158,12 @@ def _live_bytes(graph: Graph) -> list[int]:
     end = len(graph.ops) - 1
     first = dict.fromkeys(graph.inputs, 0) | {i: op.index for op in graph.ops for i in op.outputs}
     last = {i: op.index for op in graph.ops for i in (*op.outputs, *op.inputs)} | dict.fromkeys(graph.outputs, end)
-    computed = [t for t in graph.tensors if t.data is None and t.index in first and t.index in last]
-    return [tensor_bytes(t for t in computed if first[t.index] <= op.index <= last[t.index]) for op in graph.ops]
+    change = [0] * (len(graph.ops) + 1)
+    for tensor in graph.tensors:
+        if graph.ops and tensor.data is None and tensor.index in first and tensor.index in last:
+            change[first[tensor.index]] += _bytes(tensor)
+            change[last[tensor.index] + 1] -= _bytes(tensor)
+    return [*accumulate(change[:-1])]
 
 
 def _layer(layer: Layer) -> dict[str, Any]:

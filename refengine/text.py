@@ -44,8 +44,14 @@ def in_c(text: object) -> str:
 
 def c_string(text: str) -> str:
     """A literal of C and C++ with just these characters, in UTF-8."""
-    told = (chr(c) if 32 <= c < 127 and c not in b'"\\?' else f"\\{c:03o}" for c in text.encode(errors="replace"))
+    told = (_in_string(byte) for byte in text.encode(errors="backslashreplace"))
     return f'"{"".join(told)}"'
+
+
+def _in_string(byte: int) -> str:
+    if not 32 <= byte < 127:
+        return f"\\{byte:03o}"
+    return f"\\{byte:c}" if byte in b'"\\?' else chr(byte)
 
 
 def as_json(value: Any, indent: int | None = 1) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,10 @@ def test_long_sums_are_folded_unless_asked() -> None:
 def test_html_is_one_well_formed_page_and_escapes_names() -> None:
     plan, record = tie()
     told = explain(plan, record, (0, 0))
-    page = as_html([told.__class__("<script>", told.numerics, told.lines, told.value, told.real)])
+    (output,) = told.step.outputs
+    step = replace(told.step, outputs=(replace(output, name="<script>"),))
+    page = as_html([replace(told, step=step)])
+    assert "&lt;script&gt;" in page
     opened: list[str] = []
 
     class Reader(HTMLParser):

@@ -130,18 +130,22 @@ def _known(plan: Plan, records: Iterable[Record]) -> dict[int, Array]:
 def _layout(plan: Plan, live: Sequence[Record], calls: Sequence[Call]) -> tuple[dict[int, int], dict[str, int]]:
     """The offset of every tensor in the arena, and the sizes to report."""
     indices, buffers = lifetimes(plan, [record.step for record in live], plan.graph.outputs)
+    places = {index: place for place, index in enumerate(indices)}
     shared = list(range(len(indices)))  # tensor → the first of those that share its memory
     for record, call in zip(live, calls, strict=True):
         if call.in_place and isinstance(source := call.arguments[0], Tensor):
-            shared[indices.index(record.step.outputs[0].index)] = shared[indices.index(source.index)]
-    groups = [[i for i in range(len(indices)) if shared[i] == first] for first in dict.fromkeys(shared)]
+            shared[places[record.step.outputs[0].index]] = shared[places[source.index]]
+    sharing: dict[int, list[int]] = {}
+    for i, first in enumerate(shared):
+        sharing.setdefault(first, []).append(i)
+    groups = [*sharing.values()]
     together = merged(buffers, groups)
     _, theirs = lifetimes(plan, plan.steps, plan.graph.outputs)
     candidates = [(together, plan_arena(together), groups), (buffers, plan_arena(buffers), [[i] for i in shared])]
-    blocks, places, groups = min(candidates, key=lambda candidate: peak(candidate[0], candidate[1]))
-    offsets = {indices[i]: place for group, place in zip(groups, places, strict=True) for i in group}
+    blocks, starts, groups = min(candidates, key=lambda candidate: peak(candidate[0], candidate[1]))
+    offsets = {indices[i]: start for group, start in zip(groups, starts, strict=True) for i in group}
     return offsets, {
-        "arena_bytes": peak(blocks, places),
+        "arena_bytes": peak(blocks, starts),
         "tflm_arena_bytes": peak(theirs, tflm_greedy(theirs)),
         "least_bytes": lower_bound(together),
     }

@@ -20,7 +20,7 @@ from ..plan import Step
 from ..stats import activation_of, clamp_range, histogram, stats
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
-from .names import dump_name, dumped, step_named, steps_named, tensor_named
+from .names import dump_name, dump_names, dumped, step_named, steps_named, tensor_named
 from .session import START, Breakpoint, Session
 
 ALIASES = {
@@ -300,7 +300,8 @@ class Console:
         if name == "all":
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
-            write_npz(path, {dump_name(plan, tensor): self.session.values(tensor) for tensor in self._computed()})
+            names = dump_names(plan.graph.tensors)
+            write_npz(path, {names[tensor.index]: self.session.values(tensor) for tensor in self._computed()})
             yield f"{len(self._computed())} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
@@ -399,11 +400,9 @@ class Console:
             quoted, file, name = re.findall(r'^(?:"([^"]*)"|(\S+))\s*(.*)', rest)[0]
             file = quoted or file
             found = compare.read_dump(expanduser(file))
-            named = found.items() if isinstance(found, dict) else []
-            dump = [(tensor, array) for key, array in named if (tensor := dumped(self.session.plan, key))]
-            yield from (
-                f"{key!r}: the model has no such tensor" for key, _ in named if not dumped(self.session.plan, key)
-            )
+            named, known = found.items() if isinstance(found, dict) else [], dumped(self.session.plan)
+            dump = [(known[key], array) for key, array in named if key in known]
+            yield from (f"{key!r}: the model has no such tensor" for key, _ in named if key not in known)
             if not isinstance(found, dict):
                 dump = [(tensor_named(self.session, name or "out")[0], found)]
             if not dump:

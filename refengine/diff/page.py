@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from ..plan import Plan
+from ..plan import Plan, Step
 from ..text import markup
 from .judge import Finding, Report
 from .text import HEADINGS, WORDS, figures, operator, told
@@ -64,20 +64,19 @@ def _depths(plan: Plan) -> dict[int, int]:
     """How many steps lead to each step, at most."""
     depths: dict[int, int] = {}
     for step in plan.steps:
-        before = [depths[i] for i in _sources(plan, step.index)]
+        before = [depths[i] for i in _sources(plan, step)]
         depths[step.index] = 1 + max(before, default=-1)
     return depths
 
 
-def _sources(plan: Plan, index: int) -> list[int]:
-    makers = {step.outputs[0].index: step.index for step in plan.steps}
-    step = next(step for step in plan.steps if step.index == index)
-    return [makers[t.index] for t in step.inputs if t is not None and t.index in makers]
+def _sources(plan: Plan, step: Step) -> list[int]:
+    return [plan.writers[t.index].index for t in step.inputs if t is not None and t.index in plan.writers]
 
 
 def _edges(plan: Plan, places: dict[int, tuple[int, int]]) -> Iterator[str]:
-    for index, (x, y) in places.items():
-        for source in _sources(plan, index):
+    for step in plan.steps:
+        x, y = places[step.index]
+        for source in _sources(plan, step):
             from_x, from_y = places[source]
             yield (
                 f'<path class="edge" d="M{from_x + WIDTH // 2} {from_y + HEIGHT} '
