@@ -20,6 +20,10 @@ from numpy.lib.format import write_array
 from .model import Array
 
 
+PART = ".part"
+"""How the names end that files have while they are written."""
+
+
 @contextmanager
 def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` in the end: not at all if an exception comes before.
@@ -32,6 +36,8 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
             yield file
             file.flush()
     except OSError as error:
+        if error.filename and not str(error.filename).endswith(PART):
+            raise  # that of another file
         raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
 
 
@@ -66,7 +72,7 @@ def write_npz(path: str | PathLike[str], arrays: Mapping[str, Array], compressed
 
 @contextmanager
 def _beside(target: Path) -> Iterator[BinaryIO]:
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    part = target.with_name(f".{secrets.token_hex(8)}{PART}")
     try:
         with part.open("xb") as file:
             yield file

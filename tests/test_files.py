@@ -40,10 +40,15 @@ def test_a_new_file_has_the_mode_of_any_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, ValueError])
 def test_what_interrupts_leaves_everything_as_it_was(tmp_path: Path, error: type[BaseException]) -> None:
     (tmp_path / "x").write_text("precious")
-    for name in ("x", "y"):
-        with pytest.raises(error), replacing(tmp_path / name) as file:
+
+    def interrupted(name: str) -> None:
+        with replacing(tmp_path / name) as file:
             file.write(b"half")
             raise error
+
+    for name in ("x", "y"):
+        with pytest.raises(error):
+            interrupted(name)
     assert os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_text() == "precious"
 
 
