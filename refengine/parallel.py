@@ -32,6 +32,7 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 from threadpoolctl import threadpool_limits
 
 from .errors import InputError, RefengineError
+from .processes import Terminated
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -235,7 +236,7 @@ def _serve(pipe: Connection) -> None:
     """A worker process's life: as long as somebody holds the other end of its pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    with threadpool_limits(1, user_api="blas"), suppress(EOFError, ConnectionError):
+    with threadpool_limits(1, user_api="blas"), suppress(EOFError, ConnectionError, Terminated):
         while True:
             work = pipe.recv_bytes()
             try:
@@ -247,9 +248,12 @@ def _serve(pipe: Connection) -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    """End a worker process so that it puts away what it has: processes of its own, temporary folders."""
+    """End a worker process so that it puts away what it has: processes of its own, temporary folders.
+
+    Not by SystemExit, which Hypothesis takes for a failure of what it tries.
+    """
     signal.signal(number, signal.SIG_IGN)
-    raise SystemExit(128 + number)
+    raise Terminated(number)
 
 
 # ---- a Dask cluster --------------------------------------------------------------------------------------------
