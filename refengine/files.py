@@ -19,7 +19,6 @@ from numpy.lib.format import write_array
 
 from .model import Array
 
-
 PART = ".part"
 """How the names end that files have while they are written."""
 

@@ -50,6 +50,26 @@ def terminable() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that would interrupt the block do so behind it: what it starts is known to whoever must end it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for each in came:
+        signal.raise_signal(each)
+
+
 def finished(
     command: Sequence[str], timeout: float | None = None, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
@@ -58,19 +78,23 @@ def finished(
     If that is interrupted, or takes too long, all processes that the command has started end with it. Raises `OSError`
     and `subprocess.TimeoutExpired`.
     """
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        **options,
-    ) as process:
-        try:
-            output, errors = process.communicate(timeout=timeout)
-        except BaseException:
+    process = None
+    try:
+        with undisturbed():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                **options,
+            )
+        output, errors = process.communicate(timeout=timeout)
+    except BaseException:
+        if process is not None:
             _end_group(process)
-            raise
+            process.communicate()
+        raise
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from refengine.processes import Terminated, finished, terminable
+from refengine.processes import Terminated, finished, terminable, undisturbed
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -59,6 +59,20 @@ def test_what_somebody_else_ignores_or_handles_is_left_to_them() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def test_a_signal_waits_for_what_must_not_be_disturbed() -> None:
+    done = []
+
+    def disturbed() -> None:
+        with undisturbed():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("all of it")
+
+    with pytest.raises(Terminated), terminable():
+        disturbed()
+    assert done == ["all of it"]
 
 
 def test_a_command_is_finished_with_what_it_wrote() -> None:
