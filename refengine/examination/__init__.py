@@ -116,20 +116,18 @@ def _same_tensors(plan: Plan, float_plan: Plan) -> dict[int, int]:
 
 def _judge(step: Step, reference: Plan, same: Mapping[int, int]) -> Step | None:
     """The float model's step that computes the same from the same inputs."""
-    output = same.get(step.outputs[0].index)
-    for found in reference.steps:
-        if found.outputs[0].index == output and found.op.name == step.op.name and len(found.inputs) == len(step.inputs):
-            pairs = zip(step.inputs, found.inputs, strict=True)
-            fits = (
-                mine is yours
-                if mine is None or yours is None
-                else yours.data is not None and mine.shape == yours.shape
-                if mine.data is not None
-                else same.get(mine.index) == yours.index
-                for mine, yours in pairs
-            )
-            return found if all(fits) else None
-    return None
+    found = reference.writers.get(same.get(step.outputs[0].index, -1))
+    if found is None or found.op.name != step.op.name or len(found.inputs) != len(step.inputs):
+        return None
+    fits = (
+        mine is yours
+        if mine is None or yours is None
+        else yours.data is not None and mine.shape == yours.shape
+        if mine.data is not None
+        else same.get(mine.index) == yours.index
+        for mine, yours in zip(step.inputs, found.inputs, strict=True)
+    )
+    return found if all(fits) else None
 
 
 def _floats(plan: Plan, reference: Plan, same: Mapping[int, int], inputs: tuple[Array, ...]) -> dict[int, Array]:
