@@ -19,6 +19,7 @@ from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
+from .text import printable
 from .tflite_io import load
 
 Rows = npt.NDArray[np.intp]
@@ -45,6 +46,7 @@ class Step:
     tensors that no later step reads; `node` is what the kernel was prepared with.
     """
 
+    subgraph: int
     index: int
     op: Op
     kernel: Kernel
@@ -105,12 +107,12 @@ class Step:
         return tuple(map(frozen, result)) if isinstance(result, tuple) else (frozen(result),)
 
     def __str__(self) -> str:
-        return f"operator {self.index} ({self.name})"
+        return f"operator {self.index} ({printable(self.name)})"
 
     def __repr__(self) -> str:
         types = [f"{t.dtype} {t.shape}" for t in self.inputs if t is not None]
         made = [f"{t.dtype} {t.shape}" for t in self.outputs]
-        return f"<Step {self.index} {self.name}: {', '.join(types)} → {', '.join(made)}>"
+        return f"<Step {self.index} {printable(self.name)}: {', '.join(types)} → {', '.join(made)}>"
 
 
 STAND_INS = (0x00, 0x55, 0xFF)
@@ -229,6 +231,11 @@ class Plan:
     def inputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.inputs)
 
+    @cached_property
+    def writers(self) -> Mapping[int, Step]:
+        """By tensor index, the step that computes it."""
+        return {t.index: step for step in self.steps for t in step.outputs}
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates per inference of this subgraph's own operators."""
@@ -343,7 +350,7 @@ def prepared(
                 require_room(needed, memory, "it", LimitError)
                 with _unknown_lengths(node):
                     params = kernel.prepare(node, numerics)
-            yield Step(op.index, op, kernel, params, node, last_use)
+            yield Step(graph.index, op.index, op, kernel, params, node, last_use)
         except UnsupportedError as error:
             yield error
 

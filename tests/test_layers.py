@@ -19,9 +19,10 @@ PACKAGE = ROOT / "refengine"
 
 # A module may import modules of lower layers, and its own package; peers in one layer do not know each other.
 LAYERS = (
+    {"processes", "text"},
     {"errors"},
     {"model"},
-    {"memory", "tflite_io", "numerics"},
+    {"files", "identity", "memory", "numerics", "tflite_io"},
     {"kernel"},
     {"kernels"},
     {"plan"},

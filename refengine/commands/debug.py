@@ -18,7 +18,8 @@ from ..debugger import Console, Session, split
 from ..errors import RefengineError
 from ..kernel import PRESETS
 from ..plan import make_plan
-from ._front import add_memory, add_model, add_numerics, add_one_input, fail, find_model, one_inference
+from ..processes import Terminated
+from ._front import add_memory, add_model, add_numerics, add_one_input, fail, find_model, one_inference, say
 
 PROMPT = "(refengine) "
 
@@ -64,15 +65,17 @@ def _read(console: Console, lines: Iterable[str]) -> None:
 def _converse(console: Console) -> None:
     """A prompt, until quit or Ctrl-D; Ctrl-C returns to it."""
     _ready(console)
-    print("\n".join(console.where()))
+    say(*console.where())
     while not console.done:
         console.width = _width()
         try:
             _obey(console, split(input(PROMPT)) or [""])
+        except Terminated:
+            raise
         except KeyboardInterrupt:
-            print("^C")
+            say("^C")
         except EOFError:
-            print()
+            say("")
             return
 
 
@@ -83,7 +86,7 @@ def _obey(console: Console, commands: Iterable[str]) -> None:
             return
         try:
             for line in console.run(each):
-                print(line)
+                say(line)
         except (RefengineError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..device import Device, connect, numerics_of, record
 from ..errors import InputError
+from ..files import write
 from ..judge import Dump, Report, diff, read_dump, tapped
 from ..judge.page import as_html
 from ..judge.text import HEADINGS, rows, told
@@ -33,8 +34,8 @@ from ._front import (
     positive,
     print_json,
     print_table,
-    printable,
     progress_bar,
+    say,
     table_of,
 )
 
@@ -82,7 +83,7 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(plan.model, numerics=PRESETS[args.numerics or said], memory=plan.memory)
     report = diff(plan, dump, *inputs, previous=read_dump(plan, args.previous) if args.previous else None)
     if args.html:
-        Path(args.html).write_text(as_html(report), encoding="utf-8")
+        write(args.html, as_html(report))
     if args.json:
         print_json({"model": args.model} | report.as_dict())
     else:
@@ -119,18 +120,17 @@ def _bisected(args: argparse.Namespace, device: Device, plan: Plan, inputs: tupl
 
 def _show(args: argparse.Namespace, report: Report) -> None:
     board: Any = report.dump.meta.get("board")
-    print(printable(f"{args.model} against {report.dump.name}{f' ({board})' if board else ''}"))
-    print(f"numerics: {report.plan.numerics}")
-    for note in (*report.dump.problems, *report.notes):
-        print(printable(f"note: {note}"))
+    say(f"{args.model} against {report.dump.name}{f' ({board})' if board else ''}")
+    say(f"numerics: {report.plan.numerics}")
+    say(*(f"note: {note}" for note in (*report.dump.problems, *report.notes)))
     table = table_of(*HEADINGS)
     for column in table.columns[4:9]:
         column.justify = "right"
     for row in rows(report):
-        table.add_row(*map(printable, row))
+        table.add_row(*row)
     print_table(table)
     for finding in report.culprits:
-        print(*map(printable, told(finding)), sep="\n", end="\n\n")
-    print(report.summary)
+        say(*told(finding), "")
+    say(report.summary)
     if args.html:
-        print(f"wrote {args.html}")
+        say(f"wrote {args.html}")

@@ -17,13 +17,14 @@ from pathlib import Path
 
 from ..cexport import Exported, Pixels, array_header, export, image_header
 from ..errors import InputError, located
+from ..files import write
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import read_inputs, read_picture
 from ..tflite_io import load
-from ._front import add_json, add_memory, add_numerics, find_model, heading, print_json
+from ._front import add_json, add_memory, add_numerics, find_model, heading, print_json, say
 
 SIZE = (28, 28)
 
@@ -65,7 +66,7 @@ def command(args: argparse.Namespace) -> int:
     if args.json:
         return print_json(heading(args, plan) | exported.as_dict())
     _print(exported)
-    print(f"numerics: {plan.numerics}")
+    say(f"numerics: {plan.numerics}")
     return 0
 
 
@@ -92,16 +93,16 @@ def _picture(path: str, args: argparse.Namespace) -> Pixels:
 def _write(args: argparse.Namespace, file: str, text: str) -> int:
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / file).write_text(text, encoding="utf-8")
+    write(folder / file, text)
     if args.json:
         return print_json({"directory": args.output, "files": [file]})
-    print(f"wrote {folder / file}")
+    say(f"wrote {folder / file}")
     return 0
 
 
 def _print(exported: Exported) -> None:
     folded = f" ({len(exported.folded)} folded: constants)" if exported.folded else ""
     least = "the least possible" if exported.arena_bytes == exported.least_bytes else f"least {exported.least_bytes:,}"
-    print(f"wrote {len(exported.files)} files to {exported.directory}: {exported.steps} steps{folded}")
-    print(f"constants {exported.constant_bytes:,} bytes")
-    print(f"arena     {exported.arena_bytes:,} bytes, {least}; TFLM's greedy planner: {exported.tflm_arena_bytes:,}")
+    say(f"wrote {len(exported.files)} files to {exported.directory}: {exported.steps} steps{folded}")
+    say(f"constants {exported.constant_bytes:,} bytes")
+    say(f"arena     {exported.arena_bytes:,} bytes, {least}; TFLM's greedy planner: {exported.tflm_arena_bytes:,}")

@@ -29,16 +29,16 @@ from ..plan import make_plan
 from ..tensors.images import read_inputs
 from ._front import (
     FAILED,
-    INTERRUPTED,
     add_json,
     add_memory,
     add_numerics,
     add_workers,
+    ended,
     positive,
     print_json,
     print_table,
-    printable,
     progress_bar,
+    say,
     table_of,
 )
 
@@ -68,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     if args.header or args.example:
-        print((HEADER if args.header else EXAMPLE).read_text(encoding="utf-8"), end="")
+        say(*(HEADER if args.header else EXAMPLE).read_text(encoding="utf-8").splitlines())
         return 0
     door = _door(args)
     results: list[Result] = []
@@ -78,8 +78,8 @@ def command(args: argparse.Namespace) -> int:
             results.append(replay(door, _saved(args)))
         else:
             _search(args, door, results)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+    except KeyboardInterrupt as signal:
+        status = ended(signal)
     written = [path for result in results if result.finding and args.save for path in save(result, Path(args.save))]
     if args.json:
         print_json(
@@ -153,16 +153,13 @@ def _show(args: argparse.Namespace, results: list[Result], interrupted: bool) ->
     for result in results:
         if result.skipped < result.cases:
             table.add_row(*row(result))
-    print(printable(f"{_kernels(args)} against the golden model, numerics: {PRESETS[args.numerics]}"))
+    say(f"{_kernels(args)} against the golden model, numerics: {PRESETS[args.numerics]}")
     if table.row_count:
         print_table(table)
     for result in results:
         if result.finding:
-            print(*map(printable, told(result)), sep="\n")
-            for line in _again(args, result) if args.save else ():
-                print(line)
-            print()
-    print(("interrupted; until then, " if interrupted else "") + summary(results))
+            say(*told(result), *(_again(args, result) if args.save else ()), "")
+    say(("interrupted; until then, " if interrupted else "") + summary(results))
 
 
 def _again(args: argparse.Namespace, result: Result) -> list[str]:

@@ -20,22 +20,23 @@ from ..examination.plots import prepare_folder, save_plots
 from ..kernel import PRESETS
 from ..plan import make_plan
 from ..tensors.datasets import PREFIXES
+from ..text import printable
 from ._front import (
-    INTERRUPTED,
     add_json,
     add_memory,
     add_model,
     add_numerics,
     add_range,
+    ended,
     find_model,
     heading,
     positive,
     print_json,
     print_ranges,
     print_table,
-    printable,
     progress_bar,
     read_data,
+    say,
     table_of,
 )
 
@@ -67,28 +68,28 @@ def command(args: argparse.Namespace) -> int:
     measured, status = None, 0
     try:
         with progress_bar() as progress:
-            task = progress.add_task(args.model, total=total)
+            task = progress.add_task(printable(args.model), total=total)
             for measured in health(plan, cases, float_plan):
                 progress.update(task, completed=measured.inferences)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+    except KeyboardInterrupt as signal:
+        status = ended(signal)
     if measured is None:
         return status
     against = args.float or "the float reading of the same graph"
     plots = [str(path) for path in save_plots(measured.layers, args.plots)] if args.plots else []
     if args.json:
-        done = {"data": data, "interrupted": status == INTERRUPTED, "float": against, "plots": plots}
+        done = {"data": data, "interrupted": bool(status), "float": against, "plots": plots}
         pictures = {"pictures": [vars(each) for each in ranges]}
         print_json(heading(args, plan) | done | pictures | measured.as_dict())
         return status
     after = f", interrupted after {measured.inferences} of {total}" if status else ""
     found, layers = measured.compared
     partly = f" ({found} of {layers} layers found there, by names or order)" if found < layers else ""
-    print(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
+    say(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
     _print_findings(measured)
     print_ranges(ranges)
-    print(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}", sep="\n")
+    say(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}")
     return status
 
 
@@ -100,15 +101,16 @@ def _table(measured: Health) -> Table:
     for column in table.columns[3:-1]:
         column.justify = "right"
     for layer in measured.layers:
-        table.add_row(*map(printable, _row(layer.as_dict(), layer)))
+        table.add_row(*_row(layer.as_dict(), layer))
     return table
 
 
 def _row(told: dict[str, Any], layer: Layer) -> Iterator[str]:
     clamped, acc, own, total = told["clamped"], told["accumulator"], told["own_error"], told["total_error"]
     activation = "NONE" if layer.step is None else layer.step.op.options.get("fused_activation_function", "NONE")
-    yield "" if layer.step is None else str(told["index"])
-    yield (told["operator"] or "input") + (f" + {activation}" if activation != "NONE" else "")
+    yield "" if layer.step is None else str(layer.step.index)
+    name = "input" if layer.step is None else told["operator"]["name"]
+    yield name + (f" + {activation}" if activation != "NONE" else "")
     yield f"{told['codes'][0]} … {told['codes'][1]}"
     yield f"{layer.below:.1%}" if clamped else ""
     yield f"{layer.above:.1%}" if clamped else ""
@@ -136,10 +138,10 @@ def _figure(errors: dict[str, float | None] | None, name: str, form: str) -> str
 def _print_findings(measured: Health) -> None:
     findings = measured.findings
     plural = "s, the worst first" if len(findings) > 1 else ""
-    print(f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious.")
+    say(f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious.")
     if findings and (everything := findings[0].everything):
-        print(f"(By all errors together, {everything}; measured on {everything.inferences} inferences.)")
+        say(f"(By all errors together, {everything}; measured on {everything.inferences} inferences.)")
     for number, finding in enumerate(findings, 1):
         lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
         effect = f" By this alone, {finding.effect}." if finding.effect and finding.effect.rmse else ""
-        print(printable(f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}{effect}"))
+        say(f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}{effect}")

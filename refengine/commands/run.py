@@ -8,6 +8,7 @@ from typing import Any
 
 from ..accuracy import is_classifier, predictions
 from ..execute import run
+from ..identity import identity
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
@@ -25,7 +26,7 @@ from ._front import (
     numbers,
     print_json,
     print_ranges,
-    printable,
+    say,
 )
 
 
@@ -60,7 +61,7 @@ def command(args: argparse.Namespace) -> int:
     for result in results:
         _print_result(result)
     print_ranges(ranges)
-    print(f"numerics: {plan.numerics}")
+    say(f"numerics: {plan.numerics}")
     return 0
 
 
@@ -82,13 +83,13 @@ def _results(plan: Plan, name: str, outputs: tuple[Array, ...]) -> Iterator[dict
 def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
     tensor = plan.outputs[index]
     real = dequantize_output(plan, values, index).tolist() if is_quantized(tensor) else None
-    return {"name": tensor.name, "dtype": tensor.dtype, "values": values.tolist(), "real": real}
+    return {**identity(tensor), "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 
 def _print_result(result: dict[str, Any]) -> None:
     answer = f": class {result['class']}, confidence {result['confidence']:.4f}" if "class" in result else ""
-    print(printable(result["input"]) + answer)
+    say(result["input"] + answer)
     for output in result["outputs"]:
-        print(f"  {output['dtype']:8} {numbers(output['values'])}")
+        say(f"  {output['dtype']:8} {numbers(output['values'])}")
         if output["real"] is not None:
-            print(f"  {'real':8} {numbers(output['real'])}")
+            say(f"  {'real':8} {numbers(output['real'])}")

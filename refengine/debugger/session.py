@@ -118,7 +118,8 @@ class Session:
 
     def writer(self, tensor: Tensor) -> int | None:
         """The index of the step that computes a tensor."""
-        return next((step.index for step in self.steps if tensor.index in step.op.outputs), None)
+        step = self.plan.writers.get(tensor.index)
+        return None if step is None else step.index
 
     def readers(self, tensor: Tensor) -> list[int]:
         """The indices of the steps that read a tensor."""

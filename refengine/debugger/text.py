@@ -45,10 +45,9 @@ def type_of(tensor: Tensor) -> str:
 
 
 def operator(step: Step) -> str:
-    """``CONV_2D + RELU``; a custom operator by its own name."""
+    """``CONV_2D + RELU``; a custom operator by its custom code."""
     activation = activation_of(step.op)
-    name = repr(step.op.custom_code) if step.op.custom_code else step.op.name
-    return name if activation in ("NONE", step.op.name) else f"{name} + {activation}"
+    return step.name if activation in ("NONE", step.name) else f"{step.name} + {activation}"
 
 
 def columns(rows: Iterable[Sequence[str]], right: str = "") -> Iterator[str]:

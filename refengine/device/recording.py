@@ -11,7 +11,6 @@ and the output of every step), and `__meta__` is a string of JSON:
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..execute import batch_size, execute
+from ..files import write_npz
 from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..plan import Plan, make_plan
+from ..text import as_json
 from .client import Device, DeviceRun, Progress
 from .protocol import TYPES, TensorInfo
 from .qemu import EmulatedLine
@@ -44,8 +45,7 @@ class Recording:
     def save(self, path: str | Path) -> None:
         """Write the `.npz` that the module describes."""
         arrays: dict[str, Array] = {f"t{index}": x for index, x in sorted(self.tensors.items())}
-        with Path(path).open("wb") as file:  # a file, so that NumPy does not add to the name
-            np.savez_compressed(file, **{META: np.array(json.dumps(self.meta))}, **arrays)  # type: ignore[arg-type]
+        write_npz(path, {META: np.array(as_json(self.meta, indent=None))} | arrays, compressed=True)
 
 
 def connect(

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..identity import identity
 from ..kernel import Ints
 from ..model import Tensor
 from ..numerics.quantize import code_range
 from ..plan import Step
 from ..reading.float_reading import affine
+from ..text import printable
 
 Floats = npt.NDArray[np.float64]
 
@@ -173,7 +175,7 @@ class Layer:
     total: Errors | None
 
     def __str__(self) -> str:
-        return f"input '{self.tensor.name}'" if self.step is None else str(self.step)
+        return f"input '{printable(self.tensor.name)}'" if self.step is None else str(self.step)
 
     def __add__(self, other: Layer) -> Layer:
         """What both saw of the same layer."""
@@ -317,9 +319,8 @@ class Layer:
         acc, clamped = self.accumulator, self.clamped
         return {
             "layer": str(self),
-            "index": None if self.step is None else self.step.index,
-            "operator": None if self.step is None else self.step.op.name,
-            "tensor": self.tensor.name,
+            "operator": None if self.step is None else identity(self.step.op, self.step.subgraph),
+            "tensor": identity(self.tensor),
             "dtype": self.tensor.dtype,
             "shape": self.tensor.shape,
             "scale": self.scale,

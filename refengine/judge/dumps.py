@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,7 +110,8 @@ def _names(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
     names: dict[str, Tensor] = {}
     for spell in (lambda t: _plain(t.name), lambda t: t.name, lambda t: f"t{t.index}", lambda t: str(t.index)):
         spelt = [spell(tensor) for tensor in tensors]
-        names.update((name, t) for name, t in zip(spelt, tensors, strict=True) if name and spelt.count(name) == 1)
+        count = Counter(spelt)
+        names.update((name, t) for name, t in zip(spelt, tensors, strict=True) if name and count[name] == 1)
     return names
 
 

@@ -2,7 +2,7 @@
 
 A layer's **own** error arises in it: its integer kernel, on the float model's inputs quantised, against what the float
 operators make of those same quantised inputs. (The rounding of its inputs is the own error of who computed them; a
-MAX_POOL_2D or RESHAPE has none.) Its **whole** error is the quantised model's against the float model's, what earlier
+MAX_POOL_2D or RESHAPE has none.) Its **total** error is the quantised model's against the float model's, what earlier
 layers pass on included. Both in real units; over the scale of the output, plain rounding is 1/√12 = 0.29.
 
 Three experiments tell what that means for the network's outputs: **all** layers are quantised; **only** this one is
@@ -24,6 +24,7 @@ import numpy as np
 
 from ..accuracy import is_classifier
 from ..errors import InputError
+from ..identity import identity
 from ..model import Array, Tensor
 from ..parallel import spread
 from ..plan import Plan, Step
@@ -109,15 +110,15 @@ class Outputs:
 class LayerError:
     """One quantised operator, its errors, and the network's outputs in three experiments; see the module.
 
-    `tensor` is its output, `float_ops` are the float model's operators that it stands for. `saturated` of the values
+    `tensor` is its output, `float_steps` are the float model's operators that it stands for. `saturated` of the values
     that the float model computes lie more than a code outside of what the output's type and scale can hold.
     """
 
     step: Step
     tensor: Tensor
-    float_ops: tuple[int, ...]
+    float_steps: tuple[Step, ...]
     own: Error
-    whole: Error
+    total: Error
     saturated: int
     all: Outputs
     only: Outputs
@@ -125,8 +126,13 @@ class LayerError:
 
     def __add__(self, other: LayerError) -> LayerError:
         """The same layer on more samples."""
-        measured = ("own", "whole", "saturated", "all", "only", "kept")
+        measured = ("own", "total", "saturated", "all", "only", "kept")
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in measured})
+
+    @property
+    def float_ops(self) -> tuple[int, ...]:
+        """What `keep` takes."""
+        return tuple(step.index for step in self.float_steps)
 
     @property
     def scale(self) -> float:
@@ -148,17 +154,16 @@ class LayerError:
 
     @property
     def saturation(self) -> float:
-        return self.saturated / self.whole.count
+        return self.saturated / self.total.count
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
         return {
-            "index": self.step.index,
-            "operator": self.step.op.name,
-            "output": self.tensor.name,
-            "float_operators": list(self.float_ops),
+            "operator": identity(self.step.op, self.step.subgraph),
+            "float_operators": [identity(step.op, step.subgraph) for step in self.float_steps],
+            "tensor": identity(self.tensor),
             "own_error": self.own.as_dict(self.scale),
-            "whole_error": self.whole.as_dict(self.scale),
+            "total_error": self.total.as_dict(self.scale),
             "saturation": self.saturation,
             "helps": self.helps,
             "outputs": {"all": self.all.as_dict(), "only": self.only.as_dict(), "kept": self.kept.as_dict()},
@@ -218,9 +223,9 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
             LayerError(
                 pair.step,
                 tensor,
-                tuple(step.index for step in pair.float_steps),
+                pair.float_steps,
                 own=_error(own, real),
-                whole=_error(real_values(codes[tensor.index], tensor) - np.float64(real), real),
+                total=_error(real_values(codes[tensor.index], tensor) - np.float64(real), real),
                 saturated=sum(int(values.sum()) for values in outside(real, tensor)),
                 all=everything,
                 only=of_floats(what_if(float_plan, floats, pair.target, (real + own).astype(np.float32))),

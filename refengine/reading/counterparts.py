@@ -98,14 +98,18 @@ def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int
     read = [t.index for t in step.inputs if t is not None and t.data is None]
     if not {*read, output.index} <= same.keys():
         return None
-    known = {-1, *(same[i] for i in read), *float_plan.constants}
-    target = same[output.index]
-    needed, float_steps = {target} - known, []
-    for found in reversed(float_plan.steps):
-        if needed.intersection(found.op.outputs):
-            needed = needed.difference(found.op.outputs).union(found.op.inputs) - known
-            float_steps.append(found)
-    return None if needed else Pair(step, output, tuple(reversed(float_steps)), {i: same[i] for i in read}, target)
+    known, target = {same[i] for i in read}, same[output.index]
+    needed, float_steps = {target} - known, dict[int, Step]()
+    while needed:
+        index = needed.pop()
+        found = float_plan.writers.get(index)
+        if found is None and index not in float_plan.constants:
+            return None
+        if found is not None and found.index not in float_steps:
+            float_steps[found.index] = found
+            needed |= {i for i in found.op.inputs if i >= 0} - known
+    inner = tuple(float_steps[index] for index in sorted(float_steps))
+    return Pair(step, output, inner, {i: same[i] for i in read}, target)
 
 
 def own_error(plan: Plan, float_plan: Plan, pair: Pair, floats: Values) -> Array:

@@ -135,7 +135,7 @@ def pixel_range(source: Plan | Model, index: int = 0, given: tuple[float, float]
 def _told(graph: Graph, tensor: Tensor) -> PixelRange:
     """What the type of an input and the operators behind it tell."""
     factor, term, ops, codes = _first_layers(graph, tensor)
-    layers = f"the first layers ({', '.join(op.name for op in ops)}) make"
+    layers = f"the first layers ({', '.join(op.kind for op in ops)}) make"
     speaks = not (np.all(factor == 1) and not np.any(term))
     for black, white in CONVENTIONS if codes is None else (_ends(codes),):
         low, high = np.sort((black * factor + term, white * factor + term), axis=0)

@@ -52,7 +52,7 @@ def test_json_holds_everything(broken, arrays, capsys):
     assert told["inferences"] == 12 and told["interrupted"] is False
     assert told["findings"][0]["layer"] == "operator 4 (FULLY_CONNECTED)"
     hidden = told["layers"][5]
-    assert hidden["operator"] == "FULLY_CONNECTED" and hidden["tensor"] == "hidden"
+    assert (hidden["operator"]["name"], hidden["tensor"]["name"]) == ("FULLY_CONNECTED", "hidden")
     assert hidden["accumulator"]["headroom_bits"] == 32 - hidden["accumulator"]["measured_bits"]
     assert len(hidden["channels"]["own_rmse"]) == 16
     assert set(hidden["clamped"]) == {"below_activation", "below_type", "above_activation", "above_type"}
