@@ -342,9 +342,9 @@ def test_every_output_of_an_operator_is_a_layer_and_has_an_effect() -> None:
     """The codes of the second half mean half of what they meant: all of them are wrong by as much again."""
     x, y = (fed((1, 8), "int8", q(1 / 127, 0), name) for name in "xy")
     low, high = fed((1, 4), "int8", q(1 / 127, 0), "low"), fed((1, 4), "int8", q(1 / 254, 0), "high")
-    split = Node("SPLIT", {"num_splits": 2}, (y,), (low, high))
+    split = Node("UNIQUE", {}, (y,), (low, high))
     model = network(Node("RELU", {}, (x,), (y,)), split)
-    kernels = {**KERNELS, **{("SPLIT", dtype): halves(dtype) for dtype in ("int8", "float32")}}
+    kernels = {**KERNELS, **{("UNIQUE", dtype): halves(dtype) for dtype in ("int8", "float32")}}
     plan = make_plan(model, kernels=kernels)
     codes = np.random.default_rng(0).integers(-128, 128, (50, 8)).astype(np.int8)
     *_, result = health(plan, [(codes,)])
