@@ -1,9 +1,10 @@
-"""What ADD, SUB and MUL share: two operands that broadcast as NumPy's do, their types, and tables of int8 results."""
+"""What operators on two tensors share: operands that broadcast as NumPy's do, their types, tables of int8 results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,19 +29,31 @@ class Params:
     output_activation_max: int | np.float32
 
 
-def operands(node: Node) -> tuple[Tensor, Tensor, Tensor]:
-    """(input1, input2, output); refuses mixed types, and an output that has not the shape both broadcast to."""
+@dataclass(frozen=True)
+class NoParams:
+    """What an operator needs that is told everything by its operands."""
+
+
+def operands(node: Node, output_type: str = "") -> tuple[Tensor, Tensor, Tensor]:
+    """`shaped`, all of one type, or the output of `output_type`; refuses other types: TFLM reads memory by one."""
+    input1, input2, output = shaped(node)
+    wanted = f"the inputs must agree, and the output be {output_type}" if output_type else "they must agree"
+    require(
+        input1.dtype == input2.dtype and output.dtype == (output_type or input1.dtype),
+        f"input '{input1.name}' is {input1.dtype}, input '{input2.name}' {input2.dtype} and output '{output.name}' "
+        f"{output.dtype}; {wanted}",
+    )
+    return input1, input2, output
+
+
+def shaped(node: Node) -> tuple[Tensor, Tensor, Tensor]:
+    """(input1, input2, output); refuses an output that has not the shape both broadcast to."""
     require(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
         f"expected 2 inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
     input1, input2, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input1 is not None and input2 is not None and output is not None
-    require(
-        input1.dtype == input2.dtype == output.dtype,
-        f"input '{input1.name}' is {input1.dtype}, input '{input2.name}' {input2.dtype} and output '{output.name}' "
-        f"{output.dtype}; they must agree",
-    )
     try:
         shape = np.broadcast_shapes(input1.shape, input2.shape)
     except ValueError:
@@ -68,6 +81,17 @@ def int32_bounds(activation: str) -> Params:
     return Params(*activation_range(activation, "int32", 1.0, 0))
 
 
+def prepare_plain(node: Node, numerics: Numerics, output_type: str = "") -> NoParams:
+    """No constants. Refuses what `operands` does."""
+    operands(node, output_type)
+    return NoParams()
+
+
+def evaluate_plain(p: Any, input1: Array, input2: Array, function: Callable[[Array, Array], Array]) -> Array:
+    """(B, …) and (B, …) → (B, …), what `function` makes of two arrays that broadcast."""
+    return function(*aligned(input1, input2))
+
+
 def aligned(input1: Array, input2: Array) -> tuple[Array, Array]:
     """Both with ones between the batch and the dimensions they lack, so that NumPy broadcasts them as TFLM does."""
     rank = max(input1.ndim, input2.ndim)
@@ -81,6 +105,12 @@ def elements(index: tuple[int, ...], input1: Array, input2: Array) -> tuple[np.g
         x[tuple(i if size > 1 else 0 for i, size in zip(index[len(index) - x.ndim :], x.shape, strict=True))]
         for x in (input1, input2)
     )
+    return a, b
+
+
+def numbers(index: tuple[int, ...], input1: Array, input2: Array) -> tuple[Any, Any]:
+    """`elements` as explanations take them: Python's integers and booleans, or float32."""
+    a, b = (x if isinstance(x, np.floating) else x.item() for x in elements(index, input1, input2))
     return a, b
 
 
@@ -108,8 +138,14 @@ def in_blocks(evaluate: Callable[[Array, Array], Array], input1: Array, input2: 
     return output.reshape(operands[0].shape)
 
 
-def draw_inputs(draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False) -> tuple[Tensor, Tensor]:
-    """For an example: two inputs of any ranks that broadcast; the second may be constant, or the first again."""
+def draw_inputs(
+    draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False, second_type: str = ""
+) -> tuple[Tensor, Tensor]:
+    """For an example: two inputs of any ranks that broadcast; the second may be constant, or the first again.
+
+    Both are of `dtype`, unless there is a `second_type`.
+    """
+    second_type = second_type or dtype
     first = _affine.draw_input(draw, make, dtype, (0, 4), 5, make.quantization(dtype, asymmetric=asymmetric))
     larger = draw(make.integers(0, 3)) == 3  # the second is, where the first has length 1
     stretched = [draw(make.integers(1, 4)) if size == 1 and larger else size for size in first.shape]
@@ -121,20 +157,40 @@ def draw_inputs(draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False)
         return len(other.shape) <= 4 and all(a == b or 1 in (a, b) for a, b in pairs)
 
     kind = draw(make.sampled_from(("fed", "fed", "same", "fed", "constant", "fed")))
-    if kind == "same":
+    if kind == "same" and second_type == dtype:
         return first, first
-    quantization = make.quantization(dtype, asymmetric=asymmetric)
+    quantization = make.quantization(second_type, asymmetric=asymmetric)
     if kind == "constant":
-        return first, make.constant(draw(make.array(shape, dtype)), draw(quantization))
-    return first, draw(make.input(shape, dtype, quantization, broadcasts))
+        return first, make.constant(draw(make.array(shape, second_type)), draw(quantization))
+    return first, draw(make.input(shape, second_type, quantization, broadcasts))
 
 
 def node(
     draw: Draw, make: Toolbox, name: str, options: Options, inputs: tuple[Tensor, Tensor], output: Quantization | None
 ) -> Node:
     """For an example: an operator on two inputs, in either order; a fused activation joins the `options`."""
-    first, second = inputs
-    result = make.tensor(np.broadcast_shapes(first.shape, second.shape), first.dtype, output)
+    result = broadcast(make, inputs, output)
     activation = _affine.draw_activation(draw, make, result)
     ordered = inputs if draw(make.booleans()) else inputs[::-1]
     return Node(name, {**options, "fused_activation_function": activation}, ordered, (result,))
+
+
+def plain_node(
+    draw: Draw,
+    make: Toolbox,
+    name: str,
+    inputs: tuple[Tensor, Tensor],
+    output: Quantization | None = None,
+    output_type: str = "",
+) -> Node:
+    """For an example: an operator without options on two inputs, in either order."""
+    ordered = inputs if draw(make.booleans()) else inputs[::-1]
+    return Node(name, {}, ordered, (broadcast(make, inputs, output, output_type),))
+
+
+def broadcast(
+    make: Toolbox, inputs: tuple[Tensor, Tensor], output: Quantization | None = None, output_type: str = ""
+) -> Tensor:
+    """For an example: the output of an operator on two inputs, of the first one's type unless there is another."""
+    first, second = inputs
+    return make.tensor(np.broadcast_shapes(first.shape, second.shape), output_type or first.dtype, output)
