@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import InferenceError, require
 from ..kernel import Draw, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import activation_range, float_activation_range
@@ -114,6 +114,21 @@ def numbers(index: tuple[int, ...], input1: Array, input2: Array) -> tuple[Any, 
     return a, b
 
 
+def refuse_zeros(divisor: Tensor) -> None:
+    """Refuse constant divisors with a zero among them, on which TFLM's Invoke fails whatever else comes."""
+    require(
+        divisor.data is None or divisor.data.all(),
+        f"the constant divisor '{divisor.name}' holds a 0, on which TFLM's Invoke fails; divide by something else",
+    )
+
+
+def fail_on_zeros(divisor: Array) -> None:
+    """Raise `InferenceError` for the inferences with a zero among their divisors, as TFLM's Invoke does."""
+    failing = (divisor == 0).reshape(len(divisor), -1).any(axis=1)
+    if failing.any():
+        raise InferenceError("a divisor is 0; TFLM fails on a division by 0", failing)
+
+
 def tabulate(evaluate: Callable[[Array, Array], Array]) -> Array:
     """What `evaluate` makes of every pair of int8 codes, (256, 256) in the order of their bytes."""
     codes = np.arange(256, dtype=np.uint8).view(np.int8)
@@ -139,30 +154,38 @@ def in_blocks(evaluate: Callable[[Array, Array], Array], input1: Array, input2: 
 
 
 def draw_inputs(
-    draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False, second_type: str = ""
+    draw: Draw,
+    make: Toolbox,
+    dtype: str,
+    asymmetric: bool = False,
+    second_type: str = "",
+    high: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """For an example: two inputs of any ranks that broadcast; the second may be constant, or the first again.
 
-    Both are of `dtype`, unless there is a `second_type`.
+    Both are of `dtype`, unless there is a `second_type`; `high` bounds their scales.
     """
     second_type = second_type or dtype
-    first = _affine.draw_input(draw, make, dtype, (0, 4), 5, make.quantization(dtype, asymmetric=asymmetric))
-    larger = draw(make.integers(0, 3)) == 3  # the second is, where the first has length 1
-    stretched = [draw(make.integers(1, 4)) if size == 1 and larger else size for size in first.shape]
-    shape = tuple(1 if draw(make.integers(0, 3)) == 3 else size for size in stretched)
-    shape = shape[draw(make.sampled_from((0, 0, len(shape) // 2, len(shape)))) :]
 
-    def broadcasts(other: Tensor) -> bool:
+    def quantization(of: str) -> Any:
+        return make.quantization(of, high=high, asymmetric=asymmetric)
+
+    def bounded(tensor: Tensor) -> bool:
+        return high is None or _affine.params_of(tensor)[0] <= high
+
+    first = _affine.draw_input(draw, make, dtype, (0, 4), 5, quantization(dtype), bounded)
+    shape = _draw_shape(draw, make, first)
+
+    def fits(other: Tensor) -> bool:
         pairs = zip(first.shape[::-1], other.shape[::-1], strict=False)
-        return len(other.shape) <= 4 and all(a == b or 1 in (a, b) for a, b in pairs)
+        return len(other.shape) <= 4 and all(a == b or 1 in (a, b) for a, b in pairs) and bounded(other)
 
     kind = draw(make.sampled_from(("fed", "fed", "same", "fed", "constant", "fed")))
     if kind == "same" and second_type == dtype:
         return first, first
-    quantization = make.quantization(second_type, asymmetric=asymmetric)
     if kind == "constant":
-        return first, make.constant(draw(make.array(shape, second_type)), draw(quantization))
-    return first, draw(make.input(shape, second_type, quantization, broadcasts))
+        return first, make.constant(draw(make.array(shape, second_type)), draw(quantization(second_type)))
+    return first, draw(make.input(shape, second_type, quantization(second_type), fits))
 
 
 def node(
@@ -194,3 +217,19 @@ def broadcast(
     """For an example: the output of an operator on two inputs, of the first one's type unless there is another."""
     first, second = inputs
     return make.tensor(np.broadcast_shapes(first.shape, second.shape), output_type or first.dtype, output)
+
+
+def draw_quotient(draw: Draw, make: Toolbox, dtype: str, without: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """For an example: a dividend, and constant divisors `without` some."""
+    first = _affine.draw_input(draw, make, dtype, (0, 4))
+    divisors = draw(make.array(_draw_shape(draw, make, first), dtype))
+    allowed = np.where(np.isin(divisors, without), 3, divisors).astype(dtype)
+    return first, make.constant(allowed, draw(make.quantization(dtype)))
+
+
+def _draw_shape(draw: Draw, make: Toolbox, first: Tensor) -> tuple[int, ...]:
+    """For an example: the shape of a second tensor that broadcasts against the `first`, or the first against it."""
+    larger = draw(make.integers(0, 3)) == 3  # the second is, where the first has length 1
+    stretched = [draw(make.integers(1, 4)) if size == 1 and larger else size for size in first.shape]
+    shape = tuple(1 if draw(make.integers(0, 3)) == 3 else size for size in stretched)
+    return shape[draw(make.sampled_from((0, 0, len(shape) // 2, len(shape)))) :]

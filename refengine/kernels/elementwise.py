@@ -128,7 +128,7 @@ def evaluate_rsqrt(p: Params, input: Array) -> Array:
     """Codes → codes, elementwise. Raises `InferenceError` for inferences with a code below the zero point."""
     negative = (input < p.input_offset).reshape(len(input), -1).any(axis=1)
     if negative.any():
-        raise InferenceError(f"a code is below the zero point {p.input_offset}; TFLM fails on a negative root", negative)
+        raise InferenceError(f"a code is below the zero point {p.input_offset}: TFLM fails on negative roots", negative)
     return _unary.look_up(p.table, input)
 
 
