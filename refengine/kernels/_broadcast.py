@@ -223,7 +223,8 @@ def draw_quotient(draw: Draw, make: Toolbox, dtype: str, without: tuple[int, ...
     """For an example: a dividend, and constant divisors `without` some."""
     first = _affine.draw_input(draw, make, dtype, (0, 4))
     divisors = draw(make.array(_draw_shape(draw, make, first), dtype))
-    allowed = np.where(np.isin(divisors, without), 3, divisors).astype(dtype)
+    instead = next(code for code in (3, 4, 5) if code not in without)
+    allowed = np.where(np.isin(divisors, without), instead, divisors).astype(dtype)
     return first, make.constant(allowed, draw(make.quantization(dtype)))
 
 
