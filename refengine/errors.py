@@ -45,6 +45,11 @@ def require(condition: object, message: str) -> None:
         raise UnsupportedError(message)
 
 
+def consistent(condition: object, message: str) -> None:
+    """`require` what holds in every graph that a converter writes, such as shapes that fit together."""
+    require(condition, f"{message}; the file contradicts itself: convert the model again")
+
+
 @contextmanager
 def located(place: str) -> Iterator[None]:
     """Prefix every `RefengineError` raised inside with `place`, keeping its type."""

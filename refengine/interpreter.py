@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError, RefengineError, UnsupportedError
+from .errors import InferenceError, InputError, RefengineError, UnsupportedError
 from .execute import execute
 from .kernel import PRESETS, Numerics
 from .model import Array, Signature, Tensor
-from .plan import Plan, make_plan
+from .plan import Plan, State, make_plan
 from .tflite_io import load
 
 
@@ -95,6 +95,7 @@ class Interpreter:
         self._batch = 1  # how many inferences at once, in place of a leading dimension 1
         self._asked: dict[int, tuple[int, ...]] = {}  # shapes of inputs since the last allocation
         self._values: dict[int, Array] = {}
+        self._state = State()
         self._views: list[weakref.ref[Array]] = []
 
     # ---- running ----------------------------------------------------------------------------------------------
@@ -116,16 +117,29 @@ class Interpreter:
         if batch != self._batch or not self._values:
             constants = {t.index: t.data for t in self._graph.tensors if t.data is not None}
             self._values = {t.index: np.zeros(asked[t.index], t.dtype) for t in self._plan.inputs} | constants
+            self._set_state(self._plan.initial, batch)
         self._batch, self._asked = batch, {}
 
     def invoke(self) -> None:
-        """Compute every tensor. Raises `StateError` (a RuntimeError) before `allocate_tensors` or while views live."""
+        """Compute every tensor; variables live on into the next call.
+
+        Raises `StateError` (a RuntimeError) before `allocate_tensors` or while views live, and `InferenceError` (a
+        RuntimeError) where TFLM's Invoke fails.
+        """
         self._ensure_safe()
         if self._plan is None or self._asked:
             raise StateError("Invoke called on model that is not ready; call allocate_tensors() first")
         inputs = [self._values[i].copy() for i in self._graph.inputs]
-        for record in execute(self._plan, *inputs):
-            self._values.update((t.index, x) for t, x in zip(record.step.outputs, record.outputs, strict=True))
+        try:
+            for record in execute(self._plan, *inputs, state=self._state):
+                self._state = record.state
+                if not record.path:  # tensors of other subgraphs have numbers of their own
+                    self._values.update(zip((t.index for t in record.step.outputs), record.outputs, strict=True))
+        except InferenceError as error:
+            self._state = error.state
+            raise
+        finally:
+            self._set_state(self._state, self._batch)
 
     def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int], strict: bool = False) -> None:
         """Make an input a batch: N in place of a leading 1. Takes effect with `allocate_tensors`.
@@ -151,7 +165,19 @@ class Interpreter:
         self._asked[tensor.index] = shape
 
     def reset_all_variables(self) -> None:
-        """Does nothing: models with variables are refused."""
+        """Give variables and resource variables their first values, as TFLM's Reset; CALL_ONCE does not run again."""
+        self._ensure_safe()
+        if self._plan is not None:
+            self._set_state(self._plan.reset(self._state), self._batch)
+
+    def _set_state(self, state: State, batch: int) -> None:
+        """Make `state` what lives on, and show its variables as tensors."""
+        self._state = state
+        for (graph, index), value in state.variables.items():
+            if graph == self._graph.index:
+                shape = self._graph.tensors[index].shape
+                several = (batch, *(shape[1:] if shape[:1] == (1,) else shape))
+                self._values[index] = np.resize(value, shape if batch == 1 else several)
 
     # ---- values -----------------------------------------------------------------------------------------------
 
@@ -263,7 +289,7 @@ class Interpreter:
         return [
             {
                 "index": op.index,
-                "op_name": op.custom_code or op.name,
+                "op_name": op.kind,
                 "inputs": np.array(op.inputs, np.int32),
                 "outputs": np.array(op.outputs, np.int32),
                 "operand_types": types(op.inputs),

@@ -214,14 +214,15 @@ class Numerics:
     - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that had
       them, ``float32`` products (before).
     - `contraction`: whether the target's compiler fuses float32 multiply and add: ``none`` or ``fma``.
-    - `libm`: whose `expf` and `tanhf`: ``glibc`` (x86-64), or a newlib variant, see `numerics.float32`.
+    - `libm`: whose `expf`, `tanhf` and so on: ``glibc`` (2.28 to 2.40 on x86-64), ``glibc-2.41``, or a newlib variant,
+      see `numerics.float32`.
     - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
     """
 
     rounding: Literal["double", "single", "xnnpack"] = "double"
     scale_math: Literal["double", "float32"] = "double"
     contraction: Literal["none", "fma"] = "none"
-    libm: Literal["glibc", "newlib", "newlib-fma", "newlib-double"] = "glibc"
+    libm: Literal["glibc", "glibc-2.41", "newlib", "newlib-fma", "newlib-double"] = "glibc"
     float_to_int: Literal["x86", "arm"] = "x86"
 
     def __str__(self) -> str:

@@ -183,20 +183,21 @@ class Signature:
 class Model:
     """A whole `.tflite` file; `sha256` identifies the very bytes it was read from (empty if it never was a file).
 
-    `metadata` is in the file's order.
+    `metadata` holds (name, content) in the file's order. Converters write some names twice; readers such as TFLM take
+    the first of a name: ``dict(reversed(model.metadata))``.
     """
 
     graphs: tuple[Graph, ...]
     version: int = 3
     description: str = ""
-    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    metadata: tuple[tuple[str, bytes], ...] = ()
     signatures: tuple[Signature, ...] = ()
     sha256: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         def lines() -> Iterator[str]:
             yield f"TFLite model, version {self.version}, {self.description!r}, sha256 {self.sha256[:16] or 'unknown'}"
-            yield from (f"metadata {name!r}: {len(value)} bytes" for name, value in self.metadata.items())
+            yield from (f"metadata {name!r}: {len(value)} bytes" for name, value in self.metadata)
             yield from (f"signature {signature.key!r} of subgraph {signature.subgraph}: {dict(signature.inputs)} → "
                         f"{dict(signature.outputs)}" for signature in self.signatures)
             yield from map(str, self.graphs)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
-from refengine.errors import InputError, ModelError, RefengineError, UnsupportedError, located, require
+import refengine
+from refengine.errors import InputError, ModelError, RefengineError, UnsupportedError, consistent, located, require
+
+SOURCES = sorted((Path(refengine.__file__).parent / "kernels").glob("*.py"))
+WAYS_OUT = ("again", "make_plan", "in float", "put a", "do it in steps", "use a slice", "make ", "reshape", "give the")
 
 
 @pytest.mark.parametrize(("kind", "builtin"), [
@@ -18,6 +25,25 @@ def test_require() -> None:
     require([0], "never said")
     with pytest.raises(UnsupportedError, match=r"^said$"):
         require([], "said")
+
+
+def test_a_graph_that_contradicts_itself_is_converted_again() -> None:
+    consistent((1,), "never said")
+    with pytest.raises(UnsupportedError, match=r"^said; the file contradicts itself: convert the model again$"):
+        consistent((), "said")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_every_refusal_of_a_kernel_says_whose_limit_it_is_and_a_way_out(path: Path) -> None:
+    """As far as the words in the source show; whether the way is passable, people must see."""
+    source = path.read_text(encoding="utf-8")
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "require":
+            said = ast.get_source_segment(source, call.args[1]) or ""
+            if isinstance(call.args[1], ast.Name) or "ADVICE" in said:  # put together elsewhere
+                continue
+            assert "TFLM" in said or "refengine" in said, said
+            assert any(way in said for way in WAYS_OUT), said
 
 
 def test_places_gather_and_the_type_stays() -> None:

@@ -15,10 +15,12 @@ import pytest
 import refengine
 from refengine import InputError, Interpreter, RefengineError, UnsupportedError
 from refengine.interpreter import StateError, load_delegate
-from refengine.model import Model, Signature
+from refengine.model import Graph, Model, Op, Signature, Tensor
 from refengine.tensors.datasets import bundled_digits, bundled_models
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump
+from tests.kernels.test_call_once import accumulator
+from tests.kernels.test_if import MODEL as BRANCHING
 from tests.models import const, fed, one_op, q
 
 pytestmark = pytest.mark.slow
@@ -182,3 +184,41 @@ def test_signatures_of_other_subgraphs_are_refused():
     assert interpreter.num_subgraphs() == 2
     with pytest.raises(UnsupportedError, match="signature 'other' is of subgraph 1"):
         interpreter.get_signature_runner()
+
+
+def test_variables_live_on_until_they_are_reset() -> None:
+    """CALL_ONCE sets the variable to 5; a reset gives it the fill of its zero point, 3."""
+    interpreter = Interpreter(model_content=dump(accumulator()))
+    interpreter.allocate_tensors()
+
+    def invoke(value: int) -> list[list[int]]:
+        interpreter.set_tensor(1, np.full((1, 2), value, np.int8))
+        interpreter.invoke()
+        found: list[list[int]] = interpreter.get_tensor(2).tolist()
+        return found
+
+    assert [invoke(k) for k in (7, 8)] == [[[5, 5]], [[7, 7]]]
+    interpreter.reset_all_variables()
+    assert [invoke(k) for k in (9, 1)] == [[[3, 3]], [[9, 9]]]
+
+
+def test_tensors_of_other_subgraphs_do_not_overwrite_those_of_the_first() -> None:
+    interpreter = Interpreter(model_content=dump(BRANCHING))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, np.array([False]))
+    interpreter.set_tensor(1, np.array([[3, 4]], np.int32))
+    interpreter.invoke()
+    assert interpreter.get_tensor(1).tolist() == [[3, 4]]
+    assert interpreter.get_tensor(2).tolist() == [[13, 24]]
+
+
+def test_a_variable_can_be_read_as_a_tensor() -> None:
+    tensors = (Tensor(0, "x", (1, 2), "int32"), Tensor(1, "sum", (1, 2), "int32", is_variable=True))
+    op = Op(0, "ADD", (1, 0), (1,), {"fused_activation_function": "NONE", "pot_scale_int16": False})
+    interpreter = Interpreter(model_content=dump(Model((Graph(0, "main", tensors, (0,), (1,), (op,)),))))
+    interpreter.allocate_tensors()
+    assert interpreter.get_tensor(1).tolist() == [[0, 0]]
+    for _ in range(3):
+        interpreter.set_tensor(0, np.array([[1, 10]], np.int32))
+        interpreter.invoke()
+    assert interpreter.get_tensor(1).tolist() == [[3, 30]]

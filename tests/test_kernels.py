@@ -18,7 +18,7 @@ from conformance import COPIES, differing, judge, save
 from dice import RUNS, Dice, invented
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import Litert, OracleCrash, OracleRefusal, Tflm
+from oracle import Litert, OracleCrash, OracleRefusal, Tflm, host_plan
 
 from refengine import KERNELS, Model, Plan, Record, execute, make_plan, run, strategies
 from refengine import kernels as package
@@ -126,7 +126,7 @@ def test_litert_is_a_second_witness(op: str, dtype: str, litert: Litert) -> None
         except (OracleRefusal, OracleCrash):
             return
         heard += 1
-        assert all(map(same, run(model, *case[1]), theirs))
+        assert all(map(same, run(host_plan(model), *case[1]), theirs))
 
     law()
     assert heard, "LiteRT refused every case"

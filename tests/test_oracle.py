@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import Litert, OracleCrash, OracleRefusal, Tflm
+from oracle import Litert, OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_libm, host_plan
 
-from refengine import Graph, Model, Op, Quantization, Tensor
+from refengine import Graph, Model, Numerics, Op, Quantization, Tensor, run
 from refengine.tflite_io import dump
+from tests.models import fed, one_op, q
 
 WEIGHTS = np.array([[1, 2], [-3, 0.5]], np.float32)
 X, Y = np.array([[4, 8]], np.float32), np.array([[20, -8]], np.float32)
@@ -90,3 +91,45 @@ def test_silence_is_an_error() -> None:
     pytest.importorskip("tflite_micro")
     with Tflm(timeout=0) as hasty, pytest.raises(OracleCrash, match="no answer within 0 s"):
         hasty.run(dense(), [X])
+
+
+def on_a_machine_with(monkeypatch: pytest.MonkeyPatch, version: str, machine: str = "x86_64") -> None:
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", version))
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("pathlib.Path.read_text", lambda path: "flags : fpu fma sse")
+
+
+FLOAT_TANH = one_op("TANH", {}, [fed((4,), "float32")], fed((4,), "float32", None, "y"))
+INT8_TANH = one_op("TANH", {}, [fed((4,), "int8", q(0.1))], fed((4,), "int8", q(2**-7), "y"))
+
+
+@pytest.mark.parametrize(
+    ("version", "libm"), [("2.28", "glibc"), ("2.36", "glibc"), ("2.40", "glibc"), ("2.41", "glibc-2.41")]
+)
+def test_the_oracle_speaks_the_dialect_of_its_hosts_library(
+    monkeypatch: pytest.MonkeyPatch, version: str, libm: str
+) -> None:
+    on_a_machine_with(monkeypatch, version)
+    assert host_libm() == libm
+    assert host_plan(FLOAT_TANH).numerics.libm == libm
+    assert host_plan(INT8_TANH).numerics.libm == "glibc"  # no C library takes part
+
+
+@pytest.mark.parametrize(("version", "machine"), [("2.27", "x86_64"), ("2.42", "x86_64"), ("2.36", "aarch64")])
+def test_where_nobody_knows_the_hosts_library_tests_that_need_it_skip(
+    monkeypatch: pytest.MonkeyPatch, version: str, machine: str
+) -> None:
+    on_a_machine_with(monkeypatch, version, machine)
+    with pytest.raises(UnknownLibrary, match=f"glibc {version} on {machine}"):
+        host_plan(FLOAT_TANH)
+    assert host_plan(INT8_TANH).steps
+
+
+def test_tflms_tanh_is_that_of_its_hosts_library(tflm: Tflm) -> None:
+    """glibc 2.36 and 2.41 differ in some of these values."""
+    x = np.linspace(-3, 3, 4000, dtype=np.float32)
+    model = one_op("TANH", {}, [fed(x.shape, "float32")], fed(x.shape, "float32", None, "y"))
+    (theirs,) = tflm.run(dump(model), [x])
+    answers = {libm: run(model, x, numerics=Numerics(libm=libm))[0].tobytes() for libm in ("glibc", "glibc-2.41")}
+    assert answers["glibc"] != answers["glibc-2.41"]
+    assert theirs.tobytes() == answers[host_libm()] == run(host_plan(model), x)[0].tobytes()

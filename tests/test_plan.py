@@ -11,7 +11,7 @@ import pytest
 from refengine import KERNELS, Kernel, Numerics, UnsupportedError, inspect, make_plan, run
 from refengine.kernel import PRESETS
 from refengine.model import Graph, Model, Op, Tensor
-from tests.models import fed, one_op, q
+from tests.models import const, fed, one_op, q
 from tests.test_execute import codes, two_layers
 
 
@@ -38,8 +38,10 @@ def test_a_users_own_kernel_takes_its_place() -> None:
         (
             "FULLY_CONNECTED",
             Tensor(0, "x", (1, 2), "uint8", q(1.0)),
-            "'x' is uint8; TFLM takes float32, int16, int8 here",
+            r"no longer with uint8; .* inference_input_type = tf\.int8",
         ),
+        ("DEQUANTIZE", fed((1, 2), "float16"), r"no float16; .* \(without optimizations and supported_types\)"),
+        ("RELU", fed((1, 2), "int64"), r"int64; supported here: .*; convert again .* or give refengine a kernel"),
         ("ATAN2", fed((1, 2), "float32"), "TFLM has no such operator"),
         ("SVDF", fed((1, 2), "float32"), "TFLM runs it, but refengine has no kernel"),
         ("RELU", Tensor(0, "x", (-1, 2), "int8", q(1.0)), "dynamic shape"),
@@ -51,6 +53,18 @@ def test_what_cannot_run_is_refused_with_a_way_out(op: str, input: Tensor, messa
     with pytest.raises(UnsupportedError, match=message) as refusal:
         make_plan(model)
     assert str(refusal.value).startswith(f"subgraph 0, operator 0 ({op}): ")
+
+
+@pytest.mark.parametrize("signature", [(-1, -1), (1, -1), (-1, 1), ()])
+def test_lengths_that_the_converter_did_not_know_are_named_as_the_cause(signature: tuple[int, ...]) -> None:
+    """It writes 1 for them, and the layers behind do not fit."""
+    x = replace(fed((1, 1), "float32"), shape_signature=signature)
+    dense = {"fused_activation_function": "NONE"}
+    model = one_op("FULLY_CONNECTED", dense, [x, const([[1, 2, 3]], "float32"), None], fed((1, 1), "float32"))
+    with pytest.raises(UnsupportedError, match="do not fit together") as refusal:
+        make_plan(model)
+    why = f"; the converter did not know the lengths {signature} of 'input0', and wrote (1, 1): convert again with"
+    assert (why in str(refusal.value)) == (-1 in signature[1:])
 
 
 def test_every_operator_that_cannot_run_is_listed() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dice import Dice, invented
-from oracle import Tflm
+from oracle import Tflm, host_plan
 
 from refengine import (
     KERNELS,
@@ -261,7 +261,7 @@ def test_what_refengine_plans_tflm_runs_too(op: str, dtype: str, tflm: Tflm) -> 
         unbiased = step.op.name == "DEPTHWISE_CONV_2D" and step.inputs[2:] in ((), (None,))  # the wheel crashes
         if unread or unbiased or plan.graph.outputs != step.op.outputs:
             continue
-        for output, expected in zip(run(plan, *inputs), tflm.run(dump(model), inputs), strict=True):
+        for output, expected in zip(run(host_plan(model), *inputs), tflm.run(dump(model), inputs), strict=True):
             assert np.array_equal(output, expected, equal_nan=output.dtype == np.float32), str(model)
 
 

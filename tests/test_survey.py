@@ -103,7 +103,7 @@ def test_what_tflm_does_not_have_is_a_no_and_all_reasons_are_given():
     assert [layer.refusal is None for layer in survey.layers] == [True, False, False]
     assert [layer.macs for layer in survey.layers] == [0, None, None]
     assert all(isinstance(refusal, UnsupportedError) for refusal in survey.refusals)
-    assert "operator 1 (BITCAST): TFLM has no such operator; convert again" in str(survey.refusals[0])
+    assert "operator 1 (BITCAST): TFLM has no such operator; build the network without it" in str(survey.refusals[0])
     assert survey.resolver.splitlines() == ["tflite::MicroMutableOpResolver<1> resolver;", "resolver.AddRelu();"]
 
 

@@ -30,12 +30,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from dice import Dice, drawn, invented
-from oracle import OracleCrash, OracleRefusal, Tflm
+from oracle import OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_plan
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from refengine import KERNELS, InferenceError, InputError, Model, Plan, RefengineError, execute, load, make_plan
+from refengine import KERNELS, InferenceError, InputError, Model, Plan, RefengineError, execute, load
 from refengine.commands._front import add_workers
 from refengine.execute import batch_size, infer
 from refengine.parallel import spread, workers
@@ -105,10 +105,12 @@ def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = Fal
     refused: list[str] = []
     bug = False
     try:
-        plan = make_plan(model)
+        plan = host_plan(model)
         if plan.initial:
             return judge_stream(tflm, plan, model, runs, same_nan)
         ours = [infer(plan, batch_size(plan, inputs), inputs)[0] for inputs in runs]
+    except UnknownLibrary:
+        raise
     except Exception as error:
         bug = not isinstance(error, RefengineError)
         refused.append(f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}")
@@ -364,7 +366,7 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
     try:
         for path in arguments.models:
             data, dice = path.read_bytes(), Dice(arguments.seed)
-            plan = make_plan(data)
+            plan = host_plan(data)
             if arguments.input:
                 runs = [from_file(plan.model, arguments.input)]
             else:
@@ -413,7 +415,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.models:
             return conform_models(arguments, console)
         return conform_kernels(arguments, chosen(arguments.op, arguments.dtype), console)
-    except (RefengineError, OracleRefusal, OracleCrash, OSError, KeyError) as error:
+    except (RefengineError, UnknownLibrary, OracleRefusal, OracleCrash, OSError, KeyError) as error:
         console.print(f"conformance.py: {error}", **PLAIN)
         return 2
 

@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
-"""Compare refengine's exp, tanh and float-to-int32 with the real C libraries, bit for bit.
+"""Compare refengine's exp, tanh, log … and float-to-int32 with the real C libraries, bit for bit.
 
     python tools/libm_exhaustive.py host                   # this machine's C library, all 2^32 float32 values
+    python tools/libm_exhaustive.py host --functions sin cos
+    python tools/libm_exhaustive.py host --glibc FOLDER    # another glibc: its libm.so.6, libc.so.6 and ld-linux
     python tools/libm_exhaustive.py m3 m4f m7sp m7 --stride 4099
 
 `host` needs a C compiler; the Cortex-M targets need `gcc-arm-none-eabi`, `libnewlib-arm-none-eabi` and
-`qemu-system-arm`. The SHA-256 is that of the real library's results; tests/numerics/test_float32.py keeps some.
+`qemu-system-arm`. `pow` gets an exponent in [-8, 8) for every base, see libm_probe.c. What is not proven for a target
+is left out. The SHA-256 is that of the real library's results; tests/numerics/test_float32.py keeps some.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import hashlib
+import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,9 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from refengine.numerics import float32
 
 PROBE = Path(__file__).with_name("libm_probe.c")
-FUNCTIONS = ("exp", "tanh", "int32")
-CHUNK = 2**16 * 31  # not a power of two, so that edges fall on both sides of a chunk's end
-BLOCK = 16384  # values that the probe reads at a time
+FUNCTIONS = {"exp": "expf", "tanh": "tanhf", "expm1": "expm1f", "log": "logf", "sin": "sinf", "cos": "cosf",
+             "sqrt": "sqrtf", "pow": "power", "int32": "truncated"}  # fmt: skip  # and their names in the probe
+CHUNK = 2**14 * 31  # not a power of two, so that edges fall on both sides of a chunk's end
+BLOCK = 16384  # values that the probe reads, and refengine computes, at a time
 
 LINKER_SCRIPT = """SECTIONS {
   . = 0;
@@ -39,7 +43,7 @@ LINKER_SCRIPT = """SECTIONS {
   .bss : { *(.bss*) *(COMMON) }
 }"""
 
-Results = list[npt.NDArray[np.uint32]]
+Results = dict[str, npt.NDArray[np.uint32]]
 
 
 class Target(NamedTuple):
@@ -58,54 +62,74 @@ TARGETS = {
 }
 
 
-class Host:
-    """The C library that this Python runs on, through a loop compiled on the spot."""
+class Library:
+    """A real C library: the probe, compiled for it, between two files; those of `functions` that are proven for it."""
 
-    libm, float_to_int = "glibc", "x86"
-
-    def __init__(self, folder: Path) -> None:
-        library = folder / "probe.so"
-        subprocess.run(["cc", "-O2", "-fno-builtin", "-shared", "-fPIC", PROBE, "-o", library, "-lm"], check=True)
-        self.probe = ctypes.CDLL(str(library))
-
-    def __call__(self, x: npt.NDArray[np.float32]) -> Results:
-        results = [np.empty(len(x), np.uint32) for _ in FUNCTIONS]
-        for name, y in zip(FUNCTIONS, results, strict=True):
-            apply = getattr(self.probe, f"apply_{name}")
-            apply(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data), len(x))
-        return results
-
-
-class Board:
-    """newlib on a Cortex-M under QEMU, which reads and writes this machine's files by semihosting."""
-
-    float_to_int = "arm"
-
-    def __init__(self, target: Target, folder: Path) -> None:
-        self.machine, self.libm, self.folder = target.machine, target.libm, folder
-        (folder / "probe.ld").write_text(LINKER_SCRIPT)
-        subprocess.run(["arm-none-eabi-gcc", "-mthumb", *target.flags.split(), "-O2", "-fno-builtin", "-nostartfiles",
-                        "--specs=nosys.specs", PROBE, "-Wl,-T,probe.ld,--no-warnings", "-lm", "-o", "probe.elf"],
-                       cwd=folder, check=True)
+    def __init__(
+        self, functions: Sequence[str], compiler: Sequence[str], runner: Sequence[str], libm: str, float_to_int: str
+    ) -> None:
+        self.functions = [name for name in functions if libm in float32.PROVEN.get(name, {libm})]
+        self.libm, self.float_to_int, self.runner = libm, float_to_int, runner
+        self._folder = tempfile.TemporaryDirectory()
+        self.folder = Path(self._folder.name)
+        (self.folder / "probe.ld").write_text(LINKER_SCRIPT)
+        functions = f"-DFUNCTIONS={','.join(FUNCTIONS[name] for name in self.functions)}"
+        command = [*compiler, "-O2", "-fno-builtin", functions, PROBE, "-lm", "-o", "probe.elf"]
+        subprocess.run(command, cwd=self.folder, check=True)
 
     def __call__(self, x: npt.NDArray[np.float32]) -> Results:
         x.tofile(self.folder / "x")
-        subprocess.run(["qemu-system-arm", "-M", self.machine, "-nographic", "-semihosting-config",
-                        "enable=on,target=native", "-kernel", "probe.elf"], cwd=self.folder, check=True)
+        subprocess.run([*self.runner, "./probe.elf"], cwd=self.folder, check=True)
         y = np.fromfile(self.folder / "y", np.uint32)
-        blocks = np.split(y, np.cumsum([len(part) for part in self._blocks(x) for _ in FUNCTIONS])[:-1])
-        return [np.concatenate(blocks[i::len(FUNCTIONS)]) for i in range(len(FUNCTIONS))]
+        parts = np.split(y, np.cumsum([len(block) for block in blocks(x) for _ in self.functions])[:-1])
+        return {name: np.concatenate(parts[i::len(self.functions)]) for i, name in enumerate(self.functions)}
 
-    @staticmethod
-    def _blocks(x: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
-        return (x[i:i + BLOCK] for i in range(0, len(x), BLOCK))
+
+def host(functions: Sequence[str], glibc: Path | None) -> Library:
+    """The C library that this Python runs on, or the glibc whose shared objects lie in a folder."""
+    if glibc is None:
+        return Library(functions, ["cc"], [], libm_of(platform.libc_ver()[1]), "x86")
+    runner = [str(glibc / "ld-linux-x86-64.so.2"), "--library-path", str(glibc)]
+    banner = subprocess.run([runner[0], "--version"], check=True, capture_output=True, text=True).stdout
+    return Library(functions, ["cc"], runner, libm_of(banner.partition("version ")[2].split()[0].rstrip(".")), "x86")
+
+
+def libm_of(version: str) -> str:
+    """What `float32` calls a glibc."""
+    major, minor = map(int, version.split(".")[:2])
+    return "glibc" if (major, minor) <= (2, 40) else "glibc-2.41"
+
+
+def board(functions: Sequence[str], target: Target) -> Library:
+    """newlib on a Cortex-M under QEMU, which reads and writes this machine's files by semihosting."""
+    compiler = ["arm-none-eabi-gcc", "-mthumb", *target.flags.split(), "-nostartfiles", "--specs=nosys.specs",
+                "-Wl,-T,probe.ld,--no-warnings"]  # fmt: skip
+    runner = ["qemu-system-arm", "-M", target.machine, "-nographic", "-semihosting-config", "enable=on,target=native",
+              "-kernel"]  # fmt: skip
+    return Library(functions, compiler, runner, target.libm, "arm")
+
+
+def blocks(x: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
+    """Parts of at most `BLOCK` values, which stay in the cache."""
+    return (x[i:i + BLOCK] for i in range(0, len(x), BLOCK))
 
 
 def emulate(function: str, x: npt.NDArray[np.float32], libm: str, float_to_int: str) -> npt.NDArray[np.uint32]:
     """The same by refengine, as bits."""
-    if function == "int32":
-        return float32.to_int32(x, float_to_int).view(np.uint32)
+    match function:
+        case "int32":
+            return float32.to_int32(x, float_to_int).view(np.uint32)
+        case "sqrt":
+            return float32.sqrt(x).view(np.uint32)
+        case "pow":
+            return float32.pow(x, exponents_for(x), libm).view(np.uint32)
     return getattr(float32, function)(x, libm).view(np.uint32)
+
+
+def exponents_for(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The probe's second arguments of powf: 2^24 values in [-8, 8), as good as random."""
+    scrambled = (x.view(np.uint32) * np.uint32(0x9E3779B1)).view(np.int32) >> 8
+    return scrambled.astype(np.float32) * np.float32(2.0**-20)
 
 
 def canonical(function: str, bits: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -113,21 +137,22 @@ def canonical(function: str, bits: npt.NDArray[np.uint32]) -> npt.NDArray[np.uin
     return bits if function == "int32" else np.where(np.isnan(bits.view(np.float32)), np.uint32(0x7FC00000), bits)
 
 
-def compare(name: str, library: Host | Board, stride: int) -> int:
+def compare(name: str, library: Library, stride: int) -> int:
     """Print a line per function; the number of differences."""
-    differences = dict.fromkeys(FUNCTIONS, 0)
-    digests = {function: hashlib.sha256() for function in FUNCTIONS}
+    differences = dict.fromkeys(library.functions, 0)
+    digests = {function: hashlib.sha256() for function in library.functions}
     for first in range(0, 2**32, CHUNK * stride):
         bits = np.arange(first, min(first + CHUNK * stride, 2**32), stride, dtype=np.uint64).astype(np.uint32)
         x = bits.view(np.float32)
-        for function, wanted in zip(FUNCTIONS, library(x), strict=True):
+        for function, wanted in library(x).items():
             wanted = canonical(function, wanted)
-            seen = canonical(function, emulate(function, x, library.libm, library.float_to_int))
+            ours = [emulate(function, block, library.libm, library.float_to_int) for block in blocks(x)]
+            seen = canonical(function, np.concatenate(ours))
             for i in np.flatnonzero(seen != wanted)[:max(0, 3 - differences[function])]:
                 print(f"  {name} {function}({x[i]!r} = {bits[i]:08x}): {wanted[i]:08x}, but emulated {seen[i]:08x}")
             differences[function] += np.count_nonzero(seen != wanted)
             digests[function].update(wanted)
-    for function in FUNCTIONS:
+    for function in library.functions:
         print(f"{name:5} {library.libm:14} {function:6} {-(-2**32 // stride):>13,} values "
               f"{differences[function]:>9,} differ  {digests[function].hexdigest()}", flush=True)
     return sum(differences.values())
@@ -136,13 +161,15 @@ def compare(name: str, library: Host | Board, stride: int) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="+", choices=["host", *TARGETS])
+    parser.add_argument("--functions", nargs="+", choices=FUNCTIONS, default=list(FUNCTIONS), help="default: all")
     parser.add_argument("--stride", type=int, default=1, help="try every stride-th bit pattern (default: all)")
+    parser.add_argument("--glibc", type=Path, metavar="FOLDER", help="whose shared objects `host` runs on instead")
     arguments = parser.parse_args()
     differences = 0
     for name in arguments.targets:
-        with tempfile.TemporaryDirectory() as folder:
-            library = Host(Path(folder)) if name == "host" else Board(TARGETS[name], Path(folder))
-            differences += compare(name, library, arguments.stride)
+        functions = arguments.functions
+        library = host(functions, arguments.glibc) if name == "host" else board(functions, TARGETS[name])
+        differences += compare(name, library, arguments.stride)
     return int(differences > 0)
 
 

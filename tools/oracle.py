@@ -5,6 +5,8 @@ bytes with input arrays over a pipe, and sends the results back. What the C++ si
 out of the caller's process: a model that the runtime refuses raises `OracleRefusal`; an abort or a hang
 raises `OracleCrash`, and the next call starts a fresh worker.
 
+Both wheels, like all C code, call the C library of the machine that they run on: `host_plan` plans in that dialect.
+
     with Tflm() as tflm:
         (logits,) = tflm.run(model_bytes, [image])
         every = tflm.tensors(model_bytes, [image])      # {(subgraph, tensor index): array}
@@ -16,19 +18,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
+from unittest import SkipTest
 
 import numpy.typing as npt
 import tflite
+
+from refengine import Model, Numerics, Plan, make_plan
 
 Array = npt.NDArray[Any]
 Tensors = dict[tuple[int, int], Array]
@@ -42,6 +50,34 @@ class OracleRefusal(Exception):  # noqa: N818
 
 class OracleCrash(Exception):  # noqa: N818
     """The runtime aborted, crashed or hung; the message says how, and what it printed last."""
+
+
+class UnknownLibrary(SkipTest):
+    """The oracle calls a C library whose bits nobody has compared: no test can tell who is right."""
+
+
+def host_libm() -> Literal["glibc", "glibc-2.41"]:
+    """What `Numerics.libm` calls this machine's C library; raises `UnknownLibrary` for one that has no name there."""
+    name, version = platform.libc_ver()
+    release = tuple(map(int, version.split(".")[:2])) if name == "glibc" else ()
+    fused = platform.machine() == "x86_64" and " fma " in Path("/proc/cpuinfo").read_text()
+    if fused and (2, 28) <= release <= (2, 41):
+        return "glibc" if release <= (2, 40) else "glibc-2.41"
+    raise UnknownLibrary(
+        f"{name or 'the C library'} {version} on {platform.machine()} {'with' if fused else 'without'} FMA has not "
+        "been compared; known are glibc 2.28 to 2.41 on x86-64 with FMA (tools/libm_exhaustive.py compares)"
+    )
+
+
+def host_plan(model: Model | bytes, numerics: Numerics | None = None) -> Plan:
+    """The plan of what the oracles, and C code in the dialect `numerics`, compute with this machine's C library.
+
+    Raises what `make_plan` does, and `UnknownLibrary` where the model calls functions of one that is not known.
+    """
+    plan = make_plan(model, numerics=numerics)
+    if not any(hasattr(step.params, "libm") for step in plan.steps):
+        return plan
+    return make_plan(plan.model, numerics=replace(plan.numerics, libm=host_libm()))
 
 
 class Oracle:

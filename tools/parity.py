@@ -82,7 +82,7 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
     found = Comparison()
     pair = _Pairing(found, ours.graphs[0], theirs.graphs[0], names)
     pair.tensors("input", pair.ours.inputs, pair.theirs.inputs)
-    for left, right in _matched(pair.ours.ops, pair.theirs.ops, pair.alike):
+    for left, right in _matched(pair.ours.ops, pair.theirs.ops, pair.apart):
         if left is None or right is None:
             found.note(f"operator {(left or right).index}", "operator", left and left.name, right and right.name)
             continue
@@ -109,19 +109,19 @@ def _signatures(model: Model) -> list[tuple[Any, ...]]:
 
 
 def _matched(
-    ours: Sequence[Op], theirs: Sequence[Op], alike: Callable[[Op, Op], bool]
+    ours: Sequence[Op], theirs: Sequence[Op], apart: Callable[[Op, Op], tuple[bool, float]]
 ) -> Iterator[tuple[Op | None, Op | None]]:
     """Operators of equal names in order; one that the other side lacks comes with None.
 
-    Several QUANTIZE in a row may come in any order: those that are `alike` by the time they are asked for are matched.
+    Several QUANTIZE in a row may come in any order: the least `apart` by the time they are asked for are matched.
     """
     matcher = SequenceMatcher(None, [op.name for op in ours], [op.name for op in theirs], autojunk=False)
     for tag, a, a_end, b, b_end in matcher.get_opcodes():
         if tag == "equal":
             waiting = list(ours[a:a_end])
             for right in theirs[b:b_end]:
-                row = takewhile(lambda op: op.name == "QUANTIZE", waiting)
-                left = next((op for op in row if alike(op, right)), waiting[0])
+                row = [*takewhile(lambda op: op.name == "QUANTIZE", waiting)]
+                left = min(row, key=lambda op: apart(op, right)) if row else waiting[0]
                 waiting.remove(left)
                 yield left, right
         else:
@@ -136,10 +136,11 @@ class _Pairing:
         self.found, self.ours, self.theirs, self.names = found, ours, theirs, names
         self.partner: dict[int, int] = {}
 
-    def alike(self, left: Op, right: Op) -> bool:
-        """Whether two QUANTIZE read the same tensor and make the same codes of it."""
-        made = (self.ours.tensors[left.outputs[0]].quantization, self.theirs.tensors[right.outputs[0]].quantization)
-        return self.partner.get(left.inputs[0]) == right.inputs[0] and made[0] == made[1]
+    def apart(self, left: Op, right: Op) -> tuple[bool, float]:
+        """Whether two QUANTIZE read different tensors, and how many steps the values of equal codes lie apart."""
+        made = self.ours.tensors[left.outputs[0]], self.theirs.tensors[right.outputs[0]]
+        (a, b), (c, d) = (_ends(tensor) for tensor in made)
+        return self.partner.get(left.inputs[0]) != right.inputs[0], max(abs(a - c), abs(b - d)) / (d - c)
 
     def tensors(self, role: str, ours: Sequence[int], theirs: Sequence[int]) -> None:
         self.found.note(role, "number of tensors", len(ours), len(theirs))
@@ -176,6 +177,14 @@ class _Pairing:
             unlike = np.flatnonzero(ours.data != theirs.data)
             first = tuple(tensor.data.flat[unlike[:1]].tolist() for tensor in (ours, theirs))
             note(place, f"{theirs.dtype} constant", *first, unlike.size)
+
+
+def _ends(tensor: Tensor) -> tuple[float, float]:
+    """The real values of the smallest and the largest code."""
+    assert tensor.quantization is not None
+    scale, zero_point = tensor.quantization.scale[0], tensor.quantization.zero_point[0]
+    limits = np.iinfo(tensor.dtype)
+    return scale * (limits.min - zero_point), scale * (limits.max - zero_point)
 
 
 def _role(tensor: Tensor) -> str:

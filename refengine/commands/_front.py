@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan
 from ..tensors.datasets import bundled_digits, bundled_models, load_mnist
-from ..tensors.images import read_inputs
-from ..tensors.inputs import pixels_to_input
+from ..tensors.images import pixel_ranges, read_inputs
+from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 
@@ -55,7 +55,7 @@ def add_range(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=finite,
         metavar=("BLACK", "WHITE"),
-        help="real values of black and white (default: as the input's quantisation tells, else 0 1)",
+        help="real values of black and white (default: as the input's quantisation or the first layers tell, else 0 1)",
     )
 
 
@@ -101,8 +101,8 @@ def read_data(
     limit: int | None,
     real_range: tuple[float, float] | None,
     chunk: int,
-) -> tuple[str, int, Iterator[tuple[Array, ...]]]:
-    """(what it is, how many pictures or files, the inputs of each run), of no more than `limit` pictures or files.
+) -> tuple[str, int, Iterator[tuple[Array, ...]], tuple[PixelRange, ...]]:
+    """(what it is, how many pictures or files, the inputs of each run, `pixel_ranges`) of at most `limit` of them.
 
     `paths` are a folder of MNIST's IDX files, which come in runs of `chunk`, or files as `read_inputs` takes them and
     folders of them; None are the bundled digits.
@@ -112,12 +112,13 @@ def read_data(
         raise InputError(f"{folders[0]}: a folder of MNIST's IDX files is all the data; give nothing beside it")
     if paths and not folders:
         files = [file for path in paths for file in _files(path)][:limit]
-        return " ".join(paths), len(files), _fitting(plan, files, real_range)
+        return " ".join(paths), len(files), _fitting(plan, files, real_range), pixel_ranges(plan, files, real_range)
     images, _ = load_mnist(paths[0], split) if paths else bundled_digits()
     images = images[:limit]
     parts = (images[start : start + chunk] for start in range(0, len(images), chunk))
     name = paths[0] if paths else "the bundled digits (100; more with --data)"
-    return name, len(images), ((pixels_to_input(plan, part, 0, real_range),) for part in parts)
+    cases = ((pixels_to_input(plan, part, 0, real_range),) for part in parts)
+    return name, len(images), cases, (pixel_range(plan, 0, real_range),)
 
 
 def _fitting(plan: Plan, files: list[str], real_range: tuple[float, float] | None) -> Iterator[tuple[Array, ...]]:
@@ -150,6 +151,13 @@ def find_model(name: str) -> str | Path:
     if not Path(name).exists() and name not in bundled:
         raise InputError(f"{name}: no such file, and no bundled network ({', '.join(bundled)})")
     return name if Path(name).exists() else bundled[name]
+
+
+def print_ranges(ranges: Iterable[PixelRange]) -> None:
+    """What black and white were taken for, why, and how to change it."""
+    for each in ranges:
+        why = "as --range says" if each.known_from == "given" else f"{each.reason}; --range BLACK WHITE changes it"
+        print(printable(f"pictures of '{each.input}': black is {each.black:g}, white {each.white:g} ({why})"))
 
 
 def heading(args: argparse.Namespace, plan: Plan) -> dict[str, Any]:

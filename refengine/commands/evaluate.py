@@ -11,6 +11,7 @@ from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import make_plan
 from ..tensors.datasets import PREFIXES, bundled_digits, load_mnist
+from ..tensors.inputs import pixel_range
 from ._front import (
     INTERRUPTED,
     add_json,
@@ -22,6 +23,7 @@ from ._front import (
     heading,
     positive,
     print_json,
+    print_ranges,
     print_table,
     progress_bar,
     table_of,
@@ -54,8 +56,9 @@ def command(args: argparse.Namespace) -> int:
     if accuracy is None:
         return status
     data = args.data or "the bundled digits (100; more with --data)"
+    pictures = pixel_range(plan, 0, args.range)
     if args.json:
-        done = {"data": data, "interrupted": status == INTERRUPTED, "numerics": args.numerics}
+        done = {"data": data, "pictures": [vars(pictures)], "interrupted": status == INTERRUPTED}
         print_json(heading(args, plan) | done | accuracy.as_dict())
         return status
     print(f"{args.model} on {data}" + (f", interrupted after {accuracy.count} of {len(images)}" if status else ""))
@@ -64,6 +67,7 @@ def command(args: argparse.Namespace) -> int:
         f"{accuracy.images_per_second:,.0f} images/s"
     )
     print_table(_confusion_table(accuracy))
+    print_ranges([pictures])
     print(f"numerics: {plan.numerics}")
     return status
 

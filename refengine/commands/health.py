@@ -30,6 +30,7 @@ from ._front import (
     heading,
     positive,
     print_json,
+    print_ranges,
     print_table,
     printable,
     progress_bar,
@@ -58,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
     float_plan = make_plan(find_model(args.float)) if args.float else None
-    data, total, cases = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK)
+    data, total, cases, ranges = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK)
     if args.plots:
         prepare_folder(args.plots)
     measured, status = None, 0
@@ -75,7 +76,8 @@ def command(args: argparse.Namespace) -> int:
     plots = [str(path) for path in save_plots(measured.layers, args.plots)] if args.plots else []
     if args.json:
         done = {"data": data, "interrupted": status == INTERRUPTED, "float": against, "plots": plots}
-        print_json(heading(args, plan) | done | measured.as_dict())
+        pictures = {"pictures": [vars(each) for each in ranges]}
+        print_json(heading(args, plan) | done | pictures | measured.as_dict())
         return status
     after = f", interrupted after {measured.inferences} of {total}" if status else ""
     found, layers = measured.compared
@@ -83,6 +85,7 @@ def command(args: argparse.Namespace) -> int:
     print(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
     _print_findings(measured)
+    print_ranges(ranges)
     print(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}", sep="\n")
     return status
 

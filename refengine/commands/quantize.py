@@ -31,6 +31,7 @@ from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
 from ..quantizer.choices import Choice, choices
 from ..quantizer.convert import check, convert
 from ..quantizer.report import Error, LayerError, Outputs, rank
+from ..tensors.inputs import PixelRange
 from ..tflite_io import dump
 from ._front import (
     INTERRUPTED,
@@ -41,6 +42,7 @@ from ._front import (
     find_model,
     positive,
     print_json,
+    print_ranges,
     print_table,
     printable,
     progress_bar,
@@ -83,14 +85,14 @@ def command(args: argparse.Namespace) -> int:
     float_plan = make_plan(path)
     keep = _kept(float_plan, args.keep)
     with located(args.model):
-        check(float_plan.model, activations=args.activations, io=args.io, keep=keep)
+        check(float_plan, activations=args.activations, io=args.io, keep=keep)
     samples = _Samples(args, float_plan, "calibrating", args.samples)
     ranking: list[LayerError] = []
     try:
         with workers(args.jobs, args.scheduler) as executor:
             ranges = calibrate(float_plan, samples, args.method, percentile=args.percentile, executor=executor)
             with located(args.model):
-                model = convert(float_plan.model, ranges, activations=args.activations, io=args.io, keep=keep)
+                model = convert(float_plan, ranges, activations=args.activations, io=args.io, keep=keep)
             data = dump(model)
             plan = make_plan(data)
             if args.report:
@@ -139,12 +141,12 @@ class _Samples:
 
     def __init__(self, args: argparse.Namespace, plan: Plan, doing: str, limit: int) -> None:
         self.args, self.plan, self.doing, self.limit = args, plan, doing, limit
-        self.name, self.count = "", 0
+        self.name, self.count, self.ranges = "", 0, tuple[PixelRange, ...]()
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         digits = self.args.data == ["digits"]
         paths = None if digits else self.args.data
-        name, total, cases = read_data(self.plan, paths, "train", self.limit, self.args.range, TASK)
+        name, total, cases, self.ranges = read_data(self.plan, paths, "train", self.limit, self.args.range, TASK)
         self.name = "the bundled digits" if digits else name
         self.count = 0
         with progress_bar() as bar:
@@ -192,6 +194,7 @@ def _tell(
             "output": args.output,
             "output_sha256": plan.model.sha256,
             "data": samples.name,
+            "pictures": [vars(each) for each in samples.ranges],
             "samples": samples.count,
             "method": args.method,
             "percentile": args.percentile if args.method == "percentile" else None,
@@ -207,6 +210,7 @@ def _tell(
         return
     method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
     print(printable(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}"))
+    print_ranges(samples.ranges)
     print_table(_table_of_choices(layers))
     if args.report:
         _print_report(ranking)

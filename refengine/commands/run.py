@@ -11,9 +11,20 @@ from ..execute import run
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
-from ..tensors.images import read_inputs
+from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import dequantize_output
-from ._front import add_json, add_model, add_numerics, add_range, find_model, heading, numbers, print_json, printable
+from ._front import (
+    add_json,
+    add_model,
+    add_numerics,
+    add_range,
+    find_model,
+    heading,
+    numbers,
+    print_json,
+    print_ranges,
+    printable,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +51,12 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
     cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
     results = [result for name, arrays in cases for result in _results(plan, name, run(plan, *arrays))]
+    ranges = pixel_ranges(plan, args.input, args.range)
     if args.json:
-        return print_json(heading(args, plan) | {"results": results})
+        return print_json(heading(args, plan) | {"pictures": [vars(each) for each in ranges], "results": results})
     for result in results:
         _print_result(result)
+    print_ranges(ranges)
     print(f"numerics: {plan.numerics}")
     return 0
 

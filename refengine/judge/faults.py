@@ -112,6 +112,7 @@ DIALECTS = {
     ("contraction", "none"): "separate float32 multiply and add",
     ("contraction", "fma"): "FMA contraction",
     ("libm", "glibc"): "glibc's expf",
+    ("libm", "glibc-2.41"): "glibc 2.41's tanhf",
     ("libm", "newlib"): "newlib's expf without FPU",
     ("libm", "newlib-fma"): "newlib's expf with a single-precision FPU",
     ("libm", "newlib-double"): "newlib's expf with a double-precision FPU",

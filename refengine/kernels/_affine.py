@@ -14,6 +14,9 @@ from ..model import Quantization, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import activation_range, code_range
 
+RANGE_ADVICE = "convert again with data in which that tensor moves or, if it never does, with this operator in float"
+"""The way out of a scale that is too small for TFLM."""
+
 
 def is_quantized(tensor: Tensor) -> bool:
     """Whether the file gives scale and zero point, senseless ones too: TFLM's kTfLiteAffineQuantization."""
@@ -38,11 +41,13 @@ def quantized(tensor: Tensor) -> tuple[float, int]:
     low, high = code_range(tensor.dtype)
     require(
         0 < scale < math.inf,
-        f"tensor '{tensor.name}' is {tensor.dtype} but has no positive scale and zero point; convert the model again",
+        f"tensor '{tensor.name}' is {tensor.dtype} but has no positive scale and zero point, as TFLM needs; "
+        "convert the model again",
     )
     require(
         low <= zero_point <= high,
-        f"the zero point {zero_point} of tensor '{tensor.name}' is no {tensor.dtype} code; convert the model again",
+        f"the zero point {zero_point} of tensor '{tensor.name}' is no {tensor.dtype} code, as TFLM takes it to be; "
+        "convert the model again",
     )
     return scale, zero_point
 
@@ -52,7 +57,7 @@ def require_shift(multiplier: Multiplier, output: Tensor) -> None:
     require(
         multiplier.shift <= 31,
         f"the scale of output '{output.name}' is too small for the inputs' scales: their factor is "
-        f"2^{multiplier.shift}, and TFLM can shift by 31 bits at most; convert again with representative data",
+        f"2^{multiplier.shift}, and TFLM can shift by 31 bits at most; {RANGE_ADVICE}",
     )
 
 

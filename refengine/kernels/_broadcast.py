@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InferenceError, require
+from ..errors import InferenceError, consistent, require
 from ..kernel import Draw, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import activation_range, float_activation_range
@@ -35,10 +35,10 @@ class NoParams:
 
 
 def operands(node: Node, output_type: str = "") -> tuple[Tensor, Tensor, Tensor]:
-    """`shaped`, all of one type, or the output of `output_type`; refuses other types: TFLM reads memory by one."""
+    """`shaped`, all of one type, or the output of `output_type`; refuses other types."""
     input1, input2, output = shaped(node)
     wanted = f"the inputs must agree, and the output be {output_type}" if output_type else "they must agree"
-    require(
+    consistent(
         input1.dtype == input2.dtype and output.dtype == (output_type or input1.dtype),
         f"input '{input1.name}' is {input1.dtype}, input '{input2.name}' {input2.dtype} and output '{output.name}' "
         f"{output.dtype}; {wanted}",
@@ -48,7 +48,7 @@ def operands(node: Node, output_type: str = "") -> tuple[Tensor, Tensor, Tensor]
 
 def shaped(node: Node) -> tuple[Tensor, Tensor, Tensor]:
     """(input1, input2, output); refuses an output that has not the shape both broadcast to."""
-    require(
+    consistent(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
         f"expected 2 inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
@@ -58,14 +58,14 @@ def shaped(node: Node) -> tuple[Tensor, Tensor, Tensor]:
         shape = np.broadcast_shapes(input1.shape, input2.shape)
     except ValueError:
         shape = None
-    require(
+    consistent(
         shape == output.shape,
         f"inputs '{input1.name}' {input1.shape} and '{input2.name}' {input2.shape} do not broadcast to "
         f"output '{output.name}' {output.shape}",
     )
     require(
         len(output.shape) <= MAX_RANK,
-        f"output '{output.name}' has {len(output.shape)} dimensions; TFLM takes at most {MAX_RANK}",
+        f"output '{output.name}' has {len(output.shape)} dimensions; TFLM takes at most {MAX_RANK}: reshape it",
     )
     return input1, input2, output
 

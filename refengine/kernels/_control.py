@@ -8,20 +8,20 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import Draw, Toolbox
 from ..model import Array, Graph, Op, Tensor
 
 
 def check_edge(what: str, given: Sequence[Tensor | None], graph: Graph, indices: Sequence[int]) -> None:
     """Refuse tensors that are not as many, or not as many bytes each, as the subgraph's: TFLM copies them as bytes."""
-    require(
+    consistent(
         len(given) == len(indices),
-        f"{what} of subgraph {graph.index} are {len(indices)}, the operator has {len(given)}; convert again",
+        f"{what} of subgraph {graph.index} are {len(indices)}, the operator has {len(given)}",
     )
     for tensor, index in zip(given, indices, strict=True):
         other = graph.tensors[index]
-        require(tensor is not None, f"one of {what} of subgraph {graph.index} is left out; TFLM copies all of them")
+        consistent(tensor is not None, f"one of {what} of subgraph {graph.index} is left out; TFLM copies all of them")
         assert tensor is not None
         require(
             size(tensor) == size(other),
@@ -34,7 +34,8 @@ def size(tensor: Tensor) -> int:
     """In bytes; a handle of a resource variable has four. Refuses types that NumPy does not have."""
     require(
         tensor.dtype == "resource" or hasattr(np, tensor.dtype),
-        f"tensor '{tensor.name}' is {tensor.dtype}, which refengine cannot hand from one subgraph to another, nor keep",
+        f"tensor '{tensor.name}' is {tensor.dtype}, which refengine cannot hand to another subgraph, nor keep: "
+        "convert again with int8, int16 or float32",
     )
     return prod(tensor.shape) * (4 if tensor.dtype == "resource" else np.dtype(tensor.dtype).itemsize)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import Line, Node
 from ..model import Array, Tensor
 
@@ -13,8 +13,8 @@ TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool")
 def operands(node: Node) -> tuple[list[Tensor], Tensor]:
     """(inputs, output) of an operator on any number of inputs; refuses absent ones and mixed types."""
     tensors = [tensor for tensor in node.inputs if tensor is not None]
-    require(len(tensors) == len(node.inputs), "an input is missing")
-    require(len(node.outputs) == 1, f"expected 1 output, got {len(node.outputs)}")
+    consistent(len(tensors) == len(node.inputs), "an input is missing")
+    consistent(len(node.outputs) == 1, f"expected 1 output, got {len(node.outputs)}")
     (output,) = node.outputs
     assert output is not None
     same_type(output, *tensors)
@@ -24,7 +24,7 @@ def operands(node: Node) -> tuple[list[Tensor], Tensor]:
 def same_type(first: Tensor, *others: Tensor) -> None:
     """Refuse tensors of different types: TFLM reads them all as one."""
     for tensor in others:
-        require(
+        consistent(
             tensor.dtype == first.dtype,
             f"tensor '{tensor.name}' is {tensor.dtype} but '{first.name}' is {first.dtype}; they must agree",
         )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import Draw, Ints, Line, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import scalar
@@ -16,7 +16,7 @@ from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import activation_range, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
 from . import _narrate
-from ._affine import draw_output, quantized
+from ._affine import RANGE_ADVICE, draw_output, quantized
 from ._window import Window
 
 FILTER_TYPES = {"int8": ("int8", "int4"), "int16": ("int8",), "float32": ("float32",)}
@@ -26,11 +26,14 @@ INT8_WEIGHTS_ADVICE = (
     "TFLM has no hybrid kernels; convert again with a representative dataset and "
     "inference_input_type = tf.int8 (full integer), or without optimizations (all float32)"
 )
+CONSTANT_ADVICE = (
+    "TFLM runs that, but refengine needs a constant: make it one, or give a kernel of your own to make_plan(kernels=…)"
+)
 
 
 def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tensor) -> None:
     """Refuse the type combinations that TFLM's Prepare and Eval refuse, hybrid ones with the way out."""
-    require(
+    consistent(
         output.dtype == input.dtype,
         f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
     )
@@ -38,20 +41,26 @@ def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tens
     require(
         filter.dtype in FILTER_TYPES[input.dtype],
         f"{input.dtype} activations with {filter.dtype} weights '{filter.name}' are not supported: "
-        + (INT8_WEIGHTS_ADVICE if hybrid else f"TFLM takes {' or '.join(FILTER_TYPES[input.dtype])} weights here"),
+        + (
+            INT8_WEIGHTS_ADVICE
+            if hybrid
+            else f"TFLM takes {' or '.join(FILTER_TYPES[input.dtype])} weights here; convert the model again"
+        ),
     )
-    require(filter.data is not None, f"weights '{filter.name}' are computed at run time; refengine needs constant ones")
+    require(filter.data is not None, f"weights '{filter.name}' are computed at run time; {CONSTANT_ADVICE}")
     if bias is not None:
         wanted = {"int8": ("int32",), "int16": ("int64", "int32"), "float32": ("float32",)}[input.dtype]
         require(
-            bias.dtype in wanted, f"bias '{bias.name}' is {bias.dtype}; {input.dtype} layers take {' or '.join(wanted)}"
+            bias.dtype in wanted,
+            f"bias '{bias.name}' is {bias.dtype}; TFLM's {input.dtype} layers take {' or '.join(wanted)}; "
+            "convert the model again",
         )
-        require(bias.data is not None, f"bias '{bias.name}' is computed at run time; refengine needs it constant")
+        require(bias.data is not None, f"bias '{bias.name}' is computed at run time; {CONSTANT_ADVICE}")
 
 
 def operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """(input, filter, bias, output) of a convolution over NHWC images, after the checks of count, rank and type."""
-    require(
+    consistent(
         len(node.inputs) in (2, 3) and None not in node.inputs[:2] and len(node.outputs) == 1,
         f"expected input, filter and an optional bias, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
@@ -63,7 +72,7 @@ def operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     )
     assert input is not None and filter is not None and output is not None
     for tensor in (input, filter, output):
-        require(
+        consistent(
             len(tensor.shape) == 4,
             f"tensor '{tensor.name}' has shape {tensor.shape}; a convolution takes four dimensions",
         )
@@ -76,7 +85,8 @@ def check_finite(filter: Tensor, window: Window) -> None:
     assert filter.data is not None
     require(
         not window.is_padded or np.isfinite(filter.data).all(),
-        f"weights '{filter.name}' contain infinities or NaN under SAME padding; train the model again",
+        f"weights '{filter.name}' contain infinities or NaN under SAME padding, where refengine would give NaN "
+        "and TFLM would not; train the model again",
     )
 
 
@@ -93,7 +103,7 @@ def bias_values(bias: Tensor | None, channels: int) -> Ints:
     """The bias as int64, zeros where it is left out."""
     if bias is None or bias.data is None:
         return np.zeros(channels, np.int64)
-    require(
+    consistent(
         bias.data.size == channels, f"bias '{bias.name}' has {bias.data.size} values for {channels} output channels"
     )
     return bias.data.reshape(-1).astype(np.int64)
@@ -103,7 +113,7 @@ def float_bias(bias: Tensor | None, channels: int) -> Array:
     """The bias as float32, zeros where it is left out, as TFLM adds it."""
     if bias is None or bias.data is None:
         return np.zeros(channels, np.float32)
-    require(
+    consistent(
         bias.data.size == channels, f"bias '{bias.name}' has {bias.data.size} values for {channels} output channels"
     )
     return bias.data.reshape(-1)
@@ -115,14 +125,14 @@ def channel_scales(filter: Tensor, channels: int, dimension: int) -> Array:
     count = len(quantization.scale)
     require(
         all(0 <= scale < math.inf for scale in quantization.scale) and count and quantization.zero_point,
-        f"weights '{filter.name}' lack a finite scale and zero point; convert the model again",
+        f"weights '{filter.name}' lack a finite scale and zero point, as TFLM needs; convert the model again",
     )
     require(
         all(-128 <= zero_point < 128 for zero_point in quantization.zero_point),
-        f"weights '{filter.name}' have a zero point that is no int8 code; convert the model again",
+        f"weights '{filter.name}' have a zero point that is no int8 code, as TFLM takes it to be; convert again",
     )
-    require(count in (1, channels), f"weights '{filter.name}' have {count} scales for {channels} channels")
-    require(
+    consistent(count in (1, channels), f"weights '{filter.name}' have {count} scales for {channels} channels")
+    consistent(
         count == 1 or quantization.quantized_dimension == dimension,
         f"weights '{filter.name}' are quantised along dimension {quantization.quantized_dimension}, not {dimension}",
     )
@@ -161,8 +171,7 @@ def check_shifts(multiplier: Multiplier, bits: int, output: Tensor) -> None:
     require(
         multiplier.shift.max(initial=0) <= limit,
         f"the scale of output '{output.name}' is too small for the scales of input and weights: their factor reaches "
-        f"2^{multiplier.shift.max(initial=0)}, and TFLM can shift by {limit} bits at most; convert again with "
-        "representative data",
+        f"2^{multiplier.shift.max(initial=0)}, and TFLM can shift by {limit} bits at most; {RANGE_ADVICE}",
     )
 
 

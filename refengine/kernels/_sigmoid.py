@@ -47,7 +47,8 @@ def prepare(input: Tensor, function: Callable[[Ints], Ints], numerics: Numerics)
     multiplier = quantize_multiplier(scale * 2.0**27, numerics.rounding)
     require(
         2.0**-28 <= scale < 2.0**35,
-        f"the scale of input '{input.name}' is {scale:g}, for which TFLM's fixed-point numbers have no room",
+        f"the scale of input '{input.name}' is {scale:g}, for which TFLM's fixed-point numbers have no room; "
+        "convert again with representative data",
     )
     radius = (15 << 27) >> int(multiplier.shift)
     x = _unary.codes(input.dtype) - zero_point
@@ -66,13 +67,18 @@ def prepare16(input: Tensor, output: Tensor, function: Callable[[Ints], Ints], d
     for tensor in (input, output):
         require(
             _affine.quantized(tensor)[1] == 0,
-            f"int16 takes a zero point of 0; that of '{tensor.name}' is {_affine.quantized(tensor)[1]}",
+            f"TFLM's int16 takes a zero point of 0; that of '{tensor.name}' is {_affine.quantized(tensor)[1]}: "
+            "convert again",
         )
     require(
         power_of_two(output_scale) == -15,
-        f"the scale of int16 output '{output.name}' is {output_scale:g}; it must be 2^-15 = {2**-15:g}",
+        f"the scale of int16 output '{output.name}' is {output_scale:g}; it must be 2^-15 = {2**-15:g} "
+        "in TFLM: convert again",
     )
-    require(scale < 2.0**17, f"the scale of input '{input.name}' is {scale:g}, for which TFLM's multiplier has no room")
+    require(
+        scale < 2.0**17,
+        f"the scale of input '{input.name}' is {scale:g}, for which TFLM's multiplier has no room: convert again",
+    )
     exponent = power_of_two(scale)
     if exponent is not None and exponent + 12 in direct:
         multiplier, shift = 3.0 * 2 ** (exponent + 12), 0
@@ -80,7 +86,10 @@ def prepare16(input: Tensor, output: Tensor, function: Callable[[Ints], Ints], d
         multiplier, shift = scale * 4096.0 * 3.0, 0
         while multiplier <= 32767 / 2 and shift <= 30:
             multiplier, shift = multiplier * 2, shift + 1
-    require(multiplier >= 1, f"the scale of input '{input.name}' is {scale:g}, for which TFLM's multiplier is 0")
+    require(
+        multiplier >= 1,
+        f"the scale of input '{input.name}' is {scale:g}, for which TFLM's multiplier is 0: convert again",
+    )
     x = _unary.codes(input.dtype) * int(multiplier) + ((1 << shift) >> 1)
     return Params16(int(multiplier), shift, function(wrap32(x) >> shift).astype(input.dtype))
 

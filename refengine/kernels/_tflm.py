@@ -132,6 +132,6 @@ CUSTOM_OPS: dict[str, str] = {
 
 WITHOUT_HARDWARE: dict[str, str] = {
     "ethos-u": "it is made for Arm's Ethos-U by Vela; TFLM runs it only where that hardware is (AddEthosU), and "
-    "refengine has none either: take the model as it was before Vela",
+    "refengine has none either: take the model as it was before Vela"
 }
 """Custom code → why neither TFLM's reference build nor refengine runs it."""

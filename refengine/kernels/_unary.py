@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
@@ -26,7 +26,7 @@ class FloatParams:
 
 def one_each(node: Node) -> tuple[Tensor, Tensor]:
     """(input, output); refuses any other number of them."""
-    require(
+    consistent(
         len(node.inputs) == 1 and len(node.outputs) == 1,
         f"expected 1 input and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
@@ -38,7 +38,7 @@ def one_each(node: Node) -> tuple[Tensor, Tensor]:
 def operands(node: Node) -> tuple[Tensor, Tensor]:
     """(input, output): `one_each`, of one type and shape."""
     input, output = one_each(node)
-    require(
+    consistent(
         (output.dtype, output.shape) == (input.dtype, input.shape),
         f"output '{output.name}' is {output.dtype} {output.shape} but input '{input.name}' is {input.dtype} "
         f"{input.shape}; they must agree",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import Draw, Ints, Options, Toolbox
 from ..model import Array
 
@@ -102,16 +102,17 @@ def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], o
     dilation = (options.get("dilation_h_factor", 1), options.get("dilation_w_factor", 1))
     require(
         min(*stride, *dilation, *filter) > 0 and max(*stride, *dilation) < 2**15,
-        f"filter {filter}, stride {stride} and dilation {dilation} must be positive, and fit TFLM's 16 bits",
+        f"filter {filter}, stride {stride} and dilation {dilation} must be positive, and fit TFLM's 16 bits; "
+        "convert again with such",
     )
-    require(options["padding"] in ("SAME", "VALID"), f"padding {options['padding']} is neither SAME nor VALID")
+    consistent(options["padding"] in ("SAME", "VALID"), f"padding {options['padding']} is neither SAME nor VALID")
     pads, sizes = [], []
     for size, taps, step, spread in zip(input[1:3], filter, stride, dilation, strict=True):
         extent = (taps - 1) * spread + 1
         out = -(-size // step) if options["padding"] == "SAME" else (size + step - extent) // step
         pads.append(max(0, (out - 1) * step + extent - size) // 2)
         sizes.append(out)
-    require(
+    consistent(
         tuple(output[1:3]) == tuple(sizes) and min(sizes) > 0,
         f"a {filter[0]}×{filter[1]} window over {tuple(input)} gives height and width {tuple(sizes)}, "
         f"but the output tensor has shape {tuple(output)}",

@@ -47,7 +47,8 @@ def prepare_relu(node: Node, numerics: Numerics) -> ReluParams:
     (si, input_offset), (so, output_offset) = _affine.quantized(input), _affine.quantized(output)
     require(
         input.dtype == "int8" or input_offset == output_offset == 0,
-        f"int16 takes zero points of 0; '{input.name}' has {input_offset} and '{output.name}' {output_offset}",
+        f"TFLM's int16 takes zero points of 0; '{input.name}' has {input_offset} and '{output.name}' {output_offset}: "
+        "convert again",
     )
     multiplier = _unary.ratio_multiplier((si,), so, numerics)
     _affine.require_shift(multiplier, output)
@@ -74,7 +75,10 @@ def prepare_relu6(node: Node, numerics: Numerics) -> Relu6Params:
     """Refuses a scale so small that 6 has no int32 code."""
     input, _ = _unary.operands(node)
     scale, zero = _affine.quantized(input)
-    require(6 / scale < 2**31, f"the scale of input '{input.name}' is {scale:g}, too small for a code of 6")
+    require(
+        6 / scale < 2**31,
+        f"the scale of input '{input.name}' is {scale:g}, too small for a code of 6 in TFLM: convert again",
+    )
     return Relu6Params(*activation_range("RELU6", input.dtype, scale, zero))
 
 

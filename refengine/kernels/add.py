@@ -57,7 +57,7 @@ def params(node: Node, rounding: str, real: Callable[[float], Any], sign: int) -
     require(
         factor < 1 and multiplier.shift <= 0,
         f"the scale {so:g} of output '{output.name}' is too small for inputs of scales {s1:g} and {s2:g}: TFLM aborts "
-        f"on a multiplier of {factor:g}, it must be below 1; convert again with representative data",
+        f"on a multiplier of {factor:g}, it must be below 1; {_affine.RANGE_ADVICE}",
     )
     low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zo)
     p = Params(
@@ -130,7 +130,7 @@ def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
     for tensor in _broadcast.operands(node)[:2]:
         require(
             not _affine.is_quantized(tensor),
-            f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised, convert to int8 or int16",
+            f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised: convert again to int8",
         )
     return _broadcast.int32_bounds("NONE")
 

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
@@ -41,9 +41,9 @@ class Params:
 def _operands(node: Node) -> tuple[list[Tensor], Tensor]:
     """(inputs, output); refuses less than two inputs, and other than one type and shape."""
     inputs, output = _copies.operands(node)
-    require(len(inputs) >= 2, f"expected 2 inputs or more, got {len(inputs)}")
+    consistent(len(inputs) >= 2, f"expected 2 inputs or more, got {len(inputs)}")
     for tensor in (*inputs, output):
-        require(
+        consistent(
             tensor.shape == inputs[0].shape,
             f"'{tensor.name}' {tensor.shape} and '{inputs[0].name}' {inputs[0].shape} must have one shape",
         )
@@ -66,7 +66,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         factor < 1 and multiplier.shift <= 0,
         f"the scale {so:g} of output '{output.name}' is too small for inputs of scale {scale:g}: TFLM aborts on a "
-        f"multiplier of {factor:g}, it must be below 1; convert again with representative data",
+        f"multiplier of {factor:g}, it must be below 1; {_affine.RANGE_ADVICE}",
     )
     half = quantize_multiplier(0.5, numerics.rounding)
 

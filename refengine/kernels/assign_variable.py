@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _control, _resource, var_handle
@@ -25,14 +25,17 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses anything but a handle and a value, without outputs."""
-    require(
+    consistent(
         len(node.inputs) == 2 and None not in node.inputs and not node.outputs,
         f"expected a handle, a value and no outputs, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
     handle, value = node.inputs
     assert handle is not None and value is not None
     _control.size(value)
-    require(handle.shape in ((), (1,)), f"the handle '{handle.name}' has shape {handle.shape}; TFLM takes one id")
+    require(
+        handle.shape in ((), (1,)),
+        f"the handle '{handle.name}' has shape {handle.shape}; TFLM takes one id: convert again",
+    )
     return Params()
 
 

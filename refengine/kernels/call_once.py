@@ -31,7 +31,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     ):
         require(
             not any(tensors),
-            f"{what} has inputs or outputs; TFLM takes none: values reach other subgraphs by variables",
+            f"{what} has inputs or outputs; TFLM takes none: convert again with values that reach it by variables",
         )
     return Params(graph.index)
 

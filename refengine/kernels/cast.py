@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import scalar
@@ -38,9 +38,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses types that TFLM does not cast into, and an output of another shape."""
     input, output = _unary.one_each(node)
     require(
-        output.dtype in TYPES, f"output '{output.name}' is {output.dtype}; TFLM casts into {', '.join(TYPES)} only"
+        output.dtype in TYPES,
+        f"output '{output.name}' is {output.dtype}; TFLM casts into {', '.join(TYPES)} only: convert again with one of "
+        "these",
     )
-    require(
+    consistent(
         input.shape == output.shape,
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have one shape",
     )

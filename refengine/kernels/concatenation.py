@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -40,11 +40,13 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         activation == "NONE", f"TFLM fuses no activation into CONCATENATION; make {activation} an operator of its own"
     )
     axis, rank = node.options["axis"], len(output.shape)
-    require(rank <= MAX_RANK, f"output '{output.name}' has {rank} dimensions; TFLM takes at most {MAX_RANK}")
-    require(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of output '{output.name}'")
+    require(
+        rank <= MAX_RANK, f"output '{output.name}' has {rank} dimensions; TFLM takes at most {MAX_RANK}: reshape it"
+    )
+    consistent(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of output '{output.name}'")
     axis %= rank
     for tensor in tensors:
-        require(
+        consistent(
             len(tensor.shape) == rank
             and tensor.shape[:axis] + tensor.shape[axis + 1 :] == output.shape[:axis] + output.shape[axis + 1 :],
             f"input '{tensor.name}' {tensor.shape} and output '{output.name}' {output.shape} differ beside axis {axis}",
@@ -59,9 +61,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     for tensor in (*tensors, output):
         require(
             output.dtype != "int16" or _affine.params_of(tensor)[1] == 0,
-            f"the zero point of '{tensor.name}' is not 0; TFLM concatenates int16 only without zero points",
+            f"the zero point of '{tensor.name}' is not 0; TFLM concatenates int16 only without zero points: "
+            "convert again",
         )
-    require(
+    consistent(
         sum(tensor.shape[axis] for tensor in tensors) == output.shape[axis],
         f"the inputs' lengths along axis {axis} do not add up to {output.shape[axis]} of output '{output.name}'",
     )

@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
@@ -61,11 +61,11 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _windo
     """(input, filter, bias, output, window, groups) after the checks that do not depend on the type."""
     input, filter, bias, output = _linear.operands(node)
     channels, depth = filter.shape[0], filter.shape[3]
-    require(
+    consistent(
         min(depth, input.shape[3]) > 0 and input.shape[3] % depth == 0 and channels % (input.shape[3] // depth) == 0,
         f"{input.shape[3]} input channels are no multiple of the {depth} of filter '{filter.name}' {filter.shape}",
     )
-    require(
+    consistent(
         output.shape[0] == input.shape[0] and output.shape[3] == channels,
         f"input '{input.name}' {input.shape}, filter {filter.shape} and output '{output.name}' {output.shape} "
         "do not fit together",

@@ -15,7 +15,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
@@ -61,7 +61,7 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _windo
     """(input, filter, bias, output, window) after the checks that do not depend on the type."""
     input, filter, bias, output = _linear.operands(node)
     channels = filter.shape[3]
-    require(
+    consistent(
         filter.shape[0] == 1
         and channels == output.shape[3]
         and channels == input.shape[3] * node.options["depth_multiplier"]

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import scalar_float
@@ -34,8 +34,11 @@ class Params:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses outputs other than float32, and an input without quantisation."""
     input, output = _unary.one_each(node)
-    require(output.dtype == "float32", f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32 only")
     require(
+        output.dtype == "float32",
+        f"output '{output.name}' is {output.dtype}; TFLM dequantises into float32 only: convert again",
+    )
+    consistent(
         input.shape == output.shape,
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have one shape",
     )

@@ -64,7 +64,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         2.0**-64 < real < 2.0**64,
         f"the scales {s1:g}, {s2:g} and {so:g} of '{tensors[0].name}', '{tensors[1].name}' and output "
-        f"'{tensors[2].name}' are too far apart; convert again with representative data",
+        f"'{tensors[2].name}' are too far apart; {_affine.RANGE_ADVICE}",
     )
     low, high = activation_range(node.options["fused_activation_function"], "int8", so, zo)
     p = Params(z1, z2, zo, quantize_multiplier(real), low, high, numerics.float_to_int, np.empty(0))

@@ -54,7 +54,7 @@ def _quantized(node: Node, numerics: Numerics) -> tuple[float, int, float, int]:
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     require(
         input.dtype == "int8" or zi == zo == 0,
-        f"int16 takes zero points of 0; '{input.name}' has {zi} and '{output.name}' {zo}",
+        f"int16 takes zero points of 0 in TFLM; '{input.name}' has {zi} and '{output.name}' {zo}: convert again",
     )
     return si, zi, so, zo
 
@@ -108,7 +108,7 @@ def prepare_rsqrt(node: Node, numerics: Numerics) -> Params:
     require(
         2.0**-12 <= real < 2.0**31,
         f"the scale {so:g} of output '{output.name}' and the root of the scale {si:g} of input '{input.name}' multiply "
-        f"to {1 / real:g}, for which TFLM's fixed-point numbers have no room; convert again with representative data",
+        f"to {1 / real:g}, for which TFLM's fixed-point numbers have no room; {_affine.RANGE_ADVICE}",
     )
     codes = _unary.codes(input.dtype)
     x = np.maximum(codes - zi, 0)

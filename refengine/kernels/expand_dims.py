@@ -9,27 +9,27 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import Draw, Kernel, Node, Numerics, Toolbox
 from . import _affine, reshape
 
 
 def prepare(node: Node, numerics: Numerics) -> reshape.Params:
     """Refuses an axis that is computed or outside, and an output of another type or shape."""
-    require(len(node.inputs) == 2, f"expected an input and an axis, got {len(node.inputs)} inputs")
+    consistent(len(node.inputs) == 2, f"expected an input and an axis, got {len(node.inputs)} inputs")
     p = reshape.prepare(node, numerics)
     input, axis = node.inputs
     assert input is not None
     require(
         axis is not None and axis.data is not None and axis.dtype == "int32" and axis.shape in ((), (1,)),
-        "the axis must be one constant int32, of shape () or (1,)",
+        "the axis must be one constant int32, of shape () or (1,), in TFLM; convert again with such a one",
     )
     assert axis is not None and axis.data is not None
     rank, at = len(input.shape) + 1, int(axis.data.flat[0])
-    require(-rank <= at < rank, f"axis {at} is outside the output's {rank} dimensions")
+    consistent(-rank <= at < rank, f"axis {at} is outside the output's {rank} dimensions")
     at %= rank
     expanded = (*input.shape[:at], 1, *input.shape[at:])
-    require(
+    consistent(
         p.output_shape == expanded, f"the output has shape {p.output_shape}; expanded, '{input.name}' has {expanded}"
     )
     return p

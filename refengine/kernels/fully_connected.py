@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
@@ -59,7 +59,7 @@ class FloatParams:
 
 def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """(input, weights, bias, output) after the checks that do not depend on the type."""
-    require(
+    consistent(
         len(node.inputs) in (2, 3)
         and node.inputs[0] is not None
         and node.inputs[1] is not None
@@ -74,15 +74,35 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     )
     assert input is not None and filter is not None and output is not None
     _linear.check_types(input, filter, bias, output)
-    require(len(filter.shape) == 2, f"weights '{filter.name}' have shape {filter.shape}; expected (outputs, depth)")
+    consistent(len(filter.shape) == 2, f"weights '{filter.name}' have shape {filter.shape}; expected (outputs, depth)")
     channels, depth = filter.shape
     batches = prod(output.shape[:-1])
-    require(
+    consistent(
         output.shape and output.shape[-1] == channels and prod(input.shape) == batches * depth,
         f"input '{input.name}' {input.shape}, weights {filter.shape} and output '{output.name}' {output.shape} "
         "do not fit together",
     )
     return input, filter, bias, output
+
+
+def _check_bias_scale(bias: Tensor, product: float, output: Tensor) -> None:
+    """Refuse a bias whose scale is further from input scale · weights scale than 0.02 of the output's.
+
+    Source: `GetQuantizedConvolutionMultipler`, tensorflow/lite/kernels/kernel_util.cc.
+    """
+    scale, output_scale = params_of(bias)[0], params_of(output)[0]
+    if abs(scale - product) <= 1e-5 * product:  # as float32 rounds, and the product of rounded scales
+        why = (
+            f"the scale {output_scale:g} of output '{output.name}' is so small that TFLM takes the last digits of that "
+            f"of bias '{bias.name}' for a mistake; convert again with data for which the output is not always 0, or "
+            "keep this layer in float"
+        )
+    else:
+        why = (
+            f"the scale of bias '{bias.name}' is not input scale · weights scale ({scale:.7g}, not {product:.7g}), as "
+            "TFLM needs; convert the model again"
+        )
+    require(abs(product - scale) / output_scale <= 0.02, why)
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
@@ -95,15 +115,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     per_channel = len(filter.quantization.scale) > 1
     require(
         not (per_channel and filter.dtype == "int4"),
-        f"int4 weights '{filter.name}' must have one scale, not {channels}",
+        f"int4 weights '{filter.name}' must have one scale in TFLM, not {channels}; convert again with int8 ones",
     )
     if bias is not None and not per_channel:
-        mismatch = abs(si * scales[0] - params_of(bias)[0]) / so
-        require(
-            mismatch <= 0.02,
-            f"the scale of bias '{bias.name}' is not input scale · weights scale "
-            f"({params_of(bias)[0]:g}, not {si * scales[0]:g}); convert the model again",
-        )
+        _check_bias_scale(bias, si * scales[0], output)
     multiplier = product_multiplier(
         si,
         scales if per_channel else scales[:1],

@@ -45,7 +45,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         -15 <= exponent <= 0 and reluish_exponent >= -15,
         f"the scales of input '{input.name}' and output '{output.name}' are {si:g} and {so:g}: TFLM's 16 bits take "
-        "outputs from 1/128 to 512 times the input's scale, and inputs over 2^-22; convert again with typical data",
+        "outputs from 1/128 to 512 times the input's scale, and inputs over 2^-22; "
+        "convert again with typical data, or with this operator in float",
     )
     p = Params(zi, zo, reluish, reluish_exponent, final, exponent, np.empty(0))
     return replace(p, table=_table(p).astype(input.dtype))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _control
@@ -31,12 +31,12 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 
     TFLM looks at the else branch only when it takes it, and fails then.
     """
-    require(node.inputs and node.inputs[0] is not None, "the condition is missing")
+    consistent(node.inputs and node.inputs[0] is not None, "the condition is missing")
     condition, *given = node.inputs
     assert condition is not None
     require(
         condition.dtype == "bool" and _control.size(condition) == 1,
-        f"the condition '{condition.name}' is {condition.dtype} {condition.shape}; TFLM takes one bool",
+        f"the condition '{condition.name}' is {condition.dtype} {condition.shape}; TFLM takes one bool: convert again",
     )
     for graph in node.subgraphs:
         _control.check_edge("the inputs", given, graph, graph.inputs)

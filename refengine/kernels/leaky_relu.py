@@ -42,7 +42,7 @@ class FloatParams:
 
 def _alpha(options: Options) -> float:
     alpha = float(options["alpha"])
-    require(math.isfinite(alpha), f"alpha is {alpha:g}; it must be finite")
+    require(math.isfinite(alpha), f"alpha is {alpha:g}, of which TFLM can make no multiplier; train the model again")
     return alpha
 
 

@@ -31,7 +31,9 @@ def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params:
     input, output = _unary.operands(node)
     _, zero_point = _affine.quantized(output)
     require(
-        zero_point == -128, f"the zero point of int8 output '{output.name}' is {zero_point}; LOGISTIC's must be -128"
+        zero_point == -128,
+        f"the zero point of int8 output '{output.name}' is {zero_point}; LOGISTIC's must be -128 "
+        "in TFLM: convert again",
     )
     return _sigmoid.prepare(input, _logistic, numerics)
 

@@ -41,7 +41,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     for tensor, zero_point in zip(tensors, (z1, z2, zo), strict=True):
         require(
             tensor.dtype == "int8" or zero_point == 0,
-            f"the zero point of '{tensor.name}' is {zero_point}; TFLM multiplies int16 only with zero points of 0",
+            f"the zero point of '{tensor.name}' is {zero_point}; TFLM multiplies int16 only with zero points of 0: "
+            "convert again",
         )
     multiplier = product_multiplier(s1, s2, so, numerics.rounding, "double")
     _affine.require_shift(multiplier, tensors[2])

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -29,15 +29,15 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses what TFLM does not check but would misread: mixed types, other shapes, a wrong count or axis."""
     tensors, output = _copies.operands(node)
     axis, rank = node.options["axis"], len(output.shape)
-    require(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of output '{output.name}'")
+    consistent(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of output '{output.name}'")
     axis %= rank
-    require(
+    consistent(
         output.shape[axis] == len(tensors) == node.options["values_count"],
         f"{len(tensors)} inputs, values_count {node.options['values_count']} and output '{output.name}' {output.shape} "
         f"with axis {axis} do not agree",
     )
     for tensor in tensors:
-        require(
+        consistent(
             tensor.shape == output.shape[:axis] + output.shape[axis + 1 :],
             f"input '{tensor.name}' {tensor.shape} is not output '{output.name}' {output.shape} without axis {axis}",
         )

@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -33,7 +33,7 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses paddings that are computed, negative or do not lead to the output's shape, and a fill quantised apart."""
-    require(
+    consistent(
         len(node.inputs) in (2, 3) and None not in node.inputs[:2] and len(node.outputs) == 1,
         f"expected an input, paddings, an optional fill and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
@@ -46,11 +46,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     assert input is not None and paddings is not None and output is not None
     _copies.same_type(input, output)
     rank = len(input.shape)
-    require(rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM pads at most {MAX_RANK}")
+    require(rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM pads at most {MAX_RANK}: reshape it")
     require(
         paddings.data is not None and paddings.dtype == "int32" and paddings.data.size == 2 * rank,
-        f"paddings '{paddings.name}' must be a constant of int32 pairs, one for each of the {rank} dimensions of "
-        f"'{input.name}'",
+        f"paddings '{paddings.name}' must be a constant of int32 pairs in TFLM, one for each of the {rank} dimensions "
+        f"of '{input.name}'; convert again with fixed shapes",
     )
     assert paddings.data is not None
     left, right = paddings.data.reshape(-1, 2).T.tolist()
@@ -58,20 +58,23 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         min(left + right, default=0) >= 0, f"paddings '{paddings.name}' are negative; TFLM does not crop: use a slice"
     )
     expected = tuple(before + size + after for before, size, after in zip(left, input.shape, right, strict=True))
-    require(
+    consistent(
         output.shape == expected,
         f"output '{output.name}' has shape {output.shape}; input '{input.name}' {input.shape} is padded to {expected}",
     )
     if fill is not None:
         _copies.same_type(input, fill)
-        require(prod(fill.shape) == 1, f"the fill '{fill.name}' has shape {fill.shape}; it must be one element")
+        consistent(prod(fill.shape) == 1, f"the fill '{fill.name}' has shape {fill.shape}; it must be one element")
         require(
             input.dtype != "int8" or _affine.params_of(fill) == _affine.params_of(output),
             f"fill '{fill.name}' {_affine.params_of(fill)} and output '{output.name}' {_affine.params_of(output)} "
-            "differ in scale or zero point; TFLM copies int8 codes as they are",
+            "differ in scale or zero point; TFLM copies int8 codes as they are: put a QUANTIZE between",
         )
     pad_value = _affine.params_of(output)[1] if input.dtype == "int8" else 0
-    require(-128 <= pad_value < 128, f"the zero point {pad_value} of output '{output.name}' is no int8 code")
+    require(
+        -128 <= pad_value < 128,
+        f"the zero point {pad_value} of output '{output.name}' is no int8 code as TFLM needs: convert again",
+    )
     return Params(tuple(left), tuple(right), pad_value, output.shape)
 
 

@@ -13,7 +13,7 @@ from functools import partial, reduce
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
@@ -46,11 +46,11 @@ class FloatParams:
 def _operands(node: Node) -> tuple[Tensor, Tensor, _window.Window, Array]:
     """(input, output, window, count) after the checks that do not depend on the type."""
     input, output = _unary.one_each(node)
-    require(
+    consistent(
         output.dtype == input.dtype,
         f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
     )
-    require(
+    consistent(
         len(input.shape) == len(output.shape) == 4
         and (input.shape[0], input.shape[3]) == (output.shape[0], output.shape[3]),
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must be (batch, height, width, "
@@ -74,7 +74,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         abs(np.float32(si) - np.float32(so)) <= 1e-6 and zi == zo,
         f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, zero point "
-        f"{zo}) must be quantised alike; convert the model again",
+        f"{zo}) must be quantised alike for TFLM; convert the model again",
     )
     low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zo)
     return Params(window, count, low, high, output.shape)

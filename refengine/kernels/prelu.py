@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
@@ -42,7 +42,7 @@ class Params:
 def _operands(node: Node, alpha_type: str) -> tuple[Tensor, Tensor, Tensor]:
     """(input, alpha, output); refuses wrong types and shapes."""
     input, alpha, output = _broadcast.shaped(node)
-    require(
+    consistent(
         output.dtype == input.dtype and alpha.dtype == alpha_type,
         f"alpha '{alpha.name}' is {alpha.dtype} and output '{output.name}' {output.dtype}; for the {input.dtype} input "
         f"'{input.name}' TFLM reads {alpha_type} alphas and writes {input.dtype}",

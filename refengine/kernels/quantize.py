@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
@@ -61,16 +61,16 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, float, int]:
     require(
         output.dtype in OUTPUT_TYPES[input.dtype],
         f"output '{output.name}' is {output.dtype}; TFLM quantises {input.dtype} into "
-        f"{' or '.join(OUTPUT_TYPES[input.dtype])} only",
+        f"{' or '.join(OUTPUT_TYPES[input.dtype])} only: convert again",
     )
-    require(
+    consistent(
         input.shape == output.shape,
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have one shape",
     )
     scale, zero_point = _affine.quantized(output)
     require(
         output.quantization is not None and len(output.quantization.scale) == 1,
-        f"output '{output.name}' has a scale for each channel; TFLM quantises activations with one",
+        f"output '{output.name}' has a scale for each channel; TFLM quantises activations with one: convert again",
     )
     return input, output, scale, zero_point
 

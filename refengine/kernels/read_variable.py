@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _control, _resource, assign_variable
@@ -28,7 +28,7 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses anything but a handle and an output."""
-    require(
+    consistent(
         len(node.inputs) == 1 and node.inputs[0] is not None and len(node.outputs) == 1,
         f"expected a handle and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )

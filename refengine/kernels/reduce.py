@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
@@ -58,33 +58,34 @@ class Params:
 
 def _operands(node: Node) -> tuple[Tensor, Tensor, Axes]:
     """(input, output, axes) after the checks that do not depend on the type."""
-    require(
+    consistent(
         len(node.inputs) == 2 and len(node.outputs) == 1,
         f"expected input and axis, and one output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
     input, axis, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input is not None and output is not None
-    require(axis is not None and axis.dtype == "int32", "the second input must be the axes to reduce, as int32")
+    consistent(axis is not None and axis.dtype == "int32", "the second input must be the axes to reduce, as int32")
     assert axis is not None
     require(
         axis.data is not None,
-        f"axis '{axis.name}' is computed at run time; refengine needs it constant to know the shape",
+        f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant to know the "
+        "shape: convert again with a constant",
     )
     assert axis.data is not None
-    require(
+    consistent(
         output.dtype == input.dtype,
         f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
     )
     rank = len(input.shape)
     given = axis.data.reshape(-1).tolist() if rank else []
-    require(
+    consistent(
         all(-rank <= a < rank for a in given),
         f"axis '{axis.name}' {given} leaves the {rank} dimensions of input '{input.name}' {input.shape}",
     )
     resolved = tuple(sorted({a % rank for a in given}))
     kept = [1 if d in resolved else size for d, size in enumerate(input.shape)]
     shape = tuple(kept) if node.options["keep_dims"] else tuple(np.delete(kept, resolved).tolist())
-    require(
+    consistent(
         prod(input.shape) > 0 and output.shape == shape,
         f"reducing '{input.name}' {input.shape} along {given} gives {shape}, but output '{output.name}' has shape "
         f"{output.shape}" + ("" if prod(input.shape) else "; an empty tensor has nothing to reduce"),
@@ -170,7 +171,7 @@ def prepare_extreme(node: Node, numerics: Numerics) -> Axes:
         require(
             (si, zi) == (so, zo),
             f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, "
-            f"zero point {zo}) must be quantised alike; convert the model again",
+            f"zero point {zo}) must be quantised alike for TFLM; convert the model again",
         )
     return axes
 

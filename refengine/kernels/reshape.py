@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -29,7 +29,7 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an output of another type or number of elements."""
-    require(
+    consistent(
         len(node.inputs) in (1, 2) and node.inputs[0] is not None and len(node.outputs) == 1,
         f"expected an input, an optional shape and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} "
         "outputs",
@@ -37,10 +37,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     input, output = node.inputs[0], node.outputs[0]
     assert input is not None and output is not None
     _copies.same_type(input, output)
-    require(
+    consistent(
         prod(input.shape) == prod(output.shape),
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} have different numbers of "
-        "elements; convert again with fixed shapes",
+        "elements",
     )
     return Params(output.shape)
 

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies, _unary
@@ -32,7 +32,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         output.dtype == "int32",
         f"output '{output.name}' is {output.dtype}; TFLM gives shapes as int32: convert again with out_type=tf.int32",
     )
-    require(
+    consistent(
         output.shape == (len(input.shape),),
         f"output '{output.name}' has shape {output.shape}; input '{input.name}' {input.shape} has {len(input.shape)} "
         "dimensions",

@@ -19,7 +19,7 @@ from math import floor
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Ints, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
@@ -75,9 +75,10 @@ def _operands(node: Node, output_types: tuple[str, ...]) -> tuple[Tensor, Tensor
     input, output = _unary.one_each(node)
     require(
         output.dtype in output_types,
-        f"output '{output.name}' is {output.dtype}; from {input.dtype} it can be {' or '.join(output_types)}",
+        f"output '{output.name}' is {output.dtype}; from {input.dtype} it can be {' or '.join(output_types)} "
+        "in TFLM: convert again",
     )
-    require(
+    consistent(
         output.shape == input.shape and input.shape and input.shape[-1] > 0,
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have the same shape, of at "
         "least one dimension, and the last one not empty",
@@ -90,7 +91,7 @@ def _check_output(output: Tensor, scale: float, zero_point: int, tolerance: floa
     require(
         abs(so - scale) <= tolerance and zo == zero_point,
         f"output '{output.name}' has scale {so:g} and zero point {zo}; TFLM takes scale 1/{round(1 / scale)} and "
-        f"zero point {zero_point}",
+        f"zero point {zero_point}: convert again",
     )
 
 
@@ -106,7 +107,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         real > 1,
         f"beta {node.options['beta']:g} · scale {scale:g} of input '{input.name}' is not above 2^-26, where TFLM "
-        "aborts; convert again with calibration data that spans the real range",
+        f"aborts; {_affine.RANGE_ADVICE}",
     )
     factor = quantize_multiplier(min(real, 2.0 ** (30 if rounding == "single" else 31) - 1), rounding)
     diff_min = -floor((2**SCALED_DIFF_INTEGER_BITS - 1) * 2.0 ** (31 - SCALED_DIFF_INTEGER_BITS - int(factor.shift)))
@@ -115,7 +116,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     exps = np.where(diffs >= diff_min, gemmlowp.exp_on_negative_values(scaled, SCALED_DIFF_INTEGER_BITS), 0)
     terms = rounding_divide_by_pot(exps, ACCUMULATION_INTEGER_BITS)
     length = input.shape[-1]
-    require(length < 8192, f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum")
+    require(
+        length < 8192,
+        f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum; keep it in float",
+    )
     require(
         output.dtype == "int16" or terms[0] + (length - 1) * terms[-1] < 512 << 19,
         f"the exponentials of {length} logits of scale {scale:g} in '{input.name}' always sum to 512 or more, where "
@@ -186,12 +190,19 @@ def prepare_int16(node: Node, numerics: Numerics) -> Int16Params:
     input, output = _operands(node, ("int16",))
     _check_output(output, 1 / 32768, 0, TOLERANCE / 32768)
     (scale, zero_point), length = _affine.quantized(input), input.shape[-1]
-    require(zero_point == 0, f"input '{input.name}' has zero point {zero_point}; TFLM's int16 softmax takes 0 only")
-    require(length <= 65536, f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum")
+    require(
+        zero_point == 0,
+        f"input '{input.name}' has zero point {zero_point}; TFLM's int16 softmax takes 0 only: convert again",
+    )
+    require(
+        length <= 65536,
+        f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum; keep it in float",
+    )
     real = scale * node.options["beta"] / (10 / 65535)
     require(
         abs(real) < 2**31,
-        f"beta {node.options['beta']:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range",
+        f"beta {node.options['beta']:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range: "
+        "convert again",
     )
     return Int16Params(quantize_multiplier(real, _rounding(numerics)), *_tables())
 

@@ -48,7 +48,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     for tensor, zero_point in zip(tensors, (z1, z2, zo), strict=True):
         require(
             tensor.dtype == "int8" or zero_point == 0,
-            f"the zero point of '{tensor.name}' is {zero_point}; TFLM takes int16 here only with zero points of 0",
+            f"the zero point of '{tensor.name}' is {zero_point}; TFLM takes int16 here only with zero points of 0: "
+            "convert again",
         )
     left_shift, twice_max = LEFT_SHIFT[tensors[2].dtype], 2 * max(s1, s2)
     square = twice_max * twice_max / float(np.float32(so) * np.float32(1 << 2 * left_shift))

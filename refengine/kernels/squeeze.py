@@ -7,26 +7,26 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..errors import require
+from ..errors import consistent
 from ..kernel import Draw, Kernel, Node, Numerics, Toolbox
 from . import _copies, reshape
 
 
 def prepare(node: Node, numerics: Numerics) -> reshape.Params:
     """Refuses dimensions that are not 1, and an output of another type or shape."""
-    require(len(node.inputs) == 1, f"expected 1 input, got {len(node.inputs)}")
+    consistent(len(node.inputs) == 1, f"expected 1 input, got {len(node.inputs)}")
     p = reshape.prepare(node, numerics)
     (input,) = node.inputs
     assert input is not None
     rank = len(input.shape)
     dropped = [axis + rank if axis < 0 else axis for axis in node.options["squeeze_dims"] or ()]
     for axis in dropped:
-        require(
+        consistent(
             0 <= axis < rank and input.shape[axis] == 1,
             f"dimension {axis} of input '{input.name}' {input.shape} is not of length 1",
         )
     squeezed = tuple(size for axis, size in enumerate(input.shape) if (axis not in dropped if dropped else size != 1))
-    require(
+    consistent(
         p.output_shape == squeezed, f"the output has shape {p.output_shape}; squeezed, '{input.name}' has {squeezed}"
     )
     return p

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -32,7 +32,7 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses computed begins, ends and strides, a stride of 0, and single elements that lie outside the input."""
-    require(
+    consistent(
         len(node.inputs) == 4 and None not in node.inputs and len(node.outputs) == 1,
         f"expected input, begin, end, strides and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} "
         "outputs",
@@ -41,22 +41,24 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     assert input is not None and output is not None
     _copies.same_type(input, output)
     rank = len(input.shape)
-    require(1 <= rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM slices 1 to {MAX_RANK}")
+    require(
+        1 <= rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM slices 1 to {MAX_RANK}: reshape it"
+    )
     begins, ends, strides = (_indices(tensor, rank) for tensor in node.inputs[1:])
-    require(0 not in strides, "a stride is 0")
+    consistent(0 not in strides, "a stride is 0")
     open_begin, open_end, shrink = (
         tuple(bool(node.options[mask] >> axis & 1) for axis in range(rank))
         for mask in ("begin_mask", "end_mask", "shrink_axis_mask")
     )
     ranges = tuple(map(_range, input.shape, begins, ends, strides, open_begin, open_end, shrink))
     for axis, positions in enumerate(ranges):
-        require(
+        consistent(
             len(positions) == 1 or not shrink[axis],
             f"position {begins[axis]} with stride {strides[axis]} picks no element of dimension {axis} of "
             f"'{input.name}' {input.shape}",
         )
     sliced = tuple(len(positions) for positions, shrunk in zip(ranges, shrink, strict=True) if not shrunk)
-    require(
+    consistent(
         output.shape == sliced,
         f"output '{output.name}' has shape {output.shape}; the slice of '{input.name}' {input.shape} has {sliced}",
     )
@@ -68,7 +70,7 @@ def _indices(tensor: Tensor | None, rank: int) -> list[int]:
     assert tensor is not None
     require(
         tensor.data is not None and tensor.dtype == "int32" and tensor.data.size >= rank,
-        f"'{tensor.name}' must be a constant of int32, one for each of the {rank} dimensions",
+        f"'{tensor.name}' must be a constant of int32, one for each of the {rank} dimensions, in TFLM: convert again",
     )
     assert tensor.data is not None
     return [int(value) for value in tensor.data.reshape(-1)[:rank]]

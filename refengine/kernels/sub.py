@@ -47,7 +47,7 @@ def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
     for tensor in _broadcast.operands(node):
         require(
             not _affine.is_quantized(tensor),
-            f"'{tensor.name}' is int32 with a scale; TFLM subtracts int32 only unquantised, convert to int8 or int16",
+            f"'{tensor.name}' is int32 with a scale; TFLM subtracts int32 only unquantised: convert again to int8",
         )
     return _broadcast.int32_bounds(node.options["fused_activation_function"])
 

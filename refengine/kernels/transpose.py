@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _copies
@@ -28,7 +28,7 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses more than 5 dimensions, a permutation computed at run time, and one that is none."""
-    require(
+    consistent(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
         f"expected input and permutation, and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
     )
@@ -36,16 +36,20 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     assert input is not None and perm is not None and output is not None
     _copies.same_type(input, output)
     rank = len(input.shape)
-    require(1 <= rank <= MAX_RANK, f"input '{input.name}' has {rank} dimensions; TFLM transposes 1 to {MAX_RANK}")
+    require(
+        1 <= rank <= MAX_RANK,
+        f"input '{input.name}' has {rank} dimensions; TFLM transposes 1 to {MAX_RANK}: reshape it",
+    )
     require(
         perm.data is not None and perm.dtype == "int32" and perm.shape == (rank,),
-        f"permutation '{perm.name}' must be a constant of {rank} int32, one for each dimension of '{input.name}'",
+        f"permutation '{perm.name}' must be a constant of {rank} int32, one for each dimension of '{input.name}': "
+        "refengine takes no other, so make it one",
     )
     assert perm.data is not None
     order = tuple(perm.data.tolist())
-    require(sorted(order) == list(range(rank)), f"permutation '{perm.name}' {order} is none of {rank} dimensions")
+    consistent(sorted(order) == list(range(rank)), f"permutation '{perm.name}' {order} is none of {rank} dimensions")
     shape = tuple(input.shape[d] for d in order)
-    require(shape == output.shape, f"output '{output.name}' has shape {output.shape}; transposing gives {shape}")
+    consistent(shape == output.shape, f"output '{output.name}' has shape {output.shape}; transposing gives {shape}")
     return Params(order)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import require
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 
@@ -27,7 +27,7 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses anything but one output of one element, and names that TFLM would compare with a null pointer."""
-    require(
+    consistent(
         not node.inputs and len(node.outputs) == 1,
         f"expected no inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
@@ -35,9 +35,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     container, shared_name = node.options["container"], node.options["shared_name"]
     require(
         output.dtype in ("resource", "int32") and output.shape in ((), (1,)),
-        f"output '{output.name}' is {output.dtype} {output.shape}; TFLM writes one int32 there, the variable's id",
+        f"output '{output.name}' is {output.dtype} {output.shape}; TFLM writes one int32 there, the variable's id: "
+        "convert again",
     )
-    require(shared_name, "the variable has no shared name, on which TFLM crashes; convert again")
+    require(shared_name, "the variable has no shared name, on which TFLM crashes: convert again")
     containers = {other for other, name in node.resources if name == shared_name}
     require(
         len(containers) == 1 or "" not in containers,

@@ -39,7 +39,9 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     _control.check_edge("the inputs", node.inputs, body, body.inputs)
     _control.check_edge("the outputs", node.outputs, body, body.outputs)
     _control.check_edge("the inputs", node.outputs, body, body.inputs)
-    require(cond.outputs, f"the condition, subgraph {cond.index}, has no output: TFLM would loop for ever")
+    require(
+        cond.outputs, f"the condition, subgraph {cond.index}, has no output: TFLM would loop for ever: convert again"
+    )
     return Params(cond.index, body.index, len(node.inputs))
 
 

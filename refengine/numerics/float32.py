@@ -1,19 +1,24 @@
-"""TFLM's float32 arithmetic on arrays, bit for bit: sums in TFLM's order, FMA, the C library's exp and tanh.
+"""TFLM's float32 arithmetic on arrays, bit for bit: sums in TFLM's order, FMA, the C library's functions.
 
-NumPy's own `sum`, `@`, `exp` and `tanh` give other bits than a C compiler's loop and a C library do, so none of
-them appears here. Two things depend on the target, and every function that they touch takes them by name:
+NumPy's own `sum`, `@`, `exp`, `tanh`, `sin` and so on give other bits than a C compiler's loop and a C library do, so
+none of them decides a bit here. Two things depend on the target, and every function that they touch takes them by name:
 
 `contraction` says what became of `total += x * w`: two roundings (``"none"``: x86-64, and targets without an
 FPU), or a fused multiply-add (``"fma"``: what GCC emits for a Cortex-M FPU).
 
-`libm` says whose `expf` and `tanhf` are linked:
+`libm` says whose `expf`, `tanhf`, `expm1f`, `logf`, `sinf`, `cosf` and `powf` are linked. `tanhf` and `expm1f` are
+fdlibm's everywhere but in ``"glibc-2.41"``, the others are calculated in double or are fdlibm's as well:
 
-===================  =====================================================  ================================
-``"glibc"``          2.28 to 2.40 on x86-64 with FMA: the oracle's host     `expf` in double, `tanhf` fdlibm's
-``"newlib"``         Cortex-M without FPU: M0, M0+, M3, any soft-float      both fdlibm's, two roundings
-``"newlib-fma"``     single-precision FPU: M4F, M33, M7 with fpv5-sp-d16    both fdlibm's, contracted
-``"newlib-double"``  double-precision FPU: M7 with fpv5-d16, M55            `expf` as glibc, `tanhf` contracted
-===================  =====================================================  ================================
+===================  =====================================================  =======================================
+``"glibc"``          2.28 to 2.40 on x86-64 with FMA                        all others in double
+``"glibc-2.41"``     2.41 on x86-64 with FMA                                so too; `tanhf`, `expm1f` correctly rounded
+``"newlib"``         Cortex-M without FPU: M0, M0+, M3, any soft-float      all fdlibm's, two roundings
+``"newlib-fma"``     single-precision FPU: M4F, M33, M7 with fpv5-sp-d16    all fdlibm's, contracted
+``"newlib-double"``  double-precision FPU: M7 with fpv5-d16, M55            as ``"glibc"``, but fdlibm's contracted
+===================  =====================================================  =======================================
+
+A wheel of TFLM calls the C library of the machine that it runs on, so the oracle is ``"glibc"`` or ``"glibc-2.41"``
+by where it is asked. `PROVEN` lists what has been held against which library; the rest is refused.
 
 The newlib ones are what `arm-none-eabi-gcc` links (GCC 12.2, newlib 3.3): the instruction set that a program is
 compiled for chooses among newlib's builds, so `-mcpu=cortex-m7 -mfloat-abi=soft` on a chip with an FPU is
@@ -25,12 +30,15 @@ NaN in is NaN out, but the sign and payload of a NaN are not modelled.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ..errors import require
+from . import scalar_float
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -191,30 +199,134 @@ EINSUM_CONTRACTION = _einsum_contraction()
 
 # ── The C library ─────────────────────────────────────────────────────────────────────────────────
 
+_GLIBC = frozenset({"glibc", "glibc-2.41"})
+_DOUBLE = _GLIBC | {"newlib-double"}
+_ALL = _DOUBLE | {"newlib", "newlib-fma"}
+
+PROVEN: Mapping[str, frozenset[str]] = {
+    "exp": _ALL, "tanh": _ALL, "expm1": _ALL, "log": _ALL, "sin": _DOUBLE, "cos": _DOUBLE, "pow": _DOUBLE,
+}  # fmt: skip
+"""By function, the libraries whose bits are known.
+
+`tools/libm_exhaustive.py` compares them with the real ones: `exp` and `tanh` on all 2³² values with glibc 2.36, and on
+138,547,332 with newlib 3.3; all of them on at least 1,047,809 values, evenly over all bit patterns, with glibc 2.36
+(4,299,267 of `log`, `sin`, `cos`, `expm1`), glibc 2.41, and newlib 3.3 on QEMU's Cortex-M3, M4F, M7. None differs.
+"""
+
+
+def require_proven(function: str, libm: str) -> None:
+    """Raise `UnsupportedError` where nobody has compared `function` with the C library `libm`: for a `prepare`."""
+    require(
+        libm in PROVEN[function],
+        f"the bits of {function}f in the C library of the dialect libm={libm} are not known to refengine; "
+        f"choose a dialect with libm={' or '.join(sorted(PROVEN[function]))}",
+    )
+
+
 def exp(x: Float32, libm: str) -> Float32:
     """`expf` of the C library `libm`, elementwise.
 
-    ``"glibc"``: all 2³² values compared with glibc 2.36 on FMA hardware, none differs (glibc's other build, for x86-64
-    without FMA, gives other bits for two: −63.0995 and 32.5646). The newlib ones: see `tanh`.
+    glibc's other build, for x86-64 without FMA, gives other bits for two values: −63.0995 and 32.5646.
     """
     x = np.asarray(x, np.float32)
     with np.errstate(all="ignore"):
-        return _exp_in_double(x) if libm in ("glibc", "newlib-double") else _exp_fdlibm(x, _fused(libm))
+        return _exp_in_double(x) if libm in _DOUBLE else _exp_fdlibm(x, _fused(libm))
 
 
 def tanh(x: Float32, libm: str) -> Float32:
-    """`tanhf` of the C library `libm`, elementwise.
-
-    ``"glibc"``: all 2³² values compared with glibc 2.36, none differs. The newlib ones, here and in `exp`: 138,547,332
-    values each, evenly over all bit patterns, compared with newlib 3.3 on QEMU's Cortex-M3, M4F and M7; none differs.
-    """
+    """`tanhf` of the C library `libm`, elementwise."""
+    x = np.asarray(x, np.float32)
     with np.errstate(all="ignore"):
-        return _tanh_fdlibm(np.asarray(x, np.float32), _fused(libm))
+        if libm == "glibc-2.41":
+            return _correctly_rounded(np.tanh, x, scalar_float.tanh)
+        return _tanh_fdlibm(x, _fused(libm))
+
+
+def expm1(x: Float32, libm: str) -> Float32:
+    """`expm1f` of the C library `libm`, elementwise: e^x − 1, as in ELU."""
+    x = np.asarray(x, np.float32)
+    with np.errstate(all="ignore"):
+        if libm == "glibc-2.41":
+            return _correctly_rounded(np.expm1, x, scalar_float.expm1)
+        y = _expm1_fdlibm(np.clip(x, np.float32(-30), np.float32(89)), _fused(libm))
+        y = np.where(x < -27 * np.float32(LN2), np.float32(-1), y)
+        return np.where(x > EXPM1_OVERFLOW, np.float32(np.inf), y)
+
+
+def log(x: Float32, libm: str) -> Float32:
+    """`logf` of the C library `libm`, elementwise; −∞ for 0, NaN below."""
+    x = np.asarray(x, np.float32)
+    with np.errstate(all="ignore"):
+        y = _log_in_double(x) if libm in _DOUBLE else _log_fdlibm(x, _fused(libm))
+        y = np.where(x > 0, y, np.float32(np.nan))
+        y = np.where(x == 0, np.float32(-np.inf), y)
+        return np.where(x == np.inf, x, y)
+
+
+def sin(x: Float32, libm: str) -> Float32:
+    """`sinf` of the C library `libm`, elementwise; NaN for ±∞. `UnsupportedError` unless `PROVEN`."""
+    require_proven("sin", libm)
+    x = np.asarray(x, np.float32)
+    with np.errstate(all="ignore"):
+        y: Float32 = np.where(np.abs(x) < np.float32(2.0**-12), x, _sine_in_double(x, 0))  # −0.0 stays
+        return y
+
+
+def cos(x: Float32, libm: str) -> Float32:
+    """`cosf` of the C library `libm`, elementwise; NaN for ±∞. `UnsupportedError` unless `PROVEN`."""
+    require_proven("cos", libm)
+    with np.errstate(all="ignore"):
+        return _sine_in_double(np.asarray(x, np.float32), 1)
+
+
+def sqrt(x: Float32) -> Float32:
+    """`sqrtf`, elementwise: correctly rounded everywhere, as IEEE 754 demands; NaN below 0, −0.0 stays."""
+    with np.errstate(invalid="ignore"):
+        root: Float32 = np.sqrt(np.asarray(x, np.float32))
+    return root
+
+
+def rsqrt(x: Float32) -> Float32:
+    """1 / sqrtf(x), rounded twice as TFLM's RSQRT does (`kernels/elementwise.cc`); ∞ for 0, −∞ for −0.0."""
+    with np.errstate(divide="ignore"):
+        inverse: Float32 = np.float32(1) / sqrt(x)
+        return inverse
+
+
+def pow(x: Float32, y: Float32, libm: str) -> Float32:
+    """`powf` of the C library `libm`, elementwise, with C's special cases. `UnsupportedError` unless `PROVEN`.
+
+    Two arguments leave nothing to exhaust; but every operation is the library's own, rounded as there.
+    """
+    require_proven("pow", libm)
+    x, y = np.broadcast_arrays(np.asarray(x, np.float32), np.asarray(y, np.float32))
+    with np.errstate(all="ignore"):
+        size = _power_in_double(np.abs(x), y)
+        whole, odd = y == np.trunc(y), np.abs(np.fmod(y, np.float32(2))) == 1
+        signed = np.where(odd, np.copysign(size, x), size)
+        signed = np.where((x < 0) & np.isfinite(x) & ~whole, np.float32(np.nan), signed)
+        signed = np.where(np.isnan(x) | np.isnan(y), np.float32(np.nan), signed)
+        return np.where((x == 1) | (y == 0), np.float32(1), signed)
 
 
 def _fused(libm: str) -> str:
     """The contraction that the library itself was compiled with, where it calculates in float32."""
     return {"glibc": "none", "newlib": "none", "newlib-fma": "fma", "newlib-double": "fma"}[libm]
+
+
+def _correctly_rounded(
+    wide: Callable[[Float64], Float64], x: Float32, exact: Callable[[np.float32, str], np.float32]
+) -> Float32:
+    """The float32 nearest to a function: NumPy's float64 tells, but for the few values next to a tie.
+
+    What NumPy returns differs between machines, in its last bits; those beside 2⁻⁴⁵ of it decide nothing here.
+    """
+    y = wide(x.astype(np.float64))
+    below, above = (y * (1 - 2.0**-45)).astype(np.float32), (y * (1 + 2.0**-45)).astype(np.float32)
+    doubtful = (below != above) & np.isfinite(y)
+    nearest = np.asarray(y.astype(np.float32))
+    nearest[doubtful] = [exact(v, "glibc-2.41") for v in x[doubtful]]
+    return nearest
 
 
 # 2^(i/32) for i = 0 … 31 as float64 bits, less i in the place of k's last five bits (see `_exp_in_double`).
@@ -268,10 +380,10 @@ def _tanh_fdlibm(x: Float32, fused: str) -> Float32:
 
 
 def _expm1_fdlibm(x: Float32, fused: str) -> Float32:
-    """fdlibm's `expm1f` where `tanhf` calls it: −2 < x ≤ 0 or 2 ≤ x ≤ 44."""
+    """fdlibm's `expm1f` for −30 ≤ x ≤ 89, beyond which it is −1 or ∞."""
     f = np.float32
     k = np.trunc(x * f(1.4426950216) + np.copysign(f(0.5), x))
-    k = np.where(np.abs(x) < f(1.5 * LN2), f(-1), k)
+    k = np.where(np.abs(x) < f(1.5 * LN2), np.copysign(f(1), x), k)
     k = np.where(np.abs(x) <= f(0.5 * LN2), f(0), k)
     # x = k·ln 2 + r + c, with ln 2 in two parts and c what r lost.
     high, low = x - k * LN2_HIGH, k * LN2_LOW
@@ -284,14 +396,154 @@ def _expm1_fdlibm(x: Float32, fused: str) -> Float32:
     e = square * ((q - t) / _multiply_add(fused, -r, t, f(6)))
     near_zero = r - _multiply_add(fused, r, e, -square)
     e = _multiply_add(fused, r, e - c, -c) - square
-    # e^x − 1 = 2^k·(1 + r − e) − 1, the ones subtracted where that costs least.
-    power = _power_of_two(k).astype(f)
-    inverse = f(1) / power
-    y = np.where(k < 23, (f(1) - inverse) - (e - r), (r - (e + inverse)) + f(1)) * power
-    y = np.where(k <= -2, (f(1) - (e - r)) * power - f(1), y)
+    # e^x − 1 = 2^k·(1 + r − e) − 1, the ones subtracted where that costs least. (2^128 is no float32.)
+    power = _power_of_two(k)
+    inverse = (1 / power).astype(f)
+    y = np.where(k < 23, (f(1) - inverse) - (e - r), (r - (e + inverse)) + f(1))
+    one_last = (k <= -2) | (k > 56)
+    y = (np.where(one_last, f(1) - (e - r), y) * power).astype(f)
+    y = np.where(one_last, y - f(1), y)
+    y = np.where(k == 1, np.where(r < f(-0.25), f(-2) * (e - (r + f(0.5))), f(1) + f(2) * (r - e)), y)
     y = np.where(k == -1, f(0.5) * (r - e) - f(0.5), y)
     y = np.where(k == 0, near_zero, y)
     return np.where(np.abs(x) < f(2.0**-25), x, y)
+
+
+def _log_in_double(x: Float32) -> Float32:
+    """glibc's and the newer newlib's `logf` of x > 0: k·ln 2 + ln c + ln(1 + r), c one of 16 numbers near x / 2^k."""
+    i, k, z = _split_for_log(x)
+    r = z * INVERSE_C[i] - 1
+    square = r * r
+    y = (LOGF_A[1] * r + LOGF_A[2]) + LOGF_A[0] * square
+    narrow: Float32 = (y * square + ((_LOG_C[i] + k * LN2) + r)).astype(np.float32)
+    return narrow
+
+
+def _log_fdlibm(x: Float32, fused: str) -> Float32:
+    """fdlibm's `logf` of x > 0, which newlib keeps for targets without double precision in hardware."""
+    one, half = np.float32(1), np.float32(0.5)
+    subnormal = x < np.finfo(np.float32).tiny
+    bits = np.where(subnormal, x * np.float32(2**25), x).view(np.int32)
+    fraction = bits & 0x7FFFFF
+    above = (fraction + 0x4AFB20) & 0x800000  # x / 2^k from √2 on is halved
+    k = ((bits >> 23) - 127 - 25 * subnormal + (above >> 23)).astype(np.float32)
+    f = (fraction | (above ^ 0x3F800000)).astype(np.int32).view(np.float32) - one
+    # ln(1 + f) = f − (h − s·(h + R)), with h = f²/2 or, where that is as good, without it.
+    s = f / (np.float32(2) + f)
+    z = s * s
+    w = z * z
+    rest = _multiply_add(fused, w, _polynomial(fused, w, LOGF_EVEN), z * _polynomial(fused, w, LOGF_ODD))
+    h = half * f * f
+    k_low = k * LN2_LOW
+    with_square = np.where(
+        k == 0,
+        f - _multiply_add(fused, -s, h + rest, h),
+        _multiply_add(fused, k, LN2_HIGH, -((h - _multiply_add(fused, s, h + rest, k_low)) - f)),
+    )
+    without = np.where(
+        k == 0,
+        _multiply_add(fused, -s, f - rest, f),
+        _multiply_add(fused, k, LN2_HIGH, -(_multiply_add(fused, s, f - rest, -k_low) - f)),
+    )
+    y = np.where(((fraction - 0x30A3D0) | (0x35C288 - fraction)) > 0, with_square, without)
+    # |f| < 2⁻²⁰
+    third = (f * f) * _multiply_add(fused, np.float32(-0.33333333333), f, half)
+    tiny = np.where(
+        k == 0, f - third, _multiply_add(fused, k, LN2_HIGH, -(_multiply_add(fused, -k, LN2_LOW, third) - f))
+    )
+    y = np.where((0x7FFFFF & (15 + fraction)) < 16, tiny, y)
+    return np.where(f == 0, _multiply_add(fused, k, LN2_HIGH, k_low), y)
+
+
+def _split_for_log(x: Float32) -> tuple[Int32, Int32, Float64]:
+    """Positive x = 2^k · z, 0.699 ≤ z < 1.399, as i, k and z: `INVERSE_C[i]` is near 1 / z. Others give anything."""
+    subnormal = x < np.finfo(np.float32).tiny
+    bits = np.where(subnormal, x * np.float32(2**23), x).view(np.int32) - np.int32(23 << 23) * subnormal
+    offset = bits - np.int32(0x3F330000)
+    k = offset >> 23
+    z = (bits - (k << 23)).view(np.float32).astype(np.float64)
+    return (offset >> 19) & 15, k, z
+
+
+def _sine_in_double(x: Float32, quarters: int) -> Float32:
+    """sin(x + quarters · π/2): glibc's and the newer newlib's `sinf` (0) and `cosf` (1)."""
+    wide = x.astype(np.float64)
+    n = np.asarray(((wide * (2**24 / HALF_PI)).astype(np.int32) + 2**23) >> 24)
+    r = np.asarray((wide - n * HALF_PI_HIGH) - n * HALF_PI_LOW)  # as FMA would: the products are exact
+    half_turn = n.copy()
+    far = np.abs(x) >= 120
+    if far.any():
+        bits = x[far].view(np.uint32)
+        n[far], r[far] = _reduced_by_half_pi(bits)
+        half_turn[far] = n[far] + (bits >> 31).astype(np.int32)
+    square = r * r
+    r = np.where((half_turn + 1) & 2, -r, r)  # the signs of i = 0 … 3: + − − +
+    s0, s1, s2 = SINF
+    cube = r * square
+    sine = (r + cube * s0) + (cube * square) * (s1 + square * s2)
+    c0, c1, c2, c3 = COSF
+    fourth = square * square
+    cosine = ((1 + square * c0) + fourth * c1) + (fourth * square) * (c2 + square * c3)
+    cosine = np.where(half_turn & 2, -cosine, cosine)
+    y = np.where((n ^ quarters) & 1, cosine, sine).astype(np.float32)
+    finite: Float32 = np.where(np.isfinite(x), y, np.float32(np.nan))
+    return finite
+
+
+def _reduced_by_half_pi(bits: npt.NDArray[np.uint32]) -> tuple[Int32, Float64]:
+    """|x| ≥ 120 by its bits, as n and r: |x| = n · π/2 + r modulo 2π, from those 96 bits of 2/π that matter."""
+    at = (bits >> 26) & 15
+    mantissa = ((bits & 0xFFFFFF) | 0x800000) << ((bits >> 23) & 7)
+    first, second, third = (_TWO_OVER_PI_WORDS[at + i] for i in (0, 4, 8))
+    m = mantissa.astype(np.uint64)
+    turns = ((m * third) >> np.uint64(32)) + m * second + ((m * first) << np.uint64(32))  # modulo 2⁶⁴
+    n = (turns + np.uint64(2**61)) >> np.uint64(62)
+    rest = (turns - (n << np.uint64(62))).view(np.int64)
+    return n.astype(np.int32), rest * (HALF_PI * 2.0**-62)
+
+
+def _power_in_double(x: Float32, y: Float32) -> Float32:
+    """glibc's `powf` of x ≥ 0: 2^(y · log2 x), every multiplication that feeds a sum fused, in float64."""
+    i, k, z = _split_for_log(x)
+    r = _fma64(z, INVERSE_C[i], -1.0)
+    a, b = _fma64(POWF_A[0], r, POWF_A[1]), _fma64(POWF_A[2], r, POWF_A[3])
+    square = r * r
+    low = _fma64(square, b, _fma64(POWF_A[4], r, _LOG2_C[i] + k))
+    logarithm = _fma64(a, square * square, low)
+    logarithm = np.where(x == 0, -np.inf, np.where(x == np.inf, np.inf, logarithm))
+    z = np.clip(np.where(x == 1, 0.0, y * logarithm), -160, 160)  # beyond: 0 and ∞ all the same
+    shifted = z + _ROUND_TO_INTEGER / 32
+    k32 = shifted.view(np.int64)
+    r = z - (shifted - _ROUND_TO_INTEGER / 32)
+    power = (_EXP2_TABLE[k32 & 31] + (k32 << 47)).view(np.float64)
+    high, low = _fma64(EXP2F_C[0], r, EXP2F_C[1]), _fma64(EXP2F_C[2], r, 1.0)
+    narrow: Float32 = (_fma64(high, r * r, low) * power).astype(np.float32)
+    return narrow
+
+
+def _fma64(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike) -> Float64:
+    """a·b + c of finite float64, rounded once: the product's error is exact by Dekker, the sum's low part odd."""
+    a, b, c = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (a, b, c)))
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    low, low_error = _two_sum(c, error)
+    total, total_error = _two_sum(product, low)
+    return total + _sum_to_odd(total_error, low_error)
+
+
+def _halves(a: Float64) -> tuple[Float64, Float64]:
+    """The upper 26 bits of float64 values, and the rest (Veltkamp)."""
+    scaled = a * (2.0**27 + 1)
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def _two_sum(a: Float64, b: Float64) -> tuple[Float64, Float64]:
+    """a + b, rounded, and what was lost (Knuth)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
 
 
 def _multiply_add(fused: str, a: Any, b: Any, c: Any) -> Float32:
@@ -319,3 +571,26 @@ LN2 = math.log(2)
 LN2_HIGH, LN2_LOW = np.float32(6.9313812256e-01), np.float32(9.0580006145e-06)
 EXPF_P = (1.6666667163e-01, -2.7777778450e-03, 6.6137559770e-05, -1.6533901999e-06, 4.1381369442e-08)
 EXPM1F_Q = (1.0, -3.3333335072e-02, 1.5873016091e-03, -7.9365076090e-05, 4.0082177293e-06, -2.0109921195e-07)
+
+LOGF_EVEN = (0.40000000596, 0.22222198546, 0.15313838422)
+LOGF_ODD = (0.66666668653, 0.28571429849, 0.18183572590, 0.14798198640)
+EXPM1_OVERFLOW = np.float32(88.722831726)
+HALF_PI = math.pi / 2
+HALF_PI_HIGH, HALF_PI_LOW = float.fromhex("0x1.921fb54442dp0"), float.fromhex("0x1.8p-48")  # their sum is HALF_PI
+SINF = tuple(map(float.fromhex, ("-0x1.555545995a603p-3", "0x1.1107605230bc4p-7", "-0x1.994eb3774cf24p-13")))
+COSF = tuple(map(float.fromhex, (
+    "-0x1.ffffffd0c621cp-2", "0x1.55553e1068f19p-5", "-0x1.6c087e89a359dp-10", "0x1.99343027bf8c3p-16")))  # fmt: skip
+TWO_OVER_PI = 0xA2F9836E4E441529FC2757D1F534DDC0DB6295993C439041  # · 2⁻¹⁹², and 24 bits of zeros in front
+_TWO_OVER_PI_WORDS = np.array([(TWO_OVER_PI >> (184 - 8 * i)) % 2**32 for i in range(24)], np.uint64)
+INVERSE_C = np.array([float.fromhex(f"0x1.{digits}p{exponent}") for digits, exponent in (
+    ("661ec79f8f3be", 0), ("571ed4aaf883d", 0), ("49539f0f010b0", 0), ("3c995b0b80385", 0), ("30d190c8864a5", 0),
+    ("25e227b0b8ea0", 0), ("1bb4a4a1a343f", 0), ("12358f08ae5ba", 0), ("0953f419900a7", 0), ("0", 0),
+    ("e608cfd9a47ac", -1), ("ca4b31f026aa0", -1), ("b2036576afce6", -1), ("9c2d163a1aa2d", -1), ("886e6037841ed", -1),
+    ("767dcf5534862", -1))])  # fmt: skip
+_LOG_C = np.array([float(-Decimal(inverse).ln()) for inverse in INVERSE_C.tolist()])
+_LOG2_C = np.array([float(-Decimal(inverse).ln() / Decimal(2).ln()) for inverse in INVERSE_C.tolist()])
+LOGF_A = tuple(map(float.fromhex, ("-0x1.00ea348b88334p-2", "0x1.5575b0be00b6ap-2", "-0x1.ffffef20a4123p-2")))
+POWF_A = tuple(map(float.fromhex, (
+    "0x1.27616c9496e0bp-2", "-0x1.71969a075c67ap-2", "0x1.ec70a6ca7baddp-2", "-0x1.7154748bef6c8p-1",
+    "0x1.71547652ab82bp0")))  # fmt: skip
+EXP2F_C = tuple(map(float.fromhex, ("0x1.c6af84b912394p-5", "0x1.ebfce50fac4f3p-3", "0x1.62e42ff0c52d6p-1")))

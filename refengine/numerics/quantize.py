@@ -37,7 +37,10 @@ def activation_range(activation: str, dtype: str, scale: float, zero_point: int)
 
     def code(bound: float) -> int:
         ratio = round_half_away(min(float(np.float32(bound) / np.float32(scale)), 2.0**32))
-        require(abs(ratio) < 2**31, f"the output scale {scale:g} is so small that {activation} has no int32 bound")
+        require(
+            abs(ratio) < 2**31,
+            f"the output scale {scale:g} is so small that TFLM has no int32 bound for {activation}; convert again",
+        )
         return zero_point + ratio
 
     below, above = _bounds(activation)

@@ -9,6 +9,8 @@ import os
 from collections.abc import Collection, Iterable
 from concurrent.futures import Executor
 
+from ..kernel import Kernels
+from ..kernels import KERNELS
 from ..model import Array, Model
 from ..plan import make_plan
 from .calibrate import PERCENTILE, Ranges, calibrate
@@ -27,6 +29,7 @@ def quantize(
     io: str | None = None,
     keep: Collection[int] = (),
     executor: Executor | None = None,
+    kernels: Kernels = KERNELS,
 ) -> Model:
     """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`.
 
@@ -34,13 +37,14 @@ def quantize(
     input, float32 of the input's shape or N of it, (N, …). `method` is ``"minmax"``, ``"moving-average"``,
     ``"percentile"`` (with `percentile`, above 50 and up to 100) or ``"entropy"``; `activations` ``"int8"`` or
     ``"int16"`` (16×8); `io`, of the inputs and outputs, the same (the default) or ``"float32"``; `keep` the indices of
-    operators that stay in float; `executor` runs the calibration's tasks, with the same result.
+    operators that stay in float; `executor` runs the calibration's tasks, with the same result; `kernels` are those of
+    `make_plan`, for operators of your own.
 
     The result has been planned, so it runs; `refengine.tflite_io.dump` gives its bytes. Parameters are those of
     TensorFlow 2.21's converter (see `convert` for where its models would be wrong). Raises `InputError` and
     `UnsupportedError`, in one sentence: see `calibrate` and `convert`.
     """
-    plan = make_plan(model)
-    check(plan.model, activations=activations, io=io, keep=keep)
+    plan = make_plan(model, kernels=kernels)
+    check(plan, activations=activations, io=io, keep=keep)
     ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
-    return convert(plan.model, ranges, activations=activations, io=io, keep=keep)
+    return convert(plan, ranges, activations=activations, io=io, keep=keep)

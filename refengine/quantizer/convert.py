@@ -6,17 +6,19 @@ written in order, with a QUANTIZE or DEQUANTIZE wherever a tensor is read in ano
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 import numpy as np
 
-from ..errors import InputError, located, require
+from ..errors import InputError, UnsupportedError, located, require
+from ..kernel import Kernels, Numerics
 from ..kernels import KERNELS
 from ..model import Graph, Model, Op, Tensor
-from ..plan import make_plan
+from ..plan import Plan, make_plan, prepared
 from .calibrate import Ranges
+from .curves import check_curve
 from .forms import WEIGHTS, Form, Forms
 from .parameters import PARAMETERS, computed, computes_reals, rule
 from .rules import RULES
@@ -26,9 +28,17 @@ _DEQUANTIZE = Op(0, "DEQUANTIZE", (), (), options_type="DequantizeOptions", vers
 
 
 def convert(
-    model: Model, ranges: Ranges, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()
+    model: Model | Plan,
+    ranges: Ranges,
+    *,
+    activations: str = "int8",
+    io: str | None = None,
+    keep: Collection[int] = (),
+    kernels: Kernels = KERNELS,
 ) -> Model:
     """Quantise a trained float32 `model`: weights to int8, `activations` to ``"int8"`` or ``"int16"`` (16×8).
+
+    `model` may be its plan, whose kernels then count; `kernels` are those of `make_plan`, for operators of your own.
 
     `ranges` are those of `calibrate`. The result's inputs and outputs are `io`: the `activations` type itself (the
     default) or ``"float32"``. The operators of `keep`, by index, stay in float, between DEQUANTIZE and QUANTIZE.
@@ -37,14 +47,16 @@ def convert(
     and names, versions and options are as it leaves them; the metadata stays the float file's. Where its models would
     not run, or be wrong, this departs from it: operators that it would leave in float by mistake are quantised; at
     int16×8 a range that is next to nothing has a scale all the same, a PADV2's padding value is quantised, SUM has a
-    scale of its own, and a bias that two operators share is quantised for each.
+    scale of its own, and a bias that two operators share is quantised for each. An input that nobody reads stays float.
 
     The result has been planned, so it runs. Raises `InputError` for a model that is quantised already, ranges that are
     missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised
-    (`keep` may leave them in float) and for what TFLM could not run, before or after.
+    (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits so large that its
+    integer kernels go astray.
     """
-    check(model, activations=activations, io=io, keep=keep)
-    graph = model.graphs[0]
+    plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels)
+    check(plan, activations=activations, io=io, keep=keep)
+    model, graph = plan.model, plan.graph
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
         forms = Forms(graph, PARAMETERS[activations](graph, ranges), activations, io or activations, frozenset(keep))
@@ -59,21 +71,38 @@ def convert(
         )
         for signature in model.signatures
     ]
-    quantised = replace(model, graphs=(written,), signatures=tuple(signatures), sha256="")
     with located("the quantised model"):
-        make_plan(quantised)
-    return quantised
+        quantized = replace(model, graphs=(written,), signatures=tuple(signatures), sha256="")
+        _check_written(quantized, plan.kernels, writer.origins)
+    return quantized
 
 
-def check(model: Model, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()) -> None:
+def _check_written(model: Model, kernels: Kernels, origins: Mapping[int, int]) -> None:
+    """Refuse what TFLM would not run, or not run well, with the float model's number of the operator."""
+    for index, step in enumerate(prepared(model, model.graphs[0], Numerics(), kernels)):
+        try:
+            if isinstance(step, UnsupportedError):
+                raise step
+            check_curve(step)
+        except UnsupportedError as error:
+            if index not in origins:
+                raise
+            raise UnsupportedError(f"{error}; {_kept_in_float(origins[index])}") from None
+
+
+def _kept_in_float(index: int) -> str:
+    return f"keep={{{index}}} (--keep {index}) leaves it in float"
+
+
+def check(plan: Plan, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()) -> None:
     """Refuse what `convert` refuses whatever the ranges, which are then not worth calibrating."""
     if activations not in PARAMETERS or io not in (None, activations, "float32"):
         raise InputError(
             f"activations {activations!r} with inputs and outputs {io or activations!r}: activations are 'int8' or "
             "'int16', inputs and outputs are of the same type or 'float32'"
         )
-    _check_model(model)
-    _check_operators(model.graphs[0], activations, keep)
+    _check_model(plan.model)
+    _check_operators(plan, activations, keep)
 
 
 def _check_model(model: Model) -> None:
@@ -88,10 +117,10 @@ def _check_model(model: Model) -> None:
         values = tensor.data if tensor.dtype == "float32" else None
         if values is not None and values.size and not _is_range(values.min(), values.max()):
             raise InputError(f"{where} is a constant with values that are not finite; train the network again")
-    make_plan(model)
 
 
-def _check_operators(graph: Graph, activations: str, keep: Collection[int]) -> None:
+def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> None:
+    graph = plan.graph
     for index in keep:
         if index not in range(len(graph.ops)):
             raise InputError(f"there is no operator {index} to keep in float; the model has 0 to {len(graph.ops) - 1}")
@@ -100,13 +129,13 @@ def _check_operators(graph: Graph, activations: str, keep: Collection[int]) -> N
             continue
         where = f"operator {op.index} ({op.name})"
         require(
-            op.name in RULES and (op.name, activations) in KERNELS,
-            f"{where}: there is no {activations} kernel for it; keep it in float, or convert again without it",
+            op.name in RULES and (op.name, activations) in plan.kernels,
+            f"{where}: there is no {activations} kernel for it, or no rule to quantise it; {_kept_in_float(op.index)}",
         )
         weights = [graph.tensors[i] for i in op.inputs[WEIGHTS:] if i >= 0] if rule(op).axis is not None else []
         require(
             len(weights) < 2 or all(tensor.data is not None for tensor in weights),
-            f"{where}: a bias is quantised only if it and the weights are constants; keep it in float",
+            f"{where}: a bias is quantised only if it and the weights are constants; {_kept_in_float(op.index)}",
         )
 
 
@@ -128,7 +157,10 @@ def _is_range(low: float, high: float) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Writer:
-    """The quantised graph while it is written; `places` says where each form stands among its `tensors`."""
+    """The quantised graph while it is written; `places` says where each form stands among its `tensors`.
+
+    `origins` are the float graph's numbers of those operators that come from it.
+    """
 
     forms: Forms
     tensors: list[Tensor] = field(default_factory=list)
@@ -136,6 +168,7 @@ class _Writer:
     made: dict[int, Form] = field(default_factory=dict)
     ready: set[Form] = field(default_factory=set)
     ops: list[Op] = field(default_factory=list)
+    origins: dict[int, int] = field(default_factory=dict)
 
     def graph(self) -> Graph:
         forms, graph = self.forms, self.forms.graph
@@ -151,6 +184,7 @@ class _Writer:
         for op in graph.ops:
             inputs = tuple(-1 if form is None else self.read(form) for form in reads[op.index])
             made = tuple(self.place(form) for form in makes[op.index])
+            self.origins[len(self.ops)] = op.index
             self.append(self._rewritten(op, (*reads[op.index], *makes[op.index])), inputs, made)
             self._convert_now(op.outputs, wanted)
         results = tuple(self.read(form) for form in outputs)

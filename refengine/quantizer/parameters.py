@@ -98,8 +98,9 @@ def floats(graph: Graph, indices: tuple[int, ...]) -> Iterator[tuple[int, int]]:
 
 
 def computed(graph: Graph) -> list[int]:
-    """The float32 tensors that are fed or computed, which is what has a range."""
-    made = (*graph.inputs, *(i for op in graph.ops for i in op.outputs))
+    """The float32 tensors that are fed or computed, which is what has a range; but no input that nobody reads."""
+    read = {*graph.outputs, *(i for op in graph.ops for i in op.inputs)}
+    made = (*(i for i in graph.inputs if i in read), *(i for op in graph.ops for i in op.outputs))
     return [i for _, i in floats(graph, made)]
 
 

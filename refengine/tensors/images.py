@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..errors import InputError, located
 from ..model import Array, Tensor
 from ..plan import Plan
-from .inputs import picture_shape, pixels_to_input, quantize_input
+from .inputs import PixelRange, picture_shape, pixel_range, pixels_to_input, quantize_input
 
 if TYPE_CHECKING:  # pillow is loaded by whoever reads a picture, not by `import refengine`
     from PIL import Image
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # pillow is loaded by whoever reads a picture, not by `import
 Pixels = npt.NDArray[np.uint8]
 
 RAW = {".raw", ".bin"}
+ARRAYS = {".npy", ".npz"} | RAW
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # pillow's name for pictures of so many channels
 UNREADABLE = (
     OSError,
@@ -82,6 +83,16 @@ def read_inputs(
             f"the model has {len(plan.inputs)} inputs ({', '.join(t.name for t in plan.inputs)}), each "
             f"from a file of its own or all from one .npz; {' '.join(names)} gives {len(waiting)}"
         )
+
+
+def pixel_ranges(
+    plan: Plan, paths: Sequence[str], real_range: tuple[float, float] | None = None
+) -> tuple[PixelRange, ...]:
+    """What black and white stand for in the pictures among `paths`, as `read_inputs` takes them: one for each input."""
+    each = [path for path in paths if Path(path).suffix.lower() != ".npz"]
+    count = max(1, len(plan.inputs))
+    fed = {i % count for i, path in enumerate(each) if Path(path).suffix.lower() not in ARRAYS}
+    return tuple(pixel_range(plan, index, real_range) for index in sorted(fed))
 
 
 def prepare_digit(image: npt.NDArray[np.number]) -> Pixels:

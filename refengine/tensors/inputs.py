@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from math import isqrt
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..model import Array, Model, Tensor
+from ..model import Array, Graph, Model, Op, Tensor
 from ..numerics.quantize import code_range, dequantize, quantize
 from ..plan import Plan
 
 CONVENTIONS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 """The real values (black, white) that networks are usually trained with."""
+
+
+@dataclass(frozen=True)
+class PixelRange:
+    """The real values that black and white stand for at an input, and how that is known: in a word and in a sentence.
+
+    ``given`` by the caller, read from the input's ``quantization`` or from the first ``layers``, or a ``guess``.
+    """
+
+    input: str
+    black: float
+    white: float
+    known_from: Literal["given", "quantization", "layers", "guess"]
+    reason: str
 
 
 def quantize_input(source: Plan | Model, x: npt.ArrayLike, index: int = 0) -> Array:
@@ -49,8 +66,8 @@ def pixels_to_input(
 ) -> Array:
     """N pictures (uint8, N×H×W or N×H×W×C) as a batch for input `index`: (N, *its shape without the leading 1).
 
-    Black (0) becomes real_range[0], white (255) real_range[1] (default: `pixel_range`), then codes as `quantize_input`
-    makes them. Raises `InputError` if the input takes no pictures or others than these.
+    Black (0) becomes real_range[0], white (255) real_range[1] (default: as `pixel_range` says), then codes as
+    `quantize_input` makes them. Raises `InputError` if the input takes no pictures or others than these.
     """
     tensor = _tensor(plan, "input", index)
     height, width, channels = picture_shape(tensor)
@@ -60,8 +77,8 @@ def pixels_to_input(
             f"input '{tensor.name}' takes pictures of {height}×{width}×{channels}, "
             f"got {'×'.join(map(str, pictures.shape[1:]))}"
         )
-    black, white = real_range or pixel_range(tensor)
-    levels = black + np.arange(256, dtype=np.float32) / np.float32(255) * (white - black)
+    ends = pixel_range(plan, index, real_range)
+    levels = ends.black + np.arange(256, dtype=np.float32) / np.float32(255) * (ends.white - ends.black)
     return quantize_input(plan, levels, index)[pixels].reshape(len(pixels), *tensor.shape[1:])
 
 
@@ -80,19 +97,112 @@ def picture_shape(tensor: Tensor) -> tuple[int, int, int]:
     raise InputError(f"input '{tensor.name}' has shape {tensor.shape}, not a picture's; give .npy, .npz or raw values")
 
 
-def pixel_range(tensor: Tensor) -> tuple[float, float]:
-    """The real values that black and white stand for, as far as the file tells.
+def pixel_range(source: Plan | Model, index: int = 0, given: tuple[float, float] | None = None) -> PixelRange:
+    """The real values that black and white stand for at input `index`, and how that is known.
 
-    float32: (0, 1). Integers: the real values of the smallest and largest code, or the one of `CONVENTIONS` that they
-    are within 2 % of, as calibration leaves them. int16 codes are symmetric around 0 by definition, so that black is
-    taken as 0 there; a network trained on (−1, 1) must be told so.
+    What is `given` holds. Integers, also those of a QUANTIZE behind a float32 input, tell it: the real values of the
+    smallest and largest code, or the one of `CONVENTIONS` that they are within 2 % of, as calibration leaves them.
+    int16 codes are symmetric around 0 by definition, so that black is taken as 0 there; a network trained on (−1, 1)
+    must be told so. float32 tells nothing: it is the first of `CONVENTIONS` that layers which multiply and add
+    constants bring into a range as networks take it, or else a guess. Raises `InputError` if the model has no such
+    input, or it is of integers without quantisation.
     """
-    if tensor.dtype == "float32":
-        return CONVENTIONS[0]
-    low, high = dequantize(np.array(code_range(tensor.dtype)), *_affine(tensor)).tolist()
+    tensor = _tensor(source, "input", index)
+    if given is not None:
+        return PixelRange(tensor.name, *given, "given", "as given")
+    return _told(source.graph if isinstance(source, Plan) else source.graphs[0], tensor)
+
+
+@np.errstate(all="ignore")  # constants may be anything
+def _told(graph: Graph, tensor: Tensor) -> PixelRange:
+    """What the type of an input and the operators behind it tell."""
+    factor, term, ops, codes = _first_layers(graph, tensor)
+    layers = f"the first layers ({', '.join(op.name for op in ops)}) make"
+    speaks = not (np.all(factor == 1) and not np.any(term))
+    for black, white in CONVENTIONS if codes is None else (_ends(codes),):
+        low, high = np.sort((black * factor + term, white * factor + term), axis=0)
+        made, likely = f"{low.min():.3g} … {high.max():.3g} of that", _as_networks_take_it(factor, low, high)
+        if codes is not None:
+            doubt = "" if likely or not speaks else f", but {layers} {made}, which is hardly right"
+            return PixelRange(
+                tensor.name, black, white, "quantization", f"its {codes.dtype} codes stand for that{doubt}"
+            )
+        if speaks and likely:
+            return PixelRange(tensor.name, black, white, "layers", f"{layers} {made}")
+    doubt = f", and hardly right: {layers} nothing usual of any usual range" if speaks else ""
+    return PixelRange(tensor.name, *CONVENTIONS[0], "guess", f"a guess, as float32 tells nothing{doubt}")
+
+
+def _ends(tensor: Tensor) -> tuple[float, float]:
+    """(black, white) as the quantisation of a tensor has them."""
+    scale, zero_point = _affine(tensor)
+    low, high = dequantize(np.array(code_range(tensor.dtype)), scale, zero_point).tolist()
     found = (0.0 if tensor.dtype == "int16" else low, high)
     tolerance = 0.02 * (high - low)
     return next((usual for usual in CONVENTIONS if np.allclose(usual, found, rtol=0, atol=tolerance)), found)
+
+
+def _as_networks_take_it(factor: Array, low: Array, high: Array) -> bool:
+    """Whether a network may be trained on values from `low` to `high` (each channel's): about 0, and not all alike.
+
+    Subtracting a mean alone leaves the range as wide as it was, as some networks have it.
+    """
+    width, middle = high - low, (low + high) / 2
+    return bool(np.all((np.abs(middle) <= width) & ((width >= 0.25) & (width <= 16) | (np.abs(factor) == 1))))
+
+
+def _first_layers(graph: Graph, tensor: Tensor) -> tuple[Array, Array, list[Op], Tensor | None]:
+    """(factor, term, operators, codes): what these make of an input is factor · input + term, one for each channel.
+
+    They follow one another, with QUANTIZE and padding between them perhaps. `codes` is the input if it is of integers,
+    or what the first QUANTIZE gives if it is quantised as it is.
+    """
+    readers: dict[int, list[Op]] = defaultdict(list)
+    for op in graph.ops:
+        for index in {*op.inputs}:
+            readers[index].append(op)
+    factor, term, ops, codes = np.ones(1), np.zeros(1), list[Op](), None if tensor.dtype == "float32" else tensor
+    while len(readers[tensor.index]) == 1:
+        (op,) = readers[tensor.index]
+        output = graph.tensors[op.outputs[0]] if len(op.outputs) == 1 else None
+        if output is None or output.shape[-1:] != tensor.shape[-1:]:
+            break
+        if op.name == "QUANTIZE":
+            codes = output if codes is None and not ops else codes
+        elif op.name not in ("PAD", "PADV2", "MIRROR_PAD"):
+            step = _factor_and_term(graph, op, tensor)
+            if step is None:
+                break
+            factor, term = factor * step[0], term * step[0] + step[1]
+            ops.append(op)
+        tensor = output
+    return factor, term, ops, codes
+
+
+def _factor_and_term(graph: Graph, op: Op, tensor: Tensor) -> tuple[Array, Array] | None:
+    """(factor, term) of an operator that scales or shifts `tensor` by a constant, one or one for each channel."""
+    if len(op.inputs) != 2 or min(op.inputs) < 0 or op.options.get("fused_activation_function", "NONE") != "NONE":
+        return None
+    is_first = op.inputs[0] == tensor.index
+    constant = graph.tensors[op.inputs[is_first]]
+    if constant.data is None or constant.data.size not in (1, *constant.shape[-1:]):
+        return None
+    if constant.dtype != "float32" and (constant.quantization is None or len(constant.quantization.scale) != 1):
+        return None
+    values = constant.data if constant.dtype == "float32" else dequantize(constant.data, *_affine(constant))
+    c = np.reshape(values, -1).astype(np.float64)
+    match op.name, is_first:
+        case "MUL", _:
+            return c, np.zeros(1)
+        case "DIV", True if c.all():
+            return 1 / c, np.zeros(1)
+        case "ADD", _:
+            return np.ones(1), c
+        case "SUB", True:
+            return np.ones(1), -c
+        case "SUB", False:
+            return -np.ones(1), c
+    return None
 
 
 def _tensor(source: Plan | Model, kind: str, index: int) -> Tensor:
@@ -105,7 +215,8 @@ def _tensor(source: Plan | Model, kind: str, index: int) -> Tensor:
 
 def _affine(tensor: Tensor) -> tuple[float, int]:
     """(scale, zero point)."""
-    if tensor.quantization is None or not tensor.quantization.scale:
+    integers = tensor.dtype.lstrip("u") in ("int8", "int16", "int32", "int64")
+    if not integers or tensor.quantization is None or not tensor.quantization.scale:
         raise InputError(
             f"'{tensor.name}' is {tensor.dtype} without quantisation: its values are what they are; "
             "neither quantise nor dequantise them"

@@ -58,7 +58,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.file = FlatFile(data)
         self.row = self.file.root()
-        self.unpacked: dict[tuple[int, str], Array] = {}
+        self.unpacked: dict[tuple[int, str, int], Array] = {}
 
     def model(self) -> Model:
         if self.row["version"] != VERSION:
@@ -66,7 +66,7 @@ class _Reader:
         if not self.row["subgraphs"]:
             raise ModelError("the model has no subgraph")
         metadata = self.metadata()
-        if "COMPRESSION_METADATA" in metadata:
+        if "COMPRESSION_METADATA" in dict(metadata):
             raise UnsupportedError("the weights are compressed with TFLM's lookup tables; take the model before that")
         graphs = tuple(self.graph(index, row) for index, row in enumerate(self.row["subgraphs"]))
         _check_calls(graphs)
@@ -74,14 +74,12 @@ class _Reader:
         return Model(graphs, VERSION, self.row["description"], metadata, signatures,
                      hashlib.sha256(self.file.data).hexdigest())
 
-    def metadata(self) -> dict[str, bytes]:
-        metadata: dict[str, bytes] = {}
+    def metadata(self) -> tuple[tuple[str, bytes], ...]:
+        entries = []
         for row in self.row["metadata"]:
             with located(f"metadata {row['name']!r}"):
-                if row["name"] in metadata:
-                    raise ModelError("there are two entries of this name")
-                metadata[row["name"]] = self.copied(self.buffer(row["buffer"]))
-        return metadata
+                entries.append((row["name"], self.copied(self.buffer(row["buffer"]))))
+        return tuple(entries)
 
     def buffer(self, index: int) -> memoryview:
         """The contents of a buffer: in the FlatBuffer, or behind it in files beyond 2 GB."""
@@ -123,7 +121,7 @@ class _Reader:
     def tensor(self, index: int, row: Row, computed: bool) -> Tensor:
         with located(f"tensor {index} {row['name']!r}"):
             shape, dtype = row["shape"], row["type"]
-            _check_shape(shape, row["shape_signature"])
+            _check_shape(shape)
             data = None
             contents = self.buffer(row["buffer"])
             if contents or not (computed or row["is_variable"] or prod(shape)):
@@ -139,13 +137,15 @@ class _Reader:
         bits = schema.element_bits(dtype)
         if shape is not None and bits:
             expected = (prod(shape) * bits + 7) // 8
-            if len(contents) != expected:
+            if len(contents) < expected:
                 raise ModelError(f"{len(contents)} bytes, but shape {shape} of {dtype} takes {expected}")
+            contents = contents[:expected]  # runtimes leave alone what follows
         elif bits and len(contents) * 8 % bits:
             raise ModelError(f"{len(contents)} bytes are no whole number of {dtype} elements")
-        if (index, dtype) not in self.unpacked:
-            self.unpacked[index, dtype] = self.unpack(contents, dtype)
-        values = self.unpacked[index, dtype]
+        key = index, dtype, len(contents)
+        if key not in self.unpacked:
+            self.unpacked[key] = self.unpack(contents, dtype)
+        values = self.unpacked[key]
         return values if shape is None or schema.is_raw(dtype) else values[:prod(shape)].reshape(shape)
 
     def unpack(self, contents: memoryview, dtype: str) -> Array:
@@ -175,29 +175,26 @@ def _check_indices(role: str, indices: tuple[int, ...], tensors: int, lowest: in
         raise ModelError(f"tensor {wrong[0]} among the {role} does not exist; the subgraph has {tensors}")
 
 
-def _check_shape(shape: tuple[int, ...], signature: tuple[int, ...]) -> None:
+def _check_shape(shape: tuple[int, ...]) -> None:
     if len(shape) > _MOST_DIMENSIONS:
         raise ModelError(f"{len(shape)} dimensions are more than {_MOST_DIMENSIONS}")
-    if min(shape, default=0) < -1 or prod(size or 1 for size in shape) > _MOST_ELEMENTS:
-        raise ModelError(f"shape {shape} has a negative size, or more than {_MOST_ELEMENTS} elements")
-    if -1 in shape:
+    if prod(abs(size) or 1 for size in shape) > _MOST_ELEMENTS:
+        raise ModelError(f"shape {shape} has more than {_MOST_ELEMENTS} elements")
+    if min(shape, default=0) < 0:  # −1, or what a converter made of it
         raise UnsupportedError(f"shape {shape} is dynamic, but TFLM plans all memory beforehand; "
                                "convert the model with fixed shapes")
-    if signature and len(signature) != len(shape):
-        raise ModelError(f"shape {shape} and shape signature of rank {len(signature)} contradict each other")
 
 
 def _quantization(row: Row | None, shape: tuple[int, ...]) -> Quantization | None:
     if row is None:
         return None
     custom = bytes(row["details"][1]["custom"]) if row["details"] else b""
-    quantization = Quantization(row["scale"], row["zero_point"], row["quantized_dimension"], row["min"], row["max"],
-                                custom)
+    scales, zero_point, dimension = len(row["scale"]), row["zero_point"], row["quantized_dimension"]
+    if scales and len(zero_point) not in (0, scales):  # TFLM then takes the first for all, to save space in files
+        zero_point = zero_point[:1] * scales
+    quantization = Quantization(row["scale"], zero_point, dimension, row["min"], row["max"], custom)
     if quantization == Quantization():  # the converter writes an empty table where it did not quantise
         return None
-    scales, dimension = len(quantization.scale), quantization.quantized_dimension
-    if len(quantization.zero_point) not in (0, scales):
-        raise ModelError(f"{scales} scales, but {len(quantization.zero_point)} zero points")
     of_a_vector = len(shape) == 1 and shape[0] == scales  # biases often name the dimension of their weights
     if scales > 1 and not of_a_vector and not (0 <= dimension < len(shape) and shape[dimension] == scales):
         raise ModelError(f"{scales} scales do not fit dimension {dimension} of shape {shape}")

@@ -38,7 +38,7 @@ def dump(model: Model) -> bytes:
         "operator_codes": [_operator_code(*code) for code in op_codes],
         "subgraphs": [_subgraph(graph, op_codes, buffers) for graph in model.graphs],
         "metadata": [{"name": name, "buffer": _buffer(buffers, value)}
-                     for name, value in model.metadata.items()] or None,
+                     for name, value in model.metadata] or None,
         "signature_defs": [_signature_def(signature) for signature in model.signatures] or None,
         "buffers": [{"data": data or None} for data in buffers],  # last: the rest has filled them by now
     }

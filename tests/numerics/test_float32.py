@@ -5,18 +5,21 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import math
-import platform
+from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from libm_exhaustive import exponents_for
+from oracle import host_libm
 
+from refengine import Numerics, UnsupportedError
 from refengine.numerics import float32, scalar_float
 
-LIBMS = ("glibc", "newlib", "newlib-fma", "newlib-double")
+LIBMS = get_args(get_type_hints(Numerics)["libm"])
 CONTRACTIONS = ("none", "fma")
 FLT_MAX = float(np.finfo(np.float32).max)
 
@@ -191,38 +194,122 @@ def test_a_numpy_whose_einsum_fuses_is_recognised(monkeypatch: pytest.MonkeyPatc
 
 # ── The C library ─────────────────────────────────────────────────────────────────────────────────
 
+SAMPLE = np.concatenate([
+    EDGES, ALL_OVER[::2503], np.float32(1) + np.arange(-20, 20, dtype=np.float32) * np.float32(2**-23),
+    np.float32([-105, -18.7, 88.7, 0.69921875, 0.75, 119.99999, 120, -120, 2**-12, -0.25]),
+    np.float32(np.random.default_rng(3).uniform(-4, 4, 400)),
+    np.float32(np.random.default_rng(5).uniform(-130, 130, 400))])  # fmt: skip
+
+
 @pytest.mark.parametrize("libm", LIBMS)
-@pytest.mark.parametrize("function", ["exp", "tanh"])
-def test_exp_and_tanh_are_the_scalar_ones(function: str, libm: str) -> None:
-    random = np.random.default_rng(3)
-    x = np.concatenate([EDGES, ALL_OVER[::2503], np.float32(random.uniform(-4, 4, 400)),
-                        np.float32(random.uniform(-106, 90, 200))])
-    wanted = np.array([getattr(scalar_float, function)(v, libm) for v in x])
-    assert same(getattr(float32, function)(x, libm), wanted)
+@pytest.mark.parametrize("function", ["exp", "tanh", "expm1", "log", "sin", "cos"])
+def test_functions_are_the_scalar_ones(function: str, libm: str) -> None:
+    if libm in float32.PROVEN[function]:
+        wanted = np.array([getattr(scalar_float, function)(v, libm) for v in SAMPLE])
+        assert same(getattr(float32, function)(SAMPLE, libm), wanted)
 
 
-def host_has_the_emulated_libm() -> bool:
-    name, version = platform.libc_ver()
-    return (name, platform.machine()) == ("glibc", "x86_64") and (2, 27) <= tuple(
-        map(int, version.split("."))) <= (2, 40) and " fma " in Path("/proc/cpuinfo").read_text()
+def test_roots_are_the_scalar_ones() -> None:
+    for function in (float32.sqrt, float32.rsqrt):
+        assert same(function(SAMPLE), np.array([getattr(scalar_float, function.__name__)(v) for v in SAMPLE]))
 
 
-@pytest.mark.skipif(not host_has_the_emulated_libm(), reason="not x86-64 with FMA and glibc 2.27 to 2.40")
-@pytest.mark.parametrize("function", ["exp", "tanh"])
+@pytest.mark.parametrize("function", float32.PROVEN)
+def test_shapes_stay_as_they_are(function: str) -> None:
+    for shape in ((), (1,), (2, 0, 3), (2, 1, 3)):
+        x = [np.full(shape, 150, np.float32)] * (2 if function == "pow" else 1)
+        y = getattr(float32, function)(*x, "glibc-2.41")
+        assert y.shape == shape and y.dtype == np.float32
+
+
+def test_minus_zero_has_a_root_and_its_inverse_is_minus_infinity() -> None:
+    assert same(float32.sqrt(np.float32([-0.0, -1])), np.float32([-0.0, np.nan]))
+    assert same(float32.rsqrt(np.float32([-0.0, 0, np.inf, 4])), np.float32([-np.inf, np.inf, 0, 0.5]))
+
+
+SPECIAL = np.float32([0, 0.5, 1, 1.5, 2, 3, 1e30, 2.0**-149, 2.0**24 + 2, np.inf, np.nan])
+BASES, EXPONENTS = (grid.ravel() for grid in np.meshgrid(*[np.concatenate([SPECIAL, -SPECIAL])] * 2))
+POWERS = (
+    np.concatenate([BASES, SAMPLE, SAMPLE]),
+    np.concatenate([EXPONENTS, np.random.default_rng(6).permutation(SAMPLE),
+                    np.float32(np.random.default_rng(7).integers(-5, 5, SAMPLE.size))]),
+)  # fmt: skip
+
+
+def test_pow_is_the_scalar_one() -> None:
+    wanted = np.array([scalar_float.pow(x, y, "glibc") for x, y in zip(*POWERS, strict=True)])
+    assert same(float32.pow(*POWERS, "glibc"), wanted)
+
+
+@pytest.mark.parametrize(("function", "proven"), float32.PROVEN.items())
+def test_a_library_that_nobody_compared_is_refused(function: str, proven: frozenset[str]) -> None:
+    for libm in LIBMS:
+        x = [np.ones(1, np.float32)] * (2 if function == "pow" else 1)
+        if libm in proven:
+            getattr(float32, function)(*x, libm)
+            float32.require_proven(function, libm)
+        else:
+            with pytest.raises(UnsupportedError, match=f"{function}f in the C library of the dialect libm={libm} "):
+                getattr(float32, function)(*x, libm)
+
+
+def host_function(name: str, arguments: int = 1) -> Callable[..., float]:
+    """A function of this machine's C library, where it is one that is emulated; skips elsewhere, by its name."""
+    host_libm()
+    function: Any = getattr(ctypes.CDLL("libm.so.6"), name)
+    function.argtypes, function.restype = [ctypes.c_float] * arguments, ctypes.c_float
+    return function  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("function", ["exp", "tanh", "expm1", "log", "sin", "cos"])
 def test_glibc_is_this_machines(function: str) -> None:
-    library = getattr(ctypes.CDLL("libm.so.6"), f"{function}f")
-    library.argtypes, library.restype = [ctypes.c_float], ctypes.c_float
-    only_right_with_fma = np.array([0xC27C65D9, 0x4202422F], np.uint32).view(np.float32)
+    only_right_with_fma = np.array([0xC27C65D9, 0x4202422F, 0x418A3ADB], np.uint32).view(np.float32)
     random = np.random.default_rng(4)
-    x = np.concatenate([EDGES, only_right_with_fma, ALL_OVER[::53], np.float32(random.uniform(-105, 90, 20_000)),
-                        np.float32(random.uniform(-3, 3, 20_000))])
-    wanted = np.float32([library(v) for v in x.tolist()])
-    assert same(getattr(float32, function)(x, "glibc"), wanted)
+    x = np.concatenate([SAMPLE, only_right_with_fma, ALL_OVER[::53], np.float32(random.uniform(-105, 90, 20_000)),
+                        np.float32(random.uniform(-3, 3, 20_000))])  # fmt: skip
+    wanted = np.float32([*map(host_function(f"{function}f"), x.tolist())])
+    assert same(getattr(float32, function)(x, host_libm()), wanted)
 
 
-# SHA-256 of what newlib 3.3 (Debian 12) returned for ALL_OVER on QEMU's Cortex-M3, M4F, M7 and M7 with double
-# precision: `python tools/libm_exhaustive.py m3 m4f m7sp m7 --stride 4099`.
-NEWLIB = {
+def test_glibcs_roots_and_powers_are_this_machines() -> None:
+    wanted = np.float32([*map(host_function("sqrtf"), ALL_OVER[::53].tolist())])
+    assert same(float32.sqrt(ALL_OVER[::53]), wanted)
+    random = np.random.default_rng(8)
+    x = np.concatenate([POWERS[0], np.float32(random.lognormal(0, 3, 50_000))])
+    y = np.concatenate([POWERS[1], np.float32(random.normal(0, 8, 50_000))])
+    wanted = np.float32([*map(host_function("powf", 2), x.tolist(), y.tolist())])
+    assert same(float32.pow(x, y, host_libm()), wanted)
+
+
+@given(st.integers(-(2**53), 2**53), st.integers(-(2**53), 2**53), st.integers(-(2**53), 2**53), st.integers(-120, 20))
+def test_fma64_rounds_once(a: int, b: int, c: int, shift: int) -> None:
+    b_, c_ = math.ldexp(b, -60), math.ldexp(c, shift)
+    exact = Fraction(a) * Fraction(b_) + Fraction(c_)
+    assert float32._fma64(float(a), b_, c_) == float(exact)
+
+
+# SHA-256 of what the real libraries returned for ALL_OVER: newlib 3.3 (Debian 12) on QEMU's Cortex-M3, M4F, M7 and M7
+# with double precision: `python tools/libm_exhaustive.py m3 m4f m7sp m7 --stride 4099`; glibc 2.36 (Debian 12) and 2.41
+# (Debian 13): `python tools/libm_exhaustive.py host --stride 4099`, the newer with `--glibc`.
+REAL = {
+    ("exp", "glibc"): "2e664fb2546b6af17c4299ed8eda7991e8de68f700c5f2546a3a4929824c3a67",
+    ("exp", "glibc-2.41"): "2e664fb2546b6af17c4299ed8eda7991e8de68f700c5f2546a3a4929824c3a67",
+    ("tanh", "glibc"): "4b476463db6b77dcb25eb4f0ea5247b294f08381546cd6d69fd057e6d1de6ec6",
+    ("tanh", "glibc-2.41"): "9f0f15aedb3e174c65646a1da79418551a181c0f8972ac97e2875bced6814144",
+    ("expm1", "glibc"): "2c6288abe3d557e05a1da4c4a36b9765a940b92ba4694ffc6685afef09ecb80a",
+    ("expm1", "glibc-2.41"): "5cc047fd3c3382d188bb3650f7fd53dafc798d00dd0136b3bf121d270b0fe6a2",
+
+    **dict.fromkeys([("log", "glibc"), ("log", "glibc-2.41"), ("log", "newlib-double")],
+                    "aa3f39c3d1e572f0c389eb1e519ea7e43d62aa8f3835820697b7e8bc14ee0532"),
+    **dict.fromkeys([("sin", "glibc"), ("sin", "glibc-2.41"), ("sin", "newlib-double")],
+                    "3f31ed16e67d22e0b3083bf0812449447a88f0b0ba6a421ab94f247c0f2620a5"),
+    **dict.fromkeys([("cos", "glibc"), ("cos", "glibc-2.41"), ("cos", "newlib-double")],
+                    "d5b7135a5c14939b8900b426f5da9ac2b2bb8f0405bd4566d43f9f93500f15ac"),
+    ("log", "newlib"): "8c7616503ad8608f110a43ac9285c5e7404eb17c9760ddebe742cc768179dede",
+    ("log", "newlib-fma"): "cd471db5be8f34ee30290a26dcf7bf755e10a8fb1d6185c957bec25b195fa5bc",
+    ("expm1", "newlib"): "2c6288abe3d557e05a1da4c4a36b9765a940b92ba4694ffc6685afef09ecb80a",
+    ("expm1", "newlib-fma"): "7475c577f03421fcd9fcb7b03d4461ca31b3f44ed44179e2e3d41d5a8c7ef6e6",
+    ("expm1", "newlib-double"): "7475c577f03421fcd9fcb7b03d4461ca31b3f44ed44179e2e3d41d5a8c7ef6e6",
     ("exp", "newlib"): "48e95ccfbd7aea7a6d3b85ea86dc77fe713c3543926068dd8b277fbba38ecbed",
     ("exp", "newlib-fma"): "d3fd4716d6b490707a5e7ac3e2e5d0635ea33f612cf105d8181b388f892eae08",
     ("exp", "newlib-double"): "2e664fb2546b6af17c4299ed8eda7991e8de68f700c5f2546a3a4929824c3a67",
@@ -230,12 +317,17 @@ NEWLIB = {
     ("tanh", "newlib-fma"): "07b92c666b92131e95bbe5f5bad564a543de35e9bb874edd995d02b3013ea278",
     ("tanh", "newlib-double"): "07b92c666b92131e95bbe5f5bad564a543de35e9bb874edd995d02b3013ea278",
     ("to_int32", "arm"): "a4d80741e15a0b2f0e0a8268bdf5bfbba1b0e7c389c909e7d988ced9fdde922f",
-}
+}  # fmt: skip
+REAL_POWERS = "2a5938f48ba6bd216cc37118428b38d71d74e9909f9008052ec0f17408cb87eb"  # of all three libraries
 
 
-@pytest.mark.parametrize(("function", "variant"), NEWLIB)
-def test_a_million_values_as_on_the_cortex_m(function: str, variant: str) -> None:
-    assert digest(getattr(float32, function)(ALL_OVER, variant)) == NEWLIB[function, variant]
+@pytest.mark.parametrize(("function", "variant"), REAL)
+def test_a_million_values_as_the_real_libraries_give_them(function: str, variant: str) -> None:
+    assert digest(getattr(float32, function)(ALL_OVER, variant)) == REAL[function, variant]
+
+
+def test_a_million_powers_as_the_real_libraries_give_them() -> None:
+    assert digest(float32.pow(ALL_OVER, exponents_for(ALL_OVER), "glibc")) == REAL_POWERS
 
 
 def test_exp_is_the_exponential() -> None:
@@ -243,3 +335,5 @@ def test_exp_is_the_exponential() -> None:
     for libm in LIBMS:
         np.testing.assert_allclose(float32.exp(x, libm), [math.exp(v) for v in x.tolist()], rtol=1.3e-7)
         np.testing.assert_allclose(float32.tanh(x, libm), [math.tanh(v) for v in x.tolist()], rtol=2.5e-7)
+        np.testing.assert_allclose(float32.log(np.exp(x), libm), x, rtol=1.3e-7, atol=1.2e-7)
+        np.testing.assert_allclose(float32.expm1(x, libm), [math.expm1(v) for v in x.tolist()], rtol=1.3e-7)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracle import Tflm
+from oracle import Tflm, host_plan
 
 from refengine import InputError, Model, Tensor, UnsupportedError, load, make_plan, quantize_input, run
 from refengine.errors import RefengineError
@@ -28,7 +28,7 @@ from refengine.strategies import Case, model_of, models
 from refengine.tensors.datasets import bundled_models
 from refengine.tensors.inputs import dequantize_output
 from refengine.tflite_io import dump
-from tests.models import const, fed, one_op
+from tests.models import const, fed, one_op, q
 
 RNG = np.random.default_rng(5)
 CONV = {"padding": "SAME", "stride_w": 1, "stride_h": 1, "dilation_w_factor": 1, "dilation_h_factor": 1,
@@ -237,7 +237,7 @@ def test_a_network_means_the_same_and_runs_on_tflm(
     plan = make_plan(quantised)
     assert all(t.dtype == io for t in (*plan.inputs, *plan.outputs))
     codes = coded(quantised, SAMPLES[0])
-    (theirs,), (ours,) = tflm.run(dump(quantised), codes), run(plan, *codes)
+    (theirs,), (ours,) = tflm.run(dump(quantised), codes), run(host_plan(quantised), *codes)
     assert theirs.tobytes() == ours.tobytes()
 
 
@@ -406,7 +406,7 @@ def test_whatever_is_converted_runs_on_tflm(
     file = dump(quantised)
     assert load(file).graphs == quantised.graphs
     inputs = coded(quantised, drawn())
-    for theirs, ours in zip(tflm.run(file, inputs), run(file, *inputs), strict=True):
+    for theirs, ours in zip(tflm.run(file, inputs), run(host_plan(file), *inputs), strict=True):
         assert theirs.tobytes() == ours.tobytes()
 
 
@@ -447,6 +447,7 @@ REFUSED: list[tuple[str, Any, dict[str, Any], type[RefengineError]]] = [
      InputError),
     ("3 subgraphs", replace(NETWORK, graphs=NETWORK.graphs * 3), {}, UnsupportedError),
     ("no kernel for it yet|TFLM has no such operator", relu(tensor(2), "CUMSUM"), {}, UnsupportedError),
+    ("from those that it has", relu(tensor(2), "TILE"), {}, UnsupportedError),
 ]  # fmt: skip
 
 
@@ -477,8 +478,90 @@ def test_a_kept_operator_needs_no_quantised_kernel() -> None:
     assert names(quantised) == ["DEQUANTIZE", "HARD_SWISH", "QUANTIZE"]
 
 
-def test_what_tflm_could_not_run_is_refused() -> None:
-    """The sum of a thing and its negative: TFLM aborts where the output's scale is so small."""
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_a_sum_that_is_always_zero_is_refused_with_the_way_out(activations: str) -> None:
+    """The sum of a thing and its negative: TFLM aborts where the output's scale is so small. No data can help."""
+    x, zero, y = tensor(1), fed((1,), "float32", name="zero"), tensor(1)
+    model = model_of(Node("RELU", {}, (x,), (y,)), Node("ADD", ADD, (y, fed((1,), "float32", name="−y")), (zero,)))
+    ranges = {t.index: (0.0, 0.0) if t.name == "1/output0" else (-99.0, 99.0) for t in model.graphs[0].tensors}
+    with pytest.raises(UnsupportedError, match=r"^the quantised model: subgraph 0, operator 1 \(ADD\)") as refusal:
+        convert(model, ranges, activations=activations)
+    assert "or, if it never does, with this operator in float" in str(refusal.value)
+    assert str(refusal.value).endswith("keep={1} (--keep 1) leaves it in float")
+    assert "ADD" in names(convert(model, ranges, activations=activations, keep={1}))
+
+
+def test_the_way_out_counts_operators_as_the_float_model_does() -> None:
+    """In the quantised one, a QUANTIZE comes first."""
     model = one_op("ADD", ADD, [tensor(1), fed((1,), "float32", name="y")], tensor(1))
-    with pytest.raises(UnsupportedError, match=r"the quantised model: subgraph 0, operator 0 \(ADD\)"):
-        convert(model, {0: (-1.0, 1.0), 1: (-1.0, 1.0), 2: (0.0, 0.0)})
+    with pytest.raises(UnsupportedError, match=r"operator 2 \(ADD\).* keep=\{0\} \(--keep 0\)"):
+        convert(model, {0: (-1.0, 1.0), 1: (-1.0, 1.0), 2: (0.0, 0.0)}, io="float32")
+
+
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_an_operator_of_ones_own_is_quantised_around(activations: str) -> None:
+    own = {**KERNELS, ("ABS", "float32"): KERNELS["RELU", "float32"]}
+    x, y = conv(tensor(1, 4, 4, 3), 3), tensor(1, 4, 4, 3)
+    model = model_of(x, Node("ABS", {}, (x.outputs[0],), (y,)))
+    with pytest.raises(UnsupportedError, match=r"operator 1 \(ABS\): TFLM runs it, but refengine has no kernel"):
+        quantize(model, [])
+    with pytest.raises(UnsupportedError, match=r"operator 1 \(ABS\): there is no .* no rule .*; keep=\{1\}"):
+        quantize(model, [], activations=activations, kernels=own)
+    rng = np.random.default_rng(6)
+    batches = [(rng.normal(size=(1, 4, 4, 3)).astype(np.float32),) for _ in range(3)]
+    quantised = quantize(model, batches, activations=activations, keep={1}, kernels=own)
+    assert names(quantised) == ["CONV_2D", "DEQUANTIZE", "ABS", "QUANTIZE"]
+    ranges = calibrate(make_plan(model, kernels=own), batches)
+    assert convert(model, ranges, activations=activations, keep={1}, kernels=own) == quantised
+    assert convert(make_plan(model, kernels=own), ranges, activations=activations, keep={1}) == quantised
+
+
+@pytest.mark.parametrize(("activations", "io"), KINDS)
+def test_an_input_that_nobody_reads_stays_as_it_was(tflm: Tflm, activations: str, io: str) -> None:
+    """The converter, too, has no range for it."""
+    model = relu(tensor(2))
+    (graph,) = model.graphs
+    unread = replace(tensor(3), index=2, name="unread")
+    model = replace(model, graphs=(replace(graph, tensors=(*graph.tensors, unread), inputs=(0, 2)),))
+    quantised = convert(model, {0: (-1.0, 1.0), 1: (0.0, 1.0)}, activations=activations, io=io)
+    assert [t.dtype for t in make_plan(quantised).inputs] == [io, "float32"]
+    batch = (np.array([-1, 1], np.float32), np.zeros(3, np.float32))
+    assert quantize(model, [batch], activations=activations, io=io).graphs == quantised.graphs
+    inputs = coded(quantised, batch)
+    (theirs,), (ours,) = tflm.run(dump(quantised), inputs), run(quantised, *inputs)
+    assert theirs.tobytes() == ours.tobytes()
+
+
+# Ranges, a code of which is worth 5 and 5.2, or 7.8 and 9.4: between them the kernels break.
+@pytest.mark.parametrize(
+    ("op", "activations", "good", "bad"),
+    [
+        ("SOFTMAX", "int16", 1.63e5, 1.7e5),
+        ("LOGISTIC", "int16", 1.63e5, 1.8e5),
+        ("TANH", "int16", 1.63e5, 1.8e5),
+        ("LOGISTIC", "int8", 1000.0, 1200.0),
+        ("TANH", "int8", 1000.0, 1200.0),
+        ("SOFTMAX", "int8", 1e9, None),
+    ],
+)
+def test_logits_too_large_for_an_integer_kernel_are_refused(
+    op: str, activations: str, good: float, bad: float | None
+) -> None:
+    model = one_op(op, {"beta": 1.0} if op == "SOFTMAX" else {}, [tensor(1, 3)], tensor(1, 3))
+
+    def converted(bound: float) -> Model:
+        return convert(model, {0: (-bound, bound), 1: (-1.0, 1.0)}, activations=activations)
+
+    assert names(converted(good)) == [op]
+    if bad is not None:
+        with pytest.raises(UnsupportedError, match=rf"operator 0 \({op}\): a code of .* is right; keep=\{{0\}}"):
+            converted(bad)
+        assert op in names(convert(model, {0: (-bad, bad), 1: (-1.0, 1.0)}, activations=activations, keep=[0]))
+
+
+def test_tflm_shares_evenly_among_int16_logits_far_apart(tflm: Tflm) -> None:
+    """What is refused above: its 32-bit products wrap."""
+    x, y = fed((1, 3), "int16", q(100.0)), fed((1, 3), "int16", q(1 / 32768))
+    model = one_op("SOFTMAX", {"beta": 1.0}, [x], y)
+    (theirs,) = tflm.run(dump(model), [np.array([[-32767, 0, 32767]], np.int16)])
+    assert theirs.tolist() == [[10922, 10922, 10922]]

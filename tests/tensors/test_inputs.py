@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine import InputError, Model, Quantization, Tensor, dequantize_output, make_plan, quantize_input
+from refengine.kernel import Node
 from refengine.numerics.quantize import code_range
 from refengine.tensors.inputs import picture_shape, pixel_range, pixels_to_input
-from tests.models import fed, one_op, q
+from tests.models import const, fed, network, one_op, q
 
 UNIT = q(1 / 255, -128)
 
@@ -76,7 +77,87 @@ def test_what_cannot_be_quantised_is_said_in_a_sentence():
     ],
 )
 def test_the_range_of_pixels_follows_from_the_quantisation(dtype, quantization, expected):
-    assert pixel_range(fed((1, 4), dtype, quantization)) == pytest.approx(expected)
+    found = pixel_range(relu(fed((1, 4), dtype, quantization)))
+    assert (found.black, found.white) == pytest.approx(expected)
+    assert found.known_from == ("guess" if dtype == "float32" else "quantization")
+
+
+def normalising(*layers: tuple[str, list[float]], codes: Quantization | None = None) -> Model:
+    """A float model of pictures whose first layers work on them with constants; a negative name has those first."""
+    x = fed((1, 2, 2, 3), "float32", name="x")
+    nodes = []
+    for number, (name, values) in enumerate(layers):
+        y = fed((1, 4, 4, 3) if name == "PAD" else x.shape, "float32", name=f"y{number}")
+        constant = const([[0, 0], [1, 1], [1, 1], [0, 0]], "int32") if name == "PAD" else const(values, "float32")
+        options = {} if name == "PAD" else {"fused_activation_function": "NONE"}
+        nodes.append(Node(name.strip("-"), options, (constant, x) if name[0] == "-" else (x, constant), (y,)))
+        x = y
+    last = fed(x.shape, "int8" if codes else "float32", codes, "z")
+    return network(*nodes, Node("QUANTIZE" if codes else "RELU", {}, (x,), (last,)))
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected", "made"),
+    [
+        ([("MUL", 1 / 255)], (0, 255), "(MUL) make 0 … 1 of"),
+        ([("DIV", 255)], (0, 255), "(DIV) make 0 … 1 of"),
+        ([("MUL", 1 / 127.5), ("ADD", -1)], (0, 255), "(MUL, ADD) make -1 … 1 of"),
+        ([("SUB", [123.68, 116.78, 103.94])], (0, 255), "(SUB) make -124 … 151 of"),
+        ([("DIV", 255), ("SUB", [0.485, 0.456, 0.406]), ("DIV", [0.229, 0.224, 0.225])], (0, 255), "make -2.12 … 2.64"),
+        ([("SUB", [0.485, 0.456, 0.406]), ("DIV", [0.229, 0.224, 0.225])], (0, 1), "(SUB, DIV) make -2.12 … 2.64 of"),
+        ([("MUL", 2), ("SUB", 1)], (0, 1), "(MUL, SUB) make -1 … 1 of"),
+        ([("ADD", 1), ("MUL", 127.5), ("DIV", 255), ("SUB", 3)], (0, 1), None),  # −2.5 … −2: no network's
+        ([("-SUB", 1)], (0, 1), "(SUB) make 0 … 1 of"),  # dark on light
+        ([("-DIV", 1)], (0, 1), None),
+        ([("MUL", 0)], (0, 1), None),
+        ([("MUL", np.inf)], (0, 1), None),
+        ([("PAD", 0), ("MUL", [1 / 255] * 3)], (0, 255), "(MUL) make 0 … 1 of"),
+        ([("MUL", 1)], (0, 1), None),
+        ([], (0, 1), None),
+    ],
+)
+def test_the_first_layers_tell_the_range_of_float_pictures(layers, expected, made):
+    found = pixel_range(normalising(*layers))
+    assert (found.black, found.white) == expected
+    assert found.known_from == ("layers" if made else "guess")
+    assert (made or "a guess") in found.reason
+
+
+def test_a_guess_that_the_first_layers_speak_against_is_called_hardly_right():
+    assert "hardly right: the first layers (MUL) make nothing usual" in pixel_range(normalising(("MUL", 1000))).reason
+
+
+def test_a_float_input_that_is_quantised_at_once_takes_what_its_codes_stand_for():
+    found = pixel_range(normalising(codes=q(1.0, -128)))
+    assert (found.black, found.white, found.known_from) == (0, 255, "quantization")
+
+
+def test_codes_that_the_first_layers_speak_against_are_called_hardly_right():
+    """As a network that takes 0 … 255 is quantised where it was calibrated on 0 … 1."""
+    rescale = {"fused_activation_function": "NONE"}
+    x, y, z = (fed((1, 2, 2, 3), "int8", each, name) for name, each in (("x", UNIT), ("y", q(1)), ("z", q(1))))
+    by, minus = const(127, "int8", q(1 / 127 / 127.5)), const(-127, "int8", q(1 / 127))
+    found = pixel_range(network(Node("MUL", rescale, (x, by), (y,)), Node("ADD", rescale, (y, minus), (z,))))
+    assert (found.black, found.white, found.known_from) == (0, 1, "quantization")
+    assert found.reason.endswith("but the first layers (MUL, ADD) make -1 … -0.992 of that, which is hardly right")
+    x = fed(x.shape, "int8", q(1, -128))
+    found = pixel_range(network(Node("MUL", rescale, (x, by), (y,)), Node("ADD", rescale, (y, minus), (z,))))
+    assert (found.black, found.white, found.reason) == (0, 255, "its int8 codes stand for that")
+
+
+def test_layers_that_others_read_beside_or_that_clamp_tell_nothing():
+    x, c = fed((1, 2, 2, 3), "float32", name="x"), const(1 / 255, "float32")
+    y, z = (fed(x.shape, "float32", name=name) for name in "yz")
+    scaled = Node("MUL", {"fused_activation_function": "NONE"}, (x, c), (y,))
+    assert pixel_range(network(scaled)).known_from == "layers"
+    assert pixel_range(network(scaled, Node("RELU", {}, (x,), (z,)))).known_from == "guess"
+    clamped = Node("MUL", {"fused_activation_function": "RELU6"}, (x, c), (y,))
+    assert pixel_range(network(clamped)).known_from == "guess"
+
+
+def test_what_the_caller_gives_holds():
+    found = pixel_range(normalising(("DIV", 255)), 0, (-1, 3))
+    assert (found.black, found.white, found.known_from) == (-1, 3, "given")
 
 
 def test_every_grey_becomes_its_code():
@@ -111,6 +192,12 @@ def test_pictures_of_another_size_are_refused():
     plan = make_plan(relu(fed((1, 28, 28, 3), "float32")))
     with pytest.raises(InputError, match="takes pictures of 28×28×3, got 28×28×1"):
         pixels_to_input(plan, np.zeros((2, 28, 28), np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int4", "float16"])
+def test_what_has_no_codes_has_no_black_and_white(dtype):
+    with pytest.raises(InputError, match=f"is {dtype} without quantisation"):
+        pixel_range(relu(fed((1, 2), dtype, UNIT)))
 
 
 def test_a_tensor_with_bounds_but_no_scale_is_not_quantised():

@@ -85,7 +85,8 @@ def tensors() -> Model:
     main = Graph(0, "main", tuple(rows), (0,), (len(rows) - 1, 0, 2), ops)
     signatures = (Signature("serve", 0, {"x": 0}, {"y": len(rows) - 1, "x again": 0}), Signature("", 1, {}, {}))
     return Model((main, Graph(1, "", (), (), (), ()), Graph(2, "third", (Tensor(0, "", (), "bool"),), (0,), (0,), ())),
-                 3, "every kind of tensor", {"version": b"1.2.3", "empty": b"", "": b"\x00\xff"}, signatures)
+                 3, "every kind of tensor",
+                 (("version", b"1.2.3"), ("empty", b""), ("", b"\x00\xff"), ("version", b"4")), signatures)
 
 
 def dense() -> Model:

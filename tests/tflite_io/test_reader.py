@@ -90,15 +90,9 @@ def test_no_subgraph() -> None:
         load(dump(Model(())))
 
 
-def test_metadata_twice() -> None:
-    entry = {"name": "version", "buffer": 0}
-    with pytest.raises(ModelError, match="metadata 'version': there are two entries of this name"):
-        load(changed(lambda row: row.update(metadata=[entry, entry])))
-
-
 def test_compressed_weights() -> None:
     with pytest.raises(UnsupportedError, match="compressed with TFLM's lookup tables"):
-        load(dump(replace(seeds.dense(), metadata={"COMPRESSION_METADATA": b"\0"})))
+        load(dump(replace(seeds.dense(), metadata=(("COMPRESSION_METADATA", b"\0"),))))
 
 
 # ---- tensors and their data -------------------------------------------------------------------------------
@@ -181,12 +175,10 @@ def test_a_computed_tensor_may_be_larger_than_the_file() -> None:
 
 
 @pytest.mark.parametrize(("tensor", "fields", "message"), [
-    (0, {"shape": (2**16, 2**15)}, "has a negative size, or more than 2147483647 elements"),
+    (0, {"shape": (2**16, 2**15)}, "has more than 2147483647 elements"),
     (0, {"shape": (0, 2**31 - 1, 2**31 - 1)}, "more than 2147483647 elements"),
-    (0, {"shape": (1, -2)}, r"shape \(1, -2\) has a negative size"),
+    (0, {"shape": (-2, -(2**30))}, "has more than 2147483647 elements"),
     (0, {"shape": (1,) * 33}, "33 dimensions are more than 32"),
-    (0, {"shape_signature": (-1, 4, 4)}, "shape signature of rank 3 contradict"),
-    (0, {"quantization": Quantization((1.0,), (0, 0))}, "1 scales, but 2 zero points"),
     (1, {"quantization": Quantization((1.0,) * 3, (0,) * 3, 1)}, r"3 scales do not fit dimension 1 of shape \(3, 4\)"),
     (1, {"quantization": Quantization((1.0,) * 3, (0,) * 3, 2)}, "3 scales do not fit dimension 2"),
     (1, {"quantization": Quantization((1.0,) * 3, (0,) * 3, -1)}, "3 scales do not fit dimension -1"),
@@ -207,9 +199,11 @@ def test_data_that_does_not_fit(field: str, value: Any, message: str) -> None:
         load(data)
 
 
-def test_dynamic_shapes_are_refused_with_a_way_out() -> None:
-    with pytest.raises(UnsupportedError, match=r"tensor 0 'image': shape \(-1, 4\) is dynamic, .* fixed shapes"):
-        load(dump(with_tensor(0, shape=(-1, 4))))
+@pytest.mark.parametrize("batch", [-1, -2])
+def test_dynamic_shapes_are_refused_with_a_way_out(batch: int) -> None:
+    """TensorFlow 2.4.4 writes −2 where SPACE_TO_BATCH_ND halves a Conv1D of an unknown batch; TFLM refuses both."""
+    with pytest.raises(UnsupportedError, match=rf"tensor 0 'image': shape \({batch}, 4\) is dynamic, .* fixed shapes"):
+        load(dump(with_tensor(0, shape=(batch, 4))))
 
 
 def test_an_empty_quantization_is_none() -> None:
