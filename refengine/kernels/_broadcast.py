@@ -154,12 +154,7 @@ def in_blocks(evaluate: Callable[[Array, Array], Array], input1: Array, input2: 
 
 
 def draw_inputs(
-    draw: Draw,
-    make: Toolbox,
-    dtype: str,
-    asymmetric: bool = False,
-    second_type: str = "",
-    high: float | None = None,
+    draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False, second_type: str = "", high: float | None = None
 ) -> tuple[Tensor, Tensor]:
     """For an example: two inputs of any ranks that broadcast; the second may be constant, or the first again.
 

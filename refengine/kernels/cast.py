@@ -100,6 +100,4 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("CAST", {}, (input,), (make.tensor(input.shape, output_type, draw(make.quantization(output_type))),))
 
 
-KERNELS = {
-    ("CAST", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in TYPES
-}
+KERNELS = {("CAST", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in TYPES}

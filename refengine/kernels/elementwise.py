@@ -1,8 +1,9 @@
-"""ABS, RSQRT, SQUARE, LOGICAL_NOT: functions of one element.
+"""ABS, SIN, COS, LOG, SQRT, RSQRT, SQUARE, LOGICAL_NOT: functions of one element.
 
-TFLM: `kernels/elementwise.cc`. Only ABS and RSQRT take integers. ABS rescales where input and output differ in scale;
-int16 without a scale it takes, too: then −32768 has no absolute value, and stays. RSQRT's inverse square root is in
-fixed point (`GetInvSqrtQuantizedMultiplierExp`, `kernels/internal/common.h`); 0 gives the largest code, whatever the
+TFLM: `kernels/elementwise.cc`. SIN, COS and LOG are the C library's; roots are correctly rounded by any, and the
+inverse of one is rounded a second time. Only ABS and RSQRT take integers. ABS rescales where input and output differ in
+scale; int16 without a scale it takes, too: then −32768 has no absolute value, and stays. RSQRT's inverse square root is
+in fixed point (`GetInvSqrtQuantizedMultiplierExp`, `kernels/internal/common.h`); 0 gives the largest code, whatever the
 zero point, and Invoke fails on negative numbers.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 from ..errors import InferenceError, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
-from ..numerics import scalar
+from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import (
     Ints,
     Multiplier,
@@ -194,6 +195,11 @@ KERNELS = {
         )
         for dtype in ("int8", "int16")
     },
+    ("RSQRT", "float32"): _unary.function_kernel("RSQRT", "float32", float32.rsqrt, scalar_float.rsqrt, "1 / √x"),
+    ("SQRT", "float32"): _unary.function_kernel("SQRT", "float32", float32.sqrt, scalar_float.sqrt, "√x"),
+    ("LOG", "float32"): _unary.library_kernel("LOG", "log", float32.log, scalar_float.log),
+    ("SIN", "float32"): _unary.library_kernel("SIN", "sin", float32.sin, scalar_float.sin),
+    ("COS", "float32"): _unary.library_kernel("COS", "cos", float32.cos, scalar_float.cos),
     ("ABS", "float32"): _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared"),
     ("SQUARE", "float32"): _unary.function_kernel("SQUARE", "float32", np.square, lambda x: x * x, "x · x in float32"),
     ("LOGICAL_NOT", "bool"): _unary.function_kernel("LOGICAL_NOT", "bool", np.logical_not, lambda x: not x, "not x"),

@@ -45,10 +45,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
 
 KERNELS = {
     ("FLOOR_MOD", "float32"): Kernel(
-        _broadcast.prepare_plain,
-        partial(_broadcast.evaluate_plain, function=_floor_mod),
-        explain,
-        example,
-        FACTS,
+        _broadcast.prepare_plain, partial(_broadcast.evaluate_plain, function=_floor_mod), explain, example, FACTS
     )
 }
