@@ -118,7 +118,7 @@ def refuse_zeros(divisor: Tensor) -> None:
     """Refuse constant divisors with a zero among them, on which TFLM's Invoke fails whatever else comes."""
     require(
         divisor.data is None or divisor.data.all(),
-        f"the constant divisor '{divisor.name}' holds a 0, on which TFLM's Invoke fails; divide by something else",
+        f"the constant divisor '{divisor.name}' holds a 0, on which TFLM's Invoke fails; convert again without it",
     )
 
 

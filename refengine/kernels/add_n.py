@@ -59,7 +59,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         require(
             _affine.params_of(input) == (scale, zero_point),
             f"inputs '{inputs[0].name}' and '{input.name}' differ in scale or zero point; TFLM adds int8 of one "
-            "quantisation only: use ADD for two, or QUANTIZE before",
+            "quantisation only: convert again with ADDs, or put a QUANTIZE before",
         )
     factor = 2 * scale / (2**LEFT_SHIFT * so)
     multiplier = quantize_multiplier(factor, numerics.rounding)

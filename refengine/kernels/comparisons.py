@@ -46,7 +46,7 @@ def prepare(node: Node, numerics: Numerics, function: Callable[[Array, Array], A
         require(
             scale < 1,
             f"the scale of int8 input '{input.name}' is {scale:g}, and TFLM aborts on scales of 1 and more; compare "
-            "floats, or what a QUANTIZE to a smaller scale makes of it",
+            "in float, or put a QUANTIZE to a smaller scale before",
         )
     m1, m2 = (quantize_multiplier(scale, numerics.rounding) for scale in (s1, s2))
     codes = _unary.codes("int8")

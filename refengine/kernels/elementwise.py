@@ -10,15 +10,17 @@ zero point, and Invoke fails on negative numbers.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..errors import InferenceError, require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
-from ..model import Array, Quantization, Tensor
+from ..model import Array, Quantization
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import (
     Ints,
@@ -164,24 +166,18 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 
 def example_rsqrt(draw: Draw, make: Toolbox, dtype: str) -> Node:
-    """RSQRT of what is not negative: int8 with the lowest zero point, and int16 behind a RELU."""
-    low, _ = code_range(dtype)
-    if dtype == "int8":
-        quantization = Quantization((draw(make.scale()),), (low,))
-        input = _affine.draw_input(draw, make, dtype, quantization=quantization, fits=_lowest_is_zero)
-        before: tuple[Node, ...] = ()
-    else:
-        fed = _affine.draw_input(draw, make, dtype)
-        relu = _unary.node(make, "RELU", {}, fed, fed.quantization)
-        input, before = relu.outputs[0], (relu,)
+    """RSQRT of what is not negative, for it comes from a RELU."""
+    fed = _affine.draw_input(draw, make, dtype)
+    relu = _unary.node(make, "RELU", {}, fed, fed.quantization)
+    (input,) = relu.outputs
     largest = 1 / math.sqrt(_affine.params_of(input)[0])
     scale = float(np.float32(largest / 256 * draw(make.scale(2.0**-4, 2.0**4))))
     zero_point = draw(make.zero_point(dtype)) if dtype == "int8" else 0
-    return _unary.node(make, "RSQRT", {}, input, Quantization((scale,), (zero_point,)))._replace(before=before)
+    return _unary.node(make, "RSQRT", {}, input, Quantization((scale,), (zero_point,)))._replace(before=(relu,))
 
 
-def _lowest_is_zero(tensor: Tensor) -> bool:
-    return _affine.params_of(tensor)[1] == code_range(tensor.dtype)[0]
+def _square(x: Any) -> Any:
+    return x * x
 
 
 KERNELS = {
@@ -201,6 +197,6 @@ KERNELS = {
     ("SIN", "float32"): _unary.library_kernel("SIN", "sin", float32.sin, scalar_float.sin),
     ("COS", "float32"): _unary.library_kernel("COS", "cos", float32.cos, scalar_float.cos),
     ("ABS", "float32"): _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared"),
-    ("SQUARE", "float32"): _unary.function_kernel("SQUARE", "float32", np.square, lambda x: x * x, "x · x in float32"),
-    ("LOGICAL_NOT", "bool"): _unary.function_kernel("LOGICAL_NOT", "bool", np.logical_not, lambda x: not x, "not x"),
+    ("SQUARE", "float32"): _unary.function_kernel("SQUARE", "float32", np.square, _square, "x · x in float32"),
+    ("LOGICAL_NOT", "bool"): _unary.function_kernel("LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x"),
 }
