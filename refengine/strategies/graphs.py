@@ -125,7 +125,7 @@ def _names(keys: list[tuple[str, str]], position: int) -> str:
 def _computes(op: str, dtype: str) -> set[str]:
     """The types that an operator may compute from `dtype`."""
     others = {"SHAPE": ("int32",), "DEQUANTIZE": ("float32",), "QUANTIZE": quantize.OUTPUT_TYPES.get(dtype, ())}
-    return set(others.get(op, (dtype,)))
+    return {*others.get(op, (dtype,)), *KERNELS[op, dtype].facts.computes.get(dtype, ())}
 
 
 def _grown(

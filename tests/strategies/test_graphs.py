@@ -158,7 +158,7 @@ def test_every_kernel_grows_a_graph(op: str, dtype: str) -> None:
     try:
         find(
             node(),
-            lambda node: any(t is x for t in node.inputs for x in given),
+            lambda node: any(t is x for each in (*node.before, node) for t in each.inputs for x in given),
             settings=settings(FIRST, max_examples=100),
         )
     except NoSuchExample:
