@@ -130,8 +130,11 @@ CUSTOM_OPS: dict[str, str] = {
 }
 """Custom code → method of the resolver, for the custom operators that TFLM brings."""
 
-WITHOUT_HARDWARE: dict[str, str] = {
-    "ethos-u": "it is made for Arm's Ethos-U by Vela; TFLM runs it only where that hardware is (AddEthosU), and "
-    "refengine has none either: take the model as it was before Vela"
+WITHOUT_HARDWARE: dict[str, tuple[str, str]] = {
+    "ethos-u": (
+        "AddEthosU",
+        "it is made for Arm's Ethos-U by Vela; TFLM runs it only where that hardware is (AddEthosU), and refengine has "
+        "none either: take the model as it was before Vela",
+    )
 }
-"""Custom code → why neither TFLM's reference build nor refengine runs it."""
+"""Custom code → method of the resolver, and why neither TFLM's reference build nor refengine runs it."""

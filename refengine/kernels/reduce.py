@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, within_limits
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
@@ -66,10 +66,11 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Axes]:
     assert input is not None and output is not None
     consistent(axis is not None and axis.dtype == "int32", "the second input must be the axes to reduce, as int32")
     assert axis is not None
-    require(
+    within_limits(
         axis.data is not None,
         f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant to know the "
         "shape: convert again with a constant",
+        tflm_runs=True,
     )
     assert axis.data is not None
     consistent(

@@ -19,7 +19,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
@@ -104,7 +104,7 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
             f"tensor '{tensor.name}' has shape {tensor.shape}; expected two dimensions of 1 and more",
         )
     for tensor in (feature, time, bias):
-        require(
+        within_limits(
             tensor.data is not None,
             f"'{tensor.name}' is computed at run time; refengine needs it constant: convert again",
         )
