@@ -465,8 +465,8 @@ def _no_kernel(op: Op) -> UnsupportedError:
     custom = op.kind != op.name
     if op.kind in (CUSTOM_OPS if custom else TFLM_OPS):
         return LimitError(
-            "TFLM has this operator, but refengine has no kernel for it yet, so that nobody knows whether TFLM takes "
-            "these tensors; in Python, make_plan(kernels=…) and quantize(kernels=…) take a kernel of yours"
+            "TFLM has this operator, and refengine no kernel for it yet, so whether TFLM takes these tensors is not known; "
+            "in Python, make_plan(kernels=…) and quantize(kernels=…) take a kernel of yours"
         )
     if custom and op.kind in WITHOUT_HARDWARE:
         return UnsupportedError(WITHOUT_HARDWARE[op.kind][1])

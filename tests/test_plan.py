@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refengine import KERNELS, Kernel, Numerics, UnsupportedError, inspect, make_plan, run
+from refengine import KERNELS, Kernel, LimitError, Numerics, UnsupportedError, inspect, make_plan, run
 from refengine.kernel import PRESETS
 from refengine.model import Graph, Model, Op, Tensor
 from tests.models import const, fed, one_op, q
@@ -55,7 +55,7 @@ def test_what_cannot_run_is_refused_with_a_way_out(op: str, input: Tensor, messa
 
 
 def test_what_only_refengine_lacks_asks_for_a_kernel() -> None:
-    with pytest.raises(LimitError, match=r"TFLM has this operator, but refengine .*; in Python, make_plan\(kernels=…\)"):
+    with pytest.raises(LimitError, match=r"TFLM has this operator, and refengine .*; in Python, make_plan\(kernels=…\)"):
         make_plan(two_layers(), kernels={})
 
 
