@@ -54,20 +54,20 @@ class Step:
     node: Node
     last_use: tuple[int, ...]
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Tensor | None, ...]:
         return self.node.inputs
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
         return self.node.outputs
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The builtin's name, or the custom code."""
         return self.node.name
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         return self.kernel.facts
 
@@ -77,11 +77,16 @@ class Step:
         updated = (self.inputs[i] for i in self.facts.updates)
         return (*self.outputs, *(t for t in updated if t is not None))
 
-    @property
+    @cached_property
     def memory(self) -> tuple[Array, ...]:
         """What the kernel keeps for itself, as it is before the first inference."""
         kept: tuple[Array, ...] = getattr(self.params, "memory", ())
         return kept
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether it gets more than its inputs: a memory of its own, or a resource variable's value."""
+        return bool(self.memory) or self.facts.resource in ("read", "assign")
 
     @property
     def calls(self) -> tuple[int, ...]:
