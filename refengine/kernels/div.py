@@ -168,7 +168,7 @@ def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
     for tensor in (first, divisor):
         require(
             not _affine.is_quantized(tensor),
-            f"input '{tensor.name}' is int32 with a scale; TFLM divides int32 only unquantised, convert to int8",
+            f"input '{tensor.name}' is int32 with a scale; TFLM divides int32 only unquantised: convert again",
         )
     _broadcast.refuse_zeros(divisor)
     return _broadcast.int32_bounds(node.options["fused_activation_function"])
