@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +18,7 @@ from threadpoolctl import ThreadpoolController
 
 from .errors import InferenceError, InputError
 from .kernel import Numerics
+from .memory import MEMORY, require_room, tensor_bytes
 from .model import Array, Model, Tensor
 from .plan import Plan, Rows, State, Step, concatenated, frozen, joined, make_plan, taken
 from .tensors.reprs import record_html, record_text
@@ -90,8 +91,9 @@ def execute(
     it (at first `plan.initial`), and the last record's `state` is where the next inference goes on; a batch is N
     streams that know nothing of each other.
 
-    Raises `InputError` (before the first step) for a wrong count, dtype or shape, and `InferenceError` where TFLM's
-    Invoke fails; in a batch, after the other inferences' last record.
+    Raises `InputError` (before the first step) for a wrong count, dtype or shape and for a batch that takes more
+    than `plan.memory` at once, and `InferenceError` where TFLM's Invoke fails; in a batch, after the other inferences'
+    last record.
     """
     yield from _inference(plan, batch_size(plan, inputs), inputs, state, known)
 
@@ -101,6 +103,7 @@ def run(
     *inputs: Array,
     numerics: Numerics | None = None,
     threads: int | None = None,
+    memory: int = MEMORY,
 ) -> tuple[Array, ...]:
     """The model's outputs, in its order and declared dtypes; nothing is converted silently.
 
@@ -108,10 +111,13 @@ def run(
     bounded whatever its length; each result is what running its input alone gives. An output that declares a leading 1
     has N there, any other has N in front. What lives from one inference to the next is fresh for each of them.
 
-    Raises `ModelError`, `UnsupportedError`, `InputError`, and `InferenceError` where TFLM's Invoke fails.
+    `numerics` and `memory` are for `make_plan`, where `source` is no plan yet. Raises `ModelError`,
+    `UnsupportedError`, `InputError`, and `InferenceError` where TFLM's Invoke fails.
     """
-    plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
+    plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
     batch = batch_size(plan, inputs)
+    results = (batch or 1) * sum(map(tensor_bytes, plan.outputs))
+    require_room(results, plan.memory, "the results" + (f" of a batch of {batch}" if batch else ""), InputError)
     if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
         return defined(infer(plan, batch, inputs)[0])
     with _one_blas_thread:
@@ -119,6 +125,7 @@ def run(
             return defined(infer(plan, batch, inputs)[0])
         threads = threads or os.cpu_count() or 1
         tile = min(tile_size(plan), -(-batch // threads))
+        threads = max(1, min(threads, plan.memory // max(1, tile * plan.working_bytes)))
         slices = [slice(start, min(start + tile, batch)) for start in range(0, batch, tile)]
         with ThreadPoolExecutor(threads) as pool:
             tiles = list(pool.map(lambda part: _tile(plan, inputs, part), slices))
@@ -193,6 +200,24 @@ class _OneBlasThread:
 _one_blas_thread = _OneBlasThread()
 
 
+def require_room_for_all(plan: Plan, batch: int = 1) -> None:
+    """Raise `InputError` unless every tensor that `plan` computes may be kept: for those who look back."""
+    kept = batch * sum(tensor_bytes(t) for step in plan.steps for t in step.outputs)
+    require_room(kept, plan.memory, "keeping every tensor that the model computes", InputError)
+
+
+def kept(plan: Plan, records: Iterable[Record]) -> Iterator[Record]:
+    """`records` of `plan` for those who keep them all: only running a loop tells how many those are.
+
+    Raises `InputError` once they take more than `plan.memory`.
+    """
+    total = 0
+    for record in records:
+        total += sum(x.nbytes for x in (*record.outputs, *record.updates, *record.memory))
+        require_room(total, plan.memory, "keeping every tensor that the model computes", InputError)
+        yield record
+
+
 @cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
@@ -227,12 +252,13 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
 
 
 def tile_size(plan: Plan) -> int:
-    """How many inferences to run at once, by the largest step's inputs and outputs."""
+    """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
     sizes = (
         sum(prod(t.shape) * 4 for t in (*step.inputs, *step.outputs) if t is not None and t.data is None)
         for step in plan.steps
     )
-    return int(min(256, max(1, TILE_BYTES // max(1, max(sizes, default=1)))))
+    fitting = min(TILE_BYTES // max(1, max(sizes, default=1)), plan.memory // max(1, plan.working_bytes))
+    return int(min(256, max(1, fitting)))
 
 
 # ---- the walk ------------------------------------------------------------------------------------------------
@@ -269,6 +295,8 @@ Walk = Generator[Record, None, tuple[Arrays, State]]
 def _inference(
     plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None, known: Mapping[int, Array] = NONE
 ) -> Walk:
+    if batch is not None:
+        require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
     fed = [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
     scene = _Scene(plan, plan.plans if plan.subplans else {}, batch)
     return _entered(scene, fed, plan.initial if state is None else state, known)

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import UnsupportedError, located, require
+from .errors import LimitError, UnsupportedError, located, require
 from .kernel import Facts, Kernel, Kernels, Node, Numerics
 from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
+from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
+from .text import printable
 from .tflite_io import load
 
 Rows = npt.NDArray[np.intp]
@@ -32,6 +34,10 @@ TYPE_ADVICE = {
 """What TFLM has not for a type, and what to do instead."""
 
 
+ALIGNMENT = 16
+"""Of every tensor in TFLM's arena, in bytes (`MicroArenaBufferAlignment`)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One call: `kernel.evaluate(params, *inputs)`.
@@ -40,6 +46,7 @@ class Step:
     tensors that no later step reads; `node` is what the kernel was prepared with.
     """
 
+    subgraph: int
     index: int
     op: Op
     kernel: Kernel
@@ -100,12 +107,12 @@ class Step:
         return tuple(map(frozen, result)) if isinstance(result, tuple) else (frozen(result),)
 
     def __str__(self) -> str:
-        return f"operator {self.index} ({self.name})"
+        return f"operator {self.index} ({printable(self.name)})"
 
     def __repr__(self) -> str:
         types = [f"{t.dtype} {t.shape}" for t in self.inputs if t is not None]
         made = [f"{t.dtype} {t.shape}" for t in self.outputs]
-        return f"<Step {self.index} {self.name}: {', '.join(types)} → {', '.join(made)}>"
+        return f"<Step {self.index} {printable(self.name)}: {', '.join(types)} → {', '.join(made)}>"
 
 
 STAND_INS = (0x00, 0x55, 0xFF)
@@ -206,6 +213,7 @@ class Plan:
 
     `constants` are the arrays of constant tensors by index, with the batch axis of length 1 that kernels expect;
     `subplans` the plans of all other subgraphs by index, and `initial` the state before the first inference.
+    `working_bytes` is what one inference may take, of a model's plan, and `memory` what those at once are allowed.
     """
 
     model: Model
@@ -216,10 +224,17 @@ class Plan:
     kernels: Kernels = field(repr=False)
     subplans: Mapping[int, Plan] = field(default_factory=dict, repr=False)
     initial: State = field(default_factory=State, repr=False)
+    working_bytes: int = field(default=0, repr=False)
+    memory: int = field(default=MEMORY, repr=False)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.inputs)
+
+    @cached_property
+    def writers(self) -> Mapping[int, Step]:
+        """By tensor index, the step that computes it."""
+        return {t.index: step for step in self.steps for t in step.outputs}
 
     @property
     def macs(self) -> int:
@@ -247,32 +262,49 @@ class Plan:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was made of, a third of the bytes; prepared anew where it arrives."""
-        return _remade, (self.model, self.numerics, None if self.kernels is KERNELS else self.kernels)
+        return _remade, (self.model, self.numerics, None if self.kernels is KERNELS else self.kernels, self.memory)
 
 
 def make_plan(
-    model: Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None, kernels: Kernels | None = None
+    model: Model | str | os.PathLike[str] | bytes,
+    *,
+    numerics: Numerics | None = None,
+    kernels: Kernels | None = None,
+    memory: int = MEMORY,
 ) -> Plan:
     """Prepare every operator of the model, of all its subgraphs as TFLM does.
 
     `numerics` is the dialect to compute (TFLM's own by default); `kernels` maps (operator, dtype of the input that
     holds its data) to kernels, by default `KERNELS`, so that a user's own operator is ``{**KERNELS, key: mine}``; a
-    custom operator is known by its custom code.
+    custom operator is known by its custom code. `memory` are the bytes that an inference may take, 1 GiB by default.
 
-    Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run; after it
-    returns, nothing in the file can raise any more, but for what TFLM itself finds only in the data (`InferenceError`).
+    Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run, or not in that
+    memory; after it returns, nothing in the file can raise any more, but for what TFLM itself finds only in the data
+    (`InferenceError`).
     """
     model = model if isinstance(model, Model) else load(model)
     numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
     plans = [
-        Plan(model, graph, numerics, _steps(model, graph, numerics, kernels), constants_of(graph), kernels)
+        Plan(
+            model,
+            graph,
+            numerics,
+            _steps(model, graph, numerics, kernels, memory),
+            constants_of(graph),
+            kernels,
+            memory=memory,
+        )
         for graph in model.graphs
     ]
-    return replace(plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}, initial=_initial(plans))
+    needed = max(needs(model.graphs, 0, _calls(facts_of(kernels))), default=0) + STATES * _kept_bytes(plans)
+    require_room(needed, memory, "an inference, with what lives on after it,", LimitError)
+    return replace(
+        plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}, initial=_initial(plans), working_bytes=needed
+    )
 
 
-def _remade(model: Model, numerics: Numerics, kernels: Kernels | None) -> Plan:
-    return make_plan(model, numerics=numerics, kernels=kernels)
+def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int) -> Plan:
+    return make_plan(model, numerics=numerics, kernels=kernels, memory=memory)
 
 
 def frozen(array: Array) -> Array:
@@ -288,22 +320,24 @@ def constants_of(graph: Graph) -> Mapping[int, Array]:
     return {index: frozen(data[np.newaxis]) for index, data in constants if data is not None}
 
 
-def _steps(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -> tuple[Step, ...]:
+def _steps(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, memory: int) -> tuple[Step, ...]:
     steps = []
-    for step in prepared(model, graph, numerics, kernels):
+    for step in prepared(model, graph, numerics, kernels, memory):
         if isinstance(step, UnsupportedError):
             raise step
         steps.append(step)
     return tuple(steps)
 
 
-def prepared(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Step | UnsupportedError]:
+def prepared(
+    model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, memory: int = MEMORY
+) -> Iterator[Step | UnsupportedError]:
     """The step of each operator, or why there is none."""
-    facts = {name: kernel.facts for (name, _), kernel in kernels.items()}
+    facts = facts_of(kernels)
     resources = tuple(_resources(model, facts))
     readers = {i: op.index for op in graph.ops for i in op.inputs}
     kept = {*graph.outputs, *(t.index for t in graph.tensors if t.data is not None or t.is_variable)}
-    for op in graph.ops:
+    for op, needed in zip(graph.ops, needs(model.graphs, graph.index, _calls(facts)), strict=True):
         last_use = tuple(
             {i for i in (*op.inputs, *op.outputs) if i >= 0 and i not in kept and readers.get(i, op.index) == op.index}
         )
@@ -313,9 +347,10 @@ def prepared(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
                 _check_tensors(node)
                 kernel = _kernel_for(op, node, kernels, facts)
+                require_room(needed, memory, "it", LimitError)
                 with _unknown_lengths(node):
                     params = kernel.prepare(node, numerics)
-            yield Step(op.index, op, kernel, params, node, last_use)
+            yield Step(graph.index, op.index, op, kernel, params, node, last_use)
         except UnsupportedError as error:
             yield error
 
@@ -333,6 +368,16 @@ def _unknown_lengths(node: Node) -> Iterator[None]:
             f"{error}; the converter did not know the lengths {unknown[0].shape_signature} of '{unknown[0].name}', "
             f"and wrote {unknown[0].shape}: convert again with fixed ones"
         ) from error
+
+
+def facts_of(kernels: Kernels) -> Mapping[str, Facts]:
+    """The facts of every operator that has a kernel, by name."""
+    return {name: kernel.facts for (name, _), kernel in kernels.items()}
+
+
+def _calls(facts: Mapping[str, Facts]) -> Callable[[Op], tuple[int, ...]]:
+    """What tells the subgraphs that an operator runs."""
+    return lambda op: tuple(op.options[name] for name in facts.get(op.kind, Facts()).calls)
 
 
 def _node(model: Model, graph: Graph, op: Op, facts: Facts, resources: tuple[tuple[str, str], ...]) -> Node:
@@ -368,6 +413,7 @@ def _check_tensors(node: Node) -> None:
             tensor.sparsity is None,
             f"tensor '{tensor.name}' is sparse, but TFLM reads all constants as dense; convert again without sparsity",
         )
+        _check_countable(tensor)
     for tensor in node.outputs:
         require(
             0 not in tensor.shape or tensor.shape == (0,),
@@ -380,6 +426,17 @@ def _check_tensors(node: Node) -> None:
             f"the intermediate tensor '{tensor.name}' has the shape {tensor.shape}, for which TFLM's allocation fails; "
             "convert again with a current converter, which leaves intermediates empty",
         )
+
+
+def _check_countable(tensor: Tensor) -> None:
+    """TFLM counts a tensor's elements (`BytesRequiredForTensor`, memory_helpers.cc) and the bytes that its arena plans
+    for it, a multiple of 16 (`MicroMemoryPlanner::AddBuffer`), in an `int`."""
+    planned = -(-tensor_bytes(tensor) // ALIGNMENT) * ALIGNMENT if tensor.data is None else 0
+    require(
+        max(prod(tensor.shape), planned) < 1 << 31,
+        f"tensor '{tensor.name}' has {prod(tensor.shape):,} elements of {tensor.dtype}; TFLM counts them, and the "
+        "bytes of its arena in steps of 16, in 32 bits, up to 2,147,483,647: build the network with smaller tensors",
+    )
 
 
 def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]) -> Kernel:
@@ -434,7 +491,33 @@ def resource_of(op: Op) -> tuple[str, str]:
 
 def _initial(plans: Sequence[Plan]) -> State:
     """The state before the first inference, as TFLM's constructor and allocation leave it."""
-    resources: dict[tuple[str, str], Array] = {}
+    return State(
+        {key: _filled(t, t.dtype == "int8") for key, t in _variables(plans).items()},
+        {name: _filled(t, bool(t.quantization)) for name, t in _first_assigned(plans).items()},
+        {
+            (plan.graph.index, step.index): (_NEVER,) if step.facts.control == "once" else step.memory
+            for plan in plans
+            for step in plan.steps
+            if step.memory or step.facts.control == "once"
+        },
+    )
+
+
+def _kept_bytes(plans: Sequence[Plan]) -> int:
+    """What the state takes, of one inference."""
+    tensors = (*_variables(plans).values(), *_first_assigned(plans).values())
+    memories = (array for plan in plans for step in plan.steps for array in step.memory)
+    return sum(map(tensor_bytes, tensors)) + sum(array.nbytes for array in memories)
+
+
+def _variables(plans: Sequence[Plan]) -> Mapping[tuple[int, int], Tensor]:
+    """The variable tensors by (subgraph, tensor)."""
+    return {(plan.graph.index, t.index): t for plan in plans for t in plan.graph.tensors if t.is_variable}
+
+
+def _first_assigned(plans: Sequence[Plan]) -> Mapping[tuple[str, str], Tensor]:
+    """By (container, shared name) of a resource variable, the tensor first assigned to it, in the order of the file."""
+    assigned: dict[tuple[str, str], Tensor] = {}
     for plan in plans:
         handles = {}
         for step in plan.steps:
@@ -444,22 +527,8 @@ def _initial(plans: Sequence[Plan]) -> State:
                 handle, value = step.inputs
                 assert handle is not None and value is not None
                 if handle.index in handles:
-                    resources.setdefault(handles[handle.index], _filled(value, bool(value.quantization)))
-    return State(
-        {
-            (plan.graph.index, t.index): _filled(t, t.dtype == "int8")
-            for plan in plans
-            for t in plan.graph.tensors
-            if t.is_variable
-        },
-        resources,
-        {
-            (plan.graph.index, step.index): (_NEVER,) if step.facts.control == "once" else step.memory
-            for plan in plans
-            for step in plan.steps
-            if step.memory or step.facts.control == "once"
-        },
-    )
+                    assigned.setdefault(handles[handle.index], value)
+    return assigned
 
 
 _NEVER = frozen(np.zeros(1, np.bool_))

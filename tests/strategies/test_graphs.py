@@ -147,7 +147,7 @@ def test_graphs_take_every_form(form: str) -> None:
 def test_every_kernel_grows_a_graph(op: str, dtype: str) -> None:
     """An `example` that asks for its input with `make.input` can start from a tensor that is there."""
     scale = Quantization((2.0**-7,), (0,)) if dtype in QUANTIZED or (op == "QUANTIZE" and dtype == "int32") else None
-    given = [Tensor(0, "", (2,) * rank, dtype, scale) for rank in (1, 4)]
+    given = [Tensor(0, "", (2,) * rank, dtype, scale) for rank in (1, 2, 3, 4, 0)]
 
     @st.composite
     def node(draw: Callable[[Any], Any]) -> Node:
