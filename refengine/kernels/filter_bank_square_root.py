@@ -55,7 +55,7 @@ def explain(p: Params, at: At, input: Array, scale_bits: Array) -> Iterator[Line
     if 0 <= shift < 32:
         yield Line("shift", f"{root} / 2^{shift}, rounded down", root >> shift)
     else:
-        yield Line("shift", f"C leaves a shift by {shift} bits undefined; shown by {shift % 32}", root >> shift % 32)
+        yield Line("shift", f"C leaves a shift by {shift} bits undefined; shown as 0", 0)
 
 
 def example(draw: Draw, make: Toolbox) -> Node:

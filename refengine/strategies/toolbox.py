@@ -257,7 +257,7 @@ def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | No
     reach = max(top - zero, zero - floor_)
     held = np.uint64 if dtype == "uint64" else np.int64
     noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=held)
-    if dtype in ("uint32", "uint64"):  # numbers of every size, since few of the small ones would come by chance
+    if dtype in ("uint32", "uint64") and not floor_:  # of every size, since few small ones would come by chance
         noise_ >>= rng.integers(0, np.iinfo(dtype).bits, shape, dtype=noise_.dtype)
     ints = {
         "constant": np.full(
