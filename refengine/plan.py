@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import UnsupportedError, located, require
+from .errors import InferenceError, UnsupportedError, located, require
 from .kernel import Facts, Kernel, Kernels, Node, Numerics
 from .kernels import KERNELS
-from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
+from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .model import Array, Graph, Model, Op, Tensor
 from .tflite_io import load
 
@@ -114,8 +114,19 @@ STAND_INS = (0x00, 0x55, 0xFF)
 
 def _depending(evaluate: Callable[..., tuple[Array, ...]], arrays: Sequence[Array | None]) -> tuple[Array, ...]:
     """`evaluate` on arrays with undefined elements; results that differ between stand-ins are undefined in turn."""
-    tries = [evaluate(*(_stood_in(x, byte) for x in arrays)) for byte in STAND_INS]
-    return tuple(_agreeing(results) for results in zip(*tries, strict=True))
+    tries, errors = [], []
+    for byte in STAND_INS:
+        try:
+            tries.append(evaluate(*(_stood_in(x, byte) for x in arrays)))
+        except InferenceError as error:
+            tries.append(error.results)
+            errors.append(error)
+    results = None if None in tries else tuple(_agreeing(each) for each in zip(*tries, strict=True))
+    if errors:
+        errors[0].results = results
+        raise errors[0]
+    assert results is not None
+    return results
 
 
 def _stood_in(array: Array | None, byte: int) -> Array | None:
@@ -407,6 +418,8 @@ def _no_kernel(op: Op) -> str:
             "TFLM runs it, but refengine has no kernel for it yet; in Python, make_plan(kernels=…) and "
             "quantize(kernels=…) take one of yours"
         )
+    if op.kind in WITHOUT_HARDWARE:
+        return WITHOUT_HARDWARE[op.kind]
     if op.kind != op.name:
         return (
             "TFLM registers no such custom operator; build TFLM with a kernel of your own for it, and give refengine "

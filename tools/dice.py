@@ -86,6 +86,9 @@ class Dice:
     def tensor(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
         return Tensor(0, "", tuple(shape), dtype, quantization)
 
+    def variable(self, shape: Sequence[int], dtype: str, quantization: Quantization | None = None) -> Tensor:
+        return Tensor(-1, "", tuple(shape), dtype, quantization, is_variable=True)
+
     def constant(self, data: Array, quantization: Quantization | None = None, dtype: str | None = None) -> Tensor:
         return Tensor(0, "", data.shape, dtype or data.dtype.name, quantization, data)
 
