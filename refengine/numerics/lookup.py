@@ -7,10 +7,12 @@ import numpy.typing as npt
 
 
 def unpacked(packed: bytes | memoryview, width: int, count: int) -> npt.NDArray[np.int64]:
-    """`count` unsigned numbers of `width` bits each, without gaps; the bytes must hold as many."""
-    octets = np.frombuffer(packed, np.uint8, -(-count * width // 8))
-    bits = np.unpackbits(octets)[: count * width].reshape(count, width)
-    return bits @ (1 << np.arange(width)[::-1])
+    """`count` unsigned numbers of up to 8 bits each, without gaps; the bytes must hold as many."""
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8, -(-count * width // 8)))[: count * width]
+    numbers = np.zeros(count, np.uint8)
+    for bit in bits.reshape(count, width).T:
+        numbers = numbers << 1 | bit
+    return numbers.astype(np.int64)
 
 
 def packed(numbers: npt.ArrayLike, width: int) -> bytes:
