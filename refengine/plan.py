@@ -313,12 +313,13 @@ def prepared(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -
     facts = {name: kernel.facts for (name, _), kernel in kernels.items()}
     resources = tuple(_resources(model, facts))
     readers = {i: op.index for op in graph.ops for i in op.inputs}
+    unpacked: dict[int, Array] = {}
     kept = {*graph.outputs, *(t.index for t in graph.tensors if t.data is not None or t.is_variable)}
     for op in graph.ops:
         last_use = tuple(
             {i for i in (*op.inputs, *op.outputs) if i >= 0 and i not in kept and readers.get(i, op.index) == op.index}
         )
-        node = _node(model, graph, op, facts.get(op.kind, Facts()), resources)
+        node = _node(model, graph, op, facts.get(op.kind, Facts()), resources, unpacked)
         try:
             place = f"subgraph {graph.index}, operator {op.index} ({node.name})"
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
@@ -326,7 +327,11 @@ def prepared(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -
                 kernel = _kernel_for(op, node, kernels, facts)
                 with _unknown_lengths(node):
                     params = kernel.prepare(node, numerics)
-            yield Step(op.index, op, kernel, params, node, last_use)
+            step = Step(op.index, op, kernel, params, node, last_use)
+            if kernel.facts.unpacks:
+                constants = (None if t is None or t.data is None else t.data[np.newaxis] for t in node.inputs)
+                unpacked.update((t.index, x[0]) for t, x in zip(node.outputs, step.evaluate(*constants), strict=True))
+            yield step
         except UnsupportedError as error:
             yield error
 
@@ -346,11 +351,25 @@ def _unknown_lengths(node: Node) -> Iterator[None]:
         ) from error
 
 
-def _node(model: Model, graph: Graph, op: Op, facts: Facts, resources: tuple[tuple[str, str], ...]) -> Node:
+def _node(
+    model: Model,
+    graph: Graph,
+    op: Op,
+    facts: Facts,
+    resources: tuple[tuple[str, str], ...],
+    unpacked: Mapping[int, Array],
+) -> Node:
+    def read(place: int, index: int) -> Tensor | None:
+        if index < 0:
+            return None
+        tensor = _uninitialised(graph.tensors[index])
+        layer = place in (facts.weights, facts.bias)
+        return replace(tensor, data=unpacked[index]) if layer and index in unpacked else tensor
+
     return Node(
         op.kind,
         op.options,
-        tuple(None if i < 0 else _uninitialised(graph.tensors[i]) for i in op.inputs),
+        tuple(read(place, index) for place, index in enumerate(op.inputs)),
         tuple(_uninitialised(graph.tensors[i]) for i in op.outputs),
         tuple(graph.tensors[i] for i in op.intermediates if i >= 0),
         op.custom_options,

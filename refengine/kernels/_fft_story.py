@@ -134,10 +134,8 @@ def _real(a: Arithmetic, z: Sequence[Pair], half: int, i: int, part: int) -> Ite
     even, odd = a.plus(x, y), a.times(a.minus(x, y), a.super_twiddle(k - 1))
     yield Line("even", f"({even[0]}, {even[1]}): numbers {k} and, mirrored, {half - k}, their sum", even[part])
     yield Line("odd", f"({odd[0]}, {odd[1]}): their difference, turned", odd[part])
-    if i == k and 2 * k != half:
-        total = even[part] + odd[part]
-    else:
-        total = even[0] - odd[0] if part == 0 else odd[1] - even[1]
+    mirrored = even[0] - odd[0], odd[1] - even[1]
+    total = even[part] + odd[part] if i == k and 2 * k != half else mirrored[part]
     total = a.wrap(total) if a.bits == 32 else total
     yield Line("bin", f"half of {total}, the {_NAMES[part]} part of bin {i}", a.half(total))
 

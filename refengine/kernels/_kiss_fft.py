@@ -157,10 +157,8 @@ def transformed(p: Params, z: Complex, stage: int = 0, stride: int = 1) -> Compl
     parts = Complex(*(np.moveaxis(x.reshape(*x.shape[:-1], length, radix), -1, -2) for x in z))
     below = divided(p, transformed(p, parts, stage + 1, stride * radix), radix)
     u = np.arange(length)
-    turned = [
-        multiply(p, below.at(..., q, slice(None)), p.twiddles.at(q * u * stride)) if q else below.at(..., 0, slice(None))
-        for q in range(radix)
-    ]
+    each = [below.at(..., q, slice(None)) for q in range(radix)]
+    turned = [multiply(p, x, p.twiddles.at(q * u * stride)) if q else x for q, x in enumerate(each)]
     results = _BUTTERFLIES[radix](p, turned, stride * length)
     return Complex(*(np.concatenate(x, axis=-1) for x in zip(*results, strict=True)))
 
@@ -231,5 +229,3 @@ def draw_lengths(draw: Draw, make: Toolbox) -> tuple[int, tuple[int, ...]]:
 
 def options(dtype: str, fft_length: int) -> bytes:
     return _flexbuffer.pack(T=TENSOR_TYPES[dtype], fft_length=fft_length)
-
-

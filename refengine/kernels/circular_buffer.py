@@ -95,16 +95,16 @@ def evaluate(p: Params, input: Array, frames: Array, cycles_until_run: Array) ->
 
 def explain(p: Params, at: At, input: Array, frames: Array, cycles_until_run: Array) -> Iterator[Line]:
     """Element `index` of the output."""
-    b, slot, *rest = at.index
+    _, slot, row, channel = at.index
     if slot + 1 < p.output_shape[1]:
-        yield Line("moved", f"what was in slot {slot + 1}", int(frames[(b, slot + 1, *rest)]))
+        yield Line("moved", f"what was in slot {slot + 1}", int(frames[0, slot + 1, row, channel]))
     else:
-        yield Line("new", "the last slot takes the input", int(input[(b, 0, *rest)]))
+        yield Line("new", "the last slot takes the input", int(input[0, 0, row, channel]))
 
 
 def example(draw: Draw, make: Toolbox) -> Node:
     """Buffers that let the rest run always, or every few inferences; with the period named or guessed."""
-    slots, rows, depth = (draw(make.integers(1, 6)), *draw(make.shape(2, 4)))
+    slots, rows, depth = draw(make.shape(3, 6))
     quantization = draw(make.quantization("int8"))
     output = make.variable((1, slots, rows, depth), "int8", quantization)
     options = draw(make.sampled_from((1, 2, 3, 0, None)))

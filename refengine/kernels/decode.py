@@ -1,11 +1,11 @@
-"""TFLM_DECODE: constants unpacked from what a compressor made of them: a lookup table, zeros left out, or Huffman's code.
+"""TFLM_DECODE: constants from what a compressor made of them: a lookup table, zeros left out, or Huffman's code.
 
 TFLM: `kernels/decode.cc`, `decode_state{,_lut,_prune,_huffman}.cc`. Inputs come in pairs: the encoded bits, the highest
 of a byte first, and ancillary bytes, of which the first 16 say how, and the rest are tables. TFLM decodes at every
 inference; here that is done once.
 
-A trap: the compressor may give a tensor with a scale a channel **one** table, but TFLM looks for one table a channel, and
-reads beyond it. Such a file is refused.
+A trap: the compressor may give a tensor with a scale a channel **one** table, but TFLM looks for one table a channel,
+and reads beyond it. Such a file is refused.
 """
 
 from __future__ import annotations
@@ -215,9 +215,7 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("TFLM_DECODE", {}, tuple(inputs), tuple(outputs))
 
 
-def _draw_quantization(
-    draw: Draw, make: Toolbox, dtype: str, shape: tuple[int, ...], kind: int
-) -> Quantization | None:
+def _draw_quantization(draw: Draw, make: Toolbox, dtype: str, shape: tuple[int, ...], kind: int) -> Quantization | None:
     """None, one scale, or a scale a channel along either end; zero points only where TFLM takes them."""
     if dtype not in ("int8", "int16") or not draw(make.integers(0, 3)):
         return None
@@ -253,7 +251,7 @@ def _noise(rng: np.random.Generator, dtype: str, count: int) -> bytes:
 def _huffman_code(rng: np.random.Generator, output: Tensor) -> tuple[bytes, bytes]:
     """A random prefix code whose longer words take a second table."""
     wide, first = output.dtype == "int16" or bool(rng.integers(0, 2)), int(rng.integers(1, 4))
-    codes = [code for code in ("0", "1")]
+    codes = ["0", "1"]
     while len(codes) < rng.integers(2, 20):
         code = codes.pop(int(rng.integers(0, len(codes))))
         codes += [code + "0", code + "1"] if len(code) < first + 3 else [code]
@@ -291,4 +289,4 @@ def _huffman_tables(symbols: dict[str, int], first: int, shift: int) -> list[int
 
 _ENCODERS = {LUT: _table_code, PRUNE: _rest_code, HUFFMAN: _huffman_code}
 
-KERNELS = {("TFLM_DECODE", ""): Kernel(prepare, evaluate, explain, example, Facts(data=None))}
+KERNELS = {("TFLM_DECODE", ""): Kernel(prepare, evaluate, explain, example, Facts(data=None, unpacks=True))}

@@ -48,10 +48,11 @@ def evaluate(p: Params, input: Array, waiting: Array) -> tuple[Array, Array]:
 def explain(p: Params, at: At, input: Array, waiting: Array) -> Iterator[Line]:
     """Element `index` of the output."""
     *row, t = at.index
+    before, samples = waiting[tuple(row)], input[tuple(row)]
     if t < p.delay_length:
-        yield Line("delayed", f"{p.delay_length - t} samples before this inference", int(waiting[(*row, t)]))
+        yield Line("delayed", f"{p.delay_length - t} samples before this inference", int(before[t]))
     else:
-        yield Line("delayed", f"sample {t - p.delay_length}", int(input[(*row, t - p.delay_length)]))
+        yield Line("delayed", f"sample {t - p.delay_length}", int(samples[t - p.delay_length]))
 
 
 def example(draw: Draw, make: Toolbox) -> Node:

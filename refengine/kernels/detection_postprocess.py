@@ -135,8 +135,8 @@ def evaluate(p: Params, box_encodings: Array, scores: Array, anchors: Array) -> 
             "fails",
             rows=empty,
         )
-    outputs = [np.ma.masked_all((batch, p.slots, *rest), np.float32) for rest in ((4,), (), ())]
-    counts = np.ma.masked_all((batch, 1), np.float32)
+    outputs = [_undefined(batch, p.slots, *rest) for rest in ((4,), (), ())]
+    counts = _undefined(batch, 1)
     suppress = _regular if p.use_regular_nms else _fast
     for b in range(batch):
         rated = scores[b, :, scores.shape[2] - p.num_classes :]
@@ -151,6 +151,11 @@ def evaluate(p: Params, box_encodings: Array, scores: Array, anchors: Array) -> 
             output[b, place] = values
     shaped = (x.reshape(batch, *shape) for x, shape in zip((*outputs, counts), p.shapes, strict=True))
     return tuple(x if np.ma.is_masked(x) else x.data for x in shaped)
+
+
+def _undefined(*shape: int) -> Any:
+    """An array that nothing is written to yet."""
+    return np.ma.array(np.zeros(shape, np.float32), mask=True)
 
 
 def _decoded(p: Params, encodings: Array, anchors: Array) -> Floats:
@@ -196,7 +201,8 @@ def _overlaps(box: Floats, others: Floats) -> Floats:
     sides = bottom_right - top_left
     sides = np.where(sides < 0, np.float32(0), sides)
     shared = sides[:, 0] * sides[:, 1]
-    return np.where((area <= 0) | (areas <= 0), np.float32(0), shared / (area + areas - shared))
+    overlaps: Floats = np.where((area <= 0) | (areas <= 0), np.float32(0), shared / (area + areas - shared))
+    return overlaps
 
 
 def _fast(p: Params, decoded: Floats, scores: Floats) -> tuple[Any, Any, Any, Any]:
@@ -263,12 +269,12 @@ def _centre_and_half(p: Params, encoding: Array, anchor: Array, axis: int) -> tu
     return np.float32(near * length + start), np.float32(0.5 * _exp(float(far)) * length)
 
 
-def _corners(p: Params, encoding: Array, anchor: Array) -> list[np.float32]:
+def _corners(p: Params, encoding: Array, anchor: Array) -> list[Any]:
     pairs = [_centre_and_half(p, encoding, anchor, axis) for axis in (0, 1)]
     return [centre - half for centre, half in pairs] + [centre + half for centre, half in pairs]
 
 
-def _found(p: Params, corners: list[list[np.float32]], rated: Array) -> dict[int, tuple[int, int]]:
+def _found(p: Params, corners: list[list[Any]], rated: Array) -> dict[int, tuple[int, int]]:
     """Place → (box, class)."""
     boxes, classes = range(len(rated)), range(p.num_classes)
     if p.use_regular_nms:
@@ -283,7 +289,7 @@ def _found(p: Params, corners: list[list[np.float32]], rated: Array) -> dict[int
     return {p.n * k + rank: (i, best[i][rank]) for k, (i, rank) in enumerate(entries)}
 
 
-def _survivors(p: Params, corners: list[list[np.float32]], scores: list[float], limit: int) -> list[int]:
+def _survivors(p: Params, corners: list[list[Any]], scores: list[float], limit: int) -> list[int]:
     """Greedy suppression, a box at a time."""
     kept: list[int] = []
     for i in sorted((i for i, s in enumerate(scores) if s >= p.nms_score_threshold), key=lambda i: -scores[i]):
@@ -292,14 +298,14 @@ def _survivors(p: Params, corners: list[list[np.float32]], scores: list[float], 
     return kept
 
 
-def _overlap(a: list[np.float32], b: list[np.float32]) -> np.float32:
+def _overlap(a: list[Any], b: list[Any]) -> Any:
     area_a, area_b = ((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))
     if area_a <= 0 or area_b <= 0:
         return np.float32(0)
     height = (b[2] if b[2] < a[2] else a[2]) - (b[0] if a[0] < b[0] else a[0])
     width = (b[3] if b[3] < a[3] else a[3]) - (b[1] if a[1] < b[1] else a[1])
     shared = (np.float32(0) if height < 0 else height) * (np.float32(0) if width < 0 else width)
-    return np.float32(shared / (area_a + area_b - shared))
+    return shared / (area_a + area_b - shared)
 
 
 def example(draw: Draw, make: Toolbox) -> Node:

@@ -31,20 +31,21 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     end, start = _flexbuffer.by_place(node, "end_index", "start_index")
     require(
         start >= end or (start >= 0 and end <= min(input.shape[0] // 2, output.shape[0])),
-        f"the range from {start} to {end}, as TFLM reads it, is not within the {input.shape[0] // 2} complex numbers of "
-        f"'{input.name}' and the {output.shape[0]} elements of '{output.name}': convert again",
+        f"the range from {start} to {end}, as TFLM reads it, is not within the {input.shape[0] // 2} complex numbers "
+        f"of '{input.name}' and the {output.shape[0]} elements of '{output.name}': convert again",
     )
     return Params(start, max(start, end), output.shape)
 
 
 def evaluate(p: Params, input: Array) -> Array:
     """(B, 2n) int16 → (B, m) uint32."""
-    energy = np.ma.masked_all((len(input), *p.output_shape), np.uint32)
+    energy = np.zeros((len(input), *p.output_shape), np.uint32)
+    unwritten = np.ones(energy.shape, np.bool_)
     if p.start_index < p.end_index:
         parts = input[:, 2 * p.start_index : 2 * p.end_index].astype(np.int64).reshape(len(input), -1, 2)
         energy[:, p.start_index : p.end_index] = (parts * parts).sum(axis=-1)
-    whole = p.start_index == 0 and p.end_index == p.output_shape[0]
-    return energy.data if whole else energy
+        unwritten[:, p.start_index : p.end_index] = False
+    return np.ma.array(energy, mask=unwritten) if unwritten.any() else energy
 
 
 def explain(p: Params, at: At, input: Array) -> Iterator[Line]:

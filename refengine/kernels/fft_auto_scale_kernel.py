@@ -1,9 +1,9 @@
 """SignalFftAutoScale: samples shifted left as far as the largest leaves room, and by how many bits.
 
-TFLM: `signal/micro/kernels/fft_auto_scale_kernel.cc`, `signal/src/{fft_auto_scale,max_abs,msb_32}.cc`. Two oddities. The
-largest absolute value is kept in 16 bits, where that of −32768 is −32768, below everything: the **next sample takes its
-place**. And **silence is not shifted**: a compiler's built-in counts no leading zeros in 0 (GCC and Clang, for x86 and
-Arm; TFLM's code for Xtensa and Hexagon would shift by 15).
+TFLM: `signal/micro/kernels/fft_auto_scale_kernel.cc`, `signal/src/{fft_auto_scale,max_abs,msb_32}.cc`. Two oddities.
+The largest absolute value is kept in 16 bits, where that of −32768 is −32768, below everything: the **next sample takes
+its place**. And **silence is not shifted**: a compiler's built-in counts no leading zeros in 0 (GCC and Clang, for x86
+and Arm; TFLM's code for Xtensa and Hexagon would shift by 15).
 """
 
 from __future__ import annotations

@@ -34,8 +34,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     input, *tables, output = _signal.operands(node, wanted, (("uint64", 1),))
     (num_channels,) = _flexbuffer.by_place(node, "num_channels")
     consistent(
-        output.shape == (num_channels,),
-        f"output '{output.name}' has shape {output.shape} for {num_channels} channels",
+        output.shape == (num_channels,), f"output '{output.name}' has shape {output.shape} for {num_channels} channels"
     )
     for table in tables:
         require(
@@ -48,14 +47,12 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     for i, (frequency, start, width) in enumerate(zip(*(b[: num_channels + 1].tolist() for b in bounds), strict=True)):
         consistent(
             width <= 0
-            or (
-                0 <= frequency <= input.shape[0] - width and 0 <= start <= min(len(weights), len(unweights)) - width
-            ),
+            or (0 <= frequency <= input.shape[0] - width and 0 <= start <= min(len(weights), len(unweights)) - width),
             f"channel {i} takes {width} frequencies from {frequency} with weights from {start}, which is beyond "
             f"'{input.name}' {input.shape} or the {len(weights)} weights",
         )
-        for row, table in enumerate((weights, unweights) if width > 0 else ()):
-            sums[row, frequency : frequency + width, i] = table[start : start + width].astype(np.uint64)
+        for row, factors in enumerate((weights, unweights) if width > 0 else ()):
+            sums[row, frequency : frequency + width, i] = factors[start : start + width].astype(np.uint64)
     return Params(num_channels, sums[0, :, 1:] + sums[1, :, :-1], 2 * int(np.maximum(bounds[2], 0).sum()))
 
 

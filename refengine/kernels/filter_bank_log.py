@@ -19,7 +19,7 @@ from . import _flexbuffer, _signal
 LN2 = 45426
 """The natural logarithm of 2 with 16 fractional bits, as TFLM has it."""
 
-SEGMENTS = tuple(math.floor(2**16 * (math.log2(1 + k / 128) - k / 128) + 0.5) for k in range(129)) + (0,)
+SEGMENTS = (*(math.floor(2**16 * (math.log2(1 + k / 128) - k / 128) + 0.5) for k in range(129)), 0)
 """How far the logarithm to base 2 of 1 + k/128 is above the straight line, with 16 fractional bits."""
 
 _TABLE = np.array(SEGMENTS, np.int64)

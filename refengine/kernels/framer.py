@@ -1,7 +1,7 @@
 """SignalFramer: overlapping frames of each row's samples, a new one every `frame_step` of them.
 
-TFLM: `signal/micro/kernels/framer.cc`. Until a row has enough samples, its frames are left **unwritten**, and the second
-output says false; with `prefill`, zeros come first.
+TFLM: `signal/micro/kernels/framer.cc`. Until a row has enough samples, its frames are left **unwritten**, and the
+second output says false; with `prefill`, zeros come first.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     )
     n_frames = input.shape[-1] // step
     expected = (*input.shape[:-1], n_frames, size)
-    consistent(
-        output.shape == expected, f"output '{output.name}' has shape {output.shape}; the frames have {expected}"
-    )
+    consistent(output.shape == expected, f"output '{output.name}' has shape {output.shape}; the frames have {expected}")
     return Params(size, step, bool(prefill), n_frames, input.shape[:-1])
 
 
@@ -81,14 +79,14 @@ def explain(p: Params, at: At, input: Array, queue: Array, available: Array) -> 
         return
     *row, frame, i = at.index
     first = starts[frame]
+    waiting, samples = queue[tuple(row)], input[tuple(row)]
     yield Line("waiting", "samples from the inferences before that still count", count)
     if first is None:
         yield _signal.UNWRITTEN
     elif first + i < count:
-        place = queue.shape[-1] - count + first + i
-        yield Line("sample", f"{count - first - i} samples before this inference", int(queue[(*row, place)]))
+        yield Line("sample", f"{count - first - i} samples before this inference", int(waiting[first + i - count]))
     else:
-        yield Line("sample", f"sample {first + i - count} of the input", int(input[(*row, first + i - count)]))
+        yield Line("sample", f"sample {first + i - count} of the input", int(samples[first + i - count]))
 
 
 def example(draw: Draw, make: Toolbox) -> Node:
@@ -98,9 +96,7 @@ def example(draw: Draw, make: Toolbox) -> Node:
     rows, n_frames = draw(make.shape((0, 2), 3)), draw(make.integers(1, 4))
     outputs = (make.tensor((*rows, n_frames, size), "int16"), make.tensor((), "bool"))
     options = _flexbuffer.pack(frame_size=size, frame_step=step, prefill=prefill)
-    return Node(
-        "SignalFramer", {}, (make.tensor((*rows, n_frames * step), "int16"),), outputs, custom_options=options
-    )
+    return Node("SignalFramer", {}, (make.tensor((*rows, n_frames * step), "int16"),), outputs, custom_options=options)
 
 
 KERNELS = {("SignalFramer", "int16"): Kernel(prepare, evaluate, explain, example)}

@@ -51,9 +51,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     *outer, n_frames, size = input.shape
     _signal.in_range("frame_step", step, 1, size)
     expected = (*outer, n_frames * step)
-    consistent(
-        output.shape == expected, f"output '{output.name}' has shape {output.shape}; the sums have {expected}"
-    )
+    consistent(output.shape == expected, f"output '{output.name}' has shape {output.shape}; the sums have {expected}")
     return Params(dtype, size, step, n_frames, tuple(outer))
 
 
@@ -79,12 +77,13 @@ def explain(p: Params, at: At, input: Array, buffer: Array) -> Iterator[Line]:
     """Element `index` of the output."""
     *row, place = at.index
     last = place // p.frame_step
-    total = buffer[(*row, place)] if place < p.frame_size else input.dtype.type(0)
+    before, frames = buffer[tuple(row)], input[tuple(row)]
+    total = before[place] if place < p.frame_size else input.dtype.type(0)
     yield Line("before", "the sum so far from the inferences before", _plain(total))
     for frame in range(last + 1):
         i = place - frame * p.frame_step
         if i < p.frame_size:
-            x = input[(*row, frame, i)]
+            x = frames[frame, i]
             with np.errstate(all="ignore"):
                 total = total + x if p.dtype == "float32" else min(max(int(total) + int(x), -(2**15)), 2**15 - 1)
             yield Line("sum", f"sample {i} of frame {frame}, {x}", _plain(total))

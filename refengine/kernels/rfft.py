@@ -1,7 +1,7 @@
 """SignalRfft: the spectrum of each row, padded with zeros to the transform's length; complex numbers as re and im.
 
-TFLM: `signal/micro/kernels/rfft.cc`, `signal/src/rfft_{int16,int32,float}.cc`; the arithmetic in `_kiss_fft`. An oddity:
-int16 halves the last sums **before** they are cut to 16 bits, int32 after.
+TFLM: `signal/micro/kernels/rfft.cc`, `signal/src/rfft_{int16,int32,float}.cc`; the arithmetic in `_kiss_fft`. An
+oddity: int16 halves the last sums **before** they are cut to 16 bits, int32 after.
 """
 
 from __future__ import annotations
@@ -73,6 +73,5 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 
 KERNELS = {
-    ("SignalRfft", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
-    for dtype in _kiss_fft.BITS
+    ("SignalRfft", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in _kiss_fft.BITS
 }

@@ -40,7 +40,8 @@ def evaluate(p: Params, input: Array, weights: Array) -> Array:
     """(B, …) and (B, n) int16 → (B, …) int16."""
     windows = input.reshape(len(input), -1, weights.shape[1]).astype(np.int32)
     raw = (windows * weights[:, np.newaxis]) >> p.shift
-    return np.clip(raw, -(2**15), 2**15 - 1).astype(np.int16).reshape(-1, *input.shape[1:])
+    clipped: Array = np.clip(raw, -(2**15), 2**15 - 1).astype(np.int16)
+    return clipped.reshape(-1, *input.shape[1:])
 
 
 def explain(p: Params, at: At, input: Array, weights: Array) -> Iterator[Line]:

@@ -116,14 +116,15 @@ def decompressed(row: Row, indices: memoryview, values: memoryview, width: int) 
     shape, dtype = row["shape"], row["type"]
     require(
         1 <= width <= 7 and shape and dtype in TYPES,
-        f"it is compressed as {dtype} {shape} with indices of {width} bits; TFLM takes 1 to 7 bits, {', '.join(TYPES)}, "
-        "and no scalars: compress again",
+        f"it is compressed as {dtype} {shape} with indices of {width} bits; TFLM takes 1 to 7 bits, no scalars, and "
+        f"{', '.join(TYPES)}: compress again",
     )
     quantization = row["quantization"] or {"scale": (), "quantized_dimension": 0}
     several, axis = max(1, len(quantization["scale"])), quantization["quantized_dimension"]
     require(
         several == 1 or axis in (0, len(shape) - 1),
-        f"it has {several} scales along dimension {axis}; TFLM decompresses along the first or the last: compress again",
+        f"it has {several} scales along dimension {axis}; TFLM decompresses along the first or the last: compress "
+        "again",
     )
     count = prod(shape)
     if len(indices) * 8 < count * width:
@@ -149,5 +150,3 @@ def check_readers(op: Op, compressed: set[int]) -> None:
                 f"input {place} is tensor {index}, which is compressed, but TFLM decompresses only for weights and "
                 f"biases, and {', '.join(DECOMPRESSING)}: compress again without it"
             )
-
-

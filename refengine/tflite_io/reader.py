@@ -100,10 +100,12 @@ class _Reader:
         with located(f"subgraph {index}"):
             ops = tuple(self.op(i, op, len(row["tensors"])) for i, op in enumerate(row["operators"]))
             computed = {*row["inputs"], *(i for op in ops for i in op.outputs)}
+            encoded = {i for op in ops if op.custom_code == "TFLM_DECODE" for i in op.inputs}
             tensors = tuple(
-                self.tensor(i, tensor, i in computed, self.tables.get((index, i)))
+                self.tensor(i, {**tensor, "quantization": None} if i in encoded else tensor, i in computed,
+                            self.tables.get((index, i)))
                 for i, tensor in enumerate(row["tensors"])
-            )
+            )  # TFLM's compressor leaves the decoded tensor's quantisation on the encoded bytes, where it means nothing
             for op in ops:
                 with located(_operator(op.index, op.name, op.custom_code)):
                     compressed.check_readers(op, {i for graph, i in self.tables if graph == index})
