@@ -28,7 +28,6 @@ from . import _flexbuffer, _signal
 
 Floats = npt.NDArray[np.float32]
 SCALES = ("y_scale", "x_scale", "h_scale", "w_scale")
-AGAIN = "convert again with another"
 
 
 @dataclass(frozen=True)
@@ -96,11 +95,10 @@ def _require_sense(p: Params) -> None:
         ("max_classes_per_detection", p.n, p.use_regular_nms or p.n > 0),
         ("detections_per_class", p.detections_per_class, not p.use_regular_nms or p.detections_per_class > 0),
     ):
-        require(sound, f"the option {name} is {value}, with which TFLM's Invoke fails or misbehaves: {AGAIN}")
+        require(sound, f"the option {name} is {value}, with which TFLM's Invoke fails or misbehaves: convert again with another")
 
 
 def _require_room(p: Params, count: int) -> None:
-    slots = p.shapes[1]
     consistent(
         prod(p.shapes[0]) == 4 * p.slots and prod(p.shapes[2]) == p.slots and prod(p.shapes[3]) == 1,
         f"the outputs have shapes {p.shapes} for boxes, classes, scores and their count",
@@ -108,15 +106,15 @@ def _require_room(p: Params, count: int) -> None:
     written = p.max_detections if p.use_regular_nms else p.n**2 * min(p.max_detections, count)
     require(
         written <= p.slots,
-        f"up to {written} detections may be written to outputs that hold {slots}, where TFLM would go on beyond the "
-        f"end: {AGAIN} max_detections or, if it is the fast suppression, with max_classes_per_detection 1",
+        f"up to {written} detections may be written to outputs that hold {p.slots}, where TFLM would go on beyond the "
+        "end: convert again with fewer max_detections or, of the fast suppression, with max_classes_per_detection 1",
     )
     require(
         not p.use_regular_nms
         or p.num_classes == 1
         or p.max_detections + min(count, p.detections_per_class) <= p.max_detections * count,
-        f"with max_detections {p.max_detections} of {count} boxes, TFLM would write beyond its scratch memory: {AGAIN} "
-        "max_detections",
+        f"with max_detections {p.max_detections} of {count} boxes, TFLM would write beyond its scratch memory: convert "
+        "again with more max_detections",
     )
 
 
