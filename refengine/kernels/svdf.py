@@ -277,7 +277,7 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     operands, sizes = _operands(node)
     _check_types(operands, ("float32",) * 5)
     activation = node.options["fused_activation_function"]
-    require(
+    within_limits(
         activation in ACTIVATIONS,
         f"the fused activation {activation} is not supported, for it may depend on the sign of a NaN, which is the "
         f"compiler's choice; refengine takes {', '.join(ACTIVATIONS)}: convert again",
