@@ -484,7 +484,10 @@ def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]
         raise _no_kernel(op)
     place = facts[node.name].data
     data = node.inputs[place] if place is not None and place < len(node.inputs) else None
-    require(place is None or data is not None, f"input {place}, which holds the data, is missing, without which TFLM does not run it: convert again")
+    require(
+        place is None or data is not None,
+        f"input {place}, which holds the data, is missing, without which TFLM does not run it: convert again",
+    )
     dtype = data.dtype if data is not None else ""
     if (node.name, dtype) in kernels:
         return kernels[node.name, dtype]
@@ -504,8 +507,8 @@ def _no_kernel(op: Op) -> UnsupportedError:
     custom = op.kind != op.name
     if op.kind in (CUSTOM_OPS if custom else TFLM_OPS):
         return LimitError(
-            "TFLM has this operator, and refengine no kernel for it yet, so whether TFLM takes these tensors is not known; "
-            "in Python, make_plan(kernels=…) and quantize(kernels=…) take a kernel of yours"
+            "TFLM has this operator, and refengine no kernel for it yet, so whether TFLM takes these tensors is not "
+            "known; in Python, make_plan(kernels=…) and quantize(kernels=…) take a kernel of yours"
         )
     if custom and op.kind in WITHOUT_HARDWARE:
         return UnsupportedError(WITHOUT_HARDWARE[op.kind][1])
@@ -589,8 +592,8 @@ def _filled(tensor: Tensor, coded: bool) -> Array:
     zero_point = (*tensor.quantization.zero_point, 0)[0] if coded and tensor.quantization else 0
     within_limits(
         hasattr(np, tensor.dtype) and min(tensor.shape, default=0) >= 0,
-        f"the variable '{tensor.name}' is {tensor.dtype} {tensor.shape}; refengine keeps only numbers, of fixed shapes: "
-        "convert again with int8, int16 or float32",
+        f"the variable '{tensor.name}' is {tensor.dtype} {tensor.shape}; refengine keeps only numbers, of fixed "
+        "shapes: convert again with int8, int16 or float32",
     )
     dtype, shape = np.dtype(tensor.dtype), (1, *tensor.shape)
     return frozen(np.full(prod(shape) * dtype.itemsize, zero_point & 0xFF, np.uint8).view(dtype).reshape(shape))

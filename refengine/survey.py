@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -177,21 +177,21 @@ class Survey:
             "signatures": [_signature(self.model, signature) for signature in self.model.signatures],
             "subgraphs": [_part(part) for part in self.parts],
             "variables": [
-                {**_tensor(tensor, graph.index), "initial": _filling(self.state.variables.get((graph.index, tensor.index)))}
+                {**_tensor(t, graph.index), "initial": _filling(self.state.variables.get((graph.index, t.index)))}
                 for graph in self.model.graphs
-                for tensor in graph.tensors
-                if tensor.is_variable
+                for t in graph.tensors
+                if t.is_variable
             ],
             "resources": [
                 {
-                    "container": name[0],
-                    "shared_name": name[1],
+                    "container": container,
+                    "shared_name": shared_name,
                     "shape": tensor.shape,
                     "dtype": tensor.dtype,
                     "bytes": tensor_bytes([tensor]),
-                    "initial": _filling(self.state.resources.get(name)),
+                    "initial": _filling(self.state.resources.get((container, shared_name))),
                 }
-                for name, tensor in self.resources.items()
+                for (container, shared_name), tensor in self.resources.items()
             ],
             "macs": self.macs,
             "constant_bytes": self.constant_bytes,
@@ -225,12 +225,13 @@ def inspect(
             plan = assembled(model, numerics, kernels, memory, steps)
     except LimitError as error:
         limit = error
-    callers = _callers(model, facts_of(kernels))
-    parts = (
-        Part(graph, tuple(_look(graph, *each) for each in zip(graph.ops, found, _live_bytes(graph), strict=True)), called)
-        for graph, found, called in zip(model.graphs, looked, callers, strict=True)
-    )
-    return Survey(model, numerics, tuple(parts), state, first_assigned(steps), plan, limit)
+    parts = tuple(map(_part_of, model.graphs, looked, _callers(model, facts_of(kernels))))
+    return Survey(model, numerics, parts, state, first_assigned(steps), plan, limit)
+
+
+def _part_of(graph: Graph, found: Sequence[Step | UnsupportedError], called_by: tuple[tuple[int, Op], ...]) -> Part:
+    looks = zip(graph.ops, found, _live_bytes(graph), strict=True)
+    return Part(graph, tuple(_look(graph, *each) for each in looks), called_by)
 
 
 def method_of(op: Op) -> str | None:

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Litert, OracleCrash, OracleRefusal, Tflm, host_plan
 
-from refengine import KERNELS, InferenceError, Model, Plan, Record, execute, make_plan, run, strategies
+from refengine import KERNELS, InferenceError, Model, Plan, Record, execute, inspect, make_plan, run, strategies
 from refengine import kernels as package
 from refengine.execute import infer
 from refengine.explanation import explain
@@ -252,6 +252,24 @@ def test_tflm_refuses_the_types_that_have_no_kernel_or_it_is_told_that_it_does_n
                     if tflm.accepts(dump(_retyped(load(model), dtype, other, plain))):
                         taken.add(other)
     assert taken == {*TYPES_WITHOUT_KERNEL.get(op, ())}
+
+
+@every_kernel
+def test_a_refusal_of_what_tflm_runs_says_that_the_limit_is_refengines(op: str, dtype: str, tflm: Tflm) -> None:
+    """Every constant in turn as an input."""
+    for model, _ in drawn(op, dtype, 3, 3):
+        graph = load(model).graphs[0]
+        for index in {i for op in graph.ops for i in op.inputs if i >= 0 and graph.tensors[i].data is not None}:
+            fed = _fed(load(model), index)
+            if any(layer.verdict == "no" for layer in inspect(fed).layers):
+                assert not tflm.accepts(dump(fed)), inspect(fed).refusals
+
+
+def _fed(model: Model, index: int) -> Model:
+    """The model with one of its constants as an input."""
+    main, *others = model.graphs
+    tensors = tuple(replace(t, data=None) if t.index == index else t for t in main.tensors)
+    return replace(model, graphs=(replace(main, tensors=tensors, inputs=(*main.inputs, index)), *others))
 
 
 def _retyped(model: Model, old: str, new: str, plain: bool) -> Model:

@@ -142,7 +142,7 @@ def test_a_dialect_that_nobody_has_compared_says_nothing_of_tflm():
     ("code", "verdict", "call"),
     [
         ("FlexErf", "no", 'resolver.AddCustom("FlexErf", /* the TFLMRegistration* of your kernel */);'),
-        ("edgetpu-custom-op", "no", 'resolver.AddCustom("edgetpu-custom-op", /* the TFLMRegistration* of your kernel */);'),
+        ("edgetpu-op", "no", 'resolver.AddCustom("edgetpu-op", /* the TFLMRegistration* of your kernel */);'),
         ("ethos-u", "no", "resolver.AddEthosU();"),
         *((code, "unknown", f"resolver.{method}();") for code, method in CUSTOM_OPS.items()),
     ],
@@ -171,7 +171,7 @@ def test_a_kernel_of_the_users_own_says_nothing_of_tflm():
     mine = {**KERNELS, ("Mine", "float32"): KERNELS["RELU", "float32"]}
     survey = inspect(chain("RELU", "CUSTOM", custom_code="Mine"), kernels=mine)
     assert (survey.runs_on_tflm, survey.refusals, survey.plan is None) == ("unknown", (), False)
-    assert "runs it with a kernel of yours only" in [*survey.doubts][0][1]
+    assert "runs it with a kernel of yours only" in next(iter(survey.doubts))[1]
     assert "resolver.AddCustom(" in survey.resolver
 
 

@@ -62,8 +62,11 @@ def _print_arguments(survey: Survey) -> None:
     say(*(f"input   {graph.tensors[i]}" for i in graph.inputs))
     say(*(f"output  {graph.tensors[i]}" for i in graph.outputs))
     for signature in survey.model.signatures:
-        said = (", ".join(f"{name} = {i}" for name, i in each.items()) for each in (signature.inputs, signature.outputs))
-        say(f"signature {signature.key!r} of subgraph {signature.subgraph}, by tensors: {' → '.join(said)}")
+        inputs, outputs = (
+            ", ".join(f"{name} = tensor {i}" for name, i in each.items())
+            for each in (signature.inputs, signature.outputs)
+        )
+        say(f"signature {signature.key!r} of subgraph {signature.subgraph}: {inputs} → {outputs}")
     for (subgraph, index), value in survey.state.variables.items():
         tensor = survey.model.graphs[subgraph].tensors[index]
         say(f"variable {index} of subgraph {subgraph}, {_filled(value)}: {tensor}")
@@ -103,12 +106,10 @@ def _print_arena(survey: Survey) -> None:
     for target, a in survey.arena.items():
         table.add_row(TARGETS[target], f"{a.planned:,}", f"{a.persistent:,}", f"{a.total:,}")
     print_table(table)
-    say(
-        "With TFLM's reference kernels and its greedy planner; CMSIS-NN's kernels ask for scratch buffers of their own.",
-        "",
-    )
-    unknown = survey.arena["x86-64"].unknown
-    say(*[f"Without what these keep for themselves, which is not known: {', '.join(unknown)}.", ""][: 2 * bool(unknown)])
+    say("With TFLM's reference kernels and greedy planner; CMSIS-NN's kernels ask for scratch buffers of their own.")
+    if unknown := survey.arena["x86-64"].unknown:
+        say(f"Without what these keep for themselves, which is not known: {', '.join(unknown)}.")
+    say()
 
 
 def _layer_table(part: Part) -> Table:

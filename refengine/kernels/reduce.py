@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import consistent, within_limits
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar

@@ -106,7 +106,8 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
     for tensor in (feature, time, bias):
         within_limits(
             tensor.data is not None,
-            f"'{tensor.name}' is computed at run time; refengine needs it constant: convert again",
+            f"'{tensor.name}' is computed at run time; TFLM runs that, but refengine needs it constant: convert again",
+            tflm_runs=True,
         )
     rank = node.options["rank"]
     require(rank > 0, f"the rank is {rank}; TFLM divides by it, so it must be 1 or more: convert again")
