@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,43 +19,43 @@ from . import _narrate
 from ._affine import RANGE_ADVICE, draw_output, quantized
 from ._window import Window
 
-FILTER_TYPES = {"int8": ("int8", "int4"), "int16": ("int8",), "float32": ("float32",)}
-"""Which weights TFLM's kernels accept for which activations."""
+Types = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+"""Which (weights, biases) a kernel of TFLM accepts for which activations."""
+
+TYPES: Types = {
+    "int8": (("int8", "int4"), ("int32",)),
+    "int16": (("int8",), ("int64", "int32")),
+    "float32": (("float32",), ("float32",)),
+}
 
 INT8_WEIGHTS_ADVICE = (
     "TFLM has no hybrid kernels; convert again with a representative dataset and "
     "inference_input_type = tf.int8 (full integer), or without optimizations (all float32)"
 )
-CONSTANT_ADVICE = (
-    "TFLM runs that, but refengine needs a constant: make it one, or give a kernel of your own to make_plan(kernels=…)"
-)
 
 
-def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tensor) -> None:
+def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tensor, types: Types = TYPES) -> None:
     """Refuse the type combinations that TFLM's Prepare and Eval refuse, hybrid ones with the way out."""
+    filters, biases = types[input.dtype]
     consistent(
         output.dtype == input.dtype,
         f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
     )
     hybrid = input.dtype == "float32" and filter.dtype != "float32"
     require(
-        filter.dtype in FILTER_TYPES[input.dtype],
+        filter.dtype in filters,
         f"{input.dtype} activations with {filter.dtype} weights '{filter.name}' are not supported: "
         + (
             INT8_WEIGHTS_ADVICE
             if hybrid
-            else f"TFLM takes {' or '.join(FILTER_TYPES[input.dtype])} weights here; convert the model again"
+            else f"TFLM takes {' or '.join(filters)} weights here; convert the model again"
         ),
     )
-    require(filter.data is not None, f"weights '{filter.name}' are computed at run time; {CONSTANT_ADVICE}")
-    if bias is not None:
-        wanted = {"int8": ("int32",), "int16": ("int64", "int32"), "float32": ("float32",)}[input.dtype]
-        require(
-            bias.dtype in wanted,
-            f"bias '{bias.name}' is {bias.dtype}; TFLM's {input.dtype} layers take {' or '.join(wanted)}; "
-            "convert the model again",
-        )
-        require(bias.data is not None, f"bias '{bias.name}' is computed at run time; {CONSTANT_ADVICE}")
+    require(
+        bias is None or bias.dtype in biases,
+        f"bias '{bias and bias.name}' is {bias and bias.dtype}; TFLM's {input.dtype} layers of this kind take "
+        f"{' or '.join(biases)}; convert the model again",
+    )
 
 
 def operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
@@ -213,14 +213,14 @@ def draw_layer(
     shape: tuple[int, ...],
     dimension: int,
     biased: bool | None = None,
-    narrow_bias: bool = True,
-    int4: bool = True,
+    bias_types: tuple[str, ...] = ("int64", "int32"),
+    int4: tuple[str, ...] = ("per tensor", "per channel"),
     zero_points: tuple[int, ...] = (0,),
 ) -> Layer:
     """Weights of `shape`, channels along `dimension`, per tensor or per channel, with a bias and scales that fit.
 
-    `narrow_bias`: int16 layers may have an int32 one; `int4`: per-channel weights may be int4; `zero_points`: those
-    of per-tensor weights. At times the bias makes the accumulator wrap.
+    `bias_types`: those that int16 layers may have; `int4`: which weights may be int4; `zero_points`: those of
+    per-tensor weights. At times the bias makes the accumulator wrap.
     """
     channels, dtype = shape[dimension], input.dtype
     biased = draw(make.booleans()) if biased is None else biased
@@ -231,7 +231,8 @@ def draw_layer(
     count = channels if draw(make.booleans()) else 1
     scales = draw(make.scales(count, 2.0**-14, 2.0**-2))
     points = (0,) * channels if count > 1 else (draw(make.sampled_from(zero_points)),)
-    nibbles = dtype == "int8" and (int4 if count > 1 else True) and draw(make.booleans())
+    kind = "per channel" if count > 1 else "per tensor"
+    nibbles = dtype == "int8" and kind in int4 and draw(make.booleans())
     codes = draw(make.array(shape, "int8", *((-8, 7) if nibbles else (-127, 127))))
     filter = make.constant(
         codes, Quantization(scales, points[:count], dimension if count > 1 else 0), "int4" if nibbles else "int8"
@@ -242,12 +243,10 @@ def draw_layer(
     deviation = 2 * np.sqrt((rows**2).sum(1)) * (code_range(dtype)[1] / 3**0.5)
     bias, extreme = None, False
     if biased:
-        bias_type = (
-            "int32" if dtype == "int8" else draw(make.sampled_from(("int64", "int32") if narrow_bias else ("int64",)))
-        )
+        bias_type = "int32" if dtype == "int8" else draw(make.sampled_from(bias_types))
         typical, most = int(deviation.max(initial=1)), 2**31 - 1
         rare = (-100, 100), (-30_000, 30_000), (most - typical, most), (-most, typical - most)
-        least, largest = draw(make.sampled_from(((-typical, typical),) * 12 + rare))
+        least, largest = np.clip(draw(make.sampled_from(((-typical, typical),) * 12 + rare)), *code_range(bias_type))
         bias_scales = tuple(float(np.float32(step * s)) for s in scales)
         bias = make.constant(
             draw(make.array((channels,), bias_type, least, largest)), Quantization(bias_scales, (0,) * count)

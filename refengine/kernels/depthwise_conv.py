@@ -174,7 +174,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     multiplier = draw(make.integers(1, 3))
     options["depth_multiplier"] = multiplier
     channels = input.shape[3] * multiplier
-    layer = _linear.draw_layer(draw, make, input, (1, fh, fw, channels), 3, biased=True, narrow_bias=False)
+    layer = _linear.draw_layer(draw, make, input, (1, fh, fw, channels), 3, biased=True, bias_types=("int64",))
     output = make.tensor((input.shape[0], oh, ow, channels), dtype, layer.output)
     options["fused_activation_function"] = _affine.draw_activation(draw, make, output)
     return Node("DEPTHWISE_CONV_2D", options, (input, layer.filter, layer.bias), (output,))

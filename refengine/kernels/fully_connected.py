@@ -201,7 +201,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
         "keep_num_dims": len(lead) > 1,
         "quantized_bias_type": draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32",
     }
-    layer = _linear.draw_layer(draw, make, input, (channels, depth), 0, int4=False, zero_points=(0, 0, 3, -128))
+    layer = _linear.draw_layer(
+        draw, make, input, (channels, depth), 0, int4=("per tensor",), zero_points=(0, 0, 3, -128)
+    )
     output = make.tensor((*lead, channels), dtype, layer.output)
     options["fused_activation_function"] = draw_activation(draw, make, output)
     return Node("FULLY_CONNECTED", options, (input, layer.filter, layer.bias), (output,))
