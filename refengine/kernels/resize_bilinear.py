@@ -78,16 +78,14 @@ def _operands(node: Node) -> tuple[Tensor, Tensor]:
 
 def _prepare(node: Node, rounding: str, axis: Callable[[int, int, Options], Axis]) -> Params:
     input, output = _operands(node)
-    axes = [
-        axis(before, after, node.options) for before, after in zip(input.shape[1:3], output.shape[1:3], strict=True)
-    ]
-    for before, found in zip(input.shape[1:3], axes, strict=True):
-        require(
-            found.lower.max() < before,
-            f"output '{output.name}' {output.shape} is so large that TFLM reads beyond the input's {before} rows or "
-            "columns; do it in steps",
-        )
-    return Params(*axes, rounding)
+    (_, *before, _), (_, *after, _) = input.shape, output.shape
+    height, width = (axis(*sizes, node.options) for sizes in zip(before, after, strict=True))
+    require(
+        height.lower.max() < before[0] and width.lower.max() < before[1],
+        f"output '{output.name}' {output.shape} is so large that TFLM reads beyond the input's {before[0]} rows or "
+        f"{before[1]} columns; do it in steps",
+    )
+    return Params(height, width, rounding)
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
@@ -121,8 +119,8 @@ def evaluate(p: Params, input: Array, size: Array) -> Array:
     blended = rows.take(x.lower, axis=3) * (ONE - dx) + rows.take(x.upper, axis=3) * dx
     # The weights come to 2²⁰; ties go away from zero, or up.
     blended += (1 << 19) - ((blended < 0) & (p.rounding == "double"))
-    blended >>= 20
-    return blended.astype(input.dtype)
+    codes: Array = (blended >> 20).astype(input.dtype)
+    return codes
 
 
 def explain(p: Params, at: At, input: Array, size: Array) -> Iterator[Line]:

@@ -134,7 +134,7 @@ def _scatter(options: Options, input: tuple[int, ...], filter: tuple[int, ...], 
     return Scatter((filter[1], filter[2]), stride, (pads[0], pads[1]), (input[1], input[2]), (output[1], output[2]))
 
 
-def prepare(node: Node, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     """Refuses hybrid layers, int4 weights, int32 biases of int16 layers, and shapes that do not fit together."""
     input, filter, bias, output, scatter = _operands(node)
     assert filter.data is not None
@@ -142,7 +142,9 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     reach = np.abs(filter.data.astype(np.int64)).sum(axis=(1, 2, 3)) * _linear.magnitude(input.dtype, offset)
     dtype = np.float32 if reach.max() <= 2**24 else np.float64
     options = {**node.options, "quantized_bias_type": ""}  # which TFLM does not read here: without bias 64 bits, too
-    requantize = _linear.channel_requantizer(options, input, filter, bias, output, numerics, 0, slice(None), reach)
+    requantize = _linear.channel_requantizer(
+        options, input, filter, bias, output, numerics, 0, slice(None), reach if prove else None
+    )
     weights = np.ascontiguousarray(filter.data.transpose(1, 2, 3, 0), dtype)
     return Params(scatter, offset, weights, requantize, input.shape, output.shape)
 
@@ -207,10 +209,7 @@ def evaluate_float(p: FloatParams, size: Array, filter: Array, input: Array, bia
             (rows, columns), (y, x) = p.scatter.reach(tap)
             seen, total = images[:, rows, columns, :, None], acc[:, y, x]
             for ic, weights in enumerate(p.weights[tap]):
-                if p.contraction == "fma":
-                    total[...] = float32.fma(seen[..., ic, :], weights, total)
-                else:
-                    total += seen[..., ic, :] * weights
+                total[...] = _linear.accumulate(total, seen[..., ic, :], weights, p.contraction)
         acc += p.bias
     return float32.clamp(acc, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
 
@@ -259,10 +258,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 FACTS = Facts(data=2, weights=1, bias=3, layout="OHWI")
 
+_CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False), (1, 3))
+_FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float, places=(1, 3))
+
 KERNELS = {
-    ("TRANSPOSE_CONV", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
-    ("TRANSPOSE_CONV", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16"), FACTS),
-    ("TRANSPOSE_CONV", "float32"): Kernel(
-        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
-    ),
+    ("TRANSPOSE_CONV", "int8"): Kernel(*_CODES, partial(example, dtype="int8"), FACTS),
+    ("TRANSPOSE_CONV", "int16"): Kernel(*_CODES, partial(example, dtype="int16"), FACTS),
+    ("TRANSPOSE_CONV", "float32"): Kernel(*_FLOATS, partial(example, dtype="float32"), FACTS),
 }

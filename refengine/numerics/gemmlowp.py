@@ -88,8 +88,8 @@ def log_x_for_x_greater_than_or_equal_to_1(x: Ints) -> Ints:
     square = mul(twice_difference, twice_difference)
     root = 2**0.25
     numerator = mul(twice_difference, r) + mul(mul(twice_difference, square), _q31(11 / 240 * root))
-    denominator_minus_one = mul(mean, _q31(2 / root - root) + twice_difference + mul(_q31(root / 20), square)) + mul(
-        _q31(root / 4), twice_difference
+    denominator_minus_one = mul(mean, _q31(2 / root - root) + twice_difference + mul(square, _q31(root / 20))) + mul(
+        twice_difference, _q31(root / 4)
     )
     log_r = mul(rounding_divide_by_pot(numerator, 6), one_over_one_plus_x_for_x_in_0_1(denominator_minus_one))
     return (mul(power, _q31(math.log(2))) + log_r) << 1
