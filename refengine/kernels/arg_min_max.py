@@ -64,12 +64,13 @@ def evaluate(p: Params, input: Array, axis: Array, largest: bool) -> Array:
     found = x.argmax(axis=p.axis + 1) if largest else x.argmin(axis=p.axis + 1)
     if input.dtype == np.float32:
         found[np.isnan(input.take(0, axis=p.axis + 1))] = 0
-    return found.astype(np.int32)
+    indices: Array = found.astype(np.int32)
+    return indices
 
 
 def explain(p: Params, at: At, input: Array, axis: Array, largest: bool) -> Iterator[Line]:
     """Element `index` of the output, as TFLM finds it."""
-    row = input[(*at.index[: p.axis], slice(None), *at.index[p.axis :])]
+    row = np.moveaxis(input, p.axis, -1)[at.index]
     best = 0
     for i, x in enumerate(row):
         best = i if (x > row[best] if largest else x < row[best]) else best

@@ -42,7 +42,7 @@ def evaluate(p: Params, input: Array) -> Array:
         for fy, fx in np.ndindex(pool.window.filter):
             x = taps[:, :, :, fy, fx]
             total = _linear.accumulate(total, x, x, p.contraction)  # what pads is 0, and changes no sum
-        root = float32.sqrt(total / pool.count)
+        root = float32.sqrt(np.divide(total, pool.count, dtype=np.float32))
     clamped = float32.clamp(root, pool.float_activation_min, pool.float_activation_max)
     return clamped.reshape(-1, *pool.output_shape)
 
