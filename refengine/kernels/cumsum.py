@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
@@ -92,7 +92,9 @@ def prepare(node: Node, numerics: Numerics) -> CodeParams:
 def evaluate(p: CodeParams, input: Array, axis: Array) -> Array:
     """(B, …) codes → (B, …) codes, by sums that wrap as int32 ones."""
     codes = np.moveaxis(input, p.axis + 1, 0)[p.order].astype(np.int64) + p.input_offset
-    sums: Ints = p.input_offset + np.add.accumulate(codes, axis=0) - (codes if p.exclusive else 0)
+    sums = codes.cumsum(axis=0) + p.input_offset
+    if p.exclusive:
+        sums -= codes
     scaled = multiply_by_quantized_multiplier(wrap32(sums << LEFT_SHIFT - 1), p.output_multiplier)
     output = np.clip(scaled + p.output_offset, -128, 127).astype(np.int8)
     return np.moveaxis(output[p.order], 0, p.axis + 1)
