@@ -29,7 +29,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import require
 from ..kernel import At, Facts, Kernel, Line, Node, Numerics
 from ..model import Array, Tensor
 from ..numerics import float32, scalar, scalar_float
