@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .accuracy import Accuracy, Prediction, evaluate, predictions
-from .errors import InferenceError, InputError, ModelError, RefengineError, UnsupportedError
+from .errors import InferenceError, InputError, LimitError, ModelError, RefengineError, UnsupportedError
 from .execute import Record, execute, run
 from .interpreter import Interpreter
 from .kernel import PRESETS, Kernel, Line, Numerics
@@ -56,6 +56,7 @@ __all__ = [
     "Interpreter",
     "Kernel",
     "Layer",
+    "LimitError",
     "Line",
     "Model",
     "ModelError",

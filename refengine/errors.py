@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .text import printable
+
 
 class RefengineError(Exception):
-    """The root of every error that refengine raises on purpose."""
+    """The root of every error that refengine raises on purpose; in its one line no foreign name does any harm."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ModelError(RefengineError, ValueError):
@@ -17,6 +22,10 @@ class ModelError(RefengineError, ValueError):
 
 class UnsupportedError(RefengineError, NotImplementedError):
     """The file is well-formed, but TFLM, or this engine, would not run it."""
+
+
+class LimitError(UnsupportedError):
+    """The limit is refengine's own: it says nothing about TFLM."""
 
 
 class InputError(RefengineError, ValueError):

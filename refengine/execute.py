@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +18,7 @@ from threadpoolctl import ThreadpoolController
 
 from .errors import InferenceError, InputError
 from .kernel import Numerics
+from .memory import MEMORY, require_room, tensor_bytes
 from .model import Array, Model, Tensor
 from .plan import Plan, Rows, State, Step, concatenated, frozen, joined, make_plan, taken
 from .tensors.reprs import record_html, record_text
@@ -90,10 +91,12 @@ def execute(
     it (at first `plan.initial`), and the last record's `state` is where the next inference goes on; a batch is N
     streams that know nothing of each other.
 
-    Raises `InputError` (before the first step) for a wrong count, dtype or shape, and `InferenceError` where TFLM's
-    Invoke fails; in a batch, after the other inferences' last record.
+    Raises `InputError` (before the first step) for a wrong count, dtype or shape and for a batch that takes more
+    than `plan.memory` at once, and `InferenceError` where TFLM's Invoke fails; in a batch, after the other inferences'
+    last record.
     """
-    yield from _inference(plan, batch_size(plan, inputs), inputs, state, known)
+    for done in _inference(plan, batch_size(plan, inputs), inputs, state, known):
+        yield _record(*done)
 
 
 def run(
@@ -101,6 +104,7 @@ def run(
     *inputs: Array,
     numerics: Numerics | None = None,
     threads: int | None = None,
+    memory: int = MEMORY,
 ) -> tuple[Array, ...]:
     """The model's outputs, in its order and declared dtypes; nothing is converted silently.
 
@@ -108,10 +112,13 @@ def run(
     bounded whatever its length; each result is what running its input alone gives. An output that declares a leading 1
     has N there, any other has N in front. What lives from one inference to the next is fresh for each of them.
 
-    Raises `ModelError`, `UnsupportedError`, `InputError`, and `InferenceError` where TFLM's Invoke fails.
+    `numerics` and `memory` are for `make_plan`, where `source` is no plan yet. Raises `ModelError`,
+    `UnsupportedError`, `InputError`, and `InferenceError` where TFLM's Invoke fails.
     """
-    plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
+    plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
     batch = batch_size(plan, inputs)
+    results = (batch or 1) * sum(map(tensor_bytes, plan.outputs))
+    require_room(results, plan.memory, "the results" + (f" of a batch of {batch}" if batch else ""), InputError)
     if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
         return defined(infer(plan, batch, inputs)[0])
     with _one_blas_thread:
@@ -119,6 +126,7 @@ def run(
             return defined(infer(plan, batch, inputs)[0])
         threads = threads or os.cpu_count() or 1
         tile = min(tile_size(plan), -(-batch // threads))
+        threads = max(1, min(threads, plan.memory // max(1, tile * plan.working_bytes)))
         slices = [slice(start, min(start + tile, batch)) for start in range(0, batch, tile)]
         with ThreadPoolExecutor(threads) as pool:
             tiles = list(pool.map(lambda part: _tile(plan, inputs, part), slices))
@@ -193,6 +201,24 @@ class _OneBlasThread:
 _one_blas_thread = _OneBlasThread()
 
 
+def require_room_for_all(plan: Plan, batch: int = 1) -> None:
+    """Raise `InputError` unless every tensor that `plan` computes may be kept: for those who look back."""
+    kept = batch * sum(tensor_bytes(t) for step in plan.steps for t in step.outputs)
+    require_room(kept, plan.memory, "keeping every tensor that the model computes", InputError)
+
+
+def kept(plan: Plan, records: Iterable[Record]) -> Iterator[Record]:
+    """`records` of `plan` for those who keep them all: only running a loop tells how many those are.
+
+    Raises `InputError` once they take more than `plan.memory`.
+    """
+    total = 0
+    for record in records:
+        total += sum(x.nbytes for x in (*record.outputs, *record.updates, *record.memory))
+        require_room(total, plan.memory, "keeping every tensor that the model computes", InputError)
+        yield record
+
+
 @cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
@@ -227,12 +253,13 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
 
 
 def tile_size(plan: Plan) -> int:
-    """How many inferences to run at once, by the largest step's inputs and outputs."""
+    """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
     sizes = (
         sum(prod(t.shape) * 4 for t in (*step.inputs, *step.outputs) if t is not None and t.data is None)
         for step in plan.steps
     )
-    return int(min(256, max(1, TILE_BYTES // max(1, max(sizes, default=1)))))
+    fitting = min(TILE_BYTES // max(1, max(sizes, default=1)), plan.memory // max(1, plan.working_bytes))
+    return int(min(256, max(1, fitting)))
 
 
 # ---- the walk ------------------------------------------------------------------------------------------------
@@ -262,13 +289,18 @@ class _Scene:
         return np.arange(self.batch or 1)
 
 
-Walk = Generator[Record, None, tuple[Arrays, State]]
-"""Yields records, returns outputs (batch in front) and the state after."""
+Done = tuple[_Scene, Step, Sequence["Array | None"], Sequence[Array], State, Arrays]
+"""What a step did, as kernels have it: where, what it read, what it wrote, the state after it, its memory before."""
+
+Walk = Generator[Done, None, tuple[Arrays, State]]
+"""Yields what steps do, returns outputs (batch in front) and the state after."""
 
 
 def _inference(
     plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None, known: Mapping[int, Array] = NONE
 ) -> Walk:
+    if batch is not None:
+        require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
     fed = [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
     scene = _Scene(plan, plan.plans if plan.subplans else {}, batch)
     return _entered(scene, fed, plan.initial if state is None else state, known)
@@ -305,10 +337,12 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
                 results, state = yield from _CONTROL[step.facts.control](scene, step, read, state)
             elif known and not step.writes[len(step.outputs) :] and all(t.index in known for t in step.outputs):
                 results = ()
-            else:
+            elif step.remembers:
                 memory = _memory(scene, step, read, state)
                 results = step.evaluate(*read, *memory)
                 state = _remembering(scene, step, read, state, results[len(step.writes) :])
+            else:
+                results = step.evaluate(*read)
         except InferenceError as error:
             return (yield from _without(scene, values, state, step, known, error))
         for tensor, x in zip(step.writes, results, strict=False):
@@ -318,7 +352,7 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
         for tensor in step.outputs if known else ():
             if tensor.index in known:
                 values[tensor.index] = frozen(np.reshape(known[tensor.index], (batch or 1, *tensor.shape)))
-        yield _record(scene, step, read, [values[t.index] for t in step.writes], state, memory)
+        yield scene, step, read, [values[t.index] for t in step.writes], state, memory
         for index in step.last_use:
             del values[index]
     return tuple(values[t.index] for t in plan.outputs), state
@@ -333,7 +367,7 @@ def _memory(scene: _Scene, step: Step, read: Sequence[Array | None], state: Stat
                 raise InferenceError(f"nothing is ever assigned to the resource variable '{name[1]}'; TFLM would fail")
         parts = [taken(state.resources[name], some) for some, name in zip(rows, names, strict=True)]
         return (joined(rows, parts),)
-    return state.memory[scene.plan.graph.index, step.index] if step.memory else ()
+    return state.memory[scene.plan.graph.index, step.index]
 
 
 def _remembering(scene: _Scene, step: Step, read: Sequence[Array | None], state: State, memory: Arrays) -> State:
@@ -346,7 +380,7 @@ def _remembering(scene: _Scene, step: Step, read: Sequence[Array | None], state:
             some, values = zip(*(part for part in parts if len(part[0])), strict=True)
             state = state.with_resource(name, joined(some, values))
         return state
-    return state.with_memory(scene.plan.graph.index, step.index, memory) if memory else state
+    return state.with_memory(scene.plan.graph.index, step.index, memory)
 
 
 def _named(scene: _Scene, step: Step, read: Sequence[Array | None]) -> list[tuple[Rows, tuple[str, str]]]:
@@ -433,10 +467,8 @@ def _joined(parts: Sequence[tuple[Rows, Arrays, State]]) -> tuple[Arrays, State]
 
 # ---- control flow --------------------------------------------------------------------------------------------
 
-Control = Generator[Record, None, tuple[Arrays, State]]
 
-
-def _attempt(scene: _Scene, fed: Sequence[Array], state: State) -> Generator[Record, None, tuple[Arrays, State, Any]]:
+def _attempt(scene: _Scene, fed: Sequence[Array], state: State) -> Generator[Done, None, tuple[Arrays, State, Any]]:
     """A subgraph; and the error that some of its inferences raised, whose outputs are undefined."""
     try:
         outputs, state = yield from _entered(scene, fed, state)
@@ -466,7 +498,7 @@ def _concluded(
     return results, state
 
 
-def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Walk:
     """Each inference takes one of two subgraphs, by the first input; the others are its inputs."""
     condition, *fed = read
     assert condition is not None
@@ -482,7 +514,7 @@ def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: Stat
     return _concluded(step, parts, errors, scene.batch or 1)
 
 
-def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Walk:
     """A body runs on its own outputs as long as the condition's subgraph says so, for each inference."""
     (cond, body), n = step.calls, scene.batch or 1
     active, carried = scene.all(), tuple(x for x in read if x is not None)
@@ -515,7 +547,7 @@ def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State)
     return _concluded(step, parts, [*errors, (active, error)], n)
 
 
-def _once(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+def _once(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Walk:
     """A subgraph that runs at this step's first time in each stream, then never again."""
     place = scene.plan.graph.index, step.index
     ran = np.broadcast_to(state.memory[place][0], scene.batch or 1)

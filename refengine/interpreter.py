@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InferenceError, InputError, RefengineError, UnsupportedError
-from .execute import execute
+from .execute import execute, require_room_for_all
 from .kernel import PRESETS, Numerics
+from .memory import MEMORY
 from .model import Array, Signature, Tensor
 from .plan import Plan, State, make_plan
 from .tflite_io import load
@@ -68,8 +69,11 @@ class Interpreter:
         experimental_force_delegate_node_profiling: bool = False,
         *,
         numerics: Numerics | str | None = None,
+        memory: int = MEMORY,
     ) -> None:
         """Read the model; `numerics` is a dialect or the name of one of `PRESETS` (default: TFLM's own).
+
+        `memory` are the bytes that an inference, and all its tensors, may take.
 
         `num_threads`, the resolver type and what concerns delegates change no bit here and are only checked;
         intermediates are preserved in any case. Delegates, and compressed zero points, are refused.
@@ -89,6 +93,7 @@ class Interpreter:
         if isinstance(numerics, str) and numerics not in PRESETS:
             raise InputError(f"there is no dialect {numerics!r}; choose one of {', '.join(PRESETS)}")
         self._numerics = PRESETS[numerics] if isinstance(numerics, str) else numerics
+        self._memory = memory
         self._model = load(os.fspath(model_path) if model_path else bytes(memoryview(model_content or b"")))
         self._graph = self._model.graphs[0]
         self._plan: Plan | None = None
@@ -112,8 +117,9 @@ class Interpreter:
         batches = {1 if asked[i] == declared[i] else asked[i][0] for i in declared}
         if len(batches) > 1:
             raise UnsupportedError(f"the inputs were resized to different batches ({sorted(batches)}); give all one")
-        self._plan = self._plan or make_plan(self._model, numerics=self._numerics)
+        self._plan = self._plan or make_plan(self._model, numerics=self._numerics, memory=self._memory)
         batch = batches.pop() if batches else 1
+        require_room_for_all(self._plan, batch)
         if batch != self._batch or not self._values:
             constants = {t.index: t.data for t in self._graph.tensors if t.data is not None}
             self._values = {t.index: np.zeros(asked[t.index], t.dtype) for t in self._plan.inputs} | constants
@@ -264,16 +270,17 @@ class Interpreter:
         quantization = tensor.quantization
         shape = self._asked.get(tensor.index, self._shape(tensor.index))
         scales, zeros = (quantization.scale, quantization.zero_point) if quantization else ((), ())
+        zero_points = np.array(zeros, np.int64).astype(np.int32)  # cut to 32 bits, as LiteRT does
         return {
             "name": tensor.name,
             "index": tensor.index,
             "shape": np.array(shape, np.int32),
             "shape_signature": np.array(tensor.shape_signature or shape, np.int32),
             "dtype": np.dtype("int8" if tensor.dtype == "int4" else tensor.dtype).type,
-            "quantization": (scales[0], (*zeros, 0)[0]) if len(scales) == 1 else (0.0, 0),
+            "quantization": (scales[0], (*zero_points.tolist(), 0)[0]) if len(scales) == 1 else (0.0, 0),
             "quantization_parameters": {
                 "scales": np.array(scales, np.float32),
-                "zero_points": np.array(zeros, np.int32),
+                "zero_points": zero_points,
                 "quantized_dimension": quantization.quantized_dimension if quantization else 0,
                 "block_size": 0,
             },

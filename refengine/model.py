@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from .text import printable
+
 Array = npt.NDArray[Any]
 
 _SHOWN = 8  # constants up to this many elements are printed, larger ones only counted
@@ -141,9 +143,9 @@ class Op:
         return self.custom_code if self.name == "CUSTOM" else self.name
 
     def __str__(self) -> str:
-        options = "".join(f"  {name}={value}" for name, value in self.options.items())
+        options = "".join(f"  {name}={printable(value)}" for name, value in self.options.items())
         custom = f"  {len(self.custom_options)} bytes of custom options" if self.custom_options else ""
-        return f"{self.kind} {self.inputs} → {self.outputs}{options}{custom}"
+        return f"{printable(self.kind)} {self.inputs} → {self.outputs}{options}{custom}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -26,11 +26,13 @@ from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar
+from types import FrameType
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from .errors import InputError, RefengineError
+from .processes import Terminated
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,6 +46,10 @@ ATTEMPTS = 3
 
 PATIENCE = 5
 """Seconds to wait for a cluster's scheduler, for its first worker, and between two looks whether it is still there."""
+
+
+GRACE = 2
+"""Seconds that a worker process has to put away what it has."""
 
 
 def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | None = None) -> Iterator[R]:
@@ -190,9 +196,11 @@ class Processes(ThreadPoolExecutor):
             self._ended = True
             for worker in self._all:
                 worker.process.terminate()
-        self.shutdown()
         for worker in self._all:
+            worker.process.join(GRACE)
+            worker.process.kill()  # if its kernel does not return
             worker.process.join()
+        self.shutdown()
 
 
 class _Worker:
@@ -227,7 +235,8 @@ def _block_interrupts() -> None:
 def _serve(pipe: Connection) -> None:
     """A worker process's life: as long as somebody holds the other end of its pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with threadpool_limits(1, user_api="blas"), suppress(EOFError, ConnectionError):
+    signal.signal(signal.SIGTERM, _leave)
+    with threadpool_limits(1, user_api="blas"), suppress(EOFError, ConnectionError, Terminated):
         while True:
             work = pipe.recv_bytes()
             try:
@@ -236,6 +245,15 @@ def _serve(pipe: Connection) -> None:
             except Exception as error:
                 answer = pickle.dumps((None, error, traceback.format_exc()))
             pipe.send_bytes(answer)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End a worker process so that it puts away what it has: processes of its own, temporary folders.
+
+    Not by SystemExit, which Hypothesis takes for a failure of what it tries.
+    """
+    signal.signal(number, signal.SIG_IGN)
+    raise Terminated(number)
 
 
 # ---- a Dask cluster --------------------------------------------------------------------------------------------

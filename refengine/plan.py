@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InferenceError, UnsupportedError, located, require
+from .errors import InferenceError, LimitError, UnsupportedError, located, require
 from .kernel import Facts, Kernel, Kernels, Node, Numerics
 from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
+from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
+from .text import printable
 from .tflite_io import load
 
 Rows = npt.NDArray[np.intp]
@@ -32,6 +34,10 @@ TYPE_ADVICE = {
 """What TFLM has not for a type, and what to do instead."""
 
 
+ALIGNMENT = 16
+"""Of every tensor in TFLM's arena, in bytes (`MicroArenaBufferAlignment`)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One call: `kernel.evaluate(params, *inputs)`.
@@ -40,6 +46,7 @@ class Step:
     tensors that no later step reads; `node` is what the kernel was prepared with.
     """
 
+    subgraph: int
     index: int
     op: Op
     kernel: Kernel
@@ -47,20 +54,20 @@ class Step:
     node: Node
     last_use: tuple[int, ...]
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Tensor | None, ...]:
         return self.node.inputs
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
         return self.node.outputs
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The builtin's name, or the custom code."""
         return self.node.name
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         return self.kernel.facts
 
@@ -70,11 +77,16 @@ class Step:
         updated = (self.inputs[i] for i in self.facts.updates)
         return (*self.outputs, *(t for t in updated if t is not None))
 
-    @property
+    @cached_property
     def memory(self) -> tuple[Array, ...]:
         """What the kernel keeps for itself, as it is before the first inference."""
         kept: tuple[Array, ...] = getattr(self.params, "memory", ())
         return kept
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether it gets more than its inputs: a memory of its own, or a resource variable's value."""
+        return bool(self.memory) or self.facts.resource in ("read", "assign")
 
     @property
     def calls(self) -> tuple[int, ...]:
@@ -100,12 +112,12 @@ class Step:
         return tuple(map(frozen, result)) if isinstance(result, tuple) else (frozen(result),)
 
     def __str__(self) -> str:
-        return f"operator {self.index} ({self.name})"
+        return f"operator {self.index} ({printable(self.name)})"
 
     def __repr__(self) -> str:
         types = [f"{t.dtype} {t.shape}" for t in self.inputs if t is not None]
         made = [f"{t.dtype} {t.shape}" for t in self.outputs]
-        return f"<Step {self.index} {self.name}: {', '.join(types)} → {', '.join(made)}>"
+        return f"<Step {self.index} {printable(self.name)}: {', '.join(types)} → {', '.join(made)}>"
 
 
 STAND_INS = (0x00, 0x55, 0xFF)
@@ -217,6 +229,7 @@ class Plan:
 
     `constants` are the arrays of constant tensors by index, with the batch axis of length 1 that kernels expect;
     `subplans` the plans of all other subgraphs by index, and `initial` the state before the first inference.
+    `working_bytes` is what one inference may take, of a model's plan, and `memory` what those at once are allowed.
     """
 
     model: Model
@@ -227,10 +240,17 @@ class Plan:
     kernels: Kernels = field(repr=False)
     subplans: Mapping[int, Plan] = field(default_factory=dict, repr=False)
     initial: State = field(default_factory=State, repr=False)
+    working_bytes: int = field(default=0, repr=False)
+    memory: int = field(default=MEMORY, repr=False)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.inputs)
+
+    @cached_property
+    def writers(self) -> Mapping[int, Step]:
+        """By tensor index, the step that computes it."""
+        return {t.index: step for step in self.steps for t in step.outputs}
 
     @property
     def macs(self) -> int:
@@ -258,32 +278,49 @@ class Plan:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was made of, a third of the bytes; prepared anew where it arrives."""
-        return _remade, (self.model, self.numerics, None if self.kernels is KERNELS else self.kernels)
+        return _remade, (self.model, self.numerics, None if self.kernels is KERNELS else self.kernels, self.memory)
 
 
 def make_plan(
-    model: Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None, kernels: Kernels | None = None
+    model: Model | str | os.PathLike[str] | bytes,
+    *,
+    numerics: Numerics | None = None,
+    kernels: Kernels | None = None,
+    memory: int = MEMORY,
 ) -> Plan:
     """Prepare every operator of the model, of all its subgraphs as TFLM does.
 
     `numerics` is the dialect to compute (TFLM's own by default); `kernels` maps (operator, dtype of the input that
     holds its data) to kernels, by default `KERNELS`, so that a user's own operator is ``{**KERNELS, key: mine}``; a
-    custom operator is known by its custom code.
+    custom operator is known by its custom code. `memory` are the bytes that an inference may take, 1 GiB by default.
 
-    Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run; after it
-    returns, nothing in the file can raise any more, but for what TFLM itself finds only in the data (`InferenceError`).
+    Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run, or not in that
+    memory; after it returns, nothing in the file can raise any more, but for what TFLM itself finds only in the data
+    (`InferenceError`).
     """
     model = model if isinstance(model, Model) else load(model)
     numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
     plans = [
-        Plan(model, graph, numerics, _steps(model, graph, numerics, kernels), constants_of(graph), kernels)
+        Plan(
+            model,
+            graph,
+            numerics,
+            _steps(model, graph, numerics, kernels, memory),
+            constants_of(graph),
+            kernels,
+            memory=memory,
+        )
         for graph in model.graphs
     ]
-    return replace(plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}, initial=_initial(plans))
+    needed = max(needs(model.graphs, 0, _calls(facts_of(kernels))), default=0) + STATES * _kept_bytes(plans)
+    require_room(needed, memory, "an inference, with what lives on after it,", LimitError)
+    return replace(
+        plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}, initial=_initial(plans), working_bytes=needed
+    )
 
 
-def _remade(model: Model, numerics: Numerics, kernels: Kernels | None) -> Plan:
-    return make_plan(model, numerics=numerics, kernels=kernels)
+def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int) -> Plan:
+    return make_plan(model, numerics=numerics, kernels=kernels, memory=memory)
 
 
 def frozen(array: Array) -> Array:
@@ -299,23 +336,25 @@ def constants_of(graph: Graph) -> Mapping[int, Array]:
     return {index: frozen(data[np.newaxis]) for index, data in constants if data is not None}
 
 
-def _steps(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -> tuple[Step, ...]:
+def _steps(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, memory: int) -> tuple[Step, ...]:
     steps = []
-    for step in prepared(model, graph, numerics, kernels):
+    for step in prepared(model, graph, numerics, kernels, memory):
         if isinstance(step, UnsupportedError):
             raise step
         steps.append(step)
     return tuple(steps)
 
 
-def prepared(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -> Iterator[Step | UnsupportedError]:
+def prepared(
+    model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, memory: int = MEMORY
+) -> Iterator[Step | UnsupportedError]:
     """The step of each operator, or why there is none."""
-    facts = {name: kernel.facts for (name, _), kernel in kernels.items()}
+    facts = facts_of(kernels)
     resources = tuple(_resources(model, facts))
     readers = {i: op.index for op in graph.ops for i in op.inputs}
     unpacked: dict[int, Array] = {}
     kept = {*graph.outputs, *(t.index for t in graph.tensors if t.data is not None or t.is_variable)}
-    for op in graph.ops:
+    for op, needed in zip(graph.ops, needs(model.graphs, graph.index, _calls(facts)), strict=True):
         last_use = tuple(
             {i for i in (*op.inputs, *op.outputs) if i >= 0 and i not in kept and readers.get(i, op.index) == op.index}
         )
@@ -325,9 +364,10 @@ def prepared(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels) -
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
                 _check_tensors(node)
                 kernel = _kernel_for(op, node, kernels, facts)
+                require_room(needed, memory, "it", LimitError)
                 with _unknown_lengths(node):
                     params = kernel.prepare(node, numerics)
-            step = Step(op.index, op, kernel, params, node, last_use)
+            step = Step(graph.index, op.index, op, kernel, params, node, last_use)
             if kernel.facts.unpacks:
                 constants = (None if t is None or t.data is None else t.data[np.newaxis] for t in node.inputs)
                 unpacked.update((t.index, x[0]) for t, x in zip(node.outputs, step.evaluate(*constants), strict=True))
@@ -351,6 +391,16 @@ def _unknown_lengths(node: Node) -> Iterator[None]:
         ) from error
 
 
+def facts_of(kernels: Kernels) -> Mapping[str, Facts]:
+    """The facts of every operator that has a kernel, by name."""
+    return {name: kernel.facts for (name, _), kernel in kernels.items()}
+
+
+def _calls(facts: Mapping[str, Facts]) -> Callable[[Op], tuple[int, ...]]:
+    """What tells the subgraphs that an operator runs."""
+    return lambda op: tuple(op.options[name] for name in facts.get(op.kind, Facts()).calls)
+
+
 def _node(
     model: Model,
     graph: Graph,
@@ -359,6 +409,8 @@ def _node(
     resources: tuple[tuple[str, str], ...],
     unpacked: Mapping[int, Array],
 ) -> Node:
+    """The operator's node; weights and biases that were `unpacked` before are constants in it."""
+
     def read(place: int, index: int) -> Tensor | None:
         if index < 0:
             return None
@@ -398,6 +450,7 @@ def _check_tensors(node: Node) -> None:
             tensor.sparsity is None,
             f"tensor '{tensor.name}' is sparse, but TFLM reads all constants as dense; convert again without sparsity",
         )
+        _check_countable(tensor)
     for tensor in node.outputs:
         require(
             0 not in tensor.shape or tensor.shape == (0,),
@@ -410,6 +463,17 @@ def _check_tensors(node: Node) -> None:
             f"the intermediate tensor '{tensor.name}' has the shape {tensor.shape}, for which TFLM's allocation fails; "
             "convert again with a current converter, which leaves intermediates empty",
         )
+
+
+def _check_countable(tensor: Tensor) -> None:
+    """TFLM counts a tensor's elements (`BytesRequiredForTensor`, memory_helpers.cc) and the bytes that its arena plans
+    for it, a multiple of 16 (`MicroMemoryPlanner::AddBuffer`), in an `int`."""
+    planned = -(-tensor_bytes(tensor) // ALIGNMENT) * ALIGNMENT if tensor.data is None else 0
+    require(
+        max(prod(tensor.shape), planned) < 1 << 31,
+        f"tensor '{tensor.name}' has {prod(tensor.shape):,} elements of {tensor.dtype}; TFLM counts them, and the "
+        "bytes of its arena in steps of 16, in 32 bits, up to 2,147,483,647: build the network with smaller tensors",
+    )
 
 
 def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]) -> Kernel:
@@ -466,7 +530,33 @@ def resource_of(op: Op) -> tuple[str, str]:
 
 def _initial(plans: Sequence[Plan]) -> State:
     """The state before the first inference, as TFLM's constructor and allocation leave it."""
-    resources: dict[tuple[str, str], Array] = {}
+    return State(
+        {key: _filled(t, t.dtype == "int8") for key, t in _variables(plans).items()},
+        {name: _filled(t, bool(t.quantization)) for name, t in _first_assigned(plans).items()},
+        {
+            (plan.graph.index, step.index): (_NEVER,) if step.facts.control == "once" else step.memory
+            for plan in plans
+            for step in plan.steps
+            if step.memory or step.facts.control == "once"
+        },
+    )
+
+
+def _kept_bytes(plans: Sequence[Plan]) -> int:
+    """What the state takes, of one inference."""
+    tensors = (*_variables(plans).values(), *_first_assigned(plans).values())
+    memories = (array for plan in plans for step in plan.steps for array in step.memory)
+    return sum(map(tensor_bytes, tensors)) + sum(array.nbytes for array in memories)
+
+
+def _variables(plans: Sequence[Plan]) -> Mapping[tuple[int, int], Tensor]:
+    """The variable tensors by (subgraph, tensor)."""
+    return {(plan.graph.index, t.index): t for plan in plans for t in plan.graph.tensors if t.is_variable}
+
+
+def _first_assigned(plans: Sequence[Plan]) -> Mapping[tuple[str, str], Tensor]:
+    """By (container, shared name) of a resource variable, the tensor first assigned to it, in the order of the file."""
+    assigned: dict[tuple[str, str], Tensor] = {}
     for plan in plans:
         handles = {}
         for step in plan.steps:
@@ -476,22 +566,8 @@ def _initial(plans: Sequence[Plan]) -> State:
                 handle, value = step.inputs
                 assert handle is not None and value is not None
                 if handle.index in handles:
-                    resources.setdefault(handles[handle.index], _filled(value, bool(value.quantization)))
-    return State(
-        {
-            (plan.graph.index, t.index): _filled(t, t.dtype == "int8")
-            for plan in plans
-            for t in plan.graph.tensors
-            if t.is_variable
-        },
-        resources,
-        {
-            (plan.graph.index, step.index): (_NEVER,) if step.facts.control == "once" else step.memory
-            for plan in plans
-            for step in plan.steps
-            if step.memory or step.facts.control == "once"
-        },
-    )
+                    assigned.setdefault(handles[handle.index], value)
+    return assigned
 
 
 _NEVER = frozen(np.zeros(1, np.bool_))

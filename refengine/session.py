@@ -7,6 +7,7 @@ import os
 from .errors import InferenceError
 from .execute import batch_size, defined, infer
 from .kernel import Numerics
+from .memory import MEMORY
 from .model import Array, Model
 from .plan import Plan, State, make_plan
 
@@ -23,10 +24,17 @@ class Session:
     """
 
     def __init__(
-        self, source: Plan | Model | str | os.PathLike[str] | bytes, *, numerics: Numerics | None = None
+        self,
+        source: Plan | Model | str | os.PathLike[str] | bytes,
+        *,
+        numerics: Numerics | None = None,
+        memory: int = MEMORY,
     ) -> None:
-        """Raises `ModelError` and `UnsupportedError` as `make_plan` does."""
-        self.plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics)
+        """`numerics` and `memory` are for `make_plan`, where `source` is no plan yet.
+
+        Raises `ModelError` and `UnsupportedError` as `make_plan` does.
+        """
+        self.plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
         self.state: State = self.plan.initial
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from math import ceil, prod
 from typing import Any, Literal
 
 import numpy as np
 
-from .errors import UnsupportedError
+from .errors import LimitError, UnsupportedError
+from .identity import identity
 from .kernel import Numerics
 from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
+from .memory import MEMORY
 from .model import Graph, Model, Op, Tensor
 from .plan import Step, prepared
+from .text import c_string
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +82,14 @@ class Survey:
 
     @property
     def runs_on_tflm(self) -> Literal["yes", "no", "unknown"]:
-        """``unknown`` if all that is wrong is operators of TFLM, or custom ones, that refengine has no kernel for."""
+        """``unknown`` if all that is wrong is operators of TFLM, or custom ones, that refengine has no kernel for, or
+        that take more memory than it allows itself."""
         known = {name for name, _ in KERNELS}
-        refused = [layer.op.kind for layer in self.layers if layer.refusal]
+        judged = [layer for layer in self.layers if layer.refusal and not isinstance(layer.refusal, LimitError)]
+        refused = [layer.op.kind for layer in judged]
         if any(name in known or name not in (TFLM_OPS | CUSTOM_OPS) for name in refused):
             return "no"
-        return "unknown" if refused else "yes"
+        return "unknown" if self.refusals else "yes"
 
     @property
     def resolver(self) -> str:
@@ -95,7 +100,7 @@ class Survey:
         calls = [
             f"resolver.{known[op]}();"
             if op in known
-            else f"resolver.AddCustom({json.dumps(op[1])}, /* the TFLMRegistration* of your kernel */);"
+            else f"resolver.AddCustom({c_string(op[1])}, /* the TFLMRegistration* of your kernel */);"
             for op in ops
             if op in known or op[0]
         ]
@@ -121,11 +126,11 @@ class Survey:
         }
 
 
-def inspect(model: Model, *, numerics: Numerics | None = None) -> Survey:
+def inspect(model: Model, *, numerics: Numerics | None = None, memory: int = MEMORY) -> Survey:
     """Look at every operator of the model's first subgraph, those that would be refused as well."""
     numerics = numerics or Numerics()
     graph = model.graphs[0]
-    steps = prepared(model, graph, numerics, KERNELS)
+    steps = prepared(model, graph, numerics, KERNELS, memory)
     live = _live_bytes(graph)
     return Survey(model, numerics, tuple(_look(graph, *each) for each in zip(graph.ops, steps, live, strict=True)))
 
@@ -159,14 +164,17 @@ def _live_bytes(graph: Graph) -> list[int]:
     end = len(graph.ops) - 1
     first = dict.fromkeys(graph.inputs, 0) | {i: op.index for op in graph.ops for i in op.outputs}
     last = {i: op.index for op in graph.ops for i in (*op.outputs, *op.inputs)} | dict.fromkeys(graph.outputs, end)
-    computed = [t for t in graph.tensors if t.data is None and t.index in first and t.index in last]
-    return [tensor_bytes(t for t in computed if first[t.index] <= op.index <= last[t.index]) for op in graph.ops]
+    change = [0] * (len(graph.ops) + 1)
+    for tensor in graph.tensors:
+        if graph.ops and tensor.data is None and tensor.index in first and tensor.index in last:
+            change[first[tensor.index]] += _bytes(tensor)
+            change[last[tensor.index] + 1] -= _bytes(tensor)
+    return [*accumulate(change[:-1])]
 
 
 def _layer(layer: Layer) -> dict[str, Any]:
     return {
-        "index": layer.op.index,
-        "operator": layer.op.kind,
+        "operator": identity(layer.op),
         "options": dict(layer.op.options),
         "inputs": [None if t is None else _tensor(t) for t in layer.inputs],
         "outputs": [_tensor(t) for t in layer.outputs],
@@ -180,8 +188,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
     return {
-        "index": tensor.index,
-        "name": tensor.name,
+        **identity(tensor),
         "shape": tensor.shape,
         "dtype": tensor.dtype,
         "constant": tensor.data is not None,

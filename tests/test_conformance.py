@@ -9,7 +9,7 @@ from pathlib import Path
 import conformance
 import numpy as np
 import pytest
-from conformance import Task, differing, examine, examine_all, judge, main, save
+from conformance import Task, examine, examine_all, judge, main, save
 from dice import drawn
 from oracle import Tflm
 from rich.console import Console
@@ -17,6 +17,7 @@ from rich.console import Console
 from refengine import UnsupportedError
 from refengine.execute import infer
 from refengine.plan import State
+from refengine.tensors.difference import unlike
 
 KEY = ("MAX_POOL_2D", "int8")
 QUIET = Console(quiet=True)
@@ -60,13 +61,13 @@ def refuse(*_: object) -> None:
     ],
 )
 def test_differing_is_bitwise_but_for_nan(a: np.ndarray, b: np.ndarray, expected: object) -> None:
-    assert differing(np.asarray(a), np.asarray(b)).tolist() == expected
+    assert unlike(np.asarray(a), np.asarray(b)).tolist() == expected
 
 
 def test_copies_keep_the_bits_of_nan() -> None:
     nan = np.array([0x7FC00001, 0x7FC00002], np.uint32).view(np.float32)
-    assert not differing(nan, nan, same_nan=True).any()
-    assert differing(nan, nan[::-1], same_nan=True).all()
+    assert not unlike(nan, nan, same_nan=True).any()
+    assert unlike(nan, nan[::-1], same_nan=True).all()
 
 
 @pytest.mark.parametrize(("fake", "kind"), [(infer, "equal"), (off_by_one, "differing"), (refuse, "disputed")])
@@ -134,7 +135,7 @@ def test_a_model_that_differs_is_status_1(tmp_path: Path, tflm: Tflm, monkeypatc
     path = tmp_path / "pool.tflite"
     ((model, _),) = drawn(*KEY, 1, 0)
     path.write_bytes(model)
-    monkeypatch.setattr(conformance, "differing", lambda a, b, same_nan: np.ones(a.shape, bool))
+    monkeypatch.setattr(conformance, "unlike", lambda a, b, same_nan: np.ones(a.shape, bool))
     assert main([str(path)]) == 1
 
 

@@ -19,16 +19,17 @@ PACKAGE = ROOT / "refengine"
 
 # A module may import modules of lower layers, and its own package; peers in one layer do not know each other.
 LAYERS = (
+    {"processes", "text"},
     {"errors"},
     {"model"},
-    {"tflite_io", "numerics"},
+    {"files", "identity", "memory", "numerics", "tflite_io"},
     {"kernel"},
     {"kernels"},
     {"plan"},
     {"tensors"},
     {"execute", "parallel"},
     {"accuracy", "cexport", "explanation", "interpreter", "reading", "session", "strategies", "survey"},
-    {"debugger", "device", "examination", "judge", "quantizer"},
+    {"allocation", "debugger", "device", "examination", "judge", "quantizer"},
     {"fuzzer"},
     {"__init__"},
     {"commands"},

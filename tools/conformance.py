@@ -39,6 +39,7 @@ from refengine import KERNELS, InferenceError, InputError, Model, Plan, Refengin
 from refengine.commands._front import add_workers
 from refengine.execute import batch_size, infer
 from refengine.parallel import spread, workers
+from refengine.tensors.difference import unlike
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -53,28 +54,12 @@ COPIES = {"CONCATENATION", "PACK", "PAD", "RESHAPE", "STRIDED_SLICE", "TRANSPOSE
 # ---- one case ------------------------------------------------------------------------------------------------
 
 
-def differing(ours: Array, theirs: Array, same_nan: bool = False) -> npt.NDArray[np.bool_]:
-    """Which elements of two arrays of one shape and dtype are not the same, −0 and +0 told apart.
-
-    A NaN equals every other unless `same_nan`: IEEE 754 leaves sign and payload of a computed NaN open, and so do
-    compilers. x86 makes NaNs negative and hands on the first operand's payload, whichever operand the compiler put
-    first; Cortex-M makes them positive. Those bits belong to a build, not to TFLM.
-    """
-    if isinstance(ours, np.ma.MaskedArray):  # what TFLM leaves unwritten
-        return differing(ours.data, theirs, same_nan) & ~np.ma.getmaskarray(ours)
-    if ours.dtype.kind != "f":
-        return np.asarray(ours != theirs)
-    bits = np.dtype(f"u{ours.dtype.itemsize}")
-    different = np.asarray(np.ascontiguousarray(ours).view(bits) != np.ascontiguousarray(theirs).view(bits))
-    return different.reshape(ours.shape) & ~(np.isnan(ours) & np.isnan(theirs) & (not same_nan))
-
-
 def difference(ours: Arrays, theirs: Arrays, same_nan: bool = False) -> str:
     """One sentence on where two runs' outputs first part, empty where they are the same in every bit."""
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         if (a.dtype, a.shape) != (b.dtype, b.shape):
             return f"output {k} is {a.dtype} {a.shape}, TFLM's is {b.dtype} {b.shape}"
-        where = np.argwhere(differing(a, b, same_nan))
+        where = np.argwhere(unlike(a, b, same_nan))
         if len(where):
             first = tuple(map(int, where[0]))
             return (
@@ -277,7 +262,7 @@ def compare_model(plan: Plan, model: bytes, runs: Iterable[Arrays], tflm: Tflm) 
             op = record.step.name
             for t, ours in zip(record.step.outputs, record.outputs, strict=True):
                 other = theirs[plan.graph.index, t.index]
-                wrong = differing(ours, other, same_nan=op in COPIES)
+                wrong = unlike(ours, other, same_nan=op in COPIES)
                 with np.errstate(invalid="ignore"):
                     gap = np.abs(ours[wrong].astype(np.float64) - other[wrong]).max(initial=0.0)
                 tally = tallies.setdefault(t.index, TensorTally(t.index, t.name, op, t.dtype, t.shape))

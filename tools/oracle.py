@@ -11,6 +11,9 @@ Both wheels, like all C code, call the C library of the machine that they run on
         (logits,) = tflm.run(model_bytes, [image])
         every = tflm.tensors(model_bytes, [image])      # {(subgraph, tensor index): array}
 
+TFLM's arenas come from the system, all zeros, as a static array on a board does, and never from what an earlier model
+left: SPACE_TO_BATCH_ND reads a byte that it has not written.
+
 The worker is this same file: ``python tools/oracle.py WORKER FD``.
 """
 
@@ -19,6 +22,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import resource
 import signal
 import subprocess
@@ -116,6 +120,11 @@ class Oracle:
         tensors: Tensors = self._call("tensors", model, inputs)
         return tensors
 
+    def arena(self, model: bytes) -> tuple[int, int, int]:
+        """(total, head, tail) in bytes, as the recording allocator counts what the model takes of its arena."""
+        total, head, tail = self._call("arena", model, None)
+        return total, head, tail
+
     def close(self) -> None:
         """Stop the worker; the next call would start another."""
         if self._process is not None:
@@ -141,6 +150,7 @@ class Oracle:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
+                env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(min(ARENA_SIZES) // 2)},
             )
 
     def _call(self, task: str, model: bytes, inputs: Any) -> Any:
@@ -207,18 +217,20 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
     from tflite_micro.python.tflite_micro import _runtime  # type: ignore[import-untyped]
 
     def resources(model: bytes) -> int:
-        """The number of VAR_HANDLE operators: what TFLM reserves room for."""
+        """How many resource variables the model has: what TFLM reserves room for."""
         root = tflite.Model.GetRootAsModel(model, 0)
         codes = [root.OperatorCodes(i) for i in range(root.OperatorCodesLength())]
         kinds = [max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes]
         if tflite.BuiltinOperator.VAR_HANDLE not in kinds:
             return 0
         graphs = [root.Subgraphs(i) for i in range(root.SubgraphsLength())]
-        return sum(
-            kinds[graph.Operators(i).OpcodeIndex()] == tflite.BuiltinOperator.VAR_HANDLE
-            for graph in graphs
-            for i in range(graph.OperatorsLength())
-        )
+        ops = (graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength()))
+        return len({named(op) for op in ops if kinds[op.OpcodeIndex()] == tflite.BuiltinOperator.VAR_HANDLE})
+
+    def named(op: Any) -> tuple[bytes, bytes]:
+        options, table = tflite.VarHandleOptions(), op.BuiltinOptions()
+        options.Init(table.Bytes, table.Pos)
+        return options.Container(), options.SharedName()
 
     def load(model: bytes, config: Any) -> Any:
         """An interpreter with as large an arena as it needs.
@@ -276,7 +288,14 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
         invoke(interpreter, inputs)
         return {(g, i): interpreter.GetTensor(i, g)["tensor_data"] for g, i in _computed(model)}
 
-    return {"run_many": run_many, "run_stream": run_stream, "tensors": tensors}
+    def arena(model: bytes, _: None) -> list[int]:
+        interpreter = load(model, _runtime.PythonInterpreterConfig.kAllocationRecording)
+        start = os.lseek(2, 0, os.SEEK_CUR)
+        interpreter.PrintAllocations()
+        printed = os.pread(2, 1 << 16, start).decode()
+        return [int(n) for n in re.findall(r"Arena allocation (?:total|head|tail) (\d+)", printed)]
+
+    return {"run_many": run_many, "run_stream": run_stream, "tensors": tensors, "arena": arena}
 
 
 def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:

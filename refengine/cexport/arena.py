@@ -7,8 +7,10 @@ best, TFLM's among them, so it is never worse.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from random import Random
 
 ALIGNMENT = 16
@@ -66,16 +68,50 @@ def plan_arena(buffers: Sequence[Buffer]) -> list[int]:
 def place(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
     """The offset of each buffer when they are placed in this order, each as low as it can be."""
     offsets = [0] * len(buffers)
-    placed: list[int] = []
+    placed = _Placed(1 + max((b.last for b in buffers), default=0))
     for i in order:
         offset = 0
-        for j in sorted((j for j in placed if buffers[i].meets(buffers[j])), key=lambda j: offsets[j]):
+        for j in sorted(placed.meeting(buffers[i]), key=lambda j: offsets[j]):
             if offsets[j] - offset >= buffers[i].size:
                 break
             offset = max(offset, offsets[j] + buffers[j].size)
         offsets[i] = offset
-        placed.append(i)
+        placed.add(i, buffers[i])
     return offsets
+
+
+class _Placed:
+    """Buffers by their lifetimes: a segment tree, so that most of a long graph need not be looked at.
+
+    A node holds those alive throughout its span of time and not throughout its parent's; the leaf of a time is
+    `times` + time, and a node's parent has half its number.
+    """
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.alive: list[list[int]] = [[] for _ in range(2 * times)]
+        self.starting: list[list[int]] = [[] for _ in range(times)]
+
+    def add(self, index: int, buffer: Buffer) -> None:
+        self.starting[buffer.first].append(index)
+        low, high = buffer.first + self.times, buffer.last + self.times + 1
+        while low < high:
+            if low % 2:
+                self.alive[low].append(index)
+                low += 1
+            if high % 2:
+                high -= 1
+                self.alive[high].append(index)
+            low, high = low // 2, high // 2
+
+    def meeting(self, buffer: Buffer) -> list[int]:
+        """Those alive when `buffer` begins, and those that begin while it lives."""
+        found = [i for each in self.starting[buffer.first + 1 : buffer.last + 1] for i in each]
+        node = buffer.first + self.times
+        while node:
+            found += self.alive[node]
+            node //= 2
+        return found
 
 
 def peak(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
@@ -85,9 +121,11 @@ def peak(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:
     """The most bytes alive at once: no arena is smaller."""
-    return max(
-        (sum(b.size for b in buffers if b.first <= time <= b.last) for time in {b.first for b in buffers}), default=0
-    )
+    change: Counter[int] = Counter()
+    for buffer in buffers:
+        change[buffer.first] += buffer.size
+        change[buffer.last + 1] -= buffer.size
+    return max(accumulate(change[time] for time in sorted(change)), default=0)
 
 
 def merged(buffers: Sequence[Buffer], groups: Sequence[Sequence[int]]) -> list[Buffer]:

@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UnsupportedError, require
-from ..execute import Record, execute
+from ..execute import Record, execute, kept, require_room_for_all
+from ..files import write_all
+from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Step
+from ..text import in_c
 from .arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from .calls import Call, Constant, Values, call_of
 
@@ -57,10 +60,11 @@ class Exported:
     least_bytes: int
     constant_bytes: int
     steps: int
-    folded: tuple[str, ...]
+    folded: tuple[Step, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "directory": str(self.directory)}
+        folded = [identity(step.op, step.subgraph) for step in self.folded]
+        return {**vars(self), "directory": str(self.directory), "folded": folded}
 
 
 def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model") -> Exported:
@@ -77,7 +81,8 @@ def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model
             )
     for tensor in (*plan.inputs, *plan.outputs):
         require(tensor.dtype in C_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
-    records = tuple(execute(plan, *golden))
+    require_room_for_all(plan)
+    records = tuple(kept(plan, execute(plan, *golden)))
     known = _known(plan, records)
     live = [record for record in records if record.step.outputs[0].index not in known]
     calls = [call_of(record.step, known) for record in live]
@@ -95,9 +100,8 @@ def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is a file; give a folder to export to")
     directory.mkdir(parents=True, exist_ok=True)
-    for file, text in written.items():
-        (directory / file).write_text(text, encoding="utf-8")
-    folded = tuple(str(r.step) for r in records if r.step.outputs[0].index in known)
+    write_all({directory / file: text for file, text in written.items()})
+    folded = tuple(r.step for r in records if r.step.outputs[0].index in known)
     return Exported(
         directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(calls), folded=folded, **sizes
     )
@@ -128,18 +132,22 @@ def _known(plan: Plan, records: Iterable[Record]) -> dict[int, Array]:
 def _layout(plan: Plan, live: Sequence[Record], calls: Sequence[Call]) -> tuple[dict[int, int], dict[str, int]]:
     """The offset of every tensor in the arena, and the sizes to report."""
     indices, buffers = lifetimes(plan, [record.step for record in live], plan.graph.outputs)
+    places = {index: place for place, index in enumerate(indices)}
     shared = list(range(len(indices)))  # tensor → the first of those that share its memory
     for record, call in zip(live, calls, strict=True):
         if call.in_place and isinstance(source := call.arguments[0], Tensor):
-            shared[indices.index(record.step.outputs[0].index)] = shared[indices.index(source.index)]
-    groups = [[i for i in range(len(indices)) if shared[i] == first] for first in dict.fromkeys(shared)]
+            shared[places[record.step.outputs[0].index]] = shared[places[source.index]]
+    sharing: dict[int, list[int]] = {}
+    for i, first in enumerate(shared):
+        sharing.setdefault(first, []).append(i)
+    groups = [*sharing.values()]
     together = merged(buffers, groups)
     _, theirs = lifetimes(plan, plan.steps, plan.graph.outputs)
     candidates = [(together, plan_arena(together), groups), (buffers, plan_arena(buffers), [[i] for i in shared])]
-    blocks, places, groups = min(candidates, key=lambda candidate: peak(candidate[0], candidate[1]))
-    offsets = {indices[i]: place for group, place in zip(groups, places, strict=True) for i in group}
+    blocks, starts, groups = min(candidates, key=lambda candidate: peak(candidate[0], candidate[1]))
+    offsets = {indices[i]: start for group, start in zip(groups, starts, strict=True) for i in group}
     return offsets, {
-        "arena_bytes": peak(blocks, places),
+        "arena_bytes": peak(blocks, starts),
         "tflm_arena_bytes": peak(theirs, tflm_greedy(theirs)),
         "least_bytes": lower_bound(together),
     }
@@ -245,14 +253,9 @@ def _wrapped(items: Iterable[str]) -> Iterator[str]:
     yield line if line.strip() else "  0"
 
 
-def _plain(text: str) -> str:
-    """`text` without what could end a C string or comment."""
-    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\?*' else "_" for c in text)
-
-
 def _string(text: str) -> str:
     """A C string literal."""
-    return f'"{_plain(text)}"'
+    return f'"{in_c(text)}"'
 
 
 def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
@@ -280,7 +283,7 @@ def _prototype(plan: Plan) -> str:
 
 def _about(plan: Plan, name: str) -> str:
     return (
-        f"/* {_plain(name)}: made by `refengine export` from the .tflite with SHA-256\n"
+        f"/* {in_c(name)}: made by `refengine export` from the .tflite with SHA-256\n"
         f" * {plan.model.sha256 or 'unknown'},\n"
         f" * numerics {plan.numerics}. */\n"
     )
@@ -350,7 +353,7 @@ def _source(
     ]
     ends = [f"AT({offsets[record.step.outputs[0].index]})" for record in live]
     steps = [
-        f"    {{{record.step.index}, {_string(record.step.op.name)}, {_tensor(record.step.outputs[0], offsets)}, "
+        f"    {{{record.step.index}, {_string(record.step.name)}, {_tensor(record.step.outputs[0], offsets)}, "
         f"0x{zlib.crc32(np.ascontiguousarray(record.outputs[0]).tobytes()):08x}}},"
         for record in live
     ]

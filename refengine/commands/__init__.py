@@ -18,8 +18,9 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import RefengineError
+from ..processes import terminable
 from ..tensors.datasets import bundled_models
-from ._front import BROKEN_PIPE, INTERRUPTED, fail
+from ._front import BROKEN_PIPE, ended, fail
 
 HELP = """\
 examples:
@@ -31,7 +32,7 @@ examples:
 MODEL is a .tflite file or the name of a bundled network:
   {bundled}
 
-exit status: 0 done, 2 error (one line on stderr), 130 interrupted"""
+exit status: 0 done, 2 error (one line on stderr), 130 interrupted, 143 terminated"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,15 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with suppress(AttributeError):  # when something else was put in its place
             getattr(sys, name).reconfigure(errors="replace")
     try:
-        args = _parser().parse_args(arguments)
-        status: int = args.command(args)
-        sys.stdout.flush()
-        return status
+        with terminable():
+            args = _parser().parse_args(arguments)
+            status: int = args.command(args)
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:  # whoever was reading has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as signal:
+        return ended(signal)
     except MemoryError:
         return fail("out of memory")
     except (RefengineError, OSError) as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -17,19 +17,40 @@ from rich.table import Table
 from ..errors import InputError, located
 from ..execute import batch_size
 from ..kernel import PRESETS
+from ..memory import MEMORY
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan
+from ..processes import Terminated
 from ..tensors.datasets import bundled_digits, bundled_models, load_mnist
 from ..tensors.images import pixel_ranges, read_inputs
-from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input
+from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_input
+from ..text import as_json, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
+LONG = 1000
+"""Rows that Rich draws within seconds."""
+
+SCHEMA = 1
+"""Of every --json document: another number once a key changes its meaning or goes."""
+
+SUFFIXES = {"K": 10, "M": 20, "G": 30}
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The argument MODEL."""
     parser.add_argument("model", metavar="MODEL", help="a .tflite file or the name of a bundled network")
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """The option --memory SIZE."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=byte_count,
+        default=MEMORY,
+        help="what inferences and inputs may take: bytes, or with K, M or G (default: 1G)",
+    )
 
 
 def add_numerics(parser: argparse.ArgumentParser) -> None:
@@ -101,31 +122,36 @@ def read_data(
     limit: int | None,
     real_range: tuple[float, float] | None,
     chunk: int,
+    real: bool = False,
 ) -> tuple[str, int, Iterator[tuple[Array, ...]], tuple[PixelRange, ...]]:
     """(what it is, how many pictures or files, the inputs of each run, `pixel_ranges`) of at most `limit` of them.
 
     `paths` are a folder of MNIST's IDX files, which come in runs of `chunk`, or files as `read_inputs` takes them and
-    folders of them; None are the bundled digits.
+    folders of them; None are the bundled digits. `real` leaves what would be quantised as it is, in float32.
     """
     folders = [path for path in paths or () if any(Path(path).glob("*-images*idx3-ubyte*"))]
     if folders and paths != folders[:1]:
         raise InputError(f"{folders[0]}: a folder of MNIST's IDX files is all the data; give nothing beside it")
     if paths and not folders:
         files = [file for path in paths for file in _files(path)][:limit]
-        return " ".join(paths), len(files), _fitting(plan, files, real_range), pixel_ranges(plan, files, real_range)
+        cases = _fitting(plan, files, real_range, real)
+        return " ".join(paths), len(files), cases, pixel_ranges(plan, files, real_range)
     images, _ = load_mnist(paths[0], split) if paths else bundled_digits()
     images = images[:limit]
     parts = (images[start : start + chunk] for start in range(0, len(images), chunk))
     name = paths[0] if paths else "the bundled digits (100; more with --data)"
-    cases = ((pixels_to_input(plan, part, 0, real_range),) for part in parts)
+    cases = ((pixels_to_input(plan, part, 0, real_range, real),) for part in parts)
     return name, len(images), cases, (pixel_range(plan, 0, real_range),)
 
 
-def _fitting(plan: Plan, files: list[str], real_range: tuple[float, float] | None) -> Iterator[tuple[Array, ...]]:
+def _fitting(
+    plan: Plan, files: list[str], real_range: tuple[float, float] | None, real: bool
+) -> Iterator[tuple[Array, ...]]:
     """The inferences of files, each refused by its name if it does not fit."""
-    for name, inputs in read_inputs(plan, files, real_range=real_range):
+    for name, inputs in read_inputs(plan, files, real_range=real_range, real=real):
         with located(name):
-            batch_size(plan, inputs)
+            codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
+            batch_size(plan, tuple(codes))
         yield inputs
 
 
@@ -145,6 +171,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def byte_count(text: str) -> int:
+    number, shift = (text[:-1], SUFFIXES[text[-1].upper()]) if text[-1:].upper() in SUFFIXES else (text, 0)
+    return positive(number) << shift
+
+
 def find_model(name: str) -> str | Path:
     """A file by its path, or a bundled network by its name."""
     bundled = bundled_models()
@@ -157,7 +188,7 @@ def print_ranges(ranges: Iterable[PixelRange]) -> None:
     """What black and white were taken for, why, and how to change it."""
     for each in ranges:
         why = "as --range says" if each.known_from == "given" else f"{each.reason}; --range BLACK WHITE changes it"
-        print(printable(f"pictures of '{each.input}': black is {each.black:g}, white {each.white:g} ({why})"))
+        say(f"pictures of '{each.input}': black is {each.black:g}, white {each.white:g} ({why})")
 
 
 def heading(args: argparse.Namespace, plan: Plan) -> dict[str, Any]:
@@ -189,13 +220,48 @@ def progress_bar() -> Progress:
     )
 
 
+class _Table(Table):
+    def add_row(self, *cells: object, **options: Any) -> None:
+        super().add_row(*map(printable, cells), **options)
+
+
 def table_of(*headings: str) -> Table:
-    return Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    return _Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def print_table(table: Table) -> None:
-    """As wide as the terminal; in a pipe plain, and as wide as it needs."""
-    _Console(width=None if sys.stdout.isatty() else 240, markup=False, highlight=False, emoji=False).print(table)
+    """As wide as the terminal; in a pipe, and if it is long, plain and as wide as it needs."""
+    if sys.stdout.isatty() and table.row_count <= LONG:
+        _Console(markup=False, highlight=False, emoji=False).print(table)
+    else:
+        sys.stdout.writelines(f" {line} \n" for line in _plain_lines(table))
+
+
+def _plain_lines(table: Table) -> Iterator[str]:
+    """What Rich draws where there is room, in a thousandth of the time."""
+    columns = [[*map(str, column._cells)] for column in table.columns]
+    headings = [str(column.header).split("\n") for column in table.columns]
+    footers = [str(column.footer) for column in table.columns]
+    widths = [
+        max(map(cell_len, (*heading, footer, *cells)))
+        for heading, footer, cells in zip(headings, footers, columns, strict=True)
+    ]
+
+    def line(cells: Iterable[str]) -> str:
+        return "  ".join(
+            f"{' ' * (width - cell_len(cell))}{cell}" if column.justify == "right" else set_cell_size(cell, width)
+            for column, cell, width in zip(table.columns, cells, widths, strict=True)
+        )
+
+    height, blank = max(map(len, headings)), line("" for _ in widths)
+    yield blank
+    yield from map(line, zip(*([""] * (height - len(heading)) + heading for heading in headings), strict=True))
+    yield "─" * len(blank)
+    yield from map(line, zip(*columns, strict=True))
+    yield blank
+    if table.show_footer:
+        yield line(footers)
+        yield blank
 
 
 class _Console(Console):
@@ -204,19 +270,26 @@ class _Console(Console):
         raise
 
 
+def say(*lines: object) -> None:
+    """Print lines, whatever foreign text they hold: nothing else but tables, JSON and errors reaches the terminal."""
+    for line in lines:
+        print(printable(line))
+
+
 def print_json(value: dict[str, Any]) -> int:
-    print(json.dumps(value, indent=1, default=str, ensure_ascii=False))
+    """Print a document, see `text`; every one of a command is of this schema."""
+    print(as_json({"schema": SCHEMA} | value))
     return 0
 
 
-def printable(text: object) -> str:
-    """One line without control characters: names in files are anybody's."""
-    return "".join(c if c.isprintable() else " " for c in str(text))
+def ended(signal: KeyboardInterrupt) -> int:
+    """The exit status after Ctrl-C, or another signal."""
+    return 128 + signal.number if isinstance(signal, Terminated) else INTERRUPTED
 
 
 def fail(why: str | Exception) -> int:
     """One line on stderr; of the operating system's errors, the file and the reason."""
     if isinstance(why, OSError) and why.filename:
         why = f"{why.filename}: {why.strerror}"
-    print(f"refengine: {printable(str(why))}", file=sys.stderr)
+    print(f"refengine: {printable(why)}", file=sys.stderr)
     return FAILED

@@ -18,13 +18,15 @@ from ..debugger import Console, Session, split
 from ..errors import RefengineError
 from ..kernel import PRESETS
 from ..plan import make_plan
-from ._front import add_model, add_numerics, add_one_input, fail, find_model, one_inference
+from ..processes import Terminated
+from ._front import add_memory, add_model, add_numerics, add_one_input, fail, find_model, one_inference, say
 
 PROMPT = "(refengine) "
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_one_input(parser)
     parser.add_argument(
@@ -37,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     script = Path(args.script).read_text(encoding="utf-8", errors="replace").splitlines() if args.script else []
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
     console = Console(Session(plan, *one_inference(plan, args)), _width(), _colour())
     if args.script or args.commands:
         _read(console, [*script, *(args.commands or [])])
@@ -63,15 +65,17 @@ def _read(console: Console, lines: Iterable[str]) -> None:
 def _converse(console: Console) -> None:
     """A prompt, until quit or Ctrl-D; Ctrl-C returns to it."""
     _ready(console)
-    print("\n".join(console.where()))
+    say(*console.where())
     while not console.done:
         console.width = _width()
         try:
             _obey(console, split(input(PROMPT)) or [""])
+        except Terminated:
+            raise
         except KeyboardInterrupt:
-            print("^C")
+            say("^C")
         except EOFError:
-            print()
+            say("")
             return
 
 
@@ -82,7 +86,7 @@ def _obey(console: Console, commands: Iterable[str]) -> None:
             return
         try:
             for line in console.run(each):
-                print(line)
+                say(line)
         except (RefengineError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise

@@ -10,7 +10,7 @@ from ..plan import make_plan
 from ..tensors.datasets import bundled_digits, bundled_models
 from ..tensors.images import half_blocks
 from ..tensors.inputs import pixels_to_input
-from ._front import print_table, table_of
+from ._front import print_table, say, table_of
 
 SHOWN = [13, 47, 82]  # of the bundled digits, in the demo
 
@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     images, labels = bundled_digits()
-    print(*map("  ".join, zip(*(half_blocks(image[2:-2, 2:-2]) for image in images[SHOWN]), strict=True)), sep="\n")
+    say(*map("  ".join, zip(*(half_blocks(image[2:-2, 2:-2]) for image in images[SHOWN]), strict=True)))
     table = table_of("network", "type", "reads above", "right of 100")
     for name, path in bundled_models().items():
         plan = make_plan(path)
@@ -30,8 +30,9 @@ def command(args: argparse.Namespace) -> int:
         network, _, kind = name.rpartition("_")
         table.add_row(network, kind, "  ".join(str(answer.label) for answer in answers), str(accuracy.correct))
     print_table(table)
-    print(
-        "Every number is what TensorFlow Lite Micro computes, bit for bit.\nTry a digit of your own:\n"
-        "  refengine run stm32f746_int8 --input drawing.png --digit"
+    say(
+        "Every number is what TensorFlow Lite Micro computes, bit for bit.",
+        "Try a digit of your own:",
+        "  refengine run stm32f746_int8 --input drawing.png --digit",
     )
     return 0

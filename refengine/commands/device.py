@@ -15,12 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from ..accuracy import is_classifier, predictions
-from ..device import Device, connect, output_steps, outputs_of, record, unequal_steps
+from ..device import Device, TensorInfo, connect, output_steps, outputs_of, record, unequal_steps
+from ..device.protocol import TYPES
 from ..errors import InputError
+from ..identity import identified
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.images import read_inputs
-from ._front import add_json, add_range, find_model, numbers, positive, print_json, print_table, progress_bar, table_of
+from ._front import (
+    add_json,
+    add_memory,
+    add_range,
+    find_model,
+    numbers,
+    positive,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    table_of,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             )
             one.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
             add_range(one)
+        add_memory(one)
         if action == "record":
             one.add_argument("-o", "--output", metavar="FILE", required=True, help="the .npz to write")
         else:
@@ -56,7 +71,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model)) if args.model else None
+    plan = make_plan(find_model(args.model), memory=args.memory) if args.model else None
     inputs = _one_inference(args, plan) if plan and "input" in args else ()
     options = [f"FAULT={args.fault}"] if args.fault else []
     if options and not args.port.startswith("qemu:"):
@@ -77,16 +92,33 @@ def _one_inference(args: argparse.Namespace, plan: Plan) -> tuple[Array, ...]:
 def _info(args: argparse.Namespace, device: Device, plan: Plan | None, inputs: tuple[Array, ...]) -> int:
     info = device.info
     if args.json:
-        return print_json(vars(info) | {"step_table": [vars(step) for step in device.steps]})
-    print(f"{info.name} on {info.board}, SHA-256 {info.sha256}")
-    print(f"numerics: {info.numerics}")
-    print(f"arena {info.arena_bytes:,} bytes, {info.ticks_per_second:,} ticks a second")
+        ends = {"inputs": [*map(_tensor, device.inputs)], "outputs": [*map(_tensor, device.outputs)]}
+        return print_json(vars(info) | ends | {"steps": [_step(tensor) for tensor in device.steps]})
+    say(f"{info.name} on {info.board}, SHA-256 {info.sha256}")
+    say(f"numerics: {info.numerics}")
+    say(f"arena {info.arena_bytes:,} bytes, {info.ticks_per_second:,} ticks a second")
     table = table_of("step", "operator", "output", "shape", "bytes")
     for step in device.steps:
         shape = "×".join(map(str, step.shape))
         table.add_row(str(step.operator_index), step.operator_name, step.name, shape, f"{step.bytes:,}")
     print_table(table)
     return 0
+
+
+def _step(output: TensorInfo) -> dict[str, Any]:
+    """Which operator a step of the device is, and what it computes."""
+    return {"operator": identified(output.operator_index, output.operator_name), "outputs": [_tensor(output)]}
+
+
+def _tensor(tensor: TensorInfo) -> dict[str, Any]:
+    return identified(tensor.index, tensor.name) | {
+        "dtype": dict(enumerate(TYPES)).get(tensor.type),
+        "shape": tensor.shape,
+        "bytes": tensor.bytes,
+        "scale": tensor.scale,
+        "zero_point": tensor.zero_point,
+        "golden_crc32": tensor.golden_crc32,
+    }
 
 
 def _run(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> int:
@@ -96,8 +128,8 @@ def _run(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Arr
     unequal = unequal_steps(device, plan, inputs, run)
     outputs = outputs_of(device, run)
     steps: list[dict[str, Any]] = [
-        {"index": t.operator_index, "op": t.operator_name, "ticks": ticks, "crc32": crc, "equal": place not in unequal}
-        for place, (t, ticks, crc) in enumerate(zip(device.steps, run.ticks, run.crc32, strict=True))
+        _step(tensor) | {"ticks": ticks, "crc32": crc, "equal": place not in unequal}
+        for place, (tensor, ticks, crc) in enumerate(zip(device.steps, run.ticks, run.crc32, strict=True))
     ]
     if args.json:
         heading = {"board": device.info.board, "model": args.model, "sha256": device.info.sha256}
@@ -107,18 +139,19 @@ def _run(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Arr
     for step in steps:
         milliseconds = f"{1000 * step['ticks'] / device.info.ticks_per_second:.3f}"
         same = "the same" if step["equal"] else "DIFFERS"
-        table.add_row(str(step["index"]), step["op"], f"{step['ticks']:,}", milliseconds, f"{step['crc32']:08x}", same)
+        operator, ticks, crc = step["operator"], f"{step['ticks']:,}", f"{step['crc32']:08x}"
+        table.add_row(str(operator["index"]), operator["name"], ticks, milliseconds, crc, same)
     print_table(table)
     if is_classifier(plan):
         (answer,) = predictions(plan, *outputs)
-        print(f"class {answer.label}, confidence {answer.confidence:.4f}")
+        say(f"class {answer.label}, confidence {answer.confidence:.4f}")
         outputs = (answer.output,)
     for output in outputs:
-        print(f"  {output.dtype!s:8} {numbers(output.tolist())}")
+        say(f"  {output.dtype!s:8} {numbers(output.tolist())}")
     verdict = (
         f"{len(unequal)} steps differ: refengine diff tells why" if unequal else "every step as refengine computes it"
     )
-    print(f"{verdict}; numerics: {device.info.numerics}")
+    say(f"{verdict}; numerics: {device.info.numerics}")
     return 0
 
 
@@ -127,5 +160,5 @@ def _record(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[
         task = bar.add_task("bytes")
         recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of))
     recording.save(args.output)
-    print(f"wrote {args.output}: {len(recording.tensors)} tensors of {device.info.name} on {device.info.board}")
+    say(f"wrote {args.output}: {len(recording.tensors)} tensors of {device.info.name} on {device.info.board}")
     return 0

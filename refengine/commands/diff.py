@@ -17,6 +17,7 @@ from typing import Any
 
 from ..device import Device, connect, numerics_of, record
 from ..errors import InputError
+from ..files import write
 from ..judge import Dump, Report, diff, read_dump, tapped
 from ..judge.page import as_html
 from ..judge.text import HEADINGS, rows, told
@@ -25,6 +26,7 @@ from ..model import Array
 from ..plan import Plan, make_plan
 from ._front import (
     add_json,
+    add_memory,
     add_model,
     add_one_input,
     find_model,
@@ -32,14 +34,15 @@ from ._front import (
     positive,
     print_json,
     print_table,
-    printable,
     progress_bar,
+    say,
     table_of,
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     parser.add_argument("dump", metavar="DUMP", nargs="?", help="an .npz, or a folder of .npy, .raw or .bin")
     parser.add_argument(
         "--port", metavar="PORT", help="ask a device instead: /dev/ttyUSB0, socket://host:port, qemu:BOARD"
@@ -67,7 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     if (args.dump is None) == (args.port is None):
         raise InputError("diff needs DUMP, or --port PORT, and not both")
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics or "tflm"])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics or "tflm"], memory=args.memory)
     if args.bisect and not args.port:
         raise InputError("--bisect asks a device: give its --port")
     if args.port and not args.input:
@@ -77,10 +80,10 @@ def command(args: argparse.Namespace) -> int:
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
-    plan = make_plan(plan.model, numerics=PRESETS[args.numerics or said])
+    plan = make_plan(plan.model, numerics=PRESETS[args.numerics or said], memory=plan.memory)
     report = diff(plan, dump, *inputs, previous=read_dump(plan, args.previous) if args.previous else None)
     if args.html:
-        Path(args.html).write_text(as_html(report), encoding="utf-8")
+        write(args.html, as_html(report))
     if args.json:
         print_json({"model": args.model} | report.as_dict())
     else:
@@ -106,7 +109,7 @@ def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> D
 def _bisected(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
     """The CRCs of one run, and the tensors that they do not prove."""
     numerics = numerics_of(device)
-    judge = make_plan(plan.model, numerics=PRESETS[args.numerics or numerics])
+    judge = make_plan(plan.model, numerics=PRESETS[args.numerics or numerics], memory=plan.memory)
     crcs = dict(zip((step.operator_index for step in device.steps), device.run(inputs).crc32, strict=True))
     places = {step.operator_index: place for place, step in enumerate(device.steps)}
     dump = tapped(
@@ -117,18 +120,17 @@ def _bisected(args: argparse.Namespace, device: Device, plan: Plan, inputs: tupl
 
 def _show(args: argparse.Namespace, report: Report) -> None:
     board: Any = report.dump.meta.get("board")
-    print(printable(f"{args.model} against {report.dump.name}{f' ({board})' if board else ''}"))
-    print(f"numerics: {report.plan.numerics}")
-    for note in (*report.dump.problems, *report.notes):
-        print(printable(f"note: {note}"))
+    say(f"{args.model} against {report.dump.name}{f' ({board})' if board else ''}")
+    say(f"numerics: {report.plan.numerics}")
+    say(*(f"note: {note}" for note in (*report.dump.problems, *report.notes)))
     table = table_of(*HEADINGS)
     for column in table.columns[4:9]:
         column.justify = "right"
     for row in rows(report):
-        table.add_row(*map(printable, row))
+        table.add_row(*row)
     print_table(table)
     for finding in report.culprits:
-        print(*map(printable, told(finding)), sep="\n", end="\n\n")
-    print(report.summary)
+        say(*told(finding), "")
+    say(report.summary)
     if args.html:
-        print(f"wrote {args.html}")
+        say(f"wrote {args.html}")

@@ -12,13 +12,15 @@ from ..parallel import workers
 from ..plan import make_plan
 from ..tensors.datasets import PREFIXES, bundled_digits, load_mnist
 from ..tensors.inputs import pixel_range
+from ..text import printable
 from ._front import (
-    INTERRUPTED,
     add_json,
+    add_memory,
     add_model,
     add_numerics,
     add_range,
     add_workers,
+    ended,
     find_model,
     heading,
     positive,
@@ -26,12 +28,14 @@ from ._front import (
     print_ranges,
     print_table,
     progress_bar,
+    say,
     table_of,
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument("--data", metavar="DIR", help="folder of MNIST's IDX files (default: 100 bundled digits)")
@@ -42,33 +46,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
     images, labels = load_mnist(args.data, args.split) if args.data else bundled_digits()
     images, labels = images[: args.limit], labels[: args.limit]
     accuracy, status = None, 0
     try:
         with workers(args.jobs, args.scheduler) as executor, progress_bar() as progress:
-            task = progress.add_task(args.model, total=len(images))
+            task = progress.add_task(printable(args.model), total=len(images))
             for accuracy in evaluate(plan, images, labels, real_range=args.range, executor=executor):
                 progress.update(task, completed=accuracy.count)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+    except KeyboardInterrupt as signal:
+        status = ended(signal)
     if accuracy is None:
         return status
     data = args.data or "the bundled digits (100; more with --data)"
     pictures = pixel_range(plan, 0, args.range)
     if args.json:
-        done = {"data": data, "pictures": [vars(pictures)], "interrupted": status == INTERRUPTED}
+        done = {"data": data, "pictures": [vars(pictures)], "interrupted": bool(status)}
         print_json(heading(args, plan) | done | accuracy.as_dict())
         return status
-    print(f"{args.model} on {data}" + (f", interrupted after {accuracy.count} of {len(images)}" if status else ""))
-    print(
+    say(f"{args.model} on {data}" + (f", interrupted after {accuracy.count} of {len(images)}" if status else ""))
+    say(
         f"accuracy {accuracy.accuracy:.2%} ({accuracy.correct} of {accuracy.count}), "
         f"{accuracy.images_per_second:,.0f} images/s"
     )
     print_table(_confusion_table(accuracy))
     print_ranges([pictures])
-    print(f"numerics: {plan.numerics}")
+    say(f"numerics: {plan.numerics}")
     return status
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..errors import InputError
 from ..execute import execute
 from ..explanation import as_html, explain, in_dialect, side_by_side, step_at, text
 from ..explanation.primer import primer
+from ..files import write
 from ..kernel import PRESETS
 from ..plan import make_plan
-from ._front import add_json, add_one_input, find_model, one_inference, print_json
+from ._front import add_json, add_memory, add_one_input, find_model, one_inference, print_json, say
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,27 +25,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="show every term of long sums")
     parser.add_argument("--html", metavar="FILE", help="write a self-contained page instead")
     parser.add_argument("--primer", action="store_true", help="teach quantisation, multipliers and rounding instead")
+    add_memory(parser)
     add_json(parser)
 
 
 def command(args: argparse.Namespace) -> int:
     if args.primer:
-        print("\n".join(primer()))
+        say(*primer())
         return 0
     if args.model is None or args.input is None or args.op is None or args.at is None:
         raise InputError("explain needs MODEL, --input, --op and --at (or --primer)")
-    plan = make_plan(find_model(args.model))
+    plan = make_plan(find_model(args.model), memory=args.memory)
     step = step_at(plan, args.op)
     record = next(record for record in execute(plan, *one_inference(plan, args)) if record.step is step)
     told = explain(plan, record, args.at)
     other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), args.at) if args.numerics else None
     if args.html:
-        page = as_html([told, other] if other else [told], args.full)
-        Path(args.html).write_text(page, encoding="utf-8")
+        write(args.html, as_html([told, other] if other else [told], args.full))
     elif args.json:
         return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}))
     else:
-        print(*(side_by_side(told, other, args.full) if other else text(told, args.full)), sep="\n")
+        say(*(side_by_side(told, other, args.full) if other else text(told, args.full)))
     return 0
 
 

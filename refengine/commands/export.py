@@ -17,13 +17,14 @@ from pathlib import Path
 
 from ..cexport import Exported, Pixels, array_header, export, image_header
 from ..errors import InputError, located
+from ..files import write
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import read_inputs, read_picture
 from ..tflite_io import load
-from ._front import add_json, add_numerics, find_model, heading, print_json
+from ._front import add_json, add_memory, add_numerics, find_model, heading, print_json, say
 
 SIZE = (28, 28)
 
@@ -31,6 +32,7 @@ SIZE = (28, 28)
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a .tflite file or the name of a bundled network")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write to; made if need be")
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -57,14 +59,14 @@ def command(args: argparse.Namespace) -> int:
     if args.array:
         load(path)  # refuses what is no model
         return _write(args, *array_header(path.read_bytes(), path.name))
-    plan = make_plan(path, numerics=PRESETS[args.numerics])
+    plan = make_plan(path, numerics=PRESETS[args.numerics], memory=args.memory)
     with located(args.model):
         golden = _golden(plan, args.input) if args.input else ()
         exported = export(plan, args.output, *golden, name=path.stem)
     if args.json:
         return print_json(heading(args, plan) | exported.as_dict())
     _print(exported)
-    print(f"numerics: {plan.numerics}")
+    say(f"numerics: {plan.numerics}")
     return 0
 
 
@@ -80,27 +82,27 @@ def _pictures(args: argparse.Namespace) -> tuple[str, str]:
         images, labels = bundled_digits()
         return image_header([*images], "digits", args.bits, labels.tolist())
     name = Path(args.image[0]).stem if len(args.image) == 1 else "images"
-    return image_header([_picture(path, args.digit) for path in args.image], name, args.bits)
+    return image_header([_picture(path, args) for path in args.image], name, args.bits)
 
 
-def _picture(path: str, digit: bool) -> Pixels:
+def _picture(path: str, args: argparse.Namespace) -> Pixels:
     with located(path):
-        return read_picture(path, *SIZE, digit=digit)
+        return read_picture(path, *SIZE, digit=args.digit, memory=args.memory)
 
 
 def _write(args: argparse.Namespace, file: str, text: str) -> int:
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / file).write_text(text, encoding="utf-8")
+    write(folder / file, text)
     if args.json:
         return print_json({"directory": args.output, "files": [file]})
-    print(f"wrote {folder / file}")
+    say(f"wrote {folder / file}")
     return 0
 
 
 def _print(exported: Exported) -> None:
     folded = f" ({len(exported.folded)} folded: constants)" if exported.folded else ""
     least = "the least possible" if exported.arena_bytes == exported.least_bytes else f"least {exported.least_bytes:,}"
-    print(f"wrote {len(exported.files)} files to {exported.directory}: {exported.steps} steps{folded}")
-    print(f"constants {exported.constant_bytes:,} bytes")
-    print(f"arena     {exported.arena_bytes:,} bytes, {least}; TFLM's greedy planner: {exported.tflm_arena_bytes:,}")
+    say(f"wrote {len(exported.files)} files to {exported.directory}: {exported.steps} steps{folded}")
+    say(f"constants {exported.constant_bytes:,} bytes")
+    say(f"arena     {exported.arena_bytes:,} bytes, {least}; TFLM's greedy planner: {exported.tflm_arena_bytes:,}")

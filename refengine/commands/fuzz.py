@@ -29,15 +29,16 @@ from ..plan import make_plan
 from ..tensors.images import read_inputs
 from ._front import (
     FAILED,
-    INTERRUPTED,
     add_json,
+    add_memory,
     add_numerics,
     add_workers,
+    ended,
     positive,
     print_json,
     print_table,
-    printable,
     progress_bar,
+    say,
     table_of,
 )
 
@@ -59,6 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", metavar="DIR", help="write each smallest failing case: .tflite, .npz and a C test")
     parser.add_argument("--replay", metavar="FILE", help="try one saved case, FILE.tflite, instead")
     parser.add_argument("--input", metavar="FILE", nargs="+", help="with --replay: its inputs (default: FILE.npz)")
+    add_memory(parser)
     add_numerics(parser)
     add_workers(parser)
     add_json(parser)
@@ -66,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     if args.header or args.example:
-        print((HEADER if args.header else EXAMPLE).read_text(encoding="utf-8"), end="")
+        say(*(HEADER if args.header else EXAMPLE).read_text(encoding="utf-8").splitlines())
         return 0
     door = _door(args)
     results: list[Result] = []
@@ -76,8 +78,8 @@ def command(args: argparse.Namespace) -> int:
             results.append(replay(door, _saved(args)))
         else:
             _search(args, door, results)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+    except KeyboardInterrupt as signal:
+        status = ended(signal)
     written = [path for result in results if result.finding and args.save for path in save(result, Path(args.save))]
     if args.json:
         print_json(
@@ -119,7 +121,7 @@ def _kernels(args: argparse.Namespace) -> str:
 def _saved(args: argparse.Namespace) -> Case:
     """The case that --replay names, with the inputs saved beside it unless --input gives others."""
     model = Path(args.replay)
-    plan = make_plan(model, numerics=PRESETS[args.numerics])
+    plan = make_plan(model, numerics=PRESETS[args.numerics], memory=args.memory)
     found = [arrays for _, arrays in read_inputs(plan, args.input or [str(model.with_suffix(".npz"))])]
     if len(found) != 1:
         raise InputError(f"--input: {len(found)} inferences; --replay takes one")
@@ -151,16 +153,13 @@ def _show(args: argparse.Namespace, results: list[Result], interrupted: bool) ->
     for result in results:
         if result.skipped < result.cases:
             table.add_row(*row(result))
-    print(printable(f"{_kernels(args)} against the golden model, numerics: {PRESETS[args.numerics]}"))
+    say(f"{_kernels(args)} against the golden model, numerics: {PRESETS[args.numerics]}")
     if table.row_count:
         print_table(table)
     for result in results:
         if result.finding:
-            print(*map(printable, told(result)), sep="\n")
-            for line in _again(args, result) if args.save else ():
-                print(line)
-            print()
-    print(("interrupted; until then, " if interrupted else "") + summary(results))
+            say(*told(result), *(_again(args, result) if args.save else ()), "")
+    say(("interrupted; until then, " if interrupted else "") + summary(results))
 
 
 def _again(args: argparse.Namespace, result: Result) -> list[str]:

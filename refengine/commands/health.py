@@ -1,9 +1,9 @@
 """Find the layers where integers lose what the network knows.
 
 Runs the model over data and measures, for each layer: the share of values clamped, the codes used, the bits of the
-accumulator, dead channels, and the error against floats: its own, which enters there, and the total one, which is
-also what earlier layers pass on. Suspicious layers are told in words, the worst first. Errors are in codes: rounding
-alone gives an RMSE of 1/√12 = 0.29.
+accumulator, silent channels, and the error against floats: its own, which enters there, and the total one, which is
+also what earlier layers pass on. Suspicious layers are told in words, first those whose error does most to the
+outputs. Errors are in codes: rounding alone gives an RMSE of 1/√12 = 0.29.
 """
 
 from __future__ import annotations
@@ -20,27 +20,30 @@ from ..examination.plots import prepare_folder, save_plots
 from ..kernel import PRESETS
 from ..plan import make_plan
 from ..tensors.datasets import PREFIXES
+from ..text import printable
 from ._front import (
-    INTERRUPTED,
     add_json,
+    add_memory,
     add_model,
     add_numerics,
     add_range,
+    ended,
     find_model,
     heading,
     positive,
     print_json,
     print_ranges,
     print_table,
-    printable,
     progress_bar,
     read_data,
+    say,
     table_of,
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -57,78 +60,88 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
-    float_plan = make_plan(find_model(args.float)) if args.float else None
-    data, total, cases, ranges = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK)
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
+    float_plan = make_plan(find_model(args.float), memory=args.memory) if args.float else None
+    data, total, cases, ranges = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK, real=True)
     if args.plots:
         prepare_folder(args.plots)
     measured, status = None, 0
     try:
         with progress_bar() as progress:
-            task = progress.add_task(args.model, total=total)
+            task = progress.add_task(printable(args.model), total=total)
             for measured in health(plan, cases, float_plan):
                 progress.update(task, completed=measured.inferences)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+    except KeyboardInterrupt as signal:
+        status = ended(signal)
     if measured is None:
         return status
     against = args.float or "the float reading of the same graph"
     plots = [str(path) for path in save_plots(measured.layers, args.plots)] if args.plots else []
     if args.json:
-        done = {"data": data, "interrupted": status == INTERRUPTED, "float": against, "plots": plots}
+        done = {"data": data, "interrupted": bool(status), "float": against, "plots": plots}
         pictures = {"pictures": [vars(each) for each in ranges]}
         print_json(heading(args, plan) | done | pictures | measured.as_dict())
         return status
     after = f", interrupted after {measured.inferences} of {total}" if status else ""
     found, layers = measured.compared
-    partly = f" ({found} of {layers} layers found there, by their outputs' names)" if found < layers else ""
-    print(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
+    partly = f" ({found} of {layers} layers found there, by names or order)" if found < layers else ""
+    say(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
     _print_findings(measured)
     print_ranges(ranges)
-    print(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}", sep="\n")
+    say(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}")
     return status
 
 
 def _table(measured: Health) -> Table:
     table = table_of(
-        "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "dead",
+        "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "silent",
         "own\nRMSE", "total\nRMSE", "SQNR\ndB", "cosine", "max\nerror", "error",
     )  # fmt: skip
     for column in table.columns[3:-1]:
         column.justify = "right"
     for layer in measured.layers:
-        table.add_row(*map(printable, _row(layer.as_dict(), layer)))
+        table.add_row(*_row(layer.as_dict(), layer))
     return table
 
 
 def _row(told: dict[str, Any], layer: Layer) -> Iterator[str]:
     clamped, acc, own, total = told["clamped"], told["accumulator"], told["own_error"], told["total_error"]
     activation = "NONE" if layer.step is None else layer.step.op.options.get("fused_activation_function", "NONE")
-    yield "" if layer.step is None else str(told["index"])
-    yield (told["operator"] or "input") + (f" + {activation}" if activation != "NONE" else "")
+    yield "" if layer.step is None else str(layer.step.index)
+    name = "input" if layer.step is None else told["operator"]["name"]
+    yield name + (f" + {activation}" if activation != "NONE" else "")
     yield f"{told['codes'][0]} … {told['codes'][1]}"
     yield f"{layer.below:.1%}" if clamped else ""
     yield f"{layer.above:.1%}" if clamped else ""
     yield f"{layer.lost_to_type:.2%}" if clamped else ""
     yield f"{acc['measured_bits']} ({acc['bound_bits']}) of {acc['width']}" if acc else ""
     yield (
-        f"{len(told['dead_channels'])} of {len(told['channels']['low'])}"
+        f"{len(layer.unchanging)} of {len(told['channels']['low'])}"
         if layer.step and not layer.is_inherited
         else ""
     )
-    yield f"{own['rmse_per_scale']:.2f}" if own else ""
-    yield f"{total['rmse_per_scale']:.2f}" if total else ""
-    yield f"{total['sqnr_db']:.1f}" if total and total["sqnr_db"] is not None else ""
-    yield f"{total['cosine']:.5f}" if total and total["cosine"] is not None else ""
-    yield f"{total['max_per_scale']:.1f}" if total else ""
+    yield _figure(own, "rmse_per_scale", ".2f")
+    yield _figure(total, "rmse_per_scale", ".2f")
+    yield _figure(total, "sqnr_db", ".1f")
+    yield _figure(total, "cosine", ".5f")
+    yield _figure(total, "max_per_scale", ".1f")
     yield "" if layer.role == "none" else layer.role
+
+
+def _figure(errors: dict[str, float | None] | None, name: str, form: str) -> str:
+    """Nothing where there is nothing to compare with, or the figure is not finite."""
+    value = errors and errors[name]
+    return "" if value is None else format(value, form)
 
 
 def _print_findings(measured: Health) -> None:
     findings = measured.findings
     plural = "s, the worst first" if len(findings) > 1 else ""
-    print(f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious.")
+    say(f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious.")
+    if findings and (everything := findings[0].everything):
+        say(f"(By all errors together, {everything}; measured on {everything.inferences} inferences.)")
     for number, finding in enumerate(findings, 1):
         lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
-        print(printable(f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}"))
+        effect = f" By this alone, {finding.effect}." if finding.effect and finding.effect.rmse else ""
+        say(f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}{effect}")

@@ -11,25 +11,37 @@ from ..kernel import PRESETS
 from ..model import Tensor
 from ..survey import Layer, Survey, inspect
 from ..tflite_io import load
-from ._front import add_json, add_model, add_numerics, find_model, print_json, print_table, printable, table_of, type_of
+from ._front import (
+    add_json,
+    add_memory,
+    add_model,
+    add_numerics,
+    find_model,
+    print_json,
+    print_table,
+    say,
+    table_of,
+    type_of,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
 
 
 def command(args: argparse.Namespace) -> int:
-    survey = inspect(load(find_model(args.model)), numerics=PRESETS[args.numerics])
+    survey = inspect(load(find_model(args.model)), numerics=PRESETS[args.numerics], memory=args.memory)
     if args.json:
         return print_json({"model": args.model} | survey.as_dict())
     graph = survey.graph
-    print(*(f"input   {printable(graph.tensors[i])}" for i in graph.inputs), sep="\n")
-    print(*(f"output  {printable(graph.tensors[i])}" for i in graph.outputs), sep="\n")
+    say(*(f"input   {graph.tensors[i]}" for i in graph.inputs))
+    say(*(f"output  {graph.tensors[i]}" for i in graph.outputs))
     print_table(_layer_table(survey))
     print_table(_tensor_table(survey))
-    print(f"Tensors alive at the same time: up to {survey.peak_bytes:,} bytes. TFLM's arena must be larger.\n")
+    say(f"Tensors alive at the same time: up to {survey.peak_bytes:,} bytes. TFLM's arena must be larger.", "")
     _print_tflm(survey)
     return 0
 
@@ -44,14 +56,14 @@ def _layer_table(survey: Survey) -> Table:
         column.no_wrap = True
     table.show_footer, table.columns[1].footer = True, "total"
     for layer in survey.layers:
-        table.add_row(*map(printable, _layer_cells(layer)))
+        table.add_row(*_layer_cells(layer))
     return table
 
 
 def _layer_cells(layer: Layer) -> Iterator[str]:
     activation = layer.op.options.get("fused_activation_function", "NONE")
     yield f"{layer.op.index}{'✗' if layer.refusal else ''}"
-    yield (layer.op.custom_code or layer.op.name) + (f" + {activation}" if activation != "NONE" else "")
+    yield layer.op.kind + (f" + {activation}" if activation != "NONE" else "")
     read = " ".join(str(t.index) for t in layer.inputs if t is not None and t.data is None)
     yield f"{read} → {' '.join(str(t.index) for t in layer.outputs)}"
     yield ", ".join(map(type_of, layer.outputs))
@@ -79,8 +91,7 @@ def _scale_and_zero(tensor: Tensor) -> tuple[str, str]:
 
 
 def _print_tflm(survey: Survey) -> None:
-    verdicts = {"yes": "yes", "no": "no", "unknown": "not known, because refengine has no kernel for some operators"}
-    print(f"Runs on TFLM: {verdicts[survey.runs_on_tflm]}.")
-    for refusal in survey.refusals:
-        print(f"  ✗ {printable(refusal)}")
-    print(f"\nIts operators, for your C++:\n\n{survey.resolver}")
+    verdicts = {"yes": "yes", "no": "no", "unknown": "not known, because refengine does not run some operators"}
+    say(f"Runs on TFLM: {verdicts[survey.runs_on_tflm]}.")
+    say(*(f"  ✗ {refusal}" for refusal in survey.refusals))
+    say("", "Its operators, for your C++:", "", *survey.resolver.splitlines())

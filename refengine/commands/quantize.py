@@ -13,7 +13,6 @@ model's, whose operators keep their order; in the file written, QUANTIZE and DEQ
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Iterator
 from math import isfinite
@@ -24,6 +23,8 @@ from rich.table import Table
 
 from ..errors import InputError, located
 from ..execute import batch_size
+from ..files import write
+from ..identity import identity
 from ..model import Array
 from ..parallel import workers
 from ..plan import Plan, Step, make_plan
@@ -34,19 +35,20 @@ from ..quantizer.report import Error, LayerError, Outputs, rank
 from ..tensors.inputs import PixelRange
 from ..tflite_io import dump
 from ._front import (
-    INTERRUPTED,
     add_json,
+    add_memory,
     add_range,
     add_workers,
+    ended,
     fail,
     find_model,
     positive,
     print_json,
     print_ranges,
     print_table,
-    printable,
     progress_bar,
     read_data,
+    say,
     table_of,
 )
 
@@ -74,6 +76,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} of the data"
     )
+    add_memory(parser)
     add_json(parser)
     add_range(parser)
     add_workers(parser)
@@ -82,7 +85,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     path, output = Path(find_model(args.model)), Path(args.output)
     _check_arguments(args, path, output)
-    float_plan = make_plan(path)
+    float_plan = make_plan(path, memory=args.memory)
     keep = _kept(float_plan, args.keep)
     with located(args.model):
         check(float_plan, activations=args.activations, io=args.io, keep=keep)
@@ -94,14 +97,14 @@ def command(args: argparse.Namespace) -> int:
             with located(args.model):
                 model = convert(float_plan, ranges, activations=args.activations, io=args.io, keep=keep)
             data = dump(model)
-            plan = make_plan(data)
+            plan = make_plan(data, memory=args.memory)
             if args.report:
                 judged = _Samples(args, float_plan, "judging layers", JUDGED)
                 ranking = rank(float_plan, plan, judged, executor=executor)
-        _write(output, data)
-    except KeyboardInterrupt:
+        write(output, data)
+    except KeyboardInterrupt as signal:
         fail("interrupted; nothing was written")
-        return INTERRUPTED
+        return ended(signal)
     _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep)
     return 0
 
@@ -127,10 +130,10 @@ def _kept(plan: Plan, layers: list[str]) -> frozenset[int]:
         meant = {
             step.index
             for step in plan.steps
-            if layer in {str(step.index), step.op.name, step.outputs[0].name, *re.split("[/;]", step.outputs[0].name)}
+            if layer in {str(step.index), step.name, step.outputs[0].name, *re.split("[/;]", step.outputs[0].name)}
         }
         if not meant:
-            known = ", ".join(f"{step.index} {step.op.name}" for step in plan.steps)
+            known = ", ".join(f"{step.index} {step.name}" for step in plan.steps)
             raise InputError(f"--keep {layer}: no operator has this number, type or name; there are {known}")
         found |= meant
     return frozenset(found)
@@ -161,20 +164,6 @@ class _Samples:
                     return
 
 
-def _write(output: Path, data: bytes) -> None:
-    """All of it or nothing; what is no file, such as /dev/null, is written to and not replaced."""
-    if output.exists() and not output.is_file():
-        output.write_bytes(data)
-        return
-    output = output.resolve()  # a link stays one
-    part = output.with_name(f"{output.name}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, output)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _tell(
     args: argparse.Namespace,
     samples: _Samples,
@@ -200,7 +189,7 @@ def _tell(
             "percentile": args.percentile if args.method == "percentile" else None,
             "activations": args.activations,
             "io": args.io or args.activations,
-            "kept": sorted(keep),
+            "kept": [identity(step.op, step.subgraph) for step in float_plan.steps if step.index in keep],
             "bytes": {"before": before, "after": after},
             "tensors": [layer.as_dict() for layer in layers],
         }
@@ -209,14 +198,14 @@ def _tell(
         print_json(facts)
         return
     method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
-    print(printable(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}"))
+    say(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}")
     print_ranges(samples.ranges)
     print_table(_table_of_choices(layers))
     if args.report:
         _print_report(ranking)
-    print(printable(f"wrote {args.output}: {after:,} bytes ({before:,} before)"))
-    print(f"TFLM runs it: all {len(plan.steps)} operators are prepared; inputs and outputs: ", end="")
-    print(", ".join(dict.fromkeys(tensor.dtype for tensor in (*plan.inputs, *plan.outputs))))
+    say(f"wrote {args.output}: {after:,} bytes ({before:,} before)")
+    types = ", ".join(dict.fromkeys(tensor.dtype for tensor in (*plan.inputs, *plan.outputs)))
+    say(f"TFLM runs it: all {len(plan.steps)} operators are prepared; inputs and outputs: {types}")
 
 
 def _table_of_choices(layers: list[Choice]) -> Table:
@@ -239,9 +228,9 @@ def _table_of_choices(layers: list[Choice]) -> Table:
 def _print_report(ranking: list[LayerError]) -> None:
     """Errors inside the network are in codes, those of its outputs in real units."""
     now = ranking[0].all
-    print(f"{_samples(now.samples)}: the outputs are off by {_outputs(now)}. Of the layers, the worst first:")
+    say(f"{_samples(now.samples)}: the outputs are off by {_outputs(now)}. Of the layers, the worst first:")
     table = table_of(
-        "#", "operator", "own RMSE\nin codes", "SQNR\ndB", "whole\nin codes", "SQNR\ndB", "out of\nrange",
+        "#", "operator", "own RMSE\nin codes", "SQNR\ndB", "total\nin codes", "SQNR\ndB", "out of\nrange",
         "outputs' RMSE:\nonly it in codes", "\nonly it in float",
     )  # fmt: skip
     for column in table.columns[2:]:
@@ -252,8 +241,8 @@ def _print_report(ranking: list[LayerError]) -> None:
             _operator(layer.step),
             f"{layer.own.rmse / layer.scale:.2f}",
             _decibels(layer.own),
-            f"{layer.whole.rmse / layer.scale:.2f}",
-            _decibels(layer.whole),
+            f"{layer.total.rmse / layer.scale:.2f}",
+            _decibels(layer.total),
             f"{layer.saturation:.2%}",
             f"{layer.only.error.rmse:.3g}",
             f"{layer.kept.error.rmse:.3g}",
@@ -261,11 +250,11 @@ def _print_report(ranking: list[LayerError]) -> None:
     print_table(table)
     helpful = [layer for layer in ranking if layer.float_ops and layer.helps]
     if not helpful:
-        print("No layer left in float by itself helps these samples more than chance would.")
+        say("No layer left in float by itself helps these samples more than chance would.")
         return
     best = max(helpful, key=lambda layer: layer.gain)
-    name = f"{best.step.op.name} (--keep {_numbers(best.float_ops)})"
-    print(f"Left in float, {name} helps most: then the outputs are off by {_outputs(best.kept)}.")
+    name = f"{best.step.name} (--keep {_numbers(best.float_ops)})"
+    say(f"Left in float, {name} helps most: then the outputs are off by {_outputs(best.kept)}.")
 
 
 def _samples(count: int) -> str:
@@ -274,7 +263,7 @@ def _samples(count: int) -> str:
 
 def _operator(step: Step) -> str:
     fused = step.op.options.get("fused_activation_function", "NONE")
-    return step.op.name + ("" if fused == "NONE" else f" + {fused}")
+    return step.name + ("" if fused == "NONE" else f" + {fused}")
 
 
 def _decibels(error: Error) -> str:

@@ -8,13 +8,16 @@ from typing import Any
 
 from ..accuracy import is_classifier, predictions
 from ..execute import run
+from ..identity import identity
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import dequantize_output
+from ..tensors.stats import is_quantized
 from ._front import (
     add_json,
+    add_memory,
     add_model,
     add_numerics,
     add_range,
@@ -23,12 +26,13 @@ from ._front import (
     numbers,
     print_json,
     print_ranges,
-    printable,
+    say,
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_memory(parser)
     add_numerics(parser)
     add_json(parser)
     parser.add_argument(
@@ -48,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics])
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
     cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
     results = [result for name, arrays in cases for result in _results(plan, name, run(plan, *arrays))]
     ranges = pixel_ranges(plan, args.input, args.range)
@@ -57,7 +61,7 @@ def command(args: argparse.Namespace) -> int:
     for result in results:
         _print_result(result)
     print_ranges(ranges)
-    print(f"numerics: {plan.numerics}")
+    say(f"numerics: {plan.numerics}")
     return 0
 
 
@@ -78,15 +82,14 @@ def _results(plan: Plan, name: str, outputs: tuple[Array, ...]) -> Iterator[dict
 
 def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
     tensor = plan.outputs[index]
-    quantised = tensor.quantization is not None and tensor.quantization.scale
-    real = dequantize_output(plan, values, index).tolist() if quantised else None
-    return {"name": tensor.name, "dtype": tensor.dtype, "values": values.tolist(), "real": real}
+    real = dequantize_output(plan, values, index).tolist() if is_quantized(tensor) else None
+    return {**identity(tensor), "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 
 def _print_result(result: dict[str, Any]) -> None:
     answer = f": class {result['class']}, confidence {result['confidence']:.4f}" if "class" in result else ""
-    print(printable(result["input"]) + answer)
+    say(result["input"] + answer)
     for output in result["outputs"]:
-        print(f"  {output['dtype']:8} {numbers(output['values'])}")
+        say(f"  {output['dtype']:8} {numbers(output['values'])}")
         if output["real"] is not None:
-            print(f"  {'real':8} {numbers(output['real'])}")
+            say(f"  {'real':8} {numbers(output['real'])}")

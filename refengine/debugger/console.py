@@ -13,13 +13,14 @@ from ..errors import InputError
 from ..execute import Record
 from ..explanation import explain
 from ..explanation import text as told_lines
+from ..files import write_npy, write_npz
 from ..model import Array, Tensor
 from ..plan import Step
 from ..tensors import pictures
 from ..tensors.stats import activation_of, clamp_range, histogram, stats
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
-from .names import dump_name, dumped, step_named, steps_named, tensor_named
+from .names import dump_name, dump_names, dumped, step_named, steps_named, tensor_named
 from .session import START, Breakpoint, Session
 
 ALIASES = {
@@ -95,7 +96,7 @@ class Console:
         except InputError:
             return []
         tensors = [tensor.name for tensor in self.session.plan.graph.tensors] + ["out", "in"]
-        operators = sorted({step.op.name for step in self.session.steps})
+        operators = sorted({step.name for step in self.session.steps})
         operators += [tensor.name for step in self.session.steps for tensor in step.outputs]
         names = {
             **dict.fromkeys(("print", "stats", "show", "set"), tensors),
@@ -299,7 +300,8 @@ class Console:
         if name == "all":
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
-            _write_npz(path, {dump_name(plan, tensor): self.session.values(tensor) for tensor in self._computed()})
+            names = dump_names(plan.graph.tensors)
+            write_npz(path, {names[tensor.index]: self.session.values(tensor) for tensor in self._computed()})
             yield f"{len(self._computed())} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
@@ -308,7 +310,7 @@ class Console:
             pictures.write(array, path)
         elif path.suffix in (".npy", ".npz"):
             array = elements(tensor, self.session.values(tensor), at)
-            np.save(path, array) if path.suffix == ".npy" else _write_npz(path, {dump_name(plan, tensor): array})
+            write_npy(path, array) if path.suffix == ".npy" else write_npz(path, {dump_name(plan, tensor): array})
         else:
             raise InputError(f"{file}: save writes .png, .npy and .npz")
         yield f"{array.dtype} {'×'.join(map(str, array.shape)) or 'scalar'} in {path}"
@@ -397,12 +399,10 @@ class Console:
         else:
             quoted, file, name = re.findall(r'^(?:"([^"]*)"|(\S+))\s*(.*)', rest)[0]
             file = quoted or file
-            found = compare.read_dump(expanduser(file))
-            named = found.items() if isinstance(found, dict) else []
-            dump = [(tensor, array) for key, array in named if (tensor := dumped(self.session.plan, key))]
-            yield from (
-                f"{key!r}: the model has no such tensor" for key, _ in named if not dumped(self.session.plan, key)
-            )
+            found = compare.read_dump(expanduser(file), self.session.plan.memory)
+            named, known = found.items() if isinstance(found, dict) else [], dumped(self.session.plan)
+            dump = [(known[key], array) for key, array in named if key in known]
+            yield from (f"{key!r}: the model has no such tensor" for key, _ in named if key not in known)
             if not isinstance(found, dict):
                 dump = [(tensor_named(self.session, name or "out")[0], found)]
             if not dump:
@@ -463,13 +463,14 @@ class Console:
     def _difference(self, tensor: Tensor, theirs: Array) -> str:
         """How a tensor differs from a dump's array, nothing if it does not."""
         try:
-            told = compare.difference(self.session.values(tensor), theirs)
+            told = compare.compared(tensor, self.session.values(tensor), theirs)
         except InputError as error:
             return str(error)
         if told is None:
             return ""
+        unit = " ULP" if tensor.dtype == "float32" else ""
         return (
-            f"{told.count:,} of {told.size:,} differ, by {text.real(told.largest)} at most; "
+            f"{told.count:,} of {told.size:,} differ, by {text.real(told.largest)}{unit} at most; "
             f"first {shown_index(told.first)}: {text.number(told.mine)} here, {text.number(told.theirs)} there"
         )
 
@@ -548,10 +549,6 @@ def _fed(step: Step) -> list[Tensor]:
 def _both(value: float, unit: float) -> tuple[str, str]:
     """A sum's integer and what it stands for."""
     return text.number(value), text.real(value * unit)
-
-
-def _write_npz(path: Path, arrays: dict[str, Array]) -> None:
-    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def _paths(word: str) -> list[str]:

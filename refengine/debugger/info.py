@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from ..cexport.arena import peak, tflm_greedy
 from ..cexport.export import lifetimes
@@ -15,6 +16,9 @@ from .session import START, Breakpoint, Session
 
 CHANNELS = 10
 """How many of a tensor's channels `info quant` lists."""
+
+COLUMNS = 200
+"""Of the times at which `info arena` shows what is alive."""
 
 
 def operator(session: Session, name: str) -> Iterator[str]:
@@ -49,12 +53,19 @@ def arena(session: Session, name: str) -> Iterator[str]:
     plan, now = session.plan, session.position + 1
     indices, buffers = lifetimes(plan, plan.steps, plan.graph.outputs)
     offsets, times = tflm_greedy(buffers), range(len(plan.steps) + 1)
-    live = [sum(b.size for b in buffers if b.first <= time <= b.last) for time in times]
-    rows = [("tensor", "bytes", "offset", f"alive from start to operator {len(plan.steps) - 1}", "")]
+    change = [0] * (len(times) + 1)
+    for buffer in buffers:
+        change[buffer.first] += buffer.size
+        change[buffer.last + 1] -= buffer.size
+    live = [*accumulate(change[:-1])]
+    stride = -(-len(times) // COLUMNS)
+    together = f", {stride} in a column" if stride > 1 else ""
+    rows = [("tensor", "bytes", "offset", f"alive from start to operator {len(plan.steps) - 1}{together}", "")]
     for i, buffer, offset in zip(indices, buffers, offsets, strict=True):
-        alive = "".join("█" if buffer.first <= time <= buffer.last else "·" for time in times)
+        spans = (buffer.first - stride < time <= buffer.last for time in times[::stride])
+        alive = "".join("█" if span else "·" for span in spans)
         rows.append((str(i), f"{buffer.bytes:,}", f"{offset:,}", alive, text.name_of(plan.graph.tensors[i])))
-    yield from text.columns([*rows, ("", "", "", " " * now + "^", "")], "rrr")
+    yield from text.columns([*rows, ("", "", "", " " * (now // stride) + "^", "")], "rrr")
     worst = live.index(max(live))
     place = str(plan.steps[worst - 1]) if worst else "the start"
     yield f"alive now {live[now]:,} bytes; at most {max(live):,}, at {place}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from ..errors import InputError
 from ..model import Tensor
@@ -20,7 +21,7 @@ def steps_named(plan: Plan, name: str) -> list[Step]:
     name = name.strip().strip('"')
     ways: tuple[Callable[[Step], bool], ...] = (
         lambda step: name == str(step.index),
-        lambda step: name.upper() == step.op.name or name == step.op.custom_code,
+        lambda step: name.upper() == step.op.name or name == step.name,
         lambda step: name == step.outputs[0].name,
         lambda step: name in step.outputs[0].name,
     )
@@ -53,17 +54,20 @@ def tensor_named(session: Session, words: str) -> tuple[Tensor, Index | None]:
 
 
 def dump_name(plan: Plan, tensor: Tensor) -> str:
-    """A tensor's name in a dump: its own if no other has it, else its index."""
-    alike = [t for t in plan.graph.tensors if t.name == tensor.name]
-    return tensor.name if tensor.name and len(alike) == 1 else str(tensor.index)
+    """A tensor's name in a dump: its own if no other has it and files can, else its index."""
+    return dump_names(plan.graph.tensors)[tensor.index]
 
 
-def dumped(plan: Plan, name: str) -> Tensor | None:
-    """The tensor of that name, or index, in a dump."""
+def dump_names(tensors: Sequence[Tensor]) -> list[str]:
+    """The same of all of a graph's tensors."""
+    count = Counter(t.name for t in tensors)
+    return [t.name if t.name.isprintable() and t.name and count[t.name] == 1 else str(t.index) for t in tensors]
+
+
+def dumped(plan: Plan) -> dict[str, Tensor]:
+    """The tensors by their names, or index, in a dump."""
     tensors = plan.graph.tensors
-    return next((t for t in tensors if dump_name(plan, t) == name), None) or next(
-        (t for t in tensors if str(t.index) == name), None
-    )
+    return {str(t.index): t for t in tensors} | dict(zip(dump_names(tensors), tensors, strict=True))
 
 
 def _named(session: Session, name: str) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..execute import Record, batch_size, execute
+from ..execute import Record, batch_size, execute, kept, require_room_for_all
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
 from ..plan import Plan, Step, frozen, make_plan
@@ -61,6 +61,7 @@ class Session:
     def __init__(self, plan: Plan, *inputs: Array) -> None:
         if batch_size(plan, inputs) is not None:
             raise InputError(f"a batch of {len(inputs[0])} inferences; debug one of them")
+        require_room_for_all(plan)
         self._state = _State(plan, tuple(frozen(np.array(x)) for x in inputs), {})
         self._past: list[_State] = []
         self.position = START
@@ -88,7 +89,7 @@ class Session:
         while len(self._records) <= index:
             try:
                 self._records.append(next(self._run))
-            except KeyboardInterrupt:  # the walk is over; the next one takes up where it was
+            except (KeyboardInterrupt, InputError):  # the walk is over; the next one takes up where it was
                 self._walk(self._records)
                 raise
         return self._records[index]
@@ -117,7 +118,8 @@ class Session:
 
     def writer(self, tensor: Tensor) -> int | None:
         """The index of the step that computes a tensor."""
-        return next((step.index for step in self.steps if tensor.index in step.op.outputs), None)
+        step = self.plan.writers.get(tensor.index)
+        return None if step is None else step.index
 
     def readers(self, tensor: Tensor) -> list[int]:
         """The indices of the steps that read a tensor."""
@@ -204,10 +206,10 @@ class Session:
         self._past = []
         self._walk()
 
-    def _walk(self, kept: list[Record] | None = None) -> None:
+    def _walk(self, past: list[Record] | None = None) -> None:
         """Begin to walk, the records of the first steps known."""
-        known = {r.step.outputs[0].index: r.outputs[0] for r in kept or ()} | dict(self._state.known)
-        self._run: Iterator[Record] = execute(self.plan, *self._state.inputs, known=known)
+        known = {r.step.outputs[0].index: r.outputs[0] for r in past or ()} | dict(self._state.known)
+        self._run: Iterator[Record] = kept(self.plan, execute(self.plan, *self._state.inputs, known=known))
         self._records: list[Record] = []
 
 
@@ -235,4 +237,4 @@ def _with_constant(plan: Plan, tensor: Tensor, data: Array) -> Plan:
     tensors = tuple(replace(t, data=data) if t.index == tensor.index else t for t in plan.graph.tensors)
     graph = replace(plan.graph, tensors=tensors)
     model: Model = replace(plan.model, graphs=(graph, *plan.model.graphs[1:]), sha256="")
-    return make_plan(model, numerics=plan.numerics, kernels=plan.kernels)
+    return make_plan(model, numerics=plan.numerics, kernels=plan.kernels, memory=plan.memory)

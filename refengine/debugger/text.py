@@ -10,7 +10,7 @@ import numpy as np
 
 from ..model import Array, Tensor
 from ..plan import Step
-from ..tensors.stats import Bin, activation_of, real_values
+from ..tensors.stats import Bin, activation_of, is_quantized, real_values
 from .condition import Index, elements, shown_index
 
 NAME = 40
@@ -45,10 +45,9 @@ def type_of(tensor: Tensor) -> str:
 
 
 def operator(step: Step) -> str:
-    """``CONV_2D + RELU``; a custom operator by its own name."""
+    """``CONV_2D + RELU``; a custom operator by its custom code."""
     activation = activation_of(step.op)
-    name = repr(step.op.custom_code) if step.op.custom_code else step.op.name
-    return name if activation in ("NONE", step.op.name) else f"{name} + {activation}"
+    return step.name if activation in ("NONE", step.name) else f"{step.name} + {activation}"
 
 
 def columns(rows: Iterable[Sequence[str]], right: str = "") -> Iterator[str]:
@@ -76,7 +75,7 @@ def about(tensor: Tensor) -> str:
 def reader(tensor: Tensor) -> Callable[[float], str]:
     """What turns a code into its real value, as text: nothing where there is none, or one for each channel."""
     quantization = tensor.quantization
-    if tensor.dtype == "float32" or quantization is None or len(quantization.scale) != 1:
+    if quantization is None or not is_quantized(tensor) or len(quantization.scale) != 1:
         return lambda code: ""
     (scale,), zero_point = quantization.scale, (*quantization.zero_point, 0)[0]
     return lambda code: real(scale * (code - zero_point))

@@ -12,11 +12,14 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TypeVar
 
 import numpy as np
 
+from ..memory import MEMORY, require_room
 from ..model import Array
+from .heard import Heard
 from .protocol import (
     INPUT,
     OUTPUT,
@@ -48,6 +51,15 @@ QUICK = 1.0
 TRIES = 8
 """How often in a row nothing may be gained before giving up."""
 
+MOST = 1 << 14
+"""How many steps, inputs and outputs a device may have each."""
+
+FLOOD = 1 << 20
+"""Bytes that may come for a request beyond 64 for each of the answer; whoever sends more will not end."""
+
+MOST_DIMENSIONS = 32
+"""NumPy's limit, of its oldest version."""
+
 RANGES = 32
 """Taps in one request: it must fit the device's buffer."""
 
@@ -67,12 +79,34 @@ class DeviceRun:
     tensors: Mapping[int, Array]
 
 
+class _Arriving:
+    """A step's output of which parts have come: `there` tells which of its bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.data, self.there = bytearray(size), np.zeros(size, np.bool_)
+        self.count = 0
+
+    def put(self, offset: int, data: bytes) -> bool:
+        """Whether that was new; what lies outside is not believed."""
+        part = slice(offset, offset + len(data))
+        if part.stop > len(self.data) or self.there[part].all():
+            return False
+        self.data[part] = data
+        self.count += len(data) - int(self.there[part].sum())
+        self.there[part] = True
+        return True
+
+    def missing(self, step: int) -> list[Range]:
+        edges = np.flatnonzero(np.diff(self.there, prepend=True, append=True)).tolist()
+        return [Range(step, start, end - start) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
 @dataclass
 class _Collected:
     """What has arrived of a run so far."""
 
+    data: dict[int, _Arriving]
     done: dict[int, StepDone] = field(default_factory=dict)
-    data: dict[int, dict[int, bytes]] = field(default_factory=dict)  # step → offset → bytes
 
 
 class Device:
@@ -80,11 +114,13 @@ class Device:
 
     def __init__(self, line: Line, *, timeout: float = 30.0, quick: float = QUICK) -> None:
         self.line, self.timeout, self.quick = line, timeout, quick
-        self.deframer = Deframer()
+        self.deframer, self.heard = Deframer(), Heard()
         self.sequence = random.getrandbits(31)
+        self.last = 0.0  # when something came of that patience is renewed
         self.retries = 0
         try:
             self.info = self._ask(GetInfo(), Info)
+            _check_info(self.info)
             self.steps = self._tensors(STEP, self.info.steps)
             self.inputs = self._tensors(INPUT, self.info.inputs)
             self.outputs = self._tensors(OUTPUT, self.info.outputs)
@@ -107,18 +143,21 @@ class Device:
         told how many bytes of all have arrived. Raises `DeviceError`.
         """
         data = [np.ascontiguousarray(x).tobytes() for x in inputs]
+        if len(data) != len(self.inputs):
+            raise DeviceError(f"the device takes {len(self.inputs)} inputs, got {len(data)}")
         for tensor, x in zip(self.inputs, data, strict=True):
             if len(x) != tensor.bytes:
                 raise DeviceError(f"input '{tensor.name}' takes {tensor.bytes} bytes on the device, got {len(x)}")
-        got = _Collected()
         whole = sum(self.steps[step].bytes for step in taps)
+        require_room(whole, MEMORY, "what the device shall send", DeviceError)
+        got = _Collected({step: _Arriving(self.steps[step].bytes) for step in sorted(taps)})
         fruitless = 0
         while True:
-            missing = self._missing(got, taps)
+            missing = [part for step, tensor in got.data.items() for part in tensor.missing(step)]
             if not missing and len(got.done) == len(self.steps):
                 break
             gained = self._attempt(data, missing[:RANGES], got, lambda n: progress(n, whole))
-            believed = self._drop_wrong(got, taps)
+            believed = self._drop_wrong(got)
             fruitless = 0 if gained and believed else fruitless + 1
             self.retries += fruitless > 0
             if fruitless == TRIES:
@@ -127,7 +166,7 @@ class Device:
                     "time (--timeout), else look at the line and at UART 0"
                 )
         done = [got.done[step] for step in range(len(self.steps))]
-        tensors = {step: self._array(self.steps[step], got.data.get(step, {})) for step in taps}
+        tensors = {step: _array(self.steps[step], got.data[step].data) for step in taps}
         return DeviceRun(tuple(d.ticks for d in done), tuple(d.crc32 for d in done), tensors)
 
     # ---- one run
@@ -139,14 +178,16 @@ class Device:
         for place, x in enumerate(data):
             for offset in range(0, len(x), self.info.data_bytes):
                 self._ask(Write(place, offset, x[offset : offset + self.info.data_bytes]), Written)
-        gained = False
+        gained, seen = False, set[int]()
         request = Run(tuple(zlib.crc32(x) for x in data), tuple(taps))
         wanted = {tap.step for tap in taps}
         for reply in self._exchange(request):
             match reply:
                 case Refused():
                     return gained
-                case StepDone() if reply.step < len(self.steps):
+                case StepDone() if reply.step < len(self.steps) and reply.step not in seen:
+                    seen.add(reply.step)
+                    self.last = time.monotonic()
                     known = got.done.setdefault(reply.step, reply)
                     gained |= known is reply
                     if known.crc32 != reply.crc32:
@@ -156,55 +197,34 @@ class Device:
                             "uninitialised memory, or interrupts that write into the arena"
                         )
                 case Chunk() if reply.step in wanted:
-                    parts = got.data.setdefault(reply.step, {})
-                    gained |= reply.offset not in parts
-                    parts[reply.offset] = reply.data
-                    progress(sum(len(part) for parts in got.data.values() for part in parts.values()))
+                    if got.data[reply.step].put(reply.offset, reply.data):
+                        gained, self.last = True, time.monotonic()
+                        progress(sum(tensor.count for tensor in got.data.values()))
                 case Finished():
                     return gained
         return gained
 
-    def _missing(self, got: _Collected, taps: Collection[int]) -> list[Range]:
-        """The parts of `taps` that have not arrived, in order."""
-        missing = []
-        for step in sorted(taps):
-            at = 0
-            for offset, part in sorted(got.data.get(step, {}).items()):
-                if offset > at:
-                    missing.append(Range(step, at, offset - at))
-                at = max(at, offset + len(part))
-            if at < self.steps[step].bytes:
-                missing.append(Range(step, at, self.steps[step].bytes - at))
-        return missing
-
-    def _drop_wrong(self, got: _Collected, taps: Collection[int]) -> bool:
+    def _drop_wrong(self, got: _Collected) -> bool:
         """Forget complete tensors that do not have their CRC-32, to ask for them again; whether there were none."""
-        complete = set(taps) & got.done.keys() - {part.step for part in self._missing(got, taps)}
-        wrong = [step for step in complete if zlib.crc32(self._joined(step, got.data[step])) != got.done[step].crc32]
-        for step in wrong:
-            del got.data[step]
+        complete = [step for step, tensor in got.data.items() if tensor.there.all() and step in got.done]
+        wrong = [step for step in complete if zlib.crc32(got.data[step].data) != got.done[step].crc32]
+        got.data.update((step, _Arriving(self.steps[step].bytes)) for step in wrong)
         return not wrong
-
-    def _joined(self, step: int, parts: Mapping[int, bytes]) -> bytes:
-        data = bytearray(self.steps[step].bytes)
-        for offset, part in parts.items():
-            data[offset : offset + len(part)] = part
-        return bytes(data[: self.steps[step].bytes])
-
-    def _array(self, tensor: TensorInfo, parts: Mapping[int, bytes]) -> Array:
-        data = self._joined(self.steps.index(tensor), parts)
-        return np.frombuffer(data, TYPES[tensor.type]).reshape(tensor.shape)
 
     # ---- questions and answers
 
     def _tensors(self, role: int, count: int) -> tuple[TensorInfo, ...]:
-        return tuple(self._ask(GetTensor(role, place), TensorInfo) for place in range(count))
+        tensors = tuple(self._ask(GetTensor(role, place), TensorInfo) for place in range(count))
+        for tensor in tensors:
+            _check_tensor(tensor)
+        return tensors
 
     def _ask(self, request: Body, kind: type[Reply]) -> Reply:
         """Ask until there is the answer."""
         for _ in range(TRIES):
             for reply in self._exchange(request):
                 if isinstance(reply, kind):
+                    self.heard = Heard()
                     return reply
                 if isinstance(reply, Refused):
                     raise DeviceError(
@@ -212,20 +232,60 @@ class Device:
                         "build its firmware with this version of refengine"
                     )
             self.retries += 1
-        raise DeviceError(
-            f"nobody answers ({TRIES} times asked); is the firmware running, the port its UART 1, the baud rate right?"
-        )
+        raise DeviceError(f"nobody answers ({TRIES} times asked): {self.heard}")
 
     def _exchange(self, request: Body) -> Iterator[Body]:
-        """Send `request` once and yield its replies, until none has come for too long."""
+        """Send `request` once and yield its replies, until none that counts (see `last`) has come for too long."""
         self.sequence = self.sequence + 1 & 0x7FFFFFFF
-        self.line.send(frame(encode(self.sequence, request)))
-        patience = self.quick
-        last = time.monotonic()
-        while (left := last + patience - time.monotonic()) > 0 and (data := self.line.receive(left)):
+        asked = encode(self.sequence, request)
+        most = FLOOD
+        if isinstance(request, Run):
+            most += 64 * (2 * len(self.steps) + sum(part.bytes for part in request.taps))
+        self.line.send(frame(asked))
+        patience, self.last = self.quick, time.monotonic()
+        while (left := self.last + patience - time.monotonic()) > 0 and (data := self.line.receive(left)):
+            most -= len(data)
+            if most < 0:
+                raise DeviceError(f"the device sends without end: {self.heard}")
+            self.heard.add(data)
             for payload in self.deframer.feed(data):
                 message = decode(payload)
-                if message and message[0] == self.sequence:
-                    patience = self.timeout if isinstance(request, Run) else self.quick
-                    last = time.monotonic()
+                if payload == asked:
+                    self.heard.echoes += 1
+                elif message and message[0] == self.sequence:
+                    if isinstance(request, Run) and patience != self.timeout:
+                        patience, self.last = self.timeout, time.monotonic()
+                    self.heard.answers += 1
                     yield message[1]
+                else:
+                    self.heard.messages += message is not None
+                    self.heard.frames += message is None
+
+
+def _check_info(info: Info) -> None:
+    """Refuse what cannot be, before anything is built on it."""
+    for what, count in (("steps", info.steps), ("inputs", info.inputs), ("outputs", info.outputs)):
+        _require(count <= MOST, f"it has {count:,} {what}, and more than {MOST:,} are not believed")
+    _require(info.outputs, "it has no outputs")
+    _require(info.data_bytes, "its messages can carry 0 bytes")
+    _require(info.ticks_per_second, "its clock makes 0 ticks a second")
+
+
+def _check_tensor(tensor: TensorInfo) -> None:
+    place = f"its tensor {tensor.index} '{tensor.name}'"
+    _require(tensor.type < len(TYPES), f"{place} is of type {tensor.type}, and the last is {len(TYPES) - 1}")
+    size = prod(tensor.shape) * np.dtype(TYPES[tensor.type]).itemsize
+    _require(
+        all(d >= 0 for d in tensor.shape) and size == tensor.bytes and len(tensor.shape) <= MOST_DIMENSIONS,
+        f"{place} has {tensor.bytes:,} bytes for {TYPES[tensor.type]} {tensor.shape}",
+    )
+    require_room(size, MEMORY, place, DeviceError)
+
+
+def _require(condition: object, lie: str) -> None:
+    if not condition:
+        raise DeviceError(f"the device says that {lie}: its firmware is broken, or no refengine's; build it again")
+
+
+def _array(tensor: TensorInfo, data: bytearray) -> Array:
+    return np.frombuffer(bytes(data), TYPES[tensor.type]).reshape(tensor.shape)

@@ -16,6 +16,7 @@ from ..cexport import export
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
+from ..processes import finished
 from .transport import DeviceError, SocketLine
 
 HERE = Path(__file__).parent
@@ -60,7 +61,7 @@ def build(
     numerics = PRESETS[board_settings(board)["NUMERICS"]]
     if tools := missing_tools(board):
         raise DeviceError(f"{board} needs {' and '.join(tools)}; on Debian: sudo apt install make {DEBIAN}")
-    plan = make_plan(source.model, numerics=numerics, kernels=source.kernels)
+    plan = make_plan(source.model, numerics=numerics, kernels=source.kernels, memory=source.memory)
     export(plan, folder / "model", *golden, name=name)
     command = [
         "make",
@@ -72,9 +73,10 @@ def build(
         f"MODEL={folder / 'model'}",
         f"BUILD={folder}",
     ]
-    made = subprocess.run([*command, *options], capture_output=True, text=True, env=_environment())
+    made = finished([*command, *options], env=_environment())
     if made.returncode:
-        problems = [line for line in made.stderr.splitlines() if "rror" in line or "***" in line]
+        said = made.stderr.decode(errors="replace").splitlines()
+        problems = [line for line in said if "rror" in line or "***" in line]
         problem = problems[0] if problems else "see `make -C firmware`"
         raise DeviceError(f"the firmware for {board} does not build: {problem}")
     return folder / "app.elf"

@@ -11,7 +11,6 @@ and the output of every step), and `__meta__` is a string of JSON:
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +21,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..execute import batch_size, execute
+from ..files import write_npz
 from ..kernel import PRESETS
-from ..model import Array
+from ..model import Array, Tensor
 from ..plan import Plan, make_plan
+from ..text import as_json
 from .client import Device, DeviceRun, Progress
+from .protocol import TYPES, TensorInfo
 from .qemu import EmulatedLine
 from .transport import DeviceError, Line, SerialLine
 
@@ -43,8 +45,7 @@ class Recording:
     def save(self, path: str | Path) -> None:
         """Write the `.npz` that the module describes."""
         arrays: dict[str, Array] = {f"t{index}": x for index, x in sorted(self.tensors.items())}
-        with Path(path).open("wb") as file:  # a file, so that NumPy does not add to the name
-            np.savez_compressed(file, **{META: np.array(json.dumps(self.meta))}, **arrays)  # type: ignore[arg-type]
+        write_npz(path, {META: np.array(as_json(self.meta, indent=None))} | arrays, compressed=True)
 
 
 def connect(
@@ -64,14 +65,41 @@ def connect(
     else:
         line = SerialLine(port, baud)
     device = Device(line, timeout=timeout)
-    sha256 = plan.model.sha256 if plan is not None else ""
-    if sha256 and device.info.sha256 != sha256:
+    try:
+        if plan is not None:
+            _check_model(device, plan, port)
+    except DeviceError:
         line.close()
+        raise
+    return device
+
+
+def _check_model(device: Device, plan: Plan, port: str) -> None:
+    """Refuse a device that runs another model, or says so while its tensors are others."""
+    sha256 = plan.model.sha256
+    if sha256 and device.info.sha256 != sha256:
         raise DeviceError(
             f"{port}: the device runs another model, '{device.info.name}' with SHA-256 {device.info.sha256[:12]}…, "
             f"not {sha256[:12]}…; export this one and flash it, or give the other"
         )
-    return device
+    steps = [(t.operator_index, *_facts_there(t)) for t in device.steps]
+    agreed = {
+        "inputs": [*map(_facts_there, device.inputs)] == [*map(_facts, plan.inputs)],
+        "outputs": [*map(_facts_there, device.outputs)] == [*map(_facts, plan.outputs)],
+        "steps": len(set(steps)) == len(steps)
+        and {(step.index, *_facts(t)) for step in plan.steps for t in step.outputs}.issuperset(steps),
+    }
+    for role, agree in agreed.items():
+        if not agree:
+            raise DeviceError(f"{port}: the device's {role} are not the model's; export the model again and flash it")
+
+
+def _facts(tensor: Tensor) -> tuple[int, str, tuple[int, ...]]:
+    return tensor.index, tensor.dtype, tensor.shape
+
+
+def _facts_there(tensor: TensorInfo) -> tuple[int, str, tuple[int, ...]]:
+    return tensor.index, TYPES[tensor.type], tensor.shape
 
 
 def numerics_of(device: Device) -> str:
@@ -84,7 +112,7 @@ def numerics_of(device: Device) -> str:
 
 def device_plan(device: Device, plan: Plan) -> Plan:
     """`plan` with the device's arithmetic."""
-    return make_plan(plan.model, numerics=PRESETS[numerics_of(device)], kernels=plan.kernels)
+    return make_plan(plan.model, numerics=PRESETS[numerics_of(device)], kernels=plan.kernels, memory=plan.memory)
 
 
 def unequal_steps(device: Device, plan: Plan, inputs: Sequence[Array], run: DeviceRun) -> tuple[int, ...]:

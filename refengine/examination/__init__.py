@@ -11,38 +11,60 @@ For each layer, and each channel of it (the last axis of its output):
 - **range**: the codes that occur, and how many are never used.
 - **accumulator**: the smallest and largest sum (bias included) that occurred, **measured** by running the layer's own
   kernel without its requantisation; and the **bound** Σ|w|·max|x| + |bias| that no input can exceed.
-- **dead channels**: those whose code never changes.
+- **silent channels**: those whose code never changed on these data. They are **dead** if the weights, the biases and
+  what the inputs can be prove that no input changes it (see `proof`), and **killed** by quantisation if the float value
+  moves though the code does not.
 - **own error**: against the layer's float reading on the quantised model's own inputs: the error that *enters* here.
 - **total error**: against the whole float model, or the float reading of the whole graph: also what is *passed on*.
 
-Errors are in codes, so that plain rounding is 1/√12 ≈ 0.29 of RMSE whatever the scale.
+Errors are in codes, so that plain rounding is 1/√12 ≈ 0.29 of RMSE whatever the scale. What a finding is worth is
+measured at the network's outputs (see `effect`), and orders the findings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
-from ..execute import batch_size, execute, tile_size
-from ..model import Array
-from ..plan import Plan, Step
-from ..reading.float_reading import float_reading, is_quantized, real_values
+from ..execute import batch_size, tile_size
+from ..model import Array, Tensor
+from ..numerics.quantize import FLOAT_MAX, code_range
+from ..plan import Plan
+from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors
+from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
+from .effect import Effect, Experiment, Sampler
 from .findings import Finding, findings_of
 from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
-from .measure import measure
+from .measure import Judge, measure
+from .proof import code_ranges, constant_channels
 
-__all__ = ["ROUNDING", "Accumulator", "Clamped", "Errors", "Finding", "Health", "Layer", "float_reading", "health"]
+__all__ = [
+    "ROUNDING",
+    "Accumulator",
+    "Clamped",
+    "Effect",
+    "Errors",
+    "Finding",
+    "Health",
+    "Layer",
+    "float_reading",
+    "health",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class Health:
-    """The layers of a model, measured on `inferences` inputs."""
+    """The layers of a model, measured on `inferences` inputs; `experiment` tells what errors do to the outputs."""
 
     plan: Plan
     inferences: int
     layers: tuple[Layer, ...]
+    experiment: Experiment
 
     @property
     def compared(self) -> tuple[int, int]:
@@ -50,10 +72,10 @@ class Health:
         totals = [layer.total is not None for layer in self.layers if layer.step is not None]
         return sum(totals), len(totals)
 
-    @property
+    @cached_property
     def findings(self) -> list[Finding]:
-        """All suspicious things, the worst first."""
-        return findings_of(self.layers, self.inferences)
+        """All suspicious things: inputs that do not fit, then what alone brings the largest error to the outputs."""
+        return findings_of(self.layers, self.inferences, self.experiment)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -61,7 +83,7 @@ class Health:
             "inferences": self.inferences,
             "compared": self.compared,
             "layers": [layer.as_dict() for layer in self.layers],
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [finding.as_dict() for finding in self.findings],
         }
 
 
@@ -69,71 +91,98 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
     """Measure `plan` on `cases` (each the inputs of one run, single or a batch); yield the `Health` so far, again and
     again: the last one is the result.
 
-    `float_plan` is the float model to compare with, its layers found by their outputs' names (and the outputs by their
-    order); without one, the comparison is with the float reading of the same graph.
+    Inputs are codes, of the declared dtypes, or real values (float32) of quantised inputs, which are quantised here:
+    only those tell what the input's type cuts off. `float_plan` is the float model to compare with, its tensors found
+    as `counterparts` tells; without one, the comparison is with the float reading of the same graph.
 
-    Raises `InputError` for a model without quantised layers, inputs that do not fit, and a float model that does not
-    belong to it; `UnsupportedError` for an operator without a float32 kernel.
+    Raises `InputError` for a model without quantised layers, inputs that do not fit or are not finite, and a float
+    model that does not belong to it; `UnsupportedError` for an operator without a float32 kernel, and for a model that
+    runs subgraphs or remembers something for the next inference.
     """
     if not any(is_quantized(t) for step in plan.steps for t in step.outputs):
         raise InputError("the model has no quantised layer; health looks at what integer types do to numbers")
+    check_comparable(plan)
+    for tensor in (*plan.inputs, *(t for step in plan.steps for t in step.outputs)):
+        _check_scale(tensor)
     reading = float_reading(plan)
-    reference = float_plan or reading
-    same = _same_tensors(plan, float_plan) if float_plan else {t.index: t.index for t in plan.graph.tensors}
-    judges = [_judge(step, reference, same) or step for step in reading.steps]
+    itself = {t.index: t.index for t in plan.graph.tensors}
+    reference, same = (reading, itself) if float_plan is None else (float_plan, _counterparts(float_plan, plan))
+    made = [(step, tensor) for step in plan.steps for tensor in step.outputs if is_quantized(tensor)]
+    pairs = {tensor.index: pair for step, tensor in made if (pair := pair_of(reference, step, tensor, same))}
+    own = {tensor.index: pair for step, tensor in made if (pair := pair_of(reading, step, tensor, itself))}
+    judges = {i: Judge(reference, pairs[i]) if i in pairs else Judge(reading, pair) for i, pair in own.items()}
+    ranges = code_ranges(plan)
+    quantized = (*filter(is_quantized, plan.inputs), *(tensor for _, tensor in made))
+    constant = {tensor.index: constant_channels(tensor, ranges[tensor.index]) for tensor in quantized}
+    sampler = Sampler()
     done: tuple[Layer, ...] = ()
     count = 0
     for inputs in cases:
-        for part in _parts(plan, inputs):
-            batch = batch_size(plan, part) or 1
-            measured = tuple(measure(plan, judges, part, batch, _floats(plan, reference, same, part)))
+        for codes, reals in _parts(plan, *_both(plan, inputs)):
+            batch = batch_size(plan, codes) or 1
+            fed = tuple(x.reshape(batch, *t.shape) for x, t in zip(reals, plan.inputs, strict=True))
+            floats = _floats(plan, reference, same, fed)
+            measured = tuple(measure(plan, judges, codes, batch, floats, constant))
             done = tuple(map(Layer.__add__, done, measured)) if done else measured
+            sampler.add(fed)
             count += batch
-            yield Health(plan, count, done)
+            yield Health(plan, count, done, Experiment(plan, reference, same, pairs, tuple(sampler.chosen)))
 
 
-def _parts(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
+def _check_scale(tensor: Tensor) -> None:
+    """Refuse a tensor whose codes stand for no finite real values: there is nothing to compare with."""
+    if is_quantized(tensor):
+        scale, zero_point = affine(tensor)
+        largest = max(abs(code - zero_point) for code in code_range(tensor.dtype))
+        if not 0 < scale * largest <= FLOAT_MAX:
+            raise InputError(
+                f"tensor {tensor.index} '{tensor.name}' has the scale {scale:g}, by which its codes stand for no "
+                "finite real values; convert the model again"
+            )
+
+
+def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Inputs as codes, and as the real values that were given or that the codes stand for."""
+    given = dict(enumerate(inputs))
+    for i, (x, tensor) in enumerate(zip(inputs, plan.inputs, strict=False)):
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            raise InputError(f"input '{tensor.name}' is given NaN or infinity; health measures finite values")
+        if x.dtype.kind == "f" and is_quantized(tensor):
+            given[i] = as_codes(x, tensor)
+    codes = tuple(given.values())
+    batch_size(plan, codes)
+    reals = (
+        x.astype(np.float32) if x.dtype.kind == "f" else real_values(x, tensor)
+        for x, tensor in zip(inputs, plan.inputs, strict=True)
+    )
+    return codes, tuple(reals)
+
+
+def _parts(
+    plan: Plan, codes: tuple[Array, ...], reals: tuple[Array, ...]
+) -> Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]:
     """The inputs, in tiles if they are a long batch."""
-    batch, tile = batch_size(plan, inputs), tile_size(plan)
+    batch, tile = batch_size(plan, codes), tile_size(plan)
     if batch is None:
-        yield inputs
+        yield codes, reals
         return
     for start in range(0, batch, tile):
-        yield tuple(x[start : start + tile] for x in inputs)
+        part = slice(start, start + tile)
+        yield tuple(x[part] for x in codes), tuple(x[part] for x in reals)
 
 
-def _same_tensors(plan: Plan, float_plan: Plan) -> dict[int, int]:
-    """Index of a tensor → of the float model's: computed ones by equal names, inputs and outputs by their order."""
-    if [(t.shape, "float32") for t in plan.inputs] != [(t.shape, t.dtype) for t in float_plan.inputs]:
+def _counterparts(float_plan: Plan, plan: Plan) -> dict[int, int]:
+    """Index of a tensor → of the float model's, which must take real values where this one takes codes."""
+    kinds = [("float32" if is_quantized(t) else t.dtype, t.shape) for t in plan.inputs]
+    if kinds != [(t.dtype, t.shape) for t in float_plan.inputs]:
         wanted = ", ".join(f"'{t.name}' {t.shape}" for t in plan.inputs)
         raise InputError(f"the float model's inputs are not float32 ones of the quantised model's shapes: {wanted}")
-    named = {(t.name, t.shape): t.index for step in float_plan.steps for t in step.outputs}
-    computed = [t for step in plan.steps for t in step.outputs]
-    same = {t.index: named[t.name, t.shape] for t in computed if (t.name, t.shape) in named}
-    same |= zip(plan.graph.inputs, float_plan.graph.inputs, strict=True)
-    return same | dict(zip(plan.graph.outputs, float_plan.graph.outputs, strict=False))
+    check_comparable(float_plan)
+    return same_tensors(float_plan, plan)
 
 
-def _judge(step: Step, reference: Plan, same: Mapping[int, int]) -> Step | None:
-    """The float model's step that computes the same from the same inputs."""
-    output = same.get(step.outputs[0].index)
-    for found in reference.steps:
-        if found.outputs[0].index == output and found.op.name == step.op.name and len(found.inputs) == len(step.inputs):
-            pairs = zip(step.inputs, found.inputs, strict=True)
-            fits = (
-                mine is yours
-                if mine is None or yours is None
-                else yours.data is not None and mine.shape == yours.shape
-                if mine.data is not None
-                else same.get(mine.index) == yours.index
-                for mine, yours in pairs
-            )
-            return found if all(fits) else None
-    return None
-
-
-def _floats(plan: Plan, reference: Plan, same: Mapping[int, int], inputs: tuple[Array, ...]) -> dict[int, Array]:
+def _floats(plan: Plan, reference: Plan, same: Mapping[int, int], inputs: tuple[Array, ...]) -> Values:
     """The float model's values of the plan's tensors, by the plan's indices."""
-    real = [real_values(x, t) for x, t in zip(inputs, plan.inputs, strict=True)]
-    found = {record.step.outputs[0].index: record.outputs[0] for record in execute(reference, *real)}
+    fed = dict(zip(reference.graph.inputs, inputs, strict=True))
+    found = computed(reference.steps, {**reference.constants, **fed})
     return {mine: found[yours] for mine, yours in same.items() if yours in found}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import log2
+from dataclasses import dataclass, replace
+from math import inf, isfinite, isnan, log2
+from typing import Any
 
 import numpy as np
 
 from ..kernel import Ints
 from ..numerics.quantize import code_range
+from .effect import Effect, Experiment, Where
 from .layer import ROUNDING, Floats, Layer
 
 LEAST_LOSS = 1.0  # bits lost that make a layer suspicious
-LEAST_INFERENCES = 10  # before a channel is called dead
+LEAST_INFERENCES = 10  # before a channel is called silent
+ENOUGH = 1.05  # of the scale that is right, by which another is no smaller
+DOMINANT = 0.5  # the part of the outputs' error that makes coarse channels a finding
 
 FIXED_SCALE = {"SOFTMAX", "LOGISTIC", "TANH"}
 """Operators whose output scale TFLM prescribes: nobody chose it badly, and probabilities may round to 0."""
@@ -24,23 +28,84 @@ MIXING = {"CONV_2D", "FULLY_CONNECTED"}
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a layer, how bad in bits of resolution lost, and what to do."""
+    """What is wrong with a layer, in which of its channels, and what to do.
+
+    `bits_lost` is how bad it is for the layer itself, in bits of resolution; `effect` what this error alone does to the
+    network's outputs, and `everything` what all errors do (None where there is nothing to measure it by).
+    """
 
     layer: str
     kind: str
     bits_lost: float
     text: str
+    place: Where
+    effect: Effect | None = None
+    everything: Effect | None = None
+
+    @property
+    def order(self) -> tuple[bool, float, float]:
+        """Ascending: inputs that do not fit come first, then what does most to the outputs (NaN is the most)."""
+        effect = self.effect.rmse if self.effect else 0.0
+        return self.kind != "input", -inf if isnan(effect) else -effect, -self.bits_lost
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in plain Python, for JSON."""
+        return {
+            "layer": self.layer,
+            "kind": self.kind,
+            "bits_lost": self.bits_lost,
+            "effect": self.effect and self.effect.as_dict(),
+            "everything": self.everything and self.everything.as_dict(),
+            "text": self.text,
+        }
 
 
-def findings_of(layers: Sequence[Layer], inferences: int) -> list[Finding]:
+def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment) -> list[Finding]:
     """All suspicious things about a model's layers, the worst first."""
-    dead = {layer.tensor.index: set(layer.dead) for layer in layers}
+    unchanging = {layer.tensor.index: set(layer.unchanging) for layer in layers}
     found: list[Finding] = []
     for layer in layers:
+        if layer.is_fed:
+            found += (*_input_findings(layer), *_range_findings(layer))
+            continue
         found += (*_overflow_findings(layer), *_error_findings(layer), *_range_findings(layer))
-        if inferences >= LEAST_INFERENCES:
-            found += _dead_findings(layer, _dead_before(layer, dead))
-    return sorted(found, key=lambda finding: -finding.bits_lost)
+        found += _channel_findings(layer, _unchanging_before(layer, unchanging), inferences)
+        found += _coarse_findings(layer)
+    if not found:
+        return []
+    everything, alone = experiment.effects([finding.place for finding in found])
+    measured = [
+        replace(finding, effect=effect, everything=everything) for finding, effect in zip(found, alone, strict=True)
+    ]
+    return sorted(filter(_matters, measured), key=lambda finding: finding.order)
+
+
+def _finding(layer: Layer, kind: str, lost: float, text: str, channels: Sequence[int] | None = None) -> Finding:
+    every = range(len(layer.low)) if channels is None else channels
+    return Finding(str(layer), kind, lost, text, (layer.tensor.index, tuple(map(int, every))))
+
+
+def _matters(finding: Finding) -> bool:
+    """Channels may be coarse without harm: they are told of where most of the outputs' error is theirs."""
+    if finding.kind != "channels":
+        return True
+    if finding.effect is None or finding.everything is None:
+        return False
+    return finding.effect.rmse > DOMINANT * finding.everything.rmse > 0
+
+
+def _input_findings(layer: Layer) -> Iterator[Finding]:
+    """Data outside of what the input's type and scale can hold."""
+    if layer.own is None or not layer.lost_to_type:
+        return
+    low, high = (layer.scale * (code - layer.zero_point) for code in code_range(layer.tensor.dtype))
+    least, most = _reals(layer)
+    above, below = layer.shares["above_type"], layer.shares["below_type"]
+    sides = [f"{100 * above:.3g} % at {high:.4g} (the largest is {most:.4g})"] if above else []
+    sides += [f"{100 * below:.3g} % at {low:.4g} (the smallest is {least:.4g})"] if below else []
+    text = f"Of the data, {' and '.join(sides)} are cut off: the input holds only {low:.4g} … {high:.4g}. "
+    text += f"Scale them as in training, or calibrate again with data like this. {_better(layer)}"
+    yield _finding(layer, "input", max(0.0, _lost(float(layer.own.layer.rmse[0]), layer)), text)
 
 
 def _error_findings(layer: Layer) -> Iterator[Finding]:
@@ -50,13 +115,13 @@ def _error_findings(layer: Layer) -> Iterator[Finding]:
         return
     own = layer.own.only(alive).layer
     rmse, mean = float(own.rmse[0]), float(own.mean[0])
-    lost = log2(max(rmse, ROUNDING) / ROUNDING) - _spare_bits(layer)
+    lost = _lost(rmse, layer)
     errs = f"RMSE {rmse:.3g} codes where rounding alone gives {ROUNDING:.2f}"
-    if lost < LEAST_LOSS:
+    if not lost >= LEAST_LOSS or rmse == np.inf:  # NaN and ∞: the float values themselves overflow
         return
     if abs(mean) >= 0.9 * rmse:
-        yield Finding(
-            str(layer),
+        yield _finding(
+            layer,
             "offset",
             lost,
             f"All its results are shifted, by {mean:+.3g} codes on average ({errs}). A zero point is off: that of its "
@@ -65,13 +130,19 @@ def _error_findings(layer: Layer) -> Iterator[Finding]:
     elif _is_clamped(layer):
         yield _saturation(layer, lost, errs)
     else:
-        yield Finding(
-            str(layer),
+        yield _finding(
+            layer,
             "error",
             lost,
             f"It is inexact: {errs}{_worst(layer.own.square * alive)}, and not because of clamping. Suspect the "
             "codes and scales of its weights, then scales so far apart that a multiplier keeps few bits.",
         )
+
+
+def _lost(rmse: float, layer: Layer) -> float:
+    """Bits of resolution that an error in codes takes, beyond what rounding and spare bits allow for; no more
+    than int8 has."""
+    return min(log2(max(rmse, ROUNDING) / ROUNDING) - _spare_bits(layer), 8.0)
 
 
 def _is_clamped(layer: Layer) -> bool:
@@ -83,7 +154,7 @@ def _is_clamped(layer: Layer) -> bool:
 
 
 def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
-    """Values cut off by the type: the zero point is to blame if there is room at the other end, else the scale."""
+    """Values cut off by the type: the zero point is to blame if the scale would hold them, else the scale."""
     assert layer.own is not None and layer.clamped is not None
     low, high = code_range(layer.tensor.dtype)
     above = layer.shares["above_type"] >= layer.shares["below_type"]
@@ -91,68 +162,134 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
     counts = layer.clamped.above_type if above else layer.clamped.below_type
     always = f", all of them in {_named(layer.stuck, layer)}" if layer.stuck else _worst(counts)
     cut = f"{share:.2%} of its values are cut off at code {end}{always} ({errs})"
-    room = layer.codes[0] - low if above else high - layer.codes[1]
-    if room >= (high - low + 1) // 16:
-        unused = f"{low} … {layer.codes[0] - 1}" if above else f"{layer.codes[1] + 1} … {high}"
-        way, better = ("high", layer.zero_point - room) if above else ("low", layer.zero_point + room)
-        return Finding(
-            str(layer),
-            "zero point",
-            lost,
-            f"{cut}, while the codes {unused} are never used: the zero point {layer.zero_point} is too {way}. "
-            f"Try {better}, or calibrate again with data like this.",
-        )
-    reach = abs(end - layer.zero_point)
-    factor = (reach + float(layer.own.largest.max())) / max(reach, 1)
-    return Finding(
-        str(layer),
-        "saturation",
-        lost,
-        f"{cut}: the scale {layer.scale:.4g} is too small. {layer.scale * factor:.4g} ({factor:.3g} times as much) "
-        "would hold all of them; calibrate again with data like this.",
-    )
+    if layer.step is not None and _has_fixed_scale(layer):
+        return _finding(layer, "saturation", lost, f"{cut}: TFLM prescribes the scale of {layer.step.op.name}.")
+    least, most = _reals(layer)
+    better = activation_quantization(least, most, layer.tensor.dtype)
+    again = "calibrate again with data like this."
+    if better is None:
+        return _finding(layer, "saturation", lost, f"{cut}: no scale holds {least:.4g} … {most:.4g}; {again}")
+    if low - 1 <= least / layer.scale + layer.zero_point and most / layer.scale + layer.zero_point <= high + 1:
+        text = f"{cut}, though scale and zero point hold the float model's values ({least:.4g} … {most:.4g}): what "
+        text += "this layer is given is wrong already. Mend the layers before it first."
+        return _finding(layer, "saturation", lost, text)
+    if better[0] <= ENOUGH * layer.scale:
+        way = "high" if above else "low"
+        text = f"{cut}, though the scale is wide enough: the zero point {layer.zero_point} is too {way}."
+        return _finding(layer, "zero point", lost, f"{text} {_better(layer)} Or {again}")
+    factor = better[0] / layer.scale
+    text = f"{cut}: the scale {layer.scale:.4g} is {factor:.3g} times too small. {_better(layer)} Or {again}"
+    return _finding(layer, "saturation", lost, text)
+
+
+def _reals(layer: Layer) -> tuple[float, float]:
+    """The smallest and largest real value that the layer should hold on these data."""
+    assert layer.wanted is not None
+    ends = layer.wanted.layer
+    return float(ends.least[0]) * layer.scale, float(ends.most[0]) * layer.scale
+
+
+def _better(layer: Layer) -> str:
+    """Advice: the scale and zero point that hold what the layer should hold; nothing where there are none."""
+    least, most = _reals(layer)
+    better = activation_quantization(least, most, layer.tensor.dtype)
+    if better is None:
+        return ""
+    return f"Scale {better[0]:.4g} and zero point {better[1]} would hold its values ({least:.4g} … {most:.4g})."
+
+
+def activation_quantization(least: float, most: float, dtype: str) -> tuple[float, int] | None:
+    """(scale, zero point) of `dtype` by which every real value from `least` to `most`, and 0, is within a code of what
+    it can hold: int16 symmetric, as TFLM's kernels want it. None where no float32 scale does."""
+    if not (isfinite(least) and isfinite(most)):
+        return None
+    low, high = code_range(dtype)
+    least, most = min(least, 0.0), max(most, 0.0)
+    if dtype == "int16":
+        scale, zero_point = float(np.float32(max(-least, most) / high)), 0
+    else:
+        scale = float(np.float32((most - least) / (high - low)))
+        zero_point = 0 if scale == 0 else int(np.clip(np.rint(low - least / scale), low, high))
+    if not 0 < scale < np.inf:
+        return None
+    ends = [real / scale + zero_point for real in (least, most)]
+    return (scale, zero_point) if low - 1 <= ends[0] and ends[1] <= high + 1 else None
 
 
 def _range_findings(layer: Layer) -> Iterator[Finding]:
+    """Codes that are never used. A layer that never changes at all is another matter: no scale helps it."""
     lost = -log2(layer.used) - _spare_bits(layer)
-    if lost < LEAST_LOSS or layer.is_inherited or _has_fixed_scale(layer):
+    if lost < LEAST_LOSS or layer.is_inherited or _has_fixed_scale(layer) or _is_still(layer):
         return
     low, high = code_range(layer.tensor.dtype)
     least, most = layer.codes
     facts = f"only the codes {least} … {most}, {most - least + 1} of {high - low + 1}"
-    if layer.step is None:
+    if layer.is_fed:
         text = f"The data use {facts}. Are they scaled as in training (--range, or the .npy's real values)?"
     else:
         times = f"{1 / layer.used:.2g} times too large"
-        text = f"It uses {facts}: the scale {layer.scale:.4g} is about {times}. Calibrate again with data like this."
-    yield Finding(str(layer), "range", lost, text)
+        text = f"It uses {facts}: the scale {layer.scale:.4g} is about {times}. {_better(layer)} "
+        text += "Calibrate again with data like this."
+    yield _finding(layer, "range", lost, text)
 
 
-def _dead_before(layer: Layer, dead: Mapping[int, set[int]]) -> set[int]:
-    """The channels that were dead in an input already, where the operator keeps channels apart."""
+def _is_still(layer: Layer) -> bool:
+    """Whether neither codes nor floats move, in any channel."""
+    return layer.is_constant and not layer.moving.any()
+
+
+def _unchanging_before(layer: Layer, unchanging: Mapping[int, set[int]]) -> set[int]:
+    """The channels that did not change in an input already, where the operator keeps channels apart."""
     if layer.step is None or layer.step.op.name in MIXING:
         return set()
     channels = layer.tensor.shape[-1:]
     inputs = [t.index for t in layer.step.inputs if t is not None and t.shape[-1:] == channels]
-    return set().union(*(dead.get(index, ()) for index in inputs))
+    return set().union(*(unchanging.get(index, ()) for index in inputs))
 
 
-def _dead_findings(layer: Layer, before: set[int]) -> Iterator[Finding]:
-    """Channels killed by quantisation lose all their bits; those that are dead in the float network lose nothing."""
+def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterator[Finding]:
+    """Channels whose code never changes: by quantisation's doing, for any input, or on these data."""
     if layer.is_inherited or _has_fixed_scale(layer):
         return
-    killed = [channel for channel in layer.killed if channel not in before]
-    born = [channel for channel in layer.dead if channel not in {*before, *killed, *layer.stuck}]
+    killed, dead, silent = ([c for c in each if c not in before] for each in (layer.killed, layer.dead, layer.silent))
     if killed:
-        text = "though the value does in floats. Look at the weights, and whether the scale is too coarse."
-        lost = log2(float(layer.spread[killed].max()) / ROUNDING) - _spare_bits(layer)
-        yield Finding(str(layer), "dead", max(lost, 0.0), f"In {_named(killed, layer)} the code never changes, {text}")
-    if born:
-        text = "nor does the value in floats: dead since training, and computed for nothing. Prune."
-        yield Finding(str(layer), "dead", 0.0, f"In {_named(born, layer)} the code never changes, {text}")
+        assert layer.wanted is not None
+        moves = float((layer.wanted.most - layer.wanted.least)[killed].max())
+        lost = max(0.0, log2(max(moves, 1.0)) - _spare_bits(layer))
+        text = f"though the value in floats does, by up to {moves:.3g} codes ({moves * layer.scale:.3g}): killed by "
+        text += "quantisation. Look at the weights, and whether the scale is too coarse."
+        yield _never_changes(layer, "killed", lost, killed, text)
+    if dead:
+        text = "and no input can change it: the weights, the biases and the inputs' types prove it. "
+        text += "Dead, and computed for nothing: prune"
+        text += "." if (layer.low[dead] == layer.zero_point).all() else ", and add its value to the biases that follow."
+        yield _never_changes(layer, "dead", 0.0, dead, text)
+    if silent and inferences >= LEAST_INFERENCES:
+        text = f"nor does the value in floats: silent on these {inferences:,} inferences. Other data may wake "
+        text += f"{'them' if len(silent) > 1 else 'it'}."
+        yield _never_changes(layer, "silent", 0.0, silent, text)
 
 
-def _named(channels: list[int], layer: Layer) -> str:
+def _never_changes(layer: Layer, kind: str, lost: float, channels: list[int], text: str) -> Finding:
+    return _finding(layer, kind, lost, f"In {_named(channels, layer)} the code never changes, {text}", channels)
+
+
+def _coarse_findings(layer: Layer) -> Iterator[Finding]:
+    """Channels too small for the scale that they share with others."""
+    if layer.is_inherited or _has_fixed_scale(layer) or not layer.coarse:
+        return
+    low, high = code_range(layer.tensor.dtype)
+    used = [int(layer.high[c] - layer.low[c]) + 1 for c in layer.coarse]
+    shown = ", ".join(map(str, used[:8])) + (" …" if len(used) > 8 else "")
+    one = len(used) == 1
+    text = f"{_named(layer.coarse, layer).capitalize()} use{'s' if one else ''} {shown} of {high - low + 1} codes: the "
+    text += "channels' ranges differ too much for the one scale that they share. Equalise them (this layer's weights "
+    text += "and bias times a factor a channel, the next layer's divided by it), or take int16 activations."
+    lost = log2((high - low + 1) / min(used)) - _spare_bits(layer)
+    yield _finding(layer, "channels", max(0.0, lost), text, layer.coarse)
+
+
+def _named(channels: Sequence[int], layer: Layer) -> str:
     shown = ", ".join(map(str, channels[:8])) + (f" … ({len(channels)} in all)" if len(channels) > 8 else "")
     return f"channel{'s' if len(channels) > 1 else ''} {shown} of {len(layer.low)}"
 
@@ -169,8 +306,8 @@ def _overflow_findings(layer: Layer) -> Iterator[Finding]:
             f"{acc.bound_bits}."
         )
     lost = 8.0 if acc.bits > acc.width else 0.0
-    yield Finding(
-        str(layer), "overflow", lost, f"{text} Make the weights' or the input's scale larger, or the sum shorter."
+    yield _finding(
+        layer, "overflow", lost, f"{text} Make the weights' or the input's scale larger, or the sum shorter."
     )
 
 

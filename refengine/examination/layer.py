@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..identity import identity
 from ..kernel import Ints
 from ..model import Tensor
 from ..numerics.quantize import code_range
 from ..plan import Step
 from ..reading.float_reading import affine
+from ..text import printable
 
 Floats = npt.NDArray[np.float64]
 
 ROUNDING = 1 / sqrt(12)
 """The RMSE, in codes, of rounding to the nearest code: the least that a layer can add."""
+
+FLOAT_NOISE, LEAST_NOISE = 2.0**-16, 2.0**-22
+"""What float32 sums may be off by, as a share of the channel's largest and of the layer's, where terms cancel out: a
+value that moves by less does not move."""
 
 NOTHING = 0.01
 """An RMSE, in codes, that is none: the float32 rounding of the comparison itself."""
@@ -26,7 +32,10 @@ NOTHING = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Sums over quantised values and what they should have been, both in codes above the zero point, per channel."""
+    """Sums over quantised values and what they should have been, both in codes above the zero point, per channel.
+
+    `least` and `most` are the ends of what they should have been.
+    """
 
     count: int
     error: Floats
@@ -35,6 +44,8 @@ class Errors:
     got: Floats
     product: Floats
     largest: Floats
+    least: Floats
+    most: Floats
 
     def __add__(self, other: Errors) -> Errors:
         return Errors(
@@ -45,6 +56,8 @@ class Errors:
             self.got + other.got,
             self.product + other.product,
             np.maximum(self.largest, other.largest),
+            np.minimum(self.least, other.least),
+            np.maximum(self.most, other.most),
         )
 
     @property
@@ -58,11 +71,13 @@ class Errors:
             self.got.sum(keepdims=True),
             self.product.sum(keepdims=True),
             self.largest.max(keepdims=True),
+            self.least.min(keepdims=True),
+            self.most.max(keepdims=True),
         )
 
     def only(self, channels: npt.NDArray[np.bool_]) -> Errors:
         """Those of some channels."""
-        sums = (self.error, self.square, self.wanted, self.got, self.product, self.largest)
+        sums = (self.error, self.square, self.wanted, self.got, self.product, self.largest, self.least, self.most)
         return Errors(self.count, *(each[channels] for each in sums))
 
     @property
@@ -140,23 +155,27 @@ class Accumulator:
 class Layer:
     """What was measured of one tensor: the output of `step`, or an input of the model (`step` is None).
 
+    `is_fed` tells that it holds an input's codes: an input itself, or what QUANTIZE makes of a float one.
     `low` and `high` are each channel's smallest and largest code, `count` its number of values, `histogram` counts
-    the layer's values in 256 equal parts of the type's range.
+    the layer's values in 256 equal parts of the type's range, `constant` are the channels that are proven to hold one
+    code for any input.
     """
 
     tensor: Tensor
     step: Step | None
+    is_fed: bool
     count: int
     low: Ints
     high: Ints
     histogram: Ints
+    constant: npt.NDArray[np.bool_]
     clamped: Clamped | None
     accumulator: Accumulator | None
     own: Errors | None
     total: Errors | None
 
     def __str__(self) -> str:
-        return f"input '{self.tensor.name}'" if self.step is None else str(self.step)
+        return f"input '{printable(self.tensor.name)}'" if self.step is None else str(self.step)
 
     def __add__(self, other: Layer) -> Layer:
         """What both saw of the same layer."""
@@ -192,20 +211,29 @@ class Layer:
         return (self.codes[1] - self.codes[0] + 1) / (high - low + 1)
 
     @property
-    def dead(self) -> list[int]:
-        """The channels whose code never changed (none where there is just one channel or one value of each)."""
-        never = self.low == self.high
-        return np.flatnonzero(never).tolist() if len(never) > 1 < self.count else []
+    def unchanging(self) -> list[int]:
+        """The channels whose code never changed (none where there is just one value of each)."""
+        return np.flatnonzero(self.low == self.high).tolist() if self.count > 1 else []
 
     @property
-    def spread(self) -> Floats:
-        """The standard deviation, in codes, that each dead channel has in floats; 0 for those alive."""
-        errors = self.total or self.own
-        if errors is None or not self.dead:
-            return np.zeros(len(self.low))
-        mean = self.low - self.zero_point - errors.error / errors.count
-        spread = np.sqrt(np.maximum(errors.wanted / errors.count - np.square(mean), 0))
-        return np.where(self.low == self.high, spread, 0)
+    def is_constant(self) -> bool:
+        """Whether no channel changed."""
+        return len(self.unchanging) == len(self.low)
+
+    @property
+    def wanted(self) -> Errors | None:
+        """Where the float model's values are: its own if it has this tensor, else those of the same inputs."""
+        return self.total or self.own
+
+    @property
+    def moving(self) -> npt.NDArray[np.bool_]:
+        """Which channels' values in floats move, by more than float32 sums may be off by."""
+        if self.wanted is None:
+            return np.zeros(len(self.low), np.bool_)
+        least, most = self.wanted.least, self.wanted.most
+        largest = np.maximum(np.abs(least), np.abs(most))
+        with np.errstate(invalid="ignore"):  # of infinities
+            return np.asarray(most - least > np.maximum(FLOAT_NOISE * largest, LEAST_NOISE * largest.max()))
 
     @property
     def stuck(self) -> list[int]:
@@ -217,8 +245,31 @@ class Layer:
 
     @property
     def killed(self) -> list[int]:
-        """The dead channels, not stuck, whose values in floats vary more than rounding hides: quantisation's doing."""
-        return [channel for channel in self.dead if self.spread[channel] > ROUNDING and channel not in self.stuck]
+        """The unchanging channels, not stuck, whose values in floats move: quantisation's doing."""
+        return [channel for channel in self.unchanging if self.moving[channel] and channel not in self.stuck]
+
+    @property
+    def dead(self) -> list[int]:
+        """The channels that are proven to hold one code for any input, and do not move in floats either."""
+        return [channel for channel in self.unchanging if self.constant[channel] and not self.moving[channel]]
+
+    @property
+    def silent(self) -> list[int]:
+        """The channels that did not move, in codes or floats, but may on other data."""
+        moved = {*self.dead, *self.killed, *self.stuck}
+        return [channel for channel in self.unchanging if channel not in moved]
+
+    @property
+    def coarse(self) -> list[int]:
+        """The channels whose codes and values in floats move by no more than a sixteenth of the type's codes, where all
+        channels together use more; none where all of them are killed, which says it already."""
+        if self.wanted is None or self.count == 1 or self.used <= 1 / 16:
+            return []
+        low, high = code_range(self.tensor.dtype)
+        few = (high - low + 1) / 16
+        small = (self.high - self.low + 1 <= few) & (self.wanted.most - self.wanted.least <= few)
+        found = np.flatnonzero(small & self.moving).tolist()
+        return found if set(found) - set(self.killed) else []
 
     @property
     def shares(self) -> dict[str, float]:
@@ -259,7 +310,8 @@ class Layer:
         """Where the error comes from: ``enters`` here, is ``passed on``, ``both``, or there is ``none``."""
         if self.own is None or self.total is None or self.total.layer.rmse[0] < NOTHING:
             return "none"
-        share = float(self.own.square.sum() / self.total.square.sum())
+        with np.errstate(invalid="ignore"):  # infinite errors of both
+            share = float(self.own.square.sum() / self.total.square.sum())
         return "enters" if share >= 0.5 else "both" if share >= 0.1 else "passed on"
 
     def as_dict(self) -> dict[str, Any]:
@@ -267,9 +319,8 @@ class Layer:
         acc, clamped = self.accumulator, self.clamped
         return {
             "layer": str(self),
-            "index": None if self.step is None else self.step.index,
-            "operator": None if self.step is None else self.step.op.name,
-            "tensor": self.tensor.name,
+            "operator": None if self.step is None else identity(self.step.op, self.step.subgraph),
+            "tensor": identity(self.tensor),
             "dtype": self.tensor.dtype,
             "shape": self.tensor.shape,
             "scale": self.scale,
@@ -287,6 +338,8 @@ class Layer:
                 "headroom_bits": acc.width - acc.bits,
             },
             "dead_channels": self.dead,
+            "killed_channels": self.killed,
+            "silent_channels": self.silent,
             "own_error": self.own and self.own.layer.as_dict(self.scale),
             "total_error": self.total and self.total.layer.as_dict(self.scale),
             "role": self.role,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ..execute import Record, execute
 from ..kernel import Ints
@@ -15,60 +16,91 @@ from ..model import Array, Tensor
 from ..numerics.quantize import activation_range, code_range
 from ..numerics.requantize import Requantizer
 from ..plan import Plan, Step
-from ..reading.float_reading import affine, is_quantized, outside, real_values
+from ..reading.counterparts import Pair, Values, by_floats
+from ..reading.float_reading import affine, is_quantized, outside
 from .layer import Accumulator, Clamped, Errors, Layer
 
 BINS = 256
 
 
+class Judge(NamedTuple):
+    """The float steps that a quantised step is judged by: the float model's that compute the same from the same, else
+    those of its own float reading; and the plan that they are of."""
+
+    plan: Plan
+    pair: Pair
+
+
 def measure(
-    plan: Plan, judges: Sequence[Step], inputs: tuple[Array, ...], batch: int, floats: Mapping[int, Array]
+    plan: Plan,
+    judges: Mapping[int, Judge],
+    codes: tuple[Array, ...],
+    batch: int,
+    floats: Values,
+    constant: Mapping[int, npt.NDArray[np.bool_]],
 ) -> Iterator[Layer]:
-    """One `Layer` for each quantised input and output of a step; `judges` are the float steps to compare with."""
-    for tensor, x in zip(plan.inputs, inputs, strict=True):
+    """One `Layer` for each quantised input and output of a step.
+
+    `codes` are the inputs; `judges` are for each quantised output, by its index; `floats` are the float model's values
+    by this plan's indices, its inputs' among them; `constant` tells which channels of a tensor are proven to hold one
+    code for any input. All steps must stand alone (see `counterparts`), so that records are of the main graph.
+    """
+    for tensor, x in zip(plan.inputs, codes, strict=True):
         if is_quantized(tensor):
-            yield _layer(tensor, None, _by_channel(x, tensor))
-    for record, judge in zip(execute(plan, *inputs), judges, strict=True):
-        (tensor,) = record.step.outputs
-        if not is_quantized(tensor):
-            continue
-        codes = _by_channel(record.outputs[0], tensor)
-        own = _by_channel(_own(record, judge, batch), tensor)
-        summing = _summing(record.step)
-        total = floats.get(tensor.index)
-        layer = replace(
-            _layer(tensor, record.step, codes),
-            clamped=_clamped_reals(tensor, own),
-            own=_errors(tensor, codes, own),
-            total=None if total is None else _errors(tensor, codes, _by_channel(total, tensor)),
-        )
-        if summing is not None:
-            acc = _sums(summing, record, batch)
-            clamped = _clamped_sums(summing, acc, record.step)
-            layer = replace(layer, accumulator=_accumulator(summing, acc), clamped=clamped)
-        yield layer
+            real = _by_channel(floats[tensor.index], tensor)
+            errors = _errors(tensor, _by_channel(x, tensor), real)
+            layer = _layer(tensor, None, _by_channel(x, tensor), constant[tensor.index])
+            yield replace(layer, clamped=_clamped_reals(tensor, real), own=errors, total=errors)
+    for record in execute(plan, *codes):
+        arrays = _as_kernels_take_them(record, batch)
+        for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
+            if is_quantized(tensor):
+                got = _by_channel(x, tensor)
+                layer = _layer(tensor, record.step, got, constant[tensor.index])
+                yield _judged(layer, got, plan, judges[tensor.index], arrays, floats)
 
 
-def _layer(tensor: Tensor, step: Step | None, codes: Array) -> Layer:
+def _judged(
+    layer: Layer, got: Array, plan: Plan, judge: Judge, arrays: Sequence[Array | None], floats: Values
+) -> Layer:
+    """The layer of the codes `got`, with what its step's inputs (as kernels take them) and the float model tell."""
+    step, tensor = judge.pair.step, layer.tensor
+    inputs = {t.index: x for t, x in zip(step.inputs, arrays, strict=True) if t and x is not None}
+    own = _repeated(_by_channel(by_floats(plan, judge.plan, judge.pair, inputs), tensor), len(got))
+    total = floats.get(tensor.index)
+    layer = replace(
+        layer,
+        is_fed=_is_fed(plan, step),
+        clamped=_clamped_reals(tensor, own),
+        own=_errors(tensor, got, own),
+        total=None if total is None else _errors(tensor, got, _repeated(_by_channel(total, tensor), len(got))),
+    )
+    if (parts := summing(step)) is None:
+        return layer
+    acc = _repeated(sums(step, parts, arrays), len(got))
+    return replace(layer, accumulator=_accumulator(parts, acc), clamped=_clamped_sums(parts, acc, step))
+
+
+def _is_fed(plan: Plan, step: Step) -> bool:
+    """Whether the step is the QUANTIZE that makes codes of a float input."""
+    return step.op.name == "QUANTIZE" and step.op.inputs[0] in plan.graph.inputs
+
+
+def _as_kernels_take_them(record: Record, batch: int) -> list[Array | None]:
+    """A record's inputs with the batch axis in front."""
+    return [
+        None if x is None or t is None else x[np.newaxis] if t.data is not None else x.reshape(batch, *t.shape)
+        for x, t in zip(record.inputs, record.step.inputs, strict=True)
+    ]
+
+
+def _layer(tensor: Tensor, step: Step | None, codes: Array, constant: npt.NDArray[np.bool_]) -> Layer:
     """What the codes alone tell."""
     low, high = code_range(tensor.dtype)
     width = (high - low + 1) // BINS
-    histogram = np.bincount((codes.reshape(-1).astype(np.int64) - low) // width, minlength=BINS)
+    histogram = np.bincount(codes.reshape(-1).astype(np.int64) // width - low // width, minlength=BINS)
     ends = codes.min(axis=0).astype(np.int64), codes.max(axis=0).astype(np.int64)
-    return Layer(tensor, step, len(codes), *ends, histogram, None, None, None, None)
-
-
-def _own(record: Record, judge: Step, batch: int) -> Array:
-    """What the float step `judge` makes of the real values of the layer's own inputs."""
-    arrays: list[Array | None] = []
-    for x, tensor, real in zip(record.inputs, record.step.inputs, judge.inputs, strict=True):
-        if x is None or tensor is None or real is None:
-            arrays.append(None)
-        elif real.data is not None:
-            arrays.append(real.data[np.newaxis])
-        else:
-            arrays.append(real_values(x, tensor).reshape(batch, *tensor.shape))
-    return judge.evaluate(*arrays)[0]
+    return Layer(tensor, step, step is None, len(codes), *ends, histogram, constant, None, None, None, None)
 
 
 class _Untouched:
@@ -80,30 +112,40 @@ class _Untouched:
         return acc.astype(np.int64)
 
 
-class _Summing(NamedTuple):
+class Summing(NamedTuple):
     """A layer that accumulates: parameters that make its kernel give the sums, its requantizers (each of an equal
-    part of the channels), and Σ|w|·max|x| of each channel, or of all in one."""
+    part of the channels), Σ|w|·max|x| of each channel, or of all in one, and whether there are weights at all."""
 
     params: Any
     requantizers: tuple[Requantizer, ...]
     bound: Ints
+    weighted: bool = True
+
+    def split(self, acc: Ints) -> Iterator[tuple[Requantizer, Ints]]:
+        """Each requantizer with its channels of the sums (values, channels)."""
+        return zip(self.requantizers, np.split(acc, len(self.requantizers), axis=1), strict=True)
+
+    def exact(self, acc: Ints) -> Array:
+        """The codes of the sums, by the integer arithmetic itself."""
+        return np.concatenate([requantizer.exact(part) for requantizer, part in self.split(acc)], axis=1)
 
 
-def _summing(step: Step) -> _Summing | None:
+def summing(step: Step) -> Summing | None:
+    """The step as one that accumulates codes, if it does."""
     untouched: Any = _Untouched()
     match step.params:
         case fully_connected.Params() as p:
-            return _Summing(replace(p, requantize=untouched), (p.requantize,), p.gemm.bound)
+            return Summing(replace(p, requantize=untouched), (p.requantize,), p.gemm.bound)
         case conv.Params() as p:
             bound = np.concatenate([gemm.bound for gemm, _ in p.groups])
             params = replace(p, groups=tuple((gemm, untouched) for gemm, _ in p.groups))
-            return _Summing(params, tuple(requantizer for _, requantizer in p.groups), bound)
+            return Summing(params, tuple(requantizer for _, requantizer in p.groups), bound)
         case depthwise_conv.Params() as p:
             bound = np.abs(p.weights).sum(axis=(0, 1)).reshape(-1).astype(np.int64) * _magnitude(step, p.input_offset)
-            return _Summing(replace(p, requantize=untouched), (p.requantize,), bound)
+            return Summing(replace(p, requantize=untouched), (p.requantize,), bound)
         case reduce.Params() as p:
             bound = np.array([p.axes.num_elements_in_axis * _magnitude(step, 0)])
-            return _Summing(replace(p, requantize=untouched), (p.requantize,), bound)
+            return Summing(replace(p, requantize=untouched), (p.requantize,), bound, weighted=False)
     return None
 
 
@@ -113,32 +155,26 @@ def _magnitude(step: Step, offset: int) -> int:
     return max(abs(code + offset) for code in code_range(step.inputs[0].dtype))
 
 
-def _sums(summing: _Summing, record: Record, batch: int) -> Ints:
+def sums(step: Step, parts: Summing, arrays: Iterable[Array | None]) -> Ints:
     """The sums (values, channels) before bias and requantisation, by the kernel itself."""
-    arrays = [
-        None if x is None or t is None else x[np.newaxis] if t.data is not None else x.reshape(batch, *t.shape)
-        for x, t in zip(record.inputs, record.step.inputs, strict=True)
-    ]
-    return _by_channel(replace(record.step, params=summing.params).evaluate(*arrays)[0], record.step.outputs[0])
+    return _by_channel(replace(step, params=parts.params).evaluate(*arrays)[0], step.outputs[0])
 
 
-def _accumulator(summing: _Summing, acc: Ints) -> Accumulator:
-    bias = np.concatenate([r.bias for r in summing.requantizers])
+def _accumulator(parts: Summing, acc: Ints) -> Accumulator:
+    bias = np.concatenate([r.bias for r in parts.requantizers])
     total = acc + bias
-    bound = np.broadcast_to(summing.bound + np.abs(bias), acc.shape[1])
-    return Accumulator(total.min(axis=0), total.max(axis=0), bound, summing.requantizers[0].bits)
+    bound = np.broadcast_to(parts.bound + np.abs(bias), acc.shape[1])
+    return Accumulator(total.min(axis=0), total.max(axis=0), bound, parts.requantizers[0].bits)
 
 
-def _clamped_sums(summing: _Summing, acc: Ints, step: Step) -> Clamped:
+def _clamped_sums(parts: Summing, acc: Ints, step: Step) -> Clamped:
     """What the clamp cut off, from the sums: exact."""
     limits = np.iinfo(np.int32)
-    codes = np.concatenate(
-        [
-            replace(r, activation_min=int(limits.min), activation_max=int(limits.max), line=None).exact(part)
-            for r, part in zip(summing.requantizers, np.split(acc, len(summing.requantizers), axis=1), strict=True)
-        ],
-        axis=1,
+    open_ended = (
+        replace(r, activation_min=int(limits.min), activation_max=int(limits.max), line=None)
+        for r in parts.requantizers
     )
+    codes = parts._replace(requantizers=tuple(open_ended)).exact(acc)
     (tensor,) = step.outputs
     activation = step.op.options.get("fused_activation_function", "NONE")
     floor, ceiling = activation_range(activation, "int32", *affine(tensor))
@@ -169,9 +205,16 @@ def _errors(tensor: Tensor, codes: Array, real: Array) -> Errors:
         np.square(got).sum(axis=0),
         (got * wanted).sum(axis=0),
         np.abs(error).max(axis=0),
+        wanted.min(axis=0),
+        wanted.max(axis=0),
     )
 
 
 def _by_channel(array: Array, tensor: Tensor) -> Array:
     """(values, channels): the last axis is the channel, where there are two axes or more."""
     return array.reshape(-1, tensor.shape[-1] if len(tensor.shape) > 1 else 1)
+
+
+def _repeated(values: Array, count: int) -> Array:
+    """(count, channels): what depends on no input is computed once for all of a batch."""
+    return values if len(values) == count else np.tile(values, (count // len(values), 1))

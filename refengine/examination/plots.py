@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..files import replacing
 from ..numerics.quantize import code_range
 from .layer import ROUNDING, Layer
 
@@ -43,7 +44,8 @@ def save_plots(layers: tuple[Layer, ...], folder: str | Path) -> list[Path]:
     paths = []
     for name, figure in drawn.items():
         paths.append(Path(folder) / name)
-        figure.savefig(paths[-1], dpi=130)
+        with replacing(paths[-1]) as file:
+            figure.savefig(file, format="png", dpi=130)
     return paths
 
 

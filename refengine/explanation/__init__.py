@@ -8,7 +8,6 @@ another dialect, and renders text, JSON-ready dictionaries and HTML. `primer` te
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -18,9 +17,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..execute import Record
+from ..identity import identity
 from ..kernel import At, Line, Numerics
 from ..model import Array, Tensor
 from ..plan import Plan, Step, make_plan
+from ..tensors.stats import is_quantized
+from ..text import markup, printable
 
 FOLDED = 3
 """How many terms of a long sum to show at each end when it is folded."""
@@ -28,20 +30,30 @@ FOLDED = 3
 
 @dataclass(frozen=True)
 class Explanation:
-    """One element's way: its `place` in words, the dialect, the lines, and the value they end in.
+    """The way of one element, `at` that index of a `tensor` that the step writes: the dialect, the lines, the value.
 
     `real` is the value's real-valued reading (None for tensors without quantisation).
     """
 
-    place: str
+    step: Step
+    tensor: Tensor
+    at: tuple[int, ...]
     numerics: Numerics
     lines: tuple[Line, ...]
     value: int | float
     real: float | None
 
+    @property
+    def place(self) -> str:
+        """Which element that is, in words."""
+        return f"{self.step}, output '{printable(self.tensor.name)}' {list(self.at)}"
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: `lines` (each with name, text, value) and the final `value`."""
         return {
+            "operator": identity(self.step.op, self.step.subgraph),
+            "tensor": identity(self.tensor, self.step.subgraph),
+            "at": self.at,
             "element": self.place,
             "numerics": str(self.numerics),
             "lines": [{"name": line.name, "text": line.text, "value": _plain(line.value)} for line in self.lines],
@@ -66,15 +78,14 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
     quantization = tensor.quantization
     value = _plain(lines[-1].value)
     real = None
-    if quantization and quantization.scale and tensor.dtype != "float32":
+    if quantization and is_quantized(tensor):
         real = quantization.scale[0] * (value - (quantization.zero_point or (0,))[0])
-    place = f"{step}, output '{tensor.name}' {list(index)}"
-    return Explanation(place, plan.numerics, lines, value, real)
+    return Explanation(step, tensor, index, plan.numerics, lines, value, real)
 
 
 def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Record]:
     """The same step on the same inputs, prepared and run again under another dialect."""
-    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels)
+    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory)
     step = other.steps[plan.steps.index(record.step)]
     arrays = (None if x is None else x[np.newaxis] for x in (*record.inputs, *record.memory))
     results, count = [x[0] for x in step.evaluate(*arrays)], len(step.outputs)
@@ -99,11 +110,11 @@ def step_at(plan: Plan, op: str) -> Step:
     found = [
         step
         for step in plan.steps
-        if op in (str(step.index), step.op.name.lower(), step.op.name) or op in (t.name for t in step.outputs)
+        if op in (str(step.index), step.name.lower(), step.name) or op in (t.name for t in step.outputs)
     ]
     if len(found) == 1:
         return found[0]
-    listing = ", ".join(f"{s.index} {s.op.name}" for s in found or plan.steps)
+    listing = ", ".join(f"{s.index} {s.name}" for s in found or plan.steps)
     raise InputError(f"{'several operators are' if found else 'there is no operator'} '{op}': {listing}")
 
 
@@ -151,11 +162,11 @@ td.value { text-align: right; font-family: ui-monospace, monospace } tr:last-chi
 
 def _table(explanation: Explanation, full: bool) -> str:
     rows = "\n".join(
-        f'<tr><td>{html.escape(line.name)}</td><td class="value">{_number(line.value)}</td>'
-        f"<td>{html.escape(line.text)}</td></tr>"
+        f'<tr><td>{markup(line.name)}</td><td class="value">{_number(line.value)}</td>'
+        f"<td>{markup(line.text)}</td></tr>"
         for line in _folded(explanation.lines, full)
     )
-    caption = html.escape(f"{explanation.place}, {explanation.numerics}")
+    caption = markup(f"{explanation.place}, {explanation.numerics}")
     return f"<table><caption>{caption}</caption>\n{rows}</table>"
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from ..errors import RefengineError
 from ..execute import Record, execute
-from ..judge import Difference, difference
 from ..kernel import Numerics
 from ..model import Array, Model, Tensor
 from ..plan import Plan, Step, frozen, make_plan
+from ..tensors.difference import Difference, difference
 from .numbers import numbers_of
 
 

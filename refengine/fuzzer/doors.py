@@ -19,7 +19,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import InputError
+from ..files import write_npz
 from ..model import Array
+from ..processes import finished
 from ..tflite_io import dump
 from . import child
 from .case import Case, Door, KernelError
@@ -179,9 +181,7 @@ class Command:
         with tempfile.TemporaryDirectory(prefix="refengine-") as folder:
             paths = _written(case, Path(folder))
             try:
-                done = subprocess.run(
-                    self._filled(paths), stdin=subprocess.DEVNULL, capture_output=True, timeout=self.time_out
-                )
+                done = finished(self._filled(paths), self.time_out)
             except subprocess.TimeoutExpired:
                 raise KernelError("hangs", f"has not ended after {self.time_out:g} seconds") from None
             except OSError as error:
@@ -210,7 +210,7 @@ def _written(case: Case, folder: Path) -> dict[str, list[str]]:
     """The files of a case, by what stands for them in a command."""
     model, npz, output = folder / "model.tflite", folder / "inputs.npz", folder / "output0.raw"
     model.write_bytes(dump(case.model))
-    np.savez(npz, **{t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)})  # type: ignore[arg-type]
+    write_npz(npz, {t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)})
     inputs = [folder / f"input{i}.raw" for i in range(len(case.inputs))]
     for path, array in zip(inputs, case.inputs, strict=True):
         path.write_bytes(array.tobytes())

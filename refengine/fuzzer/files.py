@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..execute import batch_size
+from ..files import write_all, write_npz
 from ..model import Array, Quantization, Tensor
 from ..plan import Plan
 from ..tflite_io import dump
@@ -40,12 +41,10 @@ def save(result: Result, folder: Path) -> list[Path]:
     stem = folder / f"{result.op}-{result.dtype}"
     model, tensors, test = (stem.with_name(stem.name + suffix) for suffix in (".tflite", ".npz", ".c"))
     folder.mkdir(parents=True, exist_ok=True)
-    model.write_bytes(dump(case.model))
     arrays = {t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)} | {"expected": case.expected}
-    np.savez(tensors, **arrays, **({} if got is None else {"got": got}))  # type: ignore[arg-type]
-    test.write_text(c_test(case), encoding="utf-8")
+    write_npz(tensors, arrays | ({} if got is None else {"got": got}))
     header = folder / HEADER.name
-    header.write_bytes(HEADER.read_bytes())
+    write_all({model: dump(case.model), test: c_test(case), header: HEADER.read_bytes()})
     return [model, tensors, test, header]
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnsupportedError
-from ..judge.compare import unlike
 from ..judge.faults import FAULTS, dialects
 from ..judge.faults import Case as Replay
 from ..kernel import Numerics
 from ..model import Array
+from ..tensors.difference import unlike
 from .case import Case
 
 CAUSES = tuple(cause for cause in FAULTS if cause not in ("stale buffer", "never written"))

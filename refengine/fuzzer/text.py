@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ..explanation import explain
 from ..explanation import text as explained
-from ..judge import Difference
 from ..model import Array, Tensor
+from ..tensors.difference import Difference
 from .search import Finding, Result
 
 HEADINGS = ("operator", "type", "cases", "skipped", "elements compared", "failing", "first at case")

@@ -6,7 +6,7 @@
 `faults`, `text` and `page` show it.
 """
 
-from .compare import Difference, difference
+from ..tensors.difference import Difference, difference
 from .dumps import META, Dump, read_dump
 from .faults import FAULTS
 from .judging import Finding, Report, diff, tapped

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, located
 from ..model import Array, Tensor
 from ..plan import Plan
+from ..tensors.arrays import read_bytes, read_npy, read_npz
 
 META = "__meta__"
 """The key of a recording's own facts: JSON with the model's `sha256`, its `board` and its `numerics`."""
 
 RAW = {".bin", ".raw"}
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def read_dump(plan: Plan, path: str | Path) -> Dump:
     another model.
     """
     path = Path(path)
-    arrays = dict(_folder(path) if path.is_dir() else _npz(path))
+    arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))
     meta = _meta(path, arrays.pop(META, None))
     sha256 = str(meta.get("sha256") or plan.model.sha256)
     if plan.model.sha256 and sha256 != plan.model.sha256:
@@ -111,7 +110,8 @@ def _names(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
     names: dict[str, Tensor] = {}
     for spell in (lambda t: _plain(t.name), lambda t: t.name, lambda t: f"t{t.index}", lambda t: str(t.index)):
         spelt = [spell(tensor) for tensor in tensors]
-        names.update((name, t) for name, t in zip(spelt, tensors, strict=True) if name and spelt.count(name) == 1)
+        count = Counter(spelt)
+        names.update((name, t) for name, t in zip(spelt, tensors, strict=True) if name and count[name] == 1)
     return names
 
 
@@ -120,31 +120,28 @@ def _plain(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
-def _npz(path: Path) -> Iterator[tuple[str, Array]]:
+def _npz(path: Path, memory: int) -> Mapping[str, Array]:
     if path.suffix.lower() != ".npz" and path.exists():
         raise InputError(f"{path}: a dump is an .npz, or a folder of .npy, .raw or .bin")
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            yield from ((name, found[name]) for name in found.files)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read: {_reason(error)}") from None
+    with located(str(path)):
+        return read_npz(path, memory)
 
 
-def _folder(path: Path) -> Iterator[tuple[str, Array | bytes]]:
+def _folder(path: Path, memory: int) -> Iterator[tuple[str, Array | bytes]]:
+    """The tensors of a folder's files, which together take no more than `memory`."""
     for file in sorted(path.iterdir()):
-        try:
+        with located(str(file)):
+            found: Array | bytes
             if file.suffix.lower() == ".npy":
-                yield file.stem, np.load(file, allow_pickle=False)
+                name, found = file.stem, read_npy(file, memory)
             elif file.suffix.lower() in RAW:
-                yield file.stem, file.read_bytes()
+                name, found = file.stem, read_bytes(file, memory)
             elif file.name in (META, f"{META}.json"):
-                yield META, np.array(file.read_text(encoding="utf-8"))
-        except UNREADABLE as error:
-            raise InputError(f"{file}: cannot be read: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or "it is no NumPy file"
+                name, found = META, read_bytes(file, memory)
+            else:
+                continue
+        memory -= len(found) if isinstance(found, bytes) else found.nbytes
+        yield name, found
 
 
 def _meta(path: Path, value: Array | bytes | None) -> Mapping[str, Any]:
@@ -153,7 +150,7 @@ def _meta(path: Path, value: Array | bytes | None) -> Mapping[str, Any]:
     try:
         text = bytes(value).decode() if isinstance(value, bytes) or value.dtype == np.uint8 else str(value)
         meta = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the last one for brackets without end
         meta = None
     if not isinstance(meta, dict):
         raise InputError(f"{path}: its {META} is no JSON object; record it again")

@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..execute import Record, batch_size, execute
+from ..execute import Record, batch_size, execute, kept, require_room_for_all
 from ..explanation import Explanation, explain
+from ..identity import identity
 from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, Step
-from .compare import Difference, difference
+from ..tensors.difference import Difference, difference
 from .dumps import Dump
 from .faults import CHUNK
 from .verdict import Candidate, candidates, evaluated
@@ -61,19 +62,16 @@ class Finding:
     def entry(self) -> str:
         """The operator at fault, or those of which one is."""
         known = [c.step for c in self.candidates[:1] if c.complete] or self.suspects
-        return " or ".join(f"{step.index} {step.op.name}" for step in known)
+        return " or ".join(f"{step.index} {step.name}" for step in known)
 
     def as_dict(self) -> dict[str, Any]:
-        output = self.step.outputs[0]
         return {
-            "operator": self.step.index,
-            "name": self.step.op.name,
-            "tensor": output.index,
-            "output": output.name,
+            "operator": identity(self.step.op, self.step.subgraph),
+            "outputs": [identity(tensor, self.step.subgraph) for tensor in self.step.outputs],
             "status": self.status,
             "total": self.total and self.total.as_dict(),
             "own": self.own and self.own.as_dict(),
-            "suspects": [step.index for step in self.suspects],
+            "suspects": [identity(step.op, step.subgraph) for step in self.suspects],
             "candidates": [candidate.as_dict() for candidate in self.candidates],
             "verdict": self.verdict,
             "explanation": self.told and self.told.as_dict(),
@@ -154,7 +152,8 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None) -
         x.shape != t.shape for x, t in zip(inputs, plan.inputs, strict=True)
     ):
         raise InputError("the input is a batch; a dump is of one inference")
-    records = tuple(execute(plan, *inputs))
+    require_room_for_all(plan)
+    records = tuple(kept(plan, execute(plan, *inputs)))
     golden = {t.index: x for r in records for t, x in zip(r.step.outputs, r.outputs, strict=True)}
     if not any(step.outputs[0].index in dump.tensors for step in plan.steps):
         raise InputError(f"{dump.name} holds no operator's output that fits; {[*dump.problems, 'only the input'][0]}")

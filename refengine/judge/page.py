@@ -5,11 +5,11 @@ The page needs no script: the steps are links, and CSS shows the section that wa
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from itertools import groupby
 
-from ..plan import Plan
+from ..plan import Plan, Step
+from ..text import markup
 from .judging import Finding, Report
 from .text import HEADINGS, WORDS, figures, operator, told
 
@@ -34,12 +34,13 @@ th { text-align: left; padding-right: 1em; font-weight: 500 } pre { white-space:
 def as_html(report: Report) -> str:
     """The page; well-formed XML, too."""
     keys = "".join(f'<span class="key {status}">{word}</span>' for status, word in WORDS.items())
-    notes = "".join(f"<li>{_text(note)}</li>" for note in (*report.dump.problems, *report.notes))
+    notes = "".join(f"<li>{markup(note)}</li>" for note in (*report.dump.problems, *report.notes))
     details = "\n".join(_details(finding) for finding in report.findings)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><title>refengine diff</title>'
-        f"<style>{STYLE}</style></head>\n<body><h1>{_text(report.summary)}</h1>\n"
-        f"<p>{_text(report.dump.name)}, judged by {_text(report.plan.numerics)}</p>\n<ul>{notes}</ul>\n<p>{keys}</p>\n"
+        f"<style>{STYLE}</style></head>\n<body><h1>{markup(report.summary)}</h1>\n"
+        f"<p>{markup(report.dump.name)}, judged by {markup(report.plan.numerics)}</p>\n"
+        f"<ul>{notes}</ul>\n<p>{keys}</p>\n"
         f"<main>{_graph(report)}\n<aside><p>Click on an operator.</p>\n{details}</aside></main></body></html>\n"
     )
 
@@ -63,20 +64,19 @@ def _depths(plan: Plan) -> dict[int, int]:
     """How many steps lead to each step, at most."""
     depths: dict[int, int] = {}
     for step in plan.steps:
-        before = [depths[i] for i in _sources(plan, step.index)]
+        before = [depths[i] for i in _sources(plan, step)]
         depths[step.index] = 1 + max(before, default=-1)
     return depths
 
 
-def _sources(plan: Plan, index: int) -> list[int]:
-    makers = {step.outputs[0].index: step.index for step in plan.steps}
-    step = next(step for step in plan.steps if step.index == index)
-    return [makers[t.index] for t in step.inputs if t is not None and t.index in makers]
+def _sources(plan: Plan, step: Step) -> list[int]:
+    return [plan.writers[t.index].index for t in step.inputs if t is not None and t.index in plan.writers]
 
 
 def _edges(plan: Plan, places: dict[int, tuple[int, int]]) -> Iterator[str]:
-    for index, (x, y) in places.items():
-        for source in _sources(plan, index):
+    for step in plan.steps:
+        x, y = places[step.index]
+        for source in _sources(plan, step):
             from_x, from_y = places[source]
             yield (
                 f'<path class="edge" d="M{from_x + WIDTH // 2} {from_y + HEIGHT} '
@@ -88,27 +88,22 @@ def _box(finding: Finding, x: int, y: int) -> str:
     step = finding.step
     line = f"{figures(finding)[0]} differ" if finding.total else WORDS[finding.status]
     return (
-        f'<a href="#step{step.index}"><title>{_text(finding.verdict or WORDS[finding.status])}</title>'
+        f'<a href="#step{step.index}"><title>{markup(finding.verdict or WORDS[finding.status])}</title>'
         f'<rect class="{finding.status}" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}"/>'
-        f'<text x="{x + 8}" y="{y + 18}">{step.index} {_text(operator(step))}</text>'
-        f'<text x="{x + 8}" y="{y + 36}">{_text(line)}</text></a>'
+        f'<text x="{x + 8}" y="{y + 18}">{step.index} {markup(operator(step))}</text>'
+        f'<text x="{x + 8}" y="{y + 36}">{markup(line)}</text></a>'
     )
 
 
 def _details(finding: Finding) -> str:
     cells = "".join(
-        f"<tr><th>{name}</th><td>{_text(cell)}</td></tr>"
+        f"<tr><th>{name}</th><td>{markup(cell)}</td></tr>"
         for name, cell in zip(HEADINGS[4:], figures(finding), strict=True)
         if cell
     )
-    words = "\n".join(told(finding))
+    words = "\n".join(map(markup, told(finding)))
     return (
-        f'<section id="step{finding.step.index}"><h2>{finding.step.index} {_text(operator(finding.step))}: '
-        f"{WORDS[finding.status]}</h2><p>{_text(finding.step.outputs[0])}</p><table>{cells}</table>"
-        f"<pre>{_text(words)}</pre></section>"
+        f'<section id="step{finding.step.index}"><h2>{finding.step.index} {markup(operator(finding.step))}: '
+        f"{WORDS[finding.status]}</h2><p>{markup(finding.step.outputs[0])}</p><table>{cells}</table>"
+        f"<pre>{words}</pre></section>"
     )
-
-
-def _text(value: object) -> str:
-    """Escaped, and without the control characters that no page may hold."""
-    return html.escape("".join(c if c.isprintable() or c == "\n" else " " for c in str(value)))

@@ -41,7 +41,7 @@ def figures(finding: Finding) -> tuple[str, ...]:
 def operator(step: Step) -> str:
     """An operator's name with its fused activation."""
     activation = step.op.options.get("fused_activation_function", "NONE")
-    return (step.op.custom_code or step.op.name) + (f" + {activation}" if activation != "NONE" else "")
+    return step.name + (f" + {activation}" if activation != "NONE" else "")
 
 
 def told(finding: Finding) -> Iterator[str]:

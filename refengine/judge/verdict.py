@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnsupportedError
+from ..identity import identity
 from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, Step
-from .compare import unlike
+from ..tensors.difference import unlike
 from .faults import FAULTS, Case, dialects
 
 PARTIAL = 0.8
@@ -48,7 +49,7 @@ class Candidate:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "operator": self.step.index,
+            "operator": identity(self.step.op, self.step.subgraph),
             "cause": self.cause,
             "how": self.how,
             "vanish": self.total - self.remaining,

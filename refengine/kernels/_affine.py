@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import require
-from ..kernel import Draw, Toolbox
+from ..kernel import Draw, Numerics, Toolbox
 from ..model import Quantization, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import activation_range, code_range
@@ -60,16 +61,34 @@ def require_shift(multiplier: Multiplier, output: Tensor) -> None:
     )
 
 
-def draw_input(
-    draw: Draw, make: Toolbox, dtype: str, ranks: tuple[int, int] = (0, 5), largest: int = 5, quantization: Any = None
-) -> Tensor:
-    """For an example: an input with a number of dimensions between two, and any quantisation but a given one."""
+def require_tflm_rounding(op: str, numerics: Numerics) -> None:
+    """Refuse XNNPACK's dialect for an operator whose integers it may compute in another way."""
+    require(
+        numerics.rounding != "xnnpack",
+        f"what XNNPACK makes of a quantised {op} is not known to refengine; choose a dialect with rounding=double or "
+        "rounding=single",
+    )
 
-    def fits(tensor: Tensor) -> bool:
-        return ranks[0] <= len(tensor.shape) <= ranks[1]
+
+def draw_input(
+    draw: Draw,
+    make: Toolbox,
+    dtype: str,
+    ranks: tuple[int, int] = (0, 5),
+    largest: int = 5,
+    quantization: Any = None,
+    fits: Callable[[Tensor], bool] = lambda tensor: True,
+) -> Tensor:
+    """For an example: an input with a number of dimensions between two, and any quantisation but a given one.
+
+    A tensor that the graph has already must have that number of dimensions, and `fits` must hold of it.
+    """
+
+    def fits_too(tensor: Tensor) -> bool:
+        return ranks[0] <= len(tensor.shape) <= ranks[1] and fits(tensor)
 
     quantization = make.quantization(dtype) if quantization is None else quantization
-    input: Tensor = draw(make.input(make.shape(ranks, largest), dtype, quantization, fits))
+    input: Tensor = draw(make.input(make.shape(ranks, largest), dtype, quantization, fits_too))
     return input
 
 

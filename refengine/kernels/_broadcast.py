@@ -1,13 +1,14 @@
-"""What ADD, SUB and MUL share: two operands that broadcast as NumPy's do, their types, and tables of int8 results."""
+"""What operators on two tensors share: operands that broadcast as NumPy's do, their types, tables of int8 results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import InferenceError, consistent, require
 from ..kernel import Draw, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import activation_range, float_activation_range
@@ -28,19 +29,31 @@ class Params:
     output_activation_max: int | np.float32
 
 
-def operands(node: Node) -> tuple[Tensor, Tensor, Tensor]:
-    """(input1, input2, output); refuses mixed types, and an output that has not the shape both broadcast to."""
+@dataclass(frozen=True)
+class NoParams:
+    """What an operator needs that is told everything by its operands."""
+
+
+def operands(node: Node, output_type: str = "") -> tuple[Tensor, Tensor, Tensor]:
+    """`shaped`, all of one type, or the output of `output_type`; refuses other types."""
+    input1, input2, output = shaped(node)
+    wanted = f"the inputs must agree, and the output be {output_type}" if output_type else "they must agree"
+    consistent(
+        input1.dtype == input2.dtype and output.dtype == (output_type or input1.dtype),
+        f"input '{input1.name}' is {input1.dtype}, input '{input2.name}' {input2.dtype} and output '{output.name}' "
+        f"{output.dtype}; {wanted}",
+    )
+    return input1, input2, output
+
+
+def shaped(node: Node) -> tuple[Tensor, Tensor, Tensor]:
+    """(input1, input2, output); refuses an output that has not the shape both broadcast to."""
     consistent(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
         f"expected 2 inputs and 1 output, got {len(node.inputs)} and {len(node.outputs)}",
     )
     input1, input2, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input1 is not None and input2 is not None and output is not None
-    consistent(
-        input1.dtype == input2.dtype == output.dtype,
-        f"input '{input1.name}' is {input1.dtype}, input '{input2.name}' {input2.dtype} and output '{output.name}' "
-        f"{output.dtype}; they must agree",
-    )
     try:
         shape = np.broadcast_shapes(input1.shape, input2.shape)
     except ValueError:
@@ -68,6 +81,17 @@ def int32_bounds(activation: str) -> Params:
     return Params(*activation_range(activation, "int32", 1.0, 0))
 
 
+def prepare_plain(node: Node, numerics: Numerics, output_type: str = "") -> NoParams:
+    """No constants. Refuses what `operands` does."""
+    operands(node, output_type)
+    return NoParams()
+
+
+def evaluate_plain(p: Any, input1: Array, input2: Array, function: Callable[[Array, Array], Array]) -> Array:
+    """(B, …) and (B, …) → (B, …), what `function` makes of two arrays that broadcast."""
+    return function(*aligned(input1, input2))
+
+
 def aligned(input1: Array, input2: Array) -> tuple[Array, Array]:
     """Both with ones between the batch and the dimensions they lack, so that NumPy broadcasts them as TFLM does."""
     rank = max(input1.ndim, input2.ndim)
@@ -82,6 +106,27 @@ def elements(index: tuple[int, ...], input1: Array, input2: Array) -> tuple[np.g
         for x in (input1, input2)
     )
     return a, b
+
+
+def numbers(index: tuple[int, ...], input1: Array, input2: Array) -> tuple[Any, Any]:
+    """`elements` as explanations take them: Python's integers and booleans, or float32."""
+    a, b = (x if isinstance(x, np.floating) else x.item() for x in elements(index, input1, input2))
+    return a, b
+
+
+def refuse_zeros(divisor: Tensor) -> None:
+    """Refuse constant divisors with a zero among them, on which TFLM's Invoke fails whatever else comes."""
+    require(
+        divisor.data is None or divisor.data.all(),
+        f"the constant divisor '{divisor.name}' holds a 0, on which TFLM's Invoke fails; convert again without it",
+    )
+
+
+def fail_on_zeros(divisor: Array) -> None:
+    """Raise `InferenceError` for the inferences with a zero among their divisors, as TFLM's Invoke does."""
+    failing = (divisor == 0).reshape(len(divisor), -1).any(axis=1)
+    if failing.any():
+        raise InferenceError("a divisor is 0; TFLM fails on a division by 0", failing)
 
 
 def tabulate(evaluate: Callable[[Array, Array], Array]) -> Array:
@@ -108,33 +153,79 @@ def in_blocks(evaluate: Callable[[Array, Array], Array], input1: Array, input2: 
     return output.reshape(operands[0].shape)
 
 
-def draw_inputs(draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False) -> tuple[Tensor, Tensor]:
-    """For an example: two inputs of any ranks that broadcast; the second may be constant, or the first again."""
-    first = _affine.draw_input(draw, make, dtype, (0, 4), 5, make.quantization(dtype, asymmetric=asymmetric))
-    larger = draw(make.integers(0, 3)) == 3  # the second is, where the first has length 1
-    stretched = [draw(make.integers(1, 4)) if size == 1 and larger else size for size in first.shape]
-    shape = tuple(1 if draw(make.integers(0, 3)) == 3 else size for size in stretched)
-    shape = shape[draw(make.sampled_from((0, 0, len(shape) // 2, len(shape)))) :]
+def draw_inputs(
+    draw: Draw, make: Toolbox, dtype: str, asymmetric: bool = False, second_type: str = "", high: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """For an example: two inputs of any ranks that broadcast; the second may be constant, or the first again.
 
-    def broadcasts(other: Tensor) -> bool:
+    Both are of `dtype`, unless there is a `second_type`; `high` bounds their scales.
+    """
+    second_type = second_type or dtype
+
+    def quantization(of: str) -> Any:
+        return make.quantization(of, high=high, asymmetric=asymmetric)
+
+    def bounded(tensor: Tensor) -> bool:
+        return high is None or _affine.params_of(tensor)[0] <= high
+
+    first = _affine.draw_input(draw, make, dtype, (0, 4), 5, quantization(dtype), bounded)
+    shape = _draw_shape(draw, make, first)
+
+    def fits(other: Tensor) -> bool:
         pairs = zip(first.shape[::-1], other.shape[::-1], strict=False)
-        return len(other.shape) <= 4 and all(a == b or 1 in (a, b) for a, b in pairs)
+        return len(other.shape) <= 4 and all(a == b or 1 in (a, b) for a, b in pairs) and bounded(other)
 
     kind = draw(make.sampled_from(("fed", "fed", "same", "fed", "constant", "fed")))
-    if kind == "same":
+    if kind == "same" and second_type == dtype:
         return first, first
-    quantization = make.quantization(dtype, asymmetric=asymmetric)
     if kind == "constant":
-        return first, make.constant(draw(make.array(shape, dtype)), draw(quantization))
-    return first, draw(make.input(shape, dtype, quantization, broadcasts))
+        return first, make.constant(draw(make.array(shape, second_type)), draw(quantization(second_type)))
+    return first, draw(make.input(shape, second_type, quantization(second_type), fits))
 
 
 def node(
     draw: Draw, make: Toolbox, name: str, options: Options, inputs: tuple[Tensor, Tensor], output: Quantization | None
 ) -> Node:
     """For an example: an operator on two inputs, in either order; a fused activation joins the `options`."""
-    first, second = inputs
-    result = make.tensor(np.broadcast_shapes(first.shape, second.shape), first.dtype, output)
+    result = broadcast(make, inputs, output)
     activation = _affine.draw_activation(draw, make, result)
     ordered = inputs if draw(make.booleans()) else inputs[::-1]
     return Node(name, {**options, "fused_activation_function": activation}, ordered, (result,))
+
+
+def plain_node(
+    draw: Draw,
+    make: Toolbox,
+    name: str,
+    inputs: tuple[Tensor, Tensor],
+    output: Quantization | None = None,
+    output_type: str = "",
+) -> Node:
+    """For an example: an operator without options on two inputs, in either order."""
+    ordered = inputs if draw(make.booleans()) else inputs[::-1]
+    return Node(name, {}, ordered, (broadcast(make, inputs, output, output_type),))
+
+
+def broadcast(
+    make: Toolbox, inputs: tuple[Tensor, Tensor], output: Quantization | None = None, output_type: str = ""
+) -> Tensor:
+    """For an example: the output of an operator on two inputs, of the first one's type unless there is another."""
+    first, second = inputs
+    return make.tensor(np.broadcast_shapes(first.shape, second.shape), output_type or first.dtype, output)
+
+
+def draw_quotient(draw: Draw, make: Toolbox, dtype: str, without: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """For an example: a dividend, and constant divisors `without` some."""
+    first = _affine.draw_input(draw, make, dtype, (0, 4))
+    divisors = draw(make.array(_draw_shape(draw, make, first), dtype))
+    instead = next(code for code in (3, 4, 5) if code not in without)
+    allowed = np.where(np.isin(divisors, without), instead, divisors).astype(dtype)
+    return first, make.constant(allowed, draw(make.quantization(dtype)))
+
+
+def _draw_shape(draw: Draw, make: Toolbox, first: Tensor) -> tuple[int, ...]:
+    """For an example: the shape of a second tensor that broadcasts against the `first`, or the first against it."""
+    larger = draw(make.integers(0, 3)) == 3  # the second is, where the first has length 1
+    stretched = [draw(make.integers(1, 4)) if size == 1 and larger else size for size in first.shape]
+    shape = tuple(1 if draw(make.integers(0, 3)) == 3 else size for size in stretched)
+    return shape[draw(make.sampled_from((0, 0, len(shape) // 2, len(shape)))) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,14 @@ def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, 
         "scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} (16-bit multiplier, rounded once, ties up)", result
     )
     return result
+
+
+def value_of(lines: Iterator[Line]) -> Generator[Line, None, Any]:
+    """Tell the lines, and return the last one's value."""
+    line = Line("", "", 0)
+    for line in lines:
+        yield line
+    return line.value
 
 
 def finish(x: int, offset: int, low: int, high: int) -> Iterator[Line]:

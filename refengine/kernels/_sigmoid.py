@@ -90,8 +90,13 @@ def prepare16(input: Tensor, output: Tensor, function: Callable[[Ints], Ints], d
         multiplier >= 1,
         f"the scale of input '{input.name}' is {scale:g}, for which TFLM's multiplier is 0: convert again",
     )
-    x = _unary.codes(input.dtype) * int(multiplier) + ((1 << shift) >> 1)
-    return Params16(int(multiplier), shift, function(wrap32(x) >> shift).astype(input.dtype))
+    return tabulated16(int(multiplier), shift, function)
+
+
+def tabulated16(multiplier: int, left_shift: int, function: Callable[[Ints], Ints]) -> Params16:
+    """What int16 codes come to: code · `multiplier` / 2^`left_shift` in 12288ths, ties up, then `function`."""
+    x = _unary.codes("int16") * multiplier + ((1 << left_shift) >> 1)
+    return Params16(multiplier, left_shift, function(wrap32(x) >> left_shift).astype(np.int16))
 
 
 def power_of_two(scale: float) -> int | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import Line, Node, Numerics, Options, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
+from ..numerics import float32
 from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
 from ..numerics.quantize import code_range
+from . import _affine
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,3 +81,72 @@ def explain_input(code: int, zero_point: int) -> Line:
 def node(make: Toolbox, op: str, options: Options, input: Tensor, output: Quantization | None) -> Node:
     """An operator that keeps the type and shape of its input."""
     return Node(op, options, (input,), (make.tensor(input.shape, input.dtype, output),))
+
+
+# ---- a function of one number --------------------------------------------------------------------------------
+
+FACTS = Facts(elementwise=True)
+
+
+def function_kernel(
+    op: str, dtype: str, function: Callable[[Array], Array], scalar: Callable[[Any], Any], told: str
+) -> Kernel:
+    """The kernel of a `function` of arrays, which `scalar` computes of one number; explanations have it `told`."""
+    return Kernel(
+        prepare_float,
+        partial(evaluate_function, function=function),
+        partial(explain_function, scalar=scalar, told=told),
+        partial(example, op=op, dtype=dtype),
+        FACTS,
+    )
+
+
+def evaluate_function(p: FloatParams, input: Array, function: Callable[[Array], Array]) -> Array:
+    """Elementwise."""
+    return function(input)
+
+
+def explain_function(p: FloatParams, at: At, input: Array, scalar: Callable[[Any], Any], told: str) -> Iterator[Line]:
+    """One element: the input, and the function's value."""
+    x = input[at.index]
+    yield Line("input", f"x = {x}", x)
+    with np.errstate(all="ignore"):
+        yield Line("output", told, scalar(x))
+
+
+def library_kernel(
+    op: str, name: str, function: Callable[[Array, str], Array], scalar: Callable[[np.float32, str], np.float32]
+) -> Kernel:
+    """The kernel of the C library's `name`f: a `function` of arrays and a dialect's `libm`, and that of one number."""
+    return Kernel(
+        partial(prepare_library, name=name),
+        partial(evaluate_library, function=function),
+        partial(explain_library, scalar=scalar, name=name),
+        partial(example, op=op, dtype="float32"),
+        FACTS,
+    )
+
+
+def prepare_library(node: Node, numerics: Numerics, name: str) -> FloatParams:
+    """Refuses an output of another type or shape, and C libraries whose bits nobody has compared."""
+    float32.require_proven(name, numerics.libm)
+    return prepare_float(node, numerics)
+
+
+def evaluate_library(p: FloatParams, input: Array, function: Callable[[Array, str], Array]) -> Array:
+    """float32, elementwise."""
+    return function(input, p.libm)
+
+
+def explain_library(
+    p: FloatParams, at: At, input: Array, scalar: Callable[[np.float32, str], np.float32], name: str
+) -> Iterator[Line]:
+    """One element: the C library's own."""
+    x = input[at.index]
+    yield Line("input", f"x = {x:.9g}", x)
+    yield Line("output", f"{name}f of {p.libm}", scalar(x, p.libm))
+
+
+def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
+    """Any rank."""
+    return node(make, op, {}, _affine.draw_input(draw, make, dtype), None)

@@ -59,7 +59,7 @@ def example(draw: Draw, make: Toolbox) -> Node:
     dtype = draw(make.sampled_from(TYPES))
     shape = draw(make.shape((0, 3), 4))
     given = [draw(make.input(shape, dtype)) for _ in range(draw(make.integers(1, 3)))]
-    condition = draw(make.input(draw(make.sampled_from(((1,), ()))), "bool"))
+    condition = draw(make.input(draw(make.sampled_from(((1,), ()))), "bool", None, lambda t: _control.size(t) == 1))
     outputs = tuple(make.tensor(t.shape, t.dtype) for t in given)
     branches = tuple(_control.draw_graph(draw, make, given) for _ in range(2))
     return Node("IF", {}, (condition, *given), outputs, subgraphs=branches)

@@ -70,10 +70,10 @@ def explain(p: _sigmoid.Params, at: At, input: Array) -> Iterator[Line]:
 
 def prepare16(node: Node, numerics: Numerics) -> _sigmoid.Params16:
     """Refuses zero points, and an output scale other than 2⁻¹⁵."""
-    return _sigmoid.prepare16(*_unary.operands(node), _logistic16, direct=(0,))
+    return _sigmoid.prepare16(*_unary.operands(node), logistic16, direct=(0,))
 
 
-def _logistic16(x: Ints) -> Ints:
+def logistic16(x: Ints) -> Ints:
     """σ of 12288ths as codes in steps of 1/32768."""
     sigmoid = _sigmoid.interpolate(np.abs(x), 9, LIMIT)
     return np.where(x >= 0, sigmoid + 512, (1 << 25) - sigmoid + 511) >> 10

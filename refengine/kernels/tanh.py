@@ -56,10 +56,10 @@ def explain(p: _sigmoid.Params, at: At, input: Array) -> Iterator[Line]:
 
 def prepare16(node: Node, numerics: Numerics) -> _sigmoid.Params16:
     """Refuses zero points, and an output scale other than 2⁻¹⁵."""
-    return _sigmoid.prepare16(*_unary.operands(node), _tanh16, direct=(0, 1))
+    return _sigmoid.prepare16(*_unary.operands(node), tanh16, direct=(0, 1))
 
 
-def _tanh16(x: Ints) -> Ints:
+def tanh16(x: Ints) -> Ints:
     """tanh of 12288ths as codes in steps of 1/32768."""
     excess = _sigmoid.interpolate(np.abs(x), 8, LIMIT) - (1 << 23)
     return np.where(x >= 0, excess + 128, -excess + 127) >> 8

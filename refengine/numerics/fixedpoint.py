@@ -86,3 +86,19 @@ def multiply_by_quantized_multiplier_64(x: Ints, factor: Multiplier) -> Ints:
     multiplier, shift = factor.multiplier, factor.shift
     reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
     return wrap32((x * reduced + (np.int64(1) << (14 - shift))) >> (15 - shift))
+
+
+def inverse_sqrt(x: Ints) -> tuple[Ints, Ints]:
+    """(multiplier, shift) of 1 / √x = multiplier · 2^(shift − 31), for 0 ≤ x < 2³¹; of 0 as of 1. See `scalar`."""
+    mul = saturating_rounding_doubling_high_mul
+    reduced = np.where(x >= 1 << 29, x >> 2, np.maximum(x, 2))
+    pairs = (31 - np.frexp(reduced.astype(np.float64))[1]) // 2 - 1
+    half = rounding_divide_by_pot(reduced << (2 * pairs) >> 1, 1)
+    root = np.full(x.shape, 1 << 28, np.int64)  # Q3.28
+    for _ in range(5):  # Newton: y ← y · (3 − x · y²) / 2
+        cube = np.clip(mul(mul(root, root), root) << 6, -(2**31), 2**31 - 1)
+        root = np.clip(wrap32(mul(root, 3 << 27) - mul(half, cube)) << 3, -(2**31), 2**31 - 1)
+    multiplier = mul(root, round(np.sqrt(0.5) * 2**31))
+    right = np.where(x >= 1 << 29, 12, 11) - pairs
+    multiplier = np.where(x <= 1, 2**31 - 1, multiplier << np.maximum(-right, 0))
+    return multiplier, np.where(x <= 1, 0, -np.maximum(right, 0))

@@ -32,6 +32,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -223,60 +224,75 @@ def require_proven(function: str, libm: str) -> None:
     )
 
 
+BLOCK = 1 << 15
+"""How many elements of a function of the C library are calculated at once."""
+
+
+def _in_blocks(function: Callable[[Float32, str], Float32]) -> Callable[[Float32, str], Float32]:
+    """An elementwise `function`, a part at a time: its dozen of temporaries stay in the cache, and are small."""
+
+    @wraps(function)
+    def blocked(x: Float32, libm: str) -> Float32:
+        x = np.asarray(x, np.float32)
+        with np.errstate(all="ignore"):
+            if x.size <= BLOCK:
+                return function(x, libm)
+            flat = x.reshape(-1)
+            parts = (flat[start : start + BLOCK] for start in range(0, x.size, BLOCK))
+            return np.concatenate([function(part, libm) for part in parts]).reshape(x.shape)
+
+    return blocked
+
+
+@_in_blocks
 def exp(x: Float32, libm: str) -> Float32:
     """`expf` of the C library `libm`, elementwise.
 
     glibc's other build, for x86-64 without FMA, gives other bits for two values: −63.0995 and 32.5646.
     """
-    x = np.asarray(x, np.float32)
-    with np.errstate(all="ignore"):
-        return _exp_in_double(x) if libm in _DOUBLE else _exp_fdlibm(x, _fused(libm))
+    return _exp_in_double(x) if libm in _DOUBLE else _exp_fdlibm(x, _fused(libm))
 
 
+@_in_blocks
 def tanh(x: Float32, libm: str) -> Float32:
     """`tanhf` of the C library `libm`, elementwise."""
-    x = np.asarray(x, np.float32)
-    with np.errstate(all="ignore"):
-        if libm == "glibc-2.41":
-            return _correctly_rounded(np.tanh, x, scalar_float.tanh)
-        return _tanh_fdlibm(x, _fused(libm))
+    if libm == "glibc-2.41":
+        return _correctly_rounded(np.tanh, x, scalar_float.tanh)
+    return _tanh_fdlibm(x, _fused(libm))
 
 
+@_in_blocks
 def expm1(x: Float32, libm: str) -> Float32:
     """`expm1f` of the C library `libm`, elementwise: e^x − 1, as in ELU."""
-    x = np.asarray(x, np.float32)
-    with np.errstate(all="ignore"):
-        if libm == "glibc-2.41":
-            return _correctly_rounded(np.expm1, x, scalar_float.expm1)
-        y = _expm1_fdlibm(np.clip(x, np.float32(-30), np.float32(89)), _fused(libm))
-        y = np.where(x < -27 * np.float32(LN2), np.float32(-1), y)
-        return np.where(x > EXPM1_OVERFLOW, np.float32(np.inf), y)
+    if libm == "glibc-2.41":
+        return _correctly_rounded(np.expm1, x, scalar_float.expm1)
+    y = _expm1_fdlibm(np.clip(x, np.float32(-30), np.float32(89)), _fused(libm))
+    y = np.where(x < -27 * np.float32(LN2), np.float32(-1), y)
+    return np.where(x > EXPM1_OVERFLOW, np.float32(np.inf), y)
 
 
+@_in_blocks
 def log(x: Float32, libm: str) -> Float32:
     """`logf` of the C library `libm`, elementwise; −∞ for 0, NaN below."""
-    x = np.asarray(x, np.float32)
-    with np.errstate(all="ignore"):
-        y = _log_in_double(x) if libm in _DOUBLE else _log_fdlibm(x, _fused(libm))
-        y = np.where(x > 0, y, np.float32(np.nan))
-        y = np.where(x == 0, np.float32(-np.inf), y)
-        return np.where(x == np.inf, x, y)
+    y = _log_in_double(x) if libm in _DOUBLE else _log_fdlibm(x, _fused(libm))
+    y = np.where(x > 0, y, np.float32(np.nan))
+    y = np.where(x == 0, np.float32(-np.inf), y)
+    return np.where(x == np.inf, x, y)
 
 
+@_in_blocks
 def sin(x: Float32, libm: str) -> Float32:
     """`sinf` of the C library `libm`, elementwise; NaN for ±∞. `UnsupportedError` unless `PROVEN`."""
     require_proven("sin", libm)
-    x = np.asarray(x, np.float32)
-    with np.errstate(all="ignore"):
-        y: Float32 = np.where(np.abs(x) < np.float32(2.0**-12), x, _sine_in_double(x, 0))  # −0.0 stays
-        return y
+    y: Float32 = np.where(np.abs(x) < np.float32(2.0**-12), x, _sine_in_double(x, 0))  # −0.0 stays
+    return y
 
 
+@_in_blocks
 def cos(x: Float32, libm: str) -> Float32:
     """`cosf` of the C library `libm`, elementwise; NaN for ±∞. `UnsupportedError` unless `PROVEN`."""
     require_proven("cos", libm)
-    with np.errstate(all="ignore"):
-        return _sine_in_double(np.asarray(x, np.float32), 1)
+    return _sine_in_double(x, 1)
 
 
 def sqrt(x: Float32) -> Float32:

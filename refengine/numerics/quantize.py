@@ -87,11 +87,15 @@ def quantize(x: npt.ArrayLike, scale: float, zero_point: int, dtype: str) -> npt
     For front ends that prepare inputs; NaN becomes the zero point, infinities the type's ends. What a QUANTIZE
     operator of a graph does with such values is the kernel's affair.
     """
-    ratio = np.nan_to_num(np.asarray(x, np.float32) / np.float32(scale), nan=0.0).astype(np.float64)
-    rounded = np.trunc(ratio + np.copysign(0.5, ratio))
-    return np.asarray(np.clip(rounded + zero_point, *code_range(dtype)), dtype)
+    with np.errstate(all="ignore"):  # infinities are results here
+        ratio = np.nan_to_num(np.asarray(x, np.float32) / np.float32(scale), nan=0.0).astype(np.float64)
+        rounded = np.trunc(ratio + np.copysign(0.5, ratio))
+        low, high = code_range(dtype)
+        codes = np.clip(rounded + zero_point, low, high)
+        return np.asarray(np.where(codes >= high, high, codes.astype(dtype)), dtype)  # float64 has no 2⁶³ − 1
 
 
 def dequantize(codes: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:
     """Codes to real values: scale · (code − zero_point), one float32 multiplication."""
-    return ((codes.astype(np.float64) - zero_point) * scale).astype(np.float32)
+    with np.errstate(all="ignore"):  # infinities and NaN are results here
+        return ((codes.astype(np.float64) - zero_point) * scale).astype(np.float32)

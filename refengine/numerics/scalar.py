@@ -85,3 +85,29 @@ def multiply_by_quantized_multiplier_64(x: int, multiplier: int, shift: int) -> 
     """The int64 accumulator `x` times the multiplier reduced to 16 bits, rounded once (every dialect)."""
     reduced = (multiplier + 2**15) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
     return wrap((x * reduced + (1 << (14 - shift))) >> (15 - shift))
+
+
+def inverse_sqrt(x: int) -> tuple[int, int]:
+    """The (multiplier, shift) of 1 / √x = multiplier · 2^(shift − 31), for 0 ≤ x < 2³¹; of 0 as of 1.
+
+    Source: `GetInvSqrtQuantizedMultiplierExp`, tensorflow/lite/kernels/internal/common.h.
+    """
+    if x <= 1:
+        return INT32_MAX, 0
+    right = 11
+    while x >= 2**29:
+        x //= 4
+        right += 1
+    while x < 2**27:
+        x *= 4
+        right -= 1
+    half_input = rounding_divide_by_pot(x // 2, 1)
+    y = 2**28
+    for _ in range(5):
+        square = saturating_rounding_doubling_high_mul(y, y)
+        cube = clamp(saturating_rounding_doubling_high_mul(square, y) * 2**6, INT32_MIN, INT32_MAX)
+        one_and_a_half = saturating_rounding_doubling_high_mul(3 * 2**27, y)
+        difference = wrap(one_and_a_half - saturating_rounding_doubling_high_mul(half_input, cube))
+        y = clamp(difference * 2**3, INT32_MIN, INT32_MAX)
+    y = saturating_rounding_doubling_high_mul(y, 1518500250)  # √½ in Q0.31
+    return (y * 2**-right, 0) if right < 0 else (y, -right)

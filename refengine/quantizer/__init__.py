@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 
 from ..kernel import Kernels
 from ..kernels import KERNELS
+from ..memory import MEMORY
 from ..model import Array, Model
 from ..plan import make_plan
 from .calibrate import PERCENTILE, Ranges, calibrate
@@ -30,6 +31,7 @@ def quantize(
     keep: Collection[int] = (),
     executor: Executor | None = None,
     kernels: Kernels = KERNELS,
+    memory: int = MEMORY,
 ) -> Model:
     """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`.
 
@@ -38,13 +40,13 @@ def quantize(
     ``"percentile"`` (with `percentile`, above 50 and up to 100) or ``"entropy"``; `activations` ``"int8"`` or
     ``"int16"`` (16×8); `io`, of the inputs and outputs, the same (the default) or ``"float32"``; `keep` the indices of
     operators that stay in float; `executor` runs the calibration's tasks, with the same result; `kernels` are those of
-    `make_plan`, for operators of your own.
+    `make_plan`, for operators of your own, and `memory` the bytes that an inference may take.
 
     The result has been planned, so it runs; `refengine.tflite_io.dump` gives its bytes. Parameters are those of
     TensorFlow 2.21's converter (see `convert` for where its models would be wrong). Raises `InputError` and
     `UnsupportedError`, in one sentence: see `calibrate` and `convert`.
     """
-    plan = make_plan(model, kernels=kernels)
+    plan = make_plan(model, kernels=kernels, memory=memory)
     check(plan, activations=activations, io=io, keep=keep)
     ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
     return convert(plan, ranges, activations=activations, io=io, keep=keep)

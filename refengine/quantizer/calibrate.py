@@ -177,9 +177,9 @@ def _observed(plan: Plan, samples: Samples) -> Iterator[npt.NDArray[np.float32]]
         if _is_watched(tensor):
             yield _finite(x, f"input '{tensor.name}' holds", samples)
     for record in execute(plan, *samples.inputs):
-        (tensor,) = record.step.outputs
-        if _is_watched(tensor):
-            yield _finite(record.outputs[0], f"{record.step} computes", samples)
+        for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
+            if _is_watched(tensor):
+                yield _finite(x, f"{record.step} computes", samples)
 
 
 def _finite(values: Array, place: str, samples: Samples) -> npt.NDArray[np.float32]:

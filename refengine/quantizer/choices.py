@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..identity import identity
 from ..model import Tensor
 from ..plan import Plan, Step
 from ..reading.counterparts import pair_of, same_tensors
@@ -19,8 +20,13 @@ class Choice:
 
     step: Step | None
     tensor: Tensor
-    float_ops: tuple[int, ...]
+    float_steps: tuple[Step, ...]
     calibrated: tuple[float, float] | None
+
+    @property
+    def float_ops(self) -> tuple[int, ...]:
+        """What `keep` takes."""
+        return tuple(step.index for step in self.float_steps)
 
     @property
     def weight_scales(self) -> tuple[float, ...]:
@@ -32,10 +38,9 @@ class Choice:
         """Everything in plain Python, for JSON; what stayed in float has no scale."""
         scale, zero_point = affine(self.tensor) if is_quantized(self.tensor) else (None, None)
         return {
-            "index": None if self.step is None else self.step.index,
-            "operator": None if self.step is None else self.step.op.name,
-            "float_operators": list(self.float_ops),
-            "tensor": self.tensor.name,
+            "operator": None if self.step is None else identity(self.step.op, self.step.subgraph),
+            "float_operators": [identity(step.op, step.subgraph) for step in self.float_steps],
+            "tensor": identity(self.tensor),
             "dtype": self.tensor.dtype,
             "range": self.calibrated,
             "scale": scale,
@@ -52,7 +57,7 @@ def choices(float_plan: Plan, quantized_plan: Plan, ranges: Ranges) -> list[Choi
     found = []
     for step, tensor in made:
         if is_quantized(tensor) or tensor.dtype == "float32":
-            pair = None if step is None else pair_of(float_plan, step, same)
-            float_ops = () if pair is None else tuple(each.index for each in pair.float_steps)
-            found.append(Choice(step, tensor, float_ops, ranges.get(same.get(tensor.index, -1))))
+            pair = None if step is None else pair_of(float_plan, step, tensor, same)
+            float_steps = () if pair is None else pair.float_steps
+            found.append(Choice(step, tensor, float_steps, ranges.get(same.get(tensor.index, -1))))
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, count
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ..errors import InputError, UnsupportedError, located, require
 from ..kernel import Kernels, Numerics
 from ..kernels import KERNELS
+from ..memory import MEMORY
 from ..model import Graph, Model, Op, Tensor
 from ..plan import Plan, make_plan, prepared
 from .calibrate import Ranges
@@ -35,6 +37,7 @@ def convert(
     io: str | None = None,
     keep: Collection[int] = (),
     kernels: Kernels = KERNELS,
+    memory: int = MEMORY,
 ) -> Model:
     """Quantise a trained float32 `model`: weights to int8, `activations` to ``"int8"`` or ``"int16"`` (16×8).
 
@@ -54,7 +57,7 @@ def convert(
     (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits so large that its
     integer kernels go astray.
     """
-    plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels)
+    plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     check(plan, activations=activations, io=io, keep=keep)
     model, graph = plan.model, plan.graph
     _check_ranges(graph, ranges)
@@ -73,13 +76,13 @@ def convert(
     ]
     with located("the quantised model"):
         quantized = replace(model, graphs=(written,), signatures=tuple(signatures), sha256="")
-        _check_written(quantized, plan.kernels, writer.origins)
+        _check_written(quantized, plan, writer.origins)
     return quantized
 
 
-def _check_written(model: Model, kernels: Kernels, origins: Mapping[int, int]) -> None:
+def _check_written(model: Model, plan: Plan, origins: Mapping[int, int]) -> None:
     """Refuse what TFLM would not run, or not run well, with the float model's number of the operator."""
-    for index, step in enumerate(prepared(model, model.graphs[0], Numerics(), kernels)):
+    for index, step in enumerate(prepared(model, model.graphs[0], Numerics(), plan.kernels, plan.memory)):
         try:
             if isinstance(step, UnsupportedError):
                 raise step
@@ -127,7 +130,7 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
     for op in graph.ops:
         if op.index in keep or not computes_reals(graph, op):
             continue
-        where = f"operator {op.index} ({op.name})"
+        where = f"operator {op.index} ({op.kind})"
         require(
             op.name in RULES and (op.name, activations) in plan.kernels,
             f"{where}: there is no {activations} kernel for it, or no rule to quantise it; {_kept_in_float(op.index)}",
@@ -164,6 +167,7 @@ class _Writer:
 
     forms: Forms
     tensors: list[Tensor] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     places: dict[Form, int] = field(default_factory=dict)
     made: dict[int, Form] = field(default_factory=dict)
     ready: set[Form] = field(default_factory=set)
@@ -180,13 +184,16 @@ class _Writer:
         wanted = [form for form in chain(*reads.values(), outputs) if form]
         for form in self._first(wanted):
             self.place(form)
-        self._convert_now(graph.inputs, wanted)
+        by_tensor: dict[int, list[Form]] = {}
+        for form in wanted:
+            by_tensor.setdefault(form.tensor, []).append(form)
+        self._convert_now(graph.inputs, by_tensor)
         for op in graph.ops:
             inputs = tuple(-1 if form is None else self.read(form) for form in reads[op.index])
             made = tuple(self.place(form) for form in makes[op.index])
             self.origins[len(self.ops)] = op.index
             self.append(self._rewritten(op, (*reads[op.index], *makes[op.index])), inputs, made)
-            self._convert_now(op.outputs, wanted)
+            self._convert_now(op.outputs, by_tensor)
         results = tuple(self.read(form) for form in outputs)
         newest = {op.name: op.version for op in sorted(self.ops, key=lambda op: op.version)}  # one for all of a name
         return replace(
@@ -197,16 +204,23 @@ class _Writer:
             ops=tuple(replace(op, version=newest[op.name]) for op in self.ops),
         )
 
+    @cached_property
+    def theirs(self) -> frozenset[str]:
+        """The names in the float model."""
+        return frozenset(tensor.name for tensor in self.forms.graph.tensors)
+
     def place(self, form: Form) -> int:
         """The index of a tensor in this form, which is added if there is none yet."""
         if form not in self.places:
             tensor = self.forms.graph.tensors[form.tensor]
             self.places[form] = len(self.tensors)
+            name = self._name(form)
+            self.names.add(name)
             self.tensors.append(
                 replace(
                     tensor,
                     index=len(self.tensors),
-                    name=self._name(form),
+                    name=name,
                     dtype=form.dtype,
                     quantization=form.quantization,
                     data=self.forms.codes.get(form, tensor.data),
@@ -229,12 +243,11 @@ class _Writer:
     def append(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         self.ops.append(replace(op, index=len(self.ops), inputs=inputs, outputs=outputs))
 
-    def _convert_now(self, indices: Collection[int], wanted: Iterable[Form]) -> None:
+    def _convert_now(self, indices: Collection[int], wanted: Mapping[int, list[Form]]) -> None:
         """The MLIR quantizer converts a tensor right behind what made it, the older one when it is read."""
         for index in indices if self.forms.activations == "int8" else ():
-            for form in wanted:
-                if form.tensor == index:
-                    self.read(form)
+            for form in wanted.get(index, ()):
+                self.read(form)
 
     def _rewritten(self, op: Op, forms: Iterable[Form | None]) -> Op:
         """The operator as a quantised one. The older quantizer says so of those that compute indices, too."""
@@ -269,12 +282,13 @@ class _Writer:
         """The tensor's own name for the form in which it is made or leaves the graph; others as the converter's."""
         forms, graph, index = self.forms, self.forms.graph, form.tensor
         name = graph.tensors[index].name
-        taken = {tensor.name for tensor in self.tensors}
+        taken: list[Collection[str]] = [self.names]
         if form != (forms.outside(index) if index in graph.outputs else self.made.get(index, form)):
-            taken |= {tensor.name for tensor in graph.tensors}
+            taken.append(self.theirs)
             if forms.activations == "int16":
                 usual = "_int16" if form == forms.usual(index) else "_requantized"
                 name += "_float" if form.dtype == "float32" else usual
             elif index in graph.inputs:
                 name = "tfl.quantize"
-        return next(choice for choice in chain((name,), (f"{name}{n}" for n in count(1))) if choice not in taken)
+        choices = chain((name,), (f"{name}{n}" for n in count(1)))
+        return next(choice for choice in choices if not any(choice in names for names in taken))

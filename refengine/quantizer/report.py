@@ -2,7 +2,7 @@
 
 A layer's **own** error arises in it: its integer kernel, on the float model's inputs quantised, against what the float
 operators make of those same quantised inputs. (The rounding of its inputs is the own error of who computed them; a
-MAX_POOL_2D or RESHAPE has none.) Its **whole** error is the quantised model's against the float model's, what earlier
+MAX_POOL_2D or RESHAPE has none.) Its **total** error is the quantised model's against the float model's, what earlier
 layers pass on included. Both in real units; over the scale of the output, plain rounding is 1/√12 = 0.29.
 
 Three experiments tell what that means for the network's outputs: **all** layers are quantised; **only** this one is
@@ -13,7 +13,7 @@ Three experiments tell what that means for the network's outputs: **all** layers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,18 +24,26 @@ import numpy as np
 
 from ..accuracy import is_classifier
 from ..errors import InputError
+from ..identity import identity
 from ..model import Array, Tensor
 from ..parallel import spread
 from ..plan import Plan, Step
-from ..reading.counterparts import Pair, pair_of, same_tensors
+from ..reading.counterparts import (
+    Values,
+    by_floats,
+    check_comparable,
+    computed,
+    own_error,
+    pair_of,
+    rows,
+    same_tensors,
+    what_if,
+)
 from ..reading.float_reading import affine, as_codes, is_quantized, outside, real_values
 from .calibrate import Samples, tasks_of
 
 SURE = 2.5
 """Standard deviations of a coin's tosses: seven of seven pass, which chance does once in 128 layers."""
-
-Values = Mapping[int, Array]
-"""Arrays by tensor index, as kernels take them: (N, *shape) of N samples, 1 in N's place for constants."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +110,15 @@ class Outputs:
 class LayerError:
     """One quantised operator, its errors, and the network's outputs in three experiments; see the module.
 
-    `float_ops` are the float model's operators that it stands for. `saturated` of the values that the float model
-    computes lie more than a code outside of what the output's type and scale can hold.
+    `tensor` is its output, `float_steps` are the float model's operators that it stands for. `saturated` of the values
+    that the float model computes lie more than a code outside of what the output's type and scale can hold.
     """
 
     step: Step
-    float_ops: tuple[int, ...]
+    tensor: Tensor
+    float_steps: tuple[Step, ...]
     own: Error
-    whole: Error
+    total: Error
     saturated: int
     all: Outputs
     only: Outputs
@@ -117,13 +126,13 @@ class LayerError:
 
     def __add__(self, other: LayerError) -> LayerError:
         """The same layer on more samples."""
-        measured = ("own", "whole", "saturated", "all", "only", "kept")
+        measured = ("own", "total", "saturated", "all", "only", "kept")
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in measured})
 
     @property
-    def tensor(self) -> Tensor:
-        """The layer's output."""
-        return self.step.outputs[0]
+    def float_ops(self) -> tuple[int, ...]:
+        """What `keep` takes."""
+        return tuple(step.index for step in self.float_steps)
 
     @property
     def scale(self) -> float:
@@ -145,17 +154,16 @@ class LayerError:
 
     @property
     def saturation(self) -> float:
-        return self.saturated / self.whole.count
+        return self.saturated / self.total.count
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
         return {
-            "index": self.step.index,
-            "operator": self.step.op.name,
-            "output": self.tensor.name,
-            "float_operators": list(self.float_ops),
+            "operator": identity(self.step.op, self.step.subgraph),
+            "float_operators": [identity(step.op, step.subgraph) for step in self.float_steps],
+            "tensor": identity(self.tensor),
             "own_error": self.own.as_dict(self.scale),
-            "whole_error": self.whole.as_dict(self.scale),
+            "total_error": self.total.as_dict(self.scale),
             "saturation": self.saturation,
             "helps": self.helps,
             "outputs": {"all": self.all.as_dict(), "only": self.only.as_dict(), "kept": self.kept.as_dict()},
@@ -169,8 +177,11 @@ def rank(
     network's outputs, the worst first.
 
     `batches` are inputs of the float model, each those of one run. The result is the same whatever the split.
-    Raises `InputError` for models that do not belong together, inputs that do not fit, and no samples.
+    Raises `InputError` for models that do not belong together, inputs that do not fit, and no samples;
+    `UnsupportedError` for one that runs subgraphs or remembers something for the next inference.
     """
+    check_comparable(float_plan)
+    check_comparable(quantized_plan)
     found: list[LayerError] = []
     for layers in spread(partial(_measured, float_plan, quantized_plan), tasks_of(float_plan, batches), executor):
         found = [a + b for a, b in zip(found, layers, strict=True)] if found else layers
@@ -180,15 +191,16 @@ def rank(
 def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError]:
     """The layers on some samples, in the model's order."""
     same = same_tensors(float_plan, plan)
-    pairs = [pair for step in plan.steps if is_quantized(step.outputs[0]) and (pair := pair_of(float_plan, step, same))]
+    quantized = [(step, tensor) for step in plan.steps for tensor in step.outputs if is_quantized(tensor)]
+    pairs = [pair for step, tensor in quantized if (pair := pair_of(float_plan, step, tensor, same))]
     outputs = [i for i in plan.graph.outputs if i not in plan.constants]
     if not pairs or not outputs:
         raise InputError("no operator of the quantised model computes what one of the float model does")
     fed = {t.index: x.reshape(samples.count, *t.shape) for t, x in zip(float_plan.inputs, samples.inputs, strict=True)}
-    floats = _computed(float_plan.steps, {**float_plan.constants, **fed})
+    floats = computed(float_plan.steps, {**float_plan.constants, **fed})
     fed = {t.index: as_codes(fed[same[t.index]], t) for t in plan.inputs}
-    codes = _computed(plan.steps, {**plan.constants, **fed})
-    wanted = _rows(float_plan, floats, [same[i] for i in outputs])
+    codes = computed(plan.steps, {**plan.constants, **fed})
+    wanted = rows(float_plan, floats, [same[i] for i in outputs])
 
     def compared(got: Array) -> Outputs:
         agrees = got.argmax(axis=1) == wanted.argmax(axis=1) if is_classifier(float_plan) else np.empty(0)
@@ -196,70 +208,31 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
         return Outputs(_error(got - wanted, wanted), tuple(squares.tolist()), tuple(agrees.tolist()))
 
     def of_floats(values: Values) -> Outputs:
-        return compared(_rows(float_plan, values, [same[i] for i in outputs]))
+        return compared(rows(float_plan, values, [same[i] for i in outputs]))
 
     def of_codes(values: Values) -> Outputs:
-        return compared(_rows(plan, values, outputs))
+        return compared(rows(plan, values, outputs))
 
     layers, everything = [], of_codes(codes)
     for pair in pairs:
-        (tensor,) = pair.step.outputs
+        tensor = pair.output
         real = floats[pair.target]
-        own = _own(plan, float_plan, pair, floats)
-        kept = as_codes(_by_floats(plan, float_plan, pair, codes), tensor)
+        own = own_error(plan, float_plan, pair, floats)
+        kept = as_codes(by_floats(plan, float_plan, pair, codes), tensor)
         layers.append(
             LayerError(
                 pair.step,
-                tuple(step.index for step in pair.float_steps),
+                tensor,
+                pair.float_steps,
                 own=_error(own, real),
-                whole=_error(real_values(codes[tensor.index], tensor) - np.float64(real), real),
+                total=_error(real_values(codes[tensor.index], tensor) - np.float64(real), real),
                 saturated=sum(int(values.sum()) for values in outside(real, tensor)),
                 all=everything,
-                only=of_floats(_what_if(float_plan, floats, pair.target, (real + own).astype(np.float32))),
-                kept=of_codes(_what_if(plan, codes, tensor.index, kept)),
+                only=of_floats(what_if(float_plan, floats, pair.target, (real + own).astype(np.float32))),
+                kept=of_codes(what_if(plan, codes, tensor.index, kept)),
             )
         )
     return layers
-
-
-def _own(plan: Plan, float_plan: Plan, pair: Pair, floats: Values) -> Array:
-    """The layer's integer kernel against the float operators, both on the float model's values, quantised."""
-    (tensor,) = pair.step.outputs
-    inputs = {i: as_codes(floats[mine], plan.graph.tensors[i]) for i, mine in pair.reads.items()}
-    codes = _computed([pair.step], {**plan.constants, **inputs})[tensor.index]
-    own: Array = real_values(codes, tensor) - np.float64(_by_floats(plan, float_plan, pair, inputs))
-    return own
-
-
-def _by_floats(plan: Plan, float_plan: Plan, pair: Pair, codes: Values) -> Array:
-    """What the float operators make of what the step's inputs stand for."""
-    inputs = {mine: real_values(codes[i], plan.graph.tensors[i]) for i, mine in pair.reads.items()}
-    return _computed(pair.float_steps, {**float_plan.constants, **inputs})[pair.target]
-
-
-def _what_if(plan: Plan, values: Values, index: int, array: Array) -> Values:
-    """All tensors as they would be if tensor `index` were `array`; only what depends on it is computed."""
-    changed = {index}
-    for step in plan.steps:
-        if changed.intersection(step.op.inputs):
-            changed.update(step.op.outputs)
-    return _computed(plan.steps, {i: x for i, x in values.items() if i not in changed} | {index: array})
-
-
-def _computed(steps: Iterable[Step], values: Values) -> Values:
-    """`values`, and what the steps make of them; what is known already is not computed."""
-    found = dict(values)
-    for step in steps:
-        if any(t.index not in found for t in step.outputs):
-            results = step.evaluate(*(None if t is None else found[t.index] for t in step.inputs))
-            found.update((t.index, x) for t, x in zip(step.outputs, results, strict=True))
-    return found
-
-
-def _rows(plan: Plan, values: Values, indices: Iterable[int]) -> Array:
-    """The real values of some tensors, a row for each sample: float64."""
-    reals = (real_values(values[i], plan.graph.tensors[i]) for i in indices)
-    return np.concatenate([x.reshape(len(x), -1) for x in reals], axis=1, dtype=np.float64)
 
 
 def _error(error: Array, wanted: Array) -> Error:

@@ -19,11 +19,7 @@ from ..kernels import KERNELS, reshape
 from ..model import Array, Graph, Tensor
 from ..numerics.quantize import code_range, dequantize, quantize
 from ..plan import Plan, make_plan
-
-
-def is_quantized(tensor: Tensor) -> bool:
-    """Whether the tensor holds integer codes that stand for real values."""
-    return tensor.dtype.lstrip("u").startswith("int") and bool(tensor.quantization and tensor.quantization.scale)
+from ..tensors.stats import is_quantized as is_quantized
 
 
 def real_values(codes: Array, tensor: Tensor) -> Array:
@@ -71,7 +67,7 @@ def float_reading(plan: Plan) -> Plan:
     model = replace(plan.model, graphs=(replace(graph, tensors=tensors), *plan.model.graphs[1:]), sha256="")
     with located("the float reading of the model"):
         kernels = {**plan.kernels, ("QUANTIZE", "float32"): IDENTITY, ("DEQUANTIZE", "float32"): IDENTITY}
-        return make_plan(model, kernels=kernels)
+        return make_plan(model, kernels=kernels, memory=plan.memory)
 
 
 def _as_float(tensor: Tensor, bias: npt.NDArray[np.float32] | None) -> Tensor:

@@ -14,6 +14,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from ..errors import InputError
+from ..files import write, write_npz
 from ..kernel import Node
 from ..kernels import KERNELS, quantize
 from ..kernels._affine import params_of, real_range
@@ -60,8 +61,8 @@ class Case:
         """Write the model to `path`, and its inputs by name beside it, as ``.npz``: what `refengine run` reads."""
         graph = load(self.model).graphs[0]
         named = {graph.tensors[i].name: x for i, x in zip(graph.inputs, self.inputs, strict=True)}
-        Path(path).write_bytes(self.model)
-        np.savez(Path(path).with_suffix(".npz"), **named)  # type: ignore[arg-type]
+        write(path, self.model)
+        write_npz(Path(path).with_suffix(".npz"), named)
 
 
 def models(
@@ -128,7 +129,7 @@ def _names(keys: list[tuple[str, str]], position: int) -> str:
 def _computes(op: str, dtype: str) -> set[str]:
     """The types that an operator may compute from `dtype`."""
     others = {"SHAPE": ("int32",), "DEQUANTIZE": ("float32",), "QUANTIZE": quantize.OUTPUT_TYPES.get(dtype, ())}
-    return set(others.get(op, (dtype,)))
+    return {*others.get(op, (dtype,)), *KERNELS[op, dtype].facts.computes.get(dtype, ())}
 
 
 def _grown(

@@ -7,6 +7,7 @@ dimensions, then each dimension) and the elements in row-major order: http://yan
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import zlib
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..memory import MEMORY
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -31,7 +33,7 @@ def read_idx(path: str | os.PathLike[str]) -> Bytes:
     try:
         data = Path(path).read_bytes()
         if data[:2] == b"\x1f\x8b":  # gzip's magic number: a name may lie
-            data = gzip.decompress(data)
+            data = _unpacked(data)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); fetch the file again") from error
     if len(data) < 4 or data[:3] != b"\x00\x00\x08":
@@ -46,6 +48,15 @@ def read_idx(path: str | os.PathLike[str]) -> Bytes:
     except ValueError as error:  # NumPy, too, has limits: on the rank and on the product of dimensions
         raise InputError(f"{path}: announces {' × '.join(map(str, shape))} elements ({error}), but holds "
                          f"{len(data)} bytes; fetch the file again") from error
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What gzip packed, to one byte more than the header announces: it may unpack to a thousand times its size."""
+    with gzip.open(io.BytesIO(data)) as file:
+        header = file.read(4)
+        header += file.read(4 * header[3] if len(header) == 4 else 0)
+        announced = math.prod(int.from_bytes(header[at : at + 4], "big") for at in range(4, len(header), 4))
+        return header + file.read(min(announced, MEMORY) + 1)
 
 
 def load_mnist(folder: str | os.PathLike[str], split: str = "test") -> tuple[Bytes, Bytes]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
+import warnings
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
@@ -14,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, located
+from ..memory import MEMORY, require_room
 from ..model import Array, Tensor
 from ..plan import Plan
+from .arrays import UNREADABLE, read_bytes, read_npy, read_npz, unreadable
 from .inputs import PixelRange, picture_shape, pixel_range, pixels_to_input, quantize_input
 
 if TYPE_CHECKING:  # pillow is loaded by whoever reads a picture, not by `import refengine`
@@ -26,21 +26,11 @@ Pixels = npt.NDArray[np.uint8]
 RAW = {".raw", ".bin"}
 ARRAYS = {".npy", ".npz"} | RAW
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # pillow's name for pictures of so many channels
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    SyntaxError,
-    EOFError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What NumPy and pillow raise for broken files."""
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+"""What pillow may take a file for: it knows forty formats more, some of which start other programs."""
+
+PIXEL_BYTES = 16
+"""Of memory for each pixel of a file: four copies, as it is read, turned, laid on paper and converted."""
 
 CANVAS = 112  # drawings are thickened at this size: the drawing area of AN12603
 STROKE = 10.0  # … until strokes are as wide as MNIST's are at that size
@@ -49,9 +39,15 @@ LEAST_CONTRAST = 32  # between paper and ink, of 255
 
 
 def read_inputs(
-    plan: Plan, paths: Sequence[str], *, digit: bool = False, real_range: tuple[float, float] | None = None
+    plan: Plan,
+    paths: Sequence[str],
+    *,
+    digit: bool = False,
+    real_range: tuple[float, float] | None = None,
+    real: bool = False,
 ) -> Iterator[tuple[str, tuple[Array, ...]]]:
-    """The inferences that files hold: each one's (name, input arrays), ready for `run`.
+    """The inferences that files hold: each one's (name, input arrays), ready for `run`; `real` leaves what would be
+    quantised as it is, in float32.
 
     An `.npz` holds all inputs of an inference, by their names or else in their order. Of other files, each holds one
     input: a model of one input runs once per file, a model of k inputs once per k files.
@@ -70,10 +66,10 @@ def read_inputs(
     names: list[str] = []
     for path in paths:
         if Path(path).suffix.lower() == ".npz":
-            yield path, _read_npz(plan, path)
+            yield path, _read_npz(plan, path, real)
             continue
         with located(path):
-            waiting.append(_read_one(plan, path, len(waiting), digit, real_range))
+            waiting.append(_read_one(plan, path, len(waiting), digit, real_range, real))
         names.append(path)
         if len(waiting) == len(plan.inputs):
             yield " ".join(names), tuple(waiting)
@@ -130,38 +126,40 @@ def half_blocks(pixels: Pixels) -> list[str]:
     ]
 
 
-def _read_one(plan: Plan, path: str, index: int, digit: bool, real_range: tuple[float, float] | None) -> Array:
+def _read_one(
+    plan: Plan, path: str, index: int, digit: bool, real_range: tuple[float, float] | None, real: bool
+) -> Array:
     """Input `index` from one file."""
     tensor = plan.inputs[index]
     suffix = Path(path).suffix.lower()
-    try:
-        array = np.load(path, allow_pickle=False) if suffix == ".npy" else None
-        if isinstance(array, np.lib.npyio.NpzFile):
-            raise ValueError("it is a zip archive; name it .npz")
-        data = Path(path).read_bytes() if suffix in RAW else None
-    except UNREADABLE as error:
-        raise _unreadable(error) from error
-    if array is not None:
-        return _fitting(plan, array, index)
-    if data is not None:
-        return _from_bytes(data, tensor)
-    pixels = read_picture(path, *picture_shape(tensor), digit=digit)
-    return pixels_to_input(plan, pixels[np.newaxis], index, real_range)
+    if suffix == ".npy":
+        return _fitting(plan, read_npy(path, plan.memory), index, real)
+    if suffix in RAW:
+        return _from_bytes(read_bytes(path, plan.memory), tensor)
+    pixels = read_picture(path, *picture_shape(tensor), digit=digit, memory=plan.memory)
+    return pixels_to_input(plan, pixels[np.newaxis], index, real_range, real)
 
 
-def read_picture(path: str, height: int, width: int, channels: int = 1, *, digit: bool = False) -> Pixels:
+def read_picture(
+    path: str, height: int, width: int, channels: int = 1, *, digit: bool = False, memory: int = MEMORY
+) -> Pixels:
     """A picture file as uint8 H×W (one channel) or H×W×C, scaled to that size; `digit`: through `prepare_digit`.
 
-    Of animations the first frame; turned upright as the camera says. Raises `InputError`.
+    Of animations the first frame; turned upright as the camera says. Raises `InputError`, also for a picture whose
+    pixels are real numbers or wider than 16 bits, and for one that takes more than `memory`.
     """
     from PIL import Image
 
     mode = MODES[channels]
     try:
-        with Image.open(path) as file:
-            picture = _converted(file, "L" if digit else mode)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what pillow makes the best of, such as odd metadata
+            with Image.open(path, formats=FORMATS) as file:
+                pixels = prod(file.size)
+                require_room(PIXEL_BYTES * pixels, memory, f"a picture of {pixels:,} pixels", InputError)
+                picture = _converted(file, "L" if digit else mode)
     except (*UNREADABLE, Image.DecompressionBombError) as error:
-        raise _unreadable(error) from error
+        raise _no_picture(error) from error
     if digit:
         picture = Image.fromarray(prepare_digit(np.asarray(picture))).convert(mode)
     return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
@@ -172,38 +170,44 @@ def _converted(file: Image.Image, mode: str) -> Image.Image:
     from PIL import Image, ImageOps
 
     picture = ImageOps.exif_transpose(file)
+    if picture.mode == "F":
+        raise InputError("holds real numbers, and does not say which are black and white; save it with 8 or 16 bits")
     if picture.mode.startswith("I"):  # 16 bits a pixel, which pillow would clip
-        picture = Image.fromarray((np.asarray(picture) // 256).clip(0, 255).astype(np.uint8))
+        picture = _of_16_bits(np.asarray(picture))
     if mode != "RGBA" and ("A" in picture.getbands() or "transparency" in picture.info):
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert(mode)
 
 
-def _read_npz(plan: Plan, path: str) -> tuple[Array, ...]:
+def _of_16_bits(values: Array) -> Image.Image:
+    """A grey picture of 8 bits, by the upper half of 16."""
+    from PIL import Image
+
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if low < 0 or high > 65535:
+        raise InputError(f"holds greys from {low} to {high}, and 16 bits end at 65535; save it with 8 or 16 bits")
+    return Image.fromarray((values // 256).astype(np.uint8))
+
+
+def _read_npz(plan: Plan, path: str, real: bool) -> tuple[Array, ...]:
     """All inputs from an archive, by name where it has all their names, else in order."""
     with located(path):
-        try:
-            archive = np.load(path, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it is no zip archive")
-            with archive:
-                arrays = {name: archive[name] for name in archive.files}
-        except UNREADABLE as error:
-            raise _unreadable(error) from error
+        arrays = read_npz(path, plan.memory)
         names = [tensor.name for tensor in plan.inputs]
         if not arrays.keys() >= set(names):
             if len(arrays) != len(names):
                 raise InputError(f"holds {', '.join(arrays) or 'nothing'}; the model's inputs are {', '.join(names)}")
             names = list(arrays)
-        return tuple(_fitting(plan, arrays[name], index) for index, name in enumerate(names))
+        return tuple(_fitting(plan, arrays[name], index, real) for index, name in enumerate(names))
 
 
-def _fitting(plan: Plan, array: Array, index: int) -> Array:
+def _fitting(plan: Plan, array: Array, index: int, real: bool) -> Array:
     """Real values are quantised; what has a dtype of its own is left to `run` to judge."""
     if array.dtype == plan.inputs[index].dtype or array.dtype.kind != "f":
         return array
-    return quantize_input(plan, array, index)
+    codes = quantize_input(plan, array, index)  # refuses what cannot be
+    return array.astype(np.float32) if real else codes
 
 
 def _from_bytes(data: bytes, tensor: Tensor) -> Array:
@@ -215,15 +219,12 @@ def _from_bytes(data: bytes, tensor: Tensor) -> Array:
     return flat.reshape((-1, *tensor.shape[1:]) if batch else tensor.shape)
 
 
-def _unreadable(error: BaseException) -> InputError:
-    """What is wrong with a file, without its name and in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        reason = error.strerror
-    elif "cannot identify" in str(error):
-        reason = "neither a picture that pillow knows nor .npy, .npz, .raw or .bin"
-    else:
-        reason = " ".join(str(error).split()) or type(error).__name__
-    return InputError(f"cannot be read: {reason}")
+def _no_picture(error: BaseException) -> InputError:
+    """What is wrong with a file that should be a picture, without its name and in one line."""
+    if "cannot identify" in str(error):
+        known = ", ".join(FORMATS)
+        error = ValueError(f"neither a picture ({known}) nor .npy, .npz, .raw or .bin")
+    return unreadable(error)
 
 
 def _cropped(ink: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -38,15 +38,27 @@ def quantize_input(source: Plan | Model, x: npt.ArrayLike, index: int = 0) -> Ar
 
     float32 inputs take them as they are; integer ones as round(x / scale) + zero point, ties away from zero, clipped to
     the type (see `numerics.quantize.quantize`). Raises `InputError` if the model has no such input, the input has no
-    quantisation, or `x` is not numbers.
+    quantisation, `x` is not numbers, or holds one that the input cannot: NaN for a code, or what float32 is too narrow
+    for.
     """
     tensor = _tensor(source, "input", index)
     values = np.asarray(x)
     if values.dtype.kind not in "fiub":
         raise InputError(f"input '{tensor.name}' takes numbers, got an array of {values.dtype}")
     if tensor.dtype == "float32":
-        return values.astype(np.float32)
+        return _narrowed(values, tensor)
+    if np.isnan(values).any():
+        raise InputError(f"input '{tensor.name}' is {tensor.dtype}, and no code stands for the NaN in the array")
     return quantize(values, *_affine(tensor), tensor.dtype)
+
+
+def _narrowed(values: Array, tensor: Tensor) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    lost = np.isinf(narrow) & np.isfinite(values)
+    if lost.any():
+        raise InputError(f"input '{tensor.name}' is float32, which ends at 3.4e38; the array has {values[lost][0]:g}")
+    return narrow
 
 
 def dequantize_output(source: Plan | Model, y: Array, index: int = 0) -> npt.NDArray[np.float32]:
@@ -62,12 +74,17 @@ def dequantize_output(source: Plan | Model, y: Array, index: int = 0) -> npt.NDA
 
 
 def pixels_to_input(
-    plan: Plan, pixels: npt.NDArray[np.uint8], index: int = 0, real_range: tuple[float, float] | None = None
+    plan: Plan,
+    pixels: npt.NDArray[np.uint8],
+    index: int = 0,
+    real_range: tuple[float, float] | None = None,
+    real: bool = False,
 ) -> Array:
     """N pictures (uint8, N×H×W or N×H×W×C) as a batch for input `index`: (N, *its shape without the leading 1).
 
     Black (0) becomes real_range[0], white (255) real_range[1] (default: as `pixel_range` says), then codes as
-    `quantize_input` makes them. Raises `InputError` if the input takes no pictures or others than these.
+    `quantize_input` makes them; `real` leaves them as they are, in float32. Raises `InputError` if the input takes no
+    pictures or others than these.
     """
     tensor = _tensor(plan, "input", index)
     height, width, channels = picture_shape(tensor)
@@ -79,7 +96,8 @@ def pixels_to_input(
         )
     ends = pixel_range(plan, index, real_range)
     levels = ends.black + np.arange(256, dtype=np.float32) / np.float32(255) * (ends.white - ends.black)
-    return quantize_input(plan, levels, index)[pixels].reshape(len(pixels), *tensor.shape[1:])
+    values = levels.astype(np.float32) if real else quantize_input(plan, levels, index)
+    return values[pixels].reshape(len(pixels), *tensor.shape[1:])
 
 
 def picture_shape(tensor: Tensor) -> tuple[int, int, int]:
@@ -117,7 +135,7 @@ def pixel_range(source: Plan | Model, index: int = 0, given: tuple[float, float]
 def _told(graph: Graph, tensor: Tensor) -> PixelRange:
     """What the type of an input and the operators behind it tell."""
     factor, term, ops, codes = _first_layers(graph, tensor)
-    layers = f"the first layers ({', '.join(op.name for op in ops)}) make"
+    layers = f"the first layers ({', '.join(op.kind for op in ops)}) make"
     speaks = not (np.all(factor == 1) and not np.any(term))
     for black, white in CONVENTIONS if codes is None else (_ends(codes),):
         low, high = np.sort((black * factor + term, white * factor + term), axis=0)

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..files import replacing
 from ..model import Array
+from ..text import Styled
 from .images import Pixels, half_blocks
 
 GREYS = 232, 24
@@ -80,7 +82,7 @@ def grid(pictures: Pixels, names: list[str], width: int, colour: bool) -> list[s
         gap = " " * (cell - pictures.shape[2] + 1)
         lines.append(" ".join(name.ljust(cell) for name in names[row]).rstrip())
         drawn = (gap.join(parts) for parts in zip(*(draw(picture) for picture in pictures[row]), strict=True))
-        lines += [line if colour else line.rstrip() for line in drawn]
+        lines += [Styled(line) if colour else line.rstrip() for line in drawn]
     return lines
 
 
@@ -111,4 +113,5 @@ def write(pixels: Pixels, path: Path) -> None:
     """A grey picture as a PNG, one pixel an element."""
     from PIL import Image
 
-    Image.fromarray(pixels).save(path)
+    with replacing(path) as file:
+        Image.fromarray(pixels).save(file, format="PNG")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 
 from ..errors import InputError
 from ..model import Array, Tensor
 from ..plan import Step
+from ..text import markup
 from .stats import activation_of, real_values, stats
 
 
@@ -20,10 +20,10 @@ def record_text(step: Step, outputs: Sequence[Array]) -> str:
 def record_html(step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> str:
     """A table of the operator's tensors: what they are, and what their values look like."""
     rows = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in _rows(step, inputs, outputs)
+        f"<tr>{''.join(f'<td>{markup(cell)}</td>' for cell in row)}</tr>" for row in _rows(step, inputs, outputs)
     )
     head = "".join(f"<th>{name}</th>" for name in ("", "tensor", "type", "values", "zeros", "clamped"))
-    return f"<table><caption>{html.escape(str(step))}</caption><tr>{head}</tr>{rows}</table>"
+    return f"<table><caption>{markup(str(step))}</caption><tr>{head}</tr>{rows}</table>"
 
 
 def _rows(step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> Iterator[tuple[str, ...]]:

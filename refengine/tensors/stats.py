@@ -43,6 +43,11 @@ class Bin(NamedTuple):
     size: int
 
 
+def is_quantized(tensor: Tensor) -> bool:
+    """Whether the tensor holds integer codes that stand for real values: a bool with a scale does not."""
+    return tensor.dtype.lstrip("u").startswith("int") and bool(tensor.quantization and tensor.quantization.scale)
+
+
 def stats(tensor: Tensor, values: Array, activation: str = "NONE") -> Stats:
     """`values` have any shape that broadcasts against the tensor's quantisation; raises `InputError` if there are none.
 
@@ -96,8 +101,9 @@ def real_values(tensor: Tensor, codes: Array) -> npt.NDArray[np.float32] | None:
     """
     if tensor.dtype == "float32":
         return codes
-    if tensor.quantization is None or not tensor.quantization.scale:
+    if not is_quantized(tensor):
         return None
+    assert tensor.quantization is not None
     scale = _along(tensor, np.array(tensor.quantization.scale), codes.ndim)
     zero_point = _along(tensor, _zero_points(tensor), codes.ndim)
     return dequantize(codes, scale, zero_point)  # type: ignore[arg-type]
@@ -108,8 +114,9 @@ def clamp_range(tensor: Tensor, activation: str = "NONE") -> tuple[int | float, 
     if tensor.dtype == "float32":
         low, high = float_activation_range(activation)
         return float(low), float(high)
-    if tensor.quantization is None or not tensor.quantization.scale:
+    if not is_quantized(tensor):
         return None
+    assert tensor.quantization is not None
     if tensor.dtype == "int4":
         return -8, 7
     if activation == "NONE" or len(tensor.quantization.scale) > 1:

@@ -107,7 +107,7 @@ class _Reader:
                 for i, tensor in enumerate(row["tensors"])
             )  # TFLM's compressor leaves the decoded tensor's quantisation on the encoded bytes, where it means nothing
             for op in ops:
-                with located(_operator(op.index, op.name, op.custom_code)):
+                with located(_operator(op.index, op.kind)):
                     compressed.check_readers(op, {i for graph, i in self.tables if graph == index})
             graph = Graph(index, row["name"], tensors, row["inputs"], row["outputs"], ops,
                           row["debug_metadata_index"])
@@ -121,7 +121,7 @@ class _Reader:
             name = schema.enumeration(tflite.BuiltinOperator).get(number)
             if name is None:
                 raise UnsupportedError(newer(f"builtin operator {number}"))
-        with located(_operator(index, name, code["custom_code"])):
+        with located(_operator(index, code["custom_code"] or name)):
             for role, lowest in (("inputs", -1), ("outputs", 0), ("intermediates", 0)):
                 _check_indices(role, row[role], tensors, lowest)
             options_type, options = _options(name, row)
@@ -275,24 +275,24 @@ def _check_order(graph: Graph) -> None:
         origin[index] = "an input"
     producers = {index: op for op in graph.ops for index in op.outputs}
     for op in graph.ops:
-        with located(_operator(op.index, op.name, op.custom_code)):
-            for index in {*op.inputs} - {-1} - variables - origin.keys():
+        with located(_operator(op.index, op.kind)):
+            for index in (i for i in op.inputs if i >= 0 and i not in variables and i not in origin):
                 if index in producers:
                     later = producers[index]
-                    raise ModelError(f"{named(index)} is read, but only {_operator(later.index, later.name)} "
+                    raise ModelError(f"{named(index)} is read, but only {_operator(later.index, later.kind)} "
                                      "produces it")
                 if op.name != "CUSTOM":  # those may be given room to work in
                     raise ModelError(f"{named(index)} is read, but nothing produces it")
             for index in op.outputs:
                 if index in origin and index not in variables:
                     raise ModelError(f"{named(index)} is an output, but also {origin[index]}")
-                origin[index] = f"an output of {_operator(op.index, op.name)}"
+                origin[index] = f"an output of {_operator(op.index, op.kind)}"
     for index in {*graph.outputs} - variables - origin.keys():
         raise ModelError(f"{named(index)} is an output of the subgraph, but nothing produces it")
 
 
-def _operator(index: int, name: str, custom_code: str = "") -> str:
-    return f"operator {index} ({custom_code or name})"
+def _operator(index: int, kind: str) -> str:
+    return f"operator {index} ({kind})"
 
 
 def _check_calls(graphs: tuple[Graph, ...]) -> None:

@@ -11,11 +11,11 @@ from PIL import Image
 from refengine import InputError, Record, execute, make_plan
 from refengine.commands import main
 from refengine.debugger import START, Breakpoint, Console, Session, split
-from refengine.debugger.compare import difference
+from refengine.debugger.compare import compared
 from refengine.debugger.condition import condition, index
 from refengine.errors import RefengineError
 from refengine.model import Model
-from refengine.plan import Plan
+from refengine.plan import Plan, Step
 from refengine.tensors.datasets import bundled_digits, bundled_models
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tensors.pictures import coloured_blocks, grey, grid, maps, mosaic
@@ -440,13 +440,30 @@ def test_compare_says_where(ask, session, tmp_path):
 
 
 def test_floats_are_compared_by_their_bits():
+    tensor = fed((3,), "float32")
     zeros = np.array([0.0, np.nan, 1.0], np.float32)
-    assert difference(zeros, zeros.copy()) is None
-    found = difference(zeros, np.array([-0.0, np.nan, 1.0], np.float32))
+    assert compared(tensor, zeros, zeros.copy()) is None
+    found = compared(tensor, zeros, np.array([-0.0, np.nan, 1.0], np.float32))
     assert found is not None and (found.count, found.first) == (1, (0,))
     with pytest.raises(InputError):
-        difference(zeros, zeros.astype(np.float64))
-    assert difference(zeros, zeros.reshape(1, 3)) is None
+        compared(tensor, zeros, zeros.astype(np.float64))
+    assert compared(tensor, zeros, zeros.reshape(1, 3)) is None
+
+
+def test_floats_are_apart_by_ulps(tmp_path):
+    model = one_op("RELU", {}, [fed((1, 2), "float32")], fed((1, 2), "float32"))
+    session = Session(make_plan(model), np.array([[1.0, 2.0]], np.float32))
+    session.advance()
+    np.save(tmp_path / "y.npy", np.array([[1.0, np.nextafter(np.float32(2), np.float32(3))]], np.float32))
+    line = next(iter(Console(session).run(f"compare {tmp_path}/y.npy")))
+    assert "1 of 2 differ, by 1 ULP at most; first [0, 1]: 2 here" in line
+
+
+def test_any_nan_is_any_other_as_in_diff():
+    mine, theirs = (np.array([bits, 0x3F800000], np.uint32).view(np.float32) for bits in (0x7FC00000, 0xFFC00001))
+    assert compared(fed((2,), "float32"), mine, theirs) is None
+    found = compared(fed((2,), "float32"), mine, np.array([1.0, 1.0], np.float32))
+    assert found is not None and (found.count, found.largest) == (1, np.inf)
 
 
 # ---- what if ----------------------------------------------------------------------------------------------
@@ -473,6 +490,20 @@ def test_set_computes_later_steps_again_and_no_others(ask, session, plan, seven)
     ask("set 18[0,0,0,0] = 5; reset")
     assert all(np.array_equal(a, b) for a, b in zip(walked(session), before, strict=True))
     assert ask("info changes") == ["nothing is set"]
+
+
+def test_what_does_not_depend_on_a_set_value_is_not_computed_again(plan, seven, monkeypatch):
+    """Not only equal: its kernels are not called."""
+    computed = []
+    evaluate = Step.evaluate
+    monkeypatch.setattr(Step, "evaluate", lambda step, *arrays: computed.append(step.index) or evaluate(step, *arrays))
+    session = Session(plan, seven)
+    walked(session)
+    assert computed == list(range(len(plan.steps)))
+    computed.clear()
+    session.set(plan.steps[2].outputs[0], (0, 0, 0, 3), 100)
+    walked(session)
+    assert computed == list(range(3, len(plan.steps)))
 
 
 def test_set_the_input_is_another_inference(ask, session, plan, seven):

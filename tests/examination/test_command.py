@@ -42,7 +42,7 @@ def test_the_report_names_the_layer(broken, arrays, capsys):
     lines = printed.out.splitlines()
     assert lines[0] == f"{broken[0]} on {arrays}: 12 inferences, against {broken[1]}"
     found = next(i for i, line in enumerate(lines) if "the worst first" in line)
-    assert lines[found + 1].startswith("1. operator 4 (FULLY_CONNECTED): range, about 3.")
+    assert lines[found + 2].startswith("1. operator 4 (FULLY_CONNECTED): range, about 3.")
     assert printed.err == "" and "\x1b" not in printed.out
 
 
@@ -52,7 +52,7 @@ def test_json_holds_everything(broken, arrays, capsys):
     assert told["inferences"] == 12 and told["interrupted"] is False
     assert told["findings"][0]["layer"] == "operator 4 (FULLY_CONNECTED)"
     hidden = told["layers"][5]
-    assert hidden["operator"] == "FULLY_CONNECTED" and hidden["tensor"] == "hidden"
+    assert (hidden["operator"]["name"], hidden["tensor"]["name"]) == ("FULLY_CONNECTED", "hidden")
     assert hidden["accumulator"]["headroom_bits"] == 32 - hidden["accumulator"]["measured_bits"]
     assert len(hidden["channels"]["own_rmse"]) == 16
     assert set(hidden["clamped"]) == {"below_activation", "below_type", "above_activation", "above_type"}

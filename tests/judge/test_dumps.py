@@ -88,6 +88,8 @@ def test_a_recording_tells_its_board(tmp_path):
         ({}, "holds none of the model's tensors"),
         ({META: np.array("[]"), "t13": SOUND[13]}, "is no JSON object"),
         ({META: np.array("{"), "t13": SOUND[13]}, "is no JSON object"),
+        ({META: np.array('{"a":' * 100_000), "t13": SOUND[13]}, "is no JSON object"),
+        ({META: np.array("[" * 100_000), "t13": SOUND[13]}, "is no JSON object"),
         ({"t13": np.array([object()])}, "cannot be read"),
     ],
 )

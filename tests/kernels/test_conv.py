@@ -172,3 +172,12 @@ def test_infinite_weights_under_padding_are_refused() -> None:
     )
     with pytest.raises(UnsupportedError, match="infinities"):
         make_plan(model)
+
+
+def test_a_padding_beyond_tflms_16_bits_is_refused() -> None:
+    """A 1×65535 filter pads 32767 columns on each side, which fits; with two taps more it would not."""
+    options = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
+    image = (1, 1, 65537, 1)
+    assert _window.window_of(options, image, (1, 65535), image).is_padded
+    with pytest.raises(UnsupportedError, match="TFLM's 16 bits"):
+        _window.window_of(options, image, (1, 65537), image)

@@ -81,6 +81,14 @@ def test_the_explanation_names_the_branch() -> None:
     assert lines[-1].value == 24
 
 
+def test_an_explanation_says_of_which_subgraph_it_speaks() -> None:
+    plan = make_plan(MODEL)
+    inside, outside = (explain(plan, record, (0, 1)).as_dict() for record in execute(plan, np.array([False]), X))
+    assert inside["operator"] == {"subgraph": 2, "index": 0, "name": "ADD"}
+    assert inside["tensor"] == {"subgraph": 2, "index": 2, "name": "y"}
+    assert outside["operator"] == {"subgraph": 0, "index": 0, "name": "IF"}
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -11,7 +11,9 @@ from refengine.model import Model
 from tests.models import const, custom, fed
 
 
-def window(size: int = 4, weights: int = 2, shift: int = 1, dtype: str = "int16", options: bytes | None = None) -> Model:
+def window(
+    size: int = 4, weights: int = 2, shift: int = 1, dtype: str = "int16", options: bytes | None = None
+) -> Model:
     packed = pack(shift=shift) if options is None else options
     inputs = [fed((size,), "int16"), const(np.arange(1, weights + 1), dtype)]
     return custom("SignalWindow", packed, [*inputs], fed((size,), "int16"))

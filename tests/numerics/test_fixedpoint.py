@@ -95,3 +95,13 @@ def test_a_factor_per_channel_broadcasts(rounding: str) -> None:
             for v in x[:, channel].tolist()
         ]
         assert ours[:, channel].tolist() == expected
+
+
+SQUARES = st.sampled_from((0, 1, 2, 3, 2**27 - 1, 2**27, 2**29 - 1, 2**29, INT32_MAX)) | st.integers(0, INT32_MAX)
+
+
+@given(st.lists(SQUARES, min_size=1))
+def test_inverse_sqrt(values: list[int]) -> None:
+    multiplier, shift = fixedpoint.inverse_sqrt(array(values))
+    pairs = list(zip(multiplier.tolist(), shift.tolist(), strict=True))
+    assert pairs == [scalar.inverse_sqrt(x) for x in values]

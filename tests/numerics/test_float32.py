@@ -337,3 +337,9 @@ def test_exp_is_the_exponential() -> None:
         np.testing.assert_allclose(float32.tanh(x, libm), [math.tanh(v) for v in x.tolist()], rtol=2.5e-7)
         np.testing.assert_allclose(float32.log(np.exp(x), libm), x, rtol=1.3e-7, atol=1.2e-7)
         np.testing.assert_allclose(float32.expm1(x, libm), [math.expm1(v) for v in x.tolist()], rtol=1.3e-7)
+
+
+def test_a_sum_begins_at_positive_zero() -> None:
+    """0.0 + −0.0 is 0.0, so that no sum of zeros is negative, of one column or of several."""
+    for shape in ((3, 1), (3, 2)):
+        assert not np.signbit(float32.sequential_sum(np.full(shape, -0.0, np.float32), 0)).any()

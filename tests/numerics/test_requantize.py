@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.model import Array
+from refengine.numerics import requantize as requantize_module
 from refengine.numerics import scalar
 from refengine.numerics.fixedpoint import Multiplier, quantize_multiplier
 from refengine.numerics.requantize import BLOCK, Requantizer, _equal_everywhere, requantizer
@@ -204,4 +205,13 @@ def test_one_multiplier_serves_all_channels() -> None:
     factor = Multiplier(*(part.reshape(1) for part in quantize_multiplier(0.01)[:3]), "double")
     requantize = requantizer(np.array([5, -3000]), factor, 3, -128, 127, "int8", np.array([BOUND, BOUND]))
     assert requantize.line is not None
+    assert np.array_equal(requantize(every(requantize)), integer(requantize, every(requantize)))
+
+
+def test_a_line_that_is_not_proven_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof has never said no; what would happen if it did is certain all the same."""
+    assert make(np.array([0.3])).line is not None
+    monkeypatch.setattr(requantize_module, "_equal_everywhere", lambda *_: False)
+    requantize = make(np.array([0.3]))
+    assert requantize.line is None
     assert np.array_equal(requantize(every(requantize)), integer(requantize, every(requantize)))

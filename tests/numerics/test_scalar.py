@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -131,3 +132,15 @@ def test_64_bit_accumulators_take_a_16_bit_multiplier() -> None:
     assert scalar.multiply_by_quantized_multiplier_64(2**15, 2**30 + 2**14, 0) == 2**14  # the low 15 bits are dropped
     assert scalar.multiply_by_quantized_multiplier_64(2**15, 2**31 - 1, 0) == 0x7FFF
     assert scalar.multiply_by_quantized_multiplier_64(-1, 2**30, 0) == 0  # a tie goes up
+
+
+@given(st.sampled_from((1, 2, 3, 4, 2**29 - 1, 2**29, 2**31 - 1)) | st.integers(1, 2**31 - 1))
+def test_inverse_sqrt_is_near(x: int) -> None:
+    """Five of Newton's steps, from 1 to at most 2, leave up to 10⁻⁵."""
+    multiplier, shift = scalar.inverse_sqrt(x)
+    assert -31 <= shift <= 0 < multiplier < 2**31
+    assert abs(multiplier * 2.0 ** (shift - 31) * math.sqrt(x) - 1) < 1.5e-5
+
+
+def test_the_inverse_root_of_0_is_that_of_1() -> None:
+    assert scalar.inverse_sqrt(0) == scalar.inverse_sqrt(1) == (2**31 - 1, 0)

@@ -95,11 +95,14 @@ def test_json_holds_everything(floats: str, arrays: str, tmp_path: Path, capsys:
     assert main(["quantize", floats, "--data", arrays, "-o", str(out), *options]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["method"], told["samples"], told["output_sha256"]) == ("percentile", 20, load(out).sha256)
-    assert [tensor["operator"] for tensor in told["tensors"]][:2] == [None, "CONV_2D"]
+    assert [tensor["operator"] for tensor in told["tensors"]][:2] == [
+        None,
+        {"subgraph": 0, "index": 0, "name": "CONV_2D"},
+    ]
     plan = make_plan(float_net())
     ranges = calibrate(plan, [(pictures(24)[:20],)], "percentile", percentile=99.5)
     assert [tuple(tensor["range"]) for tensor in told["tensors"]] == list(ranges.values())
-    assert [layer["operator"] for layer in told["report"]].count("FULLY_CONNECTED") == 2
+    assert [layer["operator"]["name"] for layer in told["report"]].count("FULLY_CONNECTED") == 2
     assert told["report"][0]["outputs"]["only"]["rmse"] >= told["report"][-1]["outputs"]["only"]["rmse"]
 
 
@@ -138,13 +141,12 @@ def test_ctrl_c_leaves_nothing_behind(
 def test_what_cannot_be_written_leaves_nothing_behind(
     floats: str, arrays: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(path: Path, data: bytes) -> None:
-        path.touch()
-        raise OSError(28, "No space left on device", str(path))
+    def full(*paths: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "replace", full)
     assert main(["quantize", floats, "--data", arrays, "-o", str(tmp_path / "out.tflite")]) == FAILED
-    assert "No space left on device" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"refengine: {tmp_path / 'out.tflite'}: No space left on device\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["float.tflite", "pictures.npy"]
 
 

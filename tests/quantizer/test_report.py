@@ -148,10 +148,10 @@ def test_every_number_against_a_plain_loop() -> None:
     quantized = make_plan(converted())
     layers = by_operator(rank(FLOATS, quantized, BATCHES))
     for index, (whole, signal, only) in slow(FLOATS, quantized, BATCHES[0][0]).items():
-        assert layers[index].whole.square == pytest.approx(whole)
-        assert layers[index].whole.signal == pytest.approx(signal)
+        assert layers[index].total.square == pytest.approx(whole)
+        assert layers[index].total.signal == pytest.approx(signal)
         assert layers[index].only.error.square == pytest.approx(only)
-        assert layers[index].all.error.square == layers[SOFTMAX].whole.square
+        assert layers[index].all.error.square == layers[SOFTMAX].total.square
 
 
 def test_a_gain_by_one_sample_of_many_is_chance() -> None:
@@ -177,7 +177,7 @@ def test_layers_that_only_move_codes_have_no_error_of_their_own() -> None:
     for index in (MAX_POOL, RESHAPE):
         assert layers[index].own.square == layers[index].only.error.square == 0
         assert layers[index].own.sqnr == inf
-        assert layers[index].whole.square > 0
+        assert layers[index].total.square > 0
         assert layers[index].as_dict()["own_error"]["sqnr_db"] is None
 
 

@@ -147,7 +147,7 @@ def test_graphs_take_every_form(form: str) -> None:
 def test_every_kernel_grows_a_graph(op: str, dtype: str) -> None:
     """An `example` that asks for its input with `make.input` can start from a tensor that is there."""
     scale = Quantization((2.0**-7,), (0,)) if dtype in QUANTIZED or (op == "QUANTIZE" and dtype == "int32") else None
-    given = [Tensor(0, "", (2,) * rank, dtype, scale) for rank in (1, 4)]
+    given = [Tensor(0, "", (2,) * rank, dtype, scale) for rank in (1, 2, 3, 4, 0)]
 
     @st.composite
     def node(draw: Callable[[Any], Any]) -> Node:
@@ -158,7 +158,7 @@ def test_every_kernel_grows_a_graph(op: str, dtype: str) -> None:
     try:
         find(
             node(),
-            lambda node: any(t is x for t in node.inputs for x in given),
+            lambda node: any(t is x for each in (*node.before, node) for t in each.inputs for x in given),
             settings=settings(FIRST, max_examples=100),
         )
     except NoSuchExample:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import tracemalloc
 from hashlib import sha256
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def test_read_idx_gives_back_what_was_written(tmp_path, shape, pack):
     result = read_idx(tmp_path / "x")
     assert result.dtype == np.uint8
     np.testing.assert_array_equal(result, array, strict=True)
+
+
+def test_what_gzip_packed_is_unpacked_only_as_far_as_announced(tmp_path):
+    (tmp_path / "x").write_bytes(gzip.compress(idx(digits(1)) + bytes(50_000_000)))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="announces 1 × 28 × 28 elements"):
+        read_idx(tmp_path / "x")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
 
 
 DAMAGES = {

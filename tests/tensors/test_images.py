@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -251,6 +252,59 @@ def test_changed_bytes_never_raise_anything_else(tmp_path_factory, data, suffix)
     path.write_bytes(raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw)
     with contextlib.suppress(InputError):
         only(network(1, 28, 28, 1), path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_unpacked(tmp_path):
+    path = saved(tmp_path / "bomb.png", Image.new("1", (10_000, 10_000)))
+    assert path.stat().st_size < 20_000
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"a picture of 100,000,000 pixels may take 1\.5 GiB of memory, and refengine"):
+        only(network(1, 28, 28, 1), path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_the_memory_for_pictures_is_the_plans(tmp_path):
+    model = one_op("RELU", {}, [fed((1, 28, 28, 1), "int8", q(1 / 255))], fed((1, 28, 28, 1), "int8", q(1 / 255), "y"))
+    path = saved(tmp_path / "a.png", Image.new("L", (400, 400)))
+    assert only(make_plan(model, memory=400 * 400 * 16), path)
+    with pytest.raises(InputError, match="a picture of 160,000 pixels"):
+        only(make_plan(model, memory=400 * 400 * 16 - 1), path)
+
+
+def test_only_pictures_are_pictures(tmp_path):
+    """Of PostScript pillow would start Ghostscript, whatever the file's name."""
+    path = tmp_path / "postscript.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n")
+    assert Image.open(path).format == "EPS"
+    with pytest.raises(InputError, match=r"neither a picture \(PNG, JPEG, BMP, GIF, PPM, TIFF, WEBP\) nor \.npy"):
+        only(network(1, 28, 28, 1), path)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (DIGITS[0].astype(np.float32) / 255, "holds real numbers, and does not say which are black and white"),
+        (DIGITS[0].astype(np.int32) << 20, "holds greys from 0 to .*, and 16 bits end at 65535"),
+        (DIGITS[0].astype(np.int32) - 1, "holds greys from -1 to"),
+    ],
+)
+def test_pictures_whose_greys_are_not_known_are_refused(tmp_path, pixels, reason):
+    path = saved(tmp_path / "a.tif", Image.fromarray(pixels))
+    with pytest.raises(InputError, match=rf"^{path}: {reason}.*; save it with 8 or 16 bits$"):
+        only(network(1, 28, 28, 1), path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_pillow_warns_of_is_not_on_stderr(tmp_path):
+    digit = Image.fromarray(DIGITS[0]).convert("P")
+    digit.info["transparency"] = bytes(256)
+    path = saved(tmp_path / "a.png", digit, transparency=bytes(range(256)))
+    with pytest.warns(UserWarning, match="Palette images"):
+        Image.open(path).convert("RGB")
+    only(network(1, 28, 28, 1), path)
+    only(network(1, 28, 28, 3), path)
 
 
 def test_pictures_too_large_to_trust(tmp_path, monkeypatch):

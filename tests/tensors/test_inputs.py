@@ -23,8 +23,18 @@ def relu(tensor: Tensor, dtype: str | None = None) -> Model:
 
 def test_real_values_become_codes_and_ties_go_away_from_zero():
     model = relu(fed((1, 6), "int8", q(0.5, 3)))
-    codes = quantize_input(model, [0.0, 0.25, -0.25, 1e9, -1e9, np.nan])
-    np.testing.assert_array_equal(codes, np.array([3, 4, 2, 127, -128, 3], np.int8), strict=True)
+    codes = quantize_input(model, [0.0, 0.25, -0.25, 1e9, -1e300, np.inf])
+    np.testing.assert_array_equal(codes, np.array([3, 4, 2, 127, -128, 127], np.int8), strict=True)
+
+
+def test_what_an_input_cannot_hold_is_refused():
+    with pytest.raises(InputError, match=r"^input 'input0' is int8, and no code stands for the NaN in the array$"):
+        quantize_input(relu(fed((1, 2), "int8", UNIT)), [0.0, np.nan])
+    real = relu(fed((1, 3), "float32"))
+    with pytest.raises(InputError, match=r"is float32, which ends at 3\.4e38; the array has 1e\+300$"):
+        quantize_input(real, [np.inf, 1.0, 1e300])
+    passed = quantize_input(real, [np.inf, np.nan, 3.4e38])
+    np.testing.assert_array_equal(passed, np.float32([np.inf, np.nan, 3.4e38]), strict=True)
 
 
 def test_a_plan_serves_as_well_as_its_model():
@@ -203,3 +213,11 @@ def test_what_has_no_codes_has_no_black_and_white(dtype):
 def test_a_tensor_with_bounds_but_no_scale_is_not_quantised():
     with pytest.raises(InputError, match="without quantisation"):
         quantize_input(relu(fed((1, 2), "int8", Quantization(min=(0.0,), max=(1.0,)))), [0.0])
+
+
+@pytest.mark.parametrize(("off", "usual"), [(0.019, True), (0.021, False)])
+def test_a_range_within_two_percent_of_a_usual_one_is_taken_for_it(off, usual):
+    """From 0 to 1 + off."""
+    scale = (1 + off) / 255
+    found = pixel_range(relu(fed((1, 4), "int8", q(scale, -128))))
+    assert (found.white == 1.0) == usual

@@ -1,4 +1,9 @@
-"""How far two tensors are apart, and where."""
+"""How two arrays differ, and where: by their bits, but any NaN is any other.
+
+IEEE 754 leaves sign and payload of a computed NaN open, and so do compilers. x86 makes NaNs negative and hands on the
+first operand's payload, whichever operand the compiler put first; Cortex-M makes them positive. Those bits belong to a
+build, not to TFLM.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..model import Array, Tensor
 
@@ -36,19 +42,20 @@ class Difference:
     where: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, which has neither infinity nor NaN: those as words."""
-        return {
-            name: str(value) if isinstance(value, float) and not np.isfinite(value) else value
-            for name, value in asdict(self).items()
-        }
+        """In plain Python, for JSON."""
+        return asdict(self)
 
 
-def unlike(mine: Array, theirs: Array) -> Array:
-    """Where two arrays of one dtype and shape differ: by their bits, but any NaN is any other."""
+def unlike(mine: Array, theirs: Array, same_nan: bool = False) -> npt.NDArray[np.bool_]:
+    """Where two arrays of one dtype and shape differ: by their bits, so that −0 is not 0, but any NaN is any other
+    unless they must have the `same_nan`, as copies have. Masked elements of `mine` are like anything."""
+    if isinstance(mine, np.ma.MaskedArray):  # what TFLM leaves unwritten
+        return unlike(mine.data, np.ma.getdata(theirs), same_nan) & ~np.ma.getmaskarray(mine)
     if mine.dtype.kind != "f":
         return np.asarray(mine != theirs)
     bits = np.dtype(f"u{mine.itemsize}")
-    return np.asarray((mine.view(bits) != theirs.view(bits)) & ~(np.isnan(mine) & np.isnan(theirs)))
+    apart = np.asarray(mine.view(bits) != theirs.view(bits))
+    return apart if same_nan else apart & ~(np.isnan(mine) & np.isnan(theirs))
 
 
 def difference(tensor: Tensor, mine: Array, theirs: Array) -> Difference | None:

@@ -1,4 +1,4 @@
-"""refengine/judge/compare.py: figures worked out by hand."""
+"""refengine/tensors/difference.py: figures worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from refengine.judge import difference
+from refengine.tensors.difference import difference
+from refengine.text import as_json
 from tests.models import fed, q
 
 INT8 = fed((1, 2, 2, 2), "int8", q(0.5, -3))
@@ -51,7 +52,7 @@ def test_any_nan_is_any_other_and_infinitely_far_from_numbers():
     assert difference(FLOAT, mine, np.array([other, 1, 2, 3], np.float32)) is None
     found = difference(FLOAT, mine, np.array([0, 1, 2, 3], np.float32))
     assert found is not None and (found.count, found.largest) == (1, math.inf)
-    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["largest"] == "inf"
+    assert json.loads(as_json(found.as_dict()))["largest"] == "Infinity"
 
 
 def test_cosine_of_nothing():
@@ -66,3 +67,13 @@ def test_where():
     theirs[0, :, 7, 5:] = 1
     found = difference(fed(mine.shape, "int8"), mine, theirs)
     assert found is not None and found.where == "column 7, channels 5…7"
+
+
+def test_the_largest_difference_counts_two_nans_as_none() -> None:
+    """They differ in no value; a NaN and a number are infinitely far apart."""
+    tensor, nan = fed((3,), "float32"), np.float32(np.nan)
+    mine, theirs = np.array([nan, 1, 2], np.float32), np.array([-nan, np.nextafter(np.float32(1), np.float32(2)), 2])
+    found = difference(tensor, mine, theirs.astype(np.float32))
+    assert found is not None and (found.count, found.largest) == (1, 1.0)
+    found = difference(tensor, np.array([nan, 1, 2], np.float32), np.array([0, 1, 2], np.float32))
+    assert found is not None and found.largest == np.inf

@@ -1,0 +1,201 @@
+"""How large TFLM's arena must be: what its allocator takes of it, request by request.
+
+TFLM: `micro_allocator.cc`, `arena_allocator/single_arena_buffer_allocator.cc`, `micro_allocation_info.cc`,
+`memory_planner/greedy_memory_planner.cc`. The arena has two ends. From its end down grows what lives as long as the
+interpreter (the *tail*): structs for tensors and operators, what kernels keep, variables. At its start (the *head*) lie
+the tensors and scratch buffers that a planner lays over one another. TFLM reports head + tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .cexport.arena import Buffer, peak, tflm_greedy
+from .kernels._arena import NEEDS, Needs, elements
+from .model import Graph, Tensor
+from .plan import Plan
+
+Target = Literal["x86-64", "arm"]
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """TFLM's own structs on a target, in bytes."""
+
+    pointer: int
+    allocators: tuple[int, ...]
+    resources: tuple[int, int]
+    builtin_data_allocator: int
+    subgraph: int
+    eval_tensor: int
+    node: int
+    scratch_handle: int
+    tensor: int
+    quantization: int
+
+
+SIZES: Mapping[Target, _Sizes] = {
+    "x86-64": _Sizes(8, (104, 72, 272), (16, 40), 16, 24, 24, 64, 8, 64, 24),
+    "arm": _Sizes(4, (36, 44, 36), (12, 20), 8, 8, 12, 32, 4, 32, 12),
+}
+"""x86-64 is the wheel: its recording allocator, with compression; arm is a 32-bit Cortex-M, without either."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What TFLM's arena holds once everything is allocated, in bytes.
+
+    `planned` are tensors and scratch buffers that share memory, `persistent` all that lives as long as the interpreter.
+    `unknown` names the operators whose own requests are not known, and which are counted without.
+    """
+
+    planned: int
+    persistent: int
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        return self.planned + self.persistent
+
+
+class _Tail:
+    """The end of the arena that grows downwards."""
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def take(self, size: int, align: int) -> None:
+        if size:
+            self.used = -(-(self.used + size) // align) * align
+
+
+def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
+    """What TFLM allocates for a model, exactly as its allocator does on x86-64 with reference kernels.
+
+    For ``arm`` the structs are those of 32-bit builds; kernels of CMSIS-NN ask for scratch buffers of their own.
+    """
+    sizes, which = SIZES[target], 0 if target == "x86-64" else 1
+    plans = [plan.plans[i] for i in sorted(plan.plans)]
+    steps = [(p, step) for p in plans for step in p.steps]
+    tail, scratch = _Tail(), dict[tuple[int, int], list[int]]()
+    for size in sizes.allocators:
+        tail.take(size, sizes.pointer)
+    resources = {name for p in plans for step in p.steps for name in step.node.resources}
+    if resources:
+        tail.take(sizes.resources[0], 16)
+        tail.take(sizes.resources[1] * len(resources), 16)
+    tail.take(sizes.builtin_data_allocator, sizes.pointer)
+    tail.take(sizes.subgraph * len(plans), sizes.pointer)
+    for p in plans:
+        tail.take(sizes.eval_tensor * len(p.graph.tensors), sizes.pointer)
+    for p in plans:
+        tail.take(sizes.node * len(p.graph.ops), sizes.pointer)
+    needs = [NEEDS.get(step.name, Needs()) for _, step in steps]
+    for need in needs:
+        if need.options:
+            tail.take(*need.options[which])
+    for need in needs:
+        if need.data:
+            tail.take(need.data[which], 16)
+    for (p, step), need in zip(steps, needs, strict=True):
+        for request in need.more(step.node, sizes.pointer) if need.more else ():
+            if request.scratch:
+                scratch.setdefault((p.graph.index, step.index), []).append(request.size)
+            else:
+                tail.take(request.size, 16)
+    for size in _variable_sizes(plans):
+        tail.take(size, 16)
+    tail.take(sizes.scratch_handle * sum(map(len, scratch.values())), sizes.pointer)
+    for p in plans:
+        for tensor in p.graph.tensors:
+            if tensor.is_variable:
+                tail.take(_bytes(tensor), 16)
+    for tensors in (plan.inputs, plan.outputs):
+        tail.take(sizes.pointer * len(tensors), 16)
+        for tensor in tensors:
+            tail.take(sizes.tensor, sizes.pointer)
+            if tensor.quantization and tensor.quantization.scale and tensor.quantization.zero_point:
+                tail.take(sizes.quantization, sizes.pointer)
+                tail.take(4 + 4 * len(tensor.quantization.scale), 4)
+    buffers = list(_lifetimes(plan, scratch))
+    unknown = sorted({step.name for _, step in steps if step.op.kind != step.op.name and step.name not in NEEDS})
+    return Allocation(peak(buffers, tflm_greedy(buffers)), tail.used, tuple(unknown))
+
+
+def _variable_sizes(plans: Sequence[Plan]) -> Iterator[int]:
+    """The bytes of each resource variable, by the first operator that assigns it."""
+    seen = set()
+    for p in plans:
+        handles = {s.outputs[0].index: s.op for s in p.steps if s.facts.resource == "handle"}
+        for step in p.steps:
+            if step.facts.resource == "assign":
+                handle, value = step.inputs
+                assert handle is not None and value is not None
+                name = handles[handle.index].options["shared_name"] if handle.index in handles else None
+                if name is not None and name not in seen:
+                    seen.add(name)
+                    yield _bytes(value)
+
+
+def _bytes(tensor: Tensor) -> int:
+    """As TFLM counts them: an int4 element has a byte of its own, a handle of a resource variable four."""
+    size = {"int4": 1, "resource": 4}.get(tensor.dtype) or np.dtype(tensor.dtype).itemsize
+    return elements(tensor) * size
+
+
+def _lifetimes(plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]) -> Iterator[Buffer]:
+    """All buffers that are planned, with their first and last use on a clock that runs through called subgraphs.
+
+    TFLM: `AllocationInfoBuilder::MarkSubgraphLifetimesIfNecessary`. First all tensors, then all scratch buffers, in the
+    order of which the planner breaks ties.
+    """
+    clock = _Clock(plan, scratch)
+    clock.walk(plan, start=True)
+    for p in (plan.plans[i] for i in sorted(plan.plans)):
+        handles = {step.outputs[0].index for step in p.steps if step.facts.resource == "handle"}
+        for tensor in p.graph.tensors:
+            key = p.graph.index, tensor.index
+            planned = tensor.data is None and not tensor.is_variable and elements(tensor)
+            if planned and key in clock.first and tensor.index not in handles:
+                yield Buffer(_bytes(tensor), clock.first[key], clock.last.get(key, clock.first[key]))
+    for place in sorted(scratch):
+        for size in scratch[place]:
+            yield Buffer(size, *clock.calls.get(place, (0, 0)))
+
+
+class _Clock:
+    """When each tensor is first and last used."""
+
+    def __init__(self, plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]) -> None:
+        self.plans, self.now = plan.plans, 0
+        self.first: dict[tuple[int, int], int] = {}
+        self.last: dict[tuple[int, int], int] = {}
+        self.calls: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def walk(self, plan: Plan, start: bool = False) -> None:
+        graph = plan.graph
+        for index in graph.inputs:
+            self._begin(graph, index)
+        for step in plan.steps:
+            self.now += 1
+            began = self.now
+            for tensor in step.outputs:
+                self._begin(graph, tensor.index)
+            for callee in step.calls:
+                self.now += 1
+                self.walk(self.plans[callee])
+            for index in (*step.op.inputs, *step.op.outputs):
+                if index >= 0:
+                    self.last[graph.index, index] = self.now
+            self.calls[graph.index, step.index] = began, self.now
+        for index in graph.outputs:
+            self._begin(graph, index)
+            self.last[graph.index, index] = self.now
+
+    def _begin(self, graph: Graph, index: int) -> None:
+        self.first.setdefault((graph.index, index), self.now)
+        self.last.setdefault((graph.index, index), self.now)

@@ -1,0 +1,151 @@
+"""What a finding is worth: what happens to the network's outputs if that error is the only one.
+
+The float model runs as it is, but for one tensor: to that, the error is added which its layer makes of the float
+model's own values (an input: which its quantisation makes of the data), in the channels that the finding is about.
+So the error of one layer hides no other's, however large it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+
+from ..accuracy import is_classifier
+from ..execute import tile_size
+from ..model import Array
+from ..plan import Plan
+from ..reading.counterparts import Pair, Values, computed, own_error, rows, what_if
+from ..reading.float_reading import as_codes, is_quantized, real_values
+
+SAMPLES = 100
+"""On how many inferences effects are measured, drawn from all: each finding runs the float model again."""
+
+Inference = tuple[Array, ...]
+"""The real inputs of one inference, (1, *shape) each."""
+
+Where = tuple[int, tuple[int, ...]]
+"""A tensor's index and some of its channels."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The outputs' error on `inferences` inputs: Σ error² over `count` values, in real units, and how many answers of a
+    classifier change (None where there are no classes)."""
+
+    inferences: int
+    count: int
+    square: float
+    changed: int | None
+
+    def __add__(self, other: Effect) -> Effect:
+        changed = None if self.changed is None or other.changed is None else self.changed + other.changed
+        return Effect(self.inferences + other.inferences, self.count + other.count, self.square + other.square, changed)
+
+    @property
+    def rmse(self) -> float:
+        """Root mean square, in real units."""
+        return sqrt(self.square / self.count) if self.count else 0.0
+
+    def __str__(self) -> str:
+        classes = f", {self.changed} of {self.inferences} classes changed" if self.changed is not None else ""
+        return f"the outputs are off by {self.rmse:.3g} (RMSE){classes}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in plain Python, for JSON; what is not finite is None."""
+        rmse = self.rmse if isfinite(self.rmse) else None
+        return {"inferences": self.inferences, "rmse": rmse, "changed_classes": self.changed}
+
+
+class Sampler:
+    """Draws up to `SAMPLES` inferences of a stream, each as likely as any other; the same ones whatever the split."""
+
+    def __init__(self) -> None:
+        self.chosen: list[Inference] = []
+        self._seen = 0
+        self._random = np.random.default_rng(0)
+
+    def add(self, reals: Inference) -> None:
+        """The real inputs of some inferences, (N, *shape) each."""
+        for i in range(len(reals[0]) if reals else 0):
+            one = tuple(x[i : i + 1] for x in reals)
+            self._seen += 1
+            if len(self.chosen) < SAMPLES:
+                self.chosen.append(one)
+            elif (place := int(self._random.integers(self._seen))) < SAMPLES:
+                self.chosen[place] = one
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A quantised model beside the float one `reference`: `same` and `pairs` tell what belongs together, and `samples`
+    are inferences to try."""
+
+    plan: Plan
+    reference: Plan
+    same: Mapping[int, int]
+    pairs: Mapping[int, Pair]
+    samples: tuple[Inference, ...]
+
+    def effects(self, places: Sequence[Where]) -> tuple[Effect | None, list[Effect | None]]:
+        """What all errors together do to the outputs, and what the error in each place alone does; None where the float
+        model has nothing to compare with, or the model takes no inputs."""
+        if not self.samples:
+            return None, [None] * len(places)
+        tile = tile_size(self.plan)
+        parts = (self.samples[start : start + tile] for start in range(0, len(self.samples), tile))
+        with np.errstate(all="ignore"):  # values in floats may be infinite
+            found = [self._on([np.concatenate(x) for x in zip(*part, strict=True)], places) for part in parts]
+        everything, *alone = (_sum(each) for each in zip(*found, strict=True))
+        return everything, alone
+
+    def _on(self, reals: Sequence[Array], places: Sequence[Where]) -> list[Effect | None]:
+        """The effect of everything, then of each place, on one part of the samples."""
+        plan, reference = self.plan, self.reference
+        outputs = [i for i in plan.graph.outputs if i not in plan.constants]
+        if not outputs:
+            return [None] * (1 + len(places))
+        fed = dict(zip(reference.graph.inputs, reals, strict=True))
+        floats = computed(reference.steps, {**reference.constants, **fed})
+        wanted = rows(reference, floats, [self.same[i] for i in outputs])
+
+        def compared(got: Array) -> Effect:
+            changed = int((got.argmax(axis=1) != wanted.argmax(axis=1)).sum()) if is_classifier(plan) else None
+            return Effect(len(got), got.size, float(np.square(got - wanted).sum()), changed)
+
+        def alone(place: Where) -> Effect | None:
+            index, channels = place
+            error = self._error(index, floats)
+            if error is None:
+                return None
+            only = np.zeros_like(error)
+            kept: Any = (..., list(channels)) if len(plan.graph.tensors[index].shape) > 1 else ...
+            only[kept] = error[kept]
+            target = self.same[index]
+            changed = what_if(reference, floats, target, (floats[target] + only).astype(np.float32))
+            return compared(rows(reference, changed, [self.same[i] for i in outputs]))
+
+        codes = {t.index: as_codes(x, t) for t, x in zip(plan.inputs, reals, strict=True)}
+        everything = rows(plan, computed(plan.steps, {**plan.constants, **codes}), outputs)
+        return [compared(everything), *map(alone, places)]
+
+    def _error(self, index: int, floats: Values) -> Array | None:
+        """What the layer that computes a tensor adds to the float model's values of it."""
+        tensor = self.plan.graph.tensors[index]
+        if index in self.plan.graph.inputs and is_quantized(tensor):
+            real = floats[self.same[index]]
+            rounding: Array = real_values(as_codes(real, tensor), tensor) - np.float64(real)
+            return rounding
+        pair = self.pairs.get(index)
+        return None if pair is None else own_error(self.plan, self.reference, pair, floats)
+
+
+def _sum(effects: Iterable[Effect | None]) -> Effect | None:
+    found = [effect for effect in effects if effect is not None]
+    total = found[0] if found else None
+    for effect in found[1:]:
+        total = effect if total is None else total + effect
+    return total

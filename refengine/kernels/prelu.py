@@ -1,0 +1,147 @@
+"""PRELU: output = input where that is not negative, else alpha · input; alpha is a tensor that broadcasts.
+
+TFLM: `kernels/prelu.cc`, `prelu_common.cc`; on integers, `kernels/internal/reference/prelu.h`. Both sides of zero have
+a multiplier of their own, for input / output and input · alpha / output. int16 inputs take alphas of int8, and zero
+points anywhere. In float32, NaN and numbers below 0 are multiplied, and −0 is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from ..errors import consistent, require
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..model import Array, Tensor
+from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
+from ..numerics.quantize import code_range, product_multiplier
+from . import _affine, _broadcast, _narrate, _unary
+
+FACTS = Facts(elementwise=True)
+
+MAX_FLOAT_RANK = 4
+"""TFLM's float32 loop aborts on more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Params:
+    """TFLM's PreluParams. `table` holds the result for every pair of int8 codes."""
+
+    input_zero_point: int
+    alpha_zero_point: int
+    output_zero_point: int
+    output_multiplier_1: Multiplier
+    output_multiplier_2: Multiplier
+    dtype: str
+    table: Array | None = None
+
+
+def _operands(node: Node, alpha_type: str) -> tuple[Tensor, Tensor, Tensor]:
+    """(input, alpha, output); refuses wrong types and shapes."""
+    input, alpha, output = _broadcast.shaped(node)
+    consistent(
+        output.dtype == input.dtype and alpha.dtype == alpha_type,
+        f"alpha '{alpha.name}' is {alpha.dtype} and output '{output.name}' {output.dtype}; for the {input.dtype} input "
+        f"'{input.name}' TFLM reads {alpha_type} alphas and writes {input.dtype}",
+    )
+    return input, alpha, output
+
+
+def prepare(node: Node, numerics: Numerics) -> Params:
+    """Refuses alphas other than int8, and scales so far apart that C leaves shifts undefined."""
+    input, alpha, output = _operands(node, "int8")
+    _affine.require_tflm_rounding(node.name, numerics)
+    (si, zi), (sa, za), (so, zo) = map(_affine.quantized, (input, alpha, output))
+    identity = product_multiplier(si, 1.0, so, numerics.rounding, "double")
+    scaled = product_multiplier(si, sa, so, numerics.rounding, "double")
+    _affine.require_shift(identity, output)
+    _affine.require_shift(scaled, output)
+    p = Params(zi, za, zo, identity, scaled, output.dtype)
+    return replace(p, table=_broadcast.tabulate(partial(_prelu, p))) if output.dtype == "int8" else p
+
+
+def evaluate(p: Params, input: Array, alpha: Array) -> Array:
+    """(B, …) and (B, …) codes → (B, …) codes."""
+    a, b = _broadcast.aligned(input, alpha)
+    return _broadcast.in_blocks(partial(_prelu, p), a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+
+
+def _prelu(p: Params, input: Array, alpha: Array) -> Array:
+    """The integer arithmetic itself. The product fits 32 bits."""
+    x, slope = input.astype(np.int64) - p.input_zero_point, alpha.astype(np.int64) - p.alpha_zero_point
+    scaled = np.where(
+        x >= 0,
+        multiply_by_quantized_multiplier(x, p.output_multiplier_1),
+        multiply_by_quantized_multiplier(x * slope, p.output_multiplier_2),
+    )
+    return np.clip(wrap32(scaled + p.output_zero_point), *code_range(p.dtype)).astype(p.dtype)
+
+
+def explain(p: Params, at: At, input: Array, alpha: Array) -> Iterator[Line]:
+    """One element: one of two factors, by the sign."""
+    code, alpha_code = map(int, _broadcast.elements(at.index, input, alpha))
+    x = code - p.input_zero_point
+    yield _unary.explain_input(code, p.input_zero_point)
+    if x >= 0:
+        scaled = yield from _narrate.rescale(x, p.output_multiplier_1)
+    else:
+        slope = alpha_code - p.alpha_zero_point
+        yield Line("alpha", f"code {alpha_code} − alpha zero point {p.alpha_zero_point}", slope)
+        yield Line("product", f"{x} · {slope}, for the input is negative", x * slope)
+        scaled = yield from _narrate.rescale(x * slope, p.output_multiplier_2)
+    yield from _narrate.finish(scaled, p.output_zero_point, *code_range(p.dtype))
+
+
+def prepare_float(node: Node, numerics: Numerics) -> _broadcast.NoParams:
+    """Refuses more than four dimensions, on which TFLM aborts."""
+    for tensor in _operands(node, "float32"):
+        require(
+            len(tensor.shape) <= MAX_FLOAT_RANK,
+            f"'{tensor.name}' has {len(tensor.shape)} dimensions; TFLM's float32 PRELU takes at most {MAX_FLOAT_RANK}: "
+            "reshape before and after it",
+        )
+    return _broadcast.NoParams()
+
+
+def _prelu_float(input: Array, alpha: Array) -> Array:
+    return np.where(input >= 0, input, input * alpha)
+
+
+def explain_float(p: _broadcast.NoParams, at: At, input: Array, alpha: Array) -> Iterator[Line]:
+    """One element."""
+    x, slope = map(np.float32, _broadcast.elements(at.index, input, alpha))
+    yield Line("input", f"x = {x:.9g}", x)
+    if x >= 0:
+        yield Line("output", "not negative: x itself", x)
+    else:
+        with np.errstate(all="ignore"):
+            yield Line("output", f"negative: {x:.9g} · alpha {slope:.9g}", x * slope)
+
+
+def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
+    """Alphas of either sign, constant, fed, or the input itself; either may be the smaller."""
+    alpha_type = "float32" if dtype == "float32" else "int8"
+    input, alpha = _broadcast.draw_inputs(draw, make, dtype, asymmetric=True, second_type=alpha_type)
+    output = None
+    if dtype != "float32":
+        (low, high), slopes = _affine.real_range(input), _affine.real_range(alpha)
+        unit = _affine.params_of(input)[0] * min(1.0, _affine.params_of(alpha)[0])
+        ends = (high, *(low * slope / 2 for slope in slopes))
+        output = _affine.draw_output(draw, make, dtype, unit, min(ends), max(ends))
+    return Node("PRELU", {}, (input, alpha), (_broadcast.broadcast(make, (input, alpha), output),))
+
+
+KERNELS = {
+    ("PRELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
+    ("PRELU", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16"), FACTS),
+    ("PRELU", "float32"): Kernel(
+        prepare_float,
+        partial(_broadcast.evaluate_plain, function=_prelu_float),
+        explain_float,
+        partial(example, dtype="float32"),
+        FACTS,
+    ),
+}

@@ -1,0 +1,109 @@
+"""Processes that refengine starts, and the signals that end it: nothing of either is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+PATIENCE = 2.0
+"""Seconds that a process has to clean up after itself."""
+
+ENDING = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal of `ENDING` came: as after Ctrl-C everything is put away, but nobody is there to go on with."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Raise `Terminated` in the block when one of `ENDING` comes, and ignore all that follow: once is enough.
+
+    Only what would end the process is taken: not what somebody ignores or handles, and nothing outside the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    taken = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in taken:
+            signal.signal(each, signal.SIG_IGN)
+        raise Terminated(number)
+
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that would interrupt the block do so behind it: what it starts is known to whoever must end it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for each in came:
+        signal.raise_signal(each)
+
+
+def finished(
+    command: Sequence[str], timeout: float | None = None, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """What `subprocess.run` gives of a command that reads nothing, with what it writes.
+
+    If that is interrupted, or takes too long, all processes that the command has started end with it. Raises `OSError`
+    and `subprocess.TimeoutExpired`.
+    """
+    process = None
+    try:
+        with undisturbed():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                **options,
+            )
+        output, errors = process.communicate(timeout=timeout)
+    except BaseException:
+        if process is not None:
+            _end_group(process)
+            process.communicate()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a session, and its children: a compiler removes its temporary files if asked kindly."""
+    for number in (signal.SIGTERM, signal.SIGKILL) if os.name == "posix" else ():
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+    process.kill()
+    process.wait()

@@ -1,0 +1,71 @@
+"""Foreign text becomes printable here, and nowhere else: for terminals, pages, C and JSON.
+
+Names in files, from devices and of files are anybody's: they may hold escape sequences that move a cursor or set a
+title, line ends that forge a line, and bidirectional controls that turn the reading order round.
+
+JSON is what every ``--json`` prints: ASCII only, and a number that JSON has not is one of the strings ``"NaN"``,
+``"Infinity"`` and ``"-Infinity"``, which Python's `float` and JavaScript's `Number` read; null means that there is no
+such number. Arrays are nested lists.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from math import isfinite, isnan
+from typing import Any
+
+import numpy as np
+
+
+class Styled(str):
+    """A line of our own whose escape sequences are meant: `printable` leaves it alone."""
+
+    __slots__ = ()
+
+
+def printable(text: object) -> str:
+    """One line: whatever `str.isprintable` refuses (controls, format characters, line ends) as Python escapes it."""
+    if isinstance(text, Styled):
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def markup(text: object) -> str:
+    """One line of HTML or XML."""
+    return html.escape(printable(text))
+
+
+def in_c(text: object) -> str:
+    """ASCII without what could end a C string or comment: an underscore for everything else."""
+    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\?*' else "_" for c in str(text))
+
+
+def c_string(text: str) -> str:
+    """A literal of C and C++ with just these characters, in UTF-8."""
+    told = (_in_string(byte) for byte in text.encode(errors="backslashreplace"))
+    return f'"{"".join(told)}"'
+
+
+def _in_string(byte: int) -> str:
+    if not 32 <= byte < 127:
+        return f"\\{byte:03o}"
+    return f"\\{byte:c}" if byte in b'"\\?' else chr(byte)
+
+
+def as_json(value: Any, indent: int | None = 1) -> str:
+    """`value`, of plain Python, arrays and NumPy's numbers, as JSON; anything else by its `str`."""
+    told = json.dumps(_plain(value), indent=indent, allow_nan=False, default=str)
+    return told.replace("\x7f", "\\u007f")  # the one control character that JSON leaves as it is
+
+
+def _plain(value: Any) -> Any:
+    """The same in what JSON knows."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,303 @@
+"""Findings say what is proven, stand in the order of what they do to the outputs, and give advice that works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import refengine
+from refengine import InputError, make_plan
+from refengine.examination import Finding, Health, health
+from refengine.examination.effect import Effect, Sampler
+from refengine.examination.findings import activation_quantization
+from refengine.kernel import Node
+from refengine.model import Array, Model
+from refengine.numerics.quantize import code_range, dequantize, quantize
+from refengine.quantizer import calibrate, convert
+from refengine.reading.counterparts import same_tensors
+from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.inputs import dequantize_output, pixels_to_input, quantize_input
+from tests.examination.nets import DENSE, NONE, RELU, WINDOW, converted, float_net, pictures
+from tests.models import const, fed, network
+
+
+def quantized(model: Model, data: Array, io: str | None = None) -> Model:
+    return convert(model, calibrate(make_plan(model), [(data,)]), io=io)
+
+
+def examined(model: Model, data: Array, float_model: Model | None = None) -> Health:
+    *_, result = health(make_plan(model), [(data,)], float_model and make_plan(float_model))
+    return result
+
+
+def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(finding.layer, finding.kind) for finding in findings]
+
+
+# ---- inputs that do not fit -------------------------------------------------------------------------------
+
+
+def doubling() -> Model:
+    """y = 2x."""
+    inputs = (fed((1, 1), "float32"), const([[2.0]], "float32"), const([0.0], "float32"))
+    return network(Node("FULLY_CONNECTED", DENSE | NONE, inputs, (fed((1, 1), "float32", name="y"),)))
+
+
+CALIBRATED = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
+TO_THREE = np.linspace(0, 3, 100, dtype=np.float32)[:, None]
+
+
+@pytest.mark.parametrize("io", [None, "float32"])
+def test_data_outside_of_what_the_input_holds_come_first(io: str | None) -> None:
+    float_model = doubling()
+    result = examined(quantized(float_model, CALIBRATED, io), TO_THREE, float_model)
+    finding = result.findings[0]
+    assert finding.kind == "input"
+    assert finding.text.startswith("Of the data, 66 % at 1 (the largest is 3) are cut off: ")
+    assert "Scale 0.01176 and zero point -128 would hold its values (0 … 3)." in finding.text
+    last = result.layers[-1]
+    assert last.total is not None
+    assert last.total.layer.largest[0] * last.scale == pytest.approx(6 - 2, rel=1e-3), "x = 3 gives 2 instead of 6"
+    assert finding.effect is not None
+    wanted = np.minimum(TO_THREE, 1) - TO_THREE
+    assert finding.effect.rmse == pytest.approx(2 * np.sqrt(np.square(wanted).mean()), rel=1e-2)
+
+
+def test_data_that_fit_are_no_finding() -> None:
+    float_model = doubling()
+    assert examined(quantized(float_model, CALIBRATED), CALIBRATED[::2], float_model).findings == []
+
+
+def test_codes_are_taken_for_what_they_stand_for() -> None:
+    model = quantized(doubling(), CALIBRATED)
+    codes = quantize_input(make_plan(model), TO_THREE)
+    assert examined(model, codes, doubling()).findings == [], "whatever was cut off is no longer to be seen"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_data_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(InputError, match="'x' is given NaN or infinity"):
+        examined(quantized(doubling(), CALIBRATED), np.array([[value]], np.float32))
+
+
+# ---- channels that never change ---------------------------------------------------------------------------
+
+
+def uneven(gains: Array) -> tuple[Model, Array]:
+    """A depthwise layer that scales its 8 channels by `gains`, and a dense one that makes up for it; its data."""
+    rng = np.random.default_rng(1)
+    x = fed((1, 4, 4, 8), "float32")
+    deep, flat = fed((1, 4, 4, 8), "float32", name="deep"), fed((1, 128), "float32", name="flat")
+    filter = const((gains * rng.uniform(0.5, 1, 8)).reshape(1, 1, 1, 8), "float32")
+    weights = const(rng.normal(size=(4, 16, 8)) / gains / 16, "float32")
+    nodes = (
+        Node(
+            "DEPTHWISE_CONV_2D",
+            WINDOW | NONE | {"depth_multiplier": 1},
+            (x, filter, const(np.zeros(8), "float32")),
+            (deep,),
+        ),
+        Node("RESHAPE", {"new_shape": (1, 128)}, (deep, const([1, 128], "int32")), (flat,)),
+        Node(
+            "FULLY_CONNECTED",
+            DENSE | NONE,
+            (flat, const(weights.data.reshape(4, 128), "float32"), const(np.zeros(4), "float32")),
+            (fed((1, 4), "float32", name="y"),),
+        ),
+    )
+    return network(*nodes), rng.normal(size=(60, 4, 4, 8)).astype(np.float32)
+
+
+def test_a_channel_too_small_for_its_scale_is_alive() -> None:
+    float_model, data = uneven(np.geomspace(1, 1 / 400, 8))
+    result = examined(quantized(float_model, data), data)
+    place = "operator 0 (DEPTHWISE_CONV_2D)"
+    coarse, killed = (next(f for f in result.findings if f.kind == kind) for kind in ("channels", "killed"))
+    assert kinds(result.findings)[0] == (coarse.layer, coarse.kind) == (place, "channels")
+    deep = result.layers[1]
+    used = [deep.high[c] - deep.low[c] + 1 for c in (4, 5, 6, 7)]
+    assert f"Channels 4, 5, 6, 7 of 8 use {', '.join(map(str, used))} of 256 codes" in coarse.text
+    assert killed.text.startswith("In channel 7 of 8 the code never changes, though the value in floats does")
+    assert (deep.killed, deep.dead, deep.silent) == ([7], [], [])
+    assert coarse.effect is not None and killed.effect is not None and coarse.everything is not None
+    assert coarse.everything.rmse * 1.1 > coarse.effect.rmse > killed.effect.rmse > 0
+    assert coarse.effect.changed is not None and coarse.effect.changed > 0
+
+
+def test_channels_that_are_all_killed_are_not_told_of_twice() -> None:
+    float_model, data = uneven(np.array([1, 1, 1, 1, 1, 1, 1, 1 / 1000]))
+    findings = examined(quantized(float_model, data), data).findings
+    assert kinds(findings)[0] == ("operator 0 (DEPTHWISE_CONV_2D)", "killed")
+    assert "channels" not in [finding.kind for finding in findings]
+
+
+def gate(bias: float) -> Model:
+    """y = 3 · relu(x + bias) + 1 and relu(x) for x of −1 … 1."""
+    hidden = fed((1, 2), "float32", name="hidden")
+    first = (fed((1, 1), "float32"), const([[1.0], [1.0]], "float32"), const([bias, 0.0], "float32"))
+    second = (hidden, const([[3.0, 0.0], [0.0, 1.0]], "float32"), const([1.0, 0.0], "float32"))
+    return network(
+        Node("FULLY_CONNECTED", DENSE | RELU, first, (hidden,)),
+        Node("FULLY_CONNECTED", DENSE | NONE, second, (fed((1, 2), "float32", name="y"),)),
+    )
+
+
+ANY = np.linspace(-1, 1, 200, dtype=np.float32)[:, None]
+
+
+@pytest.mark.parametrize(("bias", "kind"), [(-1.5, "dead"), (-0.9, "silent")])
+def test_dead_is_what_no_input_wakes_and_silent_what_these_did_not(bias: float, kind: str) -> None:
+    float_model = gate(bias)
+    model = quantized(float_model, ANY)
+    result = examined(model, ANY[ANY[:, 0] < 0.85], float_model)
+    hidden = [finding for finding in result.findings if finding.layer == "operator 0 (FULLY_CONNECTED)"]
+    assert [finding.kind for finding in hidden if finding.place[1] == (0,)] == [kind]
+    text = next(finding.text for finding in hidden if finding.place[1] == (0,))
+    assert ("no input can change it" in text) == (kind == "dead")
+    assert ("silent on these 185 inferences" in text) == (kind == "silent")
+    (woken,) = refengine.run(make_plan(model), quantize_input(make_plan(model), np.array([[1.0]], np.float32)))
+    assert (dequantize_output(model, woken)[0, 0] > 1.1) == (kind == "silent")
+
+
+def test_silence_in_few_inferences_says_nothing_but_a_proof_does() -> None:
+    few = ANY[:9]
+    assert "silent" not in [f.kind for f in examined(quantized(gate(-0.9), ANY), few).findings]
+    assert "dead" in [f.kind for f in examined(quantized(gate(-1.5), ANY), few).findings]
+
+
+# ---- what findings are worth ------------------------------------------------------------------------------
+
+
+def test_a_layer_without_an_error_is_not_the_first_of_a_constant_network() -> None:
+    """No input opens the first layer, so the second gives its biases, which its scale rounds: that is the error."""
+    hidden = fed((1, 8), "float32", name="hidden")
+    first = (fed((1, 2), "float32"), const(np.full((8, 2), 0.1), "float32"), const(np.full(8, -9.0), "float32"))
+    second = (hidden, const(np.ones((4, 8)), "float32"), const([100.0, 100.0, 3.0, 4.0], "float32"))
+    float_model = network(
+        Node("FULLY_CONNECTED", DENSE | RELU, first, (hidden,)),
+        Node("FULLY_CONNECTED", DENSE | NONE, second, (fed((1, 4), "float32", name="y"),)),
+    )
+    data = np.random.default_rng(0).random((50, 2), np.float32)
+    findings = examined(quantized(float_model, data), data, float_model).findings
+    assert kinds(findings) == [("operator 1 (FULLY_CONNECTED)", "dead"), ("operator 0 (FULLY_CONNECTED)", "dead")]
+    assert findings[0].text.endswith("prune, and add its value to the biases that follow.")
+    assert findings[1].text.endswith("prune.")
+    effects = [finding.effect.rmse for finding in findings if finding.effect]
+    step = 100 / 255
+    rounding = [0, 0, 3 - step * round(3 / step), 4 - step * round(4 / step)]
+    assert effects == [pytest.approx(np.sqrt(np.square(rounding).mean()), rel=1e-3), 0]
+
+
+def test_an_effect_is_what_the_layers_own_error_alone_does() -> None:
+    """Worked out anew: the killed channel of "hidden" put in place of the float model's, and the rest run in floats."""
+    float_model, x = float_net(), pictures()
+    (finding,) = [f for f in examined(converted(dead=("wh", 2)), x, float_model).findings if f.kind == "killed"]
+    plan = make_plan(float_model)
+    records = list(refengine.execute(plan, x))
+    hidden = next(r for r in records if r.step.outputs[0].name == "hidden")
+    index = hidden.step.outputs[0].index
+    what_if = hidden.outputs[0].copy()
+    what_if[:, 2] = 0
+    *_, changed = refengine.execute(plan, x, known={index: what_if})
+    error = changed.outputs[0].astype(np.float64) - records[-1].outputs[0]
+    assert finding.effect is not None
+    assert finding.effect.rmse == pytest.approx(np.sqrt(np.square(error).mean()), rel=0.02)
+    classes = changed.outputs[0].argmax(1) != records[-1].outputs[0].argmax(1)
+    assert finding.effect.changed == classes.sum()
+    assert finding.effect.inferences == len(x)
+
+
+def test_effects_are_measured_on_a_hundred_inferences_drawn_from_all() -> None:
+    x, samplers = np.arange(1000, dtype=np.float32).reshape(1000, 1), [Sampler(), Sampler()]
+    samplers[0].add((x,))
+    for start in range(0, 1000, 7):
+        samplers[1].add((x[start : start + 7],))
+    one, other = ([int(x.item()) for (x,) in sampler.chosen] for sampler in samplers)
+    assert one == other and len(set(one)) == 100, "whatever the split"
+    assert 400 < np.mean(one) < 600 and max(one) > 950
+    finding, *_ = examined(converted(dead=("wh", 2)), pictures(130), float_net()).findings
+    assert finding.effect is not None and finding.effect.inferences == 100
+
+
+# ---- advice -----------------------------------------------------------------------------------------------
+
+
+@given(
+    low=st.floats(-1e6, 1e6, width=32), high=st.floats(-1e6, 1e6, width=32), dtype=st.sampled_from(["int8", "int16"])
+)
+def test_advised_scales_and_zero_points_hold_what_they_are_to(low: float, high: float, dtype: str) -> None:
+    low, high = min(low, high), max(low, high)
+    advised = activation_quantization(low, high, dtype)
+    if advised is None:
+        assert max(abs(low), abs(high)) < 1e-30, "too little for any scale"
+        return
+    scale, zero_point = advised
+    least, most = code_range(dtype)
+    assert least <= zero_point <= most and scale > 0 and float(np.float32(scale)) == scale
+    assert dtype == "int8" or zero_point == 0
+    ends = np.array([low, high], np.float32)
+    back = dequantize(quantize(ends, scale, zero_point, dtype), scale, zero_point)
+    np.testing.assert_allclose(back, ends, rtol=1e-5, atol=1.01 * scale)
+
+
+def test_what_a_layer_is_given_is_not_mended_by_its_zero_point() -> None:
+    """The logits' scale holds the float model's values; only the killed channel before drives them beyond."""
+    findings = examined(converted(dead=("wh", 2)), pictures(), float_net()).findings
+    (finding,) = [f for f in findings if f.layer == "operator 5 (FULLY_CONNECTED)"]
+    assert finding.kind == "saturation"
+    assert "what this layer is given is wrong already" in finding.text
+    assert findings.index(finding) > [f.kind for f in findings].index("killed")
+
+
+# ---- against another model --------------------------------------------------------------------------------
+
+
+def test_all_layers_of_a_model_with_float_inputs_and_outputs_are_compared() -> None:
+    float_model = float_net()
+    model = quantized(float_model, pictures(), io="float32")
+    result = examined(model, pictures(), float_model)
+    assert result.compared == (8, 8)
+    names = [layer.step.op.name for layer in result.layers if layer.step and layer.total is not None]
+    assert names[0] == "QUANTIZE" and names[-1] == "SOFTMAX"
+
+
+def test_health_finds_the_counterparts_that_quantize_finds() -> None:
+    plan = make_plan(bundled_models()["stm32f746_int8"])
+    float_plan = make_plan(bundled_models()["stm32f746_float32"])
+    images, _ = bundled_digits()
+    *_, result = health(plan, [(pixels_to_input(plan, images[:2]),)], float_plan)
+    same = same_tensors(float_plan, plan)
+    assert all((layer.tensor.index in same) == (layer.total is not None) for layer in result.layers)
+    assert result.compared == (9, 9)
+
+
+def test_a_float_model_of_other_outputs_is_refused() -> None:
+    other = network(Node("RELU", {}, (fed((1, 1), "float32"),), (fed((1, 1), "float32", name="z"),)))
+    wide = (fed((1, 1), "float32"), const([[1.0], [1.0]], "float32"), const([0.0, 0.0], "float32"))
+    two = network(Node("FULLY_CONNECTED", DENSE | NONE, wide, (fed((1, 2), "float32", name="y"),)))
+    model = quantized(doubling(), CALIBRATED)
+    assert examined(model, CALIBRATED[:2], other).inferences == 2
+    with pytest.raises(InputError, match="do not have the same inputs and outputs"):
+        examined(model, CALIBRATED[:2], two)
+
+
+# ---- what is not finite -----------------------------------------------------------------------------------
+
+
+def test_effects_that_are_not_finite_are_the_worst_and_none_in_json() -> None:
+    finding = Finding("operator 0", "error", 1.0, "", (0, (0,)), Effect(1, 1, 4.0, None))
+    broken = replace(finding, effect=Effect(1, 1, np.nan, None))
+    dead = replace(finding, effect=None)
+    cut = replace(finding, kind="input", effect=None)
+    assert sorted([dead, finding, broken, cut], key=lambda each: each.order) == [cut, broken, finding, dead]
+    told = broken.as_dict()["effect"]
+    assert told == {"inferences": 1, "rmse": None, "changed_classes": None}
+
+
+@pytest.mark.parametrize("ends", [(-np.inf, 1.0), (0.0, np.nan), (0.0, 0.0)])
+def test_nothing_is_advised_where_nothing_helps(ends: tuple[float, float]) -> None:
+    assert activation_quantization(*ends, "int8") is None
