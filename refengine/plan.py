@@ -42,8 +42,9 @@ ALIGNMENT = 16
 class Step:
     """One call: `kernel.evaluate(params, *inputs)`.
 
-    `inputs` and `outputs` are tensors of the graph (None for an optional input left out); `last_use` are the indices of
-    tensors that no later step reads; `node` is what the kernel was prepared with.
+    `index` counts the operators of the `subgraph`, whose tensors `inputs` and `outputs` are (None for an optional input
+    left out); `last_use` are the indices of tensors that no later step reads; `node` is what the kernel was prepared
+    with.
     """
 
     subgraph: int

@@ -48,7 +48,7 @@ OTHER_IN_LITERT = {
     ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int8"), ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int16"),  # refused as they are here
     ("SPACE_TO_BATCH_ND", "int8"),  # pads with the zero point
     ("ZEROS_LIKE", "int8"),  # refused: TFLite has no such kernel
-    ("RSQRT", "int16"),  # an interpolated table, which is far off near 0
+    ("RSQRT", "int16"),  # far off near 0
     ("ADD_N", "float32"),  # infinities are clamped
     ("ADD_N", "int8"), ("SQUARED_DIFFERENCE", "int16"),  # refused
     ("CEIL", "float32"), ("ROUND", "float32"), ("ELU", "float32"), ("ELU", "int8"),  # not among its reference kernels

@@ -95,7 +95,7 @@ def _require_sense(p: Params) -> None:
         ("max_classes_per_detection", p.n, p.use_regular_nms or p.n > 0),
         ("detections_per_class", p.detections_per_class, not p.use_regular_nms or p.detections_per_class > 0),
     ):
-        require(sound, f"the option {name} is {value}, with which TFLM's Invoke fails: convert again with another")
+        require(sound, f"the option {name} is {value}, on which TFLM's Invoke fails or misbehaves: convert again")
 
 
 def _require_room(p: Params, count: int) -> None:

@@ -92,7 +92,7 @@ def test_sizes_are_exponentials() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (detection(nms_iou_threshold=0.0), r"the option nms_iou_threshold is 0.0, with which TFLM's Invoke fails"),
+        (detection(nms_iou_threshold=0.0), r"the option nms_iou_threshold is 0.0, on which TFLM's Invoke fails"),
         (detection(max_classes_per_detection=0), r"the option max_classes_per_detection is 0"),
         (detection(max_classes_per_detection=2), r"up to 12 detections may be written to outputs that hold 3"),
         (detection(use_regular_nms=True, max_detections=1), r"TFLM would write beyond its scratch memory"),
