@@ -270,7 +270,7 @@ def _prepare(node: Node, numerics: Numerics, constant: Prepare, of_each: Prepare
             f"weights '{tensor.name}' are int4 and computed at run time, which no operator of TFLM does; make them "
             "constant",
         )
-        zeros[place] = np.zeros(tensor.shape, tensor.dtype if tensor.dtype in TYPES else "int8")
+        zeros[place] = np.zeros(tensor.shape, np.int8)  # of whatever type: only the tensor's is looked at
     deferred = Computed(node, numerics, tuple(i for i, _ in computed), of_each)
     return replace(deferred, alike=deferred.of(zeros))
 

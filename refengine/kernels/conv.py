@@ -169,8 +169,10 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
             else:
                 inside = np.broadcast_to(p.inside[rows, ..., None], seen.shape).transpose(3, 4, 5, 0, 1, 2)
                 total = _sum_inside(columns, weights, inside.reshape(taps, -1), p.contraction)
+            with np.errstate(all="ignore"):
+                total += p.bias[channels]
             output[part, rows, :, channels] = float32.clamp(
-                total + p.bias[channels], p.float_activation_min, p.float_activation_max
+                total, p.float_activation_min, p.float_activation_max
             ).reshape(*seen.shape[:3], step)
     return output.reshape(-1, *p.output_shape)
 

@@ -173,7 +173,9 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 
 def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """(B, …) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
-    total = float32.sequential_matmul(input.reshape(-1, p.weights.shape[1]), p.weights, p.contraction) + p.bias
+    total = float32.sequential_matmul(input.reshape(-1, p.weights.shape[1]), p.weights, p.contraction)
+    with np.errstate(all="ignore"):
+        total += p.bias
     return float32.clamp(total, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
 
 
