@@ -158,7 +158,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     _check_types(operands, ("int8", state.dtype, "int32", state.dtype, "int8"))
     require(
         numerics.rounding != "xnnpack",
-        "XNNPACK has no SVDF, so refengine knows no such rounding of it; choose a dialect with rounding=double or single",
+        "XNNPACK has no SVDF, so refengine knows no such rounding; choose a dialect with rounding=double or single",
     )
     (si, input_zero_point), (ss, state_zero_point), (so, output_zero_point) = map(
         _affine.quantized, (input, state, output)

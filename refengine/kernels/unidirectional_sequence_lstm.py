@@ -122,7 +122,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     _lstm.check_types(tensors, node.outputs[0], "int8", {"int8": "int32", "int16": "int64"}[input.dtype], "int16")
     require(
         numerics.rounding != "xnnpack",
-        "XNNPACK has no LSTM, so refengine knows no such rounding of it; choose a dialect with rounding=double or single",
+        "XNNPACK has no LSTM, so refengine knows no such rounding; choose a dialect with rounding=double or single",
     )
     (hidden_scale, hidden_zero_point), (cell_scale, _) = _affine.quantized(hidden), _affine.params_of(cell)
     require(
