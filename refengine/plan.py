@@ -413,6 +413,8 @@ def _node(
     resources: tuple[tuple[str, str], ...],
     unpacked: Mapping[int, Array],
 ) -> Node:
+    """The operator's node; weights and biases that were `unpacked` before are constants in it."""
+
     def read(place: int, index: int) -> Tensor | None:
         if index < 0:
             return None
