@@ -313,6 +313,7 @@ def assembled(
         Plan(model, graph, numerics, found, constants_of(graph), kernels, memory=memory)
         for graph, found in zip(model.graphs, steps, strict=True)
     ]
+    offline_offsets(model)
     needed = max(needs(model.graphs, 0, _calls(facts_of(kernels))), default=0) + STATES * _kept_bytes(model, steps)
     require_room(needed, memory, "an inference, with what lives on after it,", LimitError)
     return replace(
@@ -321,6 +322,32 @@ def assembled(
         initial=state_before(model, steps),
         working_bytes=needed,
     )
+
+
+def offline_offsets(model: Model) -> tuple[int, ...] | None:
+    """Where the file wants each tensor in TFLM's arena, those of all subgraphs in a row, −1 where it does not matter.
+
+    TFLM: `AllocationInfoBuilder::GetOfflinePlannedOffsets` (micro_allocation_info.cc). Refuses another number of them,
+    and variables that get no memory: `AllocateVariables` looks for their offsets among those of the first subgraph.
+    """
+    data = dict(model.metadata).get("OfflineMemoryAllocation")
+    if data is None:
+        return None
+    _, _, count, *offsets = (*np.frombuffer(data[: len(data) // 4 * 4], "<i4").tolist(), 0, 0, 0)
+    tensors = sum(len(graph.tensors) for graph in model.graphs)
+    require(
+        count == tensors and len(offsets) >= tensors,
+        f"the metadata OfflineMemoryAllocation has offsets for {count} tensors, and the model has {tensors}, where "
+        "TFLM's allocation fails: remove the metadata, or plan the memory again",
+    )
+    every = ((graph, tensor) for graph in model.graphs for tensor in graph.tensors)
+    for (graph, tensor), offset in zip(every, offsets, strict=False):
+        require(
+            not tensor.is_variable or offset != -1 or offsets[tensor.index] == -1,
+            f"the variable '{tensor.name}' of subgraph {graph.index} gets no memory, for TFLM looks up its offset as that "
+            "of a tensor of subgraph 0, and crashes: remove the metadata OfflineMemoryAllocation",
+        )
+    return tuple(offsets[:tensors])
 
 
 def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int) -> Plan:

@@ -100,7 +100,7 @@ class Survey:
     state: State
     resources: Mapping[tuple[str, str], Tensor]
     plan: Plan | None
-    limit: LimitError | None = None
+    limit: UnsupportedError | None = None
 
     @property
     def graph(self) -> Graph:
@@ -223,7 +223,7 @@ def inspect(
         state = state_before(model, steps)
         if steps == looked:
             plan = assembled(model, numerics, kernels, memory, steps)
-    except LimitError as error:
+    except UnsupportedError as error:
         limit = error
     parts = tuple(map(_part_of, model.graphs, looked, _callers(model, facts_of(kernels))))
     return Survey(model, numerics, parts, state, first_assigned(steps), plan, limit)
