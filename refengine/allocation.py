@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from .cexport.arena import Buffer, peak, tflm_greedy
+from .cexport.arena import ALIGNMENT, Buffer, peak, tflm_greedy
 from .kernels._arena import NEEDS, Needs, elements
 from .model import Graph, Tensor
 from .plan import Plan, offline_offsets
@@ -54,16 +54,29 @@ class Allocation:
     """What TFLM's arena holds once everything is allocated, in bytes.
 
     `planned` are tensors and scratch buffers that share memory, `persistent` all that lives as long as the interpreter.
-    `unknown` names the operators whose own requests are not known, and which are counted without.
+    `unknown` names the operators whose own requests are not known, and which are counted without. `minimum` is the
+    smallest arena, a multiple of 16 that begins at one, in which TFLM gets as far: while it prepares operators and
+    plans it may hold more than in the end. It is None where that is not known, as on Arm.
     """
 
     planned: int
     persistent: int
     unknown: tuple[str, ...] = ()
+    minimum: int | None = None
 
     @property
     def total(self) -> int:
         return self.planned + self.persistent
+
+
+REQUEST, INFO, PLANNED = 16, 32, 40
+"""Bytes of a `ScratchBufferRequest`, an `AllocationInfo`, and what the greedy planner keeps a buffer, on x86-64."""
+
+REQUESTS = 12
+"""Scratch buffers that an operator may ask for (`kMaxScratchBuffersPerOp`): there is always room for so many more."""
+
+COPIES = 3
+"""How many temporary structs of a tensor a kernel's Prepare takes at most, each of them until it ends."""
 
 
 class _Tail:
@@ -105,7 +118,9 @@ def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
     for need in needs:
         if need.data:
             tail.take(need.data[which], 16)
+    preparing = 0
     for (p, step), need in zip(steps, needs, strict=True):
+        preparing = max(preparing, _head(scratch) + COPIES * sum(map(_temporary, (*step.inputs, *step.outputs))))
         for request in need.more(step.node, sizes.pointer) if need.more else ():
             if request.scratch:
                 scratch.setdefault((p.graph.index, step.index), []).append(request.size)
@@ -119,6 +134,8 @@ def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
         for tensor in p.graph.tensors:
             if tensor.is_variable and (offsets is None or offsets[tensor.index] == ANYWHERE):  # as if of subgraph 0
                 tail.take(_bytes(tensor), 16)
+    infos = sum(len(p.graph.tensors) for p in plans) + sum(map(len, scratch.values()))
+    before = tail.used
     for tensors in (plan.inputs, plan.outputs):
         tail.take(sizes.pointer * len(tensors), 16)
         for tensor in tensors:
@@ -128,7 +145,28 @@ def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
                 tail.take(4 + 4 * len(tensor.quantization.scale), 4)
     buffers, given = _planned(plan, scratch)
     unknown = sorted({step.name for _, step in steps if step.op.kind != step.op.name and step.name not in NEEDS})
-    return Allocation(peak(buffers, tflm_greedy(buffers, given)), tail.used, tuple(unknown))
+    head = peak(buffers, tflm_greedy(buffers, given))
+    planning = _up(_head(scratch) + sizes.pointer * len(plans) + INFO * infos) + PLANNED * len(buffers) + before
+    minimum = max(planning, head + tail.used)
+    known = target == "x86-64" and not unknown and preparing + before <= minimum
+    return Allocation(head, tail.used, tuple(unknown), _up(minimum) if known else None)
+
+
+def _up(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _head(scratch: Mapping[tuple[int, int], Sequence[int]]) -> int:
+    """What the requests for scratch buffers take while operators are prepared."""
+    return REQUEST * (REQUESTS + sum(map(len, scratch.values())))
+
+
+def _temporary(tensor: Tensor | None) -> int:
+    """The most that a temporary TfLiteTensor takes, with its quantisation."""
+    if tensor is None:
+        return 0
+    sizes, scales = SIZES["x86-64"], len(tensor.quantization.scale) if tensor.quantization else 0
+    return sizes.tensor + sizes.quantization + 8 + 4 * scales
 
 
 def _variable_sizes(plans: Sequence[Plan]) -> Iterator[int]:
@@ -178,9 +216,9 @@ def _lifetimes(
             planned = place != ANYWHERE if tensor.is_variable else tensor.data is None
             if planned and elements(tensor) and key in clock.first and tensor.index not in handles:
                 yield Buffer(_bytes(tensor), clock.first[key], clock.last.get(key, clock.first[key])), place
-    for place in sorted(scratch):
-        for size in scratch[place]:
-            yield Buffer(size, *clock.calls.get(place, (0, 0))), ANYWHERE
+    for caller in sorted(scratch):
+        for size in scratch[caller]:
+            yield Buffer(size, *clock.calls.get(caller, (0, 0))), ANYWHERE
 
 
 class _Clock:

@@ -333,7 +333,8 @@ def offline_offsets(model: Model) -> tuple[int, ...] | None:
     data = dict(model.metadata).get("OfflineMemoryAllocation")
     if data is None:
         return None
-    _, _, count, *offsets = (*np.frombuffer(data[: len(data) // 4 * 4], "<i4").tolist(), 0, 0, 0)
+    words: list[int] = np.frombuffer(data[: len(data) // 4 * 4], "<i4").tolist()
+    count, offsets = (words[2] if len(words) > 2 else 0), words[3:]
     tensors = sum(len(graph.tensors) for graph in model.graphs)
     require(
         count == tensors and len(offsets) >= tensors,

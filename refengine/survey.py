@@ -198,7 +198,13 @@ class Survey:
             "output_bytes": self.output_bytes,
             "peak_bytes": self.peak_bytes,
             "arena": {
-                target: {"total": a.total, "planned": a.planned, "persistent": a.persistent, "without": a.unknown}
+                target: {
+                    "total": a.total,
+                    "planned": a.planned,
+                    "persistent": a.persistent,
+                    "minimum": a.minimum,
+                    "without": a.unknown,
+                }
                 for target, a in self.arena.items()
             },
             "runs_on_tflm": self.runs_on_tflm,

@@ -15,6 +15,7 @@ from refengine.allocation import allocation
 from refengine.model import Model
 from refengine.tensors.datasets import bundled_models
 from refengine.tflite_io import dump
+from tests.test_long_graphs import chain
 from tests.test_subgraphs import program
 
 
@@ -22,6 +23,39 @@ def check(model: bytes | Model, tflm: Tflm) -> None:
     found = allocation(make_plan(model))
     counted = tflm.arena(dump(model) if isinstance(model, Model) else model)
     assert (found.total, found.planned, found.persistent) == counted, str(make_plan(model).model)
+
+
+def check_minimum(model: bytes | Model, tflm: Tflm) -> bool:
+    """Whether the smallest arena is known; it works, and a smaller one does not."""
+    minimum, data = allocation(make_plan(model)).minimum, dump(model) if isinstance(model, Model) else model
+    if minimum is not None:
+        assert tflm.fits(data, minimum)
+        assert not tflm.fits(data, minimum - 16)
+    return minimum is not None
+
+
+def test_the_smallest_arena_of_bundled_networks(tflm: Tflm) -> None:
+    known = {name: check_minimum(path.read_bytes(), tflm) for name, path in bundled_models().items()}
+    assert sum(known.values()) >= 5, known
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_smallest_arena_of_programs(seed: int, tflm: Tflm) -> None:
+    check_minimum(program(seed), tflm)
+
+
+@pytest.mark.parametrize("length", [20, 100])
+def test_planning_may_take_more_than_what_is_planned(length: int, tflm: Tflm) -> None:
+    """Many small tensors: TFLM then needs more than it reports."""
+    assert check_minimum(chain(length), tflm)
+    found = allocation(make_plan(chain(length)))
+    assert found.minimum is not None and found.minimum > found.total
+
+
+@pytest.mark.parametrize(("op", "dtype"), sorted(KERNELS), ids=lambda part: part or "any")
+def test_the_smallest_arena_of_every_kernel(op: str, dtype: str, tflm: Tflm) -> None:
+    for model, _ in drawn(op, dtype, 2, 1):
+        check_minimum(model, tflm)
 
 
 @pytest.mark.parametrize("name", bundled_models())

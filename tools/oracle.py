@@ -126,8 +126,11 @@ class Oracle:
         return total, head, tail
 
     def fits(self, model: bytes, arena_size: int) -> bool:
-        """Whether TFLM allocates the model in an arena of that many bytes, which begins at a multiple of 16."""
-        answer: bool = self._call("fits", model, arena_size)
+        """Whether TFLM allocates the model in an arena of that many bytes; some kernels crash where it is too small."""
+        try:
+            answer: bool = self._call("fits", model, arena_size)
+        except OracleCrash:
+            return False
         return answer
 
     def accepts(self, model: bytes) -> bool:

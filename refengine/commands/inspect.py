@@ -25,8 +25,8 @@ from ._front import (
 )
 
 TARGETS = {
-    "x86-64": "x86-64, as the Python wheel is built",
-    "arm": "32-bit Cortex-M, as arm-none-eabi-gcc builds it",
+    "x86-64": "x86-64, as the Python wheel",
+    "arm": "32-bit Cortex-M, by GCC",
 }
 MARKS = {"yes": "", "no": "✗", "not in refengine": "!", "unknown": "?"}
 HEADINGS: dict[Verdict, str] = {
@@ -100,13 +100,17 @@ def _print_arena(survey: Survey) -> None:
     if not survey.arena:
         say("What TFLM's arena must hold is not known, because refengine does not run the model.", "")
         return
-    table = table_of("TFLM's arena, in bytes", "planned", "persistent", "total")
+    table = table_of("TFLM's arena, in bytes", "planned", "persistent", "in use", "smallest")
     for column in table.columns[1:]:
         column.justify = "right"
     for target, a in survey.arena.items():
-        table.add_row(TARGETS[target], f"{a.planned:,}", f"{a.persistent:,}", f"{a.total:,}")
+        smallest = "?" if a.minimum is None else f"{a.minimum:,}"
+        table.add_row(TARGETS[target], f"{a.planned:,}", f"{a.persistent:,}", f"{a.total:,}", smallest)
     print_table(table)
-    say("With TFLM's reference kernels and greedy planner; CMSIS-NN's kernels ask for scratch buffers of their own.")
+    say(
+        "With TFLM's reference kernels and greedy planner; CMSIS-NN's kernels ask for scratch buffers of their own.",
+        "Smallest is the least arena that works, aligned to 16: while it allocates, TFLM may hold more than in the end.",
+    )
     if unknown := survey.arena["x86-64"].unknown:
         say(f"Without what these keep for themselves, which is not known: {', '.join(unknown)}.")
     say("")
