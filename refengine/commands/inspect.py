@@ -109,7 +109,7 @@ def _print_arena(survey: Survey) -> None:
     print_table(table)
     say(
         "With TFLM's reference kernels and greedy planner; CMSIS-NN's kernels ask for scratch buffers of their own.",
-        "Smallest is the least arena that works, aligned to 16: while it allocates, TFLM may hold more than in the end.",
+        "The smallest arena that works, if known, is for a start aligned to 16; TFLM holds most while it allocates.",
     )
     if unknown := survey.arena["x86-64"].unknown:
         say(f"Without what these keep for themselves, which is not known: {', '.join(unknown)}.")
