@@ -154,7 +154,9 @@ def known_to_litert(model: Model) -> Model:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("op", "dtype"), sorted(key for key in KERNELS.keys() - OTHER_IN_LITERT if key[0] in TFLM_OPS), ids=lambda part: part
+    ("op", "dtype"),
+    sorted(key for key in KERNELS.keys() - OTHER_IN_LITERT if key[0] in TFLM_OPS),
+    ids=lambda part: part,
 )
 def test_litert_is_a_second_witness(op: str, dtype: str, litert: Litert) -> None:
     """TFLite's reference kernels agree wherever they take the model; some they refuse. It has no custom operators."""
