@@ -37,6 +37,8 @@ every_file = pytest.mark.parametrize("path", FILES, ids=[path.stem for path in F
 
 OTHER_IN_LITERT = {
     ("ADD", "int32"),  # clamps to the fused activation, which TFLM forgets
+    ("BATCH_MATMUL", "int8"), ("BATCH_MATMUL", "int16"),  # float32 scales
+    ("CUMSUM", "int8"),  # refused: TFLite sums floats and int32 up
     ("FULLY_CONNECTED", "int8"), ("FULLY_CONNECTED", "int16"),  # requantised in float64
     ("LOGISTIC", "int8"), ("TANH", "int8"),  # tables
     ("RELU", "int8"), ("RELU", "int16"), ("LEAKY_RELU", "int8"), ("LEAKY_RELU", "int16"),  # float32 scales

@@ -132,7 +132,6 @@ def test_minus_1_divides_what_else_there_is() -> None:
         (div("int8", q(1), q(1)), r"'output0' is int8 but has no positive scale"),
         (div("int8", q(1), q(1e-30), q(1e-30)), r"are too far apart"),
         (div("int16", q(1), q(1), q(1)), r"'input0' is int16"),
-        (div("float32", activation="TANH"), r"TANH"),
     ],
 )
 def test_refusals(model: Model, message: str) -> None:
