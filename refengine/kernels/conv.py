@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
@@ -202,8 +202,18 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="OHWI",
+    quantized=Quantizing({"int8": 3, "int16": 3}, {"quantized_bias_type": "int64"}),
+    c_kernels={"int8": "conv_int8", "float32": "conv_float32"},
+)
+
 KERNELS = {
-    ("CONV_2D", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("CONV_2D", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
-    ("CONV_2D", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("CONV_2D", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
+    ("CONV_2D", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16"), FACTS),
+    ("CONV_2D", "float32"): Kernel(
+        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
+    ),
 }

@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import exact_gemm
@@ -180,10 +180,18 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("DEPTHWISE_CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="1HWO",
+    quantized=Quantizing({"int8": 3, "int16": 3}),
+    c_kernels={"int8": "depthwise_conv_int8", "float32": "depthwise_conv_float32"},
+)
+
 KERNELS = {
-    ("DEPTHWISE_CONV_2D", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("DEPTHWISE_CONV_2D", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
+    ("DEPTHWISE_CONV_2D", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
+    ("DEPTHWISE_CONV_2D", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16"), FACTS),
     ("DEPTHWISE_CONV_2D", "float32"): Kernel(
-        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
+        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
     ),
 }

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import scalar_float
 from . import _affine, _unary
@@ -70,4 +70,10 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("DEQUANTIZE", {}, (input,), (make.tensor(input.shape, "float32"),))
 
 
-KERNELS = {("DEQUANTIZE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in TYPES}
+FACTS = Facts(
+    elementwise=True, recodes=True, computes=dict.fromkeys(TYPES, ("float32",)), c_kernels={"int8": "dequantize_int8"}
+)
+
+KERNELS = {
+    ("DEQUANTIZE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in TYPES
+}

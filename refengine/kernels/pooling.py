@@ -14,7 +14,7 @@ from functools import partial, reduce
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.quantize import activation_range, code_range, float_activation_range
@@ -204,15 +204,26 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     return Node(op, options, (input,), (output,))
 
 
+FACTS = {
+    op: Facts(
+        inexact=inexact,
+        shares_scale=True,
+        monotone="rising",
+        quantized=Quantizing(),
+        c_kernels={"int8": f"{name}_int8", "float32": f"{name}_float32"},
+    )
+    for op, name, inexact in (("MAX_POOL_2D", "max_pool", ""), ("AVERAGE_POOL_2D", "average_pool", "sums"))
+}
+
 KERNELS = {
-    (op, dtype): Kernel(prepare, evaluate, explain, partial(example, op=op, dtype=dtype))
+    (op, dtype): Kernel(prepare, evaluate, explain, partial(example, op=op, dtype=dtype), FACTS[op])
     for op, evaluate, explain in (
         ("MAX_POOL_2D", evaluate_max, explain_max),
         ("AVERAGE_POOL_2D", evaluate_average, explain_average),
     )
     for dtype in ("int8", "int16")
 } | {
-    (op, "float32"): Kernel(prepare_float, evaluate, explain, partial(example, op=op, dtype="float32"))
+    (op, "float32"): Kernel(prepare_float, evaluate, explain, partial(example, op=op, dtype="float32"), FACTS[op])
     for op, evaluate, explain in (
         ("MAX_POOL_2D", evaluate_max_float, explain_max_float),
         ("AVERAGE_POOL_2D", evaluate_average_float, explain_average_float),
