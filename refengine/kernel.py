@@ -120,7 +120,7 @@ class Facts:
       another order of its ``sums``, or another ``libm``.
     - `recodes`: the output stands for the input's real values, in another type or with another quantisation.
     - `shares_scale`: the output has the quantisation of the first input.
-    - `fixed_output`: by dtype of data and output, the only (scale, zero point) that the output may have.
+    - `fixed_output`: by dtype of data and output, the (scale, zero point) that TFLM computes in, whatever is asked for.
     - `computes`: by dtype of the data, the types that the output may have, where it is not the data's own.
     - `quantized`: how TensorFlow's converter quantises the operator; None if it is not known to, or leaves it in float.
     - `c_kernels`: by dtype of the data, the function in ``firmware/kernels`` that does the same.

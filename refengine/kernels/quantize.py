@@ -22,6 +22,8 @@ from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, 
 from ..numerics.quantize import code_range, product_multiplier
 from . import _affine, _narrate, _unary
 
+NAME = "QUANTIZE"
+
 OUTPUT_TYPES = {
     "float32": ("int8", "int16"),
     "int8": ("int8", "int16", "int32", "uint8"),
@@ -147,7 +149,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
         return Quantization((scale,), (draw(make.zero_point(of)) if draw(make.booleans()) else 0,))
 
     input = _affine.draw_input(draw, make, dtype, quantization=None if dtype == "float32" else quantization(dtype))
-    return Node("QUANTIZE", {}, (input,), (make.tensor(input.shape, output_type, quantization(output_type)),))
+    return Node(NAME, {}, (input,), (make.tensor(input.shape, output_type, quantization(output_type)),))
 
 
 FACTS = Facts(
@@ -159,11 +161,9 @@ FACTS = Facts(
 )
 
 KERNELS = {
-    ("QUANTIZE", "float32"): Kernel(
-        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
-    ),
+    (NAME, "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS),
     **{
-        ("QUANTIZE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
+        (NAME, dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
         for dtype in ("int8", "int16", "int32", "uint8")
     },
 }

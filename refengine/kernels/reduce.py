@@ -259,7 +259,7 @@ KERNELS = (
             partial(evaluate_extreme, largest=op == "REDUCE_MAX"),
             partial(explain_extreme, largest=op == "REDUCE_MAX"),
             partial(example, op=op, dtype=dtype),
-            EXTREMES,
+            EXTREMES if op != "REDUCE_ALL" else Facts(),
         )
         for op, dtype in (
             ("REDUCE_MAX", "int8"),
