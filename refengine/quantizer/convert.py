@@ -90,7 +90,8 @@ def _check_written(model: Model, plan: Plan, origins: Mapping[int, int]) -> None
         except UnsupportedError as error:
             if index not in origins:
                 raise
-            raise UnsupportedError(f"{error}; {_kept_in_float(origins[index])}") from None
+            error.args = (f"{error}; {_kept_in_float(origins[index])}",)
+            raise
 
 
 def _kept_in_float(index: int) -> str:
