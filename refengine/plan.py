@@ -360,8 +360,8 @@ def offline_offsets(model: Model) -> tuple[int, ...] | None:
     for (graph, tensor), offset in zip(every, offsets, strict=False):
         require(
             not tensor.is_variable or offset != -1 or offsets[tensor.index] == -1,
-            f"the variable '{tensor.name}' of subgraph {graph.index} gets no memory, for TFLM looks up its offset as that "
-            "of a tensor of subgraph 0, and crashes: remove the metadata OfflineMemoryAllocation",
+            f"the variable '{tensor.name}' of subgraph {graph.index} gets no memory, for TFLM looks up its offset as "
+            "that of a tensor of subgraph 0, and crashes: remove the metadata OfflineMemoryAllocation",
         )
     return tuple(offsets[:tensors])
 

@@ -109,14 +109,14 @@ def _print_arena(survey: Survey) -> None:
     say("With TFLM's reference kernels and greedy planner; CMSIS-NN's kernels ask for scratch buffers of their own.")
     if unknown := survey.arena["x86-64"].unknown:
         say(f"Without what these keep for themselves, which is not known: {', '.join(unknown)}.")
-    say()
+    say("")
 
 
 def _layer_table(part: Part) -> Table:
-    table = table_of("#", "operator", "version", "tensors", "writes", "MACs", "constant\nbytes", "output\nbytes")
+    table = table_of("#", "operator", "tensors", "writes", "MACs", "constant\nbytes", "output\nbytes")
     for column, total in zip(table.columns[-3:], (part.macs, part.constant_bytes, part.output_bytes), strict=True):
         column.justify, column.footer = "right", f"{total:,}"
-    for column in table.columns[3:]:
+    for column in table.columns[2:]:
         column.no_wrap = True
     table.show_footer, table.columns[1].footer = True, "total"
     for layer in part.layers:
@@ -128,7 +128,6 @@ def _layer_cells(layer: Layer) -> Iterator[str]:
     activation = layer.op.options.get("fused_activation_function", "NONE")
     yield f"{layer.op.index}{MARKS[layer.verdict]}"
     yield layer.op.kind + (f" + {activation}" if activation != "NONE" else "")
-    yield str(layer.op.version)
     read = " ".join(str(t.index) for t in layer.inputs if t is not None and t.data is None)
     yield f"{read} → {' '.join(str(t.index) for t in layer.outputs)}"
     yield ", ".join(map(type_of, layer.outputs))
@@ -165,4 +164,12 @@ def _print_tflm(survey: Survey) -> None:
     for verdict, heading in HEADINGS.items():
         reasons = [f"  {MARKS[verdict]} {message}" for whose, message in doubts if whose == verdict]
         say(*([heading, *reasons] if reasons else []))
+    if survey.model.graphs[0].ops:
+        say("", f"Versions of its operators, at which TFLM does not look: {', '.join(_versions(survey))}.")
     say("", "Its operators, for your C++:", "", *survey.resolver.splitlines())
+
+
+def _versions(survey: Survey) -> Iterator[str]:
+    """CONV_2D 3, and so on; each version of an operator."""
+    found = {(layer.op.kind, layer.op.version) for part in survey.parts for layer in part.layers}
+    yield from (f"{kind} {version}" for kind, version in sorted(found))
