@@ -349,7 +349,8 @@ def offline_offsets(model: Model) -> tuple[int, ...] | None:
     data = dict(model.metadata).get("OfflineMemoryAllocation")
     if data is None:
         return None
-    _, _, count, *offsets = (*np.frombuffer(data[: len(data) // 4 * 4], "<i4").tolist(), 0, 0, 0)
+    numbers: list[int] = np.frombuffer(data[: len(data) // 4 * 4], "<i4").tolist()
+    _, _, count, *offsets = (*numbers, 0, 0, 0)
     tensors = sum(len(graph.tensors) for graph in model.graphs)
     require(
         count == tensors and len(offsets) >= tensors,
