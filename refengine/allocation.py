@@ -216,9 +216,9 @@ def _lifetimes(
             planned = place != ANYWHERE if tensor.is_variable else tensor.data is None
             if planned and elements(tensor) and key in clock.first and tensor.index not in handles:
                 yield Buffer(_bytes(tensor), clock.first[key], clock.last.get(key, clock.first[key])), place
-    for caller in sorted(scratch):
-        for size in scratch[caller]:
-            yield Buffer(size, *clock.calls.get(caller, (0, 0))), ANYWHERE
+    for operator in sorted(scratch):
+        for size in scratch[operator]:
+            yield Buffer(size, *clock.calls.get(operator, (0, 0))), ANYWHERE
 
 
 class _Clock:

@@ -72,6 +72,22 @@ class Step:
     def facts(self) -> Facts:
         return self.kernel.facts
 
+    @property
+    def data(self) -> Tensor | None:
+        """The input whose type chooses the kernel."""
+        return self._input(self.facts.data)
+
+    @property
+    def weights(self) -> Tensor | None:
+        return self._input(self.facts.weights)
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self._input(self.facts.bias)
+
+    def _input(self, place: int | None) -> Tensor | None:
+        return None if place is None or place >= len(self.inputs) else self.inputs[place]
+
     @cached_property
     def writes(self) -> tuple[Tensor, ...]:
         """The outputs, then the variables among the inputs that the step updates."""

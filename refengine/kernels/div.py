@@ -33,7 +33,7 @@ from ..numerics.fixedpoint import (
 from ..numerics.quantize import activation_range
 from . import _affine, _broadcast, _narrate
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, arithmetic="/")
 
 
 @dataclass(frozen=True, eq=False)

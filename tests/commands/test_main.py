@@ -139,7 +139,7 @@ def test_inspect_shows_layers_costs_and_the_resolver(ask):
         "21,632",
     ]
     assert "2,794,240" in printed
-    assert "Versions of its operators, at which TFLM does not look: CONV_2D 3, FULLY_CON" in printed
+    assert "Versions of its operators, at which TFLM does not look: CONV_2D 3, FULLY_CONNECTED 4, " in printed
     assert "Runs on TFLM: yes." in printed
     assert "tflite::MicroMutableOpResolver<8> resolver;\nresolver.AddConv2D();" in printed
 
