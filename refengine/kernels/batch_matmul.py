@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar_float
@@ -99,7 +99,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     Of a per-channel operand TFLM takes the first scale for all.
     """
     lhs, rhs, output, operands = _operands(node, numerics)
-    require(
+    within_limits(
         numerics.rounding != "xnnpack",
         "refengine does not know what TFLite does where XNNPACK multiplies no integer matrices; take another dialect, "
         "or give a kernel of your own to make_plan(kernels=…)",
