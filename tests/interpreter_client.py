@@ -8,16 +8,19 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 module = importlib.import_module(sys.argv[1])
 Interpreter, OpResolverType = module.Interpreter, module.OpResolverType
 PATH = sys.argv[2]
 
 
-def plain(answer):
+def plain(answer: Any) -> Any:
     """An answer in JSON: arrays with their types, types by name, everything else as it is."""
     if isinstance(answer, np.ndarray):
         return {"array": answer.dtype.name, "shape": answer.shape, "values": answer.tolist()}
@@ -32,7 +35,7 @@ def plain(answer):
     return answer if isinstance(answer, (int, float, str, type(None))) else "an object"
 
 
-def ask(label, call):
+def ask(label: str, call: Callable[[], object]) -> None:
     """Say what a call answers, or by which classes of errors it can be caught."""
     try:
         told = {"answer": plain(call())}
@@ -41,7 +44,7 @@ def ask(label, call):
     print(json.dumps({"call": label} | told))
 
 
-def new(**arguments):
+def new(**arguments: Any) -> Any:
     defaults = {"experimental_op_resolver_type": OpResolverType.BUILTIN_REF, "experimental_preserve_all_tensors": True}
     return Interpreter(PATH, **(defaults | arguments))
 
@@ -102,7 +105,7 @@ ask("view of no tensor", lambda: interpreter.tensor(999)())
 rng = np.random.default_rng(7)
 
 
-def noise(detail, batch=1):
+def noise(detail: dict[str, Any], batch: int = 1) -> npt.NDArray[Any]:
     size = (batch, *detail["shape"][1:])
     if detail["dtype"] is np.float32:
         return rng.random(size, np.float32)

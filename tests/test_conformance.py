@@ -54,9 +54,9 @@ def refuse(*_: object) -> None:
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
-        (np.int8([1, 2]), np.int8([1, 3]), [False, True]),
-        (np.float32([0.0, 1.0]), np.float32([-0.0, 1.0]), [True, False]),
-        (np.float32([np.nan, np.nan]), np.float32([-np.nan, 1.0]), [False, True]),
+        (np.array([1, 2], np.int8), np.array([1, 3], np.int8), [False, True]),
+        (np.array([0.0, 1.0], np.float32), np.array([-0.0, 1.0], np.float32), [True, False]),
+        (np.array([np.nan, np.nan], np.float32), np.array([-np.nan, 1.0], np.float32), [False, True]),
         (np.float32(1.0), np.float32(1.0), False),
     ],
 )

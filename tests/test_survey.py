@@ -20,7 +20,7 @@ def chain(*names: str, dtype: str = "float32", **fields: str) -> Model:
     return Model((Graph(0, "main", tensors, (0,), (len(names),), ops),))
 
 
-def test_costs_of_a_network_counted_by_hand():
+def test_costs_of_a_network_counted_by_hand() -> None:
     survey = inspect(load(bundled_models()["stm32f746_int8"]))
     macs = {layer.op.index: layer.macs for layer in survey.layers if layer.op.name in ("CONV_2D", "FULLY_CONNECTED")}
     assert list(macs.values()) == [26 * 26 * 32 * 9, 11 * 11 * 64 * 9 * 32, 3 * 3 * 64 * 9 * 64, 576 * 64, 64 * 10]
@@ -33,21 +33,21 @@ def test_costs_of_a_network_counted_by_hand():
 
 
 @pytest.mark.parametrize("name", bundled_models())
-def test_every_bundled_network_runs_on_tflm(name):
+def test_every_bundled_network_runs_on_tflm(name: str) -> None:
     survey = inspect(load(bundled_models()[name]))
     assert (survey.runs_on_tflm, survey.refusals) == ("yes", ())
     told = survey.as_dict()
     assert json.loads(json.dumps(told, default=str))["macs"] == survey.macs
 
 
-def test_a_tensor_lives_from_its_writer_to_its_last_reader():
+def test_a_tensor_lives_from_its_writer_to_its_last_reader() -> None:
     tensors = tuple(Tensor(i, f"t{i}", (1, 8 * 2**i), "float32") for i in range(4))
     ops = (Op(0, "RELU", (0,), (1,)), Op(1, "RELU", (1,), (2,)), Op(2, "ADD", (2, 0), (3,)))
     survey = inspect(Model((Graph(0, "main", tensors, (0,), (3,), ops),)))
     assert [layer.live_bytes for layer in survey.layers] == [32 + 64, 32 + 64 + 128, 32 + 128 + 256]
 
 
-def test_constants_that_layers_share_count_once_in_the_sum():
+def test_constants_that_layers_share_count_once_in_the_sum() -> None:
     tensors = (
         Tensor(0, "x", (1, 8), "float32"),
         Tensor(1, "c", (8,), "float32", data=np.ones(8, np.float32)),
@@ -72,11 +72,11 @@ def test_constants_that_layers_share_count_once_in_the_sum():
         (Tensor(0, "s", (2,), "string", data=np.zeros(11, np.uint8)), 11),
     ],
 )
-def test_bytes_of_a_tensor(tensor, expected):
+def test_bytes_of_a_tensor(tensor: Tensor, expected: int) -> None:
     assert tensor_bytes([tensor]) == expected
 
 
-def test_the_resolver_registers_each_operator_once():
+def test_the_resolver_registers_each_operator_once() -> None:
     survey = inspect(chain("RELU", "TANH", "RELU"))
     assert survey.resolver.splitlines() == [
         "tflite::MicroMutableOpResolver<2> resolver;",
@@ -85,19 +85,19 @@ def test_the_resolver_registers_each_operator_once():
     ]
 
 
-def test_custom_operators_are_left_to_the_user():
+def test_custom_operators_are_left_to_the_user() -> None:
     survey = inspect(chain("RELU", "CUSTOM", custom_code='My"Op'))
     assert survey.runs_on_tflm == "no"
     assert "MicroMutableOpResolver<2>" in survey.resolver
     assert r'resolver.AddCustom("My\"Op", ' in survey.resolver
 
 
-def test_operators_of_other_subgraphs_are_registered_too():
+def test_operators_of_other_subgraphs_are_registered_too() -> None:
     main, body = chain("RELU").graphs[0], chain("LOGISTIC").graphs[0]
     assert "resolver.AddLogistic();" in inspect(Model((main, body))).resolver
 
 
-def test_what_tflm_does_not_have_is_a_no_and_all_reasons_are_given():
+def test_what_tflm_does_not_have_is_a_no_and_all_reasons_are_given() -> None:
     survey = inspect(chain("RELU", "BITCAST", "WHERE"))
     assert survey.runs_on_tflm == "no"
     assert [layer.refusal is None for layer in survey.layers] == [True, False, False]
@@ -107,13 +107,13 @@ def test_what_tflm_does_not_have_is_a_no_and_all_reasons_are_given():
     assert survey.resolver.splitlines() == ["tflite::MicroMutableOpResolver<1> resolver;", "resolver.AddRelu();"]
 
 
-def test_what_only_refengine_lacks_is_not_blamed_on_tflm(monkeypatch):
+def test_what_only_refengine_lacks_is_not_blamed_on_tflm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("refengine.survey.KERNELS", {})
     assert inspect(chain("RELU")).runs_on_tflm == "unknown"
     assert inspect(chain("RELU", "WHERE")).runs_on_tflm == "no"
 
 
-def test_hybrid_layers_are_a_no_with_a_way_out():
+def test_hybrid_layers_are_a_no_with_a_way_out() -> None:
     options = {
         "fused_activation_function": "NONE",
         "weights_format": "DEFAULT",
@@ -129,7 +129,7 @@ def test_hybrid_layers_are_a_no_with_a_way_out():
     assert "TFLM has no hybrid kernels; convert again" in str(survey.refusals[0])
 
 
-def test_a_model_without_operators():
+def test_a_model_without_operators() -> None:
     tensor = Tensor(0, "x", (1, 8), "int8", q(1.0))
     survey = inspect(Model((Graph(0, "main", (tensor,), (0,), (0,), ()),)))
     assert (survey.macs, survey.peak_bytes, survey.runs_on_tflm) == (0, 0, "yes")

@@ -49,7 +49,7 @@ def rescale(a: int | Ints, factor: tuple[int | Ints, int | Ints], rounding: str 
 def rescale_64(a: int | Ints, factor: tuple[int | Ints, int | Ints]) -> Ints:
     multiplier, shift = (np.asarray(part, np.int64) for part in factor)
     return multiply_by_quantized_multiplier_64(
-        np.asarray(a, np.int64), Multiplier(multiplier, shift, np.float32([0]), "double")
+        np.asarray(a, np.int64), Multiplier(multiplier, shift, np.array([0], np.float32), "double")
     )
 
 
