@@ -9,6 +9,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,10 @@ def noise(detail: dict[str, Any], batch: int = 1) -> npt.NDArray[Any]:
 
 
 for detail in inputs:
-    ask("set", lambda detail=detail: interpreter.set_tensor(np.int64(detail["index"]), noise(detail)))
+    ask("set", partial(interpreter.set_tensor, np.int64(detail["index"]), noise(detail)))
 ask("invoke", interpreter.invoke)
 for detail in tensors:
-    ask(f"value of {detail['index']}", lambda detail=detail: interpreter.get_tensor(detail["index"]))
+    ask(f"value of {detail['index']}", partial(interpreter.get_tensor, detail["index"]))
 ask("a copy is mine", lambda: interpreter.get_tensor(there).fill(1))
 ask("output", lambda: interpreter.get_tensor(there))
 
@@ -142,13 +143,13 @@ ask("resize less than nothing", lambda: interpreter.resize_tensor_input(here, [-
 interpreter = new()
 interpreter.allocate_tensors()
 for detail in inputs:
-    ask("resize", lambda detail=detail: interpreter.resize_tensor_input(detail["index"], (3, *detail["shape"][1:])))
+    ask("resize", partial(interpreter.resize_tensor_input, detail["index"], (3, *detail["shape"][1:])))
 ask("input details after resize", interpreter.get_input_details)
 ask("set after resize", lambda: interpreter.set_tensor(here, np.zeros((3, *shape[1:]), dtype)))
 ask("invoke after resize", interpreter.invoke)
 ask("allocate after resize", interpreter.allocate_tensors)
 for detail in inputs:
-    ask("set three", lambda detail=detail: interpreter.set_tensor(detail["index"], noise(detail, 3)))
+    ask("set three", partial(interpreter.set_tensor, detail["index"], noise(detail, 3)))
 ask("set one", lambda: interpreter.set_tensor(here, zeros[0]))
 ask("invoke three", interpreter.invoke)
 ask("three outputs", lambda: interpreter.get_tensor(there))

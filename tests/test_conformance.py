@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
 import conformance
 import numpy as np
@@ -29,8 +31,8 @@ class Inline(Executor):
     def __init__(self, interrupted: int = -1) -> None:
         self.left = interrupted
 
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def, override]
-        future = Future()
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         if self.left == 0:
             future.set_exception(KeyboardInterrupt())
         else:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def two_inputs() -> Model:
 MADE = {"int4": int4, "two_inputs": two_inputs}
 
 
-def answers(module: str, model: Path) -> list[dict]:
+def answers(module: str, model: Path) -> list[dict[str, Any]]:
     command = [sys.executable, str(HERE / "interpreter_client.py"), module, str(model)]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

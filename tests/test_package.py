@@ -76,7 +76,7 @@ def test_the_demo_runs_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -
 
 def test_it_runs_models_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
-    command = [elsewhere / "refengine", "run", "stm32f746_int8", "--input", "x.npy", "--json"]
+    command = [str(elsewhere / "refengine"), "run", "stm32f746_int8", "--input", "x.npy", "--json"]
     (result,) = json.loads(subprocess.check_output(command, cwd=tmp_path))["results"]
     expected = refengine.run(bundled_models()["stm32f746_int8"], np.zeros((1, 28, 28, 1), np.int8))[0]
     assert result["outputs"][0]["values"] == expected[0].tolist()

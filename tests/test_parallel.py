@@ -7,7 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -85,8 +85,14 @@ class Fake(Executor):
 
 
 def test_alone_it_is_map_and_lazy() -> None:
-    asked = []
-    results = spread(square, (asked.append(x) or x for x in range(5)))
+    asked: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for x in range(5):
+            asked.append(x)
+            yield x
+
+    results = spread(square, tasks())
     assert asked == []
     assert next(results) == 0
     assert asked == [0]
@@ -113,6 +119,7 @@ def test_whoever_stops_early_takes_back_what_has_not_begun() -> None:
     executor = Fake(many=3)
     results = spread(square, range(10), executor)
     assert next(results) == 0
+    assert isinstance(results, Generator)
     results.close()
     assert [future.cancelled() for future in executor.futures] == [False] * 3 + [True] * 7
 

@@ -73,8 +73,8 @@ class Library:
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
         (self.folder / "probe.ld").write_text(LINKER_SCRIPT)
-        functions = f"-DFUNCTIONS={','.join(FUNCTIONS[name] for name in self.functions)}"
-        command = [*compiler, "-O2", "-fno-builtin", functions, PROBE, "-lm", "-o", "probe.elf"]
+        which = f"-DFUNCTIONS={','.join(FUNCTIONS[name] for name in self.functions)}"
+        command: list[str | Path] = [*compiler, "-O2", "-fno-builtin", which, PROBE, "-lm", "-o", "probe.elf"]
         subprocess.run(command, cwd=self.folder, check=True)
 
     def __call__(self, x: npt.NDArray[np.float32]) -> Results:
@@ -123,13 +123,15 @@ def emulate(function: str, x: npt.NDArray[np.float32], libm: str, float_to_int: 
             return float32.sqrt(x).view(np.uint32)
         case "pow":
             return float32.pow(x, exponents_for(x), libm).view(np.uint32)
-    return getattr(float32, function)(x, libm).view(np.uint32)
+    ours: npt.NDArray[np.float32] = getattr(float32, function)(x, libm)
+    return ours.view(np.uint32)
 
 
 def exponents_for(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The probe's second arguments of powf: 2^24 values in [-8, 8), as good as random."""
     scrambled = (x.view(np.uint32) * np.uint32(0x9E3779B1)).view(np.int32) >> 8
-    return scrambled.astype(np.float32) * np.float32(2.0**-20)
+    exponents: npt.NDArray[np.float32] = scrambled.astype(np.float32) * np.float32(2.0**-20)
+    return exponents
 
 
 def canonical(function: str, bits: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -151,7 +153,7 @@ def compare(name: str, library: Library, stride: int) -> int:
             for i in np.flatnonzero(seen != wanted)[:max(0, 3 - differences[function])]:
                 print(f"  {name} {function}({x[i]!r} = {bits[i]:08x}): {wanted[i]:08x}, but emulated {seen[i]:08x}")
             differences[function] += np.count_nonzero(seen != wanted)
-            digests[function].update(wanted)
+            digests[function].update(wanted.data)
     for function in library.functions:
         print(f"{name:5} {library.libm:14} {function:6} {-(-2**32 // stride):>13,} values "
               f"{differences[function]:>9,} differ  {digests[function].hexdigest()}", flush=True)

@@ -138,7 +138,8 @@ def train_network(name: str, images: np.ndarray, labels: np.ndarray, epochs: int
 
 def as_input(images: np.ndarray) -> np.ndarray:
     """What the networks see: float32, N×28×28×1, paper 0 and ink 1."""
-    return images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    scaled: np.ndarray = images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    return scaled
 
 
 def convert(model: keras.Model, kind: str, batch: int | None, images: np.ndarray) -> bytes:
@@ -152,7 +153,8 @@ def convert(model: keras.Model, kind: str, batch: int | None, images: np.ndarray
         ops, dtype = QUANTIZED[kind]
         converter.target_spec.supported_ops = [ops]
         converter.inference_input_type = converter.inference_output_type = dtype
-    return converter.convert()
+    file: bytes = converter.convert()
+    return file
 
 
 def calibration(images: np.ndarray) -> Iterator[list[np.ndarray]]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import numpy as np
@@ -19,6 +19,7 @@ from PIL import Image
 
 import refengine
 from refengine import dequantize_output, make_plan, run
+from refengine.accuracy import Accuracy
 from refengine.commands import demo, main
 from refengine.commands import evaluate as evaluate_command
 from refengine.commands import run as run_command
@@ -199,7 +200,7 @@ def test_evaluate_without_data_says_what_it_took(ask: Ask) -> None:
 def test_evaluate_interrupted_reports_what_was_done(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, json_: list[str]
 ) -> None:
-    def interrupted(*arguments: object, **options: object) -> NoReturn:
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[Accuracy]:
         yield from islice(refengine.evaluate(*arguments, **options), 2)
         raise KeyboardInterrupt
 
@@ -213,7 +214,7 @@ def test_evaluate_interrupted_reports_what_was_done(
 
 
 def test_evaluate_interrupted_at_once(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*arguments: object, **options: object) -> NoReturn:
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[Accuracy]:
         raise KeyboardInterrupt
         yield
 
@@ -238,12 +239,13 @@ def test_evaluate_interrupted_at_once(capsys: pytest.CaptureFixture[str], monkey
 def test_what_black_and_white_are_taken_for_is_said(
     ask: Ask, digit: str, tmp_path: Path, command: str, model: str, known_from: str, why: str
 ) -> None:
-    more = {
+    arguments: dict[str, list[object]] = {
         "run": ["--input", digit],
         "evaluate": [],
         "health": ["--data", digit],
         "quantize": ["--data", digit, "-o", tmp_path / "out.tflite"],
-    }[command]
+    }
+    more = arguments[command]
     name = make_plan(bundled_models()[model]).inputs[0].name
     said = f"pictures of '{name}': black is 0, white 1 ({why}; --range BLACK WHITE changes it)\n"
     assert said in ask(command, model, *more)
@@ -323,7 +325,7 @@ def test_errors_are_one_line_and_status_2(
 ) -> None:
     places = {"tmp": tmp_path, "digit": digit, "short": truncated(tmp_path)}
     try:
-        status = main([argument.format(**places) for argument in arguments])
+        status: int | str | None = main([argument.format(**places) for argument in arguments])
     except SystemExit as exit_:  # argparse's way
         status = exit_.code
     printed = capsys.readouterr()

@@ -23,7 +23,7 @@ from refengine.tensors.inputs import pixels_to_input
 from refengine.tensors.pictures import coloured_blocks, grey, grid, maps, mosaic
 from refengine.tensors.stats import histogram, real_values, stats
 
-from ..models import const, fed, one_op, q
+from ..models import const, fed, one_op, present, q
 from ..test_execute import codes, two_layers
 
 FC = {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"}
@@ -225,7 +225,7 @@ def test_print_shows_codes_beside_real_values(ask: Prompt, session: Session) -> 
     raw, real = ([half.split() for half in line.partition("]")[2].split("=")] for line in lines[1:3])
     assert [int(code) for code in raw[0] + real[0]] == logits.ravel().tolist()
     reals = real_values(session.current.step.outputs[0], logits)
-    assert [float(x) for x in raw[1] + real[1]] == pytest.approx(reals.ravel().tolist(), rel=1e-3)
+    assert [float(x) for x in raw[1] + real[1]] == pytest.approx(present(reals).ravel().tolist(), rel=1e-3)
 
 
 def test_print_takes_slices_and_many_names(ask: Prompt, session: Session) -> None:
@@ -245,8 +245,10 @@ def test_print_takes_slices_and_many_names(ask: Prompt, session: Session) -> Non
 def test_real_values_of_each_channel(ask: Prompt, plan: Plan) -> None:
     weights = plan.graph.tensors[13]
     code, real = ask("p 13[5,1,1,0]")[1].partition("]")[2].split("=")
-    assert int(code) == weights.data[5, 1, 1, 0]
-    assert float(real) == pytest.approx(weights.data[5, 1, 1, 0] * weights.quantization.scale[5], rel=1e-3)
+    assert int(code) == present(weights.data)[5, 1, 1, 0]
+    assert float(real) == pytest.approx(
+        present(weights.data)[5, 1, 1, 0] * present(weights.quantization).scale[5], rel=1e-3
+    )
 
 
 def test_stats() -> None:
@@ -346,7 +348,9 @@ def test_why_adds_up(ask: Prompt, session: Session) -> None:
     shown = [int(row[1]) * int(row[2]) for row in rows if row[0].startswith("[")]
     assert shown == products[:10] and shown == sorted(shown, key=abs, reverse=True)
     logit = float(lines[0].split()[-1])
-    assert float(rows[-1][-1]) == pytest.approx(logit, abs=session.plan.graph.tensors[24].quantization.scale[0])
+    assert float(rows[-1][-1]) == pytest.approx(
+        logit, abs=present(session.plan.graph.tensors[24].quantization).scale[0]
+    )
     assert ask("why")[0].startswith("class 7")
 
 
@@ -501,9 +505,14 @@ def test_what_does_not_depend_on_a_set_value_is_not_computed_again(
     plan: Plan, seven: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only equal: its kernels are not called."""
-    computed = []
+    computed: list[int] = []
     evaluate = Step.evaluate
-    monkeypatch.setattr(Step, "evaluate", lambda step, *arrays: computed.append(step.index) or evaluate(step, *arrays))
+
+    def counted(step: Step, *arrays: Array) -> object:
+        computed.append(step.index)
+        return evaluate(step, *arrays)
+
+    monkeypatch.setattr(Step, "evaluate", counted)
     session = Session(plan, seven)
     walked(session)
     assert computed == list(range(len(plan.steps)))
@@ -528,17 +537,18 @@ def test_set_a_weight_prepares_again() -> None:
     session = Session(plan, x)
     list(Console(session).run("set w1[1,2] = 77"))
     session.advance()
-    data = plan.graph.tensors[1].data.copy()
+    data = present(plan.graph.tensors[1].data).copy()
     data[1, 2] = 77
     acc = (x.astype(int) @ data.T)[0] * 0.1
     assert session.record(0).outputs[0][0] == pytest.approx(np.clip(np.round(acc), 0, 127), abs=1)
-    assert plan.graph.tensors[1].data[1, 2] != 77 and session.plan is not plan
+    assert present(plan.graph.tensors[1].data)[1, 2] != 77 and session.plan is not plan
 
 
 def test_set_takes_real_values_and_refuses_what_does_not_fit(ask: Prompt, session: Session) -> None:
     ask("goto 10; set out[0,3] = real(1.0)")
     tensor = session.plan.graph.tensors[24]
-    assert real_values(tensor, session.current.outputs[0])[0, 3] == pytest.approx(1.0, abs=tensor.quantization.scale[0])
+    (scale,) = present(tensor.quantization).scale
+    assert present(real_values(tensor, session.current.outputs[0]))[0, 3] == pytest.approx(1.0, abs=scale)
     for wrong in ("out[0,3] = 128", "out[0,3] = 0.5", "out[0,3] = nan", "out[0,3] = x", "out[0,10] = 1", "out", "= 3"):
         with pytest.raises(InputError):
             ask(f"set {wrong}")

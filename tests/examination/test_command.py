@@ -14,7 +14,7 @@ from refengine import Plan
 from refengine.commands import health as command
 from refengine.commands import main
 from refengine.commands._front import FAILED, INTERRUPTED
-from refengine.examination import Health
+from refengine.examination import Health, health
 from refengine.model import Array
 from refengine.tensors.datasets import bundled_digits
 from refengine.tflite_io import dump
@@ -93,7 +93,7 @@ def test_plots_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_ctrl_c_reports_what_was_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = command.health
+    whole = health
 
     def interrupted(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | None) -> Iterator[Health]:
         yield next(whole(plan, cases, float_plan))
@@ -117,7 +117,7 @@ def test_ctrl_c_reports_what_was_done(monkeypatch: pytest.MonkeyPatch, capsys: p
 )
 def test_mistakes_are_one_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        status = main(["health", *arguments])
+        status: int | str | None = main(["health", *arguments])
     except SystemExit as end:
         status = end.code
     printed = capsys.readouterr()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,8 +22,8 @@ WRONG = fault(case_of(PLAN, 4, X), "if the bias is left out")
 
 
 def write(path: Path, dump: Dump, **meta: str) -> str:
-    arrays = {f"t{i}": x for i, x in dump.tensors.items()}
-    np.savez(path, **arrays, **({META: np.array(json.dumps(meta))} if meta else {}))
+    arrays: dict[str, Any] = {f"t{i}": x for i, x in dump.tensors.items()}
+    np.savez(path, **arrays | ({META: np.array(json.dumps(meta))} if meta else {}))
     return str(path)
 
 

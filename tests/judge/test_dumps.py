@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ SOUND = dump_of(PLAN, X).tensors
 NAMES = {t.index: t.name for t in PLAN.graph.tensors}
 
 
-def saved(path: Path, **arrays: object) -> Path:
+def saved(path: Path, **arrays: Any) -> Path:
     np.savez(path / "dump.npz", **arrays)
     return path / "dump.npz"
 

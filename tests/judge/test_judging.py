@@ -93,7 +93,8 @@ class FakeDevice:
 
     def __init__(self, dump: Dump, folded: tuple[int, ...] = (5, 6, 7)) -> None:
         self.outputs = {step.index: dump.tensors[step.outputs[0].index] for step in PLAN.steps}
-        self.folded, self.sent = folded, []
+        self.folded = folded
+        self.sent: list[int] = []
 
     def crc(self, step: int) -> int | None:
         return None if step in self.folded else zlib.crc32(self.outputs[step].tobytes())

@@ -391,7 +391,7 @@ def test_tanh_and_logistic_rise(data: st.DataObject, op: str, dtype: str) -> Non
 def test_float_logistic_falls_at_minus_nine() -> None:
     """`logistic.cc`: e^x below −9, 1 / (1 + e^−x) from there; everywhere else it rises over every third float."""
     first, last = np.array([-0.5, -30], np.float32).view(np.uint32)
-    x = np.arange(first, last, 37, np.uint32).view(np.float32)[::-1]
+    x = np.arange(int(first), int(last), 37, dtype=np.uint32).view(np.float32)[::-1]
     x = np.concatenate([x, np.array([-9.000001, -9], np.float32), -x[::-1]])
     x.sort()
     falls = np.flatnonzero(np.diff(unary("LOGISTIC", x, None)) < 0)

@@ -23,6 +23,8 @@ from refengine.tensors.datasets import DATA, bundled_digits, bundled_models, loa
 NETWORKS = ("stm32f746", "dense", "dense128", "esp32")
 TEST_IMAGES = Path(__file__).parents[1] / "data"
 
+Pack = Callable[[bytes], bytes]
+
 
 def idx(array: np.ndarray) -> bytes:
     """The IDX file of a uint8 array."""
@@ -35,7 +37,7 @@ def digits(count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3), (1, 2, 3, 4)])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_read_idx_gives_back_what_was_written(tmp_path: Path, shape: tuple[int, ...], pack: Callable[[bytes], bytes]) -> None:
+def test_read_idx_gives_back_what_was_written(tmp_path: Path, shape: tuple[int, ...], pack: Pack) -> None:
     array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     (tmp_path / "x").write_bytes(pack(idx(array)))
     result = read_idx(tmp_path / "x")
@@ -78,7 +80,9 @@ def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path, data: bytes, 
 
 
 @given(data=st.data(), packed=st.booleans())
-def test_changed_bytes_never_raise_anything_else(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, packed: bool) -> None:
+def test_changed_bytes_never_raise_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, packed: bool
+) -> None:
     good = idx(digits(2))
     raw = bytearray(gzip.compress(good) if packed else good)
     raw[data.draw(st.integers(0, min(len(raw), 40) - 1))] = data.draw(st.integers(0, 255))
@@ -96,7 +100,9 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dot", "-.")
 @pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress)])
 @pytest.mark.parametrize(("split", "prefix"), [("test", "t10k"), ("train", "train")])
-def test_load_mnist_knows_the_usual_names(tmp_path: Path, dot: str, suffix: str, pack: Callable[[bytes], bytes], split: str, prefix: str) -> None:
+def test_load_mnist_knows_the_usual_names(
+    tmp_path: Path, dot: str, suffix: str, pack: Pack, split: str, prefix: str
+) -> None:
     images, labels = digits(3), np.array([7, 2, 1], np.uint8)
     (tmp_path / f"{prefix}-images{dot}idx3-ubyte{suffix}").write_bytes(pack(idx(images)))
     (tmp_path / f"{prefix}-labels{dot}idx1-ubyte{suffix}").write_bytes(pack(idx(labels)))

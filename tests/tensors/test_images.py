@@ -6,6 +6,7 @@ import contextlib
 import io
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,12 +37,12 @@ def adder() -> Plan:
     return make_plan(one_op("ADD", options, list(tensors), fed((1, 4), "int8", q(1.0), "y")))
 
 
-def only(plan: Plan, *paths: Path, **options: object) -> tuple[np.ndarray, ...]:
+def only(plan: Plan, *paths: Path, **options: Any) -> tuple[np.ndarray, ...]:
     ((_, arrays),) = read_inputs(plan, [str(path) for path in paths], **options)
     return arrays
 
 
-def saved(path: Path, picture: Image.Image, **options: object) -> Path:
+def saved(path: Path, picture: Image.Image, **options: Any) -> Path:
     picture.save(path, **options)
     return path
 
@@ -344,7 +345,7 @@ def test_thin_lines_are_thickened() -> None:
 def test_place_size_and_polarity_do_not_matter(which: int, top: int, left: int, factor: int) -> None:
     digit = DIGITS[which]
     expected = prepare_digit(digit)
-    assert (expected.shape, expected.dtype, expected.max()) == ((28, 28), np.uint8, 255)
+    assert (expected.shape, expected.dtype, expected.max()) == ((28, 28), np.dtype(np.uint8), 255)
     moved = np.pad(digit, ((top, 30), (left, 5)))
     np.testing.assert_array_equal(prepare_digit(moved), expected)
     np.testing.assert_array_equal(prepare_digit(255 - moved), expected)

@@ -95,7 +95,7 @@ def test_the_range_of_pixels_follows_from_the_quantisation(
     assert found.known_from == ("guess" if dtype == "float32" else "quantization")
 
 
-def normalising(*layers: tuple[str, list[float]], codes: Quantization | None = None) -> Model:
+def normalising(*layers: tuple[str, npt.ArrayLike], codes: Quantization | None = None) -> Model:
     """A float model of pictures whose first layers work on them with constants; a negative name has those first."""
     x = fed((1, 2, 2, 3), "float32", name="x")
     nodes = []
