@@ -102,6 +102,7 @@ class Facts:
     - `shares_scale`: the output has the quantisation of the first input.
     - `fixed_output`: by dtype, the only (scale, zero point) that TFLM takes for the output.
     - `computes`: by dtype, the types that the output may have where it has not the data's own.
+    - `unpacks`: the outputs are constants, and all inputs too; layers may take them for weights and biases.
     - `control`: the operator runs other subgraphs, which `execute` does for it: a ``branch``, a ``loop``, or ``once``.
       Its kernel has no `evaluate`, and its `explain` gets the outputs behind the inputs. `calls` are the options that
       name the subgraphs.
@@ -120,6 +121,7 @@ class Facts:
     shares_scale: bool = False
     fixed_output: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     computes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unpacks: bool = False
     control: Literal["", "branch", "loop", "once"] = ""
     calls: tuple[str, ...] = ()
     resource: Literal["", "handle", "read", "assign"] = ""

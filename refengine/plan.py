@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import LimitError, UnsupportedError, located, require
+from .errors import InferenceError, LimitError, UnsupportedError, located, require
 from .kernel import Facts, Kernel, Kernels, Node, Numerics
 from .kernels import KERNELS
-from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
+from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
 from .text import printable
@@ -42,8 +42,9 @@ ALIGNMENT = 16
 class Step:
     """One call: `kernel.evaluate(params, *inputs)`.
 
-    `inputs` and `outputs` are tensors of the graph (None for an optional input left out); `last_use` are the indices of
-    tensors that no later step reads; `node` is what the kernel was prepared with.
+    `index` counts the operators of the `subgraph`, whose tensors `inputs` and `outputs` are (None for an optional input
+    left out); `last_use` are the indices of tensors that no later step reads; `node` is what the kernel was prepared
+    with.
     """
 
     subgraph: int
@@ -54,20 +55,20 @@ class Step:
     node: Node
     last_use: tuple[int, ...]
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Tensor | None, ...]:
         return self.node.inputs
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
         return self.node.outputs
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The builtin's name, or the custom code."""
         return self.node.name
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         return self.kernel.facts
 
@@ -77,11 +78,16 @@ class Step:
         updated = (self.inputs[i] for i in self.facts.updates)
         return (*self.outputs, *(t for t in updated if t is not None))
 
-    @property
+    @cached_property
     def memory(self) -> tuple[Array, ...]:
         """What the kernel keeps for itself, as it is before the first inference."""
         kept: tuple[Array, ...] = getattr(self.params, "memory", ())
         return kept
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether it gets more than its inputs: a memory of its own, or a resource variable's value."""
+        return bool(self.memory) or self.facts.resource in ("read", "assign")
 
     @property
     def calls(self) -> tuple[int, ...]:
@@ -121,8 +127,19 @@ STAND_INS = (0x00, 0x55, 0xFF)
 
 def _depending(evaluate: Callable[..., tuple[Array, ...]], arrays: Sequence[Array | None]) -> tuple[Array, ...]:
     """`evaluate` on arrays with undefined elements; results that differ between stand-ins are undefined in turn."""
-    tries = [evaluate(*(_stood_in(x, byte) for x in arrays)) for byte in STAND_INS]
-    return tuple(_agreeing(results) for results in zip(*tries, strict=True))
+    tries, errors = [], []
+    for byte in STAND_INS:
+        try:
+            tries.append(evaluate(*(_stood_in(x, byte) for x in arrays)))
+        except InferenceError as error:
+            tries.append(error.results)
+            errors.append(error)
+    results = None if None in tries else tuple(_agreeing(each) for each in zip(*tries, strict=True))
+    if errors:
+        errors[0].results = results
+        raise errors[0]
+    assert results is not None
+    return results
 
 
 def _stood_in(array: Array | None, byte: int) -> Array | None:
@@ -336,12 +353,13 @@ def prepared(
     facts = facts_of(kernels)
     resources = tuple(_resources(model, facts))
     readers = {i: op.index for op in graph.ops for i in op.inputs}
+    unpacked: dict[int, Array] = {}
     kept = {*graph.outputs, *(t.index for t in graph.tensors if t.data is not None or t.is_variable)}
     for op, needed in zip(graph.ops, needs(model.graphs, graph.index, _calls(facts)), strict=True):
         last_use = tuple(
             {i for i in (*op.inputs, *op.outputs) if i >= 0 and i not in kept and readers.get(i, op.index) == op.index}
         )
-        node = _node(model, graph, op, facts.get(op.kind, Facts()), resources)
+        node = _node(model, graph, op, facts.get(op.kind, Facts()), resources, unpacked)
         try:
             place = f"subgraph {graph.index}, operator {op.index} ({node.name})"
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
@@ -350,7 +368,11 @@ def prepared(
                 require_room(needed, memory, "it", LimitError)
                 with _unknown_lengths(node):
                     params = kernel.prepare(node, numerics)
-            yield Step(graph.index, op.index, op, kernel, params, node, last_use)
+            step = Step(graph.index, op.index, op, kernel, params, node, last_use)
+            if kernel.facts.unpacks:
+                constants = (None if t is None or t.data is None else t.data[np.newaxis] for t in node.inputs)
+                unpacked.update((t.index, x[0]) for t, x in zip(node.outputs, step.evaluate(*constants), strict=True))
+            yield step
         except UnsupportedError as error:
             yield error
 
@@ -380,11 +402,27 @@ def _calls(facts: Mapping[str, Facts]) -> Callable[[Op], tuple[int, ...]]:
     return lambda op: tuple(op.options[name] for name in facts.get(op.kind, Facts()).calls)
 
 
-def _node(model: Model, graph: Graph, op: Op, facts: Facts, resources: tuple[tuple[str, str], ...]) -> Node:
+def _node(
+    model: Model,
+    graph: Graph,
+    op: Op,
+    facts: Facts,
+    resources: tuple[tuple[str, str], ...],
+    unpacked: Mapping[int, Array],
+) -> Node:
+    """The operator's node; weights and biases that were `unpacked` before are constants in it."""
+
+    def read(place: int, index: int) -> Tensor | None:
+        if index < 0:
+            return None
+        tensor = _uninitialised(graph.tensors[index])
+        layer = place in (facts.weights, facts.bias)
+        return replace(tensor, data=unpacked[index]) if layer and index in unpacked else tensor
+
     return Node(
         op.kind,
         op.options,
-        tuple(None if i < 0 else _uninitialised(graph.tensors[i]) for i in op.inputs),
+        tuple(read(place, index) for place, index in enumerate(op.inputs)),
         tuple(_uninitialised(graph.tensors[i]) for i in op.outputs),
         tuple(graph.tensors[i] for i in op.intermediates if i >= 0),
         op.custom_options,
@@ -464,6 +502,8 @@ def _no_kernel(op: Op) -> str:
             "TFLM runs it, but refengine has no kernel for it yet; in Python, make_plan(kernels=…) and "
             "quantize(kernels=…) take one of yours"
         )
+    if op.kind in WITHOUT_HARDWARE:
+        return WITHOUT_HARDWARE[op.kind]
     if op.kind != op.name:
         return (
             "TFLM registers no such custom operator; build TFLM with a kernel of your own for it, and give refengine "

@@ -56,6 +56,11 @@ def network(*nodes: Node) -> Model:
     return Model((Graph(0, "main", indexed, fed, out, ops),))
 
 
+def custom(code: str, options: bytes, inputs: Sequence[Tensor | None], *outputs: Tensor) -> Model:
+    """A custom operator by its code, with its options' bytes."""
+    return model_of(Node(code, {}, tuple(inputs), outputs, custom_options=options))
+
+
 def present(value: T | None) -> T:
     """A field that may be None, and is not in the case at hand."""
     assert value is not None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import require
+from ..kernels._linear import Computed
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
@@ -50,7 +51,7 @@ class Call:
 def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
     """The C call of a step; `constants` are the values of the tensors known when exporting, by index.
 
-    Raises `UnsupportedError` for an operator or type without a C kernel.
+    Raises `UnsupportedError` for an operator or type without a C kernel, and for layers whose weights are computed.
     """
     (first, *_), name = step.inputs, step.op.name
     assert first is not None
@@ -61,6 +62,10 @@ def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
         f"{', '.join(dict.fromkeys(name for name, _ in CALLS))}, and whatever depends on constants only",
     )
     assert make is not None
+    require(
+        not isinstance(step.params, Computed),
+        f"{step}: the C kernels of layers take weights and biases that are constant in the file only",
+    )
     call = make(step)
     arguments = tuple(
         Constant(f"input{i + 1}", constants[a.index][0]) if isinstance(a, Tensor) and a.index in constants else a

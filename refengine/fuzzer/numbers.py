@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels._linear import Computed
 from ..kernels._window import Window
+from ..kernels.transpose_conv import Scatter
 from ..model import Array, Op
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
@@ -33,6 +35,8 @@ MULTIPLIERS = {
     ("LOGISTIC", "multiplier"): ("input_multiplier", "input_left_shift"),
     ("TANH", "multiplier"): ("input_multiplier", "input_left_shift"),
     ("SOFTMAX", "input_multiplier"): ("input_multiplier", "input_left_shift"),
+    ("LOG_SOFTMAX", "input_multiplier"): ("input_multiplier", "input_left_shift"),
+    ("LOG_SOFTMAX", "reverse_scaling"): ("reverse_scaling_divisor", "reverse_scaling_left_shift"),
     ("RELU", "multiplier"): ("output_multiplier", "output_shift"),
     ("QUANTIZE", "requantize_output_multiplier"): ("output_multiplier", "output_shift"),
     ("LEAKY_RELU", "multiplier_alpha"): ("output_multiplier_alpha", "output_shift_alpha"),
@@ -62,6 +66,8 @@ def _options(op: Op) -> Iterator[tuple[str, Any]]:
 
 
 def _params(op: str, params: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(params, Computed):  # no number depends on weights
+        params = params.alike
     if groups := getattr(params, "groups", None):
         parts = [part[1] for part in groups if isinstance(part, tuple)]
         yield from _requantization(*parts)
@@ -69,7 +75,7 @@ def _params(op: str, params: Any) -> Iterator[tuple[str, Any]]:
         name, value = field.name, getattr(params, field.name)
         if name in SAID | OWN:
             continue
-        if isinstance(value, Window):
+        if isinstance(value, (Window, Scatter)):
             yield "padding_height", value.pad[0]
             yield "padding_width", value.pad[1]
         elif isinstance(value, Requantizer):

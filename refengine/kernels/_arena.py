@@ -123,7 +123,7 @@ def _transpose_conv(node: Node, pointer: int) -> Iterator[Request]:
         yield Request((4 if input.dtype == "int8" else 8) * elements(output), scratch=True)
     bias = node.inputs[3] if len(node.inputs) > 3 else None
     if input.dtype == "int16" and bias is not None and bias.dtype == "int16":
-        yield Request(8 * elements(bias))
+        yield Request(8 * elements(bias), scratch=True)
 
 
 def _batch_matmul(node: Node, pointer: int) -> Iterator[Request]:

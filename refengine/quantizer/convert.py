@@ -140,6 +140,11 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
             len(weights) < 2 or all(tensor.data is not None for tensor in weights),
             f"{where}: a bias is quantised only if it and the weights are constants; {_kept_in_float(op.index)}",
         )
+        require(
+            op.name == "FULLY_CONNECTED" or all(tensor.data is not None for tensor in weights),
+            f"{where}: its weights are computed at run time, and TFLM would ignore their zero point; "
+            f"{_kept_in_float(op.index)}",
+        )
 
 
 def _check_ranges(graph: Graph, ranges: Ranges) -> None:
