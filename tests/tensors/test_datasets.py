@@ -111,13 +111,16 @@ def test_load_mnist_knows_the_usual_names(
     np.testing.assert_array_equal(loaded[1], labels, strict=True)
 
 
-@pytest.mark.parametrize(("images", "labels", "message"), [
-    (digits(3), np.zeros(2, np.uint8), "has 3 images"),
-    (digits(3), np.zeros((3, 1), np.uint8), r"has shape \(3, 1\)"),
-    (np.zeros((3, 27, 28), np.uint8), np.zeros(3, np.uint8), "N × 28 × 28"),
-    (np.zeros(3, np.uint8), np.zeros(3, np.uint8), "N × 28 × 28"),
-    (np.zeros((), np.uint8), np.zeros((), np.uint8), "N × 28 × 28"),
-])
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (digits(3), np.zeros(2, np.uint8), "has 3 images"),
+        (digits(3), np.zeros((3, 1), np.uint8), r"has shape \(3, 1\)"),
+        (np.zeros((3, 27, 28), np.uint8), np.zeros(3, np.uint8), "N × 28 × 28"),
+        (np.zeros(3, np.uint8), np.zeros(3, np.uint8), "N × 28 × 28"),
+        (np.zeros((), np.uint8), np.zeros((), np.uint8), "N × 28 × 28"),
+    ],
+)
 def test_mismatched_images_and_labels(tmp_path: Path, images: Array, labels: Array, message: str) -> None:
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(images))
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(labels))
@@ -136,7 +139,8 @@ def test_the_test_images_are_mnist() -> None:
     images, labels = load_mnist(TEST_IMAGES)
     assert [sha256(idx(array)).hexdigest() for array in (images, labels)] == [
         "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"]
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ]
 
 
 def test_bundled_digits_are_ten_of_each_class_from_the_test_images() -> None:

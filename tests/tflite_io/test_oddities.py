@@ -85,8 +85,10 @@ ODDITIES = (
         "TF 2.16.1 to 2.19: every file that was quantised with calibration",
         "TFLM and LiteRT take the first",
         lambda row: metadata(row, *RUNTIME, ("CONVERSION_METADATA", b"any")),
-        lambda model: model.metadata == (*RUNTIME, ("CONVERSION_METADATA", b"any"))
-        and dict(reversed(model.metadata))["min_runtime_version"].startswith(b"1.14.0"),
+        lambda model: (
+            model.metadata == (*RUNTIME, ("CONVERSION_METADATA", b"any"))
+            and dict(reversed(model.metadata))["min_runtime_version"].startswith(b"1.14.0")
+        ),
     ),
     Oddity(
         "one zero point for all channels",
@@ -106,8 +108,10 @@ ODDITIES = (
         "scales of a bias along a dimension that it does not have",
         "TF 1: that of the weights, 3 in DEPTHWISE_CONV_2D (TFLM's own person_detect)",
         "TFLM does not look at it; LiteRT refuses",
-        lambda row: (quantized(row, 1, zero_point=(0,) * 3, **PER_CHANNEL),
-                     quantized(row, 2, scale=(0.0625, 0.125, 0.25), zero_point=(0,) * 3, quantized_dimension=3)),
+        lambda row: (
+            quantized(row, 1, zero_point=(0,) * 3, **PER_CHANNEL),
+            quantized(row, 2, scale=(0.0625, 0.125, 0.25), zero_point=(0,) * 3, quantized_dimension=3),
+        ),
     ),
     Oddity(
         "a table of quantisation with nothing in it",
@@ -164,9 +168,17 @@ ODDITIES = (
         "one tensor as two outputs, and by two names",
         "TF 2.10.1, 2.18.1, 2.21.0: a Keras model that gives one layer twice",
         "each output is that tensor",
-        lambda row: (row["subgraphs"][0].update(outputs=(6, 6)),
-                     row.update(signature_defs=[{"signature_key": "serving_default",
-                                                 "outputs": [{"name": name, "tensor_index": 6} for name in "ab"]}])),
+        lambda row: (
+            row["subgraphs"][0].update(outputs=(6, 6)),
+            row.update(
+                signature_defs=[
+                    {
+                        "signature_key": "serving_default",
+                        "outputs": [{"name": name, "tensor_index": 6} for name in "ab"],
+                    }
+                ]
+            ),
+        ),
     ),
     Oddity(
         "an input or a constant as an output",
