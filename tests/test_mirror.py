@@ -15,7 +15,7 @@ LARGE = 100
 ELSEWHERE = {
     "cexport/test_command.py": ("commands/export",),
     "cexport/test_export.py": ("cexport/calls",),
-    "commands/test_main.py": ("commands/_front",),
+    "commands/test_main.py": ("commands/_front", "commands/inspect"),
     "debugger/test_debugger.py": (
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/session", "debugger/text"),
         *("commands/debug", "tensors/pictures", "tensors/stats"),

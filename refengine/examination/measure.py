@@ -82,8 +82,8 @@ def _judged(
 
 
 def _is_fed(plan: Plan, step: Step) -> bool:
-    """Whether the step is the QUANTIZE that makes codes of a float input."""
-    return step.op.name == "QUANTIZE" and step.op.inputs[0] in plan.graph.inputs
+    """Whether the step makes codes of an input."""
+    return step.facts.recodes and step.op.inputs[0] in plan.graph.inputs
 
 
 def _as_kernels_take_them(record: Record, batch: int) -> list[Array | None]:
@@ -197,13 +197,15 @@ def _errors(tensor: Tensor, codes: Array, real: Array) -> Errors:
     got = codes.astype(np.float64) - zero_point
     wanted = real / np.float64(scale)
     error = got - wanted
+    with np.errstate(invalid="ignore"):  # 0 · ∞, where a value in floats is infinite
+        product = got * wanted
     return Errors(
         len(codes),
         error.sum(axis=0),
         np.square(error).sum(axis=0),
         np.square(wanted).sum(axis=0),
         np.square(got).sum(axis=0),
-        (got * wanted).sum(axis=0),
+        product.sum(axis=0),
         np.abs(error).max(axis=0),
         wanted.min(axis=0),
         wanted.max(axis=0),

@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
@@ -212,7 +212,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("FULLY_CONNECTED", options, (input, layer.filter, layer.bias), (output,))
 
 
-FACTS = Facts(weights=1, bias=2, layout="OI")
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="OI",
+    quantized=Quantizing({"int8": 4, "int16": 4}, {"quantized_bias_type": "int64"}),
+    c_kernels={"int8": "fully_connected_int8", "float32": "fully_connected_float32"},
+)
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))
 _FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float)
