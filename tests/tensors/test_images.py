@@ -279,7 +279,8 @@ def test_only_pictures_are_pictures(tmp_path: Path) -> None:
     """Of PostScript pillow would start Ghostscript, whatever the file's name."""
     path = tmp_path / "postscript.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n")
-    assert Image.open(path).format == "EPS"
+    with Image.open(path) as picture:
+        assert picture.format == "EPS"
     with pytest.raises(InputError, match=r"neither a picture \(PNG, JPEG, BMP, GIF, PPM, TIFF, WEBP\) nor \.npy"):
         only(network(1, 28, 28, 1), path)
 
