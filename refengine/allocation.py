@@ -190,9 +190,7 @@ def _bytes(tensor: Tensor) -> int:
     return elements(tensor) * size
 
 
-def _planned(
-    plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]
-) -> tuple[list[Buffer], Mapping[int, int]]:
+def _planned(plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]) -> tuple[list[Buffer], Mapping[int, int]]:
     """All buffers that are planned, and the offsets of those that the file has placed."""
     found = list(_lifetimes(plan, scratch, offline_offsets(plan.model)))
     return [buffer for buffer, _ in found], {i: at for i, (_, at) in enumerate(found) if at != ANYWHERE}

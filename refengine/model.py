@@ -37,8 +37,9 @@ class Quantization:
 
     def __str__(self) -> str:
         if len(self.scale) > 1:
-            scales = (f"{len(self.scale)} scales {min(self.scale):g} … {max(self.scale):g} "
-                      f"along {self.quantized_dimension}")
+            scales = (
+                f"{len(self.scale)} scales {min(self.scale):g} … {max(self.scale):g} along {self.quantized_dimension}"
+            )
         else:
             scales = ", ".join(f"scale {scale:g}" for scale in self.scale) or "no scale"
         offsets = set(self.zero_point)
@@ -97,8 +98,19 @@ class Tensor:
     def _facts(self) -> tuple[Any, ...]:
         """Everything, in a form that compares as one value; data by its bits, so −0.0 and NaN count."""
         data = None if self.data is None else (self.data.dtype, self.data.shape, self.data.tobytes())
-        return (self.index, self.name, self.shape, self.dtype, self.quantization, data, self.shape_signature,
-                self.is_variable, self.has_rank, self.sparsity, self.variant_tensors)
+        return (
+            self.index,
+            self.name,
+            self.shape,
+            self.dtype,
+            self.quantization,
+            data,
+            self.shape_signature,
+            self.is_variable,
+            self.has_rank,
+            self.sparsity,
+            self.variant_tensors,
+        )
 
     def __eq__(self, other: object) -> bool:
         return self._facts() == other._facts() if isinstance(other, Tensor) else NotImplemented
@@ -200,8 +212,11 @@ class Model:
         def lines() -> Iterator[str]:
             yield f"TFLite model, version {self.version}, {self.description!r}, sha256 {self.sha256[:16] or 'unknown'}"
             yield from (f"metadata {name!r}: {len(value)} bytes" for name, value in self.metadata)
-            yield from (f"signature {signature.key!r} of subgraph {signature.subgraph}: {dict(signature.inputs)} → "
-                        f"{dict(signature.outputs)}" for signature in self.signatures)
+            yield from (
+                f"signature {signature.key!r} of subgraph {signature.subgraph}: {dict(signature.inputs)} → "
+                f"{dict(signature.outputs)}"
+                for signature in self.signatures
+            )
             yield from map(str, self.graphs)
 
         return "\n".join(lines())

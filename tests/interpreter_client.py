@@ -8,16 +8,20 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 module = importlib.import_module(sys.argv[1])
 Interpreter, OpResolverType = module.Interpreter, module.OpResolverType
 PATH = sys.argv[2]
 
 
-def plain(answer):
+def plain(answer: Any) -> Any:
     """An answer in JSON: arrays with their types, types by name, everything else as it is."""
     if isinstance(answer, np.ndarray):
         return {"array": answer.dtype.name, "shape": answer.shape, "values": answer.tolist()}
@@ -32,7 +36,7 @@ def plain(answer):
     return answer if isinstance(answer, (int, float, str, type(None))) else "an object"
 
 
-def ask(label, call):
+def ask(label: str, call: Callable[[], object]) -> None:
     """Say what a call answers, or by which classes of errors it can be caught."""
     try:
         told = {"answer": plain(call())}
@@ -41,7 +45,7 @@ def ask(label, call):
     print(json.dumps({"call": label} | told))
 
 
-def new(**arguments):
+def new(**arguments: Any) -> Any:
     defaults = {"experimental_op_resolver_type": OpResolverType.BUILTIN_REF, "experimental_preserve_all_tensors": True}
     return Interpreter(PATH, **(defaults | arguments))
 
@@ -102,7 +106,7 @@ ask("view of no tensor", lambda: interpreter.tensor(999)())
 rng = np.random.default_rng(7)
 
 
-def noise(detail, batch=1):
+def noise(detail: dict[str, Any], batch: int = 1) -> npt.NDArray[Any]:
     size = (batch, *detail["shape"][1:])
     if detail["dtype"] is np.float32:
         return rng.random(size, np.float32)
@@ -111,10 +115,10 @@ def noise(detail, batch=1):
 
 
 for detail in inputs:
-    ask("set", lambda detail=detail: interpreter.set_tensor(np.int64(detail["index"]), noise(detail)))
+    ask("set", partial(interpreter.set_tensor, np.int64(detail["index"]), noise(detail)))
 ask("invoke", interpreter.invoke)
 for detail in tensors:
-    ask(f"value of {detail['index']}", lambda detail=detail: interpreter.get_tensor(detail["index"]))
+    ask(f"value of {detail['index']}", partial(interpreter.get_tensor, detail["index"]))
 ask("a copy is mine", lambda: interpreter.get_tensor(there).fill(1))
 ask("output", lambda: interpreter.get_tensor(there))
 
@@ -139,13 +143,13 @@ ask("resize less than nothing", lambda: interpreter.resize_tensor_input(here, [-
 interpreter = new()
 interpreter.allocate_tensors()
 for detail in inputs:
-    ask("resize", lambda detail=detail: interpreter.resize_tensor_input(detail["index"], (3, *detail["shape"][1:])))
+    ask("resize", partial(interpreter.resize_tensor_input, detail["index"], (3, *detail["shape"][1:])))
 ask("input details after resize", interpreter.get_input_details)
 ask("set after resize", lambda: interpreter.set_tensor(here, np.zeros((3, *shape[1:]), dtype)))
 ask("invoke after resize", interpreter.invoke)
 ask("allocate after resize", interpreter.allocate_tensors)
 for detail in inputs:
-    ask("set three", lambda detail=detail: interpreter.set_tensor(detail["index"], noise(detail, 3)))
+    ask("set three", partial(interpreter.set_tensor, detail["index"], noise(detail, 3)))
 ask("set one", lambda: interpreter.set_tensor(here, zeros[0]))
 ask("invoke three", interpreter.invoke)
 ask("three outputs", lambda: interpreter.get_tensor(there))

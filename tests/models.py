@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from refengine.kernel import Node
-from refengine.model import Graph, Model, Op, Quantization, Tensor
+from refengine.kernel import Kernel, Node
+from refengine.model import Array, Graph, Model, Op, Quantization, Tensor
 from refengine.strategies import model_of
+
+T = TypeVar("T")
 
 
 def q(scale: float | tuple[float, ...], zero_point: int = 0, dimension: int = 0) -> Quantization:
@@ -28,7 +31,7 @@ def const(values: npt.ArrayLike, dtype: str, quantization: Quantization | None =
     return Tensor(0, name, data.shape, dtype, quantization, data)
 
 
-def one_op(name: str, options: dict[str, Any], inputs: list[Tensor | None], *outputs: Tensor) -> Model:
+def one_op(name: str, options: dict[str, Any], inputs: Sequence[Tensor | None], *outputs: Tensor) -> Model:
     return model_of(Node(name, options, tuple(inputs), outputs))
 
 
@@ -53,6 +56,19 @@ def network(*nodes: Node) -> Model:
     return Model((Graph(0, "main", indexed, fed, out, ops),))
 
 
-def custom(code: str, options: bytes, inputs: list[Tensor | None], *outputs: Tensor) -> Model:
+def custom(code: str, options: bytes, inputs: Sequence[Tensor | None], *outputs: Tensor) -> Model:
     """A custom operator by its code, with its options' bytes."""
     return model_of(Node(code, {}, tuple(inputs), outputs, custom_options=options))
+
+
+def present(value: T | None) -> T:
+    """A field that may be None, and is not in the case at hand."""
+    assert value is not None
+    return value
+
+
+def evaluated(kernel: Kernel, params: Any, *arrays: Array) -> Array:
+    """The only output of a kernel that runs no subgraph."""
+    output = present(kernel.evaluate)(params, *arrays)
+    assert not isinstance(output, tuple)
+    return output

@@ -31,7 +31,7 @@ def pictures(answers: list[int], classes: int = 4) -> np.ndarray:
     return (255 * np.eye(classes, dtype=np.uint8)[answers]).reshape(-1, side, side)
 
 
-def test_the_largest_score_wins_and_the_first_of_equals():
+def test_the_largest_score_wins_and_the_first_of_equals() -> None:
     plan = classifier()
     codes = np.array([[-128, 127, -1, -128], [5, 7, 7, 5], [-128] * 4], np.int8)
     answers = predictions(plan, codes)
@@ -41,14 +41,14 @@ def test_the_largest_score_wins_and_the_first_of_equals():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4,), (2, 4), (1, 2, 2)])
-def test_other_shapes_are_no_classifiers(shape):
+def test_other_shapes_are_no_classifiers(shape: tuple[int, ...]) -> None:
     plan = make_plan(one_op("RELU", {}, [fed(shape, "float32")], fed(shape, "float32", name="y")))
     assert not is_classifier(plan)
     with pytest.raises(InputError, match=r"no classifier: its outputs are 'output0'"):
         predictions(plan, np.zeros(shape, np.float32))
 
 
-def test_what_has_no_scale_is_no_score():
+def test_what_has_no_scale_is_no_score() -> None:
     x, y = fed((1, 4), "int32"), fed((1, 4), "bool", name="y")
     plan = make_plan(one_op("GREATER", {}, [x, fed((1, 4), "int32", name="z")], y))
     assert not is_classifier(plan)
@@ -56,7 +56,7 @@ def test_what_has_no_scale_is_no_score():
         predictions(plan, np.zeros((1, 4), np.bool_))
 
 
-def test_the_confusion_matrix_counts_answers_by_true_class():
+def test_the_confusion_matrix_counts_answers_by_true_class() -> None:
     *_, accuracy = evaluate(classifier(), pictures([0, 1, 2, 3, 3]), np.array([0, 1, 1, 3, 2]))
     assert accuracy.confusion.tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
     assert (accuracy.count, accuracy.correct, accuracy.accuracy) == (5, 3, 0.6)
@@ -65,7 +65,7 @@ def test_the_confusion_matrix_counts_answers_by_true_class():
     assert told["accuracy"] == 0.6
 
 
-def test_it_reports_as_it_goes():
+def test_it_reports_as_it_goes() -> None:
     labels = np.arange(2 * CHUNK + 10) % 4
     reports = list(evaluate(classifier(), pictures(labels.tolist()), labels))
     assert [report.count for report in reports] == [CHUNK, 2 * CHUNK, 2 * CHUNK + 10]
@@ -77,24 +77,24 @@ def test_it_reports_as_it_goes():
     ("labels", "message"),
     [([0, 1], "3 pictures and 2 labels"), ([0, 1, 4], "labels are 0 to 4, but the model has 4 classes")],
 )
-def test_labels_that_do_not_fit(labels, message):
+def test_labels_that_do_not_fit(labels: list[int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         next(evaluate(classifier(), pictures([0, 1, 2]), np.array(labels)))
 
 
-def test_nothing_to_evaluate():
+def test_nothing_to_evaluate() -> None:
     with pytest.raises(InputError, match="0 pictures"):
         next(evaluate(classifier(), pictures([]), np.array([], np.uint8)))
 
 
 @pytest.mark.parametrize("name", bundled_models())
-def test_bundled_networks_read_the_bundled_digits(name):
+def test_bundled_networks_read_the_bundled_digits(name: str) -> None:
     *_, accuracy = evaluate(make_plan(bundled_models()[name]), *bundled_digits())
     assert accuracy.correct >= 98
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_neither_chunks_nor_workers_change_anything(jobs):
+def test_neither_chunks_nor_workers_change_anything(jobs: int) -> None:
     plan = make_plan(bundled_models()["dense_int8"])
     images, labels = (array[: CHUNK + 44] for array in load_mnist(DIGITS))
     with workers(jobs) as executor:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
 import conformance
 import numpy as np
@@ -29,8 +31,8 @@ class Inline(Executor):
     def __init__(self, interrupted: int = -1) -> None:
         self.left = interrupted
 
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def, override]
-        future = Future()
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         if self.left == 0:
             future.set_exception(KeyboardInterrupt())
         else:
@@ -54,9 +56,9 @@ def refuse(*_: object) -> None:
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
-        (np.int8([1, 2]), np.int8([1, 3]), [False, True]),
-        (np.float32([0.0, 1.0]), np.float32([-0.0, 1.0]), [True, False]),
-        (np.float32([np.nan, np.nan]), np.float32([-np.nan, 1.0]), [False, True]),
+        (np.array([1, 2], np.int8), np.array([1, 3], np.int8), [False, True]),
+        (np.array([0.0, 1.0], np.float32), np.array([-0.0, 1.0], np.float32), [True, False]),
+        (np.array([np.nan, np.nan], np.float32), np.array([-np.nan, 1.0], np.float32), [False, True]),
         (np.float32(1.0), np.float32(1.0), False),
     ],
 )

@@ -18,8 +18,9 @@ WAYS_OUT = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "builtin"), [
-    (ModelError, ValueError), (UnsupportedError, NotImplementedError), (InputError, ValueError)])
+@pytest.mark.parametrize(
+    ("kind", "builtin"), [(ModelError, ValueError), (UnsupportedError, NotImplementedError), (InputError, ValueError)]
+)
 def test_one_root_and_the_builtin_it_resembles(kind: type[Exception], builtin: type[Exception]) -> None:
     assert issubclass(kind, RefengineError)
     assert issubclass(kind, builtin)
@@ -51,8 +52,11 @@ def test_every_refusal_of_a_kernel_says_whose_limit_it_is_and_a_way_out(path: Pa
 
 
 def test_places_gather_and_the_type_stays() -> None:
-    with (pytest.raises(InputError, match=r"^subgraph 0: tensor 1: too large$"),
-          located("subgraph 0"), located("tensor 1")):
+    with (
+        pytest.raises(InputError, match=r"^subgraph 0: tensor 1: too large$"),
+        located("subgraph 0"),
+        located("tensor 1"),
+    ):
         raise InputError("too large")
 
 

@@ -112,5 +112,3 @@ def test_a_custom_operator_of_the_users_runs_in_every_room(here: dict[str, Any])
     assert refengine.inspect(here["plan"].model, kernels=here["plan"].kernels).refusals == ()
     assert refengine.Session(here["plan"]).run(x)[0].tolist() == [[0, 2, 4, 6]]
     assert here["example"](lambda x: x, Dice(0)).name == "MyOp"
-
-

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -60,7 +61,11 @@ def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
 def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with ThreadPoolExecutor(1) as reader:
-        for way in (lambda path: write(path, b"x"), lambda path: write_npy(path, np.arange(3))):
+        ways: list[Callable[[Path], None]] = [
+            lambda path: write(path, b"x"),
+            lambda path: write_npy(path, np.arange(3)),
+        ]
+        for way in ways:
             read = reader.submit((tmp_path / "pipe").read_bytes)
             way(tmp_path / "pipe")
             assert read.result(10)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def two_inputs() -> Model:
 MADE = {"int4": int4, "two_inputs": two_inputs}
 
 
-def answers(module: str, model: Path) -> list[dict]:
+def answers(module: str, model: Path) -> list[dict[str, Any]]:
     command = [sys.executable, str(HERE / "interpreter_client.py"), module, str(model)]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -68,7 +69,7 @@ def same(mine: object, theirs: object) -> bool:
 
 
 @pytest.mark.parametrize("name", ["dense_int8", "stm32f746_int8", "stm32f746_float32", "esp32_int16x8", *MADE])
-def test_a_script_that_changes_only_the_import(name, tmp_path):
+def test_a_script_that_changes_only_the_import(name: str, tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
     path = bundled_models().get(name, tmp_path / "made.tflite")
     if name in MADE:
@@ -88,7 +89,7 @@ def interpreter() -> Interpreter:
     return Interpreter(str(DENSE))
 
 
-def test_outputs_and_intermediates_are_what_execute_records(interpreter):
+def test_outputs_and_intermediates_are_what_execute_records(interpreter: Interpreter) -> None:
     plan = refengine.make_plan(DENSE)
     images, _ = bundled_digits()
     x = pixels_to_input(plan, images[:5])
@@ -102,7 +103,7 @@ def test_outputs_and_intermediates_are_what_execute_records(interpreter):
             assert tuple(interpreter.get_tensor_details()[tensor.index]["shape"]) == value.shape
 
 
-def test_a_dialect_can_be_chosen(interpreter):
+def test_a_dialect_can_be_chosen(interpreter: Interpreter) -> None:
     images, _ = bundled_digits()
     plan = refengine.make_plan(DENSE, numerics=refengine.PRESETS["single"])
     x = pixels_to_input(plan, images[:100])
@@ -117,7 +118,7 @@ def test_a_dialect_can_be_chosen(interpreter):
         Interpreter(str(DENSE), numerics="tpu")
 
 
-def test_values_stay_until_the_next_invoke(interpreter):
+def test_values_stay_until_the_next_invoke(interpreter: Interpreter) -> None:
     interpreter.allocate_tensors()
     output = interpreter.tensor(interpreter.get_output_details()[0]["index"])
     interpreter.set_tensor(0, np.full((1, 28, 28, 1), 127, np.int8))
@@ -131,7 +132,7 @@ def test_values_stay_until_the_next_invoke(interpreter):
     assert (interpreter.get_tensor(0) == -128).all(), "allocating again keeps the inputs"
 
 
-def test_constants_cannot_be_written(interpreter):
+def test_constants_cannot_be_written(interpreter: Interpreter) -> None:
     interpreter.allocate_tensors()
     constant = next(d["index"] for d in interpreter.get_tensor_details() if d["name"].endswith("/MatMul"))
     with pytest.raises(ValueError, match="read-only"):
@@ -140,7 +141,7 @@ def test_constants_cannot_be_written(interpreter):
         interpreter.set_tensor(constant, interpreter.get_tensor(constant))
 
 
-def test_shapes_other_than_batches_are_refused(interpreter):
+def test_shapes_other_than_batches_are_refused(interpreter: Interpreter) -> None:
     for shape in [(1, 29, 28, 1), (1, 784), (0, 28, 28, 1), ()]:
         with pytest.raises(UnsupportedError, match=r"can have shape \[1, 28, 28, 1\] or \[N, 28, 28, 1\]"):
             interpreter.resize_tensor_input(0, shape)
@@ -159,7 +160,7 @@ def test_shapes_other_than_batches_are_refused(interpreter):
     assert pair.get_tensor(2).shape == (2, 4)
 
 
-def test_what_cannot_be_had_is_refused_with_a_reason():
+def test_what_cannot_be_had_is_refused_with_a_reason() -> None:
     with pytest.raises(UnsupportedError, match="leave out experimental_delegates"):
         Interpreter(str(DENSE), experimental_delegates=[object()])
     with pytest.raises(UnsupportedError, match="zero points are given as the file has them"):
@@ -168,7 +169,7 @@ def test_what_cannot_be_had_is_refused_with_a_reason():
         load_delegate("libedgetpu.so.1")
 
 
-def test_a_model_that_tflm_would_not_run_fails_in_allocate_tensors():
+def test_a_model_that_tflm_would_not_run_fails_in_allocate_tensors() -> None:
     model = one_op("CUMSUM", {"exclusive": False, "reverse": False}, [fed((4,), "float32")], fed((4,), "float32"))
     interpreter = Interpreter(model_content=dump(model))
     with pytest.raises(RuntimeError) as caught:
@@ -176,7 +177,7 @@ def test_a_model_that_tflm_would_not_run_fails_in_allocate_tensors():
     assert isinstance(caught.value, RefengineError)
 
 
-def test_signatures_of_other_subgraphs_are_refused():
+def test_signatures_of_other_subgraphs_are_refused() -> None:
     model = two_inputs()
     graphs = (*model.graphs, replace(model.graphs[0], index=1))
     model = replace(model, graphs=graphs, signatures=(Signature("other", 1, {"a": 0, "b": 1}, {"y": 2}),))

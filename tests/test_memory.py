@@ -52,16 +52,18 @@ def peak(work: Any) -> int:
 @pytest.mark.parametrize(("dtype", "count", "needed"), [("int8", MOST, 18), ("float32", MOST // 4, 6)])
 def test_an_operator_that_takes_too_much_is_refused_before_it_is_prepared(dtype: str, count: int, needed: int) -> None:
     def refused() -> None:
-        with pytest.raises(LimitError, match=rf"^subgraph 0, operator 0 \(PAD\): it may take {needed}\.0 GiB of memory,"
-                                             r" and refengine allows itself 1\.0 GiB; allow more with --memory"):
+        with pytest.raises(
+            LimitError,
+            match=rf"^subgraph 0, operator 0 \(PAD\): it may take {needed}\.0 GiB of memory,"
+            r" and refengine allows itself 1\.0 GiB; allow more with --memory",
+        ):
             make_plan(padded(count, dtype))
 
     assert peak(refused) < 1 << 20
 
 
 @pytest.mark.parametrize(
-    ("dtype", "shape"),
-    [("int8", (1, MOST + 1)), ("int8", (1, 1 << 16, 1 << 16)), ("float32", (1, MOST // 4 + 1))],
+    ("dtype", "shape"), [("int8", (1, MOST + 1)), ("int8", (1, 1 << 16, 1 << 16)), ("float32", (1, MOST // 4 + 1))]
 )
 def test_what_tflm_cannot_count_it_does_not_run(dtype: str, shape: tuple[int, ...]) -> None:
     quantization = None if dtype == "float32" else q(0.5)

@@ -39,7 +39,9 @@ def test_survives_the_way_to_another_process() -> None:
 
 
 def test_printed_it_reads_like_a_listing() -> None:
-    assert str(seeds.dense()) == """\
+    assert (
+        str(seeds.dense())
+        == """\
 TFLite model, version 3, 'two layers', sha256 unknown
 subgraph 0 'main': inputs (0,), outputs (6,)
   tensor   0  int8 (1, 4), scale 0.5, zero point -3  'image'
@@ -53,13 +55,22 @@ subgraph 0 'main': inputs (0,), outputs (6,)
 keep_num_dims=False  asymmetric_quantize_inputs=False  quantized_bias_type=float32
   operator   1  FULLY_CONNECTED (3, 4, 5) → (6,)  fused_activation_function=NONE  weights_format=DEFAULT  \
 keep_num_dims=False  asymmetric_quantize_inputs=False  quantized_bias_type=float32"""
+    )
 
 
 def test_printed_it_shows_everything_but_large_arrays() -> None:
     text = repr(seeds.tensors())
-    for shown in ("3 scales 0.25 … 2 along 2  'channels'", "variable, scale 0.5, zero point -128  'state'", "'input é'",
-                  "my_op (0, -1, 1)", "4 bytes of custom options", "metadata 'version': 5 bytes", "sparse", "'third'",
-                  "signature 'serve' of subgraph 0: {'x': 0} → "):
+    for shown in (
+        "3 scales 0.25 … 2 along 2  'channels'",
+        "variable, scale 0.5, zero point -128  'state'",
+        "'input é'",
+        "my_op (0, -1, 1)",
+        "4 bytes of custom options",
+        "metadata 'version': 5 bytes",
+        "sparse",
+        "'third'",
+        "signature 'serve' of subgraph 0: {'x': 0} → ",
+    ):
         assert shown in text
     large = Tensor(0, "w", (10**6,), "float32", data=np.zeros(10**6, np.float32))
     assert len(repr(large)) < 300

@@ -40,7 +40,7 @@ def softmax(classes: int) -> bytes:
 
 def test_tflm_computes(tflm: Tflm) -> None:
     (y,) = tflm.run(dense(), [X])
-    assert (y.dtype, y.shape) == (np.float32, (1, 2))
+    assert (y.dtype, y.shape) == (np.dtype(np.float32), (1, 2))
     np.testing.assert_array_equal(y, Y)
 
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(wheel, tmp_path_factory) -> Path:
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands of a new environment with the wheel, which borrows the dependencies from this one: no downloads."""
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=False, symlinks=True)
@@ -46,7 +46,7 @@ def elsewhere(wheel, tmp_path_factory) -> Path:
     return scripts
 
 
-def test_the_wheel_holds_the_package_and_copies_of_the_firmware(wheel):
+def test_the_wheel_holds_the_package_and_copies_of_the_firmware(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     held = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
     own = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in files(ROOT / "refengine")}
@@ -60,7 +60,7 @@ def files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
-def test_the_wheel_says_who_it_is(wheel):
+def test_the_wheel_says_who_it_is(wheel: Path) -> None:
     files = zipfile.ZipFile(wheel)
     (metadata,) = [files.read(name).decode() for name in files.namelist() if name.endswith(".dist-info/METADATA")]
     assert f"\nVersion: {refengine.__version__}\n" in metadata
@@ -69,20 +69,20 @@ def test_the_wheel_says_who_it_is(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in files.namelist())
 
 
-def test_the_demo_runs_away_from_the_checkout(elsewhere, tmp_path):
+def test_the_demo_runs_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
     printed = subprocess.check_output([elsewhere / "refengine", "demo"], cwd=tmp_path, text=True, encoding="utf-8")
     assert all(name.rsplit("_", 1)[0] in printed for name in bundled_models())
 
 
-def test_it_runs_models_away_from_the_checkout(elsewhere, tmp_path):
+def test_it_runs_models_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
-    command = [elsewhere / "refengine", "run", "stm32f746_int8", "--input", "x.npy", "--json"]
+    command = [str(elsewhere / "refengine"), "run", "stm32f746_int8", "--input", "x.npy", "--json"]
     (result,) = json.loads(subprocess.check_output(command, cwd=tmp_path))["results"]
     expected = refengine.run(bundled_models()["stm32f746_int8"], np.zeros((1, 28, 28, 1), np.int8))[0]
     assert result["outputs"][0]["values"] == expected[0].tolist()
 
 
-def test_it_is_the_wheel_that_runs_and_brings_no_more_than_it_needs(elsewhere, tmp_path):
+def test_it_is_the_wheel_that_runs_and_brings_no_more_than_it_needs(elsewhere: Path, tmp_path: Path) -> None:
     code = "import refengine, sys; print(refengine.__file__, *sorted({name.split('.')[0] for name in sys.modules}))"
     path, *names = subprocess.check_output([elsewhere / "python", "-c", code], cwd=tmp_path, text=True).split()
     assert Path(path).is_relative_to(elsewhere.parent)

@@ -219,7 +219,8 @@ def main() -> int:
         print("interrupted; what was measured so far:", file=sys.stderr)
         results = {name: times for name, times in results.items() if "memory" in times}
     show(HEADINGS, rows_of(results), arguments.markdown)
-    sizes = [key for key in next(iter(results.values()), {}).get("refengine", {}) if key.startswith("batch ")]
+    first: dict[str, Any] = next(iter(results.values()), {})
+    sizes = [key for key in first.get("refengine", {}) if key.startswith("batch ")]
     growth = [
         [name, *(f"{1e3 * times['refengine'][key]:.3f}" for key in ["single", *sizes, "batch"])]
         for name, times in results.items()

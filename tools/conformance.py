@@ -131,7 +131,7 @@ def judge_stream(tflm: Tflm, plan: Plan, model: bytes, runs: Sequence[Arrays], s
         elements += sum(x.size for x in other)
         if message:
             return Verdict("differing", model, inputs, f"inference {k}: {message}", mine, other, elements)
-    return Verdict("equal", model, runs[0], "", *(side[0][1] for side in (ours, theirs)), elements)
+    return Verdict("equal", model, runs[0], "", ours[0][1], theirs[0][1], elements)
 
 
 def streamed(plan: Plan, stream: Sequence[Arrays], resets: Collection[int] = ()) -> Iterator[tuple[int, Arrays]]:
@@ -189,11 +189,11 @@ def oracle() -> Tflm:
 
 
 class Task(NamedTuple):
-    """`count` cases of one operator at one type, invented from `seed`."""
+    """So many `cases` of one operator at one type, invented from `seed`."""
 
     op: str
     dtype: str
-    count: int
+    cases: int
     seed: int
 
 
@@ -324,7 +324,7 @@ def table_of_model(path: str, tallies: Sequence[TensorTally]) -> Table:
 
 def conform_kernels(arguments: argparse.Namespace, keys: Sequence[tuple[str, str]], console: Console) -> int:
     """The comparison without files; the exit status."""
-    modules = [sys.modules[name].__file__ for name in ("dice", "oracle", __name__)]
+    modules = [file for name in ("dice", "oracle", __name__) if (file := sys.modules[name].__file__)]
     with workers(arguments.jobs, arguments.scheduler, modules) as executor:
         tallies, complete = examine_all(keys, arguments.cases, arguments.seed, executor, console)
     if arguments.json:

@@ -73,8 +73,8 @@ class Library:
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
         (self.folder / "probe.ld").write_text(LINKER_SCRIPT)
-        functions = f"-DFUNCTIONS={','.join(FUNCTIONS[name] for name in self.functions)}"
-        command = [*compiler, "-O2", "-fno-builtin", functions, PROBE, "-lm", "-o", "probe.elf"]
+        which = f"-DFUNCTIONS={','.join(FUNCTIONS[name] for name in self.functions)}"
+        command: list[str | Path] = [*compiler, "-O2", "-fno-builtin", which, PROBE, "-lm", "-o", "probe.elf"]
         subprocess.run(command, cwd=self.folder, check=True)
 
     def __call__(self, x: npt.NDArray[np.float32]) -> Results:
@@ -82,7 +82,7 @@ class Library:
         subprocess.run([*self.runner, "./probe.elf"], cwd=self.folder, check=True)
         y = np.fromfile(self.folder / "y", np.uint32)
         parts = np.split(y, np.cumsum([len(block) for block in blocks(x) for _ in self.functions])[:-1])
-        return {name: np.concatenate(parts[i::len(self.functions)]) for i, name in enumerate(self.functions)}
+        return {name: np.concatenate(parts[i :: len(self.functions)]) for i, name in enumerate(self.functions)}
 
 
 def host(functions: Sequence[str], glibc: Path | None) -> Library:
@@ -111,7 +111,7 @@ def board(functions: Sequence[str], target: Target) -> Library:
 
 def blocks(x: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
     """Parts of at most `BLOCK` values, which stay in the cache."""
-    return (x[i:i + BLOCK] for i in range(0, len(x), BLOCK))
+    return (x[i : i + BLOCK] for i in range(0, len(x), BLOCK))
 
 
 def emulate(function: str, x: npt.NDArray[np.float32], libm: str, float_to_int: str) -> npt.NDArray[np.uint32]:
@@ -123,13 +123,15 @@ def emulate(function: str, x: npt.NDArray[np.float32], libm: str, float_to_int: 
             return float32.sqrt(x).view(np.uint32)
         case "pow":
             return float32.pow(x, exponents_for(x), libm).view(np.uint32)
-    return getattr(float32, function)(x, libm).view(np.uint32)
+    ours: npt.NDArray[np.float32] = getattr(float32, function)(x, libm)
+    return ours.view(np.uint32)
 
 
 def exponents_for(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The probe's second arguments of powf: 2^24 values in [-8, 8), as good as random."""
     scrambled = (x.view(np.uint32) * np.uint32(0x9E3779B1)).view(np.int32) >> 8
-    return scrambled.astype(np.float32) * np.float32(2.0**-20)
+    exponents: npt.NDArray[np.float32] = scrambled.astype(np.float32) * np.float32(2.0**-20)
+    return exponents
 
 
 def canonical(function: str, bits: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -148,13 +150,16 @@ def compare(name: str, library: Library, stride: int) -> int:
             wanted = canonical(function, wanted)
             ours = [emulate(function, block, library.libm, library.float_to_int) for block in blocks(x)]
             seen = canonical(function, np.concatenate(ours))
-            for i in np.flatnonzero(seen != wanted)[:max(0, 3 - differences[function])]:
+            for i in np.flatnonzero(seen != wanted)[: max(0, 3 - differences[function])]:
                 print(f"  {name} {function}({x[i]!r} = {bits[i]:08x}): {wanted[i]:08x}, but emulated {seen[i]:08x}")
             differences[function] += np.count_nonzero(seen != wanted)
-            digests[function].update(wanted)
+            digests[function].update(wanted.data)
     for function in library.functions:
-        print(f"{name:5} {library.libm:14} {function:6} {-(-2**32 // stride):>13,} values "
-              f"{differences[function]:>9,} differ  {digests[function].hexdigest()}", flush=True)
+        print(
+            f"{name:5} {library.libm:14} {function:6} {-(-(2**32) // stride):>13,} values "
+            f"{differences[function]:>9,} differ  {digests[function].hexdigest()}",
+            flush=True,
+        )
     return sum(differences.values())
 
 

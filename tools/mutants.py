@@ -128,7 +128,7 @@ def _constant(node: ast.AST) -> ast.AST | None:
     if not isinstance(node, ast.Constant) or node.value in (None, Ellipsis) or isinstance(node.value, str | bytes):
         return None
     value = node.value
-    return ast.Constant(not value if isinstance(value, bool) else value + 1)  # type: ignore[operator]
+    return ast.Constant(not value if isinstance(value, bool) else value + 1)
 
 
 def _negation(node: ast.AST) -> ast.AST | None:
@@ -310,8 +310,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--again", metavar="FILE", type=Path, help="try the survivors of a file once more")
     args = parser.parse_args(argv)
     if args.again:
-        sample = [_again(Mutant(**fields)) for fields in json.loads(args.again.read_text())]
-        sample = [mutant for mutant in sample if mutant is not None]
+        again = (_again(Mutant(**fields)) for fields in json.loads(args.again.read_text()))
+        sample = [mutant for mutant in again if mutant is not None]
     else:
         sample = drawn(args.places, args.count, args.seed)
     survivors: list[Mutant] = []

@@ -227,7 +227,7 @@ def _computed(model: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
-    from tflite_micro.python.tflite_micro import _runtime  # type: ignore[import-untyped]
+    from tflite_micro.python.tflite_micro import _runtime
 
     def resources(model: bytes) -> int:
         """How many resource variables the model has: what TFLM reserves room for."""
@@ -327,7 +327,7 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
 
 
 def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # type: ignore[import-untyped]
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kind = {"ref": OpResolverType.BUILTIN_REF, "default": OpResolverType.AUTO}[resolver]
 

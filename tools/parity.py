@@ -84,13 +84,16 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
     pair.tensors("input", pair.ours.inputs, pair.theirs.inputs)
     for left, right in _matched(pair.ours.ops, pair.theirs.ops, pair.apart):
         if left is None or right is None:
-            found.note(f"operator {(left or right).index}", "operator", left and left.name, right and right.name)
+            only = left or right
+            assert only is not None
+            found.note(f"operator {only.index}", "operator", left and left.name, right and right.name)
             continue
         place = f"operator {right.index} {right.name}"
         found.note(place, "operator", left.name, right.name)
         found.note(place, "version", left.version, right.version)
         for option in sorted({*left.options, *right.options}):
-            found.note(place, "option", *(f"{option}={op.options.get(option)}" for op in (left, right)))
+            mine, other = (f"{option}={op.options.get(option)}" for op in (left, right))
+            found.note(place, "option", mine, other)
         pair.tensors(f"{place} input", left.inputs, right.inputs)
         pair.tensors(f"{place} output", left.outputs, right.outputs)
     pair.tensors("output", pair.ours.outputs, pair.theirs.outputs)
@@ -146,9 +149,8 @@ class _Pairing:
         self.found.note(role, "number of tensors", len(ours), len(theirs))
         for place, (left, right) in enumerate(zip(ours, theirs, strict=False)):
             if left < 0 or right < 0:
-                self.found.note(
-                    f"{role} {place}", "tensor", *("given" if i >= 0 else "left out" for i in (left, right))
-                )
+                mine, other = ("given" if i >= 0 else "left out" for i in (left, right))
+                self.found.note(f"{role} {place}", "tensor", mine, other)
             elif left not in self.partner:
                 self.partner[left] = right
                 self.tensor(f"{role} {place}", self.ours.tensors[left], self.theirs.tensors[right])
@@ -172,11 +174,12 @@ class _Pairing:
             for a, b in zip(*zeros, strict=False):
                 note(place, "zero point", a, b, abs(int(a - b)))
         if ours.data is None or theirs.data is None:
-            note(place, "kind", *("computed" if tensor.data is None else "constant" for tensor in (ours, theirs)))
+            mine, other = ("computed" if tensor.data is None else "constant" for tensor in (ours, theirs))
+            note(place, "kind", mine, other)
         elif ours.data.shape == theirs.data.shape:
             unlike = np.flatnonzero(ours.data != theirs.data)
-            first = tuple(tensor.data.flat[unlike[:1]].tolist() for tensor in (ours, theirs))
-            note(place, f"{theirs.dtype} constant", *first, unlike.size)
+            first = [data.flat[unlike[:1]].tolist() for data in (ours.data, theirs.data)]
+            note(place, f"{theirs.dtype} constant", first[0], first[1], unlike.size)
 
 
 def _ends(tensor: Tensor) -> tuple[float, float]:
@@ -196,7 +199,8 @@ def _role(tensor: Tensor) -> str:
 
 def _ulp(ours: np.ndarray, theirs: np.ndarray) -> list[int]:
     """How many float32 values apart positive scales are."""
-    return np.abs(ours.view(np.int32).astype(np.int64) - theirs.view(np.int32)).tolist()
+    apart: list[int] = np.abs(ours.view(np.int32).astype(np.int64) - theirs.view(np.int32)).tolist()
+    return apart
 
 
 def calibrated(model: Model) -> tuple[Model, Ranges]:
@@ -220,7 +224,7 @@ def read_zoo(path: Path) -> dict[str, bytes]:
         if path.is_dir():
             return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()}
         with tarfile.open(path) as archive:
-            return {member.name: archive.extractfile(member).read() for member in archive}
+            return {member.name: file.read() for member in archive if (file := archive.extractfile(member))}
     except (OSError, tarfile.TarError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give what tools/zoo.py made") from error
 
@@ -251,8 +255,10 @@ def pairs(
 def compare_zoo(zoo: dict[str, bytes], own_ranges: bool, names: bool) -> Iterator[tuple[str, Comparison]]:
     for name in members(zoo):
         for file, ours, theirs in pairs(zoo, name, own_ranges):
-            refused = isinstance(ours, UnsupportedError)
-            yield file, Comparison(refused=str(ours)) if refused else compare(ours, theirs, names)
+            if isinstance(ours, UnsupportedError):
+                yield file, Comparison(refused=str(ours))
+            else:
+                yield file, compare(ours, theirs, names)
 
 
 def main() -> int:

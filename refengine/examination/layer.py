@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,7 @@ class Errors:
             "sqnr_db": self.sqnr[0],
             "cosine": self.cosine[0],
         }
-        return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+        return {name: _finite(float(value)) for name, value in values.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,10 +351,15 @@ class Layer:
                 "accumulator_low": acc and acc.low.tolist(),
                 "accumulator_high": acc and acc.high.tolist(),
                 "accumulator_bound": acc and acc.bound.tolist(),
-                "own_rmse": self.own and self.own.rmse.tolist(),
-                "total_rmse": self.total and self.total.rmse.tolist(),
+                "own_rmse": self.own and [_finite(value) for value in self.own.rmse.tolist()],
+                "total_rmse": self.total and [_finite(value) for value in self.total.rmse.tolist()],
             },
         }
+
+
+def _finite(value: float) -> float | None:
+    """The value as JSON has it, which knows neither infinity nor NaN: an infinite value in floats makes such errors."""
+    return value if isfinite(value) else None
 
 
 def _bits(magnitude: int) -> int:

@@ -197,13 +197,15 @@ def _errors(tensor: Tensor, codes: Array, real: Array) -> Errors:
     got = codes.astype(np.float64) - zero_point
     wanted = real / np.float64(scale)
     error = got - wanted
+    with np.errstate(invalid="ignore"):  # 0 · ∞, where a value in floats is infinite
+        product = got * wanted
     return Errors(
         len(codes),
         error.sum(axis=0),
         np.square(error).sum(axis=0),
         np.square(wanted).sum(axis=0),
         np.square(got).sum(axis=0),
-        (got * wanted).sum(axis=0),
+        product.sum(axis=0),
         np.abs(error).max(axis=0),
         wanted.min(axis=0),
         wanted.max(axis=0),

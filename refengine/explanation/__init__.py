@@ -162,8 +162,7 @@ td.value { text-align: right; font-family: ui-monospace, monospace } tr:last-chi
 
 def _table(explanation: Explanation, full: bool) -> str:
     rows = "\n".join(
-        f'<tr><td>{markup(line.name)}</td><td class="value">{_number(line.value)}</td>'
-        f"<td>{markup(line.text)}</td></tr>"
+        f'<tr><td>{markup(line.name)}</td><td class="value">{_number(line.value)}</td><td>{markup(line.text)}</td></tr>'
         for line in _folded(explanation.lines, full)
     )
     caption = markup(f"{explanation.place}, {explanation.numerics}")

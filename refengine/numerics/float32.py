@@ -50,6 +50,7 @@ FLT_MAX = np.finfo(np.float32).max
 
 # ── Comparing and rounding ────────────────────────────────────────────────────────────────────────
 
+
 def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32) -> Float32:
     """min(max(v, lo), hi) as C++ evaluates it (`ActivationFunctionWithMinMax`): NaN and −0.0 pass, ∞ is cut."""
     low, high = np.float32(lo), np.float32(hi)
@@ -76,8 +77,8 @@ def to_int32(x: npt.NDArray[Any], float_to_int: str) -> Int32:
     ``"x86"`` (`cvttss2si`) gives −2³¹ for all of that, NaN included; ``"arm"`` (`vcvt.s32.f32`) saturates and
     turns NaN into 0.
     """
-    fits = (x >= -2.0**31) & (x < 2.0**31)
-    result = np.where(fits, x, -2.0**31).astype(np.int32)
+    fits = (x >= -(2.0**31)) & (x < 2.0**31)
+    result = np.where(fits, x, -(2.0**31)).astype(np.int32)
     if float_to_int == "arm":
         result[x >= 2.0**31] = 2**31 - 1
         result[np.isnan(x)] = 0
@@ -85,6 +86,7 @@ def to_int32(x: npt.NDArray[Any], float_to_int: str) -> Int32:
 
 
 # ── Sums and products in TFLM's order ─────────────────────────────────────────────────────────────
+
 
 def fma(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike) -> Float32:
     """a·b + c of float32 arrays (which broadcast), rounded once.
@@ -117,8 +119,8 @@ def sequential_sum(x: Float32, axis: int | tuple[int, ...]) -> Float32:
     """The sum over `axis`, from 0.0 and in index order, `for (…) total += x`: mean, average pool, softmax."""
     axes = (axis,) if isinstance(axis, int) else axis
     terms = np.ascontiguousarray(np.moveaxis(x, axes, range(len(axes))))
-    kept = terms.shape[len(axes):]
-    terms = terms.reshape(math.prod(terms.shape[:len(axes)]), math.prod(kept))
+    kept = terms.shape[len(axes) :]
+    terms = terms.reshape(math.prod(terms.shape[: len(axes)]), math.prod(kept))
     if terms.shape[1] == 1:  # NumPy would sum a lone column pairwise
         sums = np.add.accumulate(np.append(np.float32(0), terms))[-1:]
     else:

@@ -280,8 +280,9 @@ def _exp_in_double(x: float) -> np.float32:
     z = Fraction(float.fromhex("0x1.71547652b82fep5")) * Fraction(x)
     k = round(z)
     r = Fraction(float(z - k))
-    c0, c1, c2 = map(Fraction, map(float.fromhex, (
-        "0x1.c6af84b912394p-20", "0x1.ebfce50fac4f3p-13", "0x1.62e42ff0c52d6p-6")))
+    c0, c1, c2 = map(
+        Fraction, map(float.fromhex, ("0x1.c6af84b912394p-20", "0x1.ebfce50fac4f3p-13", "0x1.62e42ff0c52d6p-6"))
+    )
     high, low, square = (Fraction(float(exact)) for exact in (c0 * r + c1, c2 * r + 1, r * r))
     power = math.ldexp(float(Decimal(2) ** (Decimal(k % 32) / 32)), k // 32)
     return round_to_float32(Fraction(float(high * square + low) * power))

@@ -37,17 +37,21 @@ def read_idx(path: str | os.PathLike[str]) -> Bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); fetch the file again") from error
     if len(data) < 4 or data[:3] != b"\x00\x00\x08":
-        raise InputError(f"{path}: starts with the bytes {data[:4].hex(' ') or '(none)'}, but an IDX file "
-                         "of unsigned bytes starts with 00 00 08; give one of MNIST's four files")
+        raise InputError(
+            f"{path}: starts with the bytes {data[:4].hex(' ') or '(none)'}, but an IDX file "
+            "of unsigned bytes starts with 00 00 08; give one of MNIST's four files"
+        )
     header = 4 + 4 * data[3]
-    shape = [int.from_bytes(data[at:at + 4], "big") for at in range(4, header, 4)]
+    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, header, 4)]
     try:
         if len(data) != header + math.prod(shape):
             raise ValueError(f"{header + math.prod(shape)} bytes")
         return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
     except ValueError as error:  # NumPy, too, has limits: on the rank and on the product of dimensions
-        raise InputError(f"{path}: announces {' × '.join(map(str, shape))} elements ({error}), but holds "
-                         f"{len(data)} bytes; fetch the file again") from error
+        raise InputError(
+            f"{path}: announces {' × '.join(map(str, shape))} elements ({error}), but holds "
+            f"{len(data)} bytes; fetch the file again"
+        ) from error
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -90,8 +94,7 @@ def _read_pair(folder: Path, prefix: str) -> tuple[Bytes, Bytes]:
     if images.shape[1:] != (28, 28):
         raise InputError(f"{images_path}: has shape {images.shape}, but MNIST's images are N × 28 × 28")
     if labels.shape != images.shape[:1]:
-        raise InputError(f"{labels_path}: has shape {labels.shape}, "
-                         f"but {images_path.name} has {len(images)} images")
+        raise InputError(f"{labels_path}: has shape {labels.shape}, but {images_path.name} has {len(images)} images")
     return images, labels
 
 

@@ -44,14 +44,16 @@ class FlatFile:
         """Charge `size` bytes of memory, before they are taken."""
         self.allowance -= size
         if self.allowance < 0:
-            raise ModelError(f"{self.where()}: the file's {len(self.data)} bytes would unfold into more than "
-                             f"{ALLOWANCE} times as many; it was not made by a converter, so do not trust it")
+            raise ModelError(
+                f"{self.where()}: the file's {len(self.data)} bytes would unfold into more than "
+                f"{ALLOWANCE} times as many; it was not made by a converter, so do not trust it"
+            )
 
     def span(self, at: int, size: int) -> memoryview:
         """The `size` bytes from `at` on."""
         if not 0 <= at <= at + size <= len(self.data):
             raise self.damage(f"{size} bytes at {at} are not within the file's {len(self.data)}")
-        return memoryview(self.data)[at:at + size]
+        return memoryview(self.data)[at : at + size]
 
     def number(self, form: struct.Struct, at: int) -> Any:
         """The number of the given form at byte `at`."""
@@ -149,5 +151,7 @@ class FlatFile:
 
 def newer(what: str) -> str:
     """The sentence about something that this schema does not have."""
-    return (f"{what} is not in the schema of tflite {tflite.__version__}; the file is damaged, or newer than that "
-            "package: convert the model with an older TensorFlow")
+    return (
+        f"{what} is not in the schema of tflite {tflite.__version__}; the file is damaged, or newer than that "
+        "package: convert the model with an older TensorFlow"
+    )

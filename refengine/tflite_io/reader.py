@@ -77,8 +77,9 @@ class _Reader:
         graphs = tuple(self.graph(index, row) for index, row in enumerate(self.row["subgraphs"]))
         _check_calls(graphs)
         signatures = tuple(_signature(row, graphs) for row in self.row["signature_defs"])
-        return Model(graphs, VERSION, self.row["description"], metadata, signatures,
-                     hashlib.sha256(self.file.data).hexdigest())
+        return Model(
+            graphs, VERSION, self.row["description"], metadata, signatures, hashlib.sha256(self.file.data).hexdigest()
+        )
 
     def metadata(self) -> tuple[tuple[str, bytes], ...]:
         entries = []
@@ -102,15 +103,18 @@ class _Reader:
             computed = {*row["inputs"], *(i for op in ops for i in op.outputs)}
             encoded = {i for op in ops if op.custom_code == "TFLM_DECODE" for i in op.inputs}
             tensors = tuple(
-                self.tensor(i, {**tensor, "quantization": None} if i in encoded else tensor, i in computed,
-                            self.tables.get((index, i)))
+                self.tensor(
+                    i,
+                    {**tensor, "quantization": None} if i in encoded else tensor,
+                    i in computed,
+                    self.tables.get((index, i)),
+                )
                 for i, tensor in enumerate(row["tensors"])
             )  # TFLM's compressor leaves the decoded tensor's quantisation on the encoded bytes, where it means nothing
             for op in ops:
                 with located(_operator(op.index, op.kind)):
                     compressed.check_readers(op, {i for graph, i in self.tables if graph == index})
-            graph = Graph(index, row["name"], tensors, row["inputs"], row["outputs"], ops,
-                          row["debug_metadata_index"])
+            graph = Graph(index, row["name"], tensors, row["inputs"], row["outputs"], ops, row["debug_metadata_index"])
             _check_order(graph)
         return graph
 
@@ -128,9 +132,20 @@ class _Reader:
             custom = memoryview(row["custom_options"])
             if row["large_custom_options_offset"] > 1:
                 custom = self.file.span(row["large_custom_options_offset"], row["large_custom_options_size"])
-            return Op(index, name, row["inputs"], row["outputs"], options, options_type, code["version"],
-                      code["custom_code"], self.copied(custom), row["intermediates"],
-                      row["mutating_variable_inputs"], row["debug_metadata_index"])
+            return Op(
+                index,
+                name,
+                row["inputs"],
+                row["outputs"],
+                options,
+                options_type,
+                code["version"],
+                code["custom_code"],
+                self.copied(custom),
+                row["intermediates"],
+                row["mutating_variable_inputs"],
+                row["debug_metadata_index"],
+            )
 
     def tensor(self, index: int, row: Row, computed: bool, table: tuple[int, int] | None = None) -> Tensor:
         with located(f"tensor {index} {row['name']!r}"):
@@ -143,10 +158,22 @@ class _Reader:
             elif contents or not (computed or row["is_variable"] or prod(shape)):
                 with located(f"buffer {row['buffer']}"):
                     data = self.constant(row["buffer"], contents, dtype, None if row["sparsity"] else shape)
-            return Tensor(index, row["name"], shape, dtype, _quantization(row["quantization"], shape), data,
-                          row["shape_signature"], row["is_variable"], row["has_rank"], _sparsity(row["sparsity"]),
-                          tuple(Variant(variant["shape"], variant["type"], variant["has_rank"])
-                                for variant in row["variant_tensors"]))
+            return Tensor(
+                index,
+                row["name"],
+                shape,
+                dtype,
+                _quantization(row["quantization"], shape),
+                data,
+                row["shape_signature"],
+                row["is_variable"],
+                row["has_rank"],
+                _sparsity(row["sparsity"]),
+                tuple(
+                    Variant(variant["shape"], variant["type"], variant["has_rank"])
+                    for variant in row["variant_tensors"]
+                ),
+            )
 
     def constant(self, index: int, contents: memoryview, dtype: str, shape: tuple[int, ...] | None) -> Array:
         """A constant of `shape`; in one row what a sparse tensor (None) or a type unknown to NumPy has stored."""
@@ -162,7 +189,7 @@ class _Reader:
         if key not in self.unpacked:
             self.unpacked[key] = self.unpack(contents, dtype)
         values = self.unpacked[key]
-        return values if shape is None or schema.is_raw(dtype) else values[:prod(shape)].reshape(shape)
+        return values if shape is None or schema.is_raw(dtype) else values[: prod(shape)].reshape(shape)
 
     def looked_up(self, row: Row, indices: memoryview, values: int, width: int) -> Array:
         """A constant that is compressed, by the index of the buffer with its values and the bits of its indices."""
@@ -202,8 +229,9 @@ def _check_shape(shape: tuple[int, ...]) -> None:
     if prod(abs(size) or 1 for size in shape) > _MOST_ELEMENTS:
         raise ModelError(f"shape {shape} has more than {_MOST_ELEMENTS} elements")
     if min(shape, default=0) < 0:  # −1, or what a converter made of it
-        raise UnsupportedError(f"shape {shape} is dynamic, but TFLM plans all memory beforehand; "
-                               "convert the model with fixed shapes")
+        raise UnsupportedError(
+            f"shape {shape} is dynamic, but TFLM plans all memory beforehand; convert the model with fixed shapes"
+        )
 
 
 def _quantization(row: Row | None, shape: tuple[int, ...]) -> Quantization | None:
@@ -226,10 +254,18 @@ def _sparsity(row: Row | None) -> Sparsity | None:
     def index_vector(union: tuple[str, Row] | None) -> tuple[int, ...]:
         return tuple(union[1]["values"]) if union else ()
 
-    return None if row is None else Sparsity(row["traversal_order"], row["block_map"], tuple(
-        Dimension(dimension["format"], dimension["dense_size"],
-                  index_vector(dimension["array_segments"]), index_vector(dimension["array_indices"]))
-        for dimension in row["dim_metadata"]))
+    if row is None:
+        return None
+    dimensions = tuple(
+        Dimension(
+            dimension["format"],
+            dimension["dense_size"],
+            index_vector(dimension["array_segments"]),
+            index_vector(dimension["array_indices"]),
+        )
+        for dimension in row["dim_metadata"]
+    )
+    return Sparsity(row["traversal_order"], row["block_map"], dimensions)
 
 
 def _options(operator: str, row: Row) -> tuple[str, dict[str, Any]]:
@@ -239,11 +275,14 @@ def _options(operator: str, row: Row) -> tuple[str, dict[str, Any]]:
     if expected and not given:
         given = [(expected.__name__, {field.name: field.default for field in schema.fields(expected)})]
     if len(given) > 1 or (expected and given[0][0] != expected.__name__):
-        raise ModelError(f"the options are {' and '.join(name for name, _ in given)}; "
-                         f"expected {expected.__name__ if expected else 'one table'}")
+        raise ModelError(
+            f"the options are {' and '.join(name for name, _ in given)}; "
+            f"expected {expected.__name__ if expected else 'one table'}"
+        )
     options_type, options = given[0] if given else ("", {})
-    return options_type, {name: bytes(value) if isinstance(value, memoryview) else value
-                          for name, value in options.items()}
+    return options_type, {
+        name: bytes(value) if isinstance(value, memoryview) else value for name, value in options.items()
+    }
 
 
 def _signature(row: Row, graphs: tuple[Graph, ...]) -> Signature:
@@ -262,6 +301,7 @@ def _signature(row: Row, graphs: tuple[Graph, ...]) -> Signature:
 
 def _check_order(graph: Graph) -> None:
     """Every tensor has one origin (it is fed, constant, or one operator's output), and has it before it is read."""
+
     def named(index: int) -> str:
         return f"tensor {index} {graph.tensors[index].name!r}"
 
@@ -279,8 +319,9 @@ def _check_order(graph: Graph) -> None:
             for index in (i for i in op.inputs if i >= 0 and i not in variables and i not in origin):
                 if index in producers:
                     later = producers[index]
-                    raise ModelError(f"{named(index)} is read, but only {_operator(later.index, later.kind)} "
-                                     "produces it")
+                    raise ModelError(
+                        f"{named(index)} is read, but only {_operator(later.index, later.kind)} produces it"
+                    )
                 if op.name != "CUSTOM":  # those may be given room to work in
                     raise ModelError(f"{named(index)} is read, but nothing produces it")
             for index in op.outputs:
@@ -304,8 +345,10 @@ def _check_calls(graphs: tuple[Graph, ...]) -> None:
                 if not name.endswith("subgraph_index") and (op.name, name) != ("CALL", "subgraph"):
                     continue
                 if not 0 <= callee < len(graphs):
-                    raise ModelError(f"subgraph {graph.index}, operator {op.index} ({op.name}): {name} {callee} does "
-                                     f"not exist; the model has {len(graphs)} subgraphs")
+                    raise ModelError(
+                        f"subgraph {graph.index}, operator {op.index} ({op.name}): {name} {callee} does "
+                        f"not exist; the model has {len(graphs)} subgraphs"
+                    )
                 calls[graph.index].add(callee)
     try:
         TopologicalSorter(calls).prepare()

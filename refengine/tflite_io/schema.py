@@ -61,8 +61,9 @@ _ENUMS_OF = {
 # Operators whose options table is not named after them.
 _OPTIONS = {
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), tflite.Pool2DOptions),
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ANY", "REDUCE_ALL"),
-                    tflite.ReducerOptions),
+    **dict.fromkeys(
+        ("MEAN", "SUM", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ANY", "REDUCE_ALL"), tflite.ReducerOptions
+    ),
     **dict.fromkeys(("MAXIMUM", "MINIMUM"), tflite.MaximumMinimumOptions),
     **dict.fromkeys(("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"), tflite.RandomOptions),
     "CONV_3D_TRANSPOSE": tflite.Conv3DOptions,
@@ -71,8 +72,13 @@ _OPTIONS = {
 }
 
 # Tensor types that NumPy lacks: how an array holds them, and the bits of one element (0: it varies).
-_FOREIGN = {"int4": ("int8", 4), "bfloat16": ("uint8", 16), "string": ("uint8", 0), "resource": ("uint8", 0),
-            "variant": ("uint8", 0)}
+_FOREIGN = {
+    "int4": ("int8", 4),
+    "bfloat16": ("uint8", 16),
+    "string": ("uint8", 0),
+    "resource": ("uint8", 0),
+    "variant": ("uint8", 0),
+}
 
 BYTE = number_types.Uint8Flags
 
@@ -186,9 +192,12 @@ def enumeration(enum: Any) -> Mapping[int, str]:
 @cache
 def options_table(operator: str) -> Any:
     """The options class of a builtin operator, or None for one without options."""
-    tables = {name.removesuffix("Options").lower(): getattr(tflite, name)
-              for union in (tflite.BuiltinOptions, tflite.BuiltinOptions2)
-              for name in vars(union) if name.endswith("Options")}
+    tables = {
+        name.removesuffix("Options").lower(): getattr(tflite, name)
+        for union in (tflite.BuiltinOptions, tflite.BuiltinOptions2)
+        for name in vars(union)
+        if name.endswith("Options")
+    }
     return _OPTIONS.get(operator, tables.get(operator.replace("_", "").lower()))
 
 

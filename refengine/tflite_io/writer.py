@@ -37,8 +37,7 @@ def dump(model: Model) -> bytes:
         "description": model.description or None,
         "operator_codes": [_operator_code(*code) for code in op_codes],
         "subgraphs": [_subgraph(graph, op_codes, buffers) for graph in model.graphs],
-        "metadata": [{"name": name, "buffer": _buffer(buffers, value)}
-                     for name, value in model.metadata] or None,
+        "metadata": [{"name": name, "buffer": _buffer(buffers, value)} for name, value in model.metadata] or None,
         "signature_defs": [_signature_def(signature) for signature in model.signatures] or None,
         "buffers": [{"data": data or None} for data in buffers],  # last: the rest has filled them by now
     }
@@ -59,8 +58,12 @@ def _op_code(op: Op) -> OpCode:
 def _operator_code(name: str, version: int, custom_code: str) -> Row:
     """Runtimes take the larger of the two codes: the old field is a byte, 127 where it cannot hold the code."""
     code = _code(schema.enumeration(tflite.BuiltinOperator), name, "operator")
-    return {"deprecated_builtin_code": min(code, 127), "builtin_code": code, "version": version,
-            "custom_code": custom_code or None}
+    return {
+        "deprecated_builtin_code": min(code, 127),
+        "builtin_code": code,
+        "version": version,
+        "custom_code": custom_code or None,
+    }
 
 
 def _subgraph(graph: Graph, op_codes: list[OpCode], buffers: dict[bytes, int]) -> Row:
@@ -87,8 +90,11 @@ def _tensor(tensor: Tensor, buffers: dict[bytes, int]) -> Row:
             "is_variable": tensor.is_variable,
             "quantization": tensor.quantization and _quantization(tensor.quantization),
             "sparsity": tensor.sparsity and _sparsity(tensor.sparsity),
-            "variant_tensors": [{"shape": variant.shape, "type": variant.dtype, "has_rank": variant.has_rank}
-                                for variant in tensor.variant_tensors] or None,
+            "variant_tensors": [
+                {"shape": variant.shape, "type": variant.dtype, "has_rank": variant.has_rank}
+                for variant in tensor.variant_tensors
+            ]
+            or None,
         }
 
 
@@ -112,20 +118,33 @@ def _buffer(buffers: dict[bytes, int], contents: bytes) -> int:
 
 def _quantization(quantization: Quantization) -> Row:
     custom = ("CustomQuantization", {"custom": quantization.custom}) if quantization.custom else None
-    return {"scale": quantization.scale or None, "zero_point": quantization.zero_point or None,
-            "min": quantization.min or None, "max": quantization.max or None, "details": custom,
-            "quantized_dimension": quantization.quantized_dimension}
+    return {
+        "scale": quantization.scale or None,
+        "zero_point": quantization.zero_point or None,
+        "min": quantization.min or None,
+        "max": quantization.max or None,
+        "details": custom,
+        "quantized_dimension": quantization.quantized_dimension,
+    }
 
 
 def _sparsity(sparsity: Sparsity) -> Row:
     def index_vector(values: tuple[int, ...]) -> tuple[str, Row] | None:
         return ("Int32Vector", {"values": values}) if values else None
 
-    return {"traversal_order": sparsity.traversal_order, "block_map": sparsity.block_map or None,
-            "dim_metadata": [{"format": dimension.format, "dense_size": dimension.dense_size,
-                              "array_segments": index_vector(dimension.array_segments),
-                              "array_indices": index_vector(dimension.array_indices)}
-                             for dimension in sparsity.dim_metadata]}
+    return {
+        "traversal_order": sparsity.traversal_order,
+        "block_map": sparsity.block_map or None,
+        "dim_metadata": [
+            {
+                "format": dimension.format,
+                "dense_size": dimension.dense_size,
+                "array_segments": index_vector(dimension.array_segments),
+                "array_indices": index_vector(dimension.array_indices),
+            }
+            for dimension in sparsity.dim_metadata
+        ],
+    }
 
 
 def _operator(op: Op, op_codes: list[OpCode]) -> Row:
@@ -157,8 +176,12 @@ def _signature_def(signature: Signature) -> Row:
     def tensor_maps(arguments: Mapping[str, int]) -> list[Row]:
         return [{"name": name, "tensor_index": index} for name, index in arguments.items()]
 
-    return {"signature_key": signature.key, "subgraph_index": signature.subgraph,
-            "inputs": tensor_maps(signature.inputs), "outputs": tensor_maps(signature.outputs)}
+    return {
+        "signature_key": signature.key,
+        "subgraph_index": signature.subgraph,
+        "inputs": tensor_maps(signature.inputs),
+        "outputs": tensor_maps(signature.outputs),
+    }
 
 
 def _code(names: Mapping[int, str], name: str, what: str) -> int:
@@ -171,8 +194,11 @@ def _code(names: Mapping[int, str], name: str, what: str) -> int:
 def _write_table(builder: Any, table: Any, row: Row) -> int:
     """Write `row`, children first, and return its offset. A field that is None or missing is left out."""
     slots = {field.slot: field for field in schema.fields(table) if row.get(field.name) is not None}
-    offsets = {slot: _write_child(builder, field, row[field.name])
-               for slot, field in slots.items() if field.kind != "scalar" or field.vector}
+    offsets = {
+        slot: _write_child(builder, field, row[field.name])
+        for slot, field in slots.items()
+        if field.kind != "scalar" or field.vector
+    }
     builder.StartObject(max((field.slot - 2) // 2 for field in schema.fields(table)) if schema.fields(table) else 0)
     for slot, field in slots.items():
         number = (slot - 4) // 2
@@ -212,7 +238,7 @@ def _write_numbers(builder: Any, field: schema.Field, values: Any) -> int:
     width = field.dtype.itemsize
     builder.StartVector(width, len(values) // width, 16 if width == 1 else width)
     builder.head -= len(values)
-    builder.Bytes[builder.head:builder.head + len(values)] = values
+    builder.Bytes[builder.head : builder.head + len(values)] = values
     return int(builder.EndVector())
 
 

@@ -168,7 +168,7 @@ def test_names_in_the_file_cannot_become_code(tmp_path: Path) -> None:
     model = one_op("RELU", {}, [fed((2,), "float32", name=evil)], fed((2,), "float32"))
     plan = make_plan(model)
     export(plan, tmp_path, name=evil)
-    assert ran(built(plan, tmp_path), np.float32([-1, 2])).stdout == np.float32([0, 2]).tobytes()
+    assert ran(built(plan, tmp_path), np.array([-1, 2], np.float32)).stdout == np.array([0, 2], np.float32).tobytes()
 
 
 @needs_cc

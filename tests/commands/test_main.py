@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import numpy as np
@@ -18,6 +20,7 @@ from PIL import Image
 
 import refengine
 from refengine import dequantize_output, make_plan, run
+from refengine.accuracy import Accuracy
 from refengine.commands import demo, main
 from refengine.commands import evaluate as evaluate_command
 from refengine.commands import run as run_command
@@ -28,9 +31,11 @@ DATA = Path(__file__).parents[1] / "data"
 MODEL = "dense_int8"
 COMMAND = [sys.executable, "-m", "refengine"]
 
+Ask = Callable[..., str]
+
 
 @pytest.fixture
-def digit(tmp_path):
+def digit(tmp_path: Path) -> str:
     """A picture of a 7."""
     images, labels = bundled_digits()
     path = tmp_path / "seven.png"
@@ -39,7 +44,7 @@ def digit(tmp_path):
 
 
 @pytest.fixture
-def ask(capsys):
+def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
     """Run a command; what it printed, after checking that it succeeded and complained of nothing."""
 
     def asked(*arguments: object) -> str:
@@ -55,7 +60,7 @@ def ask(capsys):
 # ---- run --------------------------------------------------------------------------------------------------
 
 
-def test_run_prints_class_confidence_and_output(ask, digit):
+def test_run_prints_class_confidence_and_output(ask: Ask, digit: str) -> None:
     lines = ask("run", MODEL, "--input", digit).splitlines()
     assert lines[0].startswith(f"{digit}: class 7, confidence 0.9")
     assert lines[1].split()[0] == "int8"
@@ -63,7 +68,7 @@ def test_run_prints_class_confidence_and_output(ask, digit):
     assert lines[-1].startswith("numerics: tflm (rounding=double")
 
 
-def test_run_as_json_has_the_same_numbers_as_the_package(ask, digit):
+def test_run_as_json_has_the_same_numbers_as_the_package(ask: Ask, digit: str) -> None:
     told = json.loads(ask("run", MODEL, "--input", digit, digit, "--json"))
     plan = make_plan(bundled_models()[MODEL])
     pixels = np.asarray(Image.open(digit)).astype(np.int16) - 128
@@ -76,7 +81,7 @@ def test_run_as_json_has_the_same_numbers_as_the_package(ask, digit):
         assert result["outputs"][0]["values"] == output[0].tolist()
 
 
-def test_run_takes_batches(ask, tmp_path):
+def test_run_takes_batches(ask: Ask, tmp_path: Path) -> None:
     images, labels = bundled_digits()
     np.save(tmp_path / "x.npy", images[..., np.newaxis] / 255)
     told = json.loads(ask("run", "stm32f746_float32", "--input", tmp_path / "x.npy", "--json"))
@@ -84,13 +89,13 @@ def test_run_takes_batches(ask, tmp_path):
     assert told["results"][99]["input"] == f"{tmp_path / 'x.npy'}[99]"
 
 
-def test_run_takes_drawings(ask, digit, tmp_path):
+def test_run_takes_drawings(ask: Ask, digit: str, tmp_path: Path) -> None:
     large = Image.eval(Image.open(digit).resize((300, 300)), lambda grey: 255 - grey)
     large.save(tmp_path / "drawing.jpg")
     assert ": class 7," in ask("run", MODEL, "--input", tmp_path / "drawing.jpg", "--digit")
 
 
-def test_run_honours_numerics_and_range(ask, digit):
+def test_run_honours_numerics_and_range(ask: Ask, digit: str) -> None:
     assert "numerics: single (rounding=single" in ask("run", MODEL, "--input", digit, "--numerics", "single")
     default, other = (
         json.loads(ask("run", MODEL, "--input", digit, "--json", *more))["results"][0]["outputs"]
@@ -99,7 +104,7 @@ def test_run_honours_numerics_and_range(ask, digit):
     assert default != other
 
 
-def test_run_prints_the_tensors_of_what_is_no_classifier(ask, tmp_path):
+def test_run_prints_the_tensors_of_what_is_no_classifier(ask: Ask, tmp_path: Path) -> None:
     model = sine(tmp_path)
     np.save(tmp_path / "x.npy", np.array([[0.5]], np.float32))
     lines = ask("run", model, "--input", tmp_path / "x.npy").splitlines()
@@ -121,7 +126,7 @@ def sine(folder: Path) -> Path:
 # ---- inspect ----------------------------------------------------------------------------------------------
 
 
-def test_inspect_shows_layers_costs_and_the_resolver(ask):
+def test_inspect_shows_layers_costs_and_the_resolver(ask: Ask) -> None:
     printed = ask("inspect", "stm32f746_int8")
     assert "input   int8 (1, 28, 28, 1), scale 0.00392157, zero point -128" in printed
     assert next(line.split() for line in printed.splitlines() if "CONV_2D" in line) == [
@@ -144,7 +149,7 @@ def test_inspect_shows_layers_costs_and_the_resolver(ask):
     assert "tflite::MicroMutableOpResolver<8> resolver;\nresolver.AddConv2D();" in printed
 
 
-def test_inspect_as_json(ask):
+def test_inspect_as_json(ask: Ask) -> None:
     told = json.loads(ask("inspect", "stm32f746_int8", "--json"))
     (main,) = told["subgraphs"]
     assert told["macs"] == sum(layer["macs"] for layer in main["layers"]) == 2_794_240
@@ -157,7 +162,7 @@ def test_inspect_as_json(ask):
     assert told["arena"]["x86-64"]["total"] == 31_984
 
 
-def test_inspect_shows_subgraphs_state_and_what_it_cannot_tell(ask, tmp_path):
+def test_inspect_shows_subgraphs_state_and_what_it_cannot_tell(ask: Ask, tmp_path: Path) -> None:
     from refengine.tflite_io import dump
     from tests.test_subgraphs import program
     from tests.test_survey import chain, stateful
@@ -175,11 +180,11 @@ def test_inspect_shows_subgraphs_state_and_what_it_cannot_tell(ask, tmp_path):
 
 
 @pytest.mark.parametrize("name", bundled_models())
-def test_inspect_bundled(ask, name):
+def test_inspect_bundled(ask: Ask, name: str) -> None:
     assert "Runs on TFLM: yes." in ask("inspect", name)
 
 
-def test_inspect_says_why_not(ask, tmp_path):
+def test_inspect_says_why_not(ask: Ask, tmp_path: Path) -> None:
     from refengine.tflite_io import dump
     from tests.models import fed, one_op
 
@@ -197,27 +202,29 @@ def test_inspect_says_why_not(ask, tmp_path):
 # ---- evaluate ---------------------------------------------------------------------------------------------
 
 
-def test_evaluate_a_folder(ask):
+def test_evaluate_a_folder(ask: Ask) -> None:
     printed = ask("evaluate", MODEL, "--data", DATA, "--limit", 1000)
     assert f"{MODEL} on {DATA}\n" in printed
     assert "of 1000), " in printed
     assert "is \\ seen as" in printed
 
 
-def test_evaluate_as_json(ask):
+def test_evaluate_as_json(ask: Ask) -> None:
     told = json.loads(ask("evaluate", MODEL, "--data", DATA, "--limit", 300, "--json"))
     assert (told["images"], told["interrupted"], told["numerics"]) == (300, False, "tflm")
     assert sum(map(sum, told["confusion"])) == 300
     assert told["accuracy"] == told["correct"] / 300 > 0.95
 
 
-def test_evaluate_without_data_says_what_it_took(ask):
+def test_evaluate_without_data_says_what_it_took(ask: Ask) -> None:
     assert "on the bundled digits (100; more with --data)" in ask("evaluate", MODEL)
 
 
 @pytest.mark.parametrize("json_", [[], ["--json"]])
-def test_evaluate_interrupted_reports_what_was_done(capsys, monkeypatch, json_):
-    def interrupted(*arguments, **options):
+def test_evaluate_interrupted_reports_what_was_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, json_: list[str]
+) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[Accuracy]:
         yield from islice(refengine.evaluate(*arguments, **options), 2)
         raise KeyboardInterrupt
 
@@ -230,8 +237,8 @@ def test_evaluate_interrupted_reports_what_was_done(capsys, monkeypatch, json_):
         assert "interrupted after 512 of 10000" in printed
 
 
-def test_evaluate_interrupted_at_once(capsys, monkeypatch):
-    def interrupted(*arguments, **options):
+def test_evaluate_interrupted_at_once(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[Accuracy]:
         raise KeyboardInterrupt
         yield
 
@@ -253,13 +260,16 @@ def test_evaluate_interrupted_at_once(capsys, monkeypatch):
         ("quantize", "stm32f746_float32", "guess", "a guess, as float32 tells nothing"),
     ],
 )
-def test_what_black_and_white_are_taken_for_is_said(ask, digit, tmp_path, command, model, known_from, why):
-    more = {
+def test_what_black_and_white_are_taken_for_is_said(
+    ask: Ask, digit: str, tmp_path: Path, command: str, model: str, known_from: str, why: str
+) -> None:
+    arguments: dict[str, list[object]] = {
         "run": ["--input", digit],
         "evaluate": [],
         "health": ["--data", digit],
         "quantize": ["--data", digit, "-o", tmp_path / "out.tflite"],
-    }[command]
+    }
+    more = arguments[command]
     name = make_plan(bundled_models()[model]).inputs[0].name
     said = f"pictures of '{name}': black is 0, white 1 ({why}; --range BLACK WHITE changes it)\n"
     assert said in ask(command, model, *more)
@@ -268,7 +278,7 @@ def test_what_black_and_white_are_taken_for_is_said(ask, digit, tmp_path, comman
     assert told == {"input": name, "black": 0, "white": 1, "known_from": known_from, "reason": why}
 
 
-def test_arrays_have_no_black_and_white(ask, tmp_path):
+def test_arrays_have_no_black_and_white(ask: Ask, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
     assert "pictures of" not in ask("run", MODEL, "--input", tmp_path / "x.npy")
     assert json.loads(ask("run", MODEL, "--input", tmp_path / "x.npy", "--json"))["pictures"] == []
@@ -277,7 +287,7 @@ def test_arrays_have_no_black_and_white(ask, tmp_path):
 # ---- demo and help ----------------------------------------------------------------------------------------
 
 
-def test_demo_recognises_digits_with_every_network(ask):
+def test_demo_recognises_digits_with_every_network(ask: Ask) -> None:
     printed = ask("demo")
     assert "▄" in printed
     rows = [line.split() for line in printed.splitlines()]
@@ -288,7 +298,7 @@ def test_demo_recognises_digits_with_every_network(ask):
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["inspect"], ["evaluate"], ["demo"]])
-def test_help_reads_well(capsys, command):
+def test_help_reads_well(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])
     assert caught.value.code == 0
@@ -297,7 +307,7 @@ def test_help_reads_well(capsys, command):
     assert max(map(len, printed.splitlines())) <= 100
 
 
-def test_version(capsys):
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == f"refengine {refengine.__version__}\n"
@@ -334,10 +344,12 @@ ERRORS = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), ERRORS.values(), ids=ERRORS.keys())
-def test_errors_are_one_line_and_status_2(capsys, tmp_path, digit, arguments, message):
+def test_errors_are_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, digit: str, arguments: list[str], message: str
+) -> None:
     places = {"tmp": tmp_path, "digit": digit, "short": truncated(tmp_path)}
     try:
-        status = main([argument.format(**places) for argument in arguments])
+        status: int | str | None = main([argument.format(**places) for argument in arguments])
     except SystemExit as exit_:  # argparse's way
         status = exit_.code
     printed = capsys.readouterr()
@@ -348,8 +360,10 @@ def test_errors_are_one_line_and_status_2(capsys, tmp_path, digit, arguments, me
     assert message.format(**places) in printed.err
 
 
-def test_out_of_memory_is_an_error_like_others(capsys, monkeypatch):
-    def greedy(*arguments, **options):
+def test_out_of_memory_is_an_error_like_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(*arguments: object, **options: object) -> NoReturn:
         raise MemoryError
 
     monkeypatch.setattr(evaluate_command, "make_plan", greedy)
@@ -357,7 +371,7 @@ def test_out_of_memory_is_an_error_like_others(capsys, monkeypatch):
     assert capsys.readouterr().err == "refengine: out of memory\n"
 
 
-def test_a_reader_that_leaves_early_is_no_error():
+def test_a_reader_that_leaves_early_is_no_error() -> None:
     read, write = os.pipe()
     os.close(read)
     process = subprocess.run([*COMMAND, "inspect", MODEL], stdout=write, stderr=subprocess.PIPE, check=False)
@@ -365,13 +379,15 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert (process.returncode, process.stderr) == (BROKEN_PIPE, b"")
 
 
-def test_closed_streams_are_no_error():
+def test_closed_streams_are_no_error() -> None:
     line = f"{sys.executable} -m refengine inspect {MODEL} >&- 2>&-"
     assert subprocess.run(line, shell=True, check=False).returncode == 0
 
 
-def test_control_c_leaves_without_a_traceback(capsys, digit, monkeypatch):
-    def interrupted(*arguments, **options):
+def test_control_c_leaves_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], digit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_command, "read_inputs", interrupted)
@@ -379,7 +395,7 @@ def test_control_c_leaves_without_a_traceback(capsys, digit, monkeypatch):
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_ascii_terminal_gets_question_marks():
+def test_an_ascii_terminal_gets_question_marks() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     process = subprocess.run([*COMMAND, "inspect", MODEL], capture_output=True, env=environment, check=True)
     assert b"?" in process.stdout
@@ -387,7 +403,7 @@ def test_an_ascii_terminal_gets_question_marks():
 
 
 @pytest.fixture
-def terminal():
+def terminal() -> Iterator[Callable[[str], str]]:
     """A terminal of 80 columns: runs a command line and gives back what stands on its screen, and above it."""
     tmux = ["tmux", "-u", "-f", os.devnull, "-L", f"refengine-{uuid4()}"]  # a server of its own
 
@@ -414,7 +430,7 @@ def terminal():
     ],
     ids=lambda text: text.split()[0],
 )
-def test_in_a_real_terminal(terminal, arguments, expected):
+def test_in_a_real_terminal(terminal: Callable[[str], str], arguments: str, expected: str) -> None:
     screen = terminal(f"{' '.join(COMMAND)} {arguments}")
     assert expected in " ".join(screen.split())
     assert "…" not in screen.split("tensor  of")[0], "a table was cut off"

@@ -12,7 +12,7 @@ def my_runtime(model, inputs):
 
 
 @given(strategies.models(ops=["FULLY_CONNECTED", "RELU"], dtypes=["int8"]))
-def test_my_runtime(case):
+def test_my_runtime(case) -> None:
     expected = refengine.run(case.model, *case.inputs)
     for got, right in zip(my_runtime(case.model, case.inputs), expected, strict=True):
         np.testing.assert_array_equal(got, right)

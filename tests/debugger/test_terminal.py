@@ -62,7 +62,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path) -> Iterator[Terminal]:
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
     """A terminal in which the debugger is at its prompt."""
     images, labels = bundled_digits()
     Image.fromarray(images[labels == 7][0]).save(tmp_path / "seven.png")
@@ -77,7 +77,7 @@ def terminal(tmp_path) -> Iterator[Terminal]:
         opened.close()
 
 
-def test_a_session(terminal):
+def test_a_session(terminal: Terminal) -> None:
     terminal.ask("break SOFTMAX", "breakpoint 1: operator 11 (SOFTMAX)")
     terminal.ask("c", "end of the inference")
     terminal.ask("back 9", "2 CONV_2D + RELU → 16 int8 1×11×11×64")
@@ -92,13 +92,13 @@ def test_a_session(terminal):
     terminal.wait("\nstatus 0")
 
 
-def test_an_empty_line_repeats(terminal):
+def test_an_empty_line_repeats(terminal: Terminal) -> None:
     terminal.ask("next", "0 CONV_2D + RELU")
     terminal.ask("", "1 MAX_POOL_2D")
     terminal.ask("", "2 CONV_2D + RELU")
 
 
-def test_tab_completes_and_history_returns(terminal):
+def test_tab_completes_and_history_returns(terminal: Terminal) -> None:
     terminal.type("unt", "Tab")
     terminal.wait("(refengine) until")
     terminal.type(" SOF", "Tab")
@@ -112,7 +112,7 @@ def test_tab_completes_and_history_returns(terminal):
     terminal.wait("end of the inference", 2)
 
 
-def test_interrupt_returns_to_the_prompt_and_end_of_input_leaves(terminal):
+def test_interrupt_returns_to_the_prompt_and_end_of_input_leaves(terminal: Terminal) -> None:
     terminal.type("half a comm")
     terminal.wait("half a comm")
     terminal.type("C-c")

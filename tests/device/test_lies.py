@@ -78,6 +78,12 @@ def test_a_liar_that_tells_the_truth_is_believed() -> None:
         assert record(far, PLAN, (X,)).tensors.keys() == record(device, PLAN, (X,)).tensors.keys()
 
 
+def saying(role: str, fields: dict[str, Any]) -> Lie:
+    """One that describes a tensor of a role otherwise."""
+    said: dict[str, Any] = {role: fields}
+    return Lie(**said)
+
+
 SAID = {
     "no room in its messages": (Lie(info={"data_bytes": 0}), "its messages can carry 0 bytes"),
     "no time": (Lie(info={"ticks_per_second": 0}), "its clock makes 0 ticks a second"),
@@ -91,7 +97,7 @@ SAID = {
         for number in (HUGE, MOST + 1)
     },
     **{
-        f"{role} {what}": (Lie(**{role: {"type": 1} | said}), message)
+        f"{role} {what}": (saying(role, {"type": 1} | said), message)
         for role in ("step", "input", "output")
         for what, said, message in (
             ("of an unknown type", {"type": 200}, "is of type 200, and the last is 6"),

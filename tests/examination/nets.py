@@ -10,6 +10,7 @@ import numpy as np
 from refengine.execute import execute
 from refengine.model import Graph, Model, Op, Quantization, Tensor
 from refengine.plan import make_plan
+from tests.models import present
 
 WINDOW = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
 POOL = {"padding": "VALID", "stride_h": 2, "stride_w": 2, "filter_height": 2, "filter_width": 2}
@@ -91,13 +92,13 @@ def converted(
             continue
         input, filter, bias = (graph.tensors[i].name for i in op.inputs)
         axis = 3 if op.name == "DEPTHWISE_CONV_2D" else 0
-        real = made[filter].data
+        real, added = present(made[filter].data), present(made[bias].data)
         others = tuple(i for i in range(real.ndim) if i != axis)
         scales = (np.abs(real).max(axis=others) / 127).astype(np.float32)
         along = [1] * real.ndim
         along[axis] = -1
         codes = np.round(real / scales.reshape(along)).astype(np.int8)
-        offsets = np.round(made[bias].data / (activations[input][0] * scales)).astype(np.int32)
+        offsets = np.round(added / (activations[input][0] * scales)).astype(np.int32)
         if dead and dead[0] == filter:
             codes[(slice(None),) * axis + (dead[1],)], offsets[dead[1]] = 0, 0
         if filter == "wh":

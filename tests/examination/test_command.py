@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from refengine import Plan
 from refengine.commands import health as command
 from refengine.commands import main
 from refengine.commands._front import FAILED, INTERRUPTED
+from refengine.examination import Health, health
+from refengine.model import Array
 from refengine.tensors.datasets import bundled_digits
 from refengine.tflite_io import dump
 from tests.examination.nets import calibrated, converted, float_net, pictures
 
 
 @pytest.fixture
-def broken(tmp_path):
+def broken(tmp_path: Path) -> tuple[str, str]:
     """A file whose layer "hidden" has a scale eight times too large; (it, the float model)."""
     scale, zero_point = calibrated(float_net())["hidden"]
     path, floats = tmp_path / "broken.tflite", tmp_path / "float.tflite"
@@ -27,7 +32,7 @@ def broken(tmp_path):
 
 
 @pytest.fixture
-def arrays(tmp_path):
+def arrays(tmp_path: Path) -> str:
     folder = tmp_path / "arrays"
     folder.mkdir()
     for i, picture in enumerate(pictures(12)):
@@ -36,7 +41,7 @@ def arrays(tmp_path):
     return str(folder)
 
 
-def test_the_report_names_the_layer(broken, arrays, capsys):
+def test_the_report_names_the_layer(broken: tuple[str, str], arrays: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", broken[0], "--data", arrays, "--float", broken[1]]) == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
@@ -46,7 +51,7 @@ def test_the_report_names_the_layer(broken, arrays, capsys):
     assert printed.err == "" and "\x1b" not in printed.out
 
 
-def test_json_holds_everything(broken, arrays, capsys):
+def test_json_holds_everything(broken: tuple[str, str], arrays: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", broken[0], "--data", arrays, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["inferences"] == 12 and told["interrupted"] is False
@@ -58,7 +63,7 @@ def test_json_holds_everything(broken, arrays, capsys):
     assert set(hidden["clamped"]) == {"below_activation", "below_type", "above_activation", "above_type"}
 
 
-def test_bundled_digits_idx_and_pictures_are_the_same_data(tmp_path, capsys):
+def test_bundled_digits_idx_and_pictures_are_the_same_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, _ = bundled_digits()
     for i, image in enumerate(images[:3]):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
@@ -70,7 +75,7 @@ def test_bundled_digits_idx_and_pictures_are_the_same_data(tmp_path, capsys):
         assert one["accumulator"] == other["accumulator"] and one["codes"] == other["codes"]
 
 
-def test_a_folder_of_idx_files(tmp_path, capsys):
+def test_a_folder_of_idx_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, labels = bundled_digits()
     header = bytes([0, 0, 8])
     shape = b"".join(size.to_bytes(4, "big") for size in (20, 28, 28))
@@ -80,17 +85,17 @@ def test_a_folder_of_idx_files(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["inferences"] == 15
 
 
-def test_plots_are_named(tmp_path, capsys):
+def test_plots_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
     assert main(["health", "dense_int8", "--limit", "10", "--plots", str(tmp_path)]) == 0
     assert f"wrote {tmp_path / 'errors.png'}" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["activations.png", "errors.png"]
 
 
-def test_ctrl_c_reports_what_was_done(monkeypatch, capsys):
-    whole = command.health
+def test_ctrl_c_reports_what_was_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = health
 
-    def interrupted(plan, cases, float_plan):
+    def interrupted(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | None) -> Iterator[Health]:
         yield next(whole(plan, cases, float_plan))
         raise KeyboardInterrupt
 
@@ -110,9 +115,9 @@ def test_ctrl_c_reports_what_was_done(monkeypatch, capsys):
         (["dense_int8", "--limit", "0"], "'0' is no positive number"),
     ],
 )
-def test_mistakes_are_one_line(arguments, complaint, capsys):
+def test_mistakes_are_one_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        status = main(["health", *arguments])
+        status: int | str | None = main(["health", *arguments])
     except SystemExit as end:
         status = end.code
     printed = capsys.readouterr()
@@ -120,6 +125,6 @@ def test_mistakes_are_one_line(arguments, complaint, capsys):
     assert complaint in printed.err and printed.err.count("\n") == 1
 
 
-def test_an_empty_folder_is_a_mistake(tmp_path, capsys):
+def test_an_empty_folder_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", "dense_int8", "--data", str(tmp_path)]) == FAILED
     assert "the folder is empty" in capsys.readouterr().err

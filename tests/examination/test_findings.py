@@ -22,7 +22,7 @@ from refengine.reading.counterparts import same_tensors
 from refengine.tensors.datasets import bundled_digits, bundled_models
 from refengine.tensors.inputs import dequantize_output, pixels_to_input, quantize_input
 from tests.examination.nets import DENSE, NONE, RELU, WINDOW, converted, float_net, pictures
-from tests.models import const, fed, network
+from tests.models import const, fed, network, present
 
 
 def quantized(model: Model, data: Array, io: str | None = None) -> Model:
@@ -30,7 +30,7 @@ def quantized(model: Model, data: Array, io: str | None = None) -> Model:
 
 
 def examined(model: Model, data: Array, float_model: Model | None = None) -> Health:
-    *_, result = health(make_plan(model), [(data,)], float_model and make_plan(float_model))
+    *_, result = health(make_plan(model), [(data,)], None if float_model is None else make_plan(float_model))
     return result
 
 
@@ -105,7 +105,7 @@ def uneven(gains: Array) -> tuple[Model, Array]:
         Node(
             "FULLY_CONNECTED",
             DENSE | NONE,
-            (flat, const(weights.data.reshape(4, 128), "float32"), const(np.zeros(4), "float32")),
+            (flat, const(present(weights.data).reshape(4, 128), "float32"), const(np.zeros(4), "float32")),
             (fed((1, 4), "float32", name="y"),),
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def saturated() -> Health:
     return result
 
 
-def test_plots_are_written_and_not_blank(saturated, tmp_path):
+def test_plots_are_written_and_not_blank(saturated: Health, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
     paths = save_plots(saturated.layers, tmp_path / "new" / "folder")
     assert [path.name for path in paths] == ["activations.png", "errors.png"]
@@ -35,7 +36,9 @@ def test_plots_are_written_and_not_blank(saturated, tmp_path):
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
 
 
-def test_without_matplotlib_the_extra_is_named(saturated, tmp_path, monkeypatch):
+def test_without_matplotlib_the_extra_is_named(
+    saturated: Health, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match=r"^plots need matplotlib: pip install 'refengine\[plots\]'$"):
         save_plots(saturated.layers, tmp_path)

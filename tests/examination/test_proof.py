@@ -18,7 +18,7 @@ from refengine.kernel import PRESETS, Node
 from refengine.model import Array
 from refengine.numerics.quantize import code_range
 from refengine.plan import Plan
-from refengine.strategies import inputs_of, model_of, models, nodes
+from refengine.strategies import Case, inputs_of, model_of, models, nodes
 from refengine.tensors.datasets import bundled_models, load_mnist
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import load
@@ -69,7 +69,7 @@ def test_no_operator_leaves_its_range(key: tuple[str, str], preset: str, data: s
 
 @settings(max_examples=60)
 @given(case=models(dtypes=["int8", "int16"]), rounding=st.sampled_from(["tflm", "single"]))
-def test_no_network_leaves_its_ranges(case, rounding: str) -> None:
+def test_no_network_leaves_its_ranges(case: Case, rounding: str) -> None:
     plan = make_plan(load(case.model), numerics=PRESETS[rounding])
     for inputs in (case.inputs, *extremes(plan)):
         assert_within(plan, inputs)

@@ -41,13 +41,13 @@ class Library:
         kept: list[Any] = []
         params = self._struct(self.structs[call.struct], call.params, kept)
         arrays = [np.ascontiguousarray(a.data if isinstance(a, Constant) else inputs[a.index]) for a in call.arguments]
-        result = np.frombuffer(np.random.default_rng(0).bytes(_size(output)), output.dtype).copy()
+        result: Array = np.frombuffer(np.random.default_rng(0).bytes(_size(output)), output.dtype).copy()
         pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, result)]
         getattr(self.functions, call.kernel)(ctypes.byref(params), *pointers)
         return result.reshape(output.shape)
 
     def _struct(self, struct: type[ctypes.Structure], fields: dict[str, Any], kept: list[Any]) -> ctypes.Structure:
-        kinds = dict(struct._fields_)  # type: ignore[misc]
+        kinds = {field[0]: field[1] for field in struct._fields_}
         assert kinds.keys() == fields.keys(), f"{struct.__name__} and its fields differ"
         return struct(**{name: self._value(kinds[name], value, kept) for name, value in fields.items()})
 

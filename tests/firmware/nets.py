@@ -67,7 +67,8 @@ def pool(stride: int) -> dict[str, Any]:
 
 def chain(x: Tensor, *layers: tuple[str, dict[str, Any], tuple[Tensor, ...], Tensor]) -> Model:
     """Each layer (operator, options, constants, output) reads the output of the one before, the first one `x`."""
-    tensors, ops, last = [x], [], 0
+    tensors, last = [x], 0
+    ops: list[Op] = []
     for name, options, constants, output in layers:
         first = len(tensors)
         tensors += [*constants, output]

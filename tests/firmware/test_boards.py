@@ -19,7 +19,7 @@ import pytest
 
 from refengine.commands import main
 from refengine.device import Device, DeviceError, connect, record
-from refengine.device.protocol import GetInfo, GetTensor, Range, Run, Write, encode, frame
+from refengine.device.protocol import Body, GetInfo, GetTensor, Range, Run, Write, encode, frame
 from refengine.device.qemu import FIRMWARE, Emulator, board_settings, boards, build, missing_tools
 from refengine.device.recording import META, device_plan
 from refengine.device.transport import SocketLine
@@ -134,7 +134,7 @@ def test_a_reset_in_the_middle_of_a_run(emulated: str, tmp_path: Path) -> None:
     plan = plan_of("stm32f746_int8")
     with Emulator(emulated, build(emulated, plan, tmp_path)) as emulator:
         device, x = Device(emulator.line, timeout=3), digit_of(plan)
-        pressed = []
+        pressed: list[int] = []
 
         def press(done: int, whole: int) -> None:
             if done > 2000 and len(pressed) < 2:
@@ -168,7 +168,12 @@ def test_sanitizers_find_nothing_in_what_reads_the_line(tmp_path: Path) -> None:
     options = ["OPT=-O1 -fsanitize=address,undefined -fno-sanitize-recover=all"]
     image = build("host", plan_of("dense_int8"), tmp_path, options=options)
     rng = random.Random(7)
-    requests = [GetInfo(), GetTensor(2, 0), Write(0, 700, bytes(84)), Run((1, 2), (Range(1, 2, 3), Range(0, 9, 99)))]
+    requests: list[Body] = [
+        GetInfo(),
+        GetTensor(2, 0),
+        Write(0, 700, bytes(84)),
+        Run((1, 2), (Range(1, 2, 3), Range(0, 9, 99))),
+    ]
     stream = bytearray()
     for i in range(20000):
         message = bytearray(encode(i, rng.choice(requests)))

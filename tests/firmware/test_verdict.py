@@ -21,6 +21,7 @@ from refengine.kernel import PRESETS
 from refengine.model import Model
 from refengine.plan import make_plan
 from tests.firmware.nets import AVERAGE_POOL, CONV, DEPTHWISE, HIDDEN, LOGITS, MAX_POOL, SOFTMAX, network, picture
+from tests.models import present
 
 pytestmark = pytest.mark.slow
 
@@ -113,21 +114,22 @@ def test_a_fault_is_named(dtype: str, fault: str, board: str, tmp_path: Path) ->
     for index, finding in culprits.items():
         assert finding.verdict.startswith(sentence(finding, expected[index]))
         explained = finding.told.value if finding.told else None
-        assert explained == (finding.own.mine if expected[index] == NOTHING else None)
+        assert explained == (present(finding.own).mine if expected[index] == NOTHING else None)
 
     first = min(expected)  # where it enters: what the device read there is sound, so NumPy alone tells what differs
     assert all(finding.status == "same" for finding in report.findings[:first])
     golden = next(r.outputs[0] for r in execute(report.plan, picture(dtype)) if r.step.index == first)
     apart = np.argwhere(golden != report.dump.tensors[report.plan.steps[first].outputs[0].index])
-    assert (culprits[first].own.count, culprits[first].own.first) == (len(apart), tuple(apart[0]))
+    own = present(culprits[first].own)
+    assert (own.count, own.first) == (len(apart), tuple(apart[0]))
 
 
 def sentence(finding: Finding, cause: str) -> str:
     """How the verdict on a culprit must begin."""
     if cause == NOTHING:
-        where = f"a real bug, first at {list(finding.own.first)}, where the device has"
-        return f"nothing explains its {finding.own.count} differences: {where}"
-    return f"all its {finding.own.count} differences vanish {cause}"
+        where = f"a real bug, first at {list(present(finding.own).first)}, where the device has"
+        return f"nothing explains its {present(finding.own).count} differences: {where}"
+    return f"all its {present(finding.own).count} differences vanish {cause}"
 
 
 DIALECTS = {

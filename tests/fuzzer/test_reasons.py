@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def speaks(numerics: Numerics) -> Callable[[Case], Array | None]:
     return kernel
 
 
-def one(door: Callable[[Case], Array | None], op: str, dtype: str = "int8", **options: int) -> Result:
+def one(door: Callable[[Case], Array | None], op: str, dtype: str = "int8", **options: Any) -> Result:
     (result,) = fuzz(door, [op], [dtype], **options)
     return result
 

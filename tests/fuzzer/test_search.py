@@ -26,7 +26,7 @@ def never(case: Case) -> None:
 
 def no_stride(case: Case) -> Array:
     """A pool that is wrong in its last row where it has a stride of 2 and at least three channels."""
-    wrong = case.expected.copy()
+    wrong: Array = case.expected.copy()
     if case.options["stride_h"] == 2 and wrong.shape[3] > 2:
         wrong[:, -1] ^= 1
     return wrong
@@ -34,7 +34,7 @@ def no_stride(case: Case) -> Array:
 
 def rare(case: Case) -> Array:
     """Wrong where an input code is 77."""
-    wrong = case.expected.copy()
+    wrong: Array = case.expected.copy()
     wrong[case.arrays[0] == 77] = 0
     return wrong
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from refengine import PRESETS
 from refengine.commands import main
-from refengine.judge import META
+from refengine.judge import META, Dump
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
 
 MODEL = "stm32f746_int8"
@@ -19,28 +21,28 @@ PLAN, X = network(MODEL)
 WRONG = fault(case_of(PLAN, 4, X), "if the bias is left out")
 
 
-def write(path, dump, **meta):
-    arrays = {f"t{i}": x for i, x in dump.tensors.items()}
-    np.savez(path, **arrays, **({META: np.array(json.dumps(meta))} if meta else {}))
+def write(path: Path, dump: Dump, **meta: str) -> str:
+    arrays: dict[str, Any] = {f"t{i}": x for i, x in dump.tensors.items()}
+    np.savez(path, **arrays | ({META: np.array(json.dumps(meta))} if meta else {}))
     return str(path)
 
 
 @pytest.fixture
-def sound(tmp_path):
+def sound(tmp_path: Path) -> str:
     return write(tmp_path / "sound.npz", dump_of(PLAN, X))
 
 
 @pytest.fixture
-def faulty(tmp_path):
+def faulty(tmp_path: Path) -> str:
     return write(tmp_path / "faulty.npz", dump_of(PLAN, X, wrong={4: WRONG}))
 
 
-def test_the_same_is_0(sound, capsys):
+def test_the_same_is_0(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", MODEL, sound]) == 0
     assert capsys.readouterr().out.endswith("12 of 12 operators compared: no difference.\n")
 
 
-def test_different_is_1_and_says_why(faulty, capsys):
+def test_different_is_1_and_says_why(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", MODEL, faulty]) == 1
     printed = capsys.readouterr()
     assert printed.err == "" and "\x1b" not in printed.out
@@ -54,7 +56,7 @@ def test_different_is_1_and_says_why(faulty, capsys):
     )
 
 
-def test_json(faulty, capsys):
+def test_json(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", MODEL, faulty, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["differs"] and told["model"] == MODEL
@@ -63,7 +65,9 @@ def test_json(faulty, capsys):
     assert step["own"]["count"] == step["candidates"][0]["vanish"]
 
 
-def test_the_page_is_well_formed_and_self_contained(faulty, tmp_path, capsys):
+def test_the_page_is_well_formed_and_self_contained(
+    faulty: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "page.html"
     assert main(["diff", MODEL, faulty, "--html", str(page)]) == 1
     text = page.read_text(encoding="utf-8")
@@ -76,7 +80,7 @@ def test_the_page_is_well_formed_and_self_contained(faulty, tmp_path, capsys):
     assert boxes.count("culprit") == 1 and boxes.count("victim") == 3 and boxes.count("same") == 8
 
 
-def test_the_recording_says_whose_arithmetic_it_is(tmp_path, capsys):
+def test_the_recording_says_whose_arithmetic_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dump = in_dialect(PLAN, PRESETS["single"], X)
     recorded = write(tmp_path / "a.npz", dump, sha256=PLAN.model.sha256, board="mine", numerics="single")
     assert main(["diff", MODEL, recorded]) == 0
@@ -99,19 +103,21 @@ def test_the_recording_says_whose_arithmetic_it_is(tmp_path, capsys):
         (["{sound}", "--bisect"], "--bisect asks a device"),
     ],
 )
-def test_what_cannot_be_compared_is_2(arguments, complaint, sound, capsys):
+def test_what_cannot_be_compared_is_2(
+    arguments: list[str], complaint: str, sound: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["diff", MODEL, *(argument.format(sound=sound) for argument in arguments)]) == 2
     err = capsys.readouterr().err
     assert complaint in err and err.count("\n") == 1
 
 
-def test_a_dump_of_another_model(sound, capsys):
+def test_a_dump_of_another_model(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a hash nothing in it fits; with one, that says it."""
     assert main(["diff", "esp32_int8", sound]) == 2
     assert "holds no operator's output that fits" in capsys.readouterr().err
 
 
-def test_a_batch_of_inputs(sound, tmp_path, capsys):
+def test_a_batch_of_inputs(sound: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "two.npy", np.concatenate([X, X]))
     assert main(["diff", MODEL, sound, "--input", str(tmp_path / "two.npy")]) == 2
     assert main(["diff", MODEL, sound, "--input", *[str(tmp_path / "two.npy")] * 2]) == 2

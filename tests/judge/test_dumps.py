@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from refengine.errors import InputError
 from refengine.judge import META, Dump, diff, read_dump
+from refengine.model import Array
 from tests.judge.planted import dump_of, network
 
 PLAN, X = network("dense_int8")
@@ -17,19 +20,19 @@ SOUND = dump_of(PLAN, X).tensors
 NAMES = {t.index: t.name for t in PLAN.graph.tensors}
 
 
-def saved(path: Path, **arrays: object) -> Path:
+def saved(path: Path, **arrays: Any) -> Path:
     np.savez(path / "dump.npz", **arrays)
     return path / "dump.npz"
 
 
 @pytest.mark.parametrize("spell", [lambda i: NAMES[i], str, lambda i: f"t{i}"], ids=["name", "index", "t index"])
-def test_npz_by_any_name(tmp_path, spell):
+def test_npz_by_any_name(tmp_path: Path, spell: Callable[[int], str]) -> None:
     dump = read_dump(PLAN, saved(tmp_path, **{spell(i): x for i, x in SOUND.items()}))
     assert dump.problems == ()
     assert {i: x.tobytes() for i, x in dump.tensors.items()} == {i: x.tobytes() for i, x in SOUND.items()}
 
 
-def test_a_folder_of_arrays_and_raw_bytes(tmp_path):
+def test_a_folder_of_arrays_and_raw_bytes(tmp_path: Path) -> None:
     np.save(tmp_path / "t11.npy", SOUND[11])
     (tmp_path / "12.bin").write_bytes(SOUND[12].tobytes())
     (tmp_path / ("".join(c if c.isalnum() else "_" for c in NAMES[13]) + ".raw")).write_bytes(SOUND[13].tobytes())
@@ -39,20 +42,20 @@ def test_a_folder_of_arrays_and_raw_bytes(tmp_path):
     assert not diff(PLAN, dump, X).differs
 
 
-def test_raw_bytes_are_little_endian(tmp_path):
+def test_raw_bytes_are_little_endian(tmp_path: Path) -> None:
     plan, x = network("dense_int16x8")
     sound = dump_of(plan, x).tensors
     (tmp_path / "12.bin").write_bytes(sound[12].astype("<i2").tobytes())
     assert read_dump(plan, tmp_path).tensors[12].tobytes() == sound[12].tobytes()
 
 
-def test_flat_arrays_and_leading_ones_are_the_same_numbers(tmp_path):
+def test_flat_arrays_and_leading_ones_are_the_same_numbers(tmp_path: Path) -> None:
     dump = read_dump(PLAN, saved(tmp_path, t12=SOUND[12].ravel(), t13=SOUND[13][None]))
     assert dump.problems == ()
     assert dump.tensors[12].shape == SOUND[12].shape and dump.tensors[13].shape == SOUND[13].shape
 
 
-def test_what_does_not_fit_is_told_and_the_rest_compared(tmp_path):
+def test_what_does_not_fit_is_told_and_the_rest_compared(tmp_path: Path) -> None:
     path = saved(tmp_path, t11=SOUND[11].reshape(28, 28), t12=SOUND[12].view(np.uint8), t13=SOUND[13], extra=SOUND[13])
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "t12.raw").write_bytes(b"short")
@@ -70,13 +73,13 @@ def test_what_does_not_fit_is_told_and_the_rest_compared(tmp_path):
     assert "128 bytes; the dump has 5" in read_dump(PLAN, tmp_path / "folder").problems[0]
 
 
-def test_a_recording_of_another_model_is_told_by_its_hash(tmp_path):
+def test_a_recording_of_another_model_is_told_by_its_hash(tmp_path: Path) -> None:
     meta = json.dumps({"sha256": "0" * 64, "board": "mine", "numerics": "tflm"})
     with pytest.raises(InputError, match="a dump of another model: its sha256 is 0000000000000000…"):
         read_dump(PLAN, saved(tmp_path, **{META: np.array(meta), "t13": SOUND[13]}))
 
 
-def test_a_recording_tells_its_board(tmp_path):
+def test_a_recording_tells_its_board(tmp_path: Path) -> None:
     meta = {"sha256": PLAN.model.sha256, "board": "mine", "numerics": "cortex-m7"}
     assert read_dump(PLAN, saved(tmp_path, **{META: np.array(json.dumps(meta)), "t13": SOUND[13]})).meta == meta
 
@@ -93,19 +96,19 @@ def test_a_recording_tells_its_board(tmp_path):
         ({"t13": np.array([object()])}, "cannot be read"),
     ],
 )
-def test_what_cannot_be_read(tmp_path, arrays, complaint):
+def test_what_cannot_be_read(tmp_path: Path, arrays: dict[str, Array], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         read_dump(PLAN, saved(tmp_path, **arrays))
 
 
-def test_no_dump_at_all(tmp_path):
+def test_no_dump_at_all(tmp_path: Path) -> None:
     (tmp_path / "damaged.npz").write_bytes(b"PK\3\4 nothing")
     for path in (tmp_path / "damaged.npz", tmp_path / "missing.npz", tmp_path / "other.txt"):
         with pytest.raises(InputError, match=path.name):
             read_dump(PLAN, path)
 
 
-def test_the_input_may_come_from_the_dump():
+def test_the_input_may_come_from_the_dump() -> None:
     assert not diff(PLAN, Dump("device", SOUND)).differs
     with pytest.raises(InputError, match="does not hold the input"):
         diff(PLAN, Dump("device", {13: SOUND[13]}))

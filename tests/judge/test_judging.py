@@ -10,7 +10,8 @@ import pytest
 
 from refengine import PRESETS
 from refengine.errors import InputError
-from refengine.judge import Dump, diff, tapped
+from refengine.judge import Dump, Report, diff, tapped
+from refengine.model import Array
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
 
 PLAN, X = network("stm32f746_int8")
@@ -18,11 +19,11 @@ CLAUSE = "if the bias is left out"
 NO_BIAS = {k: fault(case_of(PLAN, k, X), CLAUSE) for k in (2, 4)}
 
 
-def statuses(report):
+def statuses(report: Report) -> dict[int, str]:
     return {finding.step.index: finding.status for finding in report.findings}
 
 
-def test_only_the_culprit_is_blamed():
+def test_only_the_culprit_is_blamed() -> None:
     report = diff(PLAN, dump_of(PLAN, X, wrong={2: NO_BIAS[2]}), X)
     found = statuses(report)
     assert found[2] == "culprit"
@@ -30,7 +31,7 @@ def test_only_the_culprit_is_blamed():
     assert {found[k] for k in (3, 4, 8, 9, 10)} == {"victim"}
 
 
-def test_two_culprits_and_both_are_explained():
+def test_two_culprits_and_both_are_explained() -> None:
     """The second works on the first one's wrong values."""
     first = dump_of(PLAN, X, wrong={2: NO_BIAS[2]})
     case = case_of(PLAN, 4, X)
@@ -40,7 +41,7 @@ def test_two_culprits_and_both_are_explained():
     assert "the fault enters at 2 CONV_2D, 4 CONV_2D, passed on to" in report.summary
 
 
-def test_a_partial_dump_names_a_step_that_is_not_in_it():
+def test_a_partial_dump_names_a_step_that_is_not_in_it() -> None:
     whole = dump_of(PLAN, X, wrong={2: NO_BIAS[2]}).tensors
     report = diff(PLAN, Dump("partial", {i: whole[i] for i in (15, 17, 24)}), X)
     assert {k for k, status in statuses(report).items() if status != "absent"} == {1, 3, 10}
@@ -52,7 +53,7 @@ def test_a_partial_dump_names_a_step_that_is_not_in_it():
     assert any("outputs of operators 0, 2, 4, 5, 6, 7, 8, 9, 11" in note for note in report.notes)
 
 
-def test_the_last_output_alone_is_enough_for_a_dialect():
+def test_the_last_output_alone_is_enough_for_a_dialect() -> None:
     plan, x = network("stm32f746_float32")
     last = plan.steps[-2].outputs[0].index
     dump = Dump("logits", {last: in_dialect(plan, PRESETS["cortex-m4f"], x).tensors[last]})
@@ -60,7 +61,7 @@ def test_the_last_output_alone_is_enough_for_a_dialect():
     assert PRESETS["cortex-m4f"] in report.dialects
 
 
-def test_a_buffer_reused_before_it_was_dumped():
+def test_a_buffer_reused_before_it_was_dumped() -> None:
     tensors = dict(dump_of(PLAN, X).tensors)
     tensors[17] = np.roll(tensors[17], 7) ^ np.int8(3)
     (culprit,) = diff(PLAN, Dump("arena", tensors), X).culprits
@@ -68,7 +69,7 @@ def test_a_buffer_reused_before_it_was_dumped():
     assert "reused after operator 4 (CONV_2D)" in culprit.verdict
 
 
-def test_another_input_than_given():
+def test_another_input_than_given() -> None:
     _, other = network("stm32f746_int8", 1)
     report = diff(PLAN, dump_of(PLAN, other), X)
     assert report.differs and not report.culprits
@@ -76,13 +77,13 @@ def test_another_input_than_given():
     assert any("was fed another input" in note for note in report.notes)
 
 
-def test_what_does_not_fit_is_not_called_the_same():
+def test_what_does_not_fit_is_not_called_the_same() -> None:
     report = diff(PLAN, Dump("device", dump_of(PLAN, X).tensors, problems=("tensor 14 has another type",)), X)
     assert report.differs
     assert report.summary.endswith("no difference; the rest of the dump does not fit.")
 
 
-def test_a_batch_is_refused():
+def test_a_batch_is_refused() -> None:
     with pytest.raises(InputError, match="a batch"):
         diff(PLAN, dump_of(PLAN, X), np.concatenate([X, X]))
 
@@ -92,24 +93,25 @@ class FakeDevice:
 
     def __init__(self, dump: Dump, folded: tuple[int, ...] = (5, 6, 7)) -> None:
         self.outputs = {step.index: dump.tensors[step.outputs[0].index] for step in PLAN.steps}
-        self.folded, self.sent = folded, []
+        self.folded = folded
+        self.sent: list[int] = []
 
     def crc(self, step: int) -> int | None:
         return None if step in self.folded else zlib.crc32(self.outputs[step].tobytes())
 
-    def fetch(self, step: int):
+    def fetch(self, step: int) -> Array:
         self.sent.append(step)
         return self.outputs[step]
 
 
-def test_a_sound_device_sends_nothing_but_crcs():
+def test_a_sound_device_sends_nothing_but_crcs() -> None:
     device = FakeDevice(dump_of(PLAN, X))
     dump = tapped(PLAN, device.crc, device.fetch, X)
     assert device.sent == []
     assert not diff(PLAN, dump, X).differs
 
 
-def test_only_culprits_are_fetched():
+def test_only_culprits_are_fetched() -> None:
     device = FakeDevice(dump_of(PLAN, X, wrong={2: NO_BIAS[2]}))
     dump = tapped(PLAN, device.crc, device.fetch, X)
     assert device.sent == [2]
@@ -120,7 +122,7 @@ def test_only_culprits_are_fetched():
     assert any("tensors fetched: 1; the others are proved by their CRC" in note for note in report.notes)
 
 
-def test_a_device_that_sends_something_else():
+def test_a_device_that_sends_something_else() -> None:
     device = FakeDevice(dump_of(PLAN, X, wrong={2: NO_BIAS[2]}))
     with pytest.raises(InputError, match=r"the device's output of operator 2 \(CONV_2D\) is int8 \(7744,\)"):
         tapped(PLAN, device.crc, lambda k: device.fetch(k).ravel(), X)

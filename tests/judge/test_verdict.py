@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import Litert
 
-from refengine import PRESETS, make_plan
+from refengine import PRESETS, Plan, make_plan
 from refengine.judge import FAULTS, Dump, Report, diff
 from refengine.judge.faults import DIALECTS, dialects
+from refengine.model import Array
 from refengine.numerics import scalar
 from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tensors.datasets import bundled_models
@@ -51,7 +54,7 @@ PLANTED = {  # which operators of which networks, and the classes of faults that
 
 
 @pytest.mark.parametrize(("name", "operator"), PLANTED, ids=str)
-def test_every_planted_fault_is_named(name, operator):
+def test_every_planted_fault_is_named(name: str, operator: int) -> None:
     plan, x = network(name)
     case = case_of(plan, operator, x)
     found = set()
@@ -63,7 +66,7 @@ def test_every_planted_fault_is_named(name, operator):
 
 
 @pytest.mark.parametrize("name", ["stm32f746_int8", "dense_int16x8", "stm32f746_float32"])
-def test_a_sound_dump_stays_silent(name):
+def test_a_sound_dump_stays_silent(name: str) -> None:
     plan, x = network(name)
     report = diff(plan, dump_of(plan, x), x)
     assert not report.differs and not report.culprits
@@ -81,7 +84,7 @@ def test_a_sound_dump_stays_silent(name):
         ("cortex-m7", "stm32f746_float32", 0),
     ],
 )
-def test_dialects_of_whole_networks(preset, name, digit):
+def test_dialects_of_whole_networks(preset: str, name: str, digit: int) -> None:
     plan, x = network(name, digit)
     report = diff(plan, in_dialect(plan, PRESETS[preset], x), x)
     assert report.culprits
@@ -90,13 +93,13 @@ def test_dialects_of_whole_networks(preset, name, digit):
     assert not diff(make_plan(plan.model, numerics=PRESETS[preset]), in_dialect(plan, PRESETS[preset], x), x).differs
 
 
-def test_every_choice_of_numerics_has_a_name():
+def test_every_choice_of_numerics_has_a_name() -> None:
     words = [*dialects(PRESETS["tflm"]).values()]
     assert len(words) == len({*words}) and "" not in words
     assert {choice for choice, _ in DIALECTS} == {"rounding", "scale_math", "contraction", "libm", "float_to_int"}
 
 
-def test_litert_rounds_as_xnnpack_does():
+def test_litert_rounds_as_xnnpack_does() -> None:
     """A real dump: LiteRT with its default kernels, which are XNNPACK's here; digit 18 tells both roundings apart."""
     pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
     plan, x = network("stm32f746_int8", 18)
@@ -106,7 +109,7 @@ def test_litert_rounds_as_xnnpack_does():
     assert [*report.dialects.values()] == ["under XNNPACK's rounding"]
 
 
-def test_tflite_requantises_fully_connected_layers_in_float64(litert):
+def test_tflite_requantises_fully_connected_layers_in_float64(litert: Litert) -> None:
     plan, x = network("dense_int16x8")
     tensors = litert.tensors(bundled_models()["dense_int16x8"].read_bytes(), [x])
     report = diff(plan, Dump("LiteRT", {i: array for (_, i), array in tensors.items()}), x)
@@ -135,7 +138,7 @@ INVENTED = [
 @pytest.mark.parametrize(("op", "dtype"), INVENTED)
 @settings(max_examples=8)
 @given(st.data())
-def test_faults_of_invented_operators(op, dtype, data):
+def test_faults_of_invented_operators(op: str, dtype: str, data: st.DataObject) -> None:
     model = model_of(data.draw(nodes(op, dtype)))
     plan, inputs = make_plan(model), data.draw(inputs_of(model))
     faults = list(plantable(case_of(plan, 0, *inputs)))
@@ -150,7 +153,7 @@ def test_faults_of_invented_operators(op, dtype, data):
 @pytest.mark.parametrize("rounding", ["single", "xnnpack"])
 @settings(max_examples=15)
 @given(st.data())
-def test_roundings_of_invented_layers(rounding, data):
+def test_roundings_of_invented_layers(rounding: str, data: st.DataObject) -> None:
     model = model_of(data.draw(nodes("CONV_2D", "int8")))
     plan, inputs = make_plan(model), data.draw(inputs_of(model))
     report = diff(plan, in_dialect(plan, PRESETS[rounding], *inputs), *inputs)
@@ -163,7 +166,7 @@ SCALES = (0.05, 0.02, 0.11)  # of input, weights and output
 CONV = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
 
 
-def small_layer(activation: str = "NONE"):
+def small_layer(activation: str = "NONE") -> tuple[Plan, Array, Array, Array]:
     """A 3×3 convolution, 6×6×2 → 6×6×3, with its weights, bias and an input."""
     rng = np.random.default_rng(7)
     weights, bias = rng.integers(-127, 128, (3, 3, 3, 2)), rng.integers(-900, 900, 3)
@@ -181,7 +184,19 @@ def small_layer(activation: str = "NONE"):
     return make_plan(model), weights, bias, x
 
 
-def naive(weights, bias, x, *, pad=1, fill=20, zero_point=20, floor=False, wrap=False, low=-128, skip=None):
+def naive(
+    weights: Array,
+    bias: Array,
+    x: Array,
+    *,
+    pad: int = 1,
+    fill: int = 20,
+    zero_point: int = 20,
+    floor: bool = False,
+    wrap: bool = False,
+    low: int = -128,
+    skip: tuple[int, int] | None = None,
+) -> Array:
     """The layer of `small_layer` in plain Python, with faults to choose from."""
     f32 = [float(np.float32(scale)) for scale in SCALES]
     multiplier, shift = scalar.quantize_multiplier(f32[0] * f32[1] / f32[2])
@@ -201,7 +216,7 @@ def naive(weights, bias, x, *, pad=1, fill=20, zero_point=20, floor=False, wrap=
     return output
 
 
-def test_the_naive_layer_is_sound():
+def test_the_naive_layer_is_sound() -> None:
     plan, weights, bias, x = small_layer()
     assert not diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, x)}), x).differs
 
@@ -218,7 +233,7 @@ def test_the_naive_layer_is_sound():
     ],
     ids=str,
 )
-def test_faults_in_plain_python(fault, clause):
+def test_faults_in_plain_python(fault: dict[str, Any], clause: str) -> None:
     plan, weights, bias, x = small_layer()
     assert clause in named(diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, x, **fault)}), x), 0)
 
@@ -237,13 +252,13 @@ def test_faults_in_plain_python(fault, clause):
         ),
     ],
 )
-def test_wrong_weights_in_plain_python(change, clause):
+def test_wrong_weights_in_plain_python(change: Callable[[Array, Array], tuple[Array, Array]], clause: str) -> None:
     plan, weights, bias, x = small_layer()
     wrong = naive(*change(weights, bias), x)
     assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
 
 
-def test_a_missing_clamp_in_plain_python():
+def test_a_missing_clamp_in_plain_python() -> None:
     plan, weights, bias, x = small_layer("RELU")
     sound, wrong = naive(weights, bias, x, low=-11), naive(weights, bias, x)
     assert not diff(plan, dump_of(plan, x, wrong={0: sound}), x).differs
@@ -253,7 +268,7 @@ def test_a_missing_clamp_in_plain_python():
 # ---- what no replay computes: memory ----------------------------------------------------------------------
 
 
-def test_a_stale_buffer():
+def test_a_stale_buffer() -> None:
     plan, x = network("stm32f746_int8")
     sound = dump_of(plan, x).tensors
     stale = sound[15].ravel()[:1600].reshape(sound[17].shape)
@@ -263,7 +278,7 @@ def test_a_stale_buffer():
     )
 
 
-def test_a_stale_buffer_with_pieces_of_several_tensors():
+def test_a_stale_buffer_with_pieces_of_several_tensors() -> None:
     plan, x = network("stm32f746_int8")
     sound = dump_of(plan, x).tensors
     pieces = np.concatenate([sound[16].ravel()[64:864], sound[15].ravel()[1600:2400]]).reshape(sound[17].shape)
@@ -271,7 +286,7 @@ def test_a_stale_buffer_with_pieces_of_several_tensors():
     assert named(report, 3) == ["if the step never ran and its buffer holds pieces of other tensors"]
 
 
-def test_a_buffer_from_the_previous_run():
+def test_a_buffer_from_the_previous_run() -> None:
     plan, x = network("stm32f746_int8")
     _, before = network("stm32f746_int8", 1)
     previous = dump_of(plan, before)
@@ -282,7 +297,7 @@ def test_a_buffer_from_the_previous_run():
 
 
 @pytest.mark.parametrize(("byte", "words"), [(0, "all zeros"), (0xCD, "the bytes 0xCDCDCDCD over and over")])
-def test_a_buffer_that_nobody_wrote(byte, words):
+def test_a_buffer_that_nobody_wrote(byte: int, words: str) -> None:
     plan, x = network("stm32f746_int8")
     wrong = np.full((1, 3, 3, 64), byte, np.uint8).view(np.int8)
     assert f"if the output was never written: it is {words}" in named(
@@ -290,7 +305,7 @@ def test_a_buffer_that_nobody_wrote(byte, words):
     )
 
 
-def test_a_buffer_whose_end_nobody_wrote():
+def test_a_buffer_whose_end_nobody_wrote() -> None:
     plan, x = network("stm32f746_int8")
     wrong = dump_of(plan, x).tensors[18].copy()
     wrong.reshape(-1)[400:] = np.uint8(0xA5).view(np.int8)
@@ -309,7 +324,7 @@ def unexplained(report: Report, operator: int) -> tuple[int, ...]:
     return culprit.own.first
 
 
-def test_nothing_explains_a_forgotten_tap():
+def test_nothing_explains_a_forgotten_tap() -> None:
     plan, weights, bias, x = small_layer()
     wrong, sound = naive(weights, bias, x, skip=(1, 2)), naive(weights, bias, x)
     report = diff(plan, dump_of(plan, x, wrong={0: wrong}), x)
@@ -326,7 +341,7 @@ def test_nothing_explains_a_forgotten_tap():
 
 @settings(max_examples=10)
 @given(st.integers(0, 575), st.integers(2, 90))
-def test_nothing_explains_one_damaged_element(place, by):
+def test_nothing_explains_one_damaged_element(place: int, by: int) -> None:
     plan, x = network("stm32f746_int8")
     wrong = dump_of(plan, x).tensors[18].copy()
     wrong.reshape(-1)[place] += by if wrong.reshape(-1)[place] < 0 else -by
@@ -334,7 +349,7 @@ def test_nothing_explains_one_damaged_element(place, by):
     assert unexplained(report, 4) == np.unravel_index(place, wrong.shape)
 
 
-def test_a_cause_that_leaves_some_differences_says_how_many():
+def test_a_cause_that_leaves_some_differences_says_how_many() -> None:
     plan, weights, bias, x = small_layer()
     wrong = naive(weights, 0 * bias, x)
     sound = naive(weights, bias, x)
@@ -346,7 +361,7 @@ def test_a_cause_that_leaves_some_differences_says_how_many():
     assert culprit.told is not None
 
 
-def test_a_fault_under_another_dialect():
+def test_a_fault_under_another_dialect() -> None:
     """Two culprits speak FMA, one of them with a fault of its own: it is found under FMA."""
     plan, x = network("stm32f746_float32")
     fma = replace(plan.numerics, contraction="fma")
@@ -358,7 +373,7 @@ def test_a_fault_under_another_dialect():
     assert verdicts[9].endswith("if the bias is left out, under FMA contraction")
 
 
-def test_another_order_of_summation_is_no_bug():
+def test_another_order_of_summation_is_no_bug() -> None:
     plan, x = network("stm32f746_float32")
     case = case_of(plan, 9, x)
     data, weights, bias = (np.asarray(a, np.float32) for a in case.arrays)

@@ -22,11 +22,7 @@ def remembering(
         Tensor(1, "x", (2,), dtype, quantization),
         Tensor(2, "y", output[1], output[0]),
     )
-    ops = (
-        Op(0, "VAR_HANDLE", (), (0,), V),
-        Op(1, "READ_VARIABLE", (0,), (2,)),
-        Op(2, "ASSIGN_VARIABLE", (0, 1), ()),
-    )
+    ops = (Op(0, "VAR_HANDLE", (), (0,), V), Op(1, "READ_VARIABLE", (0,), (2,)), Op(2, "ASSIGN_VARIABLE", (0, 1), ()))
     return Model((Graph(0, "main", tensors, (1,), (2,), ops),))
 
 

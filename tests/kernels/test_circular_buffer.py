@@ -51,9 +51,7 @@ def test_the_rest_runs_every_few_frames_and_no_frame_is_lost() -> None:
 
 def test_later_operators_do_not_run_and_have_no_record() -> None:
     buffered = variable(1, 2, 1, 2)
-    first = Node(
-        "CIRCULAR_BUFFER", {}, (fed((1, 1, 1, 2), "int8"),), (buffered,), custom_options=pack(cycles_max=2)
-    )
+    first = Node("CIRCULAR_BUFFER", {}, (fed((1, 1, 1, 2), "int8"),), (buffered,), custom_options=pack(cycles_max=2))
     then = Node("RESHAPE", {"new_shape": (4,)}, (buffered,), (fed((4,), "int8"),))
     plan = make_plan(model_of(first, then))
     with pytest.raises(InferenceError, match=r"operator 0 \(CIRCULAR_BUFFER\): the rest runs only every 2") as caught:

@@ -105,7 +105,7 @@ def test_float_infinities_become_flt_max_and_nan_stays() -> None:
 
 def test_contraction_reaches_every_tap() -> None:
     model = conv(
-        fed((1, 1, 2, 1), "float32"), const([[[[-1], [1 + 2.0**-12]]]], "float32"), fed((1, 1, 1, 1), "float32")
+        fed((1, 1, 2, 1), "float32"), const([[[[-1.0], [1 + 2.0**-12]]]], "float32"), fed((1, 1, 1, 1), "float32")
     )
     x = image([[1 + 2.0**-11, 1 + 2.0**-12]], "float32")
     assert run(model, x)[0].item() == 0.0

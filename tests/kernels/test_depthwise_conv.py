@@ -64,7 +64,7 @@ def test_sums_too_long_for_float32_stay_exact() -> None:
 
 def test_contraction_reaches_every_tap() -> None:
     model = depthwise(
-        fed((1, 1, 2, 1), "float32"), const([[[[-1], [1 + 2.0**-12]]]], "float32"), fed((1, 1, 1, 1), "float32")
+        fed((1, 1, 2, 1), "float32"), const([[[[-1.0], [1 + 2.0**-12]]]], "float32"), fed((1, 1, 1, 1), "float32")
     )
     x = np.array([[[[1 + 2.0**-11], [1 + 2.0**-12]]]], np.float32)
     assert run(model, x)[0].item() == 0.0

@@ -80,7 +80,7 @@ def test_a_divisor_of_0_leaves_its_element_undefined() -> None:
 
 def test_scale_math_reaches_the_multiplier() -> None:
     double, single = (
-        make_plan(div("int8", q(0.1), q(0.3), q(0.7)), numerics=Numerics(scale_math=math)).steps[0].params  # type: ignore[arg-type]
+        make_plan(div("int8", q(0.1), q(0.3), q(0.7)), numerics=Numerics(scale_math=math)).steps[0].params
         for math in ("double", "float32")
     )
     assert double.output_multiplier.multiplier != single.output_multiplier.multiplier

@@ -98,7 +98,7 @@ def test_int16_without_a_scale_keeps_its_lowest_code() -> None:
 def test_scale_math_reaches_both() -> None:
     for op in ("ABS", "RSQRT"):
         double, single = (
-            make_plan(model(op, "int8", 1, q(0.1), q(0.3)), numerics=Numerics(scale_math=math)).steps[0].params  # type: ignore[arg-type]
+            make_plan(model(op, "int8", 1, q(0.1), q(0.3)), numerics=Numerics(scale_math=math)).steps[0].params
             for math in ("double", "float32")
         )
         assert double.multiplier.multiplier != single.multiplier.multiplier

@@ -26,7 +26,7 @@ def subtraction(size: int = 2, **others: Any) -> Model:
 
 def frames(model: Model, *inputs: list[int]) -> list[tuple[list[int], list[int]]]:
     session = Session(model)
-    return [tuple(y.tolist() for y in session.run(np.array(x, np.uint32))) for x in inputs]  # type: ignore[misc]
+    return [tuple(y.tolist() for y in session.run(np.array(x, np.uint32))) for x in inputs]
 
 
 def test_the_noise_lives_on_and_odd_channels_smooth_otherwise() -> None:

@@ -53,7 +53,7 @@ def test_scale_math_reaches_the_multipliers() -> None:
     rng, parted = np.random.default_rng(0), 0
     for input, output in rng.uniform(0.01, 0.1, (3000, 2)):
         double, single = (
-            make_plan(model("int8", 1, q(input), q(output)), numerics=Numerics(scale_math=math)).steps[0].params  # type: ignore[arg-type]
+            make_plan(model("int8", 1, q(input), q(output)), numerics=Numerics(scale_math=math)).steps[0].params
             for math in ("double", "float32")
         )
         parted += any(getattr(double, name) != getattr(single, name) for name in fields)

@@ -53,7 +53,7 @@ def test_ties_in_three_dialects(rounding: Any, codes: list[int]) -> None:
 
 def test_scale_math_reaches_both_multipliers() -> None:
     double, single = (
-        make_plan(model(0.1, "int16", q(0.1), q(0.3)), numerics=Numerics(scale_math=math)).steps[0].params  # type: ignore[arg-type]
+        make_plan(model(0.1, "int16", q(0.1), q(0.3)), numerics=Numerics(scale_math=math)).steps[0].params
         for math in ("double", "float32")
     )
     assert double.multiplier_alpha.multiplier != single.multiplier_alpha.multiplier

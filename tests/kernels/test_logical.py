@@ -14,7 +14,7 @@ A, B = np.array([False, False, True, True]), np.array([False, True, False, True]
 @pytest.mark.parametrize(("op", "expected"), [("LOGICAL_AND", [0, 0, 0, 1]), ("LOGICAL_OR", [0, 1, 1, 1])])
 def test_truth_table(op: str, expected: list[int]) -> None:
     (y,) = run(one_op(op, {}, [fed((4,), "bool"), fed((4,), "bool")], fed((4,), "bool")), A, B)
-    assert (y.dtype, y.tolist()) == (np.bool_, [bool(bit) for bit in expected])
+    assert (y.dtype, y.tolist()) == (np.dtype(np.bool_), [bool(bit) for bit in expected])
 
 
 def test_the_operands_broadcast() -> None:

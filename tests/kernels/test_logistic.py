@@ -103,7 +103,7 @@ def test_float_depends_on_the_c_library() -> None:
 def test_rounding_reaches_the_input() -> None:
     """The dialects differ by a unit of Q4.27, which hardly ever shows: the plans tell."""
     for rounding in ("double", "single"):
-        plan = make_plan(model("int8", 1, q(0.1), q(2**-8, -128)), numerics=Numerics(rounding=rounding))  # type: ignore[arg-type]
+        plan = make_plan(model("int8", 1, q(0.1), q(2**-8, -128)), numerics=Numerics(rounding=rounding))
         assert plan.steps[0].params.multiplier.rounding == rounding
     assert np.abs(logistic8(0.1, rounding="single") - logistic8(0.1)).max() <= 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +40,7 @@ def pool(op: str, x: Array, filter: tuple[int, int], output: tuple[int, int], **
     return run(model_of(node(op, x, filter, output, **options)), x)[0]
 
 
-def image(rows: list[list[float]], dtype: str) -> Array:
+def image(rows: Sequence[Sequence[float]], dtype: str) -> Array:
     return np.array(rows, dtype)[None, :, :, None]
 
 

@@ -15,6 +15,7 @@ from refengine.kernel import Node
 from refengine.kernels import reduce
 from refengine.model import Array
 from refengine.numerics import scalar
+from refengine.numerics.fixedpoint import quantize_multiplier
 from refengine.strategies import model_of
 
 UNIT = Quantization((1.0,), (0,))
@@ -69,7 +70,7 @@ def test_the_multiplier_of_a_mean_is_divided_and_truncated() -> None:
 
 @given(st.integers(1, 2**40), st.floats(2.0**-40, 2.0**20), st.sampled_from(["double", "single"]))
 def test_dividing_the_multiplier(n: int, scale: float, rounding: str) -> None:
-    factor = reduce.quantize_multiplier(scale, rounding)
+    factor = quantize_multiplier(scale, rounding)
     divided = reduce._divided(factor, n)
     assert -31 <= divided.shift.item() <= factor.shift.item()
     assert 0 <= divided.multiplier.item() < 2**31

@@ -41,7 +41,7 @@ def row(*values: float, dtype: str = "int8") -> np.ndarray[Any, Any]:
         ({"half_pixel_centers": True}, [0, 2, 6, 8]),  # columns −¼, ¼, ¾, 1¼
     ],
 )
-def test_two_columns_become_four(dtype: str, flags: dict[str, bool], expected: list[float]) -> None:
+def test_two_columns_become_four(dtype: str, flags: dict[str, Any], expected: list[float]) -> None:
     (y,) = run(resize((1, 2), (1, 4), dtype, **flags), row(0, 8, dtype=dtype))
     assert np.allclose(y.reshape(-1), np.rint(expected) if dtype == "int8" else expected, rtol=1e-6)
 

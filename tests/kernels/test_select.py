@@ -15,6 +15,7 @@ def select(condition: Tensor, x: Tensor, y: Tensor, output: tuple[int, ...], dty
 
 
 ROW, COLUMN = fed((3,), "int8", q(1)), fed((2, 1), "int8", q(2, 5))
+DEEP, WORDS = fed((1,) * 7, "int8"), fed((3,), "int32")
 
 
 def test_all_three_broadcast_and_codes_of_another_scale_are_copied() -> None:
@@ -46,8 +47,8 @@ def test_every_bit_of_a_nan_survives() -> None:
         (select(fed((2,), "bool"), ROW, ROW, (3,)), r"'input0' \(2,\), x 'input1' \(3,\) and y .* do not broadcast to"),
         (select(fed((3,), "bool"), ROW, ROW, (1, 3)), r"do not broadcast to output 'output0' \(1, 3\)"),
         (select(fed((3,), "bool"), ROW, fed((3,), "int16"), (3,)), r"'input2' is int16 but 'input1' is int8"),
-        (select(fed((1,), "bool"), *[fed((1,) * 7, "int8")] * 2, (1,) * 7), r"has 7 dimensions; TFLM holds at most 6"),
-        (select(fed((3,), "bool"), *[fed((3,), "int32")] * 2, (3,), "int32"), r"'input1' is int32; supported here"),
+        (select(fed((1,), "bool"), DEEP, DEEP, (1,) * 7), r"has 7 dimensions; TFLM holds at most 6"),
+        (select(fed((3,), "bool"), WORDS, WORDS, (3,), "int32"), r"'input1' is int32; supported here"),
     ],
 )
 def test_refusals(model: Model, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -34,7 +35,7 @@ def node(length: int, dtype: str, output_type: str | None = None, scale: float =
     return Node("SOFTMAX", {"beta": beta}, (input,), (output,))
 
 
-def of(row: list[float], dtype: str, output_type: str | None = None, **options: Any) -> Array:
+def of(row: Sequence[float], dtype: str, output_type: str | None = None, **options: Any) -> Array:
     x = np.array(row, dtype)
     return run(model_of(node(len(row), dtype, output_type, **options)), x)[0]
 

@@ -13,9 +13,7 @@ from tests.models import custom, fed
 
 
 def stacker(left: int, right: int, step: int, channels: int = 2, size: int | None = None) -> Model:
-    options = pack(
-        num_channels=channels, stacker_left_context=left, stacker_right_context=right, stacker_step=step
-    )
+    options = pack(num_channels=channels, stacker_left_context=left, stacker_right_context=right, stacker_step=step)
     outputs = fed((size or channels * (left + right + 1),), "int16"), fed((), "bool")
     return custom("SignalStacker", options, [fed((2,), "int16")], *outputs)
 

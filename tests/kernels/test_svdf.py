@@ -92,8 +92,8 @@ def test_integers_know_no_activation_and_no_zero_points_of_weights() -> None:
     plain = run(svdf(), negative)[0].item()
     assert plain < -1
     assert run(svdf(activation="RELU"), negative)[0].item() == plain
-    weights = {"feature": const([[2, 1]], "int8", q(0.5, 9)), "time": const([[10, 3]], "int16", q(0.5, 9))}
-    assert run(svdf(**weights), negative)[0].item() == plain
+    feature, time = const([[2, 1]], "int8", q(0.5, 9)), const([[10, 3]], "int16", q(0.5, 9))
+    assert run(svdf(feature=feature, time=time), negative)[0].item() == plain
 
 
 def test_floats_are_not_kept_from_infinity_without_an_activation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +36,7 @@ def lstm(
     cell_clip: float = 0.0,
     activation: str = "TANH",
     time_major: bool = False,
-    changes: dict[int, Tensor | None] | None = None,
+    changes: Mapping[int, Tensor | None] | None = None,
     output: Tensor | None = None,
 ) -> Model:
     """One unit over one input, weights `w` and `r` in all gates; integers have sums in steps of 2⁻¹², as the gates.
@@ -237,7 +238,7 @@ def test_two_precisions_of_scales(scale_math: Any, real: Any) -> None:
 def test_single_rounding_is_another_dialect_and_xnnpack_none() -> None:
     model = lstm(steps=8, r=77)
     x = [64, -3, 99, -101, 7, 55, -64, 31]
-    double, single = (last(model, *x, numerics=Numerics(rounding=r)).outputs[0] for r in ("double", "single"))  # type: ignore[arg-type]
+    double, single = (last(model, *x, numerics=Numerics(rounding=r)).outputs[0] for r in ("double", "single"))
     assert np.abs(double.astype(int) - single).max() <= 1
     with pytest.raises(UnsupportedError, match="XNNPACK has no LSTM"):
         make_plan(model, numerics=Numerics(rounding="xnnpack"))

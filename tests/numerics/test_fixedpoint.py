@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refengine.numerics import fixedpoint, scalar
+from refengine.numerics import fixedpoint, float32, scalar
 from refengine.numerics.fixedpoint import Multiplier
 from refengine.numerics.scalar import INT32_MAX, INT32_MIN
 
@@ -32,7 +32,7 @@ def factor(multiplier: int, shift: int, scale: float, rounding: str) -> Multipli
 @given(st.lists(st.floats(-(2.0**53), 2.0**53) | st.integers(-9, 9).map(lambda n: n / 2), min_size=1))
 def test_round_half_away(values: list[float]) -> None:
     expected = [scalar.round_half_away(x) for x in values]
-    assert fixedpoint.round_half_away(np.array(values)).tolist() == expected
+    assert float32.round_half_away(np.array(values)).tolist() == expected
 
 
 @given(st.lists(REALS | REALS.map(lambda x: -x), min_size=1))
@@ -43,8 +43,8 @@ def test_quantize_multiplier(reals: list[float]) -> None:
 
 
 def test_only_single_rounding_builds_saturate_the_multiplier() -> None:
-    assert fixedpoint.quantize_multiplier(2.0**31, "single")[:2] == (2**31 - 1, 30)
-    assert fixedpoint.quantize_multiplier(2.0**31, "double")[:2] == (2**30, 32)
+    assert [*map(int, fixedpoint.quantize_multiplier(2.0**31, "single")[:2])] == [2**31 - 1, 30]
+    assert [*map(int, fixedpoint.quantize_multiplier(2.0**31, "double")[:2])] == [2**30, 32]
 
 
 def test_the_float_reading_of_a_multiplier_can_be_given() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from refengine.model import Array
 from refengine.numerics import requantize as requantize_module
 from refengine.numerics import scalar
-from refengine.numerics.fixedpoint import Multiplier, quantize_multiplier
+from refengine.numerics.fixedpoint import quantize_multiplier
 from refengine.numerics.requantize import BLOCK, Requantizer, _equal_everywhere, requantizer
 
 BOUND = 3000
@@ -202,7 +202,8 @@ def test_channels_may_differ_in_everything() -> None:
 
 
 def test_one_multiplier_serves_all_channels() -> None:
-    factor = Multiplier(*(part.reshape(1) for part in quantize_multiplier(0.01)[:3]), "double")
+    factor = quantize_multiplier([0.01])
+    assert factor.multiplier.shape == factor.shift.shape == factor.scale.shape == (1,)
     requantize = requantizer(np.array([5, -3000]), factor, 3, -128, 127, "int8", np.array([BOUND, BOUND]))
     assert requantize.line is not None
     assert np.array_equal(requantize(every(requantize)), integer(requantize, every(requantize)))

@@ -14,7 +14,7 @@ from refengine.kernels import KERNELS
 from refengine.model import Array
 from refengine.numerics import quantize as front_end
 from refengine.numerics.quantize import code_range
-from tests.models import fed, q
+from tests.models import evaluated, fed, q
 from tests.properties.one import every_code
 
 FLOAT_MAX = float(np.finfo(np.float32).max)
@@ -27,14 +27,14 @@ def quantize(x: Array, scale: float, zero_point: int, dtype: str, numerics: Nume
     """What the QUANTIZE operator makes of float32 `x`."""
     kernel = KERNELS["QUANTIZE", "float32"]
     node = Node("QUANTIZE", {}, (fed((), "float32"),), (fed((), dtype, q(scale, zero_point)),))
-    return kernel.evaluate(kernel.prepare(node, numerics), x)
+    return evaluated(kernel, kernel.prepare(node, numerics), x)
 
 
 def dequantize(codes: Array, scale: float, zero_point: int) -> Array:
     """What the DEQUANTIZE operator makes of `codes`."""
     kernel = KERNELS["DEQUANTIZE", codes.dtype.name]
     node = Node("DEQUANTIZE", {}, (fed((), codes.dtype.name, q(scale, zero_point)),), (fed((), "float32"),))
-    return kernel.evaluate(kernel.prepare(node, TFLM), codes)
+    return evaluated(kernel, kernel.prepare(node, TFLM), codes)
 
 
 def reach(dtype: str, zero_point: int) -> int:

@@ -25,7 +25,7 @@ from refengine.numerics.fixedpoint import (
     wrap32,
 )
 from refengine.strategies import multipliers, scales, zero_points
-from tests.models import fed, q
+from tests.models import evaluated, fed, q
 from tests.properties.one import every_code
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
@@ -49,7 +49,7 @@ def rescale(a: int | Ints, factor: tuple[int | Ints, int | Ints], rounding: str 
 def rescale_64(a: int | Ints, factor: tuple[int | Ints, int | Ints]) -> Ints:
     multiplier, shift = (np.asarray(part, np.int64) for part in factor)
     return multiply_by_quantized_multiplier_64(
-        np.asarray(a, np.int64), Multiplier(multiplier, shift, np.float32([0]), "double")
+        np.asarray(a, np.int64), Multiplier(multiplier, shift, np.array([0], np.float32), "double")
     )
 
 
@@ -219,7 +219,7 @@ def test_equal_parameters_change_nothing(scale: float, data: st.DataObject, dtyp
     zero_point = data.draw(zero_points(dtype))
     codes = every_code(dtype)
     for rounding in ("double", "single"):
-        numerics = Numerics(rounding=rounding)  # type: ignore[arg-type]
+        numerics = Numerics(rounding=rounding)
         assert np.array_equal(quantize(codes, scale, zero_point, dtype, scale, zero_point, numerics), codes)
     assert np.array_equal(rescale_64(codes.astype(np.int64), multiplier_of(1.0)), codes)
 
@@ -236,7 +236,7 @@ def quantize(
     """What the operator QUANTIZE makes of `codes`."""
     kernel = KERNELS["QUANTIZE", codes.dtype.name]
     node = Node("QUANTIZE", {}, (fed((), codes.dtype.name, q(scale, zero_point)),), (fed((), dtype, q(to_scale, to)),))
-    return kernel.evaluate(kernel.prepare(node, numerics or Numerics()), codes)
+    return evaluated(kernel, kernel.prepare(node, numerics or Numerics()), codes)
 
 
 @given(scales(), zero_points("int8"), st.floats(0.0, 1.0), st.integers(0, 24))

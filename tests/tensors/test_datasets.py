@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import tracemalloc
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from hypothesis import strategies as st
 
 from refengine import evaluate, make_plan
 from refengine.errors import InputError
+from refengine.model import Array
 from refengine.tensors.datasets import DATA, bundled_digits, bundled_models, load_mnist, read_idx
 
 NETWORKS = ("stm32f746", "dense", "dense128", "esp32")
 TEST_IMAGES = Path(__file__).parents[1] / "data"
+
+Pack = Callable[[bytes], bytes]
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -33,7 +37,7 @@ def digits(count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3), (1, 2, 3, 4)])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_read_idx_gives_back_what_was_written(tmp_path, shape, pack):
+def test_read_idx_gives_back_what_was_written(tmp_path: Path, shape: tuple[int, ...], pack: Pack) -> None:
     array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     (tmp_path / "x").write_bytes(pack(idx(array)))
     result = read_idx(tmp_path / "x")
@@ -41,7 +45,7 @@ def test_read_idx_gives_back_what_was_written(tmp_path, shape, pack):
     np.testing.assert_array_equal(result, array, strict=True)
 
 
-def test_what_gzip_packed_is_unpacked_only_as_far_as_announced(tmp_path):
+def test_what_gzip_packed_is_unpacked_only_as_far_as_announced(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(gzip.compress(idx(digits(1)) + bytes(50_000_000)))
     tracemalloc.start()
     with pytest.raises(InputError, match="announces 1 × 28 × 28 elements"):
@@ -67,7 +71,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("data", "message"), DAMAGES.values(), ids=DAMAGES.keys())
-def test_damaged_files_are_refused_in_one_sentence(tmp_path, data, message):
+def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(InputError, match=message) as caught:
         read_idx(tmp_path / "x")
@@ -76,7 +80,9 @@ def test_damaged_files_are_refused_in_one_sentence(tmp_path, data, message):
 
 
 @given(data=st.data(), packed=st.booleans())
-def test_changed_bytes_never_raise_anything_else(tmp_path_factory, data, packed):
+def test_changed_bytes_never_raise_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, packed: bool
+) -> None:
     good = idx(digits(2))
     raw = bytearray(gzip.compress(good) if packed else good)
     raw[data.draw(st.integers(0, min(len(raw), 40) - 1))] = data.draw(st.integers(0, 255))
@@ -86,7 +92,7 @@ def test_changed_bytes_never_raise_anything_else(tmp_path_factory, data, packed)
         read_idx(path)
 
 
-def test_a_missing_file_is_an_input_error(tmp_path):
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_idx(tmp_path / "nothing")
 
@@ -94,7 +100,9 @@ def test_a_missing_file_is_an_input_error(tmp_path):
 @pytest.mark.parametrize("dot", "-.")
 @pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress)])
 @pytest.mark.parametrize(("split", "prefix"), [("test", "t10k"), ("train", "train")])
-def test_load_mnist_knows_the_usual_names(tmp_path, dot, suffix, pack, split, prefix):
+def test_load_mnist_knows_the_usual_names(
+    tmp_path: Path, dot: str, suffix: str, pack: Pack, split: str, prefix: str
+) -> None:
     images, labels = digits(3), np.array([7, 2, 1], np.uint8)
     (tmp_path / f"{prefix}-images{dot}idx3-ubyte{suffix}").write_bytes(pack(idx(images)))
     (tmp_path / f"{prefix}-labels{dot}idx1-ubyte{suffix}").write_bytes(pack(idx(labels)))
@@ -103,35 +111,39 @@ def test_load_mnist_knows_the_usual_names(tmp_path, dot, suffix, pack, split, pr
     np.testing.assert_array_equal(loaded[1], labels, strict=True)
 
 
-@pytest.mark.parametrize(("images", "labels", "message"), [
-    (digits(3), np.zeros(2, np.uint8), "has 3 images"),
-    (digits(3), np.zeros((3, 1), np.uint8), r"has shape \(3, 1\)"),
-    (np.zeros((3, 27, 28), np.uint8), np.zeros(3, np.uint8), "N × 28 × 28"),
-    (np.zeros(3, np.uint8), np.zeros(3, np.uint8), "N × 28 × 28"),
-    (np.zeros((), np.uint8), np.zeros((), np.uint8), "N × 28 × 28"),
-])
-def test_mismatched_images_and_labels(tmp_path, images, labels, message):
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (digits(3), np.zeros(2, np.uint8), "has 3 images"),
+        (digits(3), np.zeros((3, 1), np.uint8), r"has shape \(3, 1\)"),
+        (np.zeros((3, 27, 28), np.uint8), np.zeros(3, np.uint8), "N × 28 × 28"),
+        (np.zeros(3, np.uint8), np.zeros(3, np.uint8), "N × 28 × 28"),
+        (np.zeros((), np.uint8), np.zeros((), np.uint8), "N × 28 × 28"),
+    ],
+)
+def test_mismatched_images_and_labels(tmp_path: Path, images: Array, labels: Array, message: str) -> None:
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(images))
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(labels))
     with pytest.raises(InputError, match=message):
         load_mnist(tmp_path)
 
 
-def test_missing_files_and_unknown_splits(tmp_path):
+def test_missing_files_and_unknown_splits(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no file t10k-images-idx3-ubyte"):
         load_mnist(tmp_path)
     with pytest.raises(InputError, match="no split of MNIST; choose one of train, test"):
         load_mnist(tmp_path, "t10k")
 
 
-def test_the_test_images_are_mnist():
+def test_the_test_images_are_mnist() -> None:
     images, labels = load_mnist(TEST_IMAGES)
     assert [sha256(idx(array)).hexdigest() for array in (images, labels)] == [
         "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"]
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ]
 
 
-def test_bundled_digits_are_ten_of_each_class_from_the_test_images():
+def test_bundled_digits_are_ten_of_each_class_from_the_test_images() -> None:
     images, labels = bundled_digits()
     all_images, all_labels = load_mnist(TEST_IMAGES)
     assert np.bincount(labels).tolist() == [10] * 10
@@ -139,7 +151,7 @@ def test_bundled_digits_are_ten_of_each_class_from_the_test_images():
         assert label in all_labels[(all_images == image).all(axis=(1, 2))]
 
 
-def test_bundled_models_have_cards_and_are_the_files_that_the_cards_describe():
+def test_bundled_models_have_cards_and_are_the_files_that_the_cards_describe() -> None:
     models = bundled_models()
     assert models.keys() >= {"stm32f746_float32", *(f"{name}_int8" for name in NETWORKS)}
     for name, path in models.items():
@@ -151,11 +163,11 @@ def test_bundled_models_have_cards_and_are_the_files_that_the_cards_describe():
 
 
 @pytest.mark.parametrize("name", ["dense_int8", "dense_int16x8", "dense128_int8", "stm32f746_int8"])
-def test_cards_tell_the_accuracy_that_the_engine_reaches(name):
+def test_cards_tell_the_accuracy_that_the_engine_reaches(name: str) -> None:
     card = json.loads((DATA / f"{name.rpartition('_')[0]}.json").read_text())
     *_, accuracy = evaluate(make_plan(bundled_models()[name]), *load_mnist(TEST_IMAGES))
     assert accuracy.accuracy == card["files"][f"{name}.tflite"]["accuracy"]
 
 
-def test_bundled_data_stays_small():
+def test_bundled_data_stays_small() -> None:
     assert sum(path.stat().st_size for path in DATA.iterdir() if path.is_file()) < 2_200_000

@@ -16,12 +16,12 @@ INT8 = fed((1, 2, 2, 2), "int8", q(0.5, -3))
 FLOAT = fed((4,), "float32")
 
 
-def test_equal():
+def test_equal() -> None:
     x = np.arange(8, dtype=np.int8).reshape(1, 2, 2, 2)
     assert difference(INT8, x, x.copy()) is None
 
 
-def test_codes():
+def test_codes() -> None:
     mine = np.array([0, 1, 2, 3, 4, 5, 6, 7], np.int8).reshape(1, 2, 2, 2)
     theirs = np.array([0, 1, 2, 6, 4, 5, 6, 3], np.int8).reshape(1, 2, 2, 2)
     found = difference(INT8, mine, theirs)
@@ -33,12 +33,12 @@ def test_codes():
     assert (found.first, found.mine, found.theirs) == ((0, 0, 1, 1), 3, 6)
 
 
-def test_the_ends_of_int8_are_255_apart():
+def test_the_ends_of_int8_are_255_apart() -> None:
     found = difference(fed((1,), "int8"), np.array([-128], np.int8), np.array([127], np.int8))
     assert found is not None and found.largest == 255
 
 
-def test_ulps():
+def test_ulps() -> None:
     mine = np.array([1.0, 0.0, 1e-45, -1.0], np.float32)
     theirs = np.array([np.nextafter(np.float32(1), np.float32(2)), -0.0, -1e-45, -1.0], np.float32)
     found = difference(FLOAT, mine, theirs)
@@ -46,7 +46,7 @@ def test_ulps():
     assert (found.count, found.largest, found.mean) == (3, 2, 3 / 4), "−0 differs from 0 in its bits, by no ULP"
 
 
-def test_any_nan_is_any_other_and_infinitely_far_from_numbers():
+def test_any_nan_is_any_other_and_infinitely_far_from_numbers() -> None:
     nan, other = np.float32(np.nan), np.array([0xFFC00001], np.uint32).view(np.float32)[0]
     mine = np.array([nan, 1, 2, 3], np.float32)
     assert difference(FLOAT, mine, np.array([other, 1, 2, 3], np.float32)) is None
@@ -55,13 +55,13 @@ def test_any_nan_is_any_other_and_infinitely_far_from_numbers():
     assert json.loads(as_json(found.as_dict()))["largest"] == "Infinity"
 
 
-def test_cosine_of_nothing():
+def test_cosine_of_nothing() -> None:
     zero, one = np.zeros(4, np.float32), np.ones(4, np.float32)
     found = difference(FLOAT, zero, one)
     assert found is not None and found.cosine == 0
 
 
-def test_where():
+def test_where() -> None:
     mine = np.zeros((1, 8, 8, 8), np.int8)
     theirs = mine.copy()
     theirs[0, :, 7, 5:] = 1

@@ -6,6 +6,7 @@ import contextlib
 import io
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from refengine import InputError, Plan, make_plan, predictions, prepare_digit, run
-from refengine.model import Graph, Model, Tensor
+from refengine.model import Array, Graph, Model, Tensor
 from refengine.tensors.datasets import bundled_digits, bundled_models
 from refengine.tensors.images import half_blocks, read_inputs
 from refengine.tensors.inputs import pixels_to_input
@@ -36,12 +37,12 @@ def adder() -> Plan:
     return make_plan(one_op("ADD", options, list(tensors), fed((1, 4), "int8", q(1.0), "y")))
 
 
-def only(plan: Plan, *paths: Path, **options: object) -> tuple[np.ndarray, ...]:
+def only(plan: Plan, *paths: Path, **options: Any) -> tuple[np.ndarray, ...]:
     ((_, arrays),) = read_inputs(plan, [str(path) for path in paths], **options)
     return arrays
 
 
-def saved(path: Path, picture: Image.Image, **options: object) -> Path:
+def saved(path: Path, picture: Image.Image, **options: Any) -> Path:
     picture.save(path, **options)
     return path
 
@@ -54,7 +55,7 @@ def codes(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "pgm", "gif", "tif", "webp"])
-def test_pictures_of_the_right_size_are_taken_as_they_are(tmp_path, suffix):
+def test_pictures_of_the_right_size_are_taken_as_they_are(tmp_path: Path, suffix: str) -> None:
     path = saved(
         tmp_path / f"digit.{suffix}", Image.fromarray(DIGITS[3]), **({"lossless": True} if suffix == "webp" else {})
     )
@@ -62,26 +63,26 @@ def test_pictures_of_the_right_size_are_taken_as_they_are(tmp_path, suffix):
     np.testing.assert_array_equal(x, codes(DIGITS[3]).reshape(1, 28, 28, 1), strict=True)
 
 
-def test_jpeg_comes_near(tmp_path):
+def test_jpeg_comes_near(tmp_path: Path) -> None:
     path = saved(tmp_path / "digit.jpg", Image.fromarray(DIGITS[3]), quality=95)
     (x,) = only(network(1, 28, 28, 1), path)
     assert np.abs(x.astype(int).reshape(28, 28) - codes(DIGITS[3])).max() < 24
 
 
-def test_a_wrong_suffix_does_not_matter(tmp_path):
+def test_a_wrong_suffix_does_not_matter(tmp_path: Path) -> None:
     Image.fromarray(DIGITS[0]).save(tmp_path / "digit.jpg", format="png")
     (x,) = only(network(1, 28, 28, 1), tmp_path / "digit.jpg")
     np.testing.assert_array_equal(x[0, :, :, 0], codes(DIGITS[0]))
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (1, 784), (1, 28, 28, 1)])
-def test_the_model_says_in_which_shape(tmp_path, shape):
+def test_the_model_says_in_which_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
     (x,) = only(network(*shape), saved(tmp_path / "a.png", Image.fromarray(DIGITS[0])))
     np.testing.assert_array_equal(x, codes(DIGITS[0]).reshape(shape), strict=True)
 
 
 @pytest.mark.parametrize(("dtype", "white"), [("float32", 1.0), ("int16", 32767), ("int8", 127)])
-def test_the_model_says_in_which_type(tmp_path, dtype, white):
+def test_the_model_says_in_which_type(tmp_path: Path, dtype: str, white: float) -> None:
     path = saved(tmp_path / "a.png", Image.fromarray(np.array([[0, 255]], np.uint8)))
     (x,) = only(network(1, 1, 2, 1, dtype=dtype), path)
     assert x.dtype == dtype
@@ -89,7 +90,7 @@ def test_the_model_says_in_which_type(tmp_path, dtype, white):
     assert only(network(1, 1, 2, 1, dtype="float32"), path, real_range=(-1, 1))[0].ravel().tolist() == [-1, 1]
 
 
-def test_pictures_are_scaled_and_converted(tmp_path):
+def test_pictures_are_scaled_and_converted(tmp_path: Path) -> None:
     red = saved(tmp_path / "red.png", Image.new("RGB", (50, 20), (255, 0, 0)))
     assert only(network(1, 4, 6, 3), red)[0].reshape(-1, 3).tolist() == [[127, -128, -128]] * 24
     assert {*only(network(1, 4, 6, 1), red)[0].ravel().tolist()} == {76 - 128}  # red's luma
@@ -97,26 +98,26 @@ def test_pictures_are_scaled_and_converted(tmp_path):
     assert only(network(1, 1, 1, 4), grey)[0].ravel().tolist() == [72, 72, 72, 127]
 
 
-def test_transparent_parts_are_white_paper(tmp_path):
+def test_transparent_parts_are_white_paper(tmp_path: Path) -> None:
     picture = Image.new("RGBA", (2, 1))
     picture.putpixel((0, 0), (0, 0, 0, 255))
     (x,) = only(network(1, 1, 2, 1), saved(tmp_path / "a.png", picture))
     assert x.ravel().tolist() == [-128, 127]
 
 
-def test_sixteen_bits_are_not_clipped(tmp_path):
+def test_sixteen_bits_are_not_clipped(tmp_path: Path) -> None:
     deep = saved(tmp_path / "deep.png", Image.fromarray(np.array([[0, 256 * 100, 65535]], np.uint16)))
     assert only(network(1, 1, 3, 1), deep)[0].ravel().tolist() == [-128, -28, 127]
 
 
-def test_photos_are_turned_upright(tmp_path):
+def test_photos_are_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # the camera was upside down
     path = saved(tmp_path / "a.png", Image.fromarray(np.array([[0, 255]], np.uint8)), exif=exif)
     assert only(network(1, 1, 2, 1), path)[0].ravel().tolist() == [127, -128]
 
 
-def test_of_animations_the_first_frame(tmp_path):
+def test_of_animations_the_first_frame(tmp_path: Path) -> None:
     first, second = Image.new("L", (2, 2), 0), Image.new("L", (2, 2), 255)
     path = saved(tmp_path / "a.gif", first, save_all=True, append_images=[second])
     assert {*only(network(1, 2, 2, 1), path)[0].ravel().tolist()} == {-128}
@@ -125,26 +126,26 @@ def test_of_animations_the_first_frame(tmp_path):
 # ---- arrays -----------------------------------------------------------------------------------------------
 
 
-def test_arrays_of_the_declared_type_pass_unchanged(tmp_path):
+def test_arrays_of_the_declared_type_pass_unchanged(tmp_path: Path) -> None:
     x = np.arange(-4, 4, dtype=np.int8).reshape(1, 2, 4, 1)
     np.save(tmp_path / "x.npy", x)
     np.testing.assert_array_equal(only(network(1, 2, 4, 1), tmp_path / "x.npy")[0], x, strict=True)
 
 
-def test_real_values_are_quantised(tmp_path):
+def test_real_values_are_quantised(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([[0.0, 0.4, 1.0]]))
     (x,) = only(network(1, 3), tmp_path / "x.npy")
     np.testing.assert_array_equal(x, np.array([[-128, -26, 127]], np.int8), strict=True)
     assert only(network(1, 3, dtype="float32"), tmp_path / "x.npy")[0].dtype == np.float32
 
 
-def test_other_types_are_left_to_be_refused(tmp_path):
+def test_other_types_are_left_to_be_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1, 3), np.uint8))
     with pytest.raises(InputError, match="is int8, got uint8"):
         run(network(1, 3), *only(network(1, 3), tmp_path / "x.npy"))
 
 
-def test_raw_bytes_alone_and_in_batches(tmp_path):
+def test_raw_bytes_alone_and_in_batches(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(np.array([1, -2, 300], "<i2").tobytes())
     expected = np.array([[1, -2, 300]], np.int16)
     np.testing.assert_array_equal(only(network(1, 3, dtype="int16"), tmp_path / "x.bin")[0], expected, strict=True)
@@ -154,7 +155,7 @@ def test_raw_bytes_alone_and_in_batches(tmp_path):
         only(network(1, 4), tmp_path / "y.raw")
 
 
-def test_an_archive_gives_all_inputs_by_name_or_in_order(tmp_path):
+def test_an_archive_gives_all_inputs_by_name_or_in_order(tmp_path: Path) -> None:
     a, b = np.full((1, 4), 1, np.int8), np.full((1, 4), 2, np.int8)
     np.savez(tmp_path / "named.npz", input1=b, input0=a, more=np.zeros(9))
     np.savez(tmp_path / "ordered.npz", a, b)
@@ -166,7 +167,7 @@ def test_an_archive_gives_all_inputs_by_name_or_in_order(tmp_path):
         only(adder(), tmp_path / "few.npz")
 
 
-def test_several_files_are_several_inputs_or_several_inferences(tmp_path):
+def test_several_files_are_several_inputs_or_several_inferences(tmp_path: Path) -> None:
     paths = []
     for i in range(4):
         paths.append(str(tmp_path / f"{i}.npy"))
@@ -220,7 +221,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_files_are_refused_in_one_sentence_that_names_them(tmp_path, name):
+def test_broken_files_are_refused_in_one_sentence_that_names_them(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(BROKEN[name])
     with pytest.raises(InputError) as caught:
         only(network(1, 28, 28, 1), tmp_path / name)
@@ -228,14 +229,14 @@ def test_broken_files_are_refused_in_one_sentence_that_names_them(tmp_path, name
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_without_inputs_takes_no_file(tmp_path):
+def test_a_model_without_inputs_takes_no_file(tmp_path: Path) -> None:
     constant = Tensor(0, "c", (1,), "int8", data=np.zeros(1, np.int8))
     with pytest.raises(InputError, match="takes no input"):
         list(read_inputs(make_plan(Model((Graph(0, "", (constant,), (), (0,), ()),))), [str(tmp_path / "x.raw")]))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy", ".npz", ".raw"])
-def test_files_that_are_not_there_and_folders(tmp_path, suffix):
+def test_files_that_are_not_there_and_folders(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(InputError, match="No such file"):
         only(network(1, 28, 28, 1), tmp_path / f"none{suffix}")
     (tmp_path / f"folder{suffix}").mkdir()
@@ -244,7 +245,9 @@ def test_files_that_are_not_there_and_folders(tmp_path, suffix):
 
 
 @given(data=st.data(), suffix=st.sampled_from([".png", ".jpeg", ".gif", ".bmp", ".npy", ".npz"]))
-def test_changed_bytes_never_raise_anything_else(tmp_path_factory, data, suffix):
+def test_changed_bytes_never_raise_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, suffix: str
+) -> None:
     raw = bytearray(bytes_of(suffix))
     for _ in range(data.draw(st.integers(1, 3))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -254,8 +257,7 @@ def test_changed_bytes_never_raise_anything_else(tmp_path_factory, data, suffix)
         only(network(1, 28, 28, 1), path)
 
 
-@pytest.mark.filterwarnings("error")
-def test_a_small_file_of_many_pixels_is_refused_before_it_is_unpacked(tmp_path):
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     path = saved(tmp_path / "bomb.png", Image.new("1", (10_000, 10_000)))
     assert path.stat().st_size < 20_000
     tracemalloc.start()
@@ -265,7 +267,7 @@ def test_a_small_file_of_many_pixels_is_refused_before_it_is_unpacked(tmp_path):
     tracemalloc.stop()
 
 
-def test_the_memory_for_pictures_is_the_plans(tmp_path):
+def test_the_memory_for_pictures_is_the_plans(tmp_path: Path) -> None:
     model = one_op("RELU", {}, [fed((1, 28, 28, 1), "int8", q(1 / 255))], fed((1, 28, 28, 1), "int8", q(1 / 255), "y"))
     path = saved(tmp_path / "a.png", Image.new("L", (400, 400)))
     assert only(make_plan(model, memory=400 * 400 * 16), path)
@@ -273,11 +275,12 @@ def test_the_memory_for_pictures_is_the_plans(tmp_path):
         only(make_plan(model, memory=400 * 400 * 16 - 1), path)
 
 
-def test_only_pictures_are_pictures(tmp_path):
+def test_only_pictures_are_pictures(tmp_path: Path) -> None:
     """Of PostScript pillow would start Ghostscript, whatever the file's name."""
     path = tmp_path / "postscript.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n")
-    assert Image.open(path).format == "EPS"
+    with Image.open(path) as picture:
+        assert picture.format == "EPS"
     with pytest.raises(InputError, match=r"neither a picture \(PNG, JPEG, BMP, GIF, PPM, TIFF, WEBP\) nor \.npy"):
         only(network(1, 28, 28, 1), path)
 
@@ -290,14 +293,13 @@ def test_only_pictures_are_pictures(tmp_path):
         (DIGITS[0].astype(np.int32) - 1, "holds greys from -1 to"),
     ],
 )
-def test_pictures_whose_greys_are_not_known_are_refused(tmp_path, pixels, reason):
+def test_pictures_whose_greys_are_not_known_are_refused(tmp_path: Path, pixels: Array, reason: str) -> None:
     path = saved(tmp_path / "a.tif", Image.fromarray(pixels))
     with pytest.raises(InputError, match=rf"^{path}: {reason}.*; save it with 8 or 16 bits$"):
         only(network(1, 28, 28, 1), path)
 
 
-@pytest.mark.filterwarnings("error")
-def test_what_pillow_warns_of_is_not_on_stderr(tmp_path):
+def test_what_pillow_warns_of_is_not_on_stderr(tmp_path: Path) -> None:
     digit = Image.fromarray(DIGITS[0]).convert("P")
     digit.info["transparency"] = bytes(256)
     path = saved(tmp_path / "a.png", digit, transparency=bytes(range(256)))
@@ -307,7 +309,7 @@ def test_what_pillow_warns_of_is_not_on_stderr(tmp_path):
     only(network(1, 28, 28, 3), path)
 
 
-def test_pictures_too_large_to_trust(tmp_path, monkeypatch):
+def test_pictures_too_large_to_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     path = saved(tmp_path / "a.png", Image.new("L", (20, 20)))
     with pytest.raises(InputError, match="cannot be read"):
@@ -323,14 +325,14 @@ def drawn(digit: np.ndarray, side: int = 280) -> np.ndarray:
     return np.pad(255 - big, ((10, 150), (90, 0)), constant_values=255)
 
 
-def test_drawings_are_recognised():
+def test_drawings_are_recognised() -> None:
     plan = make_plan(bundled_models()["stm32f746_int8"])
     prepared = np.stack([prepare_digit(drawn(digit)) for digit in DIGITS])
     answers = predictions(plan, *run(plan, pixels_to_input(plan, prepared)))
     assert sum(a.label == label for a, label in zip(answers, LABELS, strict=True)) >= 97
 
 
-def test_thin_lines_are_thickened():
+def test_thin_lines_are_thickened() -> None:
     paper = np.full((400, 400), 255, np.uint8)
     paper[100:300, 200] = 0  # a one, a single pixel wide
     assert (prepare_digit(paper) > 127).sum(axis=1).max() >= 2
@@ -339,10 +341,10 @@ def test_thin_lines_are_thickened():
 
 
 @given(st.sampled_from(range(0, 100, 9)), st.integers(0, 30), st.integers(0, 30), st.integers(1, 3))
-def test_place_size_and_polarity_do_not_matter(which, top, left, factor):
+def test_place_size_and_polarity_do_not_matter(which: int, top: int, left: int, factor: int) -> None:
     digit = DIGITS[which]
     expected = prepare_digit(digit)
-    assert (expected.shape, expected.dtype, expected.max()) == ((28, 28), np.uint8, 255)
+    assert (expected.shape, expected.dtype, expected.max()) == ((28, 28), np.dtype(np.uint8), 255)
     moved = np.pad(digit, ((top, 30), (left, 5)))
     np.testing.assert_array_equal(prepare_digit(moved), expected)
     np.testing.assert_array_equal(prepare_digit(255 - moved), expected)
@@ -351,7 +353,7 @@ def test_place_size_and_polarity_do_not_matter(which, top, left, factor):
 
 
 @pytest.mark.parametrize("which", range(0, 100, 7))
-def test_digits_fill_twenty_pixels_around_their_centre_of_mass(which):
+def test_digits_fill_twenty_pixels_around_their_centre_of_mass(which: int) -> None:
     picture = prepare_digit(DIGITS[which]).astype(float)
     rows, columns = np.flatnonzero(picture.sum(1)), np.flatnonzero(picture.sum(0))
     assert max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 == 20
@@ -370,18 +372,18 @@ def test_digits_fill_twenty_pixels_around_their_centre_of_mass(which):
         np.array([[np.nan, 0.0]]),
     ],
 )
-def test_what_is_no_drawing(image):
+def test_what_is_no_drawing(image: Array) -> None:
     with pytest.raises(InputError):
         prepare_digit(image)
 
 
-def test_run_reads_drawings(tmp_path):
+def test_run_reads_drawings(tmp_path: Path) -> None:
     path = saved(tmp_path / "drawing.png", Image.fromarray(drawn(DIGITS[42])))
     (x,) = only(network(1, 28, 28, 1), path, digit=True)
     np.testing.assert_array_equal(x[0, :, :, 0], codes(prepare_digit(drawn(DIGITS[42]))))
     assert only(network(1, 32, 16, 3), path, digit=True)[0].shape == (1, 32, 16, 3)
 
 
-def test_a_picture_as_text():
+def test_a_picture_as_text() -> None:
     pixels = np.array([[255, 255, 0, 0], [255, 0, 255, 0], [255, 127, 128, 0]], np.uint8)
     assert half_blocks(pixels) == ["█▀▄ ", "▀ ▀ "]

@@ -20,7 +20,7 @@ from refengine.tflite_io import dump, load
 from tests.tflite_io import seeds
 
 NUMBERS = (0, 1, 2, 3, 4, 5, 8, 0x7F, 0x80, 0xFF, 0x7FFE, 0x8000, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0,
-           0xFFFFFFFC, 0xFFFFFFFF)
+           0xFFFFFFFC, 0xFFFFFFFF)  # fmt: skip
 
 
 @contextmanager
@@ -37,6 +37,7 @@ def limited_memory() -> Iterator[None]:
 @contextmanager
 def peak_memory() -> Iterator[Callable[[], int]]:
     """Yields a function that tells the most bytes that Python held at once since it was last called."""
+
     def peak() -> int:
         most = tracemalloc.get_traced_memory()[1] - held[0]
         tracemalloc.reset_peak()
@@ -52,7 +53,7 @@ def peak_memory() -> Iterator[Callable[[], int]]:
 
 
 def outcome(data: bytes, rewrite: bool = True) -> str:
-    """"valid", or the name of the error. What is accepted can be printed, and (`rewrite`) written and read again."""
+    """The name of the error, or "valid". What is accepted can be printed, and (`rewrite`) written and read again."""
     try:
         model = load(data)
     except RefengineError as error:
@@ -74,7 +75,7 @@ def truncated(data: bytes) -> Iterator[bytes]:
 def bytes_changed(data: bytes, values: tuple[int, ...] = (0x00, 0x01, 0x80, 0xFF)) -> Iterator[bytes]:
     """Every byte, xor each of `values` (0: cleared)."""
     for at, old in enumerate(data):
-        yield from (data[:at] + bytes([old ^ value if value else 0]) + data[at + 1:] for value in values)
+        yield from (data[:at] + bytes([old ^ value if value else 0]) + data[at + 1 :] for value in values)
 
 
 def numbers_changed(data: bytes, form: str) -> Iterator[bytes]:
@@ -85,7 +86,7 @@ def numbers_changed(data: bytes, form: str) -> Iterator[bytes]:
         old = struct.unpack_from(form, data, at)[0]
         near = (old - 1, old + 1, old + 4, -at, len(data) - at, len(data) - at - 4, len(data))
         for new in {number % most for number in (*NUMBERS, *near)} - {old}:
-            yield data[:at] + struct.pack(form, new) + data[at + width:]
+            yield data[:at] + struct.pack(form, new) + data[at + width :]
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -104,15 +105,17 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
         elif kind == 3:  # an offset to somewhere else in the file
             struct.pack_into("<I", damaged, at & ~3, (other - at) % 2**32)
         elif kind == 4:
-            damaged[at & ~3:(at & ~3) + size] = damaged[other & ~3:(other & ~3) + size]
+            damaged[at & ~3 : (at & ~3) + size] = damaged[other & ~3 : (other & ~3) + size]
         else:
-            damaged[at:at + rng.choice((0, size))] = damaged[other:other + rng.choice((0, size))]
+            damaged[at : at + rng.choice((0, size))] = damaged[other : other + rng.choice((0, size))]
     return bytes(damaged)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Mutate seed models at random; stop at the first that the reader "
-                                     "neither reads nor refuses, and save it.")
+    parser = argparse.ArgumentParser(
+        description="Mutate seed models at random; stop at the first that the reader "
+        "neither reads nor refuses, and save it."
+    )
     parser.add_argument("models", type=Path, nargs="*", help="further .tflite files to mutate")
     parser.add_argument("--mutations", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -10,8 +10,9 @@ import tflite
 from refengine.model import Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
 from refengine.tflite_io import schema
 
-OPERATORS = [name for name in schema.enumeration(tflite.BuiltinOperator).values()
-             if name != "PLACEHOLDER_FOR_GREATER_OP_CODES"]
+OPERATORS = [
+    name for name in schema.enumeration(tflite.BuiltinOperator).values() if name != "PLACEHOLDER_FOR_GREATER_OP_CODES"
+]
 DTYPES = list(schema.enumeration(tflite.TensorType).values())
 
 
@@ -39,10 +40,22 @@ def options(operator: str) -> tuple[dict[str, Any], str]:
 def operators(names: list[str]) -> Model:
     """One operator of each name, all reading tensor 0; no runtime would run them."""
     tensors = [Tensor(i, f"t{i}", (2,), "int8") for i in range(len(names) + 1)]
-    ops = [Op(i, name, (0, -1), (i + 1,), *options(name), version=i + 1, custom_code="mine" * (name == "CUSTOM"),
-              custom_options=b"\x01\x02" * (name == "CUSTOM"), intermediates=(0,) * (i % 2),
-              mutating_variable_inputs=(True, False) * (i % 2), debug_metadata_index=i - 1)
-           for i, name in enumerate(names)]
+    ops = [
+        Op(
+            i,
+            name,
+            (0, -1),
+            (i + 1,),
+            *options(name),
+            version=i + 1,
+            custom_code="mine" * (name == "CUSTOM"),
+            custom_options=b"\x01\x02" * (name == "CUSTOM"),
+            intermediates=(0,) * (i % 2),
+            mutating_variable_inputs=(True, False) * (i % 2),
+            debug_metadata_index=i - 1,
+        )
+        for i, name in enumerate(names)
+    ]
     main = Graph(0, "main", tuple(tensors), (0,), (len(names),), tuple(ops), 0)
     callee = Graph(1, "callee", (Tensor(0, "same", (2,), "int8"),), (0,), (0,), ())
     return Model((main, callee))
@@ -58,6 +71,7 @@ def constant(dtype: str, count: int) -> np.ndarray[Any, Any]:
 
 def tensors() -> Model:
     """Every type and quantisation, sparse, variant, variable, empty and shared constants, signatures, metadata."""
+
     def add(*fields: Any, **more: Any) -> None:
         rows.append(Tensor(len(rows), *fields, **more))
 
@@ -70,8 +84,13 @@ def tensors() -> Model:
         if not schema.is_raw(dtype):
             add(f"{dtype} scalar", (), dtype, data=data[0].reshape(()), has_rank=True)
             add(f"{dtype} empty", (2, 0), dtype, data=data[:0].reshape(2, 0))
-    add("channels", (2, 1, 3), "int8", Quantization((0.5, 0.25, 2.0), (0, 1, -1), 2, (-1.0,), (float("inf"),)),
-        data=np.arange(6, dtype=np.int8).reshape(2, 1, 3))
+    add(
+        "channels",
+        (2, 1, 3),
+        "int8",
+        Quantization((0.5, 0.25, 2.0), (0, 1, -1), 2, (-1.0,), (float("inf"),)),
+        data=np.arange(6, dtype=np.int8).reshape(2, 1, 3),
+    )
     add("bias of channels", (3,), "int32", Quantization((1.0, 2.0, 3.0), (0,) * 3, 3), data=constant("int32", 3))
     add("shared", (3,), "int32", data=constant("int32", 3))
     add("odd nibbles", (3, 3), "int4", Quantization((0.25,), (0,)), data=constant("int4", 9).reshape(3, 3))
@@ -84,32 +103,64 @@ def tensors() -> Model:
     ops = (Op(0, "CUSTOM", (0, -1, 1), (len(rows) - 1,), custom_code="my_op", custom_options=b"flex", version=3),)
     main = Graph(0, "main", tuple(rows), (0,), (len(rows) - 1, 0, 2), ops)
     signatures = (Signature("serve", 0, {"x": 0}, {"y": len(rows) - 1, "x again": 0}), Signature("", 1, {}, {}))
-    return Model((main, Graph(1, "", (), (), (), ()), Graph(2, "third", (Tensor(0, "", (), "bool"),), (0,), (0,), ())),
-                 3, "every kind of tensor",
-                 (("version", b"1.2.3"), ("empty", b""), ("", b"\x00\xff"), ("version", b"4")), signatures)
+    return Model(
+        (main, Graph(1, "", (), (), (), ()), Graph(2, "third", (Tensor(0, "", (), "bool"),), (0,), (0,), ())),
+        3,
+        "every kind of tensor",
+        (("version", b"1.2.3"), ("empty", b""), ("", b"\x00\xff"), ("version", b"4")),
+        signatures,
+    )
 
 
 def dense() -> Model:
     """What TFLM runs: two int8 layers, 4 → 3 → 2."""
+
     def layer(index: int, depth: int, channels: int) -> list[Tensor]:
         codes = np.arange(channels * depth).reshape(channels, depth) * 37 % 255 - 127
         weights = codes.astype(np.int8)
-        return [Tensor(index, "weights", weights.shape, "int8", Quantization((0.125,), (0,)), weights),
-                Tensor(index + 1, "bias", (channels,), "int32", Quantization((0.0625,), (0,)),
-                       np.arange(channels, dtype=np.int32) * 100)]
+        return [
+            Tensor(index, "weights", weights.shape, "int8", Quantization((0.125,), (0,)), weights),
+            Tensor(
+                index + 1,
+                "bias",
+                (channels,),
+                "int32",
+                Quantization((0.0625,), (0,)),
+                np.arange(channels, dtype=np.int32) * 100,
+            ),
+        ]
 
     q = Quantization((0.5,), (-3,))
-    rows = [Tensor(0, "image", (1, 4), "int8", q), *layer(1, 4, 3), Tensor(3, "hidden", (1, 3), "int8", q),
-            *layer(4, 3, 2), Tensor(6, "logits", (1, 2), "int8", q)]
-    defaults = {"fused_activation_function": "NONE", "weights_format": "DEFAULT", "keep_num_dims": False,
-                "asymmetric_quantize_inputs": False, "quantized_bias_type": "float32"}
-    ops = (Op(0, "FULLY_CONNECTED", (0, 1, 2), (3,), defaults | {"fused_activation_function": "RELU"},
-              "FullyConnectedOptions", version=4),
-           Op(1, "FULLY_CONNECTED", (3, 4, 5), (6,), defaults, "FullyConnectedOptions", version=4))
+    rows = [
+        Tensor(0, "image", (1, 4), "int8", q),
+        *layer(1, 4, 3),
+        Tensor(3, "hidden", (1, 3), "int8", q),
+        *layer(4, 3, 2),
+        Tensor(6, "logits", (1, 2), "int8", q),
+    ]
+    defaults = {
+        "fused_activation_function": "NONE",
+        "weights_format": "DEFAULT",
+        "keep_num_dims": False,
+        "asymmetric_quantize_inputs": False,
+        "quantized_bias_type": "float32",
+    }
+    ops = (
+        Op(
+            0,
+            "FULLY_CONNECTED",
+            (0, 1, 2),
+            (3,),
+            defaults | {"fused_activation_function": "RELU"},
+            "FullyConnectedOptions",
+            version=4,
+        ),
+        Op(1, "FULLY_CONNECTED", (3, 4, 5), (6,), defaults, "FullyConnectedOptions", version=4),
+    )
     return Model((Graph(0, "main", tuple(rows), (0,), (6,), ops),), description="two layers")
 
 
 def all_models() -> dict[str, Model]:
     """By name: the two above, and all operators, eight at a time so that each file is small."""
-    groups = [OPERATORS[i:i + 8] for i in range(0, len(OPERATORS), 8)]
+    groups = [OPERATORS[i : i + 8] for i in range(0, len(OPERATORS), 8)]
     return {"dense": dense(), "tensors": tensors(), **{f"{group[0]}…": operators(group) for group in groups}}

@@ -81,8 +81,11 @@ def many_buffers(entries: int) -> dict[str, Any]:
     shape = (1 << 17,)
     buffer = {"offset": 1 << 20, "size": 1 << 16}
     tensor = [{"shape": shape, "type": "int4", "buffer": index} for index in range(entries)]
-    return {"version": 3, "buffers": [buffer] * entries,
-            "subgraphs": [{"tensors": tensor, "inputs": (), "outputs": (), "operators": ()}]}
+    return {
+        "version": 3,
+        "buffers": [buffer] * entries,
+        "subgraphs": [{"tensors": tensor, "inputs": (), "outputs": (), "operators": ()}],
+    }
 
 
 def many_nibbles() -> bytes:
@@ -91,9 +94,12 @@ def many_nibbles() -> bytes:
 
 def many_copies() -> bytes:
     """One buffer, copied for each of many entries of metadata."""
-    row = {"version": 3, "buffers": [{"data": bytes(100_000)}],
-           "metadata": [{"name": str(index), "buffer": 0} for index in range(5000)],
-           "subgraphs": [{"tensors": (), "inputs": (), "outputs": (), "operators": ()}]}
+    row = {
+        "version": 3,
+        "buffers": [{"data": bytes(100_000)}],
+        "metadata": [{"name": str(index), "buffer": 0} for index in range(5000)],
+        "subgraphs": [{"tensors": (), "inputs": (), "outputs": (), "operators": ()}],
+    }
     return file_of(row)
 
 
@@ -110,8 +116,9 @@ def subgraph_at(data: bytes) -> int:
     return int(tflite.Model.GetRootAs(data, 0).Subgraphs(0)._tab.Pos)
 
 
-@pytest.mark.parametrize("make", [many_graphs, many_names, many_shapes, many_scales, many_nibbles, many_copies,
-                                  many_vtables])
+@pytest.mark.parametrize(
+    "make", [many_graphs, many_names, many_shapes, many_scales, many_nibbles, many_copies, many_vtables]
+)
 def test_what_unfolds_is_refused_before_it_does(make: Callable[[], bytes]) -> None:
     data = make()
     with limited_memory(), peak_memory() as peak:
@@ -181,6 +188,7 @@ def test_a_row_written_and_read_again_is_equal() -> None:
 
 def test_seeds_reach_every_field() -> None:
     """So what is done with the seeds is done with the whole schema, but for what the writer never writes."""
+
     def walk(table: Any, row: Any) -> None:
         for field in schema.fields(table):
             value = row.get(field.name, field.default)
@@ -196,8 +204,12 @@ def test_seeds_reach_every_field() -> None:
     for model in seeds.all_models().values():
         walk(tflite.Model, FlatFile(dump(model)).root())
     tables = [table for table in vars(tflite).values() if hasattr(table, "GetRootAs")]
-    every = {(table.__name__, field.name) for table in tables for field in schema.fields(table)
-             if not field.name.endswith("_type") or field.names}
+    every = {
+        (table.__name__, field.name)
+        for table in tables
+        for field in schema.fields(table)
+        if not field.name.endswith("_type") or field.names
+    }
     assert every - reached == {
         ("Model", "metadata_buffer"),  # deprecated
         ("Buffer", "offset"), ("Buffer", "size"),  # files beyond 2 GB
@@ -205,4 +217,4 @@ def test_seeds_reach_every_field() -> None:
         ("Operator", "custom_options_format"),  # enumerations of one value
         ("StableHLOCompositeOptions", "composite_attributes_format"),
         ("Uint8Vector", "values"), ("Uint16Vector", "values"),  # the writer takes Int32Vector
-    }
+    }  # fmt: skip

@@ -19,6 +19,7 @@ from refengine import load, make_plan, run
 from refengine.model import Model
 from refengine.tflite_io import dump
 from refengine.tflite_io.writer import file_of
+from tests.models import present
 from tests.tflite_io import seeds
 from tests.tflite_io.test_reader import root
 
@@ -62,13 +63,17 @@ def metadata(row: Row, *entries: tuple[str, bytes]) -> None:
     row["metadata"] = [{"name": name, "buffer": place} for (name, _), place in zip(entries, places, strict=True)]
 
 
-def quantized(row: Row, index: int, **fields: Any) -> None:
-    tensor(row, index)["quantization"] = {**tensor(row, index)["quantization"], **fields}
+def quantized(row: Row, index: int, **fields: Any) -> Row:
+    changed = tensor(row, index)
+    changed["quantization"] = {**changed["quantization"], **fields}
+    return changed
 
 
-def longer(row: Row, index: int) -> None:
+def longer(row: Row, index: int) -> Row:
     """Three bytes more in a tensor's buffer."""
-    (tensor(row, index)["buffer"],) = buffers(row, bytes(row["buffers"][tensor(row, index)["buffer"]]["data"]) + b"odd")
+    changed = tensor(row, index)
+    (changed["buffer"],) = buffers(row, bytes(row["buffers"][changed["buffer"]]["data"]) + b"odd")
+    return changed
 
 
 PER_CHANNEL = {"scale": (0.125, 0.25, 0.5), "quantized_dimension": 0}
@@ -80,29 +85,33 @@ ODDITIES = (
         "TF 2.16.1 to 2.19: every file that was quantised with calibration",
         "TFLM and LiteRT take the first",
         lambda row: metadata(row, *RUNTIME, ("CONVERSION_METADATA", b"any")),
-        lambda model: model.metadata == (*RUNTIME, ("CONVERSION_METADATA", b"any"))
-        and dict(reversed(model.metadata))["min_runtime_version"].startswith(b"1.14.0"),
+        lambda model: (
+            model.metadata == (*RUNTIME, ("CONVERSION_METADATA", b"any"))
+            and dict(reversed(model.metadata))["min_runtime_version"].startswith(b"1.14.0")
+        ),
     ),
     Oddity(
         "one zero point for all channels",
         "nobody seen; TFLM has it since pull request 813, to save eight bytes a channel",
         "TFLM takes the first zero point for all where their number is not the scales'; LiteRT refuses",
         lambda row: quantized(row, 1, zero_point=(0,), **PER_CHANNEL),
-        lambda model: model.graphs[0].tensors[1].quantization.zero_point == (0, 0, 0),
+        lambda model: present(model.graphs[0].tensors[1].quantization).zero_point == (0, 0, 0),
     ),
     Oddity(
         "more zero points than scales",
         "nobody seen",
         "TFLM takes the first; LiteRT refuses",
         lambda row: quantized(row, 1, zero_point=(3, 7)),
-        lambda model: model.graphs[0].tensors[1].quantization.zero_point == (3,),
+        lambda model: present(model.graphs[0].tensors[1].quantization).zero_point == (3,),
     ),
     Oddity(
         "scales of a bias along a dimension that it does not have",
         "TF 1: that of the weights, 3 in DEPTHWISE_CONV_2D (TFLM's own person_detect)",
         "TFLM does not look at it; LiteRT refuses",
-        lambda row: (quantized(row, 1, zero_point=(0,) * 3, **PER_CHANNEL),
-                     quantized(row, 2, scale=(0.0625, 0.125, 0.25), zero_point=(0,) * 3, quantized_dimension=3)),
+        lambda row: (
+            quantized(row, 1, zero_point=(0,) * 3, **PER_CHANNEL),
+            quantized(row, 2, scale=(0.0625, 0.125, 0.25), zero_point=(0,) * 3, quantized_dimension=3),
+        ),
     ),
     Oddity(
         "a table of quantisation with nothing in it",
@@ -159,9 +168,17 @@ ODDITIES = (
         "one tensor as two outputs, and by two names",
         "TF 2.10.1, 2.18.1, 2.21.0: a Keras model that gives one layer twice",
         "each output is that tensor",
-        lambda row: (row["subgraphs"][0].update(outputs=(6, 6)),
-                     row.update(signature_defs=[{"signature_key": "serving_default",
-                                                 "outputs": [{"name": name, "tensor_index": 6} for name in "ab"]}])),
+        lambda row: (
+            row["subgraphs"][0].update(outputs=(6, 6)),
+            row.update(
+                signature_defs=[
+                    {
+                        "signature_key": "serving_default",
+                        "outputs": [{"name": name, "tensor_index": 6} for name in "ab"],
+                    }
+                ]
+            ),
+        ),
     ),
     Oddity(
         "an input or a constant as an output",

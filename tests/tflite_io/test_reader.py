@@ -25,8 +25,10 @@ DENSE = dump(seeds.dense())
 def root(model: Model) -> Row:
     """The tables of a model's file, to be changed and written again with `file_of`."""
     row = FlatFile(dump(model)).root()
-    row["subgraphs"] = [{**graph, "tensors": list(graph["tensors"]), "operators": list(graph["operators"])}
-                        for graph in row["subgraphs"]]
+    row["subgraphs"] = [
+        {**graph, "tensors": list(graph["tensors"]), "operators": list(graph["operators"])}
+        for graph in row["subgraphs"]
+    ]
     return row
 
 
@@ -169,25 +171,35 @@ def test_a_computed_tensor_may_be_larger_than_the_file() -> None:
     assert load(dump(with_tensor(0, shape=(2**16, 2**14)))).graphs[0].tensors[0].data is None
 
 
-@pytest.mark.parametrize(("tensor", "fields", "message"), [
-    (0, {"shape": (2**16, 2**15)}, "has more than 2147483647 elements"),
-    (0, {"shape": (0, 2**31 - 1, 2**31 - 1)}, "more than 2147483647 elements"),
-    (0, {"shape": (-2, -(2**30))}, "has more than 2147483647 elements"),
-    (0, {"shape": (1,) * 33}, "33 dimensions are more than 32"),
-    (1, {"quantization": Quantization((1.0,) * 3, (0,) * 3, 1)}, r"3 scales do not fit dimension 1 of shape \(3, 4\)"),
-    (1, {"quantization": Quantization((1.0,) * 3, (0,) * 3, 2)}, "3 scales do not fit dimension 2"),
-    (1, {"quantization": Quantization((1.0,) * 3, (0,) * 3, -1)}, "3 scales do not fit dimension -1"),
-])
+@pytest.mark.parametrize(
+    ("tensor", "fields", "message"),
+    [
+        (0, {"shape": (2**16, 2**15)}, "has more than 2147483647 elements"),
+        (0, {"shape": (0, 2**31 - 1, 2**31 - 1)}, "more than 2147483647 elements"),
+        (0, {"shape": (-2, -(2**30))}, "has more than 2147483647 elements"),
+        (0, {"shape": (1,) * 33}, "33 dimensions are more than 32"),
+        (
+            1,
+            {"quantization": Quantization((1.0,) * 3, (0,) * 3, 1)},
+            r"3 scales do not fit dimension 1 of shape \(3, 4\)",
+        ),
+        (1, {"quantization": Quantization((1.0,) * 3, (0,) * 3, 2)}, "3 scales do not fit dimension 2"),
+        (1, {"quantization": Quantization((1.0,) * 3, (0,) * 3, -1)}, "3 scales do not fit dimension -1"),
+    ],
+)
 def test_ill_formed_tensors(tensor: int, fields: Row, message: str) -> None:
     with pytest.raises(ModelError, match=rf"^subgraph 0: tensor {tensor} '\w+': .*{message}"):
         load(dump(with_tensor(tensor, **fields)))
 
 
-@pytest.mark.parametrize(("field", "value", "message"), [
-    ("shape", (3, 5), r"buffer 1: 12 bytes, but shape \(3, 5\) of int8 takes 15"),
-    ("type", "float64", r"buffer 1: 12 bytes, but shape \(3, 4\) of float64 takes 96"),
-    ("buffer", 9, "buffer 9 does not exist; the file has 5"),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("shape", (3, 5), r"buffer 1: 12 bytes, but shape \(3, 5\) of int8 takes 15"),
+        ("type", "float64", r"buffer 1: 12 bytes, but shape \(3, 4\) of float64 takes 96"),
+        ("buffer", 9, "buffer 9 does not exist; the file has 5"),
+    ],
+)
 def test_data_that_does_not_fit(field: str, value: Any, message: str) -> None:
     data = changed(lambda row: row["subgraphs"][0]["tensors"][1].update({field: value}))
     with pytest.raises(ModelError, match=f"^subgraph 0: tensor 1 'weights': {message}"):
@@ -214,22 +226,28 @@ def test_a_bias_may_name_the_dimension_of_its_weights() -> None:
 # ---- operators and their order ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("model", "message"), [
-    (main_graph(inputs=(7,)), "tensor 7 among the inputs does not exist; the subgraph has 7"),
-    (main_graph(outputs=(-1,)), "tensor -1 among the outputs does not exist"),
-    (main_graph(inputs=(0, 1)), "tensor 1 'weights' is an input, but also a constant"),
-    (main_graph(inputs=(0, 0)), "tensor 0 'image' is an input, but also an input"),
-    (main_graph(inputs=(0, 3)), r"operator 0 \(FULLY_CONNECTED\): tensor 3 'hidden' is an output, but also an input"),
-    (main_graph(inputs=()), r"operator 0 \(FULLY_CONNECTED\): tensor 0 'image' is read, but nothing produces it"),
-    (main_graph(ops=()), "tensor 6 'logits' is an output of the subgraph, but nothing produces it"),
-    (with_op(0, inputs=(-2, 1, 2)), r"operator 0 \(FULLY_CONNECTED\): tensor -2 among the inputs does not exist"),
-    (with_op(0, outputs=(-1,)), r"operator 0 \(FULLY_CONNECTED\): tensor -1 among the outputs does not exist"),
-    (with_op(0, outputs=(1,)), r"operator 0 .*: tensor 1 'weights' is an output, but also a constant"),
-    (with_op(1, outputs=(3,)), r"operator 1 .*: tensor 3 'hidden' is an output, but also an output of operator 0"),
-    (with_op(0, inputs=(3, 1, 2)), r"operator 0 .*: tensor 3 'hidden' is read, but only operator 0 .* produces"),
-    (with_op(0, inputs=(6, 1, 2)), r"operator 0 .*: tensor 6 'logits' is read, but only operator 1 .* produces"),
-    (with_op(0, intermediates=(99,)), "operator 0 .*: tensor 99 among the intermediates does not exist"),
-])
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (main_graph(inputs=(7,)), "tensor 7 among the inputs does not exist; the subgraph has 7"),
+        (main_graph(outputs=(-1,)), "tensor -1 among the outputs does not exist"),
+        (main_graph(inputs=(0, 1)), "tensor 1 'weights' is an input, but also a constant"),
+        (main_graph(inputs=(0, 0)), "tensor 0 'image' is an input, but also an input"),
+        (
+            main_graph(inputs=(0, 3)),
+            r"operator 0 \(FULLY_CONNECTED\): tensor 3 'hidden' is an output, but also an input",
+        ),
+        (main_graph(inputs=()), r"operator 0 \(FULLY_CONNECTED\): tensor 0 'image' is read, but nothing produces it"),
+        (main_graph(ops=()), "tensor 6 'logits' is an output of the subgraph, but nothing produces it"),
+        (with_op(0, inputs=(-2, 1, 2)), r"operator 0 \(FULLY_CONNECTED\): tensor -2 among the inputs does not exist"),
+        (with_op(0, outputs=(-1,)), r"operator 0 \(FULLY_CONNECTED\): tensor -1 among the outputs does not exist"),
+        (with_op(0, outputs=(1,)), r"operator 0 .*: tensor 1 'weights' is an output, but also a constant"),
+        (with_op(1, outputs=(3,)), r"operator 1 .*: tensor 3 'hidden' is an output, but also an output of operator 0"),
+        (with_op(0, inputs=(3, 1, 2)), r"operator 0 .*: tensor 3 'hidden' is read, but only operator 0 .* produces"),
+        (with_op(0, inputs=(6, 1, 2)), r"operator 0 .*: tensor 6 'logits' is read, but only operator 1 .* produces"),
+        (with_op(0, intermediates=(99,)), "operator 0 .*: tensor 99 among the intermediates does not exist"),
+    ],
+)
 def test_ill_formed_graphs(model: Model, message: str) -> None:
     with pytest.raises(ModelError, match=f"^subgraph 0: {message}"):
         load(dump(model))
@@ -289,11 +307,14 @@ def test_subgraphs_that_call_each_other_in_a_circle() -> None:
         load(dump(Model((calling(0, 1),))))
 
 
-@pytest.mark.parametrize(("signature", "message"), [
-    ({"subgraph_index": 1}, "subgraph 1 does not exist; the model has 1"),
-    ({"inputs": [{"name": "x", "tensor_index": 7}]}, "tensor 7 among the inputs does not exist"),
-    ({"outputs": [{"name": "y"}, {"name": "y"}]}, "two of the outputs have the same name"),
-])
+@pytest.mark.parametrize(
+    ("signature", "message"),
+    [
+        ({"subgraph_index": 1}, "subgraph 1 does not exist; the model has 1"),
+        ({"inputs": [{"name": "x", "tensor_index": 7}]}, "tensor 7 among the inputs does not exist"),
+        ({"outputs": [{"name": "y"}, {"name": "y"}]}, "two of the outputs have the same name"),
+    ],
+)
 def test_ill_formed_signatures(signature: Row, message: str) -> None:
     data = changed(lambda row: row.update(signature_defs=[{"signature_key": "serve", **signature}]))
     with pytest.raises(ModelError, match=f"^signature 'serve': {message}"):

@@ -13,13 +13,24 @@ def table(name: str) -> dict[str, schema.Field]:
 
 def test_options_have_the_schemas_names_and_defaults() -> None:
     defaults = {name: field.default for name, field in table("DepthwiseConv2DOptions").items()}
-    assert defaults == {"padding": "SAME", "stride_w": 0, "stride_h": 0, "depth_multiplier": 0,
-                        "fused_activation_function": "NONE", "dilation_w_factor": 1, "dilation_h_factor": 1}
+    assert defaults == {
+        "padding": "SAME",
+        "stride_w": 0,
+        "stride_h": 0,
+        "depth_multiplier": 0,
+        "fused_activation_function": "NONE",
+        "dilation_w_factor": 1,
+        "dilation_h_factor": 1,
+    }
 
 
 def test_slots_are_in_the_schemas_order() -> None:
     assert [(field.name, field.slot) for field in schema.fields(tflite.OperatorCode)] == [
-        ("deprecated_builtin_code", 4), ("custom_code", 6), ("version", 8), ("builtin_code", 10)]
+        ("deprecated_builtin_code", 4),
+        ("custom_code", 6),
+        ("version", 8),
+        ("builtin_code", 10),
+    ]
 
 
 def test_kinds() -> None:
@@ -38,8 +49,12 @@ def test_kinds() -> None:
 def test_every_options_table_belongs_to_an_operator() -> None:
     """So the two unions have no table that the naming rule and its few exceptions overlook."""
     reached = {schema.options_table(name) for name in schema.enumeration(tflite.BuiltinOperator).values()}
-    tables = {getattr(tflite, name) for union in (tflite.BuiltinOptions, tflite.BuiltinOptions2)
-              for name in vars(union) if not name.startswith("_") and name != "NONE"}
+    tables = {
+        getattr(tflite, name)
+        for union in (tflite.BuiltinOptions, tflite.BuiltinOptions2)
+        for name in vars(union)
+        if not name.startswith("_") and name != "NONE"
+    }
     assert reached - {None} == tables
 
 
@@ -51,6 +66,10 @@ def test_operators_share_and_lack_options() -> None:
 def test_integers_that_are_enumerations_all_have_names() -> None:
     """Options that are a byte, but no bool, are enumerations."""
     tables = {schema.options_table(name) for name in schema.enumeration(tflite.BuiltinOperator).values()} - {None}
-    nameless = {(table.__name__, field.name) for table in tables for field in schema.fields(table)
-                if field.dtype.itemsize == 1 and field.dtype.kind != "b" and not field.vector and not field.names}
+    nameless = {
+        (table.__name__, field.name)
+        for table in tables
+        for field in schema.fields(table)
+        if field.dtype.itemsize == 1 and field.dtype.kind != "b" and not field.vector and not field.names
+    }
     assert nameless == set()

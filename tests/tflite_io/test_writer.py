@@ -73,8 +73,10 @@ def test_equal_constants_share_a_buffer() -> None:
 
 
 def test_an_operator_needs_neither_all_options_nor_their_type() -> None:
-    ops = (replace(seeds.dense().graphs[0].ops[0], options={"fused_activation_function": "RELU"}, options_type=""),
-           replace(seeds.dense().graphs[0].ops[1], options={}, options_type=""))
+    ops = (
+        replace(seeds.dense().graphs[0].ops[0], options={"fused_activation_function": "RELU"}, options_type=""),
+        replace(seeds.dense().graphs[0].ops[1], options={}, options_type=""),
+    )
     model = replace(seeds.dense(), graphs=(replace(seeds.dense().graphs[0], ops=ops),))
     assert load(dump(model)) == seeds.dense()
 
@@ -90,16 +92,25 @@ def first_weights(**fields: Any) -> Model:
     return Model((replace(graph, tensors=(graph.tensors[0], weights, *graph.tensors[2:])),))
 
 
-@pytest.mark.parametrize(("model", "message"), [
-    (first_op(name="CONV2D"), "^the schema has no operator 'CONV2D'; it has ADD, AVERAGE_POOL_2D, "),
-    (first_op(options={"activation": "RELU"}), "^subgraph 0: operator 0 FULLY_CONNECTED: FullyConnectedOptions has no"),
-    (first_op(options={"fused_activation_function": "RELU7"}), "the schema has no fused_activation_function 'RELU7'"),
-    (first_op(options_type="DenseOptions"), "the schema has no options table 'DenseOptions'"),
-    (first_op(inputs=(2**31,)), r"inputs = 2147483648 is not in \[-2147483648, 2147483647\]"),
-    (first_weights(dtype="int5"), "'weights': the schema has no type 'int5'"),
-    (first_weights(dtype="int16"), "'weights': the data is int8; constants of type int16 are int16 arrays"),
-    (first_weights(shape=(4, 3)), r"'weights': the data has shape \(3, 4\), the tensor \(4, 3\)"),
-])
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (first_op(name="CONV2D"), "^the schema has no operator 'CONV2D'; it has ADD, AVERAGE_POOL_2D, "),
+        (
+            first_op(options={"activation": "RELU"}),
+            "^subgraph 0: operator 0 FULLY_CONNECTED: FullyConnectedOptions has no",
+        ),
+        (
+            first_op(options={"fused_activation_function": "RELU7"}),
+            "the schema has no fused_activation_function 'RELU7'",
+        ),
+        (first_op(options_type="DenseOptions"), "the schema has no options table 'DenseOptions'"),
+        (first_op(inputs=(2**31,)), r"inputs = 2147483648 is not in \[-2147483648, 2147483647\]"),
+        (first_weights(dtype="int5"), "'weights': the schema has no type 'int5'"),
+        (first_weights(dtype="int16"), "'weights': the data is int8; constants of type int16 are int16 arrays"),
+        (first_weights(shape=(4, 3)), r"'weights': the data has shape \(3, 4\), the tensor \(4, 3\)"),
+    ],
+)
 def test_what_the_schema_cannot_say(model: Model, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         dump(model)
@@ -115,7 +126,10 @@ def test_operator_codes_fit_old_and_new_runtimes() -> None:
 def test_operators_of_one_kind_share_a_code() -> None:
     op = Op(0, "RELU", (0,), (1,))
     tensors = tuple(Tensor(i, "", (1,), "int8") for i in range(4))
-    ops = (op, replace(op, index=1, inputs=(1,), outputs=(2,)),
-           replace(op, index=2, inputs=(2,), outputs=(3,), version=2))
+    ops = (
+        op,
+        replace(op, index=1, inputs=(1,), outputs=(2,)),
+        replace(op, index=2, inputs=(2,), outputs=(3,), version=2),
+    )
     model = Model((replace(seeds.dense().graphs[0], tensors=tensors, outputs=(3,), ops=ops),))
     assert [op.version for op in load(dump(model)).graphs[0].ops] == [1, 1, 2]

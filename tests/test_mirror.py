@@ -1,0 +1,65 @@
+"""Tests mirror the package: whoever looks for the tests of a module finds them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "refengine"
+LARGE = 100
+"""Lines from which on a module has tests of its own, or the test file that tries it is named here."""
+
+ELSEWHERE = {
+    "cexport/test_command.py": ("commands/export",),
+    "cexport/test_export.py": ("cexport/calls",),
+    "commands/test_main.py": ("commands/_front", "commands/inspect"),
+    "debugger/test_debugger.py": (
+        *("debugger/condition", "debugger/console", "debugger/info", "debugger/session", "debugger/text"),
+        *("commands/debug", "tensors/pictures", "tensors/stats"),
+    ),
+    "device/test_lies.py": ("device/recording", "device/transport"),
+    "examination/test_command.py": ("commands/health",),
+    "examination/test_findings.py": ("examination/effect",),
+    "examination/test_health.py": ("examination/__init__", "examination/layer", "examination/measure"),
+    "explanation/test_explain.py": ("explanation/__init__",),
+    "firmware/test_boards.py": ("commands/device", "device/qemu"),
+    "fuzzer/test_command.py": ("commands/fuzz", "fuzzer/text"),
+    "fuzzer/test_doors.py": ("fuzzer/image",),
+    "fuzzer/test_search.py": ("fuzzer/simplify",),
+    "judge/test_command.py": ("commands/diff", "judge/page"),
+    "judge/test_verdict.py": ("judge/faults",),
+    "numerics/test_float32.py": ("numerics/scalar_float",),
+    "quantizer/test_command.py": ("commands/quantize",),
+    "quantizer/test_convert.py": ("quantizer/affine", "quantizer/parameters"),
+    "test_kernels.py": ("kernel",),
+}
+"""Test files by modules without one of their own. What kernels share (`kernels/_*.py`) is tried by the kernels."""
+
+
+def mirror(path: Path) -> Path:
+    """``refengine/tensors/images.py`` → ``tests/tensors/test_images.py``."""
+    inside = path.relative_to(PACKAGE)
+    return HERE / inside.parent / f"test_{inside.name}"
+
+
+def large() -> set[str]:
+    """The modules of some size that have no mirror."""
+    paths = [path for path in PACKAGE.rglob("*.py") if not path.match("kernels/_*.py")]
+    alone = [path for path in paths if len(path.read_text().splitlines()) >= LARGE and not mirror(path).exists()]
+    return {path.relative_to(PACKAGE).with_suffix("").as_posix() for path in alone}
+
+
+def test_every_large_module_has_its_test_file_or_is_named_once() -> None:
+    named = [module for modules in ELSEWHERE.values() for module in modules]
+    assert sorted(named) == sorted(large())
+    assert all((HERE / file).exists() for file in ELSEWHERE)
+
+
+@pytest.mark.parametrize("path", sorted(HERE.rglob("test_*.py")), ids=lambda path: str(path.relative_to(HERE)))
+def test_no_test_file_is_empty(path: Path) -> None:
+    """A file without tests would satisfy whoever only asks whether it exists."""
+    found = [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    assert any(name.startswith("test_") for name in found)
