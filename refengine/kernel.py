@@ -122,6 +122,7 @@ class Facts:
     - `shares_scale`: the output has the quantisation of the first input.
     - `fixed_output`: by dtype of data and output, the (scale, zero point) that TFLM computes in, whatever is asked for.
     - `computes`: by dtype of the data, the types that the output may have, where it is not the data's own.
+    - `unpacks`: the outputs are constants, and all inputs too; layers may take them for weights and biases.
     - `quantized`: how TensorFlow's converter quantises the operator; None if it is not known to, or leaves it in float.
     - `c_kernels`: by dtype of the data, the function in ``firmware/kernels`` that does the same.
     - `control`: the operator runs other subgraphs, which `execute` does for it: a ``branch``, a ``loop``, or ``once``.
@@ -148,6 +149,7 @@ class Facts:
     shares_scale: bool = False
     fixed_output: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     computes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unpacks: bool = False
     quantized: Quantizing | None = None
     c_kernels: Mapping[str, str] = field(default_factory=dict)
     control: Literal["", "branch", "loop", "once"] = ""

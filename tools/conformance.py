@@ -260,7 +260,7 @@ def compare_model(plan: Plan, model: bytes, runs: Iterable[Arrays], tflm: Tflm) 
     for inputs in runs:
         theirs = tflm.tensors(model, inputs)
         for record in execute(plan, *inputs):
-            op = record.step.op.name
+            op = record.step.name
             for t, ours in zip(record.step.outputs, record.outputs, strict=True):
                 other = theirs[plan.graph.index, t.index]
                 wrong = unlike(ours, other, same_nan=op in COPIES)

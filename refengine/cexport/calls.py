@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import require
 from ..kernels import FACTS
+from ..kernels._linear import Computed
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
@@ -52,7 +53,7 @@ class Call:
 def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
     """The C call of a step; `constants` are the values of the tensors known when exporting, by index.
 
-    Raises `UnsupportedError` for an operator or type without a C kernel.
+    Raises `UnsupportedError` for an operator or type without a C kernel, and for layers whose weights are computed.
     """
     dtype = step.data.dtype if step.data else ""
     make = CALLS.get((step.name, dtype))
@@ -62,6 +63,10 @@ def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
         f"{', '.join(dict.fromkeys(op for op, _ in CALLS))}, and whatever depends on constants only",
     )
     assert make is not None
+    require(
+        not isinstance(step.params, Computed),
+        f"{step}: the C kernels of layers take weights and biases that are constant in the file only",
+    )
     call = make(step)
     arguments = tuple(
         Constant(f"input{i + 1}", constants[a.index][0]) if isinstance(a, Tensor) and a.index in constants else a

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import _sigmoid, activations, dequantize, leaky_relu, quantize, softmax
+from ..kernels import _sigmoid, activations, dequantize, leaky_relu, log_softmax, quantize, softmax
+from ..kernels._linear import Computed
 from ..kernels._window import Window
+from ..kernels.transpose_conv import Scatter
 from ..model import Array, Op
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
@@ -34,6 +36,8 @@ MULTIPLIERS = {
     (_sigmoid.Params, "multiplier"): ("input_multiplier", "input_left_shift"),
     (softmax.Params, "input_multiplier"): ("input_multiplier", "input_left_shift"),
     (softmax.Int16Params, "input_multiplier"): ("input_multiplier", "input_left_shift"),
+    (log_softmax.Params, "input_multiplier"): ("input_multiplier", "input_left_shift"),
+    (log_softmax.Params, "reverse_scaling"): ("reverse_scaling_divisor", "reverse_scaling_left_shift"),
     (activations.ReluParams, "multiplier"): ("output_multiplier", "output_shift"),
     (quantize.Params, "requantize_output_multiplier"): ("output_multiplier", "output_shift"),
     (leaky_relu.Params, "multiplier_alpha"): ("output_multiplier_alpha", "output_shift_alpha"),
@@ -66,6 +70,8 @@ def _options(op: Op) -> Iterator[tuple[str, Any]]:
 
 
 def _params(params: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(params, Computed):  # no number depends on weights
+        params = params.alike
     if groups := getattr(params, "groups", None):
         parts = [part[1] for part in groups if isinstance(part, tuple)]
         yield from _requantization(*parts)
@@ -73,7 +79,7 @@ def _params(params: Any) -> Iterator[tuple[str, Any]]:
         name, value = field.name, getattr(params, field.name)
         if name in SAID | OWN:
             continue
-        if isinstance(value, Window):
+        if isinstance(value, (Window, Scatter)):
             yield "padding_height", value.pad[0]
             yield "padding_width", value.pad[1]
         elif isinstance(value, Requantizer):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
@@ -74,10 +74,11 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Axes]:
     assert input is not None and output is not None
     consistent(axis is not None and axis.dtype == "int32", "the second input must be the axes to reduce, as int32")
     assert axis is not None
-    require(
+    within_limits(
         axis.data is not None,
         f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant to know the "
         "shape: convert again with a constant",
+        tflm_runs=True,
     )
     assert axis.data is not None
     consistent(

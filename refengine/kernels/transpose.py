@@ -43,7 +43,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         perm.data is not None and perm.dtype == "int32" and perm.shape == (rank,),
         f"permutation '{perm.name}' must be a constant of {rank} int32, one for each dimension of '{input.name}': "
-        "refengine takes no other, so make it one",
+        "TFLM takes no other, so make it one",
     )
     assert perm.data is not None
     order = tuple(perm.data.tolist())

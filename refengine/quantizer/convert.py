@@ -90,7 +90,8 @@ def _check_written(model: Model, plan: Plan, origins: Mapping[int, int]) -> None
         except UnsupportedError as error:
             if index not in origins:
                 raise
-            raise UnsupportedError(f"{error}; {_kept_in_float(origins[index])}") from None
+            error.args = (f"{error}; {_kept_in_float(origins[index])}",)
+            raise
 
 
 def _kept_in_float(index: int) -> str:
@@ -139,6 +140,11 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
         require(
             weights is None or bias is None or (weights.data is not None and bias.data is not None),
             f"{where}: a bias is quantised only if it and the weights are constants; {_kept_in_float(op.index)}",
+        )
+        require(
+            weights is None or weights.data is not None or rule(op).layout == "OI",  # dense layers do not ignore it
+            f"{where}: its weights are computed at run time, and TFLM would ignore their zero point; "
+            f"{_kept_in_float(op.index)}",
         )
 
 

@@ -18,13 +18,17 @@ from ..files import write, write_npz
 from ..kernel import Facts, Node
 from ..kernels import KERNELS
 from ..kernels._affine import params_of, real_range
+from ..kernels._tflm import TFLM_OPS
 from ..model import Array, Quantization, Tensor
 from ..tflite_io import dump, load
 from .operators import inputs_of, model_of
 from .toolbox import Toolbox
 
-GROWING = {key: kernel for key, kernel in KERNELS.items() if key[1] and not kernel.facts.resource}
-"""The kernels that can go on from a tensor of a graph; the others need nodes around them."""
+GROWING = {
+    key: kernel for key, kernel in KERNELS.items() if key[1] and key[0] in TFLM_OPS and not kernel.facts.resource
+}
+"""The kernels that can go on from a tensor of a graph; the others need nodes around them. Custom operators are left
+out: TFLM's take tensors of one kind each, leave elements unwritten, or end the inference early."""
 
 QUANTIZED = ("int8", "int16", "uint8")
 """The types whose tensors have scale and zero point wherever they come from."""
