@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import host_plan
 
-from refengine import KERNELS, InferenceError, Plan, strategies
+from refengine import KERNELS, InferenceError, Plan, execute, strategies
 from refengine.cexport.calls import CALLS
 from refengine.kernel import Facts
 from refengine.kernels import FACTS
@@ -37,10 +37,9 @@ def cases(op: str, dtype: str) -> st.SearchStrategy[Case]:
 
 
 def arrays(case: Case) -> list[Array | None]:
-    """What the step is called with."""
-    plan, inputs = case
-    fed = {t.index: x[np.newaxis] for t, x in zip(plan.inputs, inputs, strict=True)}
-    return [None if t is None else {**plan.constants, **fed}[t.index] for t in step_of(case).inputs]
+    """What the step is called with; those before it, which its example may need, have run."""
+    *_, record = execute(case[0], *case[1])
+    return [None if x is None else x[np.newaxis] for x in record.inputs]
 
 
 def step_of(case: Case) -> Step:

@@ -146,7 +146,11 @@ NAMED = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, {*FACTS, *TFLM_OPS, *CUST
 """An operator's name, as a word."""
 
 MAY_NAME = {
-    "numerics/quantize.py": {"RELU", "RELU6"},  # fused activations, which are called so too
+    "numerics/quantize.py": {"RELU", "RELU6", "TANH"},  # fused activations, which are called so too
+    "tflite_io/compression.py": {
+        "ASSIGN_VARIABLE", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV",
+    },  # what TFLM decompresses for whom: known where files are read, below the kernels
+    "tflite_io/reader.py": {"TFLM_DECODE"},  # likewise: whose input is bytes, whatever the file says
     "tflite_io/schema.py": {
         "AVERAGE_POOL_2D", "L2_NORMALIZATION", "L2_POOL_2D", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "REDUCE_ALL",
         "REDUCE_MAX", "REDUCE_MIN", "SUM",

@@ -131,12 +131,12 @@ def _shapes(case: Case) -> Iterator[str]:
         yield from _count("filter channels", weights.shape[-1:])
     yield from _count("input channels", shapes[0][-1:])
     yield from _count("output channels", output[-1:])
-    if weights is not None:
+    if weights is not None and case.step.data is not None:
         yield from _count("rows", output[:-1])
         summed = [size for axis, size in zip(layout, weights.shape, strict=True) if axis != "O"]
         yield from _count("products in a sum", summed)
         if "H" in layout and "I" in layout:
-            yield "groups of channels" if shapes[0][3] > weights.shape[3] else "one group of channels"
+            yield "groups of channels" if case.step.data.shape[3] > weights.shape[3] else "one group of channels"
     yield f"an output of {len(output)} dimensions"
     yield from _blocks("output elements", output)
 

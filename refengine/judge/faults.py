@@ -385,19 +385,22 @@ def summation_order(case: Case) -> Variants:
 
     Two orders of n terms are at most 2·n·2⁻²⁴·Σ|term| apart; the kernel itself sums the |terms|.
     """
-    if case.seen is None or case.sound.dtype != np.float32 or case.arrays[0] is None:
+    if case.seen is None or case.sound.dtype != np.float32:
         return
-    why, x = case.step.facts.inexact, case.arrays[0]
+    why, place = case.step.facts.inexact, case.step.facts.data or 0
+    x = case.arrays[place]
+    if x is None:
+        return
     if case.weights is not None:
         constants = {i: t for i, t in enumerate(case.step.inputs) if t is not None and t.data is not None}
         size = case.replay(
             options={"fused_activation_function": "NONE"},
             tensors={i: _frozen(t, np.abs(t.data)) for i, t in constants.items() if t.data is not None},
-            arrays={0: np.abs(x)},
+            arrays={place: np.abs(x)},
         )
         terms = case.step.params.macs // case.sound.size + 1
     elif why == "sums":
-        size, terms = case.replay(arrays={0: np.abs(x)}), x.size // case.sound.size + 1
+        size, terms = case.replay(arrays={place: np.abs(x)}), x.size // case.sound.size + 1
     elif why == "libm":
         size, terms = np.abs(case.sound), (x.shape[-1] if x.ndim else 1) + 4
     else:
@@ -473,7 +476,7 @@ def _requantizers(node: Any) -> list[Requantizer]:
 
 def _real_factor(case: Case, factor: Array) -> Array:
     """The factors of a layer with weights before they became fixed point."""
-    tensors = (case.step.inputs[0], case.weights, case.step.outputs[0])
+    tensors = (case.step.data, case.weights, case.step.outputs[0])
     scales = [t.quantization.scale for t in tensors if t is not None and t.quantization is not None]
     return factor if len(scales) < 3 else np.array(scales[1]) * scales[0][0] / scales[2][0]
 
