@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import LimitError, UnsupportedError
 from .identity import identity
-from .kernel import Numerics
+from .kernel import Kernels, Numerics
 from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from .memory import MEMORY
@@ -126,11 +126,16 @@ class Survey:
         }
 
 
-def inspect(model: Model, *, numerics: Numerics | None = None, memory: int = MEMORY) -> Survey:
-    """Look at every operator of the model's first subgraph, those that would be refused as well."""
+def inspect(
+    model: Model, *, numerics: Numerics | None = None, kernels: Kernels = KERNELS, memory: int = MEMORY
+) -> Survey:
+    """Look at every operator of the model's first subgraph, those that would be refused as well.
+
+    `kernels` are those of `make_plan`, for operators of your own.
+    """
     numerics = numerics or Numerics()
     graph = model.graphs[0]
-    steps = prepared(model, graph, numerics, KERNELS, memory)
+    steps = prepared(model, graph, numerics, kernels, memory)
     live = _live_bytes(graph)
     return Survey(model, numerics, tuple(_look(graph, *each) for each in zip(graph.ops, steps, live, strict=True)))
 
