@@ -75,7 +75,8 @@ class Interpreter:
     ) -> None:
         """Read the model; `numerics` is a dialect or the name of one of `PRESETS` (default: TFLM's own).
 
-        `kernels` are those of `make_plan`, for operators of your own; `memory` are the bytes that an inference, and all its tensors, may take.
+        `kernels` are those of `make_plan`, for operators of your own; `memory` are the bytes that an inference, and all
+        its tensors, may take.
 
         `num_threads`, the resolver type and what concerns delegates change no bit here and are only checked;
         intermediates are preserved in any case. Delegates, and compressed zero points, are refused.

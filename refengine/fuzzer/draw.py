@@ -13,7 +13,7 @@ from hypothesis.errors import HypothesisException
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
 from ..errors import UnsupportedError
-from ..kernel import Numerics
+from ..kernel import Kernels, Numerics
 from ..plan import make_plan
 from ..strategies import inputs_of, model_of, nodes
 from .case import Case
@@ -45,19 +45,23 @@ class Plain(HypothesisProvider):
 AVAILABLE_PROVIDERS["refengine"] = Plain
 
 
-def generate(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None]) -> None:
+def generate(
+    op: str, dtype: str, kernels: Kernels, numerics: Numerics, seed: int, attempt: Callable[[Case], None]
+) -> None:
     """`attempt` the cases of one run, one after the other, until it raises `Enough`."""
     with suppress(Enough):
-        _run(op, dtype, numerics, seed, attempt, Phase.generate)
+        _run(op, dtype, kernels, numerics, seed, attempt, Phase.generate)
 
 
-def shrink(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None]) -> bool:
+def shrink(
+    op: str, dtype: str, kernels: Kernels, numerics: Numerics, seed: int, attempt: Callable[[Case], None]
+) -> bool:
     """`attempt` the same cases until one `Fails`, then ever smaller ones; the smallest that fails is tried last of all.
 
     False if it did not fail again.
     """
     try:
-        _run(op, dtype, numerics, seed, attempt, Phase.generate, Phase.shrink)
+        _run(op, dtype, kernels, numerics, seed, attempt, Phase.generate, Phase.shrink)
     except Fails:
         return True
     except HypothesisException:  # says that the test is flaky
@@ -65,8 +69,16 @@ def shrink(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable
     return False
 
 
-def _run(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None], *phases: Phase) -> None:
-    strategy = nodes(op, dtype)
+def _run(
+    op: str,
+    dtype: str,
+    kernels: Kernels,
+    numerics: Numerics,
+    seed: int,
+    attempt: Callable[[Case], None],
+    *phases: Phase,
+) -> None:
+    strategy = nodes(op, dtype, kernels[op, dtype])
     skip = Phase.shrink not in phases  # the first example, always the simplest: it would be tried in every run
 
     @hypothesis.seed(seed)
@@ -87,7 +99,7 @@ def _run(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[
         nonlocal skip
         model = model_of(data.draw(strategy))
         try:
-            plan = make_plan(model, numerics=numerics)
+            plan = make_plan(model, numerics=numerics, kernels=kernels)
         except UnsupportedError:  # in this dialect
             hypothesis.reject()
         for inputs in data.draw(st.tuples(*[inputs_of(model)] * INPUTS)):
