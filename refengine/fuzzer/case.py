@@ -31,7 +31,8 @@ class Case:
     """The plan of one operator, in the dialect that the kernel claims to compute, and arrays for its inputs.
 
     `arrays` are the operator's inputs in its order, constants among them (int4 unpacked to int8), None for an optional
-    input left out; `expected` is its output (the first of several); `numbers` are what a C kernel is called with (see `refengine_fuzz.h`).
+    input left out; `expected` is its output (the first of several); `numbers` are what a C kernel is called with (see
+    `refengine_fuzz.h`).
     """
 
     plan: Plan

@@ -43,7 +43,8 @@ def save(result: Result, folder: Path) -> list[Path]:
     model, tensors, test = (stem.with_name(stem.name + suffix) for suffix in (".tflite", ".npz", ".c"))
     outputs = case.record.outputs
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)} | {"expected": outputs[result.finding.outcome.output]}
+    arrays = {t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)}
+    arrays["expected"] = outputs[result.finding.outcome.output]
     write_npz(tensors, arrays | ({} if got is None else {"got": got}))
     if len(outputs) > 1:  # the C test's struct has room for one
         write_all({model: dump(case.model)})

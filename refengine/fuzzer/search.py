@@ -133,7 +133,8 @@ def fuzz(
 
     An operator ends with the first chunk in which something fails, and the next one follows. `numerics` is the dialect
     that the kernels claim to compute, TFLM's own by default; `kernels` are golden ones, those of `make_plan`.
-    Operators that run subgraphs or remember something are not among them yet: a case is one call. `executor` spreads the work (the door is pickled then).
+    Operators that run subgraphs or remember something are not among them yet: a case is one call. `executor` spreads
+    the work (the door is pickled then).
     `progress` is called with a number of cases whenever so many more are done with.
 
     Raises `InputError` for an operator or type that there is no golden kernel for, for a door that cannot be used, and
