@@ -77,7 +77,7 @@ def double(p: Params, x: Array) -> Array:
 
 
 def explain_double(p: Params, at: At, x: Array) -> Iterator[Line]:
-    yield Line("twice", "the input, doubled", x[at.index] + x[at.index])
+    yield Line("twice", "the input, doubled", float(x[at.index]) * 2)
 
 
 def example_double(draw: Draw, make: Toolbox) -> Node:
@@ -128,7 +128,8 @@ def test_a_batch_is_its_streams_and_explanations_end_in_the_element(key: tuple[s
         (record,) = execute(plan, *(x[0] for x in inputs))
         for which, written in enumerate((*record.outputs, *record.updates)):
             at = tuple(data.draw(st.integers(0, d - 1)) for d in written.shape)
-            assert np.asarray(explain(plan, record, at, which).value, written.dtype) == written[at] or written.size == 0
+            with np.errstate(over="ignore"):  # a Python float beyond float32
+                assert np.asarray(explain(plan, record, at, which).value, written.dtype) == written[at]
 
     law()
 
@@ -138,7 +139,7 @@ def test_debugger() -> None:
     debugger.goto(0)
     assert debugger.current.outputs[1].tolist() == [[0, -2, 0]]
     said = "\n".join(Console(debugger).run("print 3"))
-    assert "[0, 0]  0 -2 0" in said
+    assert "[0, 0]   0 -2  0" in said
 
 
 def test_inspect() -> None:
