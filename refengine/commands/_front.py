@@ -106,30 +106,22 @@ def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> Non
 
 def one_inference(plan: Plan, args: argparse.Namespace) -> tuple[Array, ...]:
     """The input arrays that --input, and --index where it holds several inferences, choose."""
-    found = every_inference(plan, args)
-    chosen = found if args.index is None else found[args.index : args.index + 1]
-    if len(chosen) != 1:
-        raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
-    return chosen[0]
-
-
-def every_inference(plan: Plan, args: argparse.Namespace, paths: list[str] | None = None) -> list[tuple[Array, ...]]:
-    """The inferences that --input, or other `paths`, hold, one after the other."""
-    cases = read_inputs(plan, paths or args.input, digit=args.digit, real_range=args.range)
-    return [each for _, arrays in cases for each in frames(plan, arrays)]
+    return chosen_inference(plan, args)[0]
 
 
 def chosen_inference(plan: Plan, args: argparse.Namespace) -> tuple[tuple[Array, ...], State]:
-    """The inference that --input and --index choose, and the state before it: what those before it have left.
+    """The same, and the state before it: what the inferences before it have left."""
+    found = every_inference(plan, args.input, args)
+    index = 0 if args.index is None else args.index
+    if not 0 <= index < len(found) or (args.index is None and len(found) > 1):
+        raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
+    return found[index], state_after(plan, found[:index] if plan.initial else ())
 
-    Where nothing lives on, all begin alike.
-    """
-    if not plan.initial:
-        return one_inference(plan, args), plan.initial
-    *before, chosen = every_inference(plan, args)[: None if args.index is None else args.index + 1]
-    if args.index is None and before or args.index not in (None, len(before)):
-        raise InputError(f"{' '.join(args.input)}: {len(before) + 1} inferences; choose one by --index, counted from 0")
-    return chosen, state_after(plan, before)
+
+def every_inference(plan: Plan, paths: list[str], args: argparse.Namespace) -> list[tuple[Array, ...]]:
+    """The inferences that files hold, one after the other."""
+    cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range)
+    return [each for _, arrays in cases for each in frames(plan, arrays)]
 
 
 def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:

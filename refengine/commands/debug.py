@@ -73,7 +73,7 @@ def _session(plan: Plan, args: argparse.Namespace) -> Session:
     """One inference; or, of a model that remembers, all that the input holds, at the one that --index chooses."""
     if not (args.stream or plan.initial):
         return Session(plan, *one_inference(plan, args))
-    first, *then = every_inference(plan, args)
+    first, *then = every_inference(plan, args.input, args)
     session = Session(plan, *first, then=then)
     session.enter(args.index or 0)
     return session

@@ -67,7 +67,8 @@ def _record(plan: Plan, step: Step, args: argparse.Namespace) -> Record:
     if args.time >= len(records):
         times = {0: "not at all", 1: "once"}.get(len(records), f"{len(records)} times")
         raise InputError(f"{step} of subgraph {step.subgraph} runs {times} in this inference; --time counts from 0")
-    return records[args.time]
+    chosen: Record = records[args.time]
+    return chosen
 
 
 def _indices(text: str) -> tuple[int, ...]:

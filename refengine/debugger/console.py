@@ -342,7 +342,7 @@ class Console:
         """save TENSOR FILE: as .png, .npy, or .npz by its name; all: every tensor.
 
         PNG is what show draws, a pixel for each element; the others hold codes. `save all FILE.npz` runs to the end and
-        keeps every tensor: a dump that compare reads.
+        keeps every tensor of the main graph: a dump that compare reads.
         """
         name, file = _two(rest, "save TENSOR FILE, for example: save out feature_maps.png")
         path, plan = Path(expanduser(file)), self.session.plan
@@ -350,7 +350,7 @@ class Console:
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
             names = dump_names(plan.graph.tensors)
-            write_npz(path, {names[tensor.index]: self.session.values(tensor) for tensor in self._computed()})
+            write_npz(path, {names[tensor.index]: self.session.final(tensor) for tensor in self._computed()})
             yield f"{len(self._computed())} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
@@ -383,7 +383,9 @@ class Console:
         if not whole or len(whole) < len(at):
             zeros = ",".join("0" for _ in tensor.shape[1:]) or "0"
             raise InputError(f"explain which element of {text.type_of(tensor)}? For example: explain {zeros}")
-        if any(change.tensor.index == tensor.index for change in self.session.changes):
+        here = (tensor.index, self.session.inference)
+        by_hand = {(c.tensor.index, c.inference) for c in self.session.changes if not c.tensor.is_variable}
+        if here in by_hand and not self.session.path:
             raise InputError(f"the output of {record.step} was set by hand; undo or reset, then explain")
         implied = [0] if len(whole) == len(tensor.shape) - 1 and tensor.shape[0] == 1 else []
         yield from told_lines(explain(self.session.plan, record, implied + whole, output), full)
@@ -448,9 +450,11 @@ class Console:
 
         FILE is an .npz with tensors by name or index, or an .npy with one tensor (out, unless named).
         """
+        if self.session.path:
+            raise InputError("compare looks at the main graph; finish leaves the subgraph")
         if not rest:
             before = self.session.unchanged()
-            dump = [(tensor, before.values(tensor)) for tensor in self._computed()]
+            dump = [(tensor, before.final(tensor)) for tensor in self._computed()]
         else:
             quoted, file, name = re.findall(r'^(?:"([^"]*)"|(\S+))\s*(.*)', rest)[0]
             file = quoted or file
@@ -517,8 +521,9 @@ class Console:
         yield from self.where()
 
     def _computed(self) -> list[Tensor]:
-        """The tensors of an inference: its inputs and what the steps write."""
-        return [*self.session.plan.inputs, *(t for step in self.session.steps for t in step.outputs)]
+        """The tensors of an inference, those of the main graph: its inputs and what the steps write."""
+        written = (t for step in self.session.steps for t in step.writes)
+        return list({t.index: t for t in (*self.session.plan.inputs, *written)}.values())
 
     def _order(self, tensor: Tensor) -> int:
         writer = self.session.writer(tensor)
@@ -527,7 +532,7 @@ class Console:
     def _difference(self, tensor: Tensor, theirs: Array) -> str:
         """How a tensor differs from a dump's array, nothing if it does not."""
         try:
-            told = compare.compared(tensor, self.session.values(tensor), theirs)
+            told = compare.compared(tensor, self.session.final(tensor), theirs)
         except InputError as error:
             return str(error)
         if told is None:

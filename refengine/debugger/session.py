@@ -79,6 +79,7 @@ class Session:
         self.inference, self.position = 0, START
         self.breakpoints: dict[int, Breakpoint] = {}
         self._numbered = 0
+        self._starts: list[State] = []  # that the inferences so far begin with
         self._restart()
 
     # ---- what there is -------------------------------------------------------------------------------------
@@ -149,16 +150,22 @@ class Session:
         have not been. Raises `InputError` if nothing computes it, or nothing in this call yet.
         """
         place = self.frame.graph.index, tensor.index
+        if place in self.state.variables:
+            return np.asarray(self.state.variables[place][0])
         if tensor.index in self.frame.constants:
             constant: Array = self.frame.constants[tensor.index][0]
             return constant
-        if place in self.state.variables:
-            return np.asarray(self.state.variables[place][0])
-        if self.path:
-            return self._inside(tensor)
+        return self._inside(tensor) if self.path else self.final(tensor)
+
+    def final(self, tensor: Tensor) -> Array:
+        """The array of a tensor of the main graph as the present inference leaves it, wherever one stands."""
+        place = self.plan.graph.index, tensor.index
+        if place in self.plan.initial.variables:
+            state = self.record(len(self.steps) - 1).state if self.steps else self.state
+            return np.asarray(state.variables[place][0])
         if tensor.index in self.plan.graph.inputs:
             return self.inputs[self.plan.graph.inputs.index(tensor.index)]
-        writer = self.writer(tensor)
+        writer = self.plan.writers.get(tensor.index)
         if writer is None:
             raise InputError(f"tensor {tensor.index} '{tensor.name}' has no value: no operator computes it")
         return self.record(writer.index).outputs[[t.index for t in writer.outputs].index(tensor.index)]
@@ -353,7 +360,7 @@ class Session:
         """Walk anew from the first inference to where one stands: the step, by its number among the records."""
         inference, position = self.inference, self.position
         here = None if self.path else START if position == START else self.current.step.index
-        self._starts: list[State] = [self._found(0, self.plan.initial)]
+        self._starts = [self._found(0, self.plan.initial)]
         self.enter(inference)
         if here is not None:
             self.goto(here)

@@ -46,7 +46,8 @@ class Explanation:
     @property
     def place(self) -> str:
         """Which element that is, in words."""
-        return f"{self.step}, output '{printable(self.tensor.name)}' {list(self.at)}"
+        inside = f"subgraph {self.step.subgraph}, " if self.step.subgraph else ""
+        return f"{inside}{self.step}, output '{printable(self.tensor.name)}' {list(self.at)}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: `lines` (each with name, text, value) and the final `value`."""

@@ -235,7 +235,7 @@ class Task(NamedTuple):
 
 
 def _task(*fields: Any) -> Task:
-    return Task(*fields[:-1], KERNELS if fields[-1] is None else fields[-1])
+    return Task._make((*fields[:-1], KERNELS if fields[-1] is None else fields[-1]))
 
 
 @dataclass

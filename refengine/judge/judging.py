@@ -177,7 +177,8 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     values.update((i, x[0]) for (graph, i), x in state.variables.items() if graph == plan.graph.index)
     values.update(_fixed(plan, golden, dump))
     findings = _second_look(_Evidence(plan, dump, golden, values, state, previous))
-    return Report(plan, dump, tuple(findings), tuple(_notes(plan, dump, fed)))
+    notes = (*_notes(plan, dump, fed), *_assumed(plan, state))
+    return Report(plan, dump, tuple(findings), notes)
 
 
 def _before(plan: Plan, previous: Dump | None) -> State:
@@ -419,6 +420,12 @@ def _notes(plan: Plan, dump: Dump, fed: Mapping[int, Array]) -> Iterator[str]:
     if dump.recomputed:
         fetched = len(dump.tensors) - len(dump.recomputed) - len(plan.inputs)
         yield f"tensors fetched: {fetched}; the others are proved by their CRC"
+
+
+def _assumed(plan: Plan, state: State) -> Iterator[str]:
+    """What is supposed about what the inferences before have left."""
+    if plan.initial and state is plan.initial:
+        yield "the state before is taken for that of the first inference; none was given"
 
 
 def _shown(value: int | float) -> str:
