@@ -71,11 +71,10 @@ class Accuracy:
 
 
 def is_classifier(plan: Plan) -> bool:
-    """Whether the model's one output is a row of scores, 1×classes, of two or more: of real values or codes of them."""
-    if len(plan.outputs) != 1 or not (plan.outputs[0].dtype == "float32" or is_quantized(plan.outputs[0])):
-        return False
-    shape = plan.outputs[0].shape
-    return len(shape) == 2 and shape[0] == 1 < shape[1]
+    """Whether the model's one output is a row of scores, 1×classes, of two or more: float32, or codes with a scale."""
+    shapes = [tensor.shape for tensor in plan.outputs]
+    scored = all(tensor.dtype == "float32" or is_quantized(tensor) for tensor in plan.outputs)
+    return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 < shapes[0][1] and scored
 
 
 def predictions(plan: Plan, output: Array) -> list[Prediction]:

@@ -95,7 +95,8 @@ def execute(
     than `plan.memory` at once, and `InferenceError` where TFLM's Invoke fails; in a batch, after the other inferences'
     last record.
     """
-    yield from _inference(plan, batch_size(plan, inputs), inputs, state, known)
+    for done in _inference(plan, batch_size(plan, inputs), inputs, state, known):
+        yield _record(*done)
 
 
 def run(
@@ -288,8 +289,11 @@ class _Scene:
         return np.arange(self.batch or 1)
 
 
-Walk = Generator[Record, None, tuple[Arrays, State]]
-"""Yields records, returns outputs (batch in front) and the state after."""
+Done = tuple[_Scene, Step, Sequence["Array | None"], Sequence[Array], State, Arrays]
+"""What a step did, as kernels have it: where, what it read, what it wrote, the state after it, its memory before."""
+
+Walk = Generator[Done, None, tuple[Arrays, State]]
+"""Yields what steps do, returns outputs (batch in front) and the state after."""
 
 
 def _inference(
@@ -333,10 +337,12 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
                 results, state = yield from _CONTROL[step.facts.control](scene, step, read, state)
             elif known and not _leaves_something(step) and all(t.index in known for t in step.outputs):
                 results = ()
-            else:
+            elif step.remembers:
                 memory = _memory(scene, step, read, state)
                 results = step.evaluate(*read, *memory)
                 state = _remembering(scene, step, read, state, results[len(step.writes) :])
+            else:
+                results = step.evaluate(*read)
         except InferenceError as error:
             return (yield from _without(scene, values, state, step, known, error))
         for tensor, x in zip(step.writes, results, strict=False):
@@ -346,7 +352,7 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
         for tensor in step.outputs if known else ():
             if tensor.index in known:
                 values[tensor.index] = frozen(np.reshape(known[tensor.index], (batch or 1, *tensor.shape)))
-        yield _record(scene, step, read, [values[t.index] for t in step.writes], state, memory)
+        yield scene, step, read, [values[t.index] for t in step.writes], state, memory
         for index in step.last_use:
             del values[index]
     return tuple(values[t.index] for t in plan.outputs), state
@@ -366,7 +372,7 @@ def _memory(scene: _Scene, step: Step, read: Sequence[Array | None], state: Stat
                 raise InferenceError(f"nothing is ever assigned to the resource variable '{name[1]}'; TFLM would fail")
         parts = [taken(state.resources[name], some) for some, name in zip(rows, names, strict=True)]
         return (joined(rows, parts),)
-    return state.memory[scene.plan.graph.index, step.index] if step.memory else ()
+    return state.memory[scene.plan.graph.index, step.index]
 
 
 def _remembering(scene: _Scene, step: Step, read: Sequence[Array | None], state: State, memory: Arrays) -> State:
@@ -379,7 +385,7 @@ def _remembering(scene: _Scene, step: Step, read: Sequence[Array | None], state:
             some, values = zip(*(part for part in parts if len(part[0])), strict=True)
             state = state.with_resource(name, joined(some, values))
         return state
-    return state.with_memory(scene.plan.graph.index, step.index, memory) if memory else state
+    return state.with_memory(scene.plan.graph.index, step.index, memory)
 
 
 def _named(scene: _Scene, step: Step, read: Sequence[Array | None]) -> list[tuple[Rows, tuple[str, str]]]:
@@ -466,10 +472,8 @@ def _joined(parts: Sequence[tuple[Rows, Arrays, State]]) -> tuple[Arrays, State]
 
 # ---- control flow --------------------------------------------------------------------------------------------
 
-Control = Generator[Record, None, tuple[Arrays, State]]
 
-
-def _attempt(scene: _Scene, fed: Sequence[Array], state: State) -> Generator[Record, None, tuple[Arrays, State, Any]]:
+def _attempt(scene: _Scene, fed: Sequence[Array], state: State) -> Generator[Done, None, tuple[Arrays, State, Any]]:
     """A subgraph; and the error that some of its inferences raised, whose outputs are undefined."""
     try:
         outputs, state = yield from _entered(scene, fed, state)
@@ -499,7 +503,7 @@ def _concluded(
     return results, state
 
 
-def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Walk:
     """Each inference takes one of two subgraphs, by the first input; the others are its inputs."""
     condition, *fed = read
     assert condition is not None
@@ -515,7 +519,7 @@ def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: Stat
     return _concluded(step, parts, errors, scene.batch or 1)
 
 
-def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Walk:
     """A body runs on its own outputs as long as the condition's subgraph says so, for each inference."""
     (cond, body), n = step.calls, scene.batch or 1
     active, carried = scene.all(), tuple(x for x in read if x is not None)
@@ -548,7 +552,7 @@ def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State)
     return _concluded(step, parts, [*errors, (active, error)], n)
 
 
-def _once(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Control:
+def _once(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Walk:
     """A subgraph that runs at this step's first time in each stream, then never again."""
     place = scene.plan.graph.index, step.index
     ran = np.broadcast_to(state.memory[place][0], scene.batch or 1)

@@ -51,3 +51,8 @@ def network(*nodes: Node) -> Model:
     out = tuple(i for i in sorted(computed) if i not in read)
     indexed = tuple(replace(t, index=index) for index, t in enumerate(tensors.values()))
     return Model((Graph(0, "main", indexed, fed, out, ops),))
+
+
+def custom(code: str, options: bytes, inputs: list[Tensor | None], *outputs: Tensor) -> Model:
+    """A custom operator by its code, with its options' bytes."""
+    return model_of(Node(code, {}, tuple(inputs), outputs, custom_options=options))

@@ -38,6 +38,7 @@ from rich.table import Table
 from refengine import KERNELS, InferenceError, InputError, Model, Plan, RefengineError, execute, load
 from refengine.commands._front import add_workers
 from refengine.execute import batch_size, infer
+from refengine.kernels import FACTS
 from refengine.parallel import spread, workers
 from refengine.tensors.difference import unlike
 
@@ -47,7 +48,7 @@ Arrays = tuple[Array, ...]
 CHUNK = 200
 """Cases a task: enough that starting one costs little, few enough for a lively progress bar."""
 
-COPIES = {"CONCATENATION", "PACK", "PAD", "RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
+COPIES = {op for op, facts in FACTS.items() if facts.copies}
 """Operators that only move elements about, and so keep a NaN's every bit."""
 
 
@@ -259,7 +260,7 @@ def compare_model(plan: Plan, model: bytes, runs: Iterable[Arrays], tflm: Tflm) 
     for inputs in runs:
         theirs = tflm.tensors(model, inputs)
         for record in execute(plan, *inputs):
-            op = record.step.op.name
+            op = record.step.name
             for t, ours in zip(record.step.outputs, record.outputs, strict=True):
                 other = theirs[plan.graph.index, t.index]
                 wrong = unlike(ours, other, same_nan=op in COPIES)

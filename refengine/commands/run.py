@@ -114,12 +114,12 @@ def _streamed(plan: Plan, cases: Iterable[Case]) -> Iterator[Case]:
 
 
 def _independent(plan: Plan, cases: Iterable[Case]) -> Iterator[Case]:
-    """Every inference as if it were the first: a batch at once, where all inputs declare a leading 1."""
+    """Every inference as if it were the first, a batch at once."""
     for name, arrays in cases:
-        if all(t.shape[:1] == (1,) for t in plan.inputs) or len(inferences := frames(plan, arrays)) == 1:
+        if all(x.ndim == len(t.shape) for x, t in zip(arrays, plan.inputs, strict=True)):
             yield name, run(plan, *arrays)
         else:
-            yield from ((f"{name}[{t}]", run(plan, *inputs)) for t, inputs in enumerate(inferences))
+            yield from ((f"{name}[{t}]", run(plan, *inputs)) for t, inputs in enumerate(frames(plan, arrays)))
 
 
 def _results(plan: Plan, name: str, outputs: tuple[Array, ...]) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from ..errors import RefengineError
 from ..execute import Record, execute
 from ..kernel import Numerics
 from ..model import Array, Model, Tensor
-from ..plan import Plan, Step, frozen, make_plan
+from ..plan import Plan, Step, make_plan
 from ..tensors.difference import Difference, difference
 from .numbers import numbers_of
 
@@ -55,7 +55,8 @@ class Case:
 
     @property
     def step(self) -> Step:
-        return self.plan.steps[0]
+        """The last one: some operators make no sense alone, and have others before them."""
+        return self.plan.steps[-1]
 
     @property
     def op(self) -> str:
@@ -79,13 +80,12 @@ class Case:
 
     @cached_property
     def arrays(self) -> tuple[Array | None, ...]:
-        fed = {t.index: x for t, x in zip(self.plan.inputs, self.inputs, strict=True)}
-        return tuple(None if t is None else frozen(fed[t.index] if t.data is None else t.data) for t in self.tensors)
+        return self.record.inputs
 
     @cached_property
     def record(self) -> Record:
-        """What a sound kernel does."""
-        (record,) = execute(self.plan, *self.inputs)
+        """What a sound kernel does. Raises `InferenceError` where TFLM's Invoke fails."""
+        *_, record = execute(self.plan, *self.inputs)
         return record
 
     @cached_property

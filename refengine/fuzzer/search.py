@@ -204,8 +204,8 @@ def _is_one_call(facts: Facts) -> bool:
     return not (facts.control or facts.resource or facts.updates)
 
 
-Run = tuple[str, str, Kernels, Numerics, int]
-"""What `draw.generate` makes cases of."""
+Run = tuple[str, str, Numerics, int]
+"""What `draw.generate` makes cases of, besides the kernels."""
 
 
 # ---- one chunk ---------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class Task(NamedTuple):
         """What determines the cases of each run of Hypothesis, which has a seed of its own."""
         for run in range(self.cases):
             digest = hashlib.sha256(f"{self.seed} {self.op} {self.dtype} {self.number} {run}".encode()).digest()
-            yield self.op, self.dtype, self.kernels, self.numerics, int.from_bytes(digest[:8], "little")
+            yield self.op, self.dtype, self.numerics, int.from_bytes(digest[:8], "little")
 
 
 def _task(*fields: Any) -> Task:
@@ -283,7 +283,7 @@ def try_chunk(task: Task) -> tuple[Task, Chunk]:
     try:
         for run in task.runs():
             before = chunk.failing
-            draw.generate(*run, attempt)
+            draw.generate(*run, attempt, task.kernels)
             chunk.runs += [run] * (chunk.failing > before)
             if chunk.is_over(task):
                 break
@@ -324,7 +324,7 @@ def _finding(task: Task, chunk: Chunk) -> Finding:
     """The chunk's first failure as small as it gets, and the reason of all that failed so."""
     kind = chunk.failures[0][1].kind
     try:
-        case, outcome = simplified(task.door, *_shrunk(task.door, chunk))
+        case, outcome = simplified(task.door, *_shrunk(task, chunk))
     finally:
         _close(task.door)
     why = _reason(chunk)
@@ -347,7 +347,7 @@ def _common(task: Task, kind: str) -> Common | None:
 
     try:
         for run in islice(task.runs(), min(RUNS, 1 + task.cases // 12)):
-            draw.generate(*run, attempt)
+            draw.generate(*run, attempt, task.kernels)
             if min(len(failing), len(passing)) >= COMPARED:
                 break
     finally:
@@ -363,18 +363,18 @@ def _reason(chunk: Chunk) -> Reason | None:
     return reason(differing, chunk.passed) if chunk.failures[0][1].kind == "differs" else None
 
 
-def _shrunk(door: Door, chunk: Chunk) -> tuple[Case, Outcome]:
+def _shrunk(task: Task, chunk: Chunk) -> tuple[Case, Outcome]:
     """The smallest case found that fails as the chunk's first failure does."""
     smallest = chunk.failures[0]
     for run in chunk.runs[:STARTS]:
-        if found := _shrunk_run(door, run, smallest[1].kind):
+        if found := _shrunk_run(task, run, smallest[1].kind):
             smallest = min(smallest, found, key=_size)
         if _size(smallest) <= SMALL:
             break
     return smallest
 
 
-def _shrunk_run(door: Door, run: Run, kind: str) -> tuple[Case, Outcome] | None:
+def _shrunk_run(task: Task, run: Run, kind: str) -> tuple[Case, Outcome] | None:
     """The smallest case that Hypothesis makes of the first one in a run that fails in this way."""
     draw = _drawing()
     found: list[tuple[Case, Outcome]] = []
@@ -385,13 +385,13 @@ def _shrunk_run(door: Door, run: Run, kind: str) -> tuple[Case, Outcome] | None:
         tried += 1
         if tried > ATTEMPTS or hangs > 3 * PATIENCE:
             return
-        outcome = check(door, case)
+        outcome = check(task.door, case)
         hangs += outcome.kind == "hangs"
         if outcome.kind == kind:
             found.append((case, outcome))
             raise draw.Fails
 
-    return found[-1] if draw.shrink(*run, attempt) else min(found, key=_size, default=None)
+    return found[-1] if draw.shrink(*run, attempt, task.kernels) else min(found, key=_size, default=None)
 
 
 def _size(failure: tuple[Case, Outcome]) -> int:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, within_limits
 from ..kernel import Draw, Numerics, Toolbox
 from ..model import Quantization, Tensor
 from ..numerics.fixedpoint import Multiplier
-from ..numerics.quantize import activation_range, code_range
+from ..numerics.quantize import LEFT_OUT, activation_range, code_range
 
 RANGE_ADVICE = "convert again with data in which that tensor moves or, if it never does, with this operator in float"
 """The way out of a scale that is too small for TFLM."""
@@ -63,7 +63,7 @@ def require_shift(multiplier: Multiplier, output: Tensor) -> None:
 
 def require_tflm_rounding(op: str, numerics: Numerics) -> None:
     """Refuse XNNPACK's dialect for an operator whose integers it may compute in another way."""
-    require(
+    within_limits(
         numerics.rounding != "xnnpack",
         f"what XNNPACK makes of a quantised {op} is not known to refengine; choose a dialect with rounding=double or "
         "rounding=single",
@@ -130,7 +130,8 @@ def draw_output(
 
 def draw_activation(draw: Draw, make: Toolbox, output: Tensor) -> str:
     """For an example: a fused activation, but rarely one that leaves few of the output's codes."""
-    activation: str = draw(make.sampled_from(("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1", "NONE")))
+    kinds = ("NONE", "RELU", "RELU6", "NONE", "RELU_N1_TO_1", "NONE") * 3
+    activation: str = draw(make.sampled_from((*kinds, *LEFT_OUT)))
     if output.quantization is not None:
         low, high = activation_range(activation, output.dtype, *quantized(output))
         if high - low < 32 and draw(make.integers(0, 7)) < 7:

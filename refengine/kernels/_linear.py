@@ -1,61 +1,68 @@
-"""What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED share: the weights, bias and scales of a layer."""
+"""What CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV share: a layer's weights, bias and scales.
+
+Weights and bias may be computed at run time. What is computed from constants once is then computed from those of each
+inference, but for proofs that take longer than they save.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import consistent, require
-from ..kernel import Draw, Ints, Line, Node, Numerics, Options, Toolbox
+from ..errors import consistent, require, within_limits
+from ..kernel import At, Draw, Evaluate, Explain, Ints, Line, Node, Numerics, Options, Prepare, Toolbox
 from ..model import Array, Quantization, Tensor
-from ..numerics import scalar
+from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier
+from ..numerics.float32 import Float32
 from ..numerics.quantize import activation_range, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
 from . import _narrate
 from ._affine import RANGE_ADVICE, draw_output, quantized
 from ._window import Window
 
-FILTER_TYPES = {"int8": ("int8", "int4"), "int16": ("int8",), "float32": ("float32",)}
-"""Which weights TFLM's kernels accept for which activations."""
+Types = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+"""Which (weights, biases) a kernel of TFLM accepts for which activations."""
+
+TYPES: Types = {
+    "int8": (("int8", "int4"), ("int32",)),
+    "int16": (("int8",), ("int64", "int32")),
+    "float32": (("float32",), ("float32",)),
+}
 
 INT8_WEIGHTS_ADVICE = (
     "TFLM has no hybrid kernels; convert again with a representative dataset and "
     "inference_input_type = tf.int8 (full integer), or without optimizations (all float32)"
 )
-CONSTANT_ADVICE = (
-    "TFLM runs that, but refengine needs a constant: make it one, or give a kernel of your own to make_plan(kernels=…)"
-)
 
 
-def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tensor) -> None:
+def check_types(input: Tensor, filter: Tensor, bias: Tensor | None, output: Tensor, types: Types = TYPES) -> None:
     """Refuse the type combinations that TFLM's Prepare and Eval refuse, hybrid ones with the way out."""
+    filters, biases = types[input.dtype]
     consistent(
         output.dtype == input.dtype,
         f"output '{output.name}' is {output.dtype} but input '{input.name}' is {input.dtype}; they must agree",
     )
     hybrid = input.dtype == "float32" and filter.dtype != "float32"
     require(
-        filter.dtype in FILTER_TYPES[input.dtype],
+        filter.dtype in filters,
         f"{input.dtype} activations with {filter.dtype} weights '{filter.name}' are not supported: "
         + (
             INT8_WEIGHTS_ADVICE
             if hybrid
-            else f"TFLM takes {' or '.join(FILTER_TYPES[input.dtype])} weights here; convert the model again"
+            else f"TFLM takes {' or '.join(filters)} weights here; convert the model again"
         ),
     )
-    require(filter.data is not None, f"weights '{filter.name}' are computed at run time; {CONSTANT_ADVICE}")
-    if bias is not None:
-        wanted = {"int8": ("int32",), "int16": ("int64", "int32"), "float32": ("float32",)}[input.dtype]
-        require(
-            bias.dtype in wanted,
-            f"bias '{bias.name}' is {bias.dtype}; TFLM's {input.dtype} layers take {' or '.join(wanted)}; "
-            "convert the model again",
-        )
-        require(bias.data is not None, f"bias '{bias.name}' is computed at run time; {CONSTANT_ADVICE}")
+    require(
+        bias is None or bias.dtype in biases,
+        f"bias '{bias and bias.name}' is {bias and bias.dtype}; TFLM's {input.dtype} layers of this kind take "
+        f"{' or '.join(biases)}; convert the model again",
+    )
 
 
 def operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
@@ -80,14 +87,22 @@ def operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     return input, filter, bias, output
 
 
-def check_finite(filter: Tensor, window: Window) -> None:
-    """Refuse infinite float weights under padding: TFLM skips the taps outside, a product with 0 would be NaN."""
+def taps_inside(filter: Tensor, window: Window) -> Array | None:
+    """Which taps lie inside the image, (*output, *filter), if that matters to float weights; else None.
+
+    TFLM skips the others. Products with what pads are zeros as long as the weights are finite, and change no sum.
+    """
     assert filter.data is not None
-    require(
-        not window.is_padded or np.isfinite(filter.data).all(),
-        f"weights '{filter.name}' contain infinities or NaN under SAME padding, where refengine would give NaN "
-        "and TFLM would not; train the model again",
-    )
+    if not window.is_padded or np.isfinite(filter.data).all():
+        return None
+    inside: Array = window.patches(window.padded(np.ones((1, *window.input, 1), np.bool_), False))[0, ..., 0]
+    return inside
+
+
+def accumulate(total: Float32, x: Float32, w: Float32, contraction: str, inside: Any = True) -> Float32:
+    """`total` + x · w as TFLM's target rounds it, where the tap lies `inside`."""
+    added = float32.fma(x, w, total) if contraction == "fma" else total + x * w
+    return added if inside is True else np.where(inside, added, total)
 
 
 def accumulator_bits(input: Tensor, bias: Tensor | None, options: Options) -> int:
@@ -148,9 +163,9 @@ def channel_requantizer(
     numerics: Numerics,
     dimension: int,
     part: slice,
-    bound: Ints,
+    bound: Ints | None,
 ) -> Requantizer:
-    """The requantisation of the channels `part` of a convolution, whose |sums| stay within `bound`.
+    """The requantisation of the channels `part` of a convolution, whose |sums| stay within `bound`, if that is known.
 
     int16 convolutions add no output zero point, though their activation range has it.
     """
@@ -198,8 +213,88 @@ def explain_requantized(acc: int, channel: int, r: Requantizer) -> Iterator[Line
     yield from _narrate.finish(scaled, r.output_offset, r.activation_min, r.activation_max)
 
 
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """Params of a layer whose weights or bias are computed at run time: the inputs `places` of `node`.
+
+    `prepare` makes of their values what it would make of constants; `alike` is what it made of zeros.
+    """
+
+    node: Node
+    numerics: Numerics
+    places: tuple[int, ...]
+    prepare: Prepare
+    alike: Any = None
+
+    @property
+    def macs(self) -> int:
+        macs: int = self.alike.macs
+        return macs
+
+    def of(self, arrays: Sequence[Array | None]) -> Any:
+        """The params with the values that one inference has computed; `arrays` have their tensors' shapes."""
+        inputs = list(self.node.inputs)
+        for place in self.places:
+            tensor = inputs[place]
+            assert tensor is not None
+            inputs[place] = replace(tensor, data=arrays[place])
+        return self.prepare(self.node._replace(inputs=tuple(inputs)), self.numerics)
+
+
+def layer(
+    prepare: Prepare,
+    evaluate: Evaluate,
+    explain: Explain,
+    of_each: Prepare | None = None,
+    places: tuple[int, int] = (1, 2),
+) -> tuple[Prepare, Evaluate, Explain]:
+    """The three functions of a layer with constants, fit for weights and a bias, in `places`, computed at run time.
+
+    `of_each` is `prepare` without proofs, where it has some: what is quickest for one inference.
+    """
+    return (
+        partial(_prepare, constant=prepare, of_each=of_each or prepare, places=places),
+        partial(_evaluate, constant=evaluate),
+        partial(_explain, constant=explain),
+    )
+
+
+def _prepare(node: Node, numerics: Numerics, constant: Prepare, of_each: Prepare, places: tuple[int, int]) -> Any:
+    computed = [(i, t) for i, t in enumerate(node.inputs) if i in places and t is not None and t.data is None]
+    if not computed:
+        return constant(node, numerics)
+    zeros: list[Array | None] = [None] * len(node.inputs)
+    for place, tensor in computed:
+        within_limits(
+            tensor.dtype != "int4",
+            f"weights '{tensor.name}' are int4 and computed at run time; TFLM runs that, but refengine needs int4 "
+            "weights constant, and no operator of TFLM computes any: convert again",
+            tflm_runs=True,
+        )
+        zeros[place] = np.zeros(tensor.shape, np.int8)  # of whatever type: only the tensor's is looked at
+    deferred = Computed(node, numerics, tuple(i for i, _ in computed), of_each)
+    return replace(deferred, alike=deferred.of(zeros))
+
+
+def _evaluate(p: Any, *arrays: Array | None, constant: Evaluate) -> Any:
+    if not isinstance(p, Computed):
+        return constant(p, *arrays)
+    of_each = [x for place in p.places if (x := arrays[place]) is not None]
+    if all(len(x) == 1 for x in of_each):
+        return constant(p.of([None if x is None else x[0] for x in arrays]), *arrays)
+    results = []
+    for b in range(max(map(len, of_each))):
+        one = [x if x is None or len(x) == 1 else x[b : b + 1] for x in arrays]
+        results.append(_evaluate(p, *one, constant=constant))
+    return np.concatenate(results)
+
+
+def _explain(p: Any, at: At, *arrays: Array | None, constant: Explain) -> Iterator[Line]:
+    return constant(p.of(arrays) if isinstance(p, Computed) else p, at, *arrays)
+
+
 class Layer(NamedTuple):
-    """An invented layer: the constant filter, a bias or None, and the output's quantisation."""
+    """An invented layer: the filter, a bias or None, and the output's quantisation."""
 
     filter: Tensor
     bias: Tensor | None
@@ -213,25 +308,33 @@ def draw_layer(
     shape: tuple[int, ...],
     dimension: int,
     biased: bool | None = None,
-    narrow_bias: bool = True,
-    int4: bool = True,
+    bias_types: tuple[str, ...] = ("int64", "int32"),
+    int4: tuple[str, ...] = ("per tensor", "per channel"),
     zero_points: tuple[int, ...] = (0,),
 ) -> Layer:
     """Weights of `shape`, channels along `dimension`, per tensor or per channel, with a bias and scales that fit.
 
-    `narrow_bias`: int16 layers may have an int32 one; `int4`: per-channel weights may be int4; `zero_points`: those
-    of per-tensor weights. At times the bias makes the accumulator wrap.
+    `bias_types`: those that int16 layers may have; `int4`: which weights may be int4; `zero_points`: those of
+    per-tensor weights. At times the bias makes the accumulator wrap, and weights or bias are fed instead.
     """
     channels, dtype = shape[dimension], input.dtype
     biased = draw(make.booleans()) if biased is None else biased
+    fed = draw(make.sampled_from(((False, False),) * 12 + ((True, False), (False, True), (True, True))))
+
+    def given(constant: Tensor, is_fed: bool) -> Tensor:
+        is_fed &= constant.dtype != "int4"
+        return make.tensor(constant.shape, constant.dtype, constant.quantization) if is_fed else constant
+
     if dtype == "float32":
-        bias = make.constant(draw(make.array((channels,), dtype))) if biased else None
-        return Layer(make.constant(draw(make.array(shape, dtype, -4, 4))), bias, None)
+        weights = make.constant(draw(make.array(shape, dtype, -4, 4)))
+        bias = given(make.constant(draw(make.array((channels,), dtype))), fed[1]) if biased else None
+        return Layer(given(weights, fed[0]), bias, None)
     step, zero_point = quantized(input)
     count = channels if draw(make.booleans()) else 1
     scales = draw(make.scales(count, 2.0**-14, 2.0**-2))
     points = (0,) * channels if count > 1 else (draw(make.sampled_from(zero_points)),)
-    nibbles = dtype == "int8" and (int4 if count > 1 else True) and draw(make.booleans())
+    kind = "per channel" if count > 1 else "per tensor"
+    nibbles = dtype == "int8" and kind in int4 and draw(make.booleans())
     codes = draw(make.array(shape, "int8", *((-8, 7) if nibbles else (-127, 127))))
     filter = make.constant(
         codes, Quantization(scales, points[:count], dimension if count > 1 else 0), "int4" if nibbles else "int8"
@@ -242,12 +345,10 @@ def draw_layer(
     deviation = 2 * np.sqrt((rows**2).sum(1)) * (code_range(dtype)[1] / 3**0.5)
     bias, extreme = None, False
     if biased:
-        bias_type = (
-            "int32" if dtype == "int8" else draw(make.sampled_from(("int64", "int32") if narrow_bias else ("int64",)))
-        )
+        bias_type = "int32" if dtype == "int8" else draw(make.sampled_from(bias_types))
         typical, most = int(deviation.max(initial=1)), 2**31 - 1
         rare = (-100, 100), (-30_000, 30_000), (most - typical, most), (-most, typical - most)
-        least, largest = draw(make.sampled_from(((-typical, typical),) * 12 + rare))
+        least, largest = np.clip(draw(make.sampled_from(((-typical, typical),) * 12 + rare)), *code_range(bias_type))
         bias_scales = tuple(float(np.float32(step * s)) for s in scales)
         bias = make.constant(
             draw(make.array((channels,), bias_type, least, largest)), Quantization(bias_scales, (0,) * count)
@@ -255,6 +356,8 @@ def draw_layer(
         assert bias.data is not None
         extreme = abs(least) > 2**30
         mean = mean + np.clip(bias.data, -(2**27), 2**27)
+        bias = given(bias, fed[1])
     units = step * np.array(scales)
     low, high = (units * (mean - deviation)).min(), (units * (mean + deviation)).max()
-    return Layer(filter, bias, draw_output(draw, make, dtype, float(units[0]), float(low), float(high), extreme))
+    output = draw_output(draw, make, dtype, float(units[0]), float(low), float(high), extreme)
+    return Layer(given(filter, fed[0]), bias, output)

@@ -1,8 +1,9 @@
 """CAST: the input's numbers in another type.
 
 TFLM: `kernels/cast.cc`. Integers keep their low bits, whatever the quantisation; as bool, all but 0 is true. Floats are
-cut off towards zero, NaN becomes 0, and what does not fit the nearest end of the type. So it is since October 2026;
-before, out-of-range floats were left to C, which does not define them, and there was no cast to bool.
+cut off towards zero, NaN becomes 0, and what does not fit the nearest end of the type. TFLM's source of August 2026
+leaves floats out of range to C, which does not define them, and has no cast to bool; so do the dialects of before
+commit 8f6596d, whose `scale_math` is float32.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from . import _affine, _unary
 TYPES = ("float32", "int8", "int16", "int32", "uint32", "bool")
 """What TFLM casts from and into."""
 
-FACTS = Facts(elementwise=True, computes={dtype: tuple(t for t in TYPES if t != dtype) for dtype in TYPES})
+FACTS = Facts(elementwise=True, computes=dict.fromkeys(TYPES, TYPES))
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     )
     require(
         numerics.scale_math == "double" or output.dtype != "bool",
-        f"output '{output.name}' is bool, which TFLM casts into since October 2026 only; choose a dialect with "
+        f"output '{output.name}' is bool, which TFLM's source of August 2026 does not cast into; choose a dialect with "
         "scale_math=double",
     )
     return Params(output.dtype, numerics.scale_math == "double")

@@ -2,7 +2,8 @@
 
 TFLM: `kernels/comparisons.cc`; the loops in `kernels/internal/reference/comparisons.h`. int8 codes are not compared as
 they are, not even where both inputs have one quantisation: each is first multiplied by its own scale, in fixed point,
-to units of 1/256. Real numbers that are closer than that may be equal.
+to units of 1/256. Real numbers that are closer than that may be equal. TFLM runs GREATER on int16, too, but with
+multipliers that nobody has set; refengine does not.
 """
 
 from __future__ import annotations

@@ -15,9 +15,10 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
+from ..numerics.float32 import Float32
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
@@ -41,10 +42,14 @@ class Params:
 
 @dataclass(frozen=True, eq=False)
 class FloatParams:
-    """Float layers: for each group its weights (outputs, taps), as the transpose of a contiguous array."""
+    """Float layers: for each group its weights (outputs, taps), as the transpose of a contiguous array.
+
+    `inside`: see `_linear.taps_inside`.
+    """
 
     window: _window.Window
     groups: tuple[Array, ...]
+    inside: Array | None
     bias: Array
     float_activation_min: np.float32
     float_activation_max: np.float32
@@ -74,8 +79,8 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _windo
     return input, filter, bias, output, window, input.shape[3] // depth
 
 
-def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses hybrid layers, run-time weights, and shapes or groups that do not fit together."""
+def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
+    """Refuses hybrid layers, and shapes or groups that do not fit together."""
     input, filter, bias, output, window, groups = _operands(node)
     channels = filter.shape[0]
     assert filter.data is not None
@@ -83,12 +88,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     parts = []
     for part in _parts(channels, groups):
         gemm = exact_gemm(weights[part], _linear.magnitude(input.dtype, offset))
-        parts.append(
-            (
-                gemm,
-                _linear.channel_requantizer(node.options, input, filter, bias, output, numerics, 0, part, gemm.bound),
-            )
+        requantize = _linear.channel_requantizer(
+            node.options, input, filter, bias, output, numerics, 0, part, gemm.bound if prove else None
         )
+        parts.append((gemm, requantize))
     return Params(window, offset, tuple(parts), filter.shape, output.shape)
 
 
@@ -130,16 +133,16 @@ def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None =
 
 
 def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
-    """Refuses what `prepare` refuses, and infinite weights under padding, which TFLM skips and a product cannot."""
+    """Refuses what `prepare` refuses."""
     _, filter, bias, output, window, groups = _operands(node)
     channels = filter.shape[0]
     assert filter.data is not None
-    _linear.check_finite(filter, window)
     weights = filter.data.reshape(channels, -1)
     low, high = float_activation_range(node.options["fused_activation_function"])
     return FloatParams(
         window,
         tuple(np.ascontiguousarray(weights[part].T).T for part in _parts(channels, groups)),
+        _linear.taps_inside(filter, window),
         _linear.float_bias(bias, channels),
         low,
         high,
@@ -161,11 +164,26 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
             seen = patches[..., g * depth : (g + 1) * depth]
             columns = np.ascontiguousarray(seen.transpose(3, 4, 5, 0, 1, 2)).reshape(taps, -1)
             channels = slice(g * step, (g + 1) * step)
-            total = float32.sequential_matmul(columns.T, weights, p.contraction) + p.bias[channels]
+            if p.inside is None:
+                total = float32.sequential_matmul(columns.T, weights, p.contraction)
+            else:
+                inside = np.broadcast_to(p.inside[rows, ..., None], seen.shape).transpose(3, 4, 5, 0, 1, 2)
+                total = _sum_inside(columns, weights, inside.reshape(taps, -1), p.contraction)
+            with np.errstate(all="ignore"):
+                total += p.bias[channels]
             output[part, rows, :, channels] = float32.clamp(
                 total, p.float_activation_min, p.float_activation_max
             ).reshape(*seen.shape[:3], step)
     return output.reshape(-1, *p.output_shape)
+
+
+def _sum_inside(columns: Float32, weights: Float32, inside: Array, contraction: str) -> Float32:
+    """(taps, positions) by (outputs, taps) to (positions, outputs), over the taps `inside` (taps, positions)."""
+    total = np.zeros((columns.shape[1], len(weights)), np.float32)
+    with np.errstate(all="ignore"):
+        for x, w, counts in zip(columns, weights.T, inside, strict=True):
+            total = _linear.accumulate(total, x[:, None], w, contraction, counts[:, None])
+    return total
 
 
 def explain_float(p: FloatParams, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
@@ -202,8 +220,19 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="OHWI",
+    quantized=Quantizing({"int8": 3, "int16": 3}, {"quantized_bias_type": "int64"}),
+    c_kernels={"int8": "conv_int8", "float32": "conv_float32"},
+)
+
+_CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))
+_FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float)
+
 KERNELS = {
-    ("CONV_2D", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("CONV_2D", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
-    ("CONV_2D", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("CONV_2D", "int8"): Kernel(*_CODES, partial(example, dtype="int8"), FACTS),
+    ("CONV_2D", "int16"): Kernel(*_CODES, partial(example, dtype="int16"), FACTS),
+    ("CONV_2D", "float32"): Kernel(*_FLOATS, partial(example, dtype="float32"), FACTS),
 }

@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import exact_gemm
@@ -42,10 +42,11 @@ class Params:
 
 @dataclass(frozen=True, eq=False)
 class FloatParams:
-    """Float layers: `weights` (filter rows, filter columns, channels, m)."""
+    """Float layers: `weights` (filter rows, filter columns, channels, m); `inside`: see `_linear.taps_inside`."""
 
     window: _window.Window
     weights: Array
+    inside: Array | None
     bias: Array
     float_activation_min: np.float32
     float_activation_max: np.float32
@@ -82,8 +83,8 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _windo
     )
 
 
-def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses hybrid layers, run-time weights, and shapes that do not fit together."""
+def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
+    """Refuses hybrid layers, and shapes that do not fit together."""
     input, filter, bias, output, window = _operands(node)
     assert filter.data is not None
     channels, offset = filter.shape[3], _linear.convolution_offset(input)
@@ -91,7 +92,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     dtype = gemm.dtype if len(gemm.blocks) == 1 else np.float64
     weights = filter.data.reshape(*window.filter, input.shape[3], -1).astype(dtype)
     requantize = _linear.channel_requantizer(
-        node.options, input, filter, bias, output, numerics, 3, slice(None), gemm.bound
+        node.options, input, filter, bias, output, numerics, 3, slice(None), gemm.bound if prove else None
     )
     return Params(window, offset, weights, requantize, output.shape)
 
@@ -127,14 +128,20 @@ def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None =
 
 
 def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
-    """Refuses what `prepare` refuses, and infinite weights under padding, which TFLM skips and a product cannot."""
+    """Refuses what `prepare` refuses."""
     input, filter, bias, output, window = _operands(node)
     assert filter.data is not None
-    _linear.check_finite(filter, window)
     weights = filter.data.reshape(*window.filter, input.shape[3], -1)
     low, high = float_activation_range(node.options["fused_activation_function"])
     return FloatParams(
-        window, weights, _linear.float_bias(bias, filter.shape[3]), low, high, numerics.contraction, output.shape
+        window,
+        weights,
+        _linear.taps_inside(filter, window),
+        _linear.float_bias(bias, filter.shape[3]),
+        low,
+        high,
+        numerics.contraction,
+        output.shape,
     )
 
 
@@ -148,7 +155,8 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
         with np.errstate(all="ignore"):
             for fy, fx in np.ndindex(p.window.filter):
                 x, w = patches[:, :, :, fy, fx, :, None], p.weights[fy, fx]
-                total = float32.fma(x, w, total) if p.contraction == "fma" else total + x * w
+                inside = True if p.inside is None else p.inside[rows, :, fy, fx, None, None]
+                total = _linear.accumulate(total, x, w, p.contraction, inside)
             sums = total.reshape(*patches.shape[:3], -1) + p.bias
         output[part, rows] = float32.clamp(sums, p.float_activation_min, p.float_activation_max)
     return output.reshape(-1, *p.output_shape)
@@ -174,16 +182,25 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     multiplier = draw(make.integers(1, 3))
     options["depth_multiplier"] = multiplier
     channels = input.shape[3] * multiplier
-    layer = _linear.draw_layer(draw, make, input, (1, fh, fw, channels), 3, biased=True, narrow_bias=False)
+    layer = _linear.draw_layer(draw, make, input, (1, fh, fw, channels), 3, biased=True, bias_types=("int64",))
     output = make.tensor((input.shape[0], oh, ow, channels), dtype, layer.output)
     options["fused_activation_function"] = _affine.draw_activation(draw, make, output)
     return Node("DEPTHWISE_CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="1HWO",
+    quantized=Quantizing({"int8": 3, "int16": 3}),
+    c_kernels={"int8": "depthwise_conv_int8", "float32": "depthwise_conv_float32"},
+)
+
+_CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))
+_FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float)
+
 KERNELS = {
-    ("DEPTHWISE_CONV_2D", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("DEPTHWISE_CONV_2D", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
-    ("DEPTHWISE_CONV_2D", "float32"): Kernel(
-        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
-    ),
+    ("DEPTHWISE_CONV_2D", "int8"): Kernel(*_CODES, partial(example, dtype="int8"), FACTS),
+    ("DEPTHWISE_CONV_2D", "int16"): Kernel(*_CODES, partial(example, dtype="int16"), FACTS),
+    ("DEPTHWISE_CONV_2D", "float32"): Kernel(*_FLOATS, partial(example, dtype="float32"), FACTS),
 }

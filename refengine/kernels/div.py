@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import InferenceError, require
+from ..errors import InferenceError, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization
 from ..numerics import float32, gemmlowp, scalar, scalar_gemmlowp
@@ -33,7 +33,7 @@ from ..numerics.fixedpoint import (
 from ..numerics.quantize import activation_range
 from . import _affine, _broadcast, _narrate
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, arithmetic="/")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Params:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses the dialects whose quotients nobody knows."""
     tensors = _broadcast.operands(node)
-    require(
+    within_limits(
         numerics.rounding == "double",
         "what int8 quotients are under another rounding than TFLM's usual one is not known to refengine (with a single "
         "rounding, C leaves a quotient of 0 undefined); choose a dialect with rounding=double",
@@ -64,7 +64,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         2.0**-64 < real < 2.0**64,
         f"the scales {s1:g}, {s2:g} and {so:g} of '{tensors[0].name}', '{tensors[1].name}' and output "
-        f"'{tensors[2].name}' are too far apart; {_affine.RANGE_ADVICE}",
+        f"'{tensors[2].name}' are too far apart for TFLM's shifts; {_affine.RANGE_ADVICE}",
     )
     low, high = activation_range(node.options["fused_activation_function"], "int8", so, zo)
     p = Params(z1, z2, zo, quantize_multiplier(real), low, high, numerics.float_to_int, np.empty(0))
@@ -168,7 +168,7 @@ def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
     for tensor in (first, divisor):
         require(
             not _affine.is_quantized(tensor),
-            f"input '{tensor.name}' is int32 with a scale; TFLM divides int32 only unquantised, convert to int8",
+            f"input '{tensor.name}' is int32 with a scale; TFLM divides int32 only unquantised: convert again to int8",
         )
     _broadcast.refuse_zeros(divisor)
     return _broadcast.int32_bounds(node.options["fused_activation_function"])

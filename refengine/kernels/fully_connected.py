@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
@@ -105,8 +105,8 @@ def _check_bias_scale(bias: Tensor, product: float, output: Tensor) -> None:
     require(abs(product - scale) / output_scale <= 0.02, why)
 
 
-def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses run-time weights, int4 per channel, and a bias scale that is not input scale · weights scale."""
+def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
+    """Refuses int4 per channel, and a bias scale that is not input scale · weights scale."""
     input, filter, bias, output = _operands(node)
     channels, depth = filter.shape
     (si, input_zero_point), (so, zero_point) = quantized(input), quantized(output)
@@ -132,8 +132,9 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zero_point)
     bits = _linear.accumulator_bits(input, bias, node.options)
     _linear.check_shifts(multiplier, bits, output)
+    bound = gemm.bound if prove else None
     requantize = requantizer(
-        _linear.bias_values(bias, channels), multiplier, zero_point, low, high, output.dtype, gemm.bound, bits
+        _linear.bias_values(bias, channels), multiplier, zero_point, low, high, output.dtype, bound, bits
     )
     return Params(input_offset, weights_offset, output.shape, depth, gemm, requantize)
 
@@ -162,7 +163,7 @@ def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None =
 
 
 def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
-    """Refuses hybrid layers and run-time weights."""
+    """Refuses hybrid layers."""
     _, filter, bias, output = _operands(node)
     assert filter.data is not None
     low, high = float_activation_range(node.options["fused_activation_function"])
@@ -172,7 +173,9 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 
 def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """(B, …) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
-    total = float32.sequential_matmul(input.reshape(-1, p.weights.shape[1]), p.weights, p.contraction) + p.bias
+    total = float32.sequential_matmul(input.reshape(-1, p.weights.shape[1]), p.weights, p.contraction)
+    with np.errstate(all="ignore"):
+        total += p.bias
     return float32.clamp(total, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
 
 
@@ -201,16 +204,27 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
         "keep_num_dims": len(lead) > 1,
         "quantized_bias_type": draw(make.sampled_from(("float32", "int32"))) if dtype == "int16" else "float32",
     }
-    layer = _linear.draw_layer(draw, make, input, (channels, depth), 0, int4=False, zero_points=(0, 0, 3, -128))
+    layer = _linear.draw_layer(
+        draw, make, input, (channels, depth), 0, int4=("per tensor",), zero_points=(0, 0, 3, -128)
+    )
     output = make.tensor((*lead, channels), dtype, layer.output)
     options["fused_activation_function"] = draw_activation(draw, make, output)
     return Node("FULLY_CONNECTED", options, (input, layer.filter, layer.bias), (output,))
 
 
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="OI",
+    quantized=Quantizing({"int8": 4, "int16": 4}, {"quantized_bias_type": "int64"}),
+    c_kernels={"int8": "fully_connected_int8", "float32": "fully_connected_float32"},
+)
+
+_CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))
+_FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float)
+
 KERNELS = {
-    ("FULLY_CONNECTED", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("FULLY_CONNECTED", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
-    ("FULLY_CONNECTED", "float32"): Kernel(
-        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
-    ),
+    ("FULLY_CONNECTED", "int8"): Kernel(*_CODES, partial(example, dtype="int8"), FACTS),
+    ("FULLY_CONNECTED", "int16"): Kernel(*_CODES, partial(example, dtype="int16"), FACTS),
+    ("FULLY_CONNECTED", "float32"): Kernel(*_FLOATS, partial(example, dtype="float32"), FACTS),
 }

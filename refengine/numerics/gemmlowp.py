@@ -1,7 +1,8 @@
-"""gemmlowp's fixed-point functions on arrays: e^x for x ≤ 0, and the quotients in sigmoid, tanh and softmax.
+"""gemmlowp's fixed-point functions on arrays: e^x for x ≤ 0, quotients for sigmoid, tanh and softmax, and TFLM's log.
 
 A number in Qm.n is an int32 code (held in int64) worth code / 2ⁿ, with m integer bits and m + n = 31.
-`scalar_gemmlowp` has the same names on Python integers. Source: gemmlowp `fixedpoint/fixedpoint.h`.
+`scalar_gemmlowp` has the same names on Python integers. Sources: gemmlowp `fixedpoint/fixedpoint.h`; the logarithm
+TFLM `kernels/internal/common.h`.
 """
 
 from __future__ import annotations
@@ -70,3 +71,30 @@ def _two_over_one_plus_x(a: Ints) -> Ints:
     for _ in range(3):
         x = x + (mul(x, (1 << 29) - mul(half_denominator, x)) << 2)
     return x
+
+
+def log_x_for_x_greater_than_or_equal_to_1(x: Ints) -> Ints:
+    """log(x) in Q5.26 for x ≥ 1 in Q12.19.
+
+    x is 2^power · r, with r within a factor of √√½ around √√½: a Padé approximant of log r there, and power · log 2.
+    """
+    mul, sqrt_half, center = saturating_rounding_doubling_high_mul, _q31(0.5**0.5), _q31(0.5**0.25)
+    leading, halved = _leading_zeros(x), mul(x, sqrt_half)
+    headroom = _leading_zeros(halved) - 1
+    # Either by ½ ≤ r < 1 lowered by √½ and doubled, or straight: whichever r is the smaller has the larger power.
+    r = np.minimum(np.minimum(mul(x << (leading - 1), sqrt_half) << 1, ONE), np.minimum(x << headroom, ONE))
+    power = np.maximum(((12 - leading) << 25) + (1 << 23), ((12 - headroom) << 25) - (1 << 23))
+    mean, twice_difference = (r + center + 1) >> 1, (r - center) << 1
+    square = mul(twice_difference, twice_difference)
+    root = 2**0.25
+    numerator = mul(twice_difference, r) + mul(mul(twice_difference, square), _q31(11 / 240 * root))
+    denominator_minus_one = mul(mean, _q31(2 / root - root) + twice_difference + mul(square, _q31(root / 20))) + mul(
+        twice_difference, _q31(root / 4)
+    )
+    log_r = mul(rounding_divide_by_pot(numerator, 6), one_over_one_plus_x_for_x_in_0_1(denominator_minus_one))
+    return (mul(power, _q31(math.log(2))) + log_r) << 1
+
+
+def _leading_zeros(x: Ints) -> Ints:
+    """Of positive int32."""
+    return 32 - np.frexp(x)[1].astype(np.int64)

@@ -21,6 +21,9 @@ ACTIVATIONS: dict[str, tuple[float | None, float | None]] = {
 }
 """The fused activations that TFLM's kernels clamp to: (low, high), None where a side stays open."""
 
+LEFT_OUT = ("TANH", "SIGN_BIT")
+"""Fused activations that TFLM's kernels take for none, without a word (`CalculateActivationRange` and its like)."""
+
 
 def code_range(dtype: str) -> tuple[int, int]:
     """The smallest and largest code of an integer type, ``"int8"`` → (−128, 127)."""
@@ -58,11 +61,10 @@ def float_activation_range(activation: str) -> tuple[np.float32, np.float32]:
 
 def _bounds(activation: str) -> tuple[float | None, float | None]:
     require(
-        activation in ACTIVATIONS,
-        f"TFLM's kernels silently leave out the fused activation {activation}; "
-        f"convert again with {activation} as an operator of its own",
+        activation in ACTIVATIONS or activation in LEFT_OUT,
+        f"the fused activation {activation} is none that TFLM knows; convert again with it as an operator of its own",
     )
-    return ACTIVATIONS[activation]
+    return ACTIVATIONS.get(activation, (None, None))
 
 
 def product_multiplier(

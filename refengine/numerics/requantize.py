@@ -85,12 +85,15 @@ def requantizer(
     activation_min: int,
     activation_max: int,
     dtype: str,
-    bound: Ints,
+    bound: Ints | None,
     bits: int = 32,
 ) -> Requantizer:
-    """A `Requantizer` for accumulators with |acc| ≤ `bound` (channels,), with its line if one can be proven."""
+    """A `Requantizer` for accumulators with |acc| ≤ `bound` (channels,), with its line if one can be proven.
+
+    Without a `bound`, nothing can.
+    """
     integer = Requantizer(bias, multiplier, output_offset, activation_min, activation_max, dtype, bits)
-    if dtype != "int8" or bits != 32 or multiplier.rounding == "xnnpack":
+    if bound is None or dtype != "int8" or bits != 32 or multiplier.rounding == "xnnpack":
         return integer
     factor = np.ldexp(multiplier.multiplier.astype(np.float64), multiplier.shift - 31)
     if np.any(factor <= 0) or np.any((bound + np.abs(bias)) * np.exp2(np.maximum(multiplier.shift, 0)) >= 2**31):

@@ -1,7 +1,7 @@
 """gemmlowp's fixed-point functions on Python integers, as gemmlowp phrases them, for people and for proofs.
 
 `gemmlowp` has the same names on arrays, phrased differently; the tests hold the two together.
-Source: gemmlowp `fixedpoint/fixedpoint.h`.
+Sources: gemmlowp `fixedpoint/fixedpoint.h`; the logarithm TFLM `kernels/internal/common.h`.
 """
 
 from __future__ import annotations
@@ -75,3 +75,24 @@ def newton_raphson_division(a: int) -> int:
         half_denominator_times_x = mul(half_denominator, x)
         x += saturating_shift_left(mul(x, 2**29 - half_denominator_times_x), 2)
     return x
+
+
+def log_x_for_x_greater_than_or_equal_to_1(x: int) -> int:
+    """log(x) in Q5.26 for x ≥ 1 in Q12.19: `z_pow_2_adj` · log 2 + `num` / `denom`, with one bit to spare, in Q6.25."""
+    mul, sqrt_half, sqrt_sqrt_half = saturating_rounding_doubling_high_mul, 1518500250, 1805811301
+    alpha_n, alpha_d, alpha_i, alpha_f, log_2 = 117049297, 127690142, 1057819769, 638450708, 1488522236
+    z_a_headroom_plus_1 = 32 - x.bit_length()
+    r_a = saturating_shift_left(mul(saturating_shift_left(x, z_a_headroom_plus_1 - 1), sqrt_half), 1)
+    z_a_pow_2_adj = (12 - z_a_headroom_plus_1) * 2**25 + 2**23
+    z_b_headroom = 31 - mul(x, sqrt_half).bit_length()
+    r_b = saturating_shift_left(x, z_b_headroom)
+    z_b_pow_2_adj = (12 - z_b_headroom) * 2**25 - 2**23
+    r, z_pow_2_adj = min(r_a, r_b), max(z_a_pow_2_adj, z_b_pow_2_adj)
+    p = truncated_division(r + sqrt_sqrt_half + 1, 2)
+    q = 2 * (r - sqrt_sqrt_half)
+    common_sq = mul(q, q)
+    num = mul(q, r) + mul(mul(q, common_sq), alpha_n)
+    denom_minus_one = mul(p, alpha_i + q + mul(alpha_d, common_sq)) + mul(alpha_f, q)
+    num_scaled = rounding_divide_by_pot(num, 6)
+    recip_denom = one_over_one_plus_x_for_x_in_0_1(denom_minus_one)
+    return saturating_shift_left(mul(z_pow_2_adj, log_2) + mul(num_scaled, recip_denom), 1)

@@ -15,27 +15,32 @@ from hypothesis import strategies as st
 
 from ..errors import InputError
 from ..files import write, write_npz
-from ..kernel import Kernels, Node
-from ..kernels import KERNELS, quantize
+from ..kernel import Facts, Kernels, Node
+from ..kernels import KERNELS
 from ..kernels._affine import params_of, real_range
+from ..kernels._tflm import TFLM_OPS
 from ..model import Array, Quantization, Tensor
 from ..tflite_io import dump, load
 from .operators import inputs_of, model_of
 from .toolbox import Toolbox
 
-JOINS = ("ADD", "CONCATENATION", "SUB", "MUL")
-"""Operators that bring branches together, drawn three times as often as others."""
+
+def growing(kernels: Kernels) -> Kernels:
+    """The kernels that can go on from a tensor of a graph; the others need nodes around them.
+
+    TFLM's custom operators are left out: they take tensors of one kind each, leave elements unwritten, or end the
+    inference early.
+    """
+    own = {key for key, kernel in kernels.items() if KERNELS.get(key) is not kernel}
+    able = {key: kernel for key, kernel in kernels.items() if key[1] and not kernel.facts.resource}
+    return {key: kernel for key, kernel in able.items() if key in own or key[0] in TFLM_OPS}
+
 
 QUANTIZED = ("int8", "int16", "uint8")
 """The types whose tensors have scale and zero point wherever they come from."""
 
 LARGEST = 1000
 """Tensors with more elements are read by no further operator, so that a case takes milliseconds."""
-
-
-def growing(kernels: Kernels) -> Kernels:
-    """The kernels that can go on from a tensor of a graph; the others need nodes around them."""
-    return {key: kernel for key, kernel in kernels.items() if key[1] and not kernel.facts.resource}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -132,8 +137,7 @@ def _names(keys: list[tuple[str, str]], position: int) -> str:
 
 def _computes(kernels: Kernels, op: str, dtype: str) -> set[str]:
     """The types that an operator may compute from `dtype`."""
-    others = {"SHAPE": ("int32",), "DEQUANTIZE": ("float32",), "QUANTIZE": quantize.OUTPUT_TYPES.get(dtype, ())}
-    return {*others.get(op, (dtype,)), *kernels[op, dtype].facts.computes.get(dtype, ())}
+    return {*kernels[op, dtype].facts.computes.get(dtype, (dtype,))}
 
 
 def _grown(draw: Callable[[Any], Any], kernels: Kernels, max_ops: int, dtypes: Collection[str] | None) -> list[Node]:
@@ -160,8 +164,14 @@ def _one_more(draw: Callable[[Any], Any], kernels: Kernels, make: Growing) -> No
 
     types = {t.dtype for t in make.tensors}
     ready = [key for key in kernels if key[1] in types] or list(kernels)
-    op, dtype = draw(make.sampled_from([*ready, *[key for key in ready if key[0] in JOINS] * 2]))
+    joining = [key for key in ready if _joins(kernels[key].facts)]  # three times as often as others
+    op, dtype = draw(make.sampled_from([*ready, *joining * 2]))
     return kernels[op, dtype].example(either, make)
+
+
+def _joins(facts: Facts) -> bool:
+    """Whether an operator brings branches together."""
+    return facts.joins or bool(facts.arithmetic)
 
 
 def moving(node: Node) -> list[Tensor]:

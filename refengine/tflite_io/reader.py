@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import tflite
 
-from ..errors import ModelError, UnsupportedError, located
+from ..errors import LimitError, ModelError, UnsupportedError, located
 from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
+from . import compression as compressed
 from . import schema
 from .flat import FlatFile, Row, newer
 
@@ -34,7 +35,8 @@ def load(source: str | os.PathLike[str] | bytes) -> Model:
     have the schema's defaults, so `options` is always complete.
 
     Raises `ModelError` if the file cannot be read or is not well-formed, and `UnsupportedError` if it uses what came
-    after the schema of the installed `tflite` package, dynamic shapes, or TFLM's compressed weights.
+    after the schema of the installed `tflite` package, or dynamic shapes. Constants that TFLM's lookup tables compress
+    are read as what they stand for, and the metadata that says so is left out.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _load(bytes(source))
@@ -59,6 +61,7 @@ class _Reader:
         self.file = FlatFile(data)
         self.row = self.file.root()
         self.unpacked: dict[tuple[int, str, int], Array] = {}
+        self.tables: dict[tuple[int, int], tuple[int, int]] = {}
 
     def model(self) -> Model:
         if self.row["version"] != VERSION:
@@ -66,8 +69,11 @@ class _Reader:
         if not self.row["subgraphs"]:
             raise ModelError("the model has no subgraph")
         metadata = self.metadata()
-        if "COMPRESSION_METADATA" in dict(metadata):
-            raise UnsupportedError("the weights are compressed with TFLM's lookup tables; take the model before that")
+        compression = dict(reversed(metadata)).get(compressed.NAME)
+        if compression is not None:
+            with located(f"metadata {compressed.NAME!r}"):
+                self.tables = compressed.tables_of(compression)
+            metadata = tuple(entry for entry in metadata if entry[0] != compressed.NAME)
         graphs = tuple(self.graph(index, row) for index, row in enumerate(self.row["subgraphs"]))
         _check_calls(graphs)
         signatures = tuple(_signature(row, graphs) for row in self.row["signature_defs"])
@@ -94,7 +100,15 @@ class _Reader:
         with located(f"subgraph {index}"):
             ops = tuple(self.op(i, op, len(row["tensors"])) for i, op in enumerate(row["operators"]))
             computed = {*row["inputs"], *(i for op in ops for i in op.outputs)}
-            tensors = tuple(self.tensor(i, tensor, i in computed) for i, tensor in enumerate(row["tensors"]))
+            encoded = {i for op in ops if op.custom_code == "TFLM_DECODE" for i in op.inputs}
+            tensors = tuple(
+                self.tensor(i, {**tensor, "quantization": None} if i in encoded else tensor, i in computed,
+                            self.tables.get((index, i)))
+                for i, tensor in enumerate(row["tensors"])
+            )  # TFLM's compressor leaves the decoded tensor's quantisation on the encoded bytes, where it means nothing
+            for op in ops:
+                with located(_operator(op.index, op.kind)):
+                    compressed.check_readers(op, {i for graph, i in self.tables if graph == index})
             graph = Graph(index, row["name"], tensors, row["inputs"], row["outputs"], ops,
                           row["debug_metadata_index"])
             _check_order(graph)
@@ -106,7 +120,7 @@ class _Reader:
             number = max(code["deprecated_builtin_code"], code["builtin_code"])
             name = schema.enumeration(tflite.BuiltinOperator).get(number)
             if name is None:
-                raise UnsupportedError(newer(f"builtin operator {number}"))
+                raise LimitError(newer(f"builtin operator {number}"))
         with located(_operator(index, code["custom_code"] or name)):
             for role, lowest in (("inputs", -1), ("outputs", 0), ("intermediates", 0)):
                 _check_indices(role, row[role], tensors, lowest)
@@ -118,13 +132,15 @@ class _Reader:
                       code["custom_code"], self.copied(custom), row["intermediates"],
                       row["mutating_variable_inputs"], row["debug_metadata_index"])
 
-    def tensor(self, index: int, row: Row, computed: bool) -> Tensor:
+    def tensor(self, index: int, row: Row, computed: bool, table: tuple[int, int] | None = None) -> Tensor:
         with located(f"tensor {index} {row['name']!r}"):
             shape, dtype = row["shape"], row["type"]
             _check_shape(shape)
             data = None
             contents = self.buffer(row["buffer"])
-            if contents or not (computed or row["is_variable"] or prod(shape)):
+            if table is not None:
+                data = self.looked_up(row, contents, *table)
+            elif contents or not (computed or row["is_variable"] or prod(shape)):
                 with located(f"buffer {row['buffer']}"):
                     data = self.constant(row["buffer"], contents, dtype, None if row["sparsity"] else shape)
             return Tensor(index, row["name"], shape, dtype, _quantization(row["quantization"], shape), data,
@@ -147,6 +163,11 @@ class _Reader:
             self.unpacked[key] = self.unpack(contents, dtype)
         values = self.unpacked[key]
         return values if shape is None or schema.is_raw(dtype) else values[:prod(shape)].reshape(shape)
+
+    def looked_up(self, row: Row, indices: memoryview, values: int, width: int) -> Array:
+        """A constant that is compressed, by the index of the buffer with its values and the bits of its indices."""
+        self.file.spend(4 * prod(row["shape"]))
+        return compressed.decompressed(row, indices, self.buffer(values), width)
 
     def unpack(self, contents: memoryview, dtype: str) -> Array:
         """The values: a view of the file where NumPy can work on it as it is, else a copy."""

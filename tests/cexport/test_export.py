@@ -145,6 +145,14 @@ def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+def test_weights_computed_at_run_time_are_refused(tmp_path: Path) -> None:
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"}
+    inputs = [fed((1, 2), "float32"), fed((3, 2), "float32", name="w"), None]
+    plan = make_plan(one_op("FULLY_CONNECTED", options, [*inputs], fed((1, 3), "float32")))
+    with pytest.raises(UnsupportedError, match=r"FULLY_CONNECTED.* take weights and biases that are constant"):
+        export(plan, tmp_path)
+
+
 def test_a_golden_input_must_fit(tmp_path: Path) -> None:
     plan = make_plan(bundled_models()["dense_int8"])
     with pytest.raises(InputError, match="takes one inference"):

@@ -82,5 +82,5 @@ def test_refusals(wrong: Model, message: str) -> None:
 
 
 def test_in_august_2026_there_was_no_cast_to_bool() -> None:
-    with pytest.raises(UnsupportedError, match=r"casts into since October 2026 only; .* scale_math=double"):
+    with pytest.raises(UnsupportedError, match=r"source of August 2026 does not cast into; .* scale_math=double"):
         make_plan(model("int32", "bool", 1), numerics=AUGUST)

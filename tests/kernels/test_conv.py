@@ -163,15 +163,17 @@ def test_refusals_say_why(change: dict[str, Any], message: str) -> None:
         make_plan(conv(**{**tensors, **change}))
 
 
-def test_infinite_weights_under_padding_are_refused() -> None:
+@pytest.mark.parametrize("contraction", ["none", "fma"])
+def test_infinite_weights_count_only_inside_the_image(contraction: Any) -> None:
+    """A 2×2 filter on one pixel, padded right and below: TFLM skips all taps but the first."""
     model = conv(
-        fed((1, 2, 2, 1), "float32"),
-        const(np.full((1, 2, 2, 1), np.inf), "float32"),
-        fed((1, 2, 2, 1), "float32"),
+        fed((1, 1, 1, 1), "float32"),
+        const([[[[2.0], [np.inf]], [[np.nan], [-np.inf]]]], "float32"),
+        fed((1, 1, 1, 1), "float32"),
         padding="SAME",
     )
-    with pytest.raises(UnsupportedError, match="infinities"):
-        make_plan(model)
+    x = np.full((1, 1, 1, 1), 3, np.float32)
+    assert run(model, x, numerics=Numerics(contraction=contraction))[0].item() == 6
 
 
 def test_a_padding_beyond_tflms_16_bits_is_refused() -> None:

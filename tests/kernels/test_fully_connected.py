@@ -108,6 +108,13 @@ def test_float_sums_run_in_order_and_the_bias_comes_last() -> None:
     assert run(model, x)[0].item() == 1.0  # from the bias on, or pairwise, it would be more
 
 
+@pytest.mark.parametrize("activation", ["TANH", "SIGN_BIT"])
+def test_a_fused_tanh_or_sign_bit_is_left_out_as_in_tflm(activation: str) -> None:
+    x = np.array([[7, -3]], np.int8)
+    plain, fused = (run(layer(fused_activation_function=a), x)[0] for a in ("NONE", activation))
+    assert np.array_equal(plain, fused)
+
+
 def test_contraction_keeps_the_product() -> None:
     model = one_op(
         "FULLY_CONNECTED",
@@ -124,7 +131,8 @@ def test_contraction_keeps_the_product() -> None:
     ("change", "message"),
     [
         (dict(input=fed((1, 2), "float32"), output=fed((1, 1), "float32")), "no hybrid kernels"),
-        (dict(filter=fed((1, 2), "int8", q(1.0))), "are computed at run time"),
+        (dict(filter=fed((1, 2), "int4", q(1.0))), "are int4 and computed at run time, which no operator of TFLM does"),
+        (dict(filter=fed((1, 2), "float32")), "int8 activations with float32 weights"),
         (dict(bias=const([0], "int32", q(1.03))), r"not input scale · weights scale \(1.03, not 1\), as TFLM needs"),
         (
             dict(
@@ -136,12 +144,12 @@ def test_contraction_keeps_the_product() -> None:
             "the scale 4.60004e-41 of output '.*' is so small that TFLM takes the last .* keep this layer in float",
         ),
         (dict(bias=const([0, 0], "int32", q(1.0))), "2 values for 1 output channels"),
-        (dict(bias=const([0], "int64", q(1.0))), "int8 layers take int32"),
+        (dict(bias=const([0], "int64", q(1.0))), "int8 layers of this kind take int32"),
         (dict(output=fed((1, 2), "int8", q(1.0))), "do not fit together"),
         (dict(output=fed((1, 1), "int16", q(1.0))), "they must agree"),
         (dict(output=fed((1, 1), "int8")), "no positive scale"),
         (dict(filter=const([[2, -3], [1, 1]], "int4", q((1.0, 0.5))), output=fed((1, 2), "int8", q(1.0))), "one scale"),
-        (dict(fused_activation_function="TANH"), "TANH"),
+        (dict(fused_activation_function="6"), "fused activation 6 is none that TFLM knows"),
     ],
 )
 def test_refusals_say_why(change: dict[str, Any], message: str) -> None:

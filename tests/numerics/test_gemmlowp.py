@@ -16,6 +16,9 @@ NEGATIVE = st.integers(-(2**31), 0) | st.integers(0, 31).map(lambda n: -(2**n)) 
 UNIT = st.integers(0, ONE) | st.sampled_from((0, 1, ONE - 1, ONE))
 
 
+AT_LEAST_ONE = st.integers(2**19, ONE) | st.integers(19, 30).map(lambda n: 2**n) | st.just(ONE)
+
+
 def array(values: list[int]) -> np.ndarray:
     return np.array(values, np.int64)
 
@@ -31,6 +34,17 @@ def test_quotients_are_the_same_in_both_phrasings(values: list[int]) -> None:
     for name in ("one_over_one_plus_x_for_x_in_0_1", "one_minus_x_over_one_plus_x_for_x_in_0_1"):
         expected = [getattr(scalar_gemmlowp, name)(a) for a in values]
         assert getattr(gemmlowp, name)(array(values)).tolist() == expected
+
+
+@given(st.lists(AT_LEAST_ONE, min_size=1, max_size=30))
+def test_the_logarithm_is_the_same_in_both_phrasings(values: list[int]) -> None:
+    expected = [scalar_gemmlowp.log_x_for_x_greater_than_or_equal_to_1(x) for x in values]
+    assert gemmlowp.log_x_for_x_greater_than_or_equal_to_1(array(values)).tolist() == expected
+
+
+@given(AT_LEAST_ONE)
+def test_the_logarithm_is_the_logarithm(x: int) -> None:
+    assert abs(scalar_gemmlowp.log_x_for_x_greater_than_or_equal_to_1(x) / 2**26 - math.log(x / 2**19)) < 3e-7
 
 
 @given(NEGATIVE, st.integers(0, 8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from refengine import KERNELS, Plan, make_plan, run, strategies
+from refengine.kernels._linear import Computed
 from refengine.model import Array
 from refengine.numerics.quantize import activation_range, code_range
 
@@ -58,6 +60,15 @@ def test_float_arrays_are_finite_unless_asked_for(high: int | None, data: st.Dat
 )
 def test_arrays_have_edges(dtype: str, finite: bool, edge: Callable[[Array], bool]) -> None:
     find(strategies.arrays((40,), dtype, finite=finite), edge, settings=FIRST)
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "uint64"])
+def test_wide_unsigned_arrays_have_numbers_of_every_size(dtype: str) -> None:
+    bits = np.iinfo(dtype).bits
+    noise = np.concatenate([strategies.array_of((50,), dtype, None, None, "noise", seed) for seed in range(20)])
+    sizes = {int(x).bit_length() for x in noise}
+    assert sizes >= set(range(2, bits + 1))
+    assert set(strategies.array_of((50,), dtype, None, None, "ends", 1).tolist()) == {0, 2**bits - 1}
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])
@@ -106,8 +117,10 @@ def test_a_cache_tells_one_from_true() -> None:
 
 
 def drawn(op: str, dtype: str, count: int) -> list[Plan]:
+    """Plans of one operator; of layers, those with constants."""
     dice = Dice(1)
-    return [make_plan(strategies.model_of(KERNELS[op, dtype].example(lambda x: x, dice))) for _ in range(count)]
+    plans = (make_plan(strategies.model_of(KERNELS[op, dtype].example(lambda x: x, dice))) for _ in range(2 * count))
+    return list(islice((plan for plan in plans if not isinstance(plan.steps[0].params, Computed)), count))
 
 
 def weights(plan: Plan) -> tuple[int, ...]:

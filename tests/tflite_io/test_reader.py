@@ -90,11 +90,6 @@ def test_no_subgraph() -> None:
         load(dump(Model(())))
 
 
-def test_compressed_weights() -> None:
-    with pytest.raises(UnsupportedError, match="compressed with TFLM's lookup tables"):
-        load(dump(replace(seeds.dense(), metadata=(("COMPRESSION_METADATA", b"\0"),))))
-
-
 # ---- tensors and their data -------------------------------------------------------------------------------
 
 
