@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..errors import InputError, located
+from ..errors import InferenceError, InputError, located
 from ..execute import batch_size
 from ..kernel import PRESETS
 from ..memory import MEMORY
@@ -125,10 +126,11 @@ def every_inference(plan: Plan, paths: list[str], args: argparse.Namespace) -> l
 
 
 def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
-    """What lives on after inferences, one after the other from the first one on."""
+    """What lives on after inferences, one after the other from the first one on, as far as TFLM runs each."""
     session = Session(plan)
     for inputs in inferences:
-        session.run(*inputs)
+        with suppress(InferenceError):
+            session.run(*inputs)
     return session.state
 
 

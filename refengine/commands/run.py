@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..accuracy import is_classifier, predictions
-from ..errors import InputError
+from ..errors import InferenceError, InputError
 from ..execute import run
 from ..identity import identity
 from ..kernel import PRESETS
@@ -71,7 +71,12 @@ STATES = {
 }
 """What the text says of what lives on."""
 
+ENDED = 15
+"""What TFLM's Invoke returns where an operator ends the inference on purpose (kTfLiteAbort)."""
+
 Case = tuple[str, tuple[Array, ...]]
+Ran = tuple[str, "tuple[Array, ...] | str"]
+"""A name with the outputs, or why there are none."""
 
 
 def command(args: argparse.Namespace) -> int:
@@ -105,15 +110,24 @@ def _the_only(plan: Plan, cases: Sequence[Case]) -> Case:
     return cases[0]
 
 
-def _streamed(plan: Plan, cases: Iterable[Case]) -> Iterator[Case]:
-    """The frames of each file one after the other, beginning anew with each file."""
+def _streamed(plan: Plan, cases: Iterable[Case]) -> Iterator[Ran]:
+    """The frames of each file one after the other, beginning anew with each file.
+
+    An operator that ends an inference on purpose, since it waits for more frames, ends no stream.
+    """
     for name, arrays in cases:
         session, inferences = Session(plan), frames(plan, arrays)
         for t, inputs in enumerate(inferences):
-            yield name if len(inferences) == 1 else f"{name}[{t}]", session.run(*inputs)
+            place = name if len(inferences) == 1 else f"{name}[{t}]"
+            try:
+                yield place, session.run(*inputs)
+            except InferenceError as error:
+                if error.status != ENDED:
+                    raise
+                yield place, str(error)
 
 
-def _independent(plan: Plan, cases: Iterable[Case]) -> Iterator[Case]:
+def _independent(plan: Plan, cases: Iterable[Case]) -> Iterator[Ran]:
     """Every inference as if it were the first, a batch at once."""
     for name, arrays in cases:
         if all(x.ndim == len(t.shape) for x, t in zip(arrays, plan.inputs, strict=True)):
@@ -122,8 +136,11 @@ def _independent(plan: Plan, cases: Iterable[Case]) -> Iterator[Case]:
             yield from ((f"{name}[{t}]", run(plan, *inputs)) for t, inputs in enumerate(frames(plan, arrays)))
 
 
-def _results(plan: Plan, name: str, outputs: tuple[Array, ...]) -> Iterator[dict[str, Any]]:
+def _results(plan: Plan, name: str, outputs: tuple[Array, ...] | str) -> Iterator[dict[str, Any]]:
     """What `run` gave, in plain Python: one result per answer of a classifier, else one with all outputs."""
+    if isinstance(outputs, str):
+        yield {"input": name, "ended": outputs, "outputs": []}
+        return
     if not is_classifier(plan):
         yield {"input": name, "outputs": [_output(plan, i, output) for i, output in enumerate(outputs)]}
         return
@@ -145,7 +162,7 @@ def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
 
 def _print_result(result: dict[str, Any]) -> None:
     answer = f": class {result['class']}, confidence {result['confidence']:.4f}" if "class" in result else ""
-    say(result["input"] + answer)
+    say(result["input"] + answer + (f": {result['ended']}" if "ended" in result else ""))
     for output in result["outputs"]:
         say(f"  {output['dtype']:8} {numbers(output['values'])}")
         if output["real"] is not None:

@@ -195,15 +195,9 @@ class Console:
     def do_until(self, rest: str) -> Iterator[str]:
         """until OP: run to the next operator of that type, index or output name, or a breakpoint."""
         session, wanted = self.session, steps_named(self.session.plan, rest)
-        outermost = (
-            [session.path[0].operator]
-            if session.path
-            else []
-            if session.position == START
-            else [session.current.step.index]
-        )
-        is_last = session.inference == session.inferences - 1 and all(step in session.steps for step in wanted)
-        if is_last and outermost and outermost[0] >= max(step.index for step in wanted):
+        in_main = all(step in session.steps for step in wanted)
+        is_last = session.inference == session.inferences - 1
+        if is_last and in_main and session.reached >= max(step.index for step in wanted):
             raise InputError(f"there is no '{rest}' ahead; goto goes back")
         yield from self._stopped(session.advance(lambda step: step in wanted))
 

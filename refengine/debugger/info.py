@@ -55,8 +55,7 @@ def quantisation(session: Session, name: str) -> Iterator[str]:
 
 def arena(session: Session, name: str) -> Iterator[str]:
     """Time 0 is before the first step, so that step i is at time i + 1."""
-    plan, here = session.plan, session.path[0].operator if session.path else session.position
-    now = 1 + (here if session.path or here == START else session.current.step.index)
+    plan, now = session.plan, session.reached + 1
     indices, buffers = lifetimes(plan, plan.steps, plan.graph.outputs)
     offsets, times = tflm_greedy(buffers), range(len(plan.steps) + 1)
     change = [0] * (len(times) + 1)

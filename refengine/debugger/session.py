@@ -137,6 +137,13 @@ class Session:
         return self._starts[self.inference] if self.position == START else self.current.state
 
     @property
+    def reached(self) -> int:
+        """The step of the main graph that has run, or that runs the subgraph that one stands in; or `START`."""
+        if self.position == START:
+            return START
+        return self.path[0].operator if self.path else self.current.step.index
+
+    @property
     def is_at_end(self) -> bool:
         """Whether the present inference is over."""
         if self.position == START:
@@ -211,7 +218,7 @@ class Session:
         self.position = START if index == START else self._main[index]
 
     def enter(self, inference: int) -> None:
-        """Stand at the start of an inference; those before it are run if they have not been.
+        """Stand at the start of an inference; those before it are run if they have not been, as far as TFLM runs them.
 
         Raises `InputError` if there is none.
         """
@@ -219,9 +226,17 @@ class Session:
             raise InputError(f"there is no inference {inference}; the last is {self.inferences - 1}")
         while len(self._starts) <= inference:
             self._begin(len(self._starts) - 1)
-            self.goto(len(self.steps) - 1)
-            self._starts.append(self._found(len(self._starts), self.state))
+            self._starts.append(self._found(len(self._starts), self._left()))
         self._begin(inference)
+
+    def _left(self) -> State:
+        """What the present inference leaves, from its start on."""
+        try:
+            self.goto(len(self.steps) - 1)
+        except InferenceError as error:
+            left: State = error.state
+            return left
+        return self.state
 
     def step(self) -> None:
         """To the next record, that of a subgraph or not, or to the start of the next inference.
@@ -334,7 +349,7 @@ class Session:
         if tensor.index in self.plan.constants or is_variable:
             self._restart()
             return before
-        here = START if self.position == START else self.current.step.index
+        here = self.reached
         first = min(touched, default=0)
         self._starts = self._starts[: self.inference + 1]
         self._walk(self._records[: self._main[first]] if first < len(self._main) else self._records)
@@ -359,7 +374,7 @@ class Session:
     def _restart(self) -> None:
         """Walk anew from the first inference to where one stands: the step, by its number among the records."""
         inference, position = self.inference, self.position
-        here = None if self.path else START if position == START else self.current.step.index
+        here = None if self.path else self.reached
         self._starts = [self._found(0, self.plan.initial)]
         self.enter(inference)
         if here is not None:

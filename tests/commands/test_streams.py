@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from refengine import Model, make_plan
+from refengine import InferenceError, Model, Session, make_plan
 from refengine.accuracy import evaluate
 from refengine.commands import main
 from refengine.model import Graph, Op, Tensor
 from refengine.tflite_io import dump
+from tests.kernels.test_circular_buffer import buffer, frame
 from tests.kernels.test_if import ADD
 from tests.kernels.test_while import counting
 
@@ -87,6 +89,20 @@ def test_frames_may_have_the_declared_shape_in_full(ask: Ask, shape: tuple[int, 
     for way, expected in (("--stream", [2, 12, 112]), ("--independent", [2, 11, 101])):
         told = json.loads(ask("run", "other.tflite", "--input", "whole.npy", way, "--json"))
         assert [np.ravel(r["outputs"][0]["values"])[0] for r in told["results"]] == expected
+
+
+def test_an_inference_that_waits_for_frames_ends_no_stream(ask: Ask) -> None:
+    Path("buffer.tflite").write_bytes(dump(buffer()))
+    np.save("slices.npy", np.concatenate([frame(k) for k in range(4)]))
+    told = json.loads(ask("run", "buffer.tflite", "--input", "slices.npy", "--stream", "--json"))
+    alone, expected = Session(make_plan(buffer())), []
+    for k in range(4):
+        with suppress(InferenceError):
+            expected.append((k, alone.run(frame(k))[0].tolist()))
+    assert [(k, r["outputs"][0]["values"]) for k, r in enumerate(told["results"]) if r["outputs"]] == expected != []
+    assert len(expected) < 4 and all("ended" in r for r in told["results"] if not r["outputs"])
+    walk = ask("debug", "buffer.tflite", "--input", "slices.npy", "--index", expected[0][0], "--command", "continue")
+    assert "end of inference" in walk
 
 
 # ---- the other rooms -----------------------------------------------------------------------------------------
