@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     if args.primer:
-        say(*primer())
+        say(*(line for part in primer() for line in part.split("\n")))
         return 0
     if args.model is None or args.input is None or args.op is None or args.at is None:
         raise InputError("explain needs MODEL, --input, --op and --at (or --primer)")

@@ -188,7 +188,7 @@ def chosen(
         if not _is_one_call(kernel.facts):
             raise InputError(f"{op} {does}, and fuzz tries single calls yet; run models of it, with strategies.models")
     alone = [(op, dtype) for (op, dtype), kernel in kernels.items() if _is_one_call(kernel.facts)]
-    known = {"operator": {op for op, _ in alone}, "type": {dtype for _, dtype in alone}}
+    known = {"operator": {op for op, _ in alone}, "type": {dtype for _, dtype in alone if dtype}}
     for (what, names), wanted in zip(known.items(), (ops, dtypes), strict=True):
         for name in wanted or ():
             if name not in names:

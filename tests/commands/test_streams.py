@@ -101,7 +101,7 @@ def test_an_inference_that_waits_for_frames_ends_no_stream(ask: Ask) -> None:
             expected.append((k, alone.run(frame(k))[0].tolist()))
     assert [(k, r["outputs"][0]["values"]) for k, r in enumerate(told["results"]) if r["outputs"]] == expected != []
     assert len(expected) < 4 and all("ended" in r for r in told["results"] if not r["outputs"])
-    walk = ask("debug", "buffer.tflite", "--input", "slices.npy", "--index", expected[0][0], "--command", "continue")
+    walk = ask("debug", "buffer.tflite", "--input", "slices.npy", "--index", expected[0][0], "--command", "goto end")
     assert "end of inference" in walk
 
 
