@@ -17,7 +17,8 @@ from .execute import run
 from .model import Array
 from .parallel import spread
 from .plan import Plan
-from .tensors.inputs import dequantize_output, pixels_to_input
+from .session import Session
+from .tensors.inputs import dequantize_output, picture_shape, pixels_to_input
 from .tensors.stats import is_quantized
 
 CHUNK = 256  # pictures between two reports
@@ -99,6 +100,9 @@ def evaluate(
 ) -> Iterator[Accuracy]:
     """Classify `images` (uint8, N×H×W or N×H×W×C) chunk by chunk; yield the `Accuracy` so far after each.
 
+    Where the model remembers something, each begins afresh; N×T×H×W or N×T×H×W×C are N sequences of T pictures, whose
+    answer is the last output.
+
     The last one is the result: ``*_, accuracy = evaluate(…)``; whoever stops earlier has what was done. Memory does not
     grow with N. `executor` computes the chunks, else all cores of this machine; see `parallel.spread`. `real_range` as
     in `inputs.pixels_to_input`. Raises `InputError` for pictures, labels or a model that do not fit together.
@@ -120,9 +124,22 @@ def _answers(
     plan: Plan, real_range: tuple[float, float] | None, threads: int | None, images: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.intp]:
     """The class of each picture."""
-    (output,) = run(plan, pixels_to_input(plan, images, 0, real_range), threads=threads)
+    if _are_sequences(plan, images):
+        session = Session(plan)
+        for t in range(images.shape[1]):
+            (output,) = session.run(pixels_to_input(plan, images[:, t], 0, real_range))
+    else:
+        (output,) = run(plan, pixels_to_input(plan, images, 0, real_range), threads=threads)
     answers: npt.NDArray[np.intp] = output.argmax(axis=1)
     return answers
+
+
+def _are_sequences(plan: Plan, images: npt.NDArray[np.uint8]) -> bool:
+    """Whether the pictures have one axis more than the model's input makes them have; one picture goes first."""
+    if images.ndim < 4 or not plan.inputs:
+        return False
+    picture = picture_shape(plan.inputs[0])
+    return images.shape[1] > 0 and images.shape[1:] != picture and images.shape[2:] in (picture[:2], picture)
 
 
 def _classes(plan: Plan) -> int:

@@ -15,10 +15,10 @@ from typing import Literal
 
 import numpy as np
 
-from .cexport.arena import ALIGNMENT, Buffer, peak, tflm_greedy
 from .kernels._arena import NEEDS, Needs, elements
 from .model import Graph, Tensor
 from .plan import Plan, offline_offsets
+from .reading.arena import ALIGNMENT, Buffer, peak, tflm_greedy
 
 ANYWHERE = -1
 """The offset of what the file leaves to the planner (`kOnlinePlannedBuffer`)."""

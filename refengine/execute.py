@@ -335,7 +335,7 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
         try:
             if step.facts.control:
                 results, state = yield from _CONTROL[step.facts.control](scene, step, read, state)
-            elif known and not step.writes[len(step.outputs) :] and all(t.index in known for t in step.outputs):
+            elif known and not _leaves_something(step) and all(t.index in known for t in step.outputs):
                 results = ()
             elif step.remembers:
                 memory = _memory(scene, step, read, state)
@@ -356,6 +356,11 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
         for index in step.last_use:
             del values[index]
     return tuple(values[t.index] for t in plan.outputs), state
+
+
+def _leaves_something(step: Step) -> bool:
+    """Whether the step has another effect than its outputs."""
+    return bool(step.facts.updates or step.memory or step.facts.resource or any(t.is_variable for t in step.outputs))
 
 
 def _memory(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Arrays:

@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from .errors import InferenceError, InputError, RefengineError, UnsupportedError
 from .execute import execute, require_room_for_all
-from .kernel import PRESETS, Numerics
+from .kernel import PRESETS, Kernels, Numerics
+from .kernels import KERNELS
 from .memory import MEMORY
 from .model import Array, Signature, Tensor
 from .plan import Plan, State, make_plan
@@ -69,11 +70,13 @@ class Interpreter:
         experimental_force_delegate_node_profiling: bool = False,
         *,
         numerics: Numerics | str | None = None,
+        kernels: Kernels = KERNELS,
         memory: int = MEMORY,
     ) -> None:
         """Read the model; `numerics` is a dialect or the name of one of `PRESETS` (default: TFLM's own).
 
-        `memory` are the bytes that an inference, and all its tensors, may take.
+        `kernels` are those of `make_plan`, for operators of your own; `memory` are the bytes that an inference, and all
+        its tensors, may take.
 
         `num_threads`, the resolver type and what concerns delegates change no bit here and are only checked;
         intermediates are preserved in any case. Delegates, and compressed zero points, are refused.
@@ -93,7 +96,7 @@ class Interpreter:
         if isinstance(numerics, str) and numerics not in PRESETS:
             raise InputError(f"there is no dialect {numerics!r}; choose one of {', '.join(PRESETS)}")
         self._numerics = PRESETS[numerics] if isinstance(numerics, str) else numerics
-        self._memory = memory
+        self._kernels, self._memory = kernels, memory
         self._model = load(os.fspath(model_path) if model_path else bytes(memoryview(model_content or b"")))
         self._graph = self._model.graphs[0]
         self._plan: Plan | None = None
@@ -117,7 +120,9 @@ class Interpreter:
         batches = {1 if asked[i] == declared[i] else asked[i][0] for i in declared}
         if len(batches) > 1:
             raise UnsupportedError(f"the inputs were resized to different batches ({sorted(batches)}); give all one")
-        self._plan = self._plan or make_plan(self._model, numerics=self._numerics, memory=self._memory)
+        self._plan = self._plan or make_plan(
+            self._model, numerics=self._numerics, kernels=self._kernels, memory=self._memory
+        )
         batch = batches.pop() if batches else 1
         require_room_for_all(self._plan, batch)
         if batch != self._batch or not self._values:

@@ -15,6 +15,7 @@ from refengine import InputError, Interpreter, Model, execute, make_plan, run
 from refengine.execute import tile_size
 from refengine.model import Graph, Op, Tensor
 from refengine.tflite_io import dump
+from tests.kernels.test_assign_variable import remembering
 from tests.models import const, fed, one_op, present, q
 
 FC = {"fused_activation_function": "RELU", "keep_num_dims": False, "quantized_bias_type": "float32"}
@@ -197,3 +198,12 @@ def test_results_do_not_share_memory_with_the_input() -> None:
     (record,), (result,) = execute(make_plan(model), x), run(model, x)
     x[:] = 0
     assert record.outputs[0].any() and result.any()
+
+
+def test_what_is_known_keeps_nothing_from_being_remembered() -> None:
+    """A resumed inference leaves what a whole one leaves: steps without outputs run, too."""
+    plan, x = make_plan(remembering("int8")), np.array([3, 4], np.int8)
+    before = plan.initial.with_resource(("", "v"), np.array([[1, 2]], np.int8))
+    *_, whole = execute(plan, x, state=before)
+    *_, resumed = execute(plan, x, state=before, known={2: np.array([1, 2], np.int8)})
+    assert resumed.state.resources["", "v"].tolist() == whole.state.resources["", "v"].tolist() == [[3, 4]]

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from refengine import execute, inspect, load, make_plan, run
-from refengine.cexport.arena import Buffer, lower_bound, plan_arena, tflm_greedy
 from refengine.commands import main
 from refengine.examination import health
 from refengine.judge import diff, read_dump
@@ -21,6 +20,7 @@ from refengine.model import Graph, Model, Op, Quantization, Tensor
 from refengine.quantizer.calibrate import calibrate
 from refengine.quantizer.choices import Choice, choices
 from refengine.quantizer.convert import convert
+from refengine.reading.arena import Buffer, lower_bound, plan_arena, tflm_greedy
 from refengine.tflite_io import dump
 
 SHORT, LONG = 60, 240

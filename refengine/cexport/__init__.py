@@ -3,7 +3,7 @@
 `refengine.export(plan, directory)` writes it.
 """
 
-from .arena import Buffer, plan_arena, tflm_greedy
+from ..reading.arena import Buffer, plan_arena, tflm_greedy
 from .export import Exported, export
 from .headers import Pixels, array_header, image_header
 

@@ -22,8 +22,9 @@ from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Step
+from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
+from ..reading.counterparts import stands_alone
 from ..text import in_c
-from .arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from .calls import Call, Constant, Values, call_of
 
 HERE = Path(__file__).parent
@@ -73,6 +74,10 @@ def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model
     `name` is what the files call the model. Raises `UnsupportedError` for what has no C kernel, `InputError` for
     inputs that do not fit or a directory that is none.
     """
+    for step in plan.steps:
+        does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
+        require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")
+        require(len(step.outputs) == 1, f"{step} has {len(step.outputs)} outputs; there is no C kernel for several")
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
     for tensor, x in zip(plan.inputs, golden, strict=False):
         if x.shape != tensor.shape:

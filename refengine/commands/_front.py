@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..errors import InputError, located
+from ..errors import InferenceError, InputError, located
 from ..execute import batch_size
 from ..kernel import PRESETS
 from ..memory import MEMORY
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
-from ..plan import Plan
+from ..plan import Plan, State
 from ..processes import Terminated
+from ..session import Session
 from ..tensors.datasets import bundled_digits, bundled_models, load_mnist
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_input
@@ -105,14 +107,43 @@ def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> Non
 
 def one_inference(plan: Plan, args: argparse.Namespace) -> tuple[Array, ...]:
     """The input arrays that --input, and --index where it holds several inferences, choose."""
-    found: list[tuple[Array, ...]] = []
-    for _, arrays in read_inputs(plan, args.input, digit=args.digit, real_range=args.range):
-        batch = batch_size(plan, arrays)
-        found += [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
-    chosen = found if args.index is None else found[args.index : args.index + 1]
-    if len(chosen) != 1:
+    return chosen_inference(plan, args)[0]
+
+
+def chosen_inference(plan: Plan, args: argparse.Namespace) -> tuple[tuple[Array, ...], State]:
+    """The same, and the state before it: what the inferences before it have left."""
+    found = every_inference(plan, args.input, args)
+    index = 0 if args.index is None else args.index
+    if not 0 <= index < len(found) or (args.index is None and len(found) > 1):
         raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
-    return chosen[0]
+    return found[index], state_after(plan, found[:index] if plan.initial else ())
+
+
+def every_inference(plan: Plan, paths: list[str], args: argparse.Namespace) -> list[tuple[Array, ...]]:
+    """The inferences that files hold, one after the other."""
+    cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range)
+    return [each for _, arrays in cases for each in frames(plan, arrays)]
+
+
+def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
+    """What lives on after inferences, one after the other from the first one on, as far as TFLM runs each."""
+    session = Session(plan)
+    for inputs in inferences:
+        with suppress(InferenceError):
+            session.run(*inputs)
+    return session.state
+
+
+def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
+    """The inferences of one file: (T, *shape), or (T, *shape[1:]) where every input declares a leading 1."""
+    shapes = [t.shape for t in plan.inputs]
+    if all(x.ndim == len(shape) + 1 and x.shape[1:] == shape for x, shape in zip(arrays, shapes, strict=True)):
+        counts = {len(x) for x in arrays}
+        if len(counts) > 1:
+            raise InputError(f"the inputs hold different numbers of frames: {', '.join(map(str, sorted(counts)))}")
+        return [tuple(x[i] for x in arrays) for i in range(counts.pop() if counts else 0)]
+    batch = batch_size(plan, arrays)
+    return [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
 
 
 def read_data(
@@ -168,6 +199,12 @@ def _files(path: str) -> list[str]:
 def positive(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
     return int(text)
 
 

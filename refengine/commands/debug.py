@@ -1,4 +1,4 @@
-"""Step through one inference, forwards and backwards, as gdb steps through a program.
+"""Step through inferences, forwards and backwards, as gdb steps through a program.
 
 At the prompt, help lists the commands. Without a terminal, or with --command or --script, commands are read from there
 and nothing is asked. A wrong command is one line on stderr, and the session goes on.
@@ -17,9 +17,19 @@ from pathlib import Path
 from ..debugger import Console, Session, split
 from ..errors import RefengineError
 from ..kernel import PRESETS
-from ..plan import make_plan
+from ..plan import Plan, make_plan
 from ..processes import Terminated
-from ._front import add_memory, add_model, add_numerics, add_one_input, fail, find_model, one_inference, say
+from ._front import (
+    add_memory,
+    add_model,
+    add_numerics,
+    add_one_input,
+    every_inference,
+    fail,
+    find_model,
+    one_inference,
+    say,
+)
 
 PROMPT = "(refengine) "
 
@@ -29,6 +39,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_memory(parser)
     add_numerics(parser)
     add_one_input(parser)
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="debug all inferences that the input holds, one after the other, from the one of --index on; always so "
+        "where something lives on from one to the next",
+    )
     parser.add_argument(
         "--script", metavar="FILE", help="run the commands in a file, one or more (;) a line, # comments"
     )
@@ -40,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     script = Path(args.script).read_text(encoding="utf-8", errors="replace").splitlines() if args.script else []
     plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
-    console = Console(Session(plan, *one_inference(plan, args)), _width(), _colour())
+    console = Console(_session(plan, args), _width(), _colour())
     if args.script or args.commands:
         _read(console, [*script, *(args.commands or [])])
         return 0
@@ -51,6 +67,16 @@ def command(args: argparse.Namespace) -> int:
     else:
         _read(console, sys.stdin)
     return 0
+
+
+def _session(plan: Plan, args: argparse.Namespace) -> Session:
+    """One inference; or, of a model that remembers, all that the input holds, at the one that --index chooses."""
+    if not (args.stream or plan.initial):
+        return Session(plan, *one_inference(plan, args))
+    first, *then = every_inference(plan, args.input, args)
+    session = Session(plan, *first, then=then)
+    session.enter(args.index or 0)
+    return session
 
 
 def _read(console: Console, lines: Iterable[str]) -> None:

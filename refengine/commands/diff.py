@@ -23,12 +23,14 @@ from ..judge.page import as_html
 from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
-from ..plan import Plan, make_plan
+from ..plan import Plan, State, make_plan
 from ._front import (
     add_json,
     add_memory,
     add_model,
     add_one_input,
+    chosen_inference,
+    every_inference,
     find_model,
     one_inference,
     positive,
@@ -36,6 +38,7 @@ from ._front import (
     print_table,
     progress_bar,
     say,
+    state_after,
     table_of,
 )
 
@@ -57,6 +60,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--previous", metavar="DUMP", help="a dump of the inference before: what stale buffers may hold"
+    )
+    parser.add_argument(
+        "--state-inputs",
+        metavar="FILE",
+        nargs="+",
+        help="the inputs of all inferences before, of a model that remembers: its state is computed from them "
+        "(default: those before --index in --input, or the variables in --previous, or as at the start)",
     )
     parser.add_argument("--html", metavar="FILE", help="also write a self-contained page")
     parser.add_argument("--baud", type=positive, default=115200, help="of a serial port (default: %(default)s)")
@@ -81,7 +91,8 @@ def command(args: argparse.Namespace) -> int:
     if said not in PRESETS and not args.numerics:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
     plan = make_plan(plan.model, numerics=PRESETS[args.numerics or said], memory=plan.memory)
-    report = diff(plan, dump, *inputs, previous=read_dump(plan, args.previous) if args.previous else None)
+    previous = read_dump(plan, args.previous) if args.previous else None
+    report = diff(plan, dump, *inputs, previous=previous, state=_state(plan, args))
     if args.html:
         write(args.html, as_html(report))
     if args.json:
@@ -89,6 +100,15 @@ def command(args: argparse.Namespace) -> int:
     else:
         _show(args, report)
     return int(report.differs)
+
+
+def _state(plan: Plan, args: argparse.Namespace) -> State | None:
+    """The state before the inference, where it is to be computed."""
+    if args.state_inputs and args.index:
+        raise InputError("--index counts the inferences since the start, and so does --state-inputs: give one of them")
+    if args.state_inputs:
+        return state_after(plan, every_inference(plan, args.state_inputs, args))
+    return chosen_inference(plan, args)[1] if args.input and args.index and plan.initial else None
 
 
 def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:

@@ -5,19 +5,31 @@ from __future__ import annotations
 import argparse
 
 from ..errors import InputError
-from ..execute import execute
+from ..execute import Record, execute
 from ..explanation import as_html, explain, in_dialect, side_by_side, step_at, text
 from ..explanation.primer import primer
 from ..files import write
 from ..kernel import PRESETS
-from ..plan import make_plan
-from ._front import add_json, add_memory, add_one_input, find_model, one_inference, print_json, say
+from ..plan import Plan, Step, make_plan
+from ._front import add_json, add_memory, add_one_input, chosen_inference, find_model, natural, print_json, say
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a .tflite file or the name of a bundled network")
     add_one_input(parser, required=False)
-    parser.add_argument("--op", help="the operator: its index, its output's name, or its name if that is unique")
+    parser.add_argument(
+        "--op", help="the operator: its index (1:0 in subgraph 1), its output's name, or its name if that is unique"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="N",
+        type=natural,
+        default=0,
+        help="which of several outputs; the variables that it updates count on behind them (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--time", metavar="N", type=natural, default=0, help="in a loop: which round, from 0 (default: %(default)s)"
+    )
     parser.add_argument("--at", metavar="I,J,…", type=_indices, help="the element of its output")
     parser.add_argument(
         "--numerics", metavar="PRESET", choices=PRESETS, help="tell it in this dialect too, side by side"
@@ -31,15 +43,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     if args.primer:
-        say(*primer())
+        say(*(line for part in primer() for line in part.split("\n")))
         return 0
     if args.model is None or args.input is None or args.op is None or args.at is None:
         raise InputError("explain needs MODEL, --input, --op and --at (or --primer)")
     plan = make_plan(find_model(args.model), memory=args.memory)
-    step = step_at(plan, args.op)
-    record = next(record for record in execute(plan, *one_inference(plan, args)) if record.step is step)
-    told = explain(plan, record, args.at)
-    other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), args.at) if args.numerics else None
+    record = _record(plan, step_at(plan, args.op), args)
+    told = explain(plan, record, args.at, args.output)
+    other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), args.at, args.output) if args.numerics else None
     if args.html:
         write(args.html, as_html([told, other] if other else [told], args.full))
     elif args.json:
@@ -47,6 +58,17 @@ def command(args: argparse.Namespace) -> int:
     else:
         say(*(side_by_side(told, other, args.full) if other else text(told, args.full)))
     return 0
+
+
+def _record(plan: Plan, step: Step, args: argparse.Namespace) -> Record:
+    """What the step does at its --time-th time in the inference that is chosen."""
+    inputs, state = chosen_inference(plan, args)
+    records = [record for record in execute(plan, *inputs, state=state) if record.step is step]
+    if args.time >= len(records):
+        times = {0: "not at all", 1: "once"}.get(len(records), f"{len(records)} times")
+        raise InputError(f"{step} of subgraph {step.subgraph} runs {times} in this inference; --time counts from 0")
+    chosen: Record = records[args.time]
+    return chosen
 
 
 def _indices(text: str) -> tuple[int, ...]:

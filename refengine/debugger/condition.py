@@ -58,6 +58,8 @@ class _MissingError(Exception):
 
 
 def _output(record: Record) -> tuple[Tensor, Array]:
+    if not record.outputs:
+        raise _MissingError
     return record.step.outputs[0], record.outputs[0]
 
 

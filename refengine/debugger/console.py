@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..execute import Record
 from ..explanation import explain
 from ..explanation import text as told_lines
 from ..files import write_npy, write_npz
@@ -20,7 +19,7 @@ from ..tensors import pictures
 from ..tensors.stats import activation_of, clamp_range, histogram, stats
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
-from .names import dump_name, dump_names, dumped, step_named, steps_named, tensor_named
+from .names import dump_name, dump_names, dumped, number_of, step_named, steps_named, tensor_named
 from .session import START, Breakpoint, Session
 
 ALIASES = {
@@ -39,8 +38,7 @@ ALIASES = {
     "reverse-continue": "reverse",
     "reverse-next": "back",
     "rn": "back",
-    "s": "next",
-    "step": "next",
+    "s": "step",
     "u": "until",
     "where": "list",
 }
@@ -95,9 +93,10 @@ class Console:
             command = self._method(first).__name__.removeprefix("do_")
         except InputError:
             return []
-        tensors = [tensor.name for tensor in self.session.plan.graph.tensors] + ["out", "in"]
-        operators = sorted({step.name for step in self.session.steps})
-        operators += [tensor.name for step in self.session.steps for tensor in step.outputs]
+        tensors = [tensor.name for tensor in self.session.frame.graph.tensors] + ["out", "in"]
+        steps = [step for plan in self.session.plan.plans.values() for step in plan.steps]
+        operators = sorted({step.name for step in steps})
+        operators += [tensor.name for step in steps for tensor in step.outputs]
         names = {
             **dict.fromkeys(("print", "stats", "show", "set"), tensors),
             **dict.fromkeys(("until", "goto"), operators),
@@ -115,57 +114,96 @@ class Console:
 
     def where(self) -> Iterator[str]:
         """The place one stands at, as every command of movement tells it."""
-        if self.session.position == START:
-            inputs = ", ".join(f"{text.name_of(t)} {text.type_of(t)}" for t in self.session.plan.inputs)
-            yield f"start: input {inputs}"
+        session = self.session
+        place = f"inference {session.inference}, " if session.inferences > 1 else ""
+        if session.position == START:
+            inputs = ", ".join(f"{text.name_of(t)} {text.type_of(t)}" for t in session.plan.inputs)
+            yield f"{place}start: input {inputs}"
             return
-        record = self.session.current
-        step, output = record.step, record.step.outputs[0]
-        yield f"{step.index} {text.operator(step)} → {output.index} {text.type_of(output)}  {self._span(record)}"
-        if step.index == len(self.session.steps) - 1:
-            yield "end of the inference"
+        record = session.current
+        inside = "".join(f"{call}: " for call in record.path)
+        outputs = list(zip(record.step.writes, (*record.outputs, *record.updates), strict=True))
+        told = [f"{t.index} {text.type_of(t)}  {self._span(t, x)}" for t, x in outputs] or ["nothing"]
+        yield f"{place}{inside}{number_of(record.step)} {text.operator(record.step)} → {told[0]}"
+        yield from (f"  and {each}" for each in told[1:])
+        if session.is_at_end:
+            yield f"end of {'the inference' if session.inferences == 1 else f'inference {session.inference}'}"
             for tensor in self.session.plan.outputs:
                 yield f"output {text.name_of(tensor)}{self._largest(tensor)}"
 
     # ---- moving --------------------------------------------------------------------------------------------
 
     def do_next(self, rest: str) -> Iterator[str]:
-        """next [N]: run the next step, or N of them."""
-        last = len(self.session.steps) - 1
-        if self.session.position == last:
-            raise InputError("the inference is at its end; back, goto or run")
-        self.session.goto(min(last, self.session.position + _count(rest)))
-        yield from self.where()
+        """next [N | inference]: run the next step, or N of them; of a subgraph's nothing is seen (step goes inside).
+
+        Behind the last step of an inference comes the start of the next one, if the input holds several; next
+        inference goes there at once.
+        """
+        session = self.session
+        if rest and "inference".startswith(rest):
+            session.enter(session.inference + 1)
+            yield from self.where()
+            return
+        yield from self._moved(rest, session.step)
+
+    def do_step(self, rest: str) -> Iterator[str]:
+        """step [N]: run the next step, or N of them, into the subgraphs of IF, WHILE and CALL_ONCE."""
+        yield from self._moved(rest, self.session.step, into=True)
+
+    def do_finish(self, rest: str) -> Iterator[str]:
+        """finish: run to the end of the subgraph that one stands in, behind the operator that calls it."""
+        depth = len(self.session.path)
+        if not depth:
+            raise InputError("this is the main graph; continue runs to its end")
+        yield from self._stopped(self.session.over(self.session.step, depth - 1))
 
     def do_back(self, rest: str) -> Iterator[str]:
-        """back [N]: go back one step, or N of them; nothing is computed again."""
-        if self.session.position == START:
-            raise InputError("this is the start")
-        self.session.goto(max(START, self.session.position - _count(rest)))
-        yield from self.where()
+        """back [N | inference]: go back one step, or N of them; only an inference before is computed again.
+
+        back inference goes to the start of the one before.
+        """
+        session = self.session
+        if rest and "inference".startswith(rest):
+            session.enter(session.inference - 1)
+            yield from self.where()
+            return
+        yield from self._moved(rest, session.back)
 
     def do_goto(self, rest: str) -> Iterator[str]:
-        """goto N: stand after operator N, ahead or behind; also start, end, or an operator by name."""
-        ends = {"start": START, str(START): START, "end": len(self.session.steps) - 1}
-        self.session.goto(ends[rest] if rest in ends else step_named(self.session.plan, rest).index)
+        """goto N: stand after operator N, ahead or behind; also start, end, an operator's name, or inference K."""
+        session, (word, _, number) = self.session, rest.partition(" ")
+        ends = {"start": START, str(START): START, "end": len(session.steps) - 1}
+        if word == "inference":
+            session.enter(_count(number))
+        elif rest in ends:
+            session.goto(ends[rest])
+        else:
+            step = step_named(session.plan, rest)
+            if step.subgraph != session.plan.graph.index:
+                raise InputError(
+                    f"{step} is of subgraph {step.subgraph}, which may run often; until or break stop there"
+                )
+            session.goto(step.index)
         yield from self.where()
 
     def do_continue(self, rest: str) -> Iterator[str]:
         """continue: run to the next breakpoint, or to the end."""
-        if self.session.position == len(self.session.steps) - 1:
+        if self.session.is_over:
             raise InputError("the inference is at its end; back, goto or run")
         yield from self._stopped(self.session.advance())
 
     def do_until(self, rest: str) -> Iterator[str]:
         """until OP: run to the next operator of that type, index or output name, or a breakpoint."""
-        wanted = {step.index for step in steps_named(self.session.plan, rest)}
-        if self.session.position >= max(wanted):
+        session, wanted = self.session, steps_named(self.session.plan, rest)
+        in_main = all(step in session.steps for step in wanted)
+        is_last = session.inference == session.inferences - 1
+        if is_last and in_main and session.reached >= max(step.index for step in wanted):
             raise InputError(f"there is no '{rest}' ahead; goto goes back")
-        yield from self._stopped(self.session.advance(lambda step: step.index in wanted))
+        yield from self._stopped(session.advance(lambda step: step in wanted))
 
     def do_run(self, rest: str) -> Iterator[str]:
         """run: from the start to the first breakpoint, or to the end."""
-        self.session.goto(START)
+        self.session.enter(0)
         yield from self._stopped(self.session.advance())
 
     def do_reverse(self, rest: str) -> Iterator[str]:
@@ -189,8 +227,10 @@ class Console:
         if not rest:
             raise InputError("break where? An operator's index, type or output name, or: if CONDITION")
         place, conditional, words = f" {rest} ".partition(" if ")
-        steps = steps_named(self.session.plan, place) if place.strip() else self.session.steps
-        stop = Breakpoint(rest, frozenset(step.index for step in steps), condition(words) if conditional else None)
+        every = [step for plan in self.session.plan.plans.values() for step in plan.steps]
+        steps = steps_named(self.session.plan, place) if place.strip() else every
+        places = frozenset((step.subgraph, step.index) for step in steps)
+        stop = Breakpoint(rest, places, condition(words) if conditional else None)
         number = self.session.stop_at(stop)
         yield f"breakpoint {number}: {info.places(self.session, stop)}"
 
@@ -208,33 +248,35 @@ class Console:
 
     def do_list(self, rest: str) -> Iterator[str]:
         """list [N | all]: the steps, what they read and write; → is where one stands, B a breakpoint."""
-        steps, here = self.session.steps, self.session.position
+        session, plan = self.session, self.session.frame
+        steps, here = plan.steps, START if session.position == START else session.current.step.index
         center = _count(rest) if rest not in ("", "all") else max(here, 0)
         if rest != "all" and len(steps) > 4 * AROUND:
             steps = steps[max(0, center - AROUND) : center + AROUND]
-        stops = {i for b in self.session.breakpoints.values() if b.condition is None for i in b.steps}
-        start = ", ".join(text.type_of(tensor) for tensor in self.session.plan.inputs)
+        stops = {place for b in session.breakpoints.values() if b.condition is None for place in b.steps}
+        start = ", ".join(text.type_of(tensor) for tensor in plan.inputs)
         rows = [("→" if here == START else "", "", "start", "", start, "")]
         rows += [
             (
-                "→" if step.index == here else "B" if step.index in stops else "",
-                str(step.index),
+                "→" if step.index == here else "B" if (step.subgraph, step.index) in stops else "",
+                number_of(step),
                 text.operator(step),
-                f"{' '.join(str(t.index) for t in _fed(step))} → {step.outputs[0].index}",
-                text.type_of(step.outputs[0]),
-                text.name_of(step.outputs[0]),
+                f"{' '.join(str(t.index) for t in _fed(step))} → {' '.join(str(t.index) for t in step.outputs)}",
+                ", ".join(map(text.type_of, step.outputs)),
+                ", ".join(map(text.name_of, step.outputs)),
             )
             for step in steps
         ]
         yield from text.columns(rows, "rr")
 
     def do_info(self, rest: str) -> Iterator[str]:
-        """info TOPIC: op [OP], tensor [TENSOR], quant [TENSOR], arena, break or changes.
+        """info TOPIC: op [OP], tensor [TENSOR], quant [TENSOR], arena, break, changes or state.
 
         op: options, tensors and prepared params of an operator (the current one).
         tensor: one tensor; without a name, all of the current operator.
         quant: scales and zero points, and the real values they reach.
         arena: which tensors are alive when, how many bytes at each step, and TFLM's layout of them.
+        state: what lives from one inference to the next, as it is here: variables, and what operators keep.
         """
         topic, _, name = rest.partition(" ")
         found = [word for word in info.TOPICS if topic and word.startswith(topic)]
@@ -245,8 +287,9 @@ class Console:
     def do_print(self, rest: str) -> Iterator[str]:
         """print TENSOR[slice]: raw codes, and the real values they stand for beside them.
 
-        TENSOR is out, in (in1, in2 … the operator's other inputs), a tensor's index, its name, or a part of it that
-        no other has (activations before constants); quote names with ; or spaces. Slices are NumPy's: out[0,3,:,2:5].
+        TENSOR is out (out1 … further outputs and updated variables), in (in1 … further inputs), a tensor's index, its
+        name, or a part of it that no other has (activations before constants); quote names with ; or spaces. Slices are
+        NumPy's: out[0,3,:,2:5].
         """
         tensor, at = tensor_named(self.session, rest or "out")
         yield text.about(tensor)
@@ -259,7 +302,7 @@ class Console:
         if at is not None and tensor.quantization is not None and len(tensor.quantization.scale) > 1:
             raise InputError(f"'{tensor.name}' has a scale for each channel; stats takes it as a whole")
         writer, real = self.session.writer(tensor), text.reader(tensor)
-        activation = "NONE" if writer is None else activation_of(self.session.steps[writer].op)
+        activation = "NONE" if writer is None else activation_of(writer.op)
         found = stats(tensor, values, activation)
         yield f"{tensor.index} {text.name_of(tensor)} {text.type_of(tensor)}: {found.count:,} values"
         for name, value in (("min", found.min), ("max", found.max), ("mean", found.mean)):
@@ -293,7 +336,7 @@ class Console:
         """save TENSOR FILE: as .png, .npy, or .npz by its name; all: every tensor.
 
         PNG is what show draws, a pixel for each element; the others hold codes. `save all FILE.npz` runs to the end and
-        keeps every tensor: a dump that compare reads.
+        keeps every tensor of the main graph: a dump that compare reads.
         """
         name, file = _two(rest, "save TENSOR FILE, for example: save out feature_maps.png")
         path, plan = Path(expanduser(file)), self.session.plan
@@ -301,7 +344,7 @@ class Console:
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
             names = dump_names(plan.graph.tensors)
-            write_npz(path, {names[tensor.index]: self.session.values(tensor) for tensor in self._computed()})
+            write_npz(path, {names[tensor.index]: self.session.final(tensor) for tensor in self._computed()})
             yield f"{len(self._computed())} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
@@ -316,23 +359,30 @@ class Console:
         yield f"{array.dtype} {'×'.join(map(str, array.shape)) or 'scalar'} in {path}"
 
     def do_explain(self, rest: str) -> Iterator[str]:
-        """explain [full] y,x,c: how an element of the current output came about.
+        """explain [full] y,x,c: how an element of the current output came about; out1[y,x,c] is of another output.
 
         The batch index 0 is implied. full shows every term of long sums.
         """
         rest = rest.removeprefix("--")  # as on the command line, and as folded sums call it
-        words, full = rest.removeprefix("full"), rest.startswith("full")
+        words, full = rest.removeprefix("full").strip(), rest.startswith("full")
         record = self.session.current
-        tensor = record.step.outputs[0]
+        name = re.match(r"out(\d*)", words)
+        output = int(name[1] or 0) if name else 0
+        words = words[name.end() :] if name else words
+        if output >= len(record.step.writes):
+            raise InputError(f"{record.step} has no output{f' {output}' if record.step.writes else ''}")
+        tensor = record.step.writes[output]
         at = index(words.strip(" []")) if words.strip(" []") else ()
         whole = [i for i in at if isinstance(i, int)]
         if not whole or len(whole) < len(at):
             zeros = ",".join("0" for _ in tensor.shape[1:]) or "0"
             raise InputError(f"explain which element of {text.type_of(tensor)}? For example: explain {zeros}")
-        if any(change.tensor.index == tensor.index for change in self.session.changes):
+        here = (tensor.index, self.session.inference)
+        by_hand = {(c.tensor.index, c.inference) for c in self.session.changes if not c.tensor.is_variable}
+        if here in by_hand and not self.session.path:
             raise InputError(f"the output of {record.step} was set by hand; undo or reset, then explain")
         implied = [0] if len(whole) == len(tensor.shape) - 1 and tensor.shape[0] == 1 else []
-        yield from told_lines(explain(self.session.plan, record, implied + whole), full)
+        yield from told_lines(explain(self.session.plan, record, implied + whole, output), full)
 
     def do_why(self, rest: str) -> Iterator[str]:
         """why [CLASS]: what contributed most to a class's logit (by default the answer's).
@@ -363,8 +413,9 @@ class Console:
         """set TENSOR[i] = V: what if? Later steps are computed again from there; undo, reset, info changes.
 
         V is a code, or real(0.5) for a real value. A slice sets all its elements (out[0,:,:,3] = -128 silences a
-        channel). Constants can be set too: the model is prepared again with them. What is set stays so, whatever is set
-        before it, until undo or reset. `compare` shows what became of everything.
+        channel). Constants can be set too: the model is prepared again with them; and variables: what they hold as this
+        inference begins. What is set stays so, whatever is set before it, until undo or reset. `compare` shows what
+        became of everything.
         """
         target, equals, value = rest.rpartition("=")
         if not equals:
@@ -372,7 +423,7 @@ class Console:
         tensor, at = tensor_named(self.session, target.strip())
         real = re.fullmatch(r"real\((.*)\)", value.strip())
         before = self.session.set(tensor, at, _number(real[1] if real else value), real is not None)
-        after = self.session.values(tensor)
+        after = self.session.began(tensor) if tensor.is_variable else self.session.values(tensor)
         old, new = elements(tensor, before, at), elements(tensor, after, at)
         told = f"{old.item()} → {new.item()}" if old.size == 1 else f"{int((old != new).sum()):,} values changed"
         yield f"{tensor.index} {text.name_of(tensor)}{shown_index(at)}: {told}"
@@ -393,9 +444,11 @@ class Console:
 
         FILE is an .npz with tensors by name or index, or an .npy with one tensor (out, unless named).
         """
+        if self.session.path:
+            raise InputError("compare looks at the main graph; finish leaves the subgraph")
         if not rest:
             before = self.session.unchanged()
-            dump = [(tensor, before.values(tensor)) for tensor in self._computed()]
+            dump = [(tensor, before.final(tensor)) for tensor in self._computed()]
         else:
             quoted, file, name = re.findall(r'^(?:"([^"]*)"|(\S+))\s*(.*)', rest)[0]
             file = quoted or file
@@ -415,7 +468,7 @@ class Console:
             yield f"all {len(told)} tensors are equal"
             return
         writer = self.session.writer(apart[0])
-        source = "an input or a constant" if writer is None else f"the output of {self.session.steps[writer]}"
+        source = "an input or a constant" if writer is None else f"the output of {writer}"
         yield f"{len(apart)} of {len(told)} tensors differ; the first to be computed is {source}"
 
     # ---- the session ---------------------------------------------------------------------------------------
@@ -448,22 +501,32 @@ class Console:
         method: Callable[[str], Iterator[str]] = getattr(self, f"do_{found[0]}")
         return method
 
+    def _moved(self, rest: str, move: Callable[[], None], into: bool = False) -> Iterator[str]:
+        """Move once, and on as often as asked, to a breakpoint inside a call or to the end."""
+        session, hit = self.session, list[int]()
+        for done in range(_count(rest) or 1):
+            if hit or (done and (session.is_over if move == session.step else session.is_at_start)):
+                break
+            hit = session.over(move, None if into else len(session.path))
+        yield from self._stopped(hit)
+
     def _stopped(self, hit: list[int]) -> Iterator[str]:
         yield from (f"breakpoint {number}: {self.session.breakpoints[number].text}" for number in hit)
         yield from self.where()
 
     def _computed(self) -> list[Tensor]:
-        """The tensors of an inference: its inputs and what the steps write."""
-        return [*self.session.plan.inputs, *(t for step in self.session.steps for t in step.outputs)]
+        """The tensors of an inference, those of the main graph: its inputs and what the steps write."""
+        written = (t for step in self.session.steps for t in step.writes)
+        return list({t.index: t for t in (*self.session.plan.inputs, *written)}.values())
 
     def _order(self, tensor: Tensor) -> int:
         writer = self.session.writer(tensor)
-        return START if writer is None else writer
+        return START if writer is None else writer.index
 
     def _difference(self, tensor: Tensor, theirs: Array) -> str:
         """How a tensor differs from a dump's array, nothing if it does not."""
         try:
-            told = compare.compared(tensor, self.session.values(tensor), theirs)
+            told = compare.compared(tensor, self.session.final(tensor), theirs)
         except InputError as error:
             return str(error)
         if told is None:
@@ -485,11 +548,10 @@ class Console:
             maps = maps.reshape(-1, *maps.shape[-2:])
         return maps, [str(name) for name in names.ravel()] if names.size > 1 or channels else [""]
 
-    def _span(self, record: Record) -> str:
+    def _span(self, tensor: Tensor, array: Array) -> str:
         """From which to which code and real value an output goes."""
-        tensor = record.step.outputs[0]
         try:
-            found = stats(tensor, record.outputs[0])
+            found = stats(tensor, array)
         except InputError:
             return "no values"
         low, high = map(text.reader(tensor), (found.min, found.max))

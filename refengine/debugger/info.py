@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
-from ..cexport.arena import peak, tflm_greedy
+import numpy as np
+
 from ..cexport.export import lifetimes
-from ..model import Tensor
+from ..model import Array, Tensor
+from ..reading.arena import peak, tflm_greedy
 from ..tensors.stats import clamp_range
 from . import text
 from .condition import shown_index
-from .names import step_named, tensor_named
+from .names import number_of, step_named, tensor_named
 from .session import START, Breakpoint, Session
 
 CHANNELS = 10
 """How many of a tensor's channels `info quant` lists."""
+
+FEW = 8
+"""How many elements of a variable `info state` shows."""
 
 COLUMNS = 200
 """Of the times at which `info arena` shows what is alive."""
@@ -26,7 +31,7 @@ def operator(session: Session, name: str) -> Iterator[str]:
     step = step_named(session.plan, name) if name else session.current.step
     yield f"{step}, version {step.op.version}"
     yield from (f"  {option} = {value!r}" for option, value in step.op.options.items())
-    for role, tensors in (("reads", step.inputs), ("writes", step.outputs)):
+    for role, tensors in (("reads", step.inputs), ("writes", step.writes)):
         yield from (f"  {role} {'nothing' if tensor is None else text.about(tensor)}" for tensor in tensors)
     yield "prepared:"
     yield from text.params(step.params)
@@ -35,10 +40,10 @@ def operator(session: Session, name: str) -> Iterator[str]:
 def tensor(session: Session, name: str) -> Iterator[str]:
     for each in _chosen(session, name):
         writer, readers = session.writer(each), session.readers(each)
-        source = "constant" if each.data is not None else "an input"
+        source = "a variable" if each.is_variable else "constant" if each.data is not None else "an input"
         yield text.about(each)
-        yield f"  {source if writer is None else f'written by {session.steps[writer]}'}"
-        yield f"  read by {', '.join(str(session.steps[i]) for i in readers) or 'nobody'}"
+        yield f"  {source if writer is None else f'written by {writer}'}"
+        yield f"  read by {', '.join(map(str, readers)) or 'nobody'}"
         yield f"  {session.values(each).nbytes:,} bytes, full name {each.name!r}"
 
 
@@ -50,7 +55,7 @@ def quantisation(session: Session, name: str) -> Iterator[str]:
 
 def arena(session: Session, name: str) -> Iterator[str]:
     """Time 0 is before the first step, so that step i is at time i + 1."""
-    plan, now = session.plan, session.position + 1
+    plan, now = session.plan, session.reached + 1
     indices, buffers = lifetimes(plan, plan.steps, plan.graph.outputs)
     offsets, times = tflm_greedy(buffers), range(len(plan.steps) + 1)
     change = [0] * (len(times) + 1)
@@ -82,9 +87,26 @@ def breakpoints(session: Session, name: str) -> Iterator[str]:
 def changes(session: Session, name: str) -> Iterator[str]:
     if not session.changes:
         yield "nothing is set"
-    for tensor, at, value, real in session.changes:
+    for tensor, at, value, real, inference in session.changes:
         shown = f"real({text.number(value)})" if real else text.number(value)
-        yield f"{tensor.index} {text.name_of(tensor)}{shown_index(at)} = {shown}"
+        where = f" in inference {inference}" if session.inferences > 1 and tensor.data is None else ""
+        yield f"{tensor.index} {text.name_of(tensor)}{shown_index(at)} = {shown}{where}"
+
+
+def state(session: Session, name: str) -> Iterator[str]:
+    """What lives on, as it is where one stands; values as `print` shows them, the first few."""
+    state, graphs = session.state, session.plan.model.graphs
+    if not state:
+        yield "nothing lives on from one inference to the next"
+    for (graph, index), value in state.variables.items():
+        place = f" of subgraph {graph}" if graph else ""
+        yield f"variable {text.about(graphs[graph].tensors[index])}{place}: {_few(value)}"
+    for (_, shared), value in state.resources.items():
+        yield f"resource variable {shared!r} {value.dtype} {'×'.join(map(str, value.shape[1:]))}: {_few(value)}"
+    for (graph, operator), memory in state.memory.items():
+        step = session.plan.plans[graph].steps[operator]
+        what = "has run" if step.facts.control == "once" else "keeps"
+        yield f"operator {number_of(step)} ({step.name}) {what}: {'; '.join(map(_few, memory))}"
 
 
 TOPICS: dict[str, Callable[[Session, str], Iterator[str]]] = {
@@ -94,14 +116,25 @@ TOPICS: dict[str, Callable[[Session, str], Iterator[str]]] = {
     "arena": arena,
     "break": breakpoints,
     "changes": changes,
+    "state": state,
 }
 
 
 def places(session: Session, breakpoint: Breakpoint) -> str:
     """Where a breakpoint may stop."""
-    if len(breakpoint.steps) == len(session.steps):
+    plans = session.plan.plans
+    if len(breakpoint.steps) == sum(len(plan.steps) for plan in plans.values()):
         return "any operator"
-    return ", ".join(str(session.steps[i]) for i in sorted(breakpoint.steps))
+    return ", ".join(
+        str(plans[graph].steps[i]) + (f" of subgraph {graph}" if graph else "") for graph, i in sorted(breakpoint.steps)
+    )
+
+
+def _few(value: Array) -> str:
+    """The first elements of an array that has a batch axis in front."""
+    flat = np.ma.filled(value[0], 0).ravel()
+    more = f" … {flat.size} in all" if flat.size > FEW else ""
+    return f"[{' '.join(text.number(x) for x in flat[:FEW].tolist())}{more}]"
 
 
 def _scales(tensor: Tensor) -> Iterator[str]:
@@ -127,4 +160,4 @@ def _chosen(session: Session, name: str) -> list[Tensor]:
     if session.position == START:
         return list(session.plan.inputs)
     step = session.current.step
-    return [each for each in (*step.inputs, *step.outputs) if each is not None]
+    return list({each.index: each for each in (*step.inputs, *step.writes) if each is not None}.values())

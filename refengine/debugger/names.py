@@ -17,34 +17,44 @@ LISTED = 10
 
 
 def steps_named(plan: Plan, name: str) -> list[Step]:
-    """The steps of an index, a type, an output's name, or a part of output names; `InputError` if there are none."""
+    """The steps of an index, subgraph:index, a type, an output's name, or a part of output names.
+
+    An index is the main graph's, all others are of any subgraph. Raises `InputError` if there are none.
+    """
     name = name.strip().strip('"')
     ways: tuple[Callable[[Step], bool], ...] = (
-        lambda step: name == str(step.index),
+        lambda step: name == str(step.index) and step.subgraph == plan.graph.index,
+        lambda step: name == f"{step.subgraph}:{step.index}",
         lambda step: name.upper() == step.op.name or name == step.name,
-        lambda step: name == step.outputs[0].name,
-        lambda step: name in step.outputs[0].name,
+        lambda step: name in [t.name for t in step.outputs],
+        lambda step: any(name in t.name for t in step.outputs),
     )
     for way in ways:
-        if name and (found := [step for step in plan.steps if way(step)]):
+        if name and (found := [step for each in plan.plans.values() for step in each.steps if way(step)]):
             return found
     raise InputError(f"there is no operator '{name}'; list shows them" if name else "which operator? list shows them")
+
+
+def number_of(step: Step) -> str:
+    """A step's index, that of another subgraph behind the subgraph's."""
+    return f"{step.subgraph}:{step.index}" if step.subgraph else str(step.index)
 
 
 def step_named(plan: Plan, name: str) -> Step:
     """The one step of that name; `InputError` if there are several."""
     found = steps_named(plan, name)
     if len(found) > 1:
-        raise InputError(f"'{name}' are operators {', '.join(str(step.index) for step in found)}; name one")
+        raise InputError(f"'{name}' are operators {', '.join(map(number_of, found))}; name one")
     return found[0]
 
 
 def tensor_named(session: Session, words: str) -> tuple[Tensor, Index | None]:
     """``TENSOR[slice]``: the tensor, and the slice if there is one; `InputError` if that is none, or several.
 
-    TENSOR is ``out``, ``in``, ``in1`` …, an index, a name, or a part of it that no other has (activations first).
+    TENSOR is ``out``, ``out1`` …, ``in``, ``in1`` …, an index, a name, or a part of it that no other has (activations
+    first), of the subgraph that one stands in.
     """
-    whole = [tensor for tensor in session.plan.graph.tensors if tensor.name == words]
+    whole = [tensor for tensor in session.frame.graph.tensors if tensor.name == words]
     if len(whole) == 1:
         return whole[0], None
     match = re.fullmatch(r'(?s)(?:"([^"]*)"|(.*?))\s*(?:\[([^\[\]]*)\])?', words)
@@ -71,9 +81,11 @@ def dumped(plan: Plan) -> dict[str, Tensor]:
 
 
 def _named(session: Session, name: str) -> Tensor:
-    tensors = session.plan.graph.tensors
-    if name == "out":
-        return session.plan.inputs[0] if session.position == START else session.current.step.outputs[0]
+    tensors = session.frame.graph.tensors
+    if name == "out" and session.position == START:
+        return session.plan.inputs[0]
+    if re.fullmatch(r"out\d*", name):
+        return _output(session.current.step, int(name[3:] or 0))
     if re.fullmatch(r"in\d*", name):
         return _operand(session.current.step, int(name[2:] or 0))
     if name.isdecimal() and int(name) < len(tensors):
@@ -86,6 +98,12 @@ def _named(session: Session, name: str) -> Tensor:
         listing = ", ".join(str(t.index) for t in parts[:LISTED]) + " …" * (len(parts) > LISTED)
         raise InputError(f"'{name}' may be tensors {listing}; take an index, info tensor N tells more")
     raise InputError(f"there is no tensor '{name}'; out, in, an index, or a part of a name")
+
+
+def _output(step: Step, number: int) -> Tensor:
+    if number >= len(step.writes):
+        raise InputError(f"{step} has no output{f' {number}' if step.writes else ''}")
+    return step.writes[number]
 
 
 def _operand(step: Step, number: int) -> Tensor:

@@ -1,22 +1,23 @@
-"""One inference under a debugger: where one stands, where to stop, and what if.
+"""Inferences under a debugger: where one stands, where to stop, and what if.
 
-Records are made as far as one has got, and kept: going back costs nothing. A change (`Session.set`) starts a new walk
+Records are made as far as one has got, and kept for the present inference: going back in it costs nothing. Going back
+to an inference before runs that one again, from the state in which it began. A change (`Session.set`) starts a new walk
 over the plan in which the changed tensor is known; what does not depend on it stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
-from ..execute import Record, batch_size, execute, kept, require_room_for_all
+from ..errors import InferenceError, InputError
+from ..execute import Call, Record, batch_size, execute, kept, require_room_for_all
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
-from ..plan import Plan, Step, frozen, make_plan
+from ..plan import Plan, State, Step, frozen, make_plan
 from .condition import Condition, Index, elements
 
 START = -1
@@ -25,134 +26,279 @@ START = -1
 
 @dataclass(frozen=True)
 class Breakpoint:
-    """Stops after one of `steps` (by index) if `condition`, if there is one, holds for its record."""
+    """Stops after one of `steps`, by (subgraph, operator), if `condition`, if there is one, holds for its record."""
 
     text: str
-    steps: frozenset[int]
+    steps: frozenset[tuple[int, int]]
     condition: Condition | None = None
 
     def hits(self, record: Record) -> bool:
-        return record.step.index in self.steps and (self.condition is None or self.condition(record))
+        is_there = (record.step.subgraph, record.step.index) in self.steps
+        return is_there and (self.condition is None or self.condition(record))
 
 
 class Change(NamedTuple):
-    """What was set: the elements `at` of a tensor (None: all), and to which code or, if `real`, real value."""
+    """What was set: the elements `at` of a tensor (None: all), to which code or, if `real`, real value, and in which
+    inference (constants: in all)."""
 
     tensor: Tensor
     at: Index | None
     value: float
     real: bool
+    inference: int = 0
 
 
 @dataclass(frozen=True)
-class _State:
+class _Setting:
+    """All that the walk follows from: `known` tensors, and `variables` as an inference finds them, by (inference,
+    tensor)."""
+
     plan: Plan
-    inputs: tuple[Array, ...]
-    known: Mapping[int, Array]
+    inputs: tuple[tuple[Array, ...], ...]
+    known: Mapping[tuple[int, int], Array] = field(default_factory=dict)
+    variables: Mapping[tuple[int, int], Array] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
 
 
 class Session:
-    """A walk through `execute(plan, *inputs)`, one inference. Raises `InputError` for inputs that do not fit.
+    """A walk through `execute(plan, *inputs)`, and through the inferences after it, `then`, each of which begins with
+    the state that the one before has left. Raises `InputError` for inputs that do not fit.
 
-    `position` is the index of the step that has just run, or `START`. `breakpoints` are numbered from 1, for good.
+    One stands in an `inference`, counted from 0, at a `position`: behind so many of its records, less one, or at
+    `START`. Without subgraphs that is the index of the step that has just run. `breakpoints` are numbered from 1, for
+    good.
     """
 
-    def __init__(self, plan: Plan, *inputs: Array) -> None:
-        if batch_size(plan, inputs) is not None:
-            raise InputError(f"a batch of {len(inputs[0])} inferences; debug one of them")
+    def __init__(self, plan: Plan, *inputs: Array, then: Sequence[tuple[Array, ...]] = ()) -> None:
+        for each in (inputs, *then):
+            if batch_size(plan, each) is not None:
+                raise InputError(f"a batch of {len(each[0])} inferences; debug one of them")
         require_room_for_all(plan)
-        self._state = _State(plan, tuple(frozen(np.array(x)) for x in inputs), {})
-        self._past: list[_State] = []
-        self.position = START
+        self._setting = _Setting(plan, tuple(tuple(frozen(np.array(x)) for x in each) for each in (inputs, *then)))
+        self._past: list[_Setting] = []
+        self.inference, self.position = 0, START
         self.breakpoints: dict[int, Breakpoint] = {}
         self._numbered = 0
-        self._walk()
+        self._starts: list[State] = []  # that the inferences so far begin with
+        self._restart()
 
     # ---- what there is -------------------------------------------------------------------------------------
 
     @property
     def plan(self) -> Plan:
-        return self._state.plan
+        return self._setting.plan
 
     @property
     def steps(self) -> tuple[Step, ...]:
+        """Those of the main graph."""
         return self.plan.steps
+
+    @property
+    def inferences(self) -> int:
+        """How many there are."""
+        return len(self._setting.inputs)
+
+    @property
+    def inputs(self) -> tuple[Array, ...]:
+        """What the present inference is fed."""
+        return self._setting.inputs[self.inference]
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """What is set at present, in the order of setting."""
-        return self._state.changes
+        return self._setting.changes
 
     def record(self, index: int) -> Record:
-        """The record of a step, run now if it has not been."""
-        while len(self._records) <= index:
-            try:
-                self._records.append(next(self._run))
-            except (KeyboardInterrupt, InputError):  # the walk is over; the next one takes up where it was
-                self._walk(self._records)
-                raise
-        return self._records[index]
+        """The record of a step of the main graph, run now if it has not been."""
+        while len(self._main) <= index:
+            self._read()
+        return self._records[self._main[index]]
 
     @property
     def current(self) -> Record:
         """The record of the present step; `InputError` at the start."""
         if self.position == START:
             raise InputError("no step has run yet; next runs the first")
-        return self.record(self.position)
+        return self._at(self.position)
+
+    @property
+    def path(self) -> tuple[Call, ...]:
+        """The calls that one stands in, the outermost first."""
+        return () if self.position == START else self.current.path
+
+    @property
+    def frame(self) -> Plan:
+        """The plan of the subgraph that one stands in."""
+        return self.plan if self.position == START else self.plan.plans[self.current.step.subgraph]
+
+    @property
+    def state(self) -> State:
+        """What lives on, as it is where one stands."""
+        return self._starts[self.inference] if self.position == START else self.current.state
+
+    @property
+    def reached(self) -> int:
+        """The step of the main graph that has run, or that runs the subgraph that one stands in; or `START`."""
+        if self.position == START:
+            return START
+        return self.path[0].operator if self.path else self.current.step.index
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the present inference is over."""
+        if self.position == START:
+            return not self.steps
+        return not self.path and self.current.step is self.steps[-1]
 
     def values(self, tensor: Tensor) -> Array:
-        """A tensor's array in its own shape: constant, input, or output of a step, which is run if it has not been.
+        """The array, in its own shape, of a tensor of the subgraph that one stands in.
 
-        Raises `InputError` if nothing of the model's first subgraph computes it.
+        Constants, inputs, variables as they are here, and outputs of steps, which in the main graph are run if they
+        have not been. Raises `InputError` if nothing computes it, or nothing in this call yet.
         """
-        if tensor.index in self.plan.constants:
-            constant: Array = self.plan.constants[tensor.index][0]
+        place = self.frame.graph.index, tensor.index
+        if place in self.state.variables:
+            return np.asarray(self.state.variables[place][0])
+        if tensor.index in self.frame.constants:
+            constant: Array = self.frame.constants[tensor.index][0]
             return constant
+        return self._inside(tensor) if self.path else self.final(tensor)
+
+    def final(self, tensor: Tensor) -> Array:
+        """The array of a tensor of the main graph as the present inference leaves it, wherever one stands."""
+        place = self.plan.graph.index, tensor.index
+        if place in self.plan.initial.variables:
+            state = self.record(len(self.steps) - 1).state if self.steps else self.state
+            return np.asarray(state.variables[place][0])
         if tensor.index in self.plan.graph.inputs:
-            return self._state.inputs[self.plan.graph.inputs.index(tensor.index)]
-        writer = self.writer(tensor)
+            return self.inputs[self.plan.graph.inputs.index(tensor.index)]
+        writer = self.plan.writers.get(tensor.index)
         if writer is None:
             raise InputError(f"tensor {tensor.index} '{tensor.name}' has no value: no operator computes it")
-        return self.record(writer).outputs[0]
+        return self.record(writer.index).outputs[[t.index for t in writer.outputs].index(tensor.index)]
 
-    def writer(self, tensor: Tensor) -> int | None:
-        """The index of the step that computes a tensor."""
-        step = self.plan.writers.get(tensor.index)
-        return None if step is None else step.index
+    def _inside(self, tensor: Tensor) -> Array:
+        """The same of what the call that one stands in has read or written so far."""
+        for record in (r for r in self._records[self.position :: -1] if r.path == self.path):
+            pairs = zip((*record.step.outputs, *record.step.inputs), (*record.outputs, *record.inputs), strict=True)
+            for each, x in pairs:
+                if each is not None and each.index == tensor.index and x is not None:
+                    return x
+        raise InputError(
+            f"tensor {tensor.index} '{tensor.name}' has no value in this call yet; next runs its operators"
+        )
 
-    def readers(self, tensor: Tensor) -> list[int]:
-        """The indices of the steps that read a tensor."""
-        return [step.index for step in self.steps if tensor.index in step.op.inputs]
+    def began(self, variable: Tensor) -> Array:
+        """What a variable of the main graph holds as the present inference begins."""
+        return np.asarray(self._starts[self.inference].variables[self.plan.graph.index, variable.index][0])
+
+    def writer(self, tensor: Tensor) -> Step | None:
+        """The step that computes a tensor of the subgraph that one stands in."""
+        return self.frame.writers.get(tensor.index)
+
+    def readers(self, tensor: Tensor) -> list[Step]:
+        """The steps that read it."""
+        return [step for step in self.frame.steps if tensor.index in step.op.inputs]
 
     def unchanged(self) -> Session:
         """The inference as it was before anything was set."""
-        first = (*self._past, self._state)[0]
-        return Session(first.plan, *first.inputs)
+        first = (*self._past, self._setting)[0]
+        other = Session(first.plan, *first.inputs[0], then=first.inputs[1:])
+        other.enter(self.inference)
+        return other
 
     # ---- where to go ---------------------------------------------------------------------------------------
 
-    def goto(self, position: int) -> None:
-        """Stand at a step (or `START`), forwards or backwards; raises `InputError` if there is none."""
-        if not START <= position < len(self.steps):
-            raise InputError(f"there is no operator {position}; the last is {len(self.steps) - 1}")
-        if position != START:
-            self.record(position)
-        self.position = position
+    def goto(self, index: int) -> None:
+        """Stand at a step of the main graph (or `START`), ahead or behind; raises `InputError` if there is none."""
+        if not START <= index < len(self.steps):
+            raise InputError(f"there is no operator {index}; the last is {len(self.steps) - 1}")
+        if index != START:
+            self.record(index)
+        self.position = START if index == START else self._main[index]
+
+    def enter(self, inference: int) -> None:
+        """Stand at the start of an inference; those before it are run if they have not been, as far as TFLM runs them.
+
+        Raises `InputError` if there is none.
+        """
+        if not 0 <= inference < self.inferences:
+            raise InputError(f"there is no inference {inference}; the last is {self.inferences - 1}")
+        while len(self._starts) <= inference:
+            self._begin(len(self._starts) - 1)
+            self._starts.append(self._found(len(self._starts), self._left()))
+        self._begin(inference)
+
+    def _left(self) -> State:
+        """What the present inference leaves, from its start on."""
+        try:
+            self.goto(len(self.steps) - 1)
+        except InferenceError as error:
+            left: State = error.state
+            return left
+        return self.state
+
+    def step(self) -> None:
+        """To the next record, that of a subgraph or not, or to the start of the next inference.
+
+        Raises `InputError` at the end of the last.
+        """
+        if not self.is_at_end:
+            self._at(self.position + 1)
+            self.position += 1
+        elif self.inference < self.inferences - 1:
+            self.enter(self.inference + 1)
+        else:
+            raise InputError("the inference is at its end; back, goto or run")
+
+    def back(self) -> None:
+        """To the record before, or to the end of the inference before.
+
+        Raises `InputError` at the start of the first.
+        """
+        if self.position > START:
+            self.position -= 1
+        elif self.inference:
+            self.enter(self.inference - 1)
+            self.goto(len(self.steps) - 1)
+        else:
+            raise InputError("this is the start")
+
+    def over(self, move: Callable[[], None], depth: int | None) -> list[int]:
+        """`move`, and on until one stands no more than `depth` calls deep (None: anywhere).
+
+        The numbers of the breakpoints hit on the way, which end it.
+        """
+        move()
+        while depth is not None and len(self.path) > depth:
+            if hit := self._hit():
+                return hit
+            move()
+        return []
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether there is nothing behind."""
+        return self.position == START and not self.inference
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing ahead."""
+        return self.is_at_end and self.inference == self.inferences - 1
 
     def advance(self, wanted: Callable[[Step], bool] = lambda step: False) -> list[int]:
         """Run to the next breakpoint or step that is `wanted`, or to the end; the numbers of the breakpoints hit."""
-        while self.position < len(self.steps) - 1:
-            self.goto(self.position + 1)
-            if (hit := self._hit()) or wanted(self.steps[self.position]):
+        while not self.is_over:
+            self.step()
+            if (hit := self._hit()) or (self.position != START and wanted(self.current.step)):
                 return hit
         return []
 
     def retreat(self) -> list[int]:
         """Back to the breakpoint before, or to the start; the numbers of the breakpoints hit."""
-        while self.position > START:
-            self.goto(self.position - 1)
-            if self.position != START and (hit := self._hit()):
+        while not self.is_at_start:
+            self.back()
+            if hit := self._hit():
                 return hit
         return []
 
@@ -165,52 +311,117 @@ class Session:
         return self._numbered
 
     def _hit(self) -> list[int]:
+        if self.position == START:
+            return []
         return [number for number, breakpoint in self.breakpoints.items() if breakpoint.hits(self.current)]
 
     # ---- what if -------------------------------------------------------------------------------------------
 
     def set(self, tensor: Tensor, at: Index | None, value: float, real: bool = False) -> Array:
-        """Put `value` into the elements `at` (None: all) of a tensor; the array as it was.
+        """Put `value` into the elements `at` (None: all) of a tensor of the main graph; the array as it was.
 
-        `value` is a code, or with `real` a real value to be quantised. Constants change the plan, everything else one
-        inference. Raises `InputError` for a value that the type cannot hold, or an index outside.
+        `value` is a code, or with `real` a real value to be quantised. Constants change the plan, everything else the
+        present inference, a variable what that begins with. Raises `InputError` inside a subgraph, for a value that the
+        type cannot hold, or an index outside.
         """
-        before = self.values(tensor)
+        if self.path:
+            raise InputError("only tensors of the main graph can be set; finish leaves the subgraph")
+        is_variable = (self.plan.graph.index, tensor.index) in self.state.variables
+        before = self.began(tensor) if is_variable else self.values(tensor)
         after = before.copy()
         with np.errstate(over="ignore"):  # too large for float32 is infinite
             elements(tensor, after, at)[...] = _code(tensor, value, real)
-        state, inputs = self._state, self.plan.graph.inputs
+        setting, inputs, place = self._setting, self.plan.graph.inputs, (self.inference, tensor.index)
         if tensor.index in self.plan.constants:
-            state = replace(state, plan=_with_constant(state.plan, tensor, after))
+            setting = replace(setting, plan=_with_constant(setting.plan, tensor, after))
+        elif is_variable:
+            setting = replace(setting, variables={**setting.variables, place: after})
         elif tensor.index in inputs:
-            fed = tuple(after if i == tensor.index else x for i, x in zip(inputs, state.inputs, strict=True))
-            state = replace(state, inputs=fed)
+            fed = tuple(after if i == tensor.index else x for i, x in zip(inputs, self.inputs, strict=True))
+            every = (*setting.inputs[: self.inference], fed, *setting.inputs[self.inference + 1 :])
+            setting = replace(setting, inputs=every)
         else:
-            state = replace(state, known={**state.known, tensor.index: after})
-        self._past.append(self._state)
-        self._state = replace(state, changes=(*state.changes, Change(tensor, at, value, real)))
-        touched = [index for index in (self.writer(tensor), *self.readers(tensor)) if index is not None]
-        self._walk(self._records[: min(touched, default=0)])
+            setting = replace(setting, known={**setting.known, place: after})
+        self._past.append(self._setting)
+        change = Change(tensor, at, value, real, self.inference)
+        self._setting = replace(setting, changes=(*setting.changes, change))
+        touched = [step.index for step in (self.writer(tensor), *self.readers(tensor)) if step is not None]
+        if tensor.index in self.plan.constants or is_variable:
+            self._restart()
+            return before
+        here = self.reached
+        first = min(touched, default=0)
+        self._starts = self._starts[: self.inference + 1]
+        self._walk(self._records[: self._main[first]] if first < len(self._main) else self._records)
+        self.goto(here)
         return before
 
     def undo(self) -> None:
         """Take back the last `set`; raises `InputError` if there is none."""
         if not self._past:
             raise InputError("nothing has been set")
-        self._state = self._past.pop()
-        self._walk()
+        self._setting = self._past.pop()
+        self._restart()
 
     def reset(self) -> None:
         """Take back everything that was set."""
-        self._state = (*self._past, self._state)[0]
+        self._setting = (*self._past, self._setting)[0]
         self._past = []
+        self._restart()
+
+    # ---- the walk ------------------------------------------------------------------------------------------
+
+    def _restart(self) -> None:
+        """Walk anew from the first inference to where one stands: the step, by its number among the records."""
+        inference, position = self.inference, self.position
+        here = None if self.path else self.reached
+        self._starts = [self._found(0, self.plan.initial)]
+        self.enter(inference)
+        if here is not None:
+            self.goto(here)
+        while here is None and self.position < position and not self.is_at_end:  # a loop may run less often now
+            self.step()
+
+    def _found(self, inference: int, state: State) -> State:
+        """The state that an inference begins with: what the one before has left, and the variables that were set."""
+        for (k, tensor), value in self._setting.variables.items():
+            if k == inference:
+                state = state.with_variable(self.plan.graph.index, tensor, frozen(value[np.newaxis]))
+        return state
+
+    def _begin(self, inference: int) -> None:
+        self.inference, self.position = inference, START
         self._walk()
 
-    def _walk(self, past: list[Record] | None = None) -> None:
-        """Begin to walk, the records of the first steps known."""
-        known = {r.step.outputs[0].index: r.outputs[0] for r in past or ()} | dict(self._state.known)
-        self._run: Iterator[Record] = kept(self.plan, execute(self.plan, *self._state.inputs, known=known))
+    def _walk(self, past: Sequence[Record] = ()) -> None:
+        """Begin to walk through the present inference, the records of the first steps known."""
+        known = {
+            t.index: x
+            for record in past
+            if not record.path
+            for t, x in zip(record.step.outputs, record.outputs, strict=True)
+        }
+        known |= {tensor: x for (k, tensor), x in self._setting.known.items() if k == self.inference}
+        run = execute(self.plan, *self.inputs, known=known, state=self._starts[self.inference])
+        self._run: Iterator[Record] = kept(self.plan, run)
         self._records: list[Record] = []
+        self._main: list[int] = []  # the places of the main graph's records, by step
+
+    def _at(self, position: int) -> Record:
+        """A record by its place, run now if it has not been."""
+        while len(self._records) <= position:
+            self._read()
+        return self._records[position]
+
+    def _read(self) -> None:
+        """One record more."""
+        try:
+            record = next(self._run)
+        except (KeyboardInterrupt, InputError, InferenceError):  # the walk is over; the next takes up where it was
+            self._walk(self._records)
+            raise
+        self._main += [len(self._records)] if not record.path else []
+        self._records.append(record)
 
 
 def _code(tensor: Tensor, value: float, real: bool) -> Any:

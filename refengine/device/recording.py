@@ -25,6 +25,7 @@ from ..files import write_npz
 from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..plan import Plan, make_plan
+from ..reading.counterparts import check_comparable
 from ..text import as_json
 from .client import Device, DeviceRun, Progress
 from .protocol import TYPES, TensorInfo
@@ -55,8 +56,11 @@ def connect(
     """The device at a serial port, a pyserial URL (`socket://host:port`), or `qemu:BOARD`, built and started for it.
 
     `timeout`: seconds a step may take. With `plan`, the device must run that model; `qemu:` needs one to run, called
-    `name` there, and gives `options` to `make`. Raises `DeviceError`.
+    `name` there, and gives `options` to `make`. Raises `DeviceError`, and `UnsupportedError` for a model that runs
+    subgraphs or remembers something: the protocol knows straight inferences only.
     """
+    if plan is not None:
+        check_comparable(plan)
     line: Line
     if port.startswith(EMULATED):
         if plan is None:

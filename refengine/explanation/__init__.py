@@ -46,7 +46,8 @@ class Explanation:
     @property
     def place(self) -> str:
         """Which element that is, in words."""
-        return f"{self.step}, output '{printable(self.tensor.name)}' {list(self.at)}"
+        inside = f"subgraph {self.step.subgraph}, " if self.step.subgraph else ""
+        return f"{inside}{self.step}, output '{printable(self.tensor.name)}' {list(self.at)}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: `lines` (each with name, text, value) and the final `value`."""
@@ -84,9 +85,14 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
 
 
 def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Record]:
-    """The same step on the same inputs, prepared and run again under another dialect."""
+    """The same step on the same inputs, prepared and run again under another dialect.
+
+    Raises `InputError` for a step that runs subgraphs or has to do with resource variables.
+    """
     other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory)
-    step = other.steps[plan.steps.index(record.step)]
+    step = other.plans[record.step.subgraph].steps[record.step.index]
+    if step.facts.control or step.facts.resource:
+        raise InputError(f"{step} has no arithmetic of its own; explain it in one dialect")
     arrays = (None if x is None else x[np.newaxis] for x in (*record.inputs, *record.memory))
     results, count = [x[0] for x in step.evaluate(*arrays)], len(step.outputs)
     return other, replace(
@@ -105,8 +111,12 @@ def parting(one: Explanation, two: Explanation) -> tuple[Line, Line] | None:
 def step_at(plan: Plan, op: str) -> Step:
     """The step that `op` names: an operator's index, its output's name, or an operator name that occurs once.
 
-    Raises `InputError` if there is none, or several.
+    All these are of the main graph; ``1:0`` is operator 0 of subgraph 1. Raises `InputError` if there is none, or
+    several.
     """
+    every = (step for each in plan.plans.values() for step in each.steps)
+    if inner := [step for step in every if op == f"{step.subgraph}:{step.index}"]:
+        return inner[0]
     found = [
         step
         for step in plan.steps

@@ -13,7 +13,7 @@ from ..errors import RefengineError
 from ..execute import Record, execute
 from ..kernel import Numerics
 from ..model import Array, Model, Tensor
-from ..plan import Plan, Step, frozen, make_plan
+from ..plan import Plan, Step, make_plan
 from ..tensors.difference import Difference, difference
 from .numbers import numbers_of
 
@@ -31,7 +31,8 @@ class Case:
     """The plan of one operator, in the dialect that the kernel claims to compute, and arrays for its inputs.
 
     `arrays` are the operator's inputs in its order, constants among them (int4 unpacked to int8), None for an optional
-    input left out; `expected` is its output; `numbers` are what a C kernel is called with (see `refengine_fuzz.h`).
+    input left out; `expected` is its output (the first of several); `numbers` are what a C kernel is called with (see
+    `refengine_fuzz.h`).
     """
 
     plan: Plan
@@ -49,15 +50,17 @@ class Case:
         self, model: Model | None = None, inputs: tuple[Array, ...] | None = None, numerics: Numerics | None = None
     ) -> Case:
         """The case with another model, inputs or dialect; raises `UnsupportedError` where that would not run."""
-        return Case(make_plan(model or self.model, numerics=numerics or self.numerics), inputs or self.inputs)
+        plan = make_plan(model or self.model, numerics=numerics or self.numerics, kernels=self.plan.kernels)
+        return Case(plan, inputs or self.inputs)
 
     @property
     def step(self) -> Step:
-        return self.plan.steps[0]
+        """The last one: some operators make no sense alone, and have others before them."""
+        return self.plan.steps[-1]
 
     @property
     def op(self) -> str:
-        return self.step.op.name
+        return self.step.name
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -77,13 +80,12 @@ class Case:
 
     @cached_property
     def arrays(self) -> tuple[Array | None, ...]:
-        fed = {t.index: x for t, x in zip(self.plan.inputs, self.inputs, strict=True)}
-        return tuple(None if t is None else frozen(fed[t.index] if t.data is None else t.data) for t in self.tensors)
+        return self.record.inputs
 
     @cached_property
     def record(self) -> Record:
-        """What a sound kernel does."""
-        (record,) = execute(self.plan, *self.inputs)
+        """What a sound kernel does. Raises `InferenceError` where TFLM's Invoke fails."""
+        *_, record = execute(self.plan, *self.inputs)
         return record
 
     @cached_property
@@ -95,28 +97,28 @@ class Case:
         return numbers_of(self.step)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _prepared, (self.model, self.inputs, self.numerics)  # what the rest follows from
-
-
-def _prepared(model: Model, inputs: tuple[Array, ...], numerics: Numerics) -> Case:
-    return Case(make_plan(model, numerics=numerics), inputs)
+        return Case, (self.plan, self.inputs)  # what the rest follows from
 
 
 Door = Callable[[Case], "Array | tuple[Array, ...] | None"]
-"""A way to a kernel: its output for a case, or None for what it does not claim to compute. May raise `KernelError`."""
+"""A way to a kernel: its output for a case, a tuple of several, or None for what it does not claim to compute.
+
+May raise `KernelError`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """How a kernel did: `kind` is ``equal``, ``skipped``, ``differs``, or that of its `KernelError`, with its message.
 
-    `got` is its output if it gave one, `difference` how far that is from what is right.
+    `got` is its output if it gave one, `difference` how far that is from what is right; of several outputs the first
+    that differs, whose number is `output`.
     """
 
     kind: str
     message: str = ""
     got: Array | None = None
     difference: Difference | None = None
+    output: int = 0
 
     @property
     def failed(self) -> bool:
@@ -135,11 +137,20 @@ def check(door: Door, case: Case) -> Outcome:
         return Outcome("raises", f"raises {type(error).__name__}: {error}")
     if answer is None:
         return Outcome("skipped")
-    got = answer[0] if isinstance(answer, tuple) and len(answer) == 1 else answer
+    answers, outputs = answer if isinstance(answer, tuple) else (answer,), case.step.outputs
+    if len(answers) != len(outputs):
+        due = "one array is" if len(outputs) == 1 else f"{len(outputs)} are"
+        return Outcome("wrong shape", f"gives {len(answers)} arrays where {due} due")
+    outcomes = [_judged(case, i, got) for i, got in enumerate(answers)]
+    return next((outcome for outcome in outcomes if outcome.failed), outcomes[0])
+
+
+def _judged(case: Case, output: int, got: Any) -> Outcome:
+    """How a kernel did at one of the outputs."""
+    tensor, expected = case.step.outputs[output], np.asarray(case.record.outputs[output], order="C")
     got = np.asarray(got) if isinstance(got, np.generic) else got  # what NumPy makes of arrays without dimensions
-    tensor, expected = case.step.outputs[0], case.expected
     if not isinstance(got, np.ndarray) or got.dtype != expected.dtype or got.shape != expected.shape:
         what = f"{got.dtype} {got.shape}" if isinstance(got, np.ndarray) else type(got).__name__
         return Outcome("wrong shape", f"gives {what} where {expected.dtype} {expected.shape} is due")
     apart = difference(tensor, expected, np.asarray(got, order="C"))
-    return Outcome("differs" if apart else "equal", got=got.copy(), difference=apart)
+    return Outcome("differs" if apart else "equal", got=got.copy(), difference=apart, output=output)

@@ -47,6 +47,8 @@ class Library:
         self._errors: BinaryIO | None = None
 
     def __call__(self, case: Case) -> Array | None:
+        if len(case.step.outputs) != 1:  # the interface has room for one
+            return None
         got = self._output(case, 0)
         if got is None or got.tobytes() == case.expected.tobytes():
             return got

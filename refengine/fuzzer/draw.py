@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
-from ..errors import UnsupportedError
-from ..kernel import Numerics
-from ..plan import make_plan
+from ..errors import InferenceError, UnsupportedError
+from ..kernel import Kernels, Numerics
+from ..kernels import KERNELS
+from ..model import Array
+from ..plan import Plan, make_plan
 from ..strategies import inputs_of, model_of, nodes
 from .case import Case
 
@@ -45,19 +47,23 @@ class Plain(HypothesisProvider):
 AVAILABLE_PROVIDERS["refengine"] = Plain
 
 
-def generate(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None]) -> None:
+def generate(
+    op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None], kernels: Kernels = KERNELS
+) -> None:
     """`attempt` the cases of one run, one after the other, until it raises `Enough`."""
     with suppress(Enough):
-        _run(op, dtype, numerics, seed, attempt, Phase.generate)
+        _run(op, dtype, numerics, seed, attempt, kernels, Phase.generate)
 
 
-def shrink(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None]) -> bool:
+def shrink(
+    op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None], kernels: Kernels = KERNELS
+) -> bool:
     """`attempt` the same cases until one `Fails`, then ever smaller ones; the smallest that fails is tried last of all.
 
     False if it did not fail again.
     """
     try:
-        _run(op, dtype, numerics, seed, attempt, Phase.generate, Phase.shrink)
+        _run(op, dtype, numerics, seed, attempt, kernels, Phase.generate, Phase.shrink)
     except Fails:
         return True
     except HypothesisException:  # says that the test is flaky
@@ -65,8 +71,25 @@ def shrink(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable
     return False
 
 
-def _run(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None], *phases: Phase) -> None:
-    strategy = nodes(op, dtype)
+def _sound(plan: Plan, inputs: tuple[Array, ...]) -> Case | None:
+    """The case, unless TFLM's Invoke fails on it."""
+    case = Case(plan, inputs)
+    try:
+        return case if case.record else None
+    except InferenceError:
+        return None
+
+
+def _run(
+    op: str,
+    dtype: str,
+    numerics: Numerics,
+    seed: int,
+    attempt: Callable[[Case], None],
+    kernels: Kernels,
+    *phases: Phase,
+) -> None:
+    strategy = nodes(op, dtype, kernels[op, dtype])
     skip = Phase.shrink not in phases  # the first example, always the simplest: it would be tried in every run
 
     @hypothesis.seed(seed)
@@ -87,12 +110,12 @@ def _run(op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[
         nonlocal skip
         model = model_of(data.draw(strategy))
         try:
-            plan = make_plan(model, numerics=numerics)
+            plan = make_plan(model, numerics=numerics, kernels=kernels)
         except UnsupportedError:  # in this dialect
             hypothesis.reject()
         for inputs in data.draw(st.tuples(*[inputs_of(model)] * INPUTS)):
-            if not skip:
-                attempt(Case(plan, inputs))
+            if not skip and (case := _sound(plan, inputs)):
+                attempt(case)
         skip = False
 
     one()

@@ -32,7 +32,8 @@ WIDTH = 118
 def save(result: Result, folder: Path) -> list[Path]:
     """Write a result's smallest failing case, and return the files: `OP-type.tflite`, `.npz`, `.c`, and the header.
 
-    The `.npz` holds the inputs by name, the tensor `expected`, and `got` where the kernel gave anything.
+    The `.npz` holds the inputs by name, the tensor `expected`, and `got` where the kernel gave anything. Of an operator
+    with several outputs these are the one that differs, and there is no C test.
     Raises `OSError`, and `InputError` for a result without a finding.
     """
     if result.finding is None:
@@ -40,9 +41,14 @@ def save(result: Result, folder: Path) -> list[Path]:
     case, got = result.finding.case, result.finding.outcome.got
     stem = folder / f"{result.op}-{result.dtype}"
     model, tensors, test = (stem.with_name(stem.name + suffix) for suffix in (".tflite", ".npz", ".c"))
+    outputs = case.record.outputs
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)} | {"expected": case.expected}
+    arrays = {t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)}
+    arrays["expected"] = outputs[result.finding.outcome.output]
     write_npz(tensors, arrays | ({} if got is None else {"got": got}))
+    if len(outputs) > 1:  # the C test's struct has room for one
+        write_all({model: dump(case.model)})
+        return [model, tensors]
     header = folder / HEADER.name
     write_all({model: dump(case.model), test: c_test(case), header: HEADER.read_bytes()})
     return [model, tensors, test, header]

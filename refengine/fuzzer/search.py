@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import InputError
-from ..kernel import Numerics
+from ..kernel import Facts, Kernels, Numerics
 from ..kernels import KERNELS
 from ..parallel import spread
 from .case import Case, Door, Outcome, check
@@ -78,7 +78,7 @@ class Finding:
             "common": self.common and self.common.as_dict(),
             "options": dict(self.case.options),
             "inputs": [None if x is None else x.tolist() for x in self.case.arrays],
-            "expected": self.case.expected.tolist(),
+            "expected": self.case.record.outputs[self.outcome.output].tolist(),
             "got": None if self.outcome.got is None else self.outcome.got.tolist(),
             "difference": self.outcome.difference and self.outcome.difference.as_dict(),
         }
@@ -125,23 +125,26 @@ def fuzz(
     cases: int = 1000,
     seed: int = 0,
     numerics: Numerics | None = None,
+    kernels: Kernels = KERNELS,
     executor: Executor | None = None,
     progress: Callable[[int], object] = lambda cases: None,
 ) -> Iterator[Result]:
     """Try a kernel on `cases` cases of each operator at each type of its first input, every one of them by default.
 
     An operator ends with the first chunk in which something fails, and the next one follows. `numerics` is the dialect
-    that the kernels claim to compute, TFLM's own by default. `executor` spreads the work (the door is pickled then).
+    that the kernels claim to compute, TFLM's own by default; `kernels` are golden ones, those of `make_plan`.
+    Operators that run subgraphs or remember something are not among them yet: a case is one call. `executor` spreads
+    the work (the door is pickled then).
     `progress` is called with a number of cases whenever so many more are done with.
 
     Raises `InputError` for an operator or type that there is no golden kernel for, for a door that cannot be used, and
     if Hypothesis is not installed.
     """
-    pairs = chosen(ops, dtypes)
+    pairs = chosen(ops, dtypes, kernels)
     _drawing()
     last, over = (cases - 1) // CHUNK, set[tuple[str, str]]()
     tasks = (
-        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, numerics or Numerics())
+        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, numerics or Numerics(), kernels)
         for op, dtype in pairs
         for number in range(last + 1)
         if (op, dtype) not in over
@@ -176,17 +179,33 @@ def replay(door: Door, case: Case) -> Result:
     return replace(_added(Result(case.op, case.dtype), chunk), finding=finding)
 
 
-def chosen(ops: Sequence[str] | None, dtypes: Sequence[str] | None) -> list[tuple[str, str]]:
+def chosen(
+    ops: Sequence[str] | None, dtypes: Sequence[str] | None, kernels: Kernels = KERNELS
+) -> list[tuple[str, str]]:
     """The pairs of operator and type to try, in the order of the kernels' files."""
-    known = {"operator": {op for op, _ in KERNELS}, "type": {dtype for _, dtype in KERNELS}}
+    for op, kernel in ((op, kernel) for (op, _), kernel in kernels.items() if op in (ops or ())):
+        does = "runs other subgraphs" if kernel.facts.control else "remembers something for the next call"
+        if not _is_one_call(kernel.facts):
+            raise InputError(f"{op} {does}, and fuzz tries single calls yet; run models of it, with strategies.models")
+    alone = [(op, dtype) for (op, dtype), kernel in kernels.items() if _is_one_call(kernel.facts)]
+    known = {"operator": {op for op, _ in alone}, "type": {dtype for _, dtype in alone if dtype}}
     for (what, names), wanted in zip(known.items(), (ops, dtypes), strict=True):
         for name in wanted or ():
             if name not in names:
                 raise InputError(f"there is no golden kernel for the {what} '{name}', only {', '.join(sorted(names))}")
-    pairs = [(op, t) for op, t in KERNELS if (not ops or op in ops) and (not dtypes or t in dtypes)]
+    pairs = [(op, t) for op, t in alone if (not ops or op in ops) and (not dtypes or t in dtypes)]
     if not pairs:
         raise InputError(f"there is no golden kernel for {', '.join(ops or ())} at {', '.join(dtypes or ())}")
     return pairs
+
+
+def _is_one_call(facts: Facts) -> bool:
+    """Whether an operator's outputs follow from its inputs alone."""
+    return not (facts.control or facts.resource or facts.updates)
+
+
+Run = tuple[str, str, Numerics, int]
+"""What `draw.generate` makes cases of, besides the kernels."""
 
 
 # ---- one chunk ---------------------------------------------------------------------------------------------------
@@ -202,12 +221,21 @@ class Task(NamedTuple):
     cases: int
     seed: int
     numerics: Numerics
+    kernels: Kernels = KERNELS
 
-    def runs(self) -> Iterator[tuple[str, str, Numerics, int]]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The table of all kernels stays where it is."""
+        return _task, (*self[:-1], None if self.kernels is KERNELS else self.kernels)
+
+    def runs(self) -> Iterator[Run]:
         """What determines the cases of each run of Hypothesis, which has a seed of its own."""
         for run in range(self.cases):
             digest = hashlib.sha256(f"{self.seed} {self.op} {self.dtype} {self.number} {run}".encode()).digest()
             yield self.op, self.dtype, self.numerics, int.from_bytes(digest[:8], "little")
+
+
+def _task(*fields: Any) -> Task:
+    return Task._make((*fields[:-1], KERNELS if fields[-1] is None else fields[-1]))
 
 
 @dataclass
@@ -220,7 +248,7 @@ class Chunk:
     failures: list[tuple[Case, Outcome]] = field(default_factory=list)
     passed: list[Case] = field(default_factory=list)
     first: int | None = None
-    runs: list[tuple[str, str, Numerics, int]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
 
     @property
     def failing(self) -> int:
@@ -255,7 +283,7 @@ def try_chunk(task: Task) -> tuple[Task, Chunk]:
     try:
         for run in task.runs():
             before = chunk.failing
-            draw.generate(*run, attempt)
+            draw.generate(*run, attempt, task.kernels)
             chunk.runs += [run] * (chunk.failing > before)
             if chunk.is_over(task):
                 break
@@ -296,7 +324,7 @@ def _finding(task: Task, chunk: Chunk) -> Finding:
     """The chunk's first failure as small as it gets, and the reason of all that failed so."""
     kind = chunk.failures[0][1].kind
     try:
-        case, outcome = simplified(task.door, *_shrunk(task.door, chunk))
+        case, outcome = simplified(task.door, *_shrunk(task, chunk))
     finally:
         _close(task.door)
     why = _reason(chunk)
@@ -319,7 +347,7 @@ def _common(task: Task, kind: str) -> Common | None:
 
     try:
         for run in islice(task.runs(), min(RUNS, 1 + task.cases // 12)):
-            draw.generate(*run, attempt)
+            draw.generate(*run, attempt, task.kernels)
             if min(len(failing), len(passing)) >= COMPARED:
                 break
     finally:
@@ -330,21 +358,23 @@ def _common(task: Task, kind: str) -> Common | None:
 def _reason(chunk: Chunk) -> Reason | None:
     """What explains those failures that are outputs which differ, if the first one is."""
     differing = [(case, outcome.got) for case, outcome in chunk.failures if outcome.got is not None]
+    if any(len(case.step.outputs) > 1 for case, _ in differing):  # faults are known of one output
+        return None
     return reason(differing, chunk.passed) if chunk.failures[0][1].kind == "differs" else None
 
 
-def _shrunk(door: Door, chunk: Chunk) -> tuple[Case, Outcome]:
+def _shrunk(task: Task, chunk: Chunk) -> tuple[Case, Outcome]:
     """The smallest case found that fails as the chunk's first failure does."""
     smallest = chunk.failures[0]
     for run in chunk.runs[:STARTS]:
-        if found := _shrunk_run(door, run, smallest[1].kind):
+        if found := _shrunk_run(task, run, smallest[1].kind):
             smallest = min(smallest, found, key=_size)
         if _size(smallest) <= SMALL:
             break
     return smallest
 
 
-def _shrunk_run(door: Door, run: tuple[str, str, Numerics, int], kind: str) -> tuple[Case, Outcome] | None:
+def _shrunk_run(task: Task, run: Run, kind: str) -> tuple[Case, Outcome] | None:
     """The smallest case that Hypothesis makes of the first one in a run that fails in this way."""
     draw = _drawing()
     found: list[tuple[Case, Outcome]] = []
@@ -355,13 +385,13 @@ def _shrunk_run(door: Door, run: tuple[str, str, Numerics, int], kind: str) -> t
         tried += 1
         if tried > ATTEMPTS or hangs > 3 * PATIENCE:
             return
-        outcome = check(door, case)
+        outcome = check(task.door, case)
         hangs += outcome.kind == "hangs"
         if outcome.kind == kind:
             found.append((case, outcome))
             raise draw.Fails
 
-    return found[-1] if draw.shrink(*run, attempt) else min(found, key=_size, default=None)
+    return found[-1] if draw.shrink(*run, attempt, task.kernels) else min(found, key=_size, default=None)
 
 
 def _size(failure: tuple[Case, Outcome]) -> int:

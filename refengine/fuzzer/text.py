@@ -60,19 +60,21 @@ def told(result: Result) -> Iterator[str]:
 
 def smallest(finding: Finding) -> Iterator[str]:
     """The smallest case: its node, its numbers, where it differs, and how a sound kernel comes to its value there."""
-    case, apart = finding.case, finding.outcome.difference
+    case, apart, output = finding.case, finding.outcome.difference, finding.outcome.output
     yield "  the smallest case:"
     options = ", ".join(f"{name} {value}" for name, value in case.options.items() if value not in PLAIN)
     yield f"    {case.op}" + (f", {options}" if options else "")
     for i, (tensor, array) in enumerate(zip(case.tensors, case.arrays, strict=True)):
         yield from _tensor(f"input {i}", tensor, array)
-    yield from _tensor("output", case.step.outputs[0], None)
+    for i, tensor in enumerate(case.step.outputs):
+        yield from _tensor("output" if len(case.step.outputs) == 1 else f"output {i}", tensor, None)
     if apart is None:
         yield f"  the kernel {finding.outcome.message}"
         return
-    yield f"  {different(apart)}"
+    place = f"in output {output}, " if len(case.step.outputs) > 1 else ""
+    yield f"  {place}{different(apart)}"
     yield "  how a sound kernel comes to its value there:"
-    yield from (f"    {line}" for line in explained(explain(case.plan, case.record, apart.first)))
+    yield from (f"    {line}" for line in explained(explain(case.plan, case.record, apart.first, output)))
 
 
 def different(apart: Difference) -> str:

@@ -49,13 +49,14 @@ def _graph(report: Report) -> str:
     """The steps from top to bottom, each below all that it reads from."""
     depth = _depths(report.plan)
     ordered = sorted(report.findings, key=lambda finding: depth[finding.step.index])
-    places: dict[int, tuple[int, int]] = {}
+    places: dict[tuple[int, int], tuple[int, int]] = {}
     for level, findings in groupby(ordered, key=lambda finding: depth[finding.step.index]):
         for column, finding in enumerate(findings):
-            places[finding.step.index] = (column * (WIDTH + GAP_X) + 2, level * (HEIGHT + GAP_Y) + 2)
+            places[finding.step.index, finding.output] = (column * (WIDTH + GAP_X) + 2, level * (HEIGHT + GAP_Y) + 2)
     width = max((x for x, _ in places.values()), default=0) + WIDTH + 2
     height = max((y for _, y in places.values()), default=0) + HEIGHT + 2
-    drawn = [*_edges(report.plan, places), *(_box(finding, *places[finding.step.index]) for finding in report.findings)]
+    boxes = (_box(finding, *places[finding.step.index, finding.output]) for finding in report.findings)
+    drawn = [*_edges(report.plan, places), *boxes]
     body = "\n".join(drawn)
     return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">\n{body}\n</svg>'
 
@@ -70,14 +71,17 @@ def _depths(plan: Plan) -> dict[int, int]:
 
 
 def _sources(plan: Plan, step: Step) -> list[int]:
-    return [plan.writers[t.index].index for t in step.inputs if t is not None and t.index in plan.writers]
+    """The steps before it that compute what it reads."""
+    found = (plan.writers[t.index].index for t in step.inputs if t is not None and t.index in plan.writers)
+    return [source for source in found if source < step.index]
 
 
-def _edges(plan: Plan, places: dict[int, tuple[int, int]]) -> Iterator[str]:
-    for step in plan.steps:
-        x, y = places[step.index]
-        for source in _sources(plan, step):
-            from_x, from_y = places[source]
+def _edges(plan: Plan, places: dict[tuple[int, int], tuple[int, int]]) -> Iterator[str]:
+    """From what computes a tensor to what reads it, the first box of each step."""
+    for step in (step for step in plan.steps if (step.index, 0) in places):
+        x, y = places[step.index, 0]
+        for source in (source for source in _sources(plan, step) if (source, 0) in places):
+            from_x, from_y = places[source, 0]
             yield (
                 f'<path class="edge" d="M{from_x + WIDTH // 2} {from_y + HEIGHT} '
                 f'C{from_x + WIDTH // 2} {from_y + HEIGHT + GAP_Y} {x + WIDTH // 2} {y - GAP_Y} {x + WIDTH // 2} {y}"/>'
@@ -88,11 +92,15 @@ def _box(finding: Finding, x: int, y: int) -> str:
     step = finding.step
     line = f"{figures(finding)[0]} differ" if finding.total else WORDS[finding.status]
     return (
-        f'<a href="#step{step.index}"><title>{markup(finding.verdict or WORDS[finding.status])}</title>'
+        f'<a href="#{_id(finding)}"><title>{markup(finding.verdict or WORDS[finding.status])}</title>'
         f'<rect class="{finding.status}" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}"/>'
         f'<text x="{x + 8}" y="{y + 18}">{step.index} {markup(operator(step))}</text>'
         f'<text x="{x + 8}" y="{y + 36}">{markup(line)}</text></a>'
     )
+
+
+def _id(finding: Finding) -> str:
+    return f"step{finding.step.index}" + (f"-{finding.output}" if finding.output else "")
 
 
 def _details(finding: Finding) -> str:
@@ -103,7 +111,7 @@ def _details(finding: Finding) -> str:
     )
     words = "\n".join(map(markup, told(finding)))
     return (
-        f'<section id="step{finding.step.index}"><h2>{finding.step.index} {markup(operator(finding.step))}: '
-        f"{WORDS[finding.status]}</h2><p>{markup(finding.step.outputs[0])}</p><table>{cells}</table>"
+        f'<section id="{_id(finding)}"><h2>{finding.step.index} {markup(operator(finding.step))}: '
+        f"{WORDS[finding.status]}</h2><p>{markup(finding.tensor)}</p><table>{cells}</table>"
         f"<pre>{words}</pre></section>"
     )

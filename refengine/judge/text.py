@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..explanation import text as explained
 from ..plan import Step
+from ..text import printable
 from .judging import Finding, Report
 
 HEADINGS = ("#", "operator", "output", "", "differ", "max", "mean", "RMSE", "cosine", "first")
@@ -15,19 +16,19 @@ LISTED = 4
 
 
 def rows(report: Report) -> Iterator[tuple[str, ...]]:
-    """A row of cells for each step, under `HEADINGS`; against the golden model."""
+    """A row of cells for each finding, under `HEADINGS`; against the golden model."""
     for finding in report.findings:
-        tensor = finding.step.outputs[0]
+        tensor = finding.tensor
         shape = f"{tensor.dtype} {'×'.join(map(str, tensor.shape)) or 'scalar'}"
         yield str(finding.step.index), operator(finding.step), shape, WORDS[finding.status], *figures(finding)
 
 
 def figures(finding: Finding) -> tuple[str, ...]:
-    """How far a step's output is from the golden model's: the cells after its status."""
+    """How far a tensor is from the golden model's: the cells after its status."""
     total = finding.total
     if total is None:
         return ("",) * 6
-    unit = "ULP" if finding.step.outputs[0].dtype == "float32" else "LSB"
+    unit = "ULP" if finding.tensor.dtype == "float32" else "LSB"
     return (
         f"{total.count:,} of {total.size:,}",
         f"{total.largest:,.0f} {unit}",
@@ -49,7 +50,8 @@ def told(finding: Finding) -> Iterator[str]:
     own = finding.own
     if own is None:
         return
-    yield f"{finding.step}: {finding.verdict}"
+    name = f", '{printable(finding.tensor.name)}'" if len(finding.step.writes) > 1 else ""
+    yield f"{finding.step}{name}: {finding.verdict}"
     place = f", all in {own.where}" if own.where else ""
     yield f"  on its own inputs {own.count:,} of {own.size:,} elements differ{place}; first at {list(own.first)}"
     if len(finding.suspects) > 1:

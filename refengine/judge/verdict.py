@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ..errors import UnsupportedError
 from ..identity import identity
 from ..kernel import Numerics
 from ..model import Array
-from ..plan import Plan, Step
+from ..plan import Plan, State, Step
 from ..tensors.difference import unlike
 from .faults import FAULTS, Case, dialects
 
@@ -61,42 +61,51 @@ def _all(total: int) -> str:
     return "its one difference vanishes" if total == 1 else f"all its {total:,} differences vanish"
 
 
-def evaluated(step: Step, values: Mapping[int, Array]) -> Array:
-    """One step on tensors by index, as their shapes have them; nothing is checked."""
+def evaluated(step: Step, values: Mapping[int, Array], state: State) -> dict[int, Array]:
+    """What one step that runs no subgraph makes of tensors by index, as their shapes have them: by index, too.
+
+    Its memory is that of `state`; nothing is checked.
+    """
     arrays = (None if t is None else values[t.index][np.newaxis] for t in step.inputs)
-    return np.asarray(step.evaluate(*arrays, *step.memory)[0][0])
+    memory = state.memory.get((step.subgraph, step.index), ())
+    return {t.index: np.asarray(x[0]) for t, x in zip(step.writes, step.evaluate(*arrays, *memory), strict=False)}
 
 
-def continued(steps: Sequence[Step], values: Mapping[int, Array]) -> Array:
-    """The output of the last of `steps`, run on `values`; outputs that these have are taken as they are."""
-    known = dict(values)
-    for step in steps:
-        output = step.outputs[0].index
-        if output not in known:
-            known[output] = evaluated(step, known)
-    return known[steps[-1].outputs[0].index]
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Steps to run again on `values`, by tensor index, for the tensor `output` of the last one; none runs a subgraph.
+
+    The others are those before it whose outputs nobody saw.
+    """
+
+    steps: Sequence[Step]
+    values: Mapping[int, Array]
+    output: int
+    state: State
+
+    def end(self) -> Array:
+        """The output; others that `values` have are taken as they are."""
+        known = dict(self.values)
+        for step in self.steps:
+            if any(t.index not in known for t in step.outputs):
+                known = {**evaluated(step, known, self.state), **known}
+        return known[self.output]
 
 
 def candidates(
-    plan: Plan,
-    steps: Sequence[Step],
-    values: Mapping[int, Array],
-    seen: Array,
-    memory: Mapping[str, Array],
-    under: Mapping[Numerics, str] | None = None,
+    plan: Plan, replay: Replay, seen: Array, memory: Mapping[str, Array], under: Mapping[Numerics, str] | None = None
 ) -> list[Candidate]:
-    """The causes that explain at least `PARTIAL` of the differences of the last step's output, the best first.
+    """The causes that explain at least `PARTIAL` of the differences of a replay's output, the best first.
 
-    `steps` are that one, and those before it whose outputs nobody saw; `values` hold what they read, by tensor index.
+    `seen` is what the device has there, `memory` what else was in its memory, by what one would call it.
     `under` are dialects to suppose when looking for faults, with their names; by default the dialects themselves are
     tried first, and faults only if none of them explains everything.
     """
     if under is not None:
-        found = [c for numerics, name in under.items() for c in _faults(steps, values, seen, memory, numerics, name)]
-        return _ranked(found)
-    found = list(_dialects(plan, steps, values, seen))
+        return _ranked([c for numerics, name in under.items() for c in _faults(replay, seen, memory, numerics, name)])
+    found = list(_dialects(plan, replay, seen))
     if not any(candidate.complete for candidate in found):
-        found += _faults(steps, values, seen, memory, plan.numerics, "")
+        found += _faults(replay, seen, memory, plan.numerics, "")
     return _ranked(found)
 
 
@@ -104,42 +113,35 @@ def _ranked(found: list[Candidate]) -> list[Candidate]:
     return sorted((c for c in found if c.share >= PARTIAL), key=lambda c: c.remaining)
 
 
-def _dialects(plan: Plan, steps: Sequence[Step], values: Mapping[int, Array], seen: Array) -> Iterator[Candidate]:
-    total = int(unlike(continued(steps, values), seen).sum())
-    outputs = {step.outputs[0].index for step in steps}
-    inputs = {i: x for i, x in values.items() if i not in outputs}
+def _dialects(plan: Plan, replay: Replay, seen: Array) -> Iterator[Candidate]:
+    total = int(unlike(replay.end(), seen).sum())
     for numerics, name in dialects(plan.numerics).items():
         try:
-            others = [step.prepared(numerics) for step in steps]
+            others = [step.prepared(numerics) for step in replay.steps]
         except UnsupportedError:
             continue
-        remaining = int(unlike(continued(others, inputs), seen).sum())
-        yield Candidate(steps[-1], "dialect", f"under {name}", remaining, total, numerics)
+        remaining = int(unlike(replace(replay, steps=others).end(), seen).sum())
+        yield Candidate(replay.steps[-1], "dialect", f"under {name}", remaining, total, numerics)
 
 
 def _faults(
-    steps: Sequence[Step],
-    values: Mapping[int, Array],
-    seen: Array,
-    memory: Mapping[str, Array],
-    numerics: Numerics,
-    dialect: str,
+    replay: Replay, seen: Array, memory: Mapping[str, Array], numerics: Numerics, dialect: str
 ) -> Iterator[Candidate]:
-    outputs = {step.outputs[0].index for step in steps}
-    known = {i: x for i, x in values.items() if i not in outputs}
-    total = int(unlike(continued(steps, known), seen).sum())
+    """The faults of each step, which are known of first outputs."""
+    known, total = dict(replay.values), int(unlike(replay.end(), seen).sum())
     suffix = f", under {dialect}" if dialect else ""
-    steps = [step.prepared(numerics) for step in steps] if dialect else steps
+    steps = [step.prepared(numerics) for step in replay.steps] if dialect else replay.steps
     for i, step in enumerate(steps):
         place = f" in {step}" if step is not steps[-1] else ""
-        sound, output = evaluated(step, known), step.outputs[0].index
+        results, output = evaluated(step, known, replay.state), step.outputs[0].index
+        sound, rest = results[output], {**known, **{i: x for i, x in results.items() if i not in known}}
         arrays = tuple(None if t is None else known[t.index] for t in step.inputs)
         case = Case(step, numerics, arrays, sound, *((seen, memory) if step is steps[-1] else ()))
-        for cause, fault in FAULTS.items():
+        for cause, fault in FAULTS.items() if step is not steps[-1] or output == replay.output else ():
             for how, wrong in fault(case):
                 if wrong is None or wrong.shape != sound.shape or not unlike(wrong, sound).any():
                     continue
-                end = continued(steps[i:], {**known, output: wrong})
+                end = replace(replay, steps=steps[i:], values={**rest, output: wrong}).end()
                 remaining = int(unlike(end, seen).sum())
                 yield Candidate(step, cause, f"{how}{place}{suffix}", remaining, total)
-        known[output] = sound
+        known = rest

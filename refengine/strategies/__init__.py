@@ -34,8 +34,8 @@ more to the right; biases leave accumulators no room. Yet most results lie insid
 rounding shows. Shapes stay small: a case takes milliseconds.
 
 A kernel of your own joins in through its `example`, which draws from a `Toolbox`, see `refengine.kernel`:
-`nodes(op, dtype, kernel)`. Who rolls dice without Hypothesis has `array_of` for values of one of the `INT_KINDS` or
-`FLOAT_KINDS`, some of them `FLOAT_EDGES`.
+`nodes(op, dtype, kernel)`, `models(kernels=…)`. Who rolls dice without Hypothesis has `array_of` for values of one of
+the `INT_KINDS` or `FLOAT_KINDS`, some of them `FLOAT_EDGES`.
 """
 
 from .graphs import Case, models

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ..errors import InputError
 from ..files import write, write_npz
-from ..kernel import Facts, Node
+from ..kernel import Facts, Kernels, Node
 from ..kernels import KERNELS
 from ..kernels._affine import params_of, real_range
 from ..kernels._tflm import TFLM_OPS
@@ -24,11 +24,17 @@ from ..tflite_io import dump, load
 from .operators import inputs_of, model_of
 from .toolbox import Toolbox
 
-GROWING = {
-    key: kernel for key, kernel in KERNELS.items() if key[1] and key[0] in TFLM_OPS and not kernel.facts.resource
-}
-"""The kernels that can go on from a tensor of a graph; the others need nodes around them. Custom operators are left
-out: TFLM's take tensors of one kind each, leave elements unwritten, or end the inference early."""
+
+def growing(kernels: Kernels) -> Kernels:
+    """The kernels that can go on from a tensor of a graph; the others need nodes around them.
+
+    TFLM's custom operators are left out: they take tensors of one kind each, leave elements unwritten, or end the
+    inference early.
+    """
+    own = {key for key, kernel in kernels.items() if KERNELS.get(key) is not kernel}
+    able = {key: kernel for key, kernel in kernels.items() if key[1] and not kernel.facts.resource}
+    return {key: kernel for key, kernel in able.items() if key in own or key[0] in TFLM_OPS}
+
 
 QUANTIZED = ("int8", "int16", "uint8")
 """The types whose tensors have scale and zero point wherever they come from."""
@@ -63,7 +69,12 @@ class Case:
 
 
 def models(
-    ops: Collection[str] | None = None, dtypes: Collection[str] | None = None, max_ops: int = 6, *, finite: bool = True
+    ops: Collection[str] | None = None,
+    dtypes: Collection[str] | None = None,
+    max_ops: int = 6,
+    *,
+    finite: bool = True,
+    kernels: Kernels = KERNELS,
 ) -> st.SearchStrategy[Case]:
     """Whole models that TFLM runs, of one to `max_ops` operators, each with inputs.
 
@@ -71,18 +82,19 @@ def models(
     everything fed and computed, such as ``"int8"``, by default all. An operator reads the latest tensor, an older one,
     or a new input: so there are chains, branches, residual links, joins, and tensors read twice. Outputs of a model
     are the tensors that no operator reads, and at times others, even its inputs. Unless `finite`, float32 inputs have
-    infinities and NaN in them, too; what is computed from finite ones may become such anyway.
+    infinities and NaN in them, too; what is computed from finite ones may become such anyway. `kernels` are those of
+    `make_plan`, for operators of your own.
 
     Cases shrink to one operator on single elements. Raises `InputError` for what refengine does not have, and for
     operators none of which can do with the types.
     """
     if max_ops < 1:
         raise InputError(f"max_ops is {max_ops}, but a model has one operator or more")
-    keys = _keys(ops, dtypes)
+    chosen = _chosen(growing(kernels), ops, dtypes)
 
     @st.composite
     def cases(draw: Callable[[Any], Any]) -> Case:
-        grown = _grown(draw, keys, max_ops, dtypes)
+        grown = _grown(draw, chosen, max_ops, dtypes)
         assume(grown)
         tensors = {id(t): t for node in grown for t in moving(node)}
         read = {id(t) for node in grown for t in node.inputs}
@@ -94,20 +106,20 @@ def models(
     return cases()
 
 
-def _keys(ops: Collection[str] | None, dtypes: Collection[str] | None) -> list[tuple[str, str]]:
+def _chosen(kernels: Kernels, ops: Collection[str] | None, dtypes: Collection[str] | None) -> Kernels:
     """The kernels to draw from."""
     for what, given, position in (("operators", ops, 0), ("types", dtypes, 1)):
-        known = sorted({key[position] for key in GROWING})
+        known = sorted({key[position] for key in kernels})
         if isinstance(given, str):
             raise InputError(f"expected a list of {what}, such as [{given!r}], got {given!r}")
         for name in given or ():
             if name not in known:
                 raise InputError(f"refengine has no {name!r}; the {what} are {', '.join(known)}")
-    keys = [key for key in GROWING if ops is None or key[0] in ops]
+    keys = [key for key in kernels if ops is None or key[0] in ops]
     reading = [key for key in keys if dtypes is None or key[1] in dtypes]
-    fitting = [key for key in reading if dtypes is None or not _computes(*key).isdisjoint(dtypes)]
+    fitting = [key for key in reading if dtypes is None or not _computes(kernels, *key).isdisjoint(dtypes)]
     if reading and not fitting:
-        others = sorted(set().union(*(_computes(*key) for key in reading)))
+        others = sorted(set().union(*(_computes(kernels, *key) for key in reading)))
         raise InputError(
             f"{_names(reading, 0)} of {_names(reading, 1)} computes {' or '.join(others)}; add it to dtypes"
         )
@@ -116,27 +128,25 @@ def _keys(ops: Collection[str] | None, dtypes: Collection[str] | None) -> list[t
             f"none of the operators {list(ops or ())} has a kernel for any of the types {list(dtypes or ())}; "
             f"they have some for {_names(keys, 1)}"
         )
-    return fitting
+    return {key: kernels[key] for key in fitting}
 
 
 def _names(keys: list[tuple[str, str]], position: int) -> str:
     return ", ".join(sorted({key[position] for key in keys})) or "none"
 
 
-def _computes(op: str, dtype: str) -> set[str]:
+def _computes(kernels: Kernels, op: str, dtype: str) -> set[str]:
     """The types that an operator may compute from `dtype`."""
-    return {*KERNELS[op, dtype].facts.computes.get(dtype, (dtype,))}
+    return {*kernels[op, dtype].facts.computes.get(dtype, (dtype,))}
 
 
-def _grown(
-    draw: Callable[[Any], Any], keys: list[tuple[str, str]], max_ops: int, dtypes: Collection[str] | None
-) -> list[Node]:
+def _grown(draw: Callable[[Any], Any], kernels: Kernels, max_ops: int, dtypes: Collection[str] | None) -> list[Node]:
     """Nodes that share tensors, in an order that runs."""
     make = Growing()
     nodes: list[Node] = []
     count = draw(make.integers(1, max_ops))  # a number first, then as many draws: what the shrinker knows to shorten
     for _ in range(count + 8):  # some bring a type that is not wanted
-        node = draw(_one_more(keys, make))
+        node = draw(_one_more(kernels, make))
         if dtypes is None or all(t.dtype in dtypes for t in moving(node)):
             nodes.append(node)
             make.keep(moving(node))
@@ -146,17 +156,17 @@ def _grown(
 
 
 @st.composite
-def _one_more(draw: Callable[[Any], Any], keys: list[tuple[str, str]], make: Growing) -> Node:
+def _one_more(draw: Callable[[Any], Any], kernels: Kernels, make: Growing) -> Node:
     """A node of an operator for which there is a tensor, if there is one."""
 
     def either(what: Any) -> Any:
         return what(draw) if callable(what) else draw(what)
 
     types = {t.dtype for t in make.tensors}
-    ready = [key for key in keys if key[1] in types] or keys
-    joining = [key for key in ready if _joins(KERNELS[key].facts)]  # three times as often as others
+    ready = [key for key in kernels if key[1] in types] or list(kernels)
+    joining = [key for key in ready if _joins(kernels[key].facts)]  # three times as often as others
     op, dtype = draw(make.sampled_from([*ready, *joining * 2]))
-    return KERNELS[op, dtype].example(either, make)
+    return kernels[op, dtype].example(either, make)
 
 
 def _joins(facts: Facts) -> bool:

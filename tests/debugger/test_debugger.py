@@ -598,7 +598,7 @@ def test_help(ask: Prompt) -> None:
         assert f"\n{name}" in "\n" + listing
         assert ask(f"help {name}")[0].startswith(name)
     assert "saturation" in told(ask, "h break")
-    assert all(len(line) <= 120 for line in listing.splitlines())
+    assert [line for line in listing.splitlines() if len(line) > 120] == []
 
 
 def test_completion(ask: Prompt, tmp_path: Path) -> None:
@@ -667,7 +667,7 @@ def test_every_command_on_every_network(name: str) -> None:
 
 
 def test_any_step_can_be_a_stop(session: Session) -> None:
-    assert session.stop_at(Breakpoint("all", frozenset(range(12)))) == 1
+    assert session.stop_at(Breakpoint("all", frozenset((0, i) for i in range(12)))) == 1
     assert session.advance() == [1] and session.position == 0
 
 

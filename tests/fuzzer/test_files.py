@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from refengine import KERNELS, load, make_plan
+from refengine import load, make_plan
 from refengine.errors import InputError
 from refengine.fuzzer import Case, Finding, Outcome, Result, replay, replayed, save
 from refengine.fuzzer.files import HEADER, c_test
+from refengine.fuzzer.search import chosen
 from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tensors.datasets import bundled_models
 from refengine.tensors.images import read_inputs
@@ -79,9 +80,10 @@ def test_only_cases_are_replayed_and_only_findings_saved(tmp_path: Path) -> None
 @given(data=st.data())
 def test_every_c_test_compiles(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tensors of every type, left out, empty lists, infinities and the least integers among them."""
-    op, dtype = data.draw(st.sampled_from(sorted(KERNELS)))
+    op, dtype = data.draw(st.sampled_from(chosen(None, None)))
     model = model_of(data.draw(nodes(op, dtype)))
     case = Case(make_plan(model), data.draw(inputs_of(model)))
+    assume(len(case.step.outputs) == 1)
     source = tmp_path_factory.mktemp("c") / "test.c"
     source.write_text(c_test(case), encoding="utf-8")
     subprocess.run(["cc", *FLAGS, "-c", str(source), "-o", str(source.with_suffix(".o"))], check=True)

@@ -23,10 +23,10 @@ from refengine import KERNELS, Graph, InputError, Quantization, Tensor, load, ma
 from refengine.commands import main
 from refengine.kernel import Node
 from refengine.model import Array
-from refengine.strategies.graphs import GROWING, QUANTIZED, Case, Growing
+from refengine.strategies.graphs import QUANTIZED, Case, Growing, growing
 from tests.models import evaluated
 
-KEYS = sorted(GROWING)
+KEYS = sorted(growing(KERNELS))
 SMALLEST = settings(max_examples=2000, suppress_health_check=list(HealthCheck))
 FIRST = settings(SMALLEST, phases=[Phase.generate])
 

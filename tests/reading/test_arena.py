@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refengine.cexport.arena import Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
+from refengine.reading.arena import Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 
 buffers = st.lists(
     st.builds(
