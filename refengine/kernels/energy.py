@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
 
@@ -70,4 +70,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalEnergy", {}, (input,), (make.tensor((n,), "uint32"),), custom_options=options)
 
 
-KERNELS = {("SignalEnergy", "int16"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(computes={"int16": ("uint32",)})
+
+KERNELS = {("SignalEnergy", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}

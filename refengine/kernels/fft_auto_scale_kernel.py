@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _signal
 
@@ -71,4 +71,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFftAutoScale", {}, (input,), outputs)
 
 
-KERNELS = {("SignalFftAutoScale", "int16"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(computes={"int16": ("int16", "int32")})
+
+KERNELS = {("SignalFftAutoScale", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}

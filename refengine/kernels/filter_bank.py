@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import consistent, within_limits
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
 
@@ -93,4 +93,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFilterBank", {}, inputs, (make.tensor((channels,), "uint64"),), custom_options=options)
 
 
-KERNELS = {("SignalFilterBank", "uint32"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(computes={"uint32": ("uint64",)})
+
+KERNELS = {("SignalFilterBank", "uint32"): Kernel(prepare, evaluate, explain, example, FACTS)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
 
@@ -87,4 +87,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFilterBankLog", {}, (input,), (make.tensor(input.shape, "int16"),), custom_options=options)
 
 
-KERNELS = {("SignalFilterBankLog", "uint32"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(computes={"uint32": ("int16",)})
+
+KERNELS = {("SignalFilterBankLog", "uint32"): Kernel(prepare, evaluate, explain, example, FACTS)}

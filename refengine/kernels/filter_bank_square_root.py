@@ -12,7 +12,7 @@ from math import isqrt
 
 import numpy as np
 
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _signal
 
@@ -66,4 +66,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFilterBankSquareRoot", {}, inputs, (make.tensor(input.shape, "uint32"),))
 
 
-KERNELS = {("SignalFilterBankSquareRoot", "uint64"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(computes={"uint64": ("uint32",)})
+
+KERNELS = {("SignalFilterBankSquareRoot", "uint64"): Kernel(prepare, evaluate, explain, example, FACTS)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _fifo, _flexbuffer, _signal
 from ._fifo import Counts
@@ -90,4 +90,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalStacker", {}, (make.tensor((channels,), "int16"),), outputs, custom_options=options)
 
 
-KERNELS = {("SignalStacker", "int16"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(computes={"int16": ("int16", "bool")})
+
+KERNELS = {("SignalStacker", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}
