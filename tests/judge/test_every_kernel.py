@@ -13,9 +13,16 @@ from refengine.judge.page import as_html
 from refengine.judge.text import rows, told
 from refengine.strategies import inputs_of, model_of, nodes
 
+KEYS = [
+    key
+    for key, kernel in KERNELS.items()
+    if kernel.facts.resource in ("", "read") and kernel.facts.control != "once" and key[0] != "CIRCULAR_BUFFER"
+]
+"""Those whose first inference leaves something to judge."""
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("op", "dtype"), KERNELS, ids=["-".join(pair) for pair in KERNELS])
+@pytest.mark.parametrize(("op", "dtype"), KEYS, ids=["-".join(pair) for pair in KEYS])
 @settings(max_examples=3)
 @given(data=st.data())
 def test_a_wrong_bit_is_found_where_it_is(op: str, dtype: str, data: st.DataObject) -> None:
