@@ -38,7 +38,7 @@ def test_a_wrong_bit_is_found_where_it_is(op: str, dtype: str, data: st.DataObje
     assume(any(x.size and t.index in right for step, t, x in pairs if t in step.outputs))
     assert not diff(plan, Dump("right", right), *inputs).differs
     step, tensor, x = [(step, t, x) for step, t, x in pairs if x.size and t.index in right][-1]
-    wrong = np.array(x)
+    wrong = np.array(x, order="C")
     wrong.reshape(-1).view(np.uint8)[0] ^= 1
     report = diff(plan, Dump("wrong", {**right, tensor.index: wrong}), *inputs)
     assume(x.dtype.kind != "f" or not np.isnan(x.reshape(-1)[0]))  # any NaN is any other
