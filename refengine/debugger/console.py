@@ -517,7 +517,8 @@ class Console:
     def _computed(self) -> list[Tensor]:
         """The tensors of an inference, those of the main graph: its inputs and what the steps write."""
         written = (t for step in self.session.steps for t in step.writes)
-        return list({t.index: t for t in (*self.session.plan.inputs, *written)}.values())
+        found = {t.index: t for t in (*self.session.plan.inputs, *written) if t.dtype != "resource"}  # no handles
+        return list(found.values())
 
     def _order(self, tensor: Tensor) -> int:
         writer = self.session.writer(tensor)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UnsupportedError
+from ..errors import InferenceError, UnsupportedError
 from ..kernel import PRESETS, Numerics
 from ..kernels._window import Window
 from ..model import Array, Quantization, Tensor
@@ -85,7 +85,10 @@ class Case:
         except UnsupportedError:
             return None
         changed = replace(changed, params=params(changed.params))
-        result, *_ = changed.evaluate(*(None if x is None else x[np.newaxis] for x in values), *changed.memory)
+        try:
+            result, *_ = changed.evaluate(*(None if x is None else x[np.newaxis] for x in values), *changed.memory)
+        except InferenceError:  # it would have failed, not computed something wrong
+            return None
         return np.asarray(result[0]).astype(dtype or self.sound.dtype)
 
     @property

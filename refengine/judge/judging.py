@@ -284,7 +284,8 @@ def _batched(arrays: Sequence[Array | None]) -> Iterator[Array | None]:
 def _alone(plan: Plan, step: Step, values: Mapping[int, Array], state: State) -> Record:
     """The record of one step on `values`, with the subgraphs that it runs."""
     read = tuple(dict.fromkeys(t.index for t in step.inputs if t is not None and t.data is None))
-    graph = replace(plan.graph, inputs=read, outputs=tuple(t.index for t in step.outputs))
+    tensors = tuple(replace(t, dtype="int32") if t.dtype == "resource" else t for t in plan.graph.tensors)  # handles
+    graph = replace(plan.graph, tensors=tensors, inputs=read, outputs=tuple(t.index for t in step.outputs))
     alone = replace(plan, graph=graph, steps=(replace(step, last_use=()),))
     *_, record = execute(alone, *(np.asarray(values[i]) for i in read), state=state)
     return replace(record, step=step)

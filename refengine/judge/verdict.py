@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UnsupportedError
+from ..errors import InferenceError, UnsupportedError
 from ..identity import identity
 from ..kernel import Numerics
 from ..model import Array
@@ -117,10 +117,10 @@ def _dialects(plan: Plan, replay: Replay, seen: Array) -> Iterator[Candidate]:
     total = int(unlike(replay.end(), seen).sum())
     for numerics, name in dialects(plan.numerics).items():
         try:
-            others = [step.prepared(numerics) for step in replay.steps]
-        except UnsupportedError:
+            end = replace(replay, steps=[step.prepared(numerics) for step in replay.steps]).end()
+        except (UnsupportedError, InferenceError):
             continue
-        remaining = int(unlike(replace(replay, steps=others).end(), seen).sum())
+        remaining = int(unlike(end, seen).sum())
         yield Candidate(replay.steps[-1], "dialect", f"under {name}", remaining, total, numerics)
 
 
@@ -141,7 +141,10 @@ def _faults(
             for how, wrong in fault(case):
                 if wrong is None or wrong.shape != sound.shape or not unlike(wrong, sound).any():
                     continue
-                end = replace(replay, steps=steps[i:], values={**rest, output: wrong}).end()
+                try:
+                    end = replace(replay, steps=steps[i:], values={**rest, output: wrong}).end()
+                except InferenceError:
+                    continue
                 remaining = int(unlike(end, seen).sum())
                 yield Candidate(step, cause, f"{how}{place}{suffix}", remaining, total)
         known = rest
