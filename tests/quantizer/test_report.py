@@ -40,6 +40,7 @@ from tests.examination.nets import (
     pictures,
 )
 from tests.models import const, fed, network, q
+from tests.quantizer.test_convert import RULED
 
 FLOATS = make_plan(float_net())
 BATCHES = [(pictures(20),)]
@@ -240,7 +241,7 @@ def test_a_converters_own_file_can_be_judged() -> None:
     assert all(layer.all.agreement == 1 for layer in layers)
 
 
-@given(models(dtypes=["float32"], max_ops=5), st.sampled_from(["int8", "float32"]))
+@given(models(RULED, dtypes=["float32"], max_ops=5), st.sampled_from(["int8", "float32"]))
 @settings(max_examples=30)
 def test_any_model_can_be_judged(case: Case, io: str) -> None:
     """Every quantised operator is found, and those that only move codes have no error of their own."""
