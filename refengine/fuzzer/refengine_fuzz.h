@@ -63,6 +63,7 @@
  *   PAD PADV2: left_padding i[], right_padding i[], pad_value i (for each dimension; PADV2's fill is its third input)
  *   TRANSPOSE: perm i[]
  *   STRIDED_SLICE: start_indices i[], strides i[] (for each dimension of the input)
+ *   What other operators come with, beside their options, is not settled yet: another version may change it.
  *
  * A multiplier and its shift are TFLM's: the factor is multiplier * 2^(shift - 31), and a positive shift is to the
  * left. An offset is what the kernel adds, so input_offset is minus the input's zero point; every tensor has its zero

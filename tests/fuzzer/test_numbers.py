@@ -41,7 +41,15 @@ def test_every_operator_promised_exists() -> None:
     assert named & {op for op, _ in KERNELS} == {op for op, _ in promised()}
 
 
-@pytest.mark.parametrize(("op", "dtype"), KERNELS, ids=["-".join(pair) for pair in KERNELS])
+SETTLED = [key for key in KERNELS if key[0] in {op for op, _ in promised()}]
+
+
+def test_the_header_says_of_which_operators_it_promises_nothing() -> None:
+    assert len(SETTLED) > 80
+    assert "What other operators come with, beside their options, is not settled yet" in HEADER.read_text()
+
+
+@pytest.mark.parametrize(("op", "dtype"), SETTLED, ids=["-".join(pair) for pair in SETTLED])
 def test_the_header_tells_what_is_passed(op: str, dtype: str) -> None:
     table = schema.options_table(op)
     options = {field.name for field in schema.fields(table)} if table else set()
@@ -49,7 +57,7 @@ def test_the_header_tells_what_is_passed(op: str, dtype: str) -> None:
     @settings(max_examples=10)
     @given(nodes(op, dtype))
     def check(node: Any) -> None:
-        step = make_plan(model_of(node)).steps[0]
+        step = make_plan(model_of(node)).steps[-1]
         numbers, told = numbers_of(step), promised().get((op, dtype), {})
         assert set(numbers) == set(told) | options
         for name, (kind, many) in told.items():
