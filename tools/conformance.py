@@ -30,7 +30,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from collection import (
-    COPIES,
     TIMEOUT,
     Differs,
     File,
@@ -63,6 +62,9 @@ Arrays = tuple[Array, ...]
 
 CHUNK = 200
 """Cases a task: enough that starting one costs little, few enough for a lively progress bar."""
+
+COPIES = {op for (op, _), kernel in KERNELS.items() if kernel.facts.copies}
+"""Operators that only move elements about, and so keep a NaN's every bit."""
 
 
 # ---- one case ------------------------------------------------------------------------------------------------
@@ -363,7 +365,7 @@ def conform_collections(arguments: argparse.Namespace, console: Console) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "models", nargs="*", type=Path, metavar="PATH", help="compare these files, or those in folders, tensor by tensor"
+        "models", nargs="*", type=Path, metavar="PATH", help="compare these files, or those in folders, by tensor"
     )
     parser.add_argument("--cases", type=int, default=1000, help="cases an operator and type (default: %(default)s)")
     parser.add_argument("--op", nargs="+", help="only these operators, such as CONV_2D")
