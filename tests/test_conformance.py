@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conformance import Task, examine, examine_all, judge, main, save
 from dice import drawn
-from oracle import Tflm
+from oracle import OracleRefusal, Tflm
 from rich.console import Console
 
 from refengine import KERNELS, UnsupportedError
@@ -239,6 +239,20 @@ def test_a_variable_that_is_wrong_differs(tmp_path: Path, tflm: Tflm, monkeypatc
     file = file_of(tmp_path / "svdf.tflite", "SVDF", "float32")
     monkeypatch.setattr(collection, "execute", forgetful)
     assert main([str(file)]) == 1
+
+
+def test_where_tflm_cannot_keep_tensors_outputs_are_compared(
+    tmp_path: Path, tflm: Tflm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OracleRefusal("TFLM failed to allocate tensors")
+
+    file_of(tmp_path / "pool.tflite", *KEY)
+    monkeypatch.setattr(Tflm, "tensor_stream", refuse)
+    assert main([str(tmp_path), "--json"]) == 0
+    assert verdicts(capsys)["files"]["pool"]["elements"] > 0
+    monkeypatch.setattr(collection, "execute", wrong_records)
+    assert main([str(tmp_path)]) == 1
 
 
 def test_what_only_tflm_runs_names_the_operators_that_block(

@@ -9,7 +9,7 @@ import socket
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from dice import Dice, invented
-from oracle import OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_plan
+from oracle import OracleCrash, OracleRefusal, Tensors, Tflm, UnknownLibrary, host_plan
 from rich.table import Table
 
 from refengine import KERNELS, InferenceError, InputError, Model, Numerics, Plan, RefengineError, execute, load
@@ -120,7 +120,7 @@ def compare_model(
 ) -> Iterator[list[TensorTally]]:
     """After each inference, how every tensor that an operator writes compares with TFLM's so far, in execution order.
 
-    TFLM runs twice, once keeping every tensor and once with outputs as they are where tensors share memory. `runs`
+    TFLM runs twice, once keeping every tensor (if it can) and once with tensors that share memory, as ever. `runs`
     follow one another without a reset; where the model has state, they all come once more after one. Raises
     `OracleRefusal` or `OracleCrash` where TFLM does not run it, `InputError` for inputs that do not fit, `Differs`
     where only one side's inference fails, and `Late` as `written` does.
@@ -129,7 +129,7 @@ def compare_model(
     packed = tflm.run_stream(model, stream, resets)
     tallies: dict[tuple[int, int], TensorTally] = {}
     state = plan.initial
-    for k, (code, theirs) in enumerate(tflm.tensor_stream(model, stream, resets)):
+    for k, (code, theirs) in enumerate(_inner(tflm, model, stream, resets, packed)):
         state = plan.reset(state) if k in resets else state
         status, ours, state = written(plan, stream[k], state, deadline)
         if {status} != {code, packed[k][0]}:
@@ -140,6 +140,16 @@ def compare_model(
             if witnesses:  # NumPy can hold it
                 tallies.setdefault(place, _tally(plan, place, op)).add(array, mask, *witnesses)
         yield list(tallies.values())
+
+
+def _inner(
+    tflm: Tflm, model: bytes, stream: Sequence[Arrays], resets: Collection[int], packed: Sequence[tuple[int, Arrays]]
+) -> Iterator[tuple[int, Tensors]]:
+    """(status, tensors) after each inference; no tensors where TFLM runs the model but cannot keep them."""
+    try:
+        return tflm.tensor_stream(model, stream, resets)
+    except OracleRefusal:
+        return ((status, {}) for status, _ in packed)
 
 
 def _tally(plan: Plan, place: tuple[int, int], op: str) -> TensorTally:

@@ -125,11 +125,12 @@ class Oracle:
     ) -> Iterator[tuple[int, Tensors]]:
         """(status, `tensors`) of one inference after another, as `run_stream` makes them; TFLM only.
 
-        One at a time, for all of them may be too many to hold; and so one stream at a time.
+        One at a time, for all of them may be too many to hold; and so one stream at a time. Raises at once what
+        loading the model raises: TFLM cannot keep the tensors of a file that plans its own memory
+        (OfflineMemoryAllocation), for which its `LinearMemoryPlanner` has no room.
         """
         self._call("watch", model, None)
-        for k, arrays in enumerate(inputs):
-            yield self._call("tensors_after", b"", (arrays, k in resets))
+        return (self._call("tensors_after", b"", (arrays, k in resets)) for k, arrays in enumerate(inputs))
 
     def arena(self, model: bytes) -> tuple[int, int, int]:
         """(total, head, tail) in bytes, as the recording allocator counts what the model takes of its arena."""
