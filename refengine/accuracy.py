@@ -18,6 +18,7 @@ from .model import Array
 from .parallel import spread
 from .plan import Plan
 from .tensors.inputs import dequantize_output, pixels_to_input
+from .tensors.stats import is_quantized
 
 CHUNK = 256  # pictures between two reports
 
@@ -69,9 +70,10 @@ class Accuracy:
 
 
 def is_classifier(plan: Plan) -> bool:
-    """Whether the model's one output is a row of scores, 1×classes, of two or more."""
+    """Whether the model's one output is a row of scores, 1×classes, of two or more: float32, or codes with a scale."""
     shapes = [tensor.shape for tensor in plan.outputs]
-    return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 < shapes[0][1]
+    scored = all(tensor.dtype == "float32" or is_quantized(tensor) for tensor in plan.outputs)
+    return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 < shapes[0][1] and scored
 
 
 def predictions(plan: Plan, output: Array) -> list[Prediction]:

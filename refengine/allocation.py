@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,10 @@ import numpy as np
 from .cexport.arena import Buffer, peak, tflm_greedy
 from .kernels._arena import NEEDS, Needs, elements
 from .model import Graph, Tensor
-from .plan import Plan
+from .plan import Plan, offline_offsets
+
+ANYWHERE = -1
+"""The offset of what the file leaves to the planner (`kOnlinePlannedBuffer`)."""
 
 Target = Literal["x86-64", "arm"]
 
@@ -110,9 +114,10 @@ def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
     for size in _variable_sizes(plans):
         tail.take(size, 16)
     tail.take(sizes.scratch_handle * sum(map(len, scratch.values())), sizes.pointer)
+    offsets = offline_offsets(plan.model)
     for p in plans:
         for tensor in p.graph.tensors:
-            if tensor.is_variable:
+            if tensor.is_variable and (offsets is None or offsets[tensor.index] == ANYWHERE):  # as if of subgraph 0
                 tail.take(_bytes(tensor), 16)
     for tensors in (plan.inputs, plan.outputs):
         tail.take(sizes.pointer * len(tensors), 16)
@@ -121,9 +126,9 @@ def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
             if tensor.quantization and tensor.quantization.scale and tensor.quantization.zero_point:
                 tail.take(sizes.quantization, sizes.pointer)
                 tail.take(4 + 4 * len(tensor.quantization.scale), 4)
-    buffers = list(_lifetimes(plan, scratch))
+    buffers, given = _planned(plan, scratch)
     unknown = sorted({step.name for _, step in steps if step.op.kind != step.op.name and step.name not in NEEDS})
-    return Allocation(peak(buffers, tflm_greedy(buffers)), tail.used, tuple(unknown))
+    return Allocation(peak(buffers, tflm_greedy(buffers, given)), tail.used, tuple(unknown))
 
 
 def _variable_sizes(plans: Sequence[Plan]) -> Iterator[int]:
@@ -147,24 +152,35 @@ def _bytes(tensor: Tensor) -> int:
     return elements(tensor) * size
 
 
-def _lifetimes(plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]) -> Iterator[Buffer]:
-    """All buffers that are planned, with their first and last use on a clock that runs through called subgraphs.
+def _planned(
+    plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]
+) -> tuple[list[Buffer], Mapping[int, int]]:
+    """All buffers that are planned, and the offsets of those that the file has placed."""
+    found = list(_lifetimes(plan, scratch, offline_offsets(plan.model)))
+    return [buffer for buffer, _ in found], {i: at for i, (_, at) in enumerate(found) if at != ANYWHERE}
+
+
+def _lifetimes(
+    plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]], offsets: Sequence[int] | None
+) -> Iterator[tuple[Buffer, int]]:
+    """The planned buffers, their first and last use on a clock that runs through called subgraphs, and their offsets.
 
     TFLM: `AllocationInfoBuilder::MarkSubgraphLifetimesIfNecessary`. First all tensors, then all scratch buffers, in the
     order of which the planner breaks ties.
     """
     clock = _Clock(plan, scratch)
     clock.walk(plan, start=True)
+    places = iter(offsets or repeat(ANYWHERE))
     for p in (plan.plans[i] for i in sorted(plan.plans)):
         handles = {step.outputs[0].index for step in p.steps if step.facts.resource == "handle"}
         for tensor in p.graph.tensors:
-            key = p.graph.index, tensor.index
-            planned = tensor.data is None and not tensor.is_variable and elements(tensor)
-            if planned and key in clock.first and tensor.index not in handles:
-                yield Buffer(_bytes(tensor), clock.first[key], clock.last.get(key, clock.first[key]))
-    for place in sorted(scratch):
-        for size in scratch[place]:
-            yield Buffer(size, *clock.calls.get(place, (0, 0)))
+            key, place = (p.graph.index, tensor.index), next(places)
+            planned = place != ANYWHERE if tensor.is_variable else tensor.data is None
+            if planned and elements(tensor) and key in clock.first and tensor.index not in handles:
+                yield Buffer(_bytes(tensor), clock.first[key], clock.last.get(key, clock.first[key])), place
+    for operator in sorted(scratch):
+        for size in scratch[operator]:
+            yield Buffer(size, *clock.calls.get(operator, (0, 0))), ANYWHERE
 
 
 class _Clock:

@@ -21,11 +21,15 @@ class ModelError(RefengineError, ValueError):
 
 
 class UnsupportedError(RefengineError, NotImplementedError):
-    """The file is well-formed, but TFLM, or this engine, would not run it."""
+    """The file is well-formed, but TFLM would not run it; a `LimitError` if it is refengine that does not."""
 
 
 class LimitError(UnsupportedError):
-    """The limit is refengine's own: it says nothing about TFLM."""
+    """The limit is refengine's own. `tflm_runs` is whether TFLM is known to run it all the same; else nothing is."""
+
+    def __init__(self, message: str, tflm_runs: bool = False) -> None:
+        super().__init__(message)
+        self.tflm_runs = tflm_runs
 
 
 class InputError(RefengineError, ValueError):
@@ -49,9 +53,15 @@ class InferenceError(RefengineError, RuntimeError):
 
 
 def require(condition: object, message: str) -> None:
-    """Raise `UnsupportedError(message)` unless `condition` holds: how `prepare` complains."""
+    """Raise `UnsupportedError(message)` unless `condition` holds: how `prepare` complains of what TFLM refuses."""
     if not condition:
         raise UnsupportedError(message)
+
+
+def within_limits(condition: object, message: str, tflm_runs: bool = False) -> None:
+    """Raise `LimitError` unless `condition` holds: how `prepare` complains of what only refengine cannot do."""
+    if not condition:
+        raise LimitError(message, tflm_runs)
 
 
 def consistent(condition: object, message: str) -> None:

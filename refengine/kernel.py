@@ -89,6 +89,18 @@ class Node(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Quantizing:
+    """What TensorFlow 2.21's converter changes of a float32 operator when it quantises it.
+
+    - `versions`: by type of the activations, the version of the quantised operator;
+    - `int16_options`: options that differ from the float operator's when it computes int16.
+    """
+
+    versions: Mapping[str, int] = field(default_factory=lambda: {"int8": 2, "int16": 2})
+    int16_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What any room may need to know about an operator, the same for all its types. Numbers count inputs.
 
@@ -97,12 +109,22 @@ class Facts:
       channels, I input channels, H and W the filter's, 1 an axis of length 1.
     - `updates`: variable tensors among the inputs whose new values `evaluate` returns.
     - `elementwise`: an output element depends on the inputs' elements at its own place only.
-    - `copies`: output elements are input elements, moved or repeated, every bit of them.
+    - `arithmetic`: the operator is this sign between its two inputs, then clamped.
+    - `joins`: its inputs are all of one kind, and become one output: here branches meet.
+    - `copies`: output elements are input elements, moved or repeated, every bit of them, or padding.
+    - `pads`: the output is the input with padding around it.
     - `shapes_only`: the output depends on the inputs' shapes alone.
+    - `monotone`: ``rising`` if no output of codes descends where its inputs ascend; ``each`` if it ascends or descends
+      in each input while the others rest, as long as no register wraps.
+    - `inexact`: why float32 results of another sound kernel may be off by a few roundings, where there are no weights:
+      another order of its ``sums``, or another ``libm``.
+    - `recodes`: the output stands for the input's real values, in another type or with another quantisation.
     - `shares_scale`: the output has the quantisation of the first input.
-    - `fixed_output`: by dtype, the only (scale, zero point) that TFLM takes for the output.
-    - `computes`: by dtype, the types that the output may have where it has not the data's own.
+    - `fixed_output`: by dtype of data and output, the (scale, zero point) that TFLM computes in, whatever is asked for.
+    - `computes`: by dtype of the data, the types that the output may have, where it is not the data's own.
     - `unpacks`: the outputs are constants, and all inputs too; layers may take them for weights and biases.
+    - `quantized`: how TensorFlow's converter quantises the operator; None if it is not known to, or leaves it in float.
+    - `c_kernels`: by dtype of the data, the function in ``firmware/kernels`` that does the same.
     - `control`: the operator runs other subgraphs, which `execute` does for it: a ``branch``, a ``loop``, or ``once``.
       Its kernel has no `evaluate`, and its `explain` gets the outputs behind the inputs. `calls` are the options that
       name the subgraphs.
@@ -116,12 +138,20 @@ class Facts:
     layout: str = ""
     updates: tuple[int, ...] = ()
     elementwise: bool = False
+    arithmetic: Literal["", "+", "-", "*", "/"] = ""
+    joins: bool = False
     copies: bool = False
+    pads: bool = False
     shapes_only: bool = False
+    monotone: Literal["", "rising", "each"] = ""
+    inexact: Literal["", "sums", "libm"] = ""
+    recodes: bool = False
     shares_scale: bool = False
     fixed_output: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     computes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unpacks: bool = False
+    quantized: Quantizing | None = None
+    c_kernels: Mapping[str, str] = field(default_factory=dict)
     control: Literal["", "branch", "loop", "once"] = ""
     calls: tuple[str, ...] = ()
     resource: Literal["", "handle", "read", "assign"] = ""

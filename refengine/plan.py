@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InferenceError, LimitError, UnsupportedError, located, require
+from .errors import InferenceError, LimitError, UnsupportedError, located, require, within_limits
 from .kernel import Facts, Kernel, Kernels, Node, Numerics
 from .kernels import KERNELS
-from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
+from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
 from .text import printable
@@ -71,6 +71,22 @@ class Step:
     @cached_property
     def facts(self) -> Facts:
         return self.kernel.facts
+
+    @property
+    def data(self) -> Tensor | None:
+        """The input whose type chooses the kernel."""
+        return self._input(self.facts.data)
+
+    @property
+    def weights(self) -> Tensor | None:
+        return self._input(self.facts.weights)
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self._input(self.facts.bias)
+
+    def _input(self, place: int | None) -> Tensor | None:
+        return None if place is None or place >= len(self.inputs) else self.inputs[place]
 
     @cached_property
     def writes(self) -> tuple[Tensor, ...]:
@@ -301,23 +317,54 @@ def make_plan(
     """
     model = model if isinstance(model, Model) else load(model)
     numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
+    steps = [_steps(model, graph, numerics, kernels, memory) for graph in model.graphs]
+    return assembled(model, numerics, kernels, memory, steps)
+
+
+def assembled(
+    model: Model, numerics: Numerics, kernels: Kernels, memory: int, steps: Sequence[tuple[Step, ...]]
+) -> Plan:
+    """The plan of a model from the steps of each of its subgraphs."""
     plans = [
-        Plan(
-            model,
-            graph,
-            numerics,
-            _steps(model, graph, numerics, kernels, memory),
-            constants_of(graph),
-            kernels,
-            memory=memory,
-        )
-        for graph in model.graphs
+        Plan(model, graph, numerics, found, constants_of(graph), kernels, memory=memory)
+        for graph, found in zip(model.graphs, steps, strict=True)
     ]
-    needed = max(needs(model.graphs, 0, _calls(facts_of(kernels))), default=0) + STATES * _kept_bytes(plans)
+    offline_offsets(model)
+    needed = max(needs(model.graphs, 0, _calls(facts_of(kernels))), default=0) + STATES * _kept_bytes(model, steps)
     require_room(needed, memory, "an inference, with what lives on after it,", LimitError)
     return replace(
-        plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}, initial=_initial(plans), working_bytes=needed
+        plans[0],
+        subplans={plan.graph.index: plan for plan in plans[1:]},
+        initial=state_before(model, steps),
+        working_bytes=needed,
     )
+
+
+def offline_offsets(model: Model) -> tuple[int, ...] | None:
+    """Where the file wants each tensor in TFLM's arena, those of all subgraphs in a row, −1 where it does not matter.
+
+    TFLM: `AllocationInfoBuilder::GetOfflinePlannedOffsets` (micro_allocation_info.cc). Refuses another number of them,
+    and variables that get no memory: `AllocateVariables` looks for their offsets among those of the first subgraph.
+    """
+    data = dict(model.metadata).get("OfflineMemoryAllocation")
+    if data is None:
+        return None
+    numbers: list[int] = np.frombuffer(data[: len(data) // 4 * 4], "<i4").tolist()
+    _, _, count, *offsets = (*numbers, 0, 0, 0)
+    tensors = sum(len(graph.tensors) for graph in model.graphs)
+    require(
+        count == tensors and len(offsets) >= tensors,
+        f"the metadata OfflineMemoryAllocation has offsets for {count} tensors, and the model has {tensors}, where "
+        "TFLM's allocation fails: remove the metadata, or plan the memory again",
+    )
+    every = ((graph, tensor) for graph in model.graphs for tensor in graph.tensors)
+    for (graph, tensor), offset in zip(every, offsets, strict=False):
+        require(
+            not tensor.is_variable or offset != -1 or offsets[tensor.index] == -1,
+            f"the variable '{tensor.name}' of subgraph {graph.index} gets no memory, for TFLM looks up its offset as "
+            "that of a tensor of subgraph 0, and crashes: remove the metadata OfflineMemoryAllocation",
+        )
+    return tuple(offsets[:tensors])
 
 
 def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int) -> Plan:
@@ -384,12 +431,12 @@ def _unknown_lengths(node: Node) -> Iterator[None]:
         yield
     except UnsupportedError as error:
         unknown = [t for t in node.inputs if t is not None and -1 in t.shape_signature[1:]]
-        if not unknown:
-            raise
-        raise UnsupportedError(
-            f"{error}; the converter did not know the lengths {unknown[0].shape_signature} of '{unknown[0].name}', "
-            f"and wrote {unknown[0].shape}: convert again with fixed ones"
-        ) from error
+        if unknown:
+            error.args = (
+                f"{error}; the converter did not know the lengths {unknown[0].shape_signature} of "
+                f"'{unknown[0].name}', and wrote {unknown[0].shape}: convert again with fixed ones",
+            )
+        raise
 
 
 def facts_of(kernels: Kernels) -> Mapping[str, Facts]:
@@ -410,6 +457,8 @@ def _node(
     resources: tuple[tuple[str, str], ...],
     unpacked: Mapping[int, Array],
 ) -> Node:
+    """The operator's node; weights and biases that were `unpacked` before are constants in it."""
+
     def read(place: int, index: int) -> Tensor | None:
         if index < 0:
             return None
@@ -478,36 +527,43 @@ def _check_countable(tensor: Tensor) -> None:
 def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]) -> Kernel:
     """The kernel for the operator at the type of the input that holds its data."""
     if node.name not in facts:
-        raise UnsupportedError(_no_kernel(op))
+        raise _no_kernel(op)
     place = facts[node.name].data
     data = node.inputs[place] if place is not None and place < len(node.inputs) else None
-    require(place is None or data is not None, f"input {place}, which holds the data, is missing")
+    require(
+        place is None or data is not None,
+        f"input {place}, which holds the data, is missing, without which TFLM does not run it: convert again",
+    )
     dtype = data.dtype if data is not None else ""
     if (node.name, dtype) in kernels:
         return kernels[node.name, dtype]
     known = ", ".join(sorted(dtype for name, dtype in kernels if name == node.name))
     assert data is not None
-    raise UnsupportedError(
-        f"input '{data.name}' is {dtype}; supported here: {known}; "
-        + TYPE_ADVICE.get(dtype, "convert again with one of these, or give refengine a kernel by make_plan(kernels=…)")
-    )
+    said = f"input '{data.name}' is {dtype}; supported here: {known}; "
+    advice = "convert again with one of these, or give refengine a kernel by make_plan(kernels=…)"
+    if dtype in TYPES_WITHOUT_KERNEL.get(node.name, ()):
+        raise LimitError(f"{said}TFLM runs {dtype} too; {advice}", tflm_runs=True)
+    if node.name not in (TFLM_OPS if op.kind == op.name else CUSTOM_OPS):
+        raise LimitError(said + advice)
+    raise UnsupportedError(said + TYPE_ADVICE.get(dtype, advice))
 
 
-def _no_kernel(op: Op) -> str:
+def _no_kernel(op: Op) -> UnsupportedError:
     """Whose limit it is that an operator has no kernel, and the way out."""
-    if op.kind in (CUSTOM_OPS if op.kind != op.name else TFLM_OPS):
-        return (
-            "TFLM runs it, but refengine has no kernel for it yet; in Python, make_plan(kernels=…) and "
-            "quantize(kernels=…) take one of yours"
+    custom = op.kind != op.name
+    if op.kind in (CUSTOM_OPS if custom else TFLM_OPS):
+        return LimitError(
+            "TFLM has this operator, and refengine no kernel for it yet, so whether TFLM takes these tensors is not "
+            "known; in Python, make_plan(kernels=…) and quantize(kernels=…) take a kernel of yours"
         )
-    if op.kind in WITHOUT_HARDWARE:
-        return WITHOUT_HARDWARE[op.kind]
-    if op.kind != op.name:
-        return (
+    if custom and op.kind in WITHOUT_HARDWARE:
+        return UnsupportedError(WITHOUT_HARDWARE[op.kind][1])
+    if custom:
+        return UnsupportedError(
             "TFLM registers no such custom operator; build TFLM with a kernel of your own for it, and give refengine "
             "one through make_plan(kernels=…)"
         )
-    return (
+    return UnsupportedError(
         "TFLM has no such operator; build the network without it, from those that it has "
         "(refengine.kernels._tflm.TFLM_OPS), or build TFLM with a kernel of your own and give make_plan(kernels=…) one"
     )
@@ -527,38 +583,38 @@ def resource_of(op: Op) -> tuple[str, str]:
     return op.options["container"], op.options["shared_name"]
 
 
-def _initial(plans: Sequence[Plan]) -> State:
-    """The state before the first inference, as TFLM's constructor and allocation leave it."""
+def state_before(model: Model, steps: Sequence[tuple[Step, ...]]) -> State:
+    """The state before the first inference, as TFLM's constructor and allocation leave it; `steps` by subgraph."""
     return State(
-        {key: _filled(t, t.dtype == "int8") for key, t in _variables(plans).items()},
-        {name: _filled(t, bool(t.quantization)) for name, t in _first_assigned(plans).items()},
+        {key: _filled(t, t.dtype == "int8") for key, t in _variables(model).items()},
+        {name: _filled(t, bool(t.quantization)) for name, t in first_assigned(steps).items()},
         {
-            (plan.graph.index, step.index): (_NEVER,) if step.facts.control == "once" else step.memory
-            for plan in plans
-            for step in plan.steps
+            (step.subgraph, step.index): (_NEVER,) if step.facts.control == "once" else step.memory
+            for each in steps
+            for step in each
             if step.memory or step.facts.control == "once"
         },
     )
 
 
-def _kept_bytes(plans: Sequence[Plan]) -> int:
+def _kept_bytes(model: Model, steps: Sequence[tuple[Step, ...]]) -> int:
     """What the state takes, of one inference."""
-    tensors = (*_variables(plans).values(), *_first_assigned(plans).values())
-    memories = (array for plan in plans for step in plan.steps for array in step.memory)
+    tensors = (*_variables(model).values(), *first_assigned(steps).values())
+    memories = (array for each in steps for step in each for array in step.memory)
     return sum(map(tensor_bytes, tensors)) + sum(array.nbytes for array in memories)
 
 
-def _variables(plans: Sequence[Plan]) -> Mapping[tuple[int, int], Tensor]:
+def _variables(model: Model) -> Mapping[tuple[int, int], Tensor]:
     """The variable tensors by (subgraph, tensor)."""
-    return {(plan.graph.index, t.index): t for plan in plans for t in plan.graph.tensors if t.is_variable}
+    return {(graph.index, t.index): t for graph in model.graphs for t in graph.tensors if t.is_variable}
 
 
-def _first_assigned(plans: Sequence[Plan]) -> Mapping[tuple[str, str], Tensor]:
+def first_assigned(steps: Sequence[tuple[Step, ...]]) -> Mapping[tuple[str, str], Tensor]:
     """By (container, shared name) of a resource variable, the tensor first assigned to it, in the order of the file."""
     assigned: dict[tuple[str, str], Tensor] = {}
-    for plan in plans:
+    for each in steps:
         handles = {}
-        for step in plan.steps:
+        for step in each:
             if step.facts.resource == "handle":
                 handles[step.outputs[0].index] = resource_of(step.op)
             elif step.facts.resource == "assign":
@@ -580,9 +636,10 @@ def _filled(tensor: Tensor, coded: bool) -> Array:
     the tensor first assigned to them is quantised, whatever its type (`MicroResourceVariables::ResetAll`).
     """
     zero_point = (*tensor.quantization.zero_point, 0)[0] if coded and tensor.quantization else 0
-    require(
+    within_limits(
         hasattr(np, tensor.dtype) and min(tensor.shape, default=0) >= 0,
-        f"the variable '{tensor.name}' is {tensor.dtype} {tensor.shape}; refengine keeps only numbers, of fixed shapes",
+        f"the variable '{tensor.name}' is {tensor.dtype} {tensor.shape}; refengine keeps only numbers, of fixed "
+        "shapes: convert again with int8, int16 or float32",
     )
     dtype, shape = np.dtype(tensor.dtype), (1, *tensor.shape)
     return frozen(np.full(prod(shape) * dtype.itemsize, zero_point & 0xFF, np.uint8).view(dtype).reshape(shape))

@@ -15,7 +15,7 @@ from .plan import Plan, State, make_plan
 class Session:
     """One stream through a plan: `run` goes on where the last one ended.
 
-        session = Session("wakeword.tflite")
+        session = refengine.Session("wakeword.tflite")
         for frame in frames:
             (score,) = session.run(frame)
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import accumulate
 from math import ceil, prod
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from .allocation import Allocation, Target, allocation
 from .errors import LimitError, UnsupportedError
 from .identity import identity
-from .kernel import Numerics
+from .kernel import Facts, Kernels, Numerics
 from .kernels import KERNELS
-from .kernels._tflm import CUSTOM_OPS, TFLM_OPS
+from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY
-from .model import Graph, Model, Op, Tensor
-from .plan import Step, prepared
+from .model import Array, Graph, Model, Op, Signature, Tensor
+from .plan import Plan, State, Step, assembled, facts_of, first_assigned, prepared, state_before
 from .text import c_string
+
+Verdict = Literal["yes", "no", "not in refengine", "unknown"]
+"""Whether it runs: on both; TFLM refuses it; on TFLM, but not in refengine yet; nobody knows about TFLM."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +32,7 @@ class Layer:
 
     `macs` is None where a refusal keeps them unknown. `constant_bytes` are its weights, biases and other constants,
     `output_bytes` what it writes, `live_bytes` all tensors that must exist while it runs: its own and those that
-    later operators still read.
+    later operators of its subgraph still read.
     """
 
     op: Op
@@ -43,22 +48,25 @@ class Layer:
     def constants(self) -> tuple[Tensor, ...]:
         return tuple(t for t in self.inputs if t is not None and t.data is not None)
 
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it runs; what only a kernel of the user's own computes is ``unknown`` on TFLM."""
+        if self.refusal is not None:
+            return _verdict(self.refusal)
+        return "yes" if method_of(self.op) else "unknown"
+
 
 @dataclass(frozen=True, eq=False)
-class Survey:
-    """A model's layers (of its first subgraph) and their sums."""
+class Part:
+    """A subgraph's layers and their sums; `called_by` are the operators that run it, each with its subgraph."""
 
-    model: Model
-    numerics: Numerics
+    graph: Graph
     layers: tuple[Layer, ...]
-
-    @property
-    def graph(self) -> Graph:
-        return self.model.graphs[0]
+    called_by: tuple[tuple[int, Op], ...]
 
     @property
     def macs(self) -> int:
-        """Multiplications and accumulations per inference, of the layers where they are known."""
+        """Multiplications and accumulations per run of its own layers, where they are known."""
         return sum(layer.macs or 0 for layer in self.layers)
 
     @property
@@ -76,33 +84,87 @@ class Survey:
         """The largest `live_bytes`: no arena can be smaller."""
         return max((layer.live_bytes for layer in self.layers), default=0)
 
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A model's subgraphs, what lives on between inferences, and whether it all runs on TFLM.
+
+    `plan` is None where refengine does not run the model, `limit` then what is wrong with the whole of it rather than
+    with one operator. `state` is what the variables hold before the first inference, and `resources` the tensor first
+    assigned to each resource variable by (container, shared name). `layers` and the sums are the main subgraph's.
+    """
+
+    model: Model
+    numerics: Numerics
+    parts: tuple[Part, ...]
+    state: State
+    resources: Mapping[tuple[str, str], Tensor]
+    plan: Plan | None
+    limit: UnsupportedError | None = None
+
+    @property
+    def graph(self) -> Graph:
+        return self.parts[0].graph
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self.parts[0].layers
+
+    @property
+    def macs(self) -> int:
+        return self.parts[0].macs
+
+    @property
+    def constant_bytes(self) -> int:
+        return self.parts[0].constant_bytes
+
+    @property
+    def output_bytes(self) -> int:
+        return self.parts[0].output_bytes
+
+    @property
+    def peak_bytes(self) -> int:
+        return self.parts[0].peak_bytes
+
     @property
     def refusals(self) -> tuple[UnsupportedError, ...]:
-        return tuple(layer.refusal for layer in self.layers if layer.refusal)
+        refused = tuple(layer.refusal for part in self.parts for layer in part.layers if layer.refusal)
+        return (*refused, self.limit) if self.limit else refused
+
+    @property
+    def doubts(self) -> Iterator[tuple[Verdict, str]]:
+        """Each reason why the model does not simply run, with whose it is, in the order of the file."""
+        for part in self.parts:
+            for layer in part.layers:
+                if layer.refusal is not None:
+                    yield layer.verdict, str(layer.refusal)
+                elif layer.verdict != "yes":
+                    place = f"subgraph {part.graph.index}, operator {layer.op.index} ({layer.op.kind})"
+                    yield layer.verdict, f"{place}: TFLM has no such operator, and runs it with a kernel of yours only"
+        if self.limit is not None:
+            yield _verdict(self.limit), str(self.limit)
 
     @property
     def runs_on_tflm(self) -> Literal["yes", "no", "unknown"]:
-        """``unknown`` if all that is wrong is operators of TFLM, or custom ones, that refengine has no kernel for, or
-        that take more memory than it allows itself."""
-        known = {name for name, _ in KERNELS}
-        judged = [layer for layer in self.layers if layer.refusal and not isinstance(layer.refusal, LimitError)]
-        refused = [layer.op.kind for layer in judged]
-        if any(name in known or name not in (TFLM_OPS | CUSTOM_OPS) for name in refused):
-            return "no"
-        return "unknown" if self.refusals else "yes"
+        """``no`` where TFLM refuses anything, ``unknown`` where refengine's own limits keep it from telling."""
+        verdicts = {verdict for verdict, _ in self.doubts}
+        return "no" if "no" in verdicts else "unknown" if "unknown" in verdicts else "yes"
+
+    @cached_property
+    def arena(self) -> Mapping[Target, Allocation]:
+        """What TFLM allocates on each target with its reference kernels; nothing where refengine does not run it."""
+        return {} if self.plan is None else {target: allocation(self.plan, target) for target in get_args(Target)}
 
     @property
     def resolver(self) -> str:
-        """The C++ that registers exactly this model's operators, of all its subgraphs."""
-        ops = sorted({(op.kind != op.name, op.kind) for graph in self.model.graphs for op in graph.ops})
-        known = {(False, op): method for op, method in TFLM_OPS.items()}
-        known |= {(True, code): method for code, method in CUSTOM_OPS.items()}
+        """The C++ that registers exactly this model's operators, of all its subgraphs; not what TFLM does not have."""
+        ops = {(op.kind != op.name, op.kind): op for graph in self.model.graphs for op in graph.ops}
         calls = [
-            f"resolver.{known[op]}();"
-            if op in known
-            else f"resolver.AddCustom({c_string(op[1])}, /* the TFLMRegistration* of your kernel */);"
-            for op in ops
-            if op in known or op[0]
+            f"resolver.{method_of(op)}();"
+            if method_of(op)
+            else f"resolver.AddCustom({c_string(op.kind)}, /* the TFLMRegistration* of your kernel */);"
+            for (custom, _), op in sorted(ops.items(), key=lambda each: each[0])
+            if custom or method_of(op)
         ]
         return "\n".join([f"tflite::MicroMutableOpResolver<{len(calls)}> resolver;", *calls])
 
@@ -112,27 +174,87 @@ class Survey:
             "sha256": self.model.sha256,
             "description": self.model.description,
             "numerics": asdict(self.numerics),
-            "subgraphs": len(self.model.graphs),
-            "inputs": [_tensor(self.graph.tensors[i]) for i in self.graph.inputs],
-            "outputs": [_tensor(self.graph.tensors[i]) for i in self.graph.outputs],
-            "layers": [_layer(layer) for layer in self.layers],
+            "signatures": [_signature(self.model, signature) for signature in self.model.signatures],
+            "subgraphs": [_part(part) for part in self.parts],
+            "variables": [
+                {**_tensor(t, graph.index), "initial": _filling(self.state.variables.get((graph.index, t.index)))}
+                for graph in self.model.graphs
+                for t in graph.tensors
+                if t.is_variable
+            ],
+            "resources": [
+                {
+                    "container": container,
+                    "shared_name": shared_name,
+                    "shape": tensor.shape,
+                    "dtype": tensor.dtype,
+                    "bytes": tensor_bytes([tensor]),
+                    "initial": _filling(self.state.resources.get((container, shared_name))),
+                }
+                for (container, shared_name), tensor in self.resources.items()
+            ],
             "macs": self.macs,
             "constant_bytes": self.constant_bytes,
             "output_bytes": self.output_bytes,
             "peak_bytes": self.peak_bytes,
+            "arena": {
+                target: {"total": a.total, "planned": a.planned, "persistent": a.persistent, "without": a.unknown}
+                for target, a in self.arena.items()
+            },
             "runs_on_tflm": self.runs_on_tflm,
-            "refusals": [str(refusal) for refusal in self.refusals],
+            "runs_in_refengine": self.plan is not None,
+            "refusals": [{"runs": verdict, "message": message} for verdict, message in self.doubts],
             "resolver": self.resolver,
         }
 
 
-def inspect(model: Model, *, numerics: Numerics | None = None, memory: int = MEMORY) -> Survey:
-    """Look at every operator of the model's first subgraph, those that would be refused as well."""
-    numerics = numerics or Numerics()
-    graph = model.graphs[0]
-    steps = prepared(model, graph, numerics, KERNELS, memory)
-    live = _live_bytes(graph)
-    return Survey(model, numerics, tuple(_look(graph, *each) for each in zip(graph.ops, steps, live, strict=True)))
+def inspect(
+    model: Model, *, numerics: Numerics | None = None, kernels: Kernels | None = None, memory: int = MEMORY
+) -> Survey:
+    """Look at every operator of all the model's subgraphs, those that would be refused as well.
+
+    The arguments are those of `make_plan`; nothing is raised for what it would refuse.
+    """
+    numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
+    looked = [tuple(prepared(model, graph, numerics, kernels, memory)) for graph in model.graphs]
+    steps = [tuple(each for each in found if isinstance(each, Step)) for found in looked]
+    plan, limit, state = None, None, State()
+    try:
+        state = state_before(model, steps)
+        if steps == looked:
+            plan = assembled(model, numerics, kernels, memory, steps)
+    except UnsupportedError as error:
+        limit = error
+    parts = tuple(map(_part_of, model.graphs, looked, _callers(model, facts_of(kernels))))
+    return Survey(model, numerics, parts, state, first_assigned(steps), plan, limit)
+
+
+def _part_of(graph: Graph, found: Sequence[Step | UnsupportedError], called_by: tuple[tuple[int, Op], ...]) -> Part:
+    looks = zip(graph.ops, found, _live_bytes(graph), strict=True)
+    return Part(graph, tuple(_look(graph, *each) for each in looks), called_by)
+
+
+def method_of(op: Op) -> str | None:
+    """What registers the operator in TFLM's resolver; None for what TFLM does not have."""
+    if op.kind == op.name:
+        return TFLM_OPS.get(op.name)
+    return CUSTOM_OPS.get(op.kind) or WITHOUT_HARDWARE.get(op.kind, (None,))[0]
+
+
+def _verdict(refusal: UnsupportedError) -> Verdict:
+    if not isinstance(refusal, LimitError):
+        return "no"
+    return "not in refengine" if refusal.tflm_runs else "unknown"
+
+
+def _callers(model: Model, facts: Mapping[str, Facts]) -> list[tuple[tuple[int, Op], ...]]:
+    """For each subgraph, the operators that run it."""
+    callers: list[list[tuple[int, Op]]] = [[] for _ in model.graphs]
+    for graph in model.graphs:
+        for op in graph.ops:
+            for callee in {op.options[name] for name in facts.get(op.kind, Facts()).calls}:
+                callers[callee].append((graph.index, op))
+    return [tuple(each) for each in callers]
 
 
 def _look(graph: Graph, op: Op, step: Step | UnsupportedError, live_bytes: int) -> Layer:
@@ -172,23 +294,59 @@ def _live_bytes(graph: Graph) -> list[int]:
     return [*accumulate(change[:-1])]
 
 
-def _layer(layer: Layer) -> dict[str, Any]:
+def _part(part: Part) -> dict[str, Any]:
+    index = part.graph.index
     return {
-        "operator": identity(layer.op),
+        "index": index,
+        "name": part.graph.name,
+        "called_by": [identity(op, caller) for caller, op in part.called_by],
+        "inputs": [_tensor(part.graph.tensors[i], index) for i in part.graph.inputs],
+        "outputs": [_tensor(part.graph.tensors[i], index) for i in part.graph.outputs],
+        "layers": [_layer(layer, index) for layer in part.layers],
+        "macs": part.macs,
+        "constant_bytes": part.constant_bytes,
+        "output_bytes": part.output_bytes,
+        "peak_bytes": part.peak_bytes,
+    }
+
+
+def _layer(layer: Layer, subgraph: int) -> dict[str, Any]:
+    return {
+        "operator": identity(layer.op, subgraph),
+        "version": layer.op.version,
         "options": dict(layer.op.options),
-        "inputs": [None if t is None else _tensor(t) for t in layer.inputs],
-        "outputs": [_tensor(t) for t in layer.outputs],
+        "inputs": [None if t is None else _tensor(t, subgraph) for t in layer.inputs],
+        "outputs": [_tensor(t, subgraph) for t in layer.outputs],
         "macs": layer.macs,
         "constant_bytes": layer.constant_bytes,
         "output_bytes": layer.output_bytes,
         "live_bytes": layer.live_bytes,
+        "runs": layer.verdict,
         "refusal": None if layer.refusal is None else str(layer.refusal),
     }
 
 
-def _tensor(tensor: Tensor) -> dict[str, Any]:
+def _signature(model: Model, signature: Signature) -> dict[str, Any]:
+    def named(arguments: Mapping[str, int]) -> dict[str, Any]:
+        tensors = model.graphs[signature.subgraph].tensors
+        return {name: identity(tensors[i], signature.subgraph) for name, i in arguments.items()}
+
     return {
-        **identity(tensor),
+        "key": signature.key,
+        "subgraph": signature.subgraph,
+        "inputs": named(signature.inputs),
+        "outputs": named(signature.outputs),
+    }
+
+
+def _filling(value: Array | None) -> Any:
+    """What every element of a variable is at first; None where there is none, or nobody knows."""
+    return value.flat[0].item() if value is not None and value.size else None
+
+
+def _tensor(tensor: Tensor, subgraph: int) -> dict[str, Any]:
+    return {
+        **identity(tensor, subgraph),
         "shape": tensor.shape,
         "dtype": tensor.dtype,
         "constant": tensor.data is not None,

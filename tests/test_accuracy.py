@@ -48,6 +48,14 @@ def test_other_shapes_are_no_classifiers(shape):
         predictions(plan, np.zeros(shape, np.float32))
 
 
+def test_what_has_no_scale_is_no_score():
+    x, y = fed((1, 4), "int32"), fed((1, 4), "bool", name="y")
+    plan = make_plan(one_op("GREATER", {}, [x, fed((1, 4), "int32", name="z")], y))
+    assert not is_classifier(plan)
+    with pytest.raises(InputError, match=r"no classifier: its outputs are 'output0'"):
+        predictions(plan, np.zeros((1, 4), np.bool_))
+
+
 def test_the_confusion_matrix_counts_answers_by_true_class():
     *_, accuracy = evaluate(classifier(), pictures([0, 1, 2, 3, 3]), np.array([0, 1, 1, 3, 2]))
     assert accuracy.confusion.tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1]]

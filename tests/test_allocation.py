@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from random import Random
+
+import numpy as np
 import pytest
 from dice import drawn
-from oracle import Tflm
+from oracle import OracleCrash, Tflm
 
-from refengine import KERNELS, make_plan
+from refengine import KERNELS, UnsupportedError, inspect, make_plan
 from refengine.allocation import allocation
 from refengine.model import Model
 from refengine.tensors.datasets import bundled_models
@@ -42,3 +46,28 @@ def test_a_known_network_on_both_targets() -> None:
     plan = make_plan(bundled_models()["stm32f746_int8"])
     assert (allocation(plan).planned, allocation(plan).total) == (27_040, 31_984)
     assert allocation(plan, "arm").total == 30_644
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_tensors_lie_where_the_file_wants_them(seed: int, tflm: Tflm) -> None:
+    """Vela and others write a plan of their own; buffers may overlap in it."""
+    random, model = Random(seed), program(seed)
+    tensors = [t for graph in model.graphs for t in graph.tensors]
+    offsets = [random.choice((-1, -1, 16 * random.randrange(200))) for t in tensors]
+    data = np.array([1, len(model.graphs), len(tensors), *offsets], np.int32).tobytes()
+    model = replace(model, metadata=(("OfflineMemoryAllocation", data),))
+    if inspect(model).plan is not None:
+        return check(model, tflm)
+    with pytest.raises(UnsupportedError, match="gets no memory"):
+        make_plan(model)
+    with pytest.raises(OracleCrash):
+        tflm.accepts(dump(model))
+
+
+def test_an_offline_plan_of_another_model_is_refused(tflm: Tflm) -> None:
+    data = np.array([1, 1, 3, -1, -1, -1], np.int32).tobytes()
+    model = replace(program(0), metadata=(("OfflineMemoryAllocation", data),))
+    with pytest.raises(UnsupportedError, match="OfflineMemoryAllocation has offsets for 3 tensors"):
+        make_plan(model)
+    assert inspect(model).runs_on_tflm == "no"
+    assert not tflm.accepts(dump(model))

@@ -9,26 +9,28 @@ import ast
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conformance import COPIES, judge, save
-from dice import RUNS, Dice, invented
+from dice import RUNS, Dice, drawn, invented
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Litert, OracleCrash, OracleRefusal, Tflm, host_plan
 
-from refengine import KERNELS, InferenceError, Model, Plan, Record, execute, make_plan, run, strategies
+from refengine import KERNELS, InferenceError, Model, Plan, Record, execute, inspect, make_plan, run, strategies
 from refengine import kernels as package
 from refengine.execute import infer
 from refengine.explanation import explain
 from refengine.kernel import Kernel, Node
-from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS
-from refengine.model import Array
+from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL
+from refengine.model import Array, Graph, Quantization, Tensor
 from refengine.tensors.difference import unlike
-from refengine.tflite_io import dump
+from refengine.tflite_io import dump, load
 
 KEYS = sorted(KERNELS)
 FILES = sorted(path for path in Path(package.__file__).parent.glob("[!_]*.py"))
@@ -155,9 +157,13 @@ def known_to_litert(model: Model) -> Model:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("op", "dtype"), sorted(KERNELS.keys() - OTHER_IN_LITERT), ids=lambda part: part)
+@pytest.mark.parametrize(
+    ("op", "dtype"),
+    sorted(key for key in KERNELS.keys() - OTHER_IN_LITERT if key[0] in TFLM_OPS),
+    ids=lambda part: part,
+)
 def test_litert_is_a_second_witness(op: str, dtype: str, litert: Litert) -> None:
-    """TFLite's reference kernels agree wherever they take the model; some they refuse."""
+    """TFLite's reference kernels agree wherever they take the model; some they refuse. It has no custom operators."""
     heard = 0
 
     @settings(max_examples=40)
@@ -229,6 +235,61 @@ def test_a_batch_is_its_inferences(op: str, dtype: str) -> None:
                 assert part.dtype.name == {"resource": "int32"}.get(declared.dtype, declared.dtype)
 
     law()
+
+
+# ---- the types that have no kernel ---------------------------------------------------------------------------
+
+TYPES = (
+    "float32", "int8", "int16", "int32", "int64", "uint8", "bool", "uint32", "uint64",
+    "complex64", "complex128", "float16", "float64", "int4", "uint16",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("op", sorted({op for op, dtype in KERNELS if dtype}))
+def test_tflm_refuses_the_types_that_have_no_kernel_or_it_is_told_that_it_does_not(op: str, tflm: Tflm) -> None:
+    """Every type in the place of one that has a kernel, with the quantisation there and with a plain one."""
+    have = {dtype for name, dtype in KERNELS if name == op}
+    others = [dtype for dtype in TYPES if dtype not in have]
+    taken = set()
+    for dtype in sorted(have):
+        for model, _ in drawn(op, dtype, 2, 1):
+            for other, plain in product(others, (False, True)):
+                with suppress(OracleCrash):
+                    if tflm.accepts(dump(_retyped(load(model), dtype, other, plain))):
+                        taken.add(other)
+    assert taken == {*TYPES_WITHOUT_KERNEL.get(op, ())}
+
+
+@every_kernel
+def test_a_refusal_of_what_tflm_runs_says_that_the_limit_is_refengines(op: str, dtype: str, tflm: Tflm) -> None:
+    """Every constant in turn as an input."""
+    for model, _ in drawn(op, dtype, 3, 3):
+        graph = load(model).graphs[0]
+        for index in {i for op in graph.ops for i in op.inputs if i >= 0 and graph.tensors[i].data is not None}:
+            fed = _fed(load(model), index)
+            if any(layer.verdict == "no" for layer in inspect(fed).layers):
+                assert not tflm.accepts(dump(fed)), inspect(fed).refusals
+
+
+def _fed(model: Model, index: int) -> Model:
+    """The model with one of its constants as an input."""
+    main, *others = model.graphs
+    tensors = tuple(replace(t, data=None) if t.index == index else t for t in main.tensors)
+    return replace(model, graphs=(replace(main, tensors=tensors, inputs=(*main.inputs, index)), *others))
+
+
+def _retyped(model: Model, old: str, new: str, plain: bool) -> Model:
+    """The model with the type `new` wherever it has `old`, and a scale of 1 there if `plain`."""
+
+    def changed(t: Tensor) -> Tensor:
+        with np.errstate(all="ignore"):
+            data = None if t.data is None else t.data.astype("int8" if new == "int4" else new)
+        return replace(t, dtype=new, data=data, quantization=Quantization((1.0,), (0,)) if plain else t.quantization)
+
+    def retyped(graph: Graph) -> Graph:
+        return replace(graph, tensors=tuple(changed(t) if t.dtype == old else t for t in graph.tensors))
+
+    return replace(model, graphs=tuple(map(retyped, model.graphs)))
 
 
 # ---- every kernel file looks like its siblings ---------------------------------------------------------------

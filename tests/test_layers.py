@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import refengine
+from refengine.kernels import FACTS
+from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "refengine"
@@ -138,6 +140,56 @@ def test_below_the_front_ends_nothing_prints(path: Path) -> None:
 def test_front_ends_do_not_compute(path: Path) -> None:
     """No arithmetic library in a front end: what it shows was computed below."""
     assert not [f"{ids(path)}:{line}" for line, name in imports(path) if name.split(".")[0] == "numpy"]
+
+
+NAMED = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, {*FACTS, *TFLM_OPS, *CUSTOM_OPS, *WITHOUT_HARDWARE}))})(?!\w)")
+"""An operator's name, as a word."""
+
+MAY_NAME = {
+    "numerics/quantize.py": {"RELU", "RELU6"},  # fused activations, which are called so too
+    "tflite_io/schema.py": {
+        "AVERAGE_POOL_2D", "L2_NORMALIZATION", "L2_POOL_2D", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "REDUCE_ALL",
+        "REDUCE_MAX", "REDUCE_MIN", "SUM",
+    },  # whose tables of options the schema calls otherwise
+    "commands/debug.py": {"SOFTMAX"},  # an example of what to type
+    "commands/fuzz.py": {"CONV_2D"},  # likewise
+}  # fmt: skip
+"""By file outside `kernels/`, the operators' names that may stand in its code, and why."""
+
+
+def strings(source: str) -> Iterator[str]:
+    """The string and bytes constants of a module's code, those inside f-strings too; docstrings are none."""
+    tree = ast.parse(source)
+    comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in comments and isinstance(node.value, (str, bytes)):
+            yield node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+
+
+def named(source: str) -> set[str]:
+    """The operators that a module's code names."""
+    return {name for text in strings(source) for name in NAMED.findall(text)}
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if unit(p) != "kernels"], ids=ids)
+def test_no_operator_is_named_outside_the_kernels(path: Path) -> None:
+    """What a room must know of an operator is among its `Facts`, or goes by the type of its params."""
+    assert named(path.read_text()) == MAY_NAME.get(path.relative_to(PACKAGE).as_posix(), set())
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('if step.name == "SHAPE": pass', {"SHAPE"}),
+        ('table = {"CONV_2D": 1, b"TANH": 2}', {"CONV_2D", "TANH"}),
+        ('say(f"the last FULLY_CONNECTED of {plan}")', {"FULLY_CONNECTED"}),
+        ('if op.custom_code == "SignalFramer": pass', {"SignalFramer"}),
+        ('def f():\n    """What CONV_2D does."""\n    return "RESHAPED", "NO_PAD", "pad"  # PAD', set()),
+        ('KINDS = ()\n"""Such as ADD."""', set()),
+    ],
+)
+def test_a_name_is_found_as_a_word_in_code(source: str, found: set[str]) -> None:
+    assert named(source) == found
 
 
 def test_the_package_imports_fast_and_lean() -> None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refengine import KERNELS, Kernel, Numerics, UnsupportedError, inspect, make_plan, run
+from refengine import KERNELS, InferenceError, Kernel, LimitError, Numerics, UnsupportedError, inspect, make_plan, run
 from refengine.kernel import PRESETS
+from refengine.kernels._flexbuffer import pack
 from refengine.model import Graph, Model, Op, Tensor
-from tests.models import const, fed, one_op, q
+from tests.models import const, custom, fed, one_op, q
 from tests.test_execute import codes, two_layers
 
 
@@ -55,7 +56,7 @@ def test_what_cannot_run_is_refused_with_a_way_out(op: str, input: Tensor, messa
 
 
 def test_what_only_refengine_lacks_asks_for_a_kernel() -> None:
-    with pytest.raises(UnsupportedError, match="TFLM runs it, but refengine has no kernel for it yet; in Python"):
+    with pytest.raises(LimitError, match=r"TFLM has this operator, and refengine no kernel for it yet, .*; in Python"):
         make_plan(two_layers(), kernels={})
 
 
@@ -112,3 +113,26 @@ def test_a_plans_own_kernels_are_pickled_with_it() -> None:
     mine = {**KERNELS, ("MINE", "int8"): KERNELS["RELU", "int8"]}
     again = pickle.loads(pickle.dumps(make_plan(two_layers(), kernels=mine)))
     assert again.kernels.keys() == mine.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ethos-u", r"made for Arm's Ethos-U by Vela; TFLM runs it only where .* as it was before Vela"),
+        ("mine", r"TFLM registers no such custom operator"),
+    ],
+)
+def test_custom_operators_that_tflm_does_not_run_are_refused_with_a_way_out(code: str, message: str) -> None:
+    with pytest.raises(UnsupportedError, match=rf"operator 0 \({code}\): .*{message}"):
+        make_plan(custom(code, b"", [fed((1,), "int8")], fed((1,), "int8")))
+
+
+def test_an_inference_that_ends_early_keeps_undefined_what_depends_on_undefined_elements() -> None:
+    """A frame with an unwritten element goes into a buffer that lives on, though the inference ends there."""
+    buffer = Tensor(-1, "buffer", (1, 2, 1, 2), "int8", is_variable=True)
+    model = custom("CIRCULAR_BUFFER", pack(cycles_max=2), [fed((1, 1, 1, 2), "int8")], buffer)
+    (step,) = make_plan(model).steps
+    frame = np.ma.array([[[[[5, 6]]]]], np.int8, mask=[[[[[False, True]]]]])
+    with pytest.raises(InferenceError) as caught:
+        step.evaluate(frame, *step.memory)
+    assert caught.value.results[0].tolist() == [[[[[0, 0]], [[5, None]]]]]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from refengine import Graph, Model, Op, Quantization, Tensor, UnsupportedError, inspect, load
+from refengine import KERNELS, Graph, Model, Numerics, Op, Quantization, Tensor, UnsupportedError, inspect, load
+from refengine.kernels._tflm import CUSTOM_OPS
 from refengine.survey import tensor_bytes
 from refengine.tensors.datasets import bundled_models
 from tests.models import const, fed, one_op, q
+from tests.test_subgraphs import program
 
 
 def chain(*names: str, dtype: str = "float32", **fields: str) -> Model:
@@ -107,10 +111,121 @@ def test_what_tflm_does_not_have_is_a_no_and_all_reasons_are_given():
     assert survey.resolver.splitlines() == ["tflite::MicroMutableOpResolver<1> resolver;", "resolver.AddRelu();"]
 
 
-def test_what_only_refengine_lacks_is_not_blamed_on_tflm(monkeypatch):
-    monkeypatch.setattr("refengine.survey.KERNELS", {})
-    assert inspect(chain("RELU")).runs_on_tflm == "unknown"
-    assert inspect(chain("RELU", "WHERE")).runs_on_tflm == "no"
+def verdicts(model: Model, **arguments: Any) -> list[str]:
+    return [layer.verdict for part in inspect(model, **arguments).parts for layer in part.layers]
+
+
+def test_an_operator_that_only_refengine_lacks_leaves_it_unknown_what_tflm_says_of_its_tensors():
+    assert inspect(chain("RELU"), kernels={}).runs_on_tflm == "unknown"
+    assert inspect(chain("RELU", "WHERE"), kernels={}).runs_on_tflm == "no"
+    assert verdicts(chain("RELU", "WHERE"), kernels={}) == ["unknown", "no"]
+
+
+def test_what_tflm_runs_and_refengine_does_not_yet_is_an_answer_of_its_own():
+    axis = Tensor(1, "axis", (1,), "int32")
+    x, y = Tensor(0, "x", (1, 4), "float32"), Tensor(2, "y", (1, 1), "float32")
+    model = Model((Graph(0, "", (x, axis, y), (0, 1), (2,), (Op(0, "SUM", (0, 1), (2,), {"keep_dims": True}),)),))
+    survey = inspect(model)
+    assert verdicts(model) == ["not in refengine"]
+    assert (survey.runs_on_tflm, survey.plan, survey.arena) == ("yes", None, {})
+    assert survey.as_dict()["refusals"] == [{"runs": "not in refengine", "message": str(survey.refusals[0])}]
+
+
+def test_a_dialect_that_nobody_has_compared_says_nothing_of_tflm():
+    survey = inspect(chain("TANH"), numerics=Numerics(libm="newlib-double"))
+    assert survey.runs_on_tflm == ("unknown" if survey.refusals else "yes")
+    survey = inspect(chain("SIN"), numerics=Numerics(rounding="xnnpack"))
+    assert all(layer.verdict != "no" for layer in survey.layers)
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "call"),
+    [
+        ("FlexErf", "no", 'resolver.AddCustom("FlexErf", /* the TFLMRegistration* of your kernel */);'),
+        ("edgetpu-op", "no", 'resolver.AddCustom("edgetpu-op", /* the TFLMRegistration* of your kernel */);'),
+        ("ethos-u", "no", "resolver.AddEthosU();"),
+        *((code, "unknown", f"resolver.{method}();") for code, method in CUSTOM_OPS.items()),
+    ],
+)
+def test_custom_operators_are_tflms_or_the_users(code, verdict, call):
+    """Without any kernel of refengine's."""
+    model = chain("CUSTOM", custom_code=code)
+    assert verdicts(model, kernels={}) == [verdict]
+    assert inspect(model).resolver.splitlines()[1:] == [call]
+
+
+def test_what_the_ethos_u_needs_is_said():
+    assert "AddEthosU" in str(inspect(chain("CUSTOM", custom_code="ethos-u")).refusals[0])
+
+
+@pytest.mark.parametrize("op", ["CALL_ONCE", "VAR_HANDLE", "CUSTOM"])
+@pytest.mark.parametrize("kernels", [None, {}])
+def test_an_operator_without_inputs_never_misses_one(op, kernels):
+    options = {"init_subgraph_index": 1} if op == "CALL_ONCE" else {"container": "", "shared_name": "v"}
+    op = Op(0, op, (), (), options, custom_code="Mine" * (op == "CUSTOM"))
+    model = Model((Graph(0, "", (), (), (), (op,)), Graph(1, "", (), (), (), ())))
+    assert not [refusal for refusal in inspect(model, kernels=kernels).refusals if "missing" in str(refusal)]
+
+
+def test_a_kernel_of_the_users_own_says_nothing_of_tflm():
+    mine = {**KERNELS, ("Mine", "float32"): KERNELS["RELU", "float32"]}
+    survey = inspect(chain("RELU", "CUSTOM", custom_code="Mine"), kernels=mine)
+    assert (survey.runs_on_tflm, survey.refusals, survey.plan is None) == ("unknown", (), False)
+    assert "runs it with a kernel of yours only" in next(iter(survey.doubts))[1]
+    assert "resolver.AddCustom(" in survey.resolver
+
+
+def test_all_subgraphs_are_shown_with_who_calls_them():
+    model = program(4)
+    parts = inspect(model).parts
+    assert [part.graph for part in parts] == [*model.graphs]
+    for part in parts[1:]:
+        for subgraph, op in part.called_by:
+            assert part.graph.index in op.options.values() and op in model.graphs[subgraph].ops
+    assert any(part.called_by for part in parts[1:])
+    assert not parts[0].called_by
+    told = inspect(model).as_dict()["subgraphs"]
+    assert [len(part["layers"]) for part in told] == [len(graph.ops) for graph in model.graphs]
+    assert told[1]["layers"][0]["operator"]["subgraph"] == 1
+
+
+def test_a_refusal_in_one_subgraph_hides_none_in_another():
+    refused = inspect(Model((chain("WHERE").graphs[0], replace(chain("RELU", "BITCAST").graphs[0], index=1)))).refusals
+    assert [str(each).split(":")[0] for each in refused] == [
+        "subgraph 0, operator 0 (WHERE)",
+        "subgraph 1, operator 1 (BITCAST)",
+    ]
+
+
+def test_variables_are_told_with_what_they_hold_at_first():
+    model = stateful()
+    survey = inspect(model)
+    told = survey.as_dict()
+    assert [(v["index"], v["initial"]) for v in told["variables"]] == [(1, 0)]
+    assert [(r["shared_name"], r["initial"]) for r in told["resources"]] == [("v", 3)]
+    broken = replace(model, graphs=(replace(model.graphs[0], ops=(*model.graphs[0].ops, Op(2, "WHERE", (0,), (0,)))),))
+    assert inspect(broken).as_dict()["variables"] == told["variables"]
+    assert inspect(broken).as_dict()["resources"] == told["resources"]
+
+
+def stateful() -> Model:
+    """A variable tensor that nobody reads, and a resource variable whose quantisation fills it with 3."""
+    tensors = (
+        Tensor(0, "x", (1, 4), "int8", Quantization((0.5,), (3,))),
+        Tensor(1, "state", (1, 4), "int16", is_variable=True),
+        Tensor(2, "handle", (), "resource"),
+    )
+    ops = (
+        Op(0, "VAR_HANDLE", (), (2,), {"container": "", "shared_name": "v"}),
+        Op(1, "ASSIGN_VARIABLE", (2, 0), ()),
+    )
+    return Model((Graph(0, "", tensors, (0,), (0,), ops),))
+
+
+def test_the_arena_is_told_for_both_targets():
+    told = inspect(load(bundled_models()["stm32f746_int8"])).as_dict()["arena"]
+    assert told["x86-64"] == {"total": 31_984, "planned": 27_040, "persistent": 4_944, "without": ()}
+    assert told["arm"]["total"] == 30_644
 
 
 def test_hybrid_layers_are_a_no_with_a_way_out():

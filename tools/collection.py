@@ -21,9 +21,9 @@ from dice import Dice, invented
 from oracle import OracleCrash, OracleRefusal, Tensors, Tflm, UnknownLibrary, host_plan
 from rich.table import Table
 
-from refengine import KERNELS, InferenceError, InputError, Model, Numerics, Plan, RefengineError, execute, load
+from refengine import InferenceError, InputError, Model, Plan, RefengineError, execute, inspect, load
 from refengine.execute import kept
-from refengine.plan import State, prepared
+from refengine.plan import State
 from refengine.tensors.difference import unlike
 from refengine.text import printable
 
@@ -284,7 +284,8 @@ def _refused(verdict: FileVerdict, data: bytes, file: File, error: Exception) ->
     except RefengineError:  # not even the inputs are known
         verdict.tflm = _allocates(tflm, data)
     else:
-        verdict.tflm, verdict.blocking = True, tuple(_blocking(model))
+        verdict.tflm = True
+        verdict.blocking = tuple(layer.op.kind for layer in inspect(model).layers if layer.refusal)
     if verdict.tflm or not isinstance(error, RefengineError):
         verdict.kind = "disputed"
 
@@ -302,14 +303,6 @@ def _allocates(tflm: Tflm, data: bytes) -> bool:
     except (OracleRefusal, OracleCrash):
         return False
     return True
-
-
-def _blocking(model: Model) -> Iterator[str]:
-    """The operators, of all subgraphs, that refengine refuses."""
-    for graph in model.graphs:
-        for op, step in zip(graph.ops, prepared(model, graph, Numerics(), KERNELS), strict=True):
-            if isinstance(step, RefengineError):
-                yield op.kind
 
 
 def save_file(verdict: FileVerdict, file: File, folder: Path) -> str:

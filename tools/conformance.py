@@ -54,6 +54,7 @@ from rich.table import Table
 from refengine import KERNELS, InferenceError, InputError, Plan, RefengineError, load
 from refengine.commands._front import add_workers
 from refengine.execute import batch_size, infer
+from refengine.kernels import FACTS
 from refengine.parallel import spread, workers
 from refengine.tensors.difference import unlike
 
@@ -63,7 +64,7 @@ Arrays = tuple[Array, ...]
 CHUNK = 200
 """Cases a task: enough that starting one costs little, few enough for a lively progress bar."""
 
-COPIES = {op for (op, _), kernel in KERNELS.items() if kernel.facts.copies}
+COPIES = {op for op, facts in FACTS.items() if facts.copies}
 """Operators that only move elements about, and so keep a NaN's every bit."""
 
 

@@ -137,6 +137,16 @@ class Oracle:
         total, head, tail = self._call("arena", model, None)
         return total, head, tail
 
+    def fits(self, model: bytes, arena_size: int) -> bool:
+        """Whether TFLM allocates the model in an arena of that many bytes, which begins at a multiple of 16."""
+        answer: bool = self._call("fits", model, arena_size)
+        return answer
+
+    def accepts(self, model: bytes) -> bool:
+        """Whether TFLM allocates and runs the model, on inputs of zeros."""
+        answer: bool = self._call("accepts", model, None)
+        return answer
+
     def close(self) -> None:
         """Stop the worker; the next call would start another."""
         if self._process is not None:
@@ -324,7 +334,21 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
         printed = os.pread(2, 1 << 16, start).decode()
         return [int(n) for n in re.findall(r"Arena allocation (?:total|head|tail) (\d+)", printed)]
 
-    tasks = (run_many, run_stream, tensors, watch, tensors_after, arena)
+    def fits(model: bytes, size: int) -> bool:
+        try:
+            config = _runtime.PythonInterpreterConfig.kAllocationRecording
+            _runtime.InterpreterWrapper(model, [], size, resources(model), config, 0)
+        except RuntimeError:
+            return False
+        return True
+
+    def accepts(model: bytes, _: None) -> bool:
+        try:
+            return not load(model, _runtime.PythonInterpreterConfig.kAllocationRecording).Invoke()
+        except RuntimeError:
+            return False
+
+    tasks = (run_many, run_stream, tensors, watch, tensors_after, arena, fits, accepts)
     return {task.__name__: task for task in tasks}
 
 

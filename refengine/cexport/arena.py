@@ -8,16 +8,19 @@ best, TFLM's among them, so it is never worse.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
+from types import MappingProxyType
 
 ALIGNMENT = 16
 """Of every offset and size, as in TFLM (`MicroArenaBufferAlignment`)."""
 
 ATTEMPTS = 500
 """Shuffled orders tried when no other reaches the lower bound."""
+
+NONE: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,13 @@ class Buffer:
         return self.first <= other.last and other.first <= self.last
 
 
-def tflm_greedy(buffers: Sequence[Buffer]) -> list[int]:
+def tflm_greedy(buffers: Sequence[Buffer], given: Mapping[int, int] = NONE) -> list[int]:
     """Offsets as TFLM's `GreedyMemoryPlanner` chooses them: the largest first, of equals the last one added.
 
-    TFLM: `memory_planner/greedy_memory_planner.cc`; its lifetimes come from `micro_allocation_info.cc`.
+    Buffers whose offsets are `given` come first, and stay there. TFLM: `memory_planner/greedy_memory_planner.cc`; its
+    lifetimes come from `micro_allocation_info.cc`.
     """
-    return place(buffers, sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, -i)))
+    return place(buffers, sorted(range(len(buffers)), key=lambda i: (i not in given, -buffers[i].size, -i)), given)
 
 
 def plan_arena(buffers: Sequence[Buffer]) -> list[int]:
@@ -65,13 +69,13 @@ def plan_arena(buffers: Sequence[Buffer]) -> list[int]:
     return best
 
 
-def place(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
-    """The offset of each buffer when they are placed in this order, each as low as it can be."""
+def place(buffers: Sequence[Buffer], order: Sequence[int], given: Mapping[int, int] = NONE) -> list[int]:
+    """The offset of each buffer when they are placed in this order, each where it is `given`, or as low as can be."""
     offsets = [0] * len(buffers)
     placed = _Placed(1 + max((b.last for b in buffers), default=0))
     for i in order:
-        offset = 0
-        for j in sorted(placed.meeting(buffers[i]), key=lambda j: offsets[j]):
+        offset = given.get(i, 0)
+        for j in () if i in given else sorted(placed.meeting(buffers[i]), key=lambda j: offsets[j]):
             if offsets[j] - offset >= buffers[i].size:
                 break
             offset = max(offset, offsets[j] + buffers[j].size)

@@ -1,6 +1,6 @@
 """A step as a C call: which kernel of `firmware/kernels`, and its params struct, field by field.
 
-One function per operator turns what `prepare` worked out into the fields of the C struct of the same name
+One function per C kernel turns what `prepare` worked out into the fields of the C struct of the same name
 (`firmware/kernels/kernels.h`). The only arithmetic here is folding: what depends on constants alone.
 """
 
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import require
+from ..kernels import FACTS
 from ..kernels._linear import Computed
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
@@ -53,13 +55,12 @@ def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
 
     Raises `UnsupportedError` for an operator or type without a C kernel, and for layers whose weights are computed.
     """
-    (first, *_), name = step.inputs, step.op.name
-    assert first is not None
-    make = CALLS.get((name, first.dtype))
+    dtype = step.data.dtype if step.data else ""
+    make = CALLS.get((step.name, dtype))
     require(
         make,
-        f"{step}: there is no C kernel for {first.dtype}; export takes int8 and float32 models of "
-        f"{', '.join(dict.fromkeys(name for name, _ in CALLS))}, and whatever depends on constants only",
+        f"{step}: there is no C kernel{f' for {dtype}' if dtype else ''}; export takes int8 and float32 models of "
+        f"{', '.join(dict.fromkeys(op for op, _ in CALLS))}, and whatever depends on constants only",
     )
     assert make is not None
     require(
@@ -203,21 +204,18 @@ def _fully_connected_float32(step: Step) -> Call:
 # ---- the others --------------------------------------------------------------------------------------------
 
 
-def _pool_int8(step: Step) -> Call:
+def _pool_int8(step: Step, kernel: str) -> Call:
     params = {
         "window": _window(step),
         "activation_min": step.params.activation_min,
         "activation_max": step.params.activation_max,
     }
-    return Call("pooling.c", _POOLS[step.op.name] + "int8", "pool_int8_params", params, (_input(step),))
+    return Call("pooling.c", kernel, "pool_int8_params", params, (_input(step),))
 
 
-def _pool_float32(step: Step) -> Call:
+def _pool_float32(step: Step, kernel: str) -> Call:
     params = {"window": _window(step), **_float_activation(step.params)}
-    return Call("pooling.c", _POOLS[step.op.name] + "float32", "pool_float32_params", params, (_input(step),))
-
-
-_POOLS = {"MAX_POOL_2D": "max_pool_", "AVERAGE_POOL_2D": "average_pool_"}
+    return Call("pooling.c", kernel, "pool_float32_params", params, (_input(step),))
 
 
 def _rows(step: Step) -> Fields:
@@ -296,8 +294,7 @@ def _relu6_int8(step: Step) -> Call:
     return Call("activations.c", "relu6_int8", "relu6_int8_params", params, (_input(step),))
 
 
-def _relu_float32(step: Step) -> Call:
-    kernel = {"RELU": "relu_float32", "RELU6": "relu6_float32"}[step.op.name]
+def _relu_float32(step: Step, kernel: str) -> Call:
     return Call("activations.c", kernel, "size_params", {"size": _size(step)}, (_input(step),))
 
 
@@ -317,7 +314,7 @@ def _reduced(step: Step, axis: tuple[int, ...]) -> Fields:
     return {"kept_shape": kept[0], "kept_strides": kept[1], "reduced_shape": reduced[0], "reduced_strides": reduced[1]}
 
 
-def _mean_int8(step: Step) -> Call:
+def _sum_int8(step: Step) -> Call:
     r = step.params.requantize
     params = {
         "axes": _reduced(step, step.params.axes.axis),
@@ -328,9 +325,9 @@ def _mean_int8(step: Step) -> Call:
     return Call("reduce.c", "sum_int8", "sum_int8_params", params, (_input(step),))
 
 
-def _mean_float32(step: Step) -> Call:
-    divisor = step.params.num_elements_in_axis if step.op.name == "MEAN" else 1
-    params = {"axes": _reduced(step, step.params.axis), "divisor": np.float32(divisor)}
+def _sum_float32(step: Step) -> Call:
+    axes, mean = step.params.axes, step.params.mean
+    params = {"axes": _reduced(step, axes.axis), "divisor": np.float32(axes.num_elements_in_axis if mean else 1)}
     return Call("reduce.c", "sum_float32", "sum_float32_params", params, (_input(step),))
 
 
@@ -391,33 +388,34 @@ class Values(tuple[int, ...]):
     """Numbers that stand in the struct itself, as an array."""
 
 
-CALLS: dict[tuple[str, str], Callable[[Step], Call]] = {
-    ("CONV_2D", "int8"): _conv_int8,
-    ("CONV_2D", "float32"): _conv_float32,
-    ("DEPTHWISE_CONV_2D", "int8"): _depthwise_conv_int8,
-    ("DEPTHWISE_CONV_2D", "float32"): _depthwise_conv_float32,
-    ("FULLY_CONNECTED", "int8"): _fully_connected_int8,
-    ("FULLY_CONNECTED", "float32"): _fully_connected_float32,
-    ("MAX_POOL_2D", "int8"): _pool_int8,
-    ("MAX_POOL_2D", "float32"): _pool_float32,
-    ("AVERAGE_POOL_2D", "int8"): _pool_int8,
-    ("AVERAGE_POOL_2D", "float32"): _pool_float32,
-    ("SOFTMAX", "int8"): _softmax_int8,
-    ("SOFTMAX", "float32"): _softmax_float32,
-    ("ADD", "int8"): _add_int8,
-    ("ADD", "float32"): _add_float32,
-    ("RELU", "int8"): _relu_int8,
-    ("RELU", "float32"): _relu_float32,
-    ("RELU6", "int8"): _relu6_int8,
-    ("RELU6", "float32"): _relu_float32,
-    ("MEAN", "int8"): _mean_int8,
-    ("MEAN", "float32"): _mean_float32,
-    ("SUM", "int8"): _mean_int8,
-    ("SUM", "float32"): _mean_float32,
-    ("QUANTIZE", "int8"): _quantize_int8,
-    ("QUANTIZE", "float32"): _quantize_float32,
-    ("DEQUANTIZE", "int8"): _dequantize_int8,
-    **{(name, dtype): _pad for name in ("PAD", "PADV2") for dtype in ("int8", "float32")},
-    **{(name, dtype): _reshape for name in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS") for dtype in ("int8", "float32")},
+MAKERS: dict[str, Callable[[Step], Call]] = {
+    "conv_int8": _conv_int8,
+    "conv_float32": _conv_float32,
+    "depthwise_conv_int8": _depthwise_conv_int8,
+    "depthwise_conv_float32": _depthwise_conv_float32,
+    "fully_connected_int8": _fully_connected_int8,
+    "fully_connected_float32": _fully_connected_float32,
+    "max_pool_int8": partial(_pool_int8, kernel="max_pool_int8"),
+    "max_pool_float32": partial(_pool_float32, kernel="max_pool_float32"),
+    "average_pool_int8": partial(_pool_int8, kernel="average_pool_int8"),
+    "average_pool_float32": partial(_pool_float32, kernel="average_pool_float32"),
+    "softmax_int8": _softmax_int8,
+    "softmax_float32": _softmax_float32,
+    "add_int8": _add_int8,
+    "add_float32": _add_float32,
+    "relu_int8": _relu_int8,
+    "relu_float32": partial(_relu_float32, kernel="relu_float32"),
+    "relu6_int8": _relu6_int8,
+    "relu6_float32": partial(_relu_float32, kernel="relu6_float32"),
+    "sum_int8": _sum_int8,
+    "sum_float32": _sum_float32,
+    "quantize_int8": _quantize_int8,
+    "quantize_float32": _quantize_float32,
+    "dequantize_int8": _dequantize_int8,
+    "pad": _pad,
+    "reshape": _reshape,
 }
-"""The operators with a C kernel, at each type of their first input."""
+"""By C kernel: what makes a call of it."""
+
+CALLS = {(op, dtype): MAKERS[kernel] for op, facts in FACTS.items() for dtype, kernel in facts.c_kernels.items()}
+"""The operators with a C kernel, at each type of their data."""

@@ -124,7 +124,7 @@ def _known(plan: Plan, records: Iterable[Record]) -> dict[int, Array]:
     known = dict(plan.constants)
     for record in records:
         inputs = [t for t in record.step.inputs if t is not None]
-        if record.step.op.name == "SHAPE" or all(t.index in known for t in inputs):
+        if record.step.facts.shapes_only or all(t.index in known for t in inputs):
             known |= {t.index: x[np.newaxis] for t, x in zip(record.step.outputs, record.outputs, strict=True)}
     return known
 

@@ -1,4 +1,4 @@
-"""Why a class got its score: what each input of the last FULLY_CONNECTED contributed to the logit."""
+"""Why a class got its score: what each input of the last fully connected layer contributed to the logit."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Contributions:
 
 
 def last_layer(plan: Plan) -> Step:
-    """The last FULLY_CONNECTED; raises `InputError` if there is none, or it computes more than one row of logits."""
-    found = [step for step in plan.steps if step.op.name == "FULLY_CONNECTED"]
+    """The last fully connected one; raises `InputError` if there is none, or it computes more than one row."""
+    found = [step for step in plan.steps if step.facts.layout == "OI"]
     if not found:
-        raise InputError("the model has no FULLY_CONNECTED, whose sums are what this takes apart")
+        raise InputError("the model has no fully connected layer, whose sums are what this takes apart")
     output = found[-1].outputs[0]
     if output.shape[-1] != np.prod(output.shape):
         raise InputError(f"{found[-1]} computes {output.shape}, not one row of logits")
@@ -54,7 +54,7 @@ def last_layer(plan: Plan) -> Step:
 
 
 def contributions(record: Record, label: int) -> Contributions:
-    """Take apart logit `label` of a FULLY_CONNECTED's record; raises `InputError` if there is no such class."""
+    """Take apart logit `label` of a fully connected layer's record; raises `InputError` if there is no such class."""
     step, logits = record.step, record.outputs[0].ravel()
     x, weights, bias, *_ = (*record.inputs, None)
     assert x is not None and weights is not None

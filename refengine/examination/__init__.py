@@ -1,7 +1,7 @@
 """The numerical health of a quantised model: what each layer's numbers lose, measured on data, and what to do about it.
 
     for result in refengine.health(plan, batches):  # after each batch, all so far
-        print(*result.findings, sep="\n")
+        print(*result.findings, sep="\\n")
 
 For each layer, and each channel of it (the last axis of its output):
 

@@ -19,12 +19,6 @@ LEAST_INFERENCES = 10  # before a channel is called silent
 ENOUGH = 1.05  # of the scale that is right, by which another is no smaller
 DOMINANT = 0.5  # the part of the outputs' error that makes coarse channels a finding
 
-FIXED_SCALE = {"SOFTMAX", "LOGISTIC", "TANH"}
-"""Operators whose output scale TFLM prescribes: nobody chose it badly, and probabilities may round to 0."""
-
-MIXING = {"CONV_2D", "FULLY_CONNECTED"}
-"""Operators whose output channels do not belong to the input's channels of the same number."""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -240,7 +234,7 @@ def _is_still(layer: Layer) -> bool:
 
 def _unchanging_before(layer: Layer, unchanging: Mapping[int, set[int]]) -> set[int]:
     """The channels that did not change in an input already, where the operator keeps channels apart."""
-    if layer.step is None or layer.step.op.name in MIXING:
+    if layer.step is None or "I" in layer.step.facts.layout:
         return set()
     channels = layer.tensor.shape[-1:]
     inputs = [t.index for t in layer.step.inputs if t is not None and t.shape[-1:] == channels]
@@ -312,7 +306,8 @@ def _overflow_findings(layer: Layer) -> Iterator[Finding]:
 
 
 def _has_fixed_scale(layer: Layer) -> bool:
-    return layer.step is not None and layer.step.op.name in FIXED_SCALE
+    """Whether TFLM prescribes the scale: nobody chose it badly, and probabilities may round to 0."""
+    return layer.step is not None and bool(layer.step.facts.fixed_output)
 
 
 def _spare_bits(layer: Layer) -> int:

@@ -82,8 +82,8 @@ def _judged(
 
 
 def _is_fed(plan: Plan, step: Step) -> bool:
-    """Whether the step is the QUANTIZE that makes codes of a float input."""
-    return step.op.name == "QUANTIZE" and step.op.inputs[0] in plan.graph.inputs
+    """Whether the step makes codes of an input."""
+    return step.facts.recodes and step.op.inputs[0] in plan.graph.inputs
 
 
 def _as_kernels_take_them(record: Record, batch: int) -> list[Array | None]:

@@ -24,22 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernel import Ints
-from ..kernels import KERNELS
+from ..kernels import KERNELS, fully_connected
 from ..model import Array, Tensor
 from ..numerics.quantize import code_range
 from ..plan import Plan, Step
 from ..reading.counterparts import stands_alone
 from ..reading.float_reading import affine, is_quantized
 from .measure import Summing, summing, sums
-
-PICKING = {
-    "AVERAGE_POOL_2D", "CONCATENATION", "EXPAND_DIMS", "MAX_POOL_2D", "PACK", "PAD", "PADV2", "REDUCE_MAX",
-    "REDUCE_MIN", "RESHAPE", "SHAPE", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE",
-}  # fmt: skip
-"""Operators whose outputs are elements, their averages or extremes (or nothing of them, as SHAPE's), then clamped."""
-
-RESCALING = {"ADD", "MUL", "SUB", "QUANTIZE", "RELU", "RELU6"}
-"""Operators of quantised elements that ascend or descend in each input, unless a register wraps."""
 
 KNOWN = tuple(KERNELS.values())
 """The kernels of which all this is known: not a user's own."""
@@ -104,9 +95,9 @@ def _proven(plan: Plan, step: Step, ranges: Sequence[Range | None]) -> Range | N
     if (parts := summing(step)) is not None:
         narrow = all(t is not None and _is_narrow(t) for t in (step.inputs[0], *step.outputs))
         return _sums(plan, step, parts, ranges) if narrow else None
-    if step.op.name in PICKING:
+    if step.facts.monotone == "rising" or step.facts.shapes_only:
         corners: Iterable[tuple[int, ...]] = [(0,) * len(ranges), (1,) * len(ranges)]
-    elif step.op.name in RESCALING and _fits(step):
+    elif step.facts.monotone == "each" and _fits(step):
         corners = product((0, 1), repeat=len(ranges))
     else:
         return None
@@ -126,7 +117,7 @@ def _fits(step: Step) -> bool:
     if not all(map(_is_narrow, (*tensors, *step.outputs))):
         return False
     reals = [_largest_real(tensor) for tensor in tensors]
-    largest = float(np.prod(reals) if step.op.name == "MUL" else np.sum(reals))
+    largest = float(np.prod(reals) if step.facts.arithmetic == "*" else np.sum(reals))
     return largest < LARGEST * affine(step.outputs[0])[0]
 
 
@@ -168,15 +159,16 @@ def _sums(plan: Plan, step: Step, parts: Summing, ranges: Sequence[Range | None]
 
 def _by_sign(plan: Plan, step: Step) -> list[tuple[Step, Summing]] | None:
     """The step with its positive weights alone, and with its negative ones; None of weights that are computed."""
-    weights = step.inputs[1]
+    weights = step.weights
     if weights is None or weights.data is None or weights.quantization is None:
         return None
     points = weights.quantization.zero_point
-    zero = points[0] if len(points) == 1 and step.op.name == "FULLY_CONNECTED" else 0  # others count as symmetric
+    offset = len(points) == 1 and isinstance(step.params, fully_connected.Params)  # others count as symmetric
+    zero = points[0] if offset else 0
     found = []
     for of_sign in (np.maximum, np.minimum):
         data = of_sign(weights.data, np.asarray(zero, weights.data.dtype))
-        inputs = (step.inputs[0], replace(weights, data=data), *step.inputs[2:])
+        inputs = tuple(replace(weights, data=data) if t is weights else t for t in step.inputs)
         signed = replace(step, node=step.node._replace(inputs=inputs)).prepared(plan.numerics)
         parts = summing(signed)
         assert parts is not None

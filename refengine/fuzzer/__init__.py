@@ -1,6 +1,7 @@
 """Other people's kernels against the golden model: cases weighted to the known traps, compared bit for bit.
 
-    for result in refengine.fuzz(Library("./libmykernels.so"), ["CONV_2D"], ["int8"]):
+    from refengine.fuzzer import Library, fuzz, told
+    for result in fuzz(Library("./libmykernels.so"), ["CONV_2D"], ["int8"]):
         print(*told(result), sep="\\n")
 
 `case` is one operator with its inputs, `numbers` what a C kernel is called with, `doors` the ways to a kernel

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels import _sigmoid, activations, dequantize, leaky_relu, log_softmax, quantize, softmax
+from ..kernels._linear import Computed
 from ..kernels._window import Window
+from ..kernels.transpose_conv import Scatter
 from ..model import Array, Op
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
@@ -21,7 +24,7 @@ from ..tflite_io import schema
 SAID = {"output_shape", "filter_shape", "input_shape", "accum_depth", "num_elements_in_axis"}
 """Fields of params that repeat what the tensors' shapes say."""
 
-OWN = {"sign", "is_alpha_negative", "groups", "gemm", "shrink"}
+OWN = {"sign", "is_alpha_negative", "groups", "gemm", "shrink", "mean"}
 """Fields that only this engine needs, in this form."""
 
 ACTIVATION = {f"{prefix}activation_{side}": side for prefix in ("", "output_") for side in ("min", "max")}
@@ -30,21 +33,26 @@ TABLES = {"exps"}
 """Tables that C kernels may want too: int8 SOFTMAX's e^(−d · beta · scale) in Q0.31, for each difference d."""
 
 MULTIPLIERS = {
-    ("LOGISTIC", "multiplier"): ("input_multiplier", "input_left_shift"),
-    ("TANH", "multiplier"): ("input_multiplier", "input_left_shift"),
-    ("SOFTMAX", "input_multiplier"): ("input_multiplier", "input_left_shift"),
-    ("RELU", "multiplier"): ("output_multiplier", "output_shift"),
-    ("QUANTIZE", "requantize_output_multiplier"): ("output_multiplier", "output_shift"),
-    ("LEAKY_RELU", "multiplier_alpha"): ("output_multiplier_alpha", "output_shift_alpha"),
-    ("LEAKY_RELU", "multiplier_identity"): ("output_multiplier_identity", "output_shift_identity"),
+    (_sigmoid.Params, "multiplier"): ("input_multiplier", "input_left_shift"),
+    (softmax.Params, "input_multiplier"): ("input_multiplier", "input_left_shift"),
+    (softmax.Int16Params, "input_multiplier"): ("input_multiplier", "input_left_shift"),
+    (log_softmax.Params, "input_multiplier"): ("input_multiplier", "input_left_shift"),
+    (log_softmax.Params, "reverse_scaling"): ("reverse_scaling_divisor", "reverse_scaling_left_shift"),
+    (activations.ReluParams, "multiplier"): ("output_multiplier", "output_shift"),
+    (quantize.Params, "requantize_output_multiplier"): ("output_multiplier", "output_shift"),
+    (leaky_relu.Params, "multiplier_alpha"): ("output_multiplier_alpha", "output_shift_alpha"),
+    (leaky_relu.Params, "multiplier_identity"): ("output_multiplier_identity", "output_shift_identity"),
 }
-"""What a multiplier and its shift are called where it is not `x_multiplier` and `x_shift`."""
+"""What a multiplier of these params and its shift are called where it is not `x_multiplier` and `x_shift`."""
+
+SIDES = {quantize.FloatParams: ("output", 1), dequantize.Params: ("input", -1)}
+"""Of which tensor the scale and zero point in these params are, and with which sign that is an offset."""
 
 
 def numbers_of(step: Step) -> dict[str, Array]:
     """Arrays of one dimension, int32 or float64: the operator's options, enumerations by the schema's codes, and what
     Prepare computed, which replaces options of the same name."""
-    numbers = dict(_options(step.op)) | dict(_params(step.op.name, step.params))
+    numbers = dict(_options(step.op)) | dict(_params(step.params))
     return {name: _flat(value) for name, value in numbers.items()}
 
 
@@ -61,7 +69,9 @@ def _options(op: Op) -> Iterator[tuple[str, Any]]:
         yield field.name, {name: code for code, name in field.names.items()}[value] if field.names else value
 
 
-def _params(op: str, params: Any) -> Iterator[tuple[str, Any]]:
+def _params(params: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(params, Computed):  # no number depends on weights
+        params = params.alike
     if groups := getattr(params, "groups", None):
         parts = [part[1] for part in groups if isinstance(part, tuple)]
         yield from _requantization(*parts)
@@ -69,28 +79,28 @@ def _params(op: str, params: Any) -> Iterator[tuple[str, Any]]:
         name, value = field.name, getattr(params, field.name)
         if name in SAID | OWN:
             continue
-        if isinstance(value, Window):
+        if isinstance(value, (Window, Scatter)):
             yield "padding_height", value.pad[0]
             yield "padding_width", value.pad[1]
         elif isinstance(value, Requantizer):
             yield from _requantization(value)
         elif isinstance(value, Multiplier):
-            names = MULTIPLIERS.get((op, name), (name, name.replace("multiplier", "shift")))
+            names = MULTIPLIERS.get((type(params), name), (name, name.replace("multiplier", "shift")))
             yield from zip(names, (value.multiplier, value.shift), strict=True)
         elif is_dataclass(value):
-            yield from _params(op, value)
+            yield from _params(value)
         elif name in ACTIVATION:
             kind = "float" if isinstance(value, np.floating) else "quantized"
             yield f"{kind}_activation_{ACTIVATION[name]}", value
         elif name == "ranges":
             yield "start_indices", [positions.start for positions in value]
             yield "strides", [positions.step for positions in value]
-        elif op in ("QUANTIZE", "DEQUANTIZE") and name in ("scale", "zero_point"):
-            side, sign = ("output", 1) if op == "QUANTIZE" else ("input", -1)
+        elif type(params) in SIDES and name in ("scale", "zero_point"):
+            side, sign = SIDES[type(params)]
             yield (f"{side}_scale", value) if name == "scale" else (f"{side}_offset", sign * value)
         elif name.endswith("_zero_point"):
             yield name.replace("zero_point", "offset"), value if name.startswith("output") else -value
-        elif op == "RELU" and name == "input_offset":  # which is the zero point in TFLM's ReluParams
+        elif isinstance(params, activations.ReluParams) and name == "input_offset":  # TFLM's is the zero point
             yield name, -value
         elif isinstance(value, (int, np.floating, tuple)) or name in TABLES:
             yield name, value

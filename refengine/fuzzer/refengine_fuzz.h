@@ -18,17 +18,20 @@
  * Numbers. Everything a TFLM-style kernel is called with, under TFLM's names, so that an adapter computes nothing:
  *   - the operator's options by the schema's names: "stride_w", "dilation_h_factor", "depth_multiplier", "axis",
  *     "beta", ...; enumerations are the schema's codes, such as "padding" (0 SAME, 1 VALID) and
- *     "fused_activation_function" (0 NONE, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6); booleans are 0 and 1.
+ *     "fused_activation_function" (0 NONE, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6; TFLM takes 4 TANH and 5 SIGN_BIT for 0);
+ *     booleans are 0 and 1.
  *   - what Prepare computed. "d" is the number of output channels, i an integer, f a float:
  *
- *   CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED, int8 int16: input_offset i, output_offset i, output_multiplier i[d],
- *       output_shift i[d], quantized_activation_min i, quantized_activation_max i
- *   CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED, float32: float_activation_min f, float_activation_max f
- *   CONV_2D DEPTHWISE_CONV_2D MAX_POOL_2D AVERAGE_POOL_2D: padding_height i, padding_width i
- *       (what SAME adds above and to the left; below and to the right it is as much or one more)
+ *   CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED TRANSPOSE_CONV, int8 int16: input_offset i, output_offset i,
+ *       output_multiplier i[d], output_shift i[d], quantized_activation_min i, quantized_activation_max i
+ *   CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED TRANSPOSE_CONV, float32: float_activation_min f, float_activation_max f
+ *   CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV MAX_POOL_2D AVERAGE_POOL_2D L2_POOL_2D: padding_height i,
+ *       padding_width i (what SAME adds above and to the left; below and to the right it is as much or one more)
  *   FULLY_CONNECTED, int8 int16: weights_offset i
  *   MAX_POOL_2D AVERAGE_POOL_2D, int8 int16: quantized_activation_min i, quantized_activation_max i
- *   MAX_POOL_2D AVERAGE_POOL_2D, float32: float_activation_min f, float_activation_max f
+ *   MAX_POOL_2D AVERAGE_POOL_2D L2_POOL_2D, float32: float_activation_min f, float_activation_max f
+ *   BATCH_MATMUL, int8 int16: lhs_offset i, rhs_offset i, output_offset i, output_multiplier i, output_shift i,
+ *       quantized_activation_min i, quantized_activation_max i
  *   ADD SUB, int8 int16: left_shift i, input1_offset i, input1_multiplier i, input1_shift i, input2_offset i,
  *       input2_multiplier i, input2_shift i
  *   MUL, int8 int16: input1_offset i, input2_offset i
@@ -45,6 +48,10 @@
  *   LOGISTIC TANH, int8: input_offset i, input_range_radius i
  *   LOGISTIC TANH SOFTMAX, int8 int16: input_multiplier i, input_left_shift i
  *   SOFTMAX, int8: diff_min i, exps i[] (e^(-d * beta * scale) in Q0.31 for each difference d of codes, 0 ... 255)
+ *   LOG_SOFTMAX, int8: input_multiplier i, input_left_shift i, diff_min i, reverse_scaling_divisor i,
+ *       reverse_scaling_left_shift i
+ *   L2_NORMALIZATION, int8: input_offset i
+ *   CUMSUM, int8: input_offset i, output_offset i, output_multiplier i, output_shift i
  *   QUANTIZE, int8 int16 int32 uint8: input_offset i, output_offset i, output_multiplier i, output_shift i
  *   QUANTIZE, float32: output_scale f, output_offset i
  *   DEQUANTIZE: input_scale f, input_offset i
@@ -52,7 +59,7 @@
  *       quantized_activation_max i (MEAN's multiplier is divided by the number of elements already; what the sum still
  *       needs is that number times the input's zero point taken off)
  *   MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_ALL: axis i[]
- *   CONCATENATION PACK: axis i (counted from 0)
+ *   ARG_MAX ARG_MIN CONCATENATION CUMSUM PACK: axis i (counted from 0)
  *   PAD PADV2: left_padding i[], right_padding i[], pad_value i (for each dimension; PADV2's fill is its third input)
  *   TRANSPOSE: perm i[]
  *   STRIDED_SLICE: start_indices i[], strides i[] (for each dimension of the input)

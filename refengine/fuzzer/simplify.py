@@ -12,13 +12,10 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..model import Array, Tensor
+from ..plan import Step
 from .case import Case, Door, Outcome, check
 
 ATTEMPTS = 600
-
-ELEMENTWISE = frozenset(
-    ("ADD", "SUB", "MUL", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE", "DEQUANTIZE")
-)
 
 
 def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]:
@@ -56,14 +53,20 @@ def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]
 
 def _narrowed(case: Case, at: tuple[int, ...]) -> Case:
     """The case cut down to the output element `at`, or to its channel, of operators of which one knows how."""
-    output, wide = case.step.outputs[0].shape, [t.shape for t in case.tensors if t is not None]
+    step, output = case.step, case.step.outputs[0].shape
     ones = (1,) * len(output)
-    if case.op in ELEMENTWISE:
+    if step.facts.elementwise:
         return _cut(case, lambda i, x: np.broadcast_to(x, output)[at].reshape(ones), ones)
-    if case.op == "FULLY_CONNECTED" or (case.op == "CONV_2D" and wide[0][3] == wide[1][3]):
-        channel = slice(at[-1], at[-1] + 1)
-        return _cut(case, lambda i, x: x if i == 0 else x[channel], (*output[:-1], 1), channel)
+    if step.facts.layout.startswith("O") and not _has_groups(step):
+        channel, layer = slice(at[-1], at[-1] + 1), (step.facts.weights, step.facts.bias)
+        return _cut(case, lambda i, x: x[channel] if i in layer else x, (*output[:-1], 1), channel)
     return case
+
+
+def _has_groups(step: Step) -> bool:
+    """Whether the filters of a convolution see but a part of the input's channels each."""
+    assert step.data is not None and step.weights is not None
+    return "H" in step.facts.layout and step.data.shape[-1] != step.weights.shape[-1]
 
 
 def _cut(

@@ -19,8 +19,6 @@ from ..kernels._window import Window
 from ..model import Array, Tensor
 from .case import Case
 
-LAYERS = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"))
-
 BLOCKS = (2, 4, 8, 16)
 """Numbers of elements that kernels take at a time."""
 
@@ -93,8 +91,10 @@ def traits(case: Case) -> Iterator[str]:
 
 
 def _role(case: Case, i: int) -> str:
-    if case.op in LAYERS:
-        return ("input", "filter" if case.op != "FULLY_CONNECTED" else "weights", "bias")[i]
+    facts = case.step.facts
+    if facts.weights is not None:
+        called = {facts.weights: "filter" if "H" in facts.layout else "weights", facts.bias: "bias"}
+        return called.get(i, "input" if i == facts.data else f"input {i}")
     return "input" if len(case.tensors) == 1 else f"input {i}"
 
 
@@ -123,19 +123,20 @@ def _window(window: Window) -> Iterator[str]:
 
 def _shapes(case: Case) -> Iterator[str]:
     shapes = [tensor.shape for tensor in case.tensors if tensor is not None]
-    output = case.step.outputs[0].shape
+    output, weights, layout = case.step.outputs[0].shape, case.step.weights, case.step.facts.layout
     yield f"an input of {len(shapes[0])} dimensions"
     yield "inputs of the same shape" if len(set(shapes)) == 1 else "inputs of different shapes"
     yield "a batch above 1" if shapes[0] and shapes[0][0] > 1 else "batch 1"
-    if case.op in LAYERS:
-        yield from _count("filter channels", shapes[1][-1:])
+    if weights is not None:
+        yield from _count("filter channels", weights.shape[-1:])
     yield from _count("input channels", shapes[0][-1:])
     yield from _count("output channels", output[-1:])
-    if case.op in LAYERS:
+    if weights is not None:
         yield from _count("rows", output[:-1])
-        yield from _count("products in a sum", shapes[1][:-1] if case.op == "DEPTHWISE_CONV_2D" else shapes[1][1:])
-        if case.op == "CONV_2D":
-            yield "groups of channels" if shapes[0][3] > shapes[1][3] else "one group of channels"
+        summed = [size for axis, size in zip(layout, weights.shape, strict=True) if axis != "O"]
+        yield from _count("products in a sum", summed)
+        if "H" in layout and "I" in layout:
+            yield "groups of channels" if shapes[0][3] > weights.shape[3] else "one group of channels"
     yield f"an output of {len(output)} dimensions"
     yield from _blocks("output elements", output)
 

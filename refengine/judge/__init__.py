@@ -1,5 +1,6 @@
 """A device's tensors against the golden model's: not only that they differ, but where it began and why.
 
+    from refengine.judge import read_dump
     report = refengine.diff(plan, read_dump(plan, "dump.npz"), image)
 
 `compare` measures, `judging` tells culprits from victims, `verdict` looks for the cause among dialects and the known

@@ -25,11 +25,11 @@ from ..numerics.requantize import Requantizer
 from ..plan import Step
 
 LAYOUTS = {
-    "CONV_2D": ("OHWI", "OIHW", "HWIO", "HWOI", "IHWO", "OWHI"),
-    "DEPTHWISE_CONV_2D": ("1HWO", "1OHW", "OHW1", "HWO1", "HW1O", "1WHO"),
-    "FULLY_CONNECTED": ("OI", "IO"),
+    "OHWI": ("OIHW", "HWIO", "HWOI", "IHWO", "OWHI"),
+    "1HWO": ("1OHW", "OHW1", "HWO1", "HW1O", "1WHO"),
+    "OI": ("IO",),
 }
-"""How the weights' dimensions are ordered, O outputs, I inputs, H rows, W columns: TFLite's way first, then others'."""
+"""How others than TFLite order the weights' dimensions: O outputs, I inputs, H rows, W columns."""
 
 CHUNK = 16  # bytes; what arenas align tensors to
 NO_OFFSET = {"output_offset": 0, "output_zero_point": 0}
@@ -90,11 +90,17 @@ class Case:
 
     @property
     def weights(self) -> Tensor | None:
-        return self.step.inputs[1] if self.step.op.name in LAYOUTS else None
+        return self.step.weights
 
     @property
     def bias(self) -> Tensor | None:
-        return self.step.inputs[2] if self.step.op.name in LAYOUTS and len(self.step.inputs) > 2 else None
+        return self.step.bias
+
+    def replay_with(self, *, weights: Tensor | None = None, bias: Tensor | None = None) -> Array | None:
+        """`replay` with other weights, or another bias."""
+        facts = self.step.facts
+        given = {facts.weights: weights, facts.bias: bias}
+        return self.replay(tensors={i: t for i, t in given.items() if i is not None and t is not None})
 
 
 Variants = Iterator[tuple[str, Array | None]]
@@ -216,16 +222,16 @@ def bias(case: Case) -> Variants:
             "is the previous channel's": np.roll(data, 1),
         }
     for how, values in ways.items():
-        yield f"if the bias {how}", case.replay(tensors={2: _frozen(case.bias, values)})
+        yield f"if the bias {how}", case.replay_with(bias=_frozen(case.bias, values))
 
 
 def transposed_weights(case: Case) -> Variants:
     """The weights lie in memory in another order than the kernel reads them."""
     if case.weights is None or case.weights.data is None:
         return
-    data, (layout, *others) = case.weights.data, LAYOUTS[case.step.op.name]
+    data, layout = case.weights.data, case.step.facts.layout
     ways = {}
-    for other in others:
+    for other in LAYOUTS.get(layout, ()):
         axes = [layout.index(letter) for letter in other]
         ways[f"if the weights are stored as {other} but read as {layout}"] = data.transpose(axes).reshape(data.shape)
         read = data.reshape([data.shape[i] for i in axes]).transpose(np.argsort(axes))
@@ -246,7 +252,7 @@ def per_tensor_scale(case: Case) -> Variants:
     ways = {"the first channel's scale": (scales[0],) * len(scales), "the largest scale": (max(scales),) * len(scales)}
     for how, chosen in ways.items():
         one = replace(tensor, quantization=replace(tensor.quantization, scale=chosen))
-        yield f"if every channel is given {how}", case.replay(tensors={1: one})
+        yield f"if every channel is given {how}", case.replay_with(weights=one)
 
 
 def requantisation(case: Case) -> Variants:
@@ -299,7 +305,7 @@ def endianness(case: Case) -> Variants:
     if case.bias is not None and case.bias.data is not None:
         yield (
             "if the bytes of each bias value are reversed",
-            case.replay(tensors={2: _frozen(case.bias, case.bias.data.byteswap())}),
+            case.replay_with(bias=_frozen(case.bias, case.bias.data.byteswap())),
         )
     if case.weights is not None and case.weights.data is not None and case.weights.data.itemsize > 1:
         yield from _with_weights(case, {"if the bytes of each weight are reversed": case.weights.data.byteswap()})
@@ -381,7 +387,7 @@ def summation_order(case: Case) -> Variants:
     """
     if case.seen is None or case.sound.dtype != np.float32 or case.arrays[0] is None:
         return
-    op, x = case.step.op.name, case.arrays[0]
+    why, x = case.step.facts.inexact, case.arrays[0]
     if case.weights is not None:
         constants = {i: t for i, t in enumerate(case.step.inputs) if t is not None and t.data is not None}
         size = case.replay(
@@ -390,10 +396,10 @@ def summation_order(case: Case) -> Variants:
             arrays={0: np.abs(x)},
         )
         terms = case.step.params.macs // case.sound.size + 1
-    elif op in ("AVERAGE_POOL_2D", "MEAN", "SUM"):
+    elif why == "sums":
         size, terms = case.replay(arrays={0: np.abs(x)}), x.size // case.sound.size + 1
-    elif op in ("SOFTMAX", "LOGISTIC", "TANH"):
-        size, terms = np.abs(case.sound), x.shape[-1] + 4
+    elif why == "libm":
+        size, terms = np.abs(case.sound), (x.shape[-1] if x.ndim else 1) + 4
     else:
         return
     if size is not None:
@@ -508,7 +514,7 @@ def _with_weights(case: Case, ways: Mapping[str, Array]) -> Variants:
     for how, data in ways.items():
         if (raw := data.tobytes()) not in tried:
             tried.add(raw)
-            yield how, case.replay(tensors={1: _frozen(tensor, data)})
+            yield how, case.replay_with(weights=_frozen(tensor, data))
 
 
 def _pairs(channels: int) -> list[int]:

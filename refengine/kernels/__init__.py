@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 
-from ..kernel import Kernel, Kernels
+from ..kernel import Facts, Kernel, Kernels
 
 _files = [
     importlib.import_module(f"{__name__}.{module.name}")
@@ -15,4 +16,7 @@ _files = [
 
 KERNELS: Kernels = {key: kernel for file in _files for key, kernel in file.KERNELS.items()}
 
-__all__ = ["KERNELS", "Kernel"]
+FACTS: Mapping[str, Facts] = {op: kernel.facts for (op, _), kernel in KERNELS.items()}
+"""The facts of every operator, by its name."""
+
+__all__ = ["FACTS", "KERNELS", "Kernel"]

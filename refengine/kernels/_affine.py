@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, within_limits
 from ..kernel import Draw, Numerics, Toolbox
 from ..model import Quantization, Tensor
 from ..numerics.fixedpoint import Multiplier
@@ -63,7 +63,7 @@ def require_shift(multiplier: Multiplier, output: Tensor) -> None:
 
 def require_tflm_rounding(op: str, numerics: Numerics) -> None:
     """Refuse XNNPACK's dialect for an operator whose integers it may compute in another way."""
-    require(
+    within_limits(
         numerics.rounding != "xnnpack",
         f"what XNNPACK makes of a quantised {op} is not known to refengine; choose a dialect with rounding=double or "
         "rounding=single",

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..kernel import Node
 from ..model import Tensor
+from . import _flexbuffer
 
 
 class Request(NamedTuple):
@@ -166,6 +167,95 @@ def _embedding_lookup(node: Node, pointer: int) -> Iterator[Request]:
     yield Request(_shape_kept(len(node.outputs[0].shape)))
 
 
+def _rows(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else prod(tensor.shape[:-1])
+
+
+def _circular_buffer(pointer: int, capacity: int) -> Request:
+    """Of the signal library: a struct, and twice as many int16 as it holds."""
+    return Request((40 if pointer == 8 else 24) + 4 * capacity)
+
+
+def _delay(node: Node, pointer: int) -> Iterator[Request]:
+    (input,), (length,) = node.inputs, _flexbuffer.by_place(node, "delay_length")
+    assert input is not None
+    yield from [Request(pointer * _rows(input))] * 2
+    yield from [_circular_buffer(pointer, input.shape[-1] + int(length))] * _rows(input)
+
+
+def _framer(node: Node, pointer: int) -> Iterator[Request]:
+    size, step, _ = _flexbuffer.by_place(node, "frame_size", "frame_step", "prefill")
+    rows = _rows(node.inputs[0])
+    yield from [Request(pointer * rows)] * 2
+    yield from [_circular_buffer(pointer, -(-int(size) // int(step)) * int(step))] * rows
+
+
+def _stacker(node: Node, pointer: int) -> Iterator[Request]:
+    names = ("num_channels", "stacker_left_context", "stacker_right_context", "stacker_step")
+    channels, left, right, _ = map(int, _flexbuffer.by_place(node, *names))
+    yield _circular_buffer(pointer, channels * (left + right + 1))
+
+
+def _overlap_add(node: Node, pointer: int) -> Iterator[Request]:
+    (input,) = node.inputs
+    assert input is not None
+    rows = prod(input.shape[:-2])
+    yield Request(pointer * rows)
+    yield from [Request(input.shape[-1] * np.dtype(input.dtype).itemsize)] * rows
+
+
+def _filter_bank(node: Node, pointer: int) -> Iterator[Request]:
+    (channels,) = _flexbuffer.by_place(node, "num_channels")
+    yield Request(8 * (int(channels) + 1))
+
+
+def _spectral_subtraction(node: Node, pointer: int) -> Iterator[Request]:
+    yield Request(4 * elements(node.outputs[0]))
+
+
+def _rfft(node: Node, pointer: int) -> Iterator[Request]:
+    (output,) = node.outputs
+    length, itemsize = output.shape[-1] - 2, np.dtype(output.dtype).itemsize
+    yield Request(3 * pointer + _transform(length, itemsize))
+    yield Request(length * itemsize, scratch=True)
+
+
+def _irfft(node: Node, pointer: int) -> Iterator[Request]:
+    (output,) = node.outputs
+    pointers = 5 if output.dtype == "float32" else 3
+    yield Request(pointers * pointer + _transform(output.shape[-1], np.dtype(output.dtype).itemsize))
+
+
+def _transform(length: int, itemsize: int) -> int:
+    """KISS FFT's state of a real transform: that of a complex one of half the length, and twiddles of both."""
+    half = length // 2
+    return 264 + 2 * itemsize * (half + half * 3 // 2)
+
+
+def _detection(node: Node, pointer: int) -> Iterator[Request]:
+    boxes, scores, _ = node.inputs
+    assert boxes is not None and scores is not None
+    options = _flexbuffer.by_name(node)
+    n, classes = boxes.shape[1], int(_flexbuffer.number(options, "num_classes"))
+    most = int(_flexbuffer.number(options, "max_detections"))
+    for size in (
+        *(n, 16 * n, 4 * elements(scores), 4 * n, 4 * n, 4 * most * n, 4 * most * n, 4 * n, 4 * most * n),
+        *(4 * n * max(classes, most), 4 * n * min(n, most)),
+    ):
+        yield Request(size, scratch=True)
+
+
+def _decode(node: Node, pointer: int) -> Iterator[Request]:
+    """A decoder an output: of a lookup table, of Huffman's code, or of what was pruned."""
+    yield Request(pointer * len(node.outputs))
+    for ancillary, output in zip(node.inputs[1::2], node.outputs, strict=True):
+        assert ancillary is not None and ancillary.data is not None
+        kind = ancillary.data.tobytes()[0]
+        yield Request((72, 56, 80)[kind] if pointer == 8 else (36, 28, 40)[kind])
+        if kind == 2 and _scales(output) > 1:
+            yield Request(_scales(output))
+
+
 def _both(size: int, align: int = 4) -> tuple[tuple[int, int], tuple[int, int]]:
     return (size, align), (size, align)
 
@@ -242,4 +332,21 @@ NEEDS: Mapping[str, Needs] = {
     "CALL_ONCE": Needs(_both(4), (8, 8)),
     "VAR_HANDLE": Needs(((16, 8), (8, 4)), (4, 4)),
     "ASSIGN_VARIABLE": Needs(data=(4, 0)),
+    "CIRCULAR_BUFFER": Needs(data=(8, 8)),
+    "SignalDelay": Needs(None, (32, 20), _delay),
+    "SignalEnergy": Needs(data=(8, 8)),
+    "SignalFftAutoScale": Needs(),
+    "SignalFilterBank": Needs(None, (64, 36), _filter_bank),
+    "SignalFilterBankLog": Needs(data=(8, 8)),
+    "SignalFilterBankSpectralSubtraction": Needs(None, (56, 44), _spectral_subtraction),
+    "SignalFilterBankSquareRoot": Needs(),
+    "SignalFramer": Needs(None, (40, 28), _framer),
+    "SignalIrfft": Needs(None, (32, 24), _irfft),
+    "SignalOverlapAdd": Needs(None, (32, 24), _overlap_add),
+    "SignalPCAN": Needs(data=(4, 4)),
+    "SignalRfft": Needs(None, (48, 32), _rfft),
+    "SignalStacker": Needs(None, (56, 36), _stacker),
+    "SignalWindow": Needs(data=(8, 8)),
+    "TFLM_DECODE": Needs(None, None, _decode),
+    "TFLite_Detection_PostProcess": Needs(None, (112, 112), _detection),
 }

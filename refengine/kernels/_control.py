@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import Draw, Toolbox
 from ..model import Array, Graph, Op, Tensor
 
@@ -32,7 +32,7 @@ def check_edge(what: str, given: Sequence[Tensor | None], graph: Graph, indices:
 
 def size(tensor: Tensor) -> int:
     """In bytes; a handle of a resource variable has four. Refuses types that NumPy does not have."""
-    require(
+    within_limits(
         tensor.dtype == "resource" or hasattr(np, tensor.dtype),
         f"tensor '{tensor.name}' is {tensor.dtype}, which refengine cannot hand to another subgraph, nor keep: "
         "convert again with int8, int16 or float32",

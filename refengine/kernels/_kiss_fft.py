@@ -20,8 +20,6 @@ from ..model import Array, Tensor
 from . import _flexbuffer, _signal
 
 BITS = {"int16": 16, "int32": 32, "float32": 0}
-TENSOR_TYPES = {"float32": 0, "int32": 2, "int16": 7}
-"""The schema's numbers of the types, by which the option `T` names one."""
 
 Part = npt.NDArray[Any]
 
@@ -60,12 +58,7 @@ def prepare(node: Node, numerics: Numerics, inverse: bool) -> tuple[Params, Tens
     """Params, input and output; refuses lengths on which kissfft, as TFLM patches it, gives up and TFLM crashes."""
     dtype = node.inputs[0].dtype if node.inputs and node.inputs[0] is not None else ""
     input, output = _signal.operands(node, ((dtype, None),), ((dtype, None),))
-    kind = _flexbuffer.number(_flexbuffer.by_name(node), "T")
-    require(
-        kind == TENSOR_TYPES[dtype],
-        f"the option T is {kind:g} but input '{input.name}' is {dtype}, which is {TENSOR_TYPES[dtype]} in TFLM: "
-        "convert again",
-    )
+    _signal.named_type(node, input)
     require(
         dtype != "float32" or numerics.contraction == "none",
         f"refengine has not compared kissfft's float32 products in the dialect contraction={numerics.contraction} with "
@@ -228,4 +221,4 @@ def draw_lengths(draw: Draw, make: Toolbox) -> tuple[int, tuple[int, ...]]:
 
 
 def options(dtype: str, fft_length: int) -> bytes:
-    return _flexbuffer.pack(T=TENSOR_TYPES[dtype], fft_length=fft_length)
+    return _flexbuffer.pack(T=_signal.TENSOR_TYPES[dtype], fft_length=fft_length)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Evaluate, Explain, Ints, Line, Node, Numerics, Options, Prepare, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar
@@ -265,12 +265,13 @@ def _prepare(node: Node, numerics: Numerics, constant: Prepare, of_each: Prepare
         return constant(node, numerics)
     zeros: list[Array | None] = [None] * len(node.inputs)
     for place, tensor in computed:
-        require(
+        within_limits(
             tensor.dtype != "int4",
-            f"weights '{tensor.name}' are int4 and computed at run time, which no operator of TFLM does; make them "
-            "constant",
+            f"weights '{tensor.name}' are int4 and computed at run time; TFLM runs that, but refengine needs int4 "
+            "weights constant, and no operator of TFLM computes any: convert again",
+            tflm_runs=True,
         )
-        zeros[place] = np.zeros(tensor.shape, tensor.dtype if tensor.dtype in TYPES else "int8")
+        zeros[place] = np.zeros(tensor.shape, np.int8)  # of whatever type: only the tensor's is looked at
     deferred = Computed(node, numerics, tuple(i for i, _ in computed), of_each)
     return replace(deferred, alike=deferred.of(zeros))
 

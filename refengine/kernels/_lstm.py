@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Node, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics.quantize import code_range
@@ -71,9 +71,10 @@ def operands(node: Node) -> tuple[list[Tensor], Sizes]:
             f"the state '{tensor.name}' is no variable, as TFLM needs it: convert again with TFLite's converter",
         )
     for tensor in tensors[1:-2]:
-        require(
+        within_limits(
             tensor.data is not None,
-            f"'{tensor.name}' is computed at run time; refengine needs it constant: convert again",
+            f"'{tensor.name}' is computed at run time; TFLM runs that, but refengine needs it constant: convert again",
+            tflm_runs=True,
         )
     return tensors, sizes
 

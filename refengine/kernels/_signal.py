@@ -13,9 +13,13 @@ import numpy.typing as npt
 from ..errors import consistent, require
 from ..kernel import Draw, Line, Node, Toolbox
 from ..model import Array, Tensor
+from . import _flexbuffer
 
 Wanted = tuple[str, int | None]
 """The type and rank that TFLM takes; None for any rank but 0."""
+
+TENSOR_TYPES = {"float32": 0, "int32": 2, "int16": 7}
+"""The schema's numbers of the types, by which the option `T` of some operators names one."""
 
 UNWRITTEN = Line("unwritten", "TFLM leaves this element as it is: whatever the memory holds, shown as 0", 0)
 
@@ -39,6 +43,16 @@ def operands(node: Node, inputs: Sequence[Wanted], outputs: Sequence[Wanted]) ->
             f"{'at least 1' if rank is None else rank} dimensions there: convert again",
         )
     return tensors
+
+
+def named_type(node: Node, input: Tensor) -> None:
+    """Refuse an input of another type than the option `T` names, by which TFLM chooses the kernel."""
+    kind = _flexbuffer.number(_flexbuffer.by_name(node), "T")
+    require(
+        kind == TENSOR_TYPES[input.dtype],
+        f"the option T is {kind:g} but input '{input.name}' is {input.dtype}, which is {TENSOR_TYPES[input.dtype]} in "
+        "TFLM: convert again",
+    )
 
 
 def same_shape(first: Tensor, *others: Tensor) -> None:

@@ -130,8 +130,24 @@ CUSTOM_OPS: dict[str, str] = {
 }
 """Custom code → method of the resolver, for the custom operators that TFLM brings."""
 
-WITHOUT_HARDWARE: dict[str, str] = {
-    "ethos-u": "it is made for Arm's Ethos-U by Vela; TFLM runs it only where that hardware is (AddEthosU), and "
-    "refengine has none either: take the model as it was before Vela"
+_RARE = ("complex64", "complex128", "float16", "float64", "int4", "uint16")
+_NUMBERS = ("float32", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", *_RARE)
+
+TYPES_WITHOUT_KERNEL: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("BROADCAST_TO", "RESHAPE", "SHAPE", "SQUEEZE"), _RARE),
+    **dict.fromkeys(("LOGICAL_AND", "LOGICAL_OR"), _NUMBERS),
+    "GREATER": ("int16",),
 }
-"""Custom code → why neither TFLM's reference build nor refengine runs it."""
+"""Operator → types of its data that TFLM runs and refengine does not; any other that has no kernel here, TFLM refuses.
+
+The tests ask the wheel about each operator and type.
+"""
+
+WITHOUT_HARDWARE: dict[str, tuple[str, str]] = {
+    "ethos-u": (
+        "AddEthosU",
+        "it is made for Arm's Ethos-U by Vela; TFLM runs it only where that hardware is (AddEthosU), and refengine has "
+        "none either: take the model as it was before Vela",
+    )
+}
+"""Custom code → method of the resolver, and why neither TFLM's reference build nor refengine runs it."""

@@ -86,6 +86,7 @@ def node(make: Toolbox, op: str, options: Options, input: Tensor, output: Quanti
 # ---- a function of one number --------------------------------------------------------------------------------
 
 FACTS = Facts(elementwise=True)
+LIBRARY = Facts(elementwise=True, inexact="libm")
 
 
 def function_kernel(
@@ -123,7 +124,7 @@ def library_kernel(
         partial(evaluate_library, function=function),
         partial(explain_library, scalar=scalar, name=name),
         partial(example, op=op, dtype="float32"),
-        FACTS,
+        LIBRARY,
     )
 
 

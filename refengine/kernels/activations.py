@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Example, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Example, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
@@ -123,15 +123,35 @@ def _examples(op: str, dtype: str) -> Example:
     return partial(example, op=op, dtype=dtype)
 
 
+FACTS = {
+    op: Facts(
+        elementwise=True,
+        monotone="each",
+        quantized=Quantizing(),
+        c_kernels={"int8": f"{op.lower()}_int8", "float32": f"{op.lower()}_float32"},
+    )
+    for op in ("RELU", "RELU6")
+}
+
 KERNELS = {
-    ("RELU", "int8"): Kernel(prepare_relu, evaluate_relu, explain_relu, _examples("RELU", "int8")),
-    ("RELU", "int16"): Kernel(prepare_relu, evaluate_relu, explain_relu, _examples("RELU", "int16")),
+    ("RELU", "int8"): Kernel(prepare_relu, evaluate_relu, explain_relu, _examples("RELU", "int8"), FACTS["RELU"]),
+    ("RELU", "int16"): Kernel(prepare_relu, evaluate_relu, explain_relu, _examples("RELU", "int16"), FACTS["RELU"]),
     ("RELU", "float32"): Kernel(
-        _unary.prepare_float, evaluate_relu_float, partial(explain_float, high=np.inf), _examples("RELU", "float32")
+        _unary.prepare_float,
+        evaluate_relu_float,
+        partial(explain_float, high=np.inf),
+        _examples("RELU", "float32"),
+        FACTS["RELU"],
     ),
-    ("RELU6", "int8"): Kernel(prepare_relu6, evaluate_relu6, explain_relu6, _examples("RELU6", "int8")),
-    ("RELU6", "int16"): Kernel(prepare_relu6, evaluate_relu6, explain_relu6, _examples("RELU6", "int16")),
+    ("RELU6", "int8"): Kernel(prepare_relu6, evaluate_relu6, explain_relu6, _examples("RELU6", "int8"), FACTS["RELU6"]),
+    ("RELU6", "int16"): Kernel(
+        prepare_relu6, evaluate_relu6, explain_relu6, _examples("RELU6", "int16"), FACTS["RELU6"]
+    ),
     ("RELU6", "float32"): Kernel(
-        _unary.prepare_float, evaluate_relu6_float, partial(explain_float, high=6.0), _examples("RELU6", "float32")
+        _unary.prepare_float,
+        evaluate_relu6_float,
+        partial(explain_float, high=6.0),
+        _examples("RELU6", "float32"),
+        FACTS["RELU6"],
     ),
 }

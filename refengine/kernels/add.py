@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Ints, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
@@ -160,11 +160,19 @@ def example(draw: Draw, make: Toolbox, dtype: str, op: str = "ADD") -> Node:
     return _broadcast.node(draw, make, op, {"pot_scale_int16": False}, inputs, output)
 
 
+FACTS = Facts(
+    elementwise=True,
+    arithmetic="+",
+    monotone="each",
+    quantized=Quantizing(int16_options={"pot_scale_int16": False}),
+    c_kernels={"int8": "add_int8", "float32": "add_float32"},
+)
+
 KERNELS = {
-    ("ADD", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("ADD", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
+    ("ADD", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
+    ("ADD", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16"), FACTS),
     ("ADD", "float32"): Kernel(
-        _broadcast.prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
+        _broadcast.prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
     ),
-    ("ADD", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(example, dtype="int32")),
+    ("ADD", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(example, dtype="int32"), FACTS),
 }

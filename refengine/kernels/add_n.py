@@ -23,7 +23,7 @@ from . import _affine, _broadcast, _copies, _narrate, _unary
 
 LEFT_SHIFT = 20
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, joins=True)
 
 
 @dataclass(frozen=True, eq=False)

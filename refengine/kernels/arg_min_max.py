@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine
@@ -35,9 +36,13 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     (input, axis), output = node.inputs, node.outputs[0]
     assert input is not None and axis is not None
     require(
-        axis.data is not None and axis.dtype == "int32" and axis.data.size == 1,
-        f"axis '{axis.name}' must be one constant int32: TFLM takes no other type, and refengine needs it to know the "
-        "shape; convert again with such",
+        axis.dtype == "int32" and prod(axis.shape) == 1,
+        f"axis '{axis.name}' must be one int32: TFLM takes no other type; convert again with such",
+    )
+    within_limits(
+        axis.data is not None,
+        f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant: convert again",
+        tflm_runs=True,
     )
     require(
         output.dtype == "int32",

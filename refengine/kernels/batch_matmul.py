@@ -99,6 +99,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     Of a per-channel operand TFLM takes the first scale for all.
     """
     lhs, rhs, output, operands = _operands(node, numerics)
+    require(
+        numerics.rounding != "xnnpack",
+        "refengine does not know what TFLite does where XNNPACK multiplies no integer matrices; take another dialect, "
+        "or give a kernel of your own to make_plan(kernels=…)",
+    )
     (s1, z1), (s2, z2), (so, zo) = (_affine.quantized(tensor) for tensor in (lhs, rhs, output))
     require(
         lhs.dtype == "int8" or z1 == z2 == zo == 0,

@@ -24,7 +24,7 @@ from . import _affine, _unary
 TYPES = ("float32", "int8", "int16", "int32", "uint32", "bool")
 """What TFLM casts from and into."""
 
-FACTS = Facts(elementwise=True, computes={dtype: tuple(t for t in TYPES if t != dtype) for dtype in TYPES})
+FACTS = Facts(elementwise=True, computes=dict.fromkeys(TYPES, TYPES))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -121,7 +121,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("CONCATENATION", options, tuple(inputs), (make.tensor(joined, dtype, quantization),))
 
 
+FACTS = Facts(joins=True, copies=True, shares_scale=True, monotone="rising", quantized=Quantizing())
+
 KERNELS = {
-    ("CONCATENATION", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    ("CONCATENATION", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
     for dtype in ("float32", "int8", "int16", "int32", "int64", "bool")
 }

@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.float32 import Float32
@@ -169,8 +169,10 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
             else:
                 inside = np.broadcast_to(p.inside[rows, ..., None], seen.shape).transpose(3, 4, 5, 0, 1, 2)
                 total = _sum_inside(columns, weights, inside.reshape(taps, -1), p.contraction)
+            with np.errstate(all="ignore"):
+                total += p.bias[channels]
             output[part, rows, :, channels] = float32.clamp(
-                total + p.bias[channels], p.float_activation_min, p.float_activation_max
+                total, p.float_activation_min, p.float_activation_max
             ).reshape(*seen.shape[:3], step)
     return output.reshape(-1, *p.output_shape)
 
@@ -218,7 +220,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 
-FACTS = Facts(weights=1, bias=2, layout="OHWI")
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="OHWI",
+    quantized=Quantizing({"int8": 3, "int16": 3}, {"quantized_bias_type": "int64"}),
+    c_kernels={"int8": "conv_int8", "float32": "conv_float32"},
+)
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))
 _FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
@@ -65,9 +66,13 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Params]:
     assert axis is not None
     input, output = _unary.operands(node._replace(inputs=node.inputs[:1]))
     require(
-        axis.data is not None and axis.dtype == "int32" and axis.data.size == 1,
-        f"axis '{axis.name}' must be one constant int32: TFLM takes no other type, and refengine none computed at run "
-        "time; convert again with such",
+        axis.dtype == "int32" and prod(axis.shape) == 1,
+        f"axis '{axis.name}' must be one int32: TFLM takes no other type; convert again with such",
+    )
+    within_limits(
+        axis.data is not None,
+        f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant: convert again",
+        tflm_runs=True,
     )
     assert axis.data is not None
     rank, at = len(input.shape), int(axis.data.flat[0])

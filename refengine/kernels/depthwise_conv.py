@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import exact_gemm
@@ -188,7 +188,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("DEPTHWISE_CONV_2D", options, (input, layer.filter, layer.bias), (output,))
 
 
-FACTS = Facts(weights=1, bias=2, layout="1HWO")
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="1HWO",
+    quantized=Quantizing({"int8": 3, "int16": 3}),
+    c_kernels={"int8": "depthwise_conv_int8", "float32": "depthwise_conv_float32"},
+)
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))
 _FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float)

@@ -15,10 +15,12 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import scalar_float
 from . import _affine, _unary
+
+NAME = "DEQUANTIZE"
 
 TYPES = ("int8", "int16", "uint8")
 
@@ -67,7 +69,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     """Codes of any rank, scales from the subnormal to those whose products overflow, any zero point."""
     low, high = draw(make.sampled_from(((None, None), (2.0**-140, 2.0**124))))
     input = _affine.draw_input(draw, make, dtype, quantization=make.quantization(dtype, low, high, asymmetric=True))
-    return Node("DEQUANTIZE", {}, (input,), (make.tensor(input.shape, "float32"),))
+    return Node(NAME, {}, (input,), (make.tensor(input.shape, "float32"),))
 
 
-KERNELS = {("DEQUANTIZE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in TYPES}
+FACTS = Facts(
+    elementwise=True, recodes=True, computes=dict.fromkeys(TYPES, ("float32",)), c_kernels={"int8": "dequantize_int8"}
+)
+
+KERNELS = {(NAME, dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in TYPES}

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InferenceError, consistent, require
+from ..errors import InferenceError, consistent, require, within_limits
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
@@ -53,7 +53,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses options with which every Invoke fails, and outputs that TFLM would write beyond."""
     wanted = (("float32", 3), ("float32", 3), ("float32", 2))
     boxes, scores, anchors, *outputs = _signal.operands(node, wanted, (("float32", None),) * 4)
-    require(
+    within_limits(
         numerics.libm in ("glibc", "glibc-2.41") and numerics.contraction == "none",
         f"the bits of exp in double with libm={numerics.libm}, and of TFLM's areas with contraction="
         f'{numerics.contraction}, are not known to refengine; make the dialect libm="glibc", contraction="none"',

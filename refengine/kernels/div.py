@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import InferenceError, require
+from ..errors import InferenceError, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization
 from ..numerics import float32, gemmlowp, scalar, scalar_gemmlowp
@@ -33,7 +33,7 @@ from ..numerics.fixedpoint import (
 from ..numerics.quantize import activation_range
 from . import _affine, _broadcast, _narrate
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, arithmetic="/")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Params:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses the dialects whose quotients nobody knows."""
     tensors = _broadcast.operands(node)
-    require(
+    within_limits(
         numerics.rounding == "double",
         "what int8 quotients are under another rounding than TFLM's usual one is not known to refengine (with a single "
         "rounding, C leaves a quotient of 0 undefined); choose a dialect with rounding=double",

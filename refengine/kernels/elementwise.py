@@ -105,16 +105,15 @@ def prepare_rsqrt(node: Node, numerics: Numerics) -> Params:
     """Refuses int16 with zero points, and scales for which C leaves TFLM's shifts undefined."""
     si, zi, so, zo = _quantized(node, numerics)
     input, output = _unary.operands(node)
-    single = np.float64(np.sqrt(np.float32(si)) * np.float32(so))
-    real = 1 / (math.sqrt(si) * so if numerics.scale_math == "double" else float(single))
-    multiplier = quantize_multiplier(real, numerics.rounding)
+    exact = np.float64 if numerics.scale_math == "double" else np.float32
+    real = 1 / np.float64(np.sqrt(exact(si)) * exact(so))
     require(
         2.0**-12 <= real < 2.0**31,
         f"the scale {so:g} of output '{output.name}' and the root of the scale {si:g} of input '{input.name}' multiply "
         f"to {1 / real:g}, for which TFLM's fixed-point numbers have no room; {_affine.RANGE_ADVICE}",
     )
-    codes = _unary.codes(input.dtype)
-    x = np.maximum(codes - zi, 0)
+    multiplier = quantize_multiplier(real, numerics.rounding)
+    x = np.maximum(_unary.codes(input.dtype) - zi, 0)
     root, shift = inverse_sqrt(x)
     kept = multiply_by_quantized_multiplier(np.ones_like(x), _shifted(Multiplier(root, shift, *multiplier[2:]), SHIFT))
     scaled = multiply_by_quantized_multiplier(kept, _shifted(multiplier, -SHIFT))

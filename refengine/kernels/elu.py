@@ -96,12 +96,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 
 KERNELS = {
-    ("ELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), _unary.FACTS),
+    ("ELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), _unary.LIBRARY),
     ("ELU", "float32"): Kernel(
         partial(_unary.prepare_library, name="expm1"),
         evaluate_float,
         explain_float,
         partial(example, dtype="float32"),
-        _unary.FACTS,
+        _unary.LIBRARY,
     ),
 }

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import Draw, Kernel, Node, Numerics, Toolbox
+from ..kernel import Draw, Facts, Kernel, Node, Numerics, Quantizing, Toolbox
 from . import _affine, reshape
 
 
@@ -46,7 +46,15 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("EXPAND_DIMS", {}, inputs, (output,))
 
 
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing({"int8": 1, "int16": 1}),
+    c_kernels={"int8": "reshape", "float32": "reshape"},
+)
+
 KERNELS = {
-    ("EXPAND_DIMS", dtype): Kernel(prepare, reshape.evaluate, reshape.explain, partial(example, dtype=dtype))
+    ("EXPAND_DIMS", dtype): Kernel(prepare, reshape.evaluate, reshape.explain, partial(example, dtype=dtype), FACTS)
     for dtype in ("float32", "int8", "int16")
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import consistent, require
+from ..errors import consistent, within_limits
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
@@ -37,9 +37,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         output.shape == (num_channels,), f"output '{output.name}' has shape {output.shape} for {num_channels} channels"
     )
     for table in tables:
-        require(
+        within_limits(
             table.data is not None,
-            f"table '{table.name}' is computed, and refengine takes constant ones only: convert again",
+            f"table '{table.name}' is computed; TFLM runs that, but refengine takes constant ones only: convert again",
+            tflm_runs=True,
         )
     weights, unweights, *bounds = (table.data.astype(np.int64) for table in tables if table.data is not None)
     sums = np.zeros((2, input.shape[0], num_channels + 1), np.uint64)

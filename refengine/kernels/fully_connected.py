@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
@@ -173,7 +173,9 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 
 def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """(B, …) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
-    total = float32.sequential_matmul(input.reshape(-1, p.weights.shape[1]), p.weights, p.contraction) + p.bias
+    total = float32.sequential_matmul(input.reshape(-1, p.weights.shape[1]), p.weights, p.contraction)
+    with np.errstate(all="ignore"):
+        total += p.bias
     return float32.clamp(total, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
 
 
@@ -210,7 +212,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("FULLY_CONNECTED", options, (input, layer.filter, layer.bias), (output,))
 
 
-FACTS = Facts(weights=1, bias=2, layout="OI")
+FACTS = Facts(
+    weights=1,
+    bias=2,
+    layout="OI",
+    quantized=Quantizing({"int8": 4, "int16": 4}, {"quantized_bias_type": "int64"}),
+    c_kernels={"int8": "fully_connected_int8", "float32": "fully_connected_float32"},
+)
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))
 _FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float)

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Ints, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, rounding_divide_by_pot
@@ -146,9 +146,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "HARD_SWISH", {}, input, output)
 
 
+FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1, "int16": 1}))
+
 KERNELS = {
-    ("HARD_SWISH", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
+    ("HARD_SWISH", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
     ("HARD_SWISH", "float32"): Kernel(
-        _unary.prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
+        _unary.prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
     ),
 }

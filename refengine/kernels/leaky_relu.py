@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Options, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range
@@ -115,8 +115,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "LEAKY_RELU", {"alpha": float(np.float32(alpha))}, input, output)
 
 
+FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1, "int16": 2}))
+
 KERNELS = {
-    ("LEAKY_RELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("LEAKY_RELU", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
-    ("LEAKY_RELU", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("LEAKY_RELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
+    ("LEAKY_RELU", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16"), FACTS),
+    ("LEAKY_RELU", "float32"): Kernel(
+        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
+    ),
 }

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Kernel, Line, Node, Numerics
+from ..kernel import At, Facts, Kernel, Line, Node, Numerics, Quantizing
 from ..model import Array
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import Ints, rounding_divide_by_pot
@@ -115,10 +115,17 @@ def explain_float(p: _unary.FloatParams, at: At, input: Array) -> Iterator[Line]
 
 _example = partial(_sigmoid.example, op="LOGISTIC", output_zero_points=(-128,))
 
+FACTS = Facts(
+    elementwise=True,
+    inexact="libm",
+    fixed_output={"int8": (1 / 256, -128), "int16": (1 / 32768, 0)},
+    quantized=Quantizing(),
+)
+
 KERNELS = {
-    ("LOGISTIC", "int8"): Kernel(prepare, evaluate, explain, partial(_example, dtype="int8")),
-    ("LOGISTIC", "int16"): Kernel(prepare16, evaluate, explain16, partial(_example, dtype="int16")),
+    ("LOGISTIC", "int8"): Kernel(prepare, evaluate, explain, partial(_example, dtype="int8"), FACTS),
+    ("LOGISTIC", "int16"): Kernel(prepare16, evaluate, explain16, partial(_example, dtype="int16"), FACTS),
     ("LOGISTIC", "float32"): Kernel(
-        _unary.prepare_float, evaluate_float, explain_float, partial(_example, dtype="float32")
+        _unary.prepare_float, evaluate_float, explain_float, partial(_example, dtype="float32"), FACTS
     ),
 }

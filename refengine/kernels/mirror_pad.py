@@ -119,7 +119,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("MIRROR_PAD", {"mode": mode}, (input, paddings), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, pads=True, shares_scale=True)
 
 KERNELS = {
     ("MIRROR_PAD", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

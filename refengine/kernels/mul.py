@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
@@ -127,11 +127,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _broadcast.node(draw, make, "MUL", {}, inputs, output)
 
 
+FACTS = Facts(elementwise=True, arithmetic="*", monotone="each", quantized=Quantizing())
+
 KERNELS = {
-    ("MUL", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("MUL", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16")),
+    ("MUL", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
+    ("MUL", "int16"): Kernel(prepare, evaluate, explain, partial(example, dtype="int16"), FACTS),
     ("MUL", "float32"): Kernel(
-        _broadcast.prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")
+        _broadcast.prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
     ),
-    ("MUL", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(example, dtype="int32")),
+    ("MUL", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(example, dtype="int32"), FACTS),
 }

@@ -11,13 +11,10 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
-
-TENSOR_TYPES = {"float32": 0, "int16": 7}
-"""The schema's numbers of the types, by which the option `T` names one."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +37,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses a type that the option T does not name, a step longer than a frame, and an output of another shape."""
     dtype = node.inputs[0].dtype if node.inputs and node.inputs[0] is not None else ""
     input, output = _signal.operands(node, ((dtype, None),), ((dtype, None),))
-    kind = _flexbuffer.number(_flexbuffer.by_name(node), "T")
-    require(
-        kind == TENSOR_TYPES[dtype],
-        f"the option T is {kind:g} but input '{input.name}' is {dtype}, which is {TENSOR_TYPES[dtype]} in TFLM: "
-        "convert again",
-    )
+    _signal.named_type(node, input)
     _, step = _flexbuffer.by_place(node, "T", "frame_step")
     consistent(len(input.shape) >= 2, f"input '{input.name}' has shape {input.shape}, which is no row of frames")
     *outer, n_frames, size = input.shape
@@ -98,11 +90,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     step = draw(make.integers(1, 5))
     size, n_frames, rows = step + draw(make.integers(0, 9)), draw(make.integers(1, 4)), draw(make.shape((0, 2), 3))
     input, output = make.tensor((*rows, n_frames, size), dtype), make.tensor((*rows, n_frames * step), dtype)
-    options = _flexbuffer.pack(T=TENSOR_TYPES[dtype], frame_step=step)
+    options = _flexbuffer.pack(T=_signal.TENSOR_TYPES[dtype], frame_step=step)
     return Node("SignalOverlapAdd", {}, (input,), (output,), custom_options=options)
 
 
 KERNELS = {
     ("SignalOverlapAdd", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
-    for dtype in TENSOR_TYPES
+    for dtype in ("float32", "int16")
 }

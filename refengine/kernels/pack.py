@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -80,7 +80,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("PACK", {"axis": axis - from_the_end, "values_count": len(inputs)}, tuple(inputs), (output,))
 
 
+FACTS = Facts(joins=True, copies=True, shares_scale=True, monotone="rising", quantized=Quantizing())
+
 KERNELS = {
-    ("PACK", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    ("PACK", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
     for dtype in ("float32", "int8", "int16", "int32", "int64")
 }

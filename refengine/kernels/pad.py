@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -124,8 +124,17 @@ def example(draw: Draw, make: Toolbox, dtype: str, name: str) -> Node:
     return Node(name, {}, inputs, (make.tensor(padded, dtype, input.quantization),))
 
 
+FACTS = Facts(
+    copies=True,
+    pads=True,
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing(),
+    c_kernels={"int8": "pad", "float32": "pad"},
+)
+
 KERNELS = {
-    (name, dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype, name=name))
+    (name, dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype, name=name), FACTS)
     for name in ("PAD", "PADV2")
     for dtype in ("int8", "int16", "int32", "float32")
 }

@@ -8,13 +8,13 @@ output must be quantised alike, and round half away from code 0.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.quantize import activation_range, code_range, float_activation_range
@@ -204,17 +204,25 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     return Node(op, options, (input,), (output,))
 
 
+MAX = Facts(
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing(),
+    c_kernels={"int8": "max_pool_int8", "float32": "max_pool_float32"},
+)
+AVERAGE = replace(MAX, inexact="sums", c_kernels={"int8": "average_pool_int8", "float32": "average_pool_float32"})
+
 KERNELS = {
-    (op, dtype): Kernel(prepare, evaluate, explain, partial(example, op=op, dtype=dtype))
-    for op, evaluate, explain in (
-        ("MAX_POOL_2D", evaluate_max, explain_max),
-        ("AVERAGE_POOL_2D", evaluate_average, explain_average),
+    (op, dtype): Kernel(prepare, evaluate, explain, partial(example, op=op, dtype=dtype), facts)
+    for op, evaluate, explain, facts in (
+        ("MAX_POOL_2D", evaluate_max, explain_max, MAX),
+        ("AVERAGE_POOL_2D", evaluate_average, explain_average, AVERAGE),
     )
     for dtype in ("int8", "int16")
 } | {
-    (op, "float32"): Kernel(prepare_float, evaluate, explain, partial(example, op=op, dtype="float32"))
-    for op, evaluate, explain in (
-        ("MAX_POOL_2D", evaluate_max_float, explain_max_float),
-        ("AVERAGE_POOL_2D", evaluate_average_float, explain_average_float),
+    (op, "float32"): Kernel(prepare_float, evaluate, explain, partial(example, op=op, dtype="float32"), facts)
+    for op, evaluate, explain, facts in (
+        ("MAX_POOL_2D", evaluate_max_float, explain_max_float, MAX),
+        ("AVERAGE_POOL_2D", evaluate_average_float, explain_average_float, AVERAGE),
     )
 }

@@ -15,12 +15,14 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range, product_multiplier
 from . import _affine, _narrate, _unary
+
+NAME = "QUANTIZE"
 
 OUTPUT_TYPES = {
     "float32": ("int8", "int16"),
@@ -147,13 +149,21 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
         return Quantization((scale,), (draw(make.zero_point(of)) if draw(make.booleans()) else 0,))
 
     input = _affine.draw_input(draw, make, dtype, quantization=None if dtype == "float32" else quantization(dtype))
-    return Node("QUANTIZE", {}, (input,), (make.tensor(input.shape, output_type, quantization(output_type)),))
+    return Node(NAME, {}, (input,), (make.tensor(input.shape, output_type, quantization(output_type)),))
 
+
+FACTS = Facts(
+    elementwise=True,
+    monotone="each",
+    recodes=True,
+    computes=OUTPUT_TYPES,
+    c_kernels={"int8": "quantize_int8", "float32": "quantize_float32"},
+)
 
 KERNELS = {
-    ("QUANTIZE", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    (NAME, "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS),
     **{
-        ("QUANTIZE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+        (NAME, dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
         for dtype in ("int8", "int16", "int32", "uint8")
     },
 }

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..errors import consistent, require, within_limits
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, quantize_multiplier
@@ -56,6 +56,14 @@ class Params:
     requantize: Requantizer
 
 
+@dataclass(frozen=True, eq=False)
+class FloatParams:
+    """Sums of floats, or their `mean`s."""
+
+    axes: Axes
+    mean: bool
+
+
 def _operands(node: Node) -> tuple[Tensor, Tensor, Axes]:
     """(input, output, axes) after the checks that do not depend on the type."""
     consistent(
@@ -66,10 +74,11 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Axes]:
     assert input is not None and output is not None
     consistent(axis is not None and axis.dtype == "int32", "the second input must be the axes to reduce, as int32")
     assert axis is not None
-    require(
+    within_limits(
         axis.data is not None,
         f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant to know the "
         "shape: convert again with a constant",
+        tflm_runs=True,
     )
     assert axis.data is not None
     consistent(
@@ -135,31 +144,31 @@ def explain(p: Params, at: At, input: Array, axis: Array) -> Iterator[Line]:
     yield from _narrate.finish(int(line.value), r.output_offset, r.activation_min, r.activation_max)
 
 
-def prepare_float(node: Node, numerics: Numerics, mean: bool) -> Axes:
+def prepare_float(node: Node, numerics: Numerics, mean: bool) -> FloatParams:
     """Refuses run-time axes, shapes that do not fit together, and a mean along more than four axes."""
     _, _, axes = _operands(node)
     count = node.inputs[1].data.size if node.inputs[1] is not None and node.inputs[1].data is not None else 0
     require(not mean or count <= 4, f"TFLM's float mean has room for 4 axes, not {count}; reshape to fewer dimensions")
-    return axes
+    return FloatParams(axes, mean)
 
 
-def evaluate_float(p: Axes, input: Array, axis: Array, mean: bool) -> Array:
+def evaluate_float(p: FloatParams, input: Array, axis: Array) -> Array:
     """(B, …) float32 → (B, *output_shape) float32, each sum in order from 0.0."""
     with np.errstate(all="ignore"):
-        sums = float32.sequential_sum(input, p.behind_batch)
-        return (sums / np.float32(p.num_elements_in_axis) if mean else sums).reshape(-1, *p.output_shape)
+        sums = float32.sequential_sum(input, p.axes.behind_batch)
+        return (sums / np.float32(p.axes.num_elements_in_axis) if p.mean else sums).reshape(-1, *p.axes.output_shape)
 
 
-def explain_float(p: Axes, at: At, input: Array, axis: Array, mean: bool) -> Iterator[Line]:
+def explain_float(p: FloatParams, at: At, input: Array, axis: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
     total = np.float32(0)
     with np.errstate(all="ignore"):
-        for name, x in p.elements(at.index, input):
+        for name, x in p.axes.elements(at.index, input):
             total += x
             yield Line("element", f"{name} = {x:.9g}, running sum {total:.9g}", total)
         yield Line("sum", "all of them, each sum rounded to float32", total)
-        if mean:
-            n = p.num_elements_in_axis
+        if p.mean:
+            n = p.axes.num_elements_in_axis
             yield Line("mean", f"{total:.9g} / {n} elements", total / np.float32(n))
 
 
@@ -222,10 +231,15 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     return Node(op, {"keep_dims": keep_dims}, (input, axis), (make.tensor(kept, dtype, output),))
 
 
+MEAN_AND_SUM = Facts(inexact="sums", quantized=Quantizing(), c_kernels={"int8": "sum_int8", "float32": "sum_float32"})
+"""The converter's older quantizer lets SUM share its input's scale, and saturate; refengine's does not."""
+
+EXTREMES = Facts(shares_scale=True, monotone="rising", quantized=Quantizing())
+
 KERNELS = (
     {
         (op, dtype): Kernel(
-            partial(prepare, mean=op == "MEAN"), evaluate, explain, partial(example, op=op, dtype=dtype)
+            partial(prepare, mean=op == "MEAN"), evaluate, explain, partial(example, op=op, dtype=dtype), MEAN_AND_SUM
         )
         for op in ("MEAN", "SUM")
         for dtype in ("int8", "int16")
@@ -233,9 +247,10 @@ KERNELS = (
     | {
         (op, "float32"): Kernel(
             partial(prepare_float, mean=op == "MEAN"),
-            partial(evaluate_float, mean=op == "MEAN"),
-            partial(explain_float, mean=op == "MEAN"),
+            evaluate_float,
+            explain_float,
             partial(example, op=op, dtype="float32"),
+            MEAN_AND_SUM,
         )
         for op in ("MEAN", "SUM")
     }
@@ -245,6 +260,7 @@ KERNELS = (
             partial(evaluate_extreme, largest=op == "REDUCE_MAX"),
             partial(explain_extreme, largest=op == "REDUCE_MAX"),
             partial(example, op=op, dtype=dtype),
+            EXTREMES if op != "REDUCE_ALL" else Facts(),
         )
         for op, dtype in (
             ("REDUCE_MAX", "int8"),

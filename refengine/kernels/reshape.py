@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -82,6 +82,15 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("RESHAPE", {"new_shape": sizes}, (input, *shape), (output,))
 
 
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing({"int8": 1, "int16": 1}),
+    c_kernels={"int8": "reshape", "float32": "reshape"},
+)
+
 KERNELS = {
-    ("RESHAPE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in _copies.TYPES
+    ("RESHAPE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
+    for dtype in _copies.TYPES
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Options, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
@@ -90,7 +90,7 @@ def _prepare(node: Node, rounding: str, axis: Callable[[int, int, Options], Axis
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses a size computed at run time, both flags, and outputs so large that TFLM reads beyond the image."""
-    require(
+    within_limits(
         numerics.rounding != "xnnpack",
         "refengine does not know how XNNPACK resizes codes; take another dialect, or give a kernel of your own to "
         "make_plan(kernels=…)",
@@ -147,7 +147,7 @@ def explain(p: Params, at: At, input: Array, size: Array) -> Iterator[Line]:
 
 def prepare_float(node: Node, numerics: Numerics) -> Params:
     """Refuses what `prepare` refuses, and targets whose compiler fuses products of the four with their sums."""
-    require(
+    within_limits(
         numerics.contraction == "none",
         "refengine does not know which of RESIZE_BILINEAR's float products a compiler for this target fuses with "
         "which sum; take another dialect, quantise the model, or give a kernel of your own to make_plan(kernels=…)",

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies, _unary
 
@@ -57,6 +57,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SHAPE", {"out_type": "int32"}, (input,), (make.tensor((len(input.shape),), "int32"),))
 
 
+FACTS = Facts(
+    shapes_only=True, computes=dict.fromkeys(_copies.TYPES, ("int32",)), quantized=Quantizing({"int8": 1, "int16": 1})
+)
+
 KERNELS = {
-    ("SHAPE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype)) for dtype in _copies.TYPES
+    ("SHAPE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
+    for dtype in _copies.TYPES
 }

@@ -20,7 +20,7 @@ from math import floor
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Ints, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import (
@@ -342,8 +342,18 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SOFTMAX", options, (input,), (make.tensor(input.shape, output_type, output),))
 
 
+FACTS = Facts(
+    inexact="libm",
+    fixed_output={"int8": (1 / 256, -128), "int16": (1 / 32768, 0)},
+    computes={"int8": ("int8", "int16")},
+    quantized=Quantizing(),
+    c_kernels={"int8": "softmax_int8", "float32": "softmax_float32"},
+)
+
 KERNELS = {
-    ("SOFTMAX", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8")),
-    ("SOFTMAX", "int16"): Kernel(prepare_int16, evaluate_int16, explain_int16, partial(example, dtype="int16")),
-    ("SOFTMAX", "float32"): Kernel(prepare_float, evaluate_float, explain_float, partial(example, dtype="float32")),
+    ("SOFTMAX", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),
+    ("SOFTMAX", "int16"): Kernel(prepare_int16, evaluate_int16, explain_int16, partial(example, dtype="int16"), FACTS),
+    ("SOFTMAX", "float32"): Kernel(
+        prepare_float, evaluate_float, explain_float, partial(example, dtype="float32"), FACTS
+    ),
 }

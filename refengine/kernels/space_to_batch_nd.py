@@ -169,7 +169,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPACE_TO_BATCH_ND", {}, (input, *controls), (output,))
 
 
-FACTS = Facts(shares_scale=True)  # its padding is no element of the input
+FACTS = Facts(copies=True, shares_scale=True)
 
 KERNELS = {
     ("SPACE_TO_BATCH_ND", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

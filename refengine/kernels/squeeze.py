@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..errors import consistent
-from ..kernel import Draw, Kernel, Node, Numerics, Toolbox
+from ..kernel import Draw, Facts, Kernel, Node, Numerics, Quantizing, Toolbox
 from . import _copies, reshape
 
 
@@ -45,7 +45,15 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SQUEEZE", {"squeeze_dims": named}, (input,), (output,))
 
 
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing({"int8": 1, "int16": 1}),
+    c_kernels={"int8": "reshape", "float32": "reshape"},
+)
+
 KERNELS = {
-    ("SQUEEZE", dtype): Kernel(prepare, reshape.evaluate, reshape.explain, partial(example, dtype=dtype))
+    ("SQUEEZE", dtype): Kernel(prepare, reshape.evaluate, reshape.explain, partial(example, dtype=dtype), FACTS)
     for dtype in _copies.TYPES
 }

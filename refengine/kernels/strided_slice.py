@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -127,7 +127,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("STRIDED_SLICE", options, (input, *indices), (make.tensor(sliced, dtype, input.quantization),))
 
 
+FACTS = Facts(copies=True, shares_scale=True, monotone="rising", quantized=Quantizing())
+
 KERNELS = {
-    ("STRIDED_SLICE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    ("STRIDED_SLICE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
     for dtype in ("float32", "int8", "int16", "int32", "bool")
 }

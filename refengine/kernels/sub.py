@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Kernel, Line, Node, Numerics
+from ..kernel import At, Facts, Kernel, Line, Node, Numerics, Quantizing
 from ..model import Array
 from ..numerics import float32, scalar
 from . import _affine, _broadcast, _narrate, add
@@ -70,11 +70,15 @@ def explain_int32(p: _broadcast.Params, at: At, input1: Array, input2: Array) ->
 
 _example = partial(add.example, op="SUB")
 
+FACTS = Facts(
+    elementwise=True, arithmetic="-", monotone="each", quantized=Quantizing(int16_options={"pot_scale_int16": False})
+)
+
 KERNELS = {
-    ("SUB", "int8"): Kernel(prepare, add.evaluate, add.explain, partial(_example, dtype="int8")),
-    ("SUB", "int16"): Kernel(prepare, add.evaluate, add.explain, partial(_example, dtype="int16")),
+    ("SUB", "int8"): Kernel(prepare, add.evaluate, add.explain, partial(_example, dtype="int8"), FACTS),
+    ("SUB", "int16"): Kernel(prepare, add.evaluate, add.explain, partial(_example, dtype="int16"), FACTS),
     ("SUB", "float32"): Kernel(
-        _broadcast.prepare_float, evaluate_float, explain_float, partial(_example, dtype="float32")
+        _broadcast.prepare_float, evaluate_float, explain_float, partial(_example, dtype="float32"), FACTS
     ),
-    ("SUB", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(_example, dtype="int32")),
+    ("SUB", "int32"): Kernel(prepare_int32, evaluate_int32, explain_int32, partial(_example, dtype="int32"), FACTS),
 }

@@ -19,7 +19,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
@@ -104,9 +104,10 @@ def _operands(node: Node) -> tuple[Operands, Sizes]:
             f"tensor '{tensor.name}' has shape {tensor.shape}; expected two dimensions of 1 and more",
         )
     for tensor in (feature, time, bias):
-        require(
+        within_limits(
             tensor.data is not None,
-            f"'{tensor.name}' is computed at run time; refengine needs it constant: convert again",
+            f"'{tensor.name}' is computed at run time; TFLM runs that, but refengine needs it constant: convert again",
+            tflm_runs=True,
         )
     rank = node.options["rank"]
     require(rank > 0, f"the rank is {rank}; TFLM divides by it, so it must be 1 or more: convert again")
@@ -156,9 +157,9 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         "reads memory that is not its own; convert again with both alike",
     )
     _check_types(operands, ("int8", state.dtype, "int32", state.dtype, "int8"))
-    consistent(
+    within_limits(
         numerics.rounding != "xnnpack",
-        "XNNPACK has no SVDF, so the rounding 'xnnpack' says nothing of it; choose the rounding 'double' or 'single'",
+        "XNNPACK has no SVDF, so refengine knows no such rounding; choose a dialect with rounding=double or single",
     )
     (si, input_zero_point), (ss, state_zero_point), (so, output_zero_point) = map(
         _affine.quantized, (input, state, output)
@@ -277,7 +278,7 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     operands, sizes = _operands(node)
     _check_types(operands, ("float32",) * 5)
     activation = node.options["fused_activation_function"]
-    require(
+    within_limits(
         activation in ACTIVATIONS,
         f"the fused activation {activation} is not supported, for it may depend on the sign of a NaN, which is the "
         f"compiler's choice; refengine takes {', '.join(ACTIVATIONS)}: convert again",

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ..kernel import At, Kernel, Line, Node, Numerics
+from ..kernel import At, Facts, Kernel, Line, Node, Numerics, Quantizing
 from ..model import Array
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import Ints, rounding_divide_by_pot
@@ -91,10 +91,17 @@ def explain_float(p: _unary.FloatParams, at: At, input: Array) -> Iterator[Line]
 
 _example = partial(_sigmoid.example, op="TANH", output_zero_points=(0, -128, 5))
 
+FACTS = Facts(
+    elementwise=True,
+    inexact="libm",
+    fixed_output={"int8": (1 / 128, 0), "int16": (1 / 32768, 0)},
+    quantized=Quantizing(),
+)
+
 KERNELS = {
-    ("TANH", "int8"): Kernel(prepare, evaluate, explain, partial(_example, dtype="int8")),
-    ("TANH", "int16"): Kernel(prepare16, evaluate, explain16, partial(_example, dtype="int16")),
+    ("TANH", "int8"): Kernel(prepare, evaluate, explain, partial(_example, dtype="int8"), FACTS),
+    ("TANH", "int16"): Kernel(prepare16, evaluate, explain16, partial(_example, dtype="int16"), FACTS),
     ("TANH", "float32"): Kernel(
-        _unary.prepare_float, evaluate_float, explain_float, partial(_example, dtype="float32")
+        _unary.prepare_float, evaluate_float, explain_float, partial(_example, dtype="float32"), FACTS
     ),
 }

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
@@ -43,7 +43,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         perm.data is not None and perm.dtype == "int32" and perm.shape == (rank,),
         f"permutation '{perm.name}' must be a constant of {rank} int32, one for each dimension of '{input.name}': "
-        "refengine takes no other, so make it one",
+        "TFLM takes no other, so make it one",
     )
     assert perm.data is not None
     order = tuple(perm.data.tolist())
@@ -76,7 +76,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("TRANSPOSE", {}, (input, make.constant(np.array(order, np.int32))), (output,))
 
 
+FACTS = Facts(copies=True, shares_scale=True, monotone="rising", quantized=Quantizing())
+
 KERNELS = {
-    ("TRANSPOSE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    ("TRANSPOSE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
     for dtype in ("int8", "int16", "float32")
 }

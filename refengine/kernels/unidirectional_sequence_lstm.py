@@ -29,7 +29,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import require, within_limits
 from ..kernel import At, Facts, Kernel, Line, Node, Numerics
 from ..model import Array, Tensor
 from ..numerics import float32, scalar, scalar_float
@@ -120,9 +120,9 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     tensors, sizes = _lstm.operands(node)
     input, *constants, hidden, cell = tensors
     _lstm.check_types(tensors, node.outputs[0], "int8", {"int8": "int32", "int16": "int64"}[input.dtype], "int16")
-    consistent(
+    within_limits(
         numerics.rounding != "xnnpack",
-        "XNNPACK has no LSTM, so the rounding 'xnnpack' says nothing of it; choose the rounding 'double' or 'single'",
+        "XNNPACK has no LSTM, so refengine knows no such rounding; choose a dialect with rounding=double or single",
     )
     (hidden_scale, hidden_zero_point), (cell_scale, _) = _affine.quantized(hidden), _affine.params_of(cell)
     require(

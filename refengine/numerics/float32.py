@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import require
+from ..errors import within_limits
 from . import scalar_float
 
 Float32 = npt.NDArray[np.float32]
@@ -216,8 +216,8 @@ PROVEN: Mapping[str, frozenset[str]] = {
 
 
 def require_proven(function: str, libm: str) -> None:
-    """Raise `UnsupportedError` where nobody has compared `function` with the C library `libm`: for a `prepare`."""
-    require(
+    """Raise `LimitError` where nobody has compared `function` with the C library `libm`: for a `prepare`."""
+    within_limits(
         libm in PROVEN[function],
         f"the bits of {function}f in the C library of the dialect libm={libm} are not known to refengine; "
         f"choose a dialect with libm={' or '.join(sorted(PROVEN[function]))}",

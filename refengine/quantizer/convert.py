@@ -15,18 +15,18 @@ import numpy as np
 
 from ..errors import InputError, UnsupportedError, located, require
 from ..kernel import Kernels, Numerics
-from ..kernels import KERNELS
+from ..kernels import KERNELS, dequantize, quantize
 from ..memory import MEMORY
 from ..model import Graph, Model, Op, Tensor
 from ..plan import Plan, make_plan, prepared
 from .calibrate import Ranges
 from .curves import check_curve
-from .forms import WEIGHTS, Form, Forms
-from .parameters import PARAMETERS, computed, computes_reals, rule
-from .rules import RULES
+from .forms import Form, Forms
+from .parameters import PARAMETERS, computed, computes_reals
+from .rules import rule, weights_and_bias
 
-_QUANTIZE = Op(0, "QUANTIZE", (), (), options_type="QuantizeOptions")
-_DEQUANTIZE = Op(0, "DEQUANTIZE", (), (), options_type="DequantizeOptions", version=2)
+_QUANTIZE = Op(0, quantize.NAME, (), (), options_type="QuantizeOptions")
+_DEQUANTIZE = Op(0, dequantize.NAME, (), (), options_type="DequantizeOptions", version=2)
 
 
 def convert(
@@ -90,7 +90,8 @@ def _check_written(model: Model, plan: Plan, origins: Mapping[int, int]) -> None
         except UnsupportedError as error:
             if index not in origins:
                 raise
-            raise UnsupportedError(f"{error}; {_kept_in_float(origins[index])}") from None
+            error.args = (f"{error}; {_kept_in_float(origins[index])}",)
+            raise
 
 
 def _kept_in_float(index: int) -> str:
@@ -132,16 +133,16 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
             continue
         where = f"operator {op.index} ({op.kind})"
         require(
-            op.name in RULES and (op.name, activations) in plan.kernels,
+            rule(op).quantized is not None and (op.name, activations) in plan.kernels,
             f"{where}: there is no {activations} kernel for it, or no rule to quantise it; {_kept_in_float(op.index)}",
         )
-        weights = [graph.tensors[i] for i in op.inputs[WEIGHTS:] if i >= 0] if rule(op).axis is not None else []
+        weights, bias = weights_and_bias(graph, op)
         require(
-            len(weights) < 2 or all(tensor.data is not None for tensor in weights),
+            weights is None or bias is None or (weights.data is not None and bias.data is not None),
             f"{where}: a bias is quantised only if it and the weights are constants; {_kept_in_float(op.index)}",
         )
         require(
-            op.name == "FULLY_CONNECTED" or all(tensor.data is not None for tensor in weights),
+            weights is None or weights.data is not None or rule(op).layout == "OI",  # dense layers do not ignore it
             f"{where}: its weights are computed at run time, and TFLM would ignore their zero point; "
             f"{_kept_in_float(op.index)}",
         )
@@ -257,11 +258,12 @@ class _Writer:
     def _rewritten(self, op: Op, forms: Iterable[Form | None]) -> Op:
         """The operator as a quantised one. The older quantizer says so of those that compute indices, too."""
         activations = self.forms.activations
-        if op.index in self.forms.keep or not (activations == "int16" or self.forms.quantises(op)):
+        quantized = rule(op).quantized
+        if not quantized or op.index in self.forms.keep or not (activations == "int16" or self.forms.quantises(op)):
             return op
-        changes = rule(op).int16_options if activations == "int16" else {}
-        version = max(op.version, rule(op).versions[activations])
-        if op.name == "MUL" and activations == "int8":  # 3: its multiplier may be 1 or more
+        changes = quantized.int16_options if activations == "int16" else {}
+        version = max(op.version, quantized.versions[activations])
+        if rule(op).arithmetic == "*" and activations == "int8":  # 3: its multiplier may be 1 or more
             one, other, product = (
                 np.float32(form.quantization.scale[0]) for form in forms if form and form.quantization
             )

@@ -6,47 +6,48 @@ three logits far apart may each get a third. int8, from about 8 on: LOGISTIC and
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..errors import require
-from ..model import Tensor
+from ..kernel import Numerics
+from ..kernels import KERNELS
+from ..model import Array
 from ..numerics.quantize import code_range
 from ..plan import Step
-from ..reading.float_reading import affine
+from ..reading.float_reading import affine, real_values
 
 TOLERANCE = 1 / 16
 """In real units; where the kernels work, they stay below 1/50."""
 
 
 def check_curve(step: Step) -> None:
-    """Raise `UnsupportedError` for an integer SOFTMAX, LOGISTIC or TANH that misses its function at some input code.
+    """Raise `UnsupportedError` for an integer function of fixed output scale that misses its curve at some code.
 
-    A SOFTMAX is tried on every code against the largest one, in rows of two.
+    The curve is the float32 kernel's. A SOFTMAX is tried on every code against the largest one, in rows of two.
     """
-    if step.op.name not in ("SOFTMAX", "LOGISTIC", "TANH") or step.outputs[0].dtype == "float32":
+    curve = KERNELS.get((step.name, "float32"))
+    if curve is None or not step.facts.fixed_output or step.outputs[0].dtype == "float32":
         return
     (input,), (output,) = step.inputs, step.outputs
     assert input is not None
-    scale, zero_point = affine(input)
     low, high = code_range(input.dtype)
     codes = np.arange(low, high + 1, dtype=input.dtype)
-    with np.errstate(over="ignore"):
-        if step.op.name == "SOFTMAX":
-            rows = np.stack([codes, np.full_like(codes, high)], axis=-1)
-            seen = step.evaluate(rows[np.newaxis])[0][0, :, 0]
-            wanted = 1 / (1 + np.exp(step.op.options["beta"] * scale * (high - codes.astype(np.float64))))
-        else:
-            seen = step.evaluate(codes[np.newaxis])[0][0]
-            x = scale * (codes.astype(np.float64) - zero_point)
-            wanted = np.tanh(x) if step.op.name == "TANH" else 1 / (1 + np.exp(-x))
-    worst = int(np.abs(_real(seen, output) - wanted).argmax())
+    tried = codes if step.facts.elementwise else np.stack([codes, np.full_like(codes, high)], axis=-1)
+    floats = [replace(t, dtype="float32", shape=tried.shape, quantization=None) for t in (input, output)]
+    node = step.node._replace(inputs=(floats[0],), outputs=(floats[1],))
+    by_floats = replace(step, kernel=curve, node=node).prepared(Numerics())
+    seen = _first(real_values(step.evaluate(tried[np.newaxis])[0], output), codes)
+    wanted = _first(by_floats.evaluate(real_values(tried[np.newaxis], input))[0], codes)
+    worst = int(np.abs(seen - wanted).argmax())
     require(
-        abs(float(_real(seen, output)[worst] - wanted[worst])) <= TOLERANCE,
-        f"{step}: a code of input '{input.name}' is worth {scale:g}, too much for TFLM's {input.dtype} kernel: at code "
-        f"{codes[worst]} it gives {_real(seen, output)[worst]:.3g} where {wanted[worst]:.3g} is right",
+        abs(float(seen[worst] - wanted[worst])) <= TOLERANCE,
+        f"{step}: a code of input '{input.name}' is worth {affine(input)[0]:g}, too much for TFLM's {input.dtype} "
+        f"kernel: at code {codes[worst]} it gives {seen[worst]:.3g} where {wanted[worst]:.3g} is right",
     )
 
 
-def _real(codes: np.ndarray, tensor: Tensor) -> np.ndarray:
-    scale, zero_point = affine(tensor)
-    return scale * (codes.astype(np.float64) - zero_point)
+def _first(results: Array, codes: Array) -> Array:
+    """The result for each code, without what stands beside it."""
+    return results.reshape(codes.size, -1)[:, 0]

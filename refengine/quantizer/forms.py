@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from ..model import Array, Graph, Op, Quantization, Tensor
 from . import affine
-from .parameters import Parameters, computes_reals, rule
-
-WEIGHTS, BIAS = 1, 2  # the inputs, after the data, of an operator whose rule has an axis
+from .parameters import Parameters, computes_reals
+from .rules import rule, weights_and_bias
 
 
 class Form(NamedTuple):
@@ -56,7 +55,7 @@ class Forms:
 
     def reads(self, op: Op) -> list[Form | None]:
         """The forms of the operator's inputs; None for one left out."""
-        multiplied = self._weights(op) if self.quantises(op) and rule(op).axis is not None else {}
+        multiplied = self._weights(op) if self.quantises(op) else {}
         return [
             None if i < 0 else multiplied.get(at) or self._reads(op, at, self.graph.tensors[i])
             for at, i in enumerate(op.inputs)
@@ -71,19 +70,16 @@ class Forms:
         codes, quantization = affine.constant(tensor.data, self.activations, other)
         return self._constant(tensor.index, codes, quantization)
 
-    def _weights(self, op: Op) -> dict[int, Form]:
+    def _weights(self, op: Op) -> dict[int | None, Form]:
         """The forms of the operator's weights and bias, by position; weights computed at run time are activations."""
-        inputs = (*op.inputs, -1)[: BIAS + 1]  # FULLY_CONNECTED may have two
-        values, bias = (None if i < 0 else self.graph.tensors[i].data for i in inputs[WEIGHTS:])
-        if values is None:
+        facts, (weights, bias) = rule(op), weights_and_bias(self.graph, op)
+        if weights is None or weights.data is None or facts.data is None:
             return {}
-        axis = rule(op).axis
-        assert axis is not None
-        scale = self.parameters.tensors[op.inputs[0]].scale[0]
-        found = affine.weights(values, axis, bias, scale, self.activations)
-        forms = {WEIGHTS: self._constant(inputs[WEIGHTS], found.codes, found.quantization)}
-        if found.bias is not None:
-            forms[BIAS] = self._constant(inputs[BIAS], found.bias, found.bias_quantization)
+        scale, axis = self.parameters.tensors[op.inputs[facts.data]].scale[0], facts.layout.index("O")
+        found = affine.weights(weights.data, axis, None if bias is None else bias.data, scale, self.activations)
+        forms = {facts.weights: self._constant(weights.index, found.codes, found.quantization)}
+        if bias is not None and found.bias is not None:
+            forms[facts.bias] = self._constant(bias.index, found.bias, found.bias_quantization)
         return forms
 
     def _coded(self, index: int, quantization: Quantization | None) -> Form:

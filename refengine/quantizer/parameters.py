@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..model import Graph, Op, Quantization
 from . import affine
 from .calibrate import Ranges
-from .rules import RULES, Rule
+from .rules import rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
 
     def parameters(op: Op) -> Quantization | None:
         """Those the operator imposes on what it touches, if any are known."""
-        shared = _shared(op, (calibrated, found.tensors)) if rule(op).shares else None
+        shared = _shared(op, (calibrated, found.tensors)) if rule(op).shares_scale else None
         return None if op.index in done else shared or _fixed(op, "int8")
 
     waiting = list(graph.ops)
@@ -51,7 +51,7 @@ def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
         if imposed is None:
             continue
         done.add(op.index)
-        for at, i in floats(graph, op.inputs) if rule(op).shares else ():
+        for at, i in floats(graph, op.inputs) if rule(op).shares_scale else ():
             if i not in found.tensors and graph.tensors[i].data is None:
                 found.tensors[i] = imposed
                 waiting += [maker for maker in graph.ops if i in maker.outputs]
@@ -76,20 +76,15 @@ def int16_parameters(graph: Graph, ranges: Ranges) -> Parameters:
     found = Parameters({i: affine.activation(*ranges[i], "int16") for i in computed(graph)})
     for op in graph.ops:
         for _, i in floats(graph, op.outputs):
-            first = found.tensors.get(op.inputs[0]) if rule(op).shares and not rule(op).joins else None
+            first = found.tensors.get(op.inputs[0]) if rule(op).shares_scale and not rule(op).joins else None
             found.tensors[i] = first or _fixed(op, "int16") or found.tensors[i]
-            for at, j in floats(graph, op.inputs) if rule(op).shares else ():
+            for at, j in floats(graph, op.inputs) if rule(op).shares_scale else ():
                 if found.tensors.get(j) != found.tensors[i]:
                     found.read[op.index, at] = found.tensors[i]
     return found
 
 
 PARAMETERS = {"int8": int8_parameters, "int16": int16_parameters}
-
-
-def rule(op: Op) -> Rule:
-    """The operator's rule; one that has none is kept in float, so any will do."""
-    return RULES.get(op.name, Rule())
 
 
 def floats(graph: Graph, indices: tuple[int, ...]) -> Iterator[tuple[int, int]]:
@@ -110,16 +105,16 @@ def computes_reals(graph: Graph, op: Op) -> bool:
 
 
 def _fixed(op: Op, dtype: str) -> Quantization | None:
-    prescribed = rule(op).fixed.get(dtype)
+    prescribed = rule(op).fixed_output.get(dtype)
     return None if prescribed is None else Quantization(prescribed[:1], prescribed[1:])
 
 
 def _superseded(graph: Graph) -> set[int]:
     """The tensors whose range does not count, because parameters reach them from elsewhere."""
     makers = {i: op for op in graph.ops for i in op.outputs}
-    sharing = [op for op in graph.ops if rule(op).shares]
+    sharing = [op for op in graph.ops if rule(op).shares_scale]
     joining = [op for op in sharing if not _one_computed(graph, op)]
-    superseded = {i for op in graph.ops if op in sharing or rule(op).fixed for i in op.outputs}
+    superseded = {i for op in graph.ops if op in sharing or rule(op).fixed_output for i in op.outputs}
     superseded -= {i for op in joining for i in op.outputs}
     seen: set[int] = set()
     while joining:

@@ -19,9 +19,6 @@ from ..model import Array, Tensor
 from ..plan import Plan, Step
 from .float_reading import as_codes, real_values
 
-CHANGES = ("QUANTIZE", "DEQUANTIZE")
-"""The operators that hand their input on in another form."""
-
 Values = Mapping[int, Array]
 """Arrays by tensor index, as kernels take them: (N, *shape) of N samples, 1 in N's place for constants."""
 
@@ -68,7 +65,7 @@ def same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
         raise InputError("the quantised and the float model do not have the same inputs and outputs")
     named, known = _by_name(plan), _by_name(float_plan)
     same = {named[key]: known[key] for key in named.keys() & known.keys()}
-    steps, float_steps = ([s for s in each.steps if s.op.name not in CHANGES] for each in (plan, float_plan))
+    steps, float_steps = ([s for s in each.steps if not s.facts.recodes] for each in (plan, float_plan))
     if [step.op.name for step in steps] == [step.op.name for step in float_steps]:
         for step, found in zip(steps, float_steps, strict=True):
             for mine, yours in zip(step.outputs, found.outputs, strict=False):
@@ -76,7 +73,7 @@ def same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
                     same.setdefault(mine.index, yours.index)
     same |= zip(plan.graph.inputs, float_plan.graph.inputs, strict=True)
     same |= zip(plan.graph.outputs, float_plan.graph.outputs, strict=True)
-    changes = [(*step.op.inputs, *step.op.outputs) for step in plan.steps if step.op.name in CHANGES]
+    changes = [(*step.op.inputs, *step.op.outputs) for step in plan.steps if step.facts.recodes]
     for before, after in changes:
         if before in same:
             same.setdefault(after, same[before])

@@ -7,18 +7,19 @@ clamping of activations alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import located
 from ..kernel import Kernel, Node, Numerics
-from ..kernels import KERNELS, reshape
-from ..model import Array, Graph, Tensor
+from ..kernels import reshape
+from ..model import Array, Tensor
 from ..numerics.quantize import code_range, dequantize, quantize
-from ..plan import Plan, make_plan
+from ..plan import Plan, Step, facts_of, make_plan
 from ..tensors.stats import is_quantized as is_quantized
 
 
@@ -61,13 +62,16 @@ def float_reading(plan: Plan) -> Plan:
 
     Raises `UnsupportedError` for an operator that has no float32 kernel.
     """
-    graph = plan.graph
-    biases = _biases(graph)
+    graph, biases = plan.graph, _biases(plan.steps)
     tensors = tuple(_as_float(tensor, biases.get(tensor.index)) for tensor in graph.tensors)
     model = replace(plan.model, graphs=(replace(graph, tensors=tensors), *plan.model.graphs[1:]), sha256="")
     with located("the float reading of the model"):
-        kernels = {**plan.kernels, ("QUANTIZE", "float32"): IDENTITY, ("DEQUANTIZE", "float32"): IDENTITY}
-        return make_plan(model, kernels=kernels, memory=plan.memory)
+        handing_on = {
+            (op, "float32"): replace(IDENTITY, facts=facts)
+            for op, facts in facts_of(plan.kernels).items()
+            if facts.recodes
+        }
+        return make_plan(model, kernels={**plan.kernels, **handing_on}, memory=plan.memory)
 
 
 def _as_float(tensor: Tensor, bias: npt.NDArray[np.float32] | None) -> Tensor:
@@ -77,14 +81,14 @@ def _as_float(tensor: Tensor, bias: npt.NDArray[np.float32] | None) -> Tensor:
     return replace(tensor, dtype="float32", quantization=None, data=data)
 
 
-def _biases(graph: Graph) -> Mapping[int, npt.NDArray[np.float32]]:
+def _biases(steps: Iterable[Step]) -> Mapping[int, npt.NDArray[np.float32]]:
     """The real biases by tensor index; their scale is input scale · weights scale, as TFLM takes it."""
     found = {}
-    for op in graph.ops:
-        if len(op.inputs) != 3 or min(op.inputs) < 0:
+    for step in steps:
+        input, weights, bias = step.data, step.weights, step.bias
+        if input is None or weights is None or bias is None or bias.data is None:
             continue
-        input, weights, bias = (graph.tensors[i] for i in op.inputs)
-        if is_quantized(input) and is_quantized(weights) and bias.data is not None and bias.dtype in ("int32", "int64"):
+        if is_quantized(input) and is_quantized(weights) and bias.dtype in ("int32", "int64"):
             assert input.quantization is not None and weights.quantization is not None
             scale = input.quantization.scale[0] * np.array(weights.quantization.scale)
             found[bias.index] = (bias.data.reshape(-1) * scale).astype(np.float32)
@@ -96,5 +100,5 @@ def _same_shape(node: Node, numerics: Numerics) -> reshape.Params:
     return reshape.Params(node.outputs[0].shape)
 
 
-IDENTITY: Kernel = replace(KERNELS["RESHAPE", "float32"], prepare=_same_shape)
+IDENTITY = Kernel(_same_shape, reshape.evaluate, reshape.explain, partial(reshape.example, dtype="float32"))
 """An operator that hands its input on."""

@@ -15,19 +15,20 @@ from hypothesis import strategies as st
 
 from ..errors import InputError
 from ..files import write, write_npz
-from ..kernel import Node
-from ..kernels import KERNELS, quantize
+from ..kernel import Facts, Node
+from ..kernels import KERNELS
 from ..kernels._affine import params_of, real_range
+from ..kernels._tflm import TFLM_OPS
 from ..model import Array, Quantization, Tensor
 from ..tflite_io import dump, load
 from .operators import inputs_of, model_of
 from .toolbox import Toolbox
 
-GROWING = {key: kernel for key, kernel in KERNELS.items() if key[1] and not kernel.facts.resource}
-"""The kernels that can go on from a tensor of a graph; the others need nodes around them."""
-
-JOINS = ("ADD", "CONCATENATION", "SUB", "MUL")
-"""Operators that bring branches together, drawn three times as often as others."""
+GROWING = {
+    key: kernel for key, kernel in KERNELS.items() if key[1] and key[0] in TFLM_OPS and not kernel.facts.resource
+}
+"""The kernels that can go on from a tensor of a graph; the others need nodes around them. Custom operators are left
+out: TFLM's take tensors of one kind each, leave elements unwritten, or end the inference early."""
 
 QUANTIZED = ("int8", "int16", "uint8")
 """The types whose tensors have scale and zero point wherever they come from."""
@@ -124,8 +125,7 @@ def _names(keys: list[tuple[str, str]], position: int) -> str:
 
 def _computes(op: str, dtype: str) -> set[str]:
     """The types that an operator may compute from `dtype`."""
-    others = {"SHAPE": ("int32",), "DEQUANTIZE": ("float32",), "QUANTIZE": quantize.OUTPUT_TYPES.get(dtype, ())}
-    return {*others.get(op, (dtype,)), *KERNELS[op, dtype].facts.computes.get(dtype, ())}
+    return {*KERNELS[op, dtype].facts.computes.get(dtype, (dtype,))}
 
 
 def _grown(
@@ -154,8 +154,14 @@ def _one_more(draw: Callable[[Any], Any], keys: list[tuple[str, str]], make: Gro
 
     types = {t.dtype for t in make.tensors}
     ready = [key for key in keys if key[1] in types] or keys
-    op, dtype = draw(make.sampled_from([*ready, *[key for key in ready if key[0] in JOINS] * 2]))
+    joining = [key for key in ready if _joins(KERNELS[key].facts)]  # three times as often as others
+    op, dtype = draw(make.sampled_from([*ready, *joining * 2]))
     return KERNELS[op, dtype].example(either, make)
+
+
+def _joins(facts: Facts) -> bool:
+    """Whether an operator brings branches together."""
+    return facts.joins or bool(facts.arithmetic)
 
 
 def moving(node: Node) -> list[Tensor]:

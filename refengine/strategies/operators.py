@@ -9,7 +9,7 @@ import tflite
 from hypothesis import strategies as st
 
 from ..kernel import Facts, Kernel, Node
-from ..kernels import KERNELS
+from ..kernels import FACTS, KERNELS
 from ..model import Array, Graph, Model, Op, Tensor
 from .toolbox import Toolbox, arrays
 
@@ -59,8 +59,7 @@ def _op(node: Node, graph: int) -> Op:
     """The node's operator without its tensors; its subgraphs come into the model from index `graph` on."""
     if not hasattr(tflite.BuiltinOperator, node.name):
         return Op(0, "CUSTOM", (), (), custom_code=node.name, custom_options=node.custom_options)
-    facts = next((kernel.facts for (name, _), kernel in KERNELS.items() if name == node.name), Facts())
-    called = {option: graph + i for i, option in enumerate(facts.calls)}
+    called = {option: graph + i for i, option in enumerate(FACTS.get(node.name, Facts()).calls)}
     return Op(0, node.name, (), (), {**node.options, **called})
 
 

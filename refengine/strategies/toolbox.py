@@ -255,10 +255,9 @@ def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | No
     floor_, top = least if low is None else low, most if high is None else high
     zero = min(max(0, floor_), top)
     reach = max(top - zero, zero - floor_)
-    held = np.uint64 if dtype == "uint64" else np.int64
-    noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=held)
+    noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=np.int64 if top < 2**63 else np.uint64)
     if dtype in ("uint32", "uint64") and not floor_:  # of every size, since few small ones would come by chance
-        noise_ >>= rng.integers(0, np.iinfo(dtype).bits, shape, dtype=noise_.dtype)
+        noise_ >>= rng.integers(0, max(1, top.bit_length()), shape, dtype=noise_.dtype)
     ints = {
         "constant": np.full(
             shape, min(max(zero + _zigzag((seed >> 16) * min(2 * reach + 1, 2**16) >> 16), floor_), top)

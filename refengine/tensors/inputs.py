@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..kernel import Facts
+from ..kernels import FACTS
 from ..model import Array, Graph, Model, Op, Tensor
 from ..numerics.quantize import code_range, dequantize, quantize
 from ..plan import Plan
@@ -185,9 +187,10 @@ def _first_layers(graph: Graph, tensor: Tensor) -> tuple[Array, Array, list[Op],
         output = graph.tensors[op.outputs[0]] if len(op.outputs) == 1 else None
         if output is None or output.shape[-1:] != tensor.shape[-1:]:
             break
-        if op.name == "QUANTIZE":
+        facts = FACTS.get(op.name, Facts())
+        if facts.recodes and output.dtype != "float32":
             codes = output if codes is None and not ops else codes
-        elif op.name not in ("PAD", "PADV2", "MIRROR_PAD"):
+        elif not facts.pads:
             step = _factor_and_term(graph, op, tensor)
             if step is None:
                 break
@@ -209,16 +212,16 @@ def _factor_and_term(graph: Graph, op: Op, tensor: Tensor) -> tuple[Array, Array
         return None
     values = constant.data if constant.dtype == "float32" else dequantize(constant.data, *_affine(constant))
     c = np.reshape(values, -1).astype(np.float64)
-    match op.name, is_first:
-        case "MUL", _:
+    match FACTS.get(op.name, Facts()).arithmetic, is_first:
+        case "*", _:
             return c, np.zeros(1)
-        case "DIV", True if c.all():
+        case "/", True if c.all():
             return 1 / c, np.zeros(1)
-        case "ADD", _:
+        case "+", _:
             return np.ones(1), c
-        case "SUB", True:
+        case "-", True:
             return np.ones(1), -c
-        case "SUB", False:
+        case "-", False:
             return -np.ones(1), c
     return None
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tflite
 
-from ..errors import ModelError, UnsupportedError
+from ..errors import LimitError, ModelError
 from . import schema
 
 Row = dict[str, Any]
@@ -71,7 +71,7 @@ class FlatFile:
 
         Vectors are tuples, but those of bytes memoryviews of the file; a union is (table name, dictionary) or None.
 
-        Raises `ModelError`, or `UnsupportedError` for fields and enumerators that the schema does not have: what a
+        Raises `ModelError`, or `LimitError` for fields and enumerators that the schema does not have: what a
         newer file says must not be ignored.
         """
         known = schema.fields(table)
@@ -84,7 +84,7 @@ class FlatFile:
         end = known[-1].slot + 2 if known else 4
         self.spend(max(0, len(slots) - end))
         if any(slots[end:]):
-            raise UnsupportedError(f"{self.where()}: {newer(f'a field of {table.__name__}')}")
+            raise LimitError(f"{self.where()}: {newer(f'a field of {table.__name__}')}")
         row: Row = {}
         for field in known:
             offset = _U16.unpack_from(slots, field.slot)[0] if field.slot + 2 <= len(slots) else 0
@@ -143,7 +143,7 @@ class FlatFile:
         if field.names is None:
             return code
         if code not in field.names:
-            raise UnsupportedError(f"{self.where()}: {newer(f'the value {code}')}")
+            raise LimitError(f"{self.where()}: {newer(f'the value {code}')}")
         return field.names[code]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tflite
 
-from ..errors import ModelError, UnsupportedError, located
+from ..errors import LimitError, ModelError, UnsupportedError, located
 from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
 from . import compression as compressed
 from . import schema
@@ -120,7 +120,7 @@ class _Reader:
             number = max(code["deprecated_builtin_code"], code["builtin_code"])
             name = schema.enumeration(tflite.BuiltinOperator).get(number)
             if name is None:
-                raise UnsupportedError(newer(f"builtin operator {number}"))
+                raise LimitError(newer(f"builtin operator {number}"))
         with located(_operator(index, code["custom_code"] or name)):
             for role, lowest in (("inputs", -1), ("outputs", 0), ("intermediates", 0)):
                 _check_indices(role, row[role], tensors, lowest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -138,16 +139,39 @@ def test_inspect_shows_layers_costs_and_the_resolver(ask):
         "21,632",
     ]
     assert "2,794,240" in printed
+    assert "Versions of its operators, at which TFLM does not look: CONV_2D 3, FULLY_CONNECTED 4, " in printed
     assert "Runs on TFLM: yes." in printed
     assert "tflite::MicroMutableOpResolver<8> resolver;\nresolver.AddConv2D();" in printed
 
 
 def test_inspect_as_json(ask):
     told = json.loads(ask("inspect", "stm32f746_int8", "--json"))
-    assert told["macs"] == sum(layer["macs"] for layer in told["layers"]) == 2_794_240
-    assert told["layers"][0]["options"]["padding"] == "VALID"
-    assert told["layers"][0]["inputs"][1]["quantization"]["quantized_dimension"] == 0
-    assert (told["runs_on_tflm"], told["refusals"]) == ("yes", [])
+    (main,) = told["subgraphs"]
+    assert told["macs"] == sum(layer["macs"] for layer in main["layers"]) == 2_794_240
+    assert main["layers"][0]["options"]["padding"] == "VALID"
+    assert (main["layers"][0]["version"], main["layers"][0]["runs"]) == (3, "yes")
+    assert main["layers"][0]["inputs"][1]["quantization"]["quantized_dimension"] == 0
+    argument = {"subgraph": 0, "index": 0, "name": "serving_default_keras_tensor:0"}
+    assert told["signatures"][0]["inputs"] == {"keras_tensor": argument}
+    assert (told["runs_on_tflm"], told["runs_in_refengine"], told["refusals"]) == ("yes", True, [])
+    assert told["arena"]["x86-64"]["total"] == 31_984
+
+
+def test_inspect_shows_subgraphs_state_and_what_it_cannot_tell(ask, tmp_path):
+    from refengine.tflite_io import dump
+    from tests.test_subgraphs import program
+    from tests.test_survey import chain, stateful
+
+    (tmp_path / "s.tflite").write_bytes(dump(stateful()))
+    printed = ask("inspect", tmp_path / "s.tflite")
+    assert "variable 1 of subgraph 0, at first all 0: int16 (1, 4)" in printed
+    assert "resource variable 'v', container '', at first all 3: int8 1×4" in printed
+    (tmp_path / "p.tflite").write_bytes(dump(program(4)))
+    printed = ask("inspect", tmp_path / "p.tflite")
+    assert re.search(r"subgraph 1 '.*', called by operator \d+ \((IF|WHILE|CALL_ONCE)\) of subgraph \d", printed)
+    (tmp_path / "u.tflite").write_bytes(dump(chain("RELU", "CUSTOM", custom_code="TFLite_Detection_PostProcess")))
+    printed = ask("inspect", tmp_path / "u.tflite")
+    assert "What TFLM's arena must hold is not known" in printed
 
 
 @pytest.mark.parametrize("name", bundled_models())

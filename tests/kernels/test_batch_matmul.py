@@ -116,3 +116,9 @@ def test_contraction_keeps_the_product(shape: tuple[int, ...]) -> None:
 def test_refusals(model: Model, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         make_plan(model)
+
+
+def test_a_dialect_in_which_nothing_is_proven() -> None:
+    model = matmul(fed((1, 1), "int8", q(1)), fed((1, 1), "int8", q(1), "w"), fed((1, 1), "int8", q(1)))
+    with pytest.raises(UnsupportedError, match=r"refengine does not know what TFLite does where XNNPACK"):
+        make_plan(model, numerics=Numerics(rounding="xnnpack"))

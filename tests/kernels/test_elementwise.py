@@ -133,6 +133,11 @@ def test_a_negative_number_fails_its_inference_alone() -> None:
     assert caught.value.outputs[0].mask[:, 0].tolist() == [False, True, False]
 
 
+def test_scales_that_vanish_in_float32_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"have no room"):
+        make_plan(model("RSQRT", "int8", 1, q(1e-30), q(1e-40)), numerics=Numerics(scale_math="float32"))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -85,3 +85,16 @@ def test_a_weights_zero_point_counts_as_with_constants() -> None:
         fed((1, 1), "int8", q(1)),
     )
     assert run(model, np.array([[2]], np.int8), np.array([[5]], np.int8))[0].item() == 2
+
+
+def test_an_infinite_bias_meets_an_opposite_sum_in_silence() -> None:
+    """Constants are finite; what is computed may be anything."""
+    model = one_op(
+        "FULLY_CONNECTED",
+        {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"},
+        [fed((1, 1), "float32"), fed((1, 1), "float32", name="w"), fed((1,), "float32", name="b")],
+        fed((1, 1), "float32"),
+    )
+    x = np.array([[np.inf]], np.float32)
+    with np.errstate(all="raise"):
+        assert np.isnan(run(model, x, np.ones((1, 1), np.float32), np.array([-np.inf], np.float32))[0].item())

@@ -9,7 +9,8 @@ import pytest
 
 from refengine import Numerics, UnsupportedError, make_plan, run
 from refengine.kernels._flexbuffer import pack
-from refengine.kernels._kiss_fft import TENSOR_TYPES, options
+from refengine.kernels._kiss_fft import options
+from refengine.kernels._signal import TENSOR_TYPES
 from refengine.model import Model
 from tests.models import custom, fed
 

@@ -19,11 +19,10 @@ from oracle import Tflm, host_plan
 from refengine import InputError, Model, Tensor, UnsupportedError, load, make_plan, quantize_input, run
 from refengine.errors import RefengineError
 from refengine.kernel import Node
-from refengine.kernels import KERNELS
+from refengine.kernels import FACTS, KERNELS
 from refengine.model import Array, Graph
 from refengine.quantizer import Ranges, calibrate, convert, quantize
 from refengine.quantizer.affine import activation, constant, weights
-from refengine.quantizer.rules import RULES
 from refengine.strategies import Case, model_of, models
 from refengine.tensors.datasets import bundled_models
 from refengine.tensors.inputs import dequantize_output
@@ -158,9 +157,23 @@ def test_a_scalar_constant(value: float) -> None:
         assert found == pytest.approx(value, rel=1e-6, abs=1e-6)
 
 
-def test_every_kernel_has_a_rule() -> None:
-    quantised = {name for name, dtype in KERNELS if dtype == "int8"}
-    assert quantised - {"QUANTIZE", "DEQUANTIZE"} == set(RULES)
+def test_what_has_a_rule_has_kernels() -> None:
+    """In float to start from, and for each type of which the rule knows a version."""
+    for op, facts in FACTS.items():
+        if facts.quantized:
+            assert {(op, "float32"), (op, "int8")} <= KERNELS.keys()
+            assert facts.quantized.versions.keys() == {"int8", "int16"}
+
+
+def test_what_has_no_rule_is_refused_or_kept_in_float() -> None:
+    """This one has an int8 kernel, but nobody has compared with what TensorFlow's converter makes of it."""
+    model = one_op("SQUARED_DIFFERENCE", {}, [fed((1, 2), "float32"), fed((1, 2), "float32")], fed((1, 2), "float32"))
+    assert ("SQUARED_DIFFERENCE", "int8") in KERNELS and FACTS["SQUARED_DIFFERENCE"].quantized is None
+    data = [(np.ones((1, 2), np.float32), np.full((1, 2), 3, np.float32))]
+    with pytest.raises(UnsupportedError, match=r"operator 0 \(SQUARED_DIFFERENCE\): .* no rule to quantise it; keep="):
+        quantize(model, data)
+    kept = quantize(model, data, keep=[0])
+    assert names(kept).count("SQUARED_DIFFERENCE") == 1
 
 
 # ── Whole networks ──
@@ -413,7 +426,7 @@ def test_whatever_is_converted_runs_on_tflm(
         assert theirs.tobytes() == ours.tobytes()
 
 
-MOVES = [name for name, rule in RULES.items() if rule.shares and name not in ("CONCATENATION", "PACK")]
+MOVES = [op for op, facts in FACTS.items() if facts.quantized and facts.shares_scale and not facts.joins]
 
 
 @given(models(ops=MOVES, dtypes=["float32"], max_ops=3), st.sampled_from(KINDS), st.integers(0, 2**32 - 1))

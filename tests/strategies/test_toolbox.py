@@ -62,6 +62,15 @@ def test_arrays_have_edges(dtype: str, finite: bool, edge: Callable[[Array], boo
     find(strategies.arrays((40,), dtype, finite=finite), edge, settings=FIRST)
 
 
+@pytest.mark.parametrize("dtype", ["uint32", "uint64"])
+def test_wide_unsigned_arrays_have_numbers_of_every_size(dtype: str) -> None:
+    bits = np.iinfo(dtype).bits
+    noise = np.concatenate([strategies.array_of((50,), dtype, None, None, "noise", seed) for seed in range(20)])
+    sizes = {int(x).bit_length() for x in noise}
+    assert sizes >= set(range(2, bits + 1))
+    assert set(strategies.array_of((50,), dtype, None, None, "ends", 1).tolist()) == {0, 2**bits - 1}
+
+
 @pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])
 def test_arrays_shrink_to_constants(dtype: str) -> None:
     assert not find(strategies.arrays((5,), dtype), lambda x: True, settings=SMALLEST).any()

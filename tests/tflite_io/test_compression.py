@@ -14,7 +14,7 @@ from refengine.numerics.lookup import packed
 from refengine.tflite_io import compression, dump
 from refengine.tflite_io.flat import FlatFile
 from refengine.tflite_io.writer import _write_table, file_of
-from tests.models import const, fed, one_op, q
+from tests.models import const, custom, fed, one_op, q
 
 Row = dict[str, Any]
 OPTIONS = {"fused_activation_function": "NONE"}
@@ -109,3 +109,12 @@ def test_damaged_metadata() -> None:
     row["buffers"] = [*row["buffers"][:-1], {"data": b"\xff" * 20}]
     with pytest.raises(ModelError, match=r"metadata 'COMPRESSION_METADATA'"):
         load(file_of(row))
+
+
+def test_the_quantisation_on_encoded_bytes_means_nothing() -> None:
+    """TFLM's compressor leaves it there, although as many scales do not fit the bytes."""
+    bits = const(np.zeros(3), "uint8", q((0.5, 0.25)), "bits")
+    ancillary = const(np.array([0, 1, 0, 0, 1, 1, 1, *[0] * 9, 7]), "uint8")
+    file = dump(custom("TFLM_DECODE", b"", [bits, ancillary], fed((4, 6), "int8")))
+    assert load(file).graphs[0].tensors[0].quantization is None
+    assert (run(file)[0] == 7).all()
