@@ -279,6 +279,7 @@ def test_a_bug_in_one_file_stops_no_other(
     assert main([str(tmp_path), "--json"]) == 1
     pool = verdicts(capsys)["files"]["pool"]
     assert (pool["kind"], pool["message"]) == ("disputed", "refengine failed with ZeroDivisionError: a bug")
+    assert (pool["tflm"], pool["refengine"]) == (True, False)
 
 
 def test_a_file_has_only_so_much_time(
@@ -290,6 +291,23 @@ def test_a_file_has_only_so_much_time(
     pool = verdicts(capsys)["files"]["pool"]
     assert (pool["kind"], pool["message"]) == (
         "unfinished", "refengine has come to operator 0 (MAX_POOL_2D) when the time was up")  # fmt: skip
+
+
+def test_a_hanging_tflm_leaves_its_file_unfinished(
+    tmp_path: Path, tflm: Tflm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file_of(tmp_path / "pool.tflite", *KEY)
+    assert main([str(tmp_path), "--timeout", "0", "--json"]) == 1
+    pool = verdicts(capsys)["files"]["pool"]
+    assert (pool["kind"], pool["message"]) == ("unfinished", "tflm gave no answer within 0 s")
+
+
+def test_inputs_of_one_model_are_none_of_a_folder(
+    tmp_path: Path, tflm: Tflm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(tmp_path)
+    assert main([str(tmp_path), "--input", "x.npz"]) == 2
+    assert "give that file, not a folder" in capsys.readouterr().err
 
 
 def test_files_are_shared_out(tmp_path: Path, tflm: Tflm, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from dice import Dice, invented
-from oracle import OracleCrash, OracleRefusal, Tensors, Tflm, UnknownLibrary, host_plan
+from oracle import OracleCrash, OracleRefusal, OracleTimeout, Tensors, Tflm, UnknownLibrary, host_plan
 from rich.table import Table
 
 from refengine import InferenceError, InputError, Model, Plan, RefengineError, execute, inspect, load
@@ -234,31 +234,31 @@ def examine_file(file: File) -> FileVerdict:
     except Exception as error:
         _refused(verdict, data, file, error)
     else:
-        verdict.refengine = True
+        verdict.refengine = verdict.tflm = True
         _compared(verdict, plan, data, file, start + file.timeout)
     verdict.seconds = round(time.monotonic() - start, 3)
     return verdict
 
 
 def _compared(verdict: FileVerdict, plan: Plan, data: bytes, file: File, deadline: float) -> None:
-    """Both sides run what refengine does not refuse."""
+    """What both sides make of a file that refengine does not refuse."""
     dice = Dice(file.seed)
     verdict.runs = [invented(plan.model, dice) for _ in range(file.frames if plan.initial else file.inputs)]
     try:
         for tallies in compare_model(plan, data, verdict.runs, oracle(file.timeout), deadline):
-            verdict.tflm = True
             verdict.inferences += 1
             verdict.elements = sum(t.elements for t in tallies)
             verdict.differing = [t for t in tallies if t.differing]
+    except OracleTimeout as error:
+        verdict.tflm, verdict.message = False, str(error)
     except (OracleRefusal, OracleCrash) as error:
-        late = "no answer within" in str(error)
-        verdict.kind, verdict.message = "unfinished" if late else "disputed", f"TFLM refused: {error}"
+        verdict.kind, verdict.tflm, verdict.message = "disputed", False, f"TFLM refused: {error}"
     except Late as error:
         verdict.message = str(error)
     except Differs as error:
-        verdict.kind, verdict.tflm, verdict.message = "differing", True, str(error)
+        verdict.kind, verdict.message = "differing", str(error)
     except Exception as error:
-        verdict.kind, verdict.message = "disputed", _said(error)
+        verdict.kind, verdict.refengine, verdict.message = "disputed", False, _said(error)
     else:
         verdict.kind = "equal"
     if verdict.differing:
@@ -285,7 +285,8 @@ def _refused(verdict: FileVerdict, data: bytes, file: File, error: Exception) ->
         verdict.tflm = _allocates(tflm, data)
     else:
         verdict.tflm = True
-        verdict.blocking = tuple(layer.op.kind for layer in inspect(model).layers if layer.refusal)
+        parts = inspect(model).parts
+        verdict.blocking = tuple(layer.op.kind for part in parts for layer in part.layers if layer.refusal)
     if verdict.tflm or not isinstance(error, RefengineError):
         verdict.kind = "disputed"
 

@@ -337,7 +337,9 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def conform_collections(arguments: argparse.Namespace, console: Console) -> int:
-    """The comparison of folders; the exit status."""
+    """The comparison of folders; the exit status. Raises `InputError` for --input, which fits one model only."""
+    if arguments.input:
+        raise InputError("--input is for the model that it was made for: give that file, not a folder")
     files = [
         File(source, path, arguments.seed, arguments.inputs or 3, arguments.inputs or 5, arguments.timeout)
         for source, path in files_in(arguments.models)

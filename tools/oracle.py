@@ -56,6 +56,10 @@ class OracleCrash(Exception):  # noqa: N818
     """The runtime aborted, crashed or hung; the message says how, and what it printed last."""
 
 
+class OracleTimeout(OracleCrash):
+    """The runtime gave no answer in time."""
+
+
 class UnknownLibrary(SkipTest):
     """The oracle calls a C library whose bits nobody has compared: no test can tell who is right."""
 
@@ -181,7 +185,7 @@ class Oracle:
             self._connection.send((task, bytes(model), inputs))
             if not self._connection.poll(self.timeout):
                 self.close()
-                raise OracleCrash(f"{self.worker} gave no answer within {self.timeout:g} s")
+                raise OracleTimeout(f"{self.worker} gave no answer within {self.timeout:g} s")
             refused, answer = self._connection.recv()
         except (EOFError, ConnectionError):
             status = self._process.wait()
