@@ -302,6 +302,13 @@ def test_a_hanging_tflm_leaves_its_file_unfinished(
     assert (pool["kind"], pool["message"]) == ("unfinished", "tflm gave no answer within 0 s")
 
 
+def test_a_file_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    """It may have gone since its folder was looked through."""
+    verdict = collection.examine_file(collection.File("source", tmp_path / "gone.tflite", 0, 3, 5, 60))
+    assert verdict.kind == "unfinished"
+    assert "No such file" in verdict.message
+
+
 def test_inputs_of_one_model_are_none_of_a_folder(
     tmp_path: Path, tflm: Tflm, capsys: pytest.CaptureFixture[str]
 ) -> None:

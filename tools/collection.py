@@ -196,15 +196,16 @@ class File(NamedTuple):
 
 @dataclass
 class FileVerdict:
-    """What came of one file: equal, differing, refused (by both), disputed (one side runs it), unfinished in its time.
+    """What came of one file: equal, differing, refused (by both), disputed (one side runs it), unfinished.
 
-    `tflm` and `refengine` say who runs it; `blocking` are the operators that refengine refuses though TFLM runs the
-    file, `elements` what TFLM computed, `differing` the tensors that differ, and `runs` the inputs.
+    Unfinished is what cannot be read, or takes too long. `tflm` and `refengine` say who runs it; `blocking` are the
+    operators that refengine refuses though TFLM runs the file, `elements` what TFLM computed, `differing` the tensors
+    that differ, and `runs` the inputs.
     """
 
     source: str
     path: str
-    sha256: str
+    sha256: str = ""
     kind: Kind = "unfinished"
     tflm: bool = False
     refengine: bool = False
@@ -225,8 +226,13 @@ class FileVerdict:
 def examine_file(file: File) -> FileVerdict:
     """Judge one file. A bug of ours (any exception but a refusal) is a finding like others. Runs in any process."""
     start = time.monotonic()
-    data = file.path.read_bytes()
-    verdict = FileVerdict(file.source, str(file.path), hashlib.sha256(data).hexdigest())
+    verdict = FileVerdict(file.source, str(file.path))
+    try:
+        data = file.path.read_bytes()
+    except OSError as error:
+        verdict.message = str(error)
+        return verdict
+    verdict.sha256 = hashlib.sha256(data).hexdigest()
     try:
         plan = host_plan(data)
     except UnknownLibrary:

@@ -360,7 +360,7 @@ def conform_collections(arguments: argparse.Namespace, console: Console) -> int:
     wrong = [(file, v) for file, v in zip(files, verdicts, strict=False) if v.kind not in ("equal", "refused")]
     for file, verdict in wrong:
         console.print(f"{verdict.path}: {verdict.kind}: {verdict.message}", style="red", **PLAIN)
-        if arguments.save:
+        if arguments.save and verdict.sha256:
             console.print(f"  saved; to see it again: {save_file(verdict, file, arguments.save)}", **PLAIN)
     return int(bool(wrong))
 
