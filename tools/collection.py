@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import socket
 import time
 import zlib
@@ -25,7 +24,7 @@ from refengine import InferenceError, InputError, Model, Plan, RefengineError, e
 from refengine.execute import kept
 from refengine.plan import State
 from refengine.tensors.difference import unlike
-from refengine.text import printable
+from refengine.text import as_json, printable
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -400,4 +399,4 @@ def json_of(verdicts: Sequence[FileVerdict], complete: bool, seed: int) -> str:
         "blocking": blocking(verdicts),
         "files": [v.as_dict() for v in verdicts],
     }
-    return json.dumps(document, indent=1)
+    return as_json(document)

@@ -57,6 +57,7 @@ from refengine.execute import batch_size, infer
 from refengine.kernels import FACTS
 from refengine.parallel import spread, workers
 from refengine.tensors.difference import unlike
+from refengine.text import as_json
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -330,7 +331,7 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted: this is what was done so far.")
     if arguments.json:
-        print(json.dumps({path: [vars(t) for t in tallies] for path, tallies in results.items()}, indent=1))
+        print(as_json({path: [vars(t) for t in tallies] for path, tallies in results.items()}))
     else:
         show(*(table_of_model(path, tallies) for path, tallies in results.items()))
     return int(any(t.differing for tallies in results.values() for t in tallies))
