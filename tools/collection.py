@@ -352,7 +352,8 @@ def sums(verdicts: Sequence[FileVerdict]) -> dict[str, Counter[str]]:
     table: dict[str, Counter[str]] = {}
     for v in verdicts:
         counts = table.setdefault(v.source, Counter())
-        counts.update(files=1, tflm=v.tflm, refengine=v.refengine, elements=v.elements, inferences=v.inferences)
+        counts.update(files=1, tflm=int(v.tflm), refengine=int(v.refengine))
+        counts.update(inferences=v.inferences, elements=v.elements)
         counts[v.kind] += 1
     return table
 
