@@ -309,6 +309,30 @@ def test_a_file_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
     assert "No such file" in verdict.message
 
 
+def test_a_bug_in_the_reader_is_a_finding(
+    tmp_path: Path, tflm: Tflm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def buggy(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    file_of(tmp_path / "pool.tflite", *KEY)
+    monkeypatch.setattr(collection, "host_plan", buggy)
+    monkeypatch.setattr(collection, "load", buggy)
+    assert main([str(tmp_path), "--json"]) == 1
+    pool = verdicts(capsys)["files"]["pool"]
+    assert (pool["kind"], pool["tflm"], pool["refengine"]) == ("disputed", True, False)
+
+
+def test_without_tflm_nothing_can_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file_of(tmp_path / "pool.tflite", *KEY)
+    collection.oracle.cache_clear()
+    monkeypatch.setattr(collection.importlib.util, "find_spec", lambda name: None)
+    assert main([str(tmp_path)]) == 2
+    assert "TFLM's wheel is missing" in capsys.readouterr().err
+
+
 def test_inputs_of_one_model_are_none_of_a_folder(
     tmp_path: Path, tflm: Tflm, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -223,8 +223,11 @@ class FileVerdict:
 
 
 def examine_file(file: File) -> FileVerdict:
-    """Judge one file. A bug of ours (any exception but a refusal) is a finding like others. Runs in any process."""
-    start = time.monotonic()
+    """Judge one file. A bug of ours (any exception but a refusal) is a finding like others. Runs in any process.
+
+    Raises `InputError` where there is no TFLM, and `UnknownLibrary`.
+    """
+    start, tflm = time.monotonic(), oracle(file.timeout)
     verdict = FileVerdict(file.source, str(file.path))
     try:
         data = file.path.read_bytes()
@@ -237,20 +240,20 @@ def examine_file(file: File) -> FileVerdict:
     except UnknownLibrary:
         raise
     except Exception as error:
-        _refused(verdict, data, file, error)
+        _refused(verdict, data, file, error, tflm)
     else:
         verdict.refengine = verdict.tflm = True
-        _compared(verdict, plan, data, file, start + file.timeout)
+        _compared(verdict, plan, data, file, tflm, start + file.timeout)
     verdict.seconds = round(time.monotonic() - start, 3)
     return verdict
 
 
-def _compared(verdict: FileVerdict, plan: Plan, data: bytes, file: File, deadline: float) -> None:
+def _compared(verdict: FileVerdict, plan: Plan, data: bytes, file: File, tflm: Tflm, deadline: float) -> None:
     """What both sides make of a file that refengine does not refuse."""
     dice = Dice(file.seed)
     verdict.runs = [invented(plan.model, dice) for _ in range(file.frames if plan.initial else file.inputs)]
     try:
-        for tallies in compare_model(plan, data, verdict.runs, oracle(file.timeout), deadline):
+        for tallies in compare_model(plan, data, verdict.runs, tflm, deadline):
             verdict.inferences += 1
             verdict.elements = sum(t.elements for t in tallies)
             verdict.differing = [t for t in tallies if t.differing]
@@ -276,17 +279,18 @@ def _parting(first: TensorTally) -> str:
     return f"{first.op}: {first.differing:,} of {first.elements:,} elements of {name} differ"
 
 
-def _refused(verdict: FileVerdict, data: bytes, file: File, error: Exception) -> None:
+def _refused(verdict: FileVerdict, data: bytes, file: File, error: Exception, tflm: Tflm) -> None:
     """What TFLM makes of a file that refengine does not run."""
     verdict.kind, verdict.message = "refused", _said(error)
-    tflm = oracle(file.timeout)
     try:
         model = load(data)
         verdict.runs = [invented(model, Dice(file.seed))]
         tflm.run_many(data, verdict.runs)
+    except OracleTimeout as late:
+        verdict.kind, verdict.message = "unfinished", f"{verdict.message}; {late}"
     except (OracleRefusal, OracleCrash) as refusal:
         verdict.message += f"; TFLM refused: {refusal}"
-    except RefengineError:  # not even the inputs are known
+    except Exception:  # not even the inputs are known
         verdict.tflm = _allocates(tflm, data)
     else:
         verdict.tflm = True
