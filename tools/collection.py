@@ -372,7 +372,8 @@ HEADINGS = ("files", "TFLM", "refengine", "equal", "differing", "both refused", 
 
 
 def table_of_sources(verdicts: Sequence[FileVerdict]) -> Table:
-    table = Table("source", title="whole models, refengine against TFLM")
+    table = Table(title="whole models, refengine against TFLM")
+    table.add_column("source", overflow="fold")
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
     total = Counter[str]()
