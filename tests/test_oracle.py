@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dice import drawn
 from oracle import Litert, OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_libm, host_plan
 
-from refengine import Graph, Model, Numerics, Op, Quantization, Tensor, run
+from refengine import Graph, Model, Numerics, Op, Quantization, Tensor, load, run
 from refengine.tflite_io import dump
 from tests.models import fed, one_op, q
 
@@ -62,6 +63,17 @@ def test_tensors_are_those_computed_and_fed(tflm: Tflm) -> None:
     assert tensors.keys() == {(0, 0), (0, 2)}
     np.testing.assert_array_equal(tensors[0, 0], X)
     np.testing.assert_array_equal(tensors[0, 2], Y)
+
+
+def test_a_stream_shows_every_tensor_after_each_inference(tflm: Tflm) -> None:
+    """A variable's too, which lives until a reset."""
+    ((model, runs),) = drawn("SVDF", "float32", 1, 0)
+    stream = [runs[0], runs[1], runs[0]]
+    seen = list(tflm.tensor_stream(model, stream, resets={2}))
+    assert [status for status, _ in seen] == [0, 0, 0]
+    variable = next(t.index for t in load(model).graphs[0].tensors if t.is_variable)
+    values = [tensors[0, variable].tobytes() for _, tensors in seen]
+    assert values[0] == values[2] != values[1]
 
 
 def test_the_arena_grows_with_the_model(tflm: Tflm) -> None:

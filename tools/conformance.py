@@ -2,11 +2,14 @@
 
 Without files: invented models of one operator, for every kernel or those of --op and --dtype, each run by both.
 With .tflite files: every intermediate tensor of each model, on invented inputs or those of an .npz file.
+With folders: the same for every .tflite file in them, summed up by subfolder; where a model has state, inputs come
+one after another, and again after a reset.
 
     python tools/conformance.py --cases 10000 --jobs 2
     python tools/conformance.py --cases 100000 --scheduler tcp://host:8786
     python tools/conformance.py --op CONV_2D --dtype int8 --seed 7 --save counterexamples
     python tools/conformance.py model.tflite --inputs 20
+    python tools/conformance.py collection --jobs 2 --timeout 120 --save counterexamples
 
 Exit status: 0 all equal, 1 a counter-example was found, 2 the comparison could not run.
 """
@@ -14,33 +17,47 @@ Exit status: 0 all equal, 1 a counter-example was found, 2 the comparison could 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import socket
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from collection import (
+    TIMEOUT,
+    Differs,
+    File,
+    FileVerdict,
+    TensorTally,
+    compare_model,
+    examine_file,
+    files_in,
+    from_file,
+    json_of,
+    oracle,
+    save_file,
+    table_of_sources,
+    tables_of_blocking,
+)
 from dice import Dice, drawn, invented
 from oracle import OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_plan
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from refengine import KERNELS, InferenceError, InputError, Model, Plan, RefengineError, execute, load
+from refengine import KERNELS, InferenceError, InputError, Plan, RefengineError, load
 from refengine.commands._front import add_workers
 from refengine.execute import batch_size, infer
 from refengine.kernels import FACTS
 from refengine.parallel import spread, workers
 from refengine.tensors.difference import unlike
+from refengine.text import as_json
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -180,14 +197,6 @@ class Tally:
         return Tally(self.op, self.dtype, self.counts + other.counts, self.findings + other.findings)
 
 
-@cache
-def oracle() -> Tflm:
-    """This process's TFLM. Raises `InputError` where there is none."""
-    if importlib.util.find_spec("tflite_micro") is None:
-        raise InputError(f"TFLM's wheel is missing on {socket.gethostname()}; install refengine with its extra `test`")
-    return Tflm()
-
-
 class Task(NamedTuple):
     """So many `cases` of one operator at one type, invented from `seed`."""
 
@@ -234,54 +243,6 @@ def examine_all(
             return list(tallies.values()), False
 
 
-# ---- whole models --------------------------------------------------------------------------------------------
-
-
-@dataclass
-class TensorTally:
-    """How one computed tensor of a model compares over the inputs tried; `largest` is |difference|."""
-
-    index: int
-    name: str
-    op: str
-    dtype: str
-    shape: tuple[int, ...]
-    elements: int = 0
-    differing: int = 0
-    largest: float = 0.0
-
-
-def compare_model(plan: Plan, model: bytes, runs: Iterable[Arrays], tflm: Tflm) -> Iterator[list[TensorTally]]:
-    """After each of `runs`, how every computed tensor compares with TFLM's so far, in execution order.
-
-    Raises `OracleRefusal` or `OracleCrash` where TFLM does not run it, `InputError` for inputs that do not fit.
-    """
-    tallies: dict[int, TensorTally] = {}
-    for inputs in runs:
-        theirs = tflm.tensors(model, inputs)
-        for record in execute(plan, *inputs):
-            op = record.step.name
-            for t, ours in zip(record.step.outputs, record.outputs, strict=True):
-                other = theirs[plan.graph.index, t.index]
-                wrong = unlike(ours, other, same_nan=op in COPIES)
-                with np.errstate(invalid="ignore"):
-                    gap = np.abs(ours[wrong].astype(np.float64) - other[wrong]).max(initial=0.0)
-                tally = tallies.setdefault(t.index, TensorTally(t.index, t.name, op, t.dtype, t.shape))
-                tally.elements += ours.size
-                tally.differing += int(wrong.sum())
-                tally.largest = max(tally.largest, float(gap))
-        yield list(tallies.values())
-
-
-def from_file(model: Model, path: Path) -> Arrays:
-    """A model's inputs from an .npz, by tensor name or in the model's order. Raises `KeyError`, `OSError`."""
-    graph = model.graphs[0]
-    with np.load(path) as arrays:
-        names = [graph.tensors[i].name for i in graph.inputs]
-        keys = names if set(names) <= set(arrays) else list(arrays)[: len(names)]
-        return tuple(arrays[key] for key in keys)
-
-
 # ---- the command line ----------------------------------------------------------------------------------------
 
 
@@ -291,6 +252,11 @@ PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 def progress(console: Console) -> Progress:
     columns = (TextColumn("{task.description:30}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def modules() -> list[str]:
+    """The files that a cluster's workers need."""
+    return [str(sys.modules[name].__file__) for name in ("dice", "oracle", "collection", __name__)]
 
 
 def show(*tables: Table) -> None:
@@ -318,14 +284,14 @@ def table_of_model(path: str, tallies: Sequence[TensorTally]) -> Table:
     for t in tallies:
         counts = (f"{t.elements - t.differing:,}", f"{t.differing:,}", f"{t.largest:g}" if t.differing else "")
         shape = "×".join(map(str, t.shape))
-        table.add_row(str(t.index), t.op, t.dtype, shape, *counts, t.name, style="red" if t.differing else None)
+        place = f"{t.subgraph}/{t.index}" if t.subgraph else f"{t.index}"
+        table.add_row(place, t.op, t.dtype, shape, *counts, t.name, style="red" if t.differing else None)
     return table
 
 
 def conform_kernels(arguments: argparse.Namespace, keys: Sequence[tuple[str, str]], console: Console) -> int:
     """The comparison without files; the exit status."""
-    modules = [file for name in ("dice", "oracle", __name__) if (file := sys.modules[name].__file__)]
-    with workers(arguments.jobs, arguments.scheduler, modules) as executor:
+    with workers(arguments.jobs, arguments.scheduler, modules()) as executor:
         tallies, complete = examine_all(keys, arguments.cases, arguments.seed, executor, console)
     if arguments.json:
         messages = [[finding.message for finding in t.findings] for t in tallies]
@@ -354,32 +320,68 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
             data, dice = path.read_bytes(), Dice(arguments.seed)
             plan = host_plan(data)
             if arguments.input:
-                runs = [from_file(plan.model, arguments.input)]
+                runs = from_file(plan.model, arguments.input)
             else:
-                runs = [invented(plan.model, dice) for _ in range(arguments.inputs)]
+                runs = [invented(plan.model, dice) for _ in range(arguments.inputs or 5)]
+            count = len(runs) * (2 if plan.initial else 1)
             with progress(console) as bar:
-                for tallies in compare_model(plan, data, bar.track(runs, description=path.name), oracle()):
+                compared = compare_model(plan, data, runs, oracle(arguments.timeout))
+                for tallies in bar.track(compared, count, description=path.name):
                     results[str(path)] = tallies
     except KeyboardInterrupt:
         console.print("Interrupted: this is what was done so far.")
     if arguments.json:
-        print(json.dumps({path: [vars(t) for t in tallies] for path, tallies in results.items()}, indent=1))
+        print(as_json({path: [vars(t) for t in tallies] for path, tallies in results.items()}))
     else:
         show(*(table_of_model(path, tallies) for path, tallies in results.items()))
     return int(any(t.differing for tallies in results.values() for t in tallies))
 
 
+def conform_collections(arguments: argparse.Namespace, console: Console) -> int:
+    """The comparison of folders; the exit status. Raises `InputError` for --input, which fits one model only."""
+    if arguments.input:
+        raise InputError("--input is for the model that it was made for: give that file, not a folder")
+    files = [
+        File(source, path, arguments.seed, arguments.inputs or 3, arguments.inputs or 5, arguments.timeout)
+        for source, path in files_in(arguments.models)
+    ]
+    verdicts: list[FileVerdict] = []
+    with workers(arguments.jobs, arguments.scheduler, modules()) as executor, progress(console) as bar:
+        done = bar.add_task("files", total=len(files))
+        try:
+            for verdict in spread(examine_file, files, executor):
+                verdicts.append(verdict)
+                bar.update(done, advance=1, description=verdict.source)
+        except KeyboardInterrupt:
+            console.print("Interrupted: this is what was done so far.")
+    if arguments.json:
+        print(json_of(verdicts, len(verdicts) == len(files), arguments.seed))
+    else:
+        show(table_of_sources(verdicts), *tables_of_blocking(verdicts))
+    wrong = [(file, v) for file, v in zip(files, verdicts, strict=False) if v.kind not in ("equal", "refused")]
+    for file, verdict in wrong:
+        console.print(f"{verdict.path}: {verdict.kind}: {verdict.message}", style="red", **PLAIN)
+        if arguments.save and verdict.sha256:
+            console.print(f"  saved; to see it again: {save_file(verdict, file, arguments.save)}", **PLAIN)
+    return int(bool(wrong))
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="compare these files, tensor by tensor")
+    parser.add_argument(
+        "models", nargs="*", type=Path, metavar="PATH", help="compare these files, or those in folders, by tensor"
+    )
     parser.add_argument("--cases", type=int, default=1000, help="cases an operator and type (default: %(default)s)")
     parser.add_argument("--op", nargs="+", help="only these operators, such as CONV_2D")
     parser.add_argument("--dtype", nargs="+", help="only these types of the first input, such as int8")
     parser.add_argument("--seed", type=int, default=0, help="of everything invented (default: %(default)s)")
     add_workers(parser)
     parser.add_argument("--save", type=Path, metavar="DIR", help="where to put counter-examples")
-    parser.add_argument("--inputs", type=int, default=5, help="invented inputs a MODEL (default: %(default)s)")
-    parser.add_argument("--input", type=Path, metavar="FILE.npz", help="inputs of MODEL, by tensor name or in order")
+    parser.add_argument("--inputs", type=int, help="invented inputs a file (default: 5; in folders 3, with state 5)")
+    parser.add_argument("--input", type=Path, metavar="FILE.npz", help="inputs of a file, by tensor name or in order")
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT, help="seconds a file, and an answer of TFLM's (default: %(default)g)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args(argv)
 
@@ -398,10 +400,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(argv)
     console = Console(stderr=True)
     try:
+        if any(path.is_dir() for path in arguments.models):
+            return conform_collections(arguments, console)
         if arguments.models:
             return conform_models(arguments, console)
         return conform_kernels(arguments, chosen(arguments.op, arguments.dtype), console)
-    except (RefengineError, UnknownLibrary, OracleRefusal, OracleCrash, OSError, KeyError) as error:
+    except (RefengineError, UnknownLibrary, OracleRefusal, OracleCrash, Differs, OSError, KeyError) as error:
         console.print(f"conformance.py: {error}", **PLAIN)
         return 2
 

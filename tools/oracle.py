@@ -28,7 +28,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -54,6 +54,10 @@ class OracleRefusal(Exception):  # noqa: N818
 
 class OracleCrash(Exception):  # noqa: N818
     """The runtime aborted, crashed or hung; the message says how, and what it printed last."""
+
+
+class OracleTimeout(OracleCrash):
+    """The runtime gave no answer in time."""
 
 
 class UnknownLibrary(SkipTest):
@@ -116,9 +120,21 @@ class Oracle:
         return answers
 
     def tensors(self, model: bytes, inputs: Sequence[Array]) -> Tensors:
-        """Every input and computed tensor after one run by (subgraph, tensor index); no constants."""
+        """Every input, variable and computed tensor after one run by (subgraph, tensor index); no constants."""
         tensors: Tensors = self._call("tensors", model, inputs)
         return tensors
+
+    def tensor_stream(
+        self, model: bytes, inputs: Iterable[Sequence[Array]], resets: Collection[int] = ()
+    ) -> Iterator[tuple[int, Tensors]]:
+        """(status, `tensors`) of one inference after another, as `run_stream` makes them; TFLM only.
+
+        One at a time, for all of them may be too many to hold; and so one stream at a time. Raises at once what
+        loading the model raises: TFLM cannot keep the tensors of a file that plans its own memory
+        (OfflineMemoryAllocation), for which its `LinearMemoryPlanner` has no room.
+        """
+        self._call("watch", model, None)
+        return (self._call("tensors_after", b"", (arrays, k in resets)) for k, arrays in enumerate(inputs))
 
     def arena(self, model: bytes) -> tuple[int, int, int]:
         """(total, head, tail) in bytes, as the recording allocator counts what the model takes of its arena."""
@@ -172,7 +188,7 @@ class Oracle:
             self._connection.send((task, bytes(model), inputs))
             if not self._connection.poll(self.timeout):
                 self.close()
-                raise OracleCrash(f"{self.worker} gave no answer within {self.timeout:g} s")
+                raise OracleTimeout(f"{self.worker} gave no answer within {self.timeout:g} s")
             refused, answer = self._connection.recv()
         except (EOFError, ConnectionError):
             status = self._process.wait()
@@ -215,7 +231,7 @@ class Litert(Oracle):
 
 
 def _computed(model: bytes) -> Iterator[tuple[int, int]]:
-    """(subgraph, tensor index) of each graph input and operator output that NumPy can hold."""
+    """(subgraph, tensor index) of each graph input, variable and operator output that NumPy can hold."""
     unreadable = {tflite.TensorType.STRING, tflite.TensorType.RESOURCE, tflite.TensorType.VARIANT}
     root = tflite.Model.GetRootAsModel(model, 0)
     for g in range(root.SubgraphsLength()):
@@ -223,6 +239,7 @@ def _computed(model: bytes) -> Iterator[tuple[int, int]]:
         ops = [graph.Operators(i) for i in range(graph.OperatorsLength())]
         indices = {graph.Inputs(i) for i in range(graph.InputsLength())}
         indices |= {op.Outputs(i) for op in ops for i in range(op.OutputsLength())}
+        indices |= {i for i in range(graph.TensorsLength()) if graph.Tensors(i).IsVariable()}
         yield from ((g, i) for i in sorted(indices - {-1}) if graph.Tensors(i).Type() not in unreadable)
 
 
@@ -278,28 +295,44 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
             answers.append(tuple(interpreter.GetOutputTensor(i) for i in range(graph.OutputsLength())))
         return answers
 
+    def status_of(interpreter: Any, inputs: Sequence[Array], reset: bool) -> int:
+        """What Invoke returns."""
+        if reset:
+            interpreter.Reset()
+        for i, array in enumerate(inputs):
+            interpreter.SetInputTensor(array, i)
+        try:
+            return int(interpreter.Invoke() or 0)
+        except RuntimeError:
+            return 1
+
     def run_stream(model: bytes, stream: tuple[Sequence[Sequence[Array]], Sequence[int]]) -> Any:
         graph = tflite.Model.GetRootAsModel(model, 0).Subgraphs(0)
         interpreter = load(model, _runtime.PythonInterpreterConfig.kAllocationRecording)
         answers = []
         for k, arrays in enumerate(stream[0]):
-            if k in stream[1]:
-                interpreter.Reset()
-            for i, array in enumerate(arrays):
-                interpreter.SetInputTensor(array, i)
-            try:
-                status = interpreter.Invoke()
-            except RuntimeError:
-                answers.append((1, ()))
-            else:
-                outputs = tuple(interpreter.GetOutputTensor(i) for i in range(graph.OutputsLength()))
-                answers.append((int(status or 0), outputs))
+            status = status_of(interpreter, arrays, k in stream[1])
+            count = 0 if status == 1 else graph.OutputsLength()
+            answers.append((status, tuple(interpreter.GetOutputTensor(i) for i in range(count))))
         return answers
 
     def tensors(model: bytes, inputs: Sequence[Array]) -> Tensors:
         interpreter = load(model, _runtime.PythonInterpreterConfig.kPreserveAllTensors)
         invoke(interpreter, inputs)
-        return {(g, i): interpreter.GetTensor(i, g)["tensor_data"] for g, i in _computed(model)}
+        return read(interpreter, _computed(model))
+
+    def read(interpreter: Any, places: Iterable[tuple[int, int]]) -> Tensors:
+        return {(g, i): interpreter.GetTensor(i, g)["tensor_data"] for g, i in places}
+
+    watched: list[Any] = []
+
+    def watch(model: bytes, _: None) -> None:
+        watched.clear()  # and its arena, before there is another
+        watched.extend((load(model, _runtime.PythonInterpreterConfig.kPreserveAllTensors), list(_computed(model))))
+
+    def tensors_after(_: bytes, inference: tuple[Sequence[Array], bool]) -> tuple[int, Tensors]:
+        interpreter, places = watched
+        return status_of(interpreter, *inference), read(interpreter, places)
 
     def arena(model: bytes, _: None) -> list[int]:
         interpreter = load(model, _runtime.PythonInterpreterConfig.kAllocationRecording)
@@ -322,7 +355,7 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
         except RuntimeError:
             return False
 
-    tasks = (run_many, run_stream, tensors, arena, fits, accepts)
+    tasks = (run_many, run_stream, tensors, watch, tensors_after, arena, fits, accepts)
     return {task.__name__: task for task in tasks}
 
 

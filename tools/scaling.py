@@ -38,7 +38,7 @@ Job = Callable[[Executor | None, bool], int]
 @contextmanager
 def dask(count: int) -> Iterator[Executor | None]:
     """A cluster of `count` workers on this machine."""
-    modules = [str(Path(conformance.__file__).with_name(f"{name}.py")) for name in ("dice", "oracle", "conformance")]
+    modules = conformance.modules()
     with (
         distributed.LocalCluster(
             n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL

@@ -173,7 +173,7 @@ def test_infinite_weights_meet_no_padding() -> None:
                 output=fed((1, 1, 2, 1), "int16", q(1)),
                 bias=const([1], "int32"),
             ),
-            r"bias 'input3' is int32; TFLM's int16 layers of this kind take int64 or int16",
+            r"bias 'input3' is int32, which TFLM's int16 layers of this kind read as int64, and beyond its end",
         ),
         (dict(bias=const([1, 2], "int32")), r"2 values for 1 output channels"),
         (dict(output=fed((1, 1, 2, 2), "int8", q(1))), r"do not fit together"),

@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import Tflm
 
-from refengine import KERNELS, PRESETS, make_plan, run
+from refengine import KERNELS, PRESETS, InferenceError, make_plan, run
+from refengine.execute import infer
 from refengine.model import Array, Quantization, Tensor
 from refengine.strategies import arrays, inputs_of, model_of, nodes, quantizations
 from refengine.tensors.datasets import bundled_models
@@ -152,18 +153,17 @@ def test_a_batch_is_its_parts(op: str, dtype: str) -> None:
     def law(data: st.DataObject) -> None:
         invented = model_of(data.draw(nodes(op, dtype)))
         plan, inputs = make_plan(invented), data.draw(inputs_of(invented, batch=3))
-        (step,), graph = plan.steps, invented.graphs[0]
 
-        def evaluate(part: slice) -> Array:
-            values = {**plan.constants, **{i: x[part] for i, x in zip(graph.inputs, inputs, strict=True)}}
-            return step.evaluate(*(None if t is None else values[t.index] for t in step.inputs))[0]
+        def outputs(part: slice) -> tuple[Array, ...]:
+            return infer(plan, part.stop - part.start, [x[part] for x in inputs])[0]
 
-        with np.errstate(all="ignore"):
-            whole, parts = evaluate(slice(3)), [evaluate(slice(i, i + 1)) for i in range(3)]
-        whole = np.broadcast_to(whole, (3, *whole.shape[1:])) if graph.inputs else whole
-        assert all(
-            np.array_equal(whole[i : i + 1], part, equal_nan=part.dtype.kind == "f") for i, part in enumerate(parts)
-        )
+        try:
+            whole, parts = outputs(slice(0, 3)), [outputs(slice(i, i + 1)) for i in range(3)]
+        except InferenceError:
+            return  # as on TFLM, which fails on this data or waits for more
+        for i, part in enumerate(parts):
+            for together, alone in zip(whole, part, strict=True):
+                assert np.array_equal(together[i : i + 1], alone, equal_nan=alone.dtype.kind == "f")
 
     law()
 
