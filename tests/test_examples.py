@@ -62,7 +62,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     image = refengine.quantize_input(plan, bundled_digits()[0][:1, ..., None] / np.float32(255))
     *_, record = refengine.execute(plan, image)
     np.savez("dump.npz", **{str(t.index): record.outputs[0] for t in record.step.outputs})  # type: ignore[arg-type]
-    names = {"refengine": refengine, "np": np, "plan": plan, "image": image, "record": record}
+    names = {"refengine": refengine, "np": np, "plan": plan, "image": image, "x": image, "record": record}
     return names | {"batches": [(image,)], "frames": [np.ones((1, 4), np.float32)] * 3, "my_runtime": refengine.run}
 
 
