@@ -15,9 +15,9 @@ LARGE = 100
 ELSEWHERE = {
     "cexport/test_command.py": ("commands/export",),
     "cexport/test_export.py": ("cexport/calls",),
-    "commands/test_main.py": ("commands/_front", "commands/inspect"),
+    "commands/test_main.py": ("commands/_front", "commands/inspect", "commands/run"),
     "debugger/test_debugger.py": (
-        *("debugger/condition", "debugger/console", "debugger/info", "debugger/session", "debugger/text"),
+        *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),
         *("commands/debug", "tensors/pictures", "tensors/stats"),
     ),
     "device/test_lies.py": ("device/recording", "device/transport"),
@@ -28,7 +28,7 @@ ELSEWHERE = {
     "firmware/test_boards.py": ("commands/device", "device/qemu"),
     "fuzzer/test_command.py": ("commands/fuzz", "fuzzer/text"),
     "fuzzer/test_doors.py": ("fuzzer/image",),
-    "fuzzer/test_search.py": ("fuzzer/simplify",),
+    "fuzzer/test_search.py": ("fuzzer/draw", "fuzzer/simplify"),
     "judge/test_command.py": ("commands/diff", "judge/page"),
     "judge/test_verdict.py": ("judge/faults",),
     "numerics/test_float32.py": ("numerics/scalar_float",),

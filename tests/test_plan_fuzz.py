@@ -32,8 +32,10 @@ from refengine import (
     make_plan,
     run,
 )
+from refengine.execute import infer
 from refengine.model import Array, Sparsity
 from refengine.strategies import model_of
+from refengine.tensors.difference import unlike
 from refengine.tflite_io import dump, load, schema
 from tests.models import const, fed, one_op
 from tests.tflite_io.fuzz import limited_memory
@@ -233,7 +235,9 @@ def test_after_make_plan_nothing_in_the_file_raises(op: str, dtype: str, monkeyp
     ran = refused = 0
     with limited_memory(), warnings.catch_warnings():
         warnings.simplefilter("error")
-        for seed in range(80):
+        for seed in range(1000):
+            if seed >= 80 and ran and refused:
+                break
             found = case(op, dtype, seed)
             refused += found == "refused"
             if isinstance(found, str):
@@ -261,8 +265,12 @@ def test_what_refengine_plans_tflm_runs_too(op: str, dtype: str, tflm: Tflm) -> 
         unbiased = step.op.name == "DEPTHWISE_CONV_2D" and step.inputs[2:] in ((), (None,))  # the wheel crashes
         if unread or unbiased or plan.graph.outputs != step.op.outputs:
             continue
-        for output, expected in zip(run(host_plan(model), *inputs), tflm.run(dump(model), inputs), strict=True):
-            assert np.array_equal(output, expected, equal_nan=output.dtype == np.float32), str(model)
+        try:
+            outputs, _ = infer(host_plan(model), None, inputs)
+        except InferenceError:  # found only by running, as in TFLM
+            continue
+        for output, expected in zip(outputs, tflm.run(dump(model), inputs), strict=True):
+            assert not unlike(output, expected).any(), str(model)
 
 
 def test_a_window_beyond_all_bounds_is_refused_at_once() -> None:

@@ -254,5 +254,6 @@ def test_json_of_a_scale_that_is_no_number(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "m.tflite").write_bytes(dump(model))
     assert main(["inspect", str(tmp_path / "m.tflite"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert told["inputs"][0]["quantization"]["scale"] == ["NaN"]
-    assert told["outputs"][0]["quantization"]["scale"] == ["Infinity"]
+    (main_graph,) = told["subgraphs"]
+    assert main_graph["inputs"][0]["quantization"]["scale"] == ["NaN"]
+    assert main_graph["outputs"][0]["quantization"]["scale"] == ["Infinity"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import RefengineError
 from ..execute import Record, execute
 from ..kernel import Numerics
+from ..kernels._linear import Computed
 from ..model import Array, Model, Tensor
 from ..plan import Plan, Step, make_plan
 from ..tensors.difference import Difference, difference
@@ -57,6 +58,20 @@ class Case:
     def step(self) -> Step:
         """The last one: some operators make no sense alone, and have others before them."""
         return self.plan.steps[-1]
+
+    @cached_property
+    def fixed(self) -> Step:
+        """The step with weights and bias that the model computes as constants, whose params tell more; it computes the
+        same."""
+        step = self.step
+        if not isinstance(step.params, Computed):
+            return step
+        places = step.params.places
+        inputs = (
+            replace(tensor, data=array) if tensor is not None and i in places else tensor
+            for i, (tensor, array) in enumerate(zip(step.inputs, self.arrays, strict=True))
+        )
+        return replace(step, node=step.node._replace(inputs=tuple(inputs))).prepared(self.numerics)
 
     @property
     def op(self) -> str:

@@ -112,7 +112,7 @@ def _spares(reason: Reason, passing: Sequence[Case]) -> bool:
 
 def _variants(cause: str, case: Case, got: Array) -> Iterator[tuple[str, Array]]:
     """What a kind of fault would give in a case, where it can be there at all."""
-    for how, wrong in FAULTS[cause](Replay(case.step, case.numerics, case.arrays, case.expected, got)):
+    for how, wrong in FAULTS[cause](Replay(case.fixed, case.numerics, case.arrays, case.expected, got)):
         if wrong is not None and wrong.shape == got.shape:
             yield how, wrong
 

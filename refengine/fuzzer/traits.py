@@ -69,7 +69,7 @@ def in_common(failing: Sequence[Case], passing: Sequence[Case]) -> Common | None
 def traits(case: Case) -> Iterator[str]:
     """Of several that come to the same in the cases at hand, the plainest is to come first."""
     yield from _options(case)
-    if isinstance(window := getattr(case.step.params, "window", None), Window):
+    if isinstance(window := getattr(case.fixed.params, "window", None), Window):
         yield from _window(window)
     yield from _shapes(case)
     for name, values in case.numbers.items():

@@ -89,7 +89,8 @@ class Case:
             result, *_ = changed.evaluate(*(None if x is None else x[np.newaxis] for x in values), *changed.memory)
         except InferenceError:  # it would have failed, not computed something wrong
             return None
-        return np.asarray(result[0]).astype(dtype or self.sound.dtype)
+        with np.errstate(invalid="ignore"):  # a fault may make infinities, which no integer holds
+            return np.asarray(result[0]).astype(dtype or self.sound.dtype)
 
     @property
     def weights(self) -> Tensor | None:

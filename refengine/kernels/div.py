@@ -74,7 +74,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes, masked where the divisor is 0."""
     a, b = _broadcast.aligned(input1, input2)
-    codes, by_zero = _broadcast.lookup(p.table, a, b), b == p.input2_zero_point
+    by_zero = b == p.input2_zero_point
+    codes = _quotient(p, a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
     return np.ma.array(codes, mask=np.broadcast_to(by_zero, codes.shape)) if by_zero.any() else codes
 
 

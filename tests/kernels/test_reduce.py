@@ -27,7 +27,7 @@ def node(
     """A reduction of `x` to the shape that NumPy gives."""
     quantised = x.dtype in (np.int8, np.int16)
     axis = np.array(axes, np.int32)
-    shape = np.empty(x.shape).sum(tuple({a % x.ndim for a in axis.reshape(-1)}), keepdims=keep_dims).shape
+    shape = np.zeros(x.shape).sum(tuple({a % x.ndim for a in axis.reshape(-1)}), keepdims=keep_dims).shape
     return Node(
         op,
         {"keep_dims": keep_dims},
