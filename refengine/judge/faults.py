@@ -462,7 +462,8 @@ def _unscaled(node: Any) -> Mapping[str, Any]:
     """Changes that make a requantizer return its accumulators, bias included."""
     if not isinstance(node, Requantizer):
         return {}
-    one = Multiplier(np.int64(2**30), np.int64(1), np.float32(1))
+    # Double rounding would shift to the left first, and wrap accumulators from 2³⁰ on.
+    one = Multiplier(np.int64(2**30), np.int64(1), np.float32(1), rounding="single")
     low, high = OPEN["min"], OPEN["max"]
     return {"multiplier": one, "output_offset": 0, "activation_min": low, "activation_max": high, "dtype": "int32"}
 
