@@ -42,7 +42,7 @@ OTHER_IN_LITERT = {
     ("BATCH_MATMUL", "int8"), ("BATCH_MATMUL", "int16"),  # float32 scales
     ("DIV", "int8"),  # divides in float32
     ("SUM", "float32"), # keeps the sign of a lone negative zero
-    ("TRANSPOSE_CONV", "int8"), ("WHILE", ""),  # refused as they are here
+    ("TRANSPOSE_CONV", "int8"), ("TRANSPOSE_CONV", "int16"), ("WHILE", ""),  # refused as they are here
     ("CUMSUM", "int8"),  # refused: TFLite sums floats and int32 up
     ("FULLY_CONNECTED", "int8"), ("FULLY_CONNECTED", "int16"),  # requantised in float64
     ("LOGISTIC", "int8"), ("TANH", "int8"),  # tables
