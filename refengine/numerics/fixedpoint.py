@@ -74,7 +74,7 @@ def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
     multiplier, shift, scale, rounding = factor
     if rounding == "xnnpack":
         even: Ints = np.rint(x.astype(np.float32) * scale).astype(np.int64)
-        return even
+        return np.clip(even, -(2**30), 2**30)  # see `scalar`
     if rounding == "single":
         return wrap32((x * multiplier + (np.int64(1) << (30 - shift))) >> (31 - shift))
     high = saturating_rounding_doubling_high_mul(wrap32(x << np.maximum(shift, 0)), multiplier)

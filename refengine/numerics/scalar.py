@@ -74,7 +74,8 @@ def multiply_by_quantized_multiplier(
     """
     if rounding == "xnnpack":
         product = np.float32(x) * np.float32(scale)
-        return round(Fraction(float(product)))
+        # XNNPACK clamps to the output's codes before it adds the zero point: nothing wraps, however large it is.
+        return clamp(round(Fraction(float(product))), -(2**30), 2**30)
     if rounding == "single":
         return wrap((x * multiplier + (1 << (30 - shift))) >> (31 - shift))
     left, right = max(shift, 0), max(-shift, 0)

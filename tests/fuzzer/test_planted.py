@@ -35,16 +35,7 @@ def test_a_claimed_dialect_is_no_finding(library: Path) -> None:
     assert tried(library, "SINGLE_ROUNDING", "CONV_2D", "int8", rounding="single").finding is None
 
 
-OPEN = pytest.mark.xfail(
-    reason="beyond int32 the xnnpack dialect wraps, where XNNPACK saturates: biases near int32's ends are unexplained"
-)
-
-
-@pytest.mark.parametrize(
-    "plant",
-    [pytest.param(plant, marks=OPEN) if str(plant) == "FLOAT_RESCALING-CONV_2D-int8" else plant for plant in PLANTS],
-    ids=str,
-)
+@pytest.mark.parametrize("plant", PLANTS, ids=str)
 def test_found(plant: Plant, library: Path, record_property: Callable[[str, object], None]) -> None:
     result = tried(library, plant.bug, plant.op, plant.dtype, rounding=plant.claims)
     assert result.finding is not None, f"{result.cases} cases, and nothing found"
