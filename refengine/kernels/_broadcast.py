@@ -142,8 +142,10 @@ def lookup(table: Array, input1: Array, input2: Array) -> Array:
     return result
 
 
-def in_blocks(evaluate: Callable[[Array, Array], Array], input1: Array, input2: Array) -> Array:
-    """`evaluate` of two operands that broadcast, a block at a time."""
+def codes(evaluate: Callable[[Array, Array], Array], table: Array | None, input1: Array, input2: Array) -> Array:
+    """What `evaluate` makes of two operands that broadcast: from its `table`, or, without one, a block at a time."""
+    if table is not None:
+        return lookup(table, input1, input2)
     operands = np.broadcast_arrays(input1, input2)
     a, b = (x.reshape(-1) for x in operands)
     output = np.empty_like(a)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TypeVar
 
 import numpy as np
 
-from ..errors import InferenceError, UnsupportedError, consistent, require
+from ..errors import InferenceError, UnsupportedError, consistent, require, within_limits
 from ..kernel import Draw, Line, Node, Toolbox
 from ..model import Array, Quantization, Tensor
 
@@ -53,7 +54,7 @@ def same_type(first: Tensor, *others: Tensor) -> None:
 def resolved_axis(axis: int, tensor: Tensor) -> int:
     """`axis` counted from the front; refuses one that `tensor` has not."""
     rank = len(tensor.shape)
-    consistent(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of '{tensor.name}'")
+    consistent(-rank <= axis < rank, f"axis {axis} is outside the {rank} dimensions of '{tensor.name}' {tensor.shape}")
     return axis % rank
 
 
@@ -62,6 +63,21 @@ def constant_axis(axis: Tensor, tensor: Tensor) -> int:
     require(
         axis.data is not None and axis.dtype == "int32" and axis.data.size == 1,
         f"axis '{axis.name}' must be one constant int32, for TFLM splits only where the plan knows: convert again",
+    )
+    assert axis.data is not None
+    return resolved_axis(int(axis.data.flat[0]), tensor)
+
+
+def known_axis(axis: Tensor, tensor: Tensor) -> int:
+    """As `constant_axis`, of operators for which TFLM, but not refengine, takes an axis computed at run time too."""
+    require(
+        axis.dtype == "int32" and prod(axis.shape) == 1,
+        f"axis '{axis.name}' must be one int32: TFLM takes no other type; convert again with such",
+    )
+    within_limits(
+        axis.data is not None,
+        f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant: convert again",
+        tflm_runs=True,
     )
     assert axis.data is not None
     return resolved_axis(int(axis.data.flat[0]), tensor)

@@ -78,7 +78,7 @@ def params(node: Node, rounding: str, real: Callable[[float], Any], sign: int) -
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes."""
     a, b = _broadcast.aligned(input1, input2)
-    return _broadcast.in_blocks(partial(_sum, p), a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+    return _broadcast.codes(partial(_sum, p), p.table, a, b)
 
 
 def _sum(p: Params, input1: Array, input2: Array) -> Array:

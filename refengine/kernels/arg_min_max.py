@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 
 import numpy as np
 
-from ..errors import consistent, require, within_limits
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
-from . import _affine
+from . import _affine, _copies
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +35,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     (input, axis), output = node.inputs, node.outputs[0]
     assert input is not None and axis is not None
     require(
-        axis.dtype == "int32" and prod(axis.shape) == 1,
-        f"axis '{axis.name}' must be one int32: TFLM takes no other type; convert again with such",
-    )
-    within_limits(
-        axis.data is not None,
-        f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant: convert again",
-        tflm_runs=True,
-    )
-    require(
         output.dtype == "int32",
         f"output '{output.name}' is {output.dtype}; TFLM gives indices as int32: convert again with output_type int32",
     )
-    assert axis.data is not None
-    rank, at = len(input.shape), int(axis.data.flat[0])
-    consistent(-rank <= at < rank, f"axis {at} is outside the {rank} dimensions of input '{input.name}' {input.shape}")
-    at %= rank
+    at = _copies.known_axis(axis, input)
     shape = (*input.shape[:at], *input.shape[at + 1 :])
     consistent(
         output.shape == shape and input.shape[at] > 0,

@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 
 import numpy as np
 
-from ..errors import consistent, require, within_limits
+from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
-from . import _affine, _narrate, _unary
+from . import _affine, _copies, _narrate, _unary
 
 LEFT_SHIFT = 20
 """What a code's difference is multiplied by, and then halved: sums are in 2⁻¹⁹ of the input's scale."""
@@ -65,19 +64,8 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Params]:
     axis = node.inputs[1]
     assert axis is not None
     input, output = _unary.operands(node._replace(inputs=node.inputs[:1]))
-    require(
-        axis.dtype == "int32" and prod(axis.shape) == 1,
-        f"axis '{axis.name}' must be one int32: TFLM takes no other type; convert again with such",
-    )
-    within_limits(
-        axis.data is not None,
-        f"axis '{axis.name}' is computed at run time; TFLM runs that, but refengine needs it constant: convert again",
-        tflm_runs=True,
-    )
-    assert axis.data is not None
-    rank, at = len(input.shape), int(axis.data.flat[0])
-    consistent(-rank <= at < rank, f"axis {at} is outside the {rank} dimensions of input '{input.name}' {input.shape}")
-    return input, output, Params(at % rank, bool(node.options["exclusive"]), bool(node.options["reverse"]))
+    at = _copies.known_axis(axis, input)
+    return input, output, Params(at, bool(node.options["exclusive"]), bool(node.options["reverse"]))
 
 
 def prepare(node: Node, numerics: Numerics) -> CodeParams:

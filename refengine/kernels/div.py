@@ -47,7 +47,7 @@ class Params:
     output_activation_min: int
     output_activation_max: int
     processor: str
-    table: Array
+    table: Array | None = None
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
@@ -67,15 +67,14 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"'{tensors[2].name}' are too far apart for TFLM's shifts; {_affine.RANGE_ADVICE}",
     )
     low, high = activation_range(node.options["fused_activation_function"], "int8", so, zo)
-    p = Params(z1, z2, zo, quantize_multiplier(real), low, high, numerics.float_to_int, np.empty(0))
+    p = Params(z1, z2, zo, quantize_multiplier(real), low, high, numerics.float_to_int)
     return replace(p, table=_broadcast.tabulate(partial(_quotient, p)))
 
 
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes, masked where the divisor is 0."""
     a, b = _broadcast.aligned(input1, input2)
-    by_zero = b == p.input2_zero_point
-    codes = _quotient(p, a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+    codes, by_zero = _broadcast.codes(partial(_quotient, p), p.table, a, b), b == p.input2_zero_point
     return np.ma.array(codes, mask=np.broadcast_to(by_zero, codes.shape)) if by_zero.any() else codes
 
 

@@ -66,7 +66,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 def evaluate(p: Params, input: Array, alpha: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes."""
     a, b = _broadcast.aligned(input, alpha)
-    return _broadcast.in_blocks(partial(_prelu, p), a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+    return _broadcast.codes(partial(_prelu, p), p.table, a, b)
 
 
 def _prelu(p: Params, input: Array, alpha: Array) -> Array:

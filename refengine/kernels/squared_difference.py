@@ -64,7 +64,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes."""
     a, b = _broadcast.aligned(input1, input2)
-    return _broadcast.in_blocks(partial(_square, p), a, b) if p.table is None else _broadcast.lookup(p.table, a, b)
+    return _broadcast.codes(partial(_square, p), p.table, a, b)
 
 
 def _square(p: Params, input1: Array, input2: Array) -> Array:

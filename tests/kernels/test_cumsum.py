@@ -81,7 +81,7 @@ def test_floats_are_added_in_order_from_plus_0() -> None:
     [
         (cumsum((3,), axis=fed((1,), "int32", name="a")), r"axis 'input1' is computed at run time; TFLM runs that"),
         (cumsum((3,), axis=[0, 0]), r"axis 'input1' must be one int32"),
-        (cumsum((3,), axis=1), r"axis 1 is outside the 1 dimensions of input 'input0' \(3,\)"),
+        (cumsum((3,), axis=1), r"axis 1 is outside the 1 dimensions of 'input0' \(3,\)"),
         (cumsum((), axis=0), r"axis 0 is outside the 0 dimensions"),
         (cumsum((3,), "int8", q(1), q(2.0**-19)), r"scale .* of output 'output0' is too small .* TFLM aborts"),
         (cumsum((3,), "int8", q(1)), r"'output0' is int8 but has no positive scale"),
