@@ -48,7 +48,7 @@ def shape(name: str, kind: str, seed: int) -> Grey:
     paper = _paper(kind, side, random)
     if kind in ("chalk", "specks"):
         ink = np.maximum(ink, _specks(side, random)) if kind == "specks" else ink
-        return np.where(ink > 0.5, np.uint8(255), np.uint8(0))
+        return (255 * (ink > 0.5)).astype(np.uint8)
     grey = paper * (1 - ink * random.uniform(0.65, 0.8)) + random.normal(0, 3 if kind != "pencil" else 0, ink.shape)
     return np.clip(grey, 0, 255).astype(np.uint8)
 
