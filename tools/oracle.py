@@ -162,6 +162,7 @@ class Oracle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        self._log.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._connection, theirs = Pipe()
