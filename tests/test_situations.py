@@ -18,7 +18,7 @@ from refengine.tensors.difference import unlike
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 
-NO_ACTIVATION = {"fused_activation_function": "NONE"}
+NO_ACTIVATION: dict[str, Any] = {"fused_activation_function": "NONE"}
 DIMENSIONS = {5: ((1, 2, 1, 2, 2), (2, 1, 1, 2, 1)), 6: ((1, 2, 1, 2, 2, 2), (2, 1, 1, 2, 1, 2))}
 NONE = np.zeros(0, np.int32)
 
@@ -37,7 +37,9 @@ def computed(shape: tuple[int, ...], dtype: str) -> Tensor:
 
 
 def binary(op: str, dtype: str, shape: tuple[int, ...], other: tuple[int, ...]) -> Model:
-    options = {} if op in (*COMPARES, "MAXIMUM", "SQUARED_DIFFERENCE", "FLOOR_MOD") else dict(NO_ACTIVATION)
+    options: dict[str, Any] = (
+        {} if op in (*COMPARES, "MAXIMUM", "SQUARED_DIFFERENCE", "FLOOR_MOD") else dict(NO_ACTIVATION)
+    )
     if op in ("ADD", "SUB"):
         options |= {"pot_scale_int16": False}
     output = computed(tuple(np.broadcast_shapes(shape, other)), "bool" if op in COMPARES else dtype)
@@ -69,8 +71,11 @@ def reshaping(shape: tuple[int, ...], asked: list[int], output: tuple[int, ...])
     return one_op("RESHAPE", {"new_shape": asked}, inputs, fed(output, "float32"))
 
 
-CONVOLUTION = {"padding": "VALID", **NO_ACTIVATION}
-CONVOLUTION |= dict.fromkeys(("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor"), 1)
+CONVOLUTION = {
+    "padding": "VALID",
+    **NO_ACTIVATION,
+    **dict.fromkeys(("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor"), 1),
+}
 
 
 def convolution(dtype: str, weights: str, output: str, scales: tuple[float, ...], op: str = "CONV_2D") -> Model:
