@@ -574,7 +574,8 @@ _CONTROL = {"branch": _branch, "loop": _loop, "once": _once}
 def _shown(array: Array, tensor: Tensor, batch: int | None, whole: bool = False) -> Array:
     """A kernel's array (batch axis in front) as its tensor's shape, or as N of them; constants once unless `whole`."""
     if batch is None or (tensor.data is not None and not tensor.is_variable and not whole):
-        shown: Array = array[0]
+        # a masked scalar's [0] is numpy.ma.masked, which is a float64 whatever it is an element of
+        shown: Array = array[0, ...] if isinstance(array, np.ma.MaskedArray) else array[0]
         return shown
     shape = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
     n = (batch, *tensor.shape)

@@ -243,8 +243,9 @@ class Numerics:
 
     - `rounding`: how an int32 accumulator meets its fixed-point multiplier. ``double``: TFLM's default; ``single``:
       builds with `TFLITE_SINGLE_ROUNDING`; ``xnnpack``: float32 product, ties to even.
-    - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that had
-      them, ``float32`` products (before).
+    - `scale_math`: effective scales as ``double`` products (TFLM from commit 7b49bf8 of 2026-10-13 on) or, in the
+      kernels that had them, ``float32`` products (before). CAST of floats out of range and the cell of a float LSTM,
+      which changed in the same weeks, go with it (`manual/tflm-history.md`).
     - `contraction`: whether the target's compiler fuses float32 multiply and add: ``none`` or ``fma``.
     - `libm`: whose `expf`, `tanhf` and so on: ``glibc`` (2.28 to 2.40 on x86-64), ``glibc-2.41``, or a newlib variant,
       see `numerics.float32`.

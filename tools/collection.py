@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from dice import Dice, invented
-from oracle import OracleCrash, OracleRefusal, OracleTimeout, Tensors, Tflm, UnknownLibrary, host_plan
+from oracle import OracleCrash, OracleRefusal, OracleTimeout, Tflm, UnknownLibrary, host_plan
+from oracle_worker import Tensors
 from rich.table import Table
 
 from refengine import InferenceError, InputError, Model, Plan, RefengineError, execute, inspect, load

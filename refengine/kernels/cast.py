@@ -2,8 +2,8 @@
 
 TFLM: `kernels/cast.cc`. Integers keep their low bits, whatever the quantisation; as bool, all but 0 is true. Floats are
 cut off towards zero, NaN becomes 0, and what does not fit the nearest end of the type. TFLM's source of August 2026
-leaves floats out of range to C, which does not define them, and has no cast to bool; so do the dialects of before
-commit 8f6596d, whose `scale_math` is float32.
+leaves floats out of range to C, which does not define them, and has no cast to bool; so do the dialects whose
+`scale_math` is float32 (in TFLM itself this changed with commit bfeb43a, six weeks before `scale_math`).
 """
 
 from __future__ import annotations

@@ -41,6 +41,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"{', '.join(DIMS_TYPES)}: convert again with fixed shapes",
     )
     assert dims.data is not None
+    require(
+        dims.data.size > 0,
+        f"the dimensions '{dims.name}' are none at all, and TFLM takes a constant without elements for a computed one; "
+        "convert again with the shape (1,)",
+    )
     _copies.declared(output, tuple(dims.data.tolist()), f"what '{dims.name}' tells")
     return Params(output.shape)
 

@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import consistent
+from ..errors import consistent, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -28,7 +28,7 @@ class Params:
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses an output of another type or number of elements."""
+    """Refuses an output of another type or number of elements, and (0,) for a scalar."""
     consistent(
         len(node.inputs) in (1, 2) and node.inputs[0] is not None and len(node.outputs) == 1,
         f"expected an input, an optional shape and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} "
@@ -37,6 +37,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     input, output = node.inputs[0], node.outputs[0]
     assert input is not None and output is not None
     _copies.same_type(input, output)
+    within_limits(
+        len(node.inputs) == 2 or output.shape != (0,),
+        f"output '{output.name}' has the shape (0,), an old converter's word for a scalar, which TFLM understands and "
+        "refengine does not; convert again",
+    )
     consistent(
         prod(input.shape) == prod(output.shape),
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} have different numbers of "

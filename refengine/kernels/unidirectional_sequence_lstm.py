@@ -348,7 +348,7 @@ def _activated(explain16: Callable[..., Iterator[Line]], p: _sigmoid.Params16, c
 
 
 def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
-    """Refuses hybrid layers. TFLM before commit 8f6596d cut the cell state from above first: NaN became the clip."""
+    """Refuses hybrid layers. TFLM before commit 0c7ce51 cut the cell state from above first: NaN became the clip."""
     tensors, sizes = _lstm.operands(node)
     _lstm.check_types(tensors, node.outputs[0], *("float32",) * 3)
     clip = node.options["cell_clip"]

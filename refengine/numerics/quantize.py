@@ -72,7 +72,7 @@ def product_multiplier(
 ) -> Multiplier:
     """input_scale · filter_scale / output_scale as multipliers, in the order and precision of `scale_math`.
 
-    ``double`` is TFLM since commit 8f6596d; ``float32`` is the older float product of the two input scales, which
+    ``double`` is TFLM since commit 7b49bf8; ``float32`` is the older float product of the two input scales, which
     only some kernels ever had. XNNPACK keeps the whole chain in float32.
     """
     filters = np.asarray(filter_scale, np.float64)
