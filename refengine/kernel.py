@@ -241,18 +241,22 @@ Kernels = Mapping[tuple[str, str], Kernel]
 class Numerics:
     """The dialect: which of the arithmetics called "TFLite" a plan computes. The default is TFLM as its wheel runs.
 
+    - `kernels`: whose kernels compute what each library has its own way of: ``tflm``, or LiteRT's on x86-64, which are
+      ``litert-ref``, those of its BUILTIN_REF resolver, and ``litert``, its usual ones, XNNPACK's where
+      `rounding` is ``xnnpack``. `kernels.runtimes` tells where they are known to be right.
     - `rounding`: how an int32 accumulator meets its fixed-point multiplier. ``double``: TFLM's default; ``single``:
       builds with `TFLITE_SINGLE_ROUNDING`; ``xnnpack``: float32 product, ties to even.
-    - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that had
-      them, ``float32`` products (before).
+    - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that have
+      them, ``float32`` products: TFLM's before, or with ``tflite`` those of TFLite's own kernels, which are others.
     - `contraction`: whether the target's compiler fuses float32 multiply and add: ``none`` or ``fma``.
     - `libm`: whose `expf`, `tanhf` and so on: ``glibc`` (2.28 to 2.40 on x86-64), ``glibc-2.41``, or a newlib variant,
       see `numerics.float32`.
     - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
     """
 
+    kernels: Literal["tflm", "litert-ref", "litert"] = "tflm"
     rounding: Literal["double", "single", "xnnpack"] = "double"
-    scale_math: Literal["double", "float32"] = "double"
+    scale_math: Literal["double", "float32", "tflite"] = "double"
     contraction: Literal["none", "fma"] = "none"
     libm: Literal["glibc", "glibc-2.41", "newlib", "newlib-fma", "newlib-double"] = "glibc"
     float_to_int: Literal["x86", "arm"] = "x86"
@@ -267,6 +271,8 @@ PRESETS: Mapping[str, Numerics] = {
     "tflm-2026-08": Numerics(scale_math="float32"),
     "single": Numerics(rounding="single"),
     "xnnpack": Numerics(rounding="xnnpack"),
+    "litert-ref": Numerics(kernels="litert-ref", scale_math="tflite"),
+    "litert": Numerics(kernels="litert", rounding="xnnpack", scale_math="tflite"),
     "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
     "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
     "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),

@@ -1,0 +1,82 @@
+"""LiteRT's ways on x86-64: when its delegate hands an operator to XNNPACK, and how that multiplies codes.
+
+XNNPACK takes int8 operators whose ratios of scales its short multipliers hold; TFLite's own kernels, which round twice,
+compute the others and all of int16. Sources: LiteRT `tflite/delegates/xnnpack/xnnpack_delegate.cc`, and XNNPACK
+`src/microparams-init.c`, `src/qs8-*`, `src/reference/unary-elementwise.cc`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import within_limits
+from ..kernel import Node, Numerics
+from ..numerics.fixedpoint import Multiplier
+from ..numerics.quantize import LEFT_OUT
+
+
+def ratio(*scales: float) -> np.float32:
+    """The product of all scales but the last, by the last, in float32 from left to right."""
+    product = np.float32(scales[0])
+    for scale in scales[1:-1]:
+        product = product * np.float32(scale)
+    return product / np.float32(scales[-1])
+
+
+def takes(numerics: Numerics, dtype: str, *ratios: np.float32, low: float = 0.0, high: float = np.inf) -> bool:
+    """Whether XNNPACK computes an operator on codes, whose `ratios` of scales must all be in [`low`, `high`)."""
+    delegated = numerics.kernels == "litert" and numerics.rounding == "xnnpack" and dtype == "int8"
+    return delegated and all(low <= ratio < high for ratio in ratios)
+
+
+def rounding(numerics: Numerics, taken: bool) -> str:
+    """How an operator requantises in a dialect: in LiteRT's as XNNPACK does, if that has `taken` it."""
+    if numerics.kernels == "tflm" or numerics.rounding != "xnnpack":
+        return numerics.rounding
+    return "xnnpack" if taken else "double"
+
+
+def layer_rounding(numerics: Numerics, node: Node) -> str:
+    """How a layer requantises that XNNPACK computes as a product of matrices.
+
+    Refuses int8 layers that it does not take: TFLite's own kernels for those round otherwise in vectors than at the
+    ends of rows.
+    """
+    filter, output = node.inputs[1], node.outputs[0]
+    assert filter is not None
+    symmetric = filter.quantization is not None and not any(filter.quantization.zero_point)
+    taken = takes(numerics, output.dtype) and filter.dtype == "int8" and symmetric and clamps(node)
+    within_limits(
+        taken or numerics.kernels != "litert" or output.dtype != "int8",
+        f"LiteRT computes {node.name} without XNNPACK where weights are int4, have a zero point or, like the bias, are "
+        "computed at run time, and under other fused activations than RELU's; how its own kernels round then is not "
+        "known to refengine: choose litert-ref or tflm",
+    )
+    return "xnnpack-int32" if taken else rounding(numerics, taken)
+
+
+def clamps(node: Node) -> bool:
+    """Whether XNNPACK knows the fused activation."""
+    return node.options["fused_activation_function"] not in LEFT_OUT
+
+
+def behind(numerics: Numerics) -> Numerics:
+    """The dialect of operators that XNNPACK does not take although it takes others of their kind."""
+    return replace(numerics, rounding=rounding(numerics, taken=False))
+
+
+def in_256ths(scale: np.float32) -> Multiplier:
+    """A factor in steps of 1/256, which XNNPACK applies as one shift: ties up."""
+    return Multiplier(np.int64(np.rint(np.float32(256) * scale)), np.int64(23), np.float32(scale), "single")
+
+
+def exactly(factor: int) -> Multiplier:
+    """A factor that is a whole number below 2³⁰."""
+    return Multiplier(np.int64(2 * factor), np.int64(30), np.float32(factor), "single")
+
+
+def shifted_right(bits: int) -> Multiplier:
+    """A division by 2^`bits`, ties up."""
+    return Multiplier(np.int64(1), np.int64(31 - bits), np.float32(2.0**-bits), "single")
