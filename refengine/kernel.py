@@ -36,7 +36,7 @@ sum, p params, acc accumulator, lo hi bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -243,7 +243,7 @@ class Numerics:
 
     - `kernels`: whose kernels compute what each library has its own way of: ``tflm``, or LiteRT's on x86-64, which are
       ``litert-ref``, those of its BUILTIN_REF resolver, and ``litert``, its usual ones, XNNPACK's where
-      `rounding` is ``xnnpack``. `kernels.runtimes` tells where they are known to be right.
+      `rounding` is ``xnnpack``; where nothing is proven of them, an operator is refused (`kernels/_runtimes.py`).
     - `rounding`: how an int32 accumulator meets its fixed-point multiplier. ``double``: TFLM's default; ``single``:
       builds with `TFLITE_SINGLE_ROUNDING`; ``xnnpack``: float32 product, ties to even.
     - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that have
@@ -262,19 +262,53 @@ class Numerics:
     float_to_int: Literal["x86", "arm"] = "x86"
 
     def __str__(self) -> str:
-        name = next((name for name, preset in PRESETS.items() if preset == self), "custom")
-        return f"{name} ({', '.join(f'{f.name}={getattr(self, f.name)}' for f in fields(self))})"
+        choices = (f.name for f in fields(self) if f.name != "kernels")  # which the name tells
+        return f"{PRESETS.name(self)} ({', '.join(f'{choice}={getattr(self, choice)}' for choice in choices)})"
 
 
-PRESETS: Mapping[str, Numerics] = {
-    "tflm": Numerics(),
-    "tflm-2026-08": Numerics(scale_math="float32"),
-    "single": Numerics(rounding="single"),
-    "xnnpack": Numerics(rounding="xnnpack"),
-    "litert-ref": Numerics(kernels="litert-ref", scale_math="tflite"),
-    "litert": Numerics(kernels="litert", rounding="xnnpack", scale_math="tflite"),
-    "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
-    "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
-    "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
-}
-"""Dialects of real targets by name; Cortex-M ones as arm-none-eabi-gcc builds TFLM with hardware floats, if any."""
+class Presets(Mapping[str, Numerics]):
+    """Dialects by name. Beside the names that it lists, ``kernels/target`` is one: ``single/cortex-m4f``."""
+
+    def __init__(self, kernels: Mapping[str, Numerics], targets: Mapping[str, Numerics]) -> None:
+        self._kernels, self._targets = kernels, targets
+
+    def __getitem__(self, name: str) -> Numerics:
+        kernels, slash, target = name.partition("/")
+        if not slash:
+            return self._targets[name] if name in self._targets else self._kernels[name]
+        chosen, compiled = self._kernels[kernels], self._targets[target]
+        return replace(chosen, **{choice: getattr(compiled, choice) for choice in OF_TARGETS})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._kernels, *self._targets))
+
+    def __len__(self) -> int:
+        return len(self._kernels) + len(self._targets)
+
+    def name(self, numerics: Numerics) -> str:
+        """The shortest name of a dialect, ``custom`` for one without; of others than TFLM's kernels with theirs."""
+        pairs = (f"{kernels}/{target}" for kernels in self._kernels for target in self._targets)
+        custom = "custom" if numerics.kernels == "tflm" else f"custom {numerics.kernels}"
+        return next((name for name in (*self, *pairs) if self[name] == numerics), custom)
+
+
+OF_TARGETS = ("contraction", "libm", "float_to_int")
+"""What the processor, its compiler and C library choose; the rest is the kernels'."""
+
+PRESETS = Presets(
+    {
+        "tflm": Numerics(),
+        "tflm-2026-08": Numerics(scale_math="float32"),
+        "single": Numerics(rounding="single"),
+        "xnnpack": Numerics(rounding="xnnpack"),
+        "litert-ref": Numerics(kernels="litert-ref", scale_math="tflite"),
+        "litert": Numerics(kernels="litert", rounding="xnnpack", scale_math="tflite"),
+    },
+    {
+        "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
+        "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
+        "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
+    },
+)
+"""Dialects of real libraries and targets by name. Kernels alone run on x86-64, and a target alone runs TFLM's; Cortex-M
+ones are as arm-none-eabi-gcc builds with hardware floats, if any."""

@@ -114,11 +114,15 @@ Fault = Callable[[Case], Variants]
 # ---- dialects ---------------------------------------------------------------------------------------------
 
 DIALECTS = {
+    ("kernels", "tflm"): "TFLM's kernels",
+    ("kernels", "litert-ref"): "TFLite's reference kernels",
+    ("kernels", "litert"): "LiteRT's kernels",
     ("rounding", "double"): "double rounding",
     ("rounding", "single"): "single rounding",
     ("rounding", "xnnpack"): "XNNPACK's rounding",
     ("scale_math", "double"): "float64 scales (TFLM from commit 8f6596d on)",
     ("scale_math", "float32"): "float32 scales (TFLM before commit 8f6596d)",
+    ("scale_math", "tflite"): "float32 scales (TFLite)",
     ("contraction", "none"): "separate float32 multiply and add",
     ("contraction", "fma"): "FMA contraction",
     ("libm", "glibc"): "glibc's expf",
