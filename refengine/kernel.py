@@ -241,9 +241,9 @@ Kernels = Mapping[tuple[str, str], Kernel]
 class Numerics:
     """The dialect: which of the arithmetics called "TFLite" a plan computes. The default is TFLM as its wheel runs.
 
-    - `kernels`: whose kernels compute what each library has its own way of: ``tflm``, or LiteRT's on x86-64, which are
-      ``litert-ref``, those of its BUILTIN_REF resolver, and ``litert``, its usual ones, XNNPACK's where
-      `rounding` is ``xnnpack``; where nothing is proven of them, an operator is refused (`kernels/_runtimes.py`).
+    - `kernels`: whose kernels compute what each library has its own way of: ``tflm``'s reference kernels, ``esp-nn``,
+      or LiteRT's on x86-64, which are ``litert-ref``, those of its BUILTIN_REF resolver, and ``litert``, its usual
+      ones, XNNPACK's where `rounding` is ``xnnpack``. Where LiteRT's results are not known, an operator is refused.
     - `rounding`: how an int32 accumulator meets its fixed-point multiplier. ``double``: TFLM's default; ``single``:
       builds with `TFLITE_SINGLE_ROUNDING`; ``xnnpack``: float32 product, ties to even.
     - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that have
@@ -254,7 +254,7 @@ class Numerics:
     - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
     """
 
-    kernels: Literal["tflm", "litert-ref", "litert"] = "tflm"
+    kernels: Literal["tflm", "esp-nn", "litert-ref", "litert"] = "tflm"
     rounding: Literal["double", "single", "xnnpack"] = "double"
     scale_math: Literal["double", "float32", "tflite"] = "double"
     contraction: Literal["none", "fma"] = "none"
@@ -301,6 +301,7 @@ PRESETS = Presets(
         "tflm-2026-08": Numerics(scale_math="float32"),
         "single": Numerics(rounding="single"),
         "xnnpack": Numerics(rounding="xnnpack"),
+        "esp-nn": Numerics(kernels="esp-nn"),
         "litert-ref": Numerics(kernels="litert-ref", scale_math="tflite"),
         "litert": Numerics(kernels="litert", rounding="xnnpack", scale_math="tflite"),
     },

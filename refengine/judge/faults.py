@@ -115,6 +115,7 @@ Fault = Callable[[Case], Variants]
 
 DIALECTS = {
     ("kernels", "tflm"): "TFLM's kernels",
+    ("kernels", "esp-nn"): "ESP-NN's kernels",
     ("kernels", "litert-ref"): "TFLite's reference kernels",
     ("kernels", "litert"): "LiteRT's kernels",
     ("rounding", "double"): "double rounding",

@@ -17,6 +17,11 @@ from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import LEFT_OUT
 
 
+def speaks(numerics: Numerics) -> bool:
+    """Whether a dialect is one of LiteRT's."""
+    return numerics.kernels in ("litert-ref", "litert")
+
+
 def ratio(*scales: float) -> np.float32:
     """The product of all scales but the last, by the last, in float32 from left to right."""
     product = np.float32(scales[0])
@@ -33,7 +38,7 @@ def takes(numerics: Numerics, dtype: str, *ratios: np.float32, low: float = 0.0,
 
 def rounding(numerics: Numerics, taken: bool) -> str:
     """How an operator requantises in a dialect: in LiteRT's as XNNPACK does, if that has `taken` it."""
-    if numerics.kernels == "tflm" or numerics.rounding != "xnnpack":
+    if not speaks(numerics) or numerics.rounding != "xnnpack":
         return numerics.rounding
     return "xnnpack" if taken else "double"
 

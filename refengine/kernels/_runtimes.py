@@ -12,6 +12,7 @@ from functools import partial
 
 from ..errors import within_limits
 from ..kernel import Kernel, Node, Numerics, Prepare
+from . import _litert
 from ._tflm import TFLM_OPS
 
 UNKNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {"litert-ref": {}, "litert": {}}
@@ -24,7 +25,7 @@ def guarded(op: str, dtype: str, kernel: Kernel) -> Kernel:
 
 
 def _prepare(node: Node, numerics: Numerics, op: str, dtype: str, prepare: Prepare) -> object:
-    if numerics.kernels != "tflm":
+    if _litert.speaks(numerics):
         known = op in TFLM_OPS and dtype not in UNKNOWN[numerics.kernels].get(op, ())
         within_limits(
             known,

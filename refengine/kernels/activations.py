@@ -74,7 +74,7 @@ def explain_relu(p: ReluParams, at: At, input: Array) -> Iterator[Line]:
 
 def prepare_relu6(node: Node, numerics: Numerics) -> Relu6Params | ReluParams:
     """Refuses a scale so small that 6 has no int32 code. TFLite requantises here as for RELU, with another bound."""
-    if numerics.kernels != "tflm":
+    if _litert.speaks(numerics):
         return prepare_relu(node, numerics)
     input, _ = _unary.operands(node)
     scale, zero = _affine.quantized(input)

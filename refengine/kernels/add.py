@@ -146,7 +146,7 @@ def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
             not _affine.is_quantized(tensor),
             f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised: convert again to int8",
         )
-    return _broadcast.int32_bounds("NONE" if numerics.kernels == "tflm" else node.options["fused_activation_function"])
+    return _broadcast.int32_bounds(node.options["fused_activation_function"] if _litert.speaks(numerics) else "NONE")
 
 
 def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:

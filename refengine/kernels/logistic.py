@@ -8,13 +8,14 @@ with linear interpolation, float32 the C library's exponential.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from ..errors import require
 from ..kernel import At, Facts, Kernel, Line, Node, Numerics, Quantizing
-from ..model import Array
+from ..model import Array, Quantization
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import Ints, rounding_divide_by_pot
 from ..numerics.float32 import Float32
@@ -28,18 +29,26 @@ CUTOFF_UPPER, CUTOFF_LOWER = np.float32(16.619047), np.float32(-9)
 
 
 def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params | _lut.Params:
-    """Refuses an output zero point other than −128."""
+    """Refuses an output zero point other than −128; in TFLite an output scale other than 1/256."""
+    input, output = _unary.operands(node)
+    scale, zero_point = _affine.quantized(output)
     if _litert.takes(numerics, "int8"):
         return _lut.prepare(node, _sigmoid_double, "e^x / (1 + e^x) in float64", None)
-    if numerics.kernels != "tflm":
-        return _lut.prepare(node, partial(_sigmoid_float, libm=numerics.libm), "1 / (1 + e^-x)", numerics.float_to_int)
-    input, output = _unary.operands(node)
-    _, zero_point = _affine.quantized(output)
+    table = partial(_lut.prepare, function=partial(_sigmoid_float, libm=numerics.libm), told="1 / (1 + e^-x)")
+    if _litert.speaks(numerics):
+        require(
+            scale == 1 / 256,
+            f"the scale of int8 output '{output.name}' is {scale:g}; LOGISTIC's must be 1/256 in TFLite: convert again",
+        )
+        return table(node, float_to_int=numerics.float_to_int)
     require(
         zero_point == -128,
         f"the zero point of int8 output '{output.name}' is {zero_point}; LOGISTIC's must be -128 "
         "in TFLM: convert again",
     )
+    if numerics.kernels == "esp-nn":  # TFLite's table, but whatever the output's scale is
+        fixed = replace(output, quantization=Quantization((1 / 256,), (zero_point,)))
+        return table(node._replace(outputs=(fixed,)), float_to_int=numerics.float_to_int)
     return _sigmoid.prepare(input, _logistic, numerics)
 
 

@@ -33,7 +33,7 @@ from ..numerics.fixedpoint import (
 )
 from ..numerics.float32 import Float32
 from ..numerics.quantize import code_range
-from . import _affine, _narrate, _unary
+from . import _affine, _litert, _narrate, _unary
 
 SCALED_DIFF_INTEGER_BITS = 5
 ACCUMULATION_INTEGER_BITS = 12
@@ -250,7 +250,7 @@ def prepare_int16(node: Node, numerics: Numerics) -> Int16Params:
         f"beta {beta:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range: "
         "convert again",
     )
-    tables = _tables() if numerics.kernels == "tflm" else _float64_tables()
+    tables = _float64_tables() if _litert.speaks(numerics) else _tables()
     return Int16Params(quantize_multiplier(real, _rounding(numerics)), *tables)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
-from . import _affine, _copies
+from . import _affine, _copies, _litert
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def checked(node: Node, pairs: str) -> tuple[Params, Tensor, Tensor]:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses other than three or four dimensions, and constant blocks and paddings that do not fit the shapes."""
     p, block_shape, paddings = checked(node, "paddings")
-    pad_value = 0 if numerics.kernels == "tflm" else _affine.params_of(node.outputs[0])[1]
+    pad_value = _affine.params_of(node.outputs[0])[1] if _litert.speaks(numerics) else 0
     return replace(p, blocks=_copies.settled(p.resolve, block_shape, paddings), pad_value=pad_value)
 
 

@@ -23,7 +23,7 @@ LIMIT = 0xFFFF << 8
 
 def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params | _lut.Params:
     """Refuses an output of another type or shape."""
-    if numerics.kernels != "tflm":
+    if _litert.speaks(numerics):
         how = None if _litert.takes(numerics, "int8") else numerics.float_to_int
         return _lut.prepare(node, partial(float32.tanh, libm=numerics.libm), f"tanhf of {numerics.libm}", how)
     input, _ = _unary.operands(node)
