@@ -241,9 +241,6 @@ Kernels = Mapping[tuple[str, str], Kernel]
 class Numerics:
     """The dialect: which of the arithmetics called "TFLite" a plan computes. The default is TFLM as its wheel runs.
 
-    - `kernels`: whose kernels compute what each library has its own way of: ``tflm``'s reference kernels, ``esp-nn``,
-      or LiteRT's on x86-64, which are ``litert-ref``, those of its BUILTIN_REF resolver, and ``litert``, its usual
-      ones, XNNPACK's where `rounding` is ``xnnpack``. Where LiteRT's results are not known, an operator is refused.
     - `rounding`: how an int32 accumulator meets its fixed-point multiplier. ``double``: TFLM's default; ``single``:
       builds with `TFLITE_SINGLE_ROUNDING`; ``xnnpack``: float32 product, ties to even.
     - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that have
@@ -252,14 +249,17 @@ class Numerics:
     - `libm`: whose `expf`, `tanhf` and so on: ``glibc`` (2.28 to 2.40 on x86-64), ``glibc-2.41``, or a newlib variant,
       see `numerics.float32`.
     - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
+    - `kernels`: whose kernels compute what each library has its own way of: ``tflm``'s reference kernels, ``esp-nn``,
+      or LiteRT's on x86-64, which are ``litert-ref``, those of its BUILTIN_REF resolver, and ``litert``, its usual
+      ones, XNNPACK's where `rounding` is ``xnnpack``. Where LiteRT's results are not known, an operator is refused.
     """
 
-    kernels: Literal["tflm", "esp-nn", "litert-ref", "litert"] = "tflm"
     rounding: Literal["double", "single", "xnnpack"] = "double"
     scale_math: Literal["double", "float32", "tflite"] = "double"
     contraction: Literal["none", "fma"] = "none"
     libm: Literal["glibc", "glibc-2.41", "newlib", "newlib-fma", "newlib-double"] = "glibc"
     float_to_int: Literal["x86", "arm"] = "x86"
+    kernels: Literal["tflm", "esp-nn", "litert-ref", "litert"] = "tflm"
 
     def __str__(self) -> str:
         choices = (f.name for f in fields(self) if f.name != "kernels")  # which the name tells

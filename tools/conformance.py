@@ -289,8 +289,8 @@ def show(*tables: Table) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(*tables)
 
 
-KINDS = {"cases": "cases", "elements": "elements", "equal": "equal", "differing": "differing", "refused": "both refused"}
-"""The columns of both tables, and their headings."""
+KINDS = dict.fromkeys(("cases", "elements", "equal", "differing"), "") | {"refused": "both refused"}
+"""The columns of every table, and their headings, if other ones."""
 
 
 def table_of(tallies: Sequence[Tally], against: str = "tflm") -> Table:
@@ -300,8 +300,8 @@ def table_of(tallies: Sequence[Tally], against: str = "tflm") -> Table:
     table = Table(title=f"refengine against {ORACLES[against]().name}" + (f", {against}" if against != "tflm" else ""))
     for column in ("operator", "type"):
         table.add_column(column, no_wrap=True)
-    for column in kinds.values():
-        table.add_column(column, justify="right")
+    for kind, heading in kinds.items():
+        table.add_column(heading or kind, justify="right")
     for t in tallies:
         counts = (t.counts[kind] for kind in kinds)
         table.add_row(t.op, t.dtype, *(f"{n:,}" for n in counts), style="red" if t.findings else None)
@@ -324,9 +324,7 @@ def table_of_model(path: str, tallies: Sequence[TensorTally]) -> Table:
 def conform_kernels(arguments: argparse.Namespace, keys: Sequence[tuple[str, str]], console: Console) -> int:
     """The comparison without files; the exit status."""
     with workers(arguments.jobs, arguments.scheduler, modules()) as executor:
-        tallies, complete = examine_all(
-            keys, arguments.cases, arguments.seed, executor, console, arguments.against
-        )
+        tallies, complete = examine_all(keys, arguments.cases, arguments.seed, executor, console, arguments.against)
     if arguments.json:
         messages = [[finding.message for finding in t.findings] for t in tallies]
         results = [

@@ -15,10 +15,10 @@ from ..tensors.datasets import PREFIXES, bundled_digits, load_mnist
 from ..tensors.inputs import pixel_range
 from ..text import printable
 from ._front import (
+    add_dialects,
     add_json,
     add_memory,
     add_model,
-    add_dialects,
     add_range,
     add_workers,
     ended,

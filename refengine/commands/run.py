@@ -19,10 +19,10 @@ from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import dequantize_output
 from ..tensors.stats import is_quantized
 from ._front import (
+    add_dialects,
     add_json,
     add_memory,
     add_model,
-    add_dialects,
     add_range,
     find_model,
     frames,

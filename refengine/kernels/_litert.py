@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import within_limits
 from ..kernel import Node, Numerics
+from ..model import Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import LEFT_OUT
 
@@ -27,7 +28,8 @@ def ratio(*scales: float) -> np.float32:
     product = np.float32(scales[0])
     for scale in scales[1:-1]:
         product = product * np.float32(scale)
-    return product / np.float32(scales[-1])
+    quotient: np.float32 = product / np.float32(scales[-1])
+    return quotient
 
 
 def takes(numerics: Numerics, dtype: str, *ratios: np.float32, low: float = 0.0, high: float = np.inf) -> bool:
@@ -43,23 +45,29 @@ def rounding(numerics: Numerics, taken: bool) -> str:
     return "xnnpack" if taken else "double"
 
 
-def layer_rounding(numerics: Numerics, node: Node) -> str:
-    """How a layer requantises that XNNPACK computes as a product of matrices.
+def layer_rounding(numerics: Numerics, node: Node, behind: str = "") -> str:
+    """How a layer requantises that XNNPACK computes as a product of matrices, and int8 ones that it leaves `behind`.
 
-    Refuses int8 layers that it does not take: TFLite's own kernels for those round otherwise in vectors than at the
-    ends of rows.
+    Refuses the latter where that is not known: some of TFLite's own kernels round otherwise in vectors than at the ends
+    of rows.
     """
     filter, output = node.inputs[1], node.outputs[0]
     assert filter is not None
-    symmetric = filter.quantization is not None and not any(filter.quantization.zero_point)
-    taken = takes(numerics, output.dtype) and filter.dtype == "int8" and symmetric and clamps(node)
+    taken = takes(numerics, output.dtype) and filter.dtype == "int8" and clamps(node) and not is_asymmetric(filter)
     within_limits(
-        taken or numerics.kernels != "litert" or output.dtype != "int8",
+        taken or behind or numerics.kernels != "litert" or output.dtype != "int8",
         f"LiteRT computes {node.name} without XNNPACK where weights are int4, have a zero point or, like the bias, are "
         "computed at run time, and under other fused activations than RELU's; how its own kernels round then is not "
         "known to refengine: choose litert-ref or tflm",
     )
-    return "xnnpack-int32" if taken else rounding(numerics, taken)
+    if numerics.kernels == "litert" and output.dtype == "int8":
+        return "xnnpack-int32" if taken else behind
+    return rounding(numerics, taken)
+
+
+def is_asymmetric(filter: Tensor | None) -> bool:
+    """Whether weights have a zero point."""
+    return filter is not None and filter.quantization is not None and any(filter.quantization.zero_point)
 
 
 def clamps(node: Node) -> bool:
@@ -69,7 +77,8 @@ def clamps(node: Node) -> bool:
 
 def behind(numerics: Numerics) -> Numerics:
     """The dialect of operators that XNNPACK does not take although it takes others of their kind."""
-    return replace(numerics, rounding=rounding(numerics, taken=False))
+    hidden = speaks(numerics) and numerics.rounding == "xnnpack"
+    return replace(numerics, rounding="double") if hidden else numerics
 
 
 def in_256ths(scale: np.float32) -> Multiplier:

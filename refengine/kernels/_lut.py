@@ -1,7 +1,7 @@
-"""A function of one real number as a table of 256 int8 codes, filled in float32: ELU's way in TFLM, LiteRT's of others.
+"""A function of one real number as a table of 256 int8 codes, filled in float32: TFLM's ELU, and LiteRT's curves.
 
-TFLM: `LUTPopulateInt8`, `kernels/internal/common.h`. XNNPACK's reference kernels fill theirs alike, but round the sum of
-result and zero point, ties to even, and saturate.
+TFLM: `LUTPopulateInt8`, `kernels/internal/common.h`. XNNPACK's reference kernels fill theirs alike, but round the sum
+of result and zero point, ties to even, and saturate.
 """
 
 from __future__ import annotations

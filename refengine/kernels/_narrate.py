@@ -29,7 +29,7 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
         yield Line("product", f"{x} · {np.float32(scale):.9g} in float32 (XNNPACK)", product)
     elif factor.rounding == "real":
         yield Line("product", f"{x} · {scale:.17g} in float64 (TFLite)", x * scale)
-    elif factor.rounding == "double":
+    elif factor.rounding in ("double", "ruy"):
         shifted = scalar.wrap(x << max(shift, 0))
         high = scalar.saturating_rounding_doubling_high_mul(shifted, multiplier)
         yield Line(
@@ -46,6 +46,7 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
     how = {
         "double": "second rounding, ties away from zero",
         "single": "rounded once, ties up",
+        "ruy": "second rounding, ties up",
         "xnnpack": "ties to even",
         "xnnpack-int32": "ties to even",
         "real": "ties away from zero",
@@ -56,7 +57,7 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
 
 def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, None, int]:
     """A 64-bit accumulator times the channel's factor reduced to 16 bits; returns the result, the last value."""
-    multiplier, shift, scale = factor_at(factor, channel)
+    multiplier, shift, _ = factor_at(factor, channel)
     if factor.rounding == "real":
         return (yield from rescale(x, factor, channel))
     real = multiplier * 2.0 ** (shift - 31)

@@ -1,7 +1,7 @@
-"""Where LiteRT's kernels are known to compute something else than refengine has of them, or nothing has been proven.
+"""Where LiteRT's kernels compute something else than refengine has of them, or nothing has been proven.
 
-The tests and `tools/conformance.py --against litert|litert-ref` hold every other operator and type against LiteRT 2.3 on
-x86-64. Whatever stands here is refused in its dialect.
+The tests and `tools/conformance.py --against litert|litert-ref` hold every other operator and type against LiteRT 2.3
+on x86-64. Whatever stands here is refused in its dialect.
 """
 
 from __future__ import annotations
@@ -15,7 +15,47 @@ from ..kernel import Kernel, Node, Numerics, Prepare
 from . import _litert
 from ._tflm import TFLM_OPS
 
-UNKNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {"litert-ref": {}, "litert": {}}
+_BOTH = {
+    "ADD_N": ("float32", "int8"),  # clamps infinities; int8 is refused
+    "ARG_MAX": ("float32",),  # another index where there is a NaN
+    "ARG_MIN": ("float32",),
+    "CAST": ("float32",),  # NaN and what does not fit an integer
+    "CUMSUM": ("int8",),  # refused
+    "REDUCE_MAX": ("float32",),  # of infinities alone
+    "REDUCE_MIN": ("float32",),
+    "RSQRT": ("int16",),  # far off near 0
+    "SUM": ("float32",),  # keeps the sign of a lone negative zero
+    "SVDF": ("float32", "int8"),  # the same only of int16 states without a zero point
+    "TRANSPOSE_CONV": ("float32", "int8", "int16"),  # wants another output shape than most that TFLM takes
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("float32", "int8", "int16"),  # other floats; codes are refused as they are here
+    "WHILE": ("",),  # refused as it is here
+    "ZEROS_LIKE": ("int8",),  # refused
+}
+
+_FLOATS = (
+    "ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CEIL", "CONV_2D", "COS", "DEPTHWISE_CONV_2D", "DIV", "ELU",
+    "EXP", "FULLY_CONNECTED", "HARD_SWISH", "L2_POOL_2D", "LEAKY_RELU", "LOG", "LOGISTIC", "LOG_SOFTMAX",
+    "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL", "NEG", "PADV2", "RELU", "RELU6", "RESIZE_BILINEAR",
+    "ROUND", "RSQRT", "SIN", "SOFTMAX", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "TANH",
+)  # fmt: skip
+"""XNNPACK's sums have another order, its curves are approximations, and it takes denormals for 0."""
+
+UNKNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "litert-ref": {
+        **_BOTH,
+        "CEIL": ("float32",),  # these are not among its reference kernels
+        "ELU": ("float32", "int8"),
+        "ROUND": ("float32",),
+        "SQUARED_DIFFERENCE": ("int16",),
+        "SUM": ("float32", "int16"),  # reads int16 as bytes
+    },
+    "litert": {
+        **_BOTH,
+        **dict.fromkeys(_FLOATS, ("float32",)),
+        "LOG_SOFTMAX": ("float32", "int8"),  # a table of floats
+        "SQUARED_DIFFERENCE": ("float32", "int16"),
+    },
+}
 """By `Numerics.kernels` and operator, the types of the data for which LiteRT's results are not known."""
 
 

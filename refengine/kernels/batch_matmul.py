@@ -120,9 +120,9 @@ def _rounding(dtype: str, rhs_zero_point: int, numerics: Numerics) -> str:
     """XNNPACK multiplies int8 matrices of which the second has a zero point of 0."""
     taken = _litert.takes(numerics, dtype) and rhs_zero_point == 0
     within_limits(
-        taken or dtype == "int16" or (numerics.kernels == "litert-ref") or numerics.rounding != "xnnpack",
-        "refengine does not know what TFLite does where XNNPACK multiplies no integer matrices, as where the second has "
-        "a zero point; take another dialect, or give a kernel of your own to make_plan(kernels=…)",
+        taken or dtype == "int16" or numerics.rounding != "xnnpack",
+        "refengine does not know what TFLite does where XNNPACK multiplies no integer matrices, as where the second "
+        "has a zero point; take another dialect, or give a kernel of your own to make_plan(kernels=…)",
     )
     return "xnnpack-int32" if taken else _litert.rounding(numerics, taken)
 

@@ -85,7 +85,7 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     channels = filter.shape[0]
     assert filter.data is not None
     weights, offset = filter.data.reshape(channels, -1), _linear.convolution_offset(input)
-    rounding = _litert.layer_rounding(numerics, node)
+    rounding = _litert.layer_rounding(numerics, node, "double" if groups > 1 else "ruy")
     parts = []
     for part in _parts(channels, groups):
         gemm = exact_gemm(weights[part], _linear.magnitude(input.dtype, offset))

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
@@ -71,7 +71,12 @@ def _multipliers(node: Node, si: float, so: float, numerics: Numerics) -> tuple[
     taken = fits and _litert.takes(numerics, node.outputs[0].dtype)
     if taken:
         return _litert.in_256ths(positive), _litert.in_256ths(positive * slope), 1
-    rounding = _litert.rounding(numerics, taken)
+    within_limits(
+        numerics.kernels != "litert" or slope >= 0,
+        f"alpha is {slope:g}, and how LiteRT's own kernels multiply by a negative one is not known to refengine: "
+        "choose litert-ref or tflm",
+    )
+    rounding = _litert.rounding(numerics, taken=False)
     identity = _unary.ratio_multiplier((si,), so, numerics.scale_math, rounding)
     signed = _unary.ratio_multiplier((si, _alpha(node.options)), so, numerics.scale_math, rounding)
     alpha = Multiplier(np.abs(signed.multiplier), signed.shift, np.abs(signed.scale), rounding)

@@ -69,7 +69,8 @@ def _sigmoid_double(x: Float32) -> Float32:
 
 def _sigmoid_float(x: Float32, libm: str) -> Float32:
     """σ(x) as TFLite fills its table."""
-    return np.float32(1) / (np.float32(1) + float32.exp(-x, libm))
+    sigmoid: Float32 = np.float32(1) / (np.float32(1) + float32.exp(-x, libm))
+    return sigmoid
 
 
 def evaluate(p: _sigmoid.Params | _sigmoid.Params16 | _lut.Params, input: Array) -> Array:

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
@@ -82,17 +82,22 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses pairs of types that TFLM refuses, per-channel outputs, and a factor of 2³¹ and more."""
     input, output, scale, zero_point = _operands(node)
     input_scale, input_zero_point = _affine.quantized(input)
-    multiplier = _multiplier(input_scale, scale, {input.dtype, output.dtype} == {"int8"}, numerics)
+    multiplier = _multiplier(input_scale, scale, {input.dtype, output.dtype}, numerics)
     _affine.require_shift(multiplier, output)
     p = Params(input_zero_point, zero_point, multiplier, output.dtype)
     return p if input.dtype == "int32" else replace(p, table=_requantized(p, _unary.codes(input.dtype)))
 
 
-def _multiplier(input_scale: float, scale: float, int8: bool, numerics: Numerics) -> Multiplier:
-    """XNNPACK's is in steps of 1/256."""
+def _multiplier(input_scale: float, scale: float, types: set[str], numerics: Numerics) -> Multiplier:
+    """XNNPACK's, from int8 to int8, is in steps of 1/256. Refuses where LiteRT rounds otherwise within vectors."""
     ratio = _litert.ratio(input_scale, scale)
-    if int8 and 2**-8 <= ratio <= 128 and _litert.takes(numerics, "int8"):
+    if types == {"int8"} and 2**-8 <= ratio <= 128 and _litert.takes(numerics, "int8"):
         return _litert.in_256ths(ratio)
+    within_limits(
+        numerics.kernels != "litert" or not types <= {"int8", "uint8"},
+        f"LiteRT requantises codes of 8 bits by the factor {ratio:g} without XNNPACK, if uint8 is among them or the "
+        "factor not within 1/256 and 128; that is not known to refengine: choose litert-ref or tflm",
+    )
     return product_multiplier(input_scale, 1.0, scale, _litert.rounding(numerics, taken=False), "double")
 
 
@@ -143,7 +148,8 @@ def _by_inverse(p: FloatParams, input: Array, inverse: np.float32) -> Array:
     low, high = code_range(p.dtype)
     with np.errstate(all="ignore"):
         ratio = np.nan_to_num(input * inverse, nan=np.inf)
-    return (np.rint(np.clip(ratio, low - p.zero_point, high - p.zero_point)) + p.zero_point).astype(p.dtype)
+    codes: Array = (np.rint(np.clip(ratio, low - p.zero_point, high - p.zero_point)) + p.zero_point).astype(p.dtype)
+    return codes
 
 
 def explain_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:

@@ -160,7 +160,8 @@ def evaluate(p: Params | RealParams, input: Array, axis: Array) -> Array:
     if isinstance(p, RealParams):
         real = input.sum(axis=p.axes.behind_batch, dtype=np.int32).astype(np.float32) * p.scale + p.offset
         rounded = (np.rint(real) if p.ties_to_even else float32.round_half_away(real)) + p.output_zero_point
-        return np.clip(rounded, *code_range(p.dtype)).astype(p.dtype).reshape(-1, *p.axes.output_shape)
+        codes: Array = np.clip(rounded, *code_range(p.dtype)).astype(p.dtype)
+        return codes.reshape(-1, *p.axes.output_shape)
     sums = input.view(p.requantize.dtype).sum(axis=p.axes.behind_batch, dtype=np.int32)
     return p.requantize(sums.reshape(-1, 1)).view(input.dtype).reshape(-1, *p.axes.output_shape)
 

@@ -115,10 +115,7 @@ def prepare(node: Node, numerics: Numerics) -> Params | TableParams:
         _check_output(output, 1 / 65536, -32768, TOLERANCE / 65536)
     (scale, _), rounding = _affine.quantized(input), _rounding(numerics)
     if numerics.kernels == "litert":
-        step = -np.float32(scale) * np.float32(node.options["beta"])
-        exps = float32.exp(step * np.arange(256).astype(np.float32), numerics.libm)
-        so, zo = _affine.quantized(output)
-        return TableParams(exps, np.float32(so), zo, output.dtype)
+        return _table_params(scale, output, node.options["beta"], numerics.libm)
     real = node.options["beta"] * scale * 2 ** (31 - SCALED_DIFF_INTEGER_BITS)
     require(
         real > 1,
@@ -142,6 +139,13 @@ def prepare(node: Node, numerics: Numerics) -> Params | TableParams:
         "TFLM aborts; give the output type int16, or the logits a larger range",
     )
     return Params(factor, diff_min, exps, terms, output.dtype)
+
+
+def _table_params(scale: float, output: Tensor, beta: float, libm: str) -> TableParams:
+    """Source: `PopulateSoftmaxLookupTable`, tensorflow/lite/kernels/internal/optimized/optimized_ops.h."""
+    output_scale, zero_point = _affine.quantized(output)
+    exps = float32.exp(-np.float32(scale) * np.float32(beta) * np.arange(256).astype(np.float32), libm)
+    return TableParams(exps, np.float32(output_scale), zero_point, output.dtype)
 
 
 def _rounding(numerics: Numerics) -> str:
@@ -247,8 +251,7 @@ def prepare_int16(node: Node, numerics: Numerics) -> Int16Params:
     real = product / (10 / 65535)
     require(
         abs(real) < 2**31,
-        f"beta {beta:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range: "
-        "convert again",
+        f"beta {beta:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range: convert again",
     )
     tables = _float64_tables() if _litert.speaks(numerics) else _tables()
     return Int16Params(quantize_multiplier(real, _rounding(numerics)), *tables)

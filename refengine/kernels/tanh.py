@@ -25,7 +25,7 @@ def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params | _lut.Params:
     """Refuses an output of another type or shape."""
     if _litert.speaks(numerics):
         how = None if _litert.takes(numerics, "int8") else numerics.float_to_int
-        return _lut.prepare(node, partial(float32.tanh, libm=numerics.libm), f"tanhf of {numerics.libm}", how)
+        return _lut.prepare(node, lambda x: float32.tanh(x, numerics.libm), f"tanhf of {numerics.libm}", how)
     input, _ = _unary.operands(node)
     return _sigmoid.prepare(input, _tanh, numerics)
 

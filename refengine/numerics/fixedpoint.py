@@ -20,8 +20,8 @@ Array = npt.NDArray[Any]
 class Multiplier(NamedTuple):
     """A positive real factor as TFLM carries it, multiplier · 2^(shift − 31), with the dialect that applies it.
 
-    Scalars have shape (), per-channel factors (channels,). `scale` is the same factor as a float: in float32, which only
-    ``xnnpack`` roundings use, or in float64 for ``real``.
+    Scalars have shape (), per-channel factors (channels,). `scale` is the same factor as a float: in float32, which
+    only ``xnnpack`` roundings use, or in float64 for ``real``.
     """
 
     multiplier: Ints
@@ -72,6 +72,12 @@ def rounding_divide_by_pot(x: Ints, exponent: Ints | int) -> Ints:
     return quotient
 
 
+def _shifted_up(x: Ints, exponent: Ints) -> Ints:
+    """x / 2^exponent to the nearest integer, ties up."""
+    quotient: Ints = (x + ((np.int64(1) << exponent) >> 1)) >> exponent
+    return quotient
+
+
 def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
     """int32 accumulators `x` (held in int64) times `factor`, which broadcasts against them. See `scalar`."""
     multiplier, shift, scale, rounding = factor
@@ -83,7 +89,8 @@ def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
     if rounding == "single":
         return wrap32((x * multiplier + (np.int64(1) << (30 - shift))) >> (31 - shift))
     high = saturating_rounding_doubling_high_mul(wrap32(x << np.maximum(shift, 0)), multiplier)
-    return rounding_divide_by_pot(high, np.maximum(-shift, 0))
+    right = np.maximum(-shift, 0)
+    return _shifted_up(high, right) if rounding == "ruy" else rounding_divide_by_pot(high, right)
 
 
 def multiply_by_quantized_multiplier_64(x: Ints, factor: Multiplier) -> Ints:

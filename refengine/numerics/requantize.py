@@ -62,7 +62,8 @@ class Requantizer:
             else multiply_by_quantized_multiplier_64(total, self.multiplier)
         )
         high = self.activation_max
-        if self.multiplier.rounding == "xnnpack-int32":  # the upper clamp comes first, and does not see a sum that wraps
+        # XNNPACK clamps above before it adds the zero point, so that sums which wrap pass by.
+        if self.multiplier.rounding == "xnnpack-int32":
             scaled, high = np.minimum(scaled, high - self.output_offset), np.iinfo(self.dtype).max
         return np.clip((scaled + self.output_offset).astype(np.int32), self.activation_min, high)
 

@@ -16,8 +16,8 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 XNNPACK_LOWEST = {"xnnpack": -(2**30), "xnnpack-int32": INT32_MIN}
 """What XNNPACK's roundings give at least, however far below the product is; at most it is 2³⁰.
 
-It clamps to the output's largest code before it adds the zero point. To the smallest it does so afterwards: in 16 bits,
-which saturate, or in 32 (the matrix products, on x86), where INT_MIN and a negative zero point wrap to the largest code.
+It clamps to the output's largest code before it adds the zero point. To the smallest it does so afterwards: in 16
+bits, which saturate, or in 32 (the matrix products, on x86), where INT_MIN and a negative zero point wrap around.
 """
 
 
@@ -77,8 +77,9 @@ def multiply_by_quantized_multiplier(
     """The int32 accumulator `x` times multiplier · 2^(shift − 31), in the dialect `rounding`.
 
     ``double`` rounds the high multiply and then the right shift (TFLM's default), ``single`` rounds once
-    (`TFLITE_SINGLE_ROUNDING`), ``xnnpack`` and ``xnnpack-int32`` multiply in float32 by `scale` and round ties to
-    even, ``real`` multiplies in float64 and rounds ties away from zero (TFLite's reference FULLY_CONNECTED, on x86).
+    (`TFLITE_SINGLE_ROUNDING`), ``ruy`` twice, but the shift's ties up (TFLite's matrix products), ``xnnpack`` and
+    ``xnnpack-int32`` multiply in float32 by `scale` and round ties to even, ``real`` multiplies in float64 and rounds
+    ties away from zero (TFLite's reference FULLY_CONNECTED, on x86).
     """
     if rounding == "real":
         return _rounded_product(x, scale)
@@ -88,6 +89,8 @@ def multiply_by_quantized_multiplier(
     if rounding == "single":
         return wrap((x * multiplier + (1 << (30 - shift))) >> (31 - shift))
     left, right = max(shift, 0), max(-shift, 0)
+    if rounding == "ruy":
+        return (saturating_rounding_doubling_high_mul(wrap(x << left), multiplier) + ((1 << right) >> 1)) >> right
     return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(wrap(x << left), multiplier), right)
 
 
