@@ -13,7 +13,19 @@ from conformance import ORACLES, Task, examine
 from dice import Dice, invented
 from oracle import host_plan
 
-from refengine import KERNELS, PRESETS, LimitError, Numerics, Plan, Quantization, Tensor, execute, make_plan, strategies
+from refengine import (
+    KERNELS,
+    PRESETS,
+    LimitError,
+    Numerics,
+    Plan,
+    Quantization,
+    RefengineError,
+    Tensor,
+    execute,
+    make_plan,
+    strategies,
+)
 from refengine.bundled import bundled_models
 from refengine.dialects import parting
 from refengine.execute import run
