@@ -249,9 +249,10 @@ class Numerics:
     - `libm`: whose `expf`, `tanhf` and so on: ``glibc`` (2.28 to 2.40 on x86-64), ``glibc-2.41``, or a newlib variant,
       see `numerics.float32`.
     - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
-    - `kernels`: whose kernels compute what each library has its own way of: ``tflm``'s reference kernels, ``esp-nn``,
-      or LiteRT's on x86-64, which are ``litert-ref``, those of its BUILTIN_REF resolver, and ``litert``, its usual
-      ones, XNNPACK's where `rounding` is ``xnnpack``. Where LiteRT's results are not known, an operator is refused.
+    - `kernels`: whose kernels compute what each library has its own way of: TFLM's reference kernels (``tflm``),
+      ``cmsis-nn``, ``esp-nn``, or LiteRT's on x86-64, which are ``litert-ref``, those of its BUILTIN_REF resolver, and
+      ``litert``, its usual ones, XNNPACK's where `rounding` is ``xnnpack``. Where a library's results are not known,
+      its dialect refuses the operator.
     """
 
     rounding: Literal["double", "single", "xnnpack"] = "double"
@@ -259,7 +260,7 @@ class Numerics:
     contraction: Literal["none", "fma"] = "none"
     libm: Literal["glibc", "glibc-2.41", "newlib", "newlib-fma", "newlib-double"] = "glibc"
     float_to_int: Literal["x86", "arm"] = "x86"
-    kernels: Literal["tflm", "esp-nn", "litert-ref", "litert"] = "tflm"
+    kernels: Literal["tflm", "cmsis-nn", "esp-nn", "litert-ref", "litert"] = "tflm"
 
     def __str__(self) -> str:
         choices = (f.name for f in fields(self) if f.name != "kernels")  # which the name tells
@@ -301,6 +302,7 @@ PRESETS = Presets(
         "tflm-2026-08": Numerics(scale_math="float32"),
         "single": Numerics(rounding="single"),
         "xnnpack": Numerics(rounding="xnnpack"),
+        "cmsis-nn": Numerics(kernels="cmsis-nn"),
         "esp-nn": Numerics(kernels="esp-nn"),
         "litert-ref": Numerics(kernels="litert-ref", scale_math="tflite"),
         "litert": Numerics(kernels="litert", rounding="xnnpack", scale_math="tflite"),

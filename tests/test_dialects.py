@@ -43,9 +43,12 @@ OWN = sorted(
     (dialect, op, dtype)
     for dialect in LITERT
     for op, dtype in KERNELS
-    if op in TFLM_OPS and dtype not in UNKNOWN[dialect].get(op, ()) and (dtype in CODES or dialect == "litert-ref")
+    if op in TFLM_OPS
+    and op != "RESHAPE"
+    and dtype not in UNKNOWN[dialect].get(op, ())
+    and (dtype in CODES or dialect == "litert-ref")
 )
-"""What LiteRT is asked about. Its usual kernels on other types than codes are asked by the tool."""
+"""What LiteRT is asked about; it hangs on some RESHAPEs. Its usual kernels are asked about codes alone."""
 
 
 def digit(plan: Plan, index: int = 18) -> Any:
@@ -74,8 +77,8 @@ def test_litert_computes_every_tensor_of_networks(dialect: str, name: str) -> No
             np.testing.assert_array_equal(array, tensors[0, tensor.index], err_msg=str(record.step))
 
 
-@pytest.mark.parametrize("dialect", LITERT)
-def test_what_litert_computes_is_refused_where_it_is_not_known(dialect: str) -> None:
+@pytest.mark.parametrize("dialect", UNKNOWN)
+def test_what_a_library_computes_is_refused_where_it_is_not_known(dialect: str) -> None:
     for op, types in UNKNOWN[dialect].items():
         for dtype in types:
             node = KERNELS[op, dtype].example(lambda value: value, Dice(1))

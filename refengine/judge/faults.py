@@ -114,10 +114,6 @@ Fault = Callable[[Case], Variants]
 # ---- dialects ---------------------------------------------------------------------------------------------
 
 DIALECTS = {
-    ("kernels", "tflm"): "TFLM's kernels",
-    ("kernels", "esp-nn"): "ESP-NN's kernels",
-    ("kernels", "litert-ref"): "TFLite's reference kernels",
-    ("kernels", "litert"): "LiteRT's kernels",
     ("rounding", "double"): "double rounding",
     ("rounding", "single"): "single rounding",
     ("rounding", "xnnpack"): "XNNPACK's rounding",
@@ -133,6 +129,11 @@ DIALECTS = {
     ("libm", "newlib-double"): "newlib's expf with a double-precision FPU",
     ("float_to_int", "x86"): "x86's conversion of floats to integers",
     ("float_to_int", "arm"): "Arm's conversion of floats to integers",
+    ("kernels", "tflm"): "TFLM's kernels",
+    ("kernels", "cmsis-nn"): "CMSIS-NN's kernels",
+    ("kernels", "esp-nn"): "ESP-NN's kernels",
+    ("kernels", "litert-ref"): "TFLite's reference kernels",
+    ("kernels", "litert"): "LiteRT's kernels",
 }
 """Every single choice of `Numerics`, in words."""
 

@@ -1,7 +1,7 @@
-"""Where LiteRT's kernels compute something else than refengine has of them, or nothing has been proven.
+"""Where other libraries' kernels compute something else than refengine has of them, or nothing has been proven.
 
 The tests and `tools/conformance.py --against litert|litert-ref` hold every other operator and type against LiteRT 2.3
-on x86-64. Whatever stands here is refused in its dialect.
+on x86-64. CMSIS-NN and ESP-NN have been compared by hand. Whatever stands here is refused in its dialect.
 """
 
 from __future__ import annotations
@@ -40,7 +40,19 @@ _FLOATS = (
 )  # fmt: skip
 """XNNPACK's sums have another order, its curves are approximations, and it takes denormals for 0."""
 
+_NARROW = dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), ("int16",))
+"""CMSIS-NN cuts int16's sums to 32 bits after scaling, and wraps where TFLM saturates; int32 biases round otherwise."""
+
 UNKNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "cmsis-nn": {
+        **_NARROW,
+        "BATCH_MATMUL": ("int8", "int16"),  # these have not been compared
+        "SOFTMAX": ("int16",),
+        "SVDF": ("int8",),
+        "TRANSPOSE_CONV": ("int8",),
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": ("int8", "int16"),  # as its source reads, it keeps no state
+    },
+    "esp-nn": {"HARD_SWISH": ("int8",), "MEAN": ("int8",)},  # these have not been compared
     "litert-ref": {
         **_BOTH,
         "CEIL": ("float32",),  # these are not among its reference kernels
@@ -53,10 +65,11 @@ UNKNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **_BOTH,
         **dict.fromkeys(_FLOATS, ("float32",)),
         "LOG_SOFTMAX": ("float32", "int8"),  # a table of floats
+        "RSQRT": ("float32", "int16"),
         "SQUARED_DIFFERENCE": ("float32", "int16"),
     },
 }
-"""By `Numerics.kernels` and operator, the types of the data for which LiteRT's results are not known."""
+"""By `Numerics.kernels` and operator, the types of the data for which the library's results are not known."""
 
 
 def guarded(op: str, dtype: str, kernel: Kernel) -> Kernel:
@@ -65,8 +78,9 @@ def guarded(op: str, dtype: str, kernel: Kernel) -> Kernel:
 
 
 def _prepare(node: Node, numerics: Numerics, op: str, dtype: str, prepare: Prepare) -> object:
-    if _litert.speaks(numerics):
-        known = op in TFLM_OPS and dtype not in UNKNOWN[numerics.kernels].get(op, ())
+    if numerics.kernels in UNKNOWN:
+        shared = op in TFLM_OPS or not _litert.speaks(numerics)  # LiteRT has none of TFLM's custom operators
+        known = shared and dtype not in UNKNOWN[numerics.kernels].get(op, ())
         within_limits(
             known,
             f"what the kernels of {numerics.kernels} make of {op}{f' on {dtype}' if dtype else ''} is not known to "
