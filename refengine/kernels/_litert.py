@@ -32,10 +32,9 @@ def ratio(*scales: float) -> np.float32:
     return quotient
 
 
-def takes(numerics: Numerics, dtype: str, *ratios: np.float32, low: float = 0.0, high: float = np.inf) -> bool:
-    """Whether XNNPACK computes an operator on codes, whose `ratios` of scales must all be in [`low`, `high`)."""
-    delegated = numerics.kernels == "litert" and numerics.rounding == "xnnpack" and dtype == "int8"
-    return delegated and all(low <= ratio < high for ratio in ratios)
+def takes(numerics: Numerics, dtype: str) -> bool:
+    """Whether XNNPACK computes operators on codes of a type, as far as their scales suit it."""
+    return numerics.kernels == "litert" and numerics.rounding == "xnnpack" and dtype == "int8"
 
 
 def rounding(numerics: Numerics, taken: bool) -> str:

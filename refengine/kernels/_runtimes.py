@@ -78,6 +78,7 @@ def guarded(op: str, dtype: str, kernel: Kernel) -> Kernel:
 
 
 def _prepare(node: Node, numerics: Numerics, op: str, dtype: str, prepare: Prepare) -> object:
+    """Refuses what is in `UNKNOWN`, and what `prepare` refuses."""
     if numerics.kernels in UNKNOWN:
         shared = op in TFLM_OPS or not _litert.speaks(numerics)  # LiteRT has none of TFLM's custom operators
         known = shared and dtype not in UNKNOWN[numerics.kernels].get(op, ())

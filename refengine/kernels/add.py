@@ -50,9 +50,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 def params(node: Node, numerics: Numerics, real: Callable[[float], Any], sign: int) -> Params:
     """ADD's and SUB's parameters; `real` is the type in which the scales are divided."""
     input1, input2, output = _broadcast.operands(node)
-    ratios = [_litert.ratio(_affine.quantized(input)[0], _affine.quantized(output)[0]) for input in (input1, input2)]
-    if _litert.takes(numerics, output.dtype, *ratios, low=2.0**-10, high=2.0**8) and _litert.clamps(node):
-        return _xnnpack_params(node, ratios, sign)
+    if _litert.takes(numerics, output.dtype) and _litert.clamps(node):
+        ratios = [_litert.ratio(*(_affine.quantized(t)[0] for t in (input, output))) for input in (input1, input2)]
+        if all(2.0**-10 <= ratio < 2.0**8 for ratio in ratios):
+            return _xnnpack_params(node, ratios, sign)
     rounding = _litert.rounding(numerics, taken=False)
     (s1, z1), (s2, z2), (so, zo) = ((real(s), z) for s, z in map(_affine.quantized, (input1, input2, output)))
     left_shift, twice_max = LEFT_SHIFT[output.dtype], 2 * max(s1, s2)

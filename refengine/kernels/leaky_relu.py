@@ -66,11 +66,12 @@ def _multipliers(node: Node, si: float, so: float, numerics: Numerics) -> tuple[
 
     XNNPACK's are in steps of 1/256, the negative one with its sign, which changes the ties.
     """
-    slope, positive = np.float32(_alpha(node.options)), _litert.ratio(si, so)
-    fits = 2**-8 <= abs(positive * slope) <= 128 and 2**-8 <= positive <= 128 and positive * slope >= 2**-8 - 128
-    taken = fits and _litert.takes(numerics, node.outputs[0].dtype)
-    if taken:
-        return _litert.in_256ths(positive), _litert.in_256ths(positive * slope), 1
+    slope = np.float32(_alpha(node.options))
+    if _litert.takes(numerics, node.outputs[0].dtype):
+        positive = _litert.ratio(si, so)
+        negative = positive * slope
+        if 2**-8 <= positive <= 128 and abs(negative) >= 2**-8 and 2**-8 - 128 <= negative <= 128:
+            return _litert.in_256ths(positive), _litert.in_256ths(negative), 1
     within_limits(
         numerics.kernels != "litert" or slope >= 0,
         f"alpha is {slope:g}, and how LiteRT's own kernels multiply by a negative one is not known to refengine: "

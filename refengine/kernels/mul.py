@@ -44,9 +44,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
             f"the zero point of '{tensor.name}' is {zero_point}; TFLM multiplies int16 only with zero points of 0: "
             "convert again",
         )
-    ratio = _litert.ratio(s1, s2, so)
-    taken = _litert.takes(numerics, tensors[2].dtype, ratio, low=2.0**-16, high=2.0**8) and _litert.clamps(node)
-    rounding = _litert.rounding(numerics, taken)
+    taken = _litert.takes(numerics, tensors[2].dtype) and _litert.clamps(node)
+    rounding = _litert.rounding(numerics, taken and 2.0**-16 <= _litert.ratio(s1, s2, so) < 2.0**8)
     scale_math = "tflite" if numerics.scale_math == "tflite" else "double"
     multiplier = product_multiplier(s1, s2, so, rounding, scale_math)
     _affine.require_shift(multiplier, tensors[2])

@@ -90,13 +90,14 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 
 def _multiplier(input_scale: float, scale: float, types: set[str], numerics: Numerics) -> Multiplier:
     """XNNPACK's, from int8 to int8, is in steps of 1/256. Refuses where LiteRT rounds otherwise within vectors."""
-    ratio = _litert.ratio(input_scale, scale)
-    if types == {"int8"} and 2**-8 <= ratio <= 128 and _litert.takes(numerics, "int8"):
-        return _litert.in_256ths(ratio)
+    if types == {"int8"} and _litert.takes(numerics, "int8"):
+        ratio = _litert.ratio(input_scale, scale)
+        if 2**-8 <= ratio <= 128:
+            return _litert.in_256ths(ratio)
     within_limits(
         numerics.kernels != "litert" or not types <= {"int8", "uint8"},
-        f"LiteRT requantises codes of 8 bits by the factor {ratio:g} without XNNPACK, if uint8 is among them or the "
-        "factor not within 1/256 and 128; that is not known to refengine: choose litert-ref or tflm",
+        f"LiteRT requantises codes of 8 bits without XNNPACK if uint8 is among them, or the factor not within 1/256 "
+        f"and 128 (here {input_scale:g} / {scale:g}); that is not known to refengine: choose litert-ref or tflm",
     )
     return product_multiplier(input_scale, 1.0, scale, _litert.rounding(numerics, taken=False), "double")
 

@@ -52,11 +52,12 @@ class Axes:
 class Params:
     """Means and sums of codes; the bias of `requantize` is −n · zx.
 
-    TFLite's reference SUM takes bytes for uint8 ones, which int8's are not: its `requantize` gives uint8.
+    TFLite's reference SUM takes all codes for uint8: then `as_bytes`, and `requantize` gives uint8, too.
     """
 
     axes: Axes
     requantize: Requantizer
+    as_bytes: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +129,12 @@ def prepare(node: Node, numerics: Numerics, mean: bool) -> Params | RealParams:
         return _real_params(axes, input, output, numerics, mean)
     factor = quantize_multiplier(si / so, _litert.rounding(numerics, taken=False))
     _affine.require_shift(factor, output)
-    n, dtype = axes.num_elements_in_axis, input.dtype
+    n, as_bytes = axes.num_elements_in_axis, numerics.kernels == "litert-ref" and not mean
     if mean:
         factor = _divided(factor, n)
-    elif numerics.kernels == "litert-ref":
-        dtype = "uint8"
-    low, high = code_range(dtype)
-    return Params(axes, requantizer(np.array([-n * zi]), factor, zo, low, high, dtype, np.array([-n * low])))
+    dtype = "uint8" if as_bytes else input.dtype
+    (low, high), bias, bound = code_range(dtype), np.array([-n * zi]), np.array([-n * code_range(input.dtype)[0]])
+    return Params(axes, requantizer(bias, factor, zo, low, high, dtype, bound), as_bytes)
 
 
 def _real_params(axes: Axes, input: Tensor, output: Tensor, numerics: Numerics, mean: bool) -> RealParams:
@@ -160,16 +160,17 @@ def evaluate(p: Params | RealParams, input: Array, axis: Array) -> Array:
     if isinstance(p, RealParams):
         real = input.sum(axis=p.axes.behind_batch, dtype=np.int32).astype(np.float32) * p.scale + p.offset
         rounded = (np.rint(real) if p.ties_to_even else float32.round_half_away(real)) + p.output_zero_point
-        codes: Array = np.clip(rounded, *code_range(p.dtype)).astype(p.dtype)
-        return codes.reshape(-1, *p.axes.output_shape)
-    sums = input.view(p.requantize.dtype).sum(axis=p.axes.behind_batch, dtype=np.int32)
-    return p.requantize(sums.reshape(-1, 1)).view(input.dtype).reshape(-1, *p.axes.output_shape)
+        clipped: Array = np.clip(rounded, *code_range(p.dtype)).astype(p.dtype)
+        return clipped.reshape(-1, *p.axes.output_shape)
+    codes = input.view(np.uint8) if p.as_bytes else input
+    output = p.requantize(codes.sum(axis=p.axes.behind_batch, dtype=np.int32).reshape(-1, 1))
+    return (output.view(np.int8) if p.as_bytes else output).reshape(-1, *p.axes.output_shape)
 
 
 def explain(p: Params | RealParams, at: At, input: Array, axis: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
     acc, n = 0, p.axes.num_elements_in_axis
-    codes = input if isinstance(p, RealParams) else input.view(p.requantize.dtype)
+    codes = input.view(np.uint8) if isinstance(p, Params) and p.as_bytes else input
     for name, x in p.axes.elements(at.index, codes):
         acc = scalar.wrap(acc + int(x))
         yield Line("element", f"{name} = {x}, running sum {acc}", acc)
@@ -184,7 +185,7 @@ def explain(p: Params | RealParams, at: At, input: Array, axis: Array) -> Iterat
         yield line
     r = p.requantize
     yield from _narrate.finish(int(line.value), r.output_offset, r.activation_min, r.activation_max)
-    if r.dtype == "uint8":
+    if p.as_bytes:
         code = int((np.int64(line.value) + r.output_offset).clip(0, 255).astype(np.uint8).view(np.int8))
         yield Line("byte", "read as int8", code)
 

@@ -106,7 +106,7 @@ def test_litert_rounds_as_xnnpack_does() -> None:
     with Litert("default") as litert:
         tensors = litert.tensors(bundled_models()["stm32f746_int8"].read_bytes(), [x])
     report = diff(plan, Dump("LiteRT", {i: array for (_, i), array in tensors.items()}), x)
-    assert [*report.dialects.values()] == ["under XNNPACK's rounding"]
+    assert [*report.dialects.values()] == ["under XNNPACK's rounding", "under the dialect litert"]
 
 
 def test_tflite_requantises_fully_connected_layers_in_float64(litert: Litert) -> None:
@@ -114,7 +114,8 @@ def test_tflite_requantises_fully_connected_layers_in_float64(litert: Litert) ->
     tensors = litert.tensors(bundled_models()["dense_int16x8"].read_bytes(), [x])
     report = diff(plan, Dump("LiteRT", {i: array for (_, i), array in tensors.items()}), x)
     assert [finding.step.index for finding in report.culprits] == [4, 5]
-    assert all("TFLite's own" in finding.verdict for finding in report.culprits)
+    assert all("vanish under TFLite's reference kernels" in finding.verdict for finding in report.culprits)
+    assert "under the dialect litert-ref" in report.dialects.values()
 
 
 # ---- invented operators -----------------------------------------------------------------------------------
