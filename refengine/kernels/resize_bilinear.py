@@ -98,8 +98,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         return replace(_prepare(node, "single", _axis_xnnpack), one=XNNPACK_ONE)
     within_limits(
         numerics.rounding != "xnnpack",
-        "refengine does not know how XNNPACK resizes TFLM's codes; take litert, or give a kernel of your own to "
-        "make_plan(kernels=…)",
+        "refengine does not know how XNNPACK resizes codes; take another dialect, such as litert, or give a kernel of "
+        "your own to make_plan(kernels=…)",
     )
     return _prepare(node, numerics.rounding, _axis)
 
