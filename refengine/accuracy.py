@@ -70,6 +70,22 @@ class Accuracy:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """How two plans of one model classified the first pictures of a data set; `differing` is how many in two ways."""
+
+    accuracies: tuple[Accuracy, Accuracy]
+    differing: int
+
+    @property
+    def count(self) -> int:
+        return self.accuracies[0].count
+
+    def told(self) -> dict[str, Any]:
+        """The second plan's, in plain Python, for JSON."""
+        return {"differing": self.differing, **self.accuracies[1].as_dict()}
+
+
 def is_classifier(plan: Plan) -> bool:
     """Whether the model's one output is a row of scores, 1×classes, of two or more: float32, or codes with a scale."""
     shapes = [tensor.shape for tensor in plan.outputs]
@@ -107,6 +123,35 @@ def evaluate(
     grow with N. `executor` computes the chunks, else all cores of this machine; see `parallel.spread`. `real_range` as
     in `inputs.pixels_to_input`. Raises `InputError` for pictures, labels or a model that do not fit together.
     """
+    for _, _, accuracy in _classified(plan, images, labels, real_range, executor):
+        yield accuracy
+
+
+def compare(
+    plan: Plan,
+    other: Plan,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer],
+    *,
+    real_range: tuple[float, float] | None = None,
+    executor: Executor | None = None,
+) -> Iterator[Comparison]:
+    """`evaluate` two plans of one model side by side, and count the pictures that they answer differently."""
+    both = (_classified(each, images, labels, real_range, executor) for each in (plan, other))
+    differing = 0
+    for (_, mine, first), (_, theirs, second) in zip(*both, strict=True):
+        differing += int(np.count_nonzero(mine != theirs))
+        yield Comparison((first, second), differing)
+
+
+def _classified(
+    plan: Plan,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer],
+    real_range: tuple[float, float] | None,
+    executor: Executor | None,
+) -> Iterator[tuple[int, npt.NDArray[np.intp], Accuracy]]:
+    """(first picture, answers, accuracy so far) of each chunk."""
     classes = _classes(plan)
     if len(images) != len(labels) or not len(images):
         raise InputError(f"there are {len(images)} pictures and {len(labels)} labels; expected as many, and some")
@@ -117,7 +162,7 @@ def evaluate(
     confusion, started = np.zeros((classes, classes), np.int64), perf_counter()
     for start, answers in zip(starts, spread(classify, (images[i : i + CHUNK] for i in starts), executor), strict=True):
         np.add.at(confusion, (labels[start : start + CHUNK], answers), 1)
-        yield Accuracy(confusion.copy(), perf_counter() - started)
+        yield start, answers, Accuracy(confusion.copy(), perf_counter() - started)
 
 
 def _answers(

@@ -36,7 +36,7 @@ sum, p params, acc accumulator, lo hi bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -245,31 +245,75 @@ class Numerics:
       builds with `TFLITE_SINGLE_ROUNDING`; ``xnnpack``: float32 product, ties to even.
     - `scale_math`: effective scales as ``double`` products (TFLM from commit 7b49bf8 of 2026-10-13 on) or, in the
       kernels that had them, ``float32`` products (before). CAST of floats out of range and the cell of a float LSTM,
-      which changed in the same weeks, go with it (`manual/tflm-history.md`).
+      which changed in the same weeks, go with it (`manual/tflm-history.md`). With ``tflite`` they are those of TFLite's
+      own kernels, which are others.
     - `contraction`: whether the target's compiler fuses float32 multiply and add: ``none`` or ``fma``.
     - `libm`: whose `expf`, `tanhf` and so on: ``glibc`` (2.28 to 2.40 on x86-64), ``glibc-2.41``, or a newlib variant,
       see `numerics.float32`.
     - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
+    - `kernels`: whose kernels compute what each library has its own way of: TFLM's reference kernels (``tflm``),
+      ``cmsis-nn``, ``esp-nn``, or LiteRT's on x86-64, which are ``litert-ref``, those of its BUILTIN_REF resolver, and
+      ``litert``, its usual ones, XNNPACK's where `rounding` is ``xnnpack``. Where a library's results are not known,
+      its dialect refuses the operator.
     """
 
     rounding: Literal["double", "single", "xnnpack"] = "double"
-    scale_math: Literal["double", "float32"] = "double"
+    scale_math: Literal["double", "float32", "tflite"] = "double"
     contraction: Literal["none", "fma"] = "none"
     libm: Literal["glibc", "glibc-2.41", "newlib", "newlib-fma", "newlib-double"] = "glibc"
     float_to_int: Literal["x86", "arm"] = "x86"
+    kernels: Literal["tflm", "cmsis-nn", "esp-nn", "litert-ref", "litert"] = "tflm"
 
     def __str__(self) -> str:
-        name = next((name for name, preset in PRESETS.items() if preset == self), "custom")
-        return f"{name} ({', '.join(f'{f.name}={getattr(self, f.name)}' for f in fields(self))})"
+        choices = (f.name for f in fields(self) if f.name != "kernels")  # which the name tells
+        return f"{PRESETS.name(self)} ({', '.join(f'{choice}={getattr(self, choice)}' for choice in choices)})"
 
 
-PRESETS: Mapping[str, Numerics] = {
-    "tflm": Numerics(),
-    "tflm-2026-08": Numerics(scale_math="float32"),
-    "single": Numerics(rounding="single"),
-    "xnnpack": Numerics(rounding="xnnpack"),
-    "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
-    "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
-    "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
-}
-"""Dialects of real targets by name; Cortex-M ones as arm-none-eabi-gcc builds TFLM with hardware floats, if any."""
+class Presets(Mapping[str, Numerics]):
+    """Dialects by name. Beside the names that it lists, ``kernels/target`` is one: ``single/cortex-m4f``."""
+
+    def __init__(self, kernels: Mapping[str, Numerics], targets: Mapping[str, Numerics]) -> None:
+        self._kernels, self._targets = kernels, targets
+
+    def __getitem__(self, name: str) -> Numerics:
+        kernels, slash, target = name.partition("/")
+        if not slash:
+            return self._targets[name] if name in self._targets else self._kernels[name]
+        chosen, compiled = self._kernels[kernels], self._targets[target]
+        return replace(chosen, **{choice: getattr(compiled, choice) for choice in OF_TARGETS})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._kernels, *self._targets))
+
+    def __len__(self) -> int:
+        return len(self._kernels) + len(self._targets)
+
+    def name(self, numerics: Numerics) -> str:
+        """The shortest name of a dialect, ``custom`` for one without; of others than TFLM's kernels with theirs."""
+        pairs = (f"{kernels}/{target}" for kernels in self._kernels for target in self._targets)
+        custom = "custom" if numerics.kernels == "tflm" else f"custom {numerics.kernels}"
+        return next((name for name in (*self, *pairs) if self[name] == numerics), custom)
+
+
+OF_TARGETS = ("contraction", "libm", "float_to_int")
+"""What the processor, its compiler and C library choose; the rest is the kernels'."""
+
+PRESETS = Presets(
+    {
+        "tflm": Numerics(),
+        "tflm-2026-08": Numerics(scale_math="float32"),
+        "single": Numerics(rounding="single"),
+        "xnnpack": Numerics(rounding="xnnpack"),
+        "cmsis-nn": Numerics(kernels="cmsis-nn"),
+        "esp-nn": Numerics(kernels="esp-nn"),
+        "litert-ref": Numerics(kernels="litert-ref", scale_math="tflite"),
+        "litert": Numerics(kernels="litert", rounding="xnnpack", scale_math="tflite"),
+    },
+    {
+        "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
+        "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
+        "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
+    },
+)
+"""Dialects of real libraries and targets by name. Kernels alone run on x86-64, and a target alone runs TFLM's; Cortex-M
+ones are as arm-none-eabi-gcc builds with hardware floats, if any."""

@@ -37,7 +37,8 @@ from unittest import SkipTest
 import oracle_worker
 from oracle_worker import ARENA_SIZES, Array, Tensors
 
-from refengine import Model, Numerics, Plan, make_plan
+from refengine import Model, Numerics, Plan, Tensor, make_plan
+from refengine.model import Op
 
 
 class OracleRefusal(Exception):  # noqa: N818
@@ -81,7 +82,13 @@ def host_plan(model: Model | bytes, numerics: Numerics | None = None) -> Plan:
 
 
 class Oracle:
-    """A worker process and the pipe to it; the worker starts at the first call, and again after a crash."""
+    """A worker process and the pipe to it; the worker starts at the first call, and again after a crash.
+
+    `name` is what people call it, and `dialect` is refengine's preset of its arithmetic.
+    """
+
+    dialect: str
+    name: str
 
     def __init__(self, worker: str, timeout: float, python: Path | None = None) -> None:
         self.worker = worker
@@ -213,12 +220,45 @@ class Tflm(Oracle):
     `python` is the interpreter of another environment, whose wheel answers instead.
     """
 
+    dialect, name = "tflm", "TFLM"
+
     def __init__(self, timeout: float = 60.0, python: Path | None = None) -> None:
         super().__init__("tflm", timeout, python)
 
 
 class Litert(Oracle):
-    """LiteRT, the second witness: its reference kernels (`"ref"`) or its optimised ones (`"default"`)."""
+    """LiteRT, the second witness: its reference kernels (`"ref"`) or its usual ones (`"default"`)."""
 
     def __init__(self, resolver: str = "ref", timeout: float = 60.0) -> None:
         super().__init__({"ref": "litert-ref", "default": "litert-default"}[resolver], timeout)
+        self.dialect, self.name = {"ref": "litert-ref", "default": "litert"}[resolver], "LiteRT"
+
+
+FIRST_IN_LITERT = {"BROADCAST_TO": 2}
+"""The first version of an operator that LiteRT knows, where that is not 1; TFLM does not look at versions."""
+
+
+def as_litert_wants(model: Model, dtype: str) -> Model:
+    """A model of one operator on `dtype` without what TFLM ignores and LiteRT refuses or misreads.
+
+    Those are zero points of int16 data, a bias type that the options do not name, and operators' versions.
+    """
+    graph = model.graphs[0]
+    tensors = tuple(
+        replace(t, quantization=replace(t.quantization, zero_point=(0,) * len(t.quantization.zero_point)))
+        if t.dtype == dtype == "int16" and t.quantization
+        else t
+        for t in graph.tensors
+    )
+    ops = tuple(
+        replace(op, options=_with_bias_type(op, tensors), version=FIRST_IN_LITERT.get(op.name, op.version))
+        for op in graph.ops
+    )
+    return replace(model, graphs=(replace(graph, tensors=tensors, ops=ops), *model.graphs[1:]))
+
+
+def _with_bias_type(op: Op, tensors: Sequence[Tensor]) -> Mapping[str, Any]:
+    """The operator's options, which name its bias's type."""
+    if "quantized_bias_type" in op.options and op.inputs[2:] and op.inputs[2] >= 0:
+        return {**op.options, "quantized_bias_type": tensors[op.inputs[2]].dtype}
+    return op.options

@@ -74,6 +74,10 @@ def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model
     `name` is what the files call the model. Raises `UnsupportedError` for what has no C kernel, `InputError` for
     inputs that do not fit or a directory that is none.
     """
+    require(
+        plan.numerics.kernels == "tflm",
+        f"the C kernels compute what TFLM's do, not those of {plan.numerics.kernels}; export in another dialect",
+    )
     for step in plan.steps:
         does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
         require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")

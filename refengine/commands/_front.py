@@ -71,6 +71,27 @@ def add_numerics(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_dialects(parser: argparse.ArgumentParser) -> None:
+    """The option --numerics PRESET, or two."""
+    parser.add_argument(
+        "--numerics",
+        metavar="PRESET[,OTHER]",
+        type=one_or_two,
+        default=["tflm"],
+        help=f"whose arithmetic: {', '.join(PRESETS)} (default: tflm), or KERNELS/TARGET; with two, how they differ",
+    )
+
+
+def one_or_two(text: str) -> list[str]:
+    """The names of one dialect, or of two."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in PRESETS]:
+        raise argparse.ArgumentTypeError(f"there is no dialect {unknown[0]!r}; choose from {', '.join(PRESETS)}")
+    if len(names) > 2:
+        raise argparse.ArgumentTypeError(f"{text!r} are {len(names)} dialects; give one, or two to compare")
+    return names
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option --json."""
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -234,7 +255,8 @@ def print_ranges(ranges: Iterable[PixelRange]) -> None:
 
 
 def heading(args: argparse.Namespace, plan: Plan) -> dict[str, Any]:
-    return {"model": args.model, "sha256": plan.model.sha256, "numerics": args.numerics}
+    numerics = args.numerics if isinstance(args.numerics, str) else args.numerics[0]
+    return {"model": args.model, "sha256": plan.model.sha256, "numerics": numerics}
 
 
 def type_of(tensor: Tensor) -> str:

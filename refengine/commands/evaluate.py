@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from rich.table import Table
 
-from ..accuracy import Accuracy, evaluate
+from ..accuracy import Accuracy, Comparison, compare, evaluate
 from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import make_plan
@@ -14,10 +15,10 @@ from ..tensors.datasets import PREFIXES, bundled_digits, load_mnist
 from ..tensors.inputs import pixel_range
 from ..text import printable
 from ._front import (
+    add_dialects,
     add_json,
     add_memory,
     add_model,
-    add_numerics,
     add_range,
     add_workers,
     ended,
@@ -36,7 +37,7 @@ from ._front import (
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
-    add_numerics(parser)
+    add_dialects(parser)
     add_json(parser)
     parser.add_argument("--data", metavar="DIR", help="folder of MNIST's IDX files (default: 100 bundled digits)")
     parser.add_argument("--split", choices=PREFIXES, default="test", help="which of them (default: %(default)s)")
@@ -46,24 +47,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
+    plan, *others = (
+        make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory) for name in args.numerics
+    )
     images, labels = load_mnist(args.data, args.split) if args.data else bundled_digits()
     images, labels = images[: args.limit], labels[: args.limit]
-    accuracy, status = None, 0
+    classify = partial(compare, plan, others[0]) if others else partial(evaluate, plan)
+    found: Accuracy | Comparison | None = None
+    status = 0
     try:
         with workers(args.jobs, args.scheduler) as executor, progress_bar() as progress:
             task = progress.add_task(printable(args.model), total=len(images))
-            for accuracy in evaluate(plan, images, labels, real_range=args.range, executor=executor):
-                progress.update(task, completed=accuracy.count)
+            for found in classify(images, labels, real_range=args.range, executor=executor):
+                progress.update(task, completed=found.count)
     except KeyboardInterrupt as signal:
         status = ended(signal)
-    if accuracy is None:
+    if found is None:
         return status
+    accuracy = found.accuracies[0] if isinstance(found, Comparison) else found
     data = args.data or "the bundled digits (100; more with --data)"
     pictures = pixel_range(plan, 0, args.range)
     if args.json:
         done = {"data": data, "pictures": [vars(pictures)], "interrupted": bool(status)}
-        print_json(heading(args, plan) | done | accuracy.as_dict())
+        compared = {"other": {"numerics": args.numerics[1], **found.told()}} if isinstance(found, Comparison) else {}
+        print_json(heading(args, plan) | done | accuracy.as_dict() | compared)
         return status
     say(f"{args.model} on {data}" + (f", interrupted after {accuracy.count} of {len(images)}" if status else ""))
     say(
@@ -72,7 +79,9 @@ def command(args: argparse.Namespace) -> int:
     )
     print_table(_confusion_table(accuracy))
     print_ranges([pictures])
-    say(f"numerics: {plan.numerics}")
+    if isinstance(found, Comparison):
+        say(f"{found.differing} of {found.count} answers differ, accuracy {found.accuracies[1].accuracy:.2%} there")
+    say(f"numerics: {plan.numerics}", *(f"against: {other.numerics}" for other in others))
     return status
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..accuracy import is_classifier, predictions
+from ..dialects import parting
 from ..errors import InferenceError, InputError
 from ..execute import run
 from ..identity import identity
@@ -18,10 +19,10 @@ from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import dequantize_output
 from ..tensors.stats import is_quantized
 from ._front import (
+    add_dialects,
     add_json,
     add_memory,
     add_model,
-    add_numerics,
     add_range,
     find_model,
     frames,
@@ -36,7 +37,7 @@ from ._front import (
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
-    add_numerics(parser)
+    add_dialects(parser)
     add_json(parser)
     parser.add_argument(
         "--input",
@@ -80,10 +81,16 @@ Ran = tuple[str, "tuple[Array, ...] | str"]
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
+    plan, *others = (
+        make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory) for name in args.numerics
+    )
+    if others and args.stream:
+        raise InputError("two dialects are compared in inferences of their own: say --independent, or give one dialect")
     cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
+    if others:
+        return _compared(args, plan, others[0], cases)
     ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
     results = [result for name, outputs in ran for result in _results(plan, name, outputs)]
     ranges = pixel_ranges(plan, args.input, args.range)
@@ -96,6 +103,27 @@ def command(args: argparse.Namespace) -> int:
     print_ranges(ranges)
     say(*STATES[state])
     say(f"numerics: {plan.numerics}")
+    return 0
+
+
+def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable[Case]) -> int:
+    """Tell where two dialects part on each inference."""
+    partings = {
+        name if len(inferences) == 1 else f"{name}[{t}]": parting(plan, other, *inputs)
+        for name, arrays in cases
+        for inferences in [frames(plan, arrays)]
+        for t, inputs in enumerate(inferences)
+    }
+    if args.json:
+        results = [{"input": name, **found.as_dict()} for name, found in partings.items()]
+        return print_json(heading(args, plan) | {"other": args.numerics[1], "results": results})
+    for name, found in partings.items():
+        say(f"{name}: {found}")
+    classes = [found.classes for found in partings.values() if found.classes]
+    if len(classes) > 1:
+        say(f"{sum(mine != theirs for mine, theirs in classes)} of {len(classes)} answers differ")
+    print_ranges(pixel_ranges(plan, args.input, args.range))
+    say(f"numerics: {plan.numerics}", f"against: {other.numerics}")
     return 0
 
 

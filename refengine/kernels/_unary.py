@@ -53,13 +53,13 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     return FloatParams(numerics.libm)
 
 
-def ratio_multiplier(factors: tuple[float, ...], divisor: float, numerics: Numerics) -> Multiplier:
+def ratio_multiplier(factors: tuple[float, ...], divisor: float, scale_math: str, rounding: str) -> Multiplier:
     """The product of `factors` by `divisor`, from left to right, in double or in float32 as `scale_math` says."""
     double, single = factors[0], np.float32(factors[0])
     for factor in factors[1:]:
         double, single = double * factor, single * np.float32(factor)
     double, single = double / divisor, single / np.float32(divisor)
-    return quantize_multiplier(double if numerics.scale_math == "double" else single, numerics.rounding, single)
+    return quantize_multiplier(double if scale_math == "double" else single, rounding, single)
 
 
 def codes(dtype: str) -> Ints:

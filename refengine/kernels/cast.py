@@ -48,11 +48,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have one shape",
     )
     require(
-        numerics.scale_math == "double" or output.dtype != "bool",
+        numerics.scale_math != "float32" or output.dtype != "bool",
         f"output '{output.name}' is bool, which TFLM's source of August 2026 does not cast into; choose a dialect with "
         "scale_math=double",
     )
-    return Params(output.dtype, numerics.scale_math == "double")
+    return Params(output.dtype, numerics.scale_math != "float32")
 
 
 def evaluate(p: Params, input: Array) -> Array:

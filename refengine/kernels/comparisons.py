@@ -41,7 +41,7 @@ class Params:
 def prepare(node: Node, numerics: Numerics, function: Callable[[Array, Array], Array]) -> Params:
     """Refuses scales of 1 and more, on which TFLM aborts."""
     inputs = _broadcast.operands(node, "bool")[:2]
-    _affine.require_tflm_rounding(node.name, numerics)
+    rounding = _affine.fixed_rounding(node.name, numerics)
     (s1, z1), (s2, z2) = map(_affine.quantized, inputs)
     for input, scale in zip(inputs, (s1, s2), strict=True):
         require(
@@ -49,7 +49,7 @@ def prepare(node: Node, numerics: Numerics, function: Callable[[Array, Array], A
             f"the scale of int8 input '{input.name}' is {scale:g}, and TFLM aborts on scales of 1 and more; compare "
             "in float, or put a QUANTIZE to a smaller scale before",
         )
-    m1, m2 = (quantize_multiplier(scale, numerics.rounding) for scale in (s1, s2))
+    m1, m2 = (quantize_multiplier(scale, rounding) for scale in (s1, s2))
     codes = _unary.codes("int8")
     return Params(z1, z2, m1, m2, function(_scaled(codes - z1, m1)[:, None], _scaled(codes - z2, m2)))
 

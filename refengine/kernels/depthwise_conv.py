@@ -22,7 +22,7 @@ from ..numerics import float32
 from ..numerics.gemm import exact_gemm
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
-from . import _affine, _linear, _narrate, _window
+from . import _affine, _linear, _litert, _narrate, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +96,24 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     dtype = gemm.dtype if len(gemm.blocks) == 1 else np.float64
     weights = filter.data.reshape(*window.filter, input.shape[3], -1).astype(dtype)
     requantize = _linear.channel_requantizer(
-        node.options, input, filter, bias, output, numerics, 3, slice(None), gemm.bound if prove else None
+        node.options,
+        input,
+        filter,
+        bias,
+        output,
+        _rounding(node, input, filter, numerics),
+        3,
+        slice(None),
+        gemm.bound if prove else None,
     )
     return Params(window, offset, weights, requantize, output.shape)
+
+
+def _rounding(node: Node, input: Tensor, filter: Tensor, numerics: Numerics) -> str:
+    """XNNPACK has kernels of its own for up to 25 taps of one output channel an input channel."""
+    rounding = _litert.layer_rounding(numerics, node)
+    small = filter.shape[1] * filter.shape[2] <= 25 and filter.shape[3] == input.shape[3] > 1
+    return "xnnpack" if rounding == "xnnpack-int32" and small else rounding
 
 
 def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:

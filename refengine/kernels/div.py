@@ -31,7 +31,7 @@ from ..numerics.fixedpoint import (
     wrap32,
 )
 from ..numerics.quantize import activation_range
-from . import _affine, _broadcast, _narrate
+from . import _affine, _broadcast, _litert, _narrate
 
 FACTS = Facts(elementwise=True, arithmetic="/")
 
@@ -54,7 +54,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses the dialects whose quotients nobody knows."""
     tensors = _broadcast.operands(node)
     within_limits(
-        numerics.rounding == "double",
+        _litert.rounding(numerics, taken=False) == "double",
         "what int8 quotients are under another rounding than TFLM's usual one is not known to refengine (with a single "
         "rounding, C leaves a quotient of 0 undefined); choose a dialect with rounding=double",
     )

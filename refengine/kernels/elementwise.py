@@ -50,10 +50,9 @@ class Params:
     table: Array
 
 
-def _quantized(node: Node, numerics: Numerics) -> tuple[float, int, float, int]:
+def _quantized(node: Node) -> tuple[float, int, float, int]:
     """Scale and zero point of input and output; refuses int16 with zero points, as TFLM does."""
     input, output = _unary.operands(node)
-    _affine.require_tflm_rounding(node.name, numerics)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     require(
         input.dtype == "int8" or zi == zo == 0,
@@ -72,10 +71,10 @@ def prepare_abs(node: Node, numerics: Numerics) -> Params:
     codes, multiplier = _unary.codes(input.dtype), None
     if input.dtype == "int16" and not _affine.is_quantized(input):
         return Params(None, None, None, np.abs(codes).astype(np.int16))
-    si, zi, so, zo = _quantized(node, numerics)
+    rounding, (si, zi, so, zo) = _affine.fixed_rounding(node.name, numerics), _quantized(node)
     size = np.abs(codes - zi)
     if si != so:
-        multiplier = _unary.ratio_multiplier((si,), so, numerics)
+        multiplier = _unary.ratio_multiplier((si,), so, numerics.scale_math, rounding)
         _affine.require_shift(multiplier, output)
         size = multiply_by_quantized_multiplier(size, multiplier)
     return Params(zi, zo, multiplier, _finished(size, zo, input.dtype))
@@ -103,7 +102,7 @@ def explain_abs(p: Params, at: At, input: Array) -> Iterator[Line]:
 
 def prepare_rsqrt(node: Node, numerics: Numerics) -> Params:
     """Refuses int16 with zero points, and scales for which C leaves TFLM's shifts undefined."""
-    si, zi, so, zo = _quantized(node, numerics)
+    rounding, (si, zi, so, zo) = _affine.fixed_rounding(node.name, numerics), _quantized(node)
     input, output = _unary.operands(node)
     exact = np.float64 if numerics.scale_math == "double" else np.float32
     real = 1 / np.float64(np.sqrt(exact(si)) * exact(so))
@@ -112,7 +111,7 @@ def prepare_rsqrt(node: Node, numerics: Numerics) -> Params:
         f"the scale {so:g} of output '{output.name}' and the root of the scale {si:g} of input '{input.name}' multiply "
         f"to {1 / real:g}, for which TFLM's fixed-point numbers have no room; {_affine.RANGE_ADVICE}",
     )
-    multiplier = quantize_multiplier(real, numerics.rounding)
+    multiplier = quantize_multiplier(real, rounding)
     x = np.maximum(_unary.codes(input.dtype) - zi, 0)
     root, shift = inverse_sqrt(x)
     kept = multiply_by_quantized_multiplier(np.ones_like(x), _shifted(Multiplier(root, shift, *multiplier[2:]), SHIFT))

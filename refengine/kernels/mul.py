@@ -18,7 +18,7 @@ from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import activation_range, product_multiplier
-from . import _affine, _broadcast, _narrate
+from . import _affine, _broadcast, _litert, _narrate
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
             f"the zero point of '{tensor.name}' is {zero_point}; TFLM multiplies int16 only with zero points of 0: "
             "convert again",
         )
-    multiplier = product_multiplier(s1, s2, so, numerics.rounding, "double")
+    taken = _litert.takes(numerics, tensors[2].dtype) and _litert.clamps(node)
+    rounding = _litert.rounding(numerics, taken and 2.0**-16 <= _litert.ratio(s1, s2, so) < 2.0**8)
+    scale_math = "tflite" if numerics.scale_math == "tflite" else "double"
+    multiplier = product_multiplier(s1, s2, so, rounding, scale_math)
     _affine.require_shift(multiplier, tensors[2])
     low, high = activation_range(node.options["fused_activation_function"], tensors[2].dtype, so, zo)
     p = Params(z1, z2, zo, multiplier, low, high)

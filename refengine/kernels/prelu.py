@@ -53,10 +53,11 @@ def _operands(node: Node, alpha_type: str) -> tuple[Tensor, Tensor, Tensor]:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses alphas other than int8, and scales so far apart that C leaves shifts undefined."""
     input, alpha, output = _operands(node, "int8")
-    _affine.require_tflm_rounding(node.name, numerics)
+    rounding = _affine.fixed_rounding(node.name, numerics)
     (si, zi), (sa, za), (so, zo) = map(_affine.quantized, (input, alpha, output))
-    identity = product_multiplier(si, 1.0, so, numerics.rounding, "double")
-    scaled = product_multiplier(si, sa, so, numerics.rounding, "double")
+    scale_math = "tflite" if numerics.scale_math == "tflite" else "double"
+    identity = product_multiplier(si, 1.0, so, rounding, scale_math)
+    scaled = product_multiplier(si, sa, so, rounding, scale_math)
     _affine.require_shift(identity, output)
     _affine.require_shift(scaled, output)
     p = Params(zi, za, zo, identity, scaled, output.dtype)

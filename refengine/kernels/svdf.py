@@ -201,7 +201,7 @@ def _multiplier(scales: tuple[float, float], divisor: float, to: Tensor, numeric
         all(0 < scale < np.inf for scale in scales),
         "the weights have no positive scale, by which TFLM divides: convert the model again",
     )
-    multiplier = _unary.ratio_multiplier(scales, divisor, numerics)
+    multiplier = _unary.ratio_multiplier(scales, divisor, numerics.scale_math, numerics.rounding)
     _affine.require_shift(multiplier, to)
     return multiplier
 

@@ -22,7 +22,7 @@ from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
-from . import _affine, _linear, _narrate
+from . import _affine, _linear, _litert, _narrate
 
 TYPES: _linear.Types = {
     "int8": (("int8",), ("int32",)),
@@ -148,7 +148,15 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     dtype = np.float32 if reach.max() <= 2**24 else np.float64
     options = {**node.options, "quantized_bias_type": ""}  # which TFLM does not read here: without bias 64 bits, too
     requantize = _linear.channel_requantizer(
-        options, input, filter, bias, output, numerics, 0, slice(None), reach if prove else None
+        options,
+        input,
+        filter,
+        bias,
+        output,
+        _litert.layer_rounding(numerics, node),
+        0,
+        slice(None),
+        reach if prove else None,
     )
     weights = np.ascontiguousarray(filter.data.transpose(1, 2, 3, 0), dtype)
     return Params(scatter, offset, weights, requantize, input.shape, output.shape)

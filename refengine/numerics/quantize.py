@@ -73,14 +73,14 @@ def product_multiplier(
     """input_scale · filter_scale / output_scale as multipliers, in the order and precision of `scale_math`.
 
     ``double`` is TFLM since commit 7b49bf8; ``float32`` is the older float product of the two input scales, which
-    only some kernels ever had. XNNPACK keeps the whole chain in float32.
+    only some kernels ever had. ``tflite`` keeps the whole chain in float32, as XNNPACK does.
     """
     filters = np.asarray(filter_scale, np.float64)
     product = input_scale * filters
     if scale_math == "float32":
         product = product.astype(np.float32).astype(np.float64)
     single = (np.float32(input_scale) * filters.astype(np.float32)) / np.float32(output_scale)
-    return quantize_multiplier(product / output_scale, rounding, single)
+    return quantize_multiplier(single if scale_math == "tflite" else product / output_scale, rounding, single)
 
 
 def quantize(x: npt.ArrayLike, scale: float, zero_point: int, dtype: str) -> npt.NDArray[Any]:
