@@ -37,6 +37,8 @@ from refengine.quantizer import Ranges, calibrate, convert
 KINDS: dict[str, dict[str, Any]] = {"int8": {}, "int8_float32": {"io": "float32"}, "int16x8": {"activations": "int16"}}
 """What `convert` is told to make the file of each kind."""
 
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
 SUMMED = {"operator", "version", "option", "activation scale", "bias scale", "zero point"}
 """What is counted in the end even where all are equal, beside everything of constants."""
 
@@ -96,6 +98,7 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
             found.note(place, "option", mine, other)
         pair.tensors(f"{place} input", left.inputs, right.inputs)
         pair.tensors(f"{place} output", left.outputs, right.outputs)
+        pair.tensors(f"{place} intermediate", left.intermediates, right.intermediates)
     pair.tensors("output", pair.ours.outputs, pair.theirs.outputs)
     found.note("model", "signatures", _signatures(ours), _signatures(theirs))
     return found
@@ -116,20 +119,26 @@ def _matched(
 ) -> Iterator[tuple[Op | None, Op | None]]:
     """Operators of equal names in order; one that the other side lacks comes with None.
 
-    Several QUANTIZE in a row may come in any order: the least `apart` by the time they are asked for are matched.
+    Several QUANTIZE in a row may come in any order, and so may DEQUANTIZE: the least `apart` by the time they are asked
+    for are matched.
     """
     matcher = SequenceMatcher(None, [op.name for op in ours], [op.name for op in theirs], autojunk=False)
     for tag, a, a_end, b, b_end in matcher.get_opcodes():
         if tag == "equal":
             waiting = list(ours[a:a_end])
             for right in theirs[b:b_end]:
-                row = [*takewhile(lambda op: op.name == "QUANTIZE", waiting)]
+                row = _row(waiting) if right.name in CONVERSIONS else []
                 left = min(row, key=lambda op: apart(op, right)) if row else waiting[0]
                 waiting.remove(left)
                 yield left, right
         else:
             yield from ((op, None) for op in ours[a:a_end])
             yield from ((None, op) for op in theirs[b:b_end])
+
+
+def _row(ops: Sequence[Op]) -> list[Op]:
+    """The operators of the same name that come first."""
+    return [*takewhile(lambda op: op.name == ops[0].name, ops)]
 
 
 class _Pairing:
@@ -140,10 +149,13 @@ class _Pairing:
         self.partner: dict[int, int] = {}
 
     def apart(self, left: Op, right: Op) -> tuple[bool, float]:
-        """Whether two QUANTIZE read different tensors, and how many steps the values of equal codes lie apart."""
+        """Whether two conversions read different tensors, and how many steps the values of equal codes lie apart."""
+        unlike = self.partner.get(left.inputs[0]) != right.inputs[0]
+        if right.name == "DEQUANTIZE":
+            return unlike, 0.0
         made = self.ours.tensors[left.outputs[0]], self.theirs.tensors[right.outputs[0]]
         (a, b), (c, d) = (_ends(tensor) for tensor in made)
-        return self.partner.get(left.inputs[0]) != right.inputs[0], max(abs(a - c), abs(b - d)) / (d - c)
+        return unlike, max(abs(a - c), abs(b - d)) / (d - c)
 
     def tensors(self, role: str, ours: Sequence[int], theirs: Sequence[int]) -> None:
         self.found.note(role, "number of tensors", len(ours), len(theirs))
@@ -209,7 +221,7 @@ def calibrated(model: Model) -> tuple[Model, Ranges]:
     noted = {tensor.index: tensor.quantization for tensor in graph.tensors if tensor.data is None}
     ranges = {index: (noted.min[0], noted.max[0]) for index, noted in noted.items() if noted and noted.min}
     tensors = tuple(replace(tensor, quantization=None) for tensor in graph.tensors)
-    return replace(model, graphs=(replace(graph, tensors=tensors),)), ranges
+    return replace(model, graphs=(replace(graph, tensors=tensors), *model.graphs[1:])), ranges
 
 
 def samples_of(data: bytes) -> list[tuple[np.ndarray, ...]]:

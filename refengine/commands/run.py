@@ -8,7 +8,7 @@ from typing import Any
 
 from ..accuracy import is_classifier, predictions
 from ..errors import InferenceError, InputError
-from ..execute import run
+from ..execute import frames, run
 from ..identity import identity
 from ..kernel import PRESETS
 from ..model import Array
@@ -24,7 +24,6 @@ from ._front import (
     add_numerics,
     add_range,
     find_model,
-    frames,
     heading,
     numbers,
     print_json,

@@ -22,8 +22,8 @@ from ..plan import Plan, make_plan, prepared
 from .calibrate import Ranges
 from .curves import check_curve
 from .forms import Form, Forms
-from .parameters import PARAMETERS, computed, computes_reals
-from .rules import rule, weights_and_bias
+from .parameters import PARAMETERS, computes_reals, floats, parameters, ranged
+from .rules import rule, stays_float, weighed, with_intermediates
 
 _QUANTIZE = Op(0, quantize.NAME, (), (), options_type="QuantizeOptions")
 _DEQUANTIZE = Op(0, dequantize.NAME, (), (), options_type="DequantizeOptions", version=2)
@@ -59,10 +59,11 @@ def convert(
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     check(plan, activations=activations, io=io, keep=keep)
-    model, graph = plan.model, plan.graph
+    model, graph = plan.model, with_intermediates(plan.graph)
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
-        forms = Forms(graph, PARAMETERS[activations](graph, ranges), activations, io or activations, frozenset(keep))
+        kept = {*keep, *(op.index for op in graph.ops if stays_float(op, activations))}
+        forms = Forms(graph, parameters(graph, ranges, activations), activations, io or activations, frozenset(kept))
         writer = _Writer(forms)
         written = writer.graph()
     place = {i: writer.read(forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}
@@ -129,27 +130,55 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
         if index not in range(len(graph.ops)):
             raise InputError(f"there is no operator {index} to keep in float; the model has 0 to {len(graph.ops) - 1}")
     for op in graph.ops:
-        if op.index in keep or not computes_reals(graph, op):
+        if op.index in keep or stays_float(op, activations) or not computes_reals(graph, op):
             continue
         where = f"operator {op.index} ({op.kind})"
+        quantized = rule(op).quantized
         require(
-            rule(op).quantized is not None and (op.name, activations) in plan.kernels,
-            f"{where}: there is no {activations} kernel for it, or no rule to quantise it; {_kept_in_float(op.index)}",
+            quantized is not None and activations in quantized.versions,
+            f"{where}: there is no rule to quantise it to {activations}, and TensorFlow's converter has none either; "
+            f"{_kept_in_float(op.index)}",
         )
-        weights, bias = weights_and_bias(graph, op)
+        require(
+            (op.name, activations) in plan.kernels,
+            f"{where}: there is no {activations} kernel for it; {_kept_in_float(op.index)}",
+        )
+        _check_constants(graph, op, where)
+        _check_states(graph, op, where)
+
+
+def _check_constants(graph: Graph, op: Op, where: str) -> None:
+    """Refuse weights and biases that are computed at run time, but for dense layers' weights without a bias."""
+    for layer in weighed(op):
+        weights, bias = (
+            graph.tensors[op.inputs[at]] if at is not None and at < len(op.inputs) and op.inputs[at] >= 0 else None
+            for at in (layer.weights, layer.bias)
+        )
         require(
             weights is None or bias is None or (weights.data is not None and bias.data is not None),
             f"{where}: a bias is quantised only if it and the weights are constants; {_kept_in_float(op.index)}",
         )
         require(
-            weights is None or weights.data is not None or rule(op).layout == "OI",  # dense layers do not ignore it
+            weights is None or weights.data is not None or rule(op).layout in ("OI", ""),  # these do not ignore it
             f"{where}: its weights are computed at run time, and TFLM would ignore their zero point; "
             f"{_kept_in_float(op.index)}",
         )
 
 
+def _check_states(graph: Graph, op: Op, where: str) -> None:
+    """Refuse variables whose form no rule tells, or that operators share, each of which may want another form."""
+    quantized = rule(op).quantized
+    for at, i in floats(graph, op.inputs):
+        require(
+            not graph.tensors[i].is_variable
+            or (quantized is not None and at in quantized.states and sum(i in each.inputs for each in graph.ops) == 1),
+            f"{where}: there is no rule to quantise the variable '{graph.tensors[i].name}', or other operators use it "
+            f"too; {_kept_in_float(op.index)}",
+        )
+
+
 def _check_ranges(graph: Graph, ranges: Ranges) -> None:
-    for i in computed(graph):
+    for i in ranged(graph):
         where = f"tensor {i} '{graph.tensors[i].name}'"
         if i not in ranges:
             raise InputError(f"the range of {where} is missing; calibrate this very model")
@@ -197,6 +226,7 @@ class _Writer:
         for op in graph.ops:
             inputs = tuple(-1 if form is None else self.read(form) for form in reads[op.index])
             made = tuple(self.place(form) for form in makes[op.index])
+            op = replace(op, intermediates=tuple(self.place(form) for form in forms.between(op)))
             self.origins[len(self.ops)] = op.index
             self.append(self._rewritten(op, (*reads[op.index], *makes[op.index])), inputs, made)
             self._convert_now(op.outputs, by_tensor)
@@ -262,7 +292,7 @@ class _Writer:
         if not quantized or op.index in self.forms.keep or not (activations == "int16" or self.forms.quantises(op)):
             return op
         changes = quantized.int16_options if activations == "int16" else {}
-        version = max(op.version, quantized.versions[activations])
+        version = max(op.version, quantized.versions.get(activations, 0))
         if rule(op).arithmetic == "*" and activations == "int8":  # 3: its multiplier may be 1 or more
             one, other, product = (
                 np.float32(form.quantization.scale[0]) for form in forms if form and form.quantization
