@@ -175,7 +175,7 @@ def _fitting(
     for name, inputs in read_inputs(plan, files, real_range=real_range, real=real):
         with located(name):
             codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
-            batch_size(plan, tuple(codes))
+            (frames if plan.initial else batch_size)(plan, tuple(codes))
         yield inputs
 
 

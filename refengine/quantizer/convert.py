@@ -22,7 +22,7 @@ from ..plan import Plan, make_plan, prepared
 from .calibrate import Ranges
 from .curves import check_curve
 from .forms import Form, Forms
-from .parameters import PARAMETERS, computes_reals, floats, parameters, ranged
+from .parameters import PARAMETERS, computes_reals, floats, left_in_float, parameters, ranged
 from .rules import rule, stays_float, weighed, with_intermediates
 
 _QUANTIZE = Op(0, quantize.NAME, (), (), options_type="QuantizeOptions")
@@ -62,8 +62,8 @@ def convert(
     model, graph = plan.model, with_intermediates(plan.graph)
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
-        kept = {*keep, *(op.index for op in graph.ops if stays_float(op, activations))}
-        forms = Forms(graph, parameters(graph, ranges, activations), activations, io or activations, frozenset(kept))
+        kept = frozenset({*keep, *left_in_float(graph, activations)})
+        forms = Forms(graph, parameters(graph, ranges, activations), activations, io or activations, kept)
         writer = _Writer(forms)
         written = writer.graph()
     place = {i: writer.read(forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..model import Graph, Op, Quantization
 from . import affine
 from .calibrate import Ranges
-from .rules import rule
+from .rules import rule, stays_float
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +141,11 @@ def computes_reals(graph: Graph, op: Op) -> bool:
 def _first(graph: Graph, op: Op, known: Mapping[int, Quantization]) -> Quantization | None:
     """The parameters of an operator's first float input, if it is fed or computed."""
     return next((known.get(i) for _, i in floats(graph, op.inputs)), None)
+
+
+def left_in_float(graph: Graph, activations: str) -> list[int]:
+    """The operators that the converter leaves in float; none of those that read and make no float32 tensor."""
+    return [op.index for op in graph.ops if stays_float(op, activations) and computes_reals(graph, op)]
 
 
 def _fixed(op: Op, dtype: str, ranges: Ranges) -> Quantization | None:
