@@ -146,6 +146,18 @@ def unrolled_lstm(x: Any, w: Any) -> Any:
     return h
 
 
+def pushed(buffer: Any, x: Any) -> Any:
+    """A window of a stream, which a variable holds from one inference to the next."""
+    window = tf.concat([buffer[:, x.shape[1] :], x], 1)
+    buffer.assign(window)
+    return window
+
+
+def stream_twice(x: Any, buffer: Any, other: Any, w: Any) -> Any:
+    y = tf.nn.relu(tf.nn.conv1d(pushed(buffer, x), w(3, 3, 4), 1, "VALID") + w(4))
+    return dense(tf.reshape(pushed(other, y), (1, 12)), w, 5)
+
+
 def inner_output(x: Any, w: Any) -> Any:
     y = tf.nn.relu(conv(x, w))
     return y, conv(y, w, 2)
@@ -347,6 +359,9 @@ NETWORKS: dict[str, Network] = {
     "layer_norm": (layer_norm, (SEQUENCE,)),
     "attention": (attention, (SEQUENCE,)),
     "unrolled_lstm": (unrolled_lstm, ((1, 3, 4),)),
+    "stream": (lambda x, v, w: dense(tf.reshape(pushed(v, x), (1, 12)), w, 5), ((1, 1, 3),)),
+    "stream_twice": (stream_twice, ((1, 1, 3),)),
+    "stream_read": (lambda x, v, w: (lambda old: [v.assign(tf.tanh(x)), old + 1.0])(v + 0.0)[1], ((1, 4),)),
     "lenet": (lenet, ((1, 8, 8, 1),)),
     "residual": (residual, (IMAGE,)),
     "mobile": (mobile, (IMAGE,)),
@@ -376,6 +391,10 @@ NETWORKS: dict[str, Network] = {
     "open_squeeze": (lambda x, w: tf.squeeze(tf.reduce_mean(x, 1, keepdims=True), 1), (OPEN,)),
     "open_expand_dims": (lambda x, w: tf.expand_dims(conv(x, w), 3), (OPEN,)),
 }
+
+
+VARIABLES = {"stream": ((1, 4, 3),), "stream_twice": ((1, 3, 3), (1, 3, 4)), "stream_read": ((1, 4),)}
+"""The shapes of the variables that a network's function gets behind its inputs; the converter quantises them, too."""
 
 
 def fed(*shape: int) -> Tensor:
@@ -587,12 +606,16 @@ def make(name: str, samples: list[np.ndarray]) -> Iterator[tuple[str, bytes]]:
 def of_function(name: str, samples: list[np.ndarray], kind: str | None = None) -> bytes:
     """What the converter makes of a TensorFlow function: the calibrated float file, or that of a `kind`."""
     function, shapes = network(name)
+    module = tf.Module()
+    module.kept = [tf.Variable(tf.zeros(shape)) for shape in VARIABLES.get(name, ())]
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32) for shape in shapes])  # type: ignore[untyped-decorator]
     def call(*inputs: Any) -> Any:
-        return function(*inputs, Weights(name))
+        return function(*inputs, *module.kept, Weights(name))
 
-    made = tf.lite.TFLiteConverter.from_concrete_functions([call.get_concrete_function()])
+    functions = [call.get_concrete_function()]
+    made = tf.lite.TFLiteConverter.from_concrete_functions(functions, module if module.kept else None)
+    made._experimental_variable_quantization = bool(module.kept)
     made.optimizations = [tf.lite.Optimize.DEFAULT]
     made.representative_dataset = lambda: (list(sample) for sample in zip(*samples, strict=True))
     made._experimental_calibrate_only = kind is None

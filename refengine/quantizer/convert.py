@@ -17,13 +17,14 @@ from ..errors import InputError, UnsupportedError, located, require
 from ..kernel import Kernels, Numerics
 from ..kernels import KERNELS, dequantize, quantize
 from ..memory import MEMORY
-from ..model import Graph, Model, Op, Tensor
+from ..model import Graph, Model, Op, Quantization, Tensor
 from ..plan import Plan, make_plan, prepared
 from .calibrate import Ranges
 from .curves import check_curve
 from .forms import Form, Forms
 from .parameters import PARAMETERS, computes_reals, floats, left_in_float, parameters, ranged
 from .rules import rule, stays_float, weighed, with_intermediates
+from .variables import Name, accesses, begun, check_begins, check_kept
 
 _QUANTIZE = Op(0, quantize.NAME, (), (), options_type="QuantizeOptions")
 _DEQUANTIZE = Op(0, dequantize.NAME, (), (), options_type="DequantizeOptions", version=2)
@@ -76,7 +77,8 @@ def convert(
         for signature in model.signatures
     ]
     with located("the quantised model"):
-        quantized = replace(model, graphs=(written,), signatures=tuple(signatures), sha256="")
+        others = [begun(other, writer.held(), activations) for other in model.graphs[1:]]
+        quantized = replace(model, graphs=(written, *others), signatures=tuple(signatures), sha256="")
         _check_written(quantized, plan, writer.origins)
     return quantized
 
@@ -111,8 +113,8 @@ def check(plan: Plan, *, activations: str = "int8", io: str | None = None, keep:
 
 
 def _check_model(model: Model) -> None:
-    require(len(model.graphs) == 1, f"the model has {len(model.graphs)} subgraphs; only models of one can be quantised")
-    for tensor in model.graphs[0].tensors:
+    check_begins(model)
+    for tensor in (tensor for graph in model.graphs for tensor in graph.tensors):
         where = f"tensor {tensor.index} '{tensor.name}'"
         scaled = tensor.quantization is not None and tensor.quantization.scale
         if scaled or tensor.dtype in ("int4", "int8", "uint8", "int16"):
@@ -129,6 +131,7 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
     for index in keep:
         if index not in range(len(graph.ops)):
             raise InputError(f"there is no operator {index} to keep in float; the model has 0 to {len(graph.ops) - 1}")
+    check_kept(graph, keep)
     for op in graph.ops:
         if op.index in keep or stays_float(op, activations) or not computes_reals(graph, op):
             continue
@@ -140,7 +143,7 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
             f"{_kept_in_float(op.index)}",
         )
         require(
-            (op.name, activations) in plan.kernels,
+            (op.name, activations) in plan.kernels or bool(rule(op).resource),
             f"{where}: there is no {activations} kernel for it; {_kept_in_float(op.index)}",
         )
         _check_constants(graph, op, where)
@@ -239,6 +242,12 @@ class _Writer:
             tensors=tuple(self.tensors),
             ops=tuple(replace(op, version=newest[op.name]) for op in self.ops),
         )
+
+    def held(self) -> dict[Name, Quantization]:
+        """The parameters of the variables of floats, but of those that stay in float."""
+        values = ((op, name, value) for op, name, value in accesses(self.forms.graph) if self.forms.quantises(op))
+        forms = ((name, form) for op, name, value in values for form in (*self.forms.reads(op), *self.forms.makes(op)))
+        return {name: form.quantization for name, form in forms if form and form.quantization}
 
     @cached_property
     def theirs(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from ..model import Graph, Op, Quantization
 from . import affine
 from .calibrate import Ranges
 from .rules import rule, stays_float
+from .variables import with_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Parameters:
 
 def parameters(graph: Graph, ranges: Ranges, activations: str) -> Parameters:
     """Those of the quantizer that the converter takes for these activations; then the states', which are alike."""
-    found = PARAMETERS[activations](graph, ranges)
+    found = PARAMETERS[activations](*with_values(graph, ranges))
     for op, at, held in states(graph):
         i = op.inputs[at]
         match held:
@@ -63,7 +64,8 @@ def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
 
     def parameters(op: Op) -> Quantization | None:
         """Those the operator imposes on what it touches, if any are known."""
-        shared = _shared(op, (calibrated, found.tensors)) if rule(op).shares_scale else None
+        known = (calibrated, found.tensors) if op.outputs else (found.tensors,)  # the first value's are a variable's
+        shared = _shared(op, known) if rule(op).shares_scale else None
         return None if op.index in done else shared or _fixed(op, "int8", ranges)
 
     waiting = list(graph.ops)
@@ -100,9 +102,11 @@ def int16_parameters(graph: Graph, ranges: Ranges) -> Parameters:
         first = _first(graph, op, found.tensors) if rule(op).shares_scale and not rule(op).joins else None
         for _, i in floats(graph, op.outputs):
             found.tensors[i] = first or _fixed(op, "int16", ranges) or found.tensors[i]
-            for at, j in floats(graph, op.inputs) if rule(op).shares_scale else ():
-                if found.tensors.get(j) != found.tensors[i]:
-                    found.read[op.index, at] = found.tensors[i]
+        if rule(op).shares_scale:
+            shared = next((found.tensors[i] for _, i in floats(graph, op.outputs)), first)
+            for at, i in floats(graph, op.inputs):
+                if shared is not None and found.tensors.get(i) != shared:
+                    found.read[op.index, at] = shared
     return found
 
 
@@ -165,8 +169,10 @@ def _superseded(graph: Graph) -> set[int]:
     """The tensors whose range does not count, because parameters reach them from elsewhere."""
     makers = {i: op for op in graph.ops for i in op.outputs}
     sharing = [op for op in graph.ops if rule(op).shares_scale]
-    joining = [op for op in sharing if not _one_computed(graph, op)]
+    assigning = [op for op in sharing if not op.outputs]
+    joining = [op for op in sharing if op.outputs and not _one_computed(graph, op)]
     superseded = {i for op in graph.ops if op in sharing or rule(op).fixed_output for i in op.outputs}
+    superseded |= {op.inputs[0] for op in assigning}
     superseded -= {i for op in joining for i in op.outputs}
     seen: set[int] = set()
     while joining:
