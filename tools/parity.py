@@ -80,17 +80,27 @@ class Comparison:
 
 
 def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
-    """Everything in which two models' first graphs differ, matched by structure."""
+    """Everything in which two models differ, matched by structure, subgraph by subgraph."""
     found = Comparison()
-    pair = _Pairing(found, ours.graphs[0], theirs.graphs[0], names)
-    pair.tensors("input", pair.ours.inputs, pair.theirs.inputs)
+    found.note("model", "number of subgraphs", len(ours.graphs), len(theirs.graphs))
+    for mine, other in zip(ours.graphs, theirs.graphs, strict=False):
+        place = f"subgraph {other.index}, " if other.index else ""
+        _compare(place, _Pairing(found, mine, other, names))
+    found.note("model", "signatures", _signatures(ours), _signatures(theirs))
+    return found
+
+
+def _compare(where: str, pair: _Pairing) -> None:
+    """The inputs, operators and outputs of one subgraph."""
+    found = pair.found
+    pair.tensors(f"{where}input", pair.ours.inputs, pair.theirs.inputs)
     for left, right in _matched(pair.ours.ops, pair.theirs.ops, pair.apart):
         if left is None or right is None:
             only = left or right
             assert only is not None
-            found.note(f"operator {only.index}", "operator", left and left.name, right and right.name)
+            found.note(f"{where}operator {only.index}", "operator", left and left.name, right and right.name)
             continue
-        place = f"operator {right.index} {right.name}"
+        place = f"{where}operator {right.index} {right.name}"
         found.note(place, "operator", left.name, right.name)
         found.note(place, "version", left.version, right.version)
         for option in sorted({*left.options, *right.options}):
@@ -99,9 +109,7 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
         pair.tensors(f"{place} input", left.inputs, right.inputs)
         pair.tensors(f"{place} output", left.outputs, right.outputs)
         pair.tensors(f"{place} intermediate", left.intermediates, right.intermediates)
-    pair.tensors("output", pair.ours.outputs, pair.theirs.outputs)
-    found.note("model", "signatures", _signatures(ours), _signatures(theirs))
-    return found
+    pair.tensors(f"{where}output", pair.ours.outputs, pair.theirs.outputs)
 
 
 def _signatures(model: Model) -> list[tuple[Any, ...]]:

@@ -274,11 +274,12 @@ class _Writer:
         return self.places[form]
 
     def read(self, form: Form) -> int:
-        """The index of a tensor in the form that is read, made from the usual form, or that from how it was made."""
+        """The index of a tensor in the form that is read, from the usual codes; these, and floats, are from what was made."""
         if form not in self.ready and form != self.made.get(form.tensor, form):
             self.ready.add(form)
             usual = self.forms.usual(form.tensor)
-            source = self.read(usual) if form != usual else self.place(self.made[form.tensor])
+            as_made = form.dtype == "float32" or form == usual
+            source = self.place(self.made[form.tensor]) if as_made else self.read(usual)
             op = _QUANTIZE if form.dtype != "float32" else _DEQUANTIZE
             if op is _QUANTIZE and self.tensors[source].dtype == "int16":
                 op = replace(op, version=2)
