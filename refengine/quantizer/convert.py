@@ -174,10 +174,15 @@ def _check_states(graph: Graph, op: Op, where: str) -> None:
     for at, i in floats(graph, op.inputs):
         require(
             not graph.tensors[i].is_variable
-            or (quantized is not None and at in quantized.states and sum(i in each.inputs for each in graph.ops) == 1),
-            f"{where}: there is no rule to quantise the variable '{graph.tensors[i].name}', or other operators use it "
-            f"too; {_kept_in_float(op.index)}",
+            or (quantized is not None and at in quantized.states and _uses(graph, i) == 1),
+            f"{where}: there is no rule to quantise the variable '{graph.tensors[i].name}', or others use it too; "
+            f"{_kept_in_float(op.index)}",
         )
+
+
+def _uses(graph: Graph, index: int) -> int:
+    """How many operators read a tensor, and once more if it leaves or enters the graph."""
+    return sum(index in op.inputs for op in graph.ops) + (index in (*graph.inputs, *graph.outputs))
 
 
 def _check_ranges(graph: Graph, ranges: Ranges) -> None:
@@ -274,7 +279,7 @@ class _Writer:
         return self.places[form]
 
     def read(self, form: Form) -> int:
-        """The index of a tensor in the form that is read, from the usual codes; these, and floats, are from what was made."""
+        """The index of a tensor in the form that is read. The usual codes, and floats, come from how it was made."""
         if form not in self.ready and form != self.made.get(form.tensor, form):
             self.ready.add(form)
             usual = self.forms.usual(form.tensor)

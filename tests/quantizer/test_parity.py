@@ -35,6 +35,7 @@ RUNS = 3  # inferences of each model, one after the other
 DEAD = {"activation scale"}  # the converter's is 3.6e-43
 FLOAT = {"operator", "version", "wiring", "dtype", "number of scales"}  # the converter leaves the operator in float
 APART = {"operator", "activation scale", "zero point"}  # rescaled here, so that both have what they need
+BEGUN = {"wiring", "constant scale", "int8 constant"}  # and so has what it begins with
 DIFFERENT = {
     "add_n_int8": {
         "activation scale",
