@@ -406,6 +406,10 @@ def given(w: Weights, *shape: int) -> Tensor:
     return Tensor(0, "", shape, "float32", data=w(*shape).numpy())
 
 
+def integers(*values: int) -> Tensor:
+    return Tensor(0, "", (len(values),), "int32", data=np.array(values, np.int32))
+
+
 def state(*shape: int) -> Tensor:
     return Tensor(0, "", shape, "float32", is_variable=True)
 
@@ -442,7 +446,7 @@ def concatenated(x: Tensor, y: Tensor) -> Node:
 def last_step(x: Tensor) -> Node:
     """What Keras puts behind a layer that returns no sequence."""
     options = {"begin_mask": 5, "end_mask": 5, "ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 2}
-    ends = (Tensor(0, "", (3,), "int32", data=np.array(each, np.int32)) for each in ((0, -1, 0), (0, 0, 0), (1, 1, 1)))
+    ends = integers(0, -1, 0), integers(0, 0, 0), integers(1, 1, 1)
     return Node("STRIDED_SLICE", options | {"offset": False}, (x, *ends), (fed(x.shape[0], x.shape[2]),))
 
 
@@ -473,6 +477,8 @@ FILES: dict[str, Callable[[Weights], list[Node]]] = {
     "lstm_time_major": lambda w: [lstm(fed(5, 1, 3), w, 4, time_major=True)],
     "lstm_batch": lambda w: [lstm(fed(2, 5, 3), w, 4)],
     "lstm_concat": lstm_concat,
+    "zeros_like": lambda w: [Node("ZEROS_LIKE", {}, (fed(1, 4),), (fed(1, 4),))],
+    "fill": lambda w: [Node("FILL", {}, (integers(2, 3), fed()), (fed(2, 3),))],
 }
 
 

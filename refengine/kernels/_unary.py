@@ -96,7 +96,7 @@ def function_kernel(
     function: Callable[[Array], Array],
     scalar: Callable[[Any], Any],
     told: str,
-    quantized: Quantizing = IN_FLOAT,
+    quantized: Quantizing | None = IN_FLOAT,
 ) -> Kernel:
     """The kernel of a `function` of arrays, which `scalar` computes of one number; explanations have it `told`."""
     return Kernel(

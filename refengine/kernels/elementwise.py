@@ -203,5 +203,7 @@ KERNELS = {
     ("COS", "float32"): _unary.library_kernel("COS", "cos", float32.cos, scalar_float.cos),
     ("ABS", "float32"): _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared", Quantizing()),
     ("SQUARE", "float32"): _unary.function_kernel("SQUARE", "float32", np.square, _square, "x · x in float32"),
-    ("LOGICAL_NOT", "bool"): _unary.function_kernel("LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x"),
+    ("LOGICAL_NOT", "bool"): _unary.function_kernel(
+        "LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x", None
+    ),
 }

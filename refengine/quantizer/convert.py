@@ -48,10 +48,12 @@ def convert(
     default) or ``"float32"``. The operators of `keep`, by index, stay in float, between DEQUANTIZE and QUANTIZE.
 
     Given equal ranges, scales, zero points, weights and biases equal those of TensorFlow 2.21's converter bit for bit,
-    and names, versions and options are as it leaves them; the metadata stays the float file's. Where its models would
-    not run, or be wrong, this departs from it: operators that it would leave in float by mistake are quantised; at
-    int16×8 a range that is next to nothing has a scale all the same, a PADV2's padding value is quantised, SUM has a
-    scale of its own, and a bias that two operators share is quantised for each. An input that nobody reads stays float.
+    and names, versions and options are as it leaves them; the metadata stays the float file's. Operators that it leaves
+    in float at int8 stay there. Where its models would not run, or be wrong, this departs from it: operators that it
+    would leave in float by mistake are quantised; at int16×8 a range that is next to nothing has a scale all the same,
+    a PADV2's padding value is quantised, SUM has a scale of its own, a bias that two operators share is quantised for
+    each, and an LSTM is quantised by int8's rules; resource variables are quantised with what reads and assigns them,
+    and a state always has the scale of the output that it becomes. An input that nobody reads stays float.
 
     The result has been planned, so it runs. Raises `InputError` for a model that is quantised already, ranges that are
     missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised

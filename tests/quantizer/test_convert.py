@@ -386,6 +386,18 @@ def test_a_padding_value_is_quantised() -> None:
         assert np.abs(np.array(result(quantised, inputs)) - np.array(result(model, inputs))).max() < 0.02
 
 
+def test_an_embedding_shares_its_tables_scale(tflm: Tflm) -> None:
+    """The converter gives the rows that TFLM copies another scale than the table's."""
+    ids = fed((3,), "int32")
+    model = one_op("EMBEDDING_LOOKUP", {}, [ids, const(RNG.normal(size=(4, 5)), "float32")], tensor(3, 5))
+    chosen = [(np.array(each, np.int32),) for each in ([0, 1, 2], [3, 3, 0])]
+    quantised = quantize(model, chosen)
+    for inputs in chosen:
+        (real,), (found,), (theirs,) = run(model, *inputs), result(quantised, inputs), tflm.run(dump(quantised), inputs)
+        assert theirs.tobytes() == run(quantised, *inputs)[0].tobytes()
+        assert np.abs(found - real).max() < 0.03
+
+
 def test_no_reader_of_what_is_joined_stays_in_float() -> None:
     """The MLIR quantizer does not come back to the TRANSPOSE, whose input has no range that counts."""
     x = tensor(1, 2, 3, 2)
