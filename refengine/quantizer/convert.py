@@ -20,7 +20,7 @@ from ..memory import MEMORY
 from ..model import Graph, Model, Op, Quantization, Tensor
 from ..plan import Plan, make_plan, prepared
 from .calibrate import Ranges
-from .curves import check_curve
+from .curves import check_curve, check_quotients, check_zeros
 from .forms import Form, Forms
 from .parameters import PARAMETERS, computes_reals, floats, left_in_float, parameters, ranged
 from .rules import rule, stays_float, weighed, with_intermediates
@@ -91,7 +91,8 @@ def _check_written(model: Model, plan: Plan, origins: Mapping[int, int]) -> None
         try:
             if isinstance(step, UnsupportedError):
                 raise step
-            check_curve(step)
+            for check_step in (check_curve, check_quotients, check_zeros):
+                check_step(step)
         except UnsupportedError as error:
             if index not in origins:
                 raise

@@ -74,7 +74,8 @@ def check_begins(model: Model) -> None:
     others = {*range(1, len(model.graphs))} - once
     require(
         not others,
-        f"the model has {len(model.graphs)} subgraphs; only models of one can be quantised, beside what runs once",
+        f"the model has {len(model.graphs)} subgraphs; only models of one can be quantised, beside what runs once; "
+        "build loops unrolled, as Keras's recurrent layers are with unroll=True",
     )
     for graph in model.graphs[1:]:
         for op, name, value in accesses(graph):

@@ -66,6 +66,8 @@ REFUSED = {
     "batch_to_space_int16x8": "no int16 kernel",
     "conv_mirror_pad_int16x8": "no int16 kernel",
     "conv_reduce_max_int16x8": "no int16 kernel",
+    "div_int8": "no bits for small quotients",
+    "div_int8_float32": "no bits for small quotients",
     "exp_int8": "no int8 kernel",
     "exp_int8_float32": "no int8 kernel",
     "exp_int16x8": "no int16 kernel",
@@ -79,11 +81,13 @@ REFUSED = {
     "reduce_max_int16x8": "no int16 kernel",
     "reduce_min_int16x8": "no int16 kernel",
     "resize_bilinear_int16x8": "no int16 kernel",
+    "space_to_batch_int8": "pads with code 0",
+    "space_to_batch_int8_float32": "pads with code 0",
     "space_to_batch_int16x8": "no int16 kernel",
     "sqrt_int8": "no int8 kernel",
     "sqrt_int8_float32": "no int8 kernel",
 }
-"""What the converter makes but TFLM cannot run."""
+"""What the converter makes but TFLM cannot run, or not without nonsense."""
 
 
 @cache
