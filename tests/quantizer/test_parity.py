@@ -51,9 +51,8 @@ DIFFERENT = {
     "mul_zero_int16x8": DEAD,
     "one_bias_int16x8": {"bias scale", "int64 constant"},  # the converter's is scaled for the first of its two readers
     "pad_value_int16x8": {"dtype", "number of scales", "float32 constant"},  # the converter's pads int16 with a float
-    "stream_read_int8": APART
-    | {"wiring"},  # the converter's variable has the range of what is read, not of what it holds
-    "stream_read_int8_float32": APART | {"wiring"},
+    "stream_read_int8": APART | BEGUN,  # the converter's variable has the range of what is read, not of all it holds
+    "stream_read_int8_float32": APART | BEGUN,
     "stream_read_int16x8": {"operator", "activation scale"},  # the converter's is assigned codes of another scale
     "sum_int16x8": {"activation scale"},  # the converter's sums saturate: they have the summands' scale
 }
