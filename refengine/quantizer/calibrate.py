@@ -42,7 +42,7 @@ BINS = 2048
 
 Counts = npt.NDArray[np.int64]
 T = TypeVar("T")
-Sequence = list[tuple[Array, ...]]
+Inferences = list[tuple[Array, ...]]
 """The inputs of inferences that run one after the other."""
 
 Passed = Callable[[Callable[[Plan, "Samples"], Any]], Iterator[Any]]
@@ -121,7 +121,7 @@ def tasks_of(plan: Plan, batches: Iterable[tuple[Array, ...]]) -> Iterator[Sampl
     """
     batchable = plan.inputs and all(tensor.shape[:1] == (1,) for tensor in plan.inputs)
     size = min(TASK, tile_size(plan)) if batchable else 1
-    first, waiting = 0, list[Sequence]()
+    first, waiting = 0, list[Inferences]()
     for inputs in batches:
         for sample in _samples(plan, inputs):
             if waiting and len(sample) != len(waiting[0]):
@@ -137,7 +137,7 @@ def tasks_of(plan: Plan, batches: Iterable[tuple[Array, ...]]) -> Iterator[Sampl
         raise InputError("there are no samples to calibrate with; give at least one")
 
 
-def _samples(plan: Plan, inputs: tuple[Array, ...]) -> list[Sequence]:
+def _samples(plan: Plan, inputs: tuple[Array, ...]) -> list[Inferences]:
     """The samples that a batch holds: its inferences, or the sequence of them."""
     if plan.initial:
         return [frames(plan, inputs)]
@@ -180,7 +180,7 @@ def _divergence(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64]) -> float
     return float(np.sum(p * np.log(p / q)))
 
 
-def _together(first: int, samples: list[Sequence]) -> Samples:
+def _together(first: int, samples: list[Inferences]) -> Samples:
     def beside(inferences: Iterable[tuple[Array, ...]]) -> tuple[Array, ...]:
         parts = zip(*inferences, strict=True)
         return tuple(np.concatenate(arrays) if len(arrays) > 1 else arrays[0] for arrays in parts)

@@ -142,8 +142,7 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
         quantized = rule(op).quantized
         require(
             quantized is not None and activations in quantized.versions,
-            f"{where}: there is no rule to quantise it to {activations}, and TensorFlow's converter has none either; "
-            f"{_kept_in_float(op.index)}",
+            f"{where}: there is no rule to quantise it to {activations}; {_kept_in_float(op.index)}",
         )
         require(
             (op.name, activations) in plan.kernels or bool(rule(op).resource),
@@ -154,7 +153,7 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
 
 
 def _check_constants(graph: Graph, op: Op, where: str) -> None:
-    """Refuse weights and biases that are computed at run time, but for dense layers' weights without a bias."""
+    """Refuse weights and biases that are computed at run time, but for weights without a bias whose zero point counts."""
     for layer in weighed(op):
         weights, bias = (
             graph.tensors[op.inputs[at]] if at is not None and at < len(op.inputs) and op.inputs[at] >= 0 else None

@@ -38,10 +38,7 @@ FLOAT = {"operator", "version", "wiring", "dtype", "number of scales"}  # the co
 APART = {"operator", "activation scale", "zero point"}  # rescaled here, so that both have what they need
 BEGUN = {"wiring", "constant scale", "int8 constant"}  # and so has what it begins with
 DIFFERENT = {
-    "add_n_int8": {
-        "activation scale",
-        "zero point",
-    },  # the converter's terms have the sum's scale, though it stays float
+    "add_n_int8": {"activation scale", "zero point"},  # the converter's terms have the scale of the sum, which is float
     "add_n_int8_float32": {"activation scale", "zero point"},
     "concat_transpose_int8": FLOAT,  # nobody tells the TRANSPOSE that x has a CONCATENATION's parameters
     "concat_transpose_int8_float32": FLOAT,
