@@ -111,7 +111,8 @@ class Quantizing:
     - `weighed`: its weights and biases, where they are others than `Facts.weights` and `Facts.bias`;
     - `states`: by input, how a variable is held: as the ``output`` is, or in int16 with a range ``around`` zero, or
       with the next ``power`` of two as its end;
-    - `intermediates`: the names of intermediate tensors, which no kernel reads; the last is held as the output.
+    - `intermediates`: the names of intermediate tensors, which no kernel reads; the last is held as the output;
+    - `time`: by its options, the axis of the data along which the operator goes step by step, its states with it.
     """
 
     versions: Mapping[str, int] = field(default_factory=lambda: {"int8": 2, "int16": 2})
@@ -119,6 +120,7 @@ class Quantizing:
     weighed: tuple[Weighed, ...] = ()
     states: Mapping[int, Literal["output", "around", "power"]] = field(default_factory=dict)
     intermediates: tuple[str, ...] = ()
+    time: Callable[[Options], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

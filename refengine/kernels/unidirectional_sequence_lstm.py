@@ -60,6 +60,7 @@ FACTS = Facts(
             "input_to_output_intermediate",
             "effective_hidden_scale_intermediate",
         ),
+        time=lambda options: 0 if options["time_major"] else 1,
     ),
 )
 """The converter makes no int16 layer; that type's is refengine's own, by the same rules."""

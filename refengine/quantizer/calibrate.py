@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..execute import batch_size, execute, frames, tile_size
+from ..execute import Record, batch_size, execute, frames, tile_size
+from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..parallel import spread
-from ..plan import Plan
+from ..plan import Plan, Step
 
 Ranges = Mapping[int, tuple[float, float]]
 """By tensor index of graph 0: the (smallest, largest) real value that a quantised tensor shall hold, both float32."""
@@ -72,8 +73,8 @@ def calibrate(
     """The range of every float32 tensor that `plan` is fed, computes or keeps, on `batches`, each the inputs of a run.
 
     Where something lives on from one inference to the next, each of `batches` is one sample, a sequence: its inferences
-    run in their order, and what lives on begins anew with the next. What is kept has the values that it has after
-    an inference, whatever they were within one.
+    run in their order, and what lives on begins anew with the next. An operator that goes along a sequence by itself,
+    as the LSTM, is watched at each step. (The converter sees its states before and after an inference only.)
 
     - ``minmax``: the smallest and the largest value of all: what TFLite's converter takes.
     - ``moving-average``: each sample's smallest and largest value, averaged over the samples in their order:
@@ -209,9 +210,51 @@ def _observed(plan: Plan, samples: Samples) -> Iterator[tuple[int, npt.NDArray[n
         for record in execute(plan, *inputs, state=state):
             state = record.state
             written = record.step.writes if record.step.subgraph == plan.graph.index else ()
+            within = _within(plan, record, samples.count) if written else {}
             for tensor, x in zip(written, (*record.outputs, *record.updates), strict=False):
                 if _is_watched(tensor):
-                    yield next(place), _finite(x, f"{record.step} computes", samples, number)
+                    at = next(place)
+                    for values in within.get(tensor.index, (x,)):
+                        yield at, _finite(values, f"{record.step} computes", samples, number)
+
+
+def _within(plan: Plan, record: Record, count: int) -> Mapping[int, list[Array]]:
+    """By its index, the values of each state after every step that an operator takes along the axis of time."""
+    step = record.step
+    time = step.facts.quantized.time if step.facts.quantized else None
+    if time is None or step.data is None or step.facts.data is None:
+        return {}
+    axis, data = time(step.node.options), step.facts.data
+    arrays = [_batched(x, tensor, count) for x, tensor in zip(record.inputs, step.inputs, strict=True)]
+    sequence, one = arrays[data], _one_step(step, axis, plan.numerics)
+    assert sequence is not None
+    found: dict[int, list[Array]] = {}
+    for frame in np.split(sequence, sequence.shape[axis + 1], axis + 1):
+        arrays[data] = frame
+        for place, value in zip(step.facts.updates, one.evaluate(*arrays)[len(step.outputs) :], strict=True):
+            arrays[place] = value
+            found.setdefault(step.op.inputs[place], []).append(value)
+    return found
+
+
+def _batched(array: Array | None, tensor: Tensor | None, count: int) -> Array | None:
+    """A record's array as kernels take it, with the batch axis in front."""
+    if array is None or tensor is None:
+        return None
+    return array[np.newaxis] if tensor.data is not None else array.reshape(count, *tensor.shape)
+
+
+@lru_cache(maxsize=16)
+def _one_step(step: Step, axis: int, numerics: Numerics) -> Step:
+    """The same layer for sequences of length one."""
+
+    def cut(tensor: Tensor) -> Tensor:
+        return replace(tensor, shape=tuple(1 if i == axis else d for i, d in enumerate(tensor.shape)))
+
+    place = step.facts.data
+    inputs = tuple(cut(t) if i == place and t is not None else t for i, t in enumerate(step.inputs))
+    node = step.node._replace(inputs=inputs, outputs=tuple(map(cut, step.outputs)))
+    return replace(step, node=node).prepared(numerics)
 
 
 def _finite(values: Array, place: str, samples: Samples, number: int) -> npt.NDArray[np.float32]:

@@ -153,7 +153,7 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
 
 
 def _check_constants(graph: Graph, op: Op, where: str) -> None:
-    """Refuse weights and biases that are computed at run time, but for weights without a bias whose zero point counts."""
+    """Refuse weights and biases that are computed at run time, but for weights alone whose zero point counts."""
     for layer in weighed(op):
         weights, bias = (
             graph.tensors[op.inputs[at]] if at is not None and at < len(op.inputs) and op.inputs[at] >= 0 else None

@@ -618,6 +618,20 @@ def test_a_cell_states_end_is_the_next_power_of_two(low: float, high: float, end
     assert state(low, high).scale == (end / 32768,)
 
 
+@pytest.mark.parametrize("method", ["minmax", "percentile"])
+def test_a_cell_is_watched_within_its_sequence(method: str) -> None:
+    """A layer of five steps has the ranges of the same layer of one step that gets five times as many frames."""
+    layer = lstm(tensor(1, 5, 3), 4)
+    one = layer._replace(inputs=(tensor(1, 1, 3), *layer.inputs[1:]), outputs=(tensor(1, 1, 4),))
+    whole, parted = model_of(layer), model_of(one)
+    data = sequences(whole)
+    found = calibrate(make_plan(whole), data, method)
+    wanted = calibrate(make_plan(parted), [(x.reshape(-1, 1, 3),) for (x,) in data], method)
+    (op,) = whole.graphs[0].ops
+    assert found[op.inputs[19]] == wanted[op.inputs[19]]
+    assert found[op.outputs[0]] == wanted[op.outputs[0]]
+
+
 def test_a_joined_lstm_is_rescaled_behind_it() -> None:
     """Its output's codes become its state's, so no scale but its own will do."""
     x = tensor(1, 5, 3)
