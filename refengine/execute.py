@@ -252,6 +252,21 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
     return next(iter(batches), None)
 
 
+def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
+    """The inferences of a sequence: (T, *shape), or (T, *shape[1:]) where every input declares a leading 1.
+
+    Raises `InputError` for anything else.
+    """
+    shapes = [t.shape for t in plan.inputs]
+    if [x.shape[1:] for x in arrays] == shapes:
+        counts = {len(x) for x in arrays}
+        if len(counts) > 1:
+            raise InputError(f"the inputs hold different numbers of frames: {', '.join(map(str, sorted(counts)))}")
+        return [tuple(x[i] for x in arrays) for i in range(counts.pop() if counts else 0)]
+    batch = batch_size(plan, arrays)
+    return [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
+
+
 def tile_size(plan: Plan) -> int:
     """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
     sizes = (

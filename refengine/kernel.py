@@ -88,16 +88,39 @@ class Node(NamedTuple):
     before: tuple[Node, ...] = ()
 
 
+class Weighed(NamedTuple):
+    """Constants that are quantised together; numbers count inputs.
+
+    The `weights` get scales around zero and codes up to the `largest`, in int8 if they fit it, else in int16. The scale
+    of the `bias`, if there is one, is theirs times that of the `data` that they are multiplied with.
+    """
+
+    weights: int
+    bias: int | None
+    data: int
+    largest: int = 127
+
+
 @dataclass(frozen=True, slots=True)
 class Quantizing:
     """What TensorFlow 2.21's converter changes of a float32 operator when it quantises it.
 
-    - `versions`: by type of the activations, the version of the quantised operator;
-    - `int16_options`: options that differ from the float operator's when it computes int16.
+    - `versions`: by type of the activations, the version of the quantised operator. Where int8 is missing, the
+      converter leaves the operator in float; where int16 is, it refuses the network;
+    - `int16_options`: options that differ from the float operator's when it computes int16;
+    - `weighed`: its weights and biases, where they are others than `Facts.weights` and `Facts.bias`;
+    - `states`: by input, how a variable is held: as the ``output`` is, or in int16 with a range ``around`` zero, or
+      with the next ``power`` of two as its end;
+    - `intermediates`: the names of intermediate tensors, which no kernel reads; the last is held as the output;
+    - `time`: by its options, the axis of the data along which the operator goes step by step, its states with it.
     """
 
     versions: Mapping[str, int] = field(default_factory=lambda: {"int8": 2, "int16": 2})
     int16_options: Mapping[str, Any] = field(default_factory=dict)
+    weighed: tuple[Weighed, ...] = ()
+    states: Mapping[int, Literal["output", "around", "power"]] = field(default_factory=dict)
+    intermediates: tuple[str, ...] = ()
+    time: Callable[[Options], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +142,11 @@ class Facts:
     - `inexact`: why float32 results of another sound kernel may be off by a few roundings, where there are no weights:
       another order of its ``sums``, or another ``libm``.
     - `recodes`: the output stands for the input's real values, in another type or with another quantisation.
-    - `shares_scale`: the output has the quantisation of the first input.
+    - `shares_scale`: the outputs have the quantisation of the first input of reals.
     - `fixed_output`: by dtype of data and output, the (scale, zero point) that TFLM computes in, whatever is asked for.
     - `computes`: by dtype of the data, the types that the output may have, where it is not the data's own.
     - `unpacks`: the outputs are constants, and all inputs too; layers may take them for weights and biases.
-    - `quantized`: how TensorFlow's converter quantises the operator; None if it is not known to, or leaves it in float.
+    - `quantized`: how TensorFlow's converter quantises the operator; None if nobody knows.
     - `c_kernels`: by dtype of the data, the function in ``firmware/kernels`` that does the same.
     - `control`: the operator runs other subgraphs, which `execute` does for it: a ``branch``, a ``loop``, or ``once``.
       Its kernel has no `evaluate`, and its `explain` gets the outputs behind the inputs. `calls` are the options that

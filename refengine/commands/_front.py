@@ -19,7 +19,7 @@ from rich.table import Table
 
 from ..bundled import bundled_models
 from ..errors import InferenceError, InputError, located
-from ..execute import batch_size
+from ..execute import batch_size, frames
 from ..kernel import PRESETS
 from ..memory import MEMORY
 from ..model import Array, Tensor
@@ -160,18 +160,6 @@ def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
     return session.state
 
 
-def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
-    """The inferences of one file: (T, *shape), or (T, *shape[1:]) where every input declares a leading 1."""
-    shapes = [t.shape for t in plan.inputs]
-    if all(x.ndim == len(shape) + 1 and x.shape[1:] == shape for x, shape in zip(arrays, shapes, strict=True)):
-        counts = {len(x) for x in arrays}
-        if len(counts) > 1:
-            raise InputError(f"the inputs hold different numbers of frames: {', '.join(map(str, sorted(counts)))}")
-        return [tuple(x[i] for x in arrays) for i in range(counts.pop() if counts else 0)]
-    batch = batch_size(plan, arrays)
-    return [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
-
-
 def read_data(
     plan: Plan,
     paths: list[str] | None,
@@ -208,7 +196,7 @@ def _fitting(
     for name, inputs in read_inputs(plan, files, real_range=real_range, real=real):
         with located(name):
             codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
-            batch_size(plan, tuple(codes))
+            (frames if plan.initial else batch_size)(plan, tuple(codes))
         yield inputs
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..accuracy import is_classifier, predictions
 from ..dialects import parting
 from ..errors import InferenceError, InputError
-from ..execute import run
+from ..execute import frames, run
 from ..identity import identity
 from ..kernel import PRESETS
 from ..model import Array
@@ -25,7 +25,6 @@ from ._front import (
     add_model,
     add_range,
     find_model,
-    frames,
     heading,
     numbers,
     print_json,

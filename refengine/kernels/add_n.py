@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
 from ..numerics.fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
@@ -23,7 +23,7 @@ from . import _affine, _broadcast, _copies, _narrate, _unary
 
 LEFT_SHIFT = 20
 
-FACTS = Facts(elementwise=True, joins=True)
+FACTS = Facts(elementwise=True, joins=True, quantized=Quantizing({}))
 
 
 @dataclass(frozen=True, eq=False)

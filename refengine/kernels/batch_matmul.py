@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import consistent, require, within_limits
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar_float
 from ..numerics.float32 import Float32
@@ -223,7 +223,7 @@ def _draw_output(draw: Draw, make: Toolbox, lhs: Tensor, rhs: Tensor, depth: int
     return replace(output, zero_point=(0,)) if lhs.dtype == "int16" else output
 
 
-FACTS = Facts()
+FACTS = Facts(quantized=Quantizing())
 
 KERNELS = {
     ("BATCH_MATMUL", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics import scalar
 from ..numerics.quantize import code_range
@@ -24,7 +24,7 @@ from . import _affine, _unary
 TYPES = ("float32", "int8", "int16", "int32", "uint32", "bool")
 """What TFLM casts from and into."""
 
-FACTS = Facts(elementwise=True, computes=dict.fromkeys(TYPES, TYPES))
+FACTS = Facts(elementwise=True, computes=dict.fromkeys(TYPES, TYPES), quantized=Quantizing({}))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import InferenceError, require, within_limits
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization
 from ..numerics import float32, gemmlowp, scalar, scalar_gemmlowp
 from ..numerics.fixedpoint import (
@@ -33,7 +33,7 @@ from ..numerics.fixedpoint import (
 from ..numerics.quantize import activation_range
 from . import _affine, _broadcast, _litert, _narrate
 
-FACTS = Facts(elementwise=True, arithmetic="/")
+FACTS = Facts(elementwise=True, arithmetic="/", quantized=Quantizing({"int8": 1}))
 
 
 @dataclass(frozen=True, eq=False)

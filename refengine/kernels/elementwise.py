@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InferenceError, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import (
@@ -178,23 +178,31 @@ def _square(x: Any) -> Any:
     return x * x
 
 
+FACTS = replace(_unary.FACTS, quantized=Quantizing())
+
 KERNELS = {
     **{
-        ("ABS", dtype): Kernel(prepare_abs, evaluate, explain_abs, partial(example, dtype=dtype), _unary.FACTS)
+        ("ABS", dtype): Kernel(prepare_abs, evaluate, explain_abs, partial(example, dtype=dtype), FACTS)
         for dtype in ("int8", "int16")
     },
     **{
         ("RSQRT", dtype): Kernel(
-            prepare_rsqrt, evaluate_rsqrt, explain_rsqrt, partial(example_rsqrt, dtype=dtype), _unary.FACTS
+            prepare_rsqrt, evaluate_rsqrt, explain_rsqrt, partial(example_rsqrt, dtype=dtype), FACTS
         )
         for dtype in ("int8", "int16")
     },
-    ("RSQRT", "float32"): _unary.function_kernel("RSQRT", "float32", float32.rsqrt, scalar_float.rsqrt, "1 / √x"),
-    ("SQRT", "float32"): _unary.function_kernel("SQRT", "float32", float32.sqrt, scalar_float.sqrt, "√x"),
-    ("LOG", "float32"): _unary.library_kernel("LOG", "log", float32.log, scalar_float.log),
+    ("RSQRT", "float32"): _unary.function_kernel(
+        "RSQRT", "float32", float32.rsqrt, scalar_float.rsqrt, "1 / √x", Quantizing()
+    ),
+    ("SQRT", "float32"): _unary.function_kernel(
+        "SQRT", "float32", float32.sqrt, scalar_float.sqrt, "√x", Quantizing({"int8": 2})
+    ),
+    ("LOG", "float32"): _unary.library_kernel("LOG", "log", float32.log, scalar_float.log, Quantizing()),
     ("SIN", "float32"): _unary.library_kernel("SIN", "sin", float32.sin, scalar_float.sin),
     ("COS", "float32"): _unary.library_kernel("COS", "cos", float32.cos, scalar_float.cos),
-    ("ABS", "float32"): _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared"),
+    ("ABS", "float32"): _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared", Quantizing()),
     ("SQUARE", "float32"): _unary.function_kernel("SQUARE", "float32", np.square, _square, "x · x in float32"),
-    ("LOGICAL_NOT", "bool"): _unary.function_kernel("LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x"),
+    ("LOGICAL_NOT", "bool"): _unary.function_kernel(
+        "LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x", None
+    ),
 }

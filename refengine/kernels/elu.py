@@ -8,6 +8,7 @@ int32 becomes what the processor makes of it, which may be the other end of the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -66,13 +67,15 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "ELU", {}, input, output)
 
 
+FACTS = replace(_unary.LIBRARY, quantized=_unary.IN_FLOAT)
+
 KERNELS = {
-    ("ELU", "int8"): Kernel(prepare, evaluate, _lut.explain, partial(example, dtype="int8"), _unary.LIBRARY),
+    ("ELU", "int8"): Kernel(prepare, evaluate, _lut.explain, partial(example, dtype="int8"), FACTS),
     ("ELU", "float32"): Kernel(
         partial(_unary.prepare_library, name="expm1"),
         evaluate_float,
         explain_float,
         partial(example, dtype="float32"),
-        _unary.LIBRARY,
+        FACTS,
     ),
 }

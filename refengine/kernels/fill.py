@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _copies
 
@@ -72,7 +72,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("FILL", {}, (dims, value), (make.tensor(shape, dtype, value.quantization),))
 
 
-FACTS = Facts(data=1, copies=True, shares_scale=True)
+FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing({"int8": 3, "int16": 3}))
 
 KERNELS = {
     ("FILL", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

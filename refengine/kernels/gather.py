@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import InferenceError, consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
@@ -121,7 +121,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("GATHER", options, (input, positions), (output,), before=before)
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("GATHER", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

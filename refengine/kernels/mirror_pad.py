@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
@@ -119,7 +119,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("MIRROR_PAD", {"mode": mode}, (input, paddings), (output,))
 
 
-FACTS = Facts(copies=True, pads=True, shares_scale=True)
+FACTS = Facts(copies=True, pads=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("MIRROR_PAD", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

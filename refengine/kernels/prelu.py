@@ -14,13 +14,13 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox, Weighed
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range, product_multiplier
 from . import _affine, _broadcast, _narrate, _unary
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1}, weighed=(Weighed(1, None, 0),)))
 
 MAX_FLOAT_RANK = 4
 """TFLM's float32 loop aborts on more."""

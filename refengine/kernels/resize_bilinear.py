@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import consistent, require, within_limits
-from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Options, Toolbox
+from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
 from ..numerics.float32 import Float32
@@ -229,7 +229,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("RESIZE_BILINEAR", options, (input, make.constant(np.array(sizes, np.int32))), (output,))
 
 
-FACTS = Facts(shares_scale=True)
+FACTS = Facts(shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("RESIZE_BILINEAR", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

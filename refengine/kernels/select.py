@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -95,7 +95,7 @@ def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
     return len(shape) <= len(whole) and all(size in (1, length) for size, length in pairs)
 
 
-FACTS = Facts(data=1, copies=True)
+FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing({"int8": 1}))
 
 KERNELS = {
     ("SELECT_V2", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

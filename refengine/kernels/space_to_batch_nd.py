@@ -18,7 +18,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies, _litert
 
@@ -172,7 +172,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPACE_TO_BATCH_ND", {}, (input, *controls), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("SPACE_TO_BATCH_ND", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

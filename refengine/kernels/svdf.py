@@ -20,7 +20,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require, within_limits
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox, Weighed
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import Ints, Multiplier
@@ -32,7 +32,12 @@ from . import _affine, _linear, _narrate, _unary
 STATE = 4
 """The input that is the state."""
 
-FACTS = Facts(updates=(STATE,))
+FACTS = Facts(
+    updates=(STATE,),
+    quantized=Quantizing(
+        {"int8": 3}, weighed=(Weighed(1, None, 0), Weighed(2, 3, STATE, largest=512)), states={STATE: "around"}
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.quantize import float_activation_range
@@ -269,7 +269,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("TRANSPOSE_CONV", options, (size, layer.filter, input, layer.bias), (result,))
 
 
-FACTS = Facts(data=2, weights=1, bias=3, layout="OHWI")
+FACTS = Facts(
+    data=2,
+    weights=1,
+    bias=3,
+    layout="OHWI",
+    quantized=Quantizing({"int8": 2, "int16": 3}, {"quantized_bias_type": "int64"}),
+)
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False), (1, 3))
 _FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float, places=(1, 3))

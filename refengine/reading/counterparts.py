@@ -92,7 +92,7 @@ def _by_name(plan: Plan) -> dict[tuple[str, tuple[int, ...]], int]:
 
 def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int]) -> Pair | None:
     """The float steps between the tensors that the step reads and an output that it computes, if there are some."""
-    read = [t.index for t in step.inputs if t is not None and t.data is None]
+    read = [t.index for t in step.inputs if t is not None and t.data is None and not t.is_variable]
     if not {*read, output.index} <= same.keys():
         return None
     known, target = {same[i] for i in read}, same[output.index]
