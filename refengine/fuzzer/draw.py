@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,8 +23,11 @@ from .case import Case
 NODES = 25
 """Operators that one run of Hypothesis draws: few, since shrinking begins with the whole run."""
 
-INPUTS = 2
-"""Cases of each operator drawn: drawing one takes longer than everything else."""
+INPUTS, STREAM = 2, 5
+"""Cases of each operator drawn, without and with state: drawing one takes longer than everything else."""
+
+RESETS = st.sampled_from((False, False, True))
+"""Whether a reset comes before an inference."""
 
 
 class Enough(BaseException):
@@ -71,13 +74,15 @@ def shrink(
     return False
 
 
-def _sound(plan: Plan, inputs: tuple[Array, ...]) -> Case | None:
-    """The case, unless TFLM's Invoke fails on it."""
-    case = Case(plan, inputs)
-    try:
-        return case if case.record else None
-    except InferenceError:
-        return None
+def _cases(plan: Plan, inferences: Sequence[tuple[Array, ...]], data: st.DataObject) -> Iterator[Case]:
+    """The cases of these inputs but those on which TFLM's Invoke fails: alone, or of a stream where there is state."""
+    before = None
+    for inputs in inferences:
+        case = Case(plan, inputs, before, before is not None and data.draw(RESETS))
+        with suppress(InferenceError):
+            case.record  # noqa: B018
+            yield case
+        before = case if plan.initial else None
 
 
 def _run(
@@ -113,9 +118,9 @@ def _run(
             plan = make_plan(model, numerics=numerics, kernels=kernels)
         except UnsupportedError:  # in this dialect
             hypothesis.reject()
-        for inputs in data.draw(st.tuples(*[inputs_of(model)] * INPUTS)):
-            if not skip and (case := _sound(plan, inputs)):
-                attempt(case)
+        count = STREAM if plan.initial else INPUTS
+        for case in () if skip else _cases(plan, data.draw(st.tuples(*[inputs_of(model)] * count)), data):
+            attempt(case)
         skip = False
 
     one()

@@ -12,8 +12,9 @@
  * Tensors. `data` of an input is what the model feeds or holds as a constant, in C order; yours to read only. `data`
  * of an output is yours to fill, all of it; it holds garbage when you get it, and what lies around it is not yours.
  * Every buffer is aligned to 16 bytes, as TFLM's are, and to no more. An optional input left out (a bias) has data
- * NULL, dtype "", rank 0. int4 comes unpacked, one code in -8 ... 7 in each int8_t, and has the dtype "int4"; bool is
- * one byte, 0 or 1. float32 is compared by its bits, but any NaN is any other.
+ * NULL, dtype "", rank 0. int4 comes unpacked, one code in -8 ... 7 in each int8_t, and has the dtype "int4"; `packed`
+ * is the same with two codes to a byte, the first in the low bits, as files have it. bool is one byte, 0 or 1. float32
+ * is compared by its bits, but any NaN is any other.
  *
  * Numbers. Everything a TFLM-style kernel is called with, under TFLM's names, so that an adapter computes nothing:
  *   - the operator's options by the schema's names: "stride_w", "dilation_h_factor", "depth_multiplier", "axis",
@@ -69,8 +70,18 @@
  * left. An offset is what the kernel adds, so input_offset is minus the input's zero point; every tensor has its zero
  * points too. int16 convolutions add no output zero point, so their output_offset is 0.
  *
- * Nothing of a call may outlast it: cases come in any order, many in one process. Scratch memory is
- * yours to find (malloc will do). A crash, a hang, a byte written beside the output or into an input is a finding.
+ * State. A variable (an input whose `variable` is 1, such as SVDF's input 4) holds what the inference before left
+ * there, and is yours to update, as TFLM's kernels do; what you leave in it is compared too. An operator that keeps
+ * something for itself (CIRCULAR_BUFFER, DELAY, FRAMER, STACKER, OVERLAP_ADD, ...) gets `memory` for that, which comes
+ * back at the next inference of the same stream as you left it; `begins` says whether the stream is at its first
+ * inference (`memory` holds garbage then), was reset as TFLM's Reset does, or goes on. Of streams you see several
+ * inferences in a row; where TFLM ends an inference early (CIRCULAR_BUFFER), return REFENGINE_COMPUTED nevertheless.
+ *
+ * Scratch memory. refengine_scratch(c, bytes) hands out memory that lasts until you return, garbage in it, and watches
+ * what lies around it; up to 8 pieces, NULL where it has no room. malloc will do too.
+ *
+ * Nothing else of a call may outlast it: cases come in any order, many in one process. A crash, a hang, a byte written
+ * beside an output or into an input is a finding.
  */
 #ifndef REFENGINE_FUZZ_H
 #define REFENGINE_FUZZ_H
@@ -98,6 +109,9 @@ struct refengine_tensor {
     const int32_t *zero_point;
     int32_t quantized_dimension;
     int constant;
+    int variable;       /* yours to update */
+    const void *packed; /* int4 only */
+    size_t packed_bytes;
 };
 
 /* `count` values, in `ints` or in `reals`; the other one is NULL. */
@@ -108,12 +122,28 @@ struct refengine_number {
     const double *reals;
 };
 
+enum { REFENGINE_GUARD = 64, REFENGINE_PIECES = 8 };
+
+/* What refengine_scratch has to hand out, and has handed out. */
+struct refengine_scratch {
+    unsigned char *memory;
+    size_t bytes;
+    int32_t count;
+    size_t start[REFENGINE_PIECES], size[REFENGINE_PIECES];
+};
+
+enum { REFENGINE_GOES_ON = 0, REFENGINE_FRESH = 1, REFENGINE_RESET = 2 };
+
 struct refengine_case {
-    const char *op; /* the schema's name, such as "CONV_2D" */
+    const char *op; /* the schema's name, such as "CONV_2D"; of custom operators the custom code */
     int32_t n_inputs, n_outputs;
     const struct refengine_tensor *inputs, *outputs;
     int32_t n_numbers;
     const struct refengine_number *numbers;
+    int begins;   /* REFENGINE_FRESH, REFENGINE_RESET or REFENGINE_GOES_ON; always FRESH where nothing is kept */
+    void *memory; /* to keep something in; NULL where the operator keeps nothing for itself */
+    size_t memory_bytes;
+    struct refengine_scratch *scratch;
 };
 
 enum { REFENGINE_COMPUTED = 0, REFENGINE_UNSUPPORTED = 1 };
@@ -176,6 +206,17 @@ static inline int32_t refengine_elements(const struct refengine_tensor *t) {
     int32_t i, n = 1;
     for (i = 0; i < t->rank; i++) n *= t->dims[i];
     return n;
+}
+
+/* Scratch memory of so many bytes, aligned to 16; NULL if there is not so much. */
+static inline void *refengine_scratch(const struct refengine_case *c, size_t bytes) {
+    struct refengine_scratch *s = c->scratch;
+    size_t start = 0;
+    if (s->count > 0) start = (s->start[s->count - 1] + s->size[s->count - 1] + REFENGINE_GUARD + 15) / 16 * 16;
+    if (s->count == REFENGINE_PIECES || start > s->bytes || bytes > s->bytes - start) return NULL;
+    s->start[s->count] = start;
+    s->size[s->count++] = bytes;
+    return s->memory + start;
 }
 
 #ifdef __cplusplus

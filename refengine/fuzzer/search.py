@@ -133,8 +133,8 @@ def fuzz(
 
     An operator ends with the first chunk in which something fails, and the next one follows. `numerics` is the dialect
     that the kernels claim to compute, TFLM's own by default; `kernels` are golden ones, those of `make_plan`.
-    Operators that run subgraphs or remember something are not among them yet: a case is one call. `executor` spreads
-    the work (the door is pickled then).
+    Operators that run subgraphs or share resources are not among them: a case is one operator. `executor` spreads the
+    work (the door is pickled then).
     `progress` is called with a number of cases whenever so many more are done with.
 
     Raises `InputError` for an operator or type that there is no golden kernel for, for a door that cannot be used, and
@@ -184,9 +184,9 @@ def chosen(
 ) -> list[tuple[str, str]]:
     """The pairs of operator and type to try, in the order of the kernels' files."""
     for op, kernel in ((op, kernel) for (op, _), kernel in kernels.items() if op in (ops or ())):
-        does = "runs other subgraphs" if kernel.facts.control else "remembers something for the next call"
+        does = "runs other subgraphs" if kernel.facts.control else "goes by a resource that other operators share"
         if not _is_one_call(kernel.facts):
-            raise InputError(f"{op} {does}, and fuzz tries single calls yet; run models of it, with strategies.models")
+            raise InputError(f"{op} {does}, and fuzz tries operators alone; run models of it, with strategies.models")
     alone = [(op, dtype) for (op, dtype), kernel in kernels.items() if _is_one_call(kernel.facts)]
     known = {"operator": {op for op, _ in alone}, "type": {dtype for _, dtype in alone if dtype}}
     for (what, names), wanted in zip(known.items(), (ops, dtypes), strict=True):
@@ -200,8 +200,8 @@ def chosen(
 
 
 def _is_one_call(facts: Facts) -> bool:
-    """Whether an operator's outputs follow from its inputs alone."""
-    return not (facts.control or facts.resource or facts.updates)
+    """Whether an operator computes all by itself what it writes."""
+    return not (facts.control or facts.resource)
 
 
 Run = tuple[str, str, Numerics, int]
