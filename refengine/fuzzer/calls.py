@@ -96,10 +96,10 @@ def check_untouched(image: Image, after: bytes, pointer: int = NATIVE) -> None:
         if part.start <= place < part.stop:
             raise KernelError("changes its input", f"writes to input {i}, first to byte {place - part.start} of it")
     if image.scratch.start - GUARD <= place < image.scratch.stop + GUARD:
-        raise KernelError("writes outside", f"writes {_bytes(count)} outside its scratch memory, {_beside(place, pieces)}")
+        raise KernelError("writes outside", f"writes {_bytes(count)} outside its scratch memory, {_beside(place, pieces, 'a piece')}")
     names = [f"output {i}" if i else "output" for i in range(len(image.results))]
     nearest = min(range(len(names)), key=lambda i: _distance(place, image.results[i]))
-    where = _beside(place, [image.results[nearest]])
+    where = _beside(place, [image.results[nearest]], "an output")
     raise KernelError("writes outside", f"writes {_bytes(count)} outside its {names[nearest]}, {where}")
 
 
@@ -107,8 +107,8 @@ def _distance(place: int, part: slice) -> int:
     return max(part.start - place, place - part.stop + 1)
 
 
-def _beside(place: int, parts: list[slice]) -> str:
-    """Where the first byte lies from the nearest of some parts."""
+def _beside(place: int, parts: list[slice], what: str) -> str:
+    """Where the first byte lies from the nearest of some parts, each of which is `what`."""
     if not parts:
         return "of which it has asked for none"
     part = min(parts, key=lambda part: _distance(place, part))
@@ -116,7 +116,7 @@ def _beside(place: int, parts: list[slice]) -> str:
     if 0 < part.start - place <= 2 * GUARD:
         return f"the first {_bytes(part.start - place)} before it"
     if 0 <= place - part.stop <= 2 * GUARD:
-        return f"the first byte {place - part.start} of {size}"
+        return f"the first byte {place - part.start} of {what} of {size}"
     return "the first far from it, among its inputs"
 
 

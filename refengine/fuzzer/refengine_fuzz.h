@@ -19,8 +19,9 @@
  * Numbers. Everything a TFLM-style kernel is called with, under TFLM's names, so that an adapter computes nothing:
  *   - the operator's options by the schema's names: "stride_w", "dilation_h_factor", "depth_multiplier", "axis",
  *     "beta", ...; enumerations are the schema's codes, such as "padding" (0 SAME, 1 VALID) and
- *     "fused_activation_function" (0 NONE, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6; TFLM takes 4 TANH and 5 SIGN_BIT for 0);
- *     booleans are 0 and 1.
+ *     "fused_activation_function" (0 NONE, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6; TFLM takes 4 TANH and 5 SIGN_BIT for 0, but
+ *     in LSTM and float SVDF) and "quantized_bias_type" (0 not said, 2 int32, 4 int64; the bias tensor's dtype is what
+ *     counts); booleans are 0 and 1.
  *   - what Prepare computed. "d" is the number of output channels, i an integer, f a float:
  *
  *   CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED TRANSPOSE_CONV, int8 int16: input_offset i, output_offset i,
@@ -33,6 +34,17 @@
  *   MAX_POOL_2D AVERAGE_POOL_2D L2_POOL_2D, float32: float_activation_min f, float_activation_max f
  *   BATCH_MATMUL, int8 int16: lhs_offset i, rhs_offset i, output_offset i, output_multiplier i, output_shift i,
  *       quantized_activation_min i, quantized_activation_max i
+ *   SVDF, int8: input_offset i, activation_state_zero_point i, effective_scale_1_a i, effective_scale_1_b i,
+ *       effective_scale_2_a i, effective_scale_2_b i, output_offset i (a is a multiplier, b its shift; 1 takes a feature
+ *       to the state, 2 the sum over time to the output)
+ *   UNIDIRECTIONAL_SEQUENCE_LSTM, int8 int16: input_offset i, input_weights_offset i[], input_fc_multiplier i[],
+ *       input_fc_shift i[], recurrent_offset i, recurrent_weights_offset i[], recurrent_fc_multiplier i[],
+ *       recurrent_fc_shift i[], forget_cell_mul_multiplier i, forget_cell_mul_shift i, input_mul_multiplier i,
+ *       input_mul_shift i, output_mul_multiplier i, output_mul_shift i, output_offset i, quantized_cell_clip i,
+ *       cell_state_scale_power i (those of the gates in the order of their tensors: input, forget, cell, output; a
+ *       clip of -1 is none)
+ *   MINIMUM MAXIMUM: nothing
+ *   CIRCULAR_BUFFER, int8: cycles_max i, zero_point i
  *   ADD SUB, int8 int16: left_shift i, input1_offset i, input1_multiplier i, input1_shift i, input2_offset i,
  *       input2_multiplier i, input2_shift i
  *   MUL, int8 int16: input1_offset i, input2_offset i
@@ -51,6 +63,8 @@
  *   SOFTMAX, int8: diff_min i, exps i[] (e^(-d * beta * scale) in Q0.31 for each difference d of codes, 0 ... 255)
  *   LOG_SOFTMAX, int8: input_multiplier i, input_left_shift i, diff_min i, reverse_scaling_divisor i,
  *       reverse_scaling_left_shift i
+ *   SOFTMAX, int16: exp_lut i[], one_over_one_plus_x_lut i[] (513 entries each: e^x over [-10, 0] and 1 / (1 + x) over
+ *       [0, 1], in Q0.15)
  *   L2_NORMALIZATION, int8: input_offset i
  *   CUMSUM, int8: input_offset i, output_offset i, output_multiplier i, output_shift i
  *   QUANTIZE, int8 int16 int32 uint8: input_offset i, output_offset i, output_multiplier i, output_shift i

@@ -78,7 +78,9 @@ class Finding:
             "common": self.common and self.common.as_dict(),
             "options": dict(self.case.options),
             "inputs": [None if x is None else x.tolist() for x in self.case.arrays],
-            "expected": self.case.record.outputs[self.outcome.output].tolist(),
+            "inference": len(self.case.stream),
+            "output": self.outcome.output,
+            "expected": self.case.results[self.outcome.output].tolist(),
             "got": None if self.outcome.got is None else self.outcome.got.tolist(),
             "difference": self.outcome.difference and self.outcome.difference.as_dict(),
         }
@@ -358,7 +360,7 @@ def _common(task: Task, kind: str) -> Common | None:
 def _reason(chunk: Chunk) -> Reason | None:
     """What explains those failures that are outputs which differ, if the first one is."""
     differing = [(case, outcome.got) for case, outcome in chunk.failures if outcome.got is not None]
-    if any(len(case.step.outputs) > 1 for case, _ in differing):  # faults are known of one output
+    if any(len(case.step.writes) > 1 for case, _ in differing):  # faults are known of one output
         return None
     return reason(differing, chunk.passed) if chunk.failures[0][1].kind == "differs" else None
 
