@@ -19,8 +19,10 @@ class Calls:
     Of a stream, what the kernel keeps for itself comes about by the calls before, with what was right in between.
     """
 
-    pointer = NATIVE
-    """The size of a pointer where the kernel lives."""
+    @property
+    def pointer(self) -> int:
+        """The size of a pointer where the kernel lives."""
+        return NATIVE
 
     def call(self, image: Image) -> tuple[int, bytes] | None:
         """The kernel's status, and the image as it left it; None if there is no room for it.
@@ -40,16 +42,16 @@ class Calls:
 
     def _results(self, case: Case, garbage: int) -> tuple[Array, ...] | None:
         """What the kernel writes."""
-        memory = None
+        memory, pointer = None, self.pointer
         for one in case.stream if case.step.memory else (case,):
-            image = image_of(one, garbage, memory, self.pointer)
+            image = image_of(one, garbage, memory, pointer)
             done = self.call(image)
             if done is None or done[0] == UNSUPPORTED:
                 return None
             status, after = done
             if status != 0:
                 raise KernelError("fails", f"returns {status}")
-            check_untouched(image, after, self.pointer)
+            check_untouched(image, after, pointer)
             memory = after[image.memory]
         return tuple(
             case.defined(i, np.frombuffer(after[part], right.dtype).reshape(right.shape))

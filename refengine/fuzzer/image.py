@@ -29,7 +29,7 @@ PIECES = 8
 GUARD = 64
 """Guard bytes before and behind the data of a tensor, and between two pieces of scratch memory."""
 
-ROOM = 4096, 8, 1 << 16
+ROOM = 1024, 8, 1 << 16
 """Scratch memory has so many bytes, and for each byte of a tensor so many more; never more than the last."""
 
 FRESH, RESET, GOES_ON = 1, 2, 0
