@@ -1,7 +1,8 @@
 """The search: cases weighted to the known traps, until one fails; that one shrunk, and explained.
 
 Work is cut into chunks that depend on nothing but the operator, the type and the seed. Of an operator at a type, the
-chunks up to the first one that fails count, whoever computed which: hence the same result whatever the split.
+chunks up to the first one that fails count, whoever computed which: hence the same result whatever the split. Then what
+was found is set aside, if one can say what it is, and the search goes on for the next fault.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from ..errors import InputError
 from ..kernel import Facts, Kernels, Numerics
 from ..kernels import KERNELS
 from ..parallel import spread
+from .aside import Aside
 from .case import Case, Door, Outcome, check
-from .reasons import Reason, reason
+from .reasons import Certainty, Reason, reason
 from .simplify import simplified
 from .traits import Common, in_common
 
@@ -40,6 +42,9 @@ UNCLAIMED = 100
 
 ATTEMPTS = 3000
 """How many cases shrinking one failure may try."""
+
+FINDINGS = 3
+"""Faults of an operator at a type to look for at most, unless one says otherwise."""
 
 STARTS, SMALL = 3, 8
 """How many failures to shrink while what is left of them has more than so many elements: some get stuck early."""
@@ -68,11 +73,26 @@ class Finding:
         cases = "this case" if self.evidence == 1 else f"the {self.evidence} failing cases"
         return f"no dialect and no known fault explains {cases}: a bug"
 
+    @property
+    def certainty(self) -> Certainty:
+        """How certain its cause is: ``certain``, ``likely`` or ``open``."""
+        return "open" if self.reason is None else self.reason.certainty
+
+    def set_aside(self, door: Door) -> Door | None:
+        """The door without this fault, or None if there is no saying which cases have it."""
+        aside = door if isinstance(door, Aside) else Aside(door)
+        if self.common is not None and not (self.reason and self.reason.complete):
+            return replace(aside, traits=(*aside.traits, self.common.trait))
+        if self.reason is not None:
+            return replace(aside, reasons=(*aside.reasons, self.reason))
+        return None if self.outcome.kind == "differs" else replace(aside, kinds=(*aside.kinds, self.outcome.kind))
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "kind": self.outcome.kind,
             "verdict": self.verdict,
+            "certainty": self.certainty,
             "reason": self.reason and self.reason.as_dict(),
             "evidence": self.evidence,
             "common": self.common and self.common.as_dict(),
@@ -90,7 +110,9 @@ class Finding:
 class Result:
     """An operator at the type of its first input: how many `cases` were tried, `skipped` ones among them.
 
-    `elements` were compared; `failing` cases were wrong, the first of them the case number `first` (from 1).
+    `elements` were compared; `failing` cases were wrong, the first of them the case number `first` (from 1). `findings`
+    are the faults, each found with those before it set aside; `rest` is how many cases were tried with all of them set
+    aside and were right or skipped, None if the search ended before.
     """
 
     op: str
@@ -100,10 +122,16 @@ class Result:
     elements: int = 0
     failing: int = 0
     first: int | None = None
-    finding: Finding | None = None
+    findings: tuple[Finding, ...] = ()
+    rest: int | None = None
 
     def __str__(self) -> str:
         return f"{self.op} {self.dtype}"
+
+    @property
+    def finding(self) -> Finding | None:
+        """The first of them."""
+        return self.findings[0] if self.findings else None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -115,7 +143,8 @@ class Result:
             "elements": self.elements,
             "failing": self.failing,
             "first": self.first,
-            "finding": self.finding and self.finding.as_dict(),
+            "findings": [finding.as_dict() for finding in self.findings],
+            "rest": self.rest,
         }
 
 
@@ -128,13 +157,17 @@ def fuzz(
     seed: int = 0,
     numerics: Numerics | None = None,
     kernels: Kernels = KERNELS,
+    exclude: Sequence[str] = (),
+    findings: int = 1,
     executor: Executor | None = None,
     progress: Callable[[int], object] = lambda cases: None,
 ) -> Iterator[Result]:
     """Try a kernel on `cases` cases of each operator at each type of its first input, every one of them by default.
 
-    An operator ends with the first chunk in which something fails, and the next one follows. `numerics` is the dialect
-    that the kernels claim to compute, TFLM's own by default; `kernels` are golden ones, those of `make_plan`.
+    An operator ends with the first chunk in which something fails, or goes on with what was found set aside until there
+    are so many `findings`; the next one follows. Cases with a trait of `exclude` (see `Aside`) count as skipped.
+    `numerics` is the dialect that the kernels claim to compute, TFLM's own by default; `kernels` are golden ones, those
+    of `make_plan`.
     Operators that run subgraphs or share resources are not among them: a case is one operator. `executor` spreads the
     work (the door is pickled then).
     `progress` is called with a number of cases whenever so many more are done with.
@@ -143,6 +176,7 @@ def fuzz(
     if Hypothesis is not installed.
     """
     pairs = chosen(ops, dtypes, kernels)
+    door = Aside(door, tuple(exclude)) if exclude else door
     _drawing()
     last, over = (cases - 1) // CHUNK, set[tuple[str, str]]()
     tasks = (
@@ -162,7 +196,7 @@ def fuzz(
                 continue
             over.add((task.op, task.dtype))
             progress(cases - task.number * CHUNK)
-            yield replace(result, finding=_finding(task, chunk)) if chunk.failing else result
+            yield _with_findings(result, task, chunk, cases, findings) if chunk.failing else result
             result = Result(task.op, task.dtype)
     except KeyboardInterrupt:
         if result.cases:
@@ -177,8 +211,8 @@ def replay(door: Door, case: Case) -> Result:
         chunk.add(case, check(door, case))
     finally:
         _close(door)
-    finding = Finding(case, chunk.failures[0][1], 1, _reason(chunk)) if chunk.failing else None
-    return replace(_added(Result(case.op, case.dtype), chunk), finding=finding)
+    findings = (Finding(case, chunk.failures[0][1], 1, _reason(chunk)),) if chunk.failing else ()
+    return replace(_added(Result(case.op, case.dtype), chunk), findings=findings)
 
 
 def chosen(
@@ -320,6 +354,23 @@ def _close(door: Door) -> None:
 
 
 # ---- a failure ---------------------------------------------------------------------------------------------------
+
+
+def _with_findings(result: Result, task: Task, chunk: Chunk, cases: int, most: int) -> Result:
+    """The faults of an operator, the first of which failed in this chunk; for the next ones the search goes on here."""
+    found = [_finding(task, chunk)]
+    while len(found) < most and (door := found[-1].set_aside(task.door)) is not None:
+        rest = 0
+        for number in range(task.number, (cases - 1) // CHUNK + 1):
+            task = task._replace(door=door, number=number, cases=min(CHUNK, cases - number * CHUNK))
+            _, chunk = try_chunk(task)
+            rest += chunk.cases
+            if chunk.failing:
+                break
+        if not chunk.failing:
+            return replace(result, findings=tuple(found), rest=rest)
+        found.append(_finding(task, chunk))
+    return replace(result, findings=tuple(found))
 
 
 def _finding(task: Task, chunk: Chunk) -> Finding:

@@ -48,14 +48,14 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def told(result: Result) -> Iterator[str]:
-    """Everything about the fault of a result, line by line; nothing where there is none."""
-    finding = result.finding
-    if finding is None:
-        return
-    yield f"{result} {finding.outcome.kind}: {finding.verdict}"
-    if finding.common is not None:
-        yield f"  {finding.common}"
-    yield from smallest(finding)
+    """Everything about the faults of a result, line by line; nothing where there is none."""
+    for i, finding in enumerate(result.findings):
+        yield f"{'with that set aside, ' * bool(i)}{result} {finding.outcome.kind}: {finding.verdict}"
+        if finding.common is not None:
+            yield f"  {finding.common}"
+        yield from smallest(finding)
+    if result.rest is not None:
+        yield f"with that set aside, nothing else is wrong in {result.rest:,} cases"
 
 
 def smallest(finding: Finding) -> Iterator[str]:
