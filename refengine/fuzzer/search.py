@@ -157,6 +157,7 @@ def fuzz(
     seed: int = 0,
     numerics: Numerics | None = None,
     kernels: Kernels = KERNELS,
+    spec: bool = False,
     exclude: Sequence[str] = (),
     findings: int = 1,
     executor: Executor | None = None,
@@ -165,7 +166,8 @@ def fuzz(
     """Try a kernel on `cases` cases of each operator at each type of its first input, every one of them by default.
 
     An operator ends with the first chunk in which something fails, or goes on with what was found set aside until there
-    are so many `findings`; the next one follows. Cases with a trait of `exclude` (see `Aside`) count as skipped.
+    are so many `findings`; the next one follows. `spec` keeps to TFLite's quantization specification (see
+    `within_spec`). Cases with a trait of `exclude` (see `Aside`) count as skipped.
     `numerics` is the dialect that the kernels claim to compute, TFLM's own by default; `kernels` are golden ones, those
     of `make_plan`.
     Operators that run subgraphs or share resources are not among them: a case is one operator. `executor` spreads the
@@ -180,7 +182,7 @@ def fuzz(
     _drawing()
     last, over = (cases - 1) // CHUNK, set[tuple[str, str]]()
     tasks = (
-        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, numerics or Numerics(), kernels)
+        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, numerics or Numerics(), spec, kernels)
         for op, dtype in pairs
         for number in range(last + 1)
         if (op, dtype) not in over
@@ -240,8 +242,8 @@ def _is_one_call(facts: Facts) -> bool:
     return not (facts.control or facts.resource)
 
 
-Run = tuple[str, str, Numerics, int]
-"""What `draw.generate` makes cases of, besides the kernels."""
+Run = tuple[str, str, Numerics, bool, int]
+"""The fields of `draw.Draws`, of which `draw.generate` makes cases."""
 
 
 # ---- one chunk ---------------------------------------------------------------------------------------------------
@@ -257,6 +259,7 @@ class Task(NamedTuple):
     cases: int
     seed: int
     numerics: Numerics
+    spec: bool = False
     kernels: Kernels = KERNELS
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -267,7 +270,7 @@ class Task(NamedTuple):
         """What determines the cases of each run of Hypothesis, which has a seed of its own."""
         for run in range(self.cases):
             digest = hashlib.sha256(f"{self.seed} {self.op} {self.dtype} {self.number} {run}".encode()).digest()
-            yield self.op, self.dtype, self.numerics, int.from_bytes(digest[:8], "little")
+            yield self.op, self.dtype, self.numerics, self.spec, int.from_bytes(digest[:8], "little")
 
 
 def _task(*fields: Any) -> Task:
@@ -319,7 +322,7 @@ def try_chunk(task: Task) -> tuple[Task, Chunk]:
     try:
         for run in task.runs():
             before = chunk.failing
-            draw.generate(*run, attempt, task.kernels)
+            draw.generate(draw.Draws(*run), attempt, task.kernels)
             chunk.runs += [run] * (chunk.failing > before)
             if chunk.is_over(task):
                 break
@@ -400,7 +403,7 @@ def _common(task: Task, kind: str) -> Common | None:
 
     try:
         for run in islice(task.runs(), min(RUNS, 1 + task.cases // 12)):
-            draw.generate(*run, attempt, task.kernels)
+            draw.generate(draw.Draws(*run), attempt, task.kernels)
             if min(len(failing), len(passing)) >= COMPARED:
                 break
     finally:
@@ -444,7 +447,7 @@ def _shrunk_run(task: Task, run: Run, kind: str) -> tuple[Case, Outcome] | None:
             found.append((case, outcome))
             raise draw.Fails
 
-    return found[-1] if draw.shrink(*run, attempt, task.kernels) else min(found, key=_size, default=None)
+    return found[-1] if draw.shrink(draw.Draws(*run), attempt, task.kernels) else min(found, key=_size, default=None)
 
 
 def _size(failure: tuple[Case, Outcome]) -> int:
