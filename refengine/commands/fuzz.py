@@ -64,7 +64,6 @@ from ._front import (
     table_of,
 )
 
-
 DOORS = ("library", "callable", "command", "emulator", "port")
 """The options that lead to kernels."""
 
@@ -86,9 +85,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--cases", metavar="N", type=positive, default=1000, help="of each operator and type (default: %(default)s)"
     )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="other cases (default: %(default)s)")
-    parser.add_argument(
-        "--spec", action="store_true", help="draw only what TFLite's quantization specification allows"
-    )
+    parser.add_argument("--spec", action="store_true", help="draw only what TFLite's quantization specification allows")
     parser.add_argument("--exclude", metavar="TRAIT", nargs="+", default=[], help="skip cases that have it")
     parser.add_argument(
         "--findings", metavar="N", type=positive, default=FINDINGS, help="faults of each (default: %(default)s)"

@@ -98,7 +98,9 @@ def check_untouched(image: Image, after: bytes, pointer: int = NATIVE) -> None:
         if part.start <= place < part.stop:
             raise KernelError("changes its input", f"writes to input {i}, first to byte {place - part.start} of it")
     if image.scratch.start - GUARD <= place < image.scratch.stop + GUARD:
-        raise KernelError("writes outside", f"writes {_bytes(count)} outside its scratch memory, {_beside(place, pieces, 'a piece')}")
+        raise KernelError(
+            "writes outside", f"writes {_bytes(count)} outside its scratch memory, {_beside(place, pieces, 'a piece')}"
+        )
     names = [f"output {i}" if i else "output" for i in range(len(image.results))]
     nearest = min(range(len(names)), key=lambda i: _distance(place, image.results[i]))
     where = _beside(place, [image.results[nearest]], "an output")
@@ -106,7 +108,8 @@ def check_untouched(image: Image, after: bytes, pointer: int = NATIVE) -> None:
 
 
 def _distance(place: int, part: slice) -> int:
-    return max(part.start - place, place - part.stop + 1)
+    away: int = max(part.start - place, place - part.stop + 1)
+    return away
 
 
 def _beside(place: int, parts: list[slice], what: str) -> str:

@@ -90,10 +90,9 @@ class Case:
 
     @property
     def dtype(self) -> str:
-        """The type of the first input."""
-        first = self.step.inputs[0]
-        assert first is not None
-        return first.dtype
+        """The type of the input that holds the data, "" if none does."""
+        data = self.step.data
+        return data.dtype if data is not None else ""
 
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:

@@ -127,7 +127,7 @@ def _data(case: Case) -> Iterator[str]:
         else ("static const struct refengine_number *const numbers = NULL;",)
     )
     yield from _results(case)
-    yield f'static const char operator_name[] = "{case.op}";'
+    yield f'static const char operator_name[] = "{case.op}", operator_type[] = "{case.dtype}";'
     counts = f"n_inputs = {len(case.tensors)}, n_outputs = {len(case.step.outputs)}, n_numbers = {len(numbers)}"
     yield f"enum {{ {counts}, begins = {begins(case)} }};"
 

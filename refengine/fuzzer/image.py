@@ -18,7 +18,7 @@ from ..errors import InferenceError
 from ..model import Array, Quantization, Tensor
 from .case import Case
 
-TENSOR, NUMBER, SCRATCH, CASE = "PiPPNiPPiiiPN", "PiPP", "PNi" + "N" * 16, "PiiPPiPiPNP"
+TENSOR, NUMBER, SCRATCH, CASE = "PiPPNiPPiiiPN", "PiPP", "PNi" + "N" * 16, "PPiiPPiPiPNP"
 """The structs' fields, a letter each: P a pointer, N a size_t, i an int32_t or int."""
 
 STRUCTS = TENSOR, NUMBER, SCRATCH, CASE
@@ -92,6 +92,7 @@ def image_of(case: Case, garbage: int = 0, memory: bytes | None = None, pointer:
         head,
         0,
         block.text(case.op),
+        block.text(case.dtype),
         len(fed),
         len(made),
         first_tensor,
@@ -136,9 +137,9 @@ def _expected(case: Case) -> tuple[Array, ...]:
 
 def packed_int4(codes: Array) -> bytes:
     """Two codes to a byte, the first in the low bits, as TFLite's files have int4."""
-    flat = codes.reshape(-1).astype(np.uint8) & 15
-    pairs = np.append(flat, np.zeros(flat.size % 2, np.uint8)).reshape(-1, 2)
-    return (pairs[:, 0] | pairs[:, 1] << 4).astype(np.uint8).tobytes()
+    flat = [code & 15 for code in codes.reshape(-1).tolist()]
+    flat += [0] * (len(flat) % 2)
+    return bytes(low | high << 4 for low, high in zip(flat[::2], flat[1::2], strict=True))
 
 
 def _is_packed(tensor: Tensor | None) -> bool:
@@ -154,7 +155,8 @@ def _own_memory(case: Case, garbage: int) -> bytes:
 def _room(data: list[slice]) -> int:
     """Bytes of scratch memory."""
     least, times, most = ROOM
-    return min(most, least + times * sum(part.stop - part.start for part in data))
+    held: int = sum(part.stop - part.start for part in data)
+    return min(most, least + times * held)
 
 
 @dataclass(frozen=True)

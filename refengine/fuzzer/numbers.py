@@ -5,7 +5,7 @@ The comment of `refengine_fuzz.h` tells users what there is; a test holds it aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ def _lstm(p: lstm.Params) -> Iterator[tuple[str, Any]]:
     yield "cell_state_scale_power", p.cell_state_scale_power
 
 
-BY_PART = {svdf.Params: _svdf, lstm.Params: _lstm}
+BY_PART: dict[type, Callable[[Any], Iterator[tuple[str, Any]]]] = {svdf.Params: _svdf, lstm.Params: _lstm}
 """Params with several layers in them, whose numbers need names of their own."""
 
 

@@ -79,7 +79,7 @@ class Reason:
         all_ = "the one difference vanishes" if self.total == 1 else f"all {self.total:,} differences{cases} vanish"
         if self.certainty != "open":
             return f"{all_} {self.how}: {self.certainty}"
-        chance = f"; {_others(self.rivals)} would do as well" if self.rivals else f" (which chance may do too)"
+        chance = f"; {_others(self.rivals)} would do as well" if self.rivals else " (which chance may do too)"
         return f"{all_} {self.how}{chance}: open"
 
     def as_dict(self) -> dict[str, Any]:

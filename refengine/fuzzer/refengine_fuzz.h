@@ -149,7 +149,8 @@ struct refengine_scratch {
 enum { REFENGINE_GOES_ON = 0, REFENGINE_FRESH = 1, REFENGINE_RESET = 2 };
 
 struct refengine_case {
-    const char *op; /* the schema's name, such as "CONV_2D"; of custom operators the custom code */
+    const char *op;    /* the schema's name, such as "CONV_2D"; of custom operators the custom code */
+    const char *dtype; /* of the input that holds the data, mostly the first */
     int32_t n_inputs, n_outputs;
     const struct refengine_tensor *inputs, *outputs;
     int32_t n_numbers;
@@ -173,9 +174,9 @@ int refengine_kernel(const struct refengine_case *c);
 
 /* ---- looking things up ------------------------------------------------------------------------------------------ */
 
-/* Whether the case is operator `op` at type `dtype`, which is that of its first input. */
+/* Whether the case is operator `op` at type `dtype`, which is that of the input that holds the data. */
 static inline int refengine_is(const struct refengine_case *c, const char *op, const char *dtype) {
-    return strcmp(c->op, op) == 0 && strcmp(c->inputs[0].dtype, dtype) == 0;
+    return strcmp(c->op, op) == 0 && strcmp(c->dtype, dtype) == 0;
 }
 
 /* The number called `name`, or NULL if this operator has none. */

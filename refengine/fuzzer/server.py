@@ -37,8 +37,8 @@ class Server(Calls):
     """A kernel in an image with `refengine_server.c`; whoever derives from this knows how to `open` a line to it.
 
     That it crashes or takes more than `time_out` seconds is a `KernelError`, as all that `Calls` finds. After that the
-    server must come back: the process is started again, the board resets itself by a watchdog. Raises `InputError` if it
-    does not, or was built with another header.
+    server must come back: the process is started again, the board resets itself by a watchdog. Raises `InputError` if
+    it does not, or was built with another header.
     """
 
     def __init__(self, name: str, time_out: float = TIME_OUT) -> None:

@@ -23,7 +23,7 @@ struct result {
     size_t bytes, elements;
 };
 
-/* The data: operator_name, inputs, n_inputs, outputs, n_outputs, numbers, n_numbers, results, begins. */
+/* The data: operator_name, operator_type, inputs, n_inputs, outputs, n_outputs, numbers, n_numbers, results, begins. */
 #include "case.h"
 
 enum { n_results = sizeof results / sizeof results[0] };
@@ -81,7 +81,7 @@ static int is_right(const struct result *r) {
 
 int main(void) {
     struct refengine_scratch handed_out = {scratch, sizeof scratch, 0, {0}, {0}};
-    const struct refengine_case c = {operator_name, n_inputs, n_outputs, inputs, outputs, n_numbers, numbers,
+    const struct refengine_case c = {operator_name, operator_type, n_inputs, n_outputs, inputs, outputs, n_numbers, numbers,
                                      begins, NULL, 0, &handed_out};
     size_t i;
     int status;

@@ -48,6 +48,7 @@ class Plant(NamedTuple):
 
 
 CONV, DEPTHWISE, DENSE = "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"
+LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 MAX, AVERAGE = "MAX_POOL_2D", "AVERAGE_POOL_2D"
 
 PLANTS = (
@@ -301,6 +302,33 @@ PLANTS = (
         "padded with code 0, not with the zero point",
         explained="zero point of the output is taken for 0",
     ),
+    Plant("WINDOWS_OVERWRITE", "TRANSPOSE_CONV", "", "where windows overlap, the last one counts alone"),
+    Plant("ADJOINT_IGNORED", "BATCH_MATMUL", "", "adj_y is ignored"),
+    Plant("SECOND_INPUT_NOT_BROADCAST", "MINIMUM", "", "the second input is read over and over", dtype="float32"),
+    Plant("SECOND_OF_EQUALS", "MAXIMUM", "", "of zeros with two signs the wrong one", dtype="float32"),
+    Plant("TABLE_NOT_INTERPOLATED", "SOFTMAX", "", "the tables' entries are taken as they are", dtype="int16"),
+    # state
+    Plant("STATE_NOT_WRITTEN", "SVDF", "", "the state stays as it was"),
+    Plant("STATE_OF_ITS_OWN", "SVDF", "", "a state of its own, which no reset reaches", kinds=("differs", "unsteady")),
+    Plant("STATE_ZERO_POINT_IGNORED", "SVDF", "", "the state's zero point is taken for 0"),
+    Plant("RANK_IGNORED", "SVDF", "", "units of one filter"),
+    Plant("STATE_NOT_WRITTEN", LSTM, "", "the hidden state stays as it was"),
+    Plant("STATE_NOT_WRITTEN", LSTM, "", "the hidden state stays as it was", dtype="float32"),
+    Plant("STATE_OF_ITS_OWN", LSTM, "", "a state of its own, which no reset reaches", kinds=("differs", "unsteady")),
+    Plant("GATES_SWAPPED", LSTM, "", "forget and cell gate are confused"),
+    Plant("GATES_SWAPPED", LSTM, "", "forget and cell gate are confused", dtype="float32"),
+    Plant("CELL_CLIP_IGNORED", LSTM, "", "the cell state is not clipped"),
+    Plant("TIME_MAJOR_IGNORED", LSTM, "", "time and batch are confused"),
+    Plant("RECURRENT_OFFSET_IGNORED", LSTM, "", "the hidden state's zero point is ignored"),
+    Plant("RESET_IGNORED", "CIRCULAR_BUFFER", "", "a reset leaves the frames"),
+    # sizes, packing, scratch memory
+    Plant("DEPTH_UP_TO_512", DENSE, "", "inputs beyond 512 are lost"),
+    Plant("CHANNELS_UP_TO_256", CONV, "", "channels are counted in 8 bits"),
+    Plant("IMAGE_MEAN_OVER_ROWS", "MEAN", "", "an image's rows and columns are not what is averaged"),
+    Plant("GROUPS_NEED_BIAS", CONV, "", "groups without a bias fail", kinds=("fails",)),
+    Plant("NIBBLES_SWAPPED", DENSE, "", "of two int4 weights in a byte the second comes first"),
+    Plant("SCRATCH_TOO_SMALL", "MEAN", "", "one sum too few is asked for", kinds=("writes outside",)),
+    Plant("SCRATCH_TAKEN_FOR_ZEROS", "MEAN", "", "sums begin with what is in memory", kinds=("unsteady", "differs")),
     Plant("FUSED_MULTIPLY_ADD", DENSE, "", "products are not rounded", "FMA", dtype="float32"),
     Plant("SUMS_IN_FOUR", DENSE, "tensorflow/tensorflow#36653", "four sums side by side", "order", dtype="float32"),
 )
