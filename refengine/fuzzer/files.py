@@ -82,7 +82,7 @@ def fed(case: Case) -> dict[str, Array]:
 
 
 def read_stream(plan: Plan, path: Path, memory: int = MEMORY) -> Case | None:
-    """The case that an `.npz` of `save` holds, if it is a stream. Raises `InputError` for a file that cannot be read."""
+    """The case that an `.npz` of `save` holds, if it is a stream. Raises `InputError` for one that cannot be read."""
     with located(str(path)):
         arrays = read_npz(str(path), memory)
         if RESETS not in arrays:

@@ -108,6 +108,19 @@ def reason(failing: Sequence[tuple[Case, Array]], passing: Sequence[Case]) -> Re
     return replace(best, bits=enough, rivals=len(as_good) - 1)
 
 
+def of_some(failing: Sequence[tuple[Case, Array]], passing: Sequence[Case]) -> Reason | None:
+    """The dialect under which all differences vanish in most of the failing cases, three at least: where a kernel has
+    another fault besides."""
+    best: Reason | None = None
+    for numerics, name in dialects(failing[0][0].numerics).items() if failing else ():
+        explained = [(case, got) for case, got in failing if _apart(_under(case, numerics), got) == 0]
+        total = sum(_apart(case.expected, got) for case, got in explained)
+        one = Reason("dialect", f"under {name}", 0, total, len(explained), numerics)
+        if len(explained) >= max(FORMS, best.cases + 1 if best else 0) and _spares(one, passing):
+            best = replace(one, bits=_weight(explained) - log2(CAUSES_TRIED))
+    return best
+
+
 def explains(reason: Reason, case: Case, got: Array) -> bool:
     """Whether all differences of one case vanish for this reason."""
     if reason.numerics is not None:

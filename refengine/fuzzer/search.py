@@ -19,9 +19,9 @@ from ..errors import InputError
 from ..kernel import Facts, Kernels, Numerics
 from ..kernels import KERNELS
 from ..parallel import spread
-from .aside import Aside
+from .aside import Aside, Only, close
 from .case import Case, Door, Outcome, check
-from .reasons import Certainty, Reason, reason
+from .reasons import Certainty, Reason, explains, of_some, reason
 from .simplify import simplified
 from .traits import Common, in_common
 
@@ -212,7 +212,7 @@ def replay(door: Door, case: Case) -> Result:
     try:
         chunk.add(case, check(door, case))
     finally:
-        _close(door)
+        close(door)
     findings = (Finding(case, chunk.failures[0][1], 1, _reason(chunk)),) if chunk.failing else ()
     return replace(_added(Result(case.op, case.dtype), chunk), findings=findings)
 
@@ -327,7 +327,7 @@ def try_chunk(task: Task) -> tuple[Task, Chunk]:
             if chunk.is_over(task):
                 break
     finally:
-        _close(task.door)
+        close(task.door)
     return task, chunk
 
 
@@ -351,11 +351,6 @@ def _drawing() -> ModuleType:
     return draw
 
 
-def _close(door: Door) -> None:
-    if (close := getattr(door, "close", None)) is not None:
-        close()
-
-
 # ---- a failure ---------------------------------------------------------------------------------------------------
 
 
@@ -377,13 +372,16 @@ def _with_findings(result: Result, task: Task, chunk: Chunk, cases: int, most: i
 
 
 def _finding(task: Task, chunk: Chunk) -> Finding:
-    """The chunk's first failure as small as it gets, and the reason of all that failed so."""
+    """The chunk's first failure as small as it gets, and the reason of all that failed so, or of most of them."""
     kind = chunk.failures[0][1].kind
+    why = _reason(chunk)
+    if (why is None or not why.complete) and (parted := _parted(chunk)) is not None:
+        why, chunk = parted
+        task = task._replace(door=Only(task.door, why))
     try:
         case, outcome = simplified(task.door, *_shrunk(task, chunk))
     finally:
-        _close(task.door)
-    why = _reason(chunk)
+        close(task.door)
     evidence = sum(outcome.kind == kind for _, outcome in chunk.failures)
     explained = (why is not None and why.complete) or kind == "hangs"  # each of which costs a time-out
     return Finding(case, outcome, evidence, why, None if explained else _common(task, kind))
@@ -407,8 +405,24 @@ def _common(task: Task, kind: str) -> Common | None:
             if min(len(failing), len(passing)) >= COMPARED:
                 break
     finally:
-        _close(task.door)
+        close(task.door)
     return in_common(failing, passing)
+
+
+def _parted(chunk: Chunk) -> tuple[Reason, Chunk] | None:
+    """The dialect that explains most of the failures, where there are several faults at once, and these alone."""
+    differing = [(case, outcome.got) for case, outcome in chunk.failures if outcome.got is not None]
+    if any(len(case.step.writes) > 1 for case, _ in differing):
+        return None
+    why = of_some(differing, chunk.passed)
+    if why is None:
+        return None
+    explained = [
+        (case, outcome)
+        for case, outcome in chunk.failures
+        if outcome.got is not None and explains(why, case, outcome.got)
+    ]
+    return why, replace(chunk, failures=explained)
 
 
 def _reason(chunk: Chunk) -> Reason | None:

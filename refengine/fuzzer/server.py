@@ -20,6 +20,9 @@ from .image import STRUCTS, Image, Layout
 
 REQUEST, REPLY = b"RFZ1", b"rfz1"
 
+HELLO = struct.Struct(f"<{2 + len(STRUCTS)}I")
+"""What a server says of itself: the size of a pointer, how many bytes it takes, the sizes of the structs."""
+
 GARBLED = -(2**31)
 """The status of a request that did not arrive as it was sent."""
 
@@ -82,7 +85,7 @@ class Server(Calls):
         except DeviceError as error:
             self.close()
             raise InputError(f"{self.name} cannot be used: {error}") from None
-        pointer, self.room, *sizes = struct.unpack(f"<{2 + len(STRUCTS)}I", here)
+        pointer, self.room, *sizes = HELLO.unpack(here)
         if pointer not in (4, 8) or sizes != [Layout.of(fields, pointer).size for fields in STRUCTS]:
             self.close()
             raise InputError(
@@ -106,13 +109,10 @@ class Server(Calls):
         self._number = (self._number + 1) % 2**32
         content = struct.pack(f"<{3 + len(places)}I", self._number, len(block), len(places), *places) + block
         self._line.send(REQUEST + struct.pack("<I", zlib.crc32(content)) + content)
-        while True:
-            number, status, payload = self._reply(deadline)
-            if number == self._number:  # no late answer to an earlier question
-                return status, payload
+        return self._reply(deadline, {0, len(block) or HELLO.size})
 
-    def _reply(self, deadline: float) -> tuple[int, int, bytes]:
-        """The next reply that arrived as it was sent; between replies lies what kernels print."""
+    def _reply(self, deadline: float, sizes: set[int]) -> tuple[int, bytes]:
+        """The reply to the last request, of one of some sizes; before it may lie what kernels print, and late ones."""
         while True:
             while (start := self._received.find(REPLY)) < 0:
                 del self._received[: -len(REPLY) + 1]
@@ -121,12 +121,13 @@ class Server(Calls):
             while len(self._received) < 20:
                 self._receive(deadline)
             crc, number, status, size = struct.unpack("<IIiI", self._received[4:20])
-            while size <= self.room + 64 and len(self._received) < 20 + size:
-                self._receive(deadline)
-            if zlib.crc32(self._received[8 : 20 + size]) == crc:
-                payload = bytes(self._received[20 : 20 + size])
-                del self._received[: 20 + size]
-                return number, status, payload
+            if number == self._number and size in sizes:
+                while len(self._received) < 20 + size:
+                    self._receive(deadline)
+                if zlib.crc32(self._received[8 : 20 + size]) == crc:
+                    payload = bytes(self._received[20 : 20 + size])
+                    del self._received[: 20 + size]
+                    return status, payload
             del self._received[:1]
 
     def _receive(self, deadline: float) -> None:
