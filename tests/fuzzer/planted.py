@@ -332,7 +332,13 @@ SEARCHED = (
     # sizes, packing, scratch memory
     Plant("DEPTH_UP_TO_512", DENSE, "", "inputs beyond 512 are lost"),
     Plant("CHANNELS_UP_TO_256", CONV, "", "channels are counted in 8 bits"),
-    Plant("IMAGE_MEAN_OVER_ROWS", "MEAN", "", "an image's rows and columns are not what is averaged"),
+    Plant(
+        "IMAGE_MEAN_OVER_ROWS",
+        "MEAN",
+        "",
+        "an image's rows and columns are not what is averaged",
+        kinds=("differs", "writes outside"),
+    ),
     Plant("GROUPS_NEED_BIAS", CONV, "", "groups without a bias fail", kinds=("fails",)),
     Plant("NIBBLES_SWAPPED", DENSE, "", "of two int4 weights in a byte the second comes first"),
     Plant("SCRATCH_TOO_SMALL", "MEAN", "", "one sum too few is asked for", kinds=("writes outside",)),
