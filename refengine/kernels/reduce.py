@@ -269,12 +269,12 @@ def _worst(dtype: np.dtype[Any], largest: bool) -> Any:
 
 
 def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
-    """Any rank, any axes in any order, negative and repeated ones too, kept or not."""
-    ranks, largest = draw(make.sampled_from((((1, 5), 4), ((1, 3), 12))))
+    """Any rank, any axes in any order, negative and repeated ones too, kept or not; images over rows and columns."""
+    ranks, largest, over = draw(make.sampled_from((((1, 5), 4, None), ((1, 3), 12, None), (4, 6, (1, 2)))))
     quantization = make.quantization(dtype, asymmetric=True)
     input = _affine.draw_input(draw, make, dtype, ranks, largest, quantization)
     rank = len(input.shape)
-    axes = [draw(make.integers(-rank, rank - 1)) for _ in range(draw(make.integers(1, min(rank, 4))))]
+    axes = over or [draw(make.integers(-rank, rank - 1)) for _ in range(draw(make.integers(1, min(rank, 4))))]
     reduced = {a % rank for a in axes}
     keep_dims = draw(make.booleans())
     kept = tuple(1 if d in reduced else size for d, size in enumerate(input.shape) if keep_dims or d not in reduced)

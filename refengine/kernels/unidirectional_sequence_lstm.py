@@ -103,6 +103,7 @@ class Params:
     output_mul: Multiplier
     hidden_zero_point: int
     cell_clip: int | None
+    cell_state_scale_power: int
 
     @property
     def macs(self) -> int:
@@ -149,18 +150,20 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"the cell state '{cell.name}' has no positive scale, by which TFLM divides: convert the model again",
     )
     factor = partial(quantize_multiplier, rounding=numerics.rounding)
+    power = _power_of_two(cell, numerics.libm)
     p = Params(
         sizes,
         _layer(input, constants[:4], constants[8:], numerics),
         _layer(hidden, constants[4:8], (), numerics),
         _lookup(0, logistic.logistic16),
         _lookup(0, tanh.tanh16) if node.options["fused_activation_function"] == "TANH" else None,
-        _lookup(12 + _power_of_two(cell, numerics.libm), tanh.tanh16),
+        _lookup(12 + power, tanh.tanh16),
         factor(2.0**-15 * cell_scale / cell_scale),
         factor(2.0**-30 / cell_scale),
         factor(2.0**-30 / hidden_scale),
         hidden_zero_point,
         _cell_clip(node.options["cell_clip"], cell_scale),
+        power,
     )
     _affine.require_shift(p.output_mul, hidden)
     return p

@@ -40,7 +40,7 @@ def test_single_rounding_is_named(op: str) -> None:
     finding = one(speaks(PRESETS["single"]), op).finding
     assert finding is not None and finding.reason is not None
     assert finding.reason.complete and finding.reason.numerics == PRESETS["single"]
-    assert finding.verdict.startswith("all ") and finding.verdict.endswith(" vanish under single rounding")
+    assert finding.verdict.startswith("all ") and finding.verdict.endswith(" vanish under single rounding: certain")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_single_rounding_is_named(op: str) -> None:
 )
 def test_other_dialects_are_named(numerics: str, op: str, dtype: str, name: str) -> None:
     finding = one(speaks(PRESETS[numerics]), op, dtype).finding
-    assert finding is not None and finding.reason is not None and str(finding.reason).endswith(f"under {name}")
+    assert finding is not None and finding.reason is not None and f"under {name}" in str(finding.reason)
 
 
 def test_the_dialect_claimed_is_no_finding() -> None:
