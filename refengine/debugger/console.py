@@ -123,7 +123,9 @@ class Console:
         record = session.current
         inside = "".join(f"{call}: " for call in record.path)
         outputs = list(zip(record.step.writes, (*record.outputs, *record.updates), strict=True))
-        told = [f"{t.index} {text.type_of(t)}  {self._span(t, x)}" for t, x in outputs] or ["nothing"]
+        spans = ("not known" if t.index in record.unknown else self._span(t, x) for t, x in outputs)
+        told = [f"{t.index} {text.type_of(t)}  {span}" for (t, _), span in zip(outputs, spans, strict=True)]
+        told = told or ["nothing"]
         yield f"{place}{inside}{number_of(record.step)} {text.operator(record.step)} → {told[0]}"
         yield from (f"  and {each}" for each in told[1:])
         if session.is_at_end:
@@ -344,8 +346,9 @@ class Console:
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
             names = dump_names(plan.graph.tensors)
-            write_npz(path, {names[tensor.index]: self.session.final(tensor) for tensor in self._computed()})
-            yield f"{len(self._computed())} tensors in {path}"
+            computed = self._computed()
+            write_npz(path, {names[tensor.index]: self.session.final(tensor) for tensor in computed})
+            yield f"{len(computed)} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
         if path.suffix == ".png":
@@ -448,7 +451,7 @@ class Console:
             raise InputError("compare looks at the main graph; finish leaves the subgraph")
         if not rest:
             before = self.session.unchanged()
-            dump = [(tensor, before.final(tensor)) for tensor in self._computed()]
+            dump = [(tensor, before.final(tensor)) for tensor in self._computed() if before.knows(tensor)]
         else:
             quoted, file, name = re.findall(r'^(?:"([^"]*)"|(\S+))\s*(.*)', rest)[0]
             file = quoted or file
@@ -515,10 +518,10 @@ class Console:
         yield from self.where()
 
     def _computed(self) -> list[Tensor]:
-        """The tensors of an inference, those of the main graph: its inputs and what the steps write."""
+        """The known tensors of an inference, those of the main graph: its inputs and what the steps write."""
         written = (t for step in self.session.steps for t in step.writes)
         found = {t.index: t for t in (*self.session.plan.inputs, *written) if t.dtype != "resource"}  # no handles
-        return list(found.values())
+        return [t for t in found.values() if not self.session.plan.gaps or self.session.knows(t)]
 
     def _order(self, tensor: Tensor) -> int:
         writer = self.session.writer(tensor)
@@ -560,6 +563,8 @@ class Console:
 
     def _largest(self, tensor: Tensor) -> str:
         """Where an output that is a row of scores is largest."""
+        if self.session.plan.gaps and not self.session.knows(tensor):
+            return " is not known"
         row = self.session.values(tensor).ravel()
         if row.size < 2 or row.size != tensor.shape[-1]:
             return ""

@@ -67,12 +67,14 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
     """How element `at` of one of the record's outputs came about; `plan` is the one that made the record.
 
     Variables that the step updates count as further outputs. Negative indices count from the end. Raises `InputError`
-    if the output has no such element, or the record is of a batch.
+    if the output has no such element or is unknown, or the record is of a batch.
     """
     step = record.step
     if not 0 <= output < len(step.writes):
         raise InputError(f"{step} has {len(step.writes)} outputs, counted from 0; there is no output {output}")
     tensor, written = step.writes[output], (*record.outputs, *record.updates)
+    if tensor.index in record.unknown:
+        raise InputError(f"output '{tensor.name}' of {step} is not known: {plan.why_unknown(tensor, step.subgraph)}")
     index = _index(tensor, written[output], at)
     more = written if step.facts.control else record.memory
     lines = tuple(step.kernel.explain(step.params, At(output, index), *record.inputs, *more))
@@ -89,8 +91,10 @@ def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Re
 
     Raises `InputError` for a step that runs subgraphs or has to do with resource variables.
     """
-    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory)
+    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory, partial=bool(plan.gaps))
     step = other.plans[record.step.subgraph].steps[record.step.index]
+    if step.gap:
+        raise step.gap
     if step.facts.control or step.facts.resource:
         raise InputError(f"{step} has no arithmetic of its own; explain it in one dialect")
     arrays = (None if x is None else x[np.newaxis] for x in (*record.inputs, *record.memory))

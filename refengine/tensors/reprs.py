@@ -13,8 +13,8 @@ from .stats import activation_of, real_values, stats
 
 def record_text(step: Step, outputs: Sequence[Array]) -> str:
     """``<Record of operator 11 (SOFTMAX): int8 (1, 10), -128 … 127, which stand for 0 … 0.996094>``."""
-    (tensor,), (values,) = step.outputs, outputs
-    return f"<Record of {step}: {values.dtype} {values.shape}, {_span(tensor, values)}>"
+    spans = (f"{x.dtype} {x.shape}, {_span(t, x)}" for t, x in zip(step.outputs, outputs, strict=True))
+    return f"<Record of {step}: {'; '.join(spans) or 'nothing'}>"
 
 
 def record_html(step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> str:
