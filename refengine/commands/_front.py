@@ -26,14 +26,11 @@ from ..processes import Terminated
 from ..tensors.datasets import bundled_digits, bundled_models, load_mnist
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_input
-from ..text import as_json, printable
+from ..text import SCHEMA, as_json, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 LONG = 1000
 """Rows that Rich draws within seconds."""
-
-SCHEMA = 1
-"""Of every --json document: another number once a key changes its meaning or goes."""
 
 SUFFIXES = {"K": 10, "M": 20, "G": 30}
 

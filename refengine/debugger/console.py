@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from os.path import expanduser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from ..errors import InputError
 from ..explanation import explain
 from ..explanation import text as told_lines
 from ..files import write_npy, write_npz
+from ..kernel import PRESETS
 from ..model import Array, Tensor
-from ..plan import Step
+from ..plan import Plan, Step
 from ..tensors import pictures
+from ..tensors.arrays import META
 from ..tensors.stats import activation_of, clamp_range, histogram, stats
+from ..text import SCHEMA, as_json
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
 from .names import dump_name, dump_names, dumped, number_of, step_named, steps_named, tensor_named
@@ -347,7 +351,8 @@ class Console:
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
             names = dump_names(plan.graph.tensors)
             computed = self._computed()
-            write_npz(path, {names[tensor.index]: self.session.final(tensor) for tensor in computed})
+            tensors = {names[tensor.index]: self.session.final(tensor) for tensor in computed}
+            write_npz(path, {META: np.array(as_json(_facts(plan), indent=None))} | tensors)
             yield f"{len(computed)} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
@@ -457,6 +462,7 @@ class Console:
             file = quoted or file
             found = compare.read_dump(expanduser(file), self.session.plan.memory)
             named, known = found.items() if isinstance(found, dict) else [], dumped(self.session.plan)
+            named = [(key, array) for key, array in named if key != META]
             dump = [(known[key], array) for key, array in named if key in known]
             yield from (f"{key!r}: the model has no such tensor" for key, _ in named if key not in known)
             if not isinstance(found, dict):
@@ -571,6 +577,12 @@ class Console:
         label = int(row.argmax())
         real = text.reader(tensor)(row[label].item())
         return f" is largest at {label}: {text.number(row[label].item())}" + (f" = {real}" if real else "")
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    """What a dump says of itself; a dialect without a name is not said."""
+    names = [name for name, preset in PRESETS.items() if preset == plan.numerics]
+    return {"schema": SCHEMA, "sha256": plan.model.sha256} | ({"numerics": names[0]} if names else {})
 
 
 def split(line: str) -> list[str]:
