@@ -26,6 +26,7 @@ from refengine import (
     make_plan,
     run,
 )
+from refengine.bundled import bundled_models
 from refengine.cexport import export
 from refengine.commands import main
 from refengine.debugger import Console
@@ -37,7 +38,7 @@ from refengine.kernel import Kernel, Numerics
 from refengine.model import Array, Op, Tensor
 from refengine.plan import Plan, State
 from refengine.quantizer.convert import convert
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump
 from tests.kernels.test_if import adding, branching
