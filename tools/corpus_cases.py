@@ -34,6 +34,9 @@ CANDIDATES = 3
 INFERENCES = 3
 """Of a case without state. One with state has these, a reset, and the first two again, so that the reset is seen."""
 
+EMPTY = 4
+"""Cases to invent beside those, in which some tensor is likely to have no elements, if the operator can do that."""
+
 SMALL = 4096
 """Bytes of model and arrays together from which on a case is taken only if there are too few others."""
 
@@ -69,11 +72,8 @@ def chosen(op: str, dtype: str, count: int, seed: int) -> list[Case]:
     Of `CANDIDATES` times as many, those that bring most traits that no other has yet, the smallest of equals first.
     """
     dice = Dice(zlib.crc32(f"corpus {seed} {op} {dtype}".encode()))
-    found: list[Case] = []
-    for _ in range(CANDIDATES * count):
-        case = invented_case(op, dtype, dice)
-        if case is not None:
-            found.append(case)
+    every = [dice] * (CANDIDATES * count) + [EmptyDice(dice.random.getrandbits(32))] * EMPTY
+    found = [case for each in every if (case := invented_case(op, dtype, each))]
     left = sorted(found, key=lambda case: (case.size > SMALL, case.size))
     taken: list[Case] = []
     seen: set[str] = set()
@@ -87,13 +87,21 @@ def chosen(op: str, dtype: str, count: int, seed: int) -> list[Case]:
     return taken
 
 
+class EmptyDice(Dice):
+    """Dice whose vectors often have no elements."""
+
+    def shape(self, rank: int | tuple[int, int], largest: int = 6) -> tuple[int, ...]:
+        least, most = (rank, rank) if isinstance(rank, int) else rank
+        return (0,) if least <= 1 <= most and self.random.random() < 0.7 else super().shape(rank, largest)
+
+
 def invented_case(op: str, dtype: str, dice: Dice) -> Case | None:
-    """One more case; None for one that refengine refuses, or that has more than plain arrays in it."""
-    node = KERNELS[op, dtype].example(lambda value: value, dice)
-    model = observed(node, dice)
+    """One more case; None for one that refengine refuses, and where no elements are too few for the example."""
+    refused = (RefengineError, ValueError, IndexError) if isinstance(dice, EmptyDice) else (RefengineError,)
     try:
+        model = observed(KERNELS[op, dtype].example(lambda value: value, dice), dice)
         plan = host_plan(dump(model))
-    except RefengineError:
+    except refused:
         return None
     runs = [invented(model, dice) for _ in range(INFERENCES)]
     resets: tuple[int, ...] = ()
@@ -124,9 +132,10 @@ def _compute(case: Case, plan: Plan) -> None:
 
 def observed(node: Node, dice: Dice) -> Model:
     """The node's model; one that only leaves something behind is followed, or also preceded, by what reads it."""
-    if node.outputs:
+    facts = FACTS[node.name]
+    if facts.control != "once" and facts.resource != "assign":
         return strategies.model_of(node)
-    if FACTS[node.name].control:  # what the subgraph assigns is read, then assigned anew
+    if facts.control:  # what the subgraph assigns is read, then assigned anew
         graph = node.subgraphs[0]
         handle_op, assign = graph.ops[0], graph.ops[1]
         value = dice.tensor(*_like(graph.tensors[assign.inputs[1]]))
@@ -193,37 +202,39 @@ def _weights(step: Step) -> Traits:
 
 def _window(window: Window) -> Traits:
     padding = (max(0, span - size) for span, size in zip(window.span, window.input, strict=True))
-    yield "dilated", max(window.dilation) > 1
-    yield "strided", max(window.stride) > 1
-    yield "other strides down than across", window.stride[0] != window.stride[1]
     yield "1×1 filter", window.filter == (1, 1)
     yield "padded" if window.is_padded else "not padded", True
     yield "an odd pixel of padding", any(pixels % 2 for pixels in padding)
     yield "a filter larger than the image", any(np.greater(window.filter, window.input))
 
 
-SAID_BY_THE_WINDOW = ("stride", "dilation", "padding", "filter")
+TOLD_OTHERWISE = ("stride", "dilation", "filter", "quantized_bias_type", "in_data_type", "out_data_type", "output_type")
+"""How options begin that other traits, or the types of tensors, tell."""
+
+NUMBERS = ("axis", "batch_dims", "block_size", "depth_multiplier", "num", "num_splits", "values_count")
+"""Options of which each value is a case of its own."""
 
 
 def _options(step: Step) -> Traits:
     """Options that are not as they mostly are."""
-    silent = (*step.facts.calls, "container", "shared_name")
-    window = SAID_BY_THE_WINDOW if hasattr(step.params, "window") else ()
-    for name, value in step.op.options.items():
+    options = step.op.options
+    silent = (*step.facts.calls, "container", "shared_name", "weights_format", "out_type", "pot_scale_int16", "rank")
+    for what, beginning in (("strided", "stride_"), ("dilated", "dilation_")):
+        factors = [value for name, value in options.items() if name.startswith(beginning)]
+        yield what, max(factors, default=1) > 1
+        yield f"{what} otherwise down than across", len({*factors}) > 1
+    for name, value in options.items():
         words = name.replace("_", " ")
         if name == "fused_activation_function":
             yield f"fused {value}", value != "NONE"
-        elif name in silent or name.startswith(window):
+        elif name in silent or name.startswith(TOLD_OTHERWISE):
             continue
         elif isinstance(value, bool):
             yield words, value
         elif isinstance(value, str):
             yield f"{words} {value}", value
         elif isinstance(value, (int, float)):
-            yield (
-                f"{words} {value}" if isinstance(value, int) and abs(value) < 10 else f"a {words}",
-                value not in (0, 1),
-            )
+            yield f"{words} {value}" if name in NUMBERS else f"{words} given", value not in (0, 1)
 
 
 def _shapes(step: Step) -> Traits:
@@ -234,7 +245,7 @@ def _shapes(step: Step) -> Traits:
     yield "scalar", () in shapes
     if step.data is not None:
         rank = len(step.data.shape)
-        yield f"{rank} dimensions" if rank != 1 else "1 dimension", True
+        yield f"{rank} dimensions" if rank != 1 else "1 dimension", rank
         yield "a batch above 1", rank == 4 and step.data.shape[0] > 1
     yield f"{len(outputs)} outputs", len(outputs) > 1
     yield "the same tensor twice", len({t.index for t in tensors}) < len(tensors)
