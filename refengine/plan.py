@@ -647,7 +647,7 @@ def _no_kernel(op: Op) -> UnsupportedError:
     if custom:
         return UnsupportedError(
             "TFLM registers no such custom operator; build TFLM with a kernel of your own for it, and give refengine "
-            "one through make_plan(kernels=…)"
+            "one through make_plan(kernels=…), or leave it out (--partial, in Python partial=True)"
         )
     return UnsupportedError(
         "TFLM has no such operator; build the network without it, from those that it has "

@@ -88,7 +88,9 @@ def chosen(op: str, dtype: str, count: int, seed: int) -> list[Case]:
 
 
 class EmptyDice(Dice):
-    """Dice whose vectors often have no elements."""
+    """Dice whose vectors often have no elements, from which some examples cannot go on."""
+
+    cannot = (ValueError, IndexError, ZeroDivisionError)
 
     def shape(self, rank: int | tuple[int, int], largest: int = 6) -> tuple[int, ...]:
         least, most = (rank, rank) if isinstance(rank, int) else rank
@@ -97,11 +99,13 @@ class EmptyDice(Dice):
 
 def invented_case(op: str, dtype: str, dice: Dice) -> Case | None:
     """One more case; None for one that refengine refuses, and where no elements are too few for the example."""
-    refused = (RefengineError, ValueError, IndexError) if isinstance(dice, EmptyDice) else (RefengineError,)
     try:
         model = observed(KERNELS[op, dtype].example(lambda value: value, dice), dice)
+    except dice.cannot:
+        return None
+    try:
         plan = host_plan(dump(model))
-    except refused:
+    except RefengineError:
         return None
     runs = [invented(model, dice) for _ in range(INFERENCES)]
     resets: tuple[int, ...] = ()
