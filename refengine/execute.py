@@ -77,10 +77,10 @@ class Record:
     unknown: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
-        return record_text(self.step, self.outputs)
+        return record_text(self.step, self.outputs, self.unknown)
 
     def _repr_html_(self) -> str:
-        return record_html(self.step, self.inputs, self.outputs)
+        return record_html(self.step, self.inputs, self.outputs, self.unknown)
 
 
 def execute(

@@ -35,7 +35,8 @@ from refengine.execute import infer
 from refengine.explanation import explain, in_dialect
 from refengine.judge import read_dump
 from refengine.kernel import Kernel, Numerics
-from refengine.model import Array, Op, Tensor
+from refengine.kernels._flexbuffer import pack
+from refengine.model import Array, Graph, Op, Tensor
 from refengine.plan import Plan, State
 from refengine.quantizer.convert import convert
 from refengine.tensors.datasets import bundled_digits
@@ -107,6 +108,8 @@ def test_what_depends_on_the_gap_is_unknown_and_the_rest_as_ever(
             assert record.undefined[0].all()
         else:
             assert np.array_equal(values, sound[tensor.index])
+    assert repr(record) == "<Record of operator 11 (SOFTMAX): int8 (1, 10), not known>"
+    assert record._repr_html_().count("not known") == 2
     assert sorted(plan.behind()) == [17, 18, 22, 23, 24, 25]  # not 19 to 21: a shape is known
 
 
@@ -176,6 +179,32 @@ def test_a_branch_without_a_gap_is_computed_and_the_other_is_unknown() -> None:
         assert np.ma.getmaskarray(y).all() == (not condition)
     (y,), _ = infer(plan, 3, [conditions[:, np.newaxis], x])
     assert y.tolist() == [[4, 5], [None, None], [4, 5]]
+
+
+def test_what_an_operator_keeps_for_itself_is_unknown_once_it_has_read_something_unknown() -> None:
+    """Each stream of a batch on its own: one whose branch has the gap, and one whose branch hands its input on."""
+    shape, options = (1, 2), pack(delay_length=2)
+    x, y = Tensor(0, "x", shape, "int16"), Tensor(1, "y", shape, "int16")
+    then = Graph(1, "then", (x,), (0,), (0,), ())
+    other = Graph(2, "else", (x, y), (0,), (1,), (Op(0, "CUSTOM", (0,), (1,), custom_code=GAP),))
+    tensors = (
+        Tensor(0, "c", (1,), "bool"),
+        *(Tensor(i, name, shape, "int16") for i, name in ((1, "x"), (2, "y"), (3, "z"))),
+    )
+    ops = (
+        Op(0, "IF", (0, 1), (2,), {"then_subgraph_index": 1, "else_subgraph_index": 2}),
+        Op(1, "CUSTOM", (2,), (3,), custom_code="SignalDelay", custom_options=options),
+    )
+    plan = make_plan(Model((Graph(0, "main", tensors, (0, 1), (3,), ops), then, other)), partial=True)
+    state, told = plan.initial, list[Any]()
+    for conditions in ([True, True], [True, False], [True, True]):
+        fed = np.array([[1, 2], [3, 4]], np.int16) + 10 * len(told)
+        (z,), state = infer(plan, 2, [np.array(conditions)[:, np.newaxis], fed], state)
+        told.append(z.tolist())
+    assert told == [[[0, 0], [0, 0]], [[1, 2], [None, None]], [[11, 12], [None, None]]]
+    (kept,) = state.memory[0, 1]
+    assert kept.tolist() == [[[21, 22]], [[None, None]]]
+    assert plan.reset(state).memory[0, 1][0].tolist() == [[[0, 0]]]
 
 
 def altered(kernel: Kernel, by: int) -> Kernel:
@@ -305,6 +334,8 @@ def test_the_debugger_walks_through_the_gap(plan: Plan, digit: Array, sound: Map
     assert ask("set 14[0,0,0,0] = 5")
     assert ask("goto end")[0].endswith("not known")  # not the zeros that stood there
     assert ask("undo")
+    with pytest.raises(InputError, match=r"operator 10 .* is not known: .*VendorPool"):
+        ask("why")
     ask("break SHAPE if max(out) > 3")
     ask("goto start")
     assert ask("continue")[0].startswith("breakpoint 1")

@@ -401,6 +401,9 @@ class Console:
         record = self.session.record(why.last_layer(self.session.plan).index)
         if rest and not rest.isdecimal():
             raise InputError(f"why CLASS: '{rest}' is no class; they are numbers from 0")
+        if record.unknown:
+            reason = self.session.plan.why_unknown(record.step.outputs[0])
+            raise InputError(f"the output of {record.step} is not known: {reason}")
         sum = why.contributions(record, int(rest) if rest else why.answer(record))
         yield f"class {sum.label}: logit {text.number(sum.code)}, which stands for {text.real(sum.logit)}"
         yield f"{sum.step} sums input · weight over {len(sum.products)} inputs, zero points taken off, and the bias."
