@@ -91,9 +91,9 @@ def execute(
     Inputs have the declared dtypes and shapes; where every input declares a leading 1, they may all have N there.
     Outputs in `known`, by tensor index of the main subgraph and as records hold them, are taken as they are instead of
     computed: to resume an inference, to ask what if, or to go on behind a gap of a partial plan, which computes all
-    that depends on nothing unknown. What lives from one inference to the next begins as `state` has
-    it (at first `plan.initial`), and the last record's `state` is where the next inference goes on; a batch is N
-    streams that know nothing of each other.
+    that depends on nothing unknown. What lives from one inference to the next begins as `state` has it (at first
+    `plan.initial`), and the last record's `state` is where the next inference goes on; a batch is N streams that know
+    nothing of each other.
 
     Raises `InputError` (before the first step) for a wrong count, dtype or shape and for a batch that takes more
     than `plan.memory` at once, and `InferenceError` where TFLM's Invoke fails; in a batch, after the other inferences'
@@ -422,6 +422,8 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
 
 def _evaluated(scene: _Scene, step: Step, read: Sequence[Array | None], memory: Arrays = ()) -> Arrays:
     """What the step makes of inputs and memory; of what depends on a gap, something unknown."""
+    if not scene.whole.gaps:
+        return step.evaluate(*read, *memory)
     depending = () if step.facts.shapes_only else read if step.facts.resource == "assign" else (*read, *memory)
     lost = scene.lost(*depending)
     if not lost.any():
@@ -524,7 +526,9 @@ def _record(
         scene.path,
         scene.rows,
         tuple(masks[:count]) if any(x is not None for x in masks) else (),
-        frozenset(t.index for t, x in zip(step.writes, written, strict=True) if scene.lost(x).any()),
+        frozenset(
+            t.index for t, x in zip(step.writes, written, strict=True) if scene.whole.gaps and scene.lost(x).any()
+        ),
     )
 
 

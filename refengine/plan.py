@@ -321,9 +321,14 @@ class Plan:
         inner = (callee for graph in step.calls for each in self.plans[graph].steps for callee in self.reached(each))
         return frozenset((*step.calls, *inner))
 
+    @cached_property
+    def handles(self) -> frozenset[int]:
+        """The indices of this subgraph's tensors that hold handles of resource variables."""
+        return _handles(self.graph, self.steps)
+
     def shares(self, step: Step) -> bool:
         """Whether a step may read or change resource variables: it has a handle, or runs subgraphs."""
-        return bool(step.calls) or _has_handle(step, self.steps)
+        return bool(step.calls) or not self.handles.isdisjoint(step.op.inputs)
 
     def behind(self, given: Collection[int] = ()) -> Mapping[int, Step]:
         """By index, the tensors of the main graph that may be unknown, each with a gap that it depends on.
@@ -331,6 +336,13 @@ class Plan:
         `given` are the indices of those that are given. Which of the others are unknown is seen when the plan runs, for
         a branch without a gap may be taken.
         """
+        return self._behind(frozenset(given)) if given else self._behind_all
+
+    @cached_property
+    def _behind_all(self) -> Mapping[int, Step]:
+        return self._behind(frozenset())
+
+    def _behind(self, given: frozenset[int]) -> Mapping[int, Step]:
         found: dict[int, Step] = {}
         shared: dict[int, Step] = {}  # subgraphs whose variables may be unknown; −1 for the resource variables
         known = -1
@@ -672,7 +684,9 @@ def resource_of(op: Op) -> tuple[str, str]:
 def state_before(model: Model, steps: Sequence[tuple[Step, ...]]) -> State:
     """The state before the first inference, as TFLM's constructor and allocation leave it; `steps` by subgraph."""
     assigned = first_assigned(steps)
-    nobody_knows = any(step.gap and _has_handle(step, each) for each in steps for step in each)  # what came first
+    handles = [_handles(graph, each) for graph, each in zip(model.graphs, steps, strict=True)]
+    gaps = (step for each in steps for step in each if step.gap)
+    nobody_knows = any(not handles[gap.subgraph].isdisjoint(gap.op.inputs) for gap in gaps)  # what came first
     return State(
         {key: _filled(t, t.dtype == "int8") for key, t in _variables(model).items()},
         {name: unknown(t) if nobody_knows else _filled(t, bool(t.quantization)) for name, t in assigned.items()},
@@ -685,10 +699,10 @@ def state_before(model: Model, steps: Sequence[tuple[Step, ...]]) -> State:
     )
 
 
-def _has_handle(step: Step, steps: Iterable[Step]) -> bool:
-    """Whether a step, one of a subgraph's `steps`, reads the handle of a resource variable."""
-    handles = {t.index for each in steps if each.facts.resource == "handle" for t in each.outputs}
-    return any(t is not None and (t.dtype == "resource" or t.index in handles) for t in step.inputs)
+def _handles(graph: Graph, steps: Iterable[Step]) -> frozenset[int]:
+    """The indices of a subgraph's tensors that hold handles of resource variables."""
+    made = {t.index for step in steps if step.facts.resource == "handle" for t in step.outputs}
+    return frozenset(made | {t.index for t in graph.tensors if t.dtype == "resource"})
 
 
 def _kept_bytes(model: Model, steps: Sequence[tuple[Step, ...]]) -> int:

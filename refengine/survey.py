@@ -159,7 +159,8 @@ class Survey:
     @property
     def computable(self) -> tuple[Tensor, ...]:
         """The model's outputs that no gap can touch; none where there is no plan."""
-        return tuple(t for t in self.plan.outputs if t.index not in self.plan.behind()) if self.plan else ()
+        behind = self.plan.behind() if self.plan else {}
+        return tuple(t for t in self.plan.outputs if t.index not in behind) if self.plan else ()
 
     @cached_property
     def arena(self) -> Mapping[Target, Allocation]:

@@ -311,14 +311,23 @@ def test_health_measures_the_layers_before_the_gap(plan: Plan, whole: Plan, digi
     assert measured.as_dict()["gaps"] == [str(plan.gaps[0].gap)]
 
 
-def test_explain_tells_the_rest_and_why_it_cannot_tell_more(plan: Plan, digit: Array) -> None:
+def test_explain_tells_the_rest_and_why_it_cannot_tell_more(
+    plan: Plan, digit: Array, sound: Mapping[int, Array]
+) -> None:
     records = list(execute(plan, digit))
     told = explain(plan, records[2], (0, 0, 0, 0))
     assert told.value == records[2].outputs[0][0, 0, 0, 0]
     assert in_dialect(plan, records[2], Numerics(rounding="single"))[1].outputs[0].shape == (1, 11, 11, 64)
-    for index in (3, 9):
-        with pytest.raises(InputError, match=rf"of operator {index} .* is not known: .*VendorPool"):
-            explain(plan, records[index], (0, 0))
+    with pytest.raises(InputError, match=r"of operator 9 .* is not known: .*VendorPool"):
+        explain(plan, records[9], (0, 0))
+    given = list(execute(plan, digit, known={OUTPUT: sound[OUTPUT], 23: sound[23]}))
+    assert explain(plan, given[9], (0, 0)).value == given[9].outputs[0][0, 0]
+    for gap in (records[3], given[3]):
+        with pytest.raises(InputError, match=r"nobody here can explain what is left out: .*VendorPool"):
+            explain(plan, gap, (0, 0, 0, 0))
+    behind = list(execute(plan, digit, known={23: sound[23]}))
+    with pytest.raises(InputError, match=r"of operator 9 .* is not known: .*VendorPool"):
+        explain(plan, behind[9], (0, 0))
 
 
 def test_the_debugger_walks_through_the_gap(plan: Plan, digit: Array, sound: Mapping[int, Array]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..execute import Record
+from ..execute import Record, is_unknown
 from ..identity import identity
 from ..kernel import At, Line, Numerics
 from ..model import Array, Tensor
@@ -73,8 +73,7 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
     if not 0 <= output < len(step.writes):
         raise InputError(f"{step} has {len(step.writes)} outputs, counted from 0; there is no output {output}")
     tensor, written = step.writes[output], (*record.outputs, *record.updates)
-    if tensor.index in record.unknown:
-        raise InputError(f"output '{tensor.name}' of {step} is not known: {plan.why_unknown(tensor, step.subgraph)}")
+    _require_known(plan, record)
     index = _index(tensor, written[output], at)
     more = written if step.facts.control else record.memory
     lines = tuple(step.kernel.explain(step.params, At(output, index), *record.inputs, *more))
@@ -84,6 +83,16 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
     if quantization and is_quantized(tensor):
         real = quantization.scale[0] * (value - (quantization.zero_point or (0,))[0])
     return Explanation(step, tensor, index, plan.numerics, lines, value, real)
+
+
+def _require_known(plan: Plan, record: Record) -> None:
+    """Raise `InputError` for a gap of a partial plan, and for what depends on one, be its output given or not."""
+    step = record.step
+    if step.gap:
+        raise InputError(f"nobody here can explain what is left out: {step.gap}")
+    for tensor, x in zip(step.inputs, record.inputs, strict=True):
+        if plan.gaps and tensor is not None and x is not None and is_unknown(tensor, x):
+            raise InputError(f"input '{tensor.name}' of {step} is not known: {plan.why_unknown(tensor, step.subgraph)}")
 
 
 def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Record]:
