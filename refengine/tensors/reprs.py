@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..model import Array, Tensor
 from ..plan import Step
-from ..text import markup
+from ..text import html_table
 from .stats import activation_of, real_values, stats
 
 NOT_KNOWN = "not known"
@@ -28,12 +28,8 @@ def record_html(
     step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array], unknown: Collection[int] = ()
 ) -> str:
     """A table of the operator's tensors: what they are, and what their values look like."""
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{markup(cell)}</td>' for cell in row)}</tr>"
-        for row in _rows(step, inputs, outputs, unknown)
-    )
-    head = "".join(f"<th>{name}</th>" for name in ("", "tensor", "type", "values", "zeros", "clamped"))
-    return f"<table><caption>{markup(str(step))}</caption><tr>{head}</tr>{rows}</table>"
+    headings = ("", "tensor", "type", "values", "zeros", "clamped")
+    return html_table(step, headings, _rows(step, inputs, outputs, unknown))
 
 
 def _rows(
