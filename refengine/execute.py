@@ -50,6 +50,7 @@ class Call(NamedTuple):
 
 
 NOTHING = State()
+NOTHING_UNKNOWN: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ class Record:
     path: tuple[Call, ...] = ()
     rows: Rows | None = None
     undefined: tuple[npt.NDArray[np.bool_] | None, ...] = ()
-    unknown: frozenset[int] = frozenset()
+    unknown: frozenset[int] = NOTHING_UNKNOWN
 
     def __repr__(self) -> str:
         return record_text(self.step, self.outputs, self.unknown)
@@ -526,10 +527,13 @@ def _record(
         scene.path,
         scene.rows,
         tuple(masks[:count]) if any(x is not None for x in masks) else (),
-        frozenset(
-            t.index for t, x in zip(step.writes, written, strict=True) if scene.whole.gaps and scene.lost(x).any()
-        ),
+        _unknown(scene, step, written) if scene.whole.gaps else NOTHING_UNKNOWN,
     )
+
+
+def _unknown(scene: _Scene, step: Step, written: Sequence[Array]) -> frozenset[int]:
+    """The indices of what the step wrote that depends on a gap."""
+    return frozenset(t.index for t, x in zip(step.writes, written, strict=True) if scene.lost(x).any())
 
 
 def _without(

@@ -135,7 +135,8 @@ class Step:
     def __repr__(self) -> str:
         types = [f"{t.dtype} {t.shape}" for t in self.inputs if t is not None]
         made = [f"{t.dtype} {t.shape}" for t in self.outputs]
-        return f"<Step {self.index} {printable(self.name)}: {', '.join(types)} → {', '.join(made)}>"
+        gap = ", left out" if self.gap else ""
+        return f"<Step {self.index} {printable(self.name)}: {', '.join(types)} → {', '.join(made)}{gap}>"
 
 
 STAND_INS = (0x00, 0x55, 0xFF)
