@@ -348,31 +348,35 @@ class Plan:
         `given` are the indices of those that are given. Which of the others are unknown is seen when the plan runs, for
         a branch without a gap may be taken.
         """
-        return self._behind(frozenset(given)) if given else self._behind_all
+        lost = self.lost(given).items()
+        return {t.index: gap for step, gap in lost for t in step.writes if t.index not in given}
+
+    def lost(self, given: Collection[int] = ()) -> Mapping[Step, Step]:
+        """The steps of the main graph whose results may be unknown, each with a gap; see `behind`."""
+        return self._lost(frozenset(given)) if given else self._lost_at_most
 
     @cached_property
-    def _behind_all(self) -> Mapping[int, Step]:
-        return self._behind(frozenset())
+    def _lost_at_most(self) -> Mapping[Step, Step]:
+        return self._lost(frozenset())
 
-    def _behind(self, given: frozenset[int]) -> Mapping[int, Step]:
-        found: dict[int, Step] = {}
+    def _lost(self, given: frozenset[int]) -> Mapping[Step, Step]:
+        found: dict[Step, Step] = {}
+        tensors: dict[int, Step] = {}
         shared: dict[int, Step] = {}  # subgraphs whose variables may be unknown; −1 for the resource variables
-        known = -1
+        inner, known = {gap.subgraph: gap for gap in reversed(self.gaps)}, -1
         while self.gaps and known < len(found) + len(shared):  # what one inference leaves, the next may find
             known = len(found) + len(shared)
             for step in self.steps:
                 inside = self.reached(step)
                 causes = [step] if step.gap else []
-                causes += [gap for gap in self.gaps if gap.subgraph in inside]
-                causes += [found[t.index] for t in step.inputs if t is not None and t.index in found]
+                causes += [inner[graph] for graph in inside if graph in inner]
+                causes += [tensors[t.index] for t in step.inputs if t is not None and t.index in tensors]
                 places = {*inside, -1} if self.shares(step) else inside
                 causes += [shared[place] for place in places if place in shared and not step.gap]
                 if causes and not step.facts.shapes_only:
-                    for tensor in step.writes:
-                        if tensor.index not in given:
-                            found.setdefault(tensor.index, causes[0])
-                    for place in places:
-                        shared.setdefault(place, causes[0])
+                    cause = found.setdefault(step, causes[0])
+                    tensors.update((t.index, cause) for t in step.writes if t.index not in given)
+                    shared.update((place, cause) for place in places if place not in shared)
         return found
 
     def why_unknown(self, tensor: Tensor, subgraph: int = 0) -> str:

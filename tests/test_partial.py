@@ -301,6 +301,28 @@ def test_diff_judges_what_stands_behind_the_gap_on_what_the_dump_gives(
     assert f"{same + 1} of 12 operators compared" in report.summary
 
 
+def test_diff_does_not_judge_what_was_kept_behind_a_gap(tmp_path: Path) -> None:
+    """The value of a resource variable depends on the gap, though nothing that reads it reads an unknown tensor."""
+    tensors = (
+        *(Tensor(i, f"t{i}", (1, 2), "int32") for i in range(2)),
+        Tensor(2, "handle", (), "resource"),
+        *(Tensor(i, f"t{i}", (1, 2), "int32") for i in (3, 4)),
+    )
+    ops = (
+        Op(0, "CUSTOM", (0,), (1,), custom_code=GAP),
+        Op(1, "VAR_HANDLE", (), (2,), {"container": "", "shared_name": "v"}),
+        Op(2, "ASSIGN_VARIABLE", (2, 1), ()),
+        Op(3, "READ_VARIABLE", (2,), (3,)),
+        Op(4, "ADD", (3, 0), (4,), {"fused_activation_function": "NONE", "pot_scale_int16": False}),
+    )
+    plan = make_plan(Model((Graph(0, "main", tensors, (0,), (4,), ops),)), partial=True)
+    x = np.array([[1, 2]], np.int32)
+    np.savez(tmp_path / "dump.npz", t0=x, t3=10 * x, t4=11 * x + 1)
+    report = diff(plan, read_dump(plan, tmp_path / "dump.npz"))
+    found = {finding.step.index: finding.status for finding in report.findings}
+    assert found == {0: "absent", 1: "absent", 3: "unjudged", 4: "culprit"}
+
+
 def test_health_measures_the_layers_before_the_gap(plan: Plan, whole: Plan, digit: Array) -> None:
     measured, full = (list(health(each, [(digit,)]))[-1] for each in (plan, whole))
     assert [step.index for step in measured.unjudged] == [3, 4, 8, 9, 10, 11]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..accuracy import is_classifier, predictions
@@ -88,8 +88,9 @@ def command(args: argparse.Namespace) -> int:
     cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
+    known = given(plan, args)
     if plan.gaps:
-        ran = _partly(plan, cases, args)
+        ran = _partly(plan, cases, args, known)
     else:
         ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
     results = [result for name, outputs in ran for result in _results(plan, name, outputs)]
@@ -143,13 +144,13 @@ def _independent(plan: Plan, cases: Iterable[Case]) -> Iterator[Ran]:
             yield from ((f"{name}[{t}]", run(plan, *inputs)) for t, inputs in enumerate(frames(plan, arrays)))
 
 
-def _partly(plan: Plan, cases: Iterable[Case], args: argparse.Namespace) -> Iterator[Ran]:
+def _partly(plan: Plan, cases: Iterable[Case], args: argparse.Namespace, known: Mapping[int, Array]) -> Iterator[Ran]:
     """The inferences of each file one by one, as far as a partial plan computes them.
 
     Raises `InputError` where --given, which is of one inference, meets several.
     """
     every = [(name, frames(plan, arrays)) for name, arrays in cases]
-    count, known = sum(len(inferences) for _, inferences in every), given(plan, args)
+    count = sum(len(inferences) for _, inferences in every)
     if known and count != 1:
         raise InputError(f"{args.given} is of one inference, and there are {count}")
     for name, inferences in every:

@@ -188,15 +188,10 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
 
 
 def _unjudged(plan: Plan, dump: Dump) -> list[Step]:
-    """The steps of which nobody knows what is right: the gaps of a partial plan, what runs one in a subgraph, and what
-    reads a tensor behind one that is not in the dump."""
-    behind = plan.behind(dump.tensors)
-    inner = {gap.subgraph for gap in plan.gaps}
-    return [
-        step
-        for step in plan.steps
-        if step.gap or inner & plan.reached(step) or any(t is not None and t.index in behind for t in step.inputs)
-    ]
+    """The steps of which nobody knows what is right: the gaps of a partial plan, and what depends on one otherwise than
+    by tensors that are in the dump."""
+    lost, behind = plan.lost(dump.tensors), plan.behind(dump.tensors)
+    return [s for s in plan.steps if s in lost or any(t is not None and t.index in behind for t in s.inputs)]
 
 
 def _before(plan: Plan, previous: Dump | None) -> State:
@@ -329,7 +324,7 @@ def _judged(evidence: _Evidence) -> Iterator[tuple[Finding, Mapping[int, Array]]
     tensors = evidence.dump.tensors
     unseen: dict[int, tuple[Step, ...]] = {}  # by tensor: the absent steps that computed it
     last = {t.index: step for step in evidence.plan.steps for t in step.writes}
-    unjudged = _unjudged(evidence.plan, evidence.dump)
+    unjudged = {*_unjudged(evidence.plan, evidence.dump)}
     for step in evidence.plan.steps:
         if step in unjudged:
             statuses: list[Status] = ["unjudged" if t.index in tensors else "absent" for t in step.outputs]
@@ -444,8 +439,8 @@ def _notes(plan: Plan, dump: Dump, fed: Mapping[int, Array]) -> Iterator[str]:
     if unjudged:
         numbers = ", ".join(str(step.index) for step in unjudged)
         yield f"not judged, and taken as they are in the dump, if there: the outputs of operators {numbers}"
-    judged = (step for step in plan.steps if step not in unjudged)
-    absent = {s.index: s for s in judged if any(t.index not in dump.tensors for t in s.outputs)}
+    absent = {s.index: s for s in plan.steps if any(t.index not in dump.tensors for t in s.outputs)}
+    absent = {index: step for index, step in absent.items() if step not in unjudged}
     if absent:
         numbers = ", ".join(map(str, absent))
         yield f"not in the dump, and computed from what is there: the outputs of operators {numbers}"
