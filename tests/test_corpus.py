@@ -112,6 +112,11 @@ def test_the_readme_tells_the_licence_and_what_stays(folder: Path) -> None:
         assert words in text
 
 
+def test_a_corpus_is_not_mixed_with_other_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["write", str(folder), "--cases", "1", "--op", "ADD"]) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
 def test_what_tflm_computes_otherwise_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

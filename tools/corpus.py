@@ -152,6 +152,8 @@ def entry(name: str, case: Case) -> dict[str, Any]:
 
 def write_corpus(arguments: argparse.Namespace, console: Console) -> int:
     """Write the corpus; the exit status. Nothing is written where a case is not equal."""
+    if arguments.folder.exists() and any(arguments.folder.iterdir()):
+        raise InputError(f"{arguments.folder} is not empty, and a corpus has no other files: give a new folder")
     keys = chosen(arguments.op, arguments.dtype)
     tasks = [Task(op, dtype, arguments.cases, arguments.seed) for op, dtype in keys]
     tool = [*modules(), *own_modules()]
