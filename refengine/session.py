@@ -48,7 +48,7 @@ class Session:
         except InferenceError as error:
             self.state = error.state
             raise
-        return defined(outputs)
+        return defined(self.plan, outputs)
 
     def reset(self) -> None:
         """As TFLM's `MicroInterpreter::Reset`: variables begin again, but CALL_ONCE does not run once more."""

@@ -25,7 +25,7 @@ from refengine import InferenceError, InputError, Model, Plan, RefengineError, e
 from refengine.execute import kept
 from refengine.plan import State
 from refengine.tensors.difference import unlike
-from refengine.text import as_json, printable
+from refengine.text import SCHEMA, as_json, printable
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -400,6 +400,7 @@ def tables_of_blocking(verdicts: Sequence[FileVerdict]) -> Iterator[Table]:
 
 def json_of(verdicts: Sequence[FileVerdict], complete: bool, seed: int) -> str:
     document = {
+        "schema": SCHEMA,
         "complete": complete,
         "seed": seed,
         "sources": sums(verdicts),

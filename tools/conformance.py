@@ -20,7 +20,6 @@ Exit status: 0 all equal, 1 a counter-example was found, 2 the comparison could 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import zlib
 from collections import Counter
@@ -61,7 +60,7 @@ from refengine.execute import batch_size, infer
 from refengine.kernels import FACTS
 from refengine.parallel import spread, workers
 from refengine.tensors.difference import unlike
-from refengine.text import as_json
+from refengine.text import SCHEMA, as_json
 from refengine.tflite_io import dump
 
 Array = npt.NDArray[Any]
@@ -330,7 +329,8 @@ def conform_kernels(arguments: argparse.Namespace, keys: Sequence[tuple[str, str
         results = [
             dict(t.counts, operator=t.op, type=t.dtype, findings=m) for t, m in zip(tallies, messages, strict=True)
         ]
-        print(json.dumps({"complete": complete, "seed": arguments.seed, "results": results}, indent=1))
+        document = {"schema": SCHEMA, "complete": complete, "seed": arguments.seed, "results": results}
+        print(as_json(document))
     else:
         show(table_of(tallies, arguments.against))
     if not complete:
@@ -363,7 +363,8 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted: this is what was done so far.")
     if arguments.json:
-        print(as_json({path: [vars(t) for t in tallies] for path, tallies in results.items()}))
+        files = {path: [vars(t) for t in tallies] for path, tallies in results.items()}
+        print(as_json({"schema": SCHEMA, "files": files}))
     else:
         show(*(table_of_model(path, tallies) for path, tallies in results.items()))
     return int(any(t.differing for tallies in results.values() for t in tallies))

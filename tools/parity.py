@@ -33,6 +33,7 @@ import numpy as np
 
 from refengine import Graph, InputError, Model, Op, RefengineError, Tensor, UnsupportedError, load, make_plan
 from refengine.quantizer import Ranges, calibrate, convert
+from refengine.text import SCHEMA
 
 KINDS: dict[str, dict[str, Any]] = {"int8": {}, "int8_float32": {"io": "float32"}, "int16x8": {"activations": "int16"}}
 """What `convert` is told to make the file of each kind."""
@@ -292,7 +293,8 @@ def main() -> int:
     else:
         raise InputError(f"{args.ours}: give the converter's model to compare with, or a folder or .tar.xz of both")
     if args.json:
-        print(json.dumps({name: found.as_json() for name, found in compared.items()}, indent=2))
+        models = {name: found.as_json() for name, found in compared.items()}
+        print(json.dumps({"schema": SCHEMA, "models": models}, indent=2))
     else:
         print_differences(compared)
     return int(any(found.differences or found.refused for found in compared.values()))

@@ -21,7 +21,7 @@ from ..files import write_all
 from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
-from ..plan import Plan, Step
+from ..plan import Plan, Step, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from ..reading.counterparts import stands_alone
 from ..text import in_c
@@ -78,6 +78,7 @@ def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model
         plan.numerics.kernels == "tflm",
         f"the C kernels compute what TFLM's do, not those of {plan.numerics.kernels}; export in another dialect",
     )
+    require_whole(plan, "C export")
     for step in plan.steps:
         does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
         require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")

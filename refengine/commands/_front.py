@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -19,27 +18,24 @@ from rich.table import Table
 
 from ..bundled import bundled_models
 from ..errors import InferenceError, InputError, located
-from ..execute import batch_size, frames
+from ..execute import batch_size, frames, infer
+from ..judge.dumps import read_dump
 from ..kernel import PRESETS
 from ..memory import MEMORY
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
 from ..processes import Terminated
-from ..session import Session
 from ..tensors.datasets import bundled_digits, load_mnist
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_input
-from ..text import as_json, printable
+from ..text import SCHEMA, as_json, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 LONG = 1000
 """Rows that Rich draws within seconds."""
 GAP = 2
 """Spaces beside each column of a table."""
-
-SCHEMA = 1
-"""Of every --json document: another number once a key changes its meaning or goes."""
 
 SUFFIXES = {"K": 10, "M": 20, "G": 30}
 
@@ -90,6 +86,34 @@ def one_or_two(text: str) -> list[str]:
     if len(names) > 2:
         raise argparse.ArgumentTypeError(f"{text!r} are {len(names)} dialects; give one, or two to compare")
     return names
+
+
+def add_partial(parser: argparse.ArgumentParser) -> None:
+    """The option --partial."""
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="leave out the operators that would be refused, such as another vendor's, and do what can be done without",
+    )
+
+
+def add_given(parser: argparse.ArgumentParser) -> None:
+    """The options --partial and --given DUMP."""
+    add_partial(parser)
+    parser.add_argument(
+        "--given",
+        metavar="DUMP",
+        help="with --partial: the tensors behind what is left out, by name or index, in one inference (as diff reads "
+        "dumps); the rest goes on from there",
+    )
+
+
+def given(plan: Plan, args: argparse.Namespace) -> dict[int, Array]:
+    """The tensors of --given that depend on a gap, by index; what the plan computes itself, it computes."""
+    if args.given and not args.partial:
+        raise InputError("--given is for what --partial leaves out: say --partial, too")
+    behind = plan.behind()
+    return {i: x for i, x in read_dump(plan, args.given).tensors.items() if i in behind} if args.given else {}
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -153,11 +177,13 @@ def every_inference(plan: Plan, paths: list[str], args: argparse.Namespace) -> l
 
 def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
     """What lives on after inferences, one after the other from the first one on, as far as TFLM runs each."""
-    session = Session(plan)
+    state = plan.initial
     for inputs in inferences:
-        with suppress(InferenceError):
-            session.run(*inputs)
-    return session.state
+        try:
+            _, state = infer(plan, batch_size(plan, inputs), inputs, state)
+        except InferenceError as error:
+            state = error.state
+    return state
 
 
 def read_data(

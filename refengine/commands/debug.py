@@ -20,6 +20,7 @@ from ..kernel import PRESETS
 from ..plan import Plan, make_plan
 from ..processes import Terminated
 from ._front import (
+    add_given,
     add_memory,
     add_model,
     add_numerics,
@@ -27,6 +28,7 @@ from ._front import (
     every_inference,
     fail,
     find_model,
+    given,
     one_inference,
     say,
 )
@@ -38,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
     add_numerics(parser)
+    add_given(parser)
     add_one_input(parser)
     parser.add_argument(
         "--stream",
@@ -55,7 +58,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     script = Path(args.script).read_text(encoding="utf-8", errors="replace").splitlines() if args.script else []
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
+    numerics = PRESETS[args.numerics]
+    plan = make_plan(find_model(args.model), numerics=numerics, memory=args.memory, partial=args.partial)
     console = Console(_session(plan, args), _width(), _colour())
     if args.script or args.commands:
         _read(console, [*script, *(args.commands or [])])
@@ -72,9 +76,9 @@ def command(args: argparse.Namespace) -> int:
 def _session(plan: Plan, args: argparse.Namespace) -> Session:
     """One inference; or, of a model that remembers, all that the input holds, at the one that --index chooses."""
     if not (args.stream or plan.initial):
-        return Session(plan, *one_inference(plan, args))
+        return Session(plan, *one_inference(plan, args), given=given(plan, args))
     first, *then = every_inference(plan, args.input, args)
-    session = Session(plan, *first, then=then)
+    session = Session(plan, *first, then=then, given=given(plan, args))
     session.enter(args.index or 0)
     return session
 

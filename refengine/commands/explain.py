@@ -12,7 +12,18 @@ from ..explanation.primer import primer
 from ..files import write
 from ..kernel import PRESETS
 from ..plan import Plan, Step, make_plan
-from ._front import add_json, add_memory, add_one_input, chosen_inference, find_model, natural, print_json, say
+from ._front import (
+    add_given,
+    add_json,
+    add_memory,
+    add_one_input,
+    chosen_inference,
+    find_model,
+    given,
+    natural,
+    print_json,
+    say,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", metavar="FILE", help="write a self-contained page instead")
     parser.add_argument("--primer", action="store_true", help="teach quantisation, multipliers and rounding instead")
     add_memory(parser)
+    add_given(parser)
     add_json(parser)
 
 
@@ -54,7 +66,7 @@ def command(args: argparse.Namespace) -> int:
         return 0
     if args.model is None or args.input is None or args.op is None:
         raise InputError("explain needs MODEL, --input and --op (or --primer)")
-    plan = make_plan(find_model(args.model), memory=args.memory)
+    plan = make_plan(find_model(args.model), memory=args.memory, partial=args.partial)
     record = _record(plan, step_at(plan, args.op), args)
     at = _only_element(record, args.output) if args.at is None else args.at
     told = explain(plan, record, at, args.output)
@@ -90,7 +102,8 @@ def _first(shape: tuple[int, ...]) -> str:
 def _record(plan: Plan, step: Step, args: argparse.Namespace) -> Record:
     """What the step does at its --time-th time in the inference that is chosen."""
     inputs, state = chosen_inference(plan, args)
-    records = [record for record in execute(plan, *inputs, state=state) if record.step is step]
+    run = execute(plan, *inputs, state=state, known=given(plan, args))
+    records = [record for record in run if record.step is step]
     if args.time >= len(records):
         times = {0: "not at all", 1: "once"}.get(len(records), f"{len(records)} times")
         raise InputError(f"{step} of subgraph {step.subgraph} runs {times} in this inference; --time counts from 0")

@@ -26,6 +26,7 @@ from ._front import (
     add_memory,
     add_model,
     add_numerics,
+    add_partial,
     add_range,
     ended,
     find_model,
@@ -45,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
     add_numerics(parser)
+    add_partial(parser)
     add_json(parser)
     parser.add_argument(
         "--data",
@@ -60,8 +62,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
-    float_plan = make_plan(find_model(args.float), memory=args.memory) if args.float else None
+    memory, partial = args.memory, args.partial
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=memory, partial=partial)
+    float_plan = make_plan(find_model(args.float), memory=memory, partial=partial) if args.float else None
     data, total, cases, ranges = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK, real=True)
     if args.plots:
         prepare_folder(args.plots)
@@ -88,6 +91,9 @@ def command(args: argparse.Namespace) -> int:
     say(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
     _print_findings(measured)
+    if measured.unjudged:
+        numbers = ", ".join(str(step.index) for step in measured.unjudged)
+        say(f"Not judged, for a gap stands before it: operators {numbers}.", *(f"  {gap.gap}" for gap in plan.gaps))
     print_ranges(ranges)
     say(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}")
     return status

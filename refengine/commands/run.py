@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..accuracy import is_classifier, predictions
 from ..dialects import parting
 from ..errors import InferenceError, InputError
-from ..execute import frames, run
+from ..execute import computable, frames, infer, run
 from ..identity import identity
 from ..kernel import PRESETS
 from ..model import Array
@@ -20,11 +20,13 @@ from ..tensors.inputs import dequantize_output
 from ..tensors.stats import is_quantized
 from ._front import (
     add_dialects,
+    add_given,
     add_json,
     add_memory,
     add_model,
     add_range,
     find_model,
+    given,
     heading,
     numbers,
     print_json,
@@ -37,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
     add_dialects(parser)
+    add_given(parser)
     add_json(parser)
     parser.add_argument(
         "--input",
@@ -75,22 +78,29 @@ ENDED = 15
 """What TFLM's Invoke returns where an operator ends the inference on purpose (kTfLiteAbort)."""
 
 Case = tuple[str, tuple[Array, ...]]
-Ran = tuple[str, "tuple[Array, ...] | str"]
-"""A name with the outputs, or why there are none."""
+Ran = tuple[str, "tuple[Array | None, ...] | str"]
+"""A name with the outputs, each None if it depends on a gap, or why there are none."""
 
 
 def command(args: argparse.Namespace) -> int:
     plan, *others = (
-        make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory) for name in args.numerics
+        make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory, partial=args.partial)
+        for name in args.numerics
     )
-    if others and args.stream:
-        raise InputError("two dialects are compared in inferences of their own: say --independent, or give one dialect")
+    if others and (args.stream or args.partial):
+        raise InputError(
+            "two dialects are compared in whole inferences of their own: say --independent, or give one dialect"
+        )
     cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
     if others:
         return _compared(args, plan, others[0], cases)
-    ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
+    known = given(plan, args)
+    if plan.gaps:
+        ran = _partly(plan, cases, args, known)
+    else:
+        ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
     results = [result for name, outputs in ran for result in _results(plan, name, outputs)]
     ranges = pixel_ranges(plan, args.input, args.range)
     state = "none" if not plan.initial else "kept" if args.stream else "fresh"
@@ -163,15 +173,39 @@ def _independent(plan: Plan, cases: Iterable[Case]) -> Iterator[Ran]:
             yield from ((f"{name}[{t}]", run(plan, *inputs)) for t, inputs in enumerate(frames(plan, arrays)))
 
 
-def _results(plan: Plan, name: str, outputs: tuple[Array, ...] | str) -> Iterator[dict[str, Any]]:
+def _partly(plan: Plan, cases: Iterable[Case], args: argparse.Namespace, known: Mapping[int, Array]) -> Iterator[Ran]:
+    """The inferences of each file one by one, as far as a partial plan computes them.
+
+    Raises `InputError` where --given, which is of one inference, meets several.
+    """
+    every = [(name, frames(plan, arrays)) for name, arrays in cases]
+    count = sum(len(inferences) for _, inferences in every)
+    if known and count != 1:
+        raise InputError(f"{args.given} is of one inference, and there are {count}")
+    for name, inferences in every:
+        state = plan.initial
+        for t, inputs in enumerate(inferences):
+            place = name if len(inferences) == 1 else f"{name}[{t}]"
+            try:
+                outputs, after = infer(plan, None, inputs, state, known)
+                yield place, computable(plan, outputs)
+            except InferenceError as error:
+                if not args.stream or error.status != ENDED:
+                    raise
+                after = error.state
+                yield place, str(error)
+            state = after if args.stream else state
+
+
+def _results(plan: Plan, name: str, outputs: tuple[Array | None, ...] | str) -> Iterator[dict[str, Any]]:
     """What `run` gave, in plain Python: one result per answer of a classifier, else one with all outputs."""
     if isinstance(outputs, str):
         yield {"input": name, "ended": outputs, "outputs": []}
         return
-    if not is_classifier(plan):
+    if not is_classifier(plan) or outputs[0] is None:
         yield {"input": name, "outputs": [_output(plan, i, output) for i, output in enumerate(outputs)]}
         return
-    answers = predictions(plan, *outputs)
+    answers = predictions(plan, outputs[0])
     for i, answer in enumerate(answers):
         yield {
             "input": name if len(answers) == 1 else f"{name}[{i}]",
@@ -181,8 +215,11 @@ def _results(plan: Plan, name: str, outputs: tuple[Array, ...] | str) -> Iterato
         }
 
 
-def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
+def _output(plan: Plan, index: int, values: Array | None) -> dict[str, Any]:
     tensor = plan.outputs[index]
+    if values is None:
+        unknown = {"values": None, "real": None, "not_known": plan.why_unknown(tensor)}
+        return {**identity(tensor), "dtype": tensor.dtype, **unknown}
     real = dequantize_output(plan, values, index).tolist() if is_quantized(tensor) else None
     return {**identity(tensor), "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
@@ -191,6 +228,7 @@ def _print_result(result: dict[str, Any]) -> None:
     answer = f": class {result['class']}, confidence {result['confidence']:.4f}" if "class" in result else ""
     say(result["input"] + answer + (f": {result['ended']}" if "ended" in result else ""))
     for output in result["outputs"]:
-        say(f"  {output['dtype']:8} {numbers(output['values'])}")
+        told = numbers(output["values"]) if output["values"] is not None else f"not known: {output['not_known']}"
+        say(f"  {output['dtype']:8} {told}")
         if output["real"] is not None:
             say(f"  {'real':8} {numbers(output['real'])}")

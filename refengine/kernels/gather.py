@@ -87,9 +87,9 @@ def evaluate(p: Params, input: Array, positions: Array) -> Array:
     outside = _outside(p, positions)
     if outside.any():
         raise InferenceError(_complaint(p), rows=np.broadcast_to(outside, n))
-    x = input.reshape(-1, *p.input_shape)
+    x = input.reshape(len(input), *p.input_shape)
     batch, outer = np.ogrid[: p.input_shape[0], : p.input_shape[1]]
-    at = positions.reshape(-1, p.positions_shape[0], 1, p.positions_shape[1])
+    at = positions.reshape(len(positions), p.positions_shape[0], 1, p.positions_shape[1])
     rows = np.arange(len(input)).reshape(-1, 1, 1, 1)
     return x[rows, batch[..., np.newaxis], outer[..., np.newaxis], at].reshape(n, *p.output_shape)
 

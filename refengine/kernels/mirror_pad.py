@@ -46,9 +46,9 @@ class Params:
         )
         for size, (left, right) in zip(self.input_shape, pairs, strict=True):
             require(
-                0 <= left <= size - self.offset and right >= 0,
+                left == right == 0 or (0 <= left <= size - self.offset and right >= 0 < size),
                 f"paddings {(left, right)} for {size} elements: in front there can be 0 to {size - self.offset}, or "
-                "TFLM would read other memory, and behind no less than 0: convert again",
+                "TFLM would read other memory, behind no less than 0, and beside nothing only nothing: convert again",
             )
         return tuple(
             tuple(self._position(i - left, size) for i in range(left + size + right))

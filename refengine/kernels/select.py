@@ -52,7 +52,8 @@ def evaluate(p: Params, condition: Array, x: Array, y: Array) -> Array:
     """(B, …) bool, (B, …) and (B, …) → (B, *output_shape)."""
     rank = max(condition.ndim, x.ndim, y.ndim)
     c, a, b = (t.reshape(len(t), *(1,) * (rank - t.ndim), *t.shape[1:]) for t in (condition, x, y))
-    return np.where(c, a, b).reshape(-1, *p.output_shape)
+    chosen = np.where(c, a, b)
+    return chosen.reshape(len(chosen), *p.output_shape)
 
 
 def explain(p: Params, at: At, condition: Array, x: Array, y: Array) -> Iterator[Line]:

@@ -18,7 +18,7 @@ from ..kernel import Kernels, Numerics
 from ..kernels import KERNELS, dequantize, quantize
 from ..memory import MEMORY
 from ..model import Graph, Model, Op, Quantization, Tensor
-from ..plan import Plan, make_plan, prepared
+from ..plan import Plan, make_plan, prepared, require_whole
 from .calibrate import Ranges
 from .curves import check_curve, check_quotients, check_zeros
 from .forms import Form, Forms
@@ -61,6 +61,7 @@ def convert(
     integer kernels go astray.
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
+    require_whole(plan, "quantisation")
     check(plan, activations=activations, io=io, keep=keep)
     model, graph = plan.model, with_intermediates(plan.graph)
     _check_ranges(graph, ranges)

@@ -38,15 +38,18 @@ class Pair:
 
 
 def stands_alone(step: Step) -> bool:
-    """Whether the step makes its outputs of its inputs, and nothing else: it runs no subgraph, and nothing lives on."""
+    """Whether the step makes its outputs of its inputs, and nothing else: it runs no subgraph, and nothing lives on.
+
+    Of a gap in a partial plan, nobody knows.
+    """
     has_variable = any(t is not None and t.is_variable for t in step.inputs)
     has_variable = has_variable or step.facts.resource in ("read", "assign")
-    return not (step.facts.control or step.memory or has_variable)
+    return not (step.gap or step.facts.control or step.memory or has_variable)
 
 
 def check_comparable(plan: Plan) -> None:
-    """Raise `UnsupportedError` for a model whose operators do not all stand alone, see `stands_alone`."""
-    for step in plan.steps:
+    """Raise `UnsupportedError` for a model whose operators do not all stand alone, see `stands_alone`, but for gaps."""
+    for step in (step for step in plan.steps if not step.gap):
         does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
         require(
             stands_alone(step),
@@ -100,7 +103,7 @@ def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int
     while needed:
         index = needed.pop()
         found = float_plan.writers.get(index)
-        if found is None and index not in float_plan.constants:
+        if found.gap if found is not None else index not in float_plan.constants:
             return None
         if found is not None and found.index not in float_steps:
             float_steps[found.index] = found
@@ -133,10 +136,12 @@ def what_if(plan: Plan, values: Values, index: int, array: Array) -> Values:
 
 
 def computed(steps: Iterable[Step], values: Values) -> Values:
-    """`values`, and what the steps make of them; what is known already is not computed."""
+    """`values`, and what the steps make of them; what is known already is not computed, and what depends on a gap is
+    left out."""
     found = dict(values)
     for step in steps:
-        if any(t.index not in found for t in step.outputs):
+        known = not step.gap and all(t is None or t.index in found for t in step.inputs)
+        if known and any(t.index not in found for t in step.outputs):
             results = step.evaluate(*(None if t is None else found[t.index] for t in step.inputs))
             for tensor, x in zip(step.outputs, results, strict=True):
                 found.setdefault(tensor.index, x)

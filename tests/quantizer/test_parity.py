@@ -250,7 +250,9 @@ def test_the_command_says_what_differs(
     assert f"zero point: refengine {theirs + 2}, converter {theirs}, by 2 codes" in text
     assert "0 of 1 models equal, 0 refused" in text
     assert said("theirs", "theirs")[0] == 0
-    (found,) = json.loads(said("ours", "theirs", "--json")[1]).values()
+    document = json.loads(said("ours", "theirs", "--json")[1])
+    (found,) = document["models"].values()
+    assert document["schema"] == 1
     assert [each["what"] for each in found["differences"]] == ["zero point"]
     with pytest.raises(InputError, match="a folder"):
         said("ours")
