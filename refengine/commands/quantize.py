@@ -38,11 +38,15 @@ from ._front import (
     add_json,
     add_memory,
     add_range,
+    add_sound,
     add_workers,
+    ears_of,
     ended,
     fail,
     find_model,
+    heard_json,
     positive,
+    print_heard,
     print_json,
     print_ranges,
     print_table,
@@ -79,6 +83,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_memory(parser)
     add_json(parser)
     add_range(parser)
+    add_sound(parser)
     add_workers(parser)
 
 
@@ -145,11 +150,15 @@ class _Samples:
     def __init__(self, args: argparse.Namespace, plan: Plan, doing: str, limit: int) -> None:
         self.args, self.plan, self.doing, self.limit = args, plan, doing, limit
         self.name, self.count, self.ranges = "", 0, tuple[PixelRange, ...]()
+        self.ears = ears_of(plan, args)
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         digits = self.args.data == ["digits"]
         paths = None if digits else self.args.data
-        name, total, cases, self.ranges = read_data(self.plan, paths, "train", self.limit, self.args.range, TASK)
+        self.ears.heard.clear()
+        name, total, cases, self.ranges = read_data(
+            self.plan, paths, "train", self.limit, self.args.range, TASK, hear=self.ears.hear
+        )
         self.name = "the bundled digits" if digits else name
         self.count = 0
         with progress_bar() as bar:
@@ -184,6 +193,7 @@ def _tell(
             "output_sha256": plan.model.sha256,
             "data": samples.name,
             "pictures": [vars(each) for each in samples.ranges],
+            "sounds": heard_json(samples.ears),
             "samples": samples.count,
             "method": args.method,
             "percentile": args.percentile if args.method == "percentile" else None,
@@ -200,6 +210,7 @@ def _tell(
     method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
     say(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}")
     print_ranges(samples.ranges)
+    print_heard(samples.ears)
     print_table(_table_of_choices(layers))
     if args.report:
         _print_report(ranking)
