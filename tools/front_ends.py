@@ -2,8 +2,8 @@
 
     python tools/front_ends.py [DIR]
 
-Each is a network of the signal library's operators, from 30 ms of samples at 16 kHz to 40 features, as int8 codes and as
-real values. What differs is how their tables round:
+Each is a network of the signal library's operators, from 30 ms of samples at 16 kHz to 40 features: int8 codes, and real
+values. What differs is how their tables round:
 
 - `micro_speech` has those of the `audio_preprocessor` models that TFLM's micro_speech example runs
   (`audio_preprocessor.py`, `signal/ops`): weights of the filter bank are cut off, in float32 as all about them.
@@ -90,7 +90,9 @@ def filter_bank(rounding: Rounding) -> tuple[list[int], list[int], list[int], li
             frequency += 1
         start = first // ALIGNMENT * ALIGNMENT
         width = -(-(frequency - start) // BLOCK) * BLOCK
-        starts.append(start), places.append(len(weights)), widths.append(width)
+        starts.append(start)
+        places.append(len(weights))
+        widths.append(width)
         shares = [F32((centre - mel(F32(f) * hertz)) / (centre - before)) for f in range(first, frequency)]
         for table, values in ((weights, shares), (unweights, [F32(1) - share for share in shares])):
             codes = [int(rounding(value * F32(2**BITS))) for value in values]

@@ -7,9 +7,9 @@ windows and 40 features:
 - ``micro_speech``: 20 ms steps. Equal, bit for bit, to the `audio_preprocessor` models (int8 and float32) that the
   micro_speech examples of TFLM, ESP-IDF and OpenMV run.
 - ``micro_wake_word``: 10 ms steps. Equal to the C library `microfrontend` of TensorFlow Lite, by which microWakeWord is
-  trained (`pymicro-features`), and to ESPHome's int8 features of it. Two exceptions: a sample of −32768 in the four
-  middle ones of a window, which the C library and TFLM's `fft_auto_scale` take differently; and C libraries with another
-  `log1pf` than Sun's (glibc from 2.41 on), by which two weights may be 1 off.
+  trained (`pymicro-features`), and to ESPHome's int8 features of it. Two exceptions: where a sample of −32768 is among
+  the four in the middle of a window, the C library and TFLM's `fft_auto_scale` may take another largest sample; and
+  where a C library has another `log1pf` than Sun's (as glibc from 2.41 on), two weights may be 1 off.
 
 A third, ``none``, feeds the samples as they are. What a network remembers between inferences starts afresh with each
 file, and so does what a front end remembers: its estimate of the noise.
@@ -72,23 +72,23 @@ class FrontEnd:
     def __str__(self) -> str:
         if self.plan is None:
             return f"{self.name} (the samples as they are)"
-        ms = (
-            ""
-            if self.rate is None
-            else f" of {1000 * self.window / self.rate:g} ms every {1000 * self.step / self.rate:g} ms"
-        )
-        return f"{self.name} (windows of {self.window} samples every {self.step},{ms})".replace(",)", ")")
+        if self.rate is None:
+            return f"{self.name} (windows of {self.window} samples, every {self.step})"
+        window, step = (1000 * samples / self.rate for samples in (self.window, self.step))
+        return f"{self.name} (windows of {window:g} ms, every {step:g} ms)"
 
 
 @dataclass(frozen=True)
 class Heard:
     """What was made of one file: `rows` by the front end, `inferences` of them; seconds of silence that were added to
-    fill the first inference, and of the end that was left out as it fills none."""
+    fill the first inference, and of the end that was left out as it fills none. `resampled` are the samples a second
+    that the file's were changed to, None if they were not."""
 
     path: str
     bits: int
     channels: int
     rate: int
+    resampled: int | None
     seconds: float
     rows: int
     inferences: int
@@ -101,13 +101,11 @@ class Heard:
 
     def __str__(self) -> str:
         kind = {1: "mono", 2: "stereo, the mean of both"}.get(self.channels, f"the mean of {self.channels} channels")
+        rate = f"{self.rate:,} Hz" + (f" resampled to {self.resampled:,}" if self.resampled else "")
         ends = f", {self.added:.3g} s of silence added" if self.added else ""
         ends += f", {self.left_out:.3g} s left out at the end" if self.left_out else ""
         plural = "" if self.inferences == 1 else "s"
-        return (
-            f"{self.bits} bits, {kind}, {self.rate:,} Hz, {self.seconds:.4g} s{ends}: {self.inferences:,} "
-            f"inference{plural}"
-        )
+        return f"{self.bits} bits, {kind}, {rate}, {self.seconds:.4g} s{ends}: {self.inferences:,} inference{plural}"
 
 
 def front_end(plan: Plan, name: str | None = None, step: int | None = None) -> FrontEnd:
@@ -162,20 +160,22 @@ class Ears:
         Raises `InputError`, without the file's name, for what cannot be read or does not fit.
         """
         ears = self.front_end
-        sound = read_wav(path, self.plan.memory)
-        if self.rate is not None:
-            sound = resampled(sound, self.rate, self.plan.memory)
+        given = read_wav(path, self.plan.memory)
+        sound = given if self.rate is None else resampled(given, self.rate, self.plan.memory)
         if ears.rate not in (None, sound.rate):
             raise InputError(
                 f"has {sound.rate:,} samples a second, and {ears.name} takes {ears.rate:,}: record it so, or have it "
                 f"resampled by --resample {ears.rate}"
             )
-        array, heard = _inferences(self.plan, ears, sound, self.hop, path)
-        self.heard.append(heard)
+        array, rows, added, left_out = _inferences(self.plan, ears, sound, self.hop)
+        changed = None if sound is given else sound.rate
+        facts = given.bits, given.channels, given.rate, changed, given.seconds
+        self.heard.append(Heard(path, *facts, rows, len(array), added / sound.rate, left_out / sound.rate))
         return array
 
 
-def _inferences(plan: Plan, ears: FrontEnd, sound: Sound, hop: int | None, path: str) -> tuple[Array, Heard]:
+def _inferences(plan: Plan, ears: FrontEnd, sound: Sound, hop: int | None) -> tuple[Array, int, int, int]:
+    """What a sound makes of a network's input, how many rows there were, and samples added and left out."""
     tensor = _input(plan)
     width = 1 if ears.plan is None else _width(ears.plan)
     count, left = divmod(prod(tensor.shape), width)
@@ -184,25 +184,16 @@ def _inferences(plan: Plan, ears: FrontEnd, sound: Sound, hop: int | None, path:
             f"cannot be fed: input '{tensor.name}' has {prod(tensor.shape)} values, which are no whole number of "
             f"{ears.name}'s rows of {width}"
         )
-    hop = count if hop is None else hop
-    if hop < 1:
-        raise InputError(f"the hop is {hop}; there must be at least 1 between two inferences")
-    samples = sound.mono()
-    needed = ears.window + (count - 1) * ears.step
-    added = max(0, needed - len(samples))
-    samples = np.pad(samples, (0, added))
-    rows = 1 + (len(samples) - ears.window) // ears.step
+    samples, hop = sound.mono(), hop or count
+    added = max(0, ears.window + (count - 1) * ears.step - len(samples))
+    rows = 1 + (len(samples) + added - ears.window) // ears.step
     inferences = 1 + (rows - count) // hop
     require_room(8 * (inferences * count + rows) * width, plan.memory, "what a network is fed of it", InputError)
-    values = _fed(plan, ears, samples)
-    windows = sliding_window_view(values, count, axis=0)[::hop]  # (inferences, width, count)
+    values = _fed(plan, ears, np.pad(samples, (0, added)))
+    windows = np.moveaxis(sliding_window_view(values, count, axis=0)[::hop], 2, 1)
     shape = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
     used = ears.window + ((inferences - 1) * hop + count - 1) * ears.step
-    heard = Heard(
-        path, sound.bits, sound.channels, sound.rate, sound.seconds, rows, inferences, added / sound.rate,
-        (len(samples) - used) / sound.rate,
-    )  # fmt: skip
-    return np.ascontiguousarray(np.moveaxis(windows, 2, 1)).reshape(inferences, *shape), heard
+    return windows.reshape(inferences, *shape), rows, added, len(samples) + added - used
 
 
 def _fed(plan: Plan, ears: FrontEnd, samples: npt.NDArray[np.int32]) -> Array:

@@ -104,7 +104,7 @@ class Scorer:
         """One picture."""
         self.pictures += 1
         self._found += len(found)
-        for label in {each.label for each in (*found, *truths)}:
+        for label in {each.label for each in found} | {each.label for each in truths}:
             mine = [each for each in found if each.label == label]
             theirs = [each for each in truths if each.label == label]
             self._wanted[label] += sum(not truth.crowd for truth in theirs)
@@ -181,4 +181,5 @@ def _overlaps(found: Sequence[Detection], truths: Sequence[Truth]) -> Floats:
     area, areas = (np.prod(x[..., 2:] - x[..., :2], axis=-1) for x in (a, b))
     crowd = np.array([each.crowd for each in truths], np.bool_)
     union = np.where(crowd, area, area + areas - shared)
-    return np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
+    overlaps: Floats = np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
+    return overlaps

@@ -1,4 +1,4 @@
-"""Maps of classes: what each pixel shows, and how good that is: the mean intersection over union, as Pascal VOC has it."""
+"""Maps of classes: what each pixel shows, and how good that is by the mean intersection over union."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def class_maps(plan: Plan, output: Array) -> Map:
     """
     tensor = plan.outputs[0]
     if output.ndim == 4 and output.shape[3] > 1:
-        return output.argmax(axis=3)
+        scores: Map = output.argmax(axis=3)
+        return scores
     values = output.reshape(output.shape[:3])
     if tensor.dtype != "float32" and not is_quantized(tensor):
         return values.astype(np.int64)
@@ -48,7 +49,8 @@ def resized(pixels: Map, height: int, width: int) -> Map:
         np.minimum((np.arange(size) + 0.5) * had // size, had - 1).astype(np.intp)
         for size, had in zip((height, width), pixels.shape, strict=True)
     )
-    return pixels[rows[:, np.newaxis], columns]
+    nearest: Map = pixels[rows[:, np.newaxis], columns]
+    return nearest
 
 
 def shares(classes: Map) -> dict[int, float]:
@@ -69,7 +71,8 @@ class Overlap:
         """Intersection over union of each class; NaN of one that neither occurs nor is answered."""
         shared = self.confusion.diagonal()
         union = self.confusion.sum(axis=0) + self.confusion.sum(axis=1) - shared
-        return np.divide(shared, union, out=np.full(len(union), np.nan), where=union > 0)
+        iou: npt.NDArray[np.float64] = np.divide(shared, union, out=np.full(len(union), np.nan), where=union > 0)
+        return iou
 
     @property
     def mean(self) -> float:
@@ -95,8 +98,8 @@ def overlap(answers: Map, truth: Map, classes: int) -> Overlap:
     for what, values in (("mask", truth[asked]), ("answer", answers)):
         if values.size and not 0 <= values.min() <= values.max() < classes:
             raise InputError(
-                f"the {what} has the classes {values.min()} to {values.max()}, but there are {classes} (and {VOID} where "
-                "nobody is asked)"
+                f"the {what} has the classes {values.min()} to {values.max()}, but there are {classes} (and {VOID} "
+                "where nobody is asked)"
             )
     pairs = truth[asked] * classes + answers[asked]
     return Overlap(1, np.bincount(pairs, minlength=classes * classes).reshape(classes, classes))

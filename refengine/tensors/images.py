@@ -1,5 +1,4 @@
-"""Files into a model's inputs: pictures by pillow, `.npy`, `.npz`, raw bytes, sounds by who hears them; and drawn digits
-made like MNIST's."""
+"""Files into a model's inputs: pictures by pillow, `.npy`, `.npz`, raw bytes, sounds; and digits made like MNIST's."""
 
 from __future__ import annotations
 
@@ -188,9 +187,7 @@ def read_mask(path: str | os.PathLike[str], memory: int = MEMORY) -> Pixels:
         with Image.open(path, formats=("PNG",)) as file:
             require_room(PIXEL_BYTES * prod(file.size), memory, "the mask", InputError)
             if file.mode not in ("P", "L", "1"):
-                raise ValueError(
-                    f"a mask is a PNG of greys or of a palette, whose numbers are classes, not {file.mode}"
-                )
+                raise ValueError(f"a mask is a PNG of greys or a palette, whose numbers are classes; it is {file.mode}")
             return np.array(file, np.uint8)
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise unreadable(error) from error

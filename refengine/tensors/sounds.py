@@ -47,7 +47,7 @@ class Sound:
 
     @property
     def channels(self) -> int:
-        return self.samples.shape[1]
+        return int(self.samples.shape[1])
 
     @property
     def seconds(self) -> float:
@@ -55,9 +55,8 @@ class Sound:
 
     def mono(self) -> npt.NDArray[np.int32]:
         """(n,): the channels' mean, rounded down; of one channel the samples as they are."""
-        if self.channels == 1:
-            return self.samples[:, 0]
-        return (self.samples.sum(axis=1, dtype=np.int64) // self.channels).astype(np.int32)
+        mean: npt.NDArray[np.int32] = (self.samples.sum(axis=1, dtype=np.int64) // self.channels).astype(np.int32)
+        return mean
 
 
 def read_wav(path: str | os.PathLike[str], memory: int = MEMORY) -> Sound:
