@@ -2,7 +2,7 @@
 
     python tools/front_ends.py [DIR]
 
-Each is a network of the signal library's operators, from 30 ms of samples at 16 kHz to 40 features: int8 codes, and real
+Each is a network of the signal library's operators, from 30 ms of samples at 16 kHz to 40 features: int8 codes and real
 values. What differs is how their tables round:
 
 - `micro_speech` has those of the `audio_preprocessor` models that TFLM's micro_speech example runs

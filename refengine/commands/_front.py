@@ -191,23 +191,28 @@ def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> Non
     add_sound(parser)
 
 
-def one_inference(plan: Plan, args: argparse.Namespace) -> tuple[Array, ...]:
+def one_inference(plan: Plan, args: argparse.Namespace, ears: Ears | None = None) -> tuple[Array, ...]:
     """The input arrays that --input, and --index where it holds several inferences, choose."""
-    return chosen_inference(plan, args)[0]
+    return chosen_inference(plan, args, ears)[0]
 
 
-def chosen_inference(plan: Plan, args: argparse.Namespace) -> tuple[tuple[Array, ...], State]:
+def chosen_inference(
+    plan: Plan, args: argparse.Namespace, ears: Ears | None = None
+) -> tuple[tuple[Array, ...], State]:
     """The same, and the state before it: what the inferences before it have left."""
-    found = every_inference(plan, args.input, args)
+    found = every_inference(plan, args.input, args, ears)
     index = 0 if args.index is None else args.index
     if not 0 <= index < len(found) or (args.index is None and len(found) > 1):
         raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
     return found[index], state_after(plan, found[:index] if plan.initial else ())
 
 
-def every_inference(plan: Plan, paths: list[str], args: argparse.Namespace) -> list[tuple[Array, ...]]:
-    """The inferences that files hold, one after the other."""
-    cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range, hear=ears_of(plan, args).hear)
+def every_inference(
+    plan: Plan, paths: list[str], args: argparse.Namespace, ears: Ears | None = None
+) -> list[tuple[Array, ...]]:
+    """The inferences that files hold, one after the other; `ears` know afterwards what was made of sounds."""
+    hear = (ears or ears_of(plan, args)).hear
+    cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range, hear=hear)
     return [each for _, arrays in cases for each in frames(plan, arrays)]
 
 

@@ -11,7 +11,20 @@ from ..explanation.primer import primer
 from ..files import write
 from ..kernel import PRESETS
 from ..plan import Plan, Step, make_plan
-from ._front import add_json, add_memory, add_one_input, chosen_inference, find_model, natural, print_json, say
+from ..tasks.audio import Ears
+from ._front import (
+    add_json,
+    add_memory,
+    add_one_input,
+    chosen_inference,
+    ears_of,
+    find_model,
+    heard_json,
+    natural,
+    print_heard,
+    print_json,
+    say,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,21 +61,24 @@ def command(args: argparse.Namespace) -> int:
     if args.model is None or args.input is None or args.op is None or args.at is None:
         raise InputError("explain needs MODEL, --input, --op and --at (or --primer)")
     plan = make_plan(find_model(args.model), memory=args.memory)
-    record = _record(plan, step_at(plan, args.op), args)
+    ears = ears_of(plan, args)
+    record = _record(plan, step_at(plan, args.op), args, ears)
     told = explain(plan, record, args.at, args.output)
     other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), args.at, args.output) if args.numerics else None
     if args.html:
         write(args.html, as_html([told, other] if other else [told], args.full))
     elif args.json:
-        return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}))
+        sounds = {"sounds": heard_json(ears)} if ears.heard else {}
+        return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}) | sounds)
     else:
         say(*(side_by_side(told, other, args.full) if other else text(told, args.full)))
+        print_heard(ears)
     return 0
 
 
-def _record(plan: Plan, step: Step, args: argparse.Namespace) -> Record:
+def _record(plan: Plan, step: Step, args: argparse.Namespace, ears: Ears) -> Record:
     """What the step does at its --time-th time in the inference that is chosen."""
-    inputs, state = chosen_inference(plan, args)
+    inputs, state = chosen_inference(plan, args, ears)
     records = [record for record in execute(plan, *inputs, state=state) if record.step is step]
     if args.time >= len(records):
         times = {0: "not at all", 1: "once"}.get(len(records), f"{len(records)} times")

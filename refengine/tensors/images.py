@@ -147,7 +147,7 @@ def _read_one(
     if suffix in RAW:
         return _from_bytes(read_bytes(path, plan.memory), tensor)
     if suffix == SOUND and hear is None:
-        raise InputError("is a sound, which run, debug, explain, health, quantize and evaluate take; give .npy here")
+        raise InputError("is a sound, which run, debug, explain, diff, health, quantize and evaluate take; give .npy here")
     if suffix == SOUND and hear is not None:
         return hear(path)
     pixels = read_picture(path, *picture_shape(tensor), digit=digit, memory=plan.memory)
