@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,10 @@ def read_names(path: str | None) -> list[str]:
     return data.decode(errors="replace").splitlines()
 
 
-def named(names: Sequence[str], label: int) -> str:
+def named(names: Sequence[str] | Mapping[int, str], label: int) -> str:
     """A class by its number, and its name if it has one."""
-    return f"{label} ({names[label]})" if 0 <= label < len(names) else str(label)
+    known = names if isinstance(names, Mapping) else dict(enumerate(names))
+    return f"{label} ({known[label]})" if label in known else str(label)
 
 
 def add_sound(parser: argparse.ArgumentParser) -> None:
@@ -140,8 +141,8 @@ def ears_of(plan: Plan, args: argparse.Namespace) -> Ears:
 
 
 def heard_json(ears: Ears) -> dict[str, Any] | None:
-    """What was made of sounds; null if there were none."""
-    if not ears.heard:
+    """What was made of sounds (files that worker processes heard are not listed); null if there were none."""
+    if not ears.are_used:
         return None
     made = ears.front_end
     facts = {"front_end": made.name, "reason": made.reason, "window": made.window, "step": made.step}
@@ -150,7 +151,7 @@ def heard_json(ears: Ears) -> dict[str, Any] | None:
 
 def print_heard(ears: Ears) -> None:
     """What was made of sounds; of many files, of all together."""
-    if not ears.heard:
+    if not ears.are_used:
         return
     if len(ears.heard) <= FEW:
         say(*(f"{each.path}: {each}" for each in ears.heard))
@@ -196,9 +197,7 @@ def one_inference(plan: Plan, args: argparse.Namespace, ears: Ears | None = None
     return chosen_inference(plan, args, ears)[0]
 
 
-def chosen_inference(
-    plan: Plan, args: argparse.Namespace, ears: Ears | None = None
-) -> tuple[tuple[Array, ...], State]:
+def chosen_inference(plan: Plan, args: argparse.Namespace, ears: Ears | None = None) -> tuple[tuple[Array, ...], State]:
     """The same, and the state before it: what the inferences before it have left."""
     found = every_inference(plan, args.input, args, ears)
     index = 0 if args.index is None else args.index

@@ -68,7 +68,7 @@ def command(args: argparse.Namespace) -> int:
     if args.html:
         write(args.html, as_html([told, other] if other else [told], args.full))
     elif args.json:
-        sounds = {"sounds": heard_json(ears)} if ears.heard else {}
+        sounds = {"sounds": heard_json(ears)} if ears.are_used else {}
         return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}) | sounds)
     else:
         say(*(side_by_side(told, other, args.full) if other else text(told, args.full)))

@@ -17,7 +17,7 @@ file, and so does what a front end remembers: its estimate of the noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import prod
@@ -50,6 +50,9 @@ SECOND = 49
 
 FEW = 10
 """Up to how many rows a network that remembers takes at a time."""
+
+TOGETHER = 1 << 22
+"""Samples that are held at once, where files go through a front end together."""
 
 LONG = 4000
 """Values from which on a row is taken for samples: a quarter of a second."""
@@ -154,28 +157,75 @@ class Ears:
     def front_end(self) -> FrontEnd:
         return front_end(self.plan, self.name, self.step)
 
+    @property
+    def are_used(self) -> bool:
+        """Whether there were sounds, and so a front end."""
+        return "front_end" in vars(self)
+
     def hear(self, path: str) -> Array:
         """The inferences of a file: (N, *the input's shape), without its leading 1 if it has one.
 
         Raises `InputError`, without the file's name, for what cannot be read or does not fit.
         """
-        ears = self.front_end
         given = read_wav(path, self.plan.memory)
+        return self._made([(path, given)])[0]
+
+    def hear_all(self, paths: Sequence[str]) -> list[Array]:
+        """The same of several files, as fast as can be: those of one length go through the front end together.
+
+        Raises `InputError`, with the file's name.
+        """
+        arrays: list[Array] = []
+        held: list[tuple[str, Sound]] = []
+        for path in paths:
+            with located(path):
+                held.append((path, read_wav(path, self.plan.memory)))
+            if sum(sound.samples.size for _, sound in held) > TOGETHER:
+                arrays += self._made(held)
+                held = []
+        return arrays + self._made(held)
+
+    def _made(self, given: list[tuple[str, Sound]]) -> list[Array]:
+        """What files make of the network's input."""
+        sounds = [self._at_rate(sound) for _, sound in given]
+        cuts = [_cut(self.plan, self.front_end, len(sound.samples), self.hop) for sound in sounds]
+        fed: list[Array] = [np.empty(0)] * len(given)
+        for cut in set(cuts):
+            places = [i for i, each in enumerate(cuts) if each == cut]
+            samples = np.stack([np.pad(sounds[i].mono(), (0, cut.added)) for i in places])
+            for i, rows in zip(places, _fed(self.plan, self.front_end, samples), strict=True):
+                fed[i] = _inferences(_input(self.plan), rows, cut)
+        for (path, file), sound, cut, made in zip(given, sounds, cuts, fed, strict=True):
+            changed = None if sound is file else sound.rate
+            facts = file.bits, file.channels, file.rate, changed, file.seconds, cut.rows, len(made)
+            self.heard.append(Heard(path, *facts, cut.added / sound.rate, cut.left_out / sound.rate))
+        return fed
+
+    def _at_rate(self, given: Sound) -> Sound:
+        """The sound as the front end takes it."""
+        ears = self.front_end
         sound = given if self.rate is None else resampled(given, self.rate, self.plan.memory)
         if ears.rate not in (None, sound.rate):
             raise InputError(
                 f"has {sound.rate:,} samples a second, and {ears.name} takes {ears.rate:,}: record it so, or have it "
                 f"resampled by --resample {ears.rate}"
             )
-        array, rows, added, left_out = _inferences(self.plan, ears, sound, self.hop)
-        changed = None if sound is given else sound.rate
-        facts = given.bits, given.channels, given.rate, changed, given.seconds
-        self.heard.append(Heard(path, *facts, rows, len(array), added / sound.rate, left_out / sound.rate))
-        return array
+        return sound
 
 
-def _inferences(plan: Plan, ears: FrontEnd, sound: Sound, hop: int | None) -> tuple[Array, int, int, int]:
-    """What a sound makes of a network's input, how many rows there were, and samples added and left out."""
+@dataclass(frozen=True)
+class _Cut:
+    """How a sound is cut: into `rows`, of which an inference takes `count`, the next `hop` rows on; samples that are
+    added, and that are left out at the end."""
+
+    rows: int
+    count: int
+    hop: int
+    added: int
+    left_out: int
+
+
+def _cut(plan: Plan, ears: FrontEnd, samples: int, hop: int | None) -> _Cut:
     tensor = _input(plan)
     width = 1 if ears.plan is None else _width(ears.plan)
     count, left = divmod(prod(tensor.shape), width)
@@ -184,37 +234,44 @@ def _inferences(plan: Plan, ears: FrontEnd, sound: Sound, hop: int | None) -> tu
             f"cannot be fed: input '{tensor.name}' has {prod(tensor.shape)} values, which are no whole number of "
             f"{ears.name}'s rows of {width}"
         )
-    samples, hop = sound.mono(), hop or count
-    added = max(0, ears.window + (count - 1) * ears.step - len(samples))
-    rows = 1 + (len(samples) + added - ears.window) // ears.step
+    hop = hop or count
+    added = max(0, ears.window + (count - 1) * ears.step - samples)
+    rows = 1 + (samples + added - ears.window) // ears.step
     inferences = 1 + (rows - count) // hop
     require_room(8 * (inferences * count + rows) * width, plan.memory, "what a network is fed of it", InputError)
-    values = _fed(plan, ears, np.pad(samples, (0, added)))
-    windows = np.moveaxis(sliding_window_view(values, count, axis=0)[::hop], 2, 1)
-    shape = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
     used = ears.window + ((inferences - 1) * hop + count - 1) * ears.step
-    return windows.reshape(inferences, *shape), rows, added, len(samples) + added - used
+    return _Cut(rows, count, hop, added, samples + added - used)
+
+
+def _inferences(tensor: Tensor, rows: Array, cut: _Cut) -> Array:
+    """(rows, width) → (inferences, *the input's shape), without its leading 1."""
+    windows = np.moveaxis(sliding_window_view(rows, cut.count, axis=0)[:: cut.hop], 2, 1)
+    return windows.reshape(len(windows), *(tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape))
 
 
 def _fed(plan: Plan, ears: FrontEnd, samples: npt.NDArray[np.int32]) -> Array:
-    """(rows, width) of the input's type: samples or features, as codes where they are known, else quantised."""
+    """(B, n) → (B, rows, width) of the input's type: samples or features, as codes where they are known, else
+    quantised."""
     tensor = _input(plan)
     short = (samples >> 16).astype(np.int16)
     if ears.plan is None:
         if tensor.dtype == "int16" and not is_quantized(tensor):
-            return short[:, np.newaxis]
-        return quantize_input(plan, (samples / 2.0**31).astype(np.float32))[:, np.newaxis]
+            return short[..., np.newaxis]
+        return quantize_input(plan, (samples / 2.0**31).astype(np.float32))[..., np.newaxis]
     index = _fitting(ears.plan, tensor)
-    rows = np.stack([*_rows(ears, short, index)])
+    rows = np.stack([*_rows(ears, ears.plan, short, index)], axis=1)
     return rows if rows.dtype == tensor.dtype else quantize_input(plan, rows)
 
 
-def _rows(ears: FrontEnd, samples: npt.NDArray[np.int16], index: int) -> Iterator[Array]:
-    """Output `index` of the front end for each window, one after the other."""
-    assert ears.plan is not None
-    session, shape = Session(ears.plan), ears.plan.inputs[0].shape
-    for window in sliding_window_view(samples, ears.window)[:: ears.step]:
-        yield session.run(window.reshape(shape))[index].reshape(-1)
+def _rows(ears: FrontEnd, made: Plan, samples: npt.NDArray[np.int16], index: int) -> Iterator[Array]:
+    """Output `index` of the front end, (B, width), for each window of (B, n) samples, one after the other."""
+    shape = made.inputs[0].shape
+    together = shape[:1] == (1,)
+    sessions = [Session(made) for _ in range(1 if together else len(samples))]
+    for window in np.moveaxis(sliding_window_view(samples, ears.window, axis=1)[:, :: ears.step], 1, 0):
+        fed = [window.reshape(-1, *shape[1:])] if together else window.reshape(-1, *shape)
+        rows = [session.run(x)[index] for session, x in zip(sessions, fed, strict=True)]
+        yield np.stack(rows).reshape(len(samples), -1)
 
 
 def _fitting(made: Plan, tensor: Tensor) -> int:

@@ -86,10 +86,11 @@ class Overlap:
         return float(self.confusion.trace() / max(1, self.confusion.sum()))
 
     def as_dict(self) -> dict[str, Any]:
-        """In plain Python, for JSON."""
-        each = [{"class": c, "iou": iou} for c, iou in enumerate(self.of_class.tolist())]
+        """In plain Python, for JSON: classes that occur or are answered, and the confusion of those."""
+        known = np.flatnonzero(~np.isnan(self.of_class))
+        each = [{"class": c, "iou": iou} for c, iou in zip(known.tolist(), self.of_class[known].tolist(), strict=True)]
         facts: dict[str, Any] = {"pictures": self.pictures, "mean_iou": self.mean, "pixel_accuracy": self.accuracy}
-        return facts | {"classes": each, "confusion": self.confusion.tolist()}
+        return facts | {"classes": each, "confusion": self.confusion[np.ix_(known, known)].tolist()}
 
 
 def overlap(answers: Map, truth: Map, classes: int) -> Overlap:

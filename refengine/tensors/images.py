@@ -146,9 +146,9 @@ def _read_one(
         return _fitting(plan, read_npy(path, plan.memory), index, real)
     if suffix in RAW:
         return _from_bytes(read_bytes(path, plan.memory), tensor)
-    if suffix == SOUND and hear is None:
-        raise InputError("is a sound, which run, debug, explain, diff, health, quantize and evaluate take; give .npy here")
-    if suffix == SOUND and hear is not None:
+    if suffix == SOUND:
+        if hear is None:
+            raise InputError("is a sound, and nothing here hears; give .npy")
         return hear(path)
     pixels = read_picture(path, *picture_shape(tensor), digit=digit, memory=plan.memory)
     return pixels_to_input(plan, pixels[np.newaxis], index, real_range, real)

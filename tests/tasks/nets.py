@@ -56,14 +56,7 @@ def keyword_spotter() -> Model:
     """49 × 40 features as micro_speech takes them → four scores: the mean of a quarter each."""
     features, scores = fed((1, 1960), "int8", q(26 / 256, -128)), fed((1, 4), "int8", q(26 / 256, -128))
     weights = np.repeat(np.eye(4, dtype=np.int8), 490, axis=1)
-    return model_of(
-        Node(
-            "FULLY_CONNECTED",
-            NONE,
-            (features, const(weights, "int8", q(1 / 490)), None),
-            (scores,),
-        )
-    )
+    return model_of(Node("FULLY_CONNECTED", NONE, (features, const(weights, "int8", q(1 / 490)), None), (scores,)))
 
 
 def wav(path: Path, samples: Array, rate: int = 16000) -> str:
