@@ -9,6 +9,11 @@ values. What differs is how their tables round:
   (`audio_preprocessor.py`, `signal/ops`): weights of the filter bank are cut off, in float32 as all about them.
 - `micro_wake_word` has those of the C library `tensorflow/lite/experimental/microfrontend`, by which microWakeWord is
   trained and ESPHome runs it: everything in float32, rounded to the nearest.
+
+The C library differs in one thing more, the shift before the transform: it looks for the largest sample but among those
+of −32768, where SignalFftAutoScale takes the one after the last of them, and shifts silence by 15. So
+`micro_wake_word` asks for the shift of the other samples and a 1, which changes no shift but that of silence (14, by
+which −32768 vanishes as well), and multiplies.
 """
 
 from __future__ import annotations
@@ -50,6 +55,8 @@ STRENGTH, OFFSET, GAIN_BITS, SNR_BITS = 0.95, 80.0, 21, 12
 CORRECTION_BITS = 3
 """The transform's 9 bits less half of the filter bank's 12."""
 
+NONE = {"fused_activation_function": "NONE"}
+
 F32 = np.float32
 LOG1PF = ctypes.CDLL(ctypes.util.find_library("m")).log1pf
 """Sun's, in glibc before 2.41 and in newlib."""
@@ -70,7 +77,10 @@ def window(real: Any) -> npt.NDArray[np.int16]:
 
 
 def mel(hertz: Any) -> Any:
-    """In float32, by the C library's logarithm: rounded correctly, as glibc 2.41 does, two weights would be 1 off."""
+    """In float32, by the C library's logarithm: rounded correctly, as glibc 2.41 does, two weights would be 1 off.
+
+    So they are where FMA is used: by newlib on a Cortex-M3 they are these, on an M4F and M7 not (measured under QEMU).
+    """
     return F32(1127) * F32(LOG1PF(float(F32(hertz) / F32(700))))
 
 
@@ -119,7 +129,7 @@ def gains() -> Iterator[int]:
             yield 0
 
 
-def front_end(hann: Array, bank: tuple[list[int], ...]) -> Model:
+def front_end(hann: Array, bank: tuple[list[int], ...], c_library: bool) -> Model:
     """samples (1, 480) int16 → codes (40,) int8 and features (40,) float32."""
     nodes: list[Node] = []
 
@@ -141,7 +151,20 @@ def front_end(hann: Array, bank: tuple[list[int], ...]) -> Model:
     samples, shift, noise = fed((1, WINDOW), "int16"), fed((), "int32"), fed(row, "uint32")
     x = op("SignalWindow", [samples, constant(hann, "int16")], fed((1, WINDOW), "int16"), shift=BITS)
     x = op("RESHAPE", [x, constant([WINDOW], "int32")], fed((WINDOW,), "int16"))
-    x = op("SignalFftAutoScale", [x], fed((WINDOW,), "int16"), shift)
+    if c_library:
+        wide = op("CAST", [x], fed((WINDOW,), "int32"))
+        counts = op("NOT_EQUAL", [wide, constant(-(2**15), "int32")], fed((WINDOW,), "bool"))
+        counted = op("MUL", [wide, op("CAST", [counts], fed((WINDOW,), "int32"))], fed((WINDOW,), "int32"), **NONE)
+        counted = op("CAST", [counted], fed((WINDOW,), "int16"))
+        counted = op("CONCATENATION", [counted, constant([1], "int16")], fed((WINDOW + 1,), "int16"), axis=0, **NONE)
+        op("SignalFftAutoScale", [counted], fed((WINDOW + 1,), "int16"), shift)
+        factor = op(
+            "GATHER", [constant(2.0 ** np.arange(16), "float32"), shift], fed((), "float32"), axis=0, batch_dims=0
+        )
+        factor = op("CAST", [factor], fed((), "int32"))
+        x = op("CAST", [op("MUL", [wide, factor], fed((WINDOW,), "int32"), **NONE)], fed((WINDOW,), "int16"))
+    else:
+        x = op("SignalFftAutoScale", [x], fed((WINDOW,), "int16"), shift)
     x = op("SignalRfft", [x], fed((2 * bins,), "int16"), T=7, fft_length=FFT)
     x = op("SignalEnergy", [x], fed((bins,), "uint32"), start_index=0, end_index=bins)
     x = op("SignalFilterBank", [x, *(constant(t, "int16") for t in bank)], fed(row, "uint64"), num_channels=CHANNELS)
@@ -156,23 +179,29 @@ def front_end(hann: Array, bank: tuple[list[int], ...]) -> Model:
     x = op("SignalPCAN", [x, noise, constant([*gains()], "int16")], fed(row, "uint32"), snr_shift=snr_shift)
     x = op("SignalFilterBankLog", [x], fed(row, "int16"), input_correction_bits=CORRECTION_BITS, output_scale=64)
     real = op("CAST", [x], fed(row, "float32"))
-    real = op("MUL", [real, constant(1 / 25.6, "float32")], fed(row, "float32"), fused_activation_function="NONE")
+    real = op("MUL", [real, constant(1 / 25.6, "float32")], fed(row, "float32"), **NONE)
     x = op("CAST", [x], fed(row, "int32"))
     for name, number in (("MUL", 256), ("ADD", 333), ("DIV", 666), ("ADD", -128), ("MINIMUM", 127), ("MAXIMUM", -128)):
-        options = {} if name.startswith("M") and name != "MUL" else {"fused_activation_function": "NONE"}
-        x = op(name, [x, constant(number, "int32")], fed(row, "int32"), **options)
+        x = op(
+            name, [x, constant(number, "int32")], fed(row, "int32"), **({} if name in ("MINIMUM", "MAXIMUM") else NONE)
+        )
     codes = op("CAST", [x], fed(row, "int8", Quantization((26 / 256,), (-128,))))
     model = model_of(*nodes, outputs=(codes, real))
     return replace(model, description="refengine's audio front end")
 
 
+def models() -> dict[str, Model]:
+    """Both, by their names."""
+    return {
+        "micro_speech": front_end(window(np.float64), filter_bank(np.floor), False),
+        "micro_wake_word": front_end(window(F32), filter_bank(nearest), True),
+    }
+
+
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA / "front_ends"
-    for name, hann, bank in (
-        ("micro_speech", window(np.float64), filter_bank(np.floor)),
-        ("micro_wake_word", window(F32), filter_bank(nearest)),
-    ):
-        write(folder / f"{name}.tflite", dump(front_end(hann, bank)))
+    for name, model in models().items():
+        write(folder / f"{name}.tflite", dump(model))
 
 
 if __name__ == "__main__":

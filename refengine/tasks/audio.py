@@ -6,10 +6,10 @@ windows and 40 features:
 
 - ``micro_speech``: 20 ms steps. Equal, bit for bit, to the `audio_preprocessor` models (int8 and float32) that the
   micro_speech examples of TFLM, ESP-IDF and OpenMV run.
-- ``micro_wake_word``: 10 ms steps. Equal to the C library `microfrontend` of TensorFlow Lite, by which microWakeWord is
-  trained (`pymicro-features`), and to ESPHome's int8 features of it. Two exceptions: where a sample of −32768 is among
-  the four in the middle of a window, the C library and TFLM's `fft_auto_scale` may take another largest sample; and
-  where a C library has another `log1pf` than Sun's (as glibc from 2.41 on), two weights may be 1 off.
+- ``micro_wake_word``: 10 ms steps. Equal, bit for bit, to the C library `microfrontend` of TensorFlow Lite, by which
+  microWakeWord is trained (`pymicro-features`), and to ESPHome's int8 features of it. The library computes its tables
+  when it starts, in float32; these are as x86-64 with glibc before 2.41 and Cortex-M3 with newlib have them. Where the
+  compiler fuses products and sums (Cortex-M4F, M7) or `log1pf` is another, two of 316 weights are 1 off.
 
 A third, ``none``, feeds the samples as they are. What a network remembers between inferences starts afresh with each
 file, and so does what a front end remembers: its estimate of the noise.
