@@ -1,4 +1,4 @@
-"""Write the audio front ends that come with the package: `refengine/data/front_ends/*.tflite`.
+"""Write the audio front ends that come with the package: `refengine/tasks/front_ends/*.tflite`.
 
     python tools/front_ends.py [DIR]
 
@@ -36,7 +36,7 @@ from refengine.kernels import _flexbuffer
 from refengine.kernels._tflm import TFLM_OPS
 from refengine.model import Array, Model, Quantization, Tensor
 from refengine.strategies import model_of
-from refengine.tensors.datasets import DATA
+from refengine.tasks.audio import FRONT_ENDS
 from refengine.tflite_io import dump
 
 RATE, WINDOW, CHANNELS, FFT = 16000, 480, 40, 512
@@ -199,7 +199,7 @@ def models() -> dict[str, Model]:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA / "front_ends"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FRONT_ENDS
     for name, model in models().items():
         write(folder / f"{name}.tflite", dump(model))
 

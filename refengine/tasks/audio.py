@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +33,11 @@ from ..memory import require_room
 from ..model import Array, Quantization, Tensor
 from ..plan import Plan, make_plan
 from ..session import Session
-from ..tensors.datasets import DATA
 from ..tensors.inputs import quantize_input
 from ..tensors.sounds import Sound, read_wav, resampled
 from ..tensors.stats import is_quantized
 
+FRONT_ENDS = Path(__file__).parent / "front_ends"
 BUNDLED = {"micro_speech": 320, "micro_wake_word": 160}
 """The front ends that come with the package, and the samples between two of their windows."""
 
@@ -127,7 +127,7 @@ def front_end(plan: Plan, name: str | None = None, step: int | None = None) -> F
         if step is not None:
             raise InputError("without a front end there are no windows, and so no steps between them: leave out --step")
         return FrontEnd(NONE, reason=reason)
-    path = DATA / "front_ends" / f"{name}.tflite" if name in BUNDLED else Path(name)
+    path = FRONT_ENDS / f"{name}.tflite" if name in BUNDLED else Path(name)
     if not path.is_file():
         raise InputError(f"{name}: no front end; choose {', '.join(BUNDLED)}, {NONE} or a .tflite file")
     made = make_plan(path, numerics=plan.numerics, memory=plan.memory)
@@ -167,8 +167,7 @@ class Ears:
 
         Raises `InputError`, without the file's name, for what cannot be read or does not fit.
         """
-        given = read_wav(path, self.plan.memory)
-        return self._made([(path, given)])[0]
+        return self._made([self._read(path)])[0]
 
     def hear_all(self, paths: Sequence[str]) -> list[Array]:
         """The same of several files, as fast as can be: those of one length go through the front end together.
@@ -176,41 +175,48 @@ class Ears:
         Raises `InputError`, with the file's name.
         """
         arrays: list[Array] = []
-        held: list[tuple[str, Sound]] = []
+        held: list[_Read] = []
         for path in paths:
             with located(path):
-                held.append((path, read_wav(path, self.plan.memory)))
-            if sum(sound.samples.size for _, sound in held) > TOGETHER:
+                held.append(self._read(path))
+            if sum(len(each.sound.samples) for each in held) > TOGETHER:
                 arrays += self._made(held)
                 held = []
         return arrays + self._made(held)
 
-    def _made(self, given: list[tuple[str, Sound]]) -> list[Array]:
+    def _made(self, files: list[_Read]) -> list[Array]:
         """What files make of the network's input."""
-        sounds = [self._at_rate(sound) for _, sound in given]
-        cuts = [_cut(self.plan, self.front_end, len(sound.samples), self.hop) for sound in sounds]
-        fed: list[Array] = [np.empty(0)] * len(given)
+        cuts = [_cut(self.plan, self.front_end, len(file.sound.samples), self.hop) for file in files]
+        fed: list[Array] = [np.empty(0)] * len(files)
         for cut in set(cuts):
             places = [i for i, each in enumerate(cuts) if each == cut]
-            samples = np.stack([np.pad(sounds[i].mono(), (0, cut.added)) for i in places])
+            samples = np.stack([np.pad(files[i].sound.mono(), (0, cut.added)) for i in places])
             for i, rows in zip(places, _fed(self.plan, self.front_end, samples), strict=True):
                 fed[i] = _inferences(_input(self.plan), rows, cut)
-        for (path, file), sound, cut, made in zip(given, sounds, cuts, fed, strict=True):
-            changed = None if sound is file else sound.rate
-            facts = file.bits, file.channels, file.rate, changed, file.seconds, cut.rows, len(made)
+        for (path, given, sound), cut, made in zip(files, cuts, fed, strict=True):
+            changed = None if sound is given else sound.rate
+            facts = given.bits, given.channels, given.rate, changed, given.seconds, cut.rows, len(made)
             self.heard.append(Heard(path, *facts, cut.added / sound.rate, cut.left_out / sound.rate))
         return fed
 
-    def _at_rate(self, given: Sound) -> Sound:
-        """The sound as the front end takes it."""
-        ears = self.front_end
+    def _read(self, path: str) -> _Read:
+        """A file's sound, and as the front end takes it."""
+        ears, given = self.front_end, read_wav(path, self.plan.memory)
         sound = given if self.rate is None else resampled(given, self.rate, self.plan.memory)
         if ears.rate not in (None, sound.rate):
             raise InputError(
                 f"has {sound.rate:,} samples a second, and {ears.name} takes {ears.rate:,}: record it so, or have it "
                 f"resampled by --resample {ears.rate}"
             )
-        return sound
+        return _Read(path, given, sound)
+
+
+class _Read(NamedTuple):
+    """A file: the sound in it, and the same at the rate that is wanted."""
+
+    path: str
+    given: Sound
+    sound: Sound
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,8 @@ def _labels(x: Array, y: Array) -> npt.NDArray[np.int64]:
     flat = y.reshape(len(x), -1)
     if flat.shape[1] != 1 or y.dtype.kind not in "iufb" or not np.array_equal(flat, np.trunc(flat)):
         raise InputError(f"has y of {y.dtype} {y.shape}; expected the number of a class for each of the {len(x)} in x")
-    if np.abs(flat).max() > 2**31:
-        raise InputError(f"has the class {flat[np.abs(flat).argmax(), 0]} in y; there are not so many")
+    if not -(2**31) <= flat.min() <= flat.max() < 2**31:
+        raise InputError(f"has the classes {flat.min()} to {flat.max()} in y; there are not so many")
     return flat[:, 0].astype(np.int64)
 
 
@@ -177,7 +177,7 @@ def boxes(path: str, first: int = 1, memory: int = MEMORY) -> Pictures[list[Trut
         try:
             told = json.loads(read_bytes(file, memory))
             return Pictures(path, *_coco(told, file.parent, first))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{file.name} is not as COCO has it: {type(error).__name__} {error}") from error

@@ -66,7 +66,7 @@ def detections(outputs: Sequence[Array]) -> list[list[Detection]]:
     """
     boxes, labels, scores, counts = (x.reshape(len(x), *rest) for x, rest in zip(outputs, REST, strict=True))
     found = []
-    for b, count in enumerate(np.nan_to_num(counts[:, 0]).astype(int).clip(0, labels.shape[1])):
+    for b, count in enumerate(np.nan_to_num(counts[:, 0]).clip(0, labels.shape[1]).astype(int)):
         each = zip(boxes[b, :count].tolist(), labels[b, :count].tolist(), scores[b, :count].tolist(), strict=True)
         known = (Detection(int(label), score, tuple(box)) for box, label, score in each if isfinite(label))
         found.append(sorted(known, key=lambda detection: -detection.score))

@@ -25,8 +25,11 @@ def anchors() -> Array:
     return np.stack([y, x, np.full_like(y, 2), np.full_like(y, 2)], -1).reshape(-1, 4)
 
 
-def detector(most: int = 6) -> Model:
-    """A 4×4 grey picture → a box on each cell as bright as 0.3, its class 0, its brightness the score."""
+def detector(most: int = 6, moved: bool = False) -> Model:
+    """A 4×4 grey picture → a box on each cell as bright as 0.3, its class 0, its brightness the score.
+
+    The anchors are constants; `moved` has them reshaped first.
+    """
     n = CELLS * CELLS
     picture, row = fed((1, CELLS, CELLS, 1), "int8", GREY), fed((1, n, 1), "int8", GREY)
     scores, places = fed((1, n, 1), "float32"), fed((n, 4), "float32")
@@ -36,10 +39,13 @@ def detector(most: int = 6) -> Model:
         nms_score_threshold=0.3, nms_iou_threshold=0.5, y_scale=10.0, x_scale=10.0, h_scale=5.0, w_scale=5.0,
     )  # fmt: skip
     found = [fed(shape, "float32") for shape in ((1, most, 4), (1, most), (1, most), (1,))]
+    codes, flat = const(anchors(), "int8", q(1 / 8)), const(anchors().ravel(), "int8", q(1 / 8))
+    reshaped = fed((n, 4), "int8", q(1 / 8))
     return model_of(
         Node("RESHAPE", {}, (picture, const([1, n, 1], "int32")), (row,)),
         Node("DEQUANTIZE", {}, (row,), (scores,)),
-        Node("DEQUANTIZE", {}, (const(anchors(), "int8", q(1 / 8)),), (places,)),
+        *([Node("RESHAPE", {}, (flat, const([n, 4], "int32")), (reshaped,))] if moved else []),
+        Node("DEQUANTIZE", {}, (reshaped if moved else codes,), (places,)),
         Node("TFLite_Detection_PostProcess", {}, (boxes, scores, places), tuple(found), custom_options=options),
     )
 
@@ -67,3 +73,12 @@ def wav(path: Path, samples: Array, rate: int = 16000) -> str:
     chunks = b"fmt " + struct.pack("<I", 16) + header + b"data" + struct.pack("<I", len(data)) + data
     path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
     return str(path)
+
+
+def signal(length: int = 16000) -> Array:
+    """A sound that is the same wherever it is made: noise of sixteen loudnesses, the most negative sample in it."""
+    state, samples = 1, []
+    for i in range(length):
+        state = (1103515245 * state + 12345) % 2**31
+        samples.append((state >> 15) - 2**15 >> (i // 1000) % 16 if i % 997 else -(2**15))
+    return np.array(samples, np.int16)
