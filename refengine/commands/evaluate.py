@@ -1,11 +1,13 @@
 """Measure how good a model's answers are: accuracy, mAP of boxes, or mean IoU of masks.
 
-PATH is the data. For classes: a folder of MNIST's IDX files; a folder with a folder for each class, of pictures, arrays
-or sounds; a .csv whose lines are a file and its class; an .npz with x and y, where x may be sequences (N × T × …), each
-of which begins afresh. For boxes: a folder of pictures with COCO's JSON, or that file; an .npz whose y is N × M × 5:
-class, top, left, bottom, right. For masks: a folder of pictures with PNGs beside them (a.jpg and a.png, a.png and
-a_mask.png, or folders images and masks), whose numbers are classes and 255 where nobody is asked; an .npz whose y is
-N × H × W.
+PATH is the data. For classes: a folder of MNIST's IDX files; a folder with a
+folder for each class, of pictures, arrays or sounds; a .csv whose lines are a
+file and its class; an .npz with x and y, where x may be sequences (N × T × …),
+each of which begins afresh. For boxes: a folder of pictures with COCO's JSON,
+or that file; an .npz whose y is N × M × 5: class, top, left, bottom, right.
+For masks: a folder of pictures with PNGs beside them (a.jpg and a.png, a.png
+and a_mask.png, or folders images and masks), whose numbers are classes and 255
+where nobody is asked; an .npz whose y is N × H × W.
 
   refengine evaluate stm32f746_int8 --data mnist/
   refengine evaluate keywords.tflite --data speech_commands/ --labels labels.txt

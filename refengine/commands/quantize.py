@@ -1,9 +1,10 @@
 """Quantise a float32 model to int8 or int16x8, as TFLite's converter does, without TensorFlow.
 
-PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz or .raw files
-or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as printed), its type
-(SOFTMAX: all such), or a part of its output's name between slashes and semicolons (conv2d_1). Numbers are the float
-model's, whose operators keep their order; in the file written, QUANTIZE and DEQUANTIZE may stand between them.
+PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz, .raw or
+.wav files or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as
+printed), its type (SOFTMAX: all such), or a part of its output's name between slashes and semicolons (conv2d_1).
+Numbers are the float model's, whose operators keep their order; in the file written, QUANTIZE and DEQUANTIZE may
+stand between them.
 
   refengine quantize stm32f746_float32 --data digits -o int8.tflite
   refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report

@@ -1,7 +1,8 @@
 """Run a model on pictures, sounds or arrays.
 
-What the outputs mean is recognised where the graph tells, or said by --task: classes, boxes (detection) or a map of
-classes (segmentation). With -o, boxes and masks are drawn on the picture.
+What the outputs mean is recognised where the graph tells, or said by --task:
+classes, boxes (detection) or a map of classes (segmentation). With -o, boxes
+and masks are drawn on the picture.
 
   refengine run detector.tflite --input street.jpg --labels names.txt -o boxes.png
   refengine run wakeword.tflite --input hey.wav --stream --front-end micro_wake_word
