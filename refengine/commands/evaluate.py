@@ -69,6 +69,8 @@ from ._front import (
 
 T = TypeVar("T")
 
+ANSWERS = {"last": "the last output", "max": "the largest score of all outputs"}
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
@@ -81,7 +83,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_task(parser)
     parser.add_argument(
         "--answer",
-        choices=("last", "max"),
+        choices=ANSWERS,
         default="last",
         help="the class of a sequence or a sound: of its last output, or of the largest score (default: %(default)s)",
     )
@@ -126,7 +128,7 @@ def _classes(args: argparse.Namespace, plan: Plan) -> int:
     data = classes(args.data, args.split, names, plan.memory).first(args.limit)
     files = data.x if isinstance(data.x, list) else []
     if any(Path(file).suffix.lower() == SOUND for file in files):
-        assert ears.front_end  # known before workers are
+        ears.choose()
     read = partial(_inferences, plan, args.range, ears) if files else None
     with workers(args.jobs, args.scheduler) as executor:
         results = evaluate(
@@ -149,6 +151,8 @@ def _classes(args: argparse.Namespace, plan: Plan) -> int:
     )
     print_table(_confusion_table(accuracy, data.names or names))
     say(*([data.told] if data.told else []))
+    if plan.initial or files:
+        say(f"several inferences are answered by {ANSWERS[args.answer]}; --answer changes it")
     print_ranges(ranges)
     print_heard(ears)
     say(f"numerics: {plan.numerics}")

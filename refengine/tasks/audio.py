@@ -157,6 +157,10 @@ class Ears:
     def front_end(self) -> FrontEnd:
         return front_end(self.plan, self.name, self.step)
 
+    def choose(self) -> None:
+        """Choose the front end before anything is heard: workers are given it, and errors come at once."""
+        _ = self.front_end
+
     @property
     def are_used(self) -> bool:
         """Whether there were sounds, and so a front end."""
