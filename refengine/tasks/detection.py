@@ -176,10 +176,11 @@ def _overlaps(found: Sequence[Detection], truths: Sequence[Truth]) -> Floats:
     """(found, truths): intersection over union, with a crowd over the detection alone."""
     a = np.array([each.box for each in found]).reshape(-1, 1, 4)
     b = np.array([each.box for each in truths]).reshape(1, -1, 4)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = np.prod(np.maximum(sides, 0), axis=-1)
-    area, areas = (np.prod(x[..., 2:] - x[..., :2], axis=-1) for x in (a, b))
     crowd = np.array([each.crowd for each in truths], np.bool_)
-    union = np.where(crowd, area, area + areas - shared)
-    overlaps: Floats = np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
+    with np.errstate(all="ignore"):  # a detector's boxes may be anything; those of NaN and infinities overlap nothing
+        sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+        shared = np.prod(np.maximum(sides, 0), axis=-1)
+        area, areas = (np.prod(x[..., 2:] - x[..., :2], axis=-1) for x in (a, b))
+        union = np.where(crowd, area, area + areas - shared)
+        overlaps: Floats = np.divide(shared, union, out=np.zeros(shared.shape), where=(union > 0) & np.isfinite(union))
     return overlaps

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InputError
 from ..files import replacing
-from ..memory import MEMORY
-from ..tensors.images import Pixels, read_whole
+from ..memory import MEMORY, require_room
+from ..tensors.images import PIXEL_BYTES, Pixels, read_whole
 from ..text import printable
 from .detection import Detection
 from .segmentation import resized
@@ -68,6 +69,7 @@ def draw_mask(
     from PIL import Image
 
     pixels = read_whole(source, memory)
+    require_room(PIXEL_BYTES * pixels.size, memory, "the mask over a picture of this size", InputError)
     map_ = resized(np.asarray(classes), *pixels.shape[:2])
     paint = np.array(COLOURS, np.uint16)[map_ % len(COLOURS)]
     mixed: Pixels = np.where((map_ != 0)[..., np.newaxis], (pixels + paint) // 2, pixels).astype(np.uint8)

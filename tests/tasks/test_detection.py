@@ -60,6 +60,11 @@ def test_what_is_found_elsewhere_counts_by_its_score_over_all_pictures() -> None
     assert score((good, [Truth(0, LEFT)]), (bad, [Truth(0, LEFT)])) == pytest.approx((51 * 0.5 / 101,) * 2)
 
 
+def test_boxes_of_nan_and_infinities_overlap_nothing() -> None:
+    wild = [Detection(0, 0.9, box) for box in ((np.nan,) * 4, (-np.inf, 0, np.inf, 1), (0.0, 0.0, np.inf, np.inf))]
+    assert score((wild, [Truth(0, LEFT), Truth(0, RIGHT, crowd=True)])) == (0.0, 0.0)
+
+
 def test_crowds_count_neither_way() -> None:
     crowd = Truth(0, (0.0, 0.0, 1.0, 1.0), crowd=True)
     inside = [Detection(0, s, LEFT) for s in (0.9, 0.8)]
