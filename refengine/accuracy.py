@@ -174,17 +174,19 @@ def _sequences(
 
 def _fitting(plan: Plan, real_range: tuple[float, float] | None, images: Array) -> Array:
     """(N, T, …) for the input, of pictures or what it takes, alone or in sequences."""
-    rest = plan.inputs[0].shape[1:] if plan.inputs else ()
+    if len(plan.inputs) != 1:
+        raise InputError(f"the model has {len(plan.inputs)} inputs; accuracy is measured of models of one")
     if not images.size:
         raise InputError(f"there is nothing in the data, which have the shape {images.shape}")
-    if images.dtype == np.uint8 and _are_sequences(plan, images):
-        return np.stack([pixels_to_input(plan, images[:, t], 0, real_range) for t in range(images.shape[1])], axis=1)
-    if images.dtype == np.uint8 and (plan.inputs[0].dtype != "uint8" or images.shape[1:] != rest):
+    (tensor,) = plan.inputs
+    if images.dtype == np.uint8 and (tensor.dtype != "uint8" or _takes_pictures(tensor)):
+        if _are_sequences(tensor, images):
+            each = [pixels_to_input(plan, images[:, t], 0, real_range) for t in range(images.shape[1])]
+            return np.stack(each, axis=1)
         return pixels_to_input(plan, images, 0, real_range)[:, np.newaxis]
+    rest = tensor.shape[1:]
     if rest not in (images.shape[1:], images.shape[2:]):
-        raise InputError(
-            f"input '{plan.inputs[0].name}' takes N × {rest}, or N × T × {rest} of sequences; got {images.shape}"
-        )
+        raise InputError(f"input '{tensor.name}' takes N × {rest}, or N × T × {rest} of sequences; got {images.shape}")
     codes = quantize_input(plan, images) if images.dtype.kind == "f" else images
     return codes[:, np.newaxis] if images.shape[1:] == rest else codes
 
@@ -198,11 +200,18 @@ def _outputs(plan: Plan, threads: int | None, sequences: Array) -> Array:
     return output.reshape(*sequences.shape[:2], -1)
 
 
-def _are_sequences(plan: Plan, images: Array) -> bool:
-    """Whether the pictures have one axis more than the model's input makes them have; one picture goes first."""
-    if images.ndim < 4 or not plan.inputs:
+def _takes_pictures(tensor: Tensor) -> bool:
+    try:
+        return bool(picture_shape(tensor))
+    except InputError:
         return False
-    picture = picture_shape(plan.inputs[0])
+
+
+def _are_sequences(tensor: Tensor, images: Array) -> bool:
+    """Whether the pictures have one axis more than the model's input makes them have; one picture goes first."""
+    if images.ndim < 4:
+        return False
+    picture = picture_shape(tensor)
     return images.shape[1] > 0 and images.shape[1:] != picture and images.shape[2:] in (picture[:2], picture)
 
 

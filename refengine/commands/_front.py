@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -162,11 +163,10 @@ def print_heard(ears: Ears) -> None:
         say(*(f"{each.path}: {each}" for each in ears.heard))
     else:
         seconds, inferences = sum(each.seconds for each in ears.heard), sum(each.inferences for each in ears.heard)
-        filled = sum(each.added > 0 for each in ears.heard)
-        say(
-            f"{len(ears.heard)} sounds of {seconds:,.4g} s: {inferences:,} inferences"
-            + (f"; to {filled} of them, silence was added" if filled else "")
-        )
+        filled, cut = (sum(map(bool, ends)) for ends in zip(*((s.added, s.left_out) for s in ears.heard), strict=True))
+        say(f"{len(ears.heard):,} sounds of {seconds:,.4g} s: {inferences:,} inferences")
+        say(*(f"  {count:,} of {kind}" for kind, count in Counter(each.kind for each in ears.heard).items()))
+        say(f"  silence added to {filled:,}, the end left out of {cut:,}")
     made = ears.front_end
     say(f"front end: {made}")
     if made.reason != "given":

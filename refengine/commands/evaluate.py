@@ -79,7 +79,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("--data", metavar="PATH", help="see above (default: 100 bundled digits)")
     parser.add_argument("--split", choices=PREFIXES, default="test", help="which of MNIST's (default: %(default)s)")
-    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N pictures, files or sequences")
+    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N; folders for classes take turns")
     add_task(parser)
     parser.add_argument(
         "--answer",
@@ -163,8 +163,6 @@ def _inferences(
     plan: Plan, real_range: tuple[float, float] | None, ears: Ears, paths: Sequence[str]
 ) -> Sequence[Array]:
     """What each file holds for the one input, one inference after the other."""
-    if len(plan.inputs) != 1:
-        raise InputError(f"the model has {len(plan.inputs)} inputs; accuracy is measured of models of one")
     if all(Path(path).suffix.lower() == SOUND for path in paths):
         return ears.hear_all(paths)
     return [arrays[0] for _, arrays in read_inputs(plan, paths, real_range=real_range, hear=ears.hear)]

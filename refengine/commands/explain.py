@@ -75,6 +75,7 @@ def command(args: argparse.Namespace) -> int:
     other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), at, args.output) if args.numerics else None
     if args.html:
         write(args.html, as_html([told, other] if other else [told], args.full))
+        print_heard(ears)
     elif args.json:
         sounds = {"sounds": heard_json(ears)} if ears.are_used else {}
         return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}) | sounds)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..accuracy import predictions
-from ..errors import InferenceError, InputError
+from ..errors import InferenceError, InputError, located
 from ..execute import run
 from ..identity import identity
 from ..kernel import PRESETS
@@ -226,11 +226,12 @@ def _check_drawing(args: argparse.Namespace, task: Task) -> None:
 
 def _draw(plan: Plan, args: argparse.Namespace, task: Task, names: Sequence[str], result: dict[str, Any]) -> None:
     (source,) = args.input
-    if task.name == "detection":
-        found = [Detection.of(each) for each in result["detections"] if each["score"] >= args.score]
-        draw_boxes(source, found, args.output, dict(enumerate(names)), plan.memory)
-    else:
-        draw_mask(source, result["map"], args.output, plan.memory)
+    with located(source):
+        if task.name == "detection":
+            found = [Detection.of(each) for each in result["detections"] if each["score"] >= args.score]
+            draw_boxes(source, found, args.output, dict(enumerate(names)), plan.memory)
+        else:
+            draw_mask(source, result["map"], args.output, plan.memory)
 
 
 def _print_result(result: dict[str, Any], names: Sequence[str], least: float) -> None:

@@ -102,13 +102,19 @@ class Heard:
         """In plain Python, for JSON."""
         return asdict(self)
 
-    def __str__(self) -> str:
-        kind = {1: "mono", 2: "stereo, the mean of both"}.get(self.channels, f"the mean of {self.channels} channels")
+    @property
+    def kind(self) -> str:
+        """What was recorded, and what was made of it before anything else."""
+        channels = {1: "mono", 2: "stereo, the mean of both"}
+        mono = channels.get(self.channels, f"the mean of {self.channels} channels")
         rate = f"{self.rate:,} Hz" + (f" resampled to {self.resampled:,}" if self.resampled else "")
+        return f"{self.bits} bits, {mono}, {rate}"
+
+    def __str__(self) -> str:
         ends = f", {self.added:.3g} s of silence added" if self.added else ""
         ends += f", {self.left_out:.3g} s left out at the end" if self.left_out else ""
         plural = "" if self.inferences == 1 else "s"
-        return f"{self.bits} bits, {kind}, {rate}, {self.seconds:.4g} s{ends}: {self.inferences:,} inference{plural}"
+        return f"{self.kind}, {self.seconds:.4g} s{ends}: {self.inferences:,} inference{plural}"
 
 
 def front_end(plan: Plan, name: str | None = None, step: int | None = None) -> FrontEnd:

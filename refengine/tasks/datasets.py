@@ -87,7 +87,7 @@ def classes(path: str | None, split: str = "test", names: Sequence[str] = (), me
     folders = sorted(each for each in Path(path).glob("*") if each.is_dir() and not each.name.startswith("."))
     if folders and not any(Path(path).glob("*-images*idx3-ubyte*")):
         with located(path):
-            return _numbered(path, [(str(file), folder.name) for folder in folders for file in files_in(folder)], names)
+            return _numbered(path, _in_turn(folders), names)
     x, y = load_mnist(path, split)
     return Classes(path, x, y.astype(np.int64))
 
@@ -95,6 +95,12 @@ def classes(path: str | None, split: str = "test", names: Sequence[str] = (), me
 def files_in(folder: Path) -> list[Path]:
     """All files in a folder and below but hidden ones, sorted."""
     return sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+
+
+def _in_turn(folders: list[Path]) -> list[tuple[str, str]]:
+    """(file, folder): the first file of each, then the second of each …, so that the first ones are of every class."""
+    found = [(i, folder.name, str(file)) for folder in folders for i, file in enumerate(files_in(folder))]
+    return [(file, name) for _, name, file in sorted(found)]
 
 
 def _numbered(name: str, found: list[tuple[str, str]], names: Sequence[str]) -> Classes:

@@ -190,7 +190,7 @@ def read_mask(path: str | os.PathLike[str], memory: int = MEMORY) -> Pixels:
                 require_room(PIXEL_BYTES * prod(file.size), memory, "the mask", InputError)
                 if file.mode not in ("P", "L", "1"):
                     raise ValueError(
-                        f"a mask is a PNG of greys or a palette, whose numbers are classes, not {file.mode}"
+                        f"a mask is a PNG of greys or a palette, whose numbers are classes: not {file.mode}"
                     )
                 return np.array(file, np.uint8)
     except (*UNREADABLE, Image.DecompressionBombError) as error:

@@ -33,7 +33,7 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     for name in ("dog/b.png", "dog/deep/a.png", "cat/c.png", ".git/x", "cat/.hidden"):
         touch(tmp_path / name)
     data = classes(str(tmp_path))
-    assert [Path(file).name for file in data.x] == ["c.png", "b.png", "a.png"]
+    assert [Path(file).name for file in data.x] == ["c.png", "b.png", "a.png"]  # each class in turn
     assert (data.y.tolist(), data.names) == ([0, 1, 1], ("cat", "dog"))
     assert data.told == "classes are numbered in alphabetical order; --labels FILE sets it"
     named = classes(str(tmp_path), names=["bird", "dog", "cat"])
