@@ -165,7 +165,7 @@ def print_heard(ears: Ears) -> None:
         seconds, inferences = sum(each.seconds for each in ears.heard), sum(each.inferences for each in ears.heard)
         filled, cut = (sum(map(bool, ends)) for ends in zip(*((s.added, s.left_out) for s in ears.heard), strict=True))
         say(f"{len(ears.heard):,} sounds of {seconds:,.4g} s: {inferences:,} inferences")
-        say(*(f"  {count:,} of {kind}" for kind, count in Counter(each.kind for each in ears.heard).items()))
+        say(*(f"  {count:,}: {kind}" for kind, count in Counter(each.kind for each in ears.heard).items()))
         say(f"  silence added to {filled:,}, the end left out of {cut:,}")
     made = ears.front_end
     say(f"front end: {made}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from colorsys import hsv_to_rgb
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,16 +21,17 @@ from .segmentation import resized
 if TYPE_CHECKING:
     from PIL import Image
 
-COLOURS = (
-    (230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240),
-    (240, 50, 230), (210, 245, 60), (250, 190, 212), (0, 128, 128), (220, 190, 255), (170, 110, 40), (128, 0, 0),
-    (170, 255, 195), (128, 128, 0), (255, 215, 180), (0, 0, 128),
-)  # fmt: skip
-"""Of the classes, over and over: colours that people tell apart (Sasha Trubetskoy's)."""
+GOLDEN = 0.618034
+"""A step of hue by which neighbours among classes differ."""
+
+MANY = 256
+"""Classes after which colours begin again in masks."""
 
 
 def colour(label: int) -> tuple[int, int, int]:
-    return COLOURS[label % len(COLOURS)]
+    """Bright, and another for each class."""
+    red, green, blue = (round(255 * part) for part in hsv_to_rgb(label * GOLDEN % 1, 0.85, 0.95))
+    return red, green, blue
 
 
 def draw_boxes(
@@ -71,7 +73,7 @@ def draw_mask(
     pixels = read_whole(source, memory)
     require_room(PIXEL_BYTES * pixels.size, memory, "the mask over a picture of this size", InputError)
     map_ = resized(np.asarray(classes), *pixels.shape[:2])
-    paint = np.array(COLOURS, np.uint16)[map_ % len(COLOURS)]
+    paint = np.array([colour(label) for label in range(MANY)], np.uint16)[map_ % MANY]
     mixed: Pixels = np.where((map_ != 0)[..., np.newaxis], (pixels + paint) // 2, pixels).astype(np.uint8)
     _save(Image.fromarray(mixed), target)
 

@@ -15,7 +15,7 @@ from PIL import Image
 from refengine import Session, evaluate, health, make_plan
 from refengine.commands import main
 from refengine.model import Array, Model
-from refengine.tasks.drawing import COLOURS
+from refengine.tasks.drawing import colour
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 from tests.tasks.nets import CELLS, detector, keyword_spotter, segmenter, signal, wav
@@ -72,7 +72,7 @@ def test_boxes_are_told_and_drawn(ask: Ask) -> None:
     large = cells(5, size=200, name="large.png")
     ask("run", model, "--input", large, "--score", 0.5, "-o", "drawn.png")
     drawn = pixels_of("drawn.png")
-    assert (drawn == COLOURS[0]).all(axis=2).any() and drawn.shape == (200, 200, 3)
+    assert (drawn == colour(0)).all(axis=2).any() and drawn.shape == (200, 200, 3)
     assert ", 1 more below a score of 0.6" in ask("run", model, "--input", large, "--score", 0.6)
     told = json.loads(ask("run", model, "--input", picture, "--json"))
     assert told["results"][0]["detections"][0] == {"class": 0, "score": 1.0, "box": [0.25, 0.25, 0.5, 0.5]}
@@ -87,7 +87,7 @@ def test_a_mask_is_told_and_drawn(ask: Ask) -> None:
     assert "two.png: 0 50.0%, 1 50.0%\n" in printed and "task: segmentation" in printed
     drawn = pixels_of("mask.png")
     np.testing.assert_array_equal(drawn[:6], pixels[:6])  # class 0 is left as it is
-    np.testing.assert_array_equal(drawn[6:], (pixels[6:].astype(int) + COLOURS[1]) // 2)
+    np.testing.assert_array_equal(drawn[6:], (pixels[6:].astype(int) + colour(1)) // 2)
     assert json.loads(ask("run", "net.tflite", "--input", "two.png", "--json"))["results"][0]["map"] == (
         [[0] * 6] * 3 + [[1] * 6] * 3
     )
