@@ -59,16 +59,22 @@ def _check(plan: Plan) -> None:
 
 
 def _detected(plan: Plan, real_range: Range, source: str | Array) -> list[Detection]:
-    (found,) = detections(run(plan, *_input(plan, real_range, source), threads=1))
+    (found,) = detections(_outputs(plan, real_range, source))
     return found
 
 
 def _overlapping(plan: Plan, real_range: Range, classes: int, item: tuple[str | Array, str | Map]) -> Overlap:
     source, truth = item
-    (answers,) = class_maps(plan, run(plan, *_input(plan, real_range, source), threads=1)[0])
+    (answers,) = class_maps(plan, _outputs(plan, real_range, source)[0])
     mask = mask_of(truth, plan.memory)
     with located(truth if isinstance(truth, str) else "y"):
         return overlap(resized(answers, *mask.shape), mask, classes)
+
+
+def _outputs(plan: Plan, real_range: Range, source: str | Array) -> tuple[Array, ...]:
+    inputs = _input(plan, real_range, source)
+    with located(source if isinstance(source, str) else "x"):
+        return run(plan, *inputs, threads=1)
 
 
 def _input(plan: Plan, real_range: Range, source: str | Array) -> tuple[Array, ...]:
