@@ -13,7 +13,8 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..files import replacing
 from ..memory import MEMORY, require_room
-from ..tensors.images import PIXEL_BYTES, Pixels, read_whole
+from ..tensors.digits import Pixels
+from ..tensors.images import PIXEL_BYTES, read_whole
 from ..text import printable
 from .detection import Detection
 from .segmentation import resized
