@@ -151,7 +151,7 @@ def _classes(args: argparse.Namespace, plan: Plan) -> int:
     )
     print_table(_confusion_table(accuracy, data.names or names))
     say(*([data.told] if data.told else []))
-    if plan.initial or files:
+    if plan.initial or ears.are_used:
         say(f"several inferences are answered by {ANSWERS[args.answer]}; --answer changes it")
     print_ranges(ranges)
     print_heard(ears)

@@ -204,8 +204,8 @@ def _answers(plan: Plan, task: Task, outputs: tuple[Array, ...]) -> Iterator[tup
         for i, found in enumerate(detections(outputs)):
             yield {"detections": [each.as_dict() for each in found]}, tuple(x[i : i + 1] for x in outputs)
     else:
-        for i, classes in enumerate(class_maps(plan, outputs[0])):
-            yield {"map": classes.tolist(), "shares": shares(classes)}, (outputs[0][i : i + 1],)
+        for i, classes in enumerate(class_maps(plan, outputs)):
+            yield {"map": classes.tolist(), "shares": shares(classes)}, tuple(x[i : i + 1] for x in outputs)
 
 
 def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def classes(path: str | None, split: str = "test", names: Sequence[str] = (), me
     if folders and not any(Path(path).glob("*-images*idx3-ubyte*")):
         with located(path):
             return _numbered(path, _in_turn(folders), names)
+    if Path(path).is_file():
+        raise InputError(f"{path}: is no data with classes; give a folder with one for each class, a .csv or an .npz")
     x, y = load_mnist(path, split)
     return Classes(path, x, y.astype(np.int64))
 

@@ -17,7 +17,7 @@ from ..tensors.images import read_inputs
 from ..tensors.inputs import pixels_to_input
 from .datasets import Pictures, mask_of
 from .detection import Detection, Scorer, Truth, detections
-from .segmentation import VOID, Map, Overlap, class_count, class_maps, overlap, resized, together
+from .segmentation import VOID, Map, Overlap, class_count, class_maps, map_place, overlap, resized, together
 
 Range = tuple[float, float] | None
 
@@ -46,7 +46,8 @@ def evaluate_segmentation(
     Raises `InputError` for a picture or mask that does not fit, and for a model that remembers something.
     """
     _check(plan)
-    classes = class_count(plan) or VOID
+    place = map_place(plan)
+    classes = VOID if place is None else class_count(plan.outputs[place]) or VOID
     result: Overlap | None = None
     for each in spread(partial(_overlapping, plan, real_range, classes), data.items, executor):
         result = each if result is None else together(result, each)
@@ -65,7 +66,7 @@ def _detected(plan: Plan, real_range: Range, source: str | Array) -> list[Detect
 
 def _overlapping(plan: Plan, real_range: Range, classes: int, item: tuple[str | Array, str | Map]) -> Overlap:
     source, truth = item
-    (answers,) = class_maps(plan, _outputs(plan, real_range, source)[0])
+    (answers,) = class_maps(plan, _outputs(plan, real_range, source))
     mask = mask_of(truth, plan.memory)
     with located(truth if isinstance(truth, str) else "y"):
         return overlap(resized(answers, *mask.shape), mask, classes)

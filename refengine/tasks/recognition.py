@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..model import Tensor
 from ..plan import Plan
 from ..tensors.inputs import picture_shape
-from ..tensors.stats import is_quantized
+from .segmentation import class_count, map_place
 
 TASKS = ("classification", "detection", "segmentation", "none")
 
@@ -27,9 +27,9 @@ def task_of(plan: Plan, name: str | None = None) -> Task:
     """What the network is for, as its graph tells or as its caller says by `name`.
 
     - ``detection``: four outputs of the one operator that makes them of boxes, their scores and anchors.
-    - ``segmentation``: one output that is a map of classes: N×H×W×C scores, C ≥ 2, or N×H×W (×1) integers, each
-      pixel's class, of a picture that is a whole number of times as high and wide. Where C is the picture's own number
-      of channels it may be a picture, and its caller must say.
+    - ``segmentation``: an output that is a map of classes, see `segmentation.map_place`. Scores must be as large as the
+      picture, or quantised as probabilities: others may be heat, of key points or boxes. Of as many values a pixel as
+      the picture has, or of one, it may be a picture. So its caller must say.
     - ``classification``: one row of scores.
 
     Raises `InputError` for a `name` that the outputs do not allow.
@@ -39,7 +39,7 @@ def task_of(plan: Plan, name: str | None = None) -> Task:
     allowed = {
         "classification": is_classifier(plan),
         "detection": _are_boxes(plan.outputs),
-        "segmentation": _is_map(plan, plan.outputs),
+        "segmentation": map_place(plan) is not None,
         "none": True,
     }
     if name not in allowed:
@@ -48,7 +48,7 @@ def task_of(plan: Plan, name: str | None = None) -> Task:
         needed = {
             "classification": "one of 1 × classes",
             "detection": "boxes (1 × n × 4), classes and scores (1 × n) and their number (1), all float32",
-            "segmentation": "one of 1 × height × width × classes, or of the class of each pixel",
+            "segmentation": "just one of 1 × height × width × classes, or of the class of each pixel",
         }[name]
         found = ", ".join(f"'{t.name}' {t.dtype} {t.shape}" for t in plan.outputs)
         raise InputError(f"the model is not for {name}: its outputs are {found}, not {needed}")
@@ -61,15 +61,15 @@ def _recognised(plan: Plan) -> Task:
         return Task("detection", f"its outputs are the four of {made[-1].name}")
     if is_classifier(plan):
         return Task("classification", f"its output is a row of {plan.outputs[0].shape[1]} scores")
-    if _is_map(plan, plan.outputs):
-        (output,) = plan.outputs
-        channels = output.shape[3] if len(output.shape) == 4 else 1
-        if channels == 1 and not _is_classes(output):
-            return Task("none", "its output is a map of one value a pixel")
-        if channels > 1 and channels == picture_shape(plan.inputs[0])[2]:
-            return Task("none", f"its output may be a picture, or a map of {channels} classes")
-        of = "each pixel's class" if channels == 1 else f"scores of {channels} classes"
-        return Task("segmentation", f"its output is a map of {of}, {output.shape[1]} × {output.shape[2]}")
+    if (place := map_place(plan)) is not None:
+        output = plan.outputs[place]
+        height, width, own = picture_shape(plan.inputs[0])
+        count = class_count(output)
+        sure = output.shape[1:3] == (height, width) or _are_probabilities(output)
+        if count is not None and (not sure or output.shape[3:] in ((), (1,), (own,))):
+            return Task("none", f"output '{output.name}' may be a picture or a map of heat, or one of {count} classes")
+        of = "each pixel's class" if count is None else f"scores of {count} classes"
+        return Task("segmentation", f"output '{output.name}' is a map of {of}, {output.shape[1]} × {output.shape[2]}")
     return Task("none", "its outputs tell no task")
 
 
@@ -81,21 +81,8 @@ def _are_boxes(outputs: tuple[Tensor, ...]) -> bool:
     return sizes[0] == 4 * sizes[1] and sizes[1] == sizes[2] and sizes[3] == 1 and outputs[0].shape[-1:] == (4,)
 
 
-def _is_map(plan: Plan, outputs: tuple[Tensor, ...]) -> bool:
-    """Whether there is one map of scores or classes of a picture; one value a pixel is the score of a class."""
-    try:
-        height, width, _ = picture_shape(plan.inputs[0]) if len(plan.inputs) == 1 else (0, 0, 0)
-    except InputError:
-        return False
-    if len(outputs) != 1 or len(outputs[0].shape) not in (3, 4) or outputs[0].shape[0] != 1:
-        return False
-    rows, columns = outputs[0].shape[1:3]
-    scored = outputs[0].dtype == "float32" or is_quantized(outputs[0]) or _is_classes(outputs[0])
-    sized = min(rows, columns) > 1 and height % rows == 0 == width % columns and height * columns == width * rows
-    return scored and sized
-
-
-def _is_classes(output: Tensor) -> bool:
-    """Whether values are classes themselves: integers that stand for no real values."""
-    plain = output.dtype in ("uint8", "int32", "int64") and not is_quantized(output)
-    return plain and (len(output.shape) == 3 or output.shape[3:] == (1,))
+def _are_probabilities(output: Tensor) -> bool:
+    """Whether codes are quantised as those of a softmax are: from 0 to 1."""
+    quantization = output.quantization
+    ends = {("int8", (1 / 256,), (-128,)), ("uint8", (1 / 256,), (0,))}
+    return quantization is not None and (output.dtype, quantization.scale, quantization.zero_point) in ends

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..accuracy import ALONE
 from ..errors import InputError
-from ..model import Array
+from ..model import Array, Tensor
 from ..plan import Plan
-from ..tensors.inputs import dequantize_output
+from ..tensors.inputs import dequantize_output, picture_shape
 from ..tensors.stats import is_quantized
 
 Map = npt.NDArray[np.int64]
@@ -20,27 +22,60 @@ VOID = 255
 """What Pascal VOC's masks have where nobody is asked."""
 
 
-def class_maps(plan: Plan, output: Array) -> Map:
+def map_place(plan: Plan) -> int | None:
+    """Which output is a map of classes of the picture at the one input; None if none is, or several are.
+
+    A map is N×H×W integers (perhaps ×1), each pixel's class, or N×H×W×C scores, of which one a pixel (C = 1, or none)
+    is that of class 1; the picture is a whole number of times as high and as wide. A map of classes goes before scores,
+    which it may have been made of.
+    """
+    try:
+        height, width, _ = picture_shape(plan.inputs[0]) if len(plan.inputs) == 1 else (0, 0, 0)
+    except InputError:
+        return None
+    maps = [i for i, output in enumerate(plan.outputs) if _is_map(output, height, width)]
+    plain = [i for i in maps if class_count(plan.outputs[i]) is None]
+    found = plain or maps
+    return found[0] if len(found) == 1 else None
+
+
+def _is_map(output: Tensor, height: int, width: int) -> bool:
+    if len(output.shape) not in (3, 4) or output.shape[0] != 1:
+        return False
+    rows, columns = output.shape[1:3]
+    scored = output.dtype == "float32" or is_quantized(output) or class_count(output) is None
+    return (
+        scored and min(rows, columns) > 1 and height % rows == 0 == width % columns and height * columns == width * rows
+    )
+
+
+def class_count(output: Tensor) -> int | None:
+    """How many classes a map tells apart, of one score a pixel two; None where it holds classes themselves."""
+    alone = len(output.shape) == 3 or output.shape[3] == 1
+    if alone and output.dtype in ("uint8", "int32", "int64") and not is_quantized(output):
+        return None
+    return 2 if alone else output.shape[3]
+
+
+def class_maps(plan: Plan, outputs: Sequence[Array]) -> Map:
     """(B, H, W): the class of each pixel, the first of equal scores.
 
-    Of one score a pixel, class 1 is where it is above 0.5, of values that stand for no scores, as they are.
+    Of one score a pixel, class 1 is where it is above 0.5. Raises `InputError` if no output, or more than one, is a map
+    of classes.
     """
-    tensor = plan.outputs[0]
-    if output.ndim == 4 and output.shape[3] > 1:
+    place = map_place(plan)
+    if place is None:
+        raise InputError("the model has no output, or more than one, that is a map of classes")
+    output, tensor = outputs[place], plan.outputs[place]
+    if len(tensor.shape) == 4 and tensor.shape[3] > 1:
         scores: Map = output.argmax(axis=3)
         return scores
     values = output.reshape(output.shape[:3])
-    if tensor.dtype != "float32" and not is_quantized(tensor):
-        return values.astype(np.int64)
-    return (dequantize_output(plan, values) > 0.5).astype(np.int64)
+    return values.astype(np.int64) if class_count(tensor) is None else _above(plan, values, place)
 
 
-def class_count(plan: Plan) -> int | None:
-    """How many classes the maps tell apart; None where they are integers."""
-    tensor = plan.outputs[0]
-    if len(tensor.shape) == 4 and tensor.shape[3] > 1:
-        return tensor.shape[3]
-    return None if tensor.dtype != "float32" and not is_quantized(tensor) else 2
+def _above(plan: Plan, values: Array, place: int) -> Map:
+    return (dequantize_output(plan, values, place) > ALONE).astype(np.int64)
 
 
 def resized(pixels: Map, height: int, width: int) -> Map:

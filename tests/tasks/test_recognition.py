@@ -15,7 +15,7 @@ from tests.tasks.nets import detector, keyword_spotter, segmenter
 
 def shaped(input: tuple[int, ...], output: tuple[int, ...], dtype: str = "float32") -> Plan:
     """A network with such ends, which does nothing sensible."""
-    kind = q(1 / 255, -128) if dtype == "int8" else None
+    kind = q(1 / 256, -128) if dtype == "int8" else None
     start = Node("SHAPE", {"out_type": "int32"}, (fed(input, "int8", q(1.0)),), (fed((len(input),), "int32"),))
     filled = Node("FILL", {}, (const(output, "int32"), const(0, dtype, kind)), (fed(output, dtype, kind),))
     return make_plan(model_of(start, filled))
@@ -25,7 +25,7 @@ def shaped(input: tuple[int, ...], output: tuple[int, ...], dtype: str = "float3
     ("model", "task", "reason"),
     [
         (detector(), "detection", "its outputs are the four of TFLite_Detection_PostProcess"),
-        (segmenter(), "segmentation", "its output is a map of scores of 2 classes, 6 × 6"),
+        (segmenter(), "segmentation", "output 'output0' is a map of scores of 2 classes, 6 × 6"),
         (keyword_spotter(), "classification", "its output is a row of 4 scores"),
     ],
 )
@@ -37,8 +37,9 @@ def test_what_the_graph_tells(model: Model, task: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("input", "output", "dtype", "task"),
     [
-        ((1, 8, 8, 3), (1, 4, 4, 2), "float32", "segmentation"),
-        ((1, 8, 12, 1), (1, 2, 3, 5), "float32", "segmentation"),
+        ((1, 8, 8, 3), (1, 4, 4, 2), "int8", "segmentation"),
+        ((1, 8, 12, 1), (1, 8, 12, 5), "float32", "segmentation"),
+        ((1, 8, 12, 1), (1, 2, 3, 5), "float32", "none"),  # heat
         ((1, 8, 8, 3), (1, 8, 8), "int32", "segmentation"),
         ((1, 8, 8, 3), (1, 8, 8, 1), "int32", "segmentation"),
         ((1, 8, 8, 3), (1, 8, 8, 3), "float32", "none"),  # it may be a picture

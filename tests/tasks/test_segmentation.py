@@ -7,9 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from refengine import InputError, Plan, make_plan
-from refengine.tasks.segmentation import VOID, class_count, class_maps, overlap, resized, shares, together
-from tests.models import fed, one_op, q
+from refengine import InputError, Plan, make_plan, run
+from refengine.kernel import Node
+from refengine.strategies import model_of
+from refengine.tasks.recognition import task_of
+from refengine.tasks.segmentation import VOID, class_count, class_maps, map_place, overlap, resized, shares, together
+from tests.models import const, fed, one_op, q
 from tests.tasks.nets import segmenter
 
 
@@ -22,20 +25,36 @@ def test_a_pixel_has_the_class_of_its_largest_score() -> None:
     plan = make_plan(segmenter())
     scores = np.zeros((1, 6, 6, 2), np.int8)
     scores[0, 2:, :, 1] = 1
-    (classes,) = class_maps(plan, scores)
-    assert class_count(plan) == 2
+    (classes,) = class_maps(plan, [scores])
+    assert class_count(plan.outputs[0]) == 2
     np.testing.assert_array_equal(classes, np.repeat([0, 0, 1, 1, 1, 1], 6).reshape(6, 6))
     assert shares(classes) == pytest.approx({0: 1 / 3, 1: 2 / 3})
 
 
 def test_one_score_a_pixel_says_yes_above_a_half_and_plain_integers_are_classes() -> None:
     plan = handing_on((1, 2, 2, 1), "int8", quantized=True)
-    (classes,) = class_maps(plan, np.array([[[[0], [1]], [[-128], [127]]]], np.int8))
-    assert (classes.tolist(), class_count(plan)) == ([[0, 1], [0, 1]], 2)
+    (classes,) = class_maps(plan, [np.array([[[[0], [1]], [[-128], [127]]]], np.int8)])
+    assert (classes.tolist(), class_count(plan.outputs[0])) == ([[0, 1], [0, 1]], 2)
     plan = handing_on((1, 2, 2), "int32")
-    assert (class_maps(plan, np.array([[[7, 0], [1, 2]]], np.int32)).tolist(), class_count(plan)) == (
-        [[[7, 0], [1, 2]]], None,
-    )  # fmt: skip
+    (classes,) = class_maps(plan, [np.array([[[7, 0], [1, 2]]], np.int32)])
+    assert (classes.tolist(), class_count(plan.outputs[0])) == ([[7, 0], [1, 2]], None)
+
+
+def test_a_map_of_classes_goes_before_the_scores_that_it_was_made_of() -> None:
+    x, scores, classes = fed((1, 4, 4, 3), "int8", q(1.0)), fed((1, 2, 2, 5), "float32"), fed((1, 2, 2), "int32")
+    nodes = [
+        Node("SHAPE", {"out_type": "int32"}, (x,), (fed((4,), "int32"),)),
+        Node("FILL", {}, (const((1, 2, 2, 5), "int32"), const(0.5, "float32")), (scores,)),
+        Node("FILL", {}, (const((1, 2, 2), "int32"), const(3, "int32")), (classes,)),
+    ]
+    plan = make_plan(model_of(*nodes, outputs=(scores, classes)))
+    assert (map_place(plan), task_of(plan).name) == (1, "segmentation")
+    (found,) = class_maps(plan, run(plan, np.zeros((1, 4, 4, 3), np.int8)))
+    assert found.tolist() == [[3, 3], [3, 3]]
+    plan = make_plan(model_of(*nodes[:2], outputs=(scores,)))
+    assert (map_place(plan), task_of(plan).name) == (0, "none"), "heat maps look like that too"
+    with pytest.raises(InputError, match="the model has no output, or more than one"):
+        class_maps(handing_on((1, 2), "int8", quantized=True), [np.zeros((1, 2), np.int8)])
 
 
 def test_a_map_is_brought_to_a_masks_size_by_the_nearest() -> None:
