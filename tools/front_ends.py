@@ -24,6 +24,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,6 @@ CORRECTION_BITS = 3
 NONE = {"fused_activation_function": "NONE"}
 
 F32 = np.float32
-LOG1PF = ctypes.CDLL(ctypes.util.find_library("m")).log1pf
-"""Sun's, in glibc before 2.41 and in newlib."""
-LOG1PF.restype, LOG1PF.argtypes = ctypes.c_float, (ctypes.c_float,)
-
 Rounding = Callable[[Any], Any]
 
 
@@ -72,8 +69,16 @@ def nearest(x: Any) -> Any:
 def window(real: Any) -> npt.NDArray[np.int16]:
     """Hann's window between its zeros, of 12 bits, in float32 or double."""
     angle = real(math.pi) * real(2) / real(WINDOW)
-    turned = np.cos(angle * (np.arange(WINDOW).astype(real) + real(0.5)))
+    turned = np.array([math.cos(x) for x in angle * (np.arange(WINDOW).astype(real) + real(0.5))], real)
     return np.asarray(np.floor((real(0.5) - real(0.5) * turned) * real(2**BITS) + real(0.5))).astype(np.int16)
+
+
+@cache
+def log1pf() -> Callable[[float], float]:
+    """Sun's, in glibc before 2.41 and in newlib."""
+    function = ctypes.CDLL(ctypes.util.find_library("m")).log1pf
+    function.restype, function.argtypes = ctypes.c_float, (ctypes.c_float,)
+    return function
 
 
 def mel(hertz: Any) -> Any:
@@ -81,7 +86,7 @@ def mel(hertz: Any) -> Any:
 
     So they are where FMA is used: by newlib on a Cortex-M3 they are these, on an M4F and M7 not (measured under QEMU).
     """
-    return F32(1127) * F32(LOG1PF(float(F32(hertz) / F32(700))))
+    return F32(1127) * F32(log1pf()(float(F32(hertz) / F32(700))))
 
 
 def filter_bank(rounding: Rounding) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
@@ -115,7 +120,7 @@ def gains() -> Iterator[int]:
 
     def gain(noise: int) -> int:
         x = F32(noise) / F32(2 ** (SMOOTHING_BITS - CORRECTION_BITS)) + F32(OFFSET)
-        real = F32(2**GAIN_BITS) * F32(np.float64(x) ** np.float64(-F32(STRENGTH)))
+        real = F32(2**GAIN_BITS) * F32(math.pow(x, -F32(STRENGTH)))
         return min(int(real + F32(0.5)), 2**15 - 1)
 
     yield from (gain(0), gain(1))
