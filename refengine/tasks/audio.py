@@ -321,7 +321,8 @@ def _width(made: Plan) -> int:
 def _samples_of(made: Plan) -> int:
     """How many samples a front end takes; `InputError` if it is none."""
     sizes = {prod(t.shape) for t in made.outputs}
-    if len(made.inputs) != 1 or made.inputs[0].dtype != "int16" or len(sizes) != 1 or not prod(made.inputs[0].shape):
+    sound = len(made.inputs) == 1 and made.inputs[0].dtype == "int16" and prod(made.inputs[0].shape) > 0
+    if not sound or len(sizes) != 1 or 0 in sizes:
         raise InputError("is no front end: it must take one window of int16 samples, and give one row of features")
     return prod(made.inputs[0].shape)
 

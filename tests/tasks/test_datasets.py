@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from refengine import InputError
@@ -143,6 +146,17 @@ def test_boxes_of_arrays(tmp_path: Path) -> None:
 def test_what_is_not_as_coco_has_it_is_refused_in_a_sentence(tmp_path: Path, told: Any, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         boxes(coco(tmp_path, told))
+
+
+@given(data=st.data())
+def test_changed_bytes_raise_nothing_else(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    changed = bytearray(json.dumps(COCO).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "changed.json"
+    path.write_bytes(changed)
+    with suppress(InputError):
+        assert len(boxes(str(path)).items) == 1
 
 
 def test_a_folder_without_a_truth_is_refused(tmp_path: Path) -> None:
