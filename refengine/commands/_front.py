@@ -151,7 +151,7 @@ def heard_json(ears: Ears) -> dict[str, Any] | None:
     if not ears.are_used:
         return None
     made = ears.front_end
-    facts = {"front_end": made.name, "reason": made.reason, "window": made.window, "step": made.step}
+    facts = {"front_end": made.name, "reason": made.reason, "window": made.window, "step": made.step, "fed": made.fed}
     return facts | {"files": [each.as_dict() for each in ears.heard]}
 
 

@@ -62,7 +62,8 @@ LONG = 4000
 class FrontEnd:
     """How samples become rows: of each `window` of them, every `step`, `plan` makes one; without it, each is one.
 
-    `rate` is the samples a second that it is made for, None if that is not known. `reason` says why it was chosen.
+    `rate` is the samples a second that it is made for, None if that is not known. `fed` says what the network gets of
+    it, and `reason` why it was chosen.
     """
 
     name: str
@@ -70,15 +71,16 @@ class FrontEnd:
     step: int = 1
     rate: int | None = None
     plan: Plan | None = None
+    fed: str = ""
     reason: str = ""
 
     def __str__(self) -> str:
         if self.plan is None:
-            return f"{self.name} (the samples as they are)"
+            return f"{self.name} ({self.fed})"
         if self.rate is None:
-            return f"{self.name} (windows of {self.window} samples, every {self.step})"
+            return f"{self.name} (windows of {self.window} samples, every {self.step}; {self.fed})"
         window, step = (1000 * samples / self.rate for samples in (self.window, self.step))
-        return f"{self.name} (windows of {window:g} ms, every {step:g} ms)"
+        return f"{self.name} (windows of {window:g} ms, every {step:g} ms; {self.fed})"
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def front_end(plan: Plan, name: str | None = None, step: int | None = None) -> F
     if name == NONE:
         if step is not None:
             raise InputError("without a front end there are no windows, and so no steps between them: leave out --step")
-        return FrontEnd(NONE, reason=reason)
+        plain = _takes_samples(tensor)
+        return FrontEnd(NONE, fed="int16 samples" if plain else "real values from -1 to 1", reason=reason)
     path = FRONT_ENDS / f"{name}.tflite" if name in BUNDLED else Path(name)
     if not path.is_file():
         raise InputError(f"{name}: no front end; choose {', '.join(BUNDLED)}, {NONE} or a .tflite file")
@@ -141,7 +144,10 @@ def front_end(plan: Plan, name: str | None = None, step: int | None = None) -> F
         samples = _samples_of(made)
     if step is not None and step < 1:
         raise InputError(f"the step between two windows is {step} samples; it must be at least 1")
-    return FrontEnd(name, samples, step or BUNDLED.get(name, samples), RATE if name in BUNDLED else None, made, reason)
+    kind = made.outputs[_fitting(made, tensor)].dtype
+    fed = f"{kind} features" + ("" if kind == tensor.dtype else f", quantised to {tensor.dtype}")
+    rate = RATE if name in BUNDLED else None
+    return FrontEnd(name, samples, step or BUNDLED.get(name, samples), rate, made, fed, reason)
 
 
 @dataclass(eq=False)
@@ -271,7 +277,7 @@ def _fed(plan: Plan, ears: FrontEnd, samples: npt.NDArray[np.int32]) -> Array:
     tensor = _input(plan)
     short = (samples >> 16).astype(np.int16)
     if ears.plan is None:
-        if tensor.dtype == "int16" and not is_quantized(tensor):
+        if _takes_samples(tensor):
             return short[..., np.newaxis]
         return quantize_input(plan, (samples / 2.0**31).astype(np.float32))[..., np.newaxis]
     index = _fitting(ears.plan, tensor)
@@ -310,6 +316,11 @@ def _alike(output: Tensor, tensor: Tensor) -> bool:
     return bool(np.isclose(mine.scale[0], theirs.scale[0], rtol=0.02)) and _offset(mine) == _offset(theirs)
 
 
+def _takes_samples(tensor: Tensor) -> bool:
+    """Whether an input takes int16 as it is."""
+    return tensor.dtype == "int16" and not is_quantized(tensor)
+
+
 def _offset(quantization: Quantization) -> int:
     return (*quantization.zero_point, 0)[0]
 
@@ -343,7 +354,7 @@ def _guessed(plan: Plan, tensor: Tensor) -> tuple[str, str]:
             return "micro_speech", f"the input's {rows} × {width} values are one second of it"
         case [*few, width] if width == FEATURES and prod(few) <= FEW and plan.initial:
             return "micro_wake_word", f"the input is {prod(few)} × {width} values of a network that remembers"
-        case [size] if size >= LONG or (tensor.dtype == "int16" and not is_quantized(tensor)):
+        case [size] if size >= LONG or _takes_samples(tensor):
             return NONE, f"the input is a row of {size:,} values"
     raise InputError(
         f"which front end input '{tensor.name}' {tensor.shape} takes is not to be seen: say --front-end "

@@ -77,7 +77,9 @@ def test_float_networks_get_real_features_and_other_codes_are_quantised(tmp_path
     real = Ears(plan_for((1, 49, 40, 1), "float32"), "micro_speech").hear(path)
     assert real.shape == (1, 49, 40, 1) and real.dtype == np.float32
     assert sha256(real.tobytes()).hexdigest()[:16] == GOLDEN["micro_speech"][1]
-    codes = Ears(plan_for((1, 49, 40), "int8", 0.25, 0), "micro_speech").hear(path)
+    ears = Ears(plan_for((1, 49, 40), "int8", 0.25, 0), "micro_speech")
+    codes = ears.hear(path)
+    assert "; float32 features, quantised to int8)" in str(ears.front_end)
     np.testing.assert_array_equal(codes, np.clip(np.floor(real[..., 0] * 4 + 0.5), -128, 127).astype(np.int8))
 
 

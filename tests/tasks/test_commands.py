@@ -114,7 +114,7 @@ def test_a_sound_is_heard_and_said(ask: Ask) -> None:
     model, sound = save(keyword_spotter()), wav(Path("x.wav"), signal())
     printed = ask("run", model, "--input", sound)
     assert "x.wav: 16 bits, mono, 16,000 Hz, 1 s, 0.01 s left out at the end: 1 inference\n" in printed
-    assert "front end: micro_speech (windows of 30 ms, every 20 ms)\n  guessed: " in printed
+    assert "front end: micro_speech (windows of 30 ms, every 20 ms; int8 features)\n  guessed: " in printed
     told = json.loads(ask("run", model, "--input", sound, "--front-end", "micro_speech", "--json"))
     assert told["sounds"]["reason"] == "given" and told["sounds"]["files"][0]["rows"] == 49
     assert json.loads(ask("run", "dense_int8", "--input", cells(1), "--json"))["sounds"] is None
