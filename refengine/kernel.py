@@ -151,6 +151,8 @@ class Facts:
     - `control`: the operator runs other subgraphs, which `execute` does for it: a ``branch``, a ``loop``, or ``once``.
       Its kernel has no `evaluate`, and its `explain` gets the outputs behind the inputs. `calls` are the options that
       name the subgraphs.
+    - `detects`: the four outputs are things in a picture: boxes (top, left, bottom, right in parts of it), classes,
+      scores, and how many there are.
     - `resource`: the operator makes a ``handle`` of a resource variable, or ``read``s or ``assign``s the one whose
       handle is its first input; the variable's value takes the place of a `memory` then.
     """
@@ -177,6 +179,7 @@ class Facts:
     c_kernels: Mapping[str, str] = field(default_factory=dict)
     control: Literal["", "branch", "loop", "once"] = ""
     calls: tuple[str, ...] = ()
+    detects: bool = False
     resource: Literal["", "handle", "read", "assign"] = ""
 
 

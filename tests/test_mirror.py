@@ -33,6 +33,7 @@ ELSEWHERE = {
     "judge/test_verdict.py": ("judge/faults",),
     "numerics/test_float32.py": ("numerics/scalar_float",),
     "quantizer/test_command.py": ("commands/quantize",),
+    "tasks/test_commands.py": ("commands/evaluate",),
     "quantizer/test_convert.py": ("quantizer/affine", "quantizer/parameters"),
     "test_kernels.py": ("kernel",),
 }

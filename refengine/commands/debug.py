@@ -25,11 +25,13 @@ from ._front import (
     add_model,
     add_numerics,
     add_one_input,
+    ears_of,
     every_inference,
     fail,
     find_model,
     given,
     one_inference,
+    print_heard,
     say,
 )
 
@@ -75,11 +77,14 @@ def command(args: argparse.Namespace) -> int:
 
 def _session(plan: Plan, args: argparse.Namespace) -> Session:
     """One inference; or, of a model that remembers, all that the input holds, at the one that --index chooses."""
-    if not (args.stream or plan.initial):
-        return Session(plan, *one_inference(plan, args), given=given(plan, args))
-    first, *then = every_inference(plan, args.input, args)
-    session = Session(plan, *first, then=then, given=given(plan, args))
-    session.enter(args.index or 0)
+    ears = ears_of(plan, args)
+    if args.stream or plan.initial:
+        first, *then = every_inference(plan, args.input, args, ears)
+        session = Session(plan, *first, then=then, given=given(plan, args))
+        session.enter(args.index or 0)
+    else:
+        session = Session(plan, *one_inference(plan, args, ears), given=given(plan, args))
+    print_heard(ears)
     return session
 
 

@@ -32,10 +32,12 @@ from ._front import (
     add_one_input,
     add_partial,
     chosen_inference,
+    ears_of,
     every_inference,
     find_model,
     one_inference,
     positive,
+    print_heard,
     print_json,
     print_table,
     progress_bar,
@@ -89,7 +91,8 @@ def command(args: argparse.Namespace) -> int:
         raise InputError("--bisect asks a device: give its --port")
     if args.port and not args.input:
         raise InputError("--port needs --input: what to run")
-    inputs = one_inference(plan, args) if args.input else ()
+    ears = ears_of(plan, args)
+    inputs = one_inference(plan, args, ears) if args.input else ()
     dump = _asked(args, plan, inputs) if args.port else read_dump(plan, args.dump)
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
@@ -103,6 +106,7 @@ def command(args: argparse.Namespace) -> int:
         print_json({"model": args.model} | report.as_dict())
     else:
         _show(args, report)
+        print_heard(ears)
     return int(report.differs)
 
 

@@ -1,9 +1,10 @@
 """Quantise a float32 model to int8 or int16x8, as TFLite's converter does, without TensorFlow.
 
-PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz or .raw files
-or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as printed), its type
-(SOFTMAX: all such), or a part of its output's name between slashes and semicolons (conv2d_1). Numbers are the float
-model's, whose operators keep their order; in the file written, QUANTIZE and DEQUANTIZE may stand between them.
+PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz, .raw or
+.wav files or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as
+printed), its type (SOFTMAX: all such), or a part of its output's name between slashes and semicolons (conv2d_1).
+Numbers are the float model's, whose operators keep their order; in the file written, QUANTIZE and DEQUANTIZE may
+stand between them.
 
   refengine quantize stm32f746_float32 --data digits -o int8.tflite
   refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report
@@ -41,11 +42,15 @@ from ._front import (
     add_json,
     add_memory,
     add_range,
+    add_sound,
     add_workers,
+    ears_of,
     ended,
     fail,
     find_model,
+    heard_json,
     positive,
+    print_heard,
     print_json,
     print_ranges,
     print_table,
@@ -93,6 +98,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_memory(parser)
     add_json(parser)
     add_range(parser)
+    add_sound(parser)
     add_workers(parser)
 
 
@@ -166,11 +172,15 @@ class _Samples:
     def __init__(self, args: argparse.Namespace, plan: Plan, doing: str, limit: int) -> None:
         self.args, self.plan, self.doing, self.limit = args, plan, doing, limit
         self.name, self.count, self.ranges = "", 0, tuple[PixelRange, ...]()
+        self.ears = ears_of(plan, args)
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         digits = self.args.data == ["digits"]
         paths = None if digits else self.args.data
-        name, total, cases, self.ranges = read_data(self.plan, paths, "train", self.limit, self.args.range, TASK)
+        self.ears.heard.clear()
+        name, total, cases, self.ranges = read_data(
+            self.plan, paths, "train", self.limit, self.args.range, TASK, hear=self.ears.hear
+        )
         self.name = "the bundled digits" if digits else name
         self.count = 0
         with progress_bar() as bar:
@@ -212,6 +222,7 @@ def _tell(
             "output_sha256": plan.model.sha256,
             "data": samples.name,
             "pictures": [vars(each) for each in samples.ranges],
+            "sounds": heard_json(samples.ears),
             "samples": samples.count,
             "method": args.method,
             "percentile": args.percentile if args.method == "percentile" else None,
@@ -231,6 +242,7 @@ def _tell(
     say(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}")
     print_ranges(samples.ranges)
     say(*STATES[state])
+    print_heard(samples.ears)
     print_table(_table_of_choices(layers))
     if args.report:
         _print_report(ranking)

@@ -1,21 +1,35 @@
-"""Run a model on pictures or arrays."""
+"""Run a model on pictures, sounds or arrays.
+
+What the outputs mean is recognised where the graph tells, or said by --task:
+classes, boxes (detection) or a map of classes (segmentation). With -o, boxes
+and masks are drawn on the picture.
+
+  refengine run detector.tflite --input street.jpg --labels names.txt -o boxes.png
+  refengine run wakeword.tflite --input hey.wav --stream --front-end micro_wake_word
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ..accuracy import is_classifier, predictions
+from ..accuracy import predictions
 from ..dialects import parting
-from ..errors import InferenceError, InputError
+from ..errors import InferenceError, InputError, located
 from ..execute import computable, frames, infer, run
 from ..identity import identity
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..session import Session
-from ..tensors.images import pixel_ranges, read_inputs
+from ..tasks.detection import Detection, detections
+from ..tasks.drawing import draw_boxes, draw_mask
+from ..tasks.recognition import Task, task_of
+from ..tasks.segmentation import class_maps, shares
+from ..tensors.images import ARRAYS, pixel_ranges, read_inputs
 from ..tensors.inputs import dequantize_output
 from ..tensors.stats import is_quantized
 from ._front import (
@@ -25,12 +39,20 @@ from ._front import (
     add_memory,
     add_model,
     add_range,
+    add_sound,
+    add_task,
+    ears_of,
     find_model,
+    finite,
     given,
     heading,
+    heard_json,
+    named,
     numbers,
+    print_heard,
     print_json,
     print_ranges,
+    read_names,
     say,
 )
 
@@ -46,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="+",
         required=True,
-        help="pictures (PNG, JPEG, BMP, PGM, GIF …), .npy, .npz (inputs by name), .raw or .bin; several "
+        help="pictures (PNG, JPEG, BMP, PGM, GIF …), .npy, .npz (inputs by name), .raw, .bin or .wav; several "
         "files: one inference each, or one input each where the model has several",
     )
     parser.add_argument(
@@ -65,6 +87,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--independent", action="store_true", help="every inference is as the first, whatever the model remembers"
     )
     add_range(parser)
+    add_task(parser)
+    parser.add_argument(
+        "--score", metavar="S", type=finite, default=0.5, help="of boxes, the least score (default: %(default)s)"
+    )
+    parser.add_argument("-o", "--output", metavar="PNG", help="draw boxes or the mask on the picture that is given")
+    add_sound(parser)
 
 
 STATES = {
@@ -73,6 +101,9 @@ STATES = {
     "fresh": ("state: every inference is as the first",),
 }
 """What the text says of what lives on."""
+
+TELLING = ("detection", "segmentation")
+"""The tasks whose answers are drawn, and told of instead of numbers."""
 
 ENDED = 15
 """What TFLM's Invoke returns where an operator ends the inference on purpose (kTfLiteAbort)."""
@@ -87,11 +118,14 @@ def command(args: argparse.Namespace) -> int:
         make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory, partial=args.partial)
         for name in args.numerics
     )
-    if others and (args.stream or args.partial):
+    if others and (args.stream or args.partial or args.output):
         raise InputError(
             "two dialects are compared in whole inferences of their own: say --independent, or give one dialect"
         )
-    cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
+    task, names, ears = task_of(plan, args.task), read_names(args.labels), ears_of(plan, args)
+    if args.output:
+        _check_drawing(args, task)
+    cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
     if others:
@@ -101,15 +135,21 @@ def command(args: argparse.Namespace) -> int:
         ran = _partly(plan, cases, args, known)
     else:
         ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
-    results = [result for name, outputs in ran for result in _results(plan, name, outputs)]
+    drawn = partial(_draw, plan, args, task, names) if args.output else None
+    results = [result for name, outputs in ran for result in _results(plan, task, name, outputs, drawn)]
     ranges = pixel_ranges(plan, args.input, args.range)
     state = "none" if not plan.initial else "kept" if args.stream else "fresh"
     if args.json:
-        told = {"pictures": [vars(each) for each in ranges], "state": state, "results": results}
+        told = {"pictures": [vars(each) for each in ranges], "sounds": heard_json(ears), "state": state}
+        told |= {"task": vars(task), "drawn": args.output, "results": results}
         return print_json(heading(args, plan) | told)
     for result in results:
-        _print_result(result)
+        _print_result(result, names, args.score)
+    if task.name in TELLING:
+        say(f"task: {task.name} ({task.reason}; --task changes it)" if task.reason != "given" else f"task: {task.name}")
+    say(*([f"wrote {args.output}"] if args.output else []))
     print_ranges(ranges)
+    print_heard(ears)
     say(*STATES[state])
     say(f"numerics: {plan.numerics}")
     return 0
@@ -197,22 +237,41 @@ def _partly(plan: Plan, cases: Iterable[Case], args: argparse.Namespace, known: 
             state = after if args.stream else state
 
 
-def _results(plan: Plan, name: str, outputs: tuple[Array | None, ...] | str) -> Iterator[dict[str, Any]]:
-    """What `run` gave, in plain Python: one result per answer of a classifier, else one with all outputs."""
+def _results(
+    plan: Plan,
+    task: Task,
+    name: str,
+    outputs: tuple[Array | None, ...] | str,
+    draw: Callable[[dict[str, Any]], None] | None,
+) -> Iterator[dict[str, Any]]:
+    """What `run` gave, in plain Python: a result for each of a batch where the task is known, else one for all."""
     if isinstance(outputs, str):
         yield {"input": name, "ended": outputs, "outputs": []}
         return
-    if not is_classifier(plan) or outputs[0] is None:
+    known = tuple(output for output in outputs if output is not None)
+    if task.name == "none" or len(known) < len(outputs):
         yield {"input": name, "outputs": [_output(plan, i, output) for i, output in enumerate(outputs)]}
         return
-    answers = predictions(plan, outputs[0])
-    for i, answer in enumerate(answers):
-        yield {
-            "input": name if len(answers) == 1 else f"{name}[{i}]",
-            "class": answer.label,
-            "confidence": answer.confidence,
-            "outputs": [_output(plan, 0, answer.output)],
-        }
+    answers = [*_answers(plan, task, known)]
+    for i, (answer, rows) in enumerate(answers):
+        place = name if len(answers) == 1 else f"{name}[{i}]"
+        result = {"input": place} | answer | {"outputs": [_output(plan, k, row) for k, row in enumerate(rows)]}
+        if draw is not None:
+            draw(result)
+        yield result
+
+
+def _answers(plan: Plan, task: Task, outputs: tuple[Array, ...]) -> Iterator[tuple[dict[str, Any], tuple[Array, ...]]]:
+    """What each of a batch is answered, and its outputs."""
+    if task.name == "classification":
+        for each in predictions(plan, *outputs):
+            yield {"class": each.label, "confidence": each.confidence}, (each.output,)
+    elif task.name == "detection":
+        for i, found in enumerate(detections(outputs)):
+            yield {"detections": [each.as_dict() for each in found]}, tuple(x[i : i + 1] for x in outputs)
+    else:
+        for i, classes in enumerate(class_maps(plan, outputs)):
+            yield {"map": classes.tolist(), "shares": shares(classes)}, tuple(x[i : i + 1] for x in outputs)
 
 
 def _output(plan: Plan, index: int, values: Array | None) -> dict[str, Any]:
@@ -224,11 +283,52 @@ def _output(plan: Plan, index: int, values: Array | None) -> dict[str, Any]:
     return {**identity(tensor), "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 
-def _print_result(result: dict[str, Any]) -> None:
-    answer = f": class {result['class']}, confidence {result['confidence']:.4f}" if "class" in result else ""
+def _check_drawing(args: argparse.Namespace, task: Task) -> None:
+    """Refuse, before anything is run, what cannot be drawn."""
+    if task.name not in TELLING:
+        raise InputError(f"-o draws boxes or a mask, and this is neither: {task.reason}; --task says which it is")
+    if len(args.input) != 1 or args.digit or Path(args.input[0]).suffix.lower() in ARRAYS:
+        raise InputError("-o draws on one picture: give one by --input, without --digit")
+    if Path(args.output).suffix.lower() != ".png":
+        raise InputError(f"-o {args.output}: the drawing is a PNG; give a name that ends in .png")
+
+
+def _draw(plan: Plan, args: argparse.Namespace, task: Task, names: Sequence[str], result: dict[str, Any]) -> None:
+    (source,) = args.input
+    with located(source):
+        if task.name == "detection":
+            found = [Detection.of(each) for each in result["detections"] if each["score"] >= args.score]
+            draw_boxes(source, found, args.output, dict(enumerate(names)), plan.memory)
+        else:
+            draw_mask(source, result["map"], args.output, plan.memory)
+
+
+def _print_result(result: dict[str, Any], names: Sequence[str], least: float) -> None:
+    name = partial(named, names)
+    if "detections" in result:
+        _print_detections(result, names, least)
+        return
+    if "shares" in result:
+        each = ", ".join(f"{name(label)} {share:.1%}" for label, share in result["shares"].items())
+        say(f"{result['input']}: {each}")
+        return
+    answer = f": class {name(result['class'])}, confidence {result['confidence']:.4f}" if "class" in result else ""
     say(result["input"] + answer + (f": {result['ended']}" if "ended" in result else ""))
     for output in result["outputs"]:
         told = numbers(output["values"]) if output["values"] is not None else f"not known: {output['not_known']}"
         say(f"  {output['dtype']:8} {told}")
         if output["real"] is not None:
             say(f"  {'real':8} {numbers(output['real'])}")
+
+
+def _print_detections(result: dict[str, Any], names: Sequence[str], least: float) -> None:
+    found = result["detections"]
+    shown = [each for each in found if each["score"] >= least]
+    hidden = f", {len(found) - len(shown)} more below a score of {least:g}" if len(shown) < len(found) else ""
+    say(f"{result['input']}: {len(shown)} found{hidden}")
+    for each in shown:
+        top, left, bottom, right = each["box"]
+        say(
+            f"  {each['score']:.4f}  class {named(names, each['class'])}, top {top:.4f} left {left:.4f} bottom "
+            f"{bottom:.4f} right {right:.4f}"
+        )
