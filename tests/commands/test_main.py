@@ -339,7 +339,7 @@ ERRORS = {
     "no command": ([], "required: COMMAND"),
     "an unknown command": (["walk"], "invalid choice: 'walk'"),
     "no input": (["run", MODEL], "required: --input"),
-    "an unknown dialect": (["run", MODEL, "--input", "x", "--numerics", "y"], "invalid choice: 'y'"),
+    "an unknown dialect": (["run", MODEL, "--input", "x", "--numerics", "y"], "there is no dialect 'y'"),
     "no such script": (["debug", MODEL, "--input", "{digit}", "--script", "{tmp}/none"], "{tmp}/none: No such file"),
     "no such model": (["inspect", "nothing.tflite"], "nothing.tflite: no such file, and no bundled network (dense"),
     "a folder for a model": (["inspect", "{tmp}"], "{tmp}: cannot be read"),
@@ -437,7 +437,7 @@ def terminal() -> Iterator[Callable[[str], str]]:
     ("arguments", "expected"),
     [
         ("demo", "stm32f746 int8 0 2 6 100"),
-        ("inspect stm32f746_int8", "0 CONV_2D + RELU 0 → 14 int8 1×26×26×32 194,688 416 21,632 1 MAX"),
+        ("inspect stm32f746_int8", "0 CONV_2D + RELU 0 → 14 int8 1×26×26×32 194,688 416 1 MAX_POOL_2D"),
         (f"evaluate {MODEL}", "accuracy 100.00% (100 of 100)"),
         ("run nothing", "refengine: the following arguments are required: --input"),
     ],
