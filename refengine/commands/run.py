@@ -157,18 +157,18 @@ def command(args: argparse.Namespace) -> int:
 
 def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable[Case]) -> int:
     """Tell where two dialects part on each inference."""
-    partings = {
-        name if len(inferences) == 1 else f"{name}[{t}]": parting(plan, other, *inputs)
+    partings = [
+        (name if len(inferences) == 1 else f"{name}[{t}]", parting(plan, other, *inputs))
         for name, arrays in cases
         for inferences in [frames(plan, arrays)]
         for t, inputs in enumerate(inferences)
-    }
+    ]
     if args.json:
-        results = [{"input": name, **found.as_dict()} for name, found in partings.items()]
+        results = [{"input": name, **found.as_dict()} for name, found in partings]
         return print_json(heading(args, plan) | {"other": args.numerics[1], "results": results})
-    for name, found in partings.items():
+    for name, found in partings:
         say(f"{name}: {found}")
-    classes = [found.classes for found in partings.values() if found.classes]
+    classes = [found.classes for _, found in partings if found.classes]
     if len(classes) > 1:
         say(f"{sum(mine != theirs for mine, theirs in classes)} of {len(classes)} answers differ")
     print_ranges(pixel_ranges(plan, args.input, args.range))

@@ -45,7 +45,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
             "convert again",
         )
     taken = _litert.takes(numerics, tensors[2].dtype) and _litert.clamps(node)
-    rounding = _litert.rounding(numerics, taken and 2.0**-16 <= _litert.ratio(s1, s2, so) < 2.0**8)
+    rounding = _litert.rounding(numerics, taken and bool(2.0**-16 <= _litert.ratio(s1, s2, so) < 2.0**8))
     scale_math = "tflite" if numerics.scale_math == "tflite" else "double"
     multiplier = product_multiplier(s1, s2, so, rounding, scale_math)
     _affine.require_shift(multiplier, tensors[2])
