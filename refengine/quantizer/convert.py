@@ -62,10 +62,10 @@ def convert(
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     check(plan, activations=activations, io=io, keep=keep)
-    model, graph = plan.model, with_intermediates(plan.graph)
+    kept = frozenset({*keep, *left_in_float(plan.graph, activations)})
+    model, graph = plan.model, with_intermediates(plan.graph, kept)
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
-        kept = frozenset({*keep, *left_in_float(graph, activations)})
         forms = Forms(graph, parameters(graph, ranges, activations), activations, io or activations, kept)
         writer = _Writer(forms)
         written = writer.graph()
