@@ -57,8 +57,8 @@ def convert(
 
     The result has been planned, so it runs. Raises `InputError` for a model that is quantised already, ranges that are
     missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised
-    (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits so large that its
-    integer kernels go astray.
+    (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits, quotients and
+    padding of which its integer kernels make nonsense.
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     check(plan, activations=activations, io=io, keep=keep)
