@@ -57,16 +57,16 @@ def convert(
 
     The result has been planned, so it runs. Raises `InputError` for a model that is quantised already, ranges that are
     missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised
-    (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits so large that its
-    integer kernels go astray.
+    (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits, quotients and
+    padding of which its integer kernels make nonsense.
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     require_whole(plan, "quantisation")
     check(plan, activations=activations, io=io, keep=keep)
-    model, graph = plan.model, with_intermediates(plan.graph)
+    kept = frozenset({*keep, *left_in_float(plan.graph, activations)})
+    model, graph = plan.model, with_intermediates(plan.graph, kept)
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
-        kept = frozenset({*keep, *left_in_float(graph, activations)})
         forms = Forms(graph, parameters(graph, ranges, activations), activations, io or activations, kept)
         writer = _Writer(forms)
         written = writer.graph()

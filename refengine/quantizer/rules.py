@@ -15,6 +15,7 @@ Whatever they do not say: every input and output has parameters of its own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -44,12 +45,12 @@ def weighed(op: Op) -> tuple[Weighed, ...]:
     return (Weighed(facts.weights, facts.bias, facts.data),)
 
 
-def with_intermediates(graph: Graph) -> Graph:
-    """The graph with the intermediate tensors that its operators have once they are quantised."""
+def with_intermediates(graph: Graph, keep: Collection[int]) -> Graph:
+    """The graph with the intermediate tensors that its operators have once they are quantised, but for those kept."""
     tensors, ops = list(graph.tensors), list(graph.ops)
     for op in graph.ops:
         quantized = rule(op).quantized
-        if quantized and not op.intermediates:
+        if quantized and not op.intermediates and op.index not in keep:
             first = len(tensors)
             empty = np.zeros(0, np.float32)
             names = enumerate(quantized.intermediates, first)

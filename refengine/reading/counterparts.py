@@ -107,7 +107,7 @@ def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int
             return None
         if found is not None and found.index not in float_steps:
             float_steps[found.index] = found
-            needed |= {i for i in found.op.inputs if i >= 0} - known
+            needed |= {i for i in found.op.inputs if i >= 0 and not float_plan.graph.tensors[i].is_variable} - known
     inner = tuple(float_steps[index] for index in sorted(float_steps))
     return Pair(step, output, inner, {i: same[i] for i in read}, target)
 

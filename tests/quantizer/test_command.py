@@ -257,6 +257,7 @@ def test_what_lives_on_is_a_sequence_of_each_file_or_nothing(
     assert main(["quantize", remembering, "--data", *files, "-o", out, flag, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["state"], told["samples"]) == (state, 12)
+    assert [each["float_operators"] and each["float_operators"][0]["index"] for each in told["tensors"]] == [[], 0]
     sequences = [(np.load(file),) for file in files]
     alone = [(frame[np.newaxis],) for (x,) in sequences for frame in x]
     wanted = quantize(remembering, sequences if state == "kept" else alone)

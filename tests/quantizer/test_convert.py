@@ -651,6 +651,7 @@ def test_a_kept_layer_keeps_its_states(tflm: Tflm, activations: str) -> None:
     model = STATEFUL["lstm"]
     quantised = quantize(model, sequences(model), activations=activations, keep=[0])
     assert names(quantised) == ["DEQUANTIZE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "QUANTIZE"]
+    assert not quantised.graphs[0].ops[1].intermediates
     inputs = [coded(quantised, (frame[np.newaxis],)) for frame in sequences(model)[0][0][:3]]
     ours = Session(host_plan(quantised))
     for codes, (_, theirs) in zip(inputs, tflm.run_stream(dump(quantised), inputs), strict=True):
