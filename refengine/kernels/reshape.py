@@ -41,6 +41,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         len(node.inputs) == 2 or output.shape != (0,),
         f"output '{output.name}' has the shape (0,), an old converter's word for a scalar, which TFLM understands and "
         "refengine does not; convert again",
+        tflm_runs=True,
     )
     consistent(
         prod(input.shape) == prod(output.shape),
