@@ -14,9 +14,10 @@ from dice import Dice, invented
 from oracle import Tflm, host_plan
 
 from refengine import InferenceError, Model, Tensor, UnsupportedError, execute
+from refengine.kernels import _flexbuffer, _kiss_fft
 from refengine.tensors.difference import unlike
 from refengine.tflite_io import dump
-from tests.models import const, fed, one_op, q
+from tests.models import const, custom, fed, one_op, q
 
 NO_ACTIVATION: dict[str, Any] = {"fused_activation_function": "NONE"}
 DIMENSIONS = {5: ((1, 2, 1, 2, 2), (2, 1, 1, 2, 1)), 6: ((1, 2, 1, 2, 2, 2), (2, 1, 1, 2, 1, 2))}
@@ -121,6 +122,36 @@ RUN = {
 @pytest.mark.parametrize("situation", RUN)
 def test_what_tflm_runs(situation: str, tflm: Tflm) -> None:
     assert_equal(RUN[situation], tflm)
+
+
+def transformed(op: str, dtype: str, length: int, rows: tuple[int, ...]) -> Model:
+    """SignalRfft of rows of real numbers, or SignalIrfft of rows of spectra."""
+    shapes = (*rows, length), (*rows, length + 2)
+    given, made = shapes if op == "SignalRfft" else shapes[::-1]
+    return custom(op, _kiss_fft.options(dtype, length), [fed(given, dtype)], fed(made, dtype))
+
+
+@pytest.mark.parametrize(("length", "rows"), [(512, ()), (64, (4,))])
+@pytest.mark.parametrize("dtype", ["float32", "int16", "int32"])
+@pytest.mark.parametrize("op", ["SignalRfft", "SignalIrfft"])
+def test_transforms_as_long_as_a_front_end_s(
+    op: str, dtype: str, length: int, rows: tuple[int, ...], tflm: Tflm
+) -> None:
+    """FftTest.Size512, FftTest.Size64OuterDims4: the examples keep to 150."""
+    assert_equal(transformed(op, dtype, length, rows), tflm)
+
+
+def test_a_filter_bank_as_wide_as_a_front_end_s(tflm: Tflm) -> None:
+    """FilterBankTest.32Channel: overlapping triangles over the spectrum of 512 samples; the examples keep to 5."""
+    channels, width = 32, 8
+    rng = np.random.default_rng(0)
+    weights, unweights = rng.integers(0, 4096, (2, (channels + 1) * width))
+    starts = np.arange(channels + 1) * width
+    tables = [const(x, "int16") for x in (weights, unweights, starts % 249, starts, np.full(channels + 1, width))]
+    options = _flexbuffer.pack(num_channels=channels)
+    assert_equal(
+        custom("SignalFilterBank", options, [fed((257,), "uint32"), *tables], fed((channels,), "uint64")), tflm
+    )
 
 
 def filled(dims: Tensor, output: tuple[int, ...]) -> Model:

@@ -280,7 +280,7 @@ def progress(console: Console) -> Progress:
 
 def modules() -> list[str]:
     """The files that a cluster's workers need."""
-    return [str(sys.modules[name].__file__) for name in ("dice", "oracle", "oracle_worker", "collection", __name__)]
+    return [str(sys.modules[name].__file__) for name in ("dice", "oracle_worker", "oracle", "collection", __name__)]
 
 
 def show(*tables: Table) -> None:
