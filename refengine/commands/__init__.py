@@ -17,9 +17,9 @@ from contextlib import suppress
 from typing import NoReturn
 
 from .. import __version__
+from ..bundled import bundled_models
 from ..errors import RefengineError
 from ..processes import terminable
-from ..tensors.datasets import bundled_models
 from ._front import BROKEN_PIPE, ended, fail
 
 HELP = """\
