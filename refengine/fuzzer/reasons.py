@@ -37,8 +37,9 @@ ANY_FORM = "under one form or another of the fault"
 CAUSES_TRIED = 100
 """Dialects and forms of known faults that are asked of a case, at most."""
 
-CERTAIN, LIKELY = 10, 3
-"""Bits by which the evidence must outweigh the number of causes tried."""
+CERTAIN, LIKELY = 20, 8
+"""Bits by which the evidence must outweigh the number of causes tried: chance would do the same once in a million
+times, or once in 256."""
 
 Certainty = Literal["certain", "likely", "open"]
 
@@ -66,10 +67,10 @@ class Reason:
 
     @property
     def certainty(self) -> Certainty:
-        """How far one may trust it; a cause that leaves differences unexplained, or is one of several, is open."""
-        if not self.complete or self.rivals or self.bits < LIKELY:
+        """How far to trust it: a cause that leaves differences unexplained is open, one of several likely at most."""
+        if not self.complete or self.bits < LIKELY:
             return "open"
-        return "certain" if self.bits >= CERTAIN else "likely"
+        return "certain" if self.bits >= CERTAIN and not self.rivals else "likely"
 
     def __str__(self) -> str:
         cases = f" in {self.cases} failing cases" if self.cases > 1 else ""
@@ -77,10 +78,10 @@ class Reason:
             share = min(99.9, 100 * (1 - self.remaining / self.total))
             return f"{share:.3g} % of the {self.total:,} differences{cases} vanish {self.how}, and not all: open"
         all_ = "the one difference vanishes" if self.total == 1 else f"all {self.total:,} differences{cases} vanish"
-        if self.certainty != "open":
-            return f"{all_} {self.how}: {self.certainty}"
-        chance = f"; {_others(self.rivals)} would do as well" if self.rivals else " (which chance may do too)"
-        return f"{all_} {self.how}{chance}: open"
+        if self.rivals:
+            return f"{all_} {self.how}; {_others(self.rivals)} would do as well: {self.certainty}"
+        chance = " (which chance may do too)" if self.certainty == "open" else ""
+        return f"{all_} {self.how}{chance}: {self.certainty}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -113,10 +113,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (
-            (),
-            "fuzz needs --library FILE, --callable MODULE:FUNCTION, --command COMMAND, --emulator COMMAND or --port PORT",
-        ),
+        ((), "fuzz needs --library FILE, --callable MODULE:FUNCTION, --command COMMAND, --emulator COMMAND"),
         (("--library", "nothing.so"), "nothing.so: no such file"),
         (("--port", "socket://localhost:1", "--jobs", "2"), "leads to one board; leave out --jobs and --scheduler"),
         (("--emulator", "nosuchserver"), "nosuchserver cannot be used: No such file"),
