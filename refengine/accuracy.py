@@ -16,7 +16,7 @@ from .errors import InputError
 from .execute import run
 from .model import Array, Tensor
 from .parallel import spread
-from .plan import Plan
+from .plan import Plan, Source, plan_of
 from .session import Session
 from .tensors.inputs import dequantize_output, picture_shape, pixels_to_input, quantize_input
 from .tensors.stats import is_quantized
@@ -103,11 +103,12 @@ def _is_scored(tensor: Tensor) -> bool:
     return tensor.dtype == "float32" or is_quantized(tensor)
 
 
-def predictions(plan: Plan, output: Array) -> list[Prediction]:
+def predictions(plan: Source, output: Array) -> list[Prediction]:
     """The answers in a classifier's output, N×classes: each row's largest score, the first of equals.
 
     Raises `InputError` if the model is no classifier.
     """
+    plan = plan_of(plan)
     _classes(plan)
     reals = dequantize_output(plan, output)
     return [
@@ -117,7 +118,7 @@ def predictions(plan: Plan, output: Array) -> list[Prediction]:
 
 
 def evaluate(
-    plan: Plan,
+    plan: Source,
     images: Array | Sequence[str],
     labels: npt.NDArray[np.integer],
     *,
@@ -138,13 +139,13 @@ def evaluate(
     grow with N. `executor` computes the chunks, else all cores of this machine; see `parallel.spread`. `real_range` as
     in `inputs.pixels_to_input`. Raises `InputError` for pictures, labels or a model that do not fit together.
     """
-    for _, _, accuracy in _classified(plan, images, labels, real_range, executor, answer, read):
+    for _, _, accuracy in _classified(plan_of(plan), images, labels, real_range, executor, answer, read):
         yield accuracy
 
 
 def compare(
-    plan: Plan,
-    other: Plan,
+    plan: Source,
+    other: Source,
     images: Array | Sequence[str],
     labels: npt.NDArray[np.integer],
     *,
@@ -154,7 +155,7 @@ def compare(
     read: Read | None = None,
 ) -> Iterator[Comparison]:
     """`evaluate` two plans of one model side by side, and count the pictures that they answer differently."""
-    both = (_classified(each, images, labels, real_range, executor, answer, read) for each in (plan, other))
+    both = (_classified(plan_of(each), images, labels, real_range, executor, answer, read) for each in (plan, other))
     differing = 0
     for (_, mine, first), (_, theirs, second) in zip(*both, strict=True):
         differing += int(np.count_nonzero(mine != theirs))

@@ -19,8 +19,8 @@ from threadpoolctl import ThreadpoolController
 from .errors import InferenceError, InputError, UnsupportedError
 from .kernel import Numerics
 from .memory import MEMORY, require_room, tensor_bytes
-from .model import Array, Model, Tensor
-from .plan import Plan, Rows, State, Step, concatenated, frozen, joined, make_plan, taken, unknown
+from .model import Array, Tensor
+from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, joined, plan_of, taken, unknown
 from .tensors.reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
@@ -85,7 +85,7 @@ class Record:
 
 
 def execute(
-    plan: Plan, *inputs: Array, known: Mapping[int, Array] = NONE, state: State | None = None
+    plan: Source, *inputs: Array, known: Mapping[int, Array] = NONE, state: State | None = None
 ) -> Iterator[Record]:
     """Run `plan` on `inputs`, one `Record` a step, in order; those of a subgraph before that of the step that calls it.
 
@@ -100,14 +100,15 @@ def execute(
     than `plan.memory` at once, and `InferenceError` where TFLM's Invoke fails; in a batch, after the other inferences'
     last record.
     """
+    plan = plan_of(plan)
     for done in _inference(plan, batch_size(plan, inputs), inputs, state, known):
         yield _record(*done)
 
 
 def run(
-    source: Plan | Model | str | os.PathLike[str] | bytes,
+    source: Source,
     *inputs: Array,
-    numerics: Numerics | None = None,
+    numerics: Numerics | str | None = None,
     threads: int | None = None,
     memory: int = MEMORY,
 ) -> tuple[Array, ...]:
@@ -121,7 +122,7 @@ def run(
     `UnsupportedError` (of a partial plan too, where an output depends on a gap), `InputError`, and `InferenceError`
     where TFLM's Invoke fails.
     """
-    plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
+    plan = plan_of(source, numerics=numerics, memory=memory)
     batch = batch_size(plan, inputs)
     results = (batch or 1) * sum(map(tensor_bytes, plan.outputs))
     require_room(results, plan.memory, "the results" + (f" of a batch of {batch}" if batch else ""), InputError)

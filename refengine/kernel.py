@@ -41,6 +41,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from .errors import InputError
 from .model import Array, Graph, Quantization, Tensor
 from .numerics.fixedpoint import Ints as Ints
 
@@ -343,3 +344,10 @@ PRESETS = Presets(
 )
 """Dialects of real libraries and targets by name. Kernels alone run on x86-64, and a target alone runs TFLM's; Cortex-M
 ones are as arm-none-eabi-gcc builds with hardware floats, if any."""
+
+
+def dialect(choice: Numerics | str | None) -> Numerics:
+    """A dialect itself, or by its name in `PRESETS`; None is TFLM's own. Raises `InputError` for other names."""
+    if isinstance(choice, str) and choice not in PRESETS:
+        raise InputError(f"there is no dialect {choice!r}; choose one of {', '.join(PRESETS)}, or KERNELS/TARGET")
+    return PRESETS[choice] if isinstance(choice, str) else choice or Numerics()

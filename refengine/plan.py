@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InferenceError, LimitError, UnsupportedError, located, require, within_limits
-from .kernel import Facts, Kernel, Kernels, Node, Numerics
+from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect
 from .kernels import FACTS, KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
@@ -404,19 +404,29 @@ def _kind(tensor: Tensor) -> str:
     return f"{tensor.dtype} {tensor.shape}"
 
 
+Source = Plan | Model | str | os.PathLike[str] | bytes
+"""What a plan is made of where none is given: a model, a file's path or bytes, the name of a bundled network."""
+
+
+def plan_of(source: Source, *, numerics: Numerics | str | None = None, memory: int = MEMORY) -> Plan:
+    """A plan itself; of anything else, what `make_plan` makes, with `numerics` and `memory`."""
+    return source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
+
+
 def make_plan(
     model: Model | str | os.PathLike[str] | bytes,
     *,
-    numerics: Numerics | None = None,
+    numerics: Numerics | str | None = None,
     kernels: Kernels | None = None,
     memory: int = MEMORY,
     partial: bool = False,
 ) -> Plan:
     """Prepare every operator of the model, of all its subgraphs as TFLM does.
 
-    `numerics` is the dialect to compute (TFLM's own by default); `kernels` maps (operator, dtype of the input that
-    holds its data) to kernels, by default `KERNELS`, so that a user's own operator is ``{**KERNELS, key: mine}``; a
-    custom operator is known by its custom code. `memory` are the bytes that an inference may take, 1 GiB by default.
+    `numerics` is the dialect to compute, or its name (TFLM's own by default); `kernels` maps (operator, dtype of the
+    input that holds its data) to kernels, by default `KERNELS`, so that a user's own operator is ``{**KERNELS, key:
+    mine}``; a custom operator is known by its custom code. `memory` are the bytes that an inference may take, 1 GiB by
+    default.
 
     A `partial` plan has a gap for each operator that would be refused (`Plan.gaps`, each with its reason): what those
     write, and what depends on it, is unknown unless it is given to `execute`.
@@ -426,7 +436,7 @@ def make_plan(
     (`InferenceError`).
     """
     model = model if isinstance(model, Model) else load(model)
-    numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
+    numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
     steps = [_steps(model, graph, numerics, kernels, memory, partial) for graph in model.graphs]
     return assembled(model, numerics, kernels, memory, steps)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,13 +15,14 @@ import numpy as np
 from .allocation import Allocation, Target, allocation
 from .errors import LimitError, UnsupportedError
 from .identity import identity
-from .kernel import Facts, Kernels, Numerics
+from .kernel import Facts, Kernels, Numerics, dialect
 from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY
 from .model import Array, Graph, Model, Op, Signature, Tensor
 from .plan import Plan, State, Step, assembled, facts_of, first_assigned, prepared, state_before
 from .text import c_string, html_table
+from .tflite_io import load
 
 Verdict = Literal["yes", "no", "not in refengine", "unknown"]
 """Whether it runs: on both; TFLM refuses it; on TFLM, but not in refengine yet; nobody knows about TFLM."""
@@ -249,9 +251,9 @@ class Survey:
 
 
 def inspect(
-    model: Model,
+    model: Model | str | os.PathLike[str] | bytes,
     *,
-    numerics: Numerics | None = None,
+    numerics: Numerics | str | None = None,
     kernels: Kernels | None = None,
     memory: int = MEMORY,
     partial: bool = False,
@@ -261,7 +263,8 @@ def inspect(
     The arguments are those of `make_plan`; nothing is raised for what it would refuse. Only a `partial` plan tells what
     the rest comes to where an operator is refused: what the arena must hold without it, which outputs do without it.
     """
-    numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
+    model = model if isinstance(model, Model) else load(model)
+    numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
     looked = [tuple(prepared(model, graph, numerics, kernels, memory, partial)) for graph in model.graphs]
     steps = [tuple(each for each in found if isinstance(each, Step)) for found in looked]
     plan, limit, state = None, None, State()

@@ -35,7 +35,7 @@ from ..execute import batch_size, tile_size
 from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
-from ..plan import Plan, Step
+from ..plan import Plan, Source, Step, plan_of
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
 from .effect import Effect, Experiment, Sampler
@@ -97,7 +97,7 @@ class Health:
         }
 
 
-def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | None = None) -> Iterator[Health]:
+def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source | None = None) -> Iterator[Health]:
     """Measure `plan` on `cases` (each the inputs of one run, single or a batch); yield the `Health` so far, again and
     again: the last one is the result.
 
@@ -110,6 +110,7 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
     runs subgraphs or remembers something for the next inference. Of a partial plan, what depends on a gap is left out
     (`Health.unjudged`), and so is an operator without a float32 kernel.
     """
+    plan, float_plan = plan_of(plan), None if float_plan is None else plan_of(float_plan)
     behind = plan.behind()
     known = [(step, tensor) for step in plan.steps for tensor in step.outputs if tensor.index not in behind]
     if not any(is_quantized(tensor) for _, tensor in known):
