@@ -194,3 +194,17 @@ def test_sums_at_int32s_ends_wrap_where_xnnpacks_do(depthwise: bool) -> None:
             (saturated,) = run(make_plan(data, numerics=PRESETS["xnnpack"]), x)
             wrapped += int((saturated != codes).sum())
     assert bool(wrapped) is not depthwise
+
+
+@pytest.mark.parametrize(("scale", "activation"), [(2.0, "RELU_N1_TO_1"), (0.4, "RELU_N1_TO_1"), (2.4, "RELU6")])
+def test_xnnpack_rounds_bounds_between_two_codes_to_the_even_one(scale: float, activation: str) -> None:
+    """1 / 2, 1 / 0.4 and 6 / 2.4 lie halfway; TFLM goes away from zero."""
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    one, x = Quantization((1.0,), (0,)), np.array([-128, 127, 3, -3], np.int8)
+    fed, zeros = Tensor(0, "", (4,), "int8", one), Tensor(-1, "", (4,), "int8", one, np.zeros(4, np.int8))
+    output = Tensor(0, "", (4,), "int8", Quantization((scale,), (0,)))
+    options = {"pot_scale_int16": False, "fused_activation_function": activation}
+    data = dump(strategies.model_of(Node("ADD", options, (fed, zeros), (output,))))
+    (codes,) = ORACLES["litert"]().run(data, [x])
+    np.testing.assert_array_equal(run(make_plan(data, numerics=PRESETS["litert"]), x)[0], codes)
+    assert (run(make_plan(data), x)[0] != codes).any()

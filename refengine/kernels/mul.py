@@ -54,7 +54,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     scale_math = "tflite" if numerics.scale_math == "tflite" else "double"
     multiplier = product_multiplier(s1, s2, so, rounding, scale_math)
     _affine.require_shift(multiplier, tensors[2])
-    low, high = activation_range(node.options["fused_activation_function"], tensors[2].dtype, so, zo)
+    low, high = activation_range(node.options["fused_activation_function"], tensors[2].dtype, so, zo, rounding)
     p = Params(z1, z2, zo, multiplier, low, high)
     return replace(p, table=_broadcast.tabulate(partial(_product, p))) if tensors[2].dtype == "int8" else p
 
