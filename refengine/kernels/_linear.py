@@ -173,7 +173,7 @@ def channel_requantizer(
     scales, bits = channel_scales(filter, channels, dimension), accumulator_bits(input, bias, options)
     multiplier = product_multiplier(si, scales[part], so, rounding, "double")
     check_shifts(multiplier, bits, output)
-    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point)
+    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point, rounding)
     output_offset = 0 if output.dtype == "int16" else zero_point
     return requantizer(
         bias_values(bias, channels)[part], multiplier, output_offset, low, high, output.dtype, bound, bits

@@ -41,7 +41,7 @@ def rounding(numerics: Numerics, taken: bool) -> str:
     """How an operator requantises in a dialect: in LiteRT's as XNNPACK does, if that has `taken` it."""
     if not speaks(numerics) or numerics.rounding != "xnnpack":
         return numerics.rounding
-    return "xnnpack" if taken else "double"
+    return "xnnpack-int16" if taken else "double"
 
 
 def layer_rounding(numerics: Numerics, node: Node, behind: str = "") -> str:

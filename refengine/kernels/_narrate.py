@@ -48,6 +48,7 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
         "single": "rounded once, ties up",
         "ruy": "second rounding, ties up",
         "xnnpack": "ties to even",
+        "xnnpack-int16": "ties to even",
         "xnnpack-int32": "ties to even",
         "real": "ties away from zero",
     }[factor.rounding]

@@ -85,7 +85,7 @@ def _xnnpack_params(node: Node, ratios: list[np.float32], sign: int) -> Params:
     (_, z1), (_, z2), (so, zo) = map(_affine.quantized, _broadcast.operands(node))
     shift = 21 - int(np.frexp(max(ratios))[1])
     first, second = (_litert.exactly(int(np.rint(np.ldexp(ratio, shift)))) for ratio in ratios)
-    low, high = activation_range(node.options["fused_activation_function"], "int8", so, zo)
+    low, high = activation_range(node.options["fused_activation_function"], "int8", so, zo, "xnnpack-int16")
     p = Params(0, -z1, -z2, zo, first, second, _litert.shifted_right(shift), low, high, sign)
     return replace(p, table=_broadcast.tabulate(partial(_sum, p)))
 

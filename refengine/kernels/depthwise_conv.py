@@ -113,7 +113,7 @@ def _rounding(node: Node, input: Tensor, filter: Tensor, numerics: Numerics) -> 
     """XNNPACK has kernels of its own for up to 25 taps of one output channel an input channel."""
     rounding = _litert.layer_rounding(numerics, node)
     small = filter.shape[1] * filter.shape[2] <= 25 and filter.shape[3] == input.shape[3] > 1
-    return "xnnpack" if rounding == "xnnpack-int32" and small else rounding
+    return "xnnpack-int16" if rounding == "xnnpack-int32" and small else rounding
 
 
 def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:

@@ -124,11 +124,12 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
         bits = 32
     scale_math = "double" if per_channel or numerics.scale_math == "tflite" else numerics.scale_math
     factors = scales if per_channel else scales[:1]
-    multiplier = product_multiplier(si, factors, so, _rounding(node, input.dtype, bits, numerics), scale_math)
+    rounding = _rounding(node, input.dtype, bits, numerics)
+    multiplier = product_multiplier(si, factors, so, rounding, scale_math)
     input_offset = -input_zero_point
     weights_offset = 0 if per_channel else -params_of(filter)[1]
     gemm = exact_gemm(filter.data.astype(np.int64) + weights_offset, _linear.magnitude(input.dtype, input_offset))
-    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zero_point)
+    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zero_point, rounding)
     _linear.check_shifts(multiplier, bits, output)
     bound = gemm.bound if prove else None
     requantize = requantizer(

@@ -31,15 +31,19 @@ def code_range(dtype: str) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
-def activation_range(activation: str, dtype: str, scale: float, zero_point: int) -> tuple[int, int]:
+def activation_range(
+    activation: str, dtype: str, scale: float, zero_point: int, rounding: str = "double"
+) -> tuple[int, int]:
     """The codes that a fused activation clamps to: zero point + round(bound / scale), the quotient in float32.
 
+    Ties go away from zero, but in LiteRT's XNNPACK (`rounding` ``xnnpack-int16`` or ``xnnpack-int32``) to even.
     Source: `CalculateActivationRangeQuantized`, tensorflow/lite/kernels/kernel_util.cc.
     """
     low, high = code_range(dtype)
 
     def code(bound: float) -> int:
-        ratio = round_half_away(min(float(np.float32(bound) / np.float32(scale)), 2.0**32))
+        quotient = min(float(np.float32(bound) / np.float32(scale)), 2.0**32)
+        ratio = round(quotient) if rounding in ("xnnpack-int16", "xnnpack-int32") else round_half_away(quotient)
         require(
             abs(ratio) < 2**31,
             f"the output scale {scale:g} is so small that TFLM has no int32 bound for {activation}; convert again",

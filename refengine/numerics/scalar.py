@@ -13,11 +13,12 @@ import numpy as np
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
-XNNPACK_LOWEST = {"xnnpack": -(2**30), "xnnpack-int32": INT32_MIN}
+XNNPACK_LOWEST = {"xnnpack": -(2**30), "xnnpack-int16": -(2**30), "xnnpack-int32": INT32_MIN}
 """What XNNPACK's roundings give at least, however far below the product is; at most it is 2³⁰.
 
 It clamps to the output's largest code before it adds the zero point. To the smallest it does so afterwards: in 16
-bits, which saturate, or in 32 (the matrix products, on x86), where INT_MIN and a negative zero point wrap around.
+bits, which saturate, or in 32 (the matrix products, on x86), where INT_MIN and a negative zero point wrap around. Both
+are LiteRT's, whose fused activations XNNPACK rounds to even, too; ``xnnpack`` is TFLM with another multiplication.
 """
 
 
@@ -78,7 +79,7 @@ def multiply_by_quantized_multiplier(
 
     ``double`` rounds the high multiply and then the right shift (TFLM's default), ``single`` rounds once
     (`TFLITE_SINGLE_ROUNDING`), ``ruy`` twice, but the shift's ties up (TFLite's matrix products), ``xnnpack`` and
-    ``xnnpack-int32`` multiply in float32 by `scale` and round ties to even, ``real`` multiplies in float64 and rounds
+    its two kin multiply in float32 by `scale` and round ties to even, ``real`` multiplies in float64 and rounds
     ties away from zero (TFLite's reference FULLY_CONNECTED, on x86).
     """
     if rounding == "real":
