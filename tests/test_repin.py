@@ -44,6 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tflm: Tflm) -> Path
     path.write_text(f'    "tflite-micro=={OLD}; sys_platform",\n')
     monkeypatch.setattr(repin, "PYPROJECT", path)
     monkeypatch.setattr(repin, "environment", lambda *_: Path(sys.executable))
+    monkeypatch.setattr(repin, "installed", lambda: OLD)
     monkeypatch.setattr(repin, "registered", lambda _: {"RELU"})
     return path
 
@@ -89,3 +90,8 @@ def test_a_python_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> Non
 def test_a_project_without_a_pin_is_told_in_a_sentence() -> None:
     with pytest.raises(InputError, match="pins no tflite-micro"):
         repin.pinned("dependencies = []")
+
+
+def test_the_wheel_installed_must_be_the_pinned_one() -> None:
+    with pytest.raises(InputError, match=f"tflite-micro {OLD} is pinned, and .* is installed"):
+        repin.pinned(f"tflite-micro=={OLD}")

@@ -24,6 +24,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -186,6 +187,9 @@ def compare(keys: Iterable[tuple[str, str]], cases: int, random_seed: int, old: 
         yield found
 
 
+KINDS = ("other bits", "runs now", "refuses", "crashes")
+
+
 def table_of(changes: Sequence[Change], old: str, new: str) -> Table:
     table = Table(title=f"from tflite-micro {old} to {new}")
     for column in ("operator", "type"):
@@ -199,15 +203,24 @@ def table_of(changes: Sequence[Change], old: str, new: str) -> Table:
     return table
 
 
-KINDS = ("other bits", "runs now", "refuses", "crashes")
-
-
 def pinned(text: str) -> str:
-    """The version of tflite-micro that pyproject.toml names."""
+    """The version of tflite-micro that pyproject.toml names. Raises `InputError` where another one is installed."""
     found = PIN.search(text)
     if found is None:
         raise InputError(f"{PYPROJECT.name} pins no tflite-micro==0.dev…")
+    if installed() != found.group():
+        raise InputError(
+            f"tflite-micro {found.group()} is pinned, and {installed()} is installed; install the pinned one"
+        )
     return found.group()
+
+
+def installed() -> str:
+    """The version of tflite-micro in this environment."""
+    try:
+        return metadata.version("tflite-micro")
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
