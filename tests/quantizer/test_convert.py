@@ -501,8 +501,8 @@ def test_what_only_moves_values_is_as_near_as_one_rounding(case: Case, kind: tup
     assume(all(t.dtype == "float32" for t in (*plan.inputs, *plan.outputs)))
     try:
         quantised = quantize(model, [inputs], activations=kind[0], io=kind[1])
-    except UnsupportedError as error:
-        assume("TFLM pads with code" not in str(error))
+    except RefengineError as error:
+        assume(not re.search("TFLM pads with code|quantised already", str(error)))  # the latter for dimensions in int8
         raise
     step = max((t.quantization.scale[0] for t in quantised.graphs[0].tensors if t.quantization), default=0.0)
     halves = 1 + names(model).count("AVERAGE_POOL_2D") + 2 * names(model).count("RESIZE_BILINEAR")
