@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import InputError
-from ..kernel import Facts, Kernels, Numerics
+from ..kernel import Facts, Kernels, Numerics, dialect
 from ..kernels import KERNELS
 from ..parallel import spread
 from .aside import Aside, Only, close
@@ -155,7 +155,7 @@ def fuzz(
     *,
     cases: int = 1000,
     seed: int = 0,
-    numerics: Numerics | None = None,
+    numerics: Numerics | str | None = None,
     kernels: Kernels = KERNELS,
     spec: bool = False,
     exclude: Sequence[str] = (),
@@ -182,7 +182,7 @@ def fuzz(
     _drawing()
     last, over = (cases - 1) // CHUNK, set[tuple[str, str]]()
     tasks = (
-        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, numerics or Numerics(), spec, kernels)
+        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, dialect(numerics), spec, kernels)
         for op, dtype in pairs
         for number in range(last + 1)
         if (op, dtype) not in over

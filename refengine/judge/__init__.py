@@ -7,8 +7,9 @@
 `faults`, `text` and `page` show it.
 """
 
+from ..tensors.arrays import META
 from ..tensors.difference import Difference, difference
-from .dumps import META, Dump, read_dump
+from .dumps import Dump, read_dump
 from .faults import FAULTS
 from .judging import Finding, Report, diff, tapped
 from .verdict import Candidate
