@@ -373,11 +373,11 @@ def _with_findings(result: Result, task: Task, chunk: Chunk, cases: int, most: i
 
 def _finding(task: Task, chunk: Chunk) -> Finding:
     """The chunk's first failure as small as it gets, and the reason of all that failed so, or of most of them."""
-    kind = chunk.failures[0][1].kind
     why = _reason(chunk)
     if (why is None or not why.complete) and (parted := _parted(chunk)) is not None:
         why, chunk = parted
         task = task._replace(door=Only(task.door, why))
+    kind = chunk.failures[0][1].kind
     try:
         case, outcome = simplified(task.door, *_shrunk(task, chunk))
     finally:
