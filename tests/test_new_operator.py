@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 import refengine
 from refengine import (
     KERNELS,
-    InputError,
     Interpreter,
     Quantization,
     Session,
@@ -231,9 +230,11 @@ def test_fuzz_tries_kernels_against_it() -> None:
     assert found.finding is not None and "Double" in "\n".join(smallest(found.finding))
 
 
-def test_fuzz_refuses_what_remembers_in_a_sentence() -> None:
-    with pytest.raises(InputError, match="UNIQUE remembers something"):
-        list(refengine.fuzz(lambda case: None, ["UNIQUE"], kernels=ALL))
+def test_fuzz_tries_what_remembers_over_several_inferences() -> None:
+    (right,) = refengine.fuzz(lambda case: case.results, ["UNIQUE"], kernels=ALL, cases=50)
+    assert (right.cases, right.failing) == (50, 0)
+    (found,) = refengine.fuzz(lambda case: Case(case.plan, case.inputs).results, ["UNIQUE"], kernels=ALL, cases=200)
+    assert found.finding is not None and "UNIQUE" in "\n".join(smallest(found.finding))
 
 
 @settings(max_examples=30)
