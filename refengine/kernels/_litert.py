@@ -57,7 +57,7 @@ def layer_rounding(numerics: Numerics, node: Node, behind: str = "") -> str:
         taken or behind or numerics.kernels != "litert" or output.dtype != "int8",
         f"LiteRT computes {node.name} without XNNPACK where weights are int4, have a zero point or, like the bias, are "
         "computed at run time, and under other fused activations than RELU's; how its own kernels round then is not "
-        "known to refengine: choose litert-ref or tflm",
+        "known to refengine: choose a dialect such as litert-ref or tflm",
     )
     if numerics.kernels == "litert" and output.dtype == "int8":
         return "xnnpack-int32" if taken else behind

@@ -86,7 +86,7 @@ def prepare16(
         within_limits(
             numerics.kernels != "litert",
             f"the scale of int16 input '{input.name}' is {scale:g}: there LiteRT has a function of 16 bits that is not "
-            "known to refengine; choose litert-ref or tflm",
+            "known to refengine; choose a dialect such as litert-ref or tflm",
         )
         multiplier, shift = 3.0 * 2 ** (exponent + 12), 0
     else:

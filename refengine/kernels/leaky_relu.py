@@ -75,7 +75,7 @@ def _multipliers(node: Node, si: float, so: float, numerics: Numerics) -> tuple[
     within_limits(
         numerics.kernels != "litert" or slope >= 0,
         f"alpha is {slope:g}, and how LiteRT's own kernels multiply by a negative one is not known to refengine: "
-        "choose litert-ref or tflm",
+        "choose a dialect such as litert-ref or tflm",
     )
     rounding = _litert.rounding(numerics, taken=False)
     identity = _unary.ratio_multiplier((si,), so, numerics.scale_math, rounding)

@@ -48,7 +48,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     within_limits(
         not taken or tensors[0].index != tensors[1].index,
         f"'{tensors[0].name}' is multiplied by itself, of which XNNPACK makes another operator, a square; what comes "
-        "of codes then is not known to refengine: choose litert-ref or tflm",
+        "of codes then is not known to refengine: choose a dialect such as litert-ref or tflm",
     )
     rounding = _litert.rounding(numerics, taken and bool(2.0**-16 <= _litert.ratio(s1, s2, so) < 2.0**8))
     scale_math = "tflite" if numerics.scale_math == "tflite" else "double"

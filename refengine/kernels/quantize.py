@@ -97,7 +97,8 @@ def _multiplier(input_scale: float, scale: float, types: set[str], numerics: Num
     within_limits(
         numerics.kernels != "litert" or not types <= {"int8", "uint8"},
         f"LiteRT requantises codes of 8 bits without XNNPACK if uint8 is among them, or the factor not within 1/256 "
-        f"and 128 (here {input_scale:g} / {scale:g}); that is not known to refengine: choose litert-ref or tflm",
+        f"and 128 (here {input_scale:g} / {scale:g}); that is not known to refengine: choose a dialect "
+        "such as litert-ref or tflm",
     )
     return product_multiplier(input_scale, 1.0, scale, _litert.rounding(numerics, taken=False), "double")
 

@@ -22,10 +22,10 @@ writes the states: there each inference begins from zero. This is the reference 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,11 @@ INPUT, FORGET, CELL, OUTPUT = range(4)
 
 LOW, HIGH = code_range("int16")
 
+
+def _time_axis(options: Mapping[str, Any]) -> int:
+    return 0 if options["time_major"] else 1
+
+
 FACTS = Facts(
     updates=(_lstm.HIDDEN, _lstm.CELL),
     quantized=Quantizing(
@@ -60,7 +65,7 @@ FACTS = Facts(
             "input_to_output_intermediate",
             "effective_hidden_scale_intermediate",
         ),
-        time=lambda options: 0 if options["time_major"] else 1,
+        time=_time_axis,
     ),
 )
 """The converter makes no int16 layer; that type's is refengine's own, by the same rules."""
