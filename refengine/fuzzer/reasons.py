@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnsupportedError
-from ..judge.faults import FAULTS, dialects
+from ..judge.dialects import dialects
+from ..judge.faults import FAULTS
 from ..judge.faults import Case as Replay
 from ..kernel import Numerics
 from ..model import Array

@@ -90,11 +90,34 @@ def _as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
         if len(array) != size:
             raise InputError(f"{place} is {wanted}, {size} bytes; the dump has {len(array)}")
         return np.frombuffer(array, dtype).astype(tensor.dtype).reshape(tensor.shape)
+    array = _recoded(tensor, array)
     if array.dtype != tensor.dtype or (_bare(array.shape) != _bare(tensor.shape) and array.shape != (array.size,)):
         raise InputError(f"{place} is {wanted}; the dump has {array.dtype} {array.shape}")
     if array.size != int(np.prod(tensor.shape)):
         raise InputError(f"{place} is {wanted}; the dump has {array.size} values")
     return np.ascontiguousarray(array, tensor.dtype).reshape(tensor.shape)
+
+
+def _recoded(tensor: Tensor, array: Array) -> Array:
+    """The same codes where the dump holds them in a wider type, as unsigned bytes, or as the real values they mean.
+
+    Anything else is handed on as it is.
+    """
+    wanted = np.dtype(tensor.dtype)
+    if array.dtype == wanted or wanted.kind != "i" or array.dtype.kind not in "iuf":
+        return array
+    if array.dtype.kind != "f":
+        bounds = np.iinfo(wanted)
+        if array.dtype.kind == "u" and array.dtype.itemsize == wanted.itemsize:
+            return array.view(wanted)
+        inside = array.size == 0 or bounds.min <= array.min() and array.max() <= bounds.max
+        return array.astype(wanted) if inside else array
+    if tensor.quantization is None or len(tensor.quantization.scale) != 1 or not np.isfinite(array).all():
+        return array
+    codes = array / np.float64(tensor.quantization.scale[0]) + tensor.quantization.zero_point[0]
+    near = np.rint(codes)
+    exact = np.abs(codes - near).max(initial=0) <= 0.01 and np.abs(near).max(initial=0) < 2.0**31
+    return near.astype(wanted) if exact and (near.astype(wanted) == near).all() else array
 
 
 def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:

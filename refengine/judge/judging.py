@@ -20,8 +20,9 @@ from ..plan import Plan, State, Step, frozen
 from ..reading.counterparts import check_comparable, stands_alone
 from ..tensors.difference import Difference, difference
 from .dumps import Dump
-from .faults import CHUNK
-from .verdict import Candidate, Replay, candidates, evaluated
+from .evidence import CERTAIN, LIKELY, MARGIN, Certainty, certainty, choices
+from .faults.memory import CHUNK
+from .verdict import Candidate, Replay, Trial, evaluated, ranked, try_dialects, try_faults
 
 Status = Literal["same", "victim", "culprit", "absent"]
 
@@ -51,24 +52,57 @@ class Finding:
         return self.step.writes[self.output]
 
     @property
+    def fitting(self) -> list[Candidate]:
+        """The candidates that explain everything, the best first."""
+        return [candidate for candidate in self.candidates if candidate.complete]
+
+    @property
+    def rivals(self) -> list[Candidate]:
+        """The others that the evidence does not tell from the best."""
+        best = self.fitting[0].bits if self.fitting else 0.0
+        return [candidate for candidate in self.fitting[1:] if candidate.bits > best - MARGIN]
+
+    @property
+    def certainty(self) -> Certainty:
+        return certainty(self.fitting[0].bits, len(self.rivals)) if self.fitting else "open"
+
+    @property
+    def cause(self) -> str | None:
+        """The id of the best cause, None if nothing explains everything."""
+        return self.fitting[0].cause if self.fitting else None
+
+    @property
     def verdict(self) -> str:
-        """One sentence about a culprit."""
+        """One sentence about a culprit, which ends with how certain it is."""
         if self.own is None:
             return ""
-        if self.candidates:
-            return str(self.candidates[0])
-        first = list(self.own.first)
+        if self.fitting:
+            return f"{self._claim}: {self.certainty}"
         differences = "one difference" if self.own.count == 1 else f"{self.own.count:,} differences"
         return (
-            f"nothing explains its {differences}: a real bug, first at {first}, "
+            f"open: nothing explains its {differences}, first at {list(self.own.first)}, "
             f"where the device has {_shown(self.own.theirs)} and a sound kernel {_shown(self.own.mine)}"
         )
 
     @property
+    def _claim(self) -> str:
+        """What the best cause explains, and what else would."""
+        assert self.own is not None
+        best, rivals = self.fitting[0], self.rivals
+        equal = self.own.size - self.own.count
+        if self.certainty == "certain":
+            return f"{best}" + (f", and {equal:,} equal elements stay equal" if equal else "")
+        others = f", or {rivals[0].how}" if rivals else ""
+        more = f", or by {len(rivals) - 1} more causes" if len(rivals) > 1 else ""
+        if self.certainty == "likely":
+            return f"{best}{others}{more}" + (", which cannot be told apart here" if rivals else "; it might be chance")
+        return f"{best}{others}{more}, but this is too little to tell"
+
+    @property
     def entry(self) -> str:
         """The operator at fault, or those of which one is."""
-        known = [c.step for c in self.candidates[:1] if c.complete] or self.suspects
-        return " or ".join(f"{step.index} {step.name}" for step in known)
+        named = [c.step for c in self.fitting[:1] if c.step is not None and self.certainty != "open"]
+        return " or ".join(f"{step.index} {step.name}" for step in named or self.suspects)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -79,6 +113,8 @@ class Finding:
             "own": self.own and self.own.as_dict(),
             "suspects": [identity(step.op, step.subgraph) for step in self.suspects],
             "candidates": [candidate.as_dict() for candidate in self.candidates],
+            "cause": self.cause,
+            "certainty": self.certainty if self.own else None,
             "verdict": self.verdict,
             "explanation": self.told and self.told.as_dict(),
         }
@@ -104,9 +140,20 @@ class Report:
 
     @cached_property
     def causes(self) -> list[str]:
-        """The clauses that explain everything about every culprit, the best first."""
-        found = [[c.how for c in f.candidates if c.complete] for f in self.culprits]
+        """The clauses that explain everything about every culprit and that nothing tells apart, the best first."""
+        found = [[c.how for c in f.fitting[: 1 + len(f.rivals)]] for f in self.culprits]
         return [how for how in found[0] if all(how in others for others in found)] if found else []
+
+    @property
+    def certainty(self) -> Certainty | None:
+        """How certain the least certain verdict is, None without one."""
+        order: list[Certainty] = ["open", "likely", "certain"]
+        return min((finding.certainty for finding in self.culprits), key=order.index, default=None)
+
+    @property
+    def cause(self) -> str | None:
+        """The id of the best cause that all culprits have in common."""
+        return next((c.cause for f in self.culprits[:1] for c in f.fitting if c.how in self.causes[:1]), None)
 
     @property
     def dialects(self) -> dict[Numerics, str]:
@@ -126,8 +173,17 @@ class Report:
             return f"{count}: {'all differences come from other inputs' if victims else 'no difference'}{rest}."
         wrong = ", ".join(dict.fromkeys(finding.entry for finding in self.culprits))
         passed = f", passed on to {victims} more" if victims else ""
-        cause = f"; everything vanishes {', or '.join(self.causes[:2])}" if self.causes else ""
-        return f"{count}: the fault enters at {wrong}{passed}{cause}."
+        return f"{count}: the fault enters at {wrong}{passed}{self._claim}."
+
+    @property
+    def _claim(self) -> str:
+        """What the causes explain, and how certainly."""
+        if not self.causes:
+            return ""
+        if self.certainty == "open":
+            return "; too little to tell why"
+        apart = ", which cannot be told apart here" if len(self.causes) > 1 else ""
+        return f"; everything vanishes {', or '.join(self.causes[:2])}{apart}: {self.certainty}"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -138,6 +194,8 @@ class Report:
             "recording": dict(self.dump.meta),
             "differs": self.differs,
             "summary": self.summary,
+            "cause": self.cause,
+            "certainty": self.certainty,
             "causes": self.causes,
             "dialects": [*map(str, self.dialects)],
             "notes": [*self.notes],
@@ -176,7 +234,7 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     values = {**given, **fed, **{i: x for i, x in dump.tensors.items() if i not in given}}
     values.update((i, x[0]) for (graph, i), x in state.variables.items() if graph == plan.graph.index)
     values.update(_fixed(plan, golden, dump))
-    findings = _second_look(_Evidence(plan, dump, golden, values, state, previous))
+    findings = _together(list(_second_look(_Evidence(plan, dump, golden, values, state, previous))))
     notes = (*_notes(plan, dump, fed), *_assumed(plan, state))
     return Report(plan, dump, tuple(findings), notes)
 
@@ -270,10 +328,27 @@ class _Evidence:
         steps = finding.suspects if alone else (finding.step,)
         written = {t.index for step in steps for t in step.outputs}
         read = {t.index for step in steps for t in step.inputs if t is not None} - written
-        replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state)
-        found = candidates(self.plan, replay, self.dump.tensors[tensor], _memory(self, tensor), under)
-        found += [] if under else _overwritten(self, finding, own)
-        return sorted(found, key=lambda candidate: candidate.remaining)
+        images = {step.index: _image(self.plan, step) for step in steps}
+        replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state, images)
+        trial = Trial.of(replay, self.dump.tensors[tensor])
+        memory = _memory(self, tensor)
+        if under is None:
+            try_dialects(trial, self.plan)
+            try_faults(trial, self.plan.numerics, memory)
+            for how in _overwritten(self, finding):
+                trial.judge(trial.seen, finding.step, "overwritten", how)
+        for numerics, name in (under or {}).items():
+            try_faults(trial, numerics, memory, name)
+        return trial.candidates()
+
+
+def _image(plan: Plan, step: Step) -> tuple[int, ...]:
+    """(height, width, channels) of a step's data before it was flattened, if it was an image."""
+    tensor = step.data or step.inputs[0]
+    while tensor is not None and len(tensor.shape) != 4:
+        writer = plan.writers.get(tensor.index)
+        tensor = writer.inputs[0] if writer is not None and writer.facts.copies else None
+    return tensor.shape[1:] if tensor is not None and tensor.shape[0] == 1 else ()
 
 
 def _batched(arrays: Sequence[Array | None]) -> Iterator[Array | None]:
@@ -338,8 +413,7 @@ def _judgement(evidence: _Evidence, record: Record, output: int, before: tuple[S
         return Finding(step, output, "victim", total)
     finding = Finding(step, output, "culprit", total, own, (*before, step))
     found = tuple(evidence.explanations(finding, evidence.values))
-    explained = any(candidate.complete for candidate in found)
-    told = None if explained else explain(evidence.plan, record, own.first, output)
+    told = None if any(candidate.complete for candidate in found) else explain(evidence.plan, record, own.first, output)
     return replace(finding, candidates=found, told=told)
 
 
@@ -357,8 +431,52 @@ def _second_look(evidence: _Evidence) -> Iterator[Finding]:
             yield finding
             continue
         more = evidence.explanations(finding, values, spoken)
-        found = tuple(sorted([*finding.candidates, *more], key=lambda candidate: candidate.remaining))
+        found = tuple(ranked([*finding.candidates, *more]))
         yield replace(finding, candidates=found, told=None if found and found[0].complete else finding.told)
+
+
+def _together(findings: list[Finding]) -> list[Finding]:
+    """The findings with causes that explain all culprits first: one cause is one finding, whose evidence adds up."""
+    culprits = [finding for finding in findings if finding.status == "culprit"]
+    if len(culprits) > 1:
+        common = [c.how for c in culprits[0].fitting if all(_fit(other, c.how) for other in culprits)]
+        bits = {how: sum(max(0.0, _fit(f, how)[0].bits) for f in culprits) for how in common}
+        findings = [
+            replace(f, candidates=tuple(sorted(
+                (replace(c, bits=bits[c.how]) if c.how in bits and c.complete else replace(c, bits=min(c.bits, 0.0) if bits else c.bits) for c in f.candidates),
+                key=lambda c: (c.remaining, -round(c.bits)),
+            )))
+            for f in findings
+        ]  # fmt: skip
+    return list(map(_other_weights(findings), findings))
+
+
+def _fit(finding: Finding, how: str) -> list[Candidate]:
+    return [candidate for candidate in finding.fitting if candidate.how == how]
+
+
+def _other_weights(findings: Sequence[Finding]) -> Callable[[Finding], Finding]:
+    """Adds that the device may have other weights, which explains anything, wherever all culprits have weights.
+
+    It says something where several operators with constants are wrong, none of the others, and nothing else explains
+    all of them.
+    """
+    culprits = [finding for finding in findings if finding.status == "culprit"]
+    right = [finding for finding in findings if finding.status in ("same", "victim")]
+    if not culprits or not all(any(step.weights is not None for step in f.suspects) for f in culprits):
+        return lambda finding: finding
+    spared = [finding for finding in right if finding.step.weights is None]
+    common = any(all(_fit(other, c.how) for other in culprits) for c in culprits[0].fitting) if len(culprits) > 1 else False
+    bits = 0.0 if len(culprits) < 2 or common else min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4))
+    how = "if the device has other weights than this file's (an older model?)"
+
+    def added(finding: Finding) -> Finding:
+        if finding.status != "culprit" or finding.own is None:
+            return finding
+        other = Candidate(None, "other weights", how, 0, finding.own.count, bits)
+        return replace(finding, candidates=tuple(ranked([*finding.candidates, other])))
+
+    return added
 
 
 def _merged(chains: Iterator[tuple[Step, ...]]) -> tuple[Step, ...]:
@@ -389,7 +507,7 @@ def _copied(mine: Array, other: Array) -> bool:
     return raw in bytes_ or 2 * sum(piece in bytes_ for piece in pieces) > len(pieces) > 1
 
 
-def _overwritten(evidence: _Evidence, finding: Finding, own: Difference) -> list[Candidate]:
+def _overwritten(evidence: _Evidence, finding: Finding) -> Iterator[str]:
     """Whether a later operator computed the golden output, which needs the golden values that are not in the dump."""
     tensor, golden, tensors = finding.tensor.index, evidence.golden, evidence.dump.tensors
     for reader in filter(stands_alone, evidence.plan.steps):
@@ -399,9 +517,8 @@ def _overwritten(evidence: _Evidence, finding: Finding, own: Difference) -> list
         healed = evaluated(reader, {**evidence.values, tensor: golden[tensor]}, evidence.state)[output]
         wrong = evaluated(reader, evidence.values, evidence.state)[output]
         if tensors[output].tobytes() == golden[output].tobytes() == healed.tobytes() != wrong.tobytes():
-            how = f"if its buffer was reused after {reader} had read the right values from it, and before it was dumped"
-            return [Candidate(finding.step, "overwritten", how, 0, own.count)]
-    return []
+            yield f"if its buffer was reused after {reader} had read the right values from it, and before it was dumped"
+            return
 
 
 def _notes(plan: Plan, dump: Dump, fed: Mapping[int, Array]) -> Iterator[str]:

@@ -57,12 +57,9 @@ def told(finding: Finding) -> Iterator[str]:
     if len(finding.suspects) > 1:
         numbers = ", ".join(str(step.index) for step in finding.suspects[:-1])
         yield f"  what it read is not in the dump: the fault may also lie in operator {numbers}"
-    rivals = [c for c in finding.candidates[1:] if c.remaining == finding.candidates[0].remaining]
-    others = [
-        c for c in rivals or finding.candidates[1:] if not c.how.startswith("under the dialect")
-    ]  # --json has them
+    others = [c for c in finding.fitting[1:] if not c.how.startswith("under the dialect")]  # --json has them
     for candidate in others[:LISTED]:
-        yield f"  {'as well' if rivals else 'or'}: {candidate}"
+        yield f"  {'as well' if candidate in finding.rivals else 'less likely'}: {candidate}"
     if len(others) > LISTED:
         yield f"  and {len(others) - LISTED} more (--json lists all)"
     if finding.told:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,31 @@ from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, State, Step
 from ..tensors.difference import unlike
-from .faults import FAULTS, Case, dialects
+from . import evidence
+from .dialects import dialects
+from .faults import EVERYWHERE, FAULTS, FITS, Case
 
 PARTIAL = 0.8
-"""A cause that leaves more differences than this share explains nothing."""
+"""A cause that leaves more differences than this share is not even listed."""
+
+BATCH_BYTES = 1 << 25
+"""How much the outputs of one batch of hypotheses may take."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cause under which all but `remaining` of `total` differences vanish: `cause` is its class, `how` a clause.
+    """A cause under which all but `remaining` of `total` differences vanish: `cause` is its id, `how` a clause.
 
-    `numerics` is the dialect, if the cause is one; `step` is the operator at fault.
+    `step` is the operator at fault (None: no one operator is), `numerics` the dialect, if the cause is one; `bits` is
+    how far the differences that it explains outweigh chance, after all that was tried.
     """
 
-    step: Step
+    step: Step | None
     cause: str
     how: str
     remaining: int
     total: int
+    bits: float = 0
     numerics: Numerics | None = None
 
     @property
@@ -49,11 +56,12 @@ class Candidate:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "operator": identity(self.step.op, self.step.subgraph),
+            "operator": self.step and identity(self.step.op, self.step.subgraph),
             "cause": self.cause,
             "how": self.how,
             "vanish": self.total - self.remaining,
             "of": self.total,
+            "bits": round(self.bits, 1),
         }
 
 
@@ -66,85 +74,193 @@ def evaluated(step: Step, values: Mapping[int, Array], state: State) -> dict[int
 
     Its memory is that of `state`; nothing is checked.
     """
-    arrays = (None if t is None else values[t.index][np.newaxis] for t in step.inputs)
+    found = _batch(step, {t.index: values[t.index][np.newaxis] for t in step.inputs if t is not None}, state)
+    return {i: x[0] for i, x in found.items()}
+
+
+def _batch(step: Step, values: Mapping[int, Array], state: State) -> dict[int, Array]:
+    """The same of batches."""
+    arrays = (None if t is None else values[t.index] for t in step.inputs)
     memory = state.memory.get((step.subgraph, step.index), ())
-    return {t.index: np.asarray(x[0]) for t, x in zip(step.writes, step.evaluate(*arrays, *memory), strict=False)}
+    return {t.index: np.asarray(x) for t, x in zip(step.writes, step.evaluate(*arrays, *memory), strict=False)}
 
 
 @dataclass(frozen=True, eq=False)
 class Replay:
     """Steps to run again on `values`, by tensor index, for the tensor `output` of the last one; none runs a subgraph.
 
-    The others are those before it whose outputs nobody saw.
+    The others are those before it whose outputs nobody saw. `images` are shapes that steps' data had before it was
+    flattened, by the step's index.
     """
 
     steps: Sequence[Step]
     values: Mapping[int, Array]
     output: int
     state: State
+    images: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def end(self) -> Array:
         """The output; others that `values` have are taken as they are."""
-        known = dict(self.values)
+        known = self._run({i: x[np.newaxis] for i, x in self.values.items()})
+        end: Array = known[self.output][0]
+        return end
+
+    def ends(self, tensor: int, ways: Sequence[Array]) -> list[Array | None]:
+        """The output for each of the `ways` to fill a tensor, all at once; None where TFLM would fail."""
+        known = {i: x[np.newaxis] for i, x in self.values.items()} | {tensor: np.stack(ways)}
+        try:
+            end = self._run(known)[self.output]
+        except InferenceError:
+            return [None] if len(ways) == 1 else [self.ends(tensor, [way])[0] for way in ways]
+        return list(np.broadcast_to(end, (len(ways), *end.shape[1:])))
+
+    def _run(self, known: Mapping[int, Array]) -> Mapping[int, Array]:
         for step in self.steps:
             if any(t.index not in known for t in step.outputs):
-                known = {**evaluated(step, known, self.state), **known}
-        return known[self.output]
+                known = {**_batch(step, known, self.state), **known}
+        return known
 
 
-def candidates(
-    plan: Plan, replay: Replay, seen: Array, memory: Mapping[str, Array], under: Mapping[Numerics, str] | None = None
-) -> list[Candidate]:
-    """The causes that explain at least `PARTIAL` of the differences of a replay's output, the best first.
+@dataclass(eq=False)
+class Trial:
+    """A culprit's hypotheses on trial: what the output would be under each, against what was `seen`."""
 
-    `seen` is what the device has there, `memory` what else was in its memory, by what one would call it.
-    `under` are dialects to suppose when looking for faults, with their names; by default the dialects themselves are
-    tried first, and faults only if none of them explains everything.
-    """
-    if under is not None:
-        return _ranked([c for numerics, name in under.items() for c in _faults(replay, seen, memory, numerics, name)])
-    found = list(_dialects(plan, replay, seen))
-    if not any(candidate.complete for candidate in found):
-        found += _faults(replay, seen, memory, plan.numerics, "")
-    return _ranked(found)
+    replay: Replay
+    seen: Array
+    sound: Array
+    live: Array
+    tried: set[int]
+    found: list[tuple[Candidate, float]]
+
+    @classmethod
+    def of(cls, replay: Replay, seen: Array) -> Trial:
+        sound = replay.end()
+        return cls(replay, seen, sound, unlike(sound, seen), set(), [])
+
+    def judge(self, end: Array | None, step: Step | None, cause: str, how: str, paid: float = 0, numerics: Numerics | None = None) -> None:  # fmt: skip
+        """Add a hypothesis whose output would be `end`."""
+        if end is None or end.shape != self.seen.shape:
+            return
+        changed = unlike(self.sound, end)
+        self.live |= changed
+        self.tried.add(hash(np.ascontiguousarray(end).tobytes()))
+        remaining, total = int(unlike(end, self.seen).sum()), int(unlike(self.sound, self.seen).sum())
+        if changed.any() and remaining <= (1 - PARTIAL) * total:
+            self.found.append((Candidate(step, cause, how, remaining, total, 0, numerics), paid))
+
+    def judge_all(
+        self, after: Replay, output: int, ways: Sequence[tuple[str, str, Array, float]], step: Step | None, suffix: str
+    ) -> None:
+        """Add hypotheses (cause, how, what tensor `output` would hold, bits paid), on which `after` goes on."""
+        each = max(1, BATCH_BYTES // (16 * max([self.sound.nbytes, *(way[2].nbytes for way in ways[:1])])))
+        for k in range(0, len(ways), each):
+            some = ways[k : k + each]
+            for (cause, how, _, paid), end in zip(some, after.ends(output, [w[2] for w in some]), strict=True):
+                self.judge(end, step, cause, how + suffix, paid)
+
+    @property
+    def tries(self) -> float:
+        """What the hypotheses tried cost, in bits."""
+        return float(np.log2(1 + len(self.tried)))
+
+    def candidates(self) -> list[Candidate]:
+        """Those that explain most of the differences, the best first."""
+        worth = evidence.bits(self.sound, self.seen, self.live)
+        weighed = [replace(c, bits=worth - paid - self.tries) for c, paid in self.found]
+        return ranked(weighed)
 
 
-def _ranked(found: list[Candidate]) -> list[Candidate]:
-    return sorted((c for c in found if c.share >= PARTIAL), key=lambda c: c.remaining)
+def ranked(found: Sequence[Candidate]) -> list[Candidate]:
+    """The best first; of those that are equally good, in the order in which they came."""
+    unique = {(c.step, c.how): c for c in reversed(found)}
+    return sorted(reversed(unique.values()), key=lambda c: (c.remaining, -round(c.bits)))
 
 
-def _dialects(plan: Plan, replay: Replay, seen: Array) -> Iterator[Candidate]:
-    total = int(unlike(replay.end(), seen).sum())
+def try_dialects(trial: Trial, plan: Plan) -> None:
+    """All other dialects, in all steps of the replay."""
     for numerics, name in dialects(plan.numerics).items():
         try:
-            end = replace(replay, steps=[step.prepared(numerics) for step in replay.steps]).end()
+            end = replace(trial.replay, steps=[step.prepared(numerics) for step in trial.replay.steps]).end()
         except (UnsupportedError, InferenceError):
             continue
-        remaining = int(unlike(end, seen).sum())
-        yield Candidate(replay.steps[-1], "dialect", f"under {name}", remaining, total, numerics)
+        trial.judge(end, trial.replay.steps[-1], "dialect", f"under {name}", 0, numerics)
 
 
-def _faults(
-    replay: Replay, seen: Array, memory: Mapping[str, Array], numerics: Numerics, dialect: str
-) -> Iterator[Candidate]:
-    """The faults of each step, which are known of first outputs."""
-    known, total = dict(replay.values), int(unlike(replay.end(), seen).sum())
-    suffix = f", under {dialect}" if dialect else ""
-    steps = [step.prepared(numerics) for step in replay.steps] if dialect else replay.steps
-    for i, step in enumerate(steps):
-        place = f" in {step}" if step is not steps[-1] else ""
+def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], dialect: str = "") -> None:
+    """The known faults of each step's first output, supposing a `dialect`, if one is named."""
+    replay, suffix = trial.replay, f", under {dialect}" if dialect else ""
+    if dialect:
+        replay = replace(replay, steps=[step.prepared(numerics) for step in replay.steps])
+    known = dict(replay.values)
+    for i, step in enumerate(replay.steps):
         results, output = evaluated(step, known, replay.state), step.outputs[0].index
-        sound, rest = results[output], {**known, **{i: x for i, x in results.items() if i not in known}}
         arrays = tuple(None if t is None else known[t.index] for t in step.inputs)
-        case = Case(step, numerics, arrays, sound, *((seen, memory) if step is steps[-1] else ()))
-        for cause, fault in FAULTS.items() if step is not steps[-1] or output == replay.output else ():
-            for how, wrong in fault(case):
-                if wrong is None or wrong.shape != sound.shape or not unlike(wrong, sound).any():
-                    continue
-                try:
-                    end = replace(replay, steps=steps[i:], values={**rest, output: wrong}).end()
-                except InferenceError:
-                    continue
-                remaining = int(unlike(end, seen).sum())
-                yield Candidate(step, cause, f"{how}{place}{suffix}", remaining, total)
-        known = rest
+        known |= {t: x for t, x in results.items() if t not in known}
+        if step is replay.steps[-1] and output != replay.output:
+            continue
+        shown = _shown(replay.steps[i + 1 :], results[output], trial.seen)
+        case = Case(step, numerics, arrays, results[output], shown, memory, replay.images.get(step.index, ()))
+        place = f" in {step}" if step is not replay.steps[-1] else ""
+        after = replace(replay, steps=replay.steps[i + 1 :], values=known)
+        trial.judge_all(after, output, list(_wrong(case)), step, place + suffix)
+    _try_everywhere(trial, replay, numerics, suffix)
+
+
+def _shown(after: Sequence[Step], sound: Array, seen: Array) -> Array | None:
+    """What the device had where a sound one has `sound`, if the steps `after` it hand on the bytes as they are."""
+    marked = np.arange(sound.size).astype(sound.dtype).reshape(sound.shape)
+    value = marked
+    for step in after:
+        if not step.facts.copies or any(t is None or t.data is None for t in step.inputs[1:]):
+            return None
+        value = np.asarray(step.evaluate(value[np.newaxis], *(t.data[np.newaxis] for t in step.inputs[1:] if t is not None and t.data is not None))[0][0])
+    return seen.reshape(sound.shape) if value.tobytes() == marked.tobytes() and value.size == seen.size else None
+
+
+def _wrong(case: Case) -> Iterator[tuple[str, str, Array, float]]:
+    """(cause, how, the wrong output, bits paid) of every fault and fit."""
+    for cause, fault in FAULTS.items():
+        for how, wrong in fault(case):
+            if wrong is not None and wrong.shape == case.sound.shape and unlike(case.sound, wrong).any():
+                yield cause, how, wrong, 0.0
+    for cause, fit in FITS.items() if case.seen is not None else ():
+        for how, wrong, paid in fit(case):
+            if wrong.shape == case.sound.shape:
+                yield cause, how, wrong, paid
+
+
+def _try_everywhere(trial: Trial, replay: Replay, numerics: Numerics, suffix: str) -> None:
+    """Faults of whole libraries or files, in every step of the replay at once."""
+    if len(replay.steps) < 2:
+        return
+    for cause in EVERYWHERE:
+        for how in _forms(replay, numerics, FAULTS[cause]):
+            known = dict(replay.values)
+            try:
+                for step in replay.steps:
+                    known = {**evaluated(step, known, replay.state), **known}
+                    known[step.outputs[0].index] = _form(step, numerics, known, FAULTS[cause], how)
+            except InferenceError:
+                continue
+            trial.judge(known[replay.output], None, cause, f"{how}, in every operator{suffix}")
+
+
+def _forms(replay: Replay, numerics: Numerics, fault: Callable[[Case], Any]) -> list[str]:
+    """The clauses of a fault that at least two steps know."""
+    known, count = dict(replay.values), dict[str, int]()
+    for step in replay.steps:
+        known = {**evaluated(step, known, replay.state), **known}
+        for how, _ in fault(_case(step, numerics, known)):
+            count[how] = count.get(how, 0) + 1
+    return [how for how, times in count.items() if times > 1]
+
+
+def _form(step: Step, numerics: Numerics, known: Mapping[int, Array], fault: Callable[[Case], Any], how: str) -> Array:
+    """A step's output by one form of a fault, or as it is if it has not that form."""
+    case = _case(step, numerics, known)
+    return next((wrong for form, wrong in fault(case) if form == how and wrong is not None), case.sound)
+
+
+def _case(step: Step, numerics: Numerics, known: Mapping[int, Array]) -> Case:
+    arrays = tuple(None if t is None else known[t.index] for t in step.inputs)
+    return Case(step, numerics, arrays, known[step.outputs[0].index])
