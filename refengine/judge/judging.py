@@ -22,7 +22,7 @@ from ..tensors.difference import Difference, difference
 from .dumps import Dump
 from .evidence import CERTAIN, LIKELY, MARGIN, Certainty, certainty, choices
 from .faults.memory import CHUNK
-from .verdict import Candidate, Replay, Trial, evaluated, ranked, try_dialects, try_faults
+from .verdict import Candidate, Hypothesis, Replay, Trial, evaluated, ranked, try_dialects, try_faults
 
 Status = Literal["same", "victim", "culprit", "absent"]
 
@@ -336,7 +336,7 @@ class _Evidence:
             try_dialects(trial, self.plan)
             try_faults(trial, self.plan.numerics, memory)
             for how in _overwritten(self, finding):
-                trial.judge(trial.seen, finding.step, "overwritten", how)
+                trial.judge(trial.seen, Hypothesis("overwritten", how, trial.seen), finding.step)
         for numerics, name in (under or {}).items():
             try_faults(trial, numerics, memory, name)
         return trial.candidates()

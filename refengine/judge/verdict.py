@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from ..plan import Plan, State, Step
 from ..tensors.difference import unlike
 from . import evidence
 from .dialects import dialects
-from .faults import EVERYWHERE, FAULTS, FITS, Case
+from .faults import EVERYWHERE, FAULTS, FITS, UNSEEN, Case
 
 PARTIAL = 0.8
 """A cause that leaves more differences than this share is not even listed."""
@@ -121,6 +123,23 @@ class Replay:
         return known
 
 
+class Hypothesis(NamedTuple):
+    """That a tensor `holds` something, for a `cause`; `how` is its clause, and `paid` the bits that were fitted."""
+
+    cause: str
+    how: str
+    holds: Array
+    paid: float = 0.0
+
+
+def _batches(after: Replay, hypotheses: Sequence[Hypothesis]) -> Iterator[Sequence[Hypothesis]]:
+    """As many at once as there is room for."""
+    largest = [prod(t.shape) * 8 for step in after.steps for t in step.outputs] + [h.holds.nbytes for h in hypotheses[:1]]
+    size = max(1, BATCH_BYTES // (4 * max(largest, default=1)))
+    for start in range(0, len(hypotheses), size):
+        yield hypotheses[start : start + size]
+
+
 @dataclass(eq=False)
 class Trial:
     """A culprit's hypotheses on trial: what the output would be under each, against what was `seen`."""
@@ -137,7 +156,7 @@ class Trial:
         sound = replay.end()
         return cls(replay, seen, sound, unlike(sound, seen), set(), [])
 
-    def judge(self, end: Array | None, step: Step | None, cause: str, how: str, paid: float = 0, numerics: Numerics | None = None) -> None:  # fmt: skip
+    def judge(self, end: Array | None, hypothesis: Hypothesis, step: Step | None, numerics: Numerics | None = None) -> None:
         """Add a hypothesis whose output would be `end`."""
         if end is None or end.shape != self.seen.shape:
             return
@@ -146,17 +165,14 @@ class Trial:
         self.tried.add(hash(np.ascontiguousarray(end).tobytes()))
         remaining, total = int(unlike(end, self.seen).sum()), int(unlike(self.sound, self.seen).sum())
         if changed.any() and remaining <= (1 - PARTIAL) * total:
-            self.found.append((Candidate(step, cause, how, remaining, total, 0, numerics), paid))
+            candidate = Candidate(step, hypothesis.cause, hypothesis.how, remaining, total, 0, numerics)
+            self.found.append((candidate, hypothesis.paid))
 
-    def judge_all(
-        self, after: Replay, output: int, ways: Sequence[tuple[str, str, Array, float]], step: Step | None, suffix: str
-    ) -> None:
-        """Add hypotheses (cause, how, what tensor `output` would hold, bits paid), on which `after` goes on."""
-        each = max(1, BATCH_BYTES // (16 * max([self.sound.nbytes, *(way[2].nbytes for way in ways[:1])])))
-        for k in range(0, len(ways), each):
-            some = ways[k : k + each]
-            for (cause, how, _, paid), end in zip(some, after.ends(output, [w[2] for w in some]), strict=True):
-                self.judge(end, step, cause, how + suffix, paid)
+    def judge_all(self, after: Replay, tensor: int, hypotheses: Sequence[Hypothesis], step: Step | None) -> None:
+        """Add hypotheses about what a tensor holds, with which `after` goes on."""
+        for some in _batches(after, hypotheses):
+            for hypothesis, end in zip(some, after.ends(tensor, [h.holds for h in some]), strict=True):
+                self.judge(end, hypothesis, step)
 
     @property
     def tries(self) -> float:
@@ -171,9 +187,15 @@ class Trial:
 
 
 def ranked(found: Sequence[Candidate]) -> list[Candidate]:
-    """The best first; of those that are equally good, in the order in which they came."""
+    """The best first; of those that are equally good, one of each cause before the second ones."""
     unique = {(c.step, c.how): c for c in reversed(found)}
-    return sorted(reversed(unique.values()), key=lambda c: (c.remaining, -round(c.bits)))
+    before = Counter[tuple[int, int, str]]()
+    order = []
+    for candidate in reversed(unique.values()):
+        key = candidate.remaining, -round(candidate.bits)
+        before[*key, candidate.cause] += 1
+        order.append((*key, before[*key, candidate.cause]))
+    return [c for _, c in sorted(zip(order, reversed(unique.values()), strict=True), key=lambda pair: pair[0])]
 
 
 def try_dialects(trial: Trial, plan: Plan) -> None:
@@ -183,7 +205,8 @@ def try_dialects(trial: Trial, plan: Plan) -> None:
             end = replace(trial.replay, steps=[step.prepared(numerics) for step in trial.replay.steps]).end()
         except (UnsupportedError, InferenceError):
             continue
-        trial.judge(end, trial.replay.steps[-1], "dialect", f"under {name}", 0, numerics)
+        (step, *more) = trial.replay.steps
+        trial.judge(end, Hypothesis("dialect", f"under {name}", end), None if more else step, numerics)
 
 
 def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], dialect: str = "") -> None:
@@ -202,7 +225,10 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
         case = Case(step, numerics, arrays, results[output], shown, memory, replay.images.get(step.index, ()))
         place = f" in {step}" if step is not replay.steps[-1] else ""
         after = replace(replay, steps=replay.steps[i + 1 :], values=known)
-        trial.judge_all(after, output, list(_wrong(case)), step, place + suffix)
+        trial.judge_all(after, output, [h._replace(how=h.how + place + suffix) for h in _wrong(case)], step)
+        vague = [h._replace(how=h.how + suffix) for h in _fitted(case)]
+        trial.judge_all(after, output, vague, None if replay.steps[1:] else step)
+        memory = {**memory, f"the output of {step}": results[output]}
     _try_everywhere(trial, replay, numerics, suffix)
 
 
@@ -217,16 +243,20 @@ def _shown(after: Sequence[Step], sound: Array, seen: Array) -> Array | None:
     return seen.reshape(sound.shape) if value.tobytes() == marked.tobytes() and value.size == seen.size else None
 
 
-def _wrong(case: Case) -> Iterator[tuple[str, str, Array, float]]:
-    """(cause, how, the wrong output, bits paid) of every fault and fit."""
-    for cause, fault in FAULTS.items():
+def _wrong(case: Case) -> Iterator[Hypothesis]:
+    """Every fault that changes the output."""
+    for cause, fault in (*FAULTS.items(), *UNSEEN.items()):
         for how, wrong in fault(case):
             if wrong is not None and wrong.shape == case.sound.shape and unlike(case.sound, wrong).any():
-                yield cause, how, wrong, 0.0
+                yield Hypothesis(cause, how, wrong)
+
+
+def _fitted(case: Case) -> Iterator[Hypothesis]:
+    """Every fit; what an absent step before has done wrong may look like it."""
     for cause, fit in FITS.items() if case.seen is not None else ():
         for how, wrong, paid in fit(case):
             if wrong.shape == case.sound.shape:
-                yield cause, how, wrong, paid
+                yield Hypothesis(cause, how, wrong, paid)
 
 
 def _try_everywhere(trial: Trial, replay: Replay, numerics: Numerics, suffix: str) -> None:
@@ -242,7 +272,8 @@ def _try_everywhere(trial: Trial, replay: Replay, numerics: Numerics, suffix: st
                     known[step.outputs[0].index] = _form(step, numerics, known, FAULTS[cause], how)
             except InferenceError:
                 continue
-            trial.judge(known[replay.output], None, cause, f"{how}, in every operator{suffix}")
+            end = known[replay.output]
+            trial.judge(end, Hypothesis(cause, f"{how}, in every operator{suffix}", end), None)
 
 
 def _forms(replay: Replay, numerics: Numerics, fault: Callable[[Case], Any]) -> list[str]:

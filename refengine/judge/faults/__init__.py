@@ -55,7 +55,10 @@ FITS: Mapping[str, Fit] = {
 }
 """What is fitted to the device's own output."""
 
+UNSEEN: Mapping[str, Fault] = {"unseen": memory.unseen}
+"""What may have become of a tensor that is not in the dump."""
+
 EVERYWHERE = ("requantisation", "summation order", "half precision", "multiplier", "lost bit")
 """Faults that a whole library, or a whole file, may have in every operator."""
 
-__all__ = ["EVERYWHERE", "FAULTS", "FITS", "Case", "Fault", "Fit"]
+__all__ = ["EVERYWHERE", "FAULTS", "FITS", "UNSEEN", "Case", "Fault", "Fit"]

@@ -33,6 +33,8 @@ def other_bias(case: Case) -> Fits:
     if sums is None or case.seen is None or case.bias is None:
         return
     acc = sums.acc.reshape(-1, sums.acc.shape[-1])
+    if len(acc) < 2:  # one position a channel: anything fits
+        return
     low, high = _preimage(sums, case.seen.reshape(acc.shape), 1 / sums.factor)
     least, most = np.ceil((low - acc).max(axis=0)), np.floor((high - acc).min(axis=0))
     shift = np.where((least <= 0) & (most >= 0), 0, np.rint((least + most) / 2))

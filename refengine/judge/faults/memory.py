@@ -7,11 +7,16 @@ import numpy as np
 from ...model import Array
 from ...tensors.difference import unlike
 from ..evidence import choices, values
-from ._case import Case, Fits
+from ._case import Case, Fits, Variants
 
 CHUNK = 16  # bytes; what arenas align tensors to
-FILLINGS = (0x00, 0xFF, 0xCD, 0xA5, 0xAA, 0x55, 0xCC, 0xDD, 0xFE, 0xBA, 0xEF)
-"""Bytes that debuggers, allocators and start-up code fill memory with."""
+FILLINGS = tuple(bytes.fromhex(4 * byte) for byte in ("00", "FF", "CD", "A5", "AA", "55", "CC", "DD", "FE")) + (
+    b"\xde\xad\xbe\xef",
+    b"\xef\xbe\xad\xde",
+)
+"""What debuggers, allocators and start-up code fill memory with, the commonest first."""
+STARTS = 256
+"""So many places where an output may break off are tried, of one that is not seen."""
 LINE = 64
 """The longest line of a cache, in bytes."""
 
@@ -21,25 +26,38 @@ def never_written(case: Case) -> Fits:
     if case.seen is None or case.seen.size < 2:
         return
     raw = np.frombuffer(case.seen.tobytes(), np.uint8)
-    if raw[0] in FILLINGS and (raw == raw[0]).all() or _repeats(raw):
-        yield f"if the output was never written: it is {_filling(raw)}", case.seen, 6.0
+    if raw[:4].tobytes() in FILLINGS and raw.tobytes() == (raw[:4].tobytes() * len(raw))[: len(raw)]:
+        yield f"if the output was never written: it is {_filling(raw)}", case.seen, 4.0
         return
-    if raw[-1] not in FILLINGS:
-        return
-    start = len(raw) - int((raw[::-1] != raw[-1]).argmax())
-    start = -(-start // case.seen.itemsize)
-    start = max(start, _first_difference(case) or 0)
-    if (case.seen.size - start) * case.seen.itemsize >= CHUNK // 2:
+    start = _first_difference(case)
+    raw = raw[(start or 0) * case.seen.itemsize :]
+    if start and (raw == raw[-1]).all() and bytes([raw[-1]] * 4) in FILLINGS:
         yield (
             f"if the output was never written from its element {start} on: {_filling(raw[-4:])}",
-            _joined(case.sound, case.seen, start),
-            6.0 + np.log2(case.seen.size),
+            case.seen,
+            4.0 + np.log2(case.seen.size),
         )
 
 
-def _repeats(raw: Array) -> bool:
-    """Whether the same four bytes, not all alike, stand there over and over."""
-    return len(raw) >= 16 and raw.tobytes() == (raw[:4].tobytes() * len(raw))[: len(raw)] and len(set(raw[:4])) > 1
+def unseen(case: Case) -> Variants:
+    """An output that is not in the dump was never written, or not all of it."""
+    if case.seen is not None:
+        return
+    sound = case.sound
+    for filling in FILLINGS[:4]:
+        held = np.resize(np.frombuffer(filling, np.uint8), sound.nbytes).view(sound.dtype).reshape(sound.shape)
+        yield f"if the output was never written: it is {_filling(np.frombuffer(filling, np.uint8))}", held
+    for name, array in case.memory.items():
+        if array.nbytes >= sound.nbytes:
+            held = np.frombuffer(array.tobytes()[: sound.nbytes], sound.dtype).reshape(sound.shape)
+            yield f"if the step never ran and its buffer still holds {name}", held
+    rests = {"all zeros": np.zeros_like(sound)}
+    rests |= {n: a for n, a in case.memory.items() if (a.shape, a.dtype) == (sound.shape, sound.dtype)}
+    row = 1 if sound.size <= STARTS else sound.shape[-1]
+    row *= -(-sound.size // (row * STARTS))
+    for start in range(row, sound.size, row):
+        for name, rest in rests.items():
+            yield f"if only the elements before {start} were written, and {name} follows", _joined(sound, rest, start)
 
 
 def _filling(raw: Array) -> str:
@@ -67,16 +85,18 @@ def stale_buffer(case: Case) -> Fits:
 
 
 def half_written(case: Case) -> Fits:
-    """Up to some element everything is right, from there on it is anybody's."""
-    if case.seen is None:
+    """Up to some element everything is right, from there to the end it is anybody's."""
+    start = _first_difference(case)
+    if case.seen is None or not start:
         return
     apart = unlike(case.sound, case.seen).ravel()
-    start = _first_difference(case)
-    if start and apart.size - start >= CHUNK and apart.size - start > LINE // case.seen.itemsize:
+    rest, count = apart[start:], int(apart.sum())
+    shares = [part.mean() for part in np.array_split(rest, 4)]
+    if len(rest) > LINE // case.seen.itemsize and 2 * min(shares) > rest.mean():
         yield (
             f"if only the elements before {start} were written: the rest is stale",
             case.seen,
-            values(case.sound, case.seen) + choices(apart.size - start, int(apart.sum())) + np.log2(apart.size),
+            values(case.sound, case.seen) + choices(len(rest), count) + np.log2(apart.size),
         )
 
 
