@@ -60,7 +60,7 @@ UNKNOWN = r"nothing explains|no known (fault|cause)|unexplained|cause (is )?unkn
 
 HEDGE = (
     r"too few|too little|\bthin\b|by chance|cannot (be )?(tell|told)|can ?not tell|not enough|ambiguous|compatible with|"
-    r"consistent with|may be\b|might be|could be|would (also )?explain|cannot tell apart|unproven|uncertain|indistinguishable"
+    r"\blikely\b|\bopen\b|perhaps|consistent with|may be\b|might be|could be|would (also )?explain|cannot tell apart|unproven|uncertain|indistinguishable"
 )
 """What makes a claim an uncertain one, in the verdict's own sentence or in the summary."""
 

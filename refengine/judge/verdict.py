@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
+from math import inf, prod
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InferenceError, UnsupportedError
 from ..identity import identity
@@ -31,17 +32,19 @@ BATCH_BYTES = 1 << 25
 class Candidate:
     """A cause under which all but `remaining` of `total` differences vanish: `cause` is its id, `how` a clause.
 
-    `step` is the operator at fault (None: no one operator is), `numerics` the dialect, if the cause is one; `bits` is
-    how far the differences that it explains outweigh chance, after all that was tried.
+    It lies in one of `steps` (none: in no one operator), `culprit` is that whose output was seen, and `numerics` the
+    dialect, if the cause is one; `bits` is how far the differences that it explains outweigh chance, after all that was
+    tried.
     """
 
-    step: Step | None
+    steps: tuple[Step, ...]
     cause: str
     how: str
     remaining: int
     total: int
     bits: float = 0
     numerics: Numerics | None = None
+    culprit: Step | None = None
 
     @property
     def complete(self) -> bool:
@@ -51,16 +54,25 @@ class Candidate:
     def share(self) -> float:
         return 1 - self.remaining / self.total
 
+    @property
+    def clause(self) -> str:
+        """`how`, and where, if that is not the culprit."""
+        if not self.steps or self.steps == (self.culprit,):
+            return self.how
+        return f"{self.how} in {' or '.join(map(str, self.steps))}"
+
     def __str__(self) -> str:
         if self.complete:
-            return f"{_all(self.total)} {self.how}"
-        return f"{min(99.9, 100 * self.share):.3g} % of its {self.total:,} differences vanish {self.how}"
+            return f"{_all(self.total)} {self.clause}"
+        return f"{min(99.9, 100 * self.share):.3g} % of its {self.total:,} differences vanish {self.clause}"
 
     def as_dict(self) -> dict[str, Any]:
+        places = [identity(step.op, step.subgraph) for step in self.steps]
         return {
-            "operator": self.step and identity(self.step.op, self.step.subgraph),
+            "operator": places[0] if len(places) == 1 else None,
+            "operators": places,
             "cause": self.cause,
-            "how": self.how,
+            "how": self.clause,
             "vanish": self.total - self.remaining,
             "of": self.total,
             "bits": round(self.bits, 1),
@@ -124,12 +136,17 @@ class Replay:
 
 
 class Hypothesis(NamedTuple):
-    """That a tensor `holds` something, for a `cause`; `how` is its clause, and `paid` the bits that were fitted."""
+    """That a tensor `holds` something, for a `cause`; `how` is its clause, and `paid` the bits that were fitted.
+
+    It is worth `most` bits, if that is less, and the output comes as `near` as so many steps.
+    """
 
     cause: str
     how: str
     holds: Array
     paid: float = 0.0
+    most: float = inf
+    near: float = 0.0
 
 
 def _batches(after: Replay, hypotheses: Sequence[Hypothesis]) -> Iterator[Sequence[Hypothesis]]:
@@ -142,31 +159,38 @@ def _batches(after: Replay, hypotheses: Sequence[Hypothesis]) -> Iterator[Sequen
 
 @dataclass(eq=False)
 class Trial:
-    """A culprit's hypotheses on trial: what the output would be under each, against what was `seen`."""
+    """A culprit's hypotheses on trial: what the output would be under each, against what was `seen`.
+
+    `live` is where any of them changes a `sound` output, `tried` what they come to, and `found` are those that explain
+    most of it.
+    """
 
     replay: Replay
     seen: Array
     sound: Array
-    live: Array
-    tried: set[int]
-    found: list[tuple[Candidate, float]]
+    live: npt.NDArray[np.bool_]
+    tried: set[int] = field(default_factory=set)
+    found: list[tuple[Candidate, Hypothesis]] = field(default_factory=list)
 
     @classmethod
     def of(cls, replay: Replay, seen: Array) -> Trial:
         sound = replay.end()
-        return cls(replay, seen, sound, unlike(sound, seen), set(), [])
+        return cls(replay, seen, sound, unlike(sound, seen))
 
     def judge(self, end: Array | None, hypothesis: Hypothesis, step: Step | None, numerics: Numerics | None = None) -> None:
         """Add a hypothesis whose output would be `end`."""
         if end is None or end.shape != self.seen.shape:
             return
-        changed = unlike(self.sound, end)
+        changed, apart = unlike(self.sound, end), unlike(end, self.seen)
+        if hypothesis.near:
+            apart &= evidence.steps(end, self.seen) > hypothesis.near
         self.live |= changed
         self.tried.add(hash(np.ascontiguousarray(end).tobytes()))
-        remaining, total = int(unlike(end, self.seen).sum()), int(unlike(self.sound, self.seen).sum())
+        remaining, total = int(apart.sum()), int(unlike(self.sound, self.seen).sum())
         if changed.any() and remaining <= (1 - PARTIAL) * total:
-            candidate = Candidate(step, hypothesis.cause, hypothesis.how, remaining, total, 0, numerics)
-            self.found.append((candidate, hypothesis.paid))
+            steps, last = () if step is None else (step,), self.replay.steps[-1]
+            candidate = Candidate(steps, hypothesis.cause, hypothesis.how, remaining, total, 0, numerics, last)
+            self.found.append((candidate, hypothesis))
 
     def judge_all(self, after: Replay, tensor: int, hypotheses: Sequence[Hypothesis], step: Step | None) -> None:
         """Add hypotheses about what a tensor holds, with which `after` goes on."""
@@ -182,13 +206,31 @@ class Trial:
     def candidates(self) -> list[Candidate]:
         """Those that explain most of the differences, the best first."""
         worth = evidence.bits(self.sound, self.seen, self.live)
-        weighed = [replace(c, bits=worth - paid - self.tries) for c, paid in self.found]
-        return ranked(weighed)
+        weighed = [
+            replace(c, bits=min(h.most, (self._beyond(h.near) if h.near else worth) - h.paid - self.tries))
+            for c, h in self.found
+        ]
+        return ranked(_joined(weighed))
+
+    def _beyond(self, near: float) -> float:
+        """What the differences are worth to a hypothesis that comes so near only."""
+        steps = evidence.steps(self.sound, self.seen)
+        return float((evidence.worth(steps) - evidence.worth(np.minimum(steps, near))).sum())
+
+
+def _joined(found: Sequence[Candidate]) -> list[Candidate]:
+    """What fits in several steps alike, as one."""
+    together: dict[tuple[str, int, float], Candidate] = {}
+    for c in found:
+        key = c.how, c.remaining, c.bits
+        before = together.setdefault(key, c)
+        together[key] = replace(before, steps=tuple(dict.fromkeys((*before.steps, *c.steps))))
+    return list(together.values())
 
 
 def ranked(found: Sequence[Candidate]) -> list[Candidate]:
     """The best first; of those that are equally good, one of each cause before the second ones."""
-    unique = {(c.step, c.how): c for c in reversed(found)}
+    unique = {(c.steps, c.how): c for c in reversed(found)}
     before = Counter[tuple[int, int, str]]()
     order = []
     for candidate in reversed(unique.values()):
@@ -223,11 +265,13 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
             continue
         shown = _shown(replay.steps[i + 1 :], results[output], trial.seen)
         case = Case(step, numerics, arrays, results[output], shown, memory, replay.images.get(step.index, ()))
-        place = f" in {step}" if step is not replay.steps[-1] else ""
         after = replace(replay, steps=replay.steps[i + 1 :], values=known)
-        trial.judge_all(after, output, [h._replace(how=h.how + place + suffix) for h in _wrong(case)], step)
-        vague = [h._replace(how=h.how + suffix) for h in _fitted(case)]
-        trial.judge_all(after, output, vague, None if replay.steps[1:] else step)
+        trial.judge_all(after, output, [h._replace(how=h.how + suffix) for h in _wrong(case)], step)
+        fitted = [h._replace(how=h.how + suffix) for h in _fitted(case)]
+        if replay.steps[1:]:  # what an absent step before has done may look like it
+            trial.judge_all(after, output, [h._replace(most=evidence.CERTAIN - 1) for h in fitted], None)
+        else:
+            trial.judge_all(after, output, fitted, step)
         memory = {**memory, f"the output of {step}": results[output]}
     _try_everywhere(trial, replay, numerics, suffix)
 
@@ -252,7 +296,7 @@ def _wrong(case: Case) -> Iterator[Hypothesis]:
 
 
 def _fitted(case: Case) -> Iterator[Hypothesis]:
-    """Every fit; what an absent step before has done wrong may look like it."""
+    """Every fit."""
     for cause, fit in FITS.items() if case.seen is not None else ():
         for how, wrong, paid in fit(case):
             if wrong.shape == case.sound.shape:

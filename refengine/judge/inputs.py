@@ -1,0 +1,75 @@
+"""Wrong inputs that nobody saw: what the device may have been fed, tried through the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..model import Array
+from . import evidence
+from .preparation import Preparation, Sample, fills, parts, preparations
+from .verdict import Hypothesis, Replay, Trial
+
+MOST = 600
+"""So many inputs are tried; single departures from the right way come before pairs."""
+
+ROWS = 32
+"""Parts of a vector, as a picture has rows."""
+
+DRAWS = 2
+"""How often an input that is not wholly known is drawn, to see how far that takes the outputs apart."""
+
+
+def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> None:
+    """The steps on other inputs than the one given, which is not in the dump."""
+    sound = trial.replay.values[tensor]
+    told, exact, vague = {sound.tobytes()}, list[Hypothesis](), list[tuple[Preparation, Hypothesis]]()
+    for preparation in suspects:
+        fed = preparation.fed()
+        if (raw := fed.tobytes()) not in told:
+            told.add(raw)
+            hypothesis = Hypothesis("input", preparation.how, fed)
+            if preparation.known:
+                exact.append(hypothesis)
+            else:
+                vague.append((preparation, hypothesis))
+    trial.judge_all(trial.replay, tensor, exact, None)
+    trial.judge_all(trial.replay, tensor, [_nearly(trial.replay, tensor, *each) for each in vague], None)
+
+
+def _nearly(replay: Replay, tensor: int, preparation: Preparation, hypothesis: Hypothesis) -> Hypothesis:
+    """With how near it comes, by what inputs lead to that are as good."""
+    rng = np.random.default_rng(0)
+    middle, *others = replay.ends(tensor, [hypothesis.holds, *(_drawn(preparation, rng) for _ in range(DRAWS))])
+    if middle is None or any(other is None for other in others):
+        return hypothesis
+    apart = max(float(evidence.steps(middle, other).max(initial=0)) for other in others if other is not None)
+    return hypothesis._replace(near=1.5 * apart)
+
+
+def _drawn(preparation: Preparation, rng: np.random.Generator) -> Array:
+    """One of the inputs that a preparation may make."""
+    sample = preparation.sample
+    low, high, free = preparation.predicted()
+    with np.errstate(all="ignore"):
+        values = low + rng.random(low.shape) * (high - low)
+        values = values if sample.is_float else np.rint(values)
+        return sample.as_input(np.where(free, preparation.fed().ravel(), values))
+
+
+def suspected(sample: Sample, previous: Sequence[Sample]) -> list[Preparation]:
+    """What a device may have been fed instead, the likelier first."""
+    made = list(preparations(sample, previous))
+    single = [p for p in made if len(p.ways) == 1]
+    return [*single, *_halves(sample, previous), *(p for p in made if len(p.ways) > 1)][:MOST]
+
+
+def _halves(sample: Sample, previous: Sequence[Sample]) -> Iterator[Preparation]:
+    """Inputs of which a part was written, by rows."""
+    row = sample.size // sample.shape[0] if sample.shape[0] > 1 else max(1, sample.size // ROWS)
+    before = [("the previous sample", each.codes.ravel().astype(np.float64)) for each in previous]
+    for start in range(row, sample.size, row):
+        for name, values in (*fills(sample).items(), *before):
+            for way in parts(sample, start, name, values):
+                yield Preparation((way,), sample)
