@@ -76,7 +76,7 @@ INPUT_BLAMED = (
 PLACE = r", first at \[.*"
 """The end of a verdict that tells an element's values: numbers that are no cause."""
 
-BOILERPLATE = r"stood in for it|not in the dump, and computed|tensors fetched|^the device was fed another input '.*differ, first at"
+BOILERPLATE = r"^what this input cannot show|^the (input|output) .*: it tells|stood in for it|not in the dump, and computed|tensors fetched|^the device was fed another input '.*differ, first at"
 """Notes that name no cause."""
 
 _NEIGHBOUR = r"next|previous|neighbour|another channel|other channel|wrong channel|one channel|rolled|shifted|off by one"

@@ -24,6 +24,7 @@ from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, State, make_plan
+from ..text import printable
 from ._front import (
     add_json,
     add_memory,
@@ -149,8 +150,12 @@ def _show(args: argparse.Namespace, report: Report) -> None:
     for row in rows(report):
         table.add_row(*row)
     print_table(table)
+    for fed in report.wrong_inputs:
+        say(f"input '{printable(fed.sample.tensor.name)}': {fed.verdict}", "")
     for finding in report.culprits:
         say(*told(finding), "")
+    if report.next:
+        say(f"dump next: {report.next[1]}")
     say(report.summary)
     if args.html:
         say(f"wrote {args.html}")

@@ -19,6 +19,7 @@ from ..model import Array, Tensor
 from ..plan import Plan, State, Step, frozen
 from ..reading.counterparts import check_comparable, stands_alone
 from ..tensors.difference import Difference, difference
+from ..text import printable
 from .dumps import Dump
 from .evidence import CERTAIN, LIKELY, MARGIN, Certainty, certainty, choices
 from .faults.memory import CHUNK
@@ -35,6 +36,12 @@ from .verdict import (
     try_dialects,
     try_faults,
 )
+
+FEW = 8
+"""Elements that an output must have for it to be said that most of them are alike."""
+
+SHOWN = 3
+"""How many outputs to name that hardly move."""
 
 Status = Literal["same", "victim", "culprit", "absent"]
 
@@ -185,6 +192,25 @@ class Report:
         return {c.numerics: c.how for c in candidates if c.numerics and c.how in self.causes}
 
     @property
+    def next(self) -> tuple[Tensor, str] | None:
+        """(the tensor to dump next, what it would tell) where the evidence leaves several causes or places."""
+        return next(filter(None, map(self._separating, self.culprits)), None)
+
+    def _separating(self, finding: Finding) -> tuple[Tensor, str] | None:
+        """The tensor that is not in the dump and parts the causes of a culprit best, by where they lie."""
+        if finding.certainty == "certain":
+            return None
+        known = [c for c in (*finding.fitting[:1], *finding.rivals) if c.cause != "other weights"]
+        fed = [t for t in self.plan.inputs if t.index not in self.dump.tensors]
+        if fed and any(c.cause == "input" for c in known):
+            return fed[0], f"the input '{printable(fed[0].name)}': it tells a wrong input from a fault in an operator"
+        if len(finding.suspects) < 2:
+            return None
+        places = [min(step.index for step in c.steps) for c in known if c.steps] or [s.index for s in finding.suspects]
+        step = max(finding.suspects[:-1], key=lambda s: min(_side(places, s.index, 1), _side(places, s.index, 0)))
+        return step.outputs[0], f"the output of {step}: it tells what happens up to there from what happens after it"
+
+    @property
     def summary(self) -> str:
         """The verdict on the whole dump, in one sentence."""
         steps = {finding.step for finding in self.findings}
@@ -222,6 +248,7 @@ class Report:
             "cause": self.cause,
             "certainty": self.certainty,
             "causes": self.causes,
+            "next": self.next and {"dump": identity(self.next[0]), "why": self.next[1]},
             "dialects": [*map(str, self.dialects)],
             "notes": [*self.notes],
             "problems": [*self.dump.problems],
@@ -267,8 +294,13 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     evidence = _Evidence(plan, dump, golden, values, state, previous, samples if given else {}, earlier)
     judged = [fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors]
     findings = _together(list(_second_look(evidence)))
-    notes = (*_notes(plan, dump), *_assumed(plan, state))
+    notes = (*_notes(plan, dump), *_assumed(plan, state), *_unshown(plan, golden))
     return Report(plan, dump, tuple(findings), notes, tuple(each for each in judged if not each.right))
+
+
+def _side(places: Sequence[int], step: int, before: int) -> int:
+    """How many of the places lie up to a step, or after it."""
+    return sum((place <= step) == bool(before) for place in places)
 
 
 def _fed_as_dict(fed: Fed) -> dict[str, Any]:
@@ -601,6 +633,21 @@ def _notes(plan: Plan, dump: Dump) -> Iterator[str]:
     if dump.recomputed:
         fetched = len(dump.tensors) - len(dump.recomputed) - len(plan.inputs)
         yield f"tensors fetched: {fetched}; the others are proved by their CRC"
+
+
+def _unshown(plan: Plan, golden: Mapping[int, Array]) -> Iterator[str]:
+    """Which outputs hardly move with this input, so that a fault in them would not show."""
+    still = []
+    for step in plan.steps:
+        output = golden.get(step.outputs[0].index) if step.outputs else None
+        if output is None or output.size < FEW or step.facts.copies or step.facts.shapes_only:
+            continue
+        most = int(np.unique(np.asarray(output), return_counts=True)[1].max())
+        if 4 * most >= 3 * output.size:
+            still.append(f"{most:,} of {output.size:,} elements of {step}")
+    if still:
+        more = f", and most of {len(still) - SHOWN} more outputs" if len(still) > SHOWN else ""
+        yield f"what this input cannot show well: faults in {', '.join(still[:SHOWN])}{more}, which all hold one value"
 
 
 def _assumed(plan: Plan, state: State) -> Iterator[str]:

@@ -57,11 +57,12 @@ def told(finding: Finding) -> Iterator[str]:
     if len(finding.suspects) > 1:
         numbers = ", ".join(str(step.index) for step in finding.suspects[:-1])
         yield f"  what it read is not in the dump: the fault may also lie in operator {numbers}"
-    others = [c for c in finding.fitting[1:] if not c.how.startswith("under the dialect")]  # --json has them
+    others = [c for c in finding.rivals if not c.how.startswith("under the dialect")]
     for candidate in others[:LISTED]:
-        yield f"  {'as well' if candidate in finding.rivals else 'less likely'}: {candidate}"
-    if len(others) > LISTED:
-        yield f"  and {len(others) - LISTED} more (--json lists all)"
+        yield f"  as well: {candidate}"
+    hidden = len(finding.fitting) - 1 - len(others[:LISTED])
+    if finding.fitting and hidden and finding.certainty != "certain":
+        yield f"  and {hidden} more, not as likely (--json lists all)"
     if finding.told:
         have = (
             "NaN" if own.theirs != own.theirs else f"{own.theirs:.9g}" if isinstance(own.theirs, float) else own.theirs

@@ -69,9 +69,9 @@ def limit(case: Case) -> Fits:
         return
     bits = 8.0 * min(case.seen.itemsize, 2)
     high, low = case.seen.max(), case.seen.min()
-    if high < case.sound.max():
+    if high < case.sound.max() and high:
         yield f"if the upper limit of the output is {high}", np.minimum(case.sound, high), bits
-    if low > case.sound.min():
+    if low > case.sound.min() and low:
         yield f"if the lower limit of the output is {low}", np.maximum(case.sound, low), bits
 
 

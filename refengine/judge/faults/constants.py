@@ -64,7 +64,7 @@ def other_scale(case: Case) -> Fits:
         ("each channel's scale is off by a factor of its own", 0, 12.0 * acc.shape[-1]),
     ):
         least, most = np.atleast_1d(low.max(axis=axis)), np.atleast_1d(high.min(axis=axis))
-        if ((least <= most * (1 + 1e-9)) & (most > 0)).all():
+        if ((least <= most * (1 + 1e-9)) & (most > 0)).all() and (axis == 0 or least[0] > 0):
             most = np.where(np.isfinite(most), most, np.maximum(1, least))
             best = np.where((least <= 1) & (1 <= most), 1, (least + most) / 2)
             if (best == 1).all() or not np.isfinite(best).all() or acc.shape[-1] < 2 and axis == 0:
