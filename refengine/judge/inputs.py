@@ -35,7 +35,8 @@ def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> No
             else:
                 vague.append((preparation, hypothesis))
     trial.judge_all(trial.replay, tensor, exact, None)
-    trial.judge_all(trial.replay, tensor, [_nearly(trial.replay, tensor, *each) for each in vague], None)
+    near = [_nearly(trial.replay, tensor, *each) for each in vague]
+    trial.judge_all(trial.replay, tensor, [h for h in near if trial.beyond(h.near) >= evidence.LIKELY], None)
 
 
 def _nearly(replay: Replay, tensor: int, preparation: Preparation, hypothesis: Hypothesis) -> Hypothesis:

@@ -18,9 +18,9 @@ from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..plan import Plan, State, Step, frozen
 from ..reading.counterparts import check_comparable, stands_alone
-from ..tensors.difference import Difference, difference
+from ..tensors.difference import Difference, difference, unlike
 from ..text import printable
-from .dumps import Dump
+from .dumps import Dump, unshifted
 from .evidence import CERTAIN, LIKELY, MARGIN, Certainty, certainty, choices
 from .faults.memory import CHUNK
 from .feeding import Fed, fed
@@ -281,6 +281,7 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
         if not record.path  # tensors of other subgraphs have numbers of their own
         for t, x in zip(record.step.writes, (*record.outputs, *record.updates), strict=True)
     }
+    dump = _signed(dump, golden)
     if not any(t.index in dump.tensors for step in plan.steps for t in step.outputs):
         raise InputError(f"{dump.name} holds no operator's output that fits; {[*dump.problems, 'only the input'][0]}")
     meant = {t.index: x for t, x in zip(plan.inputs, inputs, strict=True)}
@@ -325,6 +326,16 @@ def _fed_as_dict(fed: Fed) -> dict[str, Any]:
         "certainty": fed.certainty,
         "verdict": fed.verdict,
     }
+
+
+def _signed(dump: Dump, golden: Mapping[int, Array]) -> Dump:
+    """The dump with unsigned numbers read as codes the one way or the other, whichever is closer to the golden model."""
+    tensors = dict(dump.tensors)
+    for index in dump.unsigned & golden.keys():
+        other = unshifted(dump, index)
+        if unlike(golden[index], other).sum() < unlike(golden[index], tensors[index]).sum():
+            tensors[index] = other
+    return replace(dump, tensors=tensors)
 
 
 def _before(plan: Plan, previous: Dump | None) -> State:
@@ -623,6 +634,7 @@ def _overwritten(evidence: _Evidence, finding: Finding) -> Iterator[str]:
 
 def _notes(plan: Plan, dump: Dump) -> Iterator[str]:
     """What one should know about the comparison besides its result."""
+    yield from dump.notes
     for tensor in plan.inputs:
         if tensor.index not in dump.tensors:
             yield f"input '{tensor.name}' is not in the dump; the one given stood in for it"

@@ -207,12 +207,12 @@ class Trial:
         """Those that explain most of the differences, the best first."""
         worth = evidence.bits(self.sound, self.seen, self.live)
         weighed = [
-            replace(c, bits=min(h.most, (self._beyond(h.near) if h.near else worth) - h.paid - self.tries))
+            replace(c, bits=min(h.most, (self.beyond(h.near) if h.near else worth) - h.paid - self.tries))
             for c, h in self.found
         ]
         return ranked(_joined(weighed))
 
-    def _beyond(self, near: float) -> float:
+    def beyond(self, near: float) -> float:
         """What the differences are worth to a hypothesis that comes so near only."""
         steps = evidence.steps(self.sound, self.seen)
         return float((evidence.worth(steps) - evidence.worth(np.minimum(steps, near))).sum())
