@@ -38,9 +38,10 @@ import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,9 @@ PLACE = r", first at \[.*"
 BOILERPLATE = r"^what this input cannot show|^the (input|output) .*: it tells|stood in for it|not in the dump, and computed|tensors fetched|^the device was fed another input '.*differ, first at"
 """Notes that name no cause."""
 
-_NEIGHBOUR = r"next|previous|neighbour|another channel|other channel|wrong channel|one channel|rolled|shifted|off by one"
+_NEIGHBOUR = (
+    r"next|previous|neighbour|another channel|other channel|wrong channel|one channel|rolled|shifted|off by one"
+)
 NAMES = {
     # ---- input ---------------------------------------------------------------------------------------------
     "not normalised": r"not normali|255|un-?normali|raw pixels|without (the )?division|clipp|cut off",
@@ -171,7 +174,11 @@ NAMES = {
     "cortex-m3": r"newlib|cortex",
 }
 
-FORBIDDEN = {"half stale": NEVER.replace("ran|written", "ran"), "half unwritten": r"never ran", "cache line": r"never ran"}
+FORBIDDEN = {
+    "half stale": NEVER.replace("ran|written", "ran"),
+    "half unwritten": r"never ran",
+    "cache line": r"never ran",
+}
 """What makes a sentence wrong though it holds a right word."""
 
 SHOWN = 5
@@ -220,7 +227,9 @@ def _cifarish() -> Model:
     b = _Builder((1, 8, 8, 3), _q(1 / 255, -128))
     scales = [0.002 + 0.0005 * i for i in range(6)]
     w = b.add("w", (6, 3, 3, 3), "int8", _q(scales), rng.integers(-127, 128, (6, 3, 3, 3)))
-    bias = b.add("b", (6,), "int32", _q([np.float32(1 / 255) * np.float32(s) for s in scales]), rng.integers(-500, 500, 6))
+    bias = b.add(
+        "b", (6,), "int32", _q([np.float32(1 / 255) * np.float32(s) for s in scales]), rng.integers(-500, 500, 6)
+    )
     c = b.add("c", (1, 8, 8, 6), "int8", _q(0.01, -128))
     same = {"padding": "SAME", "stride_w": 1, "stride_h": 1, **_CONV, "fused_activation_function": "RELU"}
     b.op("CONV_2D", (0, w, bias), c, **same)
@@ -231,7 +240,9 @@ def _cifarish() -> Model:
     r = b.op("RESHAPE", (p, shape), b.add("r", (1, 96), "int8", _q(0.01, -128)), new_shape=(1, 96))
     w2 = b.add("w2", (5, 96), "int8", _q(0.003), rng.integers(-127, 128, (5, 96)))
     b2 = b.add("b2", (5,), "int32", _q(np.float32(0.01) * np.float32(0.003)), np.zeros(5))
-    logits = b.op("FULLY_CONNECTED", (r, w2, b2), b.add("l", (1, 5), "int8", _q(0.05, 0)), fused_activation_function="NONE")
+    logits = b.op(
+        "FULLY_CONNECTED", (r, w2, b2), b.add("l", (1, 5), "int8", _q(0.05, 0)), fused_activation_function="NONE"
+    )
     b.op("SOFTMAX", (logits,), b.add("y", (1, 5), "int8", _q(1 / 256, -128)), beta=1.0)
     return b.model()
 
@@ -253,7 +264,11 @@ def _lab() -> Model:
         per = [channels if i == axis else 1 for i in range(len(shape))]
         values *= spread.reshape(per)
         per_channel = name != "FULLY_CONNECTED"
-        most = np.abs(values).max(axis=tuple(i for i in range(len(shape)) if i != axis)) if per_channel else np.abs(values).max()
+        most = (
+            np.abs(values).max(axis=tuple(i for i in range(len(shape)) if i != axis))
+            if per_channel
+            else np.abs(values).max()
+        )
         ws = np.float32(np.atleast_1d(most / 127))
         codes = np.rint(values / (ws.reshape(per) if per_channel else ws[0])).clip(-127, 127)
         quantization = Quantization(tuple(map(float, ws)), (0,) * len(ws), axis)
@@ -395,7 +410,8 @@ def _geometry(options: Any, image: Any, taps: Any, output: Any) -> _Geometry:
 def _patches(image: Any, g: _Geometry, outside: Any) -> Any:
     """(h, w, c) → (oh, ow, fh, fw, c); what lies outside the image is `outside`."""
     rows, cols = (
-        np.arange(g.output[i])[:, None] * g.stride[i] - g.pad[i] + np.arange(g.filter[i]) * g.dilation[i] for i in (0, 1)
+        np.arange(g.output[i])[:, None] * g.stride[i] - g.pad[i] + np.arange(g.filter[i]) * g.dilation[i]
+        for i in (0, 1)
     )
     h, w = image.shape[:2]
     found = image[rows.clip(0, h - 1)][:, :, cols.clip(0, w - 1)].transpose(0, 2, 1, 3, 4)
@@ -453,7 +469,9 @@ def layer(record: Any, **c: Any) -> Any:
         else:
             n = int(np.prod(w.shape[1:]))
             acc = taps.reshape(-1, n) @ w.reshape(len(w), n).T.astype(np.float64)
-    acc = np.rint(acc).astype(np.int64).reshape(-1, w.shape[3] if step.op.name == "DEPTHWISE_CONV_2D" else len(w)) + bias
+    acc = (
+        np.rint(acc).astype(np.int64).reshape(-1, w.shape[3] if step.op.name == "DEPTHWISE_CONV_2D" else len(w)) + bias
+    )
     if "acc" in c:
         acc = c["acc"](acc)
     ws = np.array(tensors[1].quantization.scale)
@@ -624,7 +642,9 @@ def fault(cls: str, name: str, nets: tuple[str, ...]) -> Callable[[Any], Any]:
 # ---- INPUT --------------------------------------------------------------------------------------------------
 
 
-def _input_fault(name: str, wrong: Callable[[Net, Any, Any], Any], nets: tuple[str, ...] = ANY, names: str | None = None) -> None:
+def _input_fault(
+    name: str, wrong: Callable[[Net, Any, Any], Any], nets: tuple[str, ...] = ANY, names: str | None = None
+) -> None:
     """`wrong(net, real, rng)` gives the wrong input's codes (or floats), or None where it makes no sense."""
 
     def make(net: Net, rng: Any) -> Made | None:
@@ -677,7 +697,9 @@ _input_fault("one element late", lambda n, x, r: np.roll(n.codes(x).ravel(), int
 _input_fault("planar", lambda n, x, r: n.codes(x).transpose(0, 3, 1, 2).copy(), ("cifarish", "lab"))
 _input_fault("planar BGR", lambda n, x, r: n.codes(x)[..., ::-1].transpose(0, 3, 1, 2).copy(), ("cifarish", "lab"))
 _input_fault("BGR", lambda n, x, r: n.codes(x)[..., ::-1], ("cifarish", "lab"))
-_input_fault("halved", lambda n, x, r: n.codes(x / 2) if n.is_float or r.random() < 0.5 else (n.codes(x).astype(int) + 128) // 2)
+_input_fault(
+    "halved", lambda n, x, r: n.codes(x / 2) if n.is_float or r.random() < 0.5 else (n.codes(x).astype(int) + 128) // 2
+)
 _input_fault("per-sample min/max", lambda n, x, r: n.codes((x - x.min()) / np.ptp(x)))
 _input_fault("mean and deviation", lambda n, x, r: n.codes((x - 0.1307) / 0.3081))
 _input_fault("codes as floats", lambda n, x, r: np.rint(x * 255) - 128, FLOAT)
@@ -697,10 +719,16 @@ def _(net: Net, rng: Any) -> Made:
     x, start = right.copy().reshape(-1), int(right.size * rng.uniform(0.25, 0.75))
     start -= start % int(rng.choice([1, 4, right.shape[2]]))
     fill = str(rng.choice(["zeros", "background", "previous"]))
-    rest = {"zeros": np.zeros_like(right), "background": net.codes(np.zeros(right.shape)), "previous": net.codes(picture(net, rng))}
+    rest = {
+        "zeros": np.zeros_like(right),
+        "background": net.codes(np.zeros(right.shape)),
+        "previous": net.codes(picture(net, rng)),
+    }
     x[start:] = rest[fill].reshape(-1)[start:]
     previous = net.run(rest[fill]) if fill == "previous" else None
-    return Made(net.run(x.reshape(right.shape)), right, {"input"}, "half filled", previous, f"{fill} from element {start}")
+    return Made(
+        net.run(x.reshape(right.shape)), right, {"input"}, "half filled", previous, f"{fill} from element {start}"
+    )
 
 
 # ---- ARITHMETIC ---------------------------------------------------------------------------------------------
@@ -727,12 +755,14 @@ def _layer_fault(
             return record.outputs[0] if changes is None else layer(record, **changes)
 
         x = net.codes(picture(net, rng))
-        return Made(net.run(x, {s: broken for s in chosen}), x, set(chosen), names or name)
+        return Made(net.run(x, dict.fromkeys(chosen, broken)), x, set(chosen), names or name)
 
     FAULTS.append(Fault(cls, name, nets, make))
 
 
-def _everywhere(cls: str, name: str, change: Callable[[Any, Any], dict[str, Any]], nets: tuple[str, ...], names: str | None = None) -> None:
+def _everywhere(
+    cls: str, name: str, change: Callable[[Any, Any], dict[str, Any]], nets: tuple[str, ...], names: str | None = None
+) -> None:
     """All layers with weights compute so: a library's own arithmetic."""
 
     def make(net: Net, rng: Any) -> Made:
@@ -746,7 +776,9 @@ def _everywhere(cls: str, name: str, change: Callable[[Any, Any], dict[str, Any]
 def _dialect(cls: str, name: str, preset: str, nets: tuple[str, ...], names: str | None = None) -> None:
     def make(net: Net, rng: Any) -> Made:
         x = net.codes(picture(net, rng))
-        return Made(net.run(x, plan=refengine.make_plan(net.model, numerics=PRESETS[preset])), x, set(net.work), names or name)
+        return Made(
+            net.run(x, plan=refengine.make_plan(net.model, numerics=PRESETS[preset])), x, set(net.work), names or name
+        )
 
     FAULTS.append(Fault(cls, name, nets, make))
 
@@ -757,8 +789,12 @@ _everywhere("ARITHMETIC", "round half up", lambda r, g: {"rounding": "halfup"}, 
 _layer_fault("ARITHMETIC", "shift off by one", lambda r, g: {"shift": int(g.choice([-1, 1]))})
 _layer_fault("ARITHMETIC", "multiplier of 16 bits", lambda r, g: {"bits": 16})
 _layer_fault("ARITHMETIC", "not rounded", lambda r, g: {"rounding": str(g.choice(["floor", "trunc"]))})
-_layer_fault("ARITHMETIC", "accumulator saturates at 16 bits", lambda r, g: {"acc": lambda a: a.clip(-(2**15), 2**15 - 1)})
-_layer_fault("ARITHMETIC", "accumulator wraps at 16 bits", lambda r, g: {"acc": lambda a: a.astype(np.int16).astype(np.int64)})
+_layer_fault(
+    "ARITHMETIC", "accumulator saturates at 16 bits", lambda r, g: {"acc": lambda a: a.clip(-(2**15), 2**15 - 1)}
+)
+_layer_fault(
+    "ARITHMETIC", "accumulator wraps at 16 bits", lambda r, g: {"acc": lambda a: a.astype(np.int16).astype(np.int64)}
+)
 _layer_fault("ARITHMETIC", "input offset missing", lambda r, g: {"offset": 0})
 _layer_fault("ARITHMETIC", "output offset missing", lambda r, g: {"output_offset": 0})
 _layer_fault("ARITHMETIC", "activation min 0", lambda r, g: {"low": 0})
@@ -774,7 +810,11 @@ _layer_fault("ARITHMETIC", "bias left out", lambda r, g: {"bias": np.zeros_like(
 _layer_fault(
     "ARITHMETIC",
     "bias of another channel",
-    lambda r, g: {"bias": np.roll(_bias(r), int(g.choice([-1, 1]))) if g.random() < 0.7 else _bias(r)[np.arange(len(_bias(r))) // 4 * 4]},
+    lambda r, g: {
+        "bias": np.roll(_bias(r), int(g.choice([-1, 1])))
+        if g.random() < 0.7
+        else _bias(r)[np.arange(len(_bias(r))) // 4 * 4]
+    },
     (*INT8, *FLOAT),
 )
 
@@ -800,7 +840,12 @@ def _one_scale(record: Any, rng: Any) -> dict[str, Any]:
 
 
 _layer_fault("ARITHMETIC", "one scale for all channels", _one_scale, which=_per_channel)
-_layer_fault("ARITHMETIC", "neighbour's scale", lambda r, g: {"real": np.roll(real_factor(r), int(g.choice([-1, 1])))}, which=_per_channel)
+_layer_fault(
+    "ARITHMETIC",
+    "neighbour's scale",
+    lambda r, g: {"real": np.roll(real_factor(r), int(g.choice([-1, 1])))},
+    which=_per_channel,
+)
 
 # ---- GEOMETRY -----------------------------------------------------------------------------------------------
 
@@ -825,7 +870,13 @@ def _pad_moved(record: Any, rng: Any) -> dict[str, Any]:
 
 
 _layer_fault("GEOMETRY", "padding off by one", _pad_moved, ("cifarish", "lab"), which=_padded)
-_layer_fault("GEOMETRY", "padding with code 0", lambda r, g: {"outside": -Net.affine(r.step.inputs[0])[1]}, ("cifarish", "lab"), which=_padded)
+_layer_fault(
+    "GEOMETRY",
+    "padding with code 0",
+    lambda r, g: {"outside": -Net.affine(r.step.inputs[0])[1]},
+    ("cifarish", "lab"),
+    which=_padded,
+)
 _layer_fault(
     "GEOMETRY",
     "stride h/w swapped",
@@ -833,7 +884,13 @@ _layer_fault(
     ("lab",),
     which=lambda net, s: _conv(net, s) and net.steps[s].op.options["stride_h"] != net.steps[s].op.options["stride_w"],
 )
-_layer_fault("GEOMETRY", "padding h/w swapped", lambda r, g: {"geometry": {"pad": _default(r).pad[::-1]}}, ("lab",), which=lambda n, s: s == n.convs[0])
+_layer_fault(
+    "GEOMETRY",
+    "padding h/w swapped",
+    lambda r, g: {"geometry": {"pad": _default(r).pad[::-1]}},
+    ("lab",),
+    which=lambda n, s: s == n.convs[0],
+)
 
 
 def _skipped(record: Any, rng: Any) -> dict[str, Any]:
@@ -864,7 +921,12 @@ def _pool_fault(name: str, change: dict[str, Any], nets: tuple[str, ...], op: st
     FAULTS.append(Fault("GEOMETRY", name, nets, make))
 
 
-_pool_fault("pool window 1×1", {"window": (1, 1)}, ("stm32f746_int8", "cifarish", "esp32_int8", "stm32f746_float32"), "MAX_POOL_2D")
+_pool_fault(
+    "pool window 1×1",
+    {"window": (1, 1)},
+    ("stm32f746_int8", "cifarish", "esp32_int8", "stm32f746_float32"),
+    "MAX_POOL_2D",
+)
 _pool_fault("max pool starts at 0", {"start": 0}, ("stm32f746_int8", "cifarish", "esp32_int8"), "MAX_POOL_2D")
 _pool_fault("average truncates", {"truncated": True}, ("lab",), "AVERAGE_POOL_2D")
 
@@ -875,11 +937,15 @@ def _flattened(name: str, axes: tuple[int, ...]) -> None:
     """In the RESHAPE's output, or by weights in that order."""
 
     def make(net: Net, rng: Any) -> Made | None:
-        steps = [s for s in net.steps if s.op.name == "RESHAPE" and len(s.inputs[0].shape) == 4 and s.inputs[0].shape[3] > 1]
+        steps = [
+            s for s in net.steps if s.op.name == "RESHAPE" and len(s.inputs[0].shape) == 4 and s.inputs[0].shape[3] > 1
+        ]
         if not steps:
             return None
         step, x = steps[0], net.codes(picture(net, rng))
-        reader = next(s.index for s in net.steps if any(t is not None and t.index == net.out(step.index) for t in s.inputs))
+        reader = next(
+            s.index for s in net.steps if any(t is not None and t.index == net.out(step.index) for t in s.inputs)
+        )
         shape = step.inputs[0].shape[1:]
 
         def ordered(record: Any) -> Any:
@@ -905,7 +971,11 @@ def _reordered(record: Any, rng: Any) -> dict[str, Any]:
     if w.ndim == 2:
         return {"weights": w.T.reshape(w.shape) if rng.random() < 0.5 else w.reshape(w.shape[::-1]).T}
     if w.shape[0] == 1:  # depthwise 1HWO
-        return {"weights": w.transpose(0, 3, 1, 2).reshape(w.shape) if rng.random() < 0.5 else w.transpose(0, 2, 1, 3).reshape(w.shape)}
+        return {
+            "weights": w.transpose(0, 3, 1, 2).reshape(w.shape)
+            if rng.random() < 0.5
+            else w.transpose(0, 2, 1, 3).reshape(w.shape)
+        }
     axes = [(0, 3, 1, 2), (1, 2, 3, 0), (0, 2, 1, 3)][rng.integers(3)]  # OIHW, HWIO, OWHI
     if rng.random() < 0.5:  # stored so, read as OHWI
         return {"weights": w.transpose(axes).reshape(w.shape)}
@@ -913,10 +983,14 @@ def _reordered(record: Any, rng: Any) -> dict[str, Any]:
 
 
 _layer_fault("LAYOUT", "weights in another order", _reordered, (*INT8, *FLOAT))
-_layer_fault("LAYOUT", "filter upside down", lambda r, g: {"weights": np.asarray(r.inputs[1])[:, ::-1, ::-1]}, CONV, which=_conv)
+_layer_fault(
+    "LAYOUT", "filter upside down", lambda r, g: {"weights": np.asarray(r.inputs[1])[:, ::-1, ::-1]}, CONV, which=_conv
+)
 
 
-def _output_fault(cls: str, name: str, change: Callable[[Any, Any], Any], nets: tuple[str, ...], which: Callable[[Net], list[int]]) -> None:
+def _output_fault(
+    cls: str, name: str, change: Callable[[Any, Any], Any], nets: tuple[str, ...], which: Callable[[Net], list[int]]
+) -> None:
     """The output of one step changed after it was computed, before it is read."""
 
     def make(net: Net, rng: Any) -> Made | None:
@@ -929,8 +1003,20 @@ def _output_fault(cls: str, name: str, change: Callable[[Any, Any], Any], nets: 
     FAULTS.append(Fault(cls, name, nets, make))
 
 
-_output_fault("LAYOUT", "output written NCHW", lambda y, g: y.transpose(0, 3, 1, 2).copy().reshape(y.shape), CONV, lambda n: n.convs + n.pools)
-_output_fault("LAYOUT", "output transposed", lambda y, g: y.transpose(0, 2, 1, 3).copy().reshape(y.shape), CONV, lambda n: n.convs + n.pools)
+_output_fault(
+    "LAYOUT",
+    "output written NCHW",
+    lambda y, g: y.transpose(0, 3, 1, 2).copy().reshape(y.shape),
+    CONV,
+    lambda n: n.convs + n.pools,
+)
+_output_fault(
+    "LAYOUT",
+    "output transposed",
+    lambda y, g: y.transpose(0, 2, 1, 3).copy().reshape(y.shape),
+    CONV,
+    lambda n: n.convs + n.pools,
+)
 
 # ---- MEMORY -------------------------------------------------------------------------------------------------
 
@@ -966,7 +1052,10 @@ def _(net: Net, rng: Any) -> Made:
     x, step = net.codes(picture(net, rng)), int(rng.choice(net.work[:-1]))
     fill = int(rng.choice([0x00, 0xCD, 0xA5, 0xFF]))
     return Made(
-        net.run(x, {step: lambda r: np.full(r.outputs[0].nbytes, fill, np.uint8).view(r.outputs[0].dtype)}), x, {step}, "never written"
+        net.run(x, {step: lambda r: np.full(r.outputs[0].nbytes, fill, np.uint8).view(r.outputs[0].dtype)}),
+        x,
+        {step},
+        "never written",
     )
 
 
@@ -1051,7 +1140,9 @@ _layer_fault("MEMORY", "weight bit", _weight_bit, (*SMALL, *FLOAT))
 # ---- MODEL --------------------------------------------------------------------------------------------------
 
 
-def _model_fault(name: str, names: str, change: Callable[[Any], Callable[[Any, Any], Any]], nets: tuple[str, ...]) -> None:
+def _model_fault(
+    name: str, names: str, change: Callable[[Any], Callable[[Any, Any], Any]], nets: tuple[str, ...]
+) -> None:
     def make(net: Net, rng: Any) -> Made:
         x = net.codes(picture(net, rng))
         return Made(net.run(x, plan=net.with_data(change(rng))), x, set(net.linear), names)
@@ -1066,7 +1157,11 @@ def _older(rng: Any) -> Callable[[Any, Any], Any]:
         if data.dtype == np.int8:
             return np.clip(data + np.rint(rng.normal(0, size, data.shape)), -127, 127)
         spread = 0.05 * size * (np.abs(data).mean() + 1)
-        return data + (np.rint(rng.normal(0, spread, data.shape)) if data.dtype.kind == "i" else rng.normal(0, 0.02 * size * data.std(), data.shape))
+        return data + (
+            np.rint(rng.normal(0, spread, data.shape))
+            if data.dtype.kind == "i"
+            else rng.normal(0, 0.02 * size * data.std(), data.shape)
+        )
 
     return change
 
@@ -1076,7 +1171,9 @@ def _another(rng: Any) -> Callable[[Any, Any], Any]:
 
 
 def _older_bias(rng: Any) -> Callable[[Any, Any], Any]:
-    return lambda tensor, data: data if data.ndim > 1 else data + (np.abs(data).mean() + 4) * 0.3 * rng.normal(size=data.shape)
+    return lambda tensor, data: (
+        data if data.ndim > 1 else data + (np.abs(data).mean() + 4) * 0.3 * rng.normal(size=data.shape)
+    )
 
 
 _model_fault("older weights", "other weights", _older, ANY)
@@ -1084,8 +1181,20 @@ _model_fault("another model of these shapes", "other weights", _another, ANY)
 _model_fault("older biases", "other biases", _older_bias, ANY)
 _model_fault("all weights 0.01 % off", "weights 0.01 % off", lambda g: lambda t, d: d * np.float32(1.0001), FLOAT)
 _model_fault("all weights fp16", "fp16 weights", lambda g: lambda t, d: d.astype(np.float16).astype(np.float32), FLOAT)
-_layer_fault("MODEL", "one layer 0.01 % off", lambda r, g: {"weights": np.asarray(r.inputs[1]) * np.float32(1 + g.choice([-1e-4, 1e-4]))}, FLOAT, "weights 0.01 % off")
-_layer_fault("MODEL", "one layer fp16", lambda r, g: {"weights": np.asarray(r.inputs[1]).astype(np.float16).astype(np.float32)}, FLOAT, "fp16 weights")
+_layer_fault(
+    "MODEL",
+    "one layer 0.01 % off",
+    lambda r, g: {"weights": np.asarray(r.inputs[1]) * np.float32(1 + g.choice([-1e-4, 1e-4]))},
+    FLOAT,
+    "weights 0.01 % off",
+)
+_layer_fault(
+    "MODEL",
+    "one layer fp16",
+    lambda r, g: {"weights": np.asarray(r.inputs[1]).astype(np.float16).astype(np.float32)},
+    FLOAT,
+    "fp16 weights",
+)
 _layer_fault("MODEL", "bias 1e-5 off", lambda r, g: {"bias": _bias(r) + np.float32(1e-5)}, FLOAT, "other biases")
 _layer_fault("MODEL", "scale 0.01 % off", lambda r, g: {"real": real_factor(r) * (1 + g.choice([-1e-4, 1e-4]))}, SMALL)
 
@@ -1120,7 +1229,9 @@ def _(net: Net, rng: Any) -> Made:
 @fault("FLOAT", "another exp, 1e-7", FLOAT)
 def _(net: Net, rng: Any) -> Made:
     x, last = net.codes(picture(net, rng)), len(net.steps) - 1
-    return Made(net.run(x, {last: lambda r: softmax(r, lambda v: np.exp2(v * np.float32(1.442695)))}), x, {last}, "fast exp")
+    return Made(
+        net.run(x, {last: lambda r: softmax(r, lambda v: np.exp2(v * np.float32(1.442695)))}), x, {last}, "fast exp"
+    )
 
 
 # ---- SOUND --------------------------------------------------------------------------------------------------
@@ -1134,7 +1245,10 @@ def _(net: Net, rng: Any) -> Made:
 
 @fault("SOUND", "no fault, dialect declared", (*INT8, *FLOAT))
 def _(net: Net, rng: Any) -> Made:
-    x, numerics = net.codes(picture(net, rng)), PRESETS["cortex-m7" if net.is_float else str(rng.choice(["single", "xnnpack"]))]
+    x, numerics = (
+        net.codes(picture(net, rng)),
+        PRESETS["cortex-m7" if net.is_float else str(rng.choice(["single", "xnnpack"]))],
+    )
     plan = refengine.make_plan(net.model, numerics=numerics)
     return Made(net.run(x, plan=plan), x, set(), "sound", plan=plan)
 
@@ -1146,7 +1260,9 @@ _dialect("SOUND", "dialect cortex-m3", "cortex-m3", FLOAT, "cortex-m3")
 # ---- THIN: hardly any evidence ------------------------------------------------------------------------------
 
 
-def _thin(name: str, of: tuple[str, str] | None, make: Any = None, nets: tuple[str, ...] | None = None, most: int = 3) -> None:
+def _thin(
+    name: str, of: tuple[str, str] | None, make: Any = None, nets: tuple[str, ...] | None = None, most: int = 3
+) -> None:
     """Only logits or scores are dumped, of which few elements differ; `of` is a fault above, or `make` a new one."""
     if of is not None:
         base = next(f for f in FAULTS if (f.cls, f.name) == of)
@@ -1193,6 +1309,7 @@ _thin("average truncates", ("GEOMETRY", "average truncates"))
 #  Cases: instances and their dumps
 # ===========================================================================================================
 
+
 @dataclass
 class Case:
     number: str
@@ -1207,7 +1324,9 @@ class Case:
 def _apart(a: Any, b: Any) -> int:
     """How many elements differ by their bits."""
     width = a.dtype.itemsize
-    same = np.frombuffer(np.ascontiguousarray(a).tobytes(), np.uint8) == np.frombuffer(np.ascontiguousarray(b).tobytes(), np.uint8)
+    same = np.frombuffer(np.ascontiguousarray(a).tobytes(), np.uint8) == np.frombuffer(
+        np.ascontiguousarray(b).tobytes(), np.uint8
+    )
     return int((~same.reshape(-1, width).all(axis=1)).sum())
 
 
@@ -1298,7 +1417,11 @@ def _numbered(node: Any) -> Any:
     if isinstance(node, list):
         return [_numbered(part) for part in node]
     if isinstance(node, dict):
-        return node["index"] if node.keys() == {"subgraph", "index", "name"} else {k: _numbered(v) for k, v in node.items()}
+        return (
+            node["index"]
+            if node.keys() == {"subgraph", "index", "name"}
+            else {k: _numbered(v) for k, v in node.items()}
+        )
     return node
 
 
@@ -1363,12 +1486,14 @@ def score(case: Case, report: dict[str, Any]) -> Score:
     for f in findings:
         verdict, candidates = plain(f["verdict"]), f["candidates"]
         complete = [c for c in candidates if c.get("vanish") == c.get("of")]
-        shown = [plain(c["how"]) for c in complete[:SHOWN] if here(c)]  # the right cause in another operator is a wrong one
-        claims = bool(complete) or not candidates and not _found(UNKNOWN, verdict)
+        shown = [
+            plain(c["how"]) for c in complete[:SHOWN] if here(c)
+        ]  # the right cause in another operator is a wrong one
+        claims = bool(complete) or (not candidates and not _found(UNKNOWN, verdict))
         first = complete[0].get("operator") if complete else None
         places.append({first} if first is not None else set(f.get("suspects") or [f.get("operator", "input")]))
         blamed |= _found(INPUT_BLAMED, verdict) or any(_found(INPUT_BLAMED, how) for how in shown)
-        if any(map(right, shown)) or right(verdict) and (not candidates or here(candidates[0])):
+        if any(map(right, shown)) or (right(verdict) and (not candidates or here(candidates[0]))):
             outcomes.append("named")
         elif claims:
             outcomes.append("thin" if _found(HEDGE, verdict) or _found(HEDGE, summary) else "FALSE")
@@ -1451,7 +1576,9 @@ def said_less(results: list[tuple[Case, Score]]) -> list[str]:
         number
         for number, kinds in grouped.items()
         if any(
-            more in kinds and kinds[more].outcome != "named" and any(k in kinds and kinds[k].outcome == "named" for k in fewer)
+            more in kinds
+            and kinds[more].outcome != "named"
+            and any(k in kinds and kinds[k].outcome == "named" for k in fewer)
             for more, fewer in part_of.items()
         )
     ]
@@ -1460,7 +1587,12 @@ def said_less(results: list[tuple[Case, Score]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=("A", "B"), help="only this half of the instances")
-    parser.add_argument("--seed", type=int, default=2026, help="other seeds give other instances of the same faults (default: %(default)s)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=2026,
+        help="other seeds give other instances of the same faults (default: %(default)s)",
+    )
     parser.add_argument("--only", default="", help="only faults whose class or name contains this")
     parser.add_argument("--json", metavar="FILE", help="write every case ('-': to standard output, and nothing else)")
     parser.add_argument("--faults", action="store_true", help="also a table by fault")
@@ -1499,7 +1631,12 @@ def main() -> None:
     if args.false:
         for case, s in results:
             if s.outcome == "FALSE":
-                print(f"\n{case.number} ({case.net.name}, {case.differing} elements differ)", *s.said, sep="\n    ", file=shown)
+                print(
+                    f"\n{case.number} ({case.net.name}, {case.differing} elements differ)",
+                    *s.said,
+                    sep="\n    ",
+                    file=shown,
+                )
     if args.json:
         rows = [
             {

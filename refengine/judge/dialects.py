@@ -34,5 +34,3 @@ def dialects(base: Numerics) -> dict[Numerics, str]:
         found.setdefault(numerics, f"the dialect {preset}")
     del found[base]
     return found
-
-

@@ -33,8 +33,9 @@ RAW = {".bin", ".raw"}
 class Dump:
     """`tensors` by index, each with its tensor's dtype and shape; `problems` are sentences about what was left out.
 
-    `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold; `unsigned` those whose
-    codes came as unsigned numbers, which may be their bits or count from the lowest code. `notes` say what was read how.
+    `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold; `unsigned` those
+    whose codes came as unsigned numbers, which may be their bits or count from the lowest code. `notes` say what was
+    read how.
     """
 
     name: str
@@ -81,7 +82,8 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
             tensors[tensor.index] = _as_tensor(tensor, array)
             if not isinstance(array, bytes) and array.dtype != tensor.dtype:
                 notes.append(_read_as(tensor, array))
-                unsigned |= {tensor.index} if array.dtype.kind == "u" and array.itemsize == tensors[tensor.index].itemsize else set()
+                if array.dtype.kind == "u" and array.itemsize == tensors[tensor.index].itemsize:
+                    unsigned.add(tensor.index)
         except InputError as error:
             problems.append(str(error))
     if not tensors and not problems:
@@ -144,7 +146,7 @@ def _read_as(tensor: Tensor, array: Array) -> str:
 
 
 def unshifted(dump: Dump, index: int) -> Array:
-    """A tensor that is `unsigned` in the dump, if its numbers are not the codes' bits, but count from the lowest code."""
+    """A tensor that is `unsigned` in the dump, its numbers counting from the lowest code instead of being the bits."""
     codes = dump.tensors[index]
     lowest = np.array(np.iinfo(codes.dtype).min, codes.dtype)
     return np.asarray(codes ^ lowest)

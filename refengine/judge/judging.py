@@ -21,21 +21,12 @@ from ..reading.counterparts import check_comparable, stands_alone
 from ..tensors.difference import Difference, difference, unlike
 from ..text import printable
 from .dumps import Dump, unshifted
-from .evidence import CERTAIN, LIKELY, MARGIN, Certainty, certainty, choices
+from .evidence import CERTAIN, MARGIN, Certainty, certainty
 from .faults.memory import CHUNK
 from .feeding import Fed, fed
 from .inputs import suspected, try_inputs
 from .preparation import Preparation, Sample, sample_of
-from .verdict import (
-    Candidate,
-    Hypothesis,
-    Replay,
-    Trial,
-    evaluated,
-    ranked,
-    try_dialects,
-    try_faults,
-)
+from .verdict import Candidate, Hypothesis, Replay, Trial, evaluated, ranked, try_dialects, try_faults
 
 FEW = 8
 """Elements that an output must have for it to be said that most of them are alike."""
@@ -166,7 +157,9 @@ class Report:
     @property
     def differs(self) -> bool:
         """Whether anything differs, or did not have its tensor's type or shape."""
-        return bool(self.dump.problems or self.wrong_inputs) or any(f.status in ("victim", "culprit") for f in self.findings)
+        return bool(self.dump.problems or self.wrong_inputs) or any(
+            f.status in ("victim", "culprit") for f in self.findings
+        )
 
     @cached_property
     def causes(self) -> list[str]:
@@ -293,10 +286,12 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     before = previous.tensors if previous else {}
     earlier = {t.index: [sample_of(plan, before[t.index], k)] for k, t in enumerate(plan.inputs) if t.index in before}
     evidence = _Evidence(plan, dump, golden, values, state, previous, samples if given else {}, earlier)
-    judged = [fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors]
+    wrong = [
+        fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors
+    ]
     findings = _together(list(_second_look(evidence)))
     notes = (*_notes(plan, dump), *_assumed(plan, state), *_unshown(plan, golden))
-    return Report(plan, dump, tuple(findings), notes, tuple(each for each in judged if not each.right))
+    return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right))
 
 
 def _side(places: Sequence[int], step: int, before: int) -> int:
@@ -329,7 +324,7 @@ def _fed_as_dict(fed: Fed) -> dict[str, Any]:
 
 
 def _signed(dump: Dump, golden: Mapping[int, Array]) -> Dump:
-    """The dump with unsigned numbers read as codes the one way or the other, whichever is closer to the golden model."""
+    """The dump with unsigned numbers read as codes in one of two ways, whichever is closer to the golden model."""
     tensors = dict(dump.tensors)
     for index in dump.unsigned & golden.keys():
         other = unshifted(dump, index)
@@ -546,20 +541,22 @@ def _second_look(evidence: _Evidence) -> Iterator[Finding]:
         yield replace(finding, candidates=found, told=None if found and found[0].complete else finding.told)
 
 
-def _together(findings: list[Finding]) -> list[Finding]:
-    """The findings with causes that explain all culprits first: one cause is one finding, whose evidence adds up."""
+def _together(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with what explains all culprits first: one cause is one finding, and its evidence adds up."""
     culprits = [finding for finding in findings if finding.status == "culprit"]
     if len(culprits) > 1:
-        common = [c.how for c in culprits[0].fitting if all(_fit(other, c.how) for other in culprits)]
-        bits = {how: sum(max(0.0, _fit(f, how)[0].bits) for f in culprits) for how in common}
-        findings = [
-            replace(f, candidates=tuple(sorted(
-                (replace(c, bits=bits[c.how]) if c.how in bits and c.complete else replace(c, bits=min(c.bits, 0.0) if bits else c.bits) for c in f.candidates),
-                key=lambda c: (c.remaining, -round(c.bits)),
-            )))
-            for f in findings
-        ]  # fmt: skip
+        shared = [c.how for c in culprits[0].fitting if all(_fit(other, c.how) for other in culprits)]
+        bits = {how: sum(max(0.0, _fit(finding, how)[0].bits) for finding in culprits) for how in shared}
+        findings = [replace(f, candidates=tuple(ranked(_weighed(f.candidates, bits)))) for f in findings]
     return list(map(_other_weights(findings), findings))
+
+
+def _weighed(candidates: Sequence[Candidate], shared: Mapping[str, float]) -> list[Candidate]:
+    """With the bits of those that are `shared`, if any is; else each of several culprits has a cause of its own."""
+    return [
+        replace(c, bits=shared[c.how] if c.complete and c.how in shared else min(c.bits, 0.0) if shared else c.bits)
+        for c in candidates
+    ]
 
 
 def _fit(finding: Finding, how: str) -> list[Candidate]:
@@ -573,12 +570,11 @@ def _other_weights(findings: Sequence[Finding]) -> Callable[[Finding], Finding]:
     all of them.
     """
     culprits = [finding for finding in findings if finding.status == "culprit"]
-    right = [finding for finding in findings if finding.status in ("same", "victim")]
     if not culprits or not all(any(step.weights is not None for step in f.suspects) for f in culprits):
         return lambda finding: finding
-    spared = [finding for finding in right if finding.step.weights is None]
-    common = any(all(_fit(other, c.how) for other in culprits) for c in culprits[0].fitting) if len(culprits) > 1 else False
-    bits = 0.0 if len(culprits) < 2 or common else min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4))
+    spared = [f for f in findings if f.status in ("same", "victim") and f.step.weights is None]
+    explained = any(all(_fit(other, c.how) for other in culprits) for c in culprits[0].fitting)
+    bits = 0.0 if len(culprits) < 2 or explained else min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4))
     how = "if the device has other weights than this file's (an older model?)"
 
     def added(finding: Finding) -> Finding:

@@ -151,7 +151,9 @@ class Hypothesis(NamedTuple):
 
 def _batches(after: Replay, hypotheses: Sequence[Hypothesis]) -> Iterator[Sequence[Hypothesis]]:
     """As many at once as there is room for."""
-    largest = [prod(t.shape) * 8 for step in after.steps for t in step.outputs] + [h.holds.nbytes for h in hypotheses[:1]]
+    largest = [prod(t.shape) * 8 for step in after.steps for t in step.outputs] + [
+        h.holds.nbytes for h in hypotheses[:1]
+    ]
     size = max(1, BATCH_BYTES // (4 * max(largest, default=1)))
     for start in range(0, len(hypotheses), size):
         yield hypotheses[start : start + size]
@@ -177,7 +179,9 @@ class Trial:
         sound = replay.end()
         return cls(replay, seen, sound, unlike(sound, seen))
 
-    def judge(self, end: Array | None, hypothesis: Hypothesis, step: Step | None, numerics: Numerics | None = None) -> None:
+    def judge(
+        self, end: Array | None, hypothesis: Hypothesis, step: Step | None, numerics: Numerics | None = None
+    ) -> None:
         """Add a hypothesis whose output would be `end`."""
         if end is None or end.shape != self.seen.shape:
             return
@@ -230,14 +234,15 @@ def _joined(found: Sequence[Candidate]) -> list[Candidate]:
 
 def ranked(found: Sequence[Candidate]) -> list[Candidate]:
     """The best first; of those that are equally good, one of each cause before the second ones."""
-    unique = {(c.steps, c.how): c for c in reversed(found)}
+    unique = list({(c.steps, c.how): c for c in reversed(found)}.values())[::-1]
     before = Counter[tuple[int, int, str]]()
-    order = []
-    for candidate in reversed(unique.values()):
+    places = []
+    for candidate in unique:
         key = candidate.remaining, -round(candidate.bits)
-        before[*key, candidate.cause] += 1
-        order.append((*key, before[*key, candidate.cause]))
-    return [c for _, c in sorted(zip(order, reversed(unique.values()), strict=True), key=lambda pair: pair[0])]
+        kind = (*key, candidate.cause)
+        before[kind] += 1
+        places.append((*key, before[kind]))
+    return [unique[i] for i in sorted(range(len(unique)), key=places.__getitem__)]
 
 
 def try_dialects(trial: Trial, plan: Plan) -> None:
@@ -283,7 +288,12 @@ def _shown(after: Sequence[Step], sound: Array, seen: Array) -> Array | None:
     for step in after:
         if not step.facts.copies or any(t is None or t.data is None for t in step.inputs[1:]):
             return None
-        value = np.asarray(step.evaluate(value[np.newaxis], *(t.data[np.newaxis] for t in step.inputs[1:] if t is not None and t.data is not None))[0][0])
+        value = np.asarray(
+            step.evaluate(
+                value[np.newaxis],
+                *(t.data[np.newaxis] for t in step.inputs[1:] if t is not None and t.data is not None),
+            )[0][0]
+        )
     return seen.reshape(sound.shape) if value.tobytes() == marked.tobytes() and value.size == seen.size else None
 
 

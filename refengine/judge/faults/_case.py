@@ -261,5 +261,3 @@ def with_weights(case: Case, ways: Mapping[str, Array]) -> Variants:
         if (raw := data.tobytes()) not in tried:
             tried.add(raw)
             yield how, case.replay_with(weights=with_data(tensor, data))
-
-

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...model import Array
-from ...numerics.float32 import round_half_away
 from ...numerics.fixedpoint import Ints
+from ...numerics.float32 import round_half_away
 from ...numerics.quantize import ACTIVATIONS
 from ._case import (
     OPEN,
@@ -58,7 +58,10 @@ def clamp(case: Case) -> Variants:
         for sides, how in {("min", "max"): "", ("max",): " at the upper end"}.items():
             opened: dict[str, Any] = {f"{p}activation_{side}": OPEN[side] for side in sides for p in ("", "output_")}
             change = partial(changed, changes={**opened, "dtype": "int32"})
-            yield f"if codes wrap around instead of saturating{how}", case.replay(params=partial(altered, change=change))
+            yield (
+                f"if codes wrap around instead of saturating{how}",
+                case.replay(params=partial(altered, change=change)),
+            )
         if not case.step.facts.copies:
             yield "if the lower limit of the output is code 0", np.maximum(case.sound, 0)
 
@@ -140,8 +143,9 @@ def multiplier(case: Case) -> Variants:
     fixed = sums.last.multiplier._replace(multiplier=sums.multiplier, shift=sums.shift)
     for how, by in {"left": 1, "right": -1}.items():
         if (sums.shift + by).max() <= 30 and (sums.shift + by).min() >= -31:
-            yield f"if the multiplier shifts one bit too far to the {how}", sums.codes(
-                factor=fixed._replace(shift=sums.shift + by)
+            yield (
+                f"if the multiplier shifts one bit too far to the {how}",
+                sums.codes(factor=fixed._replace(shift=sums.shift + by)),
             )
     cut, rounded = sums.multiplier & ~np.int64(0xFFFF), (sums.multiplier + (1 << 15)) & ~np.int64(0xFFFF)
     yield "if the multiplier is cut to its upper 16 bits", sums.codes(factor=fixed._replace(multiplier=cut))
@@ -182,10 +186,7 @@ def _requantised(case: Case, sums: Sums) -> Iterator[tuple[str, Array]]:
     yield "if requantisation rounds twice, and ties upwards (half up)", _half_up(acc, sums)
     yield "if requantisation is a float64 product, ties away from zero (TFLite's own)", round_half_away(exact)
     yield "if requantisation is a float64 product, ties to even", np.rint(exact)
-    yield (
-        "if requantisation is a float32 product, ties away from zero",
-        round_half_away(single.astype(np.float64)),
-    )
+    yield ("if requantisation is a float32 product, ties away from zero", round_half_away(single.astype(np.float64)))
 
 
 def _half_up(acc: Ints, sums: Sums) -> Ints:
@@ -205,7 +206,11 @@ def average(case: Case) -> Variants:
     x, window, count = case.arrays[0], getattr(case.step.params, "window", None), getattr(case.step.params, "count", 0)
     if window is None or case.step.facts.inexact != "sums" or case.sound.dtype.kind != "i" or x is None:
         return
-    change: dict[str, Any] = {"count": np.ones((1, 1, 1), np.int32), "activation_min": OPEN["min"], "activation_max": OPEN["max"]}
+    change: dict[str, Any] = {
+        "count": np.ones((1, 1, 1), np.int32),
+        "activation_min": OPEN["min"],
+        "activation_max": OPEN["max"],
+    }
     total = case.replay(
         arrays={0: x.astype(np.int32)},
         params=partial(altered, change=lambda node: change if hasattr(node, "count") else {}),

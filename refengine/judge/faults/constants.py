@@ -66,8 +66,8 @@ def other_scale(case: Case) -> Fits:
         least, most = np.atleast_1d(low.max(axis=axis)), np.atleast_1d(high.min(axis=axis))
         if ((least <= most * (1 + 1e-9)) & (most > 0)).all() and (axis == 0 or least[0] > 0):
             most = np.where(np.isfinite(most), most, np.maximum(1, least))
-            best = np.where((least <= 1) & (1 <= most), 1, (least + most) / 2)
-            if (best == 1).all() or not np.isfinite(best).all() or acc.shape[-1] < 2 and axis == 0:
+            best = np.where((least <= 1) & (most >= 1), 1, (least + most) / 2)
+            if (best == 1).all() or not np.isfinite(best).all() or (acc.shape[-1] < 2 and axis == 0):
                 continue
             about = f" of about {best[0]:.6g}" if axis is None else ""
             yield f"if {how}{about}", sums.scaled_by(sums.factor * best).reshape(case.sound.shape), bits
@@ -107,7 +107,9 @@ def weight_bit(case: Case) -> Fits:
 def _integer_bits(case: Case, channel: int, columns: Array) -> list[tuple[int, int, Array]]:
     sums, tensor = case.sums, case.weights
     assert sums is not None and case.seen is not None and tensor is not None and tensor.data is not None
-    one = Sums(sums.acc[..., channel].reshape(-1, 1), *(x[channel : channel + 1] for x in (sums.bias, sums.multiplier, sums.shift)), sums.last)  # fmt: skip
+    part = slice(channel, channel + 1)
+    fixed = sums.bias[part], sums.multiplier[part], sums.shift[part]
+    one = Sums(sums.acc[..., channel].reshape(-1, 1), *fixed, sums.last)
     weights, seen = case.taps_of(tensor.data, channel), case.seen[..., channel].reshape(-1, 1)
     flips = (weights[:, None] ^ (1 << np.arange(8)).astype(np.uint8).view(np.int8)).astype(np.int64) - weights[:, None]
     differ = (seen != case.sound[..., channel].reshape(-1, 1)).ravel()
@@ -145,7 +147,9 @@ def _float_bits(case: Case, channel: int, columns: Array) -> list[tuple[int, int
     left = ((delta[:, None] - x * slope) ** 2).sum(axis=0)
     weights, found = case.taps_of(tensor.data, channel), []
     for tap in np.argsort(left)[:8]:
-        flips = (weights[tap : tap + 1].view(np.uint32) ^ (np.uint32(1) << np.arange(32, dtype=np.uint32))).view(np.float32)
+        flips = (weights[tap : tap + 1].view(np.uint32) ^ (np.uint32(1) << np.arange(32, dtype=np.uint32))).view(
+            np.float32
+        )
         for bit in np.argsort(np.abs(flips - weights[tap] - slope[tap]))[:2]:
             changed = tensor.data.copy()
             case.taps_of(changed, channel)

@@ -43,7 +43,7 @@ def _totals(case: Case) -> dict[str, Array]:
     w = np.stack([case.taps_of(case.weights.data, c) for c in range(channels)], axis=-1)  # (taps, channels)
     if x.shape[1] != w.shape[0]:
         return {}
-    exact = np.einsum("ptc,tc->pc", np.broadcast_to(x, (*x.shape[:2], channels)).astype(np.float64), w.astype(np.float64), optimize=True) if not shared else x[..., 0].astype(np.float64) @ w.astype(np.float64)  # fmt: skip
+    exact = np.einsum("ptc,tc->pc", np.broadcast_to(x, (*x.shape[:2], channels)), w, dtype=np.float64, optimize=True)
     return {
         "backwards": _summed(x, w, 1, -1),
         "in four lanes": _summed(x, w, 4, 1),
@@ -88,7 +88,9 @@ def _leans(delta: Array, values: Array) -> bool:
     if len(delta) < 8:
         return False
     by_value = delta * np.sign(values)
-    return any(abs(d.mean()) > 5 * d.std() / np.sqrt(len(d)) and abs(d.mean()) > 0.5 * d.std() for d in (delta, by_value))
+    return any(
+        abs(d.mean()) > 5 * d.std() / np.sqrt(len(d)) and abs(d.mean()) > 0.5 * d.std() for d in (delta, by_value)
+    )
 
 
 def _spread(case: Case) -> Array | None:
@@ -117,7 +119,9 @@ def _spread(case: Case) -> Array | None:
 
 def scaled(case: Case) -> Fits:
     """All weights too large by one factor, or all biases by one amount: differences in proportion, or all alike."""
-    size = _spread(case) if case.seen is not None and case.sound.dtype == np.float32 and case.weights is not None else None
+    size = (
+        _spread(case) if case.seen is not None and case.sound.dtype == np.float32 and case.weights is not None else None
+    )
     if size is None or case.seen is None:
         return
     mine, theirs = case.sound.astype(np.float64), case.seen.astype(np.float64)
@@ -127,7 +131,9 @@ def scaled(case: Case) -> Fits:
             return
         tolerance = ROUNDOFF * size
         for how, wrong in _straight(case, mine, theirs, open_):
-            inside = np.where(open_, np.abs(theirs - wrong) <= tolerance, np.abs(theirs - mine) <= np.abs(wrong - mine) + tolerance)
+            inside = np.where(
+                open_, np.abs(theirs - wrong) <= tolerance, np.abs(theirs - mine) <= np.abs(wrong - mine) + tolerance
+            )
             if inside.all() and np.abs(theirs - mine)[open_].max() > 0:
                 yield how, case.seen, -1.5 * int(open_.sum()) + 16
 

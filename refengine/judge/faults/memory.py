@@ -10,7 +10,8 @@ from ..evidence import choices, values
 from ._case import Case, Fits, Variants
 
 CHUNK = 16  # bytes; what arenas align tensors to
-FILLINGS = tuple(bytes.fromhex(4 * byte) for byte in ("00", "FF", "CD", "A5", "AA", "55", "CC", "DD", "FE")) + (
+FILLINGS = (
+    *(bytes.fromhex(4 * byte) for byte in ("00", "FF", "CD", "A5", "AA", "55", "CC", "DD", "FE")),
     b"\xde\xad\xbe\xef",
     b"\xef\xbe\xad\xde",
 )
