@@ -17,26 +17,36 @@ MOST = 600
 ROWS = 32
 """Parts of a vector, as a picture has rows."""
 
-DRAWS = 2
+CLOSER = 0.7
+"""So much closer than a sound output must what is seen be to that of an input that is known in part only."""
+
+DRAWS = 3
 """How often an input that is not wholly known is drawn, to see how far that takes the outputs apart."""
 
 
 def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> None:
     """The steps on other inputs than the one given, which is not in the dump."""
-    sound = trial.replay.values[tensor]
-    told, exact, vague = {sound.tobytes()}, list[Hypothesis](), list[tuple[Preparation, Hypothesis]]()
+    told = {trial.replay.values[tensor].tobytes()}
+    made = {True: list[tuple[Preparation, Hypothesis]](), False: list[tuple[Preparation, Hypothesis]]()}
     for preparation in suspects:
         fed = preparation.fed()
         if (raw := fed.tobytes()) not in told:
             told.add(raw)
-            hypothesis = Hypothesis("input", preparation.how, fed)
-            if preparation.known:
-                exact.append(hypothesis)
-            else:
-                vague.append((preparation, hypothesis))
-    trial.judge_all(trial.replay, tensor, exact, None)
-    near = [_nearly(trial.replay, tensor, *each) for each in vague]
+            made[preparation.known].append((preparation, Hypothesis("input", preparation.how, fed)))
+    trial.judge_all(trial.replay, tensor, [hypothesis for _, hypothesis in made[True]], None)
+    near = [_nearly(trial.replay, tensor, *each) for each in _close(trial, tensor, made[False])]
     trial.judge_all(trial.replay, tensor, [h for h in near if trial.beyond(h.near) >= evidence.LIKELY], None)
+
+
+def _close(
+    trial: Trial, tensor: int, vague: Sequence[tuple[Preparation, Hypothesis]]
+) -> Iterator[tuple[Preparation, Hypothesis]]:
+    """Those of the inputs known in part only whose outputs come closer to what was seen than a sound one does."""
+    most = CLOSER * evidence.steps(trial.sound, trial.seen).mean()
+    ends = trial.ends(trial.replay, tensor, [hypothesis for _, hypothesis in vague])
+    for each, end in zip(vague, ends, strict=True):
+        if end is not None and evidence.steps(end, trial.seen).mean() < most:
+            yield each
 
 
 def _nearly(replay: Replay, tensor: int, preparation: Preparation, hypothesis: Hypothesis) -> Hypothesis:

@@ -198,9 +198,13 @@ class Trial:
 
     def judge_all(self, after: Replay, tensor: int, hypotheses: Sequence[Hypothesis], step: Step | None) -> None:
         """Add hypotheses about what a tensor holds, with which `after` goes on."""
+        for hypothesis, end in zip(hypotheses, self.ends(after, tensor, hypotheses), strict=True):
+            self.judge(end, hypothesis, step)
+
+    def ends(self, after: Replay, tensor: int, hypotheses: Sequence[Hypothesis]) -> Iterator[Array | None]:
+        """The output under each."""
         for some in _batches(after, hypotheses):
-            for hypothesis, end in zip(some, after.ends(tensor, [h.holds for h in some]), strict=True):
-                self.judge(end, hypothesis, step)
+            yield from after.ends(tensor, [h.holds for h in some])
 
     @property
     def tries(self) -> float:
