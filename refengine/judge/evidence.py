@@ -1,0 +1,75 @@
+"""What differences are worth as evidence, in bits: how unlikely chance is to deal the same ones out as they lie.
+
+A hypothesis predicts which elements differ, and by how much. Had the same differences been dealt out at random over
+the elements that a fault may change, they would lie as they do once in 2^bits. From that, what the hypotheses tried
+cost is taken off (one in a thousand that fits by chance is no surprise), and what a hypothesis read off the output
+itself. What is left tells how certain a cause is.
+"""
+
+from __future__ import annotations
+
+from math import lgamma, log
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..model import Array
+from ..tensors.difference import unlike
+
+Certainty = Literal["certain", "likely", "open"]
+"""``certain``: chance would do this once in a million times, and nothing else that was tried does it. ``likely``: more
+than chance, but few differences, or several causes that cannot be told apart. ``open``: too little to tell, or nothing
+explains it."""
+
+CERTAIN, LIKELY = 20.0, 8.0
+"""From how many bits on a cause is certain, and likely."""
+
+MARGIN = 10.0
+"""A cause that has so many bits less than another is no rival of it."""
+
+VALUE = 16.0
+"""The most that one float's value counts, in bits."""
+
+
+def bits(sound: Array, seen: Array, live: npt.NDArray[np.bool_]) -> float:
+    """How much it takes to say where and by how much `seen` differs; of the equal elements, only `live` ones count.
+
+    Never more than it takes to say `seen` itself: a constant output is poor evidence, whatever a sound one would be.
+    """
+    apart = unlike(sound, seen)
+    equal = int((live & ~apart).sum())
+    if sound.dtype.kind == "f":
+        return ways(np.array([equal, int(apart.sum())])) + values(sound, seen)
+    deltas = seen[apart].astype(np.int64) - sound[apart]
+    relative = ways(np.append(np.unique(deltas, return_counts=True)[1], equal))
+    absolute = ways(np.unique(seen[live | apart], return_counts=True)[1]) + VALUE / 2
+    return min(relative, absolute)
+
+
+def values(sound: Array, seen: Array) -> float:
+    """The bits that the values of the differing elements are worth, wherever these lie."""
+    apart = unlike(sound, seen)
+    if sound.dtype.kind != "f":
+        deltas = seen[apart].astype(np.int64) - sound[apart]
+        return ways(np.unique(deltas, return_counts=True)[1])
+    with np.errstate(all="ignore"):
+        off = np.abs(seen[apart].astype(np.float64) - sound[apart]) / np.spacing(np.abs(sound[apart]))
+    return float(np.minimum(VALUE, np.log2(1 + 2 * np.nan_to_num(off, nan=2.0**VALUE, posinf=2.0**VALUE))).sum())
+
+
+def choices(size: int, count: int) -> float:
+    """log₂ of the ways to choose `count` of `size`."""
+    return ways(np.array([count, size - count]))
+
+
+def ways(counts: Array) -> float:
+    """log₂ of the ways to deal out so many of each kind: their multinomial coefficient."""
+    return (lgamma(float(counts.sum()) + 1) - sum(lgamma(float(n) + 1) for n in counts)) / log(2)
+
+
+def certainty(bits: float, rivals: int) -> Certainty:
+    """The word for a cause with so many bits left, and so many rivals."""
+    if bits >= CERTAIN and not rivals:
+        return "certain"
+    return "likely" if bits >= LIKELY else "open"
