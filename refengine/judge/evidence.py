@@ -35,27 +35,33 @@ VALUE = 16.0
 def bits(sound: Array, seen: Array, live: npt.NDArray[np.bool_]) -> float:
     """How much it takes to say where and by how much `seen` differs; of the equal elements, only `live` ones count.
 
-    Never more than it takes to say `seen` itself: a constant output is poor evidence, whatever a sound one would be.
+    Never more than it takes to say `seen` itself, as a list of its values and where each of them stands: a constant
+    output is poor evidence, whatever a sound one would be.
     """
     apart = unlike(sound, seen)
-    equal = int((live & ~apart).sum())
-    if sound.dtype.kind == "f":
-        return ways(np.array([equal, int(apart.sum())])) + values(sound, seen)
-    deltas = seen[apart].astype(np.int64) - sound[apart]
-    relative = ways(np.append(np.unique(deltas, return_counts=True)[1], equal))
-    absolute = ways(np.unique(seen[live | apart], return_counts=True)[1]) + VALUE / 2
-    return min(relative, absolute)
+    relative = choices(int((live | apart).sum()), int(apart.sum())) + values(sound, seen)
+    counts = np.unique(seen[live | apart], return_counts=True)[1]
+    return min(relative, ways(counts) + 8.0 * min(seen.itemsize, 2) * len(counts))
 
 
 def values(sound: Array, seen: Array) -> float:
-    """The bits that the values of the differing elements are worth, wherever these lie."""
+    """The bits that the values of the differing elements are worth, wherever these lie: the larger, the rarer."""
     apart = unlike(sound, seen)
-    if sound.dtype.kind != "f":
-        deltas = seen[apart].astype(np.int64) - sound[apart]
-        return ways(np.unique(deltas, return_counts=True)[1])
+    return float(worth(steps(sound[apart], seen[apart])).sum())
+
+
+def steps(sound: Array, seen: Array) -> Array:
+    """How far apart values are, in codes or in units in the last place."""
     with np.errstate(all="ignore"):
-        off = np.abs(seen[apart].astype(np.float64) - sound[apart]) / np.spacing(np.abs(sound[apart]))
-    return float(np.minimum(VALUE, np.log2(1 + 2 * np.nan_to_num(off, nan=2.0**VALUE, posinf=2.0**VALUE))).sum())
+        off = np.abs(seen.astype(np.float64) - sound)
+        if sound.dtype.kind == "f":
+            off = off / np.spacing(np.abs(sound)).astype(np.float64)
+    return np.nan_to_num(off, nan=2.0**VALUE, posinf=2.0**VALUE)
+
+
+def worth(steps: Array) -> Array:
+    """The bits of differences of so many steps."""
+    return np.minimum(VALUE, np.log2(1 + 2 * steps))
 
 
 def choices(size: int, count: int) -> float:

@@ -385,7 +385,6 @@ def codes(sample: Sample) -> Iterator[Way]:
                  lambda x: np.trunc(x / scale) + zero_point)  # fmt: skip
     yield stored("rounded otherwise", "was rounded by adding a half and truncating, which is wrong below 0",
                  lambda x: np.trunc(x / scale + zero_point + half))  # fmt: skip
-    yield stored("rounded otherwise", "was rounded up", lambda x: np.ceil(x / scale) + zero_point)
     if sample.known:
         yield stored("rounded otherwise", "was rounded with ties to even", lambda x: np.rint(x / scale) + zero_point)
     yield Codes("wrapped", "wraps around where codes should saturate",
@@ -422,7 +421,7 @@ def recoded(sample: Sample) -> Iterator[Recoded]:
     other = {"i": "uint", "u": "int"}[sample.codes.dtype.kind] + str(8 * sample.codes.dtype.itemsize)
     yield Recoded(
         "off by 128",
-        f"holds codes of {other}: every code is {half:g} off",
+        f"holds codes of {other}, as pixels are: every code is {half:g} off",
         lambda codes: Span(codes.low + half, codes.high + half),
     )
     zero_point = sample.affine[1]
@@ -481,16 +480,17 @@ def reals(sample: Sample) -> Iterator[Real]:
             yield affine("-1 to 1", f"was normalised to -1 … 0.992 (p/128 - 1) {own}", -1, 127 / 128)
         if not _is(sample, (0, 255)):
             yield affine("divided by 256", "was divided by 256 instead of 255", black, black + width * 255 / 256)
-        yield affine("codes as values", f"holds -128 … 127 as real values {own}", -128, 127)
         yield affine("-1 to 1", f"was normalised to -0.5 … 0.5 {own}", -0.5, 0.5)
         yield from _standardised(sample)
         yield _of_pixels(sample, "halved", "holds pixels shifted right by one bit: 0 … 127", lambda p: np.floor(p / 2))
         yield _of_pixels(sample, "black and white", "is black and white: 1 above the middle, else 0",
                          lambda p: np.where(p > 127, 255.0, 0.0))  # fmt: skip
-        if sample.is_float and not _is(sample, (0, 255)):
+        if not _is(sample, (0, 255)):
             whole = real.map(lambda x: np.rint((x - black) / width * 255))
-            yield Real("not normalised", f"was not normalised: whole numbers from 0 to 255 {own}", whole)
-            yield Real("codes as values", "holds int8 codes as real values", whole.map(lambda p: p - 128))
+            yield Real(
+                "not normalised", f"was not normalised: {'whole numbers from ' * sample.is_float}0 … 255 {own}", whole
+            )
+            yield Real("codes as values", f"holds int8 codes as real values {own}", whole.map(lambda p: p - 128))
     yield affine("inverted", f"is inverted: {white:.4g} and {black:.4g} are exchanged", white, black)
     if black:
         yield Real("sign changed", "has the other sign", real.map(np.negative))
@@ -656,6 +656,12 @@ def fills(sample: Sample) -> dict[str, Array]:
     background = _background(sample)
     found = {"background": np.full(sample.size, background)}
     return found if background == 0 else found | {"zeros": np.zeros(sample.size)}
+
+
+def fillings(sample: Sample, previous: Sequence[Sample]) -> list[tuple[str, Array]]:
+    """The same, and the samples before."""
+    before = [("the previous sample", each.codes.ravel().astype(np.float64)) for each in previous]
+    return [*fills(sample).items(), *before]
 
 
 def parts(sample: Sample, start: int, fill: str, values: Array) -> Iterator[Placed]:
