@@ -4,25 +4,37 @@
     report = refengine.diff(plan, read_dump(plan, "dump.npz"), image)
 
 `compare` measures, `judging` tells culprits from victims, `verdict` looks for the cause among dialects and the known
-`faults`, `text` and `page` show it.
+`faults`, `text` and `page` show it. `check_input` judges what a device was fed by the sample that it was made from: its
+`preparation` is found again among all that people make, and `feeding` weighs what speaks for it.
 """
 
 from ..tensors.difference import Difference, difference
+from .check import check_input, read_fed, read_samples
 from .dumps import META, Dump, read_dump
 from .faults import FAULTS
+from .feeding import Explanation, Fed
 from .judging import Finding, Report, diff, tapped
+from .preparation import WAYS, Preparation, Sample
 from .verdict import Candidate
 
 __all__ = [
     "FAULTS",
     "META",
+    "WAYS",
     "Candidate",
     "Difference",
     "Dump",
+    "Explanation",
+    "Fed",
     "Finding",
+    "Preparation",
     "Report",
+    "Sample",
+    "check_input",
     "diff",
     "difference",
     "read_dump",
+    "read_fed",
+    "read_samples",
     "tapped",
 ]

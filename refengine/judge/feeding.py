@@ -143,7 +143,7 @@ class Fed(Suspicion):
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "tensor": identity(self.sample.tensor),
+            **identity(self.sample.tensor),
             "right": self.right,
             "verdict": self.verdict,
             "difference": self.difference and self.difference.as_dict(),
@@ -166,7 +166,7 @@ def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = (), others: Se
 
 
 def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
-    """The best first, one of each kind; two departures only where they explain better than any one does."""
+    """The best first, one of each kind; two departures only if they are worth more than any one."""
     kept: dict[str, Explanation] = {}
     for each in sorted(found, key=lambda each: -each.bits):
         simpler = any(len(e.preparation.ways) < len(each.preparation.ways) for e in kept.values())
@@ -216,7 +216,7 @@ class _Trial:
         """With the evidence for it; `parameters` are bits that it was fitted to the data by."""
         ways = len(preparation.ways)
         explained, total = int(self.explained(preparation).sum()), self.sample.size
-        choice = np.log2(sum(len(each.ways) <= ways for each in self.tried)) + parameters
+        choice = np.log2(sum(len(each.ways) <= ways for each in self.tried)) + parameters + MARGIN * (ways > 1)
         bits = 0.0
         if explained == total:
             low, high, free = preparation.predicted()
