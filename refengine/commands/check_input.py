@@ -13,8 +13,7 @@ import argparse
 
 from ..cexport import input_lines
 from ..errors import InputError
-from ..judge import Fed, check_input, read_fed, read_samples
-from ..model import Array
+from ..judge import Fed, Sample, judged, read_fed, read_samples
 from ..plan import Plan, make_plan
 from ..tensors.images import pixel_ranges
 from ..tensors.inputs import pixel_range
@@ -62,25 +61,21 @@ def command(args: argparse.Namespace) -> int:
     if index >= len(samples) or (args.index is None and len(samples) > 1):
         raise InputError(f"{' '.join(args.sample)}: {len(samples)} samples; choose one by --index, counted from 0")
     before = (_samples(plan, args.previous, args) if args.previous else samples[:index])[-1:]
-    judged = {
-        i: check_input(
-            plan, x, samples[index][i], index=i, previous=before[0][i] if before else None, real_range=args.range
-        )
-        for i, x in read_fed(plan, args.fed).items()
-    }
-    lines = {i: input_lines(plan.inputs[i], pixel_range(plan, i, args.range)) for i in judged}
-    wrong = not all(fed.right for fed in judged.values())
+    given = read_fed(plan, args.fed)
+    verdicts = dict(zip(given, judged(plan, given, samples[index], *before), strict=True))
+    lines = {i: input_lines(plan.inputs[i], pixel_range(plan, i, args.range)) for i in verdicts}
+    wrong = not all(fed.right for fed in verdicts.values())
     if args.json:
-        told = [fed.as_dict() | {"c": lines[i]} for i, fed in judged.items()]
+        told = [fed.as_dict() | {"c": lines[i]} for i, fed in verdicts.items()]
         print_json({"model": args.model, "sha256": plan.model.sha256, "right": not wrong, "inputs": told})
         return int(wrong)
     print_ranges(pixel_ranges(plan, args.sample, args.range))
-    for i, fed in judged.items():
+    for i, fed in verdicts.items():
         _show(args, fed, lines[i])
     return int(wrong)
 
 
-def _samples(plan: Plan, paths: list[str], args: argparse.Namespace) -> list[tuple[Array, ...]]:
+def _samples(plan: Plan, paths: list[str], args: argparse.Namespace) -> list[tuple[Sample, ...]]:
     return read_samples(plan, paths, digit=args.digit, real_range=args.range)
 
 
@@ -90,5 +85,5 @@ def _show(args: argparse.Namespace, fed: Fed, lines: str) -> None:
         first = fed.difference
         say(f"  first at {list(first.first)}, where it has {first.theirs:g}, and the sample makes {first.mine:g}")
         others = [each for each in fed.explanations if each not in fed.fitting]
-        say(*(f"  less likely: {each}" for each in others[:LISTED]))
+        say(*(f"  {'less likely' if each.complete else 'not all'}: {each}" for each in others[:LISTED]))
         say("", "what does it right:", *lines.splitlines())

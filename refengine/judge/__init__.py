@@ -9,13 +9,15 @@
 """
 
 from ..tensors.difference import Difference, difference
-from .check import check_input, read_fed, read_samples
+from .check import check_input, judged, read_fed, read_samples
 from .dumps import META, Dump, read_dump
 from .faults import FAULTS
 from .feeding import Explanation, Fed
 from .judging import Finding, Report, diff, tapped
-from .preparation import WAYS, Preparation, Sample
+from .preparation import Preparation
+from .sample import Sample
 from .verdict import Candidate
+from .ways import WAYS
 
 __all__ = [
     "FAULTS",
@@ -33,6 +35,7 @@ __all__ = [
     "check_input",
     "diff",
     "difference",
+    "judged",
     "read_dump",
     "read_fed",
     "read_samples",

@@ -1,6 +1,6 @@
 """What a device was fed, held against the sample: which `Preparation` it was, and how much speaks for it.
 
-This judges an input that is known, as it stands in a dump; `suspects` tries inputs through the network.
+The input is known, as it stands in a dump. (Where it is not, `inputs` tries preparations through the network.)
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from ..identity import identity
 from ..model import Array
 from ..tensors.difference import Difference, difference, unlike
 from .evidence import MARGIN, Certainty, certainty
-from .preparation import Mask, Placed, Preparation, Real, Sample, Way, fillings, moved, parts, preparations
+from .preparation import Preparation, preparations
+from .sample import Mask, Sample
+from .ways import Placed, Real, Way, fillings, moved, parts
 
 PROBES = 256
 """Elements on which a preparation is tried before it is tried on all."""
 
 SHOWN = 0.8
-"""What explains less than this share of the elements is not worth a line."""
+"""What explains less than this share of what values tell is not worth a line."""
 
 NAMED = 4
 """How many explanations one sentence names."""
@@ -48,6 +50,9 @@ class Explanation:
     @property
     def complete(self) -> bool:
         return self.explained == self.total
+
+    def __str__(self) -> str:
+        return f"the input {self.preparation.says}: that explains {self.explained:,} of {self.total:,} elements"
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -125,20 +130,20 @@ class Fed(Suspicion):
     def verdict(self) -> str:
         """One sentence."""
         if self.difference is None:
-            return "the input is right: every element is as it should be"
-        says, count = self.says, f"{self.difference.count:,} of its {self.difference.size:,} elements differ"
+            return "certain: the input is right, every element is as it should be"
+        says, count = self.says, f"{self.difference.count:,} of {self.difference.size:,} elements differ"
         if self.certainty == "certain":
-            return f"the input {says}: that explains all its {self.difference.size:,} elements, certain"
+            return f"certain: the input {says}; that explains all its {self.difference.size:,} elements"
         if self.certainty == "likely":
-            return f"the input {says}: {count}, and that explains them all, likely"
+            return f"likely: the input {says}; {count}, and that explains them all"
         if self.constant:
-            also = f", or {says}" if says else ""
-            return f"the input holds {self.difference.theirs:g} everywhere: perhaps it was never written{also}; open"
+            also = f", or it {says}" if says else ""
+            return f"open: the input holds {self.difference.theirs:g} everywhere; perhaps it was never written{also}"
         if says:
-            return f"the input differs: {count}, too few to tell why; perhaps it {says}; open"
+            return f"open: {count} in the input, too few to tell why; perhaps it {says}"
         return (
-            f"the input differs: {count}, and no known preparation of this sample explains them; perhaps it is "
-            "another sample, such as the previous one; open"
+            f"open: {count} in the input, and no known preparation of this sample explains them; perhaps it is of "
+            "another sample, such as the previous one"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -151,15 +156,15 @@ class Fed(Suspicion):
         }
 
 
-def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = (), others: Sequence[tuple[Way, Sample]] = ()) -> Fed:
+def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     """Judge `seen`, what a device was fed in the tensor's dtype and shape, by the sample that it should have been.
 
-    `previous` are samples of inferences before, `others` samples that the same picture may have become, each with how.
+    `previous` are samples of inferences before.
     """
     apart = difference(sample.tensor, sample.codes, seen)
     if apart is None:
         return Fed(sample=sample)
-    trial = _Trial(sample, seen, [*preparations(sample, previous, others)], previous)
+    trial = _Trial(sample, seen, [*preparations(sample, previous)], previous)
     found = ranked([*trial.explanations(), *trial.halves(), *trial.moves(), *trial.lines()])
     constant = len(np.unique(seen)) == 1
     return Fed(found or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
@@ -235,11 +240,13 @@ class _Trial:
                     yield found
 
     def closest(self) -> tuple[Explanation, ...]:
-        """The one that explains most, if that is more than the sound input does."""
-        counts = [int(self.explained(each, self.probes).sum()) for each in self.tried]
-        best = self.explanation(self.tried[int(np.argmax(counts))])
-        sound = self.sample.size - int(unlike(self.sample.codes, self.seen).sum())
-        return (best,) if best.explained > max(sound, SHOWN * best.total) else ()
+        """The one that explains most of what was fed, counted by what its values tell, if that is nearly all of it."""
+        told = _information(self.seen)
+        shares = [told[self.probes][self.explained(each, self.probes)].sum() for each in self.tried]
+        best = self.tried[int(np.argmax(shares))]
+        share = told[self.explained(best)].sum()
+        sound = told[~unlike(self.sample.codes, self.seen).ravel()].sum()
+        return (self.explanation(best),) if share > max(sound, SHOWN * told.sum()) else ()
 
     def halves(self) -> Iterator[Explanation]:
         """Inputs of which only a part was written, from where they begin to differ on or up to there."""
