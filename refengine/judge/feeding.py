@@ -156,6 +156,7 @@ class Fed(Suspicion):
         }
 
 
+@np.errstate(all="ignore")  # floats may be anything
 def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     """Judge `seen`, what a device was fed in the tensor's dtype and shape, by the sample that it should have been.
 

@@ -76,6 +76,7 @@ class Preparation:
         low, high, free = self.predicted()
         return not free.any() and bool(np.all(low == high))
 
+    @np.errstate(all="ignore")
     def predicted(self, at: Index | None = None) -> tuple[Array, Array, Mask]:
         """(low, high, free) of the elements at these flat places, by default of all: see `Span`.
 
@@ -108,7 +109,7 @@ class Preparation:
         make = next((way.make for way in self.ways if isinstance(way, Codes)), None)
         if real or make or not sample.exact:
             real = real or sample.real
-            found = (make or right(sample))(Span(real.low[places], real.high[places]))
+            found = (make or right(sample, real))(Span(real.low[places], real.high[places]))
         else:  # known however little is known of real values
             found = sample.sound(places)
         for way in self.ways:
@@ -128,7 +129,9 @@ def preparations(sample: Sample, previous: Sequence[Sample] = ()) -> Iterator[Pr
 
     `previous` are samples of inferences before.
     """
-    real, code, recode = [*reals(sample)], [*codes(sample)], [*recoded(sample)]
+    with np.errstate(all="ignore"):  # floats may be anything
+        real = [*reals(sample)]
+    code, recode = [*codes(sample)], [*recoded(sample)]
     place, shift = [*places(sample)], [*shifts(sample)]
     for ways in (real, code, recode, place, shift):
         yield from (Preparation((way,), sample) for way in ways)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -175,27 +175,32 @@ Values = Callable[[Span], Span]
 """From real values to codes, or from codes to codes; element by element."""
 
 
-def right(sample: Sample) -> Values:
-    """The right way from real values to codes; float inputs take them as close as float32 arithmetic brings them."""
+def right(sample: Sample, real: Span) -> Values:
+    """The right way from real values to codes; float inputs take them as close as float32 arithmetic brings them.
+
+    `real` are those of all the input.
+    """
     scale, zero_point = sample.affine
-    if sample.is_float:
-        return partial(_near, largest=float(np.abs(sample.real.high).max(initial=0)))
-    return stored(sample, lambda real: round_half_away(real / scale) + zero_point)
+    if not sample.is_float:
+        return stored(sample, lambda x: round_half_away(x / scale) + zero_point)
+    fuzz = FUZZ * min(_largest(real.high), _largest(sample.real.high))
+    return lambda x: Span(
+        x.low - np.maximum(FUZZ * np.abs(x.low), fuzz), x.high + np.maximum(FUZZ * np.abs(x.high), fuzz)
+    )
 
 
-def _near(real: Span, largest: float) -> Span:
-    sizes = np.maximum(np.abs(real.low), np.abs(real.high))
-    fuzz = FUZZ * np.maximum(sizes, min(largest, float(sizes.max(initial=0))))
-    return Span(real.low - fuzz, real.high + fuzz)
+def _largest(values: Array) -> float:
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0))
 
 
 def stored(sample: Sample, code: Callable[[Array], Array]) -> Values:
     """Codes that saturate at their type's ends."""
-    low, high = code_range(str(sample.codes.dtype))
+    dtype = sample.codes.dtype
+    low, high = (0, 1) if dtype.kind == "b" else code_range(str(dtype))
     return lambda real: real.map(lambda x: np.clip(code(x), low, high))
 
 
 def background(sample: Sample) -> float:
     """The code (of float inputs: the value) of black, or of 0 where no picture is fed."""
     black = np.array([sample.black])
-    return float(right(sample)(Span(black, black)).low[0])
+    return float(right(sample, sample.real)(Span(black, black)).low[0])

@@ -43,6 +43,7 @@ WAYS = {
     "divided by 256": "256 instead of 255 brings pixels into the network's range",
     "mean and deviation": "the mean is subtracted, and perhaps the deviation divided by",
     "per-sample range": "the sample's own smallest and largest value become the network's range",
+    "per-sample maximum": "the sample is divided by its own largest value",
     "inverted": "black and white are exchanged",
     "sign changed": "real values have the other sign",
     "scaled": "real values are too large or too small by a factor",
@@ -219,6 +220,8 @@ DATA_SETS = {
 
 def reals(sample: Sample) -> Iterator[Real]:
     """Departures in what real values are."""
+    if not sample.is_float and not is_quantized(sample.tensor):
+        return
     real, black, white = sample.real, sample.black, sample.white
     width = white - black
 
@@ -228,7 +231,7 @@ def reals(sample: Sample) -> Iterator[Real]:
 
     own = f"instead of {black:.4g} … {white:.4g}"
     if _is(sample, *CONVENTIONS):
-        if not _is(sample, (0, 255)):
+        if sample.is_float and not _is(sample, (0, 255)):
             yield affine("not normalised", f"was not normalised: 0 … 255 {own}", 0, 255)
         if not _is(sample, (0, 1)):
             yield affine("0 to 1", f"was normalised to 0 … 1 {own}", 0, 1)
@@ -317,7 +320,7 @@ def _stretched(sample: Sample) -> Iterator[Real]:
     yield Real("per-sample range", "is stretched from its own smallest and largest value", Span.of(*made))
     made = [black + (x - black) / (high - black) * width for _, high in ends for x in real if high > black]
     if made:
-        yield Real("per-sample range", "is divided by its own largest value", Span.of(*made))
+        yield Real("per-sample maximum", "is divided by its own largest value", Span.of(*made))
 
 
 # ---- places ----------------------------------------------------------------------------------------------------
