@@ -11,8 +11,9 @@ import pytest
 
 from refengine import InputError, Plan, evaluate, make_plan, predictions, run
 from refengine.accuracy import CHUNK, is_classifier
+from refengine.bundled import bundled_models
 from refengine.parallel import workers
-from refengine.tensors.datasets import bundled_digits, bundled_models, load_mnist
+from refengine.tensors.datasets import bundled_digits, load_mnist
 from refengine.tensors.inputs import pixels_to_input
 from tests.models import fed, one_op, q
 

@@ -12,8 +12,8 @@ from oracle import OracleCrash, Tflm
 
 from refengine import KERNELS, UnsupportedError, inspect, make_plan
 from refengine.allocation import allocation
+from refengine.bundled import bundled_models
 from refengine.model import Model
-from refengine.tensors.datasets import bundled_models
 from refengine.tflite_io import dump
 from tests.test_long_graphs import chain
 from tests.test_subgraphs import program

@@ -1,4 +1,4 @@
-"""What the docstrings and the README show in Python runs as it is written."""
+"""What the docstrings, the README and the manual show in Python runs as it is written."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from dice import Dice
 from PIL import Image
 
 import refengine
+from refengine.bundled import bundled_models
 from refengine.model import Graph, Model, Op, Tensor
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tflite_io import dump
 
 ROOT = Path(refengine.__file__).parent
-README = (ROOT.parent / "README.md").read_text(encoding="utf-8")
+PAGES = (ROOT.parent / "README.md", *sorted((ROOT / "manual").glob("*.md")))
 ELSEWHERE = ("ProcessPoolExecutor(8)", ">>> ")
 """What is no program of its own, or too much for a test: other tests run the like."""
 
@@ -40,14 +41,16 @@ def documented() -> Iterator[tuple[str, str]]:
                     yield f"{place}:{getattr(node, 'name', '')}", dedent(code)
 
 
-def in_the_readme() -> Iterator[tuple[str, str]]:
-    for code in re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
-        if not any(word in code for word in ELSEWHERE):
-            yield f"README.md:{README[: README.index(code)].count(chr(10)) + 1}", code
+def in_the_pages() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for code in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            if not any(word in code for word in ELSEWHERE):
+                yield f"{page.name}:{text[: text.index(code)].count(chr(10)) + 1}", code
 
 
 DOCSTRINGS = dict(documented())
-EXAMPLES = DOCSTRINGS | dict(in_the_readme())
+EXAMPLES = DOCSTRINGS | dict(in_the_pages())
 
 
 @pytest.fixture
@@ -101,7 +104,7 @@ def test_every_room_with_an_example_is_found() -> None:
 
 
 def test_a_custom_operator_of_the_users_runs_in_every_room(here: dict[str, Any]) -> None:
-    (code,) = (code for place, code in in_the_readme() if '("MyOp", "float32"): mine' in code)
+    (code,) = (code for place, code in in_the_pages() if '("MyOp", "float32"): mine' in code)
     exec(code, here)
     assert here["y"].tolist() == [[2.0] * 4] and here["y"].dtype == np.float32
     x = np.arange(4, dtype=np.float32)[None]

@@ -15,9 +15,10 @@ import pytest
 
 import refengine
 from refengine import InputError, Interpreter, RefengineError, UnsupportedError
+from refengine.bundled import bundled_models
 from refengine.interpreter import StateError, load_delegate
 from refengine.model import Graph, Model, Op, Signature, Tensor
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump
 from tests.kernels.test_call_once import accumulator

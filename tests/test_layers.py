@@ -21,7 +21,7 @@ PACKAGE = ROOT / "refengine"
 
 # A module may import modules of lower layers, and its own package; peers in one layer do not know each other.
 LAYERS = (
-    {"processes", "text"},
+    {"bundled", "processes", "text"},
     {"errors"},
     {"model"},
     {"files", "identity", "memory", "numerics"},

@@ -45,6 +45,13 @@ def test_what_a_test_notices_is_told_from_what_survives(source: Path, monkeypatc
     assert verdicts == {"(a - b)": False, "(a <= 9)": True}
 
 
+def test_tests_that_cannot_be_run_are_no_verdict(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once every mutant counted as noticed, since pytest itself stopped: a score of 100 % of nothing."""
+    monkeypatch.setattr(mutants, "concerning", lambda path: [["tests/absent.py"]])
+    with pytest.raises(RuntimeError, match=r"could not run tests/absent\.py: status 4"):
+        mutants.survives(next(mutants.mutants(source)))
+
+
 def test_a_survivor_is_found_again_although_lines_moved(source: Path) -> None:
     (mutant,) = (m for m in mutants.mutants(source) if m.after == "(a <= 9)")
     source.write_text("X = 1\n" + source.read_text())

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import refengine
-from refengine.tensors.datasets import DATA, bundled_models
+from refengine.bundled import DATA, bundled_models
 
 pytestmark = pytest.mark.slow
 

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import readme
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = {page.stem: page.read_text(encoding="utf-8") for page in readme.PAGES}
 
 
 @pytest.mark.slow
 def test_examples_are_fresh() -> None:
     done = subprocess.run([sys.executable, "tools/readme.py"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_is_one_page() -> None:
+    lines = PAGES["README"].splitlines()
+    assert len(lines) <= 160
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_a_title_and_names_pages_that_exist(page: str) -> None:
+    text = PAGES[page]
+    assert text.startswith("# ")
+    assert {*re.findall(r"refengine manual ([a-z-]+)", text)} <= {*PAGES}
+    anchors = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        assert link.startswith("https://") or link.removeprefix("#") in anchors, link
+
+
+def test_every_page_is_named_by_the_readme() -> None:
+    assert [page for page in PAGES if page != "README" and f"`{page}`" not in PAGES["README"]
+            and f"manual {page}`" not in PAGES["README"]] == []  # fmt: skip

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from refengine import KERNELS, Graph, Model, Numerics, Op, Quantization, Tensor, UnsupportedError, inspect, load
+from refengine.bundled import bundled_models
 from refengine.kernel import Kernel
 from refengine.kernels._tflm import CUSTOM_OPS
 from refengine.survey import tensor_bytes
-from refengine.tensors.datasets import bundled_models
 from tests.models import const, fed, one_op, present, q
 from tests.test_subgraphs import program
 

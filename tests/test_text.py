@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from refengine import commands, execute, load, make_plan
+from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.device.protocol import Info, TensorInfo
 from refengine.errors import InputError, located
@@ -20,7 +21,6 @@ from refengine.explanation import as_html, explain
 from refengine.judge import diff, read_dump
 from refengine.judge.page import as_html as page_of
 from refengine.model import Graph, Model, Op, Signature
-from refengine.tensors.datasets import bundled_models
 from refengine.text import Styled, as_json, c_string, in_c, markup, printable
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q

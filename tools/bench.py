@@ -29,7 +29,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.bundled import bundled_models
+from refengine.tensors.datasets import bundled_digits
 
 CONTENDERS = ("tflm", "refengine", "litert-ref", "litert")
 SECONDS = 1.0  # how long a contender repeats one measurement

@@ -29,11 +29,14 @@ from math import sqrt
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
+from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]
 PLACES = ("refengine/numerics", "refengine/kernels", "refengine/plan.py", "refengine/execute.py", "refengine/judge")
 TIME_LIMIT = 600
 """Seconds for the tests of one mutant; a change that makes them hang is noticed, too."""
+BROKEN = 70
+"""The status of a process that never came to run pytest."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -252,22 +255,18 @@ def _passes(copy: Path, tests: Sequence[str]) -> bool:
     """pytest's verdict, in a fork of this process, which has imported what takes long."""
     child = os.fork()
     if child == 0:
-        os.setsid()
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
-        os.chdir(copy)
-        sys.path[:0] = [str(copy), str(copy / "tools")]
-        sys.dont_write_bytecode = True
-        os.environ["PYTHONPATH"] = str(copy)
-        import pytest
-
-        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])))
+        try:
+            _become_pytest(copy, tests)
+        finally:  # whatever it raised: this process must not go on as one of the pool
+            os._exit(BROKEN)
     deadline = time.monotonic() + TIME_LIMIT
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status) in (0, 5)  # 5: nothing to run
+            code = os.waitstatus_to_exitcode(status)
+            if code in (3, 4, BROKEN):  # pytest's own error, a wrong argument: nothing was tried
+                raise RuntimeError(f"pytest could not run {' '.join(tests)}: status {code}")
+            return code in (0, 5)  # 5: nothing to run
         time.sleep(0.05)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
@@ -275,10 +274,24 @@ def _passes(copy: Path, tests: Sequence[str]) -> bool:
     return False
 
 
+def _become_pytest(copy: Path, tests: Sequence[str]) -> NoReturn:
+    """Run tests in the copy, silently, and exit with pytest's status."""
+    import pytest
+
+    os.setsid()
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    os.chdir(copy)
+    sys.path[:0] = [str(copy), str(copy / "tools")]
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONPATH"] = str(copy)
+    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])))
+
+
 def _prepare() -> None:
-    """What every fork needs is imported once."""
+    """What every fork needs is imported once; not hypothesis, whose asserts pytest wants to rewrite."""
     import flatbuffers  # noqa: F401
-    import hypothesis  # noqa: F401
     import numpy  # noqa: F401
     import pytest  # noqa: F401
     import tflite  # noqa: F401

@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from refengine import evaluate, make_plan
+from refengine.bundled import bundled_models
 from refengine.parallel import Processes, workers
-from refengine.tensors.datasets import bundled_digits, bundled_models, load_mnist
+from refengine.tensors.datasets import bundled_digits, load_mnist
 
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 """In bytes. As Dask sets them, glibc returns freed memory at once, and every temporary array costs page faults."""

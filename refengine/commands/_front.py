@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ..bundled import bundled_models
 from ..errors import InferenceError, InputError, located
 from ..execute import batch_size
 from ..kernel import PRESETS
@@ -24,7 +25,7 @@ from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
 from ..processes import Terminated
 from ..session import Session
-from ..tensors.datasets import bundled_digits, bundled_models, load_mnist
+from ..tensors.datasets import bundled_digits, load_mnist
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_input
 from ..text import as_json, printable

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
 
 from ..accuracy import evaluate, predictions
+from ..bundled import bundled_models
 from ..execute import run
 from ..plan import make_plan
-from ..tensors.datasets import bundled_digits, bundled_models
+from ..tensors.datasets import bundled_digits
 from ..tensors.images import half_blocks
 from ..tensors.inputs import pixels_to_input
 from ._front import print_table, say, table_of
@@ -33,6 +38,12 @@ def command(args: argparse.Namespace) -> int:
     say(
         "Every number is what TensorFlow Lite Micro computes, bit for bit.",
         "Try a digit of your own:",
-        "  refengine run stm32f746_int8 --input drawing.png --digit",
+        f"  {_called()} run stm32f746_int8 --input drawing.png --digit",
     )
     return 0
+
+
+def _called() -> str:
+    """How the user reaches this command: by its name, or where it is not on PATH by its file (.venv/bin/refengine)."""
+    file = Path(sys.argv[0])
+    return "refengine" if file.stem != "refengine" or shutil.which("refengine") else os.path.relpath(file)

@@ -1,34 +1,34 @@
 """What a device was fed, held against the sample: which `Preparation` it was, and how much speaks for it.
 
-`fed` judges an input that is known, as it stands in a dump; `fitting` tries inputs through the network where only later
-tensors are known.
+The input is known, as it stands in a dump. (Where it is not, `inputs` tries preparations through the network.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InferenceError
-from ..execute import execute, tile_size
 from ..identity import identity
 from ..model import Array
-from ..plan import Plan, State
 from ..tensors.difference import Difference, difference, unlike
 from .evidence import MARGIN, Certainty, certainty
-from .preparation import Mask, Placed, Preparation, Real, Sample, Way, fills, moved, parts, preparations
+from .preparation import Preparation, preparations
+from .sample import Mask, Sample
+from .ways import Placed, Real, Way, fillings, moved, parts
 
 PROBES = 256
 """Elements on which a preparation is tried before it is tried on all."""
 
 SHOWN = 0.8
-"""What explains less than this share of the elements is not worth a line."""
+"""What explains less than this share of what values tell is not worth a line."""
+
+NAMED = 4
+"""How many explanations one sentence names."""
 
 PARAMETERS = 40.0
 """Bits that two real numbers cost which are fitted to the data."""
@@ -38,8 +38,8 @@ PARAMETERS = 40.0
 class Explanation:
     """A preparation, which explains `explained` of `total` elements.
 
-    If that is all of them, it is worth `bits` (see `evidence`): so much shorter is what was fed to tell with it than
-    without, less what it takes to choose it among all that were tried.
+    If that is all of them, it is worth `bits` (see `evidence`): so much shorter are they told with it than without,
+    less what it takes to choose it among all that were tried.
     """
 
     preparation: Preparation
@@ -50,6 +50,9 @@ class Explanation:
     @property
     def complete(self) -> bool:
         return self.explained == self.total
+
+    def __str__(self) -> str:
+        return f"the input {self.preparation.says}: that explains {self.explained:,} of {self.total:,} elements"
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -62,91 +65,114 @@ class Explanation:
 
 
 @dataclass(frozen=True, eq=False)
-class Fed:
-    """An input that a device was fed, judged: `difference` from the sound one, None if it is right.
+class Suspicion:
+    """What may have been done to a model's input, after `tried` preparations were tried.
 
-    `explanations`, the best first, are those that explain all of it; if none does, the one that comes closest, if any
-    comes close. `constant` is whether all its elements are the same, and `tried` how many preparations were tried.
+    `explanations`, the best first, are those that explain everything; if none does, the one that comes closest, if any
+    comes close.
     """
 
-    sample: Sample
-    difference: Difference | None
     explanations: tuple[Explanation, ...] = ()
-    constant: bool = False
     tried: int = 0
+
+    @property
+    def fitting(self) -> tuple[Explanation, ...]:
+        """What explains everything and can't be told from the best."""
+        found = [each for each in self.explanations if each.complete]
+        return tuple(each for each in found if found[0].bits - each.bits < MARGIN)
+
+    @property
+    def certainty(self) -> Certainty:
+        """Of the cause."""
+        return certainty(self.fitting[0].bits, len(self.fitting) - 1) if self.fitting else "open"
+
+    @property
+    def cause(self) -> str | None:
+        """The best explanation's id, unless it is open."""
+        return None if self.certainty == "open" else self.fitting[0].preparation.id
+
+    @property
+    def says(self) -> str:
+        """What may be so, after "the input"."""
+        return ", or ".join(each.preparation.says for each in self.fitting[:NAMED])
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "certainty": self.certainty,
+            "cause": self.cause,
+            "explanations": [each.as_dict() for each in self.explanations],
+            "tried": self.tried,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Fed(Suspicion):
+    """An input that a device was fed, judged: `difference` from the sound one, None if it is right."""
+
+    sample: Sample = field(kw_only=True)
+    difference: Difference | None = None
+    constant: bool = False
 
     @property
     def right(self) -> bool:
         return self.difference is None
 
     @property
-    def fitting(self) -> tuple[Explanation, ...]:
-        """What explains all of it and can't be told from the best."""
-        found = [each for each in self.explanations if each.complete]
-        return tuple(each for each in found if found[0].bits - each.bits < MARGIN)
-
-    @property
     def certainty(self) -> Certainty:
         """Of the cause, or that there is none."""
-        if self.right:
-            return "certain"
-        return certainty(self.fitting[0].bits, len(self.fitting) - 1) if self.fitting else "open"
+        return "certain" if self.right else super().certainty
 
     @property
     def cause(self) -> str | None:
-        """The best explanation's id, unless it is open."""
-        return None if self.right or self.certainty == "open" else self.fitting[0].preparation.id
+        return None if self.right else super().cause
 
     @property
     def verdict(self) -> str:
         """One sentence."""
         if self.difference is None:
-            return "the input is right: every element is as it should be"
-        best, count = self.fitting[:4], f"{self.difference.count:,} of its {self.difference.size:,} elements differ"
-        says = ", or ".join(each.preparation.says for each in best)
+            return "certain: the input is right, every element is as it should be"
+        says, count = self.says, f"{self.difference.count:,} of {self.difference.size:,} elements differ"
         if self.certainty == "certain":
-            return f"the input {says}: that explains all its {self.difference.size:,} elements, certain"
+            return f"certain: the input {says}; that explains all its {self.difference.size:,} elements"
         if self.certainty == "likely":
-            return f"the input {says}: {count}, and that explains them all, likely"
+            return f"likely: the input {says}; {count}, and that explains them all"
         if self.constant:
-            also = f", or {says}" if best else ""
-            return f"the input holds {self.difference.theirs:g} everywhere: perhaps it was never written{also}; open"
-        if best:
-            return f"the input differs: {count}, too few to tell why; perhaps it {says}; open"
+            also = f", or it {says}" if says else ""
+            return f"open: the input holds {self.difference.theirs:g} everywhere; perhaps it was never written{also}"
+        if says:
+            return f"open: {count} in the input, too few to tell why; perhaps it {says}"
         return (
-            f"the input differs: {count}, and no known preparation of this sample explains them; perhaps it is "
-            "another sample, such as the previous one; open"
+            f"open: {count} in the input, and no known preparation of this sample explains them; perhaps it is of "
+            "another sample, such as the previous one"
         )
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "tensor": identity(self.sample.tensor),
+            **identity(self.sample.tensor),
             "right": self.right,
-            "certainty": self.certainty,
-            "cause": self.cause,
             "verdict": self.verdict,
             "difference": self.difference and self.difference.as_dict(),
-            "explanations": [each.as_dict() for each in self.explanations],
-            "tried": self.tried,
+            **super().as_dict(),
         }
 
 
-def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = (), others: Sequence[tuple[Way, Sample]] = ()) -> Fed:
+@np.errstate(all="ignore")  # floats may be anything
+def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     """Judge `seen`, what a device was fed in the tensor's dtype and shape, by the sample that it should have been.
 
-    `previous` are samples of inferences before, `others` samples that the same picture may have become, each with how.
+    `previous` are samples of inferences before.
     """
     apart = difference(sample.tensor, sample.codes, seen)
     if apart is None:
-        return Fed(sample, None)
-    trial = _Trial(sample, seen, [*preparations(sample, previous, others)], previous)
-    found = _ranked([*trial.explanations(), *trial.halves(), *trial.moves(), *trial.lines()])
+        return Fed(sample=sample)
+    trial = _Trial(sample, seen, [*preparations(sample, previous)], previous)
+    found = ranked([*trial.explanations(), *trial.halves(), *trial.moves(), *trial.lines()])
     constant = len(np.unique(seen)) == 1
-    return Fed(sample, apart, found or trial.closest(), constant, len(trial.tried))
+    return Fed(found or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
 
 
-def _ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
-    """The best first, one of each kind; two departures only where they explain better than any one does."""
+def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
+    """The best first, one of each kind; two departures only if they are worth more than any one."""
     kept: dict[str, Explanation] = {}
     for each in sorted(found, key=lambda each: -each.bits):
         simpler = any(len(e.preparation.ways) < len(each.preparation.ways) for e in kept.values())
@@ -187,14 +213,16 @@ class _Trial:
         if self.sample.is_float:
             inside = ((low <= seen) & (seen <= high)) | (np.isnan(low) & np.isnan(seen))
         else:
-            inside = np.mod(seen - low, self.sample.period) <= high - low
+            inside = np.mod(seen - low, self.sample.period) <= np.where(
+                high - low < self.sample.period / 2, high - low, -1
+            )
         return np.asarray(free | inside)
 
     def explanation(self, preparation: Preparation, parameters: float = 0.0) -> Explanation:
         """With the evidence for it; `parameters` are bits that it was fitted to the data by."""
         ways = len(preparation.ways)
         explained, total = int(self.explained(preparation).sum()), self.sample.size
-        choice = np.log2(sum(len(each.ways) <= ways for each in self.tried)) + parameters
+        choice = np.log2(sum(len(each.ways) <= ways for each in self.tried)) + parameters + MARGIN * (ways > 1)
         bits = 0.0
         if explained == total:
             low, high, free = preparation.predicted()
@@ -213,11 +241,13 @@ class _Trial:
                     yield found
 
     def closest(self) -> tuple[Explanation, ...]:
-        """The one that explains most, if that is more than the sound input does."""
-        counts = [int(self.explained(each, self.probes).sum()) for each in self.tried]
-        best = self.explanation(self.tried[int(np.argmax(counts))])
-        sound = self.sample.size - int(unlike(self.sample.codes, self.seen).sum())
-        return (best,) if best.explained > max(sound, SHOWN * best.total) else ()
+        """The one that explains most of what was fed, counted by what its values tell, if that is nearly all of it."""
+        told = _information(self.seen)
+        shares = [told[self.probes][self.explained(each, self.probes)].sum() for each in self.tried]
+        best = self.tried[int(np.argmax(shares))]
+        share = told[self.explained(best)].sum()
+        sound = told[~unlike(self.sample.codes, self.seen).ravel()].sum()
+        return (self.explanation(best),) if share > max(sound, SHOWN * told.sum()) else ()
 
     def halves(self) -> Iterator[Explanation]:
         """Inputs of which only a part was written, from where they begin to differ on or up to there."""
@@ -235,11 +265,10 @@ class _Trial:
     def _filled(self, base: Preparation, first: int, end: int) -> Iterator[Explanation]:
         """A part of what `base` makes: up to element `first`, or from `end` on."""
         size = self.sample.size
-        values = [*fills(self.sample).items(), *(("the previous sample", each.codes.ravel()) for each in self.previous)]
-        for name, value in values:
+        for name, value in fillings(self.sample, self.previous):
             for at, place in ((first, 0), (end, 1)):
                 if 0 < at < size:
-                    way = [*parts(self.sample, at, name, value.astype(np.float64))][place]
+                    way = [*parts(self.sample, at, name, value)][place]
                     found = self.explanation(Preparation((*base.ways, way), base.sample), float(np.log2(2 * size)))
                     if found.complete:
                         yield found
@@ -270,8 +299,11 @@ class _Trial:
         if len(np.unique(x)) < 3 or len(np.unique(y)) < 3:
             return
         factor, term = np.polyfit(x, y, 1)
-        says = f"holds about {factor:.4g} times each real value {term:+.4g}"
-        way = Real("scaled", says, self.sample.real.map(lambda each: factor * each + term))
+        id, says = "scaled", f"holds about {factor:.4g} times each real value"
+        if abs(term) > scale:
+            id, mean, by = "mean and deviation", -term / factor, 1 / factor
+            says = f"has a mean of about {mean:.4g} subtracted, and is divided by a deviation of about {by:.4g}"
+        way = Real(id, says, self.sample.real.map(lambda each: factor * each + term))
         yield from self._complete([way], PARAMETERS)
 
     def _complete(self, ways: Iterable[Way], parameters: float) -> Iterator[Explanation]:
@@ -327,66 +359,3 @@ def _information(values: Array) -> npt.NDArray[np.float64]:
     _, inverse, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
     information: npt.NDArray[np.float64] = np.log2(values.size / counts[inverse.ravel()])
     return information
-
-
-# ---- through the network ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """Inputs tried through the network: `unlike` are the elements that differ from the device's, by tensor index."""
-
-    preparation: Preparation
-    inputs: tuple[Array, ...]
-    unlike: Mapping[int, int]
-
-    @property
-    def complete(self) -> bool:
-        return not any(self.unlike.values())
-
-
-def fitting(
-    plan: Plan,
-    samples: Sequence[Sample],
-    seen: Mapping[int, Array],
-    tried: Iterable[Preparation],
-    state: State | None = None,
-) -> list[Fit]:
-    """What a sound device would compute of each preparation, held against the tensors that were `seen`, by index.
-
-    `samples` are those of all inputs; each preparation changes its own, and whatever gives the same input as one before
-    is left out. Those that explain most come first. Preparations whose inference fails explain nothing.
-    """
-    distinct: dict[bytes, tuple[Preparation, tuple[Array, ...]]] = {}
-    for preparation in tried:
-        given = tuple(preparation.fed() if each.index == preparation.sample.index else each.codes for each in samples)
-        distinct.setdefault(b"".join(x.tobytes() for x in given), (preparation, given))
-    waiting, fits = iter(distinct.values()), list[Fit]()
-    size = tile_size(plan) if all(t.shape[:1] == (1,) for t in plan.inputs) and not plan.initial else 1
-    while tile := [*islice(waiting, size)]:
-        counts = _counts(plan, [given for _, given in tile], seen, state)
-        fits += [Fit(p, given, c) for (p, given), c in zip(tile, counts, strict=True) if c]
-    return sorted(fits, key=lambda fit: sum(fit.unlike.values()))
-
-
-def _counts(
-    plan: Plan, given: Sequence[tuple[Array, ...]], seen: Mapping[int, Array], state: State | None
-) -> list[dict[int, int]]:
-    """For each of some inputs and for each tensor seen, how many elements are other than a sound device's."""
-    batch = [np.concatenate(xs) if len(xs) > 1 else xs[0] for xs in zip(*given, strict=True)]
-    counts: list[dict[int, int]] = [{} for _ in given]
-    waiting = set(seen)
-    try:
-        for record in execute(plan, *batch, state=state):
-            for tensor, output in zip(record.step.outputs, record.outputs, strict=True):
-                if not record.path and tensor.index in waiting:
-                    waiting.discard(tensor.index)
-                    mine = output.reshape(len(given), -1)
-                    theirs = np.broadcast_to(seen[tensor.index].ravel(), mine.shape)
-                    for count, n in zip(counts, unlike(mine, theirs).sum(axis=1).tolist(), strict=True):
-                        count[tensor.index] = n
-            if not waiting:
-                break
-    except InferenceError:
-        return counts if len(given) == 1 else [c for g in given for c in _counts(plan, [g], seen, state)]
-    return counts

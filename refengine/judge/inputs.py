@@ -8,8 +8,10 @@ import numpy as np
 
 from ..model import Array
 from . import evidence
-from .preparation import Preparation, Sample, fills, parts, preparations
+from .preparation import Preparation, preparations
+from .sample import Sample
 from .verdict import Hypothesis, Replay, Trial
+from .ways import fillings, parts
 
 MOST = 600
 """So many inputs are tried; single departures from the right way come before pairs."""
@@ -79,8 +81,7 @@ def suspected(sample: Sample, previous: Sequence[Sample]) -> list[Preparation]:
 def _halves(sample: Sample, previous: Sequence[Sample]) -> Iterator[Preparation]:
     """Inputs of which a part was written, by rows."""
     row = sample.size // sample.shape[0] if sample.shape[0] > 1 else max(1, sample.size // ROWS)
-    before = [("the previous sample", each.codes.ravel().astype(np.float64)) for each in previous]
     for start in range(row, sample.size, row):
-        for name, values in (*fills(sample).items(), *before):
+        for name, values in fillings(sample, previous):
             for way in parts(sample, start, name, values):
                 yield Preparation((way,), sample)

@@ -25,7 +25,8 @@ from .evidence import CERTAIN, MARGIN, Certainty, certainty
 from .faults.memory import CHUNK
 from .feeding import Fed, fed
 from .inputs import suspected, try_inputs
-from .preparation import Preparation, Sample, sample_of
+from .preparation import Preparation
+from .sample import Sample, sample_of
 from .verdict import Candidate, Hypothesis, Replay, Trial, evaluated, ranked, try_dialects, try_faults
 
 FEW = 8
@@ -83,11 +84,11 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """One sentence about a culprit, which ends with how certain it is."""
+        """One sentence about a culprit, which begins with how certain it is."""
         if self.own is None:
             return ""
         if self.fitting:
-            return f"{self._claim}: {self.certainty}"
+            return f"{self.certainty}: {self._claim}"
         differences = "one difference" if self.own.count == 1 else f"{self.own.count:,} differences"
         return (
             f"open: nothing explains its {differences}, first at {list(self.own.first)}, "
@@ -225,9 +226,9 @@ class Report:
         if not self.causes:
             return ""
         if self.certainty == "open":
-            return "; too little to tell why"
+            return "; open: too little to tell why"
         apart = ", which cannot be told apart here" if len(self.causes) > 1 else ""
-        return f"; everything vanishes {', or '.join(self.causes[:2])}{apart}: {self.certainty}"
+        return f"; {self.certainty}: everything vanishes {', or '.join(self.causes[:2])}{apart}"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""

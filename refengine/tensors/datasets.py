@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..bundled import DATA
 from ..errors import InputError
 from ..memory import MEMORY
 
 Bytes = npt.NDArray[np.uint8]
 
-DATA = Path(__file__).parents[1] / "data"
 PREFIXES = {"train": "train", "test": "t10k"}
 
 
@@ -78,14 +78,6 @@ def load_mnist(folder: str | os.PathLike[str], split: str = "test") -> tuple[Byt
 def bundled_digits() -> tuple[Bytes, Bytes]:
     """The first ten test images of each class: images (uint8, 100×28×28) and labels (uint8, 100)."""
     return _read_pair(DATA, "digits")
-
-
-def bundled_models() -> dict[str, Path]:
-    """The trained networks in the package, by name (`"stm32f746_int8"`).
-
-    Beside them, `stm32f746.json` is the card of a network's files: how it was trained, and its accuracy.
-    """
-    return {path.stem: path for path in sorted(DATA.glob("*.tflite"))}
 
 
 def _read_pair(folder: Path, prefix: str) -> tuple[Bytes, Bytes]:

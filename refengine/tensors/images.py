@@ -150,6 +150,14 @@ def read_picture(
     """
     from PIL import Image
 
+    picture = open_picture(path, channels, digit=digit, memory=memory)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def open_picture(path: str, channels: int, *, digit: bool = False, memory: int = MEMORY) -> Image.Image:
+    """A picture file as `read_picture` has it, in its own size."""
+    from PIL import Image
+
     mode = MODES[channels]
     try:
         with warnings.catch_warnings():
@@ -160,9 +168,7 @@ def read_picture(
                 picture = _converted(file, "L" if digit else mode)
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise _no_picture(error) from error
-    if digit:
-        picture = Image.fromarray(prepare_digit(np.asarray(picture))).convert(mode)
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    return Image.fromarray(prepare_digit(np.asarray(picture))).convert(mode) if digit else picture
 
 
 def _converted(file: Image.Image, mode: str) -> Image.Image:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import tflite
 
+from ..bundled import bundled_models
 from ..errors import LimitError, ModelError, UnsupportedError, located
 from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
 from . import compression as compressed
@@ -29,7 +30,7 @@ _MOST_DIMENSIONS = 32  # NumPy 1.26 has no more
 
 
 def load(source: str | os.PathLike[str] | bytes) -> Model:
-    """Read a `.tflite` file: a path, or the file's bytes.
+    """Read a `.tflite` file: its path, its bytes, or the name of a bundled network (`bundled_models`).
 
     Constants are read-only views of the bytes wherever their type and place allow. Fields that the file leaves out
     have the schema's defaults, so `options` is always complete.
@@ -40,8 +41,11 @@ def load(source: str | os.PathLike[str] | bytes) -> Model:
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _load(bytes(source))
+    path = Path(source)
     try:
-        data = Path(source).read_bytes()
+        data = (path if path.exists() else bundled_models().get(os.fspath(source), path)).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"{source}: no such file, and no bundled network ({', '.join(bundled_models())})") from error
     except OSError as error:
         raise ModelError(f"{source}: cannot be read: {error.strerror}") from error
     with located(str(source)):

@@ -12,9 +12,9 @@ import pytest
 from oracle import host_plan
 
 from refengine import InputError, Numerics, Plan, UnsupportedError, make_plan, run
+from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
 from refengine.model import Array, Graph, Model, Op
-from refengine.tensors.datasets import bundled_models
 from tests.models import const, fed, one_op, q
 
 pytestmark = pytest.mark.slow

@@ -21,11 +21,12 @@ from PIL import Image
 import refengine
 from refengine import dequantize_output, make_plan, run
 from refengine.accuracy import Accuracy
+from refengine.bundled import bundled_models
 from refengine.commands import demo, main
 from refengine.commands import evaluate as evaluate_command
 from refengine.commands import run as run_command
 from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 
 DATA = Path(__file__).parents[1] / "data"
 MODEL = "dense_int8"
@@ -295,6 +296,18 @@ def test_demo_recognises_digits_with_every_network(ask: Ask) -> None:
         (row,) = [row for row in rows if row[:2] == name.rsplit("_", 1)]
         assert row[2:5] == [str(label) for label in bundled_digits()[1][demo.SHOWN]]
         assert int(row[5]) >= 98
+
+
+def test_the_demo_names_the_command_as_one_can_call_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`make demo` runs it from .venv/bin, which is on nobody's PATH yet."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "refengine").touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "bin" / "refengine"), "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert demo._called() == "bin/refengine"
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert demo._called() == "refengine"
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["inspect"], ["evaluate"], ["demo"]])

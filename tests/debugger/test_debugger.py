@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from refengine import InputError, Record, execute, make_plan
+from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.debugger import START, Breakpoint, Console, Session, split
 from refengine.debugger.compare import compared
@@ -18,7 +19,7 @@ from refengine.debugger.condition import condition, index
 from refengine.errors import RefengineError
 from refengine.model import Array, Model, Tensor
 from refengine.plan import Plan, Step
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tensors.pictures import coloured_blocks, grey, grid, maps, mosaic
 from refengine.tensors.stats import histogram, real_values, stats

@@ -10,13 +10,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from refengine.bundled import bundled_models
 from refengine.device import Device, DeviceError, output_steps, outputs_of, record, unequal_steps
 from refengine.device.client import TRIES
 from refengine.device.protocol import Chunk, Deframer, Refused, Run, StepDone, decode, encode, frame
 from refengine.execute import execute, run
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
-from refengine.tensors.datasets import bundled_models
 from tests.device.memory_board import FaultyLine, MemoryBoard
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refengine import make_plan
+from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.device import Device, DeviceError, Line, connect, output_steps, outputs_of, record, unequal_steps
 from refengine.device.client import FLOOD, MOST, _Arriving
@@ -37,7 +38,6 @@ from refengine.device.protocol import (
     frame,
 )
 from refengine.execute import run
-from refengine.tensors.datasets import bundled_models
 from tests.device.liar import Liar, Lie, listening, noise
 from tests.device.test_protocol import VALUES, bodies
 

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refengine.bundled import bundled_models
 from refengine.device.protocol import BODIES, Body, Deframer, GetTensor, Range, Run, Write, decode, encode, frame
 from refengine.plan import make_plan
-from refengine.tensors.datasets import bundled_models
 from tests.device.memory_board import MemoryBoard
 
 SCHEMA = Path(__file__).parents[2] / "firmware" / "protocol" / "device.fbs"

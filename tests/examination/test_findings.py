@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import refengine
 from refengine import InputError, make_plan
+from refengine.bundled import bundled_models
 from refengine.examination import Finding, Health, health
 from refengine.examination.effect import Effect, Sampler
 from refengine.examination.findings import activation_quantization
@@ -19,7 +20,7 @@ from refengine.model import Array, Model
 from refengine.numerics.quantize import code_range, dequantize, quantize
 from refengine.quantizer import calibrate, convert
 from refengine.reading.counterparts import same_tensors
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import dequantize_output, pixels_to_input, quantize_input
 from tests.examination.nets import DENSE, NONE, RELU, WINDOW, converted, float_net, pictures
 from tests.models import const, fed, network, present

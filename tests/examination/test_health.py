@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 import refengine
 from refengine import KERNELS, InputError, UnsupportedError, make_plan
+from refengine.bundled import bundled_models
 from refengine.examination import ROUNDING, Finding, Health, health
 from refengine.execute import execute
 from refengine.kernel import At, Facts, Kernel, Node, Numerics
 from refengine.model import Array, Graph, Model, Op, Tensor
 from refengine.strategies import inputs_of, model_of, nodes
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input, quantize_input
 from tests.examination.nets import (
     CONV,

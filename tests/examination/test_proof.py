@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refengine import KERNELS, InferenceError, LimitError, UnsupportedError, make_plan
+from refengine.bundled import bundled_models
 from refengine.examination import health
 from refengine.examination.proof import Range, code_ranges, constant_channels
 from refengine.execute import execute
@@ -20,7 +21,7 @@ from refengine.model import Array
 from refengine.numerics.quantize import code_range
 from refengine.plan import Plan
 from refengine.strategies import Case, inputs_of, model_of, models, nodes
-from refengine.tensors.datasets import bundled_models, load_mnist
+from refengine.tensors.datasets import load_mnist
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import load
 from tests.examination.nets import WINDOW

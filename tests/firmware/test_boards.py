@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.device import Device, DeviceError, connect, record
 from refengine.device.protocol import Body, GetInfo, GetTensor, Range, Run, Write, encode, frame
@@ -26,7 +27,7 @@ from refengine.device.transport import SocketLine
 from refengine.execute import execute
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 
 pytestmark = pytest.mark.slow

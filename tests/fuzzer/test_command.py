@@ -98,7 +98,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         (("--callable", "fuzz_test_kernels:sound", "--cases", "0"), "'0' is no positive number"),
         (
             ("--callable", "fuzz_test_kernels:sound", "--replay", "nothing.tflite"),
-            "nothing.tflite: cannot be read: No such file",
+            "nothing.tflite: no such file, and no bundled network (dense128_int16x8",
         ),
         (("--library", "a.so", "--callable", "a:b"), "not allowed with"),
     ],

@@ -12,12 +12,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from refengine import load, make_plan
+from refengine.bundled import bundled_models
 from refengine.errors import InputError
 from refengine.fuzzer import Case, Finding, Outcome, Result, replay, replayed, save
 from refengine.fuzzer.files import HEADER, c_test
 from refengine.fuzzer.search import chosen
 from refengine.strategies import inputs_of, model_of, nodes
-from refengine.tensors.datasets import bundled_models
 from refengine.tensors.images import read_inputs
 from tests.fuzzer.test_case import dense
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from refengine import Numerics, Plan, execute, make_plan
+from refengine.bundled import bundled_models
 from refengine.judge import FAULTS, Dump
 from refengine.judge.faults import Case
 from refengine.model import Array
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 
 

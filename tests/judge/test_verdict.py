@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from oracle import Litert
 
 from refengine import PRESETS, Plan, make_plan
+from refengine.bundled import bundled_models
 from refengine.judge import FAULTS, Dump, Report, diff
 from refengine.judge.faults import DIALECTS, dialects
 from refengine.model import Array
 from refengine.numerics import scalar
 from refengine.strategies import inputs_of, model_of, nodes
-from refengine.tensors.datasets import bundled_models
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
 from tests.models import const, fed, one_op, q
 

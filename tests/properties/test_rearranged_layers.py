@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from oracle import Tflm
 
 from refengine import KERNELS, PRESETS, InferenceError, make_plan, run
+from refengine.bundled import bundled_models
 from refengine.execute import infer
 from refengine.model import Array, Quantization, Tensor
 from refengine.strategies import arrays, inputs_of, model_of, nodes, quantizations
-from refengine.tensors.datasets import bundled_models
 from tests.models import fed, q
 from tests.properties.one import apply, model
 

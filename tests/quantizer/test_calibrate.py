@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refengine.bundled import bundled_models
 from refengine.errors import InputError
 from refengine.execute import execute
 from refengine.kernel import Node
 from refengine.plan import Plan, make_plan
 from refengine.quantizer.calibrate import AVERAGING, METHODS, TASK, Samples, calibrate, entropy_threshold
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from tests.models import const, fed, network
 

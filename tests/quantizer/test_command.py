@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from refengine.bundled import DATA, bundled_models
 from refengine.commands import main
 from refengine.commands import quantize as command
 from refengine.commands._front import FAILED, INTERRUPTED
@@ -20,7 +21,7 @@ from refengine.kernel import Node
 from refengine.model import Model
 from refengine.plan import make_plan
 from refengine.quantizer import calibrate, convert, quantize
-from refengine.tensors.datasets import DATA, bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump, load
 from tests.examination.nets import HIDDEN, LOGITS, SOFTMAX, float_net, pictures

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from oracle import Tflm, host_plan
 
 from refengine import InputError, Model, Tensor, UnsupportedError, load, make_plan, quantize_input, run
+from refengine.bundled import bundled_models
 from refengine.errors import RefengineError
 from refengine.kernel import Node
 from refengine.kernels import FACTS, KERNELS
@@ -24,7 +25,6 @@ from refengine.model import Array, Graph
 from refengine.quantizer import Ranges, calibrate, convert, quantize
 from refengine.quantizer.affine import activation, constant, weights
 from refengine.strategies import Case, model_of, models
-from refengine.tensors.datasets import bundled_models
 from refengine.tensors.inputs import dequantize_output
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q

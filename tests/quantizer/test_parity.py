@@ -20,10 +20,11 @@ from oracle import Tflm, host_plan
 from parity import KINDS, Comparison, calibrated, compare, members, pairs, read_zoo
 
 from refengine import InputError, Model, UnsupportedError, load, make_plan, run
+from refengine.bundled import bundled_models
 from refengine.kernel import Node
 from refengine.model import Array, Tensor
 from refengine.quantizer import calibrate, convert
-from refengine.tensors.datasets import bundled_models, load_mnist
+from refengine.tensors.datasets import load_mnist
 from refengine.tflite_io import dump
 from tests.models import fed, network, present, q
 

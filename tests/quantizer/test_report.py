@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from refengine.bundled import bundled_models
 from refengine.errors import InputError, RefengineError
 from refengine.execute import execute, run
 from refengine.kernel import Node
@@ -24,7 +25,7 @@ from refengine.quantizer.convert import convert
 from refengine.quantizer.report import Error, LayerError, Outputs, rank
 from refengine.reading.float_reading import real_values
 from refengine.strategies import Case, models
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input, quantize_input
 from refengine.tflite_io import load
 from tests.examination.nets import (

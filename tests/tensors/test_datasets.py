@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine import evaluate, make_plan
+from refengine.bundled import DATA, bundled_models
 from refengine.errors import InputError
 from refengine.model import Array
-from refengine.tensors.datasets import DATA, bundled_digits, bundled_models, load_mnist, read_idx
+from refengine.tensors.datasets import bundled_digits, load_mnist, read_idx
 
 NETWORKS = ("stm32f746", "dense", "dense128", "esp32")
 TEST_IMAGES = Path(__file__).parents[1] / "data"

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from refengine import InputError, Plan, make_plan, predictions, prepare_digit, run
+from refengine.bundled import bundled_models
 from refengine.model import Array, Graph, Model, Tensor
-from refengine.tensors.datasets import bundled_digits, bundled_models
+from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.images import half_blocks, read_inputs
 from refengine.tensors.inputs import pixels_to_input
 from tests.models import fed, one_op, q

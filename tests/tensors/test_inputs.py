@@ -142,6 +142,22 @@ def test_a_guess_that_the_first_layers_speak_against_is_called_hardly_right() ->
     assert "hardly right: the first layers (MUL) make nothing usual" in pixel_range(normalising(("MUL", 1000))).reason
 
 
+def behind_weights(white: float, *, bias: float = 0.5) -> Model:
+    """A layer of weights on pictures of 0 … `white`, with smaller weights the larger that is, as trained."""
+    weights = np.linspace(-1, 1, 8 * 16).reshape(8, 16) / white
+    x, w, b = fed((1, 16), "float32", name="x"), const(weights, "float32"), const([bias, -bias] * 4, "float32")
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "weights_format": "DEFAULT"}
+    return network(Node("FULLY_CONNECTED", options, (x, w, b), (fed((1, 8), "float32", name="y"),)))
+
+
+def test_a_guess_that_biases_outweigh_is_called_hardly_right() -> None:
+    """A network that takes 0 … 255 has weights so small that pictures of 0 … 1 change nothing that it computes."""
+    assert pixel_range(behind_weights(1)).reason == "a guess, as float32 tells nothing"
+    assert "hardly right: the biases of FULLY_CONNECTED behind it are 1" in pixel_range(behind_weights(255)).reason
+    assert pixel_range(behind_weights(255, bias=0)).reason == "a guess, as float32 tells nothing"
+    assert "hardly right" not in pixel_range(behind_weights(np.inf)).reason  # no weight at all: it says nothing
+
+
 def test_a_float_input_that_is_quantised_at_once_takes_what_its_codes_stand_for() -> None:
     found = pixel_range(normalising(codes=q(1.0, -128)))
     assert (found.black, found.white, found.known_from) == (0, 255, "quantization")

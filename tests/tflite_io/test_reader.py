@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from refengine import ModelError, UnsupportedError, load
+from refengine.bundled import bundled_models
 from refengine.model import Graph, Model, Op, Quantization, Tensor
 from refengine.tflite_io import dump
 from refengine.tflite_io.flat import FlatFile
@@ -67,12 +68,19 @@ def test_from_a_path_or_bytes(tmp_path: Path) -> None:
     assert load(path).sha256 == load(DENSE).sha256 != ""
 
 
+def test_a_bundled_network_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load("dense_int8") == load(bundled_models()["dense_int8"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dense_int8").write_bytes(DENSE)
+    assert load("dense_int8") == load(DENSE)  # what is there comes first
+
+
 def test_errors_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "cut.tflite"
     path.write_bytes(DENSE[:500])
     with pytest.raises(ModelError, match=rf"^{re.escape(str(path))}: .* within the file's 500; the file is cut off"):
         load(path)
-    with pytest.raises(ModelError, match=r"missing\.tflite: cannot be read: No such file"):
+    with pytest.raises(ModelError, match=r"missing\.tflite: no such file, and no bundled network \(dense128_int16x8"):
         load(tmp_path / "missing.tflite")
 
 

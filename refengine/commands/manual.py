@@ -1,0 +1,49 @@
+"""Read the manual: a list of its pages, or one of them.
+
+In a terminal a page is set for its width, and shown by a pager ($PAGER, else `less`); a file or a pipe gets its
+Markdown.
+
+  refengine manual
+  refengine manual diff
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from ._front import print_table, say, table_of
+
+PAGES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "manual").glob("*.md"))}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("page", nargs="?", choices=PAGES, metavar="PAGE", help=f"one of {', '.join(PAGES)}")
+
+
+def command(args: argparse.Namespace) -> int:
+    texts = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
+    if args.page is None:
+        table = table_of("page", "what it tells")
+        for name, text in texts.items():
+            table.add_row(name, text.partition("\n")[0].removeprefix("# "))
+        print_table(table)
+    elif sys.stdout.isatty():
+        _show(texts[args.page])
+    else:
+        say(*texts[args.page].splitlines())
+    return 0
+
+
+def _show(text: str) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    if shutil.which("less"):
+        os.environ.setdefault("PAGER", "less -R")  # colours as they are
+    console = Console()
+    with console.pager(styles=True):
+        console.print(Markdown(text))

@@ -1,0 +1,37 @@
+"""`refengine manual`: the pages that travel with the package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from refengine.commands import main
+from refengine.commands.manual import PAGES
+
+
+def test_the_list_tells_every_page_and_its_title(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["manual"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in PAGES) and "Whose arithmetic" in shown
+
+
+def test_a_page_goes_into_a_pipe_as_it_is() -> None:
+    done = subprocess.run([sys.executable, "-m", "refengine", "manual", "glossary"], capture_output=True, check=True)
+    assert done.stdout == PAGES["glossary"].read_bytes()
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_a_terminal_shows_a_page_in_its_width(columns: int) -> None:
+    command = f"stty cols {columns}; PAGER=cat exec {sys.executable} -m refengine manual state"
+    done = subprocess.run(["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True)
+    lines = done.stdout.decode().splitlines()
+    assert done.returncode == 0 and any("My model has state" in line for line in lines)
+    assert not any("```" in line for line in lines)  # set, not its source
+
+
+def test_a_page_that_there_is_not_names_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["manual", "nothing"])
+    assert "invalid choice: 'nothing' (choose from" in capsys.readouterr().err
