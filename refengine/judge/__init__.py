@@ -3,25 +3,16 @@
     from refengine.judge import read_dump
     report = refengine.diff(plan, read_dump(plan, "dump.npz"), image)
 
-<<<<<<< HEAD
-`evidence` weighs, `judging` tells culprits from victims, `verdict` looks for the cause among dialects and the known
-`faults`, `text` and `page` show it.
-=======
-`compare` measures, `judging` tells culprits from victims, `verdict` looks for the cause among dialects and the known
-`faults`, `text` and `page` show it. `check_input` judges what a device was fed by the sample that it was made from: its
-`preparation` is found again among all that people make, and `feeding` weighs what speaks for it.
->>>>>>> checkinput
+`judging` tells culprits from victims, `verdict` looks for the cause among dialects, the known `faults` and wrong `inputs`,
+`evidence` weighs it, `text` and `page` show it. `check_input` judges what a device was fed by the sample that it was
+made from: its `preparation` is found again among all that people make, and `feeding` weighs what speaks for it.
 """
 
 from ..tensors.difference import Difference, difference
 from .check import check_input, judged, read_fed, read_samples
 from .dumps import META, Dump, read_dump
-<<<<<<< HEAD
 from .faults import FAULTS, FITS
-=======
-from .faults import FAULTS
 from .feeding import Explanation, Fed
->>>>>>> checkinput
 from .judging import Finding, Report, diff, tapped
 from .preparation import Preparation
 from .sample import Sample

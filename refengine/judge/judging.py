@@ -35,6 +35,9 @@ FEW = 8
 SHOWN = 3
 """How many outputs to name that hardly move."""
 
+OTHER_WEIGHTS = "if the device has other weights than this file's (an older model?)"
+ANOTHER_INPUT = "if the device was fed another input than the one given (an earlier one?)"
+
 Status = Literal["same", "victim", "culprit", "absent"]
 
 
@@ -194,7 +197,7 @@ class Report:
         """The tensor that is not in the dump and parts the causes of a culprit best, by where they lie."""
         if finding.certainty == "certain":
             return None
-        known = [c for c in (*finding.fitting[:1], *finding.rivals) if c.cause != "other weights"]
+        known = [c for c in (*finding.fitting[:1], *finding.rivals) if c.how not in (OTHER_WEIGHTS, ANOTHER_INPUT)]
         fed = [t for t in self.plan.inputs if t.index not in self.dump.tensors]
         if fed and any(c.cause == "input" for c in known):
             return fed[0], f"the input '{printable(fed[0].name)}': it tells a wrong input from a fault in an operator"
@@ -290,7 +293,7 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     wrong = [
         fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors
     ]
-    findings = _together(list(_second_look(evidence)))
+    findings = _anything(evidence, _together(list(_second_look(evidence))))
     notes = (*_notes(plan, dump), *_assumed(plan, state), *_unshown(plan, golden))
     return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right))
 
@@ -421,6 +424,11 @@ class _Evidence:
             step, arrays, tuple(results[:count]), tuple(results[count:written]), after, tuple(x[0] for x in memory)
         )
 
+    def fed_unseen(self, finding: Finding) -> bool:
+        """Whether a culprit or one of its suspects reads an input of the network that is not in the dump."""
+        read = {t.index for step in finding.suspects for t in step.inputs if t is not None}
+        return any(i in read and i not in self.dump.tensors for i in self.samples)
+
     def explanations(
         self, finding: Finding, values: Mapping[int, Array], under: Mapping[Numerics, str] | None = None
     ) -> list[Candidate]:
@@ -549,7 +557,7 @@ def _together(findings: Sequence[Finding]) -> list[Finding]:
         shared = [c.how for c in culprits[0].fitting if all(_fit(other, c.how) for other in culprits)]
         bits = {how: sum(max(0.0, _fit(finding, how)[0].bits) for finding in culprits) for how in shared}
         findings = [replace(f, candidates=tuple(ranked(_weighed(f.candidates, bits)))) for f in findings]
-    return list(map(_other_weights(findings), findings))
+    return list(findings)
 
 
 def _weighed(candidates: Sequence[Candidate], shared: Mapping[str, float]) -> list[Candidate]:
@@ -564,27 +572,28 @@ def _fit(finding: Finding, how: str) -> list[Candidate]:
     return [candidate for candidate in finding.fitting if candidate.how == how]
 
 
-def _other_weights(findings: Sequence[Finding]) -> Callable[[Finding], Finding]:
-    """Adds that the device may have other weights, which explains anything, wherever all culprits have weights.
+def _anything(report_of: _Evidence, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with what explains anything, and so proves nothing: other weights, or another input.
 
-    It says something where several operators with constants are wrong, none of the others, and nothing else explains
-    all of them.
+    Other weights say something where several operators with constants are wrong, none of the others, and nothing else
+    explains all of them.
     """
     culprits = [finding for finding in findings if finding.status == "culprit"]
-    if not culprits or not all(any(step.weights is not None for step in f.suspects) for f in culprits):
-        return lambda finding: finding
+    weighty = culprits and all(any(step.weights is not None for step in f.suspects) for f in culprits)
     spared = [f for f in findings if f.status in ("same", "victim") and f.step.weights is None]
-    explained = any(all(_fit(other, c.how) for other in culprits) for c in culprits[0].fitting)
-    bits = 0.0 if len(culprits) < 2 or explained else min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4))
-    how = "if the device has other weights than this file's (an older model?)"
+    explained = any(all(_fit(other, c.how) for other in culprits) for c in (culprits[0].fitting if culprits else ()))
+    told = len(culprits) > 1 and not explained
+    bits = min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4)) if told else 0.0
 
     def added(finding: Finding) -> Finding:
         if finding.status != "culprit" or finding.own is None:
             return finding
-        other = Candidate((), "other weights", how, 0, finding.own.count, bits)
-        return replace(finding, candidates=tuple(ranked([*finding.candidates, other])))
+        more = [Candidate((), "other weights", OTHER_WEIGHTS, 0, finding.own.count, bits)] if weighty else []
+        if report_of.fed_unseen(finding):
+            more.append(Candidate((), "input", ANOTHER_INPUT, 0, finding.own.count))
+        return replace(finding, candidates=tuple(ranked([*finding.candidates, *more])))
 
-    return added
+    return list(map(added, findings))
 
 
 def _merged(chains: Iterator[tuple[Step, ...]]) -> tuple[Step, ...]:

@@ -16,6 +16,8 @@ FILLINGS = (
     b"\xef\xbe\xad\xde",
 )
 """What debuggers, allocators and start-up code fill memory with, the commonest first."""
+ANY = 40.0
+"""The bits of an explanation that fits anything: more than there can be of one element."""
 STARTS = 256
 """So many places where an output may break off are tried, of one that is not seen."""
 LINE = 64
@@ -129,6 +131,8 @@ def flipped_bit(case: Case) -> Fits:
         return
     mine, theirs = (np.frombuffer(np.ascontiguousarray(a).tobytes(), np.uint8) for a in (case.sound, case.seen))
     apart = np.flatnonzero(mine != theirs)
+    if unlike(case.sound, case.seen).sum() == 1:
+        yield "if a single element was damaged, after it was computed", case.seen, ANY
     if len(apart) == 1:
         bits = int(mine[apart[0]] ^ theirs[apart[0]])
         if bits & (bits - 1) == 0:
