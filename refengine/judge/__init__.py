@@ -3,7 +3,7 @@
     from refengine.judge import read_dump
     report = refengine.diff(plan, read_dump(plan, "dump.npz"), image)
 
-`judging` tells culprits from victims, `verdict` looks for the cause among dialects, the known `faults` and wrong `inputs`,
+`judging` tells culprits from victims, `verdict` looks for the cause among dialects, known `faults` and wrong `inputs`,
 `evidence` weighs it, `text` and `page` show it. `check_input` judges what a device was fed by the sample that it was
 made from: its `preparation` is found again among all that people make, and `feeding` weighs what speaks for it.
 """
