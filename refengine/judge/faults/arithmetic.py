@@ -192,7 +192,8 @@ def _requantised(case: Case, sums: Sums) -> Iterator[tuple[str, Array]]:
 def _half_up(acc: Ints, sums: Sums) -> Ints:
     high = ((acc << np.maximum(sums.shift, 0)) * sums.multiplier + (1 << 30)) >> 31
     right = np.maximum(-sums.shift, 0)
-    return (high + ((np.int64(1) << right) >> 1)) >> right
+    code: Ints = (high + ((np.int64(1) << right) >> 1)) >> right
+    return code
 
 
 def lost_bit(case: Case) -> Variants:

@@ -81,10 +81,10 @@ def stale_buffer(case: Case) -> Fits:
                 bits = np.log2(len(case.memory) * max(1, len(held) // CHUNK))
                 yield f"if the step never ran and its buffer still holds {name}{place}", case.seen, bits
         if array.dtype == case.sound.dtype and array.shape == case.sound.shape:
-            start = _first_difference(case)
-            if start:
-                mixed, bits = _joined(case.sound, array, start), np.log2(len(case.memory) * case.seen.size)
-                yield f"if only the elements before {start} were written, and {name} follows", mixed, bits
+            end = _first_difference(case)
+            if end:
+                mixed, bits = _joined(case.sound, array, end), np.log2(len(case.memory) * case.seen.size)
+                yield f"if only the elements before {end} were written, and {name} follows", mixed, bits
 
 
 def half_written(case: Case) -> Fits:
