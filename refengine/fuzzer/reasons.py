@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnsupportedError
-from ..judge.dialects import dialects
-from ..judge.faults import FAULTS
+from ..judge.faults import FAULTS, dialects
 from ..judge.faults import Case as Replay
 from ..kernel import Numerics
 from ..model import Array

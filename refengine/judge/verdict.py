@@ -18,8 +18,7 @@ from ..model import Array
 from ..plan import Plan, State, Step
 from ..tensors.difference import unlike
 from . import evidence
-from .dialects import dialects
-from .faults import EVERYWHERE, FAULTS, FITS, UNSEEN, Case
+from .faults import EVERYWHERE, FAULTS, FITS, UNSEEN, Case, dialects
 
 PARTIAL = 0.8
 """A cause that leaves more differences than this share is not even listed."""

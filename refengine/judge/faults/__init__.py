@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from . import arithmetic, constants, floats, geometry, layout, memory
 from ._case import Case, Fault, Fit
+from .dialects import DIALECTS, dialects
 
 FAULTS: Mapping[str, Fault] = {
     "padding": geometry.padding,
@@ -61,4 +62,4 @@ UNSEEN: Mapping[str, Fault] = {"unseen": memory.unseen}
 EVERYWHERE = ("requantisation", "summation order", "half precision", "multiplier", "lost bit")
 """Faults that a whole library, or a whole file, may have in every operator."""
 
-__all__ = ["EVERYWHERE", "FAULTS", "FITS", "UNSEEN", "Case", "Fault", "Fit"]
+__all__ = ["DIALECTS", "EVERYWHERE", "FAULTS", "FITS", "UNSEEN", "Case", "Fault", "Fit", "dialects"]

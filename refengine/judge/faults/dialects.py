@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..kernel import PRESETS, Numerics
+from ...kernel import PRESETS, Numerics
 
 DIALECTS = {
     ("rounding", "double"): "double rounding",
