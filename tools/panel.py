@@ -46,10 +46,11 @@ from typing import Any
 import numpy as np
 
 import refengine
-from refengine.bundled import bundled_digits, bundled_models
+from refengine.bundled import bundled_models
 from refengine.judge import diff, read_dump
 from refengine.kernel import PRESETS
 from refengine.model import Graph, Model, Op, Quantization, Tensor
+from refengine.tensors.datasets import bundled_digits
 
 # ===========================================================================================================
 #  KEYWORDS: the only place that knows how refengine words things. All are searched without regard to case, in

@@ -27,16 +27,24 @@ from .feeding import Fed, fed
 from .inputs import suspected, try_inputs
 from .preparation import Preparation
 from .sample import Sample, sample_of
-from .verdict import Candidate, Hypothesis, Replay, Trial, evaluated, ranked, try_dialects, try_faults
+from .verdict import (
+    ANOTHER_INPUT,
+    OTHER_WEIGHTS,
+    Candidate,
+    Hypothesis,
+    Replay,
+    Trial,
+    evaluated,
+    ranked,
+    try_dialects,
+    try_faults,
+)
 
 FEW = 8
 """Elements that an output must have for it to be said that most of them are alike."""
 
 SHOWN = 3
 """How many outputs to name that hardly move."""
-
-OTHER_WEIGHTS = "if the device has other weights than this file's (an older model?)"
-ANOTHER_INPUT = "if the device was fed another input than the one given (an earlier one?)"
 
 Status = Literal["same", "victim", "culprit", "absent"]
 
@@ -90,12 +98,14 @@ class Finding:
         """One sentence about a culprit, which begins with how certain it is."""
         if self.own is None:
             return ""
-        if self.fitting:
+        if any(not candidate.fits_anything for candidate in self.fitting):
             return f"{self.certainty}: {self._claim}"
         differences = "one difference" if self.own.count == 1 else f"{self.own.count:,} differences"
+        anything = ", or ".join(candidate.how.removeprefix("if ") for candidate in self.fitting)
         return (
-            f"open: nothing explains its {differences}, first at {list(self.own.first)}, "
-            f"where the device has {_shown(self.own.theirs)} and a sound kernel {_shown(self.own.mine)}"
+            f"open: nothing explains its {differences}{f' (perhaps {anything})' if anything else ''}, first at "
+            f"{list(self.own.first)}, where the device has {_shown(self.own.theirs)} and a sound kernel "
+            f"{_shown(self.own.mine)}"
         )
 
     @property
@@ -197,7 +207,7 @@ class Report:
         """The tensor that is not in the dump and parts the causes of a culprit best, by where they lie."""
         if finding.certainty == "certain":
             return None
-        known = [c for c in (*finding.fitting[:1], *finding.rivals) if c.how not in (OTHER_WEIGHTS, ANOTHER_INPUT)]
+        known = [c for c in (*finding.fitting[:1], *finding.rivals) if not c.fits_anything]
         fed = [t for t in self.plan.inputs if t.index not in self.dump.tensors]
         if fed and any(c.cause == "input" for c in known):
             return fed[0], f"the input '{printable(fed[0].name)}': it tells a wrong input from a fault in an operator"

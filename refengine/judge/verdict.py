@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import inf, prod
 from typing import Any, NamedTuple
 
@@ -25,6 +26,10 @@ PARTIAL = 0.8
 
 BATCH_BYTES = 1 << 25
 """How much the outputs of one batch of hypotheses may take."""
+
+
+OTHER_WEIGHTS = "if the device has other weights than this file's (an older model?)"
+ANOTHER_INPUT = "if the device was fed another input than the one given (an earlier one?)"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,11 @@ class Candidate:
     @property
     def complete(self) -> bool:
         return self.remaining == 0
+
+    @property
+    def fits_anything(self) -> bool:
+        """Whether it would explain whatever there is, and nothing speaks for it."""
+        return self.how in (OTHER_WEIGHTS, ANOTHER_INPUT) and self.bits <= 0
 
     @property
     def share(self) -> float:
@@ -248,11 +258,17 @@ def ranked(found: Sequence[Candidate]) -> list[Candidate]:
     return [unique[i] for i in sorted(range(len(unique)), key=places.__getitem__)]
 
 
+@lru_cache(maxsize=512)
+def _spoken(step: Step, numerics: Numerics) -> Step:
+    """A step in another dialect; the same for every culprit that asks."""
+    return step.prepared(numerics)
+
+
 def try_dialects(trial: Trial, plan: Plan) -> None:
     """All other dialects, in all steps of the replay."""
     for numerics, name in dialects(plan.numerics).items():
         try:
-            end = replace(trial.replay, steps=[step.prepared(numerics) for step in trial.replay.steps]).end()
+            end = replace(trial.replay, steps=[_spoken(step, numerics) for step in trial.replay.steps]).end()
         except (UnsupportedError, InferenceError):
             continue
         (step, *more) = trial.replay.steps
@@ -263,7 +279,7 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
     """The known faults of each step's first output, supposing a `dialect`, if one is named."""
     replay, suffix = trial.replay, f", under {dialect}" if dialect else ""
     if dialect:
-        replay = replace(replay, steps=[step.prepared(numerics) for step in replay.steps])
+        replay = replace(replay, steps=[_spoken(step, numerics) for step in replay.steps])
     known = dict(replay.values)
     for i, step in enumerate(replay.steps):
         results, output = evaluated(step, known, replay.state), step.outputs[0].index

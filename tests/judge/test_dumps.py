@@ -56,7 +56,8 @@ def test_flat_arrays_and_leading_ones_are_the_same_numbers(tmp_path: Path) -> No
 
 
 def test_what_does_not_fit_is_told_and_the_rest_compared(tmp_path: Path) -> None:
-    path = saved(tmp_path, t11=SOUND[11].reshape(28, 28), t12=SOUND[12].astype(np.int64) + 1000, t13=SOUND[13], extra=SOUND[13])
+    wide = SOUND[12].astype(np.int64) + 1000
+    path = saved(tmp_path, t11=SOUND[11].reshape(28, 28), t12=wide, t13=SOUND[13], extra=SOUND[13])
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "t12.raw").write_bytes(b"short")
     dump = read_dump(PLAN, path)

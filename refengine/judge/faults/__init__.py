@@ -41,6 +41,7 @@ FAULTS: Mapping[str, Fault] = {
 FITS: Mapping[str, Fit] = {
     "never written": memory.never_written,
     "stale buffer": memory.stale_buffer,
+    "pieces": memory.pieces,
     "limit": arithmetic.limit,
     "overwritten": memory.overwritten,
     "flipped bit": memory.flipped_bit,

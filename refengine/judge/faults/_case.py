@@ -6,7 +6,7 @@ output lies in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -27,6 +27,9 @@ from ...numerics.fixedpoint import (
 )
 from ...numerics.requantize import Requantizer
 from ...plan import Step
+
+LAYERS = ("OHWI", "1HWO", "OI")
+"""The layouts of weights whose kernels also take them computed."""
 
 OPEN = {"min": -(2**31), "max": 2**31 - 1}
 
@@ -55,7 +58,7 @@ class Case:
         tensors: Mapping[int, Tensor | None] | None = None,
         output: Tensor | None = None,
         arrays: Mapping[int, Array] | None = None,
-        params: Callable[[Any], Any] = lambda params: params,
+        params: Callable[[Any], Any] | None = None,
         dtype: str | None = None,
     ) -> Array | None:
         """The step's output with some things changed, or None where TFLM's Prepare would refuse that.
@@ -76,17 +79,30 @@ class Case:
             inputs=inputs,
             outputs=(output or step.outputs[0], *step.outputs[1:]),
         )
+        if params is None:
+            node = node._replace(inputs=tuple(self._unproven(inputs)))
         try:
             changed = replace(step, node=node).prepared(numerics or self.numerics)
         except UnsupportedError:
             return None
-        changed = replace(changed, params=params(changed.params))
+        if params is not None:
+            changed = replace(changed, params=params(changed.params))
         try:
             result, *_ = changed.evaluate(*(None if x is None else x[np.newaxis] for x in values), *changed.memory)
         except InferenceError:  # it would have failed, not computed something wrong
             return None
         with np.errstate(invalid="ignore"):  # a fault may make infinities, which no integer holds
             return np.asarray(result[0]).astype(dtype or self.sound.dtype)
+
+    def _unproven(self, inputs: Sequence[Tensor | None]) -> Iterator[Tensor | None]:
+        """The inputs with weights and bias as if computed at run time, where that spares proofs for one inference."""
+        facts = self.step.facts
+        layer = facts.layout in LAYERS and self.sound.dtype == np.int8
+        for i, tensor in enumerate(inputs):
+            if layer and tensor is not None and i in (facts.weights, facts.bias) and tensor.dtype != "int4":
+                yield replace(tensor, data=None)
+            else:
+                yield tensor
 
     @cached_property
     def sums(self) -> Sums | None:
