@@ -13,7 +13,7 @@ from .check import check_input, judged, read_fed, read_samples
 from .dumps import META, Dump, read_dump
 from .faults import FAULTS, FITS
 from .feeding import Explanation, Fed
-from .judging import Finding, Report, diff, tapped
+from .judging import Finding, Report, diff, tapped, with_weights_of
 from .preparation import Preparation
 from .sample import Sample
 from .verdict import Candidate
@@ -41,4 +41,5 @@ __all__ = [
     "read_fed",
     "read_samples",
     "tapped",
+    "with_weights_of",
 ]

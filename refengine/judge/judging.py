@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -155,7 +155,8 @@ class Finding:
 class Report:
     """A dump judged: a finding for each tensor that a step writes, and `notes`, sentences about the dump.
 
-    `wrong_inputs` are those of the device's inputs that are not the ones given.
+    `wrong_inputs` are those of the device's inputs that are not the ones given, and `weights_of` the file among those
+    asked whose weights make all differences vanish.
     """
 
     plan: Plan
@@ -163,6 +164,7 @@ class Report:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     wrong_inputs: tuple[Fed, ...] = ()
+    weights_of: str = ""
 
     @property
     def culprits(self) -> list[Finding]:
@@ -236,6 +238,8 @@ class Report:
     @property
     def _claim(self) -> str:
         """What the causes explain, and how certainly."""
+        if self.weights_of:
+            return f"; certain: the device has the weights of {self.weights_of}, with which everything vanishes"
         if not self.causes:
             return ""
         if self.certainty == "open":
@@ -259,6 +263,7 @@ class Report:
             "dialects": [*map(str, self.dialects)],
             "notes": [*self.notes],
             "problems": [*self.dump.problems],
+            "weights_of": self.weights_of or None,
             "inputs": [_fed_as_dict(each) for each in self.wrong_inputs],
             "steps": [finding.as_dict() for finding in self.findings],
         }
@@ -335,6 +340,34 @@ def _fed_as_dict(fed: Fed) -> dict[str, Any]:
         "certainty": fed.certainty,
         "verdict": fed.verdict,
     }
+
+
+def with_weights_of(report: Report, others: Iterable[tuple[str, Plan]], *inputs: Array) -> Report:
+    """The report, with the first of `others`, plans by name, whose network computes all that the dump holds.
+
+    `inputs` are those given to `diff`, if any were. Plans of networks with other tensors are passed over.
+    """
+    dump, shape = report.dump, _shape(report.plan)
+    if not report.culprits:
+        return report
+    fed = tuple(dump.tensors.get(t.index, x) for t, x in zip(report.plan.inputs, inputs, strict=bool(inputs)))
+    for name, plan in others:
+        if _shape(plan) == shape and _computes(plan, dump, fed or _inputs_of(plan, dump)):
+            return replace(report, weights_of=name)
+    return report
+
+
+def _shape(plan: Plan) -> list[tuple[str, tuple[int, ...], bool]]:
+    """What two files of one network have in common."""
+    return [(t.dtype, t.shape, t.data is None) for t in plan.graph.tensors]
+
+
+def _computes(plan: Plan, dump: Dump, inputs: tuple[Array, ...]) -> bool:
+    """Whether a plan gives all the outputs that a dump holds."""
+    records = [record for record in execute(plan, *inputs) if not record.path]
+    given = {t.index: x for r in records for t, x in zip(r.step.outputs, r.outputs, strict=True)}
+    seen = [i for i in dump.tensors if i in given]
+    return bool(seen) and not any(unlike(np.asarray(given[i]), dump.tensors[i]).any() for i in seen)
 
 
 def _signed(dump: Dump, golden: Mapping[int, Array]) -> Dump:

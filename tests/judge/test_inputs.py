@@ -10,11 +10,7 @@ from refengine.model import Array
 from tests.judge.planted import dump_of, network
 
 PLAN, X = network("dense_int8", 3)
-WRONG = {
-    "transposed": X.transpose(0, 2, 1, 3),
-    "upside down": X[:, ::-1],
-    "mirrored": X[:, :, ::-1],
-}
+WRONG = {"transposed": X.transpose(0, 2, 1, 3), "upside down": X[:, ::-1], "mirrored": X[:, :, ::-1]}
 
 
 @pytest.mark.parametrize("words", WRONG)
