@@ -30,7 +30,11 @@ ELSEWHERE = {
     "fuzzer/test_doors.py": ("fuzzer/image",),
     "fuzzer/test_search.py": ("fuzzer/draw", "fuzzer/simplify"),
     "judge/test_command.py": ("commands/diff", "judge/page"),
-    "judge/test_verdict.py": ("judge/faults",),
+    "judge/test_judging.py": ("judge/report",),
+    "judge/test_verdict.py": (
+        *("judge/faults/_case", "judge/faults/arithmetic", "judge/faults/constants", "judge/faults/floats"),
+        *("judge/faults/layout", "judge/faults/memory"),
+    ),
     "numerics/test_float32.py": ("numerics/scalar_float",),
     "quantizer/test_command.py": ("commands/quantize",),
     "quantizer/test_convert.py": ("quantizer/affine", "quantizer/parameters"),

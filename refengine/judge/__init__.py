@@ -13,8 +13,9 @@ from .check import check_input, judged, read_fed, read_samples
 from .dumps import META, Dump, read_dump
 from .faults import FAULTS, FITS
 from .feeding import Explanation, Fed
-from .judging import Finding, Report, diff, tapped, with_weights_of
+from .judging import diff, tapped, with_weights_of
 from .preparation import Preparation
+from .report import Finding, Report
 from .sample import Sample
 from .verdict import Candidate
 from .ways import WAYS

@@ -51,11 +51,13 @@ def values(sound: Array, seen: Array) -> float:
 
 
 def steps(sound: Array, seen: Array) -> Array:
-    """How far apart values are, in codes or in units in the last place."""
+    """How far apart values are, in codes or in units in the last place: a float's own, or the average one's if larger."""
     with np.errstate(all="ignore"):
         off = np.abs(seen.astype(np.float64) - sound)
-        if sound.dtype.kind == "f":
-            off = off / np.spacing(np.abs(sound)).astype(np.float64)
+        if sound.dtype.kind == "f" and sound.size:
+            finite = sound[np.isfinite(sound)]
+            average = np.abs(finite).mean(dtype=np.float64) if finite.size else 0.0
+            off = off / np.spacing(np.maximum(np.abs(sound), np.asarray(average, sound.dtype))).astype(np.float64)
     return np.asarray(np.nan_to_num(off, nan=2.0**VALUE, posinf=2.0**VALUE))
 
 

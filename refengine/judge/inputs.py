@@ -19,8 +19,11 @@ MOST = 600
 ROWS = 32
 """Parts of a vector, as a picture has rows."""
 
-CLOSER = 0.7
-"""So much closer than a sound output must what is seen be to that of an input that is known in part only."""
+CLOSER = 1.0
+"""Of the distance of a sound output from what is seen, that of an input known in part only may be this share."""
+
+STEPS = 4.0
+"""How wide, in codes or units in the last place, an input known in part only may leave an output and still be told."""
 
 DRAWS = 3
 """How often an input that is not wholly known is drawn, to see how far that takes the outputs apart."""
@@ -37,7 +40,8 @@ def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> No
             made[preparation.known].append((preparation, Hypothesis("input", preparation.how, fed)))
     trial.judge_all(trial.replay, tensor, [hypothesis for _, hypothesis in made[True]], None)
     near = [_nearly(trial.replay, tensor, *each) for each in _close(trial, tensor, made[False])]
-    trial.judge_all(trial.replay, tensor, [h for h in near if trial.beyond(h.near) >= evidence.LIKELY], None)
+    telling = [h for h in near if h.near <= STEPS or trial.beyond(h.near) >= evidence.LIKELY]
+    trial.judge_all(trial.replay, tensor, telling, None)
 
 
 def _close(

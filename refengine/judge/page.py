@@ -10,7 +10,7 @@ from itertools import groupby
 
 from ..plan import Plan, Step
 from ..text import markup
-from .judging import Finding, Report
+from .report import Finding, Report
 from .text import HEADINGS, WORDS, figures, operator, told
 
 WIDTH, HEIGHT, GAP_X, GAP_Y = 210, 44, 24, 30  # of a step's box, and between boxes

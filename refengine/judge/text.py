@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..explanation import text as explained
 from ..plan import Step
 from ..text import printable
-from .judging import Finding, Report
+from .report import Finding, Report
 
 HEADINGS = ("#", "operator", "output", "", "differ", "max", "mean", "RMSE", "cosine", "first")
 WORDS = {"same": "same", "victim": "passed on", "culprit": "CULPRIT", "absent": "not in the dump"}
