@@ -51,7 +51,7 @@ def values(sound: Array, seen: Array) -> float:
 
 
 def steps(sound: Array, seen: Array) -> Array:
-    """How far apart values are, in codes or in units in the last place: a float's own, or the average one's if larger."""
+    """How far apart values are, in codes or in units in the last place, of the average float at least."""
     with np.errstate(all="ignore"):
         off = np.abs(seen.astype(np.float64) - sound)
         if sound.dtype.kind == "f" and sound.size:

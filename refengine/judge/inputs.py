@@ -13,8 +13,9 @@ from .sample import Sample
 from .verdict import Hypothesis, Replay, Trial
 from .ways import fillings, parts
 
-MOST = 600
-"""So many inputs are tried; single departures from the right way come before pairs."""
+MOST = 800
+"""So many inputs are tried; single departures from the right way come before pairs, and what is
+known wholly before what is not."""
 
 ROWS = 32
 """Parts of a vector, as a picture has rows."""
@@ -79,7 +80,8 @@ def suspected(sample: Sample, previous: Sequence[Sample]) -> list[Preparation]:
     """What a device may have been fed instead, the likelier first."""
     made = list(preparations(sample, previous))
     single = [p for p in made if len(p.ways) == 1]
-    return [*single, *_halves(sample, previous), *(p for p in made if len(p.ways) > 1)][:MOST]
+    pairs = sorted((p for p in made if len(p.ways) > 1), key=lambda p: not p.known)
+    return [*single, *_halves(sample, previous), *pairs][:MOST]
 
 
 def _halves(sample: Sample, previous: Sequence[Sample]) -> Iterator[Preparation]:
