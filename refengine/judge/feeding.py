@@ -27,6 +27,9 @@ PROBES = 256
 SHOWN = 0.8
 """What explains less than this share of what values tell is not worth a line."""
 
+LINES = 401
+"""Slopes to try about the best by squares."""
+
 NAMED = 4
 """How many explanations one sentence names."""
 
@@ -298,11 +301,11 @@ class _Trial:
         x, y = real[inside], (self.flat[inside] - zero_point) * scale
         if len(np.unique(x)) < 3 or len(np.unique(y)) < 3:
             return
-        factor, term = np.polyfit(x, y, 1)
-        id, says = "scaled", f"holds about {factor:.4g} times each real value"
+        factor, term = _line(x, y, 0.0 if self.sample.is_float else scale)
+        id, says = "scaled", f"holds about {factor:.3g} times each real value"
         if abs(term) > scale:
             id, mean, by = "mean and deviation", -term / factor, 1 / factor
-            says = f"has a mean of about {mean:.4g} subtracted, and is divided by a deviation of about {by:.4g}"
+            says = f"has a mean of about {mean:.3g} subtracted, and is divided by a deviation of about {by:.3g}"
         way = Real(id, says, self.sample.real.map(lambda each: factor * each + term))
         yield from self._complete([way], PARAMETERS)
 
@@ -311,6 +314,23 @@ class _Trial:
             found = self.explanation(Preparation((way,), self.sample), parameters)
             if found.complete:
                 yield found
+
+
+def _line(x: Array, y: Array, step: float) -> tuple[float, float]:
+    """Factor and term of a line that comes within half a `step` of every point, if one does; the best by squares, else.
+
+    Rounding moves points, so that the best by squares need not round to all of them.
+    """
+    factor, term = np.polyfit(x, y, 1)
+    factors = factor + np.linspace(-2, 2, LINES) * step / np.ptp(x)
+    places, inverse = np.unique(x, return_inverse=True)
+    low, high = np.full(len(places), -np.inf), np.full(len(places), np.inf)
+    np.maximum.at(low, inverse, y - step / 2)
+    np.minimum.at(high, inverse, y + step / 2)
+    least = (low - factors[:, np.newaxis] * places).max(axis=1)
+    most = (high - factors[:, np.newaxis] * places).min(axis=1)
+    best = int(np.argmax(most - least))
+    return (float(factors[best]), float(least[best] + most[best]) / 2) if most[best] > least[best] else (factor, term)
 
 
 # ---- evidence --------------------------------------------------------------------------------------------------
