@@ -31,7 +31,7 @@ def scene(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0, seed: int
     size = int(np.prod(shape))
     pixels = np.sort(np.random.default_rng(seed).integers(0, 256, size)).reshape(shape)
     pixels[..., ::2] = pixels[..., ::2] ** 2 // 255
-    return np.float32(low + pixels / 255 * (high - low))
+    return np.asarray(low + pixels / 255 * (high - low), np.float32)
 
 
 SAMPLES = {

@@ -154,7 +154,7 @@ def test_every_preparation_of_every_input_keeps_its_promises(
     for each in islice(preparations(sample, [sample]), int(rng.integers(20)), None, 20):
         assert set(each.id.split(" + ")) <= set(WAYS) and 1 <= len(each.ways) <= 2
         found = each.fed()
-        assert (found.dtype, found.shape) == (dtype, shape)
+        assert found.dtype == dtype and found.shape == shape
         places = rng.permutation(sample.size)[: sample.size // 2]
         for whole, part in zip(each.predicted(), each.predicted(places), strict=True):
             np.testing.assert_array_equal(whole[places], part)
