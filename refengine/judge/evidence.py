@@ -56,12 +56,12 @@ def steps(sound: Array, seen: Array) -> Array:
         off = np.abs(seen.astype(np.float64) - sound)
         if sound.dtype.kind == "f":
             off = off / np.spacing(np.abs(sound)).astype(np.float64)
-    return np.nan_to_num(off, nan=2.0**VALUE, posinf=2.0**VALUE)
+    return np.asarray(np.nan_to_num(off, nan=2.0**VALUE, posinf=2.0**VALUE))
 
 
 def worth(steps: Array) -> Array:
     """The bits of differences of so many steps."""
-    return np.minimum(VALUE, np.log2(1 + 2 * steps))
+    return np.asarray(np.minimum(VALUE, np.log2(1 + 2 * steps)))
 
 
 def choices(size: int, count: int) -> float:
