@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from itertools import islice, takewhile
 
 import numpy as np
@@ -133,6 +134,12 @@ def test_a_zero_point_within_the_range_is_forgotten_or_subtracted() -> None:
     steps = np.rint(real * 127).astype(int)
     assert made(sample, "zero point forgotten")[0].fed().tobytes() == codes(steps).tobytes()
     assert only(sample, "zero point subtracted").tobytes() == codes(steps + 1).tobytes()
+
+
+def test_every_kind_is_in_the_manual() -> None:
+    page = files("refengine").joinpath("manual/check-input.md").read_text(encoding="utf-8")
+    assert [each for each, means in WAYS.items() if f"| `{each}` | {means} |" not in page] == []
+    assert page.count("| `") == len(WAYS)
 
 
 KINDS = st.sampled_from([("int8", q(1 / 255, -128)), ("int8", q(0.02, 3)), ("uint8", q(1 / 255, 0)), ("int16", q(1e-4)),
