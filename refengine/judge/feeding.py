@@ -340,7 +340,8 @@ def _line(x: Array, y: Array, step: float) -> tuple[float, float]:
 
 
 def without_cause(seen: Array, sound: Array) -> float:
-    """Bits that tell `seen`: as values by themselves, or as changes of `sound` at some places, whichever are fewer."""
+    """Bits that tell `seen` by whichever is shortest: as values by themselves; as changes of `sound` at some places; or
+    by what each value of `sound` becomes, a table that costs as many bits as the values in it have."""
     apart = unlike(sound, seen).ravel()
     if not apart.any():
         return 0.0
@@ -348,8 +349,11 @@ def without_cause(seen: Array, sound: Array) -> float:
     size = np.inf
     if seen.dtype.kind in "iu":  # changes are small where codes are rounded otherwise
         size = float(np.abs(seen.astype(np.float64) - sound.astype(np.float64)).max())
-    changes = np.minimum(own[apart], np.log2(2 * size))
-    return float(min(own.sum(), apart.size * entropy(apart) + changes.sum()))
+    changes = apart.size * entropy(apart) + np.minimum(own[apart], np.log2(2 * size)).sum()
+    pairs = np.stack([_numbered(sound), _numbered(seen)])
+    table = np.unique(pairs[:, apart], axis=1).shape[1] * 8.0 * seen.itemsize
+    becomes = apart.size * (entropy(pairs) - entropy(pairs[0])) + table
+    return float(min(own.sum(), changes, becomes))
 
 
 def with_cause(seen: Array, low: Array, high: Array, free: npt.NDArray[np.bool_] | None = None) -> float:
@@ -372,6 +376,11 @@ def entropy(values: Array) -> float:
     counts = np.unique(values, axis=-1, return_counts=True)[1]
     shares = counts / counts.sum()
     return float(-(shares * np.log2(shares)).sum())
+
+
+def _numbered(values: Array) -> Array:
+    """Each of `values`, flat, by its place among all that are there; any NaN is any other."""
+    return np.unique(values.ravel(), return_inverse=True)[1].ravel()
 
 
 def _information(values: Array) -> npt.NDArray[np.float64]:

@@ -97,7 +97,8 @@ def test_a_stream_knows_the_sample_before(here: Path, capsys: pytest.CaptureFixt
 
 
 def grey(picture: Image.Image | Array) -> Array:
-    return np.asarray(np.asarray(picture).astype(int) - 128, np.int8).reshape(RIGHT.shape)
+    codes: Array = np.asarray(picture).astype(int) - 128
+    return codes.astype(np.int8).reshape(RIGHT.shape)
 
 
 @pytest.mark.parametrize(

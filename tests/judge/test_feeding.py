@@ -128,6 +128,17 @@ def test_what_tells_too_little_is_open() -> None:
     assert fed(dot, np.roll(dot.codes, 1)).certainty == "open"
 
 
+def test_noise_on_black_and_white_is_open() -> None:
+    """At both ends of the type noise has but one direction, as truncation has."""
+    rng = np.random.default_rng(2)
+    ends = np.where(DIGITS[70] > 0.4, 127, -128)
+    sample = sample_of(GREY, ends.astype(np.int8))
+    for count in (20, 100, 784):
+        noise = rng.integers(-1, 2, 784) * (rng.permutation(784) < count)
+        verdict = fed(sample, np.clip(ends + noise.reshape(ends.shape), -128, 127).astype(np.int8))
+        assert verdict.certainty == "open", verdict.verdict
+
+
 def test_what_cannot_be_told_apart_is_likely_and_told_together() -> None:
     """A picture that is the same mirrored: turned by 180° or upside down."""
     half = scene((1, 6, 5, 3), seed=3)
@@ -169,6 +180,8 @@ def test_evidence_counts_low() -> None:
     assert without_cause(noise, ones) == pytest.approx(64 * 6), "each of 64 values is one of 64"
     near = noise + (np.arange(64) == 5).astype(np.int8)
     assert without_cause(near, noise) < 9, "where one of 64 differs, and to which side"
+    binary = (np.arange(64) % 3 > 1).astype(np.int8)
+    assert without_cause(binary * 90 - 7, binary) == 2 * 8, "two numbers are all that a table of two values tells"
     exact = noise.astype(np.float64)
     assert with_cause(exact, exact, exact) == 0
     wide = with_cause(exact + rng.integers(0, 2, 64), exact, exact + 1)
