@@ -97,8 +97,8 @@ def test_a_stream_knows_the_sample_before(here: Path, capsys: pytest.CaptureFixt
 
 
 def grey(picture: Image.Image | Array) -> Array:
-    codes: Array = np.asarray(picture).astype(int) - 128
-    return codes.astype(np.int8).reshape(RIGHT.shape)
+    codes: Array = (np.asarray(picture).astype(int) - 128).astype(np.int8).reshape(RIGHT.shape)
+    return codes
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,8 @@ def test_a_picture_becomes_another_input_by_other_rules(says: str, make: Any, he
     wrong = grey(make(Image.open("colours.png")))
     (verdict,) = refengine.judge.judged(PLAN, {0: wrong}, sample)
     assert verdict.certainty == "certain" and says in verdict.verdict
+    (verdict,) = refengine.judge.judged(PLAN, {0: wrong ^ np.int8(-128)}, sample)
+    assert verdict.certainty == "certain" and says in verdict.verdict and "every code is 128 off" in verdict.verdict
 
 
 def test_bilinear_without_antialiasing_is_told_by_where_its_pixels_lie(here: Path) -> None:
