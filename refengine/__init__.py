@@ -33,14 +33,8 @@ if TYPE_CHECKING:
     from .fuzzer import fuzz
     from .judge import check_input, diff
 else:
-    _CALLS = {
-        "check_input": "judge",
-        "diff": "judge",
-        "explain": "explanation",
-        "export": "cexport",
-        "fuzz": "fuzzer",
-        "health": "examination",
-    }
+    _CALLS = {"check_input": "judge", "diff": "judge", "explain": "explanation", "export": "cexport", "fuzz": "fuzzer"}
+    _CALLS["health"] = "examination"
 
     def __getattr__(name: str) -> object:
         """The calls whose rooms are imported only once somebody asks for them."""

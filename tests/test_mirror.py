@@ -29,8 +29,10 @@ ELSEWHERE = {
     "fuzzer/test_command.py": ("commands/fuzz", "fuzzer/text"),
     "fuzzer/test_doors.py": ("fuzzer/image",),
     "fuzzer/test_search.py": ("fuzzer/draw", "fuzzer/simplify"),
+    "judge/test_check.py": ("judge/pictures",),
     "judge/test_command.py": ("commands/diff", "judge/page"),
     "judge/test_judging.py": ("judge/report",),
+    "judge/test_preparation.py": ("judge/sample", "judge/ways"),
     "judge/test_verdict.py": (
         *("judge/faults/_case", "judge/faults/arithmetic", "judge/faults/constants", "judge/faults/floats"),
         *("judge/faults/layout", "judge/faults/memory"),

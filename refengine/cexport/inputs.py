@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 
 from ..errors import InputError, UnsupportedError
@@ -10,6 +13,8 @@ from ..numerics.quantize import code_range, quantize
 from ..tensors.inputs import PixelRange, picture_shape
 from ..tensors.stats import is_quantized
 from ..text import in_c
+
+Number = TypeVar("Number", int, float)
 
 PIXELS = np.arange(256, dtype=np.float32)
 
@@ -32,7 +37,7 @@ def input_lines(tensor: Tensor, pixels: PixelRange) -> str:
         "",
         f"/* input '{in_c(tensor.name)}': {tensor.dtype}, {affine} */",
     ]
-    lines += [*_from_real(tensor), ""] * scaled
+    lines += [*_from_real(tensor), ""] if scaled else []
     if _takes_pictures(tensor):
         lines += _from_pixel(tensor, pixels.black, pixels.white)
     return "\n".join(lines).rstrip() + "\n"
@@ -51,7 +56,7 @@ def _from_real(tensor: Tensor) -> list[str]:
     low, high = code_range(tensor.dtype)
     return [
         f"static {_c_type(tensor)} input_from_real(float real) {{",
-        f"  const float code = roundf(real / {_literal(scale)}) + {_literal(zero_point)};",
+        f"  const float code = roundf(real / {_literal(scale)}){_added(zero_point, _literal)};",
         f"  return ({_c_type(tensor)})(code < {_literal(low)} ? {_literal(low)} : "
         f"code > {_literal(high)} ? {_literal(high)} : code);",
         "}",
@@ -65,7 +70,7 @@ def _from_pixel(tensor: Tensor, black: float, white: float) -> list[str]:
         codes = quantize(black + PIXELS / np.float32(255) * (white - black), *_affine(tensor), tensor.dtype).astype(int)
         offset = int(codes[0])
         if np.array_equal(codes, PIXELS.astype(int) + offset):
-            body = [f"  return ({_c_type(tensor)})(pixel {'-' if offset < 0 else '+'} {abs(offset)});"]
+            body = [f"  return ({_c_type(tensor)})(pixel{_added(offset, str)});"]
     return [
         f"/* a pixel: 0 is black and stands for {black:g}, 255 is white and stands for {white:g} */",
         f"static {_c_type(tensor)} input_from_pixel(uint8_t pixel) {{",
@@ -78,10 +83,10 @@ def _real_of_pixel(black: float, white: float, then: str) -> list[str]:
     """The body: black + pixel / 255 · (white − black), each operation rounded to float32."""
     part = "(float)pixel / 255.0f" + (f" * {_literal(white - black)}" if white - black != 1 else "")
     if black == 0:
-        return [f"  return {then}({part});" if then else f"  return {part};"]
+        return [f"  return {then}({part});"]
     return [
         f"  const volatile float part = {part}; /* volatile: never contracted with the sum */",
-        f"  return {then}(part + {_literal(black)});" if then else f"  return part + {_literal(black)};",
+        f"  return {then}(part{_added(black, _literal)});",
     ]
 
 
@@ -94,7 +99,11 @@ def _c_type(tensor: Tensor) -> str:
     return "float" if tensor.dtype == "float32" else f"{tensor.dtype}_t"
 
 
+def _added(value: Number, literal: Callable[[Number], str]) -> str:
+    return f" {'-' if value < 0 else '+'} {literal(abs(value))}" if value else ""
+
+
 def _literal(value: float) -> str:
     """A float32 of C, with all digits that tell."""
     digits = f"{np.float32(value):.9g}"
-    return f"{digits}{'' if set('.e') & set(digits) else '.0'}f".replace("+-", "-")
+    return f"{digits}{'' if set('.e') & set(digits) else '.0'}f"

@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ from ..text import as_json, printable
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 LONG = 1000
 """Rows that Rich draws within seconds."""
+GAP = 2
+"""Spaces beside each column of a table."""
 
 SCHEMA = 1
 """Of every --json document: another number once a key changes its meaning or goes."""
@@ -268,11 +272,37 @@ def table_of(*headings: str) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """As wide as the terminal; in a pipe, and if it is long, plain and as wide as it needs."""
+    """In a terminal, one below the other what is too wide for it; in a pipe, or if it is long, as wide as it needs."""
     if sys.stdout.isatty() and table.row_count <= LONG:
-        _Console(markup=False, highlight=False, emoji=False).print(table)
+        console = _Console(markup=False, highlight=False, emoji=False)
+        console.print(*_side_by_side(table, console.width), sep="\n")
     else:
         sys.stdout.writelines(f" {line} \n" for line in _plain_lines(table))
+
+
+def _side_by_side(table: Table, width: int) -> Iterator[Table]:
+    """A table in parts that fit a terminal, each with the columns that name the row. No digit is cut off."""
+    keys = 2 if table.columns[0].header == "#" else 1
+    taken = [width + GAP for width in _widths(table)]
+    parts, room = [[*range(keys)]], width - sum(taken[:keys])
+    for i in range(keys, len(taken)):
+        if len(parts[-1]) > keys and taken[i] > room:
+            parts.append([*range(keys)])
+            room = width - sum(taken[:keys])
+        parts[-1].append(i)
+        room -= taken[i]
+    for columns in parts:
+        part = copy(table)
+        part.columns = [replace(table.columns[i], _index=n, overflow="fold") for n, i in enumerate(columns)]
+        yield part
+
+
+def _widths(table: Table) -> list[int]:
+    """How wide each column is if nothing is cut or wrapped."""
+    return [
+        max(map(cell_len, (*str(column.header).split("\n"), str(column.footer), *map(str, column._cells))))
+        for column in table.columns
+    ]
 
 
 def _plain_lines(table: Table) -> Iterator[str]:
@@ -280,13 +310,10 @@ def _plain_lines(table: Table) -> Iterator[str]:
     columns = [[*map(str, column._cells)] for column in table.columns]
     headings = [str(column.header).split("\n") for column in table.columns]
     footers = [str(column.footer) for column in table.columns]
-    widths = [
-        max(map(cell_len, (*heading, footer, *cells)))
-        for heading, footer, cells in zip(headings, footers, columns, strict=True)
-    ]
+    widths = _widths(table)
 
     def line(cells: Iterable[str]) -> str:
-        return "  ".join(
+        return (" " * GAP).join(
             f"{' ' * (width - cell_len(cell))}{cell}" if column.justify == "right" else set_cell_size(cell, width)
             for column, cell, width in zip(table.columns, cells, widths, strict=True)
         )

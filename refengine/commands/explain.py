@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from math import prod
 
 from ..errors import InputError
 from ..execute import Record, execute
@@ -30,7 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time", metavar="N", type=natural, default=0, help="in a loop: which round, from 0 (default: %(default)s)"
     )
-    parser.add_argument("--at", metavar="I,J,…", type=_indices, help="the element of its output")
+    parser.add_argument(
+        "--at", metavar="I,J,…", type=_indices, help="the element of its output (default: the only one)"
+    )
     parser.add_argument(
         "--numerics", metavar="PRESET", choices=PRESETS, help="tell it in this dialect too, side by side"
     )
@@ -43,14 +46,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     if args.primer:
+        if given := [
+            name for name in ("model", "input", "op", "at", "numerics", "html", "json") if getattr(args, name)
+        ]:
+            raise InputError(f"--primer teaches without a model: leave out {', '.join(map(_called, given))}")
         say(*(line for part in primer() for line in part.split("\n")))
         return 0
-    if args.model is None or args.input is None or args.op is None or args.at is None:
-        raise InputError("explain needs MODEL, --input, --op and --at (or --primer)")
+    if args.model is None or args.input is None or args.op is None:
+        raise InputError("explain needs MODEL, --input and --op (or --primer)")
     plan = make_plan(find_model(args.model), memory=args.memory)
     record = _record(plan, step_at(plan, args.op), args)
-    told = explain(plan, record, args.at, args.output)
-    other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), args.at, args.output) if args.numerics else None
+    at = _only_element(record, args.output) if args.at is None else args.at
+    told = explain(plan, record, at, args.output)
+    other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), at, args.output) if args.numerics else None
     if args.html:
         write(args.html, as_html([told, other] if other else [told], args.full))
     elif args.json:
@@ -58,6 +66,25 @@ def command(args: argparse.Namespace) -> int:
     else:
         say(*(side_by_side(told, other, args.full) if other else text(told, args.full)))
     return 0
+
+
+def _called(name: str) -> str:
+    return "MODEL" if name == "model" else f"--{name}"
+
+
+def _only_element(record: Record, output: int) -> tuple[int, ...]:
+    """Where the only element is of an output that has one only; `explain` complains if there is no such output."""
+    writes = record.step.writes
+    shape = writes[output].shape if output < len(writes) else ()
+    if prod(shape) != 1:
+        raise InputError(
+            f"output '{writes[output].name}' has shape {shape}: which element? --at {_first(shape)} is the first"
+        )
+    return (0,) * len(shape)
+
+
+def _first(shape: tuple[int, ...]) -> str:
+    return ",".join("0" for _ in shape)
 
 
 def _record(plan: Plan, step: Step, args: argparse.Namespace) -> Record:

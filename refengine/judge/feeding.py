@@ -27,6 +27,9 @@ PROBES = 256
 SHOWN = 0.8
 """What explains less than this share of what values tell is not worth a line."""
 
+LINES = 401
+"""Slopes to try about the best by squares."""
+
 NAMED = 4
 """How many explanations one sentence names."""
 
@@ -298,11 +301,11 @@ class _Trial:
         x, y = real[inside], (self.flat[inside] - zero_point) * scale
         if len(np.unique(x)) < 3 or len(np.unique(y)) < 3:
             return
-        factor, term = np.polyfit(x, y, 1)
-        id, says = "scaled", f"holds about {factor:.4g} times each real value"
+        factor, term = _line(x, y, 0.0 if self.sample.is_float else scale)
+        id, says = "scaled", f"holds about {factor:.3g} times each real value"
         if abs(term) > scale:
             id, mean, by = "mean and deviation", -term / factor, 1 / factor
-            says = f"has a mean of about {mean:.4g} subtracted, and is divided by a deviation of about {by:.4g}"
+            says = f"has a mean of about {mean:.3g} subtracted, and is divided by a deviation of about {by:.3g}"
         way = Real(id, says, self.sample.real.map(lambda each: factor * each + term))
         yield from self._complete([way], PARAMETERS)
 
@@ -313,6 +316,23 @@ class _Trial:
                 yield found
 
 
+def _line(x: Array, y: Array, step: float) -> tuple[float, float]:
+    """Factor and term of a line that comes within half a `step` of every point, if one does; the best by squares, else.
+
+    Rounding moves points, so that the best by squares need not round to all of them.
+    """
+    factor, term = np.polyfit(x, y, 1)
+    factors = factor + np.linspace(-2, 2, LINES) * step / np.ptp(x)
+    places, inverse = np.unique(x, return_inverse=True)
+    low, high = np.full(len(places), -np.inf), np.full(len(places), np.inf)
+    np.maximum.at(low, inverse, y - step / 2)
+    np.minimum.at(high, inverse, y + step / 2)
+    least = (low - factors[:, np.newaxis] * places).max(axis=1)
+    most = (high - factors[:, np.newaxis] * places).min(axis=1)
+    best = int(np.argmax(most - least))
+    return (float(factors[best]), float(least[best] + most[best]) / 2) if most[best] > least[best] else (factor, term)
+
+
 # ---- evidence --------------------------------------------------------------------------------------------------
 #
 # What was fed is told once without a cause and once with it, each as shortly as possible. All of it is counted low:
@@ -320,7 +340,8 @@ class _Trial:
 
 
 def without_cause(seen: Array, sound: Array) -> float:
-    """Bits that tell `seen`: as values by themselves, or as changes of `sound` at some places, whichever are fewer."""
+    """Bits that tell `seen` by whichever is shortest: as values by themselves; as changes of `sound` at some places; or
+    by what each value of `sound` becomes, a table that costs as many bits as the values in it have."""
     apart = unlike(sound, seen).ravel()
     if not apart.any():
         return 0.0
@@ -328,8 +349,11 @@ def without_cause(seen: Array, sound: Array) -> float:
     size = np.inf
     if seen.dtype.kind in "iu":  # changes are small where codes are rounded otherwise
         size = float(np.abs(seen.astype(np.float64) - sound.astype(np.float64)).max())
-    changes = np.minimum(own[apart], np.log2(2 * size))
-    return float(min(own.sum(), apart.size * entropy(apart) + changes.sum()))
+    changes = apart.size * entropy(apart) + np.minimum(own[apart], np.log2(2 * size)).sum()
+    pairs = np.stack([_numbered(sound), _numbered(seen)])
+    table = np.unique(pairs[:, apart], axis=1).shape[1] * 8.0 * seen.itemsize
+    becomes = apart.size * (entropy(pairs) - entropy(pairs[0])) + table
+    return float(min(own.sum(), changes, becomes))
 
 
 def with_cause(seen: Array, low: Array, high: Array, free: npt.NDArray[np.bool_] | None = None) -> float:
@@ -352,6 +376,11 @@ def entropy(values: Array) -> float:
     counts = np.unique(values, axis=-1, return_counts=True)[1]
     shares = counts / counts.sum()
     return float(-(shares * np.log2(shares)).sum())
+
+
+def _numbered(values: Array) -> Array:
+    """Each of `values`, flat, by its place among all that are there; any NaN is any other."""
+    return np.unique(values.ravel(), return_inverse=True)[1].ravel()
 
 
 def _information(values: Array) -> npt.NDArray[np.float64]:

@@ -148,3 +148,6 @@ def preparations(sample: Sample, previous: Sequence[Sample] = ()) -> Iterator[Pr
         *((a, b) for i, a in enumerate(place) for b in (*place[i + 1 :], *near) if a.id != b.id),
     ]
     yield from (Preparation(pair, sample) for pair in pairs)
+    for id, says, other in sample.others:
+        usual = [way for way in (*codes(other), *recoded(other)) if way.id in PAIRED]
+        yield from (Preparation((Way(id, says), way), other) for way in (*reals(other), *usual, *place))

@@ -291,8 +291,8 @@ def _standardised(sample: Sample) -> Iterator[Real]:
     channels, black, width = sample.shape[2], sample.black, sample.white - sample.black
     unit = sample.real.map(lambda x: (x - black) / width)
     for name, figures in DATA_SETS.items():
-        if channels == len(figures[0]):
-            mean, deviation = (np.tile(each, sample.size // channels) for each in figures)
+        if len(figures[0]) in (1, channels):
+            mean, deviation = (np.resize(each, sample.size) for each in figures)
             less = Span(unit.low - mean, unit.high - mean)
             both = Span(less.low / deviation, less.high / deviation)
             yield Real("mean and deviation", f"has {name}'s mean subtracted, and is divided by its deviation", both)

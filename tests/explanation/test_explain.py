@@ -150,6 +150,20 @@ def test_command_prints_text_json_and_pages(files: tuple[str, str], tmp_path: Pa
     assert "accumulator" in page.read_text(encoding="utf-8")
 
 
+def test_the_only_element_needs_no_place(tmp_path: Path, capsys: Any) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
+    base = ["explain", "stm32f746_int8", "--input", str(tmp_path / "x.npy"), "--op"]
+    assert main([*base, "6"]) == 0 and capsys.readouterr().out.endswith("\n= 1\n")
+    assert main([*base, "9"]) == 2
+    assert "has shape (1, 64): which element? --at 0,0 is the first" in capsys.readouterr().err
+    assert main([*base, "6", "--output", "3"]) == 2 and "there is no output 3" in capsys.readouterr().err
+
+
+def test_the_primer_takes_nothing_else(capsys: Any) -> None:
+    assert main(["explain", "--primer", "--html", "page.html", "--at", "0"]) == 2
+    assert "leave out --at, --html" in capsys.readouterr().err
+
+
 def test_primer_computes_its_famous_numbers(capsys: Any) -> None:
     assert main(["explain", "--primer"]) == 0
     told = capsys.readouterr().out

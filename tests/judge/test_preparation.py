@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from itertools import islice, takewhile
 
 import numpy as np
@@ -21,7 +22,7 @@ from tests.models import fed, one_op, q
 def plan_of(shape: tuple[int, ...], dtype: str, quantization: Quantization | None = None) -> Plan:
     """A network whose input is all that matters."""
     tensor = fed(shape, dtype, quantization)
-    return make_plan(one_op("RELU", {}, [tensor], fed(shape, dtype, quantization, "y")))
+    return make_plan(one_op("RESHAPE", {"new_shape": shape}, [tensor], fed(shape, dtype, quantization, "y")))
 
 
 PICTURE = plan_of((1, 6, 5, 3), "int8", q(1 / 255, -128))
@@ -135,6 +136,12 @@ def test_a_zero_point_within_the_range_is_forgotten_or_subtracted() -> None:
     assert only(sample, "zero point subtracted").tobytes() == codes(steps + 1).tobytes()
 
 
+def test_every_kind_is_in_the_manual() -> None:
+    page = files("refengine").joinpath("manual/check-input.md").read_text(encoding="utf-8")
+    assert [each for each, means in WAYS.items() if f"| `{each}` | {means} |" not in page] == []
+    assert page.count("| `") == len(WAYS)
+
+
 KINDS = st.sampled_from([("int8", q(1 / 255, -128)), ("int8", q(0.02, 3)), ("uint8", q(1 / 255, 0)), ("int16", q(1e-4)),
                          ("float32", None), ("int32", None), ("bool", None)])  # fmt: skip
 SHAPES = st.sampled_from([(1, 5, 4, 3), (1, 6, 6, 1), (1, 3, 7), (1, 16), (1, 11), (2, 3), (4,), (1, 1), ()])
@@ -148,14 +155,13 @@ def test_every_preparation_of_every_input_keeps_its_promises(
     """Named by documented ids, of the input's dtype and shape, within what it predicts, element by element."""
     dtype, quantization = kind
     rng = np.random.default_rng(seed)
-    tensor = fed(shape, dtype, quantization)
-    plan = make_plan(one_op("RESHAPE", {"new_shape": shape}, [tensor], fed(shape, dtype, quantization, "y")))
+    plan = plan_of(shape, dtype, quantization)
     sound = rng.random(shape) * 2 if dtype == "float32" else rng.integers(0, 2 if dtype == "bool" else 100, shape)
     sample = sample_of(plan, np.asarray(sound, dtype))
     for each in islice(preparations(sample, [sample]), int(rng.integers(20)), None, 20):
         assert set(each.id.split(" + ")) <= set(WAYS) and 1 <= len(each.ways) <= 2
         found = each.fed()
-        assert (found.dtype, found.shape) == (dtype, shape)
+        assert found.dtype == dtype and found.shape == shape
         places = rng.permutation(sample.size)[: sample.size // 2]
         for whole, part in zip(each.predicted(), each.predicted(places), strict=True):
             np.testing.assert_array_equal(whole[places], part)
