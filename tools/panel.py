@@ -352,7 +352,7 @@ class Net:
 
     def run(self, x: Any, faults: dict[int, Callable[[Any], Any]] | None = None, plan: Any = None) -> dict[int, Any]:
         """All tensors of a device whose `faults` (by step, from the record of a sound step) compute something else."""
-        plan, known, found = plan or self.plan, {}, {self.input.index: x}
+        plan, known, found = plan or self.plan, {}, {self.input.index: x}  # type: ignore[var-annotated]
         for wanted in [*sorted(faults or {}), None]:
             for record in refengine.execute(plan, x, known=dict(known)):
                 output = np.array(record.outputs[0])
@@ -368,7 +368,7 @@ class Net:
         graph = self.model.graphs[0]
         touched = {i for s in self.linear for i in graph.ops[s].inputs[1:] if i >= 0}
         tensors = tuple(
-            replace(t, data=np.ascontiguousarray(change(t, t.data), t.data.dtype)) if t.index in touched else t
+            replace(t, data=np.ascontiguousarray(change(t, t.data), t.data.dtype)) if t.index in touched else t  # type: ignore[union-attr]
             for t in graph.tensors
         )
         return refengine.make_plan(replace(self.model, graphs=(replace(graph, tensors=tensors),)))
@@ -405,7 +405,7 @@ def _geometry(options: Any, image: Any, taps: Any, output: Any) -> _Geometry:
     if options["padding"] == "SAME":
         for i in (0, 1):
             pad[i] = max(0, (output[i] - 1) * stride[i] + (taps[i] - 1) * dilation[i] + 1 - image[i]) // 2
-    return _Geometry(stride, dilation, (pad[0], pad[1]), tuple(taps), tuple(output))  # type: ignore[arg-type]
+    return _Geometry(stride, dilation, (pad[0], pad[1]), tuple(taps), tuple(output))
 
 
 def _patches(image: Any, g: _Geometry, outside: Any) -> Any:
@@ -464,7 +464,7 @@ def layer(record: Any, **c: Any) -> Any:
     if dense:
         acc = codes.reshape(-1, w.shape[1]).astype(np.float64) @ w.T.astype(np.float64)
     else:
-        taps = _patches(codes[0], geometry, c.get("outside", 0)).astype(np.float64)
+        taps = _patches(codes[0], geometry, c.get("outside", 0)).astype(np.float64)  # type: ignore[arg-type]
         if step.op.name == "DEPTHWISE_CONV_2D":
             acc = np.einsum("yxfgc,fgc->yxc", taps, w[0].astype(np.float64))
         else:
@@ -832,7 +832,7 @@ _layer_fault("ARITHMETIC", "folded bias of another channel", _folded)
 
 
 def _per_channel(net: Net, step: int) -> bool:
-    return len(net.steps[step].inputs[1].quantization.scale) > 1
+    return len(net.steps[step].inputs[1].quantization.scale) > 1  # type: ignore[union-attr]
 
 
 def _one_scale(record: Any, rng: Any) -> dict[str, Any]:
@@ -939,7 +939,9 @@ def _flattened(name: str, axes: tuple[int, ...]) -> None:
 
     def make(net: Net, rng: Any) -> Made | None:
         steps = [
-            s for s in net.steps if s.op.name == "RESHAPE" and len(s.inputs[0].shape) == 4 and s.inputs[0].shape[3] > 1
+            s
+            for s in net.steps
+            if s.op.name == "RESHAPE" and len(s.inputs[0].shape) == 4 and s.inputs[0].shape[3] > 1  # type: ignore[union-attr]
         ]
         if not steps:
             return None
@@ -947,7 +949,7 @@ def _flattened(name: str, axes: tuple[int, ...]) -> None:
         reader = next(
             s.index for s in net.steps if any(t is not None and t.index == net.out(step.index) for t in s.inputs)
         )
-        shape = step.inputs[0].shape[1:]
+        shape = step.inputs[0].shape[1:]  # type: ignore[union-attr]
 
         def ordered(record: Any) -> Any:
             return np.ascontiguousarray(record.inputs[0][0].transpose(axes))
@@ -1210,7 +1212,7 @@ def _(net: Net, rng: Any) -> Made:
 
 
 for _order in ("reversed", "four lanes", "eight lanes", "float64"):
-    _everywhere("FLOAT", f"sums: {_order}", lambda r, g, o=_order: {"order": o}, FLOAT, "summation order")
+    _everywhere("FLOAT", f"sums: {_order}", lambda r, g, o=_order: {"order": o}, FLOAT, "summation order")  # type: ignore[misc]
 
 
 def _fast_exp(x: Any) -> Any:
@@ -1518,7 +1520,7 @@ def score(case: Case, report: dict[str, Any]) -> Score:
     elif not findings:
         outcome = "unknown" if blamed and made.where == {"input"} else "missed"
     else:
-        worst = next((o for o in ("FALSE", "partial", "thin") if o in outcomes), None)
+        worst = next((o for o in ("FALSE", "partial", "thin") if o in outcomes), None)  # type: ignore[assignment]
         outcome = worst or ("named" if "named" in outcomes else "unknown")
     return Score(outcome, located, said)
 
