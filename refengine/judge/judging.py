@@ -231,7 +231,7 @@ class _Evidence:
         written = {t.index for step in steps for t in step.outputs}
         read = {t.index for step in steps for t in step.inputs if t is not None} - written
         images = {step.index: _image(self.plan, step) for step in steps}
-        replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state, images)
+        replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state, images, self.fed_unseen(finding))
         trial = Trial.of(replay, self.dump.tensors[tensor])
         memory = _memory(self, tensor)
         if under is None:

@@ -216,7 +216,8 @@ class Report:
         if not self.causes:
             return ""
         if self.certainty == "open":
-            return "; open: too little to tell why"
+            known = next((c.how for c in self.culprits[0].fitting if c.how in self.causes and not c.fits_anything), "")
+            return f"; open: too little to tell why{known and f', perhaps {known}'}"
         apart = ", which cannot be told apart here" if len(self.causes) > 1 else ""
         return f"; {self.certainty}: everything vanishes {', or '.join(self.causes[:2])}{apart}"
 

@@ -113,7 +113,7 @@ class Replay:
     """Steps to run again on `values`, by tensor index, for the tensor `output` of the last one; none runs a subgraph.
 
     The others are those before it whose outputs nobody saw. `images` are shapes that steps' data had before it was
-    flattened, by the step's index.
+    flattened, by the step's index. It is `unsure` whether the values are the device's, where nobody saw its input.
     """
 
     steps: Sequence[Step]
@@ -121,6 +121,7 @@ class Replay:
     output: int
     state: State
     images: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    unsure: bool = False
 
     def end(self) -> Array:
         """The output; others that `values` have are taken as they are."""
@@ -292,10 +293,9 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
         after = replace(replay, steps=replay.steps[i + 1 :], values=known)
         trial.judge_all(after, output, [h._replace(how=h.how + suffix) for h in _wrong(case)], step)
         fitted = [h._replace(how=h.how + suffix) for h in _fitted(case)]
-        if replay.steps[1:]:  # what an absent step before has done may look like it
-            trial.judge_all(after, output, [h._replace(most=evidence.CERTAIN - 1) for h in fitted], None)
-        else:
-            trial.judge_all(after, output, fitted, step)
+        if replay.unsure or replay.steps[1:]:  # what an input or a step before has done may look like it
+            fitted = [h._replace(most=evidence.CERTAIN - 1) for h in fitted]
+        trial.judge_all(after, output, fitted, None if replay.steps[1:] else step)
         memory = {**memory, f"the output of {step}": results[output]}
     _try_everywhere(trial, replay, numerics, suffix)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...model import Array
+from ...tensors.difference import unlike
+from ..evidence import choices, values
 from ._case import Case, Fits, Variants, with_data
 
 ROUNDOFF = 6 * 2.0**-24
@@ -74,13 +76,15 @@ def roundoff(case: Case) -> Fits:
         tolerance = ROUNDOFF * size
         near = np.abs(delta) <= tolerance
     apart = delta != 0
-    if not (near | ~apart).all() or _leans(delta[apart], case.sound[apart].astype(np.float64)):
-        return
-    yield (
-        "within the rounding errors of another order of summation, or another libm",
-        case.seen,
-        -2.0 * int(apart.sum()),
-    )
+    if (near | ~apart).all() and not _leans(delta[apart], case.sound[apart].astype(np.float64)):
+        yield "within the rounding errors of another order of summation, or another libm", case.seen, _half(case)
+
+
+def _half(case: Case) -> float:
+    """What it costs to say of differences how large they are at most, and no more: half of what they are worth."""
+    assert case.seen is not None
+    count = int(unlike(case.sound, case.seen).sum())
+    return (values(case.sound, case.seen) + choices(case.seen.size, count)) / 2
 
 
 def _leans(delta: Array, values: Array) -> bool:
@@ -127,7 +131,7 @@ def scaled(case: Case) -> Fits:
     mine, theirs = case.sound.astype(np.float64), case.seen.astype(np.float64)
     with np.errstate(all="ignore"):
         open_ = (mine != 0) & (theirs != 0) & np.isfinite(theirs)
-        if open_.sum() < 8:
+        if open_.sum() < 8 or not _leans((theirs - mine)[open_], mine[open_]):
             return
         tolerance = ROUNDOFF * size
         for how, wrong in _straight(case, mine, theirs, open_):
@@ -135,7 +139,7 @@ def scaled(case: Case) -> Fits:
                 open_, np.abs(theirs - wrong) <= tolerance, np.abs(theirs - mine) <= np.abs(wrong - mine) + tolerance
             )
             if inside.all() and np.abs(theirs - mine)[open_].max() > 0:
-                yield how, case.seen, -1.5 * int(open_.sum()) + 16
+                yield how, case.seen, _half(case) + 16.0
 
 
 def _straight(case: Case, mine: Array, theirs: Array, open_: Array) -> Iterator[tuple[str, Array]]:
@@ -157,5 +161,4 @@ def another_exp(case: Case) -> Fits:
         off = np.abs(case.seen.astype(np.float64) / case.sound - 1)
     off = off[np.isfinite(off)]
     if len(off) and off.max() <= APPROXIMATE:
-        apart = int((case.seen != case.sound).sum())
-        yield f"if its expf is an approximation, off by up to {off.max():.2g}", case.seen, -2.0 * apart
+        yield f"if its expf is an approximation, off by up to {off.max():.2g}", case.seen, _half(case)

@@ -18,6 +18,7 @@ def padding(case: Case) -> Variants:
         return
     (top, left), need = window.pad, [max(0, s - i) for s, i in zip(window.span, window.input, strict=True)]
     ways = {
+        "if the image is not padded above and left": (0, 0),
         "if the odd pixel of SAME padding goes to the top and left": (need[0] - top, need[1] - left),
         "if the window lies one row and one column too far up and left": (top + 1, left + 1),
         "if the window lies one row too far up": (top + 1, left),
@@ -26,7 +27,6 @@ def padding(case: Case) -> Variants:
         "if the window lies one row too far down": (top - 1, left),
         "if the window lies one column too far right": (top, left - 1),
         "if the paddings of height and width are exchanged": (left, top),
-        "if the image is not padded above and left": (0, 0),
     }
     tried = {window.pad}
     for how, (above, before) in ways.items():
