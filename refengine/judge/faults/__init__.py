@@ -63,4 +63,12 @@ UNSEEN: Mapping[str, Fault] = {"unseen": memory.unseen}
 EVERYWHERE = ("requantisation", "summation order", "half precision", "multiplier", "lost bit")
 """Faults that a whole library, or a whole file, may have in every operator."""
 
-__all__ = ["DIALECTS", "EVERYWHERE", "FAULTS", "FITS", "UNSEEN", "Case", "Fault", "Fit", "dialects"]
+CAUSES: Mapping[str, str] = {
+    "dialect": "The device speaks another dialect.",
+    "input": "The device was fed another input than the one given; which, the input's own verdict or the clause says.",
+    "other weights": "The device has other weights than this file's.",
+    **{cause: (find.__doc__ or "").partition("\n")[0] for cause, find in {**FAULTS, **UNSEEN, **FITS}.items()},
+}
+"""The ids of all causes that a verdict may have, and what each means."""
+
+__all__ = ["CAUSES", "DIALECTS", "EVERYWHERE", "FAULTS", "FITS", "UNSEEN", "Case", "Fault", "Fit", "dialects"]
