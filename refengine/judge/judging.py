@@ -328,7 +328,10 @@ def _second_look(evidence: _Evidence) -> Iterator[Finding]:
     judged = list(_judged(evidence))
     findings = [finding for finding, _ in judged]
     spoken = {
-        c.numerics: c.how.removeprefix("under ") for f in findings for c in f.candidates if c.complete and c.numerics
+        c.numerics: c.how.removeprefix("under ")
+        for f in findings
+        for c in (*f.fitting[:1], *f.rivals)
+        if c.numerics and f.own
     }
     evidence.state = state  # kernels' memory as it was
     for finding, values in judged:
@@ -371,8 +374,7 @@ def _anything(report_of: _Evidence, findings: Sequence[Finding]) -> list[Finding
     culprits = [finding for finding in findings if finding.status == "culprit"]
     weighty = culprits and all(any(step.weights is not None for step in f.suspects) for f in culprits)
     spared = [f for f in findings if f.status in ("same", "victim") and f.step.weights is None]
-    explained = any(all(_fit(other, c.how) for other in culprits) for c in (culprits[0].fitting if culprits else ()))
-    told = len(culprits) > 1 and not explained
+    told = len(culprits) > 1 and not all(finding.fitting for finding in culprits)
     bits = min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4)) if told else 0.0
 
     def added(finding: Finding) -> Finding:

@@ -169,9 +169,9 @@ class Report:
 
     @property
     def dialects(self) -> dict[Numerics, str]:
-        """Those of the `causes` that are dialects."""
-        candidates = self.culprits[0].candidates if self.culprits else ()
-        return {c.numerics: c.how for c in candidates if c.numerics and c.how in self.causes}
+        """The dialects that explain everything about every culprit, with their clauses, the best first."""
+        found = [{c.numerics: c.how for c in finding.fitting if c.numerics} for finding in self.culprits]
+        return {n: how for n, how in found[0].items() if all(n in others for others in found)} if found else {}
 
     @property
     def next(self) -> tuple[Tensor, str] | None:

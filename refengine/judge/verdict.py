@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from math import inf, prod
 from typing import Any, NamedTuple
@@ -23,6 +23,9 @@ from .faults import EVERYWHERE, FAULTS, FITS, UNSEEN, Case, dialects
 
 PARTIAL = 0.8
 """A cause that leaves more differences than this share is not even listed."""
+
+CHOICE = evidence.MARGIN + 2
+"""The bits that each choice but the first costs by which a dialect differs."""
 
 BATCH_BYTES = 1 << 25
 """How much the outputs of one batch of hypotheses may take."""
@@ -66,7 +69,7 @@ class Candidate:
     @property
     def clause(self) -> str:
         """`how`, and where, if that is not the culprit."""
-        if not self.steps or self.steps == (self.culprit,):
+        if not self.steps or [step.index for step in self.steps] == [self.culprit and self.culprit.index]:
             return self.how
         return f"{self.how} in {' or '.join(map(str, self.steps))}"
 
@@ -268,12 +271,14 @@ def _spoken(step: Step, numerics: Numerics) -> Step:
 def try_dialects(trial: Trial, plan: Plan) -> None:
     """All other dialects, in all steps of the replay."""
     for numerics, name in dialects(plan.numerics).items():
+        apart = sum(getattr(numerics, f.name) != getattr(plan.numerics, f.name) for f in fields(numerics))
         try:
             end = replace(trial.replay, steps=[_spoken(step, numerics) for step in trial.replay.steps]).end()
         except (UnsupportedError, InferenceError):
             continue
         (step, *more) = trial.replay.steps
-        trial.judge(end, Hypothesis("dialect", f"under {name}", end), None if more else step, numerics)
+        hypothesis = Hypothesis("dialect", f"under {name}", end, CHOICE * (apart - 1))
+        trial.judge(end, hypothesis, None if more else step, numerics)
 
 
 def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], dialect: str = "") -> None:
