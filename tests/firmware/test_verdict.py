@@ -41,6 +41,7 @@ NO_INPUT_OFFSET, NO_OUTPUT_OFFSET = (
 NO_BIAS, REVERSED = "if the bias is left out", "if the bytes of each bias value are reversed"
 TRANSPOSED = "if the weights are stored as OI but read as IO"
 SWAPPED = "if neighbouring output channels are swapped"
+SHORT, NARROW = "if the last column of the window is skipped", "if the accumulator wraps at 16 bits"
 STALE = "if the step never ran and its buffer still holds the output of operator"
 
 FLOAT_FAULTS = {
@@ -49,7 +50,7 @@ FLOAT_FAULTS = {
     "missing_bias": dict.fromkeys(LAYERS, NO_BIAS),
     "transposed_weights": {HIDDEN: TRANSPOSED, LOGITS: TRANSPOSED},
     "swapped_channels": {CONV: SWAPPED},
-    "pool_short": {MAX_POOL: NOTHING, AVERAGE_POOL: NOTHING},
+    "pool_short": {MAX_POOL: SHORT, AVERAGE_POOL: SHORT},
     "stale=2": {DEPTHWISE: STALE},
 }
 """What the diff must say of which operators, for each fault that float layers have too; and for int8's own:"""
@@ -61,7 +62,7 @@ INT8_FAULTS = FLOAT_FAULTS | {
     "zero_point": dict.fromkeys(LAYERS, NO_INPUT_OFFSET),
     "output_offset": dict.fromkeys(LAYERS, NO_OUTPUT_OFFSET),
     "endianness": dict.fromkeys(LAYERS, REVERSED),
-    "narrow_accumulator": {HIDDEN: NOTHING},
+    "narrow_accumulator": {HIDDEN: NARROW},
     "softmax_beta": {SOFTMAX: NOTHING},
     "stale=6": {LOGITS: STALE},
 }
