@@ -396,10 +396,12 @@ def _merged(chains: Iterator[tuple[Step, ...]]) -> tuple[Step, ...]:
 def _memory(evidence: _Evidence, mine: int) -> dict[str, Array]:
     """What may lie in a buffer that nobody wrote, by what one would call it; the latest first.
 
-    Later outputs of the same run are among it, for a device may have had the same input before; but not what a sound
-    run copies from this very buffer.
+    Tensors that are not in the dump are as a sound device computes them from what is. Later outputs of the same run are
+    among it, for a device may have had the same input before; but not what a sound run copies from this very buffer.
     """
-    plan, tensors, golden = evidence.plan, evidence.dump.tensors, evidence.golden
+    plan, golden = evidence.plan, evidence.golden
+    constant = {t.index for t in plan.graph.tensors if t.data is not None}
+    tensors = {i: x for i, x in {**evidence.values, **evidence.dump.tensors}.items() if i not in constant}
     makers = {t.index: f"the output of {step}" for step in plan.steps for t in step.outputs}
     makers |= {tensor.index: f"input '{tensor.name}'" for tensor in plan.inputs}
     found = [i for i in tensors if i in makers and i != mine]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -94,6 +96,22 @@ def pools(case: Case) -> Variants:
     for axis, name in enumerate(("row", "column")):
         if window.filter[axis] > 1:
             fewer = tuple(f - (a == axis) for a, f in enumerate(window.filter))
-            yield f"if the last {name} of the window is skipped", case.replay(params=with_window(filter=fewer))
+            how = f"if the last {name} of the window is skipped"
+            yield how, case.replay(params=with_window(filter=fewer))
+            yield f"{how}, and not counted", case.replay(params=partial(altered, change=_shorter(window, axis, fewer)))
     if case.step.facts.inexact != "sums":
         yield "if the maximum starts at 0 instead of the lowest value", np.maximum(case.sound, case.sound.dtype.type(0))
+
+
+def _shorter(window: Window, axis: int, fewer: tuple[int, ...]) -> Callable[[Any], Mapping[str, Any]]:
+    """What makes a pool's window shorter along an axis, and a mean that of the taps that are left."""
+
+    def change(node: Any) -> Mapping[str, Any]:
+        if isinstance(node, Window):
+            return {"filter": fewer}
+        count = getattr(node, "count", None)
+        return (
+            {} if count is None else {"count": np.maximum(1, count * (window.filter[axis] - 1) // window.filter[axis])}
+        )
+
+    return change
