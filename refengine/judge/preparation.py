@@ -119,7 +119,7 @@ class Preparation:
 
 PAIRED = {
     "scale forgotten", "zero point forgotten", "not quantised", "truncated", "rounded otherwise", "wrapped",
-    "narrow floats", "off by 128", "bytes swapped",
+    "float arithmetic", "narrow floats", "off by 128", "bytes swapped",
 }  # fmt: skip
 """Codes that come with other real values, or places, as people make them."""
 

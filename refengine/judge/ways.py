@@ -18,7 +18,7 @@ from ..numerics.float32 import round_half_away
 from ..numerics.quantize import code_range
 from ..tensors.inputs import CONVENTIONS
 from ..tensors.stats import is_quantized
-from .sample import Index, Mask, Sample, Span, Values, background, stored
+from .sample import Index, Mask, Sample, Span, Values, background, right, stored
 
 WAYS = {
     "previous sample": "the input holds another sample, such as the one before",
@@ -60,6 +60,7 @@ WAYS = {
     "wrapped": "codes wrap around where they should saturate",
     "off by 128": "codes of the other signedness: uint8 for int8, uint16 for int16",
     "off by one": "every code is one too large or too small",
+    "float arithmetic": "floats are right but for their last bits, as p * (1 / 255) is for p / 255",
     "narrow floats": "floats have lost digits: float16, bfloat16",
     "inputs exchanged": "the model's inputs are given in another order",
 }
@@ -149,7 +150,8 @@ def codes(sample: Sample) -> Iterator[Way]:
 
 
 def _whole(sample: Sample) -> Iterator[Way]:
-    """Floats that lose digits."""
+    """Floats that have other digits."""
+    yield Codes("float arithmetic", "is right but for the last bits of its floats", right(sample, sample.real))
     yield Codes("truncated", "was truncated to whole numbers", lambda real: real.map(np.trunc))
     yield Codes("rounded otherwise", "was rounded to whole numbers", lambda real: real.map(np.rint))
     yield Codes("narrow floats", "was narrowed to float16", lambda real: real.map(_float16))
