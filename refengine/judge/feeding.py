@@ -169,9 +169,10 @@ def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     if apart is None:
         return Fed(sample=sample)
     trial, constant = _Trial(sample, seen, [*preparations(sample, previous)], previous), len(np.unique(seen)) == 1
-    fitted = () if constant else (*trial.halves(), *trial.moves(), *trial.lines())
-    found = ranked([*trial.explanations(), *fitted])
-    return Fed(found or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
+    found = [*trial.explanations(), *(() if constant else trial.halves())]
+    if not constant and all(each.bits <= 0 for each in found):  # what has a name goes before what is fitted
+        found += [*trial.moves(), *trial.lines()]
+    return Fed(ranked(found) or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
 
 
 def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:

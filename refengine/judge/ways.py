@@ -323,7 +323,10 @@ def _stretched(sample: Sample) -> Iterator[Real]:
     made = [black + (x - low) / (high - low) * width for low, high in ends for x in real]
     yield Real("per-sample range", "is stretched from its own smallest and largest value", Span.of(*made))
     made = [black + (x - black) / (high - black) * width for _, high in ends for x in real if high > black]
-    if made:
+    if made and least <= black <= low:  # then it makes no difference whether the smallest one was subtracted
+        yield Real("per-sample range", "is stretched from its own smallest value, which is black, to its largest",
+                   Span.of(*made))  # fmt: skip
+    elif made:
         yield Real("per-sample maximum", "is divided by its own largest value", Span.of(*made))
 
 
