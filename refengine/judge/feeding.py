@@ -30,6 +30,9 @@ SHOWN = 0.8
 LINES = 401
 """Slopes to try about the best by squares."""
 
+FEW = 0.1
+"""Of the elements: if no more are wrong, it is no other sample."""
+
 NAMED = 4
 """How many explanations one sentence names."""
 
@@ -144,6 +147,8 @@ class Fed(Suspicion):
             return f"open: the input holds {self.difference.theirs:g} everywhere; perhaps it was never written{also}"
         if says:
             return f"open: {count} in the input, and that is too little to tell why; perhaps it {says}"
+        if self.difference.count <= FEW * self.difference.size:
+            return f"open: {count} in the input, which nothing known explains; the others are as they should be"
         return (
             f"open: {count} in the input, and no known preparation of this sample explains them; perhaps it is of "
             "another sample, such as the previous one"

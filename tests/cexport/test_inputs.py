@@ -44,7 +44,7 @@ PLANS = {
     "int16": plan_of((1, 4, 4, 1), "int16", q(1 / 32768)),
     "float32": plan_of((1, 4, 4, 1), "float32"),
 }
-RANGES = {"-1 to 1": (-1.0, 1.0), "calibrated": (-2.1179, 2.64), "float32": (-2.1179, 2.64)}
+RANGES = {"-1 to 1": (-1.0, 1.0), "calibrated": (-2.1179, 2.2489), "float32": (-2.1179, 2.64)}
 
 
 def ran(folder: Path, plan: Plan, ends: tuple[float, float] | None, reals: Array, compiler: list[str]) -> Array:

@@ -130,7 +130,14 @@ def test_what_tells_too_little_is_open() -> None:
     sample = SAMPLES["a digit"]
     hot, blank = sample.codes.copy(), np.full_like(sample.codes, -128)
     hot[0, 3, 3] = 90
-    assert fed(sample, hot).certainty == "open"
+    verdict = fed(sample, hot)
+    assert (
+        verdict.verdict.startswith("open: 1 of 784 elements differ") and "others are as they should" in verdict.verdict
+    )
+    verdict = fed(sample, np.ascontiguousarray(hot.transpose(0, 2, 1, 3)))
+    assert verdict.certainty == "open" and not verdict.fitting
+    (closest,) = verdict.explanations
+    assert (closest.preparation.id, closest.explained) == ("transposed", 783)
     verdict = fed(sample, blank)
     assert verdict.certainty == "open" and "holds -128 everywhere; perhaps it was never written" in verdict.verdict
     dot = sample_of(GREY, np.where(np.arange(784).reshape(blank.shape) == 300, 100, blank).astype(np.int8))
