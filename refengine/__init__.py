@@ -22,7 +22,7 @@ from .plan import Plan, Step, make_plan
 from .quantizer import quantize
 from .session import Session
 from .survey import Layer, Survey, inspect
-from .tensors.images import prepare_digit
+from .tensors.digits import prepare_digit
 from .tensors.inputs import dequantize_output, quantize_input
 from .tflite_io import load
 

@@ -106,6 +106,9 @@ class Interpreter:
         self._state = State()
         self._views: list[weakref.ref[Array]] = []
 
+    def __repr__(self) -> str:
+        return f"<Interpreter of {self._model!r}>" if self._plan is None else f"<Interpreter of {self._plan!r}>"
+
     # ---- running ----------------------------------------------------------------------------------------------
 
     def allocate_tensors(self) -> None:

@@ -160,6 +160,10 @@ class Op:
         return f"{printable(self.kind)} {self.inputs} → {self.outputs}{options}{custom}"
 
 
+SMALL = 10
+"""Operators of a model that shows itself in full."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Graph:
     """A subgraph: `ops` in execution order, `inputs` and `outputs` as tensor indices."""
@@ -221,4 +225,11 @@ class Model:
 
         return "\n".join(lines())
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        """All of a small model, as property tests find them; of others, how large they are."""
+        ops = sum(len(graph.ops) for graph in self.graphs)
+        if ops <= SMALL:
+            return str(self)
+        tensors = sum(len(graph.tensors) for graph in self.graphs)
+        graphs = f" in {len(self.graphs)} subgraphs" if len(self.graphs) > 1 else ""
+        return f"<Model {self.sha256[:16] or 'of no file'}: {ops} operators, {tensors} tensors{graphs}>"

@@ -19,7 +19,7 @@ from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
-from .text import printable
+from .text import html_table, printable
 from .tflite_io import load
 
 Rows = npt.NDArray[np.intp]
@@ -260,6 +260,17 @@ class Plan:
     working_bytes: int = field(default=0, repr=False)
     memory: int = field(default=MEMORY, repr=False)
 
+    def __repr__(self) -> str:
+        inputs, outputs = (", ".join(map(_kind, tensors)) for tensors in (self.inputs, self.outputs))
+        return f"<Plan of {len(self.steps)} operators, {self.numerics}: {inputs} → {outputs}>"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (step.index, step.name, *(", ".join(_kind(t) for t in ts if t) for ts in (step.inputs, step.outputs)))
+            for step in self.steps
+        )
+        return html_table(repr(self), ("#", "operator", "reads", "writes"), rows)
+
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.inputs)
@@ -296,6 +307,10 @@ class Plan:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was made of, a third of the bytes; prepared anew where it arrives."""
         return _remade, (self.model, self.numerics, None if self.kernels is KERNELS else self.kernels, self.memory)
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {tensor.shape}"
 
 
 def make_plan(

@@ -20,7 +20,7 @@ from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY
 from .model import Array, Graph, Model, Op, Signature, Tensor
 from .plan import Plan, State, Step, assembled, facts_of, first_assigned, prepared, state_before
-from .text import c_string
+from .text import c_string, html_table
 
 Verdict = Literal["yes", "no", "not in refengine", "unknown"]
 """Whether it runs: on both; TFLM refuses it; on TFLM, but not in refengine yet; nobody knows about TFLM."""
@@ -101,6 +101,19 @@ class Survey:
     resources: Mapping[tuple[str, str], Tensor]
     plan: Plan | None
     limit: UnsupportedError | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Survey of {len(self.layers)} operators: {self.macs:,} multiply-accumulates, constants of "
+            f"{self.constant_bytes:,} bytes, {self.peak_bytes:,} of tensors at once; runs on TFLM: {self.runs_on_tflm}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (each.op.index, each.op.kind, "?" if each.macs is None else f"{each.macs:,}", f"{each.constant_bytes:,}")
+            for each in self.layers
+        )
+        return html_table(repr(self), ("#", "operator", "MACs", "bytes of constants"), rows)
 
     @property
     def graph(self) -> Graph:

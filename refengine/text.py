@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite, isnan
 from typing import Any
 
@@ -35,6 +35,16 @@ def printable(text: object) -> str:
 def markup(text: object) -> str:
     """One line of HTML or XML."""
     return html.escape(printable(text))
+
+
+def html_table(caption: object, head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """A table of foreign text, for notebooks."""
+
+    def line(cells: Iterable[object], tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag}>{markup(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return f"<table><caption>{markup(caption)}</caption>{line(head, 'th')}{body}</table>"
 
 
 def in_c(text: object) -> str:

@@ -98,8 +98,9 @@ def test_tensors_lie_where_the_file_wants_them(seed: int, tflm: Tflm) -> None:
         tflm.accepts(dump(model))
 
 
-def test_an_offline_plan_of_another_model_is_refused(tflm: Tflm) -> None:
-    data = np.array([1, 1, 3, -1, -1, -1], np.int32).tobytes()
+@pytest.mark.parametrize("offsets", [[-1, -1, -1], []])
+def test_an_offline_plan_of_another_model_is_refused(offsets: list[int], tflm: Tflm) -> None:
+    data = np.array([1, 1, 3, *offsets], np.int32).tobytes()
     model = replace(program(0), metadata=(("OfflineMemoryAllocation", data),))
     with pytest.raises(UnsupportedError, match="OfflineMemoryAllocation has offsets for 3 tensors"):
         make_plan(model)

@@ -24,7 +24,7 @@ ELSEWHERE = {
     "examination/test_command.py": ("commands/health",),
     "examination/test_findings.py": ("examination/effect",),
     "examination/test_health.py": ("examination/__init__", "examination/layer", "examination/measure"),
-    "explanation/test_explain.py": ("explanation/__init__",),
+    "explanation/test_explain.py": ("commands/explain", "explanation/__init__"),
     "firmware/test_boards.py": ("commands/device", "device/qemu"),
     "fuzzer/test_command.py": ("commands/fuzz", "fuzzer/text"),
     "fuzzer/test_doors.py": ("fuzzer/image",),

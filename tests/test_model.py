@@ -59,7 +59,7 @@ keep_num_dims=False  asymmetric_quantize_inputs=False  quantized_bias_type=float
 
 
 def test_printed_it_shows_everything_but_large_arrays() -> None:
-    text = repr(seeds.tensors())
+    text = str(seeds.tensors())
     for shown in (
         "3 scales 0.25 … 2 along 2  'channels'",
         "variable, scale 0.5, zero point -128  'state'",

@@ -49,6 +49,13 @@ class Explanation:
         inside = f"subgraph {self.step.subgraph}, " if self.step.subgraph else ""
         return f"{inside}{self.step}, output '{printable(self.tensor.name)}' {list(self.at)}"
 
+    def __repr__(self) -> str:
+        real = "" if self.real is None else f", which stands for {self.real:g}"
+        return f"<Explanation of {self.place}: {self.value}{real}, in {len(self.lines)} lines>"
+
+    def _repr_html_(self) -> str:
+        return _table(self, full=False)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: `lines` (each with name, text, value) and the final `value`."""
         return {

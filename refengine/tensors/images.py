@@ -1,4 +1,4 @@
-"""Files into a model's inputs: pictures by pillow, `.npy`, `.npz`, raw bytes; and drawn digits made like MNIST's."""
+"""Files into a model's inputs: pictures by pillow, `.npy`, `.npz`, raw bytes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import InputError, located
 from ..memory import MEMORY, require_room
 from ..model import Array, Tensor
 from ..plan import Plan
 from .arrays import UNREADABLE, read_bytes, read_npy, read_npz, unreadable
+from .digits import Pixels, prepare_digit
 from .inputs import PixelRange, picture_shape, pixel_range, pixels_to_input, quantize_input
 
 if TYPE_CHECKING:  # pillow is loaded by whoever reads a picture, not by `import refengine`
     from PIL import Image
-
-Pixels = npt.NDArray[np.uint8]
 
 RAW = {".raw", ".bin"}
 ARRAYS = {".npy", ".npz"} | RAW
@@ -31,11 +29,6 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 PIXEL_BYTES = 16
 """Of memory for each pixel of a file: four copies, as it is read, turned, laid on paper and converted."""
-
-CANVAS = 112  # drawings are thickened at this size: the drawing area of AN12603
-STROKE = 10.0  # … until strokes are as wide as MNIST's are at that size
-BOX, SIDE = 20, 28  # MNIST's digits fit into 20×20 pixels of 28×28
-LEAST_CONTRAST = 32  # between paper and ink, of 255
 
 
 def read_inputs(
@@ -89,32 +82,6 @@ def pixel_ranges(
     count = max(1, len(plan.inputs))
     fed = {i % count for i, path in enumerate(each) if Path(path).suffix.lower() not in ARRAYS}
     return tuple(pixel_range(plan, index, real_range) for index in sorted(fed))
-
-
-def prepare_digit(image: npt.NDArray[np.number]) -> Pixels:
-    """A drawn or photographed digit as MNIST has them: grey (H×W, 0 is black) → uint8 28×28, ink is 255.
-
-    After NXP's application note AN12603, whose users draw thin lines on a touch screen:
-
-    1. threshold halfway between the darkest and the lightest grey; the median grey is paper, the other side ink;
-    2. crop to the ink, and scale that to a canvas of 112 pixels along its longer side;
-    3. thicken by a plus, every pixel of ink inking its four neighbours, until strokes are as wide as MNIST's;
-    4. scale to 20 pixels along the longer side, with grey edges, and
-    5. put the ink's centre of mass in the middle of 28×28, as MNIST does.
-
-    Raises `InputError` if the array is not a grey picture or hardly has contrast.
-    """
-    if image.ndim != 2 or not image.size or not np.isfinite(image).all():
-        raise InputError(f"a digit is a grey picture, height × width; got an array of shape {image.shape}")
-    darkest, lightest = float(image.min()), float(image.max())
-    if lightest - darkest < LEAST_CONTRAST:
-        raise InputError(f"no digit to be seen: all greys are between {darkest:g} and {lightest:g}")
-    threshold = (darkest + lightest) / 2
-    ink = image < threshold if np.median(image) > threshold else image > threshold
-    ink = _scaled(_cropped(ink), CANVAS) > 0
-    while _stroke_width(ink) < STROKE:
-        ink = _thickened(ink)
-    return _centred(_scaled(ink, BOX))
 
 
 def half_blocks(pixels: Pixels) -> list[str]:
@@ -231,42 +198,3 @@ def _no_picture(error: BaseException) -> InputError:
         known = ", ".join(FORMATS)
         error = ValueError(f"neither a picture ({known}) nor .npy, .npz, .raw or .bin")
     return unreadable(error)
-
-
-def _cropped(ink: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _scaled(ink: npt.NDArray[np.bool_], longer: int) -> Pixels:
-    """Ink as grey (255 is all ink), its longer side of so many pixels: each the average of what it covers."""
-    from PIL import Image
-
-    height, width = (max(1, round(side * longer / max(ink.shape))) for side in ink.shape)
-    grey = Image.fromarray(np.where(ink, np.uint8(255), np.uint8(0)))
-    return np.asarray(grey.resize((width, height), Image.Resampling.BOX))
-
-
-def _thickened(ink: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """One pixel more on every side, by a plus."""
-    wide = np.pad(ink, 2)
-    return wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
-
-
-def _stroke_width(ink: npt.NDArray[np.bool_]) -> float:
-    """The mean width of strokes in pixels: a stroke has its area over its length, and two edges of that length."""
-    wide = np.pad(ink, 1)
-    inside = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
-    return float(2 * ink.sum() / (ink & ~inside).sum())
-
-
-def _centred(digit: Pixels) -> Pixels:
-    """The digit on 28×28, its centre of mass in the middle as far as whole pixels and the border allow."""
-    mass = digit / digit.sum()
-    corner = [
-        int(np.clip(round(SIDE / 2 - float(mass.sum(1 - axis) @ (np.arange(length) + 0.5))), 0, SIDE - length))
-        for axis, length in enumerate(digit.shape)
-    ]
-    picture = np.zeros((SIDE, SIDE), np.uint8)
-    picture[corner[0] : corner[0] + digit.shape[0], corner[1] : corner[1] + digit.shape[1]] = digit
-    return picture

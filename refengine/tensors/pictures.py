@@ -16,7 +16,8 @@ from ..errors import InputError
 from ..files import replacing
 from ..model import Array
 from ..text import Styled
-from .images import Pixels, half_blocks
+from .digits import Pixels
+from .images import half_blocks
 
 GREYS = 232, 24
 """The first of xterm's greys, from black to white, and their number."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..errors import InputError
 from ..model import Array, Tensor
 from ..plan import Step
-from ..text import markup
+from ..text import html_table
 from .stats import activation_of, real_values, stats
 
 
@@ -19,11 +19,7 @@ def record_text(step: Step, outputs: Sequence[Array]) -> str:
 
 def record_html(step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> str:
     """A table of the operator's tensors: what they are, and what their values look like."""
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{markup(cell)}</td>' for cell in row)}</tr>" for row in _rows(step, inputs, outputs)
-    )
-    head = "".join(f"<th>{name}</th>" for name in ("", "tensor", "type", "values", "zeros", "clamped"))
-    return f"<table><caption>{markup(str(step))}</caption><tr>{head}</tr>{rows}</table>"
+    return html_table(step, ("", "tensor", "type", "values", "zeros", "clamped"), _rows(step, inputs, outputs))
 
 
 def _rows(step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refengine import make_plan, run
+from refengine import execute, explain, make_plan, run
 from refengine.execute import infer
 from tests.models import const, custom, fed
 
@@ -43,3 +43,13 @@ def test_a_shift_that_c_does_not_define_leaves_nothing_defined() -> None:
     for shift, defined in ((31, True), (32, False), (-1, False)):
         ((y,), _) = infer(plan, None, [np.array([4, 9], np.uint64), np.array(shift, np.int32)])
         assert (not np.ma.is_masked(y)) == defined
+
+
+def test_an_explanation_tells_the_rest_that_rounds() -> None:
+    inputs = [fed((2,), "uint64"), const(0, "int32")]
+    plan = make_plan(custom("SignalFilterBankSquareRoot", b"", [*inputs], fed((2,), "uint32")))
+    (record,) = execute(plan, np.array([12, 13], np.uint64))
+    told = [explain(plan, record, (i,)).lines for i in range(2)]
+    assert [[line.name for line in lines] for lines in told] == [["root", "shift"], ["root", "rounding", "shift"]]
+    assert "the rest is 3" in told[0][0].text
+    assert told[1][0].text == "the square root of 13, rounded down; the rest is 4"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import Session, UnsupportedError, make_plan
+from refengine import Session, UnsupportedError, execute, explain, make_plan
 from refengine.kernels._flexbuffer import pack
 from refengine.model import Model
 from tests.models import custom, fed
@@ -34,6 +34,17 @@ def test_int16_saturates_at_each_addition() -> None:
     x = np.array([[0, 30000, -30000], [30000, -30000, 1]], np.int16)
     assert session.run(x)[0].tolist() == [0, 32767]
     assert session.run(x)[0].tolist() == [-32768, 32767]
+
+
+def test_an_explanation_saturates_where_the_sum_does() -> None:
+    plan = make_plan(overlap("int16", step=1))
+    state = None
+    for frames in ([[0, 30000, -30000], [30000, -30000, 1]], [[0, 0, -30000], [-30000, -30000, 1]]):
+        (record,) = execute(plan, np.array(frames, np.int16), state=state)
+        told = [[line.value for line in explain(plan, record, (i,)).lines] for i in range(2)]
+        assert [values[-1] for values in told] == record.outputs[0].tolist()
+        state = record.state
+    assert (-(2**15) in told[0], told[0][-1]) == (True, -(2**15))
 
 
 @pytest.mark.parametrize(

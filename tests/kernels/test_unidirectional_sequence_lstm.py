@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import Tflm
 
 from refengine import Numerics, Session, UnsupportedError, execute, make_plan, run
 from refengine.execute import Record
@@ -16,6 +17,7 @@ from refengine.kernel import Node
 from refengine.model import Array, Model, Quantization, Tensor
 from refengine.numerics import scalar
 from refengine.strategies import model_of
+from refengine.tflite_io import dump
 from tests.models import const, fed, q
 
 NAN = float("nan")
@@ -313,3 +315,13 @@ def changed(place: int, tensor: Tensor | None, dtype: str = "int8") -> Model:
 def test_refusals(model: Model, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         make_plan(model)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("int8", 2.0**24), ("int16", 2.0**7)])
+@pytest.mark.parametrize("code", [-3, 1, 2, 90])
+def test_the_largest_factor_that_tflm_can_shift_by_is_taken(dtype: str, scale: float, code: int, tflm: Tflm) -> None:
+    model = changed(3, const([[1]], "int8", q(scale)), dtype)
+    x = sequence(dtype, code)
+    assert run(model, x)[0].tolist() == tflm.run(dump(model), [x])[0].tolist()
+    with pytest.raises(UnsupportedError):
+        make_plan(changed(3, const([[1]], "int8", q(2 * scale)), dtype))
