@@ -174,10 +174,15 @@ def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     if apart is None:
         return Fed(sample=sample)
     trial, constant = _Trial(sample, seen, [*preparations(sample, previous)], previous), len(np.unique(seen)) == 1
-    found = [*trial.explanations(), *(() if constant else trial.halves())]
-    if not constant and all(each.bits <= 0 for each in found):  # what has a name goes before what is fitted
-        found += [*trial.moves(), *trial.lines()]
+    found = [*trial.explanations()]
+    if not constant:  # what has a name goes before what is fitted
+        found = _worth(*found, *trial.halves()) or _worth(*trial.moves(), *trial.lines())
     return Fed(ranked(found) or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
+
+
+def _worth(*found: Explanation) -> list[Explanation]:
+    """Those that anything speaks for."""
+    return [each for each in found if each.bits > 0]
 
 
 def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
