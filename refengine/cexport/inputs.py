@@ -7,10 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError
 from ..model import Tensor
 from ..numerics.quantize import code_range, quantize
-from ..tensors.inputs import PixelRange, picture_shape
+from ..plan import Plan
+from ..tensors.inputs import picture_shape, pixel_range
 from ..tensors.stats import is_quantized
 from ..text import in_c
 
@@ -19,27 +20,29 @@ Number = TypeVar("Number", int, float)
 PIXELS = np.arange(256, dtype=np.float32)
 
 
-def input_lines(tensor: Tensor, pixels: PixelRange) -> str:
-    """C11 functions for an input: `input_from_real` and, where it takes pictures, `input_from_pixel`.
+def input_lines(plan: Plan, index: int = 0, real_range: tuple[float, float] | None = None) -> str | None:
+    """C11 functions for input `index`: `input_from_real` and, where it takes pictures, `input_from_pixel`.
 
-    Every real value, and every pixel from 0 to 255, which stand for what `pixels` says, becomes what
-    `tensors.inputs.quantize_input` makes of it, bit for bit, on every target with IEEE 754 floats, whether or not its
-    compiler contracts products and sums. Raises `UnsupportedError` for inputs that are neither float32 nor quantised
-    int8, uint8 or int16.
+    Every real value, and every pixel from 0 to 255, which are `real_range` (default: as `pixel_range` says), becomes
+    what `tensors.inputs.quantize_input` makes of it, bit for bit, on every target with IEEE 754 floats, whether or not
+    its compiler contracts products and sums. None for inputs that are neither float32 nor quantised int8, uint8 or
+    int16.
     """
+    tensor = plan.inputs[index]
     scaled = is_quantized(tensor) and tensor.dtype in ("int8", "uint8", "int16")
     if not scaled and tensor.dtype != "float32":
-        raise UnsupportedError(f"input '{tensor.name}' is {tensor.dtype}, for which there are no lines of C here")
+        return None
     affine = "scale {:.9g}, zero point {}".format(*_affine(tensor)) if scaled else "real values as they are"
     lines = [
         "#include <math.h>",
         "#include <stdint.h>",
         "",
         f"/* input '{in_c(tensor.name)}': {tensor.dtype}, {affine} */",
+        *([*_from_real(tensor), ""] if scaled else []),
     ]
-    lines += [*_from_real(tensor), ""] if scaled else []
     if _takes_pictures(tensor):
-        lines += _from_pixel(tensor, pixels.black, pixels.white)
+        ends = pixel_range(plan, index, real_range)
+        lines += _from_pixel(tensor, ends.black, ends.white)
     return "\n".join(lines).rstrip() + "\n"
 
 

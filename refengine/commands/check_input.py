@@ -16,7 +16,6 @@ from ..errors import InputError
 from ..judge import Fed, Sample, judged, read_fed, read_samples
 from ..plan import Plan, make_plan
 from ..tensors.images import pixel_ranges
-from ..tensors.inputs import pixel_range
 from ._front import (
     add_json,
     add_memory,
@@ -63,7 +62,7 @@ def command(args: argparse.Namespace) -> int:
     before = (_samples(plan, args.previous, args) if args.previous else samples[:index])[-1:]
     given = read_fed(plan, args.fed)
     verdicts = dict(zip(given, judged(plan, given, samples[index], *before), strict=True))
-    lines = {i: input_lines(plan.inputs[i], pixel_range(plan, i, args.range)) for i in verdicts}
+    lines = {i: input_lines(plan, i, args.range) for i in verdicts}
     wrong = not all(fed.right for fed in verdicts.values())
     if args.json:
         told = [fed.as_dict() | {"c": lines[i]} for i, fed in verdicts.items()]
@@ -79,11 +78,12 @@ def _samples(plan: Plan, paths: list[str], args: argparse.Namespace) -> list[tup
     return read_samples(plan, paths, digit=args.digit, real_range=args.range)
 
 
-def _show(args: argparse.Namespace, fed: Fed, lines: str) -> None:
+def _show(args: argparse.Namespace, fed: Fed, lines: str | None) -> None:
     say(f"{args.model}, {type_of(fed.sample.tensor)} '{fed.sample.tensor.name}': {fed.verdict}")
     if fed.difference is not None:
         first = fed.difference
         say(f"  first at {list(first.first)}, where it has {first.theirs:g}, and the sample makes {first.mine:g}")
         others = [each for each in fed.explanations if each not in fed.fitting]
         say(*(f"  {'less likely' if each.complete else 'not all'}: {each}" for each in others[:LISTED]))
-        say("", "what does it right:", *lines.splitlines())
+        if lines:
+            say("", "what does it right:", *lines.splitlines())

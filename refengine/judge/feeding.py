@@ -30,6 +30,9 @@ SHOWN = 0.8
 LINES = 401
 """Slopes to try about the best by squares."""
 
+FEW = 0.1
+"""Of the elements: if no more are wrong, it is no other sample."""
+
 NAMED = 4
 """How many explanations one sentence names."""
 
@@ -143,7 +146,9 @@ class Fed(Suspicion):
             also = f", or it {says}" if says else ""
             return f"open: the input holds {self.difference.theirs:g} everywhere; perhaps it was never written{also}"
         if says:
-            return f"open: {count} in the input, too few to tell why; perhaps it {says}"
+            return f"open: {count} in the input, and that is too little to tell why; perhaps it {says}"
+        if self.difference.count <= FEW * self.difference.size:
+            return f"open: {count} in the input, which nothing known explains; the others are as they should be"
         return (
             f"open: {count} in the input, and no known preparation of this sample explains them; perhaps it is of "
             "another sample, such as the previous one"
@@ -168,10 +173,16 @@ def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     apart = difference(sample.tensor, sample.codes, seen)
     if apart is None:
         return Fed(sample=sample)
-    trial = _Trial(sample, seen, [*preparations(sample, previous)], previous)
-    found = ranked([*trial.explanations(), *trial.halves(), *trial.moves(), *trial.lines()])
-    constant = len(np.unique(seen)) == 1
-    return Fed(found or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
+    trial, constant = _Trial(sample, seen, [*preparations(sample, previous)], previous), len(np.unique(seen)) == 1
+    found = [*trial.explanations()]
+    if not constant:  # what has a name goes before what is fitted
+        found = _worth(*found, *trial.halves()) or _worth(*trial.moves(), *trial.lines())
+    return Fed(ranked(found) or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
+
+
+def _worth(*found: Explanation) -> list[Explanation]:
+    """Those that anything speaks for."""
+    return [each for each in found if each.bits > 0]
 
 
 def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
@@ -216,9 +227,8 @@ class _Trial:
         if self.sample.is_float:
             inside = ((low <= seen) & (seen <= high)) | (np.isnan(low) & np.isnan(seen))
         else:
-            inside = np.mod(seen - low, self.sample.period) <= np.where(
-                high - low < self.sample.period / 2, high - low, -1
-            )
+            period, width = self.sample.period, high - low
+            inside = (np.mod(seen - low, period) <= width) & (width < period / 2)  # what may be anything says nothing
         return np.asarray(free | inside)
 
     def explanation(self, preparation: Preparation, parameters: float = 0.0) -> Explanation:
@@ -257,13 +267,8 @@ class _Trial:
         singles = [each for each in self.tried if len(each.ways) == 1 and not isinstance(each.ways[0], Placed)]
         for base in (Preparation((), self.sample), *singles):
             wrong = np.flatnonzero(~self.explained(base))
-            if (
-                not wrong.size
-                or np.all(self.flat == self.flat[0])
-                or 4 * min(wrong[0], self.sample.size - 1 - wrong[-1]) > 3 * self.sample.size
-            ):
-                continue
-            yield from self._filled(base, int(wrong[0]), int(wrong[-1]) + 1)
+            if wrong.size:
+                yield from self._filled(base, int(wrong[0]), int(wrong[-1]) + 1)
 
     def _filled(self, base: Preparation, first: int, end: int) -> Iterator[Explanation]:
         """A part of what `base` makes: up to element `first`, or from `end` on."""
@@ -301,9 +306,10 @@ class _Trial:
         x, y = real[inside], (self.flat[inside] - zero_point) * scale
         if len(np.unique(x)) < 3 or len(np.unique(y)) < 3:
             return
-        factor, term = _line(x, y, 0.0 if self.sample.is_float else scale)
+        step = 0.0 if self.sample.is_float else scale
+        factor, term = _line(x, y, step)
         id, says = "scaled", f"holds about {factor:.3g} times each real value"
-        if abs(term) > scale:
+        if abs(term) > max(step, np.ptp(y) / 1000):
             id, mean, by = "mean and deviation", -term / factor, 1 / factor
             says = f"has a mean of about {mean:.3g} subtracted, and is divided by a deviation of about {by:.3g}"
         way = Real(id, says, self.sample.real.map(lambda each: factor * each + term))

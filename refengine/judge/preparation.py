@@ -82,17 +82,17 @@ class Preparation:
 
         What is `free` may hold anything.
         """
-        places = np.arange(self.sample.size) if at is None else at
-        inside, fills = np.ones(places.shape, np.bool_), np.full(places.shape, np.nan)
+        source = np.arange(self.sample.size) if at is None else at
+        inside, filling = np.ones(source.shape, np.bool_), np.full(source.shape, np.nan)
         for way in (way for way in reversed(self.ways) if isinstance(way, Placed)):  # the last one lies in memory
-            moved = np.where(inside, way.index[places], places)
-            left = inside & (moved < 0)
+            found = np.where(inside, way.index[source], source)
+            left = inside & (found < 0)
             if way.fill is not None:
-                fills[left] = way.fill[places[left]]
+                filling[left] = way.fill[source[left]]
             inside &= ~left
-            places = np.where(inside, moved, 0)
-        codes, filled = self._codes(places), ~inside & ~np.isnan(fills)
-        return np.where(filled, fills, codes.low), np.where(filled, fills, codes.high), ~inside & ~filled
+            source = np.where(inside, found, 0)
+        made, filled = self._made(source), ~inside & ~np.isnan(filling)
+        return np.where(filled, filling, made.low), np.where(filled, filling, made.high), ~inside & ~filled
 
     def fed(self) -> Array:
         """The likeliest input, in the tensor's dtype and shape; what is free is background."""
@@ -102,16 +102,16 @@ class Preparation:
             middle = (low + high) / 2 if sample.is_float else np.floor((low + high + 1) / 2)
             return sample.as_input(np.where(free, background(sample), middle))
 
-    def _codes(self, places: Index) -> Span:
+    def _made(self, source: Index) -> Span:
         """The codes (of float inputs: the values) that elements of the sample become."""
         sample = self.sample
         real = next((way.real for way in self.ways if isinstance(way, Real)), None)
         make = next((way.make for way in self.ways if isinstance(way, Codes)), None)
         if real or make or not sample.exact:
             real = real or sample.real
-            found = (make or right(sample, real))(Span(real.low[places], real.high[places]))
+            found = (make or right(sample, real))(Span(real.low[source], real.high[source]))
         else:  # known however little is known of real values
-            found = sample.sound(places)
+            found = sample.sound(source)
         for way in self.ways:
             found = way.change(found) if isinstance(way, Recoded) else found
         return found
@@ -119,7 +119,7 @@ class Preparation:
 
 PAIRED = {
     "scale forgotten", "zero point forgotten", "not quantised", "truncated", "rounded otherwise", "wrapped",
-    "narrow floats", "off by 128", "bytes swapped",
+    "float arithmetic", "narrow floats", "off by 128", "bytes swapped",
 }  # fmt: skip
 """Codes that come with other real values, or places, as people make them."""
 

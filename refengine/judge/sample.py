@@ -69,12 +69,10 @@ class Sample:
     exact: bool = True
     others: tuple[Other, ...] = ()
 
-    @cached_property
+    @property
     def affine(self) -> tuple[float, int]:
         """(scale, zero point); (1, 0) where codes are what they are."""
-        if not is_quantized(self.tensor) or self.tensor.quantization is None:
-            return 1.0, 0
-        return self.tensor.quantization.scale[0], (*self.tensor.quantization.zero_point, 0)[0]
+        return _affine(self.tensor)
 
     @property
     def is_float(self) -> bool:
@@ -132,21 +130,19 @@ def sample_of(plan: Plan, codes: Array, index: int = 0, real_range: tuple[float,
 
     `codes` have the input's dtype and shape; `real_range` are black and white, by default as `pixel_range` has them.
     """
-    tensor = plan.inputs[index]
-    black, white = _ends(plan, index, real_range)
-    sample = Sample(tensor, index, codes, Span(codes, codes), black, white, known=codes.dtype.kind == "f")
-    if sample.is_float:
-        return _with_real(sample, codes)
-    scale, zero_point = sample.affine
+    if codes.dtype.kind == "f":
+        return sample_from(plan, codes, index, real_range)
+    scale, zero_point = _affine(plan.inputs[index])
     steps = codes.ravel().astype(np.float64) - zero_point
-    return replace(sample, real=Span((steps - CELL) * scale, (steps + CELL) * scale))
+    return _sample(plan, codes, index, Span((steps - CELL) * scale, (steps + CELL) * scale), real_range, known=False)
 
 
 def sample_from(plan: Plan, values: Array, index: int = 0, real_range: tuple[float, float] | None = None) -> Sample:
     """The sample of real values, which have the input's shape."""
-    codes = quantize_input(plan, values, index).reshape(plan.inputs[index].shape)
-    black, white = _ends(plan, index, real_range)
-    return _with_real(Sample(plan.inputs[index], index, codes, Span(codes, codes), black, white, known=True), values)
+    codes = quantize_input(plan, values, index)
+    real = (codes if codes.dtype.kind == "f" else values).ravel().astype(np.float64)
+    fuzz = 0.0 if codes.dtype.kind == "f" else np.abs(real) * FUZZ
+    return _sample(plan, codes, index, Span(real - fuzz, real + fuzz), real_range, known=True)
 
 
 def sample_between(plan: Plan, real: Span, index: int = 0, real_range: tuple[float, float] | None = None) -> Sample:
@@ -155,21 +151,22 @@ def sample_between(plan: Plan, real: Span, index: int = 0, real_range: tuple[flo
     return sample if np.array_equal(*real) else replace(sample, real=real, exact=False)
 
 
-def _with_real(sample: Sample, values: Array) -> Sample:
-    real = values.ravel().astype(np.float64)
-    fuzz = 0.0 if sample.is_float else np.abs(real) * FUZZ
-    return replace(sample, real=Span(real - fuzz, real + fuzz), known=True)
-
-
-def _ends(plan: Plan, index: int, given: tuple[float, float] | None) -> tuple[float, float]:
+def _sample(plan: Plan, codes: Array, index: int, real: Span, given: tuple[float, float] | None, known: bool) -> Sample:
     try:
-        found = pixel_range(plan, index, given)
+        ends = pixel_range(plan, index, given)
     except InputError:  # integers that stand for nothing else
-        return 0.0, 1.0
-    return found.black, found.white
+        return Sample(plan.inputs[index], index, codes, real, 0.0, 1.0, known)
+    return Sample(plan.inputs[index], index, codes, real, ends.black, ends.white, known)
 
 
-# ---- from real values to codes ---
+def _affine(tensor: Tensor) -> tuple[float, int]:
+    if not is_quantized(tensor) or tensor.quantization is None:
+        return 1.0, 0
+    return tensor.quantization.scale[0], (*tensor.quantization.zero_point, 0)[0]
+
+
+# ---- from real values to codes --------------------------------------------------------------------------------------
+
 
 Values = Callable[[Span], Span]
 """From real values to codes, or from codes to codes; element by element."""

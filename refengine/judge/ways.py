@@ -18,7 +18,7 @@ from ..numerics.float32 import round_half_away
 from ..numerics.quantize import code_range
 from ..tensors.inputs import CONVENTIONS
 from ..tensors.stats import is_quantized
-from .sample import Index, Mask, Sample, Span, Values, background, stored
+from .sample import Index, Mask, Sample, Span, Values, background, right, stored
 
 WAYS = {
     "previous sample": "the input holds another sample, such as the one before",
@@ -60,6 +60,7 @@ WAYS = {
     "wrapped": "codes wrap around where they should saturate",
     "off by 128": "codes of the other signedness: uint8 for int8, uint16 for int16",
     "off by one": "every code is one too large or too small",
+    "float arithmetic": "floats are right but for their last bits, as p * (1 / 255) is for p / 255",
     "narrow floats": "floats have lost digits: float16, bfloat16",
     "inputs exchanged": "the model's inputs are given in another order",
 }
@@ -106,7 +107,7 @@ class Placed(Way):
     fill: Array | None = None
 
 
-# ---- codes ---
+# ---- codes ----------------------------------------------------------------------------------------------------------
 
 
 def codes(sample: Sample) -> Iterator[Way]:
@@ -121,7 +122,6 @@ def codes(sample: Sample) -> Iterator[Way]:
     def coded(id: str, says: str, code: Callable[[Array], Array]) -> Codes:
         return Codes(id, says, stored(sample, code))
 
-    half = np.float64(0.5)
     yield coded("scale forgotten", "was not divided by the scale", lambda x: round_half_away(x) + zero_point)
     yield coded("scale multiplied", "was multiplied by the scale instead of divided",
                  lambda x: round_half_away(x * scale) + zero_point)  # fmt: skip
@@ -142,7 +142,7 @@ def codes(sample: Sample) -> Iterator[Way]:
     yield coded("truncated", "was truncated instead of rounded, towards the zero point",
                  lambda x: np.trunc(x / scale) + zero_point)  # fmt: skip
     yield coded("rounded otherwise", "was rounded by adding a half and truncating, which is wrong below 0",
-                 lambda x: np.trunc(x / scale + zero_point + half))  # fmt: skip
+                 lambda x: np.trunc(x / scale + zero_point + 0.5))  # fmt: skip
     if sample.known:
         yield coded("rounded otherwise", "was rounded with ties to even", lambda x: np.rint(x / scale) + zero_point)
     yield Codes("wrapped", "wraps around where codes should saturate",
@@ -150,7 +150,8 @@ def codes(sample: Sample) -> Iterator[Way]:
 
 
 def _whole(sample: Sample) -> Iterator[Way]:
-    """Floats that lose digits."""
+    """Floats that have other digits."""
+    yield Codes("float arithmetic", "is right but for the last bits of its floats", right(sample, sample.real))
     yield Codes("truncated", "was truncated to whole numbers", lambda real: real.map(np.trunc))
     yield Codes("rounded otherwise", "was rounded to whole numbers", lambda real: real.map(np.rint))
     yield Codes("narrow floats", "was narrowed to float16", lambda real: real.map(_float16))
@@ -177,24 +178,25 @@ def recoded(sample: Sample) -> Iterator[Recoded]:
         return
     half, (low, high) = sample.period / 2, code_range(str(sample.codes.dtype))
     other = {"i": "uint", "u": "int"}[sample.codes.dtype.kind] + str(8 * sample.codes.dtype.itemsize)
+    usual = ", as pixels are" if half == 128 else ""
     yield Recoded(
         "off by 128",
-        f"holds codes of {other}, as pixels are: every code is {half:g} off",
+        f"holds codes of {other}{usual}: every code is {half:g} off",
         lambda codes: Span(codes.low + half, codes.high + half),
     )
     zero_point = sample.affine[1]
     if zero_point:
-        yield _moved("halved", "holds codes divided by 2, zero point and all", lambda x: np.trunc(x / 2))
-        yield _moved("halved", "holds codes shifted right by one bit, zero point and all", lambda x: np.floor(x / 2))
-        yield _moved("halved", "holds half of each code above the zero point, which is not added again",
+        yield _recode("halved", "holds codes divided by 2, zero point and all", lambda x: np.trunc(x / 2))
+        yield _recode("halved", "holds codes shifted right by one bit, zero point and all", lambda x: np.floor(x / 2))
+        yield _recode("halved", "holds half of each code above the zero point, which is not added again",
                      lambda x: np.floor((x - zero_point) / 2))  # fmt: skip
-    yield _moved("halved", "holds half of each code above the zero point",
+    yield _recode("halved", "holds half of each code above the zero point",
                  lambda x: np.floor((x - zero_point) / 2) + zero_point)  # fmt: skip
-    yield _moved("off by one", "holds codes that are one too large", lambda x: np.minimum(x + 1, high))
-    yield _moved("off by one", "holds codes that are one too small", lambda x: np.maximum(x - 1, low))
+    yield _recode("off by one", "holds codes that are one too large", lambda x: np.minimum(x + 1, high))
+    yield _recode("off by one", "holds codes that are one too small", lambda x: np.maximum(x - 1, low))
 
 
-def _moved(id: str, says: str, change: Callable[[Array], Array]) -> Recoded:
+def _recode(id: str, says: str, change: Callable[[Array], Array]) -> Recoded:
     return Recoded(id, says, lambda codes: codes.map(change))
 
 
@@ -243,7 +245,7 @@ def reals(sample: Sample) -> Iterator[Real]:
         yield affine("-1 to 1", f"was normalised to -0.5 … 0.5 {own}", -0.5, 0.5)
         yield from _standardised(sample)
         yield _of_pixels(sample, "halved", "holds pixels shifted right by one bit: 0 … 127", lambda p: np.floor(p / 2))
-        yield _of_pixels(sample, "black and white", "is black and white: 1 above the middle, else 0",
+        yield _of_pixels(sample, "black and white", f"is black and white: {white:g} above the middle, else {black:g}",
                          lambda p: np.where(p > 127, 255.0, 0.0))  # fmt: skip
         if not _is(sample, (0, 255)):
             whole = real.map(lambda x: np.rint((x - black) / width * 255))
@@ -312,14 +314,19 @@ def _standardised(sample: Sample) -> Iterator[Real]:
 def _stretched(sample: Sample) -> Iterator[Real]:
     """The sample's own extremes as the network's range."""
     real, black, width = sample.real, sample.black, sample.white - sample.black
+    if not sample.size:
+        return
     ends = [(low, high) for low in (real.low.min(), real.high.min()) for high in (real.low.max(), real.high.max())]
     (least, most), (low, high) = ends[0], ends[-1]
-    if not sample.size or most <= low or (least <= black <= low and most <= black + width <= high):
+    if most <= low or (least <= black <= low and most <= black + width <= high):
         return
     made = [black + (x - low) / (high - low) * width for low, high in ends for x in real]
     yield Real("per-sample range", "is stretched from its own smallest and largest value", Span.of(*made))
     made = [black + (x - black) / (high - black) * width for _, high in ends for x in real if high > black]
-    if made:
+    if made and least <= black <= low:  # then it makes no difference whether the smallest one was subtracted
+        yield Real("per-sample range", "is stretched from its own smallest value, which is black, to its largest",
+                   Span.of(*made))  # fmt: skip
+    elif made:
         yield Real("per-sample maximum", "is divided by its own largest value", Span.of(*made))
 
 

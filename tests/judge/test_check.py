@@ -161,6 +161,18 @@ def test_of_several_inputs_each_is_judged(here: Path, capsys: pytest.CaptureFixt
     assert status == 1 and "'input1': certain: the input is upside down" in out and "'input0'" not in out
 
 
+def test_integers_that_stand_for_themselves_are_judged_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensor = fed((1, 40), "int32")
+    Path("ids.tflite").write_bytes(
+        dump(one_op("RESHAPE", {"new_shape": (1, 40)}, [tensor], fed((1, 40), "int32", name="y")))
+    )
+    ids = np.arange(40, dtype=np.int32).reshape(1, 40) ** 2
+    np.save("ids.npy", ids)
+    np.save("swapped.npy", ids.byteswap())
+    status, out = asked(capsys, "ids.tflite", "--fed", "swapped.npy", "--sample", "ids.npy")
+    assert status == 1 and "has the bytes of each number in the other order" in out and "#include" not in out
+
+
 def test_pixels_codes_and_real_values_are_samples() -> None:
     for sample in (SEVEN, SEVEN[np.newaxis, ..., np.newaxis], RIGHT, SEVEN / 255, np.float32(SEVEN / 255).ravel()):
         (verdict,) = check_input(PLAN, RIGHT, sample)

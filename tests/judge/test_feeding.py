@@ -57,7 +57,7 @@ def information(values: Array) -> int:
 def test_every_single_departure_is_found_again(name: str) -> None:
     """Named first or with others that make the same, certain or not, and never a cause that does not explain it."""
     sample, certain, made = SAMPLES[name], 0, 0
-    for each in single(sample)[sorted(SAMPLES).index(name) :: 6]:
+    for each in single(sample)[sorted(SAMPLES).index(name) :: 9]:
         wrong = each.fed()
         if wrong.tobytes() == sample.codes.tobytes() or information(wrong) < 20 or np.isnan(wrong.astype(float)).any():
             continue
@@ -66,10 +66,10 @@ def test_every_single_departure_is_found_again(name: str) -> None:
         certain += verdict.certainty == "certain"
         assert each.id in [found.preparation.id for found in verdict.fitting], (each.id, verdict.verdict)
         assert verdict.certainty != "certain" or verdict.cause == each.id
-    assert made > 5 and certain > made / 2
+    assert made > 3 and certain > made / 2
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.sampled_from(sorted(SAMPLES)), st.integers(0, 2**32 - 1))
 def test_two_departures_are_told_by_what_explains_everything(name: str, seed: int) -> None:
     """The pair itself, or what makes the same of this sample."""
@@ -88,7 +88,7 @@ def test_two_departures_are_told_by_what_explains_everything(name: str, seed: in
         assert np.all(free | (np.mod(places - low, period) <= high - low) | (np.isnan(low) & np.isnan(places)))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.sampled_from([PICTURE, WIDE, FLOATS, AUDIO, GREY]), st.integers(0, 2**32 - 1))
 def test_an_unrelated_input_is_open(plan: object, seed: int) -> None:
     sample, other = (drawn(plan, seed + i) for i in range(2))
@@ -109,10 +109,19 @@ def test_the_sound_input_is_right(name: str) -> None:
     assert verdict.right and verdict.certainty == "certain" and verdict.cause is None and not verdict.explanations
 
 
+def test_other_float_arithmetic_is_named_as_that() -> None:
+    sample = SAMPLES["floats"]
+    pixels = np.rint(sample.codes * 255).astype(np.float32)
+    verdict = fed(sample, pixels * np.float32(1 / 255))
+    assert not verdict.right and verdict.certainty == "certain" and verdict.cause == "float arithmetic"
+    verdict = fed(sample, (pixels * np.float32(1 / 255))[..., ::-1])
+    assert verdict.certainty == "certain" and verdict.cause == "float arithmetic + channels reversed"
+
+
 def test_other_digits_are_open() -> None:
     """They share most of their background with the sample."""
     sample = SAMPLES["a digit"]
-    for other in DIGITS[::17]:
+    for other in DIGITS[::30]:
         verdict = fed(sample, quantize_input(GREY, other))
         assert verdict.right or verdict.certainty == "open", verdict.verdict
 
@@ -121,7 +130,14 @@ def test_what_tells_too_little_is_open() -> None:
     sample = SAMPLES["a digit"]
     hot, blank = sample.codes.copy(), np.full_like(sample.codes, -128)
     hot[0, 3, 3] = 90
-    assert fed(sample, hot).certainty == "open"
+    verdict = fed(sample, hot)
+    assert (
+        verdict.verdict.startswith("open: 1 of 784 elements differ") and "others are as they should" in verdict.verdict
+    )
+    verdict = fed(sample, np.ascontiguousarray(hot.transpose(0, 2, 1, 3)))
+    assert verdict.certainty == "open" and not verdict.fitting
+    (closest,) = verdict.explanations
+    assert (closest.preparation.id, closest.explained) == ("transposed", 783)
     verdict = fed(sample, blank)
     assert verdict.certainty == "open" and "holds -128 everywhere; perhaps it was never written" in verdict.verdict
     dot = sample_of(GREY, np.where(np.arange(784).reshape(blank.shape) == 300, 100, blank).astype(np.int8))
@@ -166,6 +182,9 @@ def test_any_shift_and_any_straight_line_is_found() -> None:
     moved = np.roll(sample.codes, (5, -3), (1, 2))
     verdict = fed(sample, moved)
     assert verdict.cause == "shifted" and "lies 5 rows too far down and 3 columns too far left" in verdict.verdict
+    colours = SAMPLES["floats"]
+    verdict = fed(colours, (colours.codes - np.float32(0.31)) / np.float32(0.2))
+    assert verdict.cause == "mean and deviation" and "a mean of about 0.31 " in verdict.verdict
     wrong = quantize_input(GREY, (DIGITS[70] - 0.2) / 0.77)
     verdict = fed(sample, wrong)
     assert verdict.certainty == "certain" and verdict.cause == "mean and deviation"
