@@ -365,7 +365,7 @@ def _fit(finding: Finding, how: str) -> list[Candidate]:
     return [candidate for candidate in finding.fitting if candidate.how == how]
 
 
-def _anything(report_of: _Evidence, findings: Sequence[Finding]) -> list[Finding]:
+def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]:
     """The findings with what explains anything, and so proves nothing: other weights, or another input.
 
     Other weights say something where several operators with constants are wrong, none of the others, and nothing else
@@ -381,7 +381,7 @@ def _anything(report_of: _Evidence, findings: Sequence[Finding]) -> list[Finding
         if finding.status != "culprit" or finding.own is None:
             return finding
         more = [Candidate((), "other weights", OTHER_WEIGHTS, 0, finding.own.count, bits)] if weighty else []
-        if report_of.fed_unseen(finding):
+        if evidence.fed_unseen(finding):
             more.append(Candidate((), "input", ANOTHER_INPUT, 0, finding.own.count))
         return replace(finding, candidates=tuple(ranked([*finding.candidates, *more])))
 

@@ -54,15 +54,15 @@ def told(finding: Finding) -> Iterator[str]:
     yield f"{finding.step}{name}: {finding.verdict}"
     place = f", all in {own.where}" if own.where else ""
     yield f"  on its own inputs {own.count:,} of {own.size:,} elements differ{place}; first at {list(own.first)}"
-    if len(finding.suspects) > 1:
-        numbers = ", ".join(str(step.index) for step in finding.suspects[:-1])
+    if others := [str(step.index) for step in finding.places if step != finding.step]:
+        numbers = ", ".join(others)
         yield f"  what it read is not in the dump: the fault may also lie in operator {numbers}"
-    others = [c for c in finding.rivals if not c.how.startswith("under the dialect")]
-    for candidate in others[:LISTED]:
+    listed = finding.rivals[:LISTED]
+    for candidate in listed:
         yield f"  as well: {candidate}"
-    hidden = len(finding.fitting) - 1 - len(others[:LISTED])
-    if finding.fitting and hidden and finding.certainty != "certain":
-        yield f"  and {hidden} more, not as likely (--json lists all)"
+    hidden = len(finding.fitting) - 1 - len(listed)
+    if hidden > 0 and finding.certainty != "certain":
+        yield f"  and {hidden} more (--json lists all)"
     if finding.told:
         have = (
             "NaN" if own.theirs != own.theirs else f"{own.theirs:.9g}" if isinstance(own.theirs, float) else own.theirs
