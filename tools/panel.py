@@ -170,7 +170,7 @@ NAMES = {
     "fast exp": r"\bexpf?\b|libm|exponential",
     # ---- sound ---------------------------------------------------------------------------------------------
     "sound": r"(?!)",
-    "float32 scales": r"float32 scales|8f6596d|tflm-2026-08|scale_math",
+    "float32 scales": r"float32 scales|8f6596d|7b49bf8|tflm-2026-08|scale_math",
     "cortex-m7": r"\bfma\b|newlib|cortex",
     "cortex-m3": r"newlib|cortex",
 }

@@ -8,9 +8,10 @@
 made from: its `preparation` is found again among all that people make, and `feeding` weighs what speaks for it.
 """
 
+from ..tensors.arrays import META
 from ..tensors.difference import Difference, difference
 from .check import check_input, judged, read_fed, read_samples
-from .dumps import META, Dump, read_dump
+from .dumps import Dump, read_dump
 from .faults import FAULTS, FITS
 from .feeding import Explanation, Fed
 from .judging import diff, tapped, with_weights_of

@@ -14,7 +14,7 @@ from ..execute import Record, batch_size, execute, kept, require_room_for_all
 from ..explanation import explain
 from ..kernel import Numerics
 from ..model import Array
-from ..plan import Plan, State, Step, frozen
+from ..plan import Plan, State, Step, frozen, require_whole
 from ..reading.counterparts import check_comparable, stands_alone
 from ..tensors.difference import difference, unlike
 from .dumps import Dump, unshifted
@@ -23,7 +23,7 @@ from .faults.memory import CHUNK
 from .feeding import fed
 from .inputs import suspected, try_inputs
 from .preparation import Preparation
-from .report import Finding, Report
+from .report import Finding, Report, Status
 from .sample import Sample, sample_of
 from .verdict import (
     ANOTHER_INPUT,
@@ -51,7 +51,8 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left out. `previous` is a dump
     of an inference before, whose values a stale buffer may hold. What lives from one inference to the next began as
     `state` has it, by default as in the first inference, with the variables that `previous` was left with; a variable
-    in `dump` is what this inference left in it.
+    in `dump` is what this inference left in it. Of a partial plan, the dump's tensors behind the gaps are taken as they
+    are, and the rest is judged on them.
 
     Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump.
     """
@@ -63,11 +64,15 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
         raise InputError("the input is a batch; a dump is of one inference")
     require_room_for_all(plan)
     state = _before(plan, previous) if state is None else state
+    taken = {
+        t.index: dump.tensors[t.index] for s in _unjudged(plan, dump) for t in s.outputs if t.index in dump.tensors
+    }
     golden = {
         t.index: x
-        for record in kept(plan, execute(plan, *inputs, state=state))
+        for record in kept(plan, execute(plan, *inputs, state=state, known=taken))
         if not record.path  # tensors of other subgraphs have numbers of their own
         for t, x in zip(record.step.writes, (*record.outputs, *record.updates), strict=True)
+        if t.index not in record.unknown
     }
     dump = _signed(dump, golden)
     if not any(t.index in dump.tensors for step in plan.steps for t in step.outputs):
@@ -127,6 +132,13 @@ def _signed(dump: Dump, golden: Mapping[int, Array]) -> Dump:
     return replace(dump, tensors=tensors)
 
 
+def _unjudged(plan: Plan, dump: Dump) -> list[Step]:
+    """The steps of which nobody knows what is right: the gaps of a partial plan, and what depends on one otherwise than
+    by tensors that are in the dump."""
+    lost, behind = plan.lost(dump.tensors), plan.behind(dump.tensors)
+    return [s for s in plan.steps if s in lost or any(t is not None and t.index in behind for t in s.inputs)]
+
+
 def _before(plan: Plan, previous: Dump | None) -> State:
     """The state that an inference begins with: the first one's, and the variables as `previous` was left with them."""
     state = plan.initial
@@ -147,6 +159,7 @@ def tapped(
     tensor is not what its operator writes.
     """
     batch_size(plan, inputs)
+    require_whole(plan, "judging by CRCs")
     check_comparable(plan)
     values = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
     values.update((t.index, x) for t, x in zip(plan.inputs, inputs, strict=True))
@@ -290,7 +303,12 @@ def _judged(evidence: _Evidence) -> Iterator[tuple[Finding, Mapping[int, Array]]
     tensors = evidence.dump.tensors
     unseen: dict[int, tuple[Step, ...]] = {}  # by tensor: the absent steps that computed it
     last = {t.index: step for step in evidence.plan.steps for t in step.writes}
+    unjudged = {*_unjudged(evidence.plan, evidence.dump)}
     for step in evidence.plan.steps:
+        if step in unjudged:
+            statuses: list[Status] = ["unjudged" if t.index in tensors else "absent" for t in step.outputs]
+            yield from ((Finding(step, i, status), evidence.values) for i, status in enumerate(statuses))
+            continue
         before = _merged(unseen.get(t.index, ()) for t in step.inputs if t is not None)
         record, values = evidence.sound(step), dict(evidence.values)
         for output, (tensor, sound) in enumerate(zip(step.writes, (*record.outputs, *record.updates), strict=True)):
@@ -438,7 +456,14 @@ def _notes(plan: Plan, dump: Dump) -> Iterator[str]:
     for tensor in plan.inputs:
         if tensor.index not in dump.tensors:
             yield f"input '{tensor.name}' is not in the dump; the one given stood in for it"
+    unjudged = _unjudged(plan, dump)
+    for gap in plan.gaps:
+        yield f"a gap, which nobody judges: {gap.gap}"
+    if unjudged:
+        numbers = ", ".join(str(step.index) for step in unjudged)
+        yield f"not judged, and taken as they are in the dump, if there: the outputs of operators {numbers}"
     absent = {s.index: s for s in plan.steps if any(t.index not in dump.tensors for t in s.outputs)}
+    absent = {index: step for index, step in absent.items() if step not in unjudged}
     if absent:
         numbers = ", ".join(map(str, absent))
         yield f"not in the dump, and computed from what is there: the outputs of operators {numbers}"

@@ -19,7 +19,7 @@ from .evidence import MARGIN, Certainty, certainty
 from .feeding import Fed
 from .verdict import Candidate
 
-Status = Literal["same", "victim", "culprit", "absent"]
+Status = Literal["same", "victim", "culprit", "absent", "unjudged"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Finding:
     """What is known of a tensor that a step writes: `output` counts its outputs, and the variables it updates on.
 
     `status`: ``same`` as the golden model; a ``victim`` differs only because its inputs do; a ``culprit`` differs from
-    a sound kernel on the device's own inputs; ``absent`` from the dump. `total` is the difference from the golden
+    a sound kernel on the device's own inputs; ``absent`` from the dump; ``unjudged``, as nobody knows what it should
+    be: of a partial plan's gap, or behind one, and so taken as it is. `total` is the difference from the golden
     model, `own` that of a culprit on its own inputs, with the `candidates` that may explain it and, where none of them
     explains all of it, how the first differing element should have come about (`told`).
     `suspects` are the steps that may be at fault: besides this one those before it that are absent.
@@ -196,7 +197,7 @@ class Report:
     def summary(self) -> str:
         """The verdict on the whole dump, in one sentence."""
         steps = {finding.step for finding in self.findings}
-        seen = {finding.step for finding in self.findings if finding.status != "absent"}
+        seen = {finding.step for finding in self.findings if finding.status not in ("absent", "unjudged")}
         victims = len({finding.step for finding in self.findings if finding.status == "victim"})
         count = f"{len(seen)} of {len(steps)} operators compared"
         if not self.culprits and self.wrong_inputs:
