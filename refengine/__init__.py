@@ -4,7 +4,8 @@
     outputs = refengine.run("model.tflite", image)
 
 `load` reads a file, `make_plan` prepares it, `execute` yields what every step did, `run` just returns the outputs.
-`inspect`, `explain`, `health`, `diff`, `evaluate`, `quantize`, `export` and `fuzz` are what else one may ask for.
+`inspect`, `explain`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export` and `fuzz` are what else one may
+ask for.
 """
 
 from importlib import import_module
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from .examination import health
     from .explanation import explain
     from .fuzzer import fuzz
-    from .judge import diff
+    from .judge import check_input, diff
 else:
-    _CALLS = {"diff": "judge", "explain": "explanation", "export": "cexport", "fuzz": "fuzzer", "health": "examination"}
+    _CALLS = {"check_input": "judge", "diff": "judge", "explain": "explanation", "export": "cexport", "fuzz": "fuzzer"}
+    _CALLS["health"] = "examination"
 
     def __getattr__(name: str) -> object:
         """The calls whose rooms are imported only once somebody asks for them."""
@@ -73,6 +75,7 @@ __all__ = [
     "Survey",
     "Tensor",
     "UnsupportedError",
+    "check_input",
     "dequantize_output",
     "diff",
     "evaluate",

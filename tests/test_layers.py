@@ -40,7 +40,14 @@ LAYERS = (
     {"__main__"},
 )
 
-ROOMS = {"diff": "judge", "explain": "explanation", "export": "cexport", "fuzz": "fuzzer", "health": "examination"}
+ROOMS = {
+    "check_input": "judge",
+    "diff": "judge",
+    "explain": "explanation",
+    "export": "cexport",
+    "fuzz": "fuzzer",
+    "health": "examination",
+}
 """The calls of the package that are imported only once somebody asks for them, and their rooms."""
 
 EXTRA = {

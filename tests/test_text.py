@@ -100,6 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = make_plan(bundled_models()["dense_int8"]).inputs[0].shape
     np.save(folder / "x.npy", np.zeros(shape, np.int8))
     np.save(folder / "floats.npy", np.zeros((2, 28, 28, 1), np.float32))
+    np.save(folder / "other.npy", np.arange(784, dtype=np.int8).reshape(shape))
     (folder / "noarray.npz").write_bytes(b"\x1b")
     plan = make_plan(folder / "dense_int8.tflite")
     arrays = {f"t{r.step.outputs[0].index}": r.outputs[0] for r in execute(plan, np.zeros(shape, np.int8))}
@@ -140,6 +141,11 @@ COMMANDS = [
     ["evaluate", MODEL, "--limit", "5", "--json"],
     ["diff", MODEL, "{}/wrong.npz", "--input", X],
     ["diff", MODEL, "{}/wrong.npz", "--input", X, "--json", "--html", "{}/page.html"],
+    ["check-input", MODEL, "--fed", X, "--sample", X],
+    ["check-input", MODEL, "--fed", X, "--sample", "{}/other.npy", "--json"],
+    ["check-input", MODEL, "--fed", "{}/other.npy", "--sample", X],
+    ["check-input", MODEL, "--fed", "{}/none.npy", "--sample", X],
+    ["check-input", MODEL, "--fed", "{}/wrong.npz", "--sample", "{}/noarray.npz"],
     ["quantize", FLOATS, "--data", "{}/floats.npy", "-o", "{}/out.tflite", "--report"],
     ["quantize", FLOATS, "--data", "{}/floats.npy", "-o", "{}/out.tflite", "--report", "--json"],
     ["quantize", FLOATS, "--data", "{}/floats.npy", "-o", "{}/out.tflite", "--keep", "nobody"],

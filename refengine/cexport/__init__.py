@@ -6,5 +6,16 @@
 from ..reading.arena import Buffer, plan_arena, tflm_greedy
 from .export import Exported, export
 from .headers import Pixels, array_header, image_header
+from .inputs import input_lines
 
-__all__ = ["Buffer", "Exported", "Pixels", "array_header", "export", "image_header", "plan_arena", "tflm_greedy"]
+__all__ = [
+    "Buffer",
+    "Exported",
+    "Pixels",
+    "array_header",
+    "export",
+    "image_header",
+    "input_lines",
+    "plan_arena",
+    "tflm_greedy",
+]

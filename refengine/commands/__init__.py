@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
             description = module.__doc__ or ""
             sentence = description.partition("\n")[0]
             one = added.add_parser(
-                found.name,
+                found.name.replace("_", "-"),
                 help=sentence[:1].lower() + sentence[1:-1],
                 description=description,
                 formatter_class=argparse.RawDescriptionHelpFormatter,

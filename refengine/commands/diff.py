@@ -11,19 +11,22 @@ exit status: 0 everything is the same, 1 something differs, 2 it could not be co
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..device import Device, connect, numerics_of, record
-from ..errors import InputError
+from ..errors import InputError, ModelError, UnsupportedError
 from ..files import write
-from ..judge import Dump, Report, diff, read_dump, tapped
+from ..judge import Dump, Report, diff, read_dump, tapped, with_weights_of
 from ..judge.page import as_html
 from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, State, make_plan
+from ..text import printable
 from ..tflite_io import load
 from ._front import (
     add_json,
@@ -73,6 +76,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the inputs of all inferences before, of a model that remembers: its state is computed from them "
         "(default: those before --index in --input, or the variables in --previous, or as at the start)",
     )
+    parser.add_argument(
+        "--among",
+        metavar="DIR",
+        help="a folder of .tflite files of this network, older ones say: whose weights the device may have",
+    )
     parser.add_argument("--html", metavar="FILE", help="also write a self-contained page")
     parser.add_argument("--baud", type=positive, default=115200, help="of a serial port (default: %(default)s)")
     parser.add_argument("--timeout", type=positive, default=30, metavar="SECONDS", help="a device's step may take")
@@ -100,6 +108,8 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(model, numerics=PRESETS[args.numerics or said], memory=memory, partial=partial)
     previous = read_dump(plan, args.previous) if args.previous else None
     report = diff(plan, dump, *inputs, previous=previous, state=_state(plan, args))
+    if args.among:
+        report = with_weights_of(report, _others(args.among, plan), *inputs)
     if args.html:
         write(args.html, as_html(report))
     if args.json:
@@ -108,6 +118,16 @@ def command(args: argparse.Namespace) -> int:
         _show(args, report)
         print_heard(ears)
     return int(report.differs)
+
+
+def _others(folder: str, plan: Plan) -> Iterator[tuple[str, Plan]]:
+    """The plans of the models in a folder that can be planned, under the dialect of `plan`."""
+    files = sorted(Path(folder).glob("*.tflite"))
+    if not files:
+        raise InputError(f"--among {folder}: there is no .tflite file in it")
+    for file in files:
+        with suppress(ModelError, UnsupportedError):
+            yield file.name, make_plan(file, numerics=plan.numerics, memory=plan.memory)
 
 
 def _state(plan: Plan, args: argparse.Namespace) -> State | None:
@@ -157,8 +177,12 @@ def _show(args: argparse.Namespace, report: Report) -> None:
     for row in rows(report):
         table.add_row(*row)
     print_table(table)
+    for fed in report.wrong_inputs:
+        say(f"input '{printable(fed.sample.tensor.name)}': {fed.verdict}", "")
     for finding in report.culprits:
         say(*told(finding), "")
+    if report.next:
+        say(f"dump next: {report.next[1]}")
     say(report.summary)
     if args.html:
         say(f"wrote {args.html}")

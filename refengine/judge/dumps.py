@@ -21,6 +21,9 @@ from ..plan import Plan
 from ..tensors.arrays import META, read_bytes, read_npy, read_npz
 from ..text import SCHEMA
 
+EXACT = 0.01
+"""How far real values may be from a code's, in codes."""
+
 RAW = {".bin", ".raw"}
 
 
@@ -28,7 +31,9 @@ RAW = {".bin", ".raw"}
 class Dump:
     """`tensors` by index, each with its tensor's dtype and shape; `problems` are sentences about what was left out.
 
-    `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold.
+    `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold; `unsigned` those
+    whose codes came as unsigned numbers, which may be their bits or count from the lowest code. `notes` say what was
+    read how.
     """
 
     name: str
@@ -36,6 +41,8 @@ class Dump:
     problems: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
     recomputed: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
+    unsigned: frozenset[int] = frozenset()
 
 
 def read_dump(plan: Plan, path: str | Path) -> Dump:
@@ -62,6 +69,8 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
     tensors: dict[int, Array] = {}
     problems: list[str] = []
     unknown: list[str] = []
+    notes: list[str] = []
+    unsigned: set[int] = set()
     for name, array in arrays.items():
         tensor = names.get(name) or names.get(_plain(name))
         if tensor is None:
@@ -69,6 +78,10 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
             continue
         try:
             tensors[tensor.index] = _as_tensor(tensor, array)
+            if not isinstance(array, bytes) and array.dtype != tensor.dtype:
+                notes.append(_read_as(tensor, array))
+                if array.dtype.kind == "u" and array.itemsize == tensors[tensor.index].itemsize:
+                    unsigned.add(tensor.index)
         except InputError as error:
             problems.append(str(error))
     if not tensors and not problems:
@@ -76,7 +89,7 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
         raise InputError(f"{path} holds none of the model's tensors (by name, by index, or as t and index), but {held}")
     if unknown:
         problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
-    return Dump(str(path), tensors, tuple(problems), meta)
+    return Dump(str(path), tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
 
 
 def _as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
@@ -88,11 +101,53 @@ def _as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
         if len(array) != size:
             raise InputError(f"{place} is {wanted}, {size} bytes; the dump has {len(array)}")
         return np.frombuffer(array, dtype).astype(tensor.dtype).reshape(tensor.shape)
+    array = _recoded(tensor, array)
     if array.dtype != tensor.dtype or (_bare(array.shape) != _bare(tensor.shape) and array.shape != (array.size,)):
         raise InputError(f"{place} is {wanted}; the dump has {array.dtype} {array.shape}")
     if array.size != int(np.prod(tensor.shape)):
         raise InputError(f"{place} is {wanted}; the dump has {array.size} values")
     return np.ascontiguousarray(array, tensor.dtype).reshape(tensor.shape)
+
+
+def _recoded(tensor: Tensor, array: Array) -> Array:
+    """The same codes where the dump holds them in a wider type, as unsigned numbers, or as the real values they mean.
+
+    Unsigned numbers of the same width are taken for the codes' bits; `unshifted` has them otherwise. What is none of
+    that is handed on as it is.
+    """
+    wanted = np.dtype(tensor.dtype)
+    if array.dtype == wanted or wanted.kind != "i" or array.dtype.kind not in "iuf":
+        return array
+    if array.dtype.kind == "f":
+        return _coded(tensor, array)
+    if array.dtype.kind == "u" and array.dtype.itemsize == wanted.itemsize:
+        return array.view(wanted)
+    bounds = np.iinfo(wanted)
+    inside = array.size == 0 or (bounds.min <= array.min() and array.max() <= bounds.max)
+    return array.astype(wanted) if inside else array
+
+
+def _coded(tensor: Tensor, real: Array) -> Array:
+    """Real values as codes, if all of them are a code's."""
+    if tensor.quantization is None or len(tensor.quantization.scale) != 1 or not np.isfinite(real).all():
+        return real
+    codes = real.astype(np.float64) / tensor.quantization.scale[0] + tensor.quantization.zero_point[0]
+    near, bounds = np.rint(codes), np.iinfo(tensor.dtype)
+    inside = bounds.min <= near.min(initial=0) and near.max(initial=0) <= bounds.max
+    return near.astype(tensor.dtype) if inside and np.abs(codes - near).max(initial=0) <= EXACT else real
+
+
+def _read_as(tensor: Tensor, array: Array) -> str:
+    """What was made of an array of another type than its tensor's, in words."""
+    held = "real values" if array.dtype.kind == "f" else f"{array.dtype} numbers"
+    return f"tensor {tensor.index} '{tensor.name}' is {tensor.dtype}; the {held} in the dump were read as its codes"
+
+
+def unshifted(dump: Dump, index: int) -> Array:
+    """A tensor that is `unsigned` in the dump, its numbers counting from the lowest code instead of being the bits."""
+    codes = dump.tensors[index]
+    lowest = np.array(np.iinfo(codes.dtype).min, codes.dtype)
+    return np.asarray(codes ^ lowest)
 
 
 def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,148 +3,46 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
 
 import numpy as np
 
 from ..errors import InputError
 from ..execute import Record, batch_size, execute, kept, require_room_for_all
-from ..explanation import Explanation, explain
-from ..identity import identity
+from ..explanation import explain
 from ..kernel import Numerics
-from ..model import Array, Tensor
+from ..model import Array
 from ..plan import Plan, State, Step, frozen, require_whole
 from ..reading.counterparts import check_comparable, stands_alone
-from ..tensors.difference import Difference, difference
-from .dumps import Dump
-from .faults import CHUNK
-from .verdict import Candidate, Replay, candidates, evaluated
+from ..tensors.difference import difference, unlike
+from .dumps import Dump, unshifted
+from .evidence import CERTAIN
+from .faults.memory import CHUNK
+from .feeding import fed
+from .inputs import suspected, try_inputs
+from .preparation import Preparation
+from .report import Finding, Report, Status
+from .sample import Sample, sample_of
+from .verdict import (
+    ANOTHER_INPUT,
+    OTHER_WEIGHTS,
+    Candidate,
+    Hypothesis,
+    Replay,
+    Trial,
+    evaluated,
+    ranked,
+    try_dialects,
+    try_faults,
+)
 
-Status = Literal["same", "victim", "culprit", "absent", "unjudged"]
+FEW = 8
+"""Elements that an output must have for it to be said that most of them are alike."""
 
-
-@dataclass(frozen=True)
-class Finding:
-    """What is known of a tensor that a step writes: `output` counts its outputs, and the variables it updates on.
-
-    `status`: ``same`` as the golden model; a ``victim`` differs only because its inputs do; a ``culprit`` differs from
-    a sound kernel on the device's own inputs; ``absent`` from the dump; ``unjudged``, as nobody knows what it should
-    be: of a partial plan's gap, or behind one, and so taken as it is. `total` is the difference from the golden
-    model, `own` that of a culprit on its own inputs, with the `candidates` that may explain it and, where none of them
-    explains all of it, how the first differing element should have come about (`told`).
-    `suspects` are the steps that may be at fault: besides this one those before it that are absent.
-    """
-
-    step: Step
-    output: int
-    status: Status
-    total: Difference | None = None
-    own: Difference | None = None
-    suspects: tuple[Step, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
-    told: Explanation | None = None
-
-    @property
-    def tensor(self) -> Tensor:
-        return self.step.writes[self.output]
-
-    @property
-    def verdict(self) -> str:
-        """One sentence about a culprit."""
-        if self.own is None:
-            return ""
-        if self.candidates:
-            return str(self.candidates[0])
-        first = list(self.own.first)
-        differences = "one difference" if self.own.count == 1 else f"{self.own.count:,} differences"
-        return (
-            f"nothing explains its {differences}: a real bug, first at {first}, "
-            f"where the device has {_shown(self.own.theirs)} and a sound kernel {_shown(self.own.mine)}"
-        )
-
-    @property
-    def entry(self) -> str:
-        """The operator at fault, or those of which one is."""
-        known = [c.step for c in self.candidates[:1] if c.complete] or self.suspects
-        return " or ".join(f"{step.index} {step.name}" for step in known)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "operator": identity(self.step.op, self.step.subgraph),
-            "outputs": [identity(self.tensor, self.step.subgraph)],
-            "status": self.status,
-            "total": self.total and self.total.as_dict(),
-            "own": self.own and self.own.as_dict(),
-            "suspects": [identity(step.op, step.subgraph) for step in self.suspects],
-            "candidates": [candidate.as_dict() for candidate in self.candidates],
-            "verdict": self.verdict,
-            "explanation": self.told and self.told.as_dict(),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """A dump judged: a finding for each tensor that a step writes, and `notes`, sentences about the dump."""
-
-    plan: Plan
-    dump: Dump
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def culprits(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.status == "culprit"]
-
-    @property
-    def differs(self) -> bool:
-        """Whether anything differs, or did not have its tensor's type or shape."""
-        return bool(self.dump.problems) or any(f.status in ("victim", "culprit") for f in self.findings)
-
-    @cached_property
-    def causes(self) -> list[str]:
-        """The clauses that explain everything about every culprit, the best first."""
-        found = [[c.how for c in f.candidates if c.complete] for f in self.culprits]
-        return [how for how in found[0] if all(how in others for others in found)] if found else []
-
-    @property
-    def dialects(self) -> dict[Numerics, str]:
-        """Those of the `causes` that are dialects."""
-        candidates = self.culprits[0].candidates if self.culprits else ()
-        return {c.numerics: c.how for c in candidates if c.numerics and c.how in self.causes}
-
-    @property
-    def summary(self) -> str:
-        """The verdict on the whole dump, in one sentence."""
-        steps = {finding.step for finding in self.findings}
-        seen = {finding.step for finding in self.findings if finding.status not in ("absent", "unjudged")}
-        victims = len({finding.step for finding in self.findings if finding.status == "victim"})
-        count = f"{len(seen)} of {len(steps)} operators compared"
-        if not self.culprits:
-            rest = "; the rest of the dump does not fit" if self.dump.problems else ""
-            return f"{count}: {'all differences come from other inputs' if victims else 'no difference'}{rest}."
-        wrong = ", ".join(dict.fromkeys(finding.entry for finding in self.culprits))
-        passed = f", passed on to {victims} more" if victims else ""
-        cause = f"; everything vanishes {', or '.join(self.causes[:2])}" if self.causes else ""
-        return f"{count}: the fault enters at {wrong}{passed}{cause}."
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything in plain Python, for JSON."""
-        return {
-            "dump": self.dump.name,
-            "sha256": self.plan.model.sha256,
-            "numerics": str(self.plan.numerics),
-            "recording": dict(self.dump.meta),
-            "differs": self.differs,
-            "summary": self.summary,
-            "causes": self.causes,
-            "dialects": [*map(str, self.dialects)],
-            "notes": [*self.notes],
-            "problems": [*self.dump.problems],
-            "steps": [finding.as_dict() for finding in self.findings],
-        }
+SHOWN = 3
+"""How many outputs to name that hardly move."""
 
 
 def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, state: State | None = None) -> Report:
@@ -158,6 +56,7 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
 
     Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump.
     """
+    given = bool(inputs)
     inputs = inputs or _inputs_of(plan, dump)
     if batch_size(plan, inputs) is not None and any(
         x.shape != t.shape for x, t in zip(inputs, plan.inputs, strict=True)
@@ -175,16 +74,62 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
         for t, x in zip(record.step.writes, (*record.outputs, *record.updates), strict=True)
         if t.index not in record.unknown
     }
+    dump = _signed(dump, golden)
     if not any(t.index in dump.tensors for step in plan.steps for t in step.outputs):
         raise InputError(f"{dump.name} holds no operator's output that fits; {[*dump.problems, 'only the input'][0]}")
-    fed = {t.index: x for t, x in zip(plan.inputs, inputs, strict=True)}
-    given = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
-    values = {**given, **fed, **{i: x for i, x in dump.tensors.items() if i not in given}}
+    meant = {t.index: x for t, x in zip(plan.inputs, inputs, strict=True)}
+    constants = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
+    values = {**constants, **meant, **{i: x for i, x in dump.tensors.items() if i not in constants}}
     values.update((i, x[0]) for (graph, i), x in state.variables.items() if graph == plan.graph.index)
     values.update(_fixed(plan, golden, dump))
-    findings = _second_look(_Evidence(plan, dump, golden, values, state, previous))
-    notes = (*_notes(plan, dump, fed), *_assumed(plan, state))
-    return Report(plan, dump, tuple(findings), notes)
+    samples = {t.index: sample_of(plan, x, k) for k, (t, x) in enumerate(zip(plan.inputs, inputs, strict=True))}
+    before = previous.tensors if previous else {}
+    earlier = {t.index: [sample_of(plan, before[t.index], k)] for k, t in enumerate(plan.inputs) if t.index in before}
+    evidence = _Evidence(plan, dump, golden, values, state, previous, samples if given else {}, earlier)
+    wrong = [
+        fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors
+    ]
+    findings = _anything(evidence, _together(list(_second_look(evidence))))
+    notes = (*_notes(plan, dump), *_assumed(plan, state), *_unshown(plan, golden))
+    return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right))
+
+
+def with_weights_of(report: Report, others: Iterable[tuple[str, Plan]], *inputs: Array) -> Report:
+    """The report, with the first of `others`, plans by name, whose network computes all that the dump holds.
+
+    `inputs` are those given to `diff`, if any were. Plans of networks with other tensors are passed over.
+    """
+    dump, shape = report.dump, _shape(report.plan)
+    if not report.culprits:
+        return report
+    fed = tuple(dump.tensors.get(t.index, x) for t, x in zip(report.plan.inputs, inputs, strict=bool(inputs)))
+    for name, plan in others:
+        if _shape(plan) == shape and _computes(plan, dump, fed or _inputs_of(plan, dump)):
+            return replace(report, weights_of=name)
+    return report
+
+
+def _shape(plan: Plan) -> list[tuple[str, tuple[int, ...], bool]]:
+    """What two files of one network have in common."""
+    return [(t.dtype, t.shape, t.data is None) for t in plan.graph.tensors]
+
+
+def _computes(plan: Plan, dump: Dump, inputs: tuple[Array, ...]) -> bool:
+    """Whether a plan gives all the outputs that a dump holds."""
+    records = [record for record in execute(plan, *inputs) if not record.path]
+    given = {t.index: x for r in records for t, x in zip(r.step.outputs, r.outputs, strict=True)}
+    seen = [i for i in dump.tensors if i in given]
+    return bool(seen) and not any(unlike(np.asarray(given[i]), dump.tensors[i]).any() for i in seen)
+
+
+def _signed(dump: Dump, golden: Mapping[int, Array]) -> Dump:
+    """The dump with unsigned numbers read as codes in one of two ways, whichever is closer to the golden model."""
+    tensors = dict(dump.tensors)
+    for index in dump.unsigned & golden.keys():
+        other = unshifted(dump, index)
+        if unlike(golden[index], other).sum() < unlike(golden[index], tensors[index]).sum():
+            tensors[index] = other
+    return replace(dump, tensors=tensors)
 
 
 def _unjudged(plan: Plan, dump: Dump) -> list[Step]:
@@ -249,6 +194,7 @@ def _inputs_of(plan: Plan, dump: Dump) -> tuple[Array, ...]:
 class _Evidence:
     """What there is to judge by: `golden` and the device's `values` by tensor index, and the `state`.
 
+    `samples` are the inputs that the device should have had, `earlier` those of the inference before, by tensor index.
     The values are completed, and variables and state brought up to date, as steps go by.
     """
 
@@ -258,6 +204,14 @@ class _Evidence:
     values: dict[int, Array]
     state: State
     previous: Dump | None
+    samples: Mapping[int, Sample]
+    earlier: Mapping[int, list[Sample]]
+
+    @cached_property
+    def suspected(self) -> Mapping[int, list[Preparation]]:
+        """What inputs may have held that are not in the dump, by tensor index."""
+        absent = {i: sample for i, sample in self.samples.items() if i not in self.dump.tensors}
+        return {i: suspected(sample, self.earlier.get(i, [])) for i, sample in absent.items()}
 
     def sound(self, step: Step) -> Record:
         """What a sound kernel makes of the device's own inputs."""
@@ -273,6 +227,11 @@ class _Evidence:
             step, arrays, tuple(results[:count]), tuple(results[count:written]), after, tuple(x[0] for x in memory)
         )
 
+    def fed_unseen(self, finding: Finding) -> bool:
+        """Whether a culprit or one of its suspects reads an input of the network that is not in the dump."""
+        read = {t.index for step in finding.suspects for t in step.inputs if t is not None}
+        return any(i in read and i not in self.dump.tensors for i in self.samples)
+
     def explanations(
         self, finding: Finding, values: Mapping[int, Array], under: Mapping[Numerics, str] | None = None
     ) -> list[Candidate]:
@@ -284,10 +243,30 @@ class _Evidence:
         steps = finding.suspects if alone else (finding.step,)
         written = {t.index for step in steps for t in step.outputs}
         read = {t.index for step in steps for t in step.inputs if t is not None} - written
-        replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state)
-        found = candidates(self.plan, replay, self.dump.tensors[tensor], _memory(self, tensor), under)
-        found += [] if under else _overwritten(self, finding, own)
-        return sorted(found, key=lambda candidate: candidate.remaining)
+        images = {step.index: _image(self.plan, step) for step in steps}
+        replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state, images, self.fed_unseen(finding))
+        trial = Trial.of(replay, self.dump.tensors[tensor])
+        memory = _memory(self, tensor)
+        if under is None:
+            for index in self.samples:
+                if index in replay.values and index in self.suspected:
+                    try_inputs(trial, index, self.suspected[index])
+            try_dialects(trial, self.plan)
+            try_faults(trial, self.plan.numerics, memory)
+            for how in _overwritten(self, finding):
+                trial.judge(trial.seen, Hypothesis("overwritten", how, trial.seen), finding.step)
+        for numerics, name in (under or {}).items():
+            try_faults(trial, numerics, memory, name)
+        return trial.candidates()
+
+
+def _image(plan: Plan, step: Step) -> tuple[int, ...]:
+    """(height, width, channels) of a step's data before it was flattened, if it was an image."""
+    tensor = step.data or step.inputs[0]
+    while tensor is not None and len(tensor.shape) != 4:
+        writer = plan.writers.get(tensor.index)
+        tensor = writer.inputs[0] if writer is not None and writer.facts.copies else None
+    return tensor.shape[1:] if tensor is not None and tensor.shape[0] == 1 else ()
 
 
 def _batched(arrays: Sequence[Array | None]) -> Iterator[Array | None]:
@@ -357,8 +336,7 @@ def _judgement(evidence: _Evidence, record: Record, output: int, before: tuple[S
         return Finding(step, output, "victim", total)
     finding = Finding(step, output, "culprit", total, own, (*before, step))
     found = tuple(evidence.explanations(finding, evidence.values))
-    explained = any(candidate.complete for candidate in found)
-    told = None if explained else explain(evidence.plan, record, own.first, output)
+    told = None if any(candidate.complete for candidate in found) else explain(evidence.plan, record, own.first, output)
     return replace(finding, candidates=found, told=told)
 
 
@@ -368,7 +346,10 @@ def _second_look(evidence: _Evidence) -> Iterator[Finding]:
     judged = list(_judged(evidence))
     findings = [finding for finding, _ in judged]
     spoken = {
-        c.numerics: c.how.removeprefix("under ") for f in findings for c in f.candidates if c.complete and c.numerics
+        c.numerics: c.how.removeprefix("under ")
+        for f in findings
+        for c in (*f.fitting[:1], *f.rivals)
+        if c.numerics and f.own
     }
     evidence.state = state  # kernels' memory as it was
     for finding, values in judged:
@@ -376,8 +357,53 @@ def _second_look(evidence: _Evidence) -> Iterator[Finding]:
             yield finding
             continue
         more = evidence.explanations(finding, values, spoken)
-        found = tuple(sorted([*finding.candidates, *more], key=lambda candidate: candidate.remaining))
+        found = tuple(ranked([*finding.candidates, *more]))
         yield replace(finding, candidates=found, told=None if found and found[0].complete else finding.told)
+
+
+def _together(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with what explains all culprits first: one cause is one finding, and its evidence adds up."""
+    culprits = [finding for finding in findings if finding.status == "culprit"]
+    if len(culprits) > 1:
+        shared = [c.how for c in culprits[0].fitting if all(_fit(other, c.how) for other in culprits)]
+        bits = {how: sum(max(0.0, _fit(finding, how)[0].bits) for finding in culprits) for how in shared}
+        findings = [replace(f, candidates=tuple(ranked(_weighed(f.candidates, bits)))) for f in findings]
+    return list(findings)
+
+
+def _weighed(candidates: Sequence[Candidate], shared: Mapping[str, float]) -> list[Candidate]:
+    """With the bits of those that are `shared`, if any is; else each of several culprits has a cause of its own."""
+    return [
+        replace(c, bits=shared[c.how] if c.complete and c.how in shared else min(c.bits, 0.0) if shared else c.bits)
+        for c in candidates
+    ]
+
+
+def _fit(finding: Finding, how: str) -> list[Candidate]:
+    return [candidate for candidate in finding.fitting if candidate.how == how]
+
+
+def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with what explains anything, and so proves nothing: other weights, or another input.
+
+    Other weights say something where several operators with constants are wrong, none of the others, and nothing else
+    explains all of them.
+    """
+    culprits = [finding for finding in findings if finding.status == "culprit"]
+    weighty = culprits and all(any(step.weights is not None for step in f.suspects) for f in culprits)
+    spared = [f for f in findings if f.status in ("same", "victim") and f.step.weights is None]
+    told = len(culprits) > 1 and not all(finding.fitting for finding in culprits)
+    bits = min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4)) if told else 0.0
+
+    def added(finding: Finding) -> Finding:
+        if finding.status != "culprit" or finding.own is None:
+            return finding
+        more = [Candidate((), "other weights", OTHER_WEIGHTS, 0, finding.own.count, bits)] if weighty else []
+        if evidence.fed_unseen(finding):
+            more.append(Candidate((), "input", ANOTHER_INPUT, 0, finding.own.count))
+        return replace(finding, candidates=tuple(ranked([*finding.candidates, *more])))
+
+    return list(map(added, findings))
 
 
 def _merged(chains: Iterator[tuple[Step, ...]]) -> tuple[Step, ...]:
@@ -388,10 +414,12 @@ def _merged(chains: Iterator[tuple[Step, ...]]) -> tuple[Step, ...]:
 def _memory(evidence: _Evidence, mine: int) -> dict[str, Array]:
     """What may lie in a buffer that nobody wrote, by what one would call it; the latest first.
 
-    Later outputs of the same run are among it, for a device may have had the same input before; but not what a sound
-    run copies from this very buffer.
+    Tensors that are not in the dump are as a sound device computes them from what is. Later outputs of the same run are
+    among it, for a device may have had the same input before; but not what a sound run copies from this very buffer.
     """
-    plan, tensors, golden = evidence.plan, evidence.dump.tensors, evidence.golden
+    plan, golden = evidence.plan, evidence.golden
+    constant = {t.index for t in plan.graph.tensors if t.data is not None}
+    tensors = {i: x for i, x in {**evidence.values, **evidence.dump.tensors}.items() if i not in constant}
     makers = {t.index: f"the output of {step}" for step in plan.steps for t in step.outputs}
     makers |= {tensor.index: f"input '{tensor.name}'" for tensor in plan.inputs}
     found = [i for i in tensors if i in makers and i != mine]
@@ -408,7 +436,7 @@ def _copied(mine: Array, other: Array) -> bool:
     return raw in bytes_ or 2 * sum(piece in bytes_ for piece in pieces) > len(pieces) > 1
 
 
-def _overwritten(evidence: _Evidence, finding: Finding, own: Difference) -> list[Candidate]:
+def _overwritten(evidence: _Evidence, finding: Finding) -> Iterator[str]:
     """Whether a later operator computed the golden output, which needs the golden values that are not in the dump."""
     tensor, golden, tensors = finding.tensor.index, evidence.golden, evidence.dump.tensors
     for reader in filter(stands_alone, evidence.plan.steps):
@@ -418,21 +446,16 @@ def _overwritten(evidence: _Evidence, finding: Finding, own: Difference) -> list
         healed = evaluated(reader, {**evidence.values, tensor: golden[tensor]}, evidence.state)[output]
         wrong = evaluated(reader, evidence.values, evidence.state)[output]
         if tensors[output].tobytes() == golden[output].tobytes() == healed.tobytes() != wrong.tobytes():
-            how = f"if its buffer was reused after {reader} had read the right values from it, and before it was dumped"
-            return [Candidate(finding.step, "overwritten", how, 0, own.count)]
-    return []
+            yield f"if its buffer was reused after {reader} had read the right values from it, and before it was dumped"
+            return
 
 
-def _notes(plan: Plan, dump: Dump, fed: Mapping[int, Array]) -> Iterator[str]:
+def _notes(plan: Plan, dump: Dump) -> Iterator[str]:
     """What one should know about the comparison besides its result."""
+    yield from dump.notes
     for tensor in plan.inputs:
         if tensor.index not in dump.tensors:
             yield f"input '{tensor.name}' is not in the dump; the one given stood in for it"
-        elif apart := difference(tensor, fed[tensor.index], dump.tensors[tensor.index]):
-            yield (
-                f"the device was fed another input '{tensor.name}' than the one given: {apart.count:,} of "
-                f"{apart.size:,} elements differ, first at {list(apart.first)}"
-            )
     unjudged = _unjudged(plan, dump)
     for gap in plan.gaps:
         yield f"a gap, which nobody judges: {gap.gap}"
@@ -449,11 +472,22 @@ def _notes(plan: Plan, dump: Dump, fed: Mapping[int, Array]) -> Iterator[str]:
         yield f"tensors fetched: {fetched}; the others are proved by their CRC"
 
 
+def _unshown(plan: Plan, golden: Mapping[int, Array]) -> Iterator[str]:
+    """Which outputs hardly move with this input, so that a fault in them would not show."""
+    still = []
+    for step in plan.steps:
+        output = golden.get(step.outputs[0].index) if step.outputs else None
+        if output is None or output.size < FEW or step.facts.copies or step.facts.shapes_only:
+            continue
+        most = int(np.unique(np.asarray(output), return_counts=True)[1].max())
+        if 4 * most >= 3 * output.size:
+            still.append(f"{most:,} of {output.size:,} elements of {step}")
+    if still:
+        more = f", and most of {len(still) - SHOWN} more outputs" if len(still) > SHOWN else ""
+        yield f"what this input cannot show well: faults in {', '.join(still[:SHOWN])}{more}, which all hold one value"
+
+
 def _assumed(plan: Plan, state: State) -> Iterator[str]:
     """What is supposed about what the inferences before have left."""
     if plan.initial and state is plan.initial:
         yield "the state before is taken for that of the first inference; none was given"
-
-
-def _shown(value: int | float) -> str:
-    return f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from ..plan import Plan, Step
 from ..text import markup
-from .judging import Finding, Report
+from .report import Finding, Report
 from .text import HEADINGS, WORDS, figures, operator, told
 
 WIDTH, HEIGHT, GAP_X, GAP_Y = 210, 44, 24, 30  # of a step's box, and between boxes
@@ -35,7 +35,9 @@ th { text-align: left; padding-right: 1em; font-weight: 500 } pre { white-space:
 def as_html(report: Report) -> str:
     """The page; well-formed XML, too."""
     keys = "".join(f'<span class="key {status}">{word}</span>' for status, word in WORDS.items())
-    notes = "".join(f"<li>{markup(note)}</li>" for note in (*report.dump.problems, *report.notes))
+    wrong = (f"input '{fed.sample.tensor.name}': {fed.verdict}" for fed in report.wrong_inputs)
+    after = (f"dump next: {report.next[1]}",) if report.next else ()
+    notes = "".join(f"<li>{markup(note)}</li>" for note in (*report.dump.problems, *report.notes, *wrong, *after))
     details = "\n".join(_details(finding) for finding in report.findings)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><title>refengine diff</title>'

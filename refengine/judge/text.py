@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..explanation import text as explained
 from ..plan import Step
 from ..text import printable
-from .judging import Finding, Report
+from .report import Finding, Report
 
 HEADINGS = ("#", "operator", "output", "", "differ", "max", "mean", "RMSE", "cosine", "first")
 WORDS = {
@@ -60,17 +60,15 @@ def told(finding: Finding) -> Iterator[str]:
     yield f"{finding.step}{name}: {finding.verdict}"
     place = f", all in {own.where}" if own.where else ""
     yield f"  on its own inputs {own.count:,} of {own.size:,} elements differ{place}; first at {list(own.first)}"
-    if len(finding.suspects) > 1:
-        numbers = ", ".join(str(step.index) for step in finding.suspects[:-1])
+    if others := [str(step.index) for step in finding.places if step != finding.step]:
+        numbers = ", ".join(others)
         yield f"  what it read is not in the dump: the fault may also lie in operator {numbers}"
-    rivals = [c for c in finding.candidates[1:] if c.remaining == finding.candidates[0].remaining]
-    others = [
-        c for c in rivals or finding.candidates[1:] if not c.how.startswith("under the dialect")
-    ]  # --json has them
-    for candidate in others[:LISTED]:
-        yield f"  {'as well' if rivals else 'or'}: {candidate}"
-    if len(others) > LISTED:
-        yield f"  and {len(others) - LISTED} more (--json lists all)"
+    listed = finding.rivals[:LISTED]
+    for candidate in listed:
+        yield f"  as well: {candidate}"
+    hidden = len(finding.fitting) - 1 - len(listed)
+    if hidden > 0 and finding.certainty != "certain":
+        yield f"  and {hidden} more (--json lists all)"
     if finding.told:
         have = (
             "NaN" if own.theirs != own.theirs else f"{own.theirs:.9g}" if isinstance(own.theirs, float) else own.theirs

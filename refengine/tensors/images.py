@@ -131,11 +131,17 @@ def read_picture(
     """
     from PIL import Image
 
+    picture = open_picture(path, channels, digit=digit, memory=memory)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def open_picture(path: str, channels: int, *, digit: bool = False, memory: int = MEMORY) -> Image.Image:
+    """A picture file as `read_picture` has it, in its own size."""
+    from PIL import Image
+
     mode = MODES[channels]
     picture = _opened(path, "L" if digit else mode, memory)
-    if digit:
-        picture = Image.fromarray(prepare_digit(np.asarray(picture))).convert(mode)
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    return Image.fromarray(prepare_digit(np.asarray(picture))).convert(mode) if digit else picture
 
 
 def read_whole(path: str | os.PathLike[str], memory: int = MEMORY) -> Pixels:

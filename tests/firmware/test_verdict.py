@@ -41,6 +41,7 @@ NO_INPUT_OFFSET, NO_OUTPUT_OFFSET = (
 NO_BIAS, REVERSED = "if the bias is left out", "if the bytes of each bias value are reversed"
 TRANSPOSED = "if the weights are stored as OI but read as IO"
 SWAPPED = "if neighbouring output channels are swapped"
+SHORT, NARROW = "if the last column of the window is skipped", "if the accumulator wraps at 16 bits"
 STALE = "if the step never ran and its buffer still holds the output of operator"
 
 FLOAT_FAULTS = {
@@ -49,7 +50,7 @@ FLOAT_FAULTS = {
     "missing_bias": dict.fromkeys(LAYERS, NO_BIAS),
     "transposed_weights": {HIDDEN: TRANSPOSED, LOGITS: TRANSPOSED},
     "swapped_channels": {CONV: SWAPPED},
-    "pool_short": {MAX_POOL: NOTHING, AVERAGE_POOL: NOTHING},
+    "pool_short": {MAX_POOL: SHORT, AVERAGE_POOL: SHORT},
     "stale=2": {DEPTHWISE: STALE},
 }
 """What the diff must say of which operators, for each fault that float layers have too; and for int8's own:"""
@@ -61,7 +62,7 @@ INT8_FAULTS = FLOAT_FAULTS | {
     "zero_point": dict.fromkeys(LAYERS, NO_INPUT_OFFSET),
     "output_offset": dict.fromkeys(LAYERS, NO_OUTPUT_OFFSET),
     "endianness": dict.fromkeys(LAYERS, REVERSED),
-    "narrow_accumulator": {HIDDEN: NOTHING},
+    "narrow_accumulator": {HIDDEN: NARROW},
     "softmax_beta": {SOFTMAX: NOTHING},
     "stale=6": {LOGITS: STALE},
 }
@@ -101,7 +102,7 @@ def test_silent_on_sound_firmware(dtype: str, board: str, tmp_path: Path) -> Non
     model = network(dtype)
     report = judged(model, dumped(board, model, tmp_path))
     assert [finding.status for finding in report.findings] == ["same"] * 8
-    assert not report.differs and not report.notes
+    assert not report.differs and all("cannot show well" in note for note in report.notes)
 
 
 @on_every_board
@@ -112,7 +113,7 @@ def test_a_fault_is_named(dtype: str, fault: str, board: str, tmp_path: Path) ->
     culprits = {finding.step.index: finding for finding in report.culprits}
     assert culprits.keys() == expected.keys()
     for index, finding in culprits.items():
-        assert finding.verdict.startswith(sentence(finding, expected[index]))
+        assert finding.verdict.partition(": ")[2].startswith(sentence(finding, expected[index]))
         explained = finding.told.value if finding.told else None
         assert explained == (present(finding.own).mine if expected[index] == NOTHING else None)
 
@@ -125,10 +126,9 @@ def test_a_fault_is_named(dtype: str, fault: str, board: str, tmp_path: Path) ->
 
 
 def sentence(finding: Finding, cause: str) -> str:
-    """How the verdict on a culprit must begin."""
+    """How the verdict on a culprit must begin, after how certain it is."""
     if cause == NOTHING:
-        where = f"a real bug, first at {list(present(finding.own).first)}, where the device has"
-        return f"nothing explains its {present(finding.own).count} differences: {where}"
+        return f"nothing explains its {present(finding.own).count} differences"
     return f"all its {present(finding.own).count} differences vanish {cause}"
 
 
@@ -176,7 +176,7 @@ def test_a_trained_network_end_to_end(board: str, tmp_path: Path, capsys: pytest
     assert main(["diff", "stm32f746_int8", path]) == 1
     summary = capsys.readouterr().out.splitlines()[-1].partition(": ")[2]
     assert summary.startswith(
-        "the fault enters at 0 CONV_2D, 2 CONV_2D, passed on to 6 more; everything vanishes under"
+        "the fault enters at 0 CONV_2D, 2 CONV_2D, passed on to 6 more; likely: everything vanishes under"
     )
     assert SINGLE in summary
 

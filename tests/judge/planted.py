@@ -37,7 +37,9 @@ def in_dialect(plan: Plan, numerics: Numerics, *inputs: Array) -> Dump:
 def case_of(plan: Plan, operator: int, *inputs: Array) -> Case:
     """An operator on what a sound device feeds it."""
     record = list(execute(plan, *inputs))[operator]
-    return Case(record.step, plan.numerics, record.inputs, np.asarray(record.outputs[0]))
+    first = record.inputs[0]
+    image = () if first is None or first.ndim != 4 else first.shape[1:]
+    return Case(record.step, plan.numerics, record.inputs, np.asarray(record.outputs[0]), image=image)
 
 
 def plantable(case: Case) -> Iterator[tuple[str, str, Array]]:

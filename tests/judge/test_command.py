@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,9 +12,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from refengine import PRESETS
+from refengine import PRESETS, make_plan
+from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.judge import META, Dump
+from refengine.tflite_io import dump
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
 
 MODEL = "stm32f746_int8"
@@ -49,10 +52,13 @@ def test_different_is_1_and_says_why(faulty: str, capsys: pytest.CaptureFixture[
     assert re.search(r"^ 4 +CONV_2D \+ RELU +int8 1×3×3×64 +CULPRIT +\d+ of 576 +\d+ LSB", printed.out, re.M)
     assert re.search(r"^ 8 +RESHAPE +int8 1×576 +passed on", printed.out, re.M)
     assert re.search(
-        r"^operator 4 \(CONV_2D\): all its \d+ differences vanish if the bias is left out$", printed.out, re.M
+        r"^operator 4 \(CONV_2D\): certain: all its \d+ differences vanish if the bias is left out, and \d+ equal "
+        "elements stay equal$",
+        printed.out,
+        re.M,
     )
     assert printed.out.endswith(
-        "the fault enters at 4 CONV_2D, passed on to 3 more; everything vanishes if the bias is left out.\n"
+        "the fault enters at 4 CONV_2D, passed on to 3 more; certain: everything vanishes if the bias is left out.\n"
     )
 
 
@@ -122,3 +128,23 @@ def test_a_batch_of_inputs(sound: str, tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["diff", MODEL, sound, "--input", str(tmp_path / "two.npy")]) == 2
     assert main(["diff", MODEL, sound, "--input", *[str(tmp_path / "two.npy")] * 2]) == 2
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_whose_weights_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An older model's dump, and the older model among the files that are asked."""
+    graph = PLAN.model.graphs[0]
+    biases = {step.bias.index for step in PLAN.steps if step.bias is not None}
+    tensors = tuple(
+        replace(t, data=t.data * 2) if t.index in biases and t.data is not None else t for t in graph.tensors
+    )
+    older = replace(PLAN.model, graphs=(replace(graph, tensors=tensors),))
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "newer.tflite").write_bytes(bundled_models()[MODEL].read_bytes())
+    (folder / "older.tflite").write_bytes(dump(older))
+    (folder / "other.tflite").write_bytes(bundled_models()["dense_int8"].read_bytes())
+    device = write(tmp_path / "device.npz", dump_of(make_plan(older), X))
+    assert main(["diff", MODEL, device, "--among", str(folder)]) == 1
+    assert "certain: the device has the weights of older.tflite" in capsys.readouterr().out
+    assert main(["diff", MODEL, device, "--among", str(tmp_path)]) == 2
+    assert "there is no .tflite file in it" in capsys.readouterr().err

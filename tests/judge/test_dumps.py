@@ -56,7 +56,8 @@ def test_flat_arrays_and_leading_ones_are_the_same_numbers(tmp_path: Path) -> No
 
 
 def test_what_does_not_fit_is_told_and_the_rest_compared(tmp_path: Path) -> None:
-    path = saved(tmp_path, t11=SOUND[11].reshape(28, 28), t12=SOUND[12].view(np.uint8), t13=SOUND[13], extra=SOUND[13])
+    wide = SOUND[12].astype(np.int64) + 1000
+    path = saved(tmp_path, t11=SOUND[11].reshape(28, 28), t12=wide, t13=SOUND[13], extra=SOUND[13])
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "t12.raw").write_bytes(b"short")
     dump = read_dump(PLAN, path)
@@ -67,10 +68,36 @@ def test_what_does_not_fit_is_told_and_the_rest_compared(tmp_path: Path) -> None
         "the model has no tensor called ",
     ]
     assert "is int8 (1, 784); the dump has int8 (28, 28)" in dump.problems[0]
-    assert "the dump has uint8" in dump.problems[1]
+    assert "the dump has int64" in dump.problems[1]
     report = diff(PLAN, dump, X)
     assert report.differs and report.summary.startswith("1 of 7 operators compared: no difference")
     assert "128 bytes; the dump has 5" in read_dump(PLAN, tmp_path / "folder").problems[0]
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (lambda codes, scale, zero: codes.astype(np.int64), "the int64 numbers"),
+        (lambda codes, scale, zero: codes.view(np.uint8), "the uint8 numbers"),
+        (lambda codes, scale, zero: (codes.astype(int) + 128).astype(np.uint8), "the uint8 numbers"),
+        (lambda codes, scale, zero: np.float32((codes.astype(int) - zero) * scale), "the real values"),
+    ],
+    ids=["wider", "bits", "offset", "real values"],
+)
+def test_codes_in_other_types_are_read_and_that_is_told(
+    tmp_path: Path, held: Callable[[Array, float, int], Array], says: str
+) -> None:
+    quantization = PLAN.graph.tensors[13].quantization
+    assert quantization is not None
+    dump = read_dump(PLAN, saved(tmp_path, t13=held(SOUND[13], quantization.scale[0], quantization.zero_point[0])))
+    report = diff(PLAN, dump, X)
+    assert not report.differs
+    assert f"tensor 13 '{NAMES[13]}' is int8; {says} in the dump were read as its codes" in report.notes
+
+
+def test_numbers_that_are_no_codes_are_refused(tmp_path: Path) -> None:
+    real = np.float32(SOUND[13]) + np.float32(0.4321)
+    assert "the dump has float32" in read_dump(PLAN, saved(tmp_path, t13=real, t12=SOUND[12])).problems[0]
 
 
 def test_a_recording_of_another_model_is_told_by_its_hash(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from oracle import Litert
 
 from refengine import PRESETS, Numerics, Plan, make_plan
 from refengine.bundled import bundled_models
-from refengine.judge import FAULTS, Dump, Report, diff
+from refengine.judge import Dump, Report, diff
 from refengine.judge.faults import DIALECTS, dialects
 from refengine.model import Array
 from refengine.numerics import scalar
@@ -40,16 +40,17 @@ def assert_named(report: Report, operator: int, how: str) -> None:
 
 # ---- trained networks -------------------------------------------------------------------------------------
 
-NOT_HERE = {"never written", "stale buffer", "summation order"}
-"""Faults that no replay computes."""
+LAYER = {"clamp", "bias", "requantisation", "multiplier", "accumulator", "channel scales", "transposed weights"}
+"""Classes of faults that change any integer layer with weights."""
 
 PLANTED = {  # which operators of which networks, and the classes of faults that change them
-    ("stm32f746_int8", 4): set(FAULTS) - NOT_HERE,
-    ("stm32f746_int8", 3): {"padding", "swapped channels", "shifted", "signedness"},
-    ("stm32f746_int8", 10): {"zero point", "clamp", "bias", "requantisation", "transposed weights", "endianness"},
-    ("stm32f746_int16x8", 9): {"clamp", "bias", "requantisation", "transposed weights", "endianness"},
-    ("stm32f746_float32", 4): {"padding", "clamp", "bias", "transposed weights", "swapped channels", "endianness"},
-    ("esp32_int8", 5): {"zero point", "shifted", "swapped channels"},
+    ("stm32f746_int8", 4): LAYER | {"padding", "taps", "zero point", "folded bias", "signedness", "swapped channels"},
+    ("stm32f746_int8", 3): {"padding", "pool", "swapped channels", "shifted input", "signedness"},
+    ("stm32f746_int8", 8): {"flattening"},
+    ("stm32f746_int8", 10): LAYER | {"zero point", "folded bias", "endianness", "lost bit"},
+    ("stm32f746_int16x8", 9): LAYER | {"endianness"},
+    ("stm32f746_float32", 4): {"padding", "taps", "bias", "transposed weights", "half precision", "summation order"},
+    ("esp32_int8", 5): {"zero point", "shifted input", "swapped channels"},
 }
 
 
@@ -89,7 +90,7 @@ def test_dialects_of_whole_networks(preset: str, name: str, digit: int) -> None:
     report = diff(plan, in_dialect(plan, PRESETS[preset], x), x)
     assert report.culprits
     assert PRESETS[preset] in report.dialects
-    assert "everything vanishes under" in report.summary
+    assert report.certainty == "open" or "everything vanishes under" in report.summary
     assert not diff(make_plan(plan.model, numerics=PRESETS[preset]), in_dialect(plan, PRESETS[preset], x), x).differs
 
 
@@ -274,9 +275,8 @@ def test_a_stale_buffer() -> None:
     sound = dump_of(plan, x).tensors
     stale = sound[15].ravel()[:1600].reshape(sound[17].shape)
     report = diff(plan, dump_of(plan, x, wrong={3: stale}), x)
-    assert named(report, 3)[0] == (
-        "if the step never ran and its buffer still holds the output of operator 1 (MAX_POOL_2D)"
-    )
+    clause = "if the step never ran and its buffer still holds the output of operator 1 (MAX_POOL_2D)"
+    assert clause in named(report, 3) and report.certainty != "open"
 
 
 def test_a_stale_buffer_with_pieces_of_several_tensors() -> None:
@@ -284,7 +284,7 @@ def test_a_stale_buffer_with_pieces_of_several_tensors() -> None:
     sound = dump_of(plan, x).tensors
     pieces = np.concatenate([sound[16].ravel()[64:864], sound[15].ravel()[1600:2400]]).reshape(sound[17].shape)
     report = diff(plan, dump_of(plan, x, wrong={3: pieces}), x)
-    assert named(report, 3) == ["if the step never ran and its buffer holds pieces of other tensors"]
+    assert "if the step never ran and its buffer holds pieces of other tensors" in named(report, 3)
 
 
 def test_a_buffer_from_the_previous_run() -> None:
@@ -310,7 +310,7 @@ def test_a_buffer_whose_end_nobody_wrote() -> None:
     plan, x = network("stm32f746_int8")
     wrong = dump_of(plan, x).tensors[18].copy()
     wrong.reshape(-1)[400:] = np.uint8(0xA5).view(np.int8)
-    (clause,) = named(diff(plan, dump_of(plan, x, wrong={4: wrong}), x), 4)
+    clause, *_ = named(diff(plan, dump_of(plan, x, wrong={4: wrong}), x), 4)
     assert clause.startswith("if the output was never written from its element 400 on: the bytes 0xA5A5A5A5")
 
 
@@ -318,10 +318,10 @@ def test_a_buffer_whose_end_nobody_wrote() -> None:
 
 
 def unexplained(report: Report, operator: int) -> tuple[int, ...]:
-    """The first differing element of the only culprit, which nothing explains."""
+    """The first differing element of the only culprit, which nothing explains but what explains anything."""
     (culprit,) = report.culprits
     assert culprit.step.index == operator and culprit.own is not None and culprit.told is not None
-    assert not any(candidate.complete for candidate in culprit.candidates)
+    assert all(candidate.fits_anything for candidate in culprit.fitting) and culprit.certainty == "open"
     return culprit.own.first
 
 
@@ -333,21 +333,22 @@ def test_nothing_explains_a_forgotten_tap() -> None:
     assert unexplained(report, 0) == first
     (culprit,) = report.culprits
     assert culprit.told is not None and culprit.told.value == sound[first]
-    assert culprit.verdict.startswith("nothing explains its ")
-    assert (
-        f"a real bug, first at {list(first)}, where the device has {wrong[first]} and a sound kernel {sound[first]}"
-        in (culprit.verdict)
-    )
+    assert culprit.verdict.startswith("open: nothing explains its ")
+    where = f"first at {list(first)}, where the device has {wrong[first]} and a sound kernel {sound[first]}"
+    assert culprit.verdict.endswith(where)
 
 
 @settings(max_examples=10)
 @given(st.integers(0, 575), st.integers(2, 90))
-def test_nothing_explains_one_damaged_element(place: int, by: int) -> None:
+def test_one_damaged_element_is_no_reason_for_certainty(place: int, by: int) -> None:
     plan, x = network("stm32f746_int8")
     wrong = dump_of(plan, x).tensors[18].copy()
     wrong.reshape(-1)[place] += by if wrong.reshape(-1)[place] < 0 else -by
     report = diff(plan, dump_of(plan, x, wrong={4: wrong}), x)
-    assert unexplained(report, 4) == np.unravel_index(place, wrong.shape)
+    (culprit,) = report.culprits
+    assert culprit.own is not None and culprit.own.first == np.unravel_index(place, wrong.shape)
+    assert culprit.certainty != "certain"
+    assert "if a single element was damaged, after it was computed" in named(report, 4)
 
 
 def test_a_cause_that_leaves_some_differences_says_how_many() -> None:
@@ -357,9 +358,11 @@ def test_a_cause_that_leaves_some_differences_says_how_many() -> None:
     places = np.argwhere(wrong != sound)
     wrong[tuple(places[0])] = sound[tuple(places[0])] - 1
     (culprit,) = diff(plan, dump_of(plan, x, wrong={0: wrong}), x).culprits
+    assert culprit.certainty == "open" and culprit.told is not None
+    assert culprit.verdict.startswith(f"open: nothing explains its {len(places)} differences")
     share = 100 * (len(places) - 1) / len(places)
-    assert culprit.verdict == f"{share:.3g} % of its {len(places)} differences vanish if the bias is left out"
-    assert culprit.told is not None
+    nearest = next(str(candidate) for candidate in culprit.candidates if not candidate.complete)
+    assert nearest == f"{share:.3g} % of its {len(places)} differences vanish if the bias is left out"
 
 
 def test_a_fault_under_another_dialect() -> None:
@@ -371,7 +374,7 @@ def test_a_fault_under_another_dialect() -> None:
     report = diff(plan, dump_of(device, x, wrong={9: wrong}), x)
     verdicts = {finding.step.index: finding.verdict for finding in report.culprits}
     assert "under FMA contraction" in verdicts[0]
-    assert verdicts[9].endswith("if the bias is left out, under FMA contraction")
+    assert "if the bias is left out, under FMA contraction" in verdicts[9]
 
 
 def test_another_order_of_summation_is_no_bug() -> None:
@@ -380,7 +383,7 @@ def test_another_order_of_summation_is_no_bug() -> None:
     data, weights, bias = (np.asarray(a, np.float32) for a in case.arrays)
     wrong = np.maximum(data @ weights.T + bias, 0).astype(np.float32)
     assert wrong.tobytes() != case.sound.tobytes()
-    (clause,) = named(diff(plan, dump_of(plan, x, wrong={9: wrong}), x), 9)
-    assert clause.startswith("within the rounding errors of another order of summation")
+    clauses = named(diff(plan, dump_of(plan, x, wrong={9: wrong}), x), 9)
+    assert any("another order of summation" in clause for clause in clauses)
     wrong[0, 0] += np.float32(0.01)
     assert unexplained(diff(plan, dump_of(plan, x, wrong={9: wrong}), x), 9)

@@ -1,0 +1,161 @@
+"""Faults of constants: weights, biases and scales that are not the file's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...model import Array
+from ._case import Case, Fits, Sums, Variants, with_data, with_weights
+
+FEW = 12
+"""So many elements a hypothesis must get right before it is tried on all."""
+
+
+def half_precision(case: Case) -> Variants:
+    """Float weights were kept in 16 bits."""
+    if case.weights is None or case.weights.data is None or case.weights.data.dtype != np.float32:
+        return
+    with np.errstate(all="ignore"):
+        halved = case.weights.data.astype(np.float16).astype(np.float32)
+    brain = (case.weights.data.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    yield from with_weights(case, {"if the weights were rounded to float16": halved})
+    yield from with_weights(case, {"if the weights were cut to bfloat16": brain})
+    if case.bias is not None and case.bias.data is not None:
+        with np.errstate(all="ignore"):
+            bias = case.bias.data.astype(np.float16).astype(np.float32)
+        both = case.replay_with(weights=with_data(case.weights, halved), bias=with_data(case.bias, bias))
+        yield "if weights and biases were rounded to float16", both
+
+
+def other_bias(case: Case) -> Fits:
+    """Each channel has another bias than the file's."""
+    sums = case.sums
+    if sums is None or case.seen is None or case.bias is None:
+        return
+    acc = sums.acc.reshape(-1, sums.acc.shape[-1])
+    if len(acc) < 2:  # one position a channel: anything fits
+        return
+    low, high = _preimage(sums, case.seen.reshape(acc.shape), 1 / sums.factor)
+    least, most = np.ceil((low - acc).max(axis=0)), np.floor((high - acc).min(axis=0))
+    shift = np.where((least <= 0) & (most >= 0), 0, np.rint((least + most) / 2))
+    shift = np.where(np.isfinite(shift), shift, np.where(np.isfinite(least), least, most))
+    if not np.isfinite(shift).all() or (least > most + 2).any():
+        return
+    moved = np.flatnonzero(shift)
+    if len(moved):
+        codes = sums.codes(sums.acc + shift.astype(np.int64)).reshape(case.sound.shape)
+        bits = 2.0 + len(moved) * np.log2(2 + 4 * np.abs(sums.bias).mean()) + acc.shape[-1]
+        told = ", ".join(f"channel {c}: {int(shift[c]):+d}" for c in moved[:3]) + (", …" if len(moved) > 3 else "")
+        yield f"if the layer has other biases than this file's ({told})", codes, bits
+
+
+def other_scale(case: Case) -> Fits:
+    """All scales are off by one factor, or each channel's by its own."""
+    sums = case.sums
+    if sums is None or case.seen is None:
+        return
+    acc = sums.acc.reshape(-1, sums.acc.shape[-1])
+    with np.errstate(all="ignore"):
+        low, high = _preimage(sums, case.seen.reshape(acc.shape), 1 / (acc * sums.factor))
+        low, high = np.minimum(low, high), np.maximum(low, high)
+    low, high = np.where(np.isnan(low), 0, low), np.where(np.isnan(high), np.inf, high)
+    for how, axis, bits in (
+        ("all scales of the layer are off by one factor", None, 16.0),
+        ("each channel's scale is off by a factor of its own", 0, 12.0 * acc.shape[-1]),
+    ):
+        least, most = np.atleast_1d(low.max(axis=axis)), np.atleast_1d(high.min(axis=axis))
+        if ((least <= most * (1 + 1e-9)) & (most > 0)).all() and (axis == 0 or least[0] > 0):
+            most = np.where(np.isfinite(most), most, np.maximum(1, least))
+            best = np.where((least <= 1) & (most >= 1), 1, (least + most) / 2)
+            if (best == 1).all() or not np.isfinite(best).all() or (acc.shape[-1] < 2 and axis == 0):
+                continue
+            about = f" of about {best[0]:.6g}" if axis is None else ""
+            yield f"if {how}{about}", sums.scaled_by(sums.factor * best).reshape(case.sound.shape), bits
+            return
+
+
+def _preimage(sums: Sums, seen: Array, unit: Array) -> tuple[Array, Array]:
+    """Between what bounds, in `unit`s, a scaled accumulator became each code; where it saturated, one side is open."""
+    scaled = seen.astype(np.float64) - sums.last.output_offset
+    low = np.where(seen <= sums.last.activation_min, -np.inf, scaled - 0.5)
+    high = np.where(seen >= sums.last.activation_max, np.inf, scaled + 0.5)
+    with np.errstate(all="ignore"):
+        return np.asarray(low * unit), np.asarray(high * unit)
+
+
+def weight_bit(case: Case) -> Fits:
+    """One bit of one weight is the other way, or of one bias: one channel differs."""
+    if case.seen is None or case.weights is None or case.weights.data is None or case.seen.ndim < 2:
+        return
+    apart = (case.seen != case.sound).reshape(-1, case.seen.shape[-1])
+    channels = np.flatnonzero(apart.any(axis=0))
+    if len(channels) != 1 or case.weights.dtype == "int4":
+        return
+    channel = int(channels[0])
+    columns = case.columns(channel)
+    if columns is None or len(columns) != len(apart):
+        return
+    found = (_integer_bits if case.sums is not None else _float_bits)(case, channel, columns)
+    if found:
+        tap, bit, codes = found[0]
+        others = f", or of one of {len(found) - 1} others" if len(found) > 1 else ""
+        bits = np.log2(case.weights.data.size * 8 * case.weights.data.itemsize)
+        how = f"if a single bit of one weight is flipped: bit {bit} of weight {tap} of output channel {channel}{others}"
+        yield how, codes, bits
+
+
+def _integer_bits(case: Case, channel: int, columns: Array) -> list[tuple[int, int, Array]]:
+    sums, tensor = case.sums, case.weights
+    assert sums is not None and case.seen is not None and tensor is not None and tensor.data is not None
+    part = slice(channel, channel + 1)
+    fixed = sums.bias[part], sums.multiplier[part], sums.shift[part]
+    one = Sums(sums.acc[..., channel].reshape(-1, 1), *fixed, sums.last)
+    weights, seen = case.taps_of(tensor.data, channel), case.seen[..., channel].reshape(-1, 1)
+    flips = (weights[:, None] ^ (1 << np.arange(8)).astype(np.uint8).view(np.int8)).astype(np.int64) - weights[:, None]
+    differ = (seen != case.sound[..., channel].reshape(-1, 1)).ravel()
+    few = np.concatenate([np.flatnonzero(differ)[:FEW], np.flatnonzero(~differ)[:FEW]])
+    trial = one.acc[few, :, None] + columns[few, :, None] * flips
+    right = _coded(one, trial, seen[few, :, None]).all(axis=0)
+    found = []
+    for tap, bit in np.argwhere(right):
+        acc = one.acc[:, 0] + columns[:, tap] * flips[tap, bit]
+        codes = one.codes(acc[:, None])
+        if np.array_equal(codes, seen):
+            wrong = case.sound.copy()
+            wrong[..., channel] = codes.reshape(wrong.shape[:-1])
+            found.append((int(tap), int(bit), wrong))
+    return found
+
+
+def _coded(one: Sums, acc: Array, seen: Array) -> Array:
+    """Where accumulators become the codes that were seen."""
+    return np.asarray(one.codes(acc.reshape(-1, 1)).reshape(acc.shape) == seen)
+
+
+def _float_bits(case: Case, channel: int, columns: Array) -> list[tuple[int, int, Array]]:
+    tensor = case.weights
+    assert tensor is not None and tensor.data is not None and case.seen is not None
+    if tensor.data.dtype != np.float32:
+        return []
+    mine, theirs = (a[..., channel].ravel().astype(np.float64) for a in (case.sound, case.seen))
+    open_ = (mine != 0) & (theirs != 0)
+    if not open_.any() or not np.isfinite(theirs).all():
+        return []
+    delta, x = (theirs - mine)[open_], columns[open_].astype(np.float64)
+    with np.errstate(all="ignore"):
+        slope = np.nan_to_num((x * delta[:, None]).sum(axis=0) / (x * x).sum(axis=0))
+    left = ((delta[:, None] - x * slope) ** 2).sum(axis=0)
+    weights, found = case.taps_of(tensor.data, channel), []
+    for tap in np.argsort(left)[:8]:
+        flips = (weights[tap : tap + 1].view(np.uint32) ^ (np.uint32(1) << np.arange(32, dtype=np.uint32))).view(
+            np.float32
+        )
+        for bit in np.argsort(np.abs(flips - weights[tap] - slope[tap]))[:2]:
+            changed = tensor.data.copy()
+            case.taps_of(changed, channel)
+            flat = changed[..., channel] if case.step.facts.layout == "1HWO" else changed[channel]
+            flat[np.unravel_index(tap, flat.shape)] = flips[bit]
+            wrong = case.replay_with(weights=with_data(tensor, changed))
+            if wrong is not None and wrong.tobytes() == case.seen.tobytes():
+                found.append((int(tap), int(bit), wrong))
+    return found

@@ -1,0 +1,396 @@
+"""What a device was fed, held against the sample: which `Preparation` it was, and how much speaks for it.
+
+The input is known, as it stands in a dump. (Where it is not, `inputs` tries preparations through the network.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..identity import identity
+from ..model import Array
+from ..tensors.difference import Difference, difference, unlike
+from .evidence import MARGIN, Certainty, certainty
+from .preparation import Preparation, preparations
+from .sample import Mask, Sample
+from .ways import Placed, Real, Way, fillings, moved, parts
+
+PROBES = 256
+"""Elements on which a preparation is tried before it is tried on all."""
+
+SHOWN = 0.8
+"""What explains less than this share of what values tell is not worth a line."""
+
+LINES = 401
+"""Slopes to try about the best by squares."""
+
+FEW = 0.1
+"""Of the elements: if no more are wrong, it is no other sample."""
+
+NAMED = 4
+"""How many explanations one sentence names."""
+
+PARAMETERS = 40.0
+"""Bits that two real numbers cost which are fitted to the data."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A preparation, which explains `explained` of `total` elements.
+
+    If that is all of them, it is worth `bits` (see `evidence`): so much shorter are they told with it than without,
+    less what it takes to choose it among all that were tried.
+    """
+
+    preparation: Preparation
+    explained: int
+    total: int
+    bits: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        return self.explained == self.total
+
+    def __str__(self) -> str:
+        return f"the input {self.preparation.says}: that explains {self.explained:,} of {self.total:,} elements"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "cause": self.preparation.id,
+            "how": self.preparation.how,
+            "explained": self.explained,
+            "of": self.total,
+            "bits": round(self.bits, 1),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Suspicion:
+    """What may have been done to a model's input, after `tried` preparations were tried.
+
+    `explanations`, the best first, are those that explain everything; if none does, the one that comes closest, if any
+    comes close.
+    """
+
+    explanations: tuple[Explanation, ...] = ()
+    tried: int = 0
+
+    @property
+    def fitting(self) -> tuple[Explanation, ...]:
+        """What explains everything and can't be told from the best."""
+        found = [each for each in self.explanations if each.complete]
+        return tuple(each for each in found if found[0].bits - each.bits < MARGIN)
+
+    @property
+    def certainty(self) -> Certainty:
+        """Of the cause."""
+        return certainty(self.fitting[0].bits, len(self.fitting) - 1) if self.fitting else "open"
+
+    @property
+    def cause(self) -> str | None:
+        """The best explanation's id, unless it is open."""
+        return None if self.certainty == "open" else self.fitting[0].preparation.id
+
+    @property
+    def says(self) -> str:
+        """What may be so, after "the input"."""
+        return ", or ".join(each.preparation.says for each in self.fitting[:NAMED])
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "certainty": self.certainty,
+            "cause": self.cause,
+            "explanations": [each.as_dict() for each in self.explanations],
+            "tried": self.tried,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Fed(Suspicion):
+    """An input that a device was fed, judged: `difference` from the sound one, None if it is right."""
+
+    sample: Sample = field(kw_only=True)
+    difference: Difference | None = None
+    constant: bool = False
+
+    @property
+    def right(self) -> bool:
+        return self.difference is None
+
+    @property
+    def certainty(self) -> Certainty:
+        """Of the cause, or that there is none."""
+        return "certain" if self.right else super().certainty
+
+    @property
+    def cause(self) -> str | None:
+        return None if self.right else super().cause
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if self.difference is None:
+            return "certain: the input is right, every element is as it should be"
+        says, count = self.says, f"{self.difference.count:,} of {self.difference.size:,} elements differ"
+        if self.certainty == "certain":
+            return f"certain: the input {says}; that explains all its {self.difference.size:,} elements"
+        if self.certainty == "likely":
+            return f"likely: the input {says}; {count}, and that explains them all"
+        if self.constant:
+            also = f", or it {says}" if says else ""
+            return f"open: the input holds {self.difference.theirs:g} everywhere; perhaps it was never written{also}"
+        if says:
+            return f"open: {count} in the input, and that is too little to tell why; perhaps it {says}"
+        if self.difference.count <= FEW * self.difference.size:
+            return f"open: {count} in the input, which nothing known explains; the others are as they should be"
+        return (
+            f"open: {count} in the input, and no known preparation of this sample explains them; perhaps it is of "
+            "another sample, such as the previous one"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            **identity(self.sample.tensor),
+            "right": self.right,
+            "verdict": self.verdict,
+            "difference": self.difference and self.difference.as_dict(),
+            **super().as_dict(),
+        }
+
+
+@np.errstate(all="ignore")  # floats may be anything
+def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
+    """Judge `seen`, what a device was fed in the tensor's dtype and shape, by the sample that it should have been.
+
+    `previous` are samples of inferences before.
+    """
+    apart = difference(sample.tensor, sample.codes, seen)
+    if apart is None:
+        return Fed(sample=sample)
+    trial, constant = _Trial(sample, seen, [*preparations(sample, previous)], previous), len(np.unique(seen)) == 1
+    found = [*trial.explanations()]
+    if not constant:  # what has a name goes before what is fitted
+        found = _worth(*found, *trial.halves()) or _worth(*trial.moves(), *trial.lines())
+    return Fed(ranked(found) or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
+
+
+def _worth(*found: Explanation) -> list[Explanation]:
+    """Those that anything speaks for."""
+    return [each for each in found if each.bits > 0]
+
+
+def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
+    """The best first, one of each kind; two departures only if they are worth more than any one."""
+    kept: dict[str, Explanation] = {}
+    for each in sorted(found, key=lambda each: -each.bits):
+        simpler = any(len(e.preparation.ways) < len(each.preparation.ways) for e in kept.values())
+        if not simpler:
+            kept.setdefault(each.preparation.id, each)
+    return tuple(kept.values())
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """The preparations that are tried on what a device was fed."""
+
+    sample: Sample
+    seen: Array
+    tried: Sequence[Preparation]
+    previous: Sequence[Sample]
+
+    @cached_property
+    def flat(self) -> Array:
+        return self.seen.ravel().astype(np.float64)
+
+    @cached_property
+    def null(self) -> float:
+        return without_cause(self.seen, self.sample.codes)
+
+    @cached_property
+    def probes(self) -> Array:
+        """Places to try first: most of them where the sound input has something else."""
+        draw = np.random.default_rng(0)
+        apart = np.flatnonzero(unlike(self.sample.codes, self.seen).ravel())
+        some = draw.permutation(apart)[: PROBES // 2]
+        return np.unique(np.concatenate([some, draw.permutation(self.sample.size)[: PROBES // 2]]))
+
+    def explained(self, preparation: Preparation, at: Array | None = None) -> Mask:
+        """Of the elements at these places, by default of all, whether they are as predicted."""
+        low, high, free = preparation.predicted(at)
+        seen = self.flat if at is None else self.flat[at]
+        if self.sample.is_float:
+            inside = ((low <= seen) & (seen <= high)) | (np.isnan(low) & np.isnan(seen))
+        else:
+            period, width = self.sample.period, high - low
+            inside = (np.mod(seen - low, period) <= width) & (width < period / 2)  # what may be anything says nothing
+        return np.asarray(free | inside)
+
+    def explanation(self, preparation: Preparation, parameters: float = 0.0) -> Explanation:
+        """With the evidence for it; `parameters` are bits that it was fitted to the data by."""
+        ways = len(preparation.ways)
+        explained, total = int(self.explained(preparation).sum()), self.sample.size
+        choice = np.log2(sum(len(each.ways) <= ways for each in self.tried)) + parameters + MARGIN * (ways > 1)
+        bits = 0.0
+        if explained == total:
+            low, high, free = preparation.predicted()
+            if self.sample.is_float:
+                low = high
+            within = low + np.mod(self.flat - low, self.sample.period)
+            bits = self.null - with_cause(np.where(free, self.flat, within), low, high, free) - choice
+        return Explanation(preparation, explained, total, float(bits))
+
+    def explanations(self) -> Iterator[Explanation]:
+        """Those that explain everything."""
+        for preparation in self.tried:
+            if self.explained(preparation, self.probes).all():
+                found = self.explanation(preparation)
+                if found.complete:
+                    yield found
+
+    def closest(self) -> tuple[Explanation, ...]:
+        """The one that explains most of what was fed, counted by what its values tell, if that is nearly all of it."""
+        told = _information(self.seen)
+        shares = [told[self.probes][self.explained(each, self.probes)].sum() for each in self.tried]
+        best = self.tried[int(np.argmax(shares))]
+        share = told[self.explained(best)].sum()
+        sound = told[~unlike(self.sample.codes, self.seen).ravel()].sum()
+        return (self.explanation(best),) if share > max(sound, SHOWN * told.sum()) else ()
+
+    def halves(self) -> Iterator[Explanation]:
+        """Inputs of which only a part was written, from where they begin to differ on or up to there."""
+        singles = [each for each in self.tried if len(each.ways) == 1 and not isinstance(each.ways[0], Placed)]
+        for base in (Preparation((), self.sample), *singles):
+            wrong = np.flatnonzero(~self.explained(base))
+            if wrong.size:
+                yield from self._filled(base, int(wrong[0]), int(wrong[-1]) + 1)
+
+    def _filled(self, base: Preparation, first: int, end: int) -> Iterator[Explanation]:
+        """A part of what `base` makes: up to element `first`, or from `end` on."""
+        size = self.sample.size
+        for name, value in fillings(self.sample, self.previous):
+            for at, place in ((first, 0), (end, 1)):
+                if 0 < at < size:
+                    way = [*parts(self.sample, at, name, value)][place]
+                    found = self.explanation(Preparation((*base.ways, way), base.sample), float(np.log2(2 * size)))
+                    if found.complete:
+                        yield found
+
+    def moves(self) -> Iterator[Explanation]:
+        """The sound input moved by any number of rows and columns, or of elements: by where it correlates best."""
+        sound, size = self.sample.codes.astype(np.float64), self.sample.size
+        if not np.isfinite(sound).all() or not np.isfinite(self.flat).all() or size < 4:
+            return
+        for shape in {self.sample.shape[:2], (1, size)}:
+            mine, theirs = (x.reshape(*shape, -1) - x.mean() for x in (sound, self.flat))
+            product = np.fft.rfft2(theirs, axes=(0, 1)) * np.fft.rfft2(mine, axes=(0, 1)).conj()
+            match = np.fft.irfft2(product.sum(axis=2), s=shape)
+            by = [int(i) for i in np.unravel_index(int(match.argmax()), shape)]
+            by = [i - n if 2 * i > n else i for i, n in zip(by, shape, strict=True)]
+            if any(by):
+                yield from self._complete(moved(self.sample, shape, by), float(np.log2(size)))
+
+    def lines(self) -> Iterator[Explanation]:
+        """Real values times a factor, and a constant more: fitted to what does not saturate."""
+        real = (self.sample.real.low + self.sample.real.high) / 2
+        scale, zero_point = self.sample.affine
+        inside = np.isfinite(self.flat) & np.isfinite(real)
+        if self.sample.codes.dtype.kind in "iu":
+            ends = np.iinfo(self.sample.codes.dtype)
+            inside &= (self.flat > ends.min) & (self.flat < ends.max)
+        x, y = real[inside], (self.flat[inside] - zero_point) * scale
+        if len(np.unique(x)) < 3 or len(np.unique(y)) < 3:
+            return
+        step = 0.0 if self.sample.is_float else scale
+        factor, term = _line(x, y, step)
+        id, says = "scaled", f"holds about {factor:.3g} times each real value"
+        if abs(term) > max(step, np.ptp(y) / 1000):
+            id, mean, by = "mean and deviation", -term / factor, 1 / factor
+            says = f"has a mean of about {mean:.3g} subtracted, and is divided by a deviation of about {by:.3g}"
+        way = Real(id, says, self.sample.real.map(lambda each: factor * each + term))
+        yield from self._complete([way], PARAMETERS)
+
+    def _complete(self, ways: Iterable[Way], parameters: float) -> Iterator[Explanation]:
+        for way in ways:
+            found = self.explanation(Preparation((way,), self.sample), parameters)
+            if found.complete:
+                yield found
+
+
+def _line(x: Array, y: Array, step: float) -> tuple[float, float]:
+    """Factor and term of a line that comes within half a `step` of every point, if one does; the best by squares, else.
+
+    Rounding moves points, so that the best by squares need not round to all of them.
+    """
+    factor, term = np.polyfit(x, y, 1)
+    factors = factor + np.linspace(-2, 2, LINES) * step / np.ptp(x)
+    places, inverse = np.unique(x, return_inverse=True)
+    low, high = np.full(len(places), -np.inf), np.full(len(places), np.inf)
+    np.maximum.at(low, inverse, y - step / 2)
+    np.minimum.at(high, inverse, y + step / 2)
+    least = (low - factors[:, np.newaxis] * places).max(axis=1)
+    most = (high - factors[:, np.newaxis] * places).min(axis=1)
+    best = int(np.argmax(most - least))
+    return (float(factors[best]), float(least[best] + most[best]) / 2) if most[best] > least[best] else (factor, term)
+
+
+# ---- evidence --------------------------------------------------------------------------------------------------
+#
+# What was fed is told once without a cause and once with it, each as shortly as possible. All of it is counted low:
+# frequencies are taken from the very data that they are to tell, so that constants prove as little as they should.
+
+
+def without_cause(seen: Array, sound: Array) -> float:
+    """Bits that tell `seen` by whichever is shortest: as values by themselves; as changes of `sound` at some places; or
+    by what each value of `sound` becomes, a table that costs as many bits as the values in it have."""
+    apart = unlike(sound, seen).ravel()
+    if not apart.any():
+        return 0.0
+    own = _information(seen)
+    size = np.inf
+    if seen.dtype.kind in "iu":  # changes are small where codes are rounded otherwise
+        size = float(np.abs(seen.astype(np.float64) - sound.astype(np.float64)).max())
+    changes = apart.size * entropy(apart) + np.minimum(own[apart], np.log2(2 * size)).sum()
+    pairs = np.stack([_numbered(sound), _numbered(seen)])
+    table = np.unique(pairs[:, apart], axis=1).shape[1] * 8.0 * seen.itemsize
+    becomes = apart.size * (entropy(pairs) - entropy(pairs[0])) + table
+    return float(min(own.sum(), changes, becomes))
+
+
+def with_cause(seen: Array, low: Array, high: Array, free: npt.NDArray[np.bool_] | None = None) -> float:
+    """Bits that tell `seen`, all of which lies between `low` and `high`: where in between.
+
+    Of what is `free` the cause says nothing, so that it is told without. All arrays are flat.
+    """
+    wide = low < high if free is None else (low < high) & ~free
+    told = 0.0 if free is None else float(_information(seen)[free].sum())
+    if wide.any():
+        width, place = (high - low)[wide], (seen - low)[wide]
+        pairs = np.stack([width, place])
+        figures = np.unique(pairs, axis=1).shape[1]  # each frequency costs half the bits of the count
+        told += wide.sum() * (entropy(pairs) - entropy(width)) + figures * np.log2(wide.sum() + 1) / 2
+    return told
+
+
+def entropy(values: Array) -> float:
+    """Bits that one of `values` (of the last axis) tells, by their own frequencies."""
+    counts = np.unique(values, axis=-1, return_counts=True)[1]
+    shares = counts / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _numbered(values: Array) -> Array:
+    """Each of `values`, flat, by its place among all that are there; any NaN is any other."""
+    return np.unique(values.ravel(), return_inverse=True)[1].ravel()
+
+
+def _information(values: Array) -> npt.NDArray[np.float64]:
+    """Bits that each of `values`, flat, tells, by their own frequencies; any NaN is any other."""
+    _, inverse, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
+    information: npt.NDArray[np.float64] = np.log2(values.size / counts[inverse.ravel()])
+    return information

@@ -1,0 +1,95 @@
+"""Wrong inputs that nobody saw: what the device may have been fed, tried through the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..model import Array
+from . import evidence
+from .preparation import Preparation, preparations
+from .sample import Sample
+from .verdict import Hypothesis, Replay, Trial
+from .ways import fillings, parts
+
+MOST = 800
+"""So many inputs are tried; single departures from the right way come before pairs, and what is
+known wholly before what is not."""
+
+ROWS = 32
+"""Parts of a vector, as a picture has rows."""
+
+CLOSER = 2.0
+"""So many times as far as a sound output may that of an input known in part only be from what is seen."""
+
+STEPS = 4.0
+"""How wide, in codes or units in the last place, an input known in part only may leave an output and still be told."""
+
+DRAWS = 3
+"""How often an input that is not wholly known is drawn, to see how far that takes the outputs apart."""
+
+
+def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> None:
+    """The steps on other inputs than the one given, which is not in the dump."""
+    told = {trial.replay.values[tensor].tobytes()}
+    made = {True: list[tuple[Preparation, Hypothesis]](), False: list[tuple[Preparation, Hypothesis]]()}
+    for preparation in suspects:
+        fed = preparation.fed()
+        if not preparation.known and fed.tobytes() in told:  # as truncation may leave every code as it is
+            fed = _drawn(preparation, np.random.default_rng(0))
+        if (raw := fed.tobytes()) not in told:
+            told.add(raw)
+            made[preparation.known].append((preparation, Hypothesis("input", preparation.how, fed)))
+    trial.judge_all(trial.replay, tensor, [hypothesis for _, hypothesis in made[True]], None)
+    near = [_nearly(trial.replay, tensor, *each) for each in _close(trial, tensor, made[False])]
+    telling = [h for h in near if h.near <= STEPS or trial.beyond(h.near) >= evidence.LIKELY]
+    trial.judge_all(trial.replay, tensor, telling, None)
+
+
+def _close(
+    trial: Trial, tensor: int, vague: Sequence[tuple[Preparation, Hypothesis]]
+) -> Iterator[tuple[Preparation, Hypothesis]]:
+    """Those of the inputs known in part only whose outputs come closer to what was seen than a sound one does."""
+    most = CLOSER * evidence.steps(trial.sound, trial.seen).mean()
+    ends = trial.ends(trial.replay, tensor, [hypothesis for _, hypothesis in vague])
+    for each, end in zip(vague, ends, strict=True):
+        if end is not None and evidence.steps(end, trial.seen).mean() < most:
+            yield each
+
+
+def _nearly(replay: Replay, tensor: int, preparation: Preparation, hypothesis: Hypothesis) -> Hypothesis:
+    """With how near it comes, by what inputs lead to that are as good."""
+    rng = np.random.default_rng(0)
+    middle, *others = replay.ends(tensor, [hypothesis.holds, *(_drawn(preparation, rng) for _ in range(DRAWS))])
+    if middle is None or any(other is None for other in others):
+        return hypothesis
+    apart = max(float(evidence.steps(middle, other).max(initial=0)) for other in others if other is not None)
+    return hypothesis._replace(near=2 * apart)
+
+
+def _drawn(preparation: Preparation, rng: np.random.Generator) -> Array:
+    """One of the inputs that a preparation may make."""
+    sample = preparation.sample
+    low, high, free = preparation.predicted()
+    with np.errstate(all="ignore"):
+        values = low + rng.random(low.shape) * (high - low)
+        values = values if sample.is_float else np.rint(values)
+        return sample.as_input(np.where(free, preparation.fed().ravel(), values))
+
+
+def suspected(sample: Sample, previous: Sequence[Sample]) -> list[Preparation]:
+    """What a device may have been fed instead, the likelier first."""
+    made = list(preparations(sample, previous))
+    single = [p for p in made if len(p.ways) == 1]
+    pairs = sorted((p for p in made if len(p.ways) > 1), key=lambda p: not p.known)
+    return [*single, *_halves(sample, previous), *pairs][:MOST]
+
+
+def _halves(sample: Sample, previous: Sequence[Sample]) -> Iterator[Preparation]:
+    """Inputs of which a part was written, by rows."""
+    row = sample.size // sample.shape[0] if sample.shape[0] > 1 else max(1, sample.size // ROWS)
+    for start in range(row, sample.size, row):
+        for name, values in fillings(sample, previous):
+            for way in parts(sample, start, name, values):
+                yield Preparation((way,), sample)

@@ -1,0 +1,53 @@
+"""refengine/judge/inputs.py: a wrong input that nobody saw is found through the network; one that was seen, at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from refengine.judge import Dump, diff
+from refengine.model import Array
+from tests.judge.planted import dump_of, network
+
+PLAN, X = network("dense_int8", 3)
+WRONG = {"transposed": X.transpose(0, 2, 1, 3), "upside down": X[:, ::-1], "mirrored": X[:, :, ::-1]}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_an_input_in_the_dump_is_judged_by_itself(words: str) -> None:
+    report = diff(PLAN, dump_of(PLAN, np.ascontiguousarray(WRONG[words])), X)
+    (fed,) = report.wrong_inputs
+    assert fed.certainty == "certain" and words in fed.verdict
+    assert not report.culprits and report.differs and words in report.summary
+    assert report.as_dict()["inputs"][0]["certainty"] == "certain"
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_an_input_that_nobody_saw_is_found_by_what_came_of_it(words: str) -> None:
+    report = diff(PLAN, dump_of(PLAN, np.ascontiguousarray(WRONG[words]), fed=False), X)
+    (culprit,) = report.culprits
+    assert culprit.certainty != "open" and culprit.cause == "input"
+    assert any(words in candidate.how for candidate in (culprit.fitting[0], *culprit.rivals))
+
+
+def test_the_previous_sample_is_one_of_the_suspects() -> None:
+    _, before = network("dense_int8", 4)
+    previous = dump_of(PLAN, before)
+    (culprit,) = diff(PLAN, dump_of(PLAN, before, fed=False), X, previous=previous).culprits
+    assert "previous sample" in culprit.verdict
+
+
+def test_what_is_open_says_what_to_dump_next() -> None:
+    _, before = network("dense_int8", 4)
+    scores = PLAN.outputs[0].index
+    report = diff(PLAN, Dump("scores", {scores: dump_of(PLAN, before).tensors[scores]}), X)
+    assert report.certainty == "open" and report.next is not None
+    tensor, why = report.next
+    assert tensor.index not in report.dump.tensors and "it tells" in why
+
+
+def test_a_saturated_score_cannot_show_a_fault_and_that_is_said() -> None:
+    report = diff(PLAN, dump_of(PLAN, X), X)
+    assert not report.differs
+    still: list[Array] = [x for x in dump_of(PLAN, X).tensors.values() if len(np.unique(x)) == 1]
+    assert any("what this input cannot show well" in note for note in report.notes) or not still
