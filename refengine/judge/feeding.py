@@ -6,7 +6,7 @@ The input is known, as it stands in a dump. (Where it is not, `inputs` tries pre
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -29,9 +29,6 @@ SHOWN = 0.8
 
 LINES = 401
 """Slopes to try about the best by squares."""
-
-FEW = 0.1
-"""Of the elements: if no more are wrong, it is no other sample."""
 
 NAMED = 4
 """How many explanations one sentence names."""
@@ -71,15 +68,24 @@ class Explanation:
 
 
 @dataclass(frozen=True, eq=False)
-class Suspicion:
-    """What may have been done to a model's input, after `tried` preparations were tried.
+class Fed:
+    """An input that a device was fed, judged: `difference` from the sound one, None if it is right.
 
-    `explanations`, the best first, are those that explain everything; if none does, the one that comes closest, if any
-    comes close.
+    `explanations`, the best first, are those that explain all of it; if none does, the one that comes closest, if any
+    comes close. `tried` is how many preparations were tried, `constant` whether the input holds the same everywhere,
+    `alike` whether most of what its values tell is as it should be.
     """
 
+    sample: Sample
+    difference: Difference | None = None
     explanations: tuple[Explanation, ...] = ()
     tried: int = 0
+    constant: bool = False
+    alike: bool = False
+
+    @property
+    def right(self) -> bool:
+        return self.difference is None
 
     @property
     def fitting(self) -> tuple[Explanation, ...]:
@@ -89,55 +95,23 @@ class Suspicion:
 
     @property
     def certainty(self) -> Certainty:
-        """Of the cause."""
+        """Of the cause, or that there is none."""
+        if self.right:
+            return "certain"
         return certainty(self.fitting[0].bits, len(self.fitting) - 1) if self.fitting else "open"
 
     @property
     def cause(self) -> str | None:
         """The best explanation's id, unless it is open."""
-        return None if self.certainty == "open" else self.fitting[0].preparation.id
-
-    @property
-    def says(self) -> str:
-        """What may be so, after "the input"."""
-        return ", or ".join(each.preparation.says for each in self.fitting[:NAMED])
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "certainty": self.certainty,
-            "cause": self.cause,
-            "explanations": [each.as_dict() for each in self.explanations],
-            "tried": self.tried,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Fed(Suspicion):
-    """An input that a device was fed, judged: `difference` from the sound one, None if it is right."""
-
-    sample: Sample = field(kw_only=True)
-    difference: Difference | None = None
-    constant: bool = False
-
-    @property
-    def right(self) -> bool:
-        return self.difference is None
-
-    @property
-    def certainty(self) -> Certainty:
-        """Of the cause, or that there is none."""
-        return "certain" if self.right else super().certainty
-
-    @property
-    def cause(self) -> str | None:
-        return None if self.right else super().cause
+        return None if self.right or self.certainty == "open" else self.fitting[0].preparation.id
 
     @property
     def verdict(self) -> str:
         """One sentence."""
         if self.difference is None:
             return "certain: the input is right, every element is as it should be"
-        says, count = self.says, f"{self.difference.count:,} of {self.difference.size:,} elements differ"
+        says = ", or ".join(each.preparation.says for each in self.fitting[:NAMED])
+        count = f"{self.difference.count:,} of {self.difference.size:,} elements differ"
         if self.certainty == "certain":
             return f"certain: the input {says}; that explains all its {self.difference.size:,} elements"
         if self.certainty == "likely":
@@ -147,7 +121,7 @@ class Fed(Suspicion):
             return f"open: the input holds {self.difference.theirs:g} everywhere; perhaps it was never written{also}"
         if says:
             return f"open: {count} in the input, and that is too little to tell why; perhaps it {says}"
-        if self.difference.count <= FEW * self.difference.size:
+        if self.alike:
             return f"open: {count} in the input, which nothing known explains; the others are as they should be"
         return (
             f"open: {count} in the input, and no known preparation of this sample explains them; perhaps it is of "
@@ -160,7 +134,10 @@ class Fed(Suspicion):
             "right": self.right,
             "verdict": self.verdict,
             "difference": self.difference and self.difference.as_dict(),
-            **super().as_dict(),
+            "certainty": self.certainty,
+            "cause": self.cause,
+            "explanations": [each.as_dict() for each in self.explanations],
+            "tried": self.tried,
         }
 
 
@@ -172,12 +149,14 @@ def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     """
     apart = difference(sample.tensor, sample.codes, seen)
     if apart is None:
-        return Fed(sample=sample)
-    trial, constant = _Trial(sample, seen, [*preparations(sample, previous)], previous), len(np.unique(seen)) == 1
-    found = [*trial.explanations()]
+        return Fed(sample)
+    trial = _Trial(sample, seen, [*preparations(sample, previous)], previous)
+    found, constant = [*trial.explanations()], len(np.unique(seen)) == 1
     if not constant:  # what has a name goes before what is fitted
         found = _worth(*found, *trial.halves()) or _worth(*trial.moves(), *trial.lines())
-    return Fed(ranked(found) or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
+    told, equal = _information(seen), ~unlike(sample.codes, seen).ravel()
+    alike = bool(2 * told[equal].sum() > told.sum())
+    return Fed(sample, apart, ranked(found) or trial.closest(), len(trial.tried), constant, alike)
 
 
 def _worth(*found: Explanation) -> list[Explanation]:
