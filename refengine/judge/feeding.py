@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..identity import identity
 from ..model import Array
 from ..tensors.difference import Difference, difference, unlike
+from ..text import printable
 from .evidence import MARGIN, Certainty, certainty
 from .preparation import Preparation, preparations
 from .sample import Mask, Sample
@@ -82,6 +83,9 @@ class Fed:
     tried: int = 0
     constant: bool = False
     alike: bool = False
+
+    def __repr__(self) -> str:
+        return printable(f"<Fed '{self.sample.tensor.name}': {self.verdict}>")
 
     @property
     def right(self) -> bool:
