@@ -93,9 +93,10 @@ class Fed:
 
     @property
     def fitting(self) -> tuple[Explanation, ...]:
-        """What explains everything and can't be told from the best."""
+        """What explains everything and can't be told from the best, or is simpler."""
         found = [each for each in self.explanations if each.complete]
-        return tuple(each for each in found if found[0].bits - each.bits < MARGIN)
+        ways = len(found[0].preparation.ways) if found else 0
+        return tuple(e for e in found if found[0].bits - e.bits < MARGIN or len(e.preparation.ways) < ways)
 
     @property
     def certainty(self) -> Certainty:
@@ -243,7 +244,7 @@ class _Trial:
         best = self.tried[int(np.argmax(shares))]
         share = told[self.explained(best)].sum()
         sound = told[~unlike(self.sample.codes, self.seen).ravel()].sum()
-        return (self.explanation(best),) if share > max(sound, SHOWN * told.sum()) else ()
+        return (self.explanation(best),) if told.sum() > share > max(sound, SHOWN * told.sum()) else ()
 
     def halves(self) -> Iterator[Explanation]:
         """Inputs of which only a part was written, from where they begin to differ on or up to there."""
@@ -329,35 +330,49 @@ def _line(x: Array, y: Array, step: float) -> tuple[float, float]:
 
 
 def without_cause(seen: Array, sound: Array) -> float:
-    """Bits that tell `seen` by whichever is shortest: as values by themselves; as changes of `sound` at some places; or
-    by what each value of `sound` becomes, a table that costs as many bits as the values in it have."""
+    """Bits that tell `seen` by whichever is shortest: as values by themselves; as noise on `sound`; or by what each
+    value of `sound` becomes, a table that costs as many bits as the values in it have.
+    """
     apart = unlike(sound, seen).ravel()
     if not apart.any():
         return 0.0
     own = _information(seen)
-    size = np.inf
-    if seen.dtype.kind in "iu":  # changes are small where codes are rounded otherwise
-        size = float(np.abs(seen.astype(np.float64) - sound.astype(np.float64)).max())
-    changes = apart.size * entropy(apart) + np.minimum(own[apart], np.log2(2 * size)).sum()
     pairs = np.stack([_numbered(sound), _numbered(seen)])
     table = np.unique(pairs[:, apart], axis=1).shape[1] * 8.0 * seen.itemsize
     becomes = apart.size * (entropy(pairs) - entropy(pairs[0])) + table
-    return float(min(own.sum(), changes, becomes))
+    return float(min(own.sum(), _noise(seen.ravel(), sound.ravel(), apart, own), becomes))
 
 
-def with_cause(seen: Array, low: Array, high: Array, free: npt.NDArray[np.bool_] | None = None) -> float:
-    """Bits that tell `seen`, all of which lies between `low` and `high`: where in between.
+def _noise(seen: Array, sound: Array, apart: Mask, own: Array) -> float:
+    """Bits that tell where `seen` is apart from `sound`, and by how much; at the ends of its type, to one side only."""
+    if seen.dtype.kind not in "iu":
+        return float(apart.size * entropy(apart) + own[apart].sum())
+    type_, size = np.iinfo(seen.dtype), float(np.abs(seen.astype(np.float64) - sound.astype(np.float64)).max())
+    at_end, told = (sound == type_.min) | (sound == type_.max), 0.0
+    for group, sides in ((at_end, 1), (~at_end, 2)):
+        if group.any():
+            told += group.sum() * entropy(apart[group]) + np.minimum(own[group & apart], np.log2(sides * size)).sum()
+    return told
+
+
+def with_cause(seen: Array, low: Array, high: Array, free: Mask | None = None) -> float:
+    """Bits that tell `seen`, all of which lies between `low` and `high`: where in between, for each element or, if that
+    is shorter, for each value of `low`.
 
     Of what is `free` the cause says nothing, so that it is told without. All arrays are flat.
     """
     wide = low < high if free is None else (low < high) & ~free
     told = 0.0 if free is None else float(_information(seen)[free].sum())
-    if wide.any():
-        width, place = (high - low)[wide], (seen - low)[wide]
-        pairs = np.stack([width, place])
-        figures = np.unique(pairs, axis=1).shape[1]  # each frequency costs half the bits of the count
-        told += wide.sum() * (entropy(pairs) - entropy(width)) + figures * np.log2(wide.sum() + 1) / 2
-    return told
+    if not wide.any():
+        return told
+    width, place = (high - low)[wide], (seen - low)[wide]
+    pairs = np.stack([width, place])
+    figures = np.unique(pairs, axis=1).shape[1]  # each frequency costs half the bits of the count
+    each = wide.sum() * (entropy(pairs) - entropy(width)) + figures * np.log2(wide.sum() + 1) / 2
+    by_value = np.stack([low[wide], width, place])
+    table = np.unique(by_value, axis=1)
+    of_values = wide.sum() * (entropy(by_value) - entropy(by_value[:2])) + np.log2(table[1] + 1).sum()
+    return told + float(min(each, of_values))
 
 
 def entropy(values: Array) -> float:
