@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
 from .execute import run
-from .model import Array
+from .model import Array, Tensor
 from .parallel import spread
-from .plan import Plan
+from .plan import Plan, Source, plan_of
 from .session import Session
-from .tensors.inputs import dequantize_output, picture_shape, pixels_to_input
+from .tensors.inputs import dequantize_output, picture_shape, pixels_to_input, quantize_input
 from .tensors.stats import is_quantized
 
 CHUNK = 256  # pictures between two reports
+ALONE = 0.5
+"""Above it, the one score of a model that has no other says yes."""
+
+Answer = Literal["last", "max"]
+Read = Callable[[Sequence[str]], Sequence[Array]]
+"""Names of things → what each is to the input, one inference after the other: (T, …)."""
 
 
 class Prediction(NamedTuple):
@@ -70,18 +76,39 @@ class Accuracy:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """How two plans of one model classified the first pictures of a data set; `differing` is how many in two ways."""
+
+    accuracies: tuple[Accuracy, Accuracy]
+    differing: int
+
+    @property
+    def count(self) -> int:
+        return self.accuracies[0].count
+
+    def told(self) -> dict[str, Any]:
+        """The second plan's, in plain Python, for JSON."""
+        return {"differing": self.differing, **self.accuracies[1].as_dict()}
+
+
 def is_classifier(plan: Plan) -> bool:
     """Whether the model's one output is a row of scores, 1×classes, of two or more: float32, or codes with a scale."""
     shapes = [tensor.shape for tensor in plan.outputs]
-    scored = all(tensor.dtype == "float32" or is_quantized(tensor) for tensor in plan.outputs)
+    scored = all(map(_is_scored, plan.outputs))
     return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 < shapes[0][1] and scored
 
 
-def predictions(plan: Plan, output: Array) -> list[Prediction]:
+def _is_scored(tensor: Tensor) -> bool:
+    return tensor.dtype == "float32" or is_quantized(tensor)
+
+
+def predictions(plan: Source, output: Array) -> list[Prediction]:
     """The answers in a classifier's output, N×classes: each row's largest score, the first of equals.
 
     Raises `InputError` if the model is no classifier.
     """
+    plan = plan_of(plan)
     _classes(plan)
     reals = dequantize_output(plan, output)
     return [
@@ -91,54 +118,150 @@ def predictions(plan: Plan, output: Array) -> list[Prediction]:
 
 
 def evaluate(
-    plan: Plan,
-    images: npt.NDArray[np.uint8],
+    plan: Source,
+    images: Array | Sequence[str],
     labels: npt.NDArray[np.integer],
     *,
     real_range: tuple[float, float] | None = None,
     executor: Executor | None = None,
+    answer: Answer = "last",
+    read: Read | None = None,
 ) -> Iterator[Accuracy]:
-    """Classify `images` (uint8, N×H×W or N×H×W×C) chunk by chunk; yield the `Accuracy` so far after each.
+    """Classify `images` chunk by chunk; yield the `Accuracy` so far after each.
 
-    Where the model remembers something, each begins afresh; N×T×H×W or N×T×H×W×C are N sequences of T pictures, whose
-    answer is the last output.
+    They are pictures (uint8, N×H×W or N×H×W×C) or what the input takes (N×…, real values or of its type). With one axis
+    more, N×T×…, they are N sequences of T inferences; with `read`, they are N names, of each of which it makes such a
+    sequence. Where the model remembers something, each sequence begins afresh. A sequence's class is that of its
+    ``last`` output, or the one whose score is the largest (``max``) at any time. A model of one score answers 1 where
+    that is above 0.5, else 0.
 
     The last one is the result: ``*_, accuracy = evaluate(…)``; whoever stops earlier has what was done. Memory does not
     grow with N. `executor` computes the chunks, else all cores of this machine; see `parallel.spread`. `real_range` as
     in `inputs.pixels_to_input`. Raises `InputError` for pictures, labels or a model that do not fit together.
     """
-    classes = _classes(plan)
+    for _, _, accuracy in _classified(plan_of(plan), images, labels, real_range, executor, answer, read):
+        yield accuracy
+
+
+def compare(
+    plan: Source,
+    other: Source,
+    images: Array | Sequence[str],
+    labels: npt.NDArray[np.integer],
+    *,
+    real_range: tuple[float, float] | None = None,
+    executor: Executor | None = None,
+    answer: Answer = "last",
+    read: Read | None = None,
+) -> Iterator[Comparison]:
+    """`evaluate` two plans of one model side by side, and count the pictures that they answer differently."""
+    both = (_classified(plan_of(each), images, labels, real_range, executor, answer, read) for each in (plan, other))
+    differing = 0
+    for (_, mine, first), (_, theirs, second) in zip(*both, strict=True):
+        differing += int(np.count_nonzero(mine != theirs))
+        yield Comparison((first, second), differing)
+
+
+def _classified(
+    plan: Plan,
+    images: Array | Sequence[str],
+    labels: npt.NDArray[np.integer],
+    real_range: tuple[float, float] | None,
+    executor: Executor | None,
+    answer: Answer,
+    read: Read | None,
+) -> Iterator[tuple[int, npt.NDArray[np.intp], Accuracy]]:
+    """(first picture, answers, accuracy so far) of each chunk."""
+    classes = class_count(plan)
     if len(images) != len(labels) or not len(images):
         raise InputError(f"there are {len(images)} pictures and {len(labels)} labels; expected as many, and some")
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InputError(f"the labels are {labels.min()} to {labels.max()}, but the model has {classes} classes")
-    classify = partial(_answers, plan, real_range, None if executor is None else 1)
+    classify = partial(_answers, plan, real_range, None if executor is None else 1, answer, read)
     starts = range(0, len(images), CHUNK)
     confusion, started = np.zeros((classes, classes), np.int64), perf_counter()
     for start, answers in zip(starts, spread(classify, (images[i : i + CHUNK] for i in starts), executor), strict=True):
         np.add.at(confusion, (labels[start : start + CHUNK], answers), 1)
-        yield Accuracy(confusion.copy(), perf_counter() - started)
+        yield start, answers, Accuracy(confusion.copy(), perf_counter() - started)
+
+
+def class_count(plan: Plan) -> int:
+    """How many classes the model tells apart, of one score two; `InputError` if it is no classifier."""
+    return 2 if [t.shape for t in plan.outputs] == [(1, 1)] and _is_scored(plan.outputs[0]) else _classes(plan)
 
 
 def _answers(
-    plan: Plan, real_range: tuple[float, float] | None, threads: int | None, images: npt.NDArray[np.uint8]
+    plan: Plan,
+    real_range: tuple[float, float] | None,
+    threads: int | None,
+    answer: Answer,
+    read: Read | None,
+    images: Array | Sequence[str],
 ) -> npt.NDArray[np.intp]:
-    """The class of each picture."""
-    if _are_sequences(plan, images):
+    """The class of each picture or sequence."""
+    found = np.empty(len(images), np.intp)
+    for places, sequences in _sequences(plan, real_range, read, images):
+        outputs = _outputs(plan, threads, sequences)
+        scores = outputs[:, -1] if answer == "last" else outputs.max(axis=1)
+        alone = scores.shape[1] == 1
+        found[places] = dequantize_output(plan, scores)[:, 0] > ALONE if alone else scores.argmax(axis=1)
+    return found
+
+
+def _sequences(
+    plan: Plan, real_range: tuple[float, float] | None, read: Read | None, images: Array | Sequence[str]
+) -> Iterator[tuple[Any, Array]]:
+    """(which, (N, T, …) for the input) of those that are equally long."""
+    if read is None:
+        assert isinstance(images, np.ndarray)
+        yield slice(None), _fitting(plan, real_range, images)
+        return
+    each = read([*images])
+    for length in sorted({len(x) for x in each}):
+        places = [i for i, x in enumerate(each) if len(x) == length]
+        yield places, np.stack([each[i] for i in places])
+
+
+def _fitting(plan: Plan, real_range: tuple[float, float] | None, images: Array) -> Array:
+    """(N, T, …) for the input, of pictures or what it takes, alone or in sequences."""
+    if len(plan.inputs) != 1:
+        raise InputError(f"the model has {len(plan.inputs)} inputs; accuracy is measured of models of one")
+    if not images.size:
+        raise InputError(f"there is nothing in the data, which have the shape {images.shape}")
+    (tensor,) = plan.inputs
+    if images.dtype == np.uint8 and (tensor.dtype != "uint8" or _takes_pictures(tensor)):
+        if _are_sequences(tensor, images):
+            each = [pixels_to_input(plan, images[:, t], 0, real_range) for t in range(images.shape[1])]
+            return np.stack(each, axis=1)
+        return pixels_to_input(plan, images, 0, real_range)[:, np.newaxis]
+    rest = tensor.shape[1:]
+    if rest not in (images.shape[1:], images.shape[2:]):
+        raise InputError(f"input '{tensor.name}' takes N × {rest}, or N × T × {rest} of sequences; got {images.shape}")
+    codes = quantize_input(plan, images) if images.dtype.kind == "f" else images
+    return codes[:, np.newaxis] if images.shape[1:] == rest else codes
+
+
+def _outputs(plan: Plan, threads: int | None, sequences: Array) -> Array:
+    """(N, T, classes)."""
+    if plan.initial:
         session = Session(plan)
-        for t in range(images.shape[1]):
-            (output,) = session.run(pixels_to_input(plan, images[:, t], 0, real_range))
-    else:
-        (output,) = run(plan, pixels_to_input(plan, images, 0, real_range), threads=threads)
-    answers: npt.NDArray[np.intp] = output.argmax(axis=1)
-    return answers
+        return np.stack([session.run(sequences[:, t])[0] for t in range(sequences.shape[1])], axis=1)
+    (output,) = run(plan, sequences.reshape(-1, *sequences.shape[2:]), threads=threads)
+    return output.reshape(*sequences.shape[:2], -1)
 
 
-def _are_sequences(plan: Plan, images: npt.NDArray[np.uint8]) -> bool:
-    """Whether the pictures have one axis more than the model's input makes them have; one picture goes first."""
-    if images.ndim < 4 or not plan.inputs:
+def _takes_pictures(tensor: Tensor) -> bool:
+    try:
+        return bool(picture_shape(tensor))
+    except InputError:
         return False
-    picture = picture_shape(plan.inputs[0])
+
+
+def _are_sequences(tensor: Tensor, images: Array) -> bool:
+    """Whether the pictures have one axis more than the model's input makes them have; one picture goes first."""
+    if images.ndim < 4:
+        return False
+    picture = picture_shape(tensor)
     return images.shape[1] > 0 and images.shape[1:] != picture and images.shape[2:] in (picture[:2], picture)
 
 

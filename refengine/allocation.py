@@ -111,7 +111,7 @@ def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
         tail.take(sizes.eval_tensor * len(p.graph.tensors), sizes.pointer)
     for p in plans:
         tail.take(sizes.node * len(p.graph.ops), sizes.pointer)
-    needs = [NEEDS.get(step.name, Needs()) for _, step in steps]
+    needs = [Needs() if step.gap else NEEDS.get(step.name, Needs()) for _, step in steps]
     for need in needs:
         if need.options:
             tail.take(*need.options[which])
@@ -144,7 +144,8 @@ def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
                 tail.take(sizes.quantization, sizes.pointer)
                 tail.take(4 + 4 * len(tensor.quantization.scale), 4)
     buffers, given = _planned(plan, scratch)
-    unknown = sorted({step.name for _, step in steps if step.op.kind != step.op.name and step.name not in NEEDS})
+    custom = {step.name for _, step in steps if step.op.kind != step.op.name and step.name not in NEEDS}
+    unknown = sorted(custom | {step.name for _, step in steps if step.gap})
     head = peak(buffers, tflm_greedy(buffers, given))
     planning = _up(_head(scratch) + sizes.pointer * len(plans) + INFO * infos) + PLANNED * len(buffers) + before
     minimum = max(planning, head + tail.used)

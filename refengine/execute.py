@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from .errors import InferenceError, InputError
+from .errors import InferenceError, InputError, UnsupportedError
 from .kernel import Numerics
 from .memory import MEMORY, require_room, tensor_bytes
-from .model import Array, Model, Tensor
-from .plan import Plan, Rows, State, Step, concatenated, frozen, joined, make_plan, taken
+from .model import Array, Tensor
+from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, joined, plan_of, taken, unknown
 from .tensors.reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
@@ -50,6 +50,7 @@ class Call(NamedTuple):
 
 
 NOTHING = State()
+NOTHING_UNKNOWN: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,9 @@ class Record:
     `updates` are the new values of the variables that it updates, `state` is all that lives on after it, and `memory`
     what the kernel had kept for itself before (batch axis in front in a batch). `path` is how
     its subgraph came to run, outermost call first, and `rows` the inferences of the batch that it speaks of, None for
-    all. Elements that TFLM leaves unwritten are 0 in `outputs`, and marked in `undefined`, a mask or None each.
+    all. Elements that TFLM leaves unwritten are 0 in `outputs`, and marked in `undefined`, a mask or None each. So are
+    those that depend on a gap of a partial plan; `unknown` are the indices of the tensors that have such, updated ones
+    among them.
     """
 
     step: Step
@@ -72,37 +75,40 @@ class Record:
     path: tuple[Call, ...] = ()
     rows: Rows | None = None
     undefined: tuple[npt.NDArray[np.bool_] | None, ...] = ()
+    unknown: frozenset[int] = NOTHING_UNKNOWN
 
     def __repr__(self) -> str:
-        return record_text(self.step, self.outputs)
+        return record_text(self.step, self.outputs, self.unknown)
 
     def _repr_html_(self) -> str:
-        return record_html(self.step, self.inputs, self.outputs)
+        return record_html(self.step, self.inputs, self.outputs, self.unknown)
 
 
 def execute(
-    plan: Plan, *inputs: Array, known: Mapping[int, Array] = NONE, state: State | None = None
+    plan: Source, *inputs: Array, known: Mapping[int, Array] = NONE, state: State | None = None
 ) -> Iterator[Record]:
     """Run `plan` on `inputs`, one `Record` a step, in order; those of a subgraph before that of the step that calls it.
 
     Inputs have the declared dtypes and shapes; where every input declares a leading 1, they may all have N there.
     Outputs in `known`, by tensor index of the main subgraph and as records hold them, are taken as they are instead of
-    computed: to resume an inference, or to ask what if. What lives from one inference to the next begins as `state` has
-    it (at first `plan.initial`), and the last record's `state` is where the next inference goes on; a batch is N
-    streams that know nothing of each other.
+    computed: to resume an inference, to ask what if, or to go on behind a gap of a partial plan, which computes all
+    that depends on nothing unknown. What lives from one inference to the next begins as `state` has it (at first
+    `plan.initial`), and the last record's `state` is where the next inference goes on; a batch is N streams that know
+    nothing of each other.
 
     Raises `InputError` (before the first step) for a wrong count, dtype or shape and for a batch that takes more
     than `plan.memory` at once, and `InferenceError` where TFLM's Invoke fails; in a batch, after the other inferences'
     last record.
     """
+    plan = plan_of(plan)
     for done in _inference(plan, batch_size(plan, inputs), inputs, state, known):
         yield _record(*done)
 
 
 def run(
-    source: Plan | Model | str | os.PathLike[str] | bytes,
+    source: Source,
     *inputs: Array,
-    numerics: Numerics | None = None,
+    numerics: Numerics | str | None = None,
     threads: int | None = None,
     memory: int = MEMORY,
 ) -> tuple[Array, ...]:
@@ -113,17 +119,18 @@ def run(
     has N there, any other has N in front. What lives from one inference to the next is fresh for each of them.
 
     `numerics` and `memory` are for `make_plan`, where `source` is no plan yet. Raises `ModelError`,
-    `UnsupportedError`, `InputError`, and `InferenceError` where TFLM's Invoke fails.
+    `UnsupportedError` (of a partial plan too, where an output depends on a gap), `InputError`, and `InferenceError`
+    where TFLM's Invoke fails.
     """
-    plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
+    plan = plan_of(source, numerics=numerics, memory=memory)
     batch = batch_size(plan, inputs)
     results = (batch or 1) * sum(map(tensor_bytes, plan.outputs))
     require_room(results, plan.memory, "the results" + (f" of a batch of {batch}" if batch else ""), InputError)
     if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
-        return defined(infer(plan, batch, inputs)[0])
+        return defined(plan, infer(plan, batch, inputs)[0])
     with _one_blas_thread:
         if batch is None:
-            return defined(infer(plan, batch, inputs)[0])
+            return defined(plan, infer(plan, batch, inputs)[0])
         threads = threads or os.cpu_count() or 1
         tile = min(tile_size(plan), -(-batch // threads))
         threads = max(1, min(threads, plan.memory // max(1, tile * plan.working_bytes)))
@@ -138,7 +145,7 @@ def run(
         rows = [np.zeros(n, np.bool_) if e is None else e.rows for n, (_, e) in zip(lengths, tiles, strict=True)]
         error.rows, error.outputs, error.state = np.concatenate(rows), outputs, None
         raise error
-    return defined(outputs)
+    return defined(plan, outputs)
 
 
 def _tile(plan: Plan, inputs: Sequence[Array], part: slice) -> tuple[Arrays, InferenceError | None]:
@@ -149,12 +156,19 @@ def _tile(plan: Plan, inputs: Sequence[Array], part: slice) -> tuple[Arrays, Inf
         return error.outputs, error
 
 
-def infer(plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None = None) -> tuple[Arrays, State]:
+def infer(
+    plan: Plan,
+    batch: int | None,
+    inputs: Sequence[Array],
+    state: State | None = None,
+    known: Mapping[int, Array] = NONE,
+) -> tuple[Arrays, State]:
     """The outputs of one inference, or of `batch` side by side, and what lives on after them; see `run`.
 
-    Elements that TFLM leaves unwritten are masked. Raises `InferenceError` as `execute` does.
+    Elements that TFLM leaves unwritten are masked, and outputs that depend on a gap of a partial plan altogether
+    (`is_unknown`); `known` is as for `execute`, which also tells what is raised.
     """
-    walk = _inference(plan, batch, inputs, state)
+    walk = _inference(plan, batch, inputs, state, known)
     while True:
         try:
             next(walk)
@@ -170,9 +184,37 @@ def _declared(plan: Plan, outputs: Sequence[Array], batch: int | None) -> Arrays
     return tuple(_shown(x, t, batch, whole=True) for t, x in zip(plan.outputs, outputs, strict=True))
 
 
-def defined(outputs: Sequence[Array]) -> Arrays:
-    """The arrays with 0 where TFLM leaves them unwritten."""
-    return tuple(np.ma.filled(x, 0) if isinstance(x, np.ma.MaskedArray) else x for x in outputs)
+def defined(plan: Plan, outputs: Sequence[Array]) -> Arrays:
+    """The plan's outputs with 0 where TFLM leaves them unwritten.
+
+    Raises `UnsupportedError` where one depends on a gap of a partial plan.
+    """
+    for tensor, x in zip(plan.outputs, outputs, strict=True):
+        if plan.gaps and is_unknown(tensor, x):
+            raise UnsupportedError(f"the output '{tensor.name}' cannot be computed: {plan.why_unknown(tensor)}")
+    return tuple(map(_filled, outputs))
+
+
+def computable(plan: Plan, outputs: Sequence[Array]) -> tuple[Array | None, ...]:
+    """The same of a partial plan, and None for an output that depends on a gap."""
+    return tuple(None if is_unknown(t, x) else _filled(x) for t, x in zip(plan.outputs, outputs, strict=True))
+
+
+def _filled(array: Array) -> Array:
+    return np.ma.filled(array, 0) if isinstance(array, np.ma.MaskedArray) else array
+
+
+def is_unknown(tensor: Tensor, array: Array) -> bool:
+    """Whether nobody knows `tensor` in one of the inferences that `array`, of a partial plan, is of."""
+    each = max(1, array.size // max(1, prod(tensor.shape)))
+    return bool(array.size) and bool(_masked(array.reshape(each, -1)).any())
+
+
+def _masked(array: Array) -> npt.NDArray[np.bool_]:
+    """Of which inferences, along the first axis, nothing is defined: in a partial plan, what depends on a gap."""
+    if not isinstance(array, np.ma.MaskedArray) or not array.size:
+        return np.zeros(len(array), np.bool_)
+    return np.asarray(np.ma.getmaskarray(array).reshape(len(array), -1).all(axis=1))
 
 
 class _OneBlasThread:
@@ -252,6 +294,21 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
     return next(iter(batches), None)
 
 
+def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
+    """The inferences of a sequence: (T, *shape), or (T, *shape[1:]) where every input declares a leading 1.
+
+    Raises `InputError` for anything else.
+    """
+    shapes = [t.shape for t in plan.inputs]
+    if [x.shape[1:] for x in arrays] == shapes:
+        counts = {len(x) for x in arrays}
+        if len(counts) > 1:
+            raise InputError(f"the inputs hold different numbers of frames: {', '.join(map(str, sorted(counts)))}")
+        return [tuple(x[i] for x in arrays) for i in range(counts.pop() if counts else 0)]
+    batch = batch_size(plan, arrays)
+    return [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
+
+
 def tile_size(plan: Plan) -> int:
     """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
     sizes = (
@@ -267,10 +324,10 @@ def tile_size(plan: Plan) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """Where a walk is: the plan that it follows, of all `plans`, for how many inferences at once, and why."""
+    """Where a walk is: which `plan` it follows of the `whole`, for how many inferences at once, and why."""
 
+    whole: Plan
     plan: Plan
-    plans: Mapping[int, Plan]
     batch: int | None
     path: tuple[Call, ...] = ()
     rows: Rows | None = None
@@ -283,10 +340,17 @@ class _Scene:
 
     def inside(self, graph: int, call: Call) -> _Scene:
         """The subgraph that a step calls."""
-        return replace(self, plan=self.plans[graph], path=(*self.path, call))
+        return replace(self, plan=self.whole.plans[graph], path=(*self.path, call))
 
     def all(self) -> Rows:
         return np.arange(self.batch or 1)
+
+    def lost(self, *arrays: Array | None) -> npt.NDArray[np.bool_]:
+        """Which of the inferences do not know one of the arrays, because of a gap."""
+        lost = np.zeros(self.batch or 1, np.bool_)
+        for x in arrays if self.whole.gaps else ():
+            lost |= False if x is None else _masked(x)
+        return lost
 
 
 Done = tuple[_Scene, Step, Sequence["Array | None"], Sequence[Array], State, Arrays]
@@ -302,7 +366,7 @@ def _inference(
     if batch is not None:
         require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
     fed = [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
-    scene = _Scene(plan, plan.plans if plan.subplans else {}, batch)
+    scene = _Scene(plan, plan, batch)
     return _entered(scene, fed, plan.initial if state is None else state, known)
 
 
@@ -322,8 +386,19 @@ def _as(tensor: Tensor, x: Array) -> Array:
     """An array that comes from another subgraph, where the same bytes may have another shape or type."""
     if x.shape[1:] == tensor.shape and x.dtype == tensor.dtype:
         return x
-    same_type = x if x.dtype == tensor.dtype else np.ascontiguousarray(x).reshape(len(x), -1).view(tensor.dtype)
-    return frozen(same_type.reshape(len(x), *tensor.shape))
+    if x.dtype == tensor.dtype:
+        return frozen(x.reshape(len(x), *tensor.shape))
+    read = np.ascontiguousarray(np.ma.getdata(x)).reshape(len(x), -1).view(tensor.dtype).reshape(len(x), *tensor.shape)
+    return frozen(_hidden(read, np.asarray(np.ma.getmaskarray(x).reshape(len(x), -1).any(axis=1))))
+
+
+def _hidden(array: Array, lost: npt.NDArray[np.bool_]) -> Array:
+    """The array, masked in those of the inferences that are `lost`."""
+    if not lost.any():
+        return array
+    every = np.repeat(array, len(lost), axis=0) if len(array) == 1 else array
+    mask = np.ma.getmaskarray(every) | lost.reshape(-1, *[1] * (every.ndim - 1))
+    return frozen(np.ma.array(np.ma.getdata(every), mask=mask))
 
 
 def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, known: Mapping[int, Array] = NONE) -> Walk:
@@ -333,16 +408,20 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
         read = tuple(None if t is None else values[t.index] for t in step.inputs)
         memory: Arrays = ()
         try:
-            if step.facts.control:
+            if step.gap:
+                results, state = step.evaluate(*read), _forgetting(scene, step, state, scene.all() >= 0)
+            elif step.facts.control:
                 results, state = yield from _CONTROL[step.facts.control](scene, step, read, state)
             elif known and not _leaves_something(step) and all(t.index in known for t in step.outputs):
                 results = ()
+            elif scene.whole.gaps and _is_nameless(scene, step, read, state):
+                results, state = tuple(map(unknown, step.writes)), _forgetting(scene, step, state, scene.all() >= 0)
             elif step.remembers:
                 memory = _memory(scene, step, read, state)
-                results = step.evaluate(*read, *memory)
+                results = _evaluated(scene, step, read, memory)
                 state = _remembering(scene, step, read, state, results[len(step.writes) :])
             else:
-                results = step.evaluate(*read)
+                results = _evaluated(scene, step, read)
         except InferenceError as error:
             return (yield from _without(scene, values, state, step, known, error))
         for tensor, x in zip(step.writes, results, strict=False):
@@ -358,9 +437,55 @@ def _walk(scene: _Scene, values: dict[int, Array], state: State, start: int, kno
     return tuple(values[t.index] for t in plan.outputs), state
 
 
+def _evaluated(scene: _Scene, step: Step, read: Sequence[Array | None], memory: Arrays = ()) -> Arrays:
+    """What the step makes of inputs and memory; of what depends on a gap, something unknown."""
+    if not scene.whole.gaps:
+        return step.evaluate(*read, *memory)
+    depending = () if step.facts.shapes_only else read if step.facts.resource == "assign" else (*read, *memory)
+    lost = scene.lost(*depending)
+    if not lost.any():
+        return step.evaluate(*read, *memory)
+    nothing = (*map(unknown, step.writes), *(_hidden(x[:1], lost[:1] | True) for x in memory))
+    rows = np.flatnonzero(~lost), np.flatnonzero(lost)
+    if lost.all():
+        return nothing
+    try:
+        results = step.evaluate(*(None if x is None else taken(x, rows[0]) for x in (*read, *memory)))
+    except InferenceError as error:
+        failing = ~lost
+        failing[rows[0]] = True if error.rows is None else error.rows
+        error.rows = failing
+        error.results = error.results and [joined(rows, [*x]) for x in zip(error.results, nothing, strict=False)]
+        raise
+    return tuple(joined(rows, [*each]) for each in zip(results, nothing, strict=True))
+
+
+def _forgetting(scene: _Scene, step: Step, state: State, lost: npt.NDArray[np.bool_]) -> State:
+    """The state without what the step may have changed in the inferences that are `lost`: nobody knows what it did."""
+    graphs = scene.whole.reached(step)
+    if not scene.plan.shares(step):
+        return state
+
+    def hidden(x: Array) -> Array:
+        return _hidden(x, lost)
+
+    return State(
+        {key: hidden(x) if key[0] in graphs else x for key, x in state.variables.items()},
+        {key: hidden(x) for key, x in state.resources.items()},
+        {key: tuple(map(hidden, kept)) if key[0] in graphs else kept for key, kept in state.memory.items()},
+    )
+
+
 def _leaves_something(step: Step) -> bool:
     """Whether the step has another effect than its outputs."""
     return bool(step.facts.updates or step.memory or step.facts.resource or any(t.is_variable for t in step.outputs))
+
+
+def _is_nameless(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> bool:
+    """Whether nobody knows which resource variable a step of a partial plan reads or assigns, or what it is like."""
+    if step.facts.resource not in ("read", "assign"):
+        return False
+    return bool(scene.lost(read[0]).any()) or any(n not in state.resources for _, n in _named(scene, step, read))
 
 
 def _memory(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Arrays:
@@ -418,7 +543,13 @@ def _record(
         scene.path,
         scene.rows,
         tuple(masks[:count]) if any(x is not None for x in masks) else (),
+        _unknown(scene, step, written) if scene.whole.gaps else NOTHING_UNKNOWN,
     )
+
+
+def _unknown(scene: _Scene, step: Step, written: Sequence[Array]) -> frozenset[int]:
+    """The indices of what the step wrote that depends on a gap."""
+    return frozenset(t.index for t, x in zip(step.writes, written, strict=True) if scene.lost(x).any())
 
 
 def _without(
@@ -507,9 +638,13 @@ def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: Stat
     """Each inference takes one of two subgraphs, by the first input; the others are its inputs."""
     condition, *fed = read
     assert condition is not None
-    met = _true(condition, scene.batch or 1)
+    met, lost = _true(condition, scene.batch or 1), scene.lost(condition)
     parts, errors = [], []
-    for part, graph, rows in zip(("then", "else"), step.calls, map(np.flatnonzero, (met, ~met)), strict=True):
+    if lost.any():
+        rows = np.flatnonzero(lost)
+        parts.append((rows, tuple(map(unknown, step.outputs)), _forgetting(scene, step, state, lost).of(rows)))
+    branches = map(np.flatnonzero, (met & ~lost, ~met & ~lost))
+    for part, graph, rows in zip(("then", "else"), step.calls, branches, strict=True):
         if len(rows):
             some = [taken(x, rows) for x in fed if x is not None]
             inside = scene.of(rows).inside(graph, Call(step.index, part))
@@ -533,7 +668,11 @@ def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State)
             if part == "body":
                 carried = tuple(_as(t, x) for t, x in zip(step.outputs, outputs, strict=True))
             else:
-                going = _true(outputs[0], len(active))
+                lost = inside.lost(outputs[0])
+                going = _true(outputs[0], len(active)) & ~lost
+                if lost.any():
+                    carried = tuple(_hidden(x, lost) for x in carried)
+                    state = _forgetting(scene.of(active), step, state, lost)
             if error:
                 errors.append((active, error))
                 going = going & ~error.rows
@@ -555,7 +694,11 @@ def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State)
 def _once(scene: _Scene, step: Step, read: Sequence[Array | None], state: State) -> Walk:
     """A subgraph that runs at this step's first time in each stream, then never again."""
     place = scene.plan.graph.index, step.index
-    ran = np.broadcast_to(state.memory[place][0], scene.batch or 1)
+    flag = state.memory[place][0]
+    lost = scene.lost(flag)
+    if lost.any():
+        state = _forgetting(scene, step, state, lost)
+    ran = np.ma.getdata(flag) | lost
     first = np.flatnonzero(~ran)
     if not len(first):
         return (), state
@@ -574,10 +717,11 @@ _CONTROL = {"branch": _branch, "loop": _loop, "once": _once}
 def _shown(array: Array, tensor: Tensor, batch: int | None, whole: bool = False) -> Array:
     """A kernel's array (batch axis in front) as its tensor's shape, or as N of them; constants once unless `whole`."""
     if batch is None or (tensor.data is not None and not tensor.is_variable and not whole):
-        shown: Array = array[0]
+        # a masked scalar's [0] is numpy.ma.masked, which is a float64 whatever it is an element of
+        shown: Array = array[0, ...] if isinstance(array, np.ma.MaskedArray) else array[0]
         return shown
-    shape = tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
-    n = (batch, *tensor.shape)
+    n = (batch, *array.shape[1:])
+    shape = n[2:] if tensor.shape[:1] == (1,) else n[1:]
     if array.shape != n:
         array = (
             np.ma.array(np.broadcast_to(array.data, n), mask=np.broadcast_to(array.mask, n))

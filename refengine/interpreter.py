@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from .errors import InferenceError, InputError, RefengineError, UnsupportedError
 from .execute import execute, require_room_for_all
-from .kernel import PRESETS, Kernels, Numerics
+from .kernel import Kernels, Numerics, dialect
 from .kernels import KERNELS
 from .memory import MEMORY
 from .model import Array, Signature, Tensor
@@ -93,9 +93,7 @@ class Interpreter:
             raise UnsupportedError("refengine computes everything itself; leave out experimental_delegates")
         if experimental_compress_quantization_zero_points:
             raise UnsupportedError("zero points are given as the file has them; leave out the option to compress them")
-        if isinstance(numerics, str) and numerics not in PRESETS:
-            raise InputError(f"there is no dialect {numerics!r}; choose one of {', '.join(PRESETS)}")
-        self._numerics = PRESETS[numerics] if isinstance(numerics, str) else numerics
+        self._numerics = dialect(numerics)
         self._kernels, self._memory = kernels, memory
         self._model = load(os.fspath(model_path) if model_path else bytes(memoryview(model_content or b"")))
         self._graph = self._model.graphs[0]

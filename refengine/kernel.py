@@ -36,11 +36,12 @@ sum, p params, acc accumulator, lo hi bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from .errors import InputError
 from .model import Array, Graph, Quantization, Tensor
 from .numerics.fixedpoint import Ints as Ints
 
@@ -88,16 +89,39 @@ class Node(NamedTuple):
     before: tuple[Node, ...] = ()
 
 
+class Weighed(NamedTuple):
+    """Constants that are quantised together; numbers count inputs.
+
+    The `weights` get scales around zero and codes up to the `largest`, in int8 if they fit it, else in int16. The scale
+    of the `bias`, if there is one, is theirs times that of the `data` that they are multiplied with.
+    """
+
+    weights: int
+    bias: int | None
+    data: int
+    largest: int = 127
+
+
 @dataclass(frozen=True, slots=True)
 class Quantizing:
     """What TensorFlow 2.21's converter changes of a float32 operator when it quantises it.
 
-    - `versions`: by type of the activations, the version of the quantised operator;
-    - `int16_options`: options that differ from the float operator's when it computes int16.
+    - `versions`: by type of the activations, the version of the quantised operator. Where int8 is missing, the
+      converter leaves the operator in float; where int16 is, it refuses the network;
+    - `int16_options`: options that differ from the float operator's when it computes int16;
+    - `weighed`: its weights and biases, where they are others than `Facts.weights` and `Facts.bias`;
+    - `states`: by input, how a variable is held: as the ``output`` is, or in int16 with a range ``around`` zero, or
+      with the next ``power`` of two as its end;
+    - `intermediates`: the names of intermediate tensors, which no kernel reads; the last is held as the output;
+    - `time`: by its options, the axis of the data along which the operator goes step by step, its states with it.
     """
 
     versions: Mapping[str, int] = field(default_factory=lambda: {"int8": 2, "int16": 2})
     int16_options: Mapping[str, Any] = field(default_factory=dict)
+    weighed: tuple[Weighed, ...] = ()
+    states: Mapping[int, Literal["output", "around", "power"]] = field(default_factory=dict)
+    intermediates: tuple[str, ...] = ()
+    time: Callable[[Options], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +143,17 @@ class Facts:
     - `inexact`: why float32 results of another sound kernel may be off by a few roundings, where there are no weights:
       another order of its ``sums``, or another ``libm``.
     - `recodes`: the output stands for the input's real values, in another type or with another quantisation.
-    - `shares_scale`: the output has the quantisation of the first input.
+    - `shares_scale`: the outputs have the quantisation of the first input of reals.
     - `fixed_output`: by dtype of data and output, the (scale, zero point) that TFLM computes in, whatever is asked for.
     - `computes`: by dtype of the data, the types that the output may have, where it is not the data's own.
     - `unpacks`: the outputs are constants, and all inputs too; layers may take them for weights and biases.
-    - `quantized`: how TensorFlow's converter quantises the operator; None if it is not known to, or leaves it in float.
+    - `quantized`: how TensorFlow's converter quantises the operator; None if nobody knows.
     - `c_kernels`: by dtype of the data, the function in ``firmware/kernels`` that does the same.
     - `control`: the operator runs other subgraphs, which `execute` does for it: a ``branch``, a ``loop``, or ``once``.
       Its kernel has no `evaluate`, and its `explain` gets the outputs behind the inputs. `calls` are the options that
       name the subgraphs.
+    - `detects`: the four outputs are things in a picture: boxes (top, left, bottom, right in parts of it), classes,
+      scores, and how many there are.
     - `resource`: the operator makes a ``handle`` of a resource variable, or ``read``s or ``assign``s the one whose
       handle is its first input; the variable's value takes the place of a `memory` then.
     """
@@ -154,6 +180,7 @@ class Facts:
     c_kernels: Mapping[str, str] = field(default_factory=dict)
     control: Literal["", "branch", "loop", "once"] = ""
     calls: tuple[str, ...] = ()
+    detects: bool = False
     resource: Literal["", "handle", "read", "assign"] = ""
 
 
@@ -243,32 +270,84 @@ class Numerics:
 
     - `rounding`: how an int32 accumulator meets its fixed-point multiplier. ``double``: TFLM's default; ``single``:
       builds with `TFLITE_SINGLE_ROUNDING`; ``xnnpack``: float32 product, ties to even.
-    - `scale_math`: effective scales as ``double`` products (TFLM from commit 8f6596d on) or, in the kernels that had
-      them, ``float32`` products (before).
+    - `scale_math`: effective scales as ``double`` products (TFLM from commit 7b49bf8 of 2026-10-13 on) or, in the
+      kernels that had them, ``float32`` products (before). CAST of floats out of range and the cell of a float LSTM,
+      which changed in the same weeks, go with it (`manual/tflm-history.md`). With ``tflite`` they are those of TFLite's
+      own kernels, which are others.
     - `contraction`: whether the target's compiler fuses float32 multiply and add: ``none`` or ``fma``.
     - `libm`: whose `expf`, `tanhf` and so on: ``glibc`` (2.28 to 2.40 on x86-64), ``glibc-2.41``, or a newlib variant,
       see `numerics.float32`.
     - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
+    - `kernels`: whose kernels compute what each library has its own way of: TFLM's reference kernels (``tflm``),
+      ``cmsis-nn``, ``esp-nn``, or LiteRT's on x86-64, which are ``litert-ref``, those of its BUILTIN_REF resolver, and
+      ``litert``, its usual ones, XNNPACK's where `rounding` is ``xnnpack``. Where a library's results are not known,
+      its dialect refuses the operator.
     """
 
     rounding: Literal["double", "single", "xnnpack"] = "double"
-    scale_math: Literal["double", "float32"] = "double"
+    scale_math: Literal["double", "float32", "tflite"] = "double"
     contraction: Literal["none", "fma"] = "none"
     libm: Literal["glibc", "glibc-2.41", "newlib", "newlib-fma", "newlib-double"] = "glibc"
     float_to_int: Literal["x86", "arm"] = "x86"
+    kernels: Literal["tflm", "cmsis-nn", "esp-nn", "litert-ref", "litert"] = "tflm"
 
     def __str__(self) -> str:
-        name = next((name for name, preset in PRESETS.items() if preset == self), "custom")
-        return f"{name} ({', '.join(f'{f.name}={getattr(self, f.name)}' for f in fields(self))})"
+        choices = (f.name for f in fields(self) if f.name != "kernels")  # which the name tells
+        return f"{PRESETS.name(self)} ({', '.join(f'{choice}={getattr(self, choice)}' for choice in choices)})"
 
 
-PRESETS: Mapping[str, Numerics] = {
-    "tflm": Numerics(),
-    "tflm-2026-08": Numerics(scale_math="float32"),
-    "single": Numerics(rounding="single"),
-    "xnnpack": Numerics(rounding="xnnpack"),
-    "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
-    "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
-    "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
-}
-"""Dialects of real targets by name; Cortex-M ones as arm-none-eabi-gcc builds TFLM with hardware floats, if any."""
+class Presets(Mapping[str, Numerics]):
+    """Dialects by name. Beside the names that it lists, ``kernels/target`` is one: ``single/cortex-m4f``."""
+
+    def __init__(self, kernels: Mapping[str, Numerics], targets: Mapping[str, Numerics]) -> None:
+        self._kernels, self._targets = kernels, targets
+
+    def __getitem__(self, name: str) -> Numerics:
+        kernels, slash, target = name.partition("/")
+        if not slash:
+            return self._targets[name] if name in self._targets else self._kernels[name]
+        chosen, compiled = self._kernels[kernels], self._targets[target]
+        return replace(chosen, **{choice: getattr(compiled, choice) for choice in OF_TARGETS})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._kernels, *self._targets))
+
+    def __len__(self) -> int:
+        return len(self._kernels) + len(self._targets)
+
+    def name(self, numerics: Numerics) -> str:
+        """The shortest name of a dialect, ``custom`` for one without; of others than TFLM's kernels with theirs."""
+        pairs = (f"{kernels}/{target}" for kernels in self._kernels for target in self._targets)
+        custom = "custom" if numerics.kernels == "tflm" else f"custom {numerics.kernels}"
+        return next((name for name in (*self, *pairs) if self[name] == numerics), custom)
+
+
+OF_TARGETS = ("contraction", "libm", "float_to_int")
+"""What the processor, its compiler and C library choose; the rest is the kernels'."""
+
+PRESETS = Presets(
+    {
+        "tflm": Numerics(),
+        "tflm-2026-08": Numerics(scale_math="float32"),
+        "single": Numerics(rounding="single"),
+        "xnnpack": Numerics(rounding="xnnpack"),
+        "cmsis-nn": Numerics(kernels="cmsis-nn"),
+        "esp-nn": Numerics(kernels="esp-nn"),
+        "litert-ref": Numerics(kernels="litert-ref", scale_math="tflite"),
+        "litert": Numerics(kernels="litert", rounding="xnnpack", scale_math="tflite"),
+    },
+    {
+        "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
+        "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
+        "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
+    },
+)
+"""Dialects of real libraries and targets by name. Kernels alone run on x86-64, and a target alone runs TFLM's; Cortex-M
+ones are as arm-none-eabi-gcc builds with hardware floats, if any."""
+
+
+def dialect(choice: Numerics | str | None) -> Numerics:
+    """A dialect itself, or by its name in `PRESETS`; None is TFLM's own. Raises `InputError` for other names."""
+    if isinstance(choice, str) and choice not in PRESETS:
+        raise InputError(f"there is no dialect {choice!r}; choose one of {', '.join(PRESETS)}, or KERNELS/TARGET")
+    return PRESETS[choice] if isinstance(choice, str) else choice or Numerics()

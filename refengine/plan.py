@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InferenceError, LimitError, UnsupportedError, located, require, within_limits
-from .kernel import Facts, Kernel, Kernels, Node, Numerics
-from .kernels import KERNELS
+from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect
+from .kernels import FACTS, KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
@@ -44,7 +44,7 @@ class Step:
 
     `index` counts the operators of the `subgraph`, whose tensors `inputs` and `outputs` are (None for an optional input
     left out); `last_use` are the indices of tensors that no later step reads; `node` is what the kernel was prepared
-    with.
+    with. `gap` is why there is no kernel, in a partial plan: what such a step writes is unknown (see `unknown`).
     """
 
     subgraph: int
@@ -54,6 +54,7 @@ class Step:
     params: Any
     node: Node
     last_use: tuple[int, ...]
+    gap: UnsupportedError | None = None
 
     @cached_property
     def inputs(self) -> tuple[Tensor | None, ...]:
@@ -134,7 +135,8 @@ class Step:
     def __repr__(self) -> str:
         types = [f"{t.dtype} {t.shape}" for t in self.inputs if t is not None]
         made = [f"{t.dtype} {t.shape}" for t in self.outputs]
-        return f"<Step {self.index} {printable(self.name)}: {', '.join(types)} → {', '.join(made)}>"
+        gap = ", left out" if self.gap else ""
+        return f"<Step {self.index} {printable(self.name)}: {', '.join(types)} → {', '.join(made)}{gap}>"
 
 
 STAND_INS = (0x00, 0x55, 0xFF)
@@ -169,6 +171,33 @@ def _agreeing(results: Sequence[Array]) -> Array:
     bits = [np.ascontiguousarray(np.ma.getdata(x))[..., np.newaxis].view(np.uint8) for x in results]
     unlike = sum(((x != bits[0]).any(axis=-1) for x in bits[1:]), np.ma.getmaskarray(results[0]))
     return frozen(np.ma.array(first, mask=unlike)) if unlike.any() else frozen(first)
+
+
+def unknown(tensor: Tensor) -> Array:
+    """What stands for a tensor that depends on a gap: masked everywhere, with a batch axis of length 1.
+
+    Shape and type are the tensor's as far as NumPy has them.
+    """
+    dtype = {"resource": "int32"}.get(tensor.dtype, tensor.dtype)
+    shape = (1, *(1 if size < 0 else size for size in tensor.shape))
+    return frozen(np.ma.array(np.zeros(shape, dtype if dtype in np.sctypeDict else "uint8"), mask=True))
+
+
+def _all_unknown(written: tuple[Tensor, ...], *arrays: Array | None) -> tuple[Array, ...]:
+    return tuple(map(unknown, written))
+
+
+def _no_story(*arguments: Any) -> Any:
+    raise AssertionError("a gap explains nothing")
+
+
+def _gap(graph: Graph, op: Op, node: Node, last_use: tuple[int, ...], why: UnsupportedError) -> Step:
+    """The step of an operator that cannot be prepared: it may change every variable that it reads."""
+    updates = tuple(place for place, t in enumerate(node.inputs) if t is not None and t.is_variable)
+    written = (*node.outputs, *filter(None, (node.inputs[place] for place in updates)))
+    facts = Facts(data=None, updates=updates, calls=FACTS.get(op.kind, Facts()).calls)
+    kernel = Kernel(lambda node, numerics: written, _all_unknown, _no_story, _no_story, facts)
+    return Step(graph.index, op.index, op, kernel, written, node, last_use, why)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,6 +323,67 @@ class Plan:
         """This plan and its subplans, by subgraph."""
         return {self.graph.index: self, **self.subplans}
 
+    @cached_property
+    def gaps(self) -> tuple[Step, ...]:
+        """The steps that have no kernel, of all subgraphs, in the file's order; none unless the plan is partial."""
+        return tuple(step for _, plan in sorted(self.plans.items()) for step in plan.steps if step.gap)
+
+    def reached(self, step: Step) -> frozenset[int]:
+        """The subgraphs that a step runs, and those that run in them."""
+        inner = (callee for graph in step.calls for each in self.plans[graph].steps for callee in self.reached(each))
+        return frozenset((*step.calls, *inner))
+
+    @cached_property
+    def handles(self) -> frozenset[int]:
+        """The indices of this subgraph's tensors that hold handles of resource variables."""
+        return _handles(self.graph, self.steps)
+
+    def shares(self, step: Step) -> bool:
+        """Whether a step may read or change resource variables: it has a handle, or runs subgraphs."""
+        return bool(step.calls) or not self.handles.isdisjoint(step.op.inputs)
+
+    def behind(self, given: Collection[int] = ()) -> Mapping[int, Step]:
+        """By index, the tensors of the main graph that may be unknown, each with a gap that it depends on.
+
+        `given` are the indices of those that are given. Which of the others are unknown is seen when the plan runs, for
+        a branch without a gap may be taken.
+        """
+        lost = self.lost(given).items()
+        return {t.index: gap for step, gap in lost for t in step.writes if t.index not in given}
+
+    def lost(self, given: Collection[int] = ()) -> Mapping[Step, Step]:
+        """The steps of the main graph whose results may be unknown, each with a gap; see `behind`."""
+        return self._lost(frozenset(given)) if given else self._lost_at_most
+
+    @cached_property
+    def _lost_at_most(self) -> Mapping[Step, Step]:
+        return self._lost(frozenset())
+
+    def _lost(self, given: frozenset[int]) -> Mapping[Step, Step]:
+        found: dict[Step, Step] = {}
+        tensors: dict[int, Step] = {}
+        shared: dict[int, Step] = {}  # subgraphs whose variables may be unknown; −1 for the resource variables
+        inner, known = {gap.subgraph: gap for gap in reversed(self.gaps)}, -1
+        while self.gaps and known < len(found) + len(shared):  # what one inference leaves, the next may find
+            known = len(found) + len(shared)
+            for step in self.steps:
+                inside = self.reached(step)
+                causes = [step] if step.gap else []
+                causes += [inner[graph] for graph in inside if graph in inner]
+                causes += [tensors[t.index] for t in step.inputs if t is not None and t.index in tensors]
+                places = {*inside, -1} if self.shares(step) else inside
+                causes += [shared[place] for place in places if place in shared and not step.gap]
+                if causes and not step.facts.shapes_only:
+                    cause = found.setdefault(step, causes[0])
+                    tensors.update((t.index, cause) for t in step.writes if t.index not in given)
+                    shared.update((place, cause) for place in places if place not in shared)
+        return found
+
+    def why_unknown(self, tensor: Tensor, subgraph: int = 0) -> str:
+        """Why nobody knows a tensor, which depends on a gap: that one's reason."""
+        causes = self.behind() if subgraph == self.graph.index else {}
+        return str(causes.get(tensor.index, self.gaps[0]).gap)
+
     def reset(self, state: State) -> State:
         """As TFLM's `MicroInterpreter::Reset` leaves it: as at first, but what ran once does not run again."""
         kept = {
@@ -306,34 +396,55 @@ class Plan:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was made of, a third of the bytes; prepared anew where it arrives."""
-        return _remade, (self.model, self.numerics, None if self.kernels is KERNELS else self.kernels, self.memory)
+        kernels = None if self.kernels is KERNELS else self.kernels
+        return _remade, (self.model, self.numerics, kernels, self.memory, bool(self.gaps))
 
 
 def _kind(tensor: Tensor) -> str:
     return f"{tensor.dtype} {tensor.shape}"
 
 
+Source = Plan | Model | str | os.PathLike[str] | bytes
+"""What a plan is made of where none is given: a model, a file's path or bytes, the name of a bundled network."""
+
+
+def plan_of(source: Source, *, numerics: Numerics | str | None = None, memory: int = MEMORY) -> Plan:
+    """A plan itself; of anything else, what `make_plan` makes, with `numerics` and `memory`."""
+    return source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
+
+
 def make_plan(
     model: Model | str | os.PathLike[str] | bytes,
     *,
-    numerics: Numerics | None = None,
+    numerics: Numerics | str | None = None,
     kernels: Kernels | None = None,
     memory: int = MEMORY,
+    partial: bool = False,
 ) -> Plan:
     """Prepare every operator of the model, of all its subgraphs as TFLM does.
 
-    `numerics` is the dialect to compute (TFLM's own by default); `kernels` maps (operator, dtype of the input that
-    holds its data) to kernels, by default `KERNELS`, so that a user's own operator is ``{**KERNELS, key: mine}``; a
-    custom operator is known by its custom code. `memory` are the bytes that an inference may take, 1 GiB by default.
+    `numerics` is the dialect to compute, or its name (TFLM's own by default); `kernels` maps (operator, dtype of the
+    input that holds its data) to kernels, by default `KERNELS`, so that a user's own operator is ``{**KERNELS, key:
+    mine}``; a custom operator is known by its custom code. `memory` are the bytes that an inference may take, 1 GiB by
+    default.
+
+    A `partial` plan has a gap for each operator that would be refused (`Plan.gaps`, each with its reason): what those
+    write, and what depends on it, is unknown unless it is given to `execute`.
 
     Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run, or not in that
     memory; after it returns, nothing in the file can raise any more, but for what TFLM itself finds only in the data
     (`InferenceError`).
     """
     model = model if isinstance(model, Model) else load(model)
-    numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
-    steps = [_steps(model, graph, numerics, kernels, memory) for graph in model.graphs]
+    numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
+    steps = [_steps(model, graph, numerics, kernels, memory, partial) for graph in model.graphs]
     return assembled(model, numerics, kernels, memory, steps)
+
+
+def require_whole(plan: Plan, what: str) -> None:
+    """Raise `UnsupportedError` for a partial plan, of which `what` can do nothing."""
+    for gap in plan.gaps:
+        raise UnsupportedError(f"{what} needs every operator of the model, and there is a gap: {gap.gap}")
 
 
 def assembled(
@@ -382,8 +493,8 @@ def offline_offsets(model: Model) -> tuple[int, ...] | None:
     return tuple(offsets[:tensors])
 
 
-def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int) -> Plan:
-    return make_plan(model, numerics=numerics, kernels=kernels, memory=memory)
+def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int, partial: bool) -> Plan:
+    return make_plan(model, numerics=numerics, kernels=kernels, memory=memory, partial=partial)
 
 
 def frozen(array: Array) -> Array:
@@ -399,9 +510,11 @@ def constants_of(graph: Graph) -> Mapping[int, Array]:
     return {index: frozen(data[np.newaxis]) for index, data in constants if data is not None}
 
 
-def _steps(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, memory: int) -> tuple[Step, ...]:
+def _steps(
+    model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, memory: int, partial: bool
+) -> tuple[Step, ...]:
     steps = []
-    for step in prepared(model, graph, numerics, kernels, memory):
+    for step in prepared(model, graph, numerics, kernels, memory, partial):
         if isinstance(step, UnsupportedError):
             raise step
         steps.append(step)
@@ -409,9 +522,9 @@ def _steps(model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, mem
 
 
 def prepared(
-    model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, memory: int = MEMORY
+    model: Model, graph: Graph, numerics: Numerics, kernels: Kernels, memory: int = MEMORY, partial: bool = False
 ) -> Iterator[Step | UnsupportedError]:
-    """The step of each operator, or why there is none."""
+    """The step of each operator, or why there is none; a `partial` plan's step has a gap then."""
     facts = facts_of(kernels)
     resources = tuple(_resources(model, facts))
     readers = {i: op.index for op in graph.ops for i in op.inputs}
@@ -436,7 +549,7 @@ def prepared(
                 unpacked.update((t.index, x[0]) for t, x in zip(node.outputs, step.evaluate(*constants), strict=True))
             yield step
         except UnsupportedError as error:
-            yield error
+            yield _gap(graph, op, node, last_use, error) if partial else error
 
 
 @contextmanager
@@ -576,7 +689,7 @@ def _no_kernel(op: Op) -> UnsupportedError:
     if custom:
         return UnsupportedError(
             "TFLM registers no such custom operator; build TFLM with a kernel of your own for it, and give refengine "
-            "one through make_plan(kernels=…)"
+            "one through make_plan(kernels=…), or leave it out (--partial, in Python partial=True)"
         )
     return UnsupportedError(
         "TFLM has no such operator; build the network without it, from those that it has "
@@ -600,9 +713,13 @@ def resource_of(op: Op) -> tuple[str, str]:
 
 def state_before(model: Model, steps: Sequence[tuple[Step, ...]]) -> State:
     """The state before the first inference, as TFLM's constructor and allocation leave it; `steps` by subgraph."""
+    assigned = first_assigned(steps)
+    handles = [_handles(graph, each) for graph, each in zip(model.graphs, steps, strict=True)]
+    gaps = (step for each in steps for step in each if step.gap)
+    nobody_knows = any(not handles[gap.subgraph].isdisjoint(gap.op.inputs) for gap in gaps)  # what came first
     return State(
         {key: _filled(t, t.dtype == "int8") for key, t in _variables(model).items()},
-        {name: _filled(t, bool(t.quantization)) for name, t in first_assigned(steps).items()},
+        {name: unknown(t) if nobody_knows else _filled(t, bool(t.quantization)) for name, t in assigned.items()},
         {
             (step.subgraph, step.index): (_NEVER,) if step.facts.control == "once" else step.memory
             for each in steps
@@ -610,6 +727,12 @@ def state_before(model: Model, steps: Sequence[tuple[Step, ...]]) -> State:
             if step.memory or step.facts.control == "once"
         },
     )
+
+
+def _handles(graph: Graph, steps: Iterable[Step]) -> frozenset[int]:
+    """The indices of a subgraph's tensors that hold handles of resource variables."""
+    made = {t.index for step in steps if step.facts.resource == "handle" for t in step.outputs}
+    return frozenset(made | {t.index for t in graph.tensors if t.dtype == "resource"})
 
 
 def _kept_bytes(model: Model, steps: Sequence[tuple[Step, ...]]) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from .errors import InferenceError
 from .execute import batch_size, defined, infer
 from .kernel import Numerics
 from .memory import MEMORY
-from .model import Array, Model
-from .plan import Plan, State, make_plan
+from .model import Array
+from .plan import Source, State, plan_of
 
 
 class Session:
@@ -23,18 +21,12 @@ class Session:
     `MicroInterpreter` is.
     """
 
-    def __init__(
-        self,
-        source: Plan | Model | str | os.PathLike[str] | bytes,
-        *,
-        numerics: Numerics | None = None,
-        memory: int = MEMORY,
-    ) -> None:
+    def __init__(self, source: Source, *, numerics: Numerics | str | None = None, memory: int = MEMORY) -> None:
         """`numerics` and `memory` are for `make_plan`, where `source` is no plan yet.
 
         Raises `ModelError` and `UnsupportedError` as `make_plan` does.
         """
-        self.plan = source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
+        self.plan = plan_of(source, numerics=numerics, memory=memory)
         self.state: State = self.plan.initial
 
     def run(self, *inputs: Array) -> tuple[Array, ...]:
@@ -48,7 +40,7 @@ class Session:
         except InferenceError as error:
             self.state = error.state
             raise
-        return defined(outputs)
+        return defined(self.plan, outputs)
 
     def reset(self) -> None:
         """As TFLM's `MicroInterpreter::Reset`: variables begin again, but CALL_ONCE does not run once more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,13 +15,14 @@ import numpy as np
 from .allocation import Allocation, Target, allocation
 from .errors import LimitError, UnsupportedError
 from .identity import identity
-from .kernel import Facts, Kernels, Numerics
+from .kernel import Facts, Kernels, Numerics, dialect
 from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY
 from .model import Array, Graph, Model, Op, Signature, Tensor
 from .plan import Plan, State, Step, assembled, facts_of, first_assigned, prepared, state_before
 from .text import c_string, html_table
+from .tflite_io import load
 
 Verdict = Literal["yes", "no", "not in refengine", "unknown"]
 """Whether it runs: on both; TFLM refuses it; on TFLM, but not in refengine yet; nobody knows about TFLM."""
@@ -89,9 +91,10 @@ class Part:
 class Survey:
     """A model's subgraphs, what lives on between inferences, and whether it all runs on TFLM.
 
-    `plan` is None where refengine does not run the model, `limit` then what is wrong with the whole of it rather than
-    with one operator. `state` is what the variables hold before the first inference, and `resources` the tensor first
-    assigned to each resource variable by (container, shared name). `layers` and the sums are the main subgraph's.
+    `plan` is None where refengine does not run the model, or only a part of it and that was not asked for; `limit` then
+    what is wrong with the whole of it rather than with one operator. `state` is what the variables hold before the
+    first inference, and `resources` the tensor first assigned to each resource variable by (container, shared name).
+    `layers` and the sums are the main subgraph's.
     """
 
     model: Model
@@ -163,10 +166,28 @@ class Survey:
         verdicts = {verdict for verdict, _ in self.doubts}
         return "no" if "no" in verdicts else "unknown" if "unknown" in verdicts else "yes"
 
+    @property
+    def gaps(self) -> tuple[Step, ...]:
+        """What a partial plan leaves out."""
+        return self.plan.gaps if self.plan else ()
+
+    @property
+    def computable(self) -> tuple[Tensor, ...]:
+        """The model's outputs that no gap can touch; none where there is no plan."""
+        behind = self.plan.behind() if self.plan else {}
+        return tuple(t for t in self.plan.outputs if t.index not in behind) if self.plan else ()
+
     @cached_property
     def arena(self) -> Mapping[Target, Allocation]:
-        """What TFLM allocates on each target with its reference kernels; nothing where refengine does not run it."""
-        return {} if self.plan is None else {target: allocation(self.plan, target) for target in get_args(Target)}
+        """What TFLM allocates on each target with its reference kernels; nothing where refengine does not run it.
+
+        Of a partial plan, without what its gaps ask for; nothing where they have tensors that nobody can count.
+        """
+        touched = [t for gap in self.gaps for t in (*gap.inputs, *gap.outputs) if t is not None]
+        counted = all(t.dtype in {*np.sctypeDict, "int4", "resource"} and min(t.shape, default=0) >= 0 for t in touched)
+        if self.plan is None or not counted:
+            return {}
+        return {target: allocation(self.plan, target) for target in get_args(Target)}
 
     @property
     def resolver(self) -> str:
@@ -221,26 +242,35 @@ class Survey:
                 for target, a in self.arena.items()
             },
             "runs_on_tflm": self.runs_on_tflm,
-            "runs_in_refengine": self.plan is not None,
+            "runs_in_refengine": self.plan is not None and not self.gaps,
+            "gaps": [identity(step.op, step.subgraph) for step in self.gaps],
+            "computable_outputs": [identity(tensor) for tensor in self.computable],
             "refusals": [{"runs": verdict, "message": message} for verdict, message in self.doubts],
             "resolver": self.resolver,
         }
 
 
 def inspect(
-    model: Model, *, numerics: Numerics | None = None, kernels: Kernels | None = None, memory: int = MEMORY
+    model: Model | str | os.PathLike[str] | bytes,
+    *,
+    numerics: Numerics | str | None = None,
+    kernels: Kernels | None = None,
+    memory: int = MEMORY,
+    partial: bool = False,
 ) -> Survey:
     """Look at every operator of all the model's subgraphs, those that would be refused as well.
 
-    The arguments are those of `make_plan`; nothing is raised for what it would refuse.
+    The arguments are those of `make_plan`; nothing is raised for what it would refuse. Only a `partial` plan tells what
+    the rest comes to where an operator is refused: what the arena must hold without it, which outputs do without it.
     """
-    numerics, kernels = numerics or Numerics(), KERNELS if kernels is None else kernels
-    looked = [tuple(prepared(model, graph, numerics, kernels, memory)) for graph in model.graphs]
+    model = model if isinstance(model, Model) else load(model)
+    numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
+    looked = [tuple(prepared(model, graph, numerics, kernels, memory, partial)) for graph in model.graphs]
     steps = [tuple(each for each in found if isinstance(each, Step)) for found in looked]
     plan, limit, state = None, None, State()
     try:
         state = state_before(model, steps)
-        if steps == looked:
+        if steps == looked:  # all of them are prepared, or gaps
             plan = assembled(model, numerics, kernels, memory, steps)
     except UnsupportedError as error:
         limit = error
@@ -280,7 +310,8 @@ def _look(graph: Graph, op: Op, step: Step | UnsupportedError, live_bytes: int) 
     inputs = tuple(None if i < 0 else graph.tensors[i] for i in op.inputs)
     outputs = tuple(graph.tensors[i] for i in op.outputs)
     constants = [t for t in inputs if t is not None and t.data is not None]
-    refusal, macs = (step, None) if isinstance(step, UnsupportedError) else (None, getattr(step.params, "macs", 0))
+    refusal = step if isinstance(step, UnsupportedError) else step.gap
+    macs = None if isinstance(step, UnsupportedError) or step.gap else getattr(step.params, "macs", 0)
     return Layer(op, inputs, outputs, macs, tensor_bytes(constants), tensor_bytes(outputs), live_bytes, refusal)
 
 

@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 
+SCHEMA = 1
+"""Of every --json document, recording, dump and corpus: another number once a key changes its meaning or goes."""
+
 
 class Styled(str):
     """A line of our own whose escape sequences are meant: `printable` leaves it alone."""

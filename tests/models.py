@@ -56,6 +56,14 @@ def network(*nodes: Node) -> Model:
     return Model((Graph(0, "main", indexed, fed, out, ops),))
 
 
+def svdf(x: Tensor, units: int, rng: np.random.Generator) -> Node:
+    """A float layer that remembers its last four features of (1, depth) frames."""
+    options = {"rank": 1, "fused_activation_function": "RELU", "asymmetric_quantize_inputs": False}
+    constants = [const(rng.normal(size=shape), "float32") for shape in ((units, x.shape[1]), (units, 4), (units,))]
+    state = replace(fed((1, 4 * units), "float32", name="state"), is_variable=True)
+    return Node("SVDF", options, (x, *constants, state), (fed((1, units), "float32", name="y"),))
+
+
 def custom(code: str, options: bytes, inputs: Sequence[Tensor | None], *outputs: Tensor) -> Model:
     """A custom operator by its code, with its options' bytes."""
     return model_of(Node(code, {}, tuple(inputs), outputs, custom_options=options))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from refengine import InputError, Plan, evaluate, make_plan, predictions, run
-from refengine.accuracy import CHUNK, is_classifier
+from refengine.accuracy import CHUNK, compare, is_classifier
 from refengine.bundled import bundled_models
 from refengine.parallel import workers
 from refengine.tensors.datasets import bundled_digits, load_mnist
@@ -105,3 +105,16 @@ def test_neither_chunks_nor_workers_change_anything(jobs: int) -> None:
     for label, answer in zip(labels, predictions(plan, output), strict=True):
         expected[label, answer.label] += 1
     np.testing.assert_array_equal(accuracy.confusion, expected)
+
+
+def test_two_plans_of_a_model_are_compared_answer_by_answer() -> None:
+    """The other one has its input shifted by a class for one picture's codes: it answers that one differently."""
+    plan, unit = classifier(), q(1 / 255, -128)
+    other = make_plan(one_op("RELU", {}, [fed((1, 4), "int8", unit)], fed((1, 4), "int8", q(1.0, -128), "y")))
+    images, labels = pictures([0, 1, 2, 3] * 100), np.array([0, 1, 2, 3] * 100)
+    images[5] = images[5] // 3  # under half of the coarser codes' step: there all are equal, and the first wins
+    *_, found = compare(plan, other, images, labels)
+    assert (found.count, found.differing) == (400, 1)
+    assert [each.correct for each in found.accuracies] == [400, 399]
+    assert found.told()["differing"] == 1 and found.told()["correct"] == 399
+    json.dumps(found.told())

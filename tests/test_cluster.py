@@ -111,7 +111,7 @@ def test_fuzz(cluster: Any) -> None:
     operators = ("--operator", "ADD", "CONV_2D", "--type", "int8", "--cases", 750)
     command = ("-m", "refengine", "fuzz", "--callable", "tests.test_cluster:add_is_wrong", *operators, "--json")
     printed = output_despite_a_death(cluster, *command)
-    assert [bool(result["finding"]) for result in json.loads(printed)["results"]] == [True, False]
+    assert [bool(result["findings"]) for result in json.loads(printed)["results"]] == [True, False]
     assert printed == output(started(*command))
 
 

@@ -124,7 +124,9 @@ def test_an_interrupt_keeps_what_was_done(tflm: Tflm) -> None:
 
 def test_the_command_compares_kernels(tflm: Tflm, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--op", "MAX_POOL_2D", "--dtype", "int8", "--cases", "20", "--json"]) == 0
-    ((result),) = json.loads(capsys.readouterr().out)["results"]
+    document = json.loads(capsys.readouterr().out)
+    ((result),) = document["results"]
+    assert document["schema"] == 1
     assert (result["operator"], result["type"], result["cases"], result["equal"]) == (*KEY, 20, 20)
     assert result["findings"] == []
 

@@ -177,5 +177,14 @@ def test_arithmetic_is_that_of_the_sign(op: str, dtype: str) -> None:
     check(op, dtype, law)
 
 
+@those(lambda facts: facts.detects)
+def test_what_detects_gives_boxes_classes_scores_and_their_number(op: str, dtype: str) -> None:
+    def law(case: Case) -> None:
+        boxes, *others, count = (prod(t.shape) for t in step_of(case).outputs)
+        assert len(others) == 2 and {boxes} == {4 * n for n in others} and count == 1
+
+    check(op, dtype, law)
+
+
 def test_every_c_kernel_is_of_a_type_that_there_is() -> None:
     assert CALLS and CALLS.keys() <= KERNELS.keys()

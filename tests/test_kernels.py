@@ -20,9 +20,9 @@ from conformance import COPIES, judge, save
 from dice import RUNS, Dice, drawn, invented
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import Litert, OracleCrash, OracleRefusal, Tflm, host_plan
+from oracle import OracleCrash, Tflm
 
-from refengine import KERNELS, InferenceError, Model, Plan, Record, execute, inspect, make_plan, run, strategies
+from refengine import KERNELS, InferenceError, Model, Plan, Record, execute, inspect, make_plan, strategies
 from refengine import kernels as package
 from refengine.execute import infer
 from refengine.explanation import explain
@@ -36,34 +36,6 @@ KEYS = sorted(KERNELS)
 FILES = sorted(path for path in Path(package.__file__).parent.glob("[!_]*.py"))
 every_kernel = pytest.mark.parametrize(("op", "dtype"), KEYS, ids=[f"{op}-{dtype}" for op, dtype in KEYS])
 every_file = pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-
-OTHER_IN_LITERT = {
-    ("ADD", "int32"),  # clamps to the fused activation, which TFLM forgets
-    ("BATCH_MATMUL", "int8"), ("BATCH_MATMUL", "int16"),  # float32 scales
-    ("DIV", "int8"),  # divides in float32
-    ("SUM", "float32"), # keeps the sign of a lone negative zero
-    ("TRANSPOSE_CONV", "int8"), ("TRANSPOSE_CONV", "int16"), ("WHILE", ""),  # refused as they are here
-    ("CUMSUM", "int8"),  # refused: TFLite sums floats and int32 up
-    ("FULLY_CONNECTED", "int8"), ("FULLY_CONNECTED", "int16"),  # requantised in float64
-    ("LOGISTIC", "int8"), ("TANH", "int8"),  # tables
-    ("RELU", "int8"), ("RELU", "int16"), ("LEAKY_RELU", "int8"), ("LEAKY_RELU", "int16"),  # float32 scales
-    ("HARD_SWISH", "int8"),  # float32 scales
-    ("RELU6", "int8"), ("RELU6", "int16"),  # requantised
-    ("SUM", "int8"), ("SUM", "int16"),  # another algorithm
-    ("SVDF", "int8"),  # the same only of int16 states without a zero point
-    ("SVDF", "float32"), ("UNIDIRECTIONAL_SEQUENCE_LSTM", "float32"),  # other floats
-    ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int8"), ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int16"),  # refused as they are here
-    ("SPACE_TO_BATCH_ND", "int8"),  # pads with the zero point
-    ("ZEROS_LIKE", "int8"),  # refused: TFLite has no such kernel
-    ("RSQRT", "int16"),  # far off near 0
-    ("ADD_N", "float32"),  # infinities are clamped
-    ("ADD_N", "int8"), ("SQUARED_DIFFERENCE", "int16"),  # refused
-    ("CEIL", "float32"), ("ROUND", "float32"), ("ELU", "float32"), ("ELU", "int8"),  # not among its reference kernels
-}  # fmt: skip
-"""Where TFLite's reference kernels compute something else than TFLM's, by design or by accident, or nothing at all."""
-
-FIRST_IN_LITERT = {"BROADCAST_TO": 2}
-"""The first version of an operator that LiteRT knows, where that is not 1; TFLM does not look at versions."""
 
 EARLY = 15
 """The status of an inference that an operator ends on purpose."""
@@ -132,57 +104,6 @@ def test_evaluate_equals_tflm(op: str, dtype: str, tflm: Tflm, tmp_path: Path) -
             pytest.fail(f"{verdict.kind}: {verdict.message}; to see it again: {again}", pytrace=False)
 
     law()
-
-
-def as_litert_wants(model: Model) -> Model:
-    """An int16 model without what TFLM ignores and LiteRT refuses or misreads: zero points, another bias type."""
-    graph = model.graphs[0]
-    tensors = [
-        replace(t, quantization=replace(t.quantization, zero_point=(0,) * len(t.quantization.zero_point)))
-        if t.dtype == "int16" and t.quantization
-        else t
-        for t in graph.tensors
-    ]
-    ops = [
-        replace(op, options={**op.options, "quantized_bias_type": tensors[op.inputs[2]].dtype})
-        if "quantized_bias_type" in op.options and op.inputs[2:] and op.inputs[2] >= 0
-        else op
-        for op in graph.ops
-    ]
-    return replace(model, graphs=(replace(graph, tensors=tuple(tensors), ops=tuple(ops)),))
-
-
-def known_to_litert(model: Model) -> Model:
-    """The same operators in the first version of each that LiteRT knows."""
-    graph = model.graphs[0]
-    ops = tuple(replace(op, version=FIRST_IN_LITERT.get(op.name, op.version)) for op in graph.ops)
-    return replace(model, graphs=(replace(graph, ops=ops), *model.graphs[1:]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("op", "dtype"),
-    sorted(key for key in KERNELS.keys() - OTHER_IN_LITERT if key[0] in TFLM_OPS),
-    ids=lambda part: part,
-)
-def test_litert_is_a_second_witness(op: str, dtype: str, litert: Litert) -> None:
-    """TFLite's reference kernels agree wherever they take the model; some they refuse. It has no custom operators."""
-    heard = 0
-
-    @settings(max_examples=40)
-    @given(cases(op, dtype))
-    def law(case: Case) -> None:
-        nonlocal heard
-        model = dump(known_to_litert(as_litert_wants(case[0]) if dtype == "int16" else case[0]))
-        try:
-            theirs = litert.run(model, case[1])
-        except (OracleRefusal, OracleCrash):
-            return
-        heard += 1
-        assert all(map(same, run(host_plan(model), *case[1]), theirs))
-
-    law()
-    assert heard, "LiteRT refused every case"
 
 
 # ---- the four functions agree with each other ----------------------------------------------------------------

@@ -33,7 +33,7 @@ LAYERS = (
     {"execute", "parallel"},
     {"reading", "session"},
     {"accuracy", "allocation", "cexport", "explanation", "interpreter", "strategies"},
-    {"debugger", "device", "examination", "judge", "quantizer", "survey"},
+    {"debugger", "device", "dialects", "examination", "judge", "quantizer", "survey", "tasks"},
     {"fuzzer"},
     {"__init__"},
     {"commands"},

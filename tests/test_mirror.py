@@ -35,7 +35,10 @@ ELSEWHERE = {
     "judge/test_verdict.py": ("judge/faults",),
     "numerics/test_float32.py": ("numerics/scalar_float",),
     "quantizer/test_command.py": ("commands/quantize",),
-    "quantizer/test_convert.py": ("quantizer/affine", "quantizer/parameters"),
+    "tasks/test_commands.py": ("commands/evaluate",),
+    "quantizer/test_convert.py": (
+        *("quantizer/affine", "quantizer/curves", "quantizer/forms", "quantizer/parameters", "quantizer/variables"),
+    ),
     "test_kernels.py": ("kernel",),
 }
 """Test files by modules without one of their own. What kernels share (`kernels/_*.py`) is tried by the kernels."""

@@ -14,7 +14,7 @@ import pytest
 
 from refengine import commands, execute, load, make_plan
 from refengine.bundled import bundled_models
-from refengine.commands import main
+from refengine.commands import _parser, main
 from refengine.device.protocol import Info, TensorInfo
 from refengine.errors import InputError, located
 from refengine.explanation import as_html, explain
@@ -153,6 +153,7 @@ COMMANDS = [
     ["export", MODEL, "-o", "{}/exported", "--json"],
     ["export", MODEL, "-o", "{}/array", "--array"],
     ["fuzz", "--command", "false {model} {outputs} \x1b[2J", "--operator", "RELU", "--type", "int8", "--cases", "2"],
+    ["fuzz", "--command", "true {model} {outputs}", "--operator", "RELU", "--type", "int8", "--cases", "2", "--json"],
     ["fuzz", "--library", "{}/x.npy", "--operator", "RELU", "--type", "int8", "--cases", "1"],
     ["device", "info", "--port", "fake"],
     ["device", "info", "--port", "fake", "--json"],
@@ -190,6 +191,13 @@ def test_no_command_prints_what_is_not_printable(
     if "--json" in command:
         assert printed.out.startswith('{\n "schema": 1,') and printed.out.isascii()
         json.loads(printed.out, parse_constant=pytest.fail)
+
+
+def test_every_command_that_has_json_is_among_them() -> None:
+    """So that each of their documents is looked at: its schema, its characters, its identities."""
+    (commands_of,) = (action.choices for action in _parser()._actions if isinstance(action.choices, dict))
+    having = {name for name, parser in commands_of.items() if "--json" in parser.format_help() or name == "device"}
+    assert having == {command[0] for command in COMMANDS if "--json" in command}
 
 
 def test_pages_and_reprs_are_harmless_too(folder: Path) -> None:
@@ -241,7 +249,10 @@ def identities(value: Any) -> Iterator[tuple[str, Any]]:
             yield from identities(each)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "--json" in c], ids=lambda command: command[0])
+OF_MODELS = [c for c in COMMANDS if "--json" in c and c[0] != "fuzz"]  # that speaks of operators, but of no file's
+
+
+@pytest.mark.parametrize("command", OF_MODELS, ids=lambda command: command[0])
 def test_every_document_says_which_operator_and_tensor_in_the_same_way(
     command: list[str], folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

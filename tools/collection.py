@@ -17,14 +17,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from dice import Dice, invented
-from oracle import OracleCrash, OracleRefusal, OracleTimeout, Tensors, Tflm, UnknownLibrary, host_plan
+from oracle import OracleCrash, OracleRefusal, OracleTimeout, Tflm, UnknownLibrary, host_plan
+from oracle_worker import Tensors
 from rich.table import Table
 
 from refengine import InferenceError, InputError, Model, Plan, RefengineError, execute, inspect, load
 from refengine.execute import kept
 from refengine.plan import State
 from refengine.tensors.difference import unlike
-from refengine.text import as_json, printable
+from refengine.text import SCHEMA, as_json, printable
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -399,6 +400,7 @@ def tables_of_blocking(verdicts: Sequence[FileVerdict]) -> Iterator[Table]:
 
 def json_of(verdicts: Sequence[FileVerdict], complete: bool, seed: int) -> str:
     document = {
+        "schema": SCHEMA,
         "complete": complete,
         "seed": seed,
         "sources": sums(verdicts),

@@ -1,4 +1,4 @@
-"""Compare refengine with the real TFLM, bit for bit.
+"""Compare refengine with the real TFLM, bit for bit, or with LiteRT in its dialects.
 
 Without files: invented models of one operator, for every kernel or those of --op and --dtype, each run by both.
 With .tflite files: every intermediate tensor of each model, on invented inputs or those of an .npz file.
@@ -8,8 +8,11 @@ one after another, and again after a reset.
     python tools/conformance.py --cases 10000 --jobs 2
     python tools/conformance.py --cases 100000 --scheduler tcp://host:8786
     python tools/conformance.py --op CONV_2D --dtype int8 --seed 7 --save counterexamples
+    python tools/conformance.py --against litert --dtype int8 int16
     python tools/conformance.py model.tflite --inputs 20
     python tools/conformance.py collection --jobs 2 --timeout 120 --save counterexamples
+
+Against LiteRT, cases that it declines, or whose results refengine does not know, are counted, but are no findings.
 
 Exit status: 0 all equal, 1 a counter-example was found, 2 the comparison could not run.
 """
@@ -17,13 +20,13 @@ Exit status: 0 all equal, 1 a counter-example was found, 2 the comparison could 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,21 +49,29 @@ from collection import (
     tables_of_blocking,
 )
 from dice import Dice, drawn, invented
-from oracle import OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_plan
+from oracle import Litert, Oracle, OracleCrash, OracleRefusal, Tflm, UnknownLibrary, as_litert_wants, host_plan
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from refengine import KERNELS, InferenceError, InputError, Plan, RefengineError, load
+from refengine import KERNELS, PRESETS, InferenceError, InputError, Plan, RefengineError, load
 from refengine.commands._front import add_workers
 from refengine.execute import batch_size, infer
 from refengine.kernels import FACTS
 from refengine.parallel import spread, workers
 from refengine.tensors.difference import unlike
-from refengine.text import as_json
+from refengine.text import SCHEMA, as_json
+from refengine.tflite_io import dump
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
+
+ORACLES: dict[str, Callable[[], Oracle]] = {
+    "tflm": oracle,
+    "litert-ref": cache(partial(Litert, "ref")),
+    "litert": cache(partial(Litert, "default")),
+}
+"""By the name of their dialect, this process's oracles."""
 
 CHUNK = 200
 """Cases a task: enough that starting one costs little, few enough for a lively progress bar."""
@@ -72,24 +83,27 @@ COPIES = {op for op, facts in FACTS.items() if facts.copies}
 # ---- one case ------------------------------------------------------------------------------------------------
 
 
-def difference(ours: Arrays, theirs: Arrays, same_nan: bool = False) -> str:
+def difference(ours: Arrays, theirs: Arrays, same_nan: bool = False, name: str = "TFLM") -> str:
     """One sentence on where two runs' outputs first part, empty where they are the same in every bit."""
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         if (a.dtype, a.shape) != (b.dtype, b.shape):
-            return f"output {k} is {a.dtype} {a.shape}, TFLM's is {b.dtype} {b.shape}"
+            return f"output {k} is {a.dtype} {a.shape}, {name}'s is {b.dtype} {b.shape}"
         where = np.argwhere(unlike(a, b, same_nan))
         if len(where):
             first = tuple(map(int, where[0]))
             return (
                 f"{len(where)} of {a.size} elements of output {k} differ, first at {first}: "
-                f"refengine {a[first]!r}, TFLM {b[first]!r}"
+                f"refengine {a[first]!r}, {name} {b[first]!r}"
             )
     return ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one case, a model with several inputs. `kind` is equal, differing, refused (by both) or disputed.
+    """What came of one case, a model with several inputs.
+
+    `kind` is equal, differing, refused (by both) or disputed; against LiteRT, declined (by it alone) or unknown (to
+    refengine alone) instead of the last.
 
     `inputs`, `ours` and `theirs` are those of the first run that is not equal; `elements` is how many TFLM computed.
     """
@@ -103,13 +117,13 @@ class Verdict:
     elements: int = 0
 
 
-def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = False) -> Verdict:
+def judge(tflm: Oracle, model: bytes, runs: Sequence[Arrays], same_nan: bool = False) -> Verdict:
     """Run one model on both sides. A bug of ours (any exception but a refusal) is a finding like others."""
     refused: list[str] = []
-    bug = False
+    bug = declined = False
     try:
-        plan = host_plan(model)
-        if plan.initial:
+        plan = host_plan(model, PRESETS[tflm.dialect])
+        if plan.initial and isinstance(tflm, Tflm):
             return judge_stream(tflm, plan, model, runs, same_nan)
         ours = [infer(plan, batch_size(plan, inputs), inputs)[0] for inputs in runs]
     except UnknownLibrary:
@@ -120,15 +134,18 @@ def judge(tflm: Tflm, model: bytes, runs: Sequence[Arrays], same_nan: bool = Fal
     try:
         theirs = tflm.run_many(model, runs)
     except (OracleRefusal, OracleCrash) as error:
-        refused.append(f"TFLM refused: {error}")
+        declined = True
+        refused.append(f"{tflm.name} refused: {error}")
     if refused and len(runs) > 1:  # find out which
         verdicts = [judge(tflm, model, [inputs], same_nan) for inputs in runs]
         return next((verdict for verdict in verdicts if verdict.kind != "equal"), verdicts[0])
     if refused:
-        return Verdict("refused" if len(refused) == 2 and not bug else "disputed", model, runs[0], "; ".join(refused))
+        kind = "refused" if len(refused) == 2 else "declined" if declined else "unknown"
+        disputed = bug or (isinstance(tflm, Tflm) and kind != "refused")
+        return Verdict("disputed" if disputed else kind, model, runs[0], "; ".join(refused))
     elements = sum(x.size for arrays in theirs for x in arrays)
     for inputs, mine, other in zip(runs, ours, theirs, strict=True):
-        message = difference(mine, other, same_nan)
+        message = difference(mine, other, same_nan, tflm.name)
         if message:
             return Verdict("differing", model, inputs, message, mine, other, elements)
     return Verdict("equal", model, runs[0], "", ours[0], theirs[0], elements)
@@ -198,20 +215,22 @@ class Tally:
 
 
 class Task(NamedTuple):
-    """So many `cases` of one operator at one type, invented from `seed`."""
+    """So many `cases` of one operator at one type, invented from `seed`, to hold `against` an oracle."""
 
     op: str
     dtype: str
     cases: int
     seed: int
+    against: str = "tflm"
 
 
 def examine(task: Task) -> Tally:
     """Draw and judge a task's cases; keeps the smallest model of each kind of finding. Runs in any process."""
-    op, dtype, count, random_seed = task
+    op, dtype, count, random_seed, against = task
     counts, findings = Counter[str](), dict[str, Verdict]()
     for model, runs in drawn(op, dtype, count, random_seed):
-        verdict = judge(oracle(), model, runs, same_nan=op in COPIES)
+        wanted = model if against == "tflm" else dump(as_litert_wants(load(model), dtype))
+        verdict = judge(ORACLES[against](), wanted, runs, same_nan=op in COPIES and against == "tflm")
         counts.update(["cases", verdict.kind])
         counts["elements"] += verdict.elements
         if verdict.kind in ("differing", "disputed"):
@@ -219,23 +238,28 @@ def examine(task: Task) -> Tally:
     return Tally(op, dtype, counts, tuple(findings.values()))
 
 
-def tasks(keys: Sequence[tuple[str, str]], count: int, random_seed: int) -> Iterator[Task]:
+def tasks(keys: Sequence[tuple[str, str]], count: int, random_seed: int, against: str = "tflm") -> Iterator[Task]:
     """The operators taking turns, each task with a seed of its own."""
     for start in range(0, count, CHUNK):
         for op, dtype in keys:
             seed = zlib.crc32(f"{random_seed} {op} {dtype} {start}".encode())
-            yield Task(op, dtype, min(CHUNK, count - start), seed)
+            yield Task(op, dtype, min(CHUNK, count - start), seed, against)
 
 
 def examine_all(
-    keys: Sequence[tuple[str, str]], count: int, random_seed: int, executor: Executor | None, console: Console
+    keys: Sequence[tuple[str, str]],
+    count: int,
+    random_seed: int,
+    executor: Executor | None,
+    console: Console,
+    against: str = "tflm",
 ) -> tuple[list[Tally], bool]:
     """Tallies in the order of `keys`, and whether all of it was done (Ctrl-C ends it early)."""
     tallies = {key: Tally(*key, Counter()) for key in keys}
     with progress(console) as bar:
         done = bar.add_task("cases", total=len(keys) * count)
         try:
-            for tally in spread(examine, tasks(keys, count, random_seed), executor):
+            for tally in spread(examine, tasks(keys, count, random_seed, against), executor):
                 tallies[tally.op, tally.dtype] += tally
                 bar.update(done, advance=tally.counts["cases"], description=f"{tally.op} {tally.dtype}")
             return list(tallies.values()), True
@@ -256,7 +280,7 @@ def progress(console: Console) -> Progress:
 
 def modules() -> list[str]:
     """The files that a cluster's workers need."""
-    return [str(sys.modules[name].__file__) for name in ("dice", "oracle", "collection", __name__)]
+    return [str(sys.modules[name].__file__) for name in ("dice", "oracle_worker", "oracle", "collection", __name__)]
 
 
 def show(*tables: Table) -> None:
@@ -264,14 +288,21 @@ def show(*tables: Table) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(*tables)
 
 
-def table_of(tallies: Sequence[Tally]) -> Table:
-    table = Table(title="refengine against TFLM")
+KINDS = dict.fromkeys(("cases", "elements", "equal", "differing"), "") | {"refused": "both refused"}
+"""The columns of every table, and their headings, if other ones."""
+
+
+def table_of(tallies: Sequence[Tally], against: str = "tflm") -> Table:
+    kinds = KINDS | {"disputed": "disputed"}
+    if against != "tflm":
+        kinds |= {"declined": "LiteRT refuses", "unknown": "not known"}
+    table = Table(title=f"refengine against {ORACLES[against]().name}" + (f", {against}" if against != "tflm" else ""))
     for column in ("operator", "type"):
         table.add_column(column, no_wrap=True)
-    for column in ("cases", "elements", "equal", "differing", "both refused", "disputed"):
-        table.add_column(column, justify="right")
+    for kind, heading in kinds.items():
+        table.add_column(heading or kind, justify="right")
     for t in tallies:
-        counts = (t.counts[kind] for kind in ("cases", "elements", "equal", "differing", "refused", "disputed"))
+        counts = (t.counts[kind] for kind in kinds)
         table.add_row(t.op, t.dtype, *(f"{n:,}" for n in counts), style="red" if t.findings else None)
     return table
 
@@ -292,15 +323,16 @@ def table_of_model(path: str, tallies: Sequence[TensorTally]) -> Table:
 def conform_kernels(arguments: argparse.Namespace, keys: Sequence[tuple[str, str]], console: Console) -> int:
     """The comparison without files; the exit status."""
     with workers(arguments.jobs, arguments.scheduler, modules()) as executor:
-        tallies, complete = examine_all(keys, arguments.cases, arguments.seed, executor, console)
+        tallies, complete = examine_all(keys, arguments.cases, arguments.seed, executor, console, arguments.against)
     if arguments.json:
         messages = [[finding.message for finding in t.findings] for t in tallies]
         results = [
             dict(t.counts, operator=t.op, type=t.dtype, findings=m) for t, m in zip(tallies, messages, strict=True)
         ]
-        print(json.dumps({"complete": complete, "seed": arguments.seed, "results": results}, indent=1))
+        document = {"schema": SCHEMA, "complete": complete, "seed": arguments.seed, "results": results}
+        print(as_json(document))
     else:
-        show(table_of(tallies))
+        show(table_of(tallies, arguments.against))
     if not complete:
         console.print("Interrupted: this is what was done so far.")
     for tally in tallies:
@@ -331,7 +363,8 @@ def conform_models(arguments: argparse.Namespace, console: Console) -> int:
     except KeyboardInterrupt:
         console.print("Interrupted: this is what was done so far.")
     if arguments.json:
-        print(as_json({path: [vars(t) for t in tallies] for path, tallies in results.items()}))
+        files = {path: [vars(t) for t in tallies] for path, tallies in results.items()}
+        print(as_json({"schema": SCHEMA, "files": files}))
     else:
         show(*(table_of_model(path, tallies) for path, tallies in results.items()))
     return int(any(t.differing for tallies in results.values() for t in tallies))
@@ -370,6 +403,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "models", nargs="*", type=Path, metavar="PATH", help="compare these files, or those in folders, by tensor"
+    )
+    parser.add_argument(
+        "--against", choices=ORACLES, default="tflm", help="who is right, where there are no files (default: tflm)"
     )
     parser.add_argument("--cases", type=int, default=1000, help="cases an operator and type (default: %(default)s)")
     parser.add_argument("--op", nargs="+", help="only these operators, such as CONV_2D")

@@ -26,6 +26,9 @@ class Dice:
     The edges weigh as in `strategies.Toolbox`, whose cases shrink; these take a fifth of the time.
     """
 
+    cannot: tuple[type[Exception], ...] = ()
+    """What an example may raise, for want of anything to draw."""
+
     def __init__(self, random_seed: int) -> None:
         self.random = random.Random(random_seed)
 

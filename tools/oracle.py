@@ -14,38 +14,31 @@ Both wheels, like all C code, call the C library of the machine that they run on
 TFLM's arenas come from the system, all zeros, as a static array on a board does, and never from what an earlier model
 left: SPACE_TO_BATCH_ND reads a byte that it has not written.
 
-The worker is this same file: ``python tools/oracle.py WORKER FD``.
+The worker is `oracle_worker.py`, and the wheel may be another one than the pinned: `Tflm(python=…)` takes the Python
+of an environment that has it, with numpy and tflite beside it.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
-import re
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 from unittest import SkipTest
 
-import numpy.typing as npt
-import tflite
+import oracle_worker
+from oracle_worker import ARENA_SIZES, Array, Tensors
 
-from refengine import Model, Numerics, Plan, make_plan
-
-Array = npt.NDArray[Any]
-Tensors = dict[tuple[int, int], Array]
-
-ARENA_SIZES = (1 << 20, 1 << 24, 1 << 28, 1 << 31)  # bytes; TFLM gets the next one when it runs out of arena
+from refengine import Model, Numerics, Plan, Tensor, make_plan
+from refengine.model import Op
 
 
 class OracleRefusal(Exception):  # noqa: N818
@@ -89,11 +82,18 @@ def host_plan(model: Model | bytes, numerics: Numerics | None = None) -> Plan:
 
 
 class Oracle:
-    """A worker process and the pipe to it; the worker starts at the first call, and again after a crash."""
+    """A worker process and the pipe to it; the worker starts at the first call, and again after a crash.
 
-    def __init__(self, worker: str, timeout: float) -> None:
+    `name` is what people call it, and `dialect` is refengine's preset of its arithmetic.
+    """
+
+    dialect: str
+    name: str
+
+    def __init__(self, worker: str, timeout: float, python: Path | None = None) -> None:
         self.worker = worker
         self.timeout = timeout
+        self.python = python or Path(sys.executable)
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  the worker's stdout and stderr
 
@@ -169,12 +169,13 @@ class Oracle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        self._log.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._connection, theirs = Pipe()
         with theirs:
             return subprocess.Popen(
-                [sys.executable, __file__, self.worker, str(theirs.fileno())],
+                [self.python, oracle_worker.__file__, self.worker, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
@@ -214,214 +215,50 @@ class Oracle:
 
 
 class Tflm(Oracle):
-    """The real TFLM, from the pinned `tflite-micro` wheel: reference kernels, built for x86-64."""
+    """The real TFLM, from the pinned `tflite-micro` wheel: reference kernels, built for x86-64.
 
-    def __init__(self, timeout: float = 60.0) -> None:
-        super().__init__("tflm", timeout)
+    `python` is the interpreter of another environment, whose wheel answers instead.
+    """
+
+    dialect, name = "tflm", "TFLM"
+
+    def __init__(self, timeout: float = 60.0, python: Path | None = None) -> None:
+        super().__init__("tflm", timeout, python)
 
 
 class Litert(Oracle):
-    """LiteRT, the second witness: its reference kernels (`"ref"`) or its optimised ones (`"default"`)."""
+    """LiteRT, the second witness: its reference kernels (`"ref"`) or its usual ones (`"default"`)."""
 
     def __init__(self, resolver: str = "ref", timeout: float = 60.0) -> None:
         super().__init__({"ref": "litert-ref", "default": "litert-default"}[resolver], timeout)
+        self.dialect, self.name = {"ref": "litert-ref", "default": "litert"}[resolver], "LiteRT"
 
 
-# ---- the worker's side ------------------------------------------------------------------------------------
+FIRST_IN_LITERT = {"BROADCAST_TO": 2}
+"""The first version of an operator that LiteRT knows, where that is not 1; TFLM does not look at versions."""
 
 
-def _computed(model: bytes) -> Iterator[tuple[int, int]]:
-    """(subgraph, tensor index) of each graph input, variable and operator output that NumPy can hold."""
-    unreadable = {tflite.TensorType.STRING, tflite.TensorType.RESOURCE, tflite.TensorType.VARIANT}
-    root = tflite.Model.GetRootAsModel(model, 0)
-    for g in range(root.SubgraphsLength()):
-        graph = root.Subgraphs(g)
-        ops = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-        indices = {graph.Inputs(i) for i in range(graph.InputsLength())}
-        indices |= {op.Outputs(i) for op in ops for i in range(op.OutputsLength())}
-        indices |= {i for i in range(graph.TensorsLength()) if graph.Tensors(i).IsVariable()}
-        yield from ((g, i) for i in sorted(indices - {-1}) if graph.Tensors(i).Type() not in unreadable)
+def as_litert_wants(model: Model, dtype: str) -> Model:
+    """A model of one operator on `dtype` without what TFLM ignores and LiteRT refuses or misreads.
+
+    Those are zero points of int16 data, a bias type that the options do not name, and operators' versions.
+    """
+    graph = model.graphs[0]
+    tensors = tuple(
+        replace(t, quantization=replace(t.quantization, zero_point=(0,) * len(t.quantization.zero_point)))
+        if t.dtype == dtype == "int16" and t.quantization
+        else t
+        for t in graph.tensors
+    )
+    ops = tuple(
+        replace(op, options=_with_bias_type(op, tensors), version=FIRST_IN_LITERT.get(op.name, op.version))
+        for op in graph.ops
+    )
+    return replace(model, graphs=(replace(graph, tensors=tensors, ops=ops), *model.graphs[1:]))
 
 
-def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
-    from tflite_micro.python.tflite_micro import _runtime
-
-    def resources(model: bytes) -> int:
-        """How many resource variables the model has: what TFLM reserves room for."""
-        root = tflite.Model.GetRootAsModel(model, 0)
-        codes = [root.OperatorCodes(i) for i in range(root.OperatorCodesLength())]
-        kinds = [max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes]
-        if tflite.BuiltinOperator.VAR_HANDLE not in kinds:
-            return 0
-        graphs = [root.Subgraphs(i) for i in range(root.SubgraphsLength())]
-        ops = (graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength()))
-        return len({named(op) for op in ops if kinds[op.OpcodeIndex()] == tflite.BuiltinOperator.VAR_HANDLE})
-
-    def named(op: Any) -> tuple[bytes, bytes]:
-        options, table = tflite.VarHandleOptions(), op.BuiltinOptions()
-        options.Init(table.Bytes, table.Pos)
-        return options.Container(), options.SharedName()
-
-    def load(model: bytes, config: Any) -> Any:
-        """An interpreter with as large an arena as it needs.
-
-        `runtime.Interpreter` would unpack the whole file in Python only to count its resource variables, and
-        that takes longer than running a small model: hence this call of what it wraps.
-        """
-        for size in ARENA_SIZES:
-            start = os.lseek(2, 0, os.SEEK_CUR)
-            try:
-                return _runtime.InterpreterWrapper(model, [], size, resources(model), config, 0)
-            except RuntimeError:
-                printed = os.pread(2, 1 << 16, start).lower()
-                if size == ARENA_SIZES[-1] or not any(word in printed for word in (b"arena", b"alloc", b"resize")):
-                    raise
-                os.ftruncate(2, start)
-                os.lseek(2, start, os.SEEK_SET)
-        raise AssertionError("unreachable")
-
-    def invoke(interpreter: Any, inputs: Sequence[Array]) -> None:
-        for i, array in enumerate(inputs):
-            interpreter.SetInputTensor(array, i)
-        interpreter.Invoke()
-
-    def run_many(model: bytes, inputs: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
-        graph = tflite.Model.GetRootAsModel(model, 0).Subgraphs(0)
-        interpreter = load(model, _runtime.PythonInterpreterConfig.kAllocationRecording)
-        answers = []
-        for arrays in inputs:
-            interpreter.Reset()
-            invoke(interpreter, arrays)
-            answers.append(tuple(interpreter.GetOutputTensor(i) for i in range(graph.OutputsLength())))
-        return answers
-
-    def status_of(interpreter: Any, inputs: Sequence[Array], reset: bool) -> int:
-        """What Invoke returns."""
-        if reset:
-            interpreter.Reset()
-        for i, array in enumerate(inputs):
-            interpreter.SetInputTensor(array, i)
-        try:
-            return int(interpreter.Invoke() or 0)
-        except RuntimeError:
-            return 1
-
-    def run_stream(model: bytes, stream: tuple[Sequence[Sequence[Array]], Sequence[int]]) -> Any:
-        graph = tflite.Model.GetRootAsModel(model, 0).Subgraphs(0)
-        interpreter = load(model, _runtime.PythonInterpreterConfig.kAllocationRecording)
-        answers = []
-        for k, arrays in enumerate(stream[0]):
-            status = status_of(interpreter, arrays, k in stream[1])
-            count = 0 if status == 1 else graph.OutputsLength()
-            answers.append((status, tuple(interpreter.GetOutputTensor(i) for i in range(count))))
-        return answers
-
-    def tensors(model: bytes, inputs: Sequence[Array]) -> Tensors:
-        interpreter = load(model, _runtime.PythonInterpreterConfig.kPreserveAllTensors)
-        invoke(interpreter, inputs)
-        return read(interpreter, _computed(model))
-
-    def read(interpreter: Any, places: Iterable[tuple[int, int]]) -> Tensors:
-        return {(g, i): interpreter.GetTensor(i, g)["tensor_data"] for g, i in places}
-
-    watched: list[Any] = []
-
-    def watch(model: bytes, _: None) -> None:
-        watched.clear()  # and its arena, before there is another
-        watched.extend((load(model, _runtime.PythonInterpreterConfig.kPreserveAllTensors), list(_computed(model))))
-
-    def tensors_after(_: bytes, inference: tuple[Sequence[Array], bool]) -> tuple[int, Tensors]:
-        interpreter, places = watched
-        return status_of(interpreter, *inference), read(interpreter, places)
-
-    def arena(model: bytes, _: None) -> list[int]:
-        interpreter = load(model, _runtime.PythonInterpreterConfig.kAllocationRecording)
-        start = os.lseek(2, 0, os.SEEK_CUR)
-        interpreter.PrintAllocations()
-        printed = os.pread(2, 1 << 16, start).decode()
-        return [int(n) for n in re.findall(r"Arena allocation (?:total|head|tail) (\d+)", printed)]
-
-    def fits(model: bytes, size: int) -> bool:
-        try:
-            config = _runtime.PythonInterpreterConfig.kAllocationRecording
-            _runtime.InterpreterWrapper(model, [], size, resources(model), config, 0)
-        except RuntimeError:
-            return False
-        return True
-
-    def accepts(model: bytes, _: None) -> bool:
-        try:
-            return not load(model, _runtime.PythonInterpreterConfig.kAllocationRecording).Invoke()
-        except RuntimeError:
-            return False
-
-    tasks = (run_many, run_stream, tensors, watch, tensors_after, arena, fits, accepts)
-    return {task.__name__: task for task in tasks}
-
-
-def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    kind = {"ref": OpResolverType.BUILTIN_REF, "default": OpResolverType.AUTO}[resolver]
-
-    def load(model: bytes, preserve: bool) -> Any:
-        interpreter = Interpreter(
-            model_content=model,
-            experimental_op_resolver_type=kind,
-            num_threads=1,
-            experimental_preserve_all_tensors=preserve,
-        )
-        interpreter.allocate_tensors()
-        return interpreter
-
-    def invoke(interpreter: Any, inputs: Sequence[Array]) -> None:
-        for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-            interpreter.set_tensor(detail["index"], array)
-        interpreter.invoke()
-
-    def run_many(model: bytes, inputs: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
-        interpreter = load(model, preserve=False)
-        outputs = [detail["index"] for detail in interpreter.get_output_details()]
-        answers = []
-        for arrays in inputs:
-            interpreter.reset_all_variables()
-            invoke(interpreter, arrays)
-            answers.append(tuple(interpreter.get_tensor(i) for i in outputs))
-        return answers
-
-    def tensors(model: bytes, inputs: Sequence[Array]) -> Tensors:
-        interpreter = load(model, preserve=True)
-        invoke(interpreter, inputs)
-        return {(g, i): interpreter.get_tensor(i, g) for g, i in _computed(model)}
-
-    return {"run_many": run_many, "tensors": tensors}
-
-
-def _serve(tasks: Mapping[str, Callable[..., Any]], connection: Connection) -> None:
-    """Answer (task, model, inputs) with (refused?, result or message) until the other side hangs up."""
-    while True:
-        try:
-            task, model, inputs = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer = (False, tasks[task](model, inputs))
-        except (RuntimeError, ValueError, IndexError) as error:
-            answer = (True, str(error))
-        connection.send(answer)
-
-
-def _main() -> None:
-    parser = argparse.ArgumentParser(description="The oracle's worker process; see the module's docstring.")
-    parser.add_argument("worker", choices=["tflm", "litert-ref", "litert-default"])
-    parser.add_argument("fd", type=int, help="the inherited end of a multiprocessing pipe")
-    arguments = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an abort is an answer here, not worth a core file
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
-    name, _, resolver = arguments.worker.partition("-")
-    tasks = _tflm_tasks() if name == "tflm" else _litert_tasks(resolver)
-    _serve(tasks, Connection(arguments.fd))
-
-
-if __name__ == "__main__":
-    _main()
+def _with_bias_type(op: Op, tensors: Sequence[Tensor]) -> Mapping[str, Any]:
+    """The operator's options, which name its bias's type."""
+    if "quantized_bias_type" in op.options and op.inputs[2:] and op.inputs[2] >= 0:
+        return {**op.options, "quantized_bias_type": tensors[op.inputs[2]].dtype}
+    return op.options

@@ -33,9 +33,12 @@ import numpy as np
 
 from refengine import Graph, InputError, Model, Op, RefengineError, Tensor, UnsupportedError, load, make_plan
 from refengine.quantizer import Ranges, calibrate, convert
+from refengine.text import SCHEMA
 
 KINDS: dict[str, dict[str, Any]] = {"int8": {}, "int8_float32": {"io": "float32"}, "int16x8": {"activations": "int16"}}
 """What `convert` is told to make the file of each kind."""
+
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 SUMMED = {"operator", "version", "option", "activation scale", "bias scale", "zero point"}
 """What is counted in the end even where all are equal, beside everything of constants."""
@@ -78,17 +81,27 @@ class Comparison:
 
 
 def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
-    """Everything in which two models' first graphs differ, matched by structure."""
+    """Everything in which two models differ, matched by structure, subgraph by subgraph."""
     found = Comparison()
-    pair = _Pairing(found, ours.graphs[0], theirs.graphs[0], names)
-    pair.tensors("input", pair.ours.inputs, pair.theirs.inputs)
+    found.note("model", "number of subgraphs", len(ours.graphs), len(theirs.graphs))
+    for mine, other in zip(ours.graphs, theirs.graphs, strict=False):
+        place = f"subgraph {other.index}, " if other.index else ""
+        _compare(place, _Pairing(found, mine, other, names))
+    found.note("model", "signatures", _signatures(ours), _signatures(theirs))
+    return found
+
+
+def _compare(where: str, pair: _Pairing) -> None:
+    """The inputs, operators and outputs of one subgraph."""
+    found = pair.found
+    pair.tensors(f"{where}input", pair.ours.inputs, pair.theirs.inputs)
     for left, right in _matched(pair.ours.ops, pair.theirs.ops, pair.apart):
         if left is None or right is None:
             only = left or right
             assert only is not None
-            found.note(f"operator {only.index}", "operator", left and left.name, right and right.name)
+            found.note(f"{where}operator {only.index}", "operator", left and left.name, right and right.name)
             continue
-        place = f"operator {right.index} {right.name}"
+        place = f"{where}operator {right.index} {right.name}"
         found.note(place, "operator", left.name, right.name)
         found.note(place, "version", left.version, right.version)
         for option in sorted({*left.options, *right.options}):
@@ -96,9 +109,8 @@ def compare(ours: Model, theirs: Model, names: bool = False) -> Comparison:
             found.note(place, "option", mine, other)
         pair.tensors(f"{place} input", left.inputs, right.inputs)
         pair.tensors(f"{place} output", left.outputs, right.outputs)
-    pair.tensors("output", pair.ours.outputs, pair.theirs.outputs)
-    found.note("model", "signatures", _signatures(ours), _signatures(theirs))
-    return found
+        pair.tensors(f"{place} intermediate", left.intermediates, right.intermediates)
+    pair.tensors(f"{where}output", pair.ours.outputs, pair.theirs.outputs)
 
 
 def _signatures(model: Model) -> list[tuple[Any, ...]]:
@@ -116,20 +128,26 @@ def _matched(
 ) -> Iterator[tuple[Op | None, Op | None]]:
     """Operators of equal names in order; one that the other side lacks comes with None.
 
-    Several QUANTIZE in a row may come in any order: the least `apart` by the time they are asked for are matched.
+    Several QUANTIZE in a row may come in any order, and so may DEQUANTIZE: the least `apart` by the time they are asked
+    for are matched.
     """
     matcher = SequenceMatcher(None, [op.name for op in ours], [op.name for op in theirs], autojunk=False)
     for tag, a, a_end, b, b_end in matcher.get_opcodes():
         if tag == "equal":
             waiting = list(ours[a:a_end])
             for right in theirs[b:b_end]:
-                row = [*takewhile(lambda op: op.name == "QUANTIZE", waiting)]
+                row = _row(waiting) if right.name in CONVERSIONS else []
                 left = min(row, key=lambda op: apart(op, right)) if row else waiting[0]
                 waiting.remove(left)
                 yield left, right
         else:
             yield from ((op, None) for op in ours[a:a_end])
             yield from ((None, op) for op in theirs[b:b_end])
+
+
+def _row(ops: Sequence[Op]) -> list[Op]:
+    """The operators of the same name that come first."""
+    return [*takewhile(lambda op: op.name == ops[0].name, ops)]
 
 
 class _Pairing:
@@ -140,10 +158,13 @@ class _Pairing:
         self.partner: dict[int, int] = {}
 
     def apart(self, left: Op, right: Op) -> tuple[bool, float]:
-        """Whether two QUANTIZE read different tensors, and how many steps the values of equal codes lie apart."""
+        """Whether two conversions read different tensors, and how many steps the values of equal codes lie apart."""
+        unlike = self.partner.get(left.inputs[0]) != right.inputs[0]
+        if right.name == "DEQUANTIZE":
+            return unlike, 0.0
         made = self.ours.tensors[left.outputs[0]], self.theirs.tensors[right.outputs[0]]
         (a, b), (c, d) = (_ends(tensor) for tensor in made)
-        return self.partner.get(left.inputs[0]) != right.inputs[0], max(abs(a - c), abs(b - d)) / (d - c)
+        return unlike, max(abs(a - c), abs(b - d)) / (d - c)
 
     def tensors(self, role: str, ours: Sequence[int], theirs: Sequence[int]) -> None:
         self.found.note(role, "number of tensors", len(ours), len(theirs))
@@ -209,7 +230,7 @@ def calibrated(model: Model) -> tuple[Model, Ranges]:
     noted = {tensor.index: tensor.quantization for tensor in graph.tensors if tensor.data is None}
     ranges = {index: (noted.min[0], noted.max[0]) for index, noted in noted.items() if noted and noted.min}
     tensors = tuple(replace(tensor, quantization=None) for tensor in graph.tensors)
-    return replace(model, graphs=(replace(graph, tensors=tensors),)), ranges
+    return replace(model, graphs=(replace(graph, tensors=tensors), *model.graphs[1:])), ranges
 
 
 def samples_of(data: bytes) -> list[tuple[np.ndarray, ...]]:
@@ -272,7 +293,8 @@ def main() -> int:
     else:
         raise InputError(f"{args.ours}: give the converter's model to compare with, or a folder or .tar.xz of both")
     if args.json:
-        print(json.dumps({name: found.as_json() for name, found in compared.items()}, indent=2))
+        models = {name: found.as_json() for name, found in compared.items()}
+        print(json.dumps({"schema": SCHEMA, "models": models}, indent=2))
     else:
         print_differences(compared)
     return int(any(found.differences or found.refused for found in compared.values()))

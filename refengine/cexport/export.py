@@ -21,7 +21,7 @@ from ..files import write_all
 from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
-from ..plan import Plan, Step
+from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from ..reading.counterparts import stands_alone
 from ..text import in_c
@@ -68,12 +68,18 @@ class Exported:
         return {**vars(self), "directory": str(self.directory), "folded": folded}
 
 
-def export(plan: Plan, directory: str | Path, *inputs: Array, name: str = "model") -> Exported:
+def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "model") -> Exported:
     """Write `plan` to `directory` as C; `inputs` are the golden input of the self-test (noise by default).
 
     `name` is what the files call the model. Raises `UnsupportedError` for what has no C kernel, `InputError` for
     inputs that do not fit or a directory that is none.
     """
+    plan = plan_of(plan)
+    require(
+        plan.numerics.kernels == "tflm",
+        f"the C kernels compute what TFLM's do, not those of {plan.numerics.kernels}; export in another dialect",
+    )
+    require_whole(plan, "C export")
     for step in plan.steps:
         does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
         require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")

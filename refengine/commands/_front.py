@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -19,27 +19,30 @@ from rich.table import Table
 
 from ..bundled import bundled_models
 from ..errors import InferenceError, InputError, located
-from ..execute import batch_size
+from ..execute import batch_size, frames, infer
+from ..judge.dumps import read_dump
 from ..kernel import PRESETS
 from ..memory import MEMORY
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
 from ..processes import Terminated
-from ..session import Session
+from ..tasks.audio import BUNDLED, NONE, Ears
+from ..tasks.recognition import TASKS
+from ..tensors.arrays import read_bytes
 from ..tensors.datasets import bundled_digits, load_mnist
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_input
-from ..text import as_json, printable
+from ..text import SCHEMA, as_json, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
+FEW = 8
+"""Files that are told of one by one."""
+
 LONG = 1000
 """Rows that Rich draws within seconds."""
 GAP = 2
 """Spaces beside each column of a table."""
-
-SCHEMA = 1
-"""Of every --json document: another number once a key changes its meaning or goes."""
 
 SUFFIXES = {"K": 10, "M": 20, "G": 30}
 
@@ -71,6 +74,55 @@ def add_numerics(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_dialects(parser: argparse.ArgumentParser) -> None:
+    """The option --numerics PRESET, or two."""
+    parser.add_argument(
+        "--numerics",
+        metavar="PRESET[,OTHER]",
+        type=one_or_two,
+        default=["tflm"],
+        help=f"whose arithmetic: {', '.join(PRESETS)} (default: tflm), or KERNELS/TARGET; with two, how they differ",
+    )
+
+
+def one_or_two(text: str) -> list[str]:
+    """The names of one dialect, or of two."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in PRESETS]:
+        raise argparse.ArgumentTypeError(f"there is no dialect {unknown[0]!r}; choose from {', '.join(PRESETS)}")
+    if len(names) > 2:
+        raise argparse.ArgumentTypeError(f"{text!r} are {len(names)} dialects; give one, or two to compare")
+    return names
+
+
+def add_partial(parser: argparse.ArgumentParser) -> None:
+    """The option --partial."""
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="leave out the operators that would be refused, such as another vendor's, and do what can be done without",
+    )
+
+
+def add_given(parser: argparse.ArgumentParser) -> None:
+    """The options --partial and --given DUMP."""
+    add_partial(parser)
+    parser.add_argument(
+        "--given",
+        metavar="DUMP",
+        help="with --partial: the tensors behind what is left out, by name or index, in one inference (as diff reads "
+        "dumps); the rest goes on from there",
+    )
+
+
+def given(plan: Plan, args: argparse.Namespace) -> dict[int, Array]:
+    """The tensors of --given that depend on a gap, by index; what the plan computes itself, it computes."""
+    if args.given and not args.partial:
+        raise InputError("--given is for what --partial leaves out: say --partial, too")
+    behind = plan.behind()
+    return {i: x for i, x in read_dump(plan, args.given).tensors.items() if i in behind} if args.given else {}
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """The option --json."""
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -87,6 +139,85 @@ def add_range(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """The options --task and --labels, for `task_of` and `read_names`."""
+    parser.add_argument("--task", choices=TASKS, help="what the outputs mean (default: as the graph tells)")
+    parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line, the first for class 0")
+
+
+def read_names(path: str | None) -> list[str]:
+    """The lines of --labels, none without it."""
+    if path is None:
+        return []
+    with located(path):
+        data = read_bytes(path, MEMORY)
+    return data.decode(errors="replace").splitlines()
+
+
+def named(names: Sequence[str] | Mapping[int, str], label: int) -> str:
+    """A class by its number, and its name if it has one."""
+    known = names if isinstance(names, Mapping) else dict(enumerate(names))
+    return f"{label} ({known[label]})" if label in known else str(label)
+
+
+def add_sound(parser: argparse.ArgumentParser) -> None:
+    """The options --front-end, --step, --hop and --resample, for `ears_of`."""
+    sounds = parser.add_argument_group("sounds (.wav)")
+    sounds.add_argument(
+        "--front-end",
+        metavar="NAME",
+        help=f"what makes features of samples: {', '.join(BUNDLED)}, {NONE} (the samples as they are) or a .tflite "
+        "file that computes them (default: as the input's shape tells, where it leaves no doubt)",
+    )
+    sounds.add_argument(
+        "--step",
+        metavar="N",
+        type=positive,
+        help="samples between two of its windows (default: its own; of a file, a window)",
+    )
+    sounds.add_argument(
+        "--hop",
+        metavar="N",
+        type=positive,
+        help="rows of features, or samples, between two inferences (default: as many as one takes)",
+    )
+    sounds.add_argument(
+        "--resample", metavar="HZ", type=positive, help="so many samples a second, by refengine's own arithmetic"
+    )
+
+
+def ears_of(plan: Plan, args: argparse.Namespace) -> Ears:
+    """Who hears the sounds among the inputs."""
+    return Ears(plan, args.front_end, args.step, args.hop, args.resample)
+
+
+def heard_json(ears: Ears) -> dict[str, Any] | None:
+    """What was made of sounds (files that worker processes heard are not listed); null if there were none."""
+    if not ears.are_used:
+        return None
+    made = ears.front_end
+    facts = {"front_end": made.name, "reason": made.reason, "window": made.window, "step": made.step, "fed": made.fed}
+    return facts | {"files": [each.as_dict() for each in ears.heard]}
+
+
+def print_heard(ears: Ears) -> None:
+    """What was made of sounds; of many files, of all together."""
+    if not ears.are_used:
+        return
+    if len(ears.heard) <= FEW:
+        say(*(f"{each.path}: {each}" for each in ears.heard))
+    else:
+        seconds, inferences = sum(each.seconds for each in ears.heard), sum(each.inferences for each in ears.heard)
+        filled, cut = (sum(map(bool, ends)) for ends in zip(*((s.added, s.left_out) for s in ears.heard), strict=True))
+        say(f"{len(ears.heard):,} sounds of {seconds:,.4g} s: {inferences:,} inferences")
+        say(*(f"  {count:,}: {kind}" for kind, count in Counter(each.kind for each in ears.heard).items()))
+        say(f"  silence added to {filled:,}, the end left out of {cut:,}")
+    made = ears.front_end
+    say(f"front end: {made}")
+    if made.reason != "given":
+        say(f"  guessed: {made.reason}; --front-end NAME changes it")
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """The options --jobs N and --scheduler ADDRESS, for `parallel.workers`."""
     where = parser.add_mutually_exclusive_group()
@@ -101,54 +232,48 @@ def finite(text: str) -> float:
 
 
 def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """The options --input, --index, --digit and --range of commands that look at one inference."""
+    """The options --input, --index, --digit, --range and those of sounds, of commands that look at one inference."""
     parser.add_argument(
-        "--input", metavar="FILE", nargs="+", required=required, help="one inference: a picture, .npy, .npz, .raw"
+        "--input", metavar="FILE", nargs="+", required=required, help="one inference: a picture, .npy, .npz, .raw, .wav"
     )
     parser.add_argument("--index", metavar="I", type=int, help="which inference, where there are several (from 0)")
     parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
     add_range(parser)
+    add_sound(parser)
 
 
-def one_inference(plan: Plan, args: argparse.Namespace) -> tuple[Array, ...]:
+def one_inference(plan: Plan, args: argparse.Namespace, ears: Ears | None = None) -> tuple[Array, ...]:
     """The input arrays that --input, and --index where it holds several inferences, choose."""
-    return chosen_inference(plan, args)[0]
+    return chosen_inference(plan, args, ears)[0]
 
 
-def chosen_inference(plan: Plan, args: argparse.Namespace) -> tuple[tuple[Array, ...], State]:
+def chosen_inference(plan: Plan, args: argparse.Namespace, ears: Ears | None = None) -> tuple[tuple[Array, ...], State]:
     """The same, and the state before it: what the inferences before it have left."""
-    found = every_inference(plan, args.input, args)
+    found = every_inference(plan, args.input, args, ears)
     index = 0 if args.index is None else args.index
     if not 0 <= index < len(found) or (args.index is None and len(found) > 1):
         raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
     return found[index], state_after(plan, found[:index] if plan.initial else ())
 
 
-def every_inference(plan: Plan, paths: list[str], args: argparse.Namespace) -> list[tuple[Array, ...]]:
-    """The inferences that files hold, one after the other."""
-    cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range)
+def every_inference(
+    plan: Plan, paths: list[str], args: argparse.Namespace, ears: Ears | None = None
+) -> list[tuple[Array, ...]]:
+    """The inferences that files hold, one after the other; `ears` know afterwards what was made of sounds."""
+    hear = (ears or ears_of(plan, args)).hear
+    cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range, hear=hear)
     return [each for _, arrays in cases for each in frames(plan, arrays)]
 
 
 def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
     """What lives on after inferences, one after the other from the first one on, as far as TFLM runs each."""
-    session = Session(plan)
+    state = plan.initial
     for inputs in inferences:
-        with suppress(InferenceError):
-            session.run(*inputs)
-    return session.state
-
-
-def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
-    """The inferences of one file: (T, *shape), or (T, *shape[1:]) where every input declares a leading 1."""
-    shapes = [t.shape for t in plan.inputs]
-    if all(x.ndim == len(shape) + 1 and x.shape[1:] == shape for x, shape in zip(arrays, shapes, strict=True)):
-        counts = {len(x) for x in arrays}
-        if len(counts) > 1:
-            raise InputError(f"the inputs hold different numbers of frames: {', '.join(map(str, sorted(counts)))}")
-        return [tuple(x[i] for x in arrays) for i in range(counts.pop() if counts else 0)]
-    batch = batch_size(plan, arrays)
-    return [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
+        try:
+            _, state = infer(plan, batch_size(plan, inputs), inputs, state)
+        except InferenceError as error:
+            state = error.state
+    return state
 
 
 def read_data(
@@ -159,18 +284,20 @@ def read_data(
     real_range: tuple[float, float] | None,
     chunk: int,
     real: bool = False,
+    hear: Callable[[str], Array] | None = None,
 ) -> tuple[str, int, Iterator[tuple[Array, ...]], tuple[PixelRange, ...]]:
     """(what it is, how many pictures or files, the inputs of each run, `pixel_ranges`) of at most `limit` of them.
 
     `paths` are a folder of MNIST's IDX files, which come in runs of `chunk`, or files as `read_inputs` takes them and
-    folders of them; None are the bundled digits. `real` leaves what would be quantised as it is, in float32.
+    folders of them; None are the bundled digits. `real` leaves what would be quantised as it is, in float32; `hear`
+    takes sounds.
     """
     folders = [path for path in paths or () if any(Path(path).glob("*-images*idx3-ubyte*"))]
     if folders and paths != folders[:1]:
         raise InputError(f"{folders[0]}: a folder of MNIST's IDX files is all the data; give nothing beside it")
     if paths and not folders:
         files = [file for path in paths for file in _files(path)][:limit]
-        cases = _fitting(plan, files, real_range, real)
+        cases = _fitting(plan, files, real_range, real, hear)
         return " ".join(paths), len(files), cases, pixel_ranges(plan, files, real_range)
     images, _ = load_mnist(paths[0], split) if paths else bundled_digits()
     images = images[:limit]
@@ -181,13 +308,17 @@ def read_data(
 
 
 def _fitting(
-    plan: Plan, files: list[str], real_range: tuple[float, float] | None, real: bool
+    plan: Plan,
+    files: list[str],
+    real_range: tuple[float, float] | None,
+    real: bool,
+    hear: Callable[[str], Array] | None,
 ) -> Iterator[tuple[Array, ...]]:
     """The inferences of files, each refused by its name if it does not fit."""
-    for name, inputs in read_inputs(plan, files, real_range=real_range, real=real):
+    for name, inputs in read_inputs(plan, files, real_range=real_range, real=real, hear=hear):
         with located(name):
             codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
-            batch_size(plan, tuple(codes))
+            (frames if plan.initial else batch_size)(plan, tuple(codes))
         yield inputs
 
 
@@ -197,7 +328,7 @@ def _files(path: str) -> list[str]:
         return [path]
     found = [str(file) for file in sorted(Path(path).rglob("*")) if file.is_file() and not file.name.startswith(".")]
     if not found:
-        raise InputError(f"{path}: the folder is empty; give pictures, .npy, .npz, .raw or MNIST's IDX files")
+        raise InputError(f"{path}: the folder is empty; give pictures, .npy, .npz, .raw, .wav or MNIST's IDX files")
     return found
 
 
@@ -234,7 +365,8 @@ def print_ranges(ranges: Iterable[PixelRange]) -> None:
 
 
 def heading(args: argparse.Namespace, plan: Plan) -> dict[str, Any]:
-    return {"model": args.model, "sha256": plan.model.sha256, "numerics": args.numerics}
+    numerics = args.numerics if isinstance(args.numerics, str) else args.numerics[0]
+    return {"model": args.model, "sha256": plan.model.sha256, "numerics": numerics}
 
 
 def type_of(tensor: Tensor) -> str:

@@ -20,14 +20,18 @@ from ..kernel import PRESETS
 from ..plan import Plan, make_plan
 from ..processes import Terminated
 from ._front import (
+    add_given,
     add_memory,
     add_model,
     add_numerics,
     add_one_input,
+    ears_of,
     every_inference,
     fail,
     find_model,
+    given,
     one_inference,
+    print_heard,
     say,
 )
 
@@ -38,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
     add_numerics(parser)
+    add_given(parser)
     add_one_input(parser)
     parser.add_argument(
         "--stream",
@@ -55,7 +60,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     script = Path(args.script).read_text(encoding="utf-8", errors="replace").splitlines() if args.script else []
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
+    numerics = PRESETS[args.numerics]
+    plan = make_plan(find_model(args.model), numerics=numerics, memory=args.memory, partial=args.partial)
     console = Console(_session(plan, args), _width(), _colour())
     if args.script or args.commands:
         _read(console, [*script, *(args.commands or [])])
@@ -71,11 +77,14 @@ def command(args: argparse.Namespace) -> int:
 
 def _session(plan: Plan, args: argparse.Namespace) -> Session:
     """One inference; or, of a model that remembers, all that the input holds, at the one that --index chooses."""
-    if not (args.stream or plan.initial):
-        return Session(plan, *one_inference(plan, args))
-    first, *then = every_inference(plan, args.input, args)
-    session = Session(plan, *first, then=then)
-    session.enter(args.index or 0)
+    ears = ears_of(plan, args)
+    if args.stream or plan.initial:
+        first, *then = every_inference(plan, args.input, args, ears)
+        session = Session(plan, *first, then=then, given=given(plan, args))
+        session.enter(args.index or 0)
+    else:
+        session = Session(plan, *one_inference(plan, args, ears), given=given(plan, args))
+    print_heard(ears)
     return session
 
 

@@ -24,16 +24,20 @@ from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, State, make_plan
+from ..tflite_io import load
 from ._front import (
     add_json,
     add_memory,
     add_model,
     add_one_input,
+    add_partial,
     chosen_inference,
+    ears_of,
     every_inference,
     find_model,
     one_inference,
     positive,
+    print_heard,
     print_json,
     print_table,
     progress_bar,
@@ -46,6 +50,7 @@ from ._front import (
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
+    add_partial(parser)
     parser.add_argument("dump", metavar="DUMP", nargs="?", help="an .npz, or a folder of .npy, .raw or .bin")
     parser.add_argument(
         "--port", metavar="PORT", help="ask a device instead: /dev/ttyUSB0, socket://host:port, qemu:BOARD"
@@ -80,17 +85,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     if (args.dump is None) == (args.port is None):
         raise InputError("diff needs DUMP, or --port PORT, and not both")
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics or "tflm"], memory=args.memory)
+    model, memory, partial = load(find_model(args.model)), args.memory, args.partial
+    plan = make_plan(model, numerics=PRESETS[args.numerics or "tflm"], memory=memory, partial=partial)
     if args.bisect and not args.port:
         raise InputError("--bisect asks a device: give its --port")
     if args.port and not args.input:
         raise InputError("--port needs --input: what to run")
-    inputs = one_inference(plan, args) if args.input else ()
+    ears = ears_of(plan, args)
+    inputs = one_inference(plan, args, ears) if args.input else ()
     dump = _asked(args, plan, inputs) if args.port else read_dump(plan, args.dump)
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
-    plan = make_plan(plan.model, numerics=PRESETS[args.numerics or said], memory=plan.memory)
+    plan = make_plan(model, numerics=PRESETS[args.numerics or said], memory=memory, partial=partial)
     previous = read_dump(plan, args.previous) if args.previous else None
     report = diff(plan, dump, *inputs, previous=previous, state=_state(plan, args))
     if args.html:
@@ -99,6 +106,7 @@ def command(args: argparse.Namespace) -> int:
         print_json({"model": args.model} | report.as_dict())
     else:
         _show(args, report)
+        print_heard(ears)
     return int(report.differs)
 
 

@@ -1,87 +1,258 @@
-"""Measure a classifier's accuracy on MNIST."""
+"""Measure how good a model's answers are: accuracy, mAP of boxes, or mean IoU of masks.
+
+PATH is the data. For classes: a folder of MNIST's IDX files; a folder with a
+folder for each class, of pictures, arrays or sounds; a .csv whose lines are a
+file and its class; an .npz with x and y, where x may be sequences (N × T × …),
+each of which begins afresh. For boxes: a folder of pictures with COCO's JSON,
+or that file; an .npz whose y is N × M × 5: class, top, left, bottom, right.
+For masks: a folder of pictures with PNGs beside them (a.jpg and a.png, a.png
+and a_mask.png, or folders images and masks), whose numbers are classes and 255
+where nobody is asked; an .npz whose y is N × H × W.
+
+  refengine evaluate stm32f746_int8 --data mnist/
+  refengine evaluate keywords.tflite --data speech_commands/ --labels labels.txt
+  refengine evaluate wakeword.tflite --data clips/ --front-end micro_wake_word --answer max
+  refengine evaluate detector.tflite --data coco/val2017/
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.table import Table
 
-from ..accuracy import Accuracy, evaluate
+from ..accuracy import Accuracy, Comparison, compare, evaluate
+from ..errors import InputError
 from ..kernel import PRESETS
+from ..model import Array
 from ..parallel import workers
-from ..plan import make_plan
-from ..tensors.datasets import PREFIXES, bundled_digits, load_mnist
-from ..tensors.inputs import pixel_range
+from ..plan import Plan, make_plan
+from ..tasks.audio import Ears
+from ..tasks.datasets import Classes, boxes, classes, masks
+from ..tasks.detection import Precision, Scorer
+from ..tasks.evaluation import evaluate_detection, evaluate_segmentation
+from ..tasks.recognition import Task, task_of
+from ..tasks.segmentation import Overlap
+from ..tensors.datasets import PREFIXES
+from ..tensors.images import SOUND, pixel_ranges, read_inputs
+from ..tensors.inputs import PixelRange, pixel_range
 from ..text import printable
 from ._front import (
+    add_dialects,
     add_json,
     add_memory,
     add_model,
-    add_numerics,
     add_range,
+    add_sound,
+    add_task,
     add_workers,
+    ears_of,
     ended,
     find_model,
     heading,
+    heard_json,
+    named,
     positive,
+    print_heard,
     print_json,
     print_ranges,
     print_table,
     progress_bar,
+    read_names,
     say,
     table_of,
 )
+
+T = TypeVar("T")
+
+ANSWERS = {"last": "the last output", "max": "the largest score of all outputs"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
-    add_numerics(parser)
+    add_dialects(parser)
     add_json(parser)
-    parser.add_argument("--data", metavar="DIR", help="folder of MNIST's IDX files (default: 100 bundled digits)")
-    parser.add_argument("--split", choices=PREFIXES, default="test", help="which of them (default: %(default)s)")
-    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N pictures")
+    parser.add_argument("--data", metavar="PATH", help="see above (default: 100 bundled digits)")
+    parser.add_argument("--split", choices=PREFIXES, default="test", help="which of MNIST's (default: %(default)s)")
+    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N; folders for classes take turns")
+    add_task(parser)
+    parser.add_argument(
+        "--answer",
+        choices=ANSWERS,
+        default="last",
+        help="the class of a sequence or a sound: of its last output, or of the largest score (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--first-category",
+        metavar="ID",
+        type=int,
+        default=1,
+        help="COCO's category that is the model's class 0 (default: %(default)s)",
+    )
     add_range(parser)
+    add_sound(parser)
     add_workers(parser)
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
-    images, labels = load_mnist(args.data, args.split) if args.data else bundled_digits()
-    images, labels = images[: args.limit], labels[: args.limit]
-    accuracy, status = None, 0
+    plan, *others = (
+        make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory) for name in args.numerics
+    )
+    task = task_of(plan, args.task)
+    if task.name not in ("detection", "segmentation"):
+        return _classes(args, plan, *others)
+    if others:
+        raise InputError(f"two dialects are compared by classes, and this is a model for {task.name} ({task.reason})")
+    return _pictures(args, plan, task)
+
+
+def _last(args: argparse.Namespace, results: Iterable[T], total: int, done: str) -> tuple[T | None, int]:
+    """The last result, while a bar shows how much of `total` is done (an attribute of it); the exit status."""
+    result = None
     try:
-        with workers(args.jobs, args.scheduler) as executor, progress_bar() as progress:
-            task = progress.add_task(printable(args.model), total=len(images))
-            for accuracy in evaluate(plan, images, labels, real_range=args.range, executor=executor):
-                progress.update(task, completed=accuracy.count)
+        with progress_bar() as progress:
+            bar = progress.add_task(printable(args.model), total=total)
+            for result in results:
+                progress.update(bar, completed=getattr(result, done))
     except KeyboardInterrupt as signal:
-        status = ended(signal)
-    if accuracy is None:
+        return result, ended(signal)
+    return result, 0
+
+
+# ---- classes -------------------------------------------------------------------------------------------------
+
+
+def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
+    """The accuracy, and beside that how many answers differ in the other dialect, if there is one."""
+    names, ears = read_names(args.labels), ears_of(plan, args)
+    data = classes(args.data, args.split, names, plan.memory).first(args.limit)
+    files = data.x if isinstance(data.x, list) else []
+    if any(Path(file).suffix.lower() == SOUND for file in files):
+        ears.choose()
+    read = partial(_inferences, plan, args.range, ears) if files else None
+    with workers(args.jobs, args.scheduler) as executor:
+        options: Any = {"real_range": args.range, "executor": executor, "answer": args.answer, "read": read}
+        results: Iterable[Accuracy | Comparison] = (
+            compare(plan, others[0], data.x, data.y, **options) if others else evaluate(plan, data.x, data.y, **options)
+        )
+        found, status = _last(args, results, len(data.x), "count")
+    if found is None:
         return status
-    data = args.data or "the bundled digits (100; more with --data)"
-    pictures = pixel_range(plan, 0, args.range)
+    accuracy = found.accuracies[0] if isinstance(found, Comparison) else found
+    ranges = list(pixel_ranges(plan, files, args.range)) if files else _ranges(plan, data, args.range)
     if args.json:
-        done = {"data": data, "pictures": [vars(pictures)], "interrupted": bool(status)}
-        print_json(heading(args, plan) | done | accuracy.as_dict())
+        done = {"data": data.name, "pictures": [vars(each) for each in ranges], "interrupted": bool(status)}
+        done |= {"sounds": heard_json(ears), "answer": args.answer, "names": list(data.names or names)}
+        compared = {"other": {"numerics": args.numerics[1], **found.told()}} if isinstance(found, Comparison) else {}
+        print_json(heading(args, plan) | done | accuracy.as_dict() | compared)
         return status
-    say(f"{args.model} on {data}" + (f", interrupted after {accuracy.count} of {len(images)}" if status else ""))
+    after = f", interrupted after {accuracy.count} of {len(data.x)}" if status else ""
+    say(f"{args.model} on {data.name}{after}")
     say(
         f"accuracy {accuracy.accuracy:.2%} ({accuracy.correct} of {accuracy.count}), "
         f"{accuracy.images_per_second:,.0f} images/s"
     )
-    print_table(_confusion_table(accuracy))
-    print_ranges([pictures])
-    say(f"numerics: {plan.numerics}")
+    print_table(_confusion_table(accuracy, data.names or names))
+    say(*([data.told] if data.told else []))
+    if plan.initial or ears.are_used:
+        say(f"several inferences are answered by {ANSWERS[args.answer]}; --answer changes it")
+    print_ranges(ranges)
+    print_heard(ears)
+    if isinstance(found, Comparison):
+        say(f"{found.differing} of {found.count} answers differ, accuracy {found.accuracies[1].accuracy:.2%} there")
+    say(f"numerics: {plan.numerics}", *(f"against: {other.numerics}" for other in others))
     return status
 
 
-def _confusion_table(accuracy: Accuracy) -> Table:
+def _inferences(
+    plan: Plan, real_range: tuple[float, float] | None, ears: Ears, paths: Sequence[str]
+) -> Sequence[Array]:
+    """What each file holds for the one input, one inference after the other."""
+    if all(Path(path).suffix.lower() == SOUND for path in paths):
+        return ears.hear_all(paths)
+    return [arrays[0] for _, arrays in read_inputs(plan, paths, real_range=real_range, hear=ears.hear)]
+
+
+def _ranges(plan: Plan, data: Classes, given: tuple[float, float] | None) -> list[PixelRange]:
+    """What black and white stood for, if arrays held pictures."""
+    return [pixel_range(plan, 0, given)] if getattr(data.x, "dtype", None) == "uint8" else []
+
+
+def _confusion_table(accuracy: Accuracy, names: Sequence[str]) -> Table:
     """A row per true class, a column per answer."""
     table = table_of("is \\ seen as")
     rows = accuracy.confusion.tolist()
     for label, _ in enumerate(rows):
         table.add_column(str(label), justify="right")
     for label, row in enumerate(rows):
-        table.add_row(str(label), *(str(count) if count else "·" for count in row))
+        table.add_row(named(names, label), *(str(count) if count else "·" for count in row))
     return table
+
+
+# ---- boxes and masks -----------------------------------------------------------------------------------------
+
+
+def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
+    if args.data is None:
+        raise InputError(f"this is a model for {task.name} ({task.reason}): give pictures with the truth by --data")
+    result: Scorer | Overlap | None
+    with workers(args.jobs, args.scheduler) as executor:
+        options: Any = {"real_range": args.range, "executor": executor}
+        if task.name == "detection":
+            found = boxes(args.data, args.first_category, plan.memory).first(args.limit)
+            names, total = found.names, len(found.items)
+            result, status = _last(args, evaluate_detection(plan, found, **options), total, "pictures")
+        else:
+            masked = masks(args.data, plan.memory).first(args.limit)
+            names, total = masked.names, len(masked.items)
+            result, status = _last(args, evaluate_segmentation(plan, masked, **options), total, "pictures")
+    if result is None:
+        return status
+    names, ranges = dict(enumerate(read_names(args.labels))) or names, [pixel_range(plan, 0, args.range)]
+    if args.json:
+        done = {"data": args.data, "pictures": [vars(each) for each in ranges], "interrupted": bool(status)}
+        told = {"task": vars(task), "names": [{"class": c, "name": name} for c, name in names.items()]}
+        measured = result.precision if isinstance(result, Scorer) else result
+        print_json(heading(args, plan) | done | told | measured.as_dict())
+        return status
+    say(f"{args.model} on {args.data}" + (f", interrupted after {result.pictures} of {total}" if status else ""))
+    if isinstance(result, Scorer):
+        _print_precision(result.precision, names)
+        say(f"class 0 is category {args.first_category}; --first-category ID changes it")
+    else:
+        _print_overlap(result, names)
+    say(f"task: {task.name}" + ("" if task.reason == "given" else f" ({task.reason})"))
+    print_ranges(ranges)
+    say(f"numerics: {plan.numerics}")
+    return status
+
+
+def _print_precision(measured: Precision, names: Mapping[int, str]) -> None:
+    say(
+        f"mAP {measured.map:.4f} (IoU 0.50:0.95), {measured.map50:.4f} (IoU 0.50): {measured.truths:,} things in "
+        f"{measured.pictures:,} pictures, {measured.found:,} detections"
+    )
+    table = table_of("class", "AP\n0.50:0.95", "AP\n0.50")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for label, (precision, at_half) in measured.by_class.items():
+        table.add_row(named(names, label), f"{precision:.4f}", f"{at_half:.4f}")
+    print_table(table)
+
+
+def _print_overlap(measured: Overlap, names: Mapping[int, str]) -> None:
+    told = measured.as_dict()
+    say(
+        f"mean IoU {measured.mean:.4f} over {len(told['classes'])} classes, {measured.accuracy:.2%} of the pixels "
+        f"right, in {measured.pictures:,} pictures"
+    )
+    table = table_of("class", "IoU")
+    table.columns[1].justify = "right"
+    for each in told["classes"]:
+        table.add_row(named(names, each["class"]), f"{each['iou']:.4f}")
+    print_table(table)

@@ -12,7 +12,22 @@ from ..explanation.primer import primer
 from ..files import write
 from ..kernel import PRESETS
 from ..plan import Plan, Step, make_plan
-from ._front import add_json, add_memory, add_one_input, chosen_inference, find_model, natural, print_json, say
+from ..tasks.audio import Ears
+from ._front import (
+    add_given,
+    add_json,
+    add_memory,
+    add_one_input,
+    chosen_inference,
+    ears_of,
+    find_model,
+    given,
+    heard_json,
+    natural,
+    print_heard,
+    print_json,
+    say,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", metavar="FILE", help="write a self-contained page instead")
     parser.add_argument("--primer", action="store_true", help="teach quantisation, multipliers and rounding instead")
     add_memory(parser)
+    add_given(parser)
     add_json(parser)
 
 
@@ -54,17 +70,21 @@ def command(args: argparse.Namespace) -> int:
         return 0
     if args.model is None or args.input is None or args.op is None:
         raise InputError("explain needs MODEL, --input and --op (or --primer)")
-    plan = make_plan(find_model(args.model), memory=args.memory)
-    record = _record(plan, step_at(plan, args.op), args)
+    plan = make_plan(find_model(args.model), memory=args.memory, partial=args.partial)
+    ears = ears_of(plan, args)
+    record = _record(plan, step_at(plan, args.op), args, ears)
     at = _only_element(record, args.output) if args.at is None else args.at
     told = explain(plan, record, at, args.output)
     other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), at, args.output) if args.numerics else None
     if args.html:
         write(args.html, as_html([told, other] if other else [told], args.full))
+        print_heard(ears)
     elif args.json:
-        return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}))
+        sounds = {"sounds": heard_json(ears)} if ears.are_used else {}
+        return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}) | sounds)
     else:
         say(*(side_by_side(told, other, args.full) if other else text(told, args.full)))
+        print_heard(ears)
     return 0
 
 
@@ -87,10 +107,11 @@ def _first(shape: tuple[int, ...]) -> str:
     return ",".join("0" for _ in shape)
 
 
-def _record(plan: Plan, step: Step, args: argparse.Namespace) -> Record:
+def _record(plan: Plan, step: Step, args: argparse.Namespace, ears: Ears) -> Record:
     """What the step does at its --time-th time in the inference that is chosen."""
-    inputs, state = chosen_inference(plan, args)
-    records = [record for record in execute(plan, *inputs, state=state) if record.step is step]
+    inputs, state = chosen_inference(plan, args, ears)
+    run = execute(plan, *inputs, state=state, known=given(plan, args))
+    records = [record for record in run if record.step is step]
     if args.time >= len(records):
         times = {0: "not at all", 1: "once"}.get(len(records), f"{len(records)} times")
         raise InputError(f"{step} of subgraph {step.subgraph} runs {times} in this inference; --time counts from 0")

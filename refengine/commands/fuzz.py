@@ -3,11 +3,19 @@
 Adapt your kernels to the C interface (--header prints it, --example a complete adapter), or give a Python callable that
 takes a refengine.fuzzer.Case, or a command that reads and writes files. Every operator and type is tried by default;
 what your kernels do not claim to compute they may skip. Outputs are compared bit for bit. The first failure of each
-operator is shrunk to the smallest case, and told with the dialect or known fault that explains all failing ones.
+operator is shrunk to the smallest case, and told with the dialect or known fault that explains all failing ones, and
+how certain that is: certain, likely or open. Then it is set aside, and the search goes on for the next fault; what you
+know already you can --exclude: by a trait as findings tell it ("groups of channels", "2 as zero point of the *",
+"CONV_2D: padding"), or by the weights' type (int4).
+
+Kernels in an emulator or on a board take cases from refengine_server.c (--server prints it), which is compiled into the
+image. With --emulator a command runs the image, and its standard input and output are the line, by semihosting or as a
+process; with --port the line is a serial port or a socket.
 
 A COMMAND contains {model}, the path of a .tflite file of one operator, {inputs}, those of one file for each of its
-inputs, and {outputs}, that of the file to write: raw bytes, in C order, little-endian. {npz} is that of an .npz with
-all inputs by name. It exits with 0, or with 77 for what it does not claim to compute.
+inputs, and {outputs}, those of the files to write, one for each output: raw bytes, in C order, little-endian. {npz} is
+that of an .npz with all inputs by name. Of an operator with state the inputs are those of several inferences, one
+behind another, and the outputs those of the last. It exits with 0, or with 77 for what it does not claim to compute.
 
 exit status: 0 everything is equal, 1 something failed, 2 it could not be tried, or the kernels claim nothing of it
 """
@@ -19,9 +27,23 @@ import shlex
 from pathlib import Path
 
 from ..errors import InputError
-from ..fuzzer import Case, Command, Door, Library, Result, callable_of, fuzz, replay, replayed, save, told
-from ..fuzzer.files import EXAMPLE, HEADER
-from ..fuzzer.search import chosen
+from ..fuzzer import (
+    Case,
+    Command,
+    Door,
+    Emulator,
+    Library,
+    Port,
+    Result,
+    callable_of,
+    fuzz,
+    replay,
+    replayed,
+    save,
+    told,
+)
+from ..fuzzer.files import EXAMPLE, HEADER, SERVER, read_stream, stem
+from ..fuzzer.search import FINDINGS, chosen
 from ..fuzzer.text import HEADINGS, row, summary
 from ..kernel import PRESETS
 from ..parallel import workers
@@ -42,21 +64,33 @@ from ._front import (
     table_of,
 )
 
+DOORS = ("library", "callable", "command", "emulator", "port")
+"""The options that lead to kernels."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     door = parser.add_argument_group("the kernels").add_mutually_exclusive_group()
     door.add_argument("--library", metavar="FILE", help="a shared library with refengine_kernel (see --header)")
     door.add_argument("--callable", metavar="MODULE:FUNCTION", help="a Python callable")
     door.add_argument("--command", metavar="COMMAND", dest="words", help="a command with {model} {inputs} {outputs}")
+    door.add_argument("--emulator", metavar="COMMAND", help="a command that runs an image with refengine_server.c")
+    door.add_argument("--port", metavar="PORT", help="such an image's line: /dev/ttyACM0, socket://host:port")
     door.add_argument("--header", action="store_true", help="print the C interface, refengine_fuzz.h")
     door.add_argument("--example", action="store_true", help="print a complete adapter to start from")
+    door.add_argument("--server", action="store_true", help="print the server for emulators, refengine_server.c")
+    parser.add_argument("--baud", type=positive, default=115200, help="of a serial port (default: %(default)s)")
     parser.add_argument("--operator", metavar="OP", nargs="+", help="such as CONV_2D (default: all)")
     parser.add_argument("--type", metavar="TYPE", nargs="+", help="of the first input, such as int8 (default: all)")
     parser.add_argument(
         "--cases", metavar="N", type=positive, default=1000, help="of each operator and type (default: %(default)s)"
     )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="other cases (default: %(default)s)")
-    parser.add_argument("--time-out", metavar="SECONDS", type=positive, help="one case may take (default: 2; 60)")
+    parser.add_argument("--spec", action="store_true", help="draw only what TFLite's quantization specification allows")
+    parser.add_argument("--exclude", metavar="TRAIT", nargs="+", default=[], help="skip cases that have it")
+    parser.add_argument(
+        "--findings", metavar="N", type=positive, default=FINDINGS, help="faults of each (default: %(default)s)"
+    )
+    parser.add_argument("--time-out", metavar="SECONDS", type=positive, help="one case may take (default: 2; 10; 60)")
     parser.add_argument("--save", metavar="DIR", help="write each smallest failing case: .tflite, .npz and a C test")
     parser.add_argument("--replay", metavar="FILE", help="try one saved case, FILE.tflite, instead")
     parser.add_argument("--input", metavar="FILE", nargs="+", help="with --replay: its inputs (default: FILE.npz)")
@@ -67,9 +101,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    if args.header or args.example:
-        say(*(HEADER if args.header else EXAMPLE).read_text(encoding="utf-8").splitlines())
-        return 0
+    for wanted, file in ((args.header, HEADER), (args.example, EXAMPLE), (args.server, SERVER)):
+        if wanted:
+            say(*file.read_text(encoding="utf-8").splitlines())
+            return 0
     door = _door(args)
     results: list[Result] = []
     status = 0
@@ -110,19 +145,29 @@ def _door(args: argparse.Namespace) -> Door:
         return Command(args.words, **patience)
     if args.callable:
         return callable_of(args.callable)
-    raise InputError("fuzz needs --library FILE, --callable MODULE:FUNCTION or --command COMMAND")
+    if args.emulator:
+        return Emulator(args.emulator, **patience)
+    if args.port:
+        if args.jobs > 1 or args.scheduler:
+            raise InputError(f"{args.port} leads to one board; leave out --jobs and --scheduler")
+        return Port(args.port, args.baud, **patience)
+    raise InputError(
+        "fuzz needs --library FILE, --callable MODULE:FUNCTION, --command COMMAND, --emulator COMMAND or --port PORT"
+    )
 
 
 def _kernels(args: argparse.Namespace) -> str:
-    name: str = args.library or args.callable or args.words
+    name: str = args.library or args.callable or args.words or args.emulator or args.port
     return name
 
 
 def _saved(args: argparse.Namespace) -> Case:
     """The case that --replay names, with the inputs saved beside it unless --input gives others."""
     model = Path(args.replay)
-    plan = make_plan(model, numerics=PRESETS[args.numerics], memory=args.memory)
-    found = [arrays for _, arrays in read_inputs(plan, args.input or [str(model.with_suffix(".npz"))])]
+    plan, tensors = make_plan(model, numerics=PRESETS[args.numerics], memory=args.memory), model.with_suffix(".npz")
+    if not args.input and (stream := read_stream(plan, tensors)) is not None:
+        return stream
+    found = [arrays for _, arrays in read_inputs(plan, args.input or [str(tensors)])]
     if len(found) != 1:
         raise InputError(f"--input: {len(found)} inferences; --replay takes one")
     return replayed(plan, found[0])
@@ -140,6 +185,9 @@ def _search(args: argparse.Namespace, door: Door, results: list[Result]) -> None
             cases=args.cases,
             seed=args.seed,
             numerics=PRESETS[args.numerics],
+            spec=args.spec,
+            exclude=args.exclude,
+            findings=args.findings,
             executor=executor,
             progress=lambda cases: bar.advance(task, cases),
         ):
@@ -164,12 +212,15 @@ def _show(args: argparse.Namespace, results: list[Result], interrupted: bool) ->
 
 def _again(args: argparse.Namespace, result: Result) -> list[str]:
     """Where a case was saved, and how to see it again."""
-    stem = Path(args.save) / f"{result.op}-{result.dtype}"
-    option = "--library" if args.library else "--callable" if args.callable else "--command"
+    option = next(f"--{name}" for name in DOORS if getattr(args, name if name != "command" else "words"))
     numerics = "" if args.numerics == "tflm" else f" --numerics {args.numerics}"
-    again = f"refengine fuzz {option} {shlex.quote(_kernels(args))}{numerics} --replay {stem}.tflite"
-    lines = [f"  saved as {stem}.tflite, .npz and .c; to see it again:", f"    {again}"]
-    if args.library:
-        library = args.library if "/" in args.library else f"./{args.library}"
-        lines.append(f"    cc -I{args.save} {stem}.c {library} -o test && ./test")
+    lines = []
+    for i, finding in enumerate(result.findings):
+        path, has_test = stem(result, i, Path(args.save)), not finding.case.step.memory
+        again = f"refengine fuzz {option} {shlex.quote(_kernels(args))}{numerics} --replay {path}.tflite"
+        files = ".npz and .c" if has_test else "and .npz"
+        lines += [f"  saved as {path}.tflite, {files}; to see it again:".replace(", and", " and"), f"    {again}"]
+        if args.library and has_test:
+            library = args.library if "/" in args.library else f"./{args.library}"
+            lines.append(f"    cc -I{args.save} {path}.c {library} -o test && ./test")
     return lines

@@ -26,11 +26,16 @@ from ._front import (
     add_memory,
     add_model,
     add_numerics,
+    add_partial,
     add_range,
+    add_sound,
+    ears_of,
     ended,
     find_model,
     heading,
+    heard_json,
     positive,
+    print_heard,
     print_json,
     print_ranges,
     print_table,
@@ -45,24 +50,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
     add_numerics(parser)
+    add_partial(parser)
     add_json(parser)
     parser.add_argument(
         "--data",
         metavar="PATH",
         nargs="+",
-        help="a folder of MNIST's IDX files, or pictures and arrays or folders of them (default: 100 bundled digits)",
+        help="a folder of MNIST's IDX files, or pictures, arrays, sounds or folders of them (default: bundled digits)",
     )
     parser.add_argument("--split", choices=PREFIXES, default="test", help="which of MNIST's (default: %(default)s)")
     parser.add_argument("--limit", metavar="N", type=positive, help="only the first N pictures or files")
     parser.add_argument("--float", metavar="MODEL", help="the float32 model to compare with (default: the same graph)")
     parser.add_argument("--plots", metavar="DIR", help="write activations.png and errors.png there")
     add_range(parser)
+    add_sound(parser)
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
-    float_plan = make_plan(find_model(args.float), memory=args.memory) if args.float else None
-    data, total, cases, ranges = read_data(plan, args.data, args.split, args.limit, args.range, CHUNK, real=True)
+    memory, partial = args.memory, args.partial
+    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=memory, partial=partial)
+    float_plan = make_plan(find_model(args.float), memory=memory, partial=partial) if args.float else None
+    ears = ears_of(plan, args)
+    data, total, cases, ranges = read_data(
+        plan, args.data, args.split, args.limit, args.range, CHUNK, real=True, hear=ears.hear
+    )
     if args.plots:
         prepare_folder(args.plots)
     measured, status = None, 0
@@ -79,7 +90,7 @@ def command(args: argparse.Namespace) -> int:
     plots = [str(path) for path in save_plots(measured.layers, args.plots)] if args.plots else []
     if args.json:
         done = {"data": data, "interrupted": bool(status), "float": against, "plots": plots}
-        pictures = {"pictures": [vars(each) for each in ranges]}
+        pictures = {"pictures": [vars(each) for each in ranges], "sounds": heard_json(ears)}
         print_json(heading(args, plan) | done | pictures | measured.as_dict())
         return status
     after = f", interrupted after {measured.inferences} of {total}" if status else ""
@@ -88,7 +99,11 @@ def command(args: argparse.Namespace) -> int:
     say(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
     _print_findings(measured)
+    if measured.unjudged:
+        numbers = ", ".join(str(step.index) for step in measured.unjudged)
+        say(f"Not judged, for a gap stands before it: operators {numbers}.", *(f"  {gap.gap}" for gap in plan.gaps))
     print_ranges(ranges)
+    print_heard(ears)
     say(*(f"wrote {path}" for path in plots), f"numerics: {plan.numerics}")
     return status
 

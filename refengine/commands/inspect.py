@@ -16,6 +16,7 @@ from ._front import (
     add_memory,
     add_model,
     add_numerics,
+    add_partial,
     find_model,
     print_json,
     print_table,
@@ -38,11 +39,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
     add_numerics(parser)
+    add_partial(parser)
     add_json(parser)
 
 
 def command(args: argparse.Namespace) -> int:
-    survey = inspect(load(find_model(args.model)), numerics=PRESETS[args.numerics], memory=args.memory)
+    model = load(find_model(args.model))
+    survey = inspect(model, numerics=PRESETS[args.numerics], memory=args.memory, partial=args.partial)
     if args.json:
         return print_json({"model": args.model} | survey.as_dict())
     _print_arguments(survey)
@@ -50,6 +53,7 @@ def command(args: argparse.Namespace) -> int:
         _print_part(part, alone=len(survey.parts) == 1)
     _print_arena(survey)
     _print_tflm(survey)
+    say(*_partly(survey))
     return 0
 
 
@@ -158,7 +162,7 @@ def _scale_and_zero(tensor: Tensor) -> tuple[str, str]:
 def _print_tflm(survey: Survey) -> None:
     """Whether it runs, with the reasons against it sorted by whose they are."""
     answer = VERDICTS[survey.runs_on_tflm]
-    if survey.runs_on_tflm == "yes" and survey.plan is None:
+    if survey.runs_on_tflm == "yes" and (survey.plan is None or survey.gaps):
         answer += ", but refengine does not run it yet"
     say(f"Runs on TFLM: {answer}.")
     doubts = [*survey.doubts]
@@ -168,6 +172,15 @@ def _print_tflm(survey: Survey) -> None:
     if survey.model.graphs[0].ops:
         say("", f"Versions of its operators, at which TFLM does not look: {', '.join(_versions(survey))}.")
     say("", "Its operators, for your C++:", "", *survey.resolver.splitlines())
+
+
+def _partly(survey: Survey) -> Iterator[str]:
+    """What can be computed without the operators that are refused."""
+    if survey.gaps:
+        ops, outputs = [op for graph in survey.model.graphs for op in graph.ops], survey.model.graphs[0].outputs
+        names = ", ".join(repr(tensor.name) for tensor in survey.computable) or "none"
+        count = f"{len(ops) - len(survey.gaps)} of {len(ops)} operators"
+        yield from ("", f"--partial runs {count}; outputs that need none of the others: {names} (of {len(outputs)}).")
 
 
 def _versions(survey: Survey) -> Iterator[str]:

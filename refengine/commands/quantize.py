@@ -1,13 +1,15 @@
 """Quantise a float32 model to int8 or int16x8, as TFLite's converter does, without TensorFlow.
 
-PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz or .raw files
-or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as printed), its type
-(SOFTMAX: all such), or a part of its output's name between slashes and semicolons (conv2d_1). Numbers are the float
-model's, whose operators keep their order; in the file written, QUANTIZE and DEQUANTIZE may stand between them.
+PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz, .raw or
+.wav files or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as
+printed), its type (SOFTMAX: all such), or a part of its output's name between slashes and semicolons (conv2d_1).
+Numbers are the float model's, whose operators keep their order; in the file written, QUANTIZE and DEQUANTIZE may
+stand between them.
 
   refengine quantize stm32f746_float32 --data digits -o int8.tflite
   refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report
   refengine quantize model.tflite --data pictures/ -o mixed.tflite --keep SOFTMAX --io float32
+  refengine quantize lstm.tflite --data utterances/ -o int8.tflite --stream
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 from rich.table import Table
 
 from ..errors import InputError, located
-from ..execute import batch_size
+from ..execute import batch_size, frames
 from ..files import write
 from ..identity import identity
 from ..model import Array
@@ -31,18 +33,24 @@ from ..plan import Plan, Step, make_plan
 from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
 from ..quantizer.choices import Choice, choices
 from ..quantizer.convert import check, convert
+from ..quantizer.parameters import left_in_float
 from ..quantizer.report import Error, LayerError, Outputs, rank
+from ..reading.counterparts import check_comparable
 from ..tensors.inputs import PixelRange
 from ..tflite_io import dump
 from ._front import (
     add_json,
     add_memory,
     add_range,
+    add_sound,
     add_workers,
+    ears_of,
     ended,
     fail,
     find_model,
+    heard_json,
     positive,
+    print_heard,
     print_json,
     print_ranges,
     print_table,
@@ -51,6 +59,7 @@ from ._front import (
     say,
     table_of,
 )
+from .run import STATES
 
 JUDGED = 100  # samples that --report runs: it runs the network many times
 
@@ -76,9 +85,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} of the data"
     )
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(
+        "--stream",
+        action="store_true",
+        help="the inferences of a file follow one another, and what the model remembers lives on; it begins anew with "
+        "each file",
+    )
+    several.add_argument(
+        "--independent", action="store_true", help="every inference is as the first, whatever the model remembers"
+    )
     add_memory(parser)
     add_json(parser)
     add_range(parser)
+    add_sound(parser)
     add_workers(parser)
 
 
@@ -89,6 +109,13 @@ def command(args: argparse.Namespace) -> int:
     keep = _kept(float_plan, args.keep)
     with located(args.model):
         check(float_plan, activations=args.activations, io=args.io, keep=keep)
+        if args.report:
+            check_comparable(float_plan)
+    if float_plan.initial and not (args.stream or args.independent):
+        raise InputError(
+            "the model remembers something from one inference to the next: say --stream (those of a file follow one "
+            "another, each file is a sequence) or --independent (each as the first)"
+        )
     samples = _Samples(args, float_plan, "calibrating", args.samples)
     ranking: list[LayerError] = []
     try:
@@ -145,23 +172,32 @@ class _Samples:
     def __init__(self, args: argparse.Namespace, plan: Plan, doing: str, limit: int) -> None:
         self.args, self.plan, self.doing, self.limit = args, plan, doing, limit
         self.name, self.count, self.ranges = "", 0, tuple[PixelRange, ...]()
+        self.ears = ears_of(plan, args)
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         digits = self.args.data == ["digits"]
         paths = None if digits else self.args.data
-        name, total, cases, self.ranges = read_data(self.plan, paths, "train", self.limit, self.args.range, TASK)
+        self.ears.heard.clear()
+        name, total, cases, self.ranges = read_data(
+            self.plan, paths, "train", self.limit, self.args.range, TASK, hear=self.ears.hear
+        )
         self.name = "the bundled digits" if digits else name
         self.count = 0
         with progress_bar() as bar:
             task = bar.add_task(self.doing)
-            for inputs in cases:
-                size = batch_size(self.plan, inputs) or 1
+            for inputs in self._runs(cases):
+                size = len(frames(self.plan, inputs)) if self.plan.initial else batch_size(self.plan, inputs) or 1
                 left = self.limit - self.count
                 self.count += min(size, left)
                 yield inputs if size <= left else tuple(x[:left] for x in inputs)
                 bar.update(task, completed=self.count, total=max(total, self.count))
                 if self.count == self.limit:
                     return
+
+    def _runs(self, cases: Iterator[tuple[Array, ...]]) -> Iterator[tuple[Array, ...]]:
+        """The inputs of each file; those of each inference where something lives on, but shall not."""
+        for inputs in cases:
+            yield from frames(self.plan, inputs) if self.plan.initial and not self.args.stream else [inputs]
 
 
 def _tell(
@@ -176,6 +212,8 @@ def _tell(
     keep: frozenset[int],
 ) -> None:
     layers = choices(float_plan, plan, ranges)
+    left = [float_plan.steps[i] for i in left_in_float(float_plan.graph, args.activations) if i not in keep]
+    state = "none" if not float_plan.initial else "kept" if args.stream else "fresh"
     if args.json:
         facts: dict[str, Any] = {
             "model": args.model,
@@ -184,12 +222,15 @@ def _tell(
             "output_sha256": plan.model.sha256,
             "data": samples.name,
             "pictures": [vars(each) for each in samples.ranges],
+            "sounds": heard_json(samples.ears),
             "samples": samples.count,
             "method": args.method,
             "percentile": args.percentile if args.method == "percentile" else None,
             "activations": args.activations,
             "io": args.io or args.activations,
+            "state": state,
             "kept": [identity(step.op, step.subgraph) for step in float_plan.steps if step.index in keep],
+            "left_in_float": [identity(step.op, step.subgraph) for step in left],
             "bytes": {"before": before, "after": after},
             "tensors": [layer.as_dict() for layer in layers],
         }
@@ -200,9 +241,14 @@ def _tell(
     method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
     say(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}")
     print_ranges(samples.ranges)
+    say(*STATES[state])
+    print_heard(samples.ears)
     print_table(_table_of_choices(layers))
     if args.report:
         _print_report(ranking)
+    if left:
+        named = ", ".join(f"{step.index} {step.name}" for step in left)
+        say(f"In float, as TensorFlow's converter leaves them: {named}.")
     say(f"wrote {args.output}: {after:,} bytes ({before:,} before)")
     types = ", ".join(dict.fromkeys(tensor.dtype for tensor in (*plan.inputs, *plan.outputs)))
     say(f"TFLM runs it: all {len(plan.steps)} operators are prepared; inputs and outputs: {types}")

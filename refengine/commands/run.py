@@ -1,34 +1,58 @@
-"""Run a model on pictures or arrays."""
+"""Run a model on pictures, sounds or arrays.
+
+What the outputs mean is recognised where the graph tells, or said by --task:
+classes, boxes (detection) or a map of classes (segmentation). With -o, boxes
+and masks are drawn on the picture.
+
+  refengine run detector.tflite --input street.jpg --labels names.txt -o boxes.png
+  refengine run wakeword.tflite --input hey.wav --stream --front-end micro_wake_word
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ..accuracy import is_classifier, predictions
-from ..errors import InferenceError, InputError
-from ..execute import run
+from ..accuracy import predictions
+from ..dialects import parting
+from ..errors import InferenceError, InputError, located
+from ..execute import computable, frames, infer, run
 from ..identity import identity
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..session import Session
-from ..tensors.images import pixel_ranges, read_inputs
+from ..tasks.detection import Detection, detections
+from ..tasks.drawing import draw_boxes, draw_mask
+from ..tasks.recognition import Task, task_of
+from ..tasks.segmentation import class_maps, shares
+from ..tensors.images import ARRAYS, pixel_ranges, read_inputs
 from ..tensors.inputs import dequantize_output
 from ..tensors.stats import is_quantized
 from ._front import (
+    add_dialects,
+    add_given,
     add_json,
     add_memory,
     add_model,
-    add_numerics,
     add_range,
+    add_sound,
+    add_task,
+    ears_of,
     find_model,
-    frames,
+    finite,
+    given,
     heading,
+    heard_json,
+    named,
     numbers,
+    print_heard,
     print_json,
     print_ranges,
+    read_names,
     say,
 )
 
@@ -36,14 +60,15 @@ from ._front import (
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
-    add_numerics(parser)
+    add_dialects(parser)
+    add_given(parser)
     add_json(parser)
     parser.add_argument(
         "--input",
         metavar="FILE",
         nargs="+",
         required=True,
-        help="pictures (PNG, JPEG, BMP, PGM, GIF …), .npy, .npz (inputs by name), .raw or .bin; several "
+        help="pictures (PNG, JPEG, BMP, PGM, GIF …), .npy, .npz (inputs by name), .raw, .bin or .wav; several "
         "files: one inference each, or one input each where the model has several",
     )
     parser.add_argument(
@@ -62,6 +87,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--independent", action="store_true", help="every inference is as the first, whatever the model remembers"
     )
     add_range(parser)
+    add_task(parser)
+    parser.add_argument(
+        "--score", metavar="S", type=finite, default=0.5, help="of boxes, the least score (default: %(default)s)"
+    )
+    parser.add_argument("-o", "--output", metavar="PNG", help="draw boxes or the mask on the picture that is given")
+    add_sound(parser)
 
 
 STATES = {
@@ -71,31 +102,77 @@ STATES = {
 }
 """What the text says of what lives on."""
 
+TELLING = ("detection", "segmentation")
+"""The tasks whose answers are drawn, and told of instead of numbers."""
+
 ENDED = 15
 """What TFLM's Invoke returns where an operator ends the inference on purpose (kTfLiteAbort)."""
 
 Case = tuple[str, tuple[Array, ...]]
-Ran = tuple[str, "tuple[Array, ...] | str"]
-"""A name with the outputs, or why there are none."""
+Ran = tuple[str, "tuple[Array | None, ...] | str"]
+"""A name with the outputs, each None if it depends on a gap, or why there are none."""
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=args.memory)
-    cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range)
+    plan, *others = (
+        make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory, partial=args.partial)
+        for name in args.numerics
+    )
+    if others and (args.stream or args.partial or args.output):
+        raise InputError(
+            "two dialects are compared in whole inferences of their own: say --independent, or give one dialect"
+        )
+    task, names, ears = task_of(plan, args.task), read_names(args.labels), ears_of(plan, args)
+    if args.output:
+        _check_drawing(args, task)
+    cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
-    ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
-    results = [result for name, outputs in ran for result in _results(plan, name, outputs)]
+    if others:
+        return _compared(args, plan, others[0], cases)
+    known = given(plan, args)
+    if plan.gaps:
+        ran = _partly(plan, cases, args, known)
+    else:
+        ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
+    drawn = partial(_draw, plan, args, task, names) if args.output else None
+    results = [result for name, outputs in ran for result in _results(plan, task, name, outputs, drawn)]
     ranges = pixel_ranges(plan, args.input, args.range)
     state = "none" if not plan.initial else "kept" if args.stream else "fresh"
     if args.json:
-        told = {"pictures": [vars(each) for each in ranges], "state": state, "results": results}
+        told = {"pictures": [vars(each) for each in ranges], "sounds": heard_json(ears), "state": state}
+        told |= {"task": vars(task), "drawn": args.output, "results": results}
         return print_json(heading(args, plan) | told)
     for result in results:
-        _print_result(result)
+        _print_result(result, names, args.score)
+    if task.name in TELLING:
+        say(f"task: {task.name} ({task.reason}; --task changes it)" if task.reason != "given" else f"task: {task.name}")
+    say(*([f"wrote {args.output}"] if args.output else []))
     print_ranges(ranges)
+    print_heard(ears)
     say(*STATES[state])
     say(f"numerics: {plan.numerics}")
+    return 0
+
+
+def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable[Case]) -> int:
+    """Tell where two dialects part on each inference."""
+    partings = [
+        (name if len(inferences) == 1 else f"{name}[{t}]", parting(plan, other, *inputs))
+        for name, arrays in cases
+        for inferences in [frames(plan, arrays)]
+        for t, inputs in enumerate(inferences)
+    ]
+    if args.json:
+        results = [{"input": name, **found.as_dict()} for name, found in partings]
+        return print_json(heading(args, plan) | {"other": args.numerics[1], "results": results})
+    for name, found in partings:
+        say(f"{name}: {found}")
+    classes = [found.classes for _, found in partings if found.classes]
+    if len(classes) > 1:
+        say(f"{sum(mine != theirs for mine, theirs in classes)} of {len(classes)} answers differ")
+    print_ranges(pixel_ranges(plan, args.input, args.range))
+    say(f"numerics: {plan.numerics}", f"against: {other.numerics}")
     return 0
 
 
@@ -136,34 +213,122 @@ def _independent(plan: Plan, cases: Iterable[Case]) -> Iterator[Ran]:
             yield from ((f"{name}[{t}]", run(plan, *inputs)) for t, inputs in enumerate(frames(plan, arrays)))
 
 
-def _results(plan: Plan, name: str, outputs: tuple[Array, ...] | str) -> Iterator[dict[str, Any]]:
-    """What `run` gave, in plain Python: one result per answer of a classifier, else one with all outputs."""
+def _partly(plan: Plan, cases: Iterable[Case], args: argparse.Namespace, known: Mapping[int, Array]) -> Iterator[Ran]:
+    """The inferences of each file one by one, as far as a partial plan computes them.
+
+    Raises `InputError` where --given, which is of one inference, meets several.
+    """
+    every = [(name, frames(plan, arrays)) for name, arrays in cases]
+    count = sum(len(inferences) for _, inferences in every)
+    if known and count != 1:
+        raise InputError(f"{args.given} is of one inference, and there are {count}")
+    for name, inferences in every:
+        state = plan.initial
+        for t, inputs in enumerate(inferences):
+            place = name if len(inferences) == 1 else f"{name}[{t}]"
+            try:
+                outputs, after = infer(plan, None, inputs, state, known)
+                yield place, computable(plan, outputs)
+            except InferenceError as error:
+                if not args.stream or error.status != ENDED:
+                    raise
+                after = error.state
+                yield place, str(error)
+            state = after if args.stream else state
+
+
+def _results(
+    plan: Plan,
+    task: Task,
+    name: str,
+    outputs: tuple[Array | None, ...] | str,
+    draw: Callable[[dict[str, Any]], None] | None,
+) -> Iterator[dict[str, Any]]:
+    """What `run` gave, in plain Python: a result for each of a batch where the task is known, else one for all."""
     if isinstance(outputs, str):
         yield {"input": name, "ended": outputs, "outputs": []}
         return
-    if not is_classifier(plan):
+    known = tuple(output for output in outputs if output is not None)
+    if task.name == "none" or len(known) < len(outputs):
         yield {"input": name, "outputs": [_output(plan, i, output) for i, output in enumerate(outputs)]}
         return
-    answers = predictions(plan, *outputs)
-    for i, answer in enumerate(answers):
-        yield {
-            "input": name if len(answers) == 1 else f"{name}[{i}]",
-            "class": answer.label,
-            "confidence": answer.confidence,
-            "outputs": [_output(plan, 0, answer.output)],
-        }
+    answers = [*_answers(plan, task, known)]
+    for i, (answer, rows) in enumerate(answers):
+        place = name if len(answers) == 1 else f"{name}[{i}]"
+        result = {"input": place} | answer | {"outputs": [_output(plan, k, row) for k, row in enumerate(rows)]}
+        if draw is not None:
+            draw(result)
+        yield result
 
 
-def _output(plan: Plan, index: int, values: Array) -> dict[str, Any]:
+def _answers(plan: Plan, task: Task, outputs: tuple[Array, ...]) -> Iterator[tuple[dict[str, Any], tuple[Array, ...]]]:
+    """What each of a batch is answered, and its outputs."""
+    if task.name == "classification":
+        for each in predictions(plan, *outputs):
+            yield {"class": each.label, "confidence": each.confidence}, (each.output,)
+    elif task.name == "detection":
+        for i, found in enumerate(detections(outputs)):
+            yield {"detections": [each.as_dict() for each in found]}, tuple(x[i : i + 1] for x in outputs)
+    else:
+        for i, classes in enumerate(class_maps(plan, outputs)):
+            yield {"map": classes.tolist(), "shares": shares(classes)}, tuple(x[i : i + 1] for x in outputs)
+
+
+def _output(plan: Plan, index: int, values: Array | None) -> dict[str, Any]:
     tensor = plan.outputs[index]
+    if values is None:
+        unknown = {"values": None, "real": None, "not_known": plan.why_unknown(tensor)}
+        return {**identity(tensor), "dtype": tensor.dtype, **unknown}
     real = dequantize_output(plan, values, index).tolist() if is_quantized(tensor) else None
     return {**identity(tensor), "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 
-def _print_result(result: dict[str, Any]) -> None:
-    answer = f": class {result['class']}, confidence {result['confidence']:.4f}" if "class" in result else ""
+def _check_drawing(args: argparse.Namespace, task: Task) -> None:
+    """Refuse, before anything is run, what cannot be drawn."""
+    if task.name not in TELLING:
+        raise InputError(f"-o draws boxes or a mask, and this is neither: {task.reason}; --task says which it is")
+    if len(args.input) != 1 or args.digit or Path(args.input[0]).suffix.lower() in ARRAYS:
+        raise InputError("-o draws on one picture: give one by --input, without --digit")
+    if Path(args.output).suffix.lower() != ".png":
+        raise InputError(f"-o {args.output}: the drawing is a PNG; give a name that ends in .png")
+
+
+def _draw(plan: Plan, args: argparse.Namespace, task: Task, names: Sequence[str], result: dict[str, Any]) -> None:
+    (source,) = args.input
+    with located(source):
+        if task.name == "detection":
+            found = [Detection.of(each) for each in result["detections"] if each["score"] >= args.score]
+            draw_boxes(source, found, args.output, dict(enumerate(names)), plan.memory)
+        else:
+            draw_mask(source, result["map"], args.output, plan.memory)
+
+
+def _print_result(result: dict[str, Any], names: Sequence[str], least: float) -> None:
+    name = partial(named, names)
+    if "detections" in result:
+        _print_detections(result, names, least)
+        return
+    if "shares" in result:
+        each = ", ".join(f"{name(label)} {share:.1%}" for label, share in result["shares"].items())
+        say(f"{result['input']}: {each}")
+        return
+    answer = f": class {name(result['class'])}, confidence {result['confidence']:.4f}" if "class" in result else ""
     say(result["input"] + answer + (f": {result['ended']}" if "ended" in result else ""))
     for output in result["outputs"]:
-        say(f"  {output['dtype']:8} {numbers(output['values'])}")
+        told = numbers(output["values"]) if output["values"] is not None else f"not known: {output['not_known']}"
+        say(f"  {output['dtype']:8} {told}")
         if output["real"] is not None:
             say(f"  {'real':8} {numbers(output['real'])}")
+
+
+def _print_detections(result: dict[str, Any], names: Sequence[str], least: float) -> None:
+    found = result["detections"]
+    shown = [each for each in found if each["score"] >= least]
+    hidden = f", {len(found) - len(shown)} more below a score of {least:g}" if len(shown) < len(found) else ""
+    say(f"{result['input']}: {len(shown)} found{hidden}")
+    for each in shown:
+        top, left, bottom, right = each["box"]
+        say(
+            f"  {each['score']:.4f}  class {named(names, each['class'])}, top {top:.4f} left {left:.4f} bottom "
+            f"{bottom:.4f} right {right:.4f}"
+        )

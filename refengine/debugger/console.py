@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from os.path import expanduser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from ..errors import InputError
 from ..explanation import explain
 from ..explanation import text as told_lines
 from ..files import write_npy, write_npz
+from ..kernel import PRESETS
 from ..model import Array, Tensor
-from ..plan import Step
+from ..plan import Plan, Step
 from ..tensors import pictures
+from ..tensors.arrays import META
 from ..tensors.stats import activation_of, clamp_range, histogram, stats
+from ..text import SCHEMA, as_json
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
 from .names import dump_name, dump_names, dumped, number_of, step_named, steps_named, tensor_named
@@ -123,7 +127,9 @@ class Console:
         record = session.current
         inside = "".join(f"{call}: " for call in record.path)
         outputs = list(zip(record.step.writes, (*record.outputs, *record.updates), strict=True))
-        told = [f"{t.index} {text.type_of(t)}  {self._span(t, x)}" for t, x in outputs] or ["nothing"]
+        spans = ("not known" if t.index in record.unknown else self._span(t, x) for t, x in outputs)
+        told = [f"{t.index} {text.type_of(t)}  {span}" for (t, _), span in zip(outputs, spans, strict=True)]
+        told = told or ["nothing"]
         yield f"{place}{inside}{number_of(record.step)} {text.operator(record.step)} → {told[0]}"
         yield from (f"  and {each}" for each in told[1:])
         if session.is_at_end:
@@ -344,8 +350,10 @@ class Console:
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
             names = dump_names(plan.graph.tensors)
-            write_npz(path, {names[tensor.index]: self.session.final(tensor) for tensor in self._computed()})
-            yield f"{len(self._computed())} tensors in {path}"
+            computed = self._computed()
+            tensors = {names[tensor.index]: self.session.final(tensor) for tensor in computed}
+            write_npz(path, {META: np.array(as_json(_facts(plan), indent=None))} | tensors)
+            yield f"{len(computed)} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
         if path.suffix == ".png":
@@ -393,6 +401,9 @@ class Console:
         record = self.session.record(why.last_layer(self.session.plan).index)
         if rest and not rest.isdecimal():
             raise InputError(f"why CLASS: '{rest}' is no class; they are numbers from 0")
+        if record.unknown:
+            reason = self.session.plan.why_unknown(record.step.outputs[0])
+            raise InputError(f"the output of {record.step} is not known: {reason}")
         sum = why.contributions(record, int(rest) if rest else why.answer(record))
         yield f"class {sum.label}: logit {text.number(sum.code)}, which stands for {text.real(sum.logit)}"
         yield f"{sum.step} sums input · weight over {len(sum.products)} inputs, zero points taken off, and the bias."
@@ -448,12 +459,13 @@ class Console:
             raise InputError("compare looks at the main graph; finish leaves the subgraph")
         if not rest:
             before = self.session.unchanged()
-            dump = [(tensor, before.final(tensor)) for tensor in self._computed()]
+            dump = [(tensor, before.final(tensor)) for tensor in self._computed() if before.knows(tensor)]
         else:
             quoted, file, name = re.findall(r'^(?:"([^"]*)"|(\S+))\s*(.*)', rest)[0]
             file = quoted or file
             found = compare.read_dump(expanduser(file), self.session.plan.memory)
             named, known = found.items() if isinstance(found, dict) else [], dumped(self.session.plan)
+            named = [(key, array) for key, array in named if key != META]
             dump = [(known[key], array) for key, array in named if key in known]
             yield from (f"{key!r}: the model has no such tensor" for key, _ in named if key not in known)
             if not isinstance(found, dict):
@@ -515,10 +527,10 @@ class Console:
         yield from self.where()
 
     def _computed(self) -> list[Tensor]:
-        """The tensors of an inference, those of the main graph: its inputs and what the steps write."""
+        """The known tensors of an inference, those of the main graph: its inputs and what the steps write."""
         written = (t for step in self.session.steps for t in step.writes)
         found = {t.index: t for t in (*self.session.plan.inputs, *written) if t.dtype != "resource"}  # no handles
-        return list(found.values())
+        return [t for t in found.values() if not self.session.plan.gaps or self.session.knows(t)]
 
     def _order(self, tensor: Tensor) -> int:
         writer = self.session.writer(tensor)
@@ -560,12 +572,20 @@ class Console:
 
     def _largest(self, tensor: Tensor) -> str:
         """Where an output that is a row of scores is largest."""
+        if self.session.plan.gaps and not self.session.knows(tensor):
+            return " is not known"
         row = self.session.values(tensor).ravel()
         if row.size < 2 or row.size != tensor.shape[-1]:
             return ""
         label = int(row.argmax())
         real = text.reader(tensor)(row[label].item())
         return f" is largest at {label}: {text.number(row[label].item())}" + (f" = {real}" if real else "")
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    """What a dump says of itself; a dialect without a name is not said."""
+    names = [name for name, preset in PRESETS.items() if preset == plan.numerics]
+    return {"schema": SCHEMA, "sha256": plan.model.sha256} | ({"numerics": names[0]} if names else {})
 
 
 def split(line: str) -> list[str]:

@@ -33,6 +33,9 @@ def operator(session: Session, name: str) -> Iterator[str]:
     yield from (f"  {option} = {value!r}" for option, value in step.op.options.items())
     for role, tensors in (("reads", step.inputs), ("writes", step.writes)):
         yield from (f"  {role} {'nothing' if tensor is None else text.about(tensor)}" for tensor in tensors)
+    if step.gap:
+        yield f"not prepared: {step.gap}"
+        return
     yield "prepared:"
     yield from text.params(step.params)
 
@@ -132,6 +135,8 @@ def places(session: Session, breakpoint: Breakpoint) -> str:
 
 def _few(value: Array) -> str:
     """The first elements of an array that has a batch axis in front."""
+    if np.ma.getmaskarray(value).all() and value.size:
+        return "not known"
     flat = np.ma.filled(value[0], 0).ravel()
     more = f" … {flat.size} in all" if flat.size > FEW else ""
     return f"[{' '.join(text.number(x) for x in flat[:FEW].tolist())}{more}]"

@@ -7,14 +7,15 @@ over the plan in which the changed tensor is known; what does not depend on it s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InferenceError, InputError
-from ..execute import Call, Record, batch_size, execute, kept, require_room_for_all
+from ..execute import Call, Record, batch_size, execute, is_unknown, kept, require_room_for_all
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
 from ..plan import Plan, State, Step, frozen, make_plan
@@ -34,7 +35,7 @@ class Breakpoint:
 
     def hits(self, record: Record) -> bool:
         is_there = (record.step.subgraph, record.step.index) in self.steps
-        return is_there and (self.condition is None or self.condition(record))
+        return is_there and (self.condition is None or (not record.unknown and self.condition(record)))
 
 
 class Change(NamedTuple):
@@ -62,19 +63,27 @@ class _Setting:
 
 class Session:
     """A walk through `execute(plan, *inputs)`, and through the inferences after it, `then`, each of which begins with
-    the state that the one before has left. Raises `InputError` for inputs that do not fit.
+    the state that the one before has left. In the first one, the tensors `given` by index are taken as they are: those
+    behind the gaps of a partial plan. Raises `InputError` for inputs that do not fit.
 
     One stands in an `inference`, counted from 0, at a `position`: behind so many of its records, less one, or at
     `START`. Without subgraphs that is the index of the step that has just run. `breakpoints` are numbered from 1, for
     good.
     """
 
-    def __init__(self, plan: Plan, *inputs: Array, then: Sequence[tuple[Array, ...]] = ()) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *inputs: Array,
+        then: Sequence[tuple[Array, ...]] = (),
+        given: Mapping[int, Array] = MappingProxyType({}),
+    ) -> None:
         for each in (inputs, *then):
             if batch_size(plan, each) is not None:
                 raise InputError(f"a batch of {len(each[0])} inferences; debug one of them")
         require_room_for_all(plan)
-        self._setting = _Setting(plan, tuple(tuple(frozen(np.array(x)) for x in each) for each in (inputs, *then)))
+        every = tuple(tuple(frozen(np.array(x)) for x in each) for each in (inputs, *then))
+        self._setting = _Setting(plan, every, {(0, tensor): frozen(np.array(x)) for tensor, x in given.items()})
         self._past: list[_Setting] = []
         self.inference, self.position = 0, START
         self.breakpoints: dict[int, Breakpoint] = {}
@@ -158,7 +167,7 @@ class Session:
         """
         place = self.frame.graph.index, tensor.index
         if place in self.state.variables:
-            return np.asarray(self.state.variables[place][0])
+            return self._known(tensor, self.state.variables[place][0])
         if tensor.index in self.frame.constants:
             constant: Array = self.frame.constants[tensor.index][0]
             return constant
@@ -169,13 +178,32 @@ class Session:
         place = self.plan.graph.index, tensor.index
         if place in self.plan.initial.variables:
             state = self.record(len(self.steps) - 1).state if self.steps else self.state
-            return np.asarray(state.variables[place][0])
+            return self._known(tensor, state.variables[place][0])
         if tensor.index in self.plan.graph.inputs:
             return self.inputs[self.plan.graph.inputs.index(tensor.index)]
         writer = self.plan.writers.get(tensor.index)
         if writer is None:
             raise InputError(f"tensor {tensor.index} '{tensor.name}' has no value: no operator computes it")
-        return self.record(writer.index).outputs[[t.index for t in writer.outputs].index(tensor.index)]
+        record = self.record(writer.index)
+        self._require_known(tensor, record.unknown)
+        return record.outputs[[t.index for t in writer.outputs].index(tensor.index)]
+
+    def knows(self, tensor: Tensor) -> bool:
+        """Whether the present inference tells what a tensor of the main graph is."""
+        try:
+            self.final(tensor)
+        except InputError:
+            return False
+        return True
+
+    def _known(self, tensor: Tensor, array: Array) -> Array:
+        self._require_known(tensor, {tensor.index} if is_unknown(tensor, array) else ())
+        return np.asarray(array)
+
+    def _require_known(self, tensor: Tensor, unknown: Collection[int]) -> None:
+        if self.plan.gaps and tensor.index in unknown:
+            why = self.plan.why_unknown(tensor, self.frame.graph.index)
+            raise InputError(f"tensor {tensor.index} '{tensor.name}' is not known: {why}")
 
     def _inside(self, tensor: Tensor) -> Array:
         """The same of what the call that one stands in has read or written so far."""
@@ -183,7 +211,8 @@ class Session:
             pairs = zip((*record.step.outputs, *record.step.inputs), (*record.outputs, *record.inputs), strict=True)
             for each, x in pairs:
                 if each is not None and each.index == tensor.index and x is not None:
-                    return x
+                    self._require_known(tensor, record.unknown)
+                    return self._known(tensor, x)
         raise InputError(
             f"tensor {tensor.index} '{tensor.name}' has no value in this call yet; next runs its operators"
         )
@@ -203,7 +232,8 @@ class Session:
     def unchanged(self) -> Session:
         """The inference as it was before anything was set."""
         first = (*self._past, self._setting)[0]
-        other = Session(first.plan, *first.inputs[0], then=first.inputs[1:])
+        given = {tensor: x for (_, tensor), x in first.known.items()}
+        other = Session(first.plan, *first.inputs[0], then=first.inputs[1:], given=given)
         other.enter(self.inference)
         return other
 
@@ -400,6 +430,7 @@ class Session:
             for record in past
             if not record.path
             for t, x in zip(record.step.outputs, record.outputs, strict=True)
+            if t.index not in record.unknown
         }
         known |= {tensor: x for (k, tensor), x in self._setting.known.items() if k == self.inference}
         run = execute(self.plan, *self.inputs, known=known, state=self._starts[self.inference])
@@ -448,4 +479,5 @@ def _with_constant(plan: Plan, tensor: Tensor, data: Array) -> Plan:
     tensors = tuple(replace(t, data=data) if t.index == tensor.index else t for t in plan.graph.tensors)
     graph = replace(plan.graph, tensors=tensors)
     model: Model = replace(plan.model, graphs=(graph, *plan.model.graphs[1:]), sha256="")
-    return make_plan(model, numerics=plan.numerics, kernels=plan.kernels, memory=plan.memory)
+    partial = bool(plan.gaps)
+    return make_plan(model, numerics=plan.numerics, kernels=plan.kernels, memory=plan.memory, partial=partial)

@@ -3,7 +3,7 @@
 The file is an `.npz`: `t<index>` is the tensor of that index in the `.tflite`, in its dtype and shape (the inputs given
 and the output of every step), and `__meta__` is a string of JSON:
 
-- `format` 1, `model`, `sha256` (of the .tflite), `board`, `numerics` (a preset's name), `ticks_per_second`,
+- `schema` 1, `model`, `sha256` (of the .tflite), `board`, `numerics` (a preset's name), `ticks_per_second`,
 - `inputs`, `outputs`: indices of the model's input and output tensors,
 - `steps`: for each step that the device ran, `index` and `op` (the operator), `tensor` and `name` (its output),
   `ticks`, `crc32`. Operators folded when the model was exported are not among them.
@@ -26,13 +26,13 @@ from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..plan import Plan, make_plan
 from ..reading.counterparts import check_comparable
-from ..text import as_json
+from ..tensors.arrays import META
+from ..text import SCHEMA, as_json
 from .client import Device, DeviceRun, Progress
 from .protocol import TYPES, TensorInfo
 from .qemu import EmulatedLine
 from .transport import DeviceError, Line, SerialLine
 
-META = "__meta__"
 EMULATED = "qemu:"
 
 
@@ -154,7 +154,7 @@ def record(
     tensors = {tensor.index: x for tensor, x in zip(device.inputs, inputs, strict=True)}
     tensors |= {device.steps[place].index: x for place, x in run.tensors.items()}
     meta = {
-        "format": 1,
+        "schema": SCHEMA,
         "model": device.info.name,
         "sha256": device.info.sha256,
         "board": device.info.board,

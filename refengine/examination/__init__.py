@@ -32,9 +32,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..execute import batch_size, tile_size
+from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
-from ..plan import Plan
+from ..plan import Plan, Source, Step, plan_of
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
 from .effect import Effect, Experiment, Sampler
@@ -73,6 +74,13 @@ class Health:
         return sum(totals), len(totals)
 
     @cached_property
+    def unjudged(self) -> tuple[Step, ...]:
+        """Of a partial plan, what nothing is said of: gaps, what depends on them, and what has no float32 kernel."""
+        judged = {layer.step.index for layer in self.layers if layer.step is not None}
+        quantized = (step for step in self.plan.steps if step.gap or any(map(is_quantized, step.outputs)))
+        return tuple(step for step in quantized if step.index not in judged) if self.plan.gaps else ()
+
+    @cached_property
     def findings(self) -> list[Finding]:
         """All suspicious things: inputs that do not fit, then what alone brings the largest error to the outputs."""
         return findings_of(self.layers, self.inferences, self.experiment)
@@ -83,11 +91,13 @@ class Health:
             "inferences": self.inferences,
             "compared": self.compared,
             "layers": [layer.as_dict() for layer in self.layers],
+            "unjudged": [identity(step.op, step.subgraph) for step in self.unjudged],
+            "gaps": [str(gap.gap) for gap in self.plan.gaps],
             "findings": [finding.as_dict() for finding in self.findings],
         }
 
 
-def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | None = None) -> Iterator[Health]:
+def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source | None = None) -> Iterator[Health]:
     """Measure `plan` on `cases` (each the inputs of one run, single or a batch); yield the `Health` so far, again and
     again: the last one is the result.
 
@@ -97,17 +107,22 @@ def health(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | No
 
     Raises `InputError` for a model without quantised layers, inputs that do not fit or are not finite, and a float
     model that does not belong to it; `UnsupportedError` for an operator without a float32 kernel, and for a model that
-    runs subgraphs or remembers something for the next inference.
+    runs subgraphs or remembers something for the next inference. Of a partial plan, what depends on a gap is left out
+    (`Health.unjudged`), and so is an operator without a float32 kernel.
     """
-    if not any(is_quantized(t) for step in plan.steps for t in step.outputs):
-        raise InputError("the model has no quantised layer; health looks at what integer types do to numbers")
+    plan, float_plan = plan_of(plan), None if float_plan is None else plan_of(float_plan)
+    behind = plan.behind()
+    known = [(step, tensor) for step in plan.steps for tensor in step.outputs if tensor.index not in behind]
+    if not any(is_quantized(tensor) for _, tensor in known):
+        where = " that does without its gaps" if behind else ""
+        raise InputError(f"the model has no quantised layer{where}; health looks at what integer types do to numbers")
     check_comparable(plan)
-    for tensor in (*plan.inputs, *(t for step in plan.steps for t in step.outputs)):
+    for tensor in (*plan.inputs, *(tensor for _, tensor in known)):
         _check_scale(tensor)
     reading = float_reading(plan)
     itself = {t.index: t.index for t in plan.graph.tensors}
     reference, same = (reading, itself) if float_plan is None else (float_plan, _counterparts(float_plan, plan))
-    made = [(step, tensor) for step in plan.steps for tensor in step.outputs if is_quantized(tensor)]
+    made = [(step, t) for step, t in known if is_quantized(t) and not reading.steps[step.index].gap]
     pairs = {tensor.index: pair for step, tensor in made if (pair := pair_of(reference, step, tensor, same))}
     own = {tensor.index: pair for step, tensor in made if (pair := pair_of(reading, step, tensor, itself))}
     judges = {i: Judge(reference, pairs[i]) if i in pairs else Judge(reading, pair) for i, pair in own.items()}

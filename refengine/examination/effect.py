@@ -105,11 +105,12 @@ class Experiment:
     def _on(self, reals: Sequence[Array], places: Sequence[Where]) -> list[Effect | None]:
         """The effect of everything, then of each place, on one part of the samples."""
         plan, reference = self.plan, self.reference
-        outputs = [i for i in plan.graph.outputs if i not in plan.constants]
-        if not outputs:
-            return [None] * (1 + len(places))
         fed = dict(zip(reference.graph.inputs, reals, strict=True))
         floats = computed(reference.steps, {**reference.constants, **fed})
+        known = {i for i, target in self.same.items() if target in floats} - plan.behind().keys()
+        outputs = [i for i in plan.graph.outputs if i not in plan.constants and (i in known or not plan.gaps)]
+        if not outputs:
+            return [None] * (1 + len(places))
         wanted = rows(reference, floats, [self.same[i] for i in outputs])
 
         def compared(got: Array) -> Effect:
@@ -140,7 +141,9 @@ class Experiment:
             rounding: Array = real_values(as_codes(real, tensor), tensor) - np.float64(real)
             return rounding
         pair = self.pairs.get(index)
-        return None if pair is None else own_error(self.plan, self.reference, pair, floats)
+        if pair is None or not floats.keys() >= {*pair.reads.values()}:
+            return None
+        return own_error(self.plan, self.reference, pair, floats)
 
 
 def _sum(effects: Iterable[Effect | None]) -> Effect | None:

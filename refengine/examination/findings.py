@@ -11,6 +11,7 @@ import numpy as np
 
 from ..kernel import Ints
 from ..numerics.quantize import code_range
+from ..plan import Plan
 from .effect import Effect, Experiment, Where
 from .layer import ROUNDING, Floats, Layer
 
@@ -57,8 +58,11 @@ class Finding:
 def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment) -> list[Finding]:
     """All suspicious things about a model's layers, the worst first."""
     unchanging = {layer.tensor.index: set(layer.unchanging) for layer in layers}
+    reached = _reached(experiment.plan)
     found: list[Finding] = []
     for layer in layers:
+        if layer.tensor.index not in reached:  # constants, such as a detector's anchors, are what they are
+            continue
         if layer.is_fed:
             found += (*_input_findings(layer), *_range_findings(layer))
             continue
@@ -72,6 +76,15 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
         replace(finding, effect=effect, everything=everything) for finding, effect in zip(found, alone, strict=True)
     ]
     return sorted(filter(_matters, measured), key=lambda finding: finding.order)
+
+
+def _reached(plan: Plan) -> set[int]:
+    """The tensors that depend on an input."""
+    reached = {t.index for t in plan.inputs}
+    for step in plan.steps:
+        if any(t is not None and t.index in reached for t in step.inputs):
+            reached |= {t.index for t in step.outputs}
+    return reached
 
 
 def _finding(layer: Layer, kind: str, lost: float, text: str, channels: Sequence[int] | None = None) -> Finding:

@@ -43,7 +43,8 @@ def measure(
 
     `codes` are the inputs; `judges` are for each quantised output, by its index; `floats` are the float model's values
     by this plan's indices, its inputs' among them; `constant` tells which channels of a tensor are proven to hold one
-    code for any input. All steps must stand alone (see `counterparts`), so that records are of the main graph.
+    code for any input. All steps must stand alone (see `counterparts`), so that records are of the main graph. Outputs
+    without a judge, which depend on a gap, are left out.
     """
     for tensor, x in zip(plan.inputs, codes, strict=True):
         if is_quantized(tensor):
@@ -54,7 +55,7 @@ def measure(
     for record in execute(plan, *codes):
         arrays = _as_kernels_take_them(record, batch)
         for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
-            if is_quantized(tensor):
+            if tensor.index in judges:
                 got = _by_channel(x, tensor)
                 layer = _layer(tensor, record.step, got, constant[tensor.index])
                 yield _judged(layer, got, plan, judges[tensor.index], arrays, floats)

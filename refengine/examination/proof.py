@@ -57,14 +57,14 @@ class Range(NamedTuple):
 
 
 def code_ranges(plan: Plan) -> dict[int, Range]:
-    """What the codes of each integer tensor can be, by its index. Tensors of other types have no range."""
+    """What the codes of each integer tensor can be, by its index. Tensors of other types have none, nor a gap's."""
     found = {index: Range(array, array) for index, array in plan.constants.items() if array.dtype.kind in "iu"}
     found |= {tensor.index: _anything(tensor) for tensor in plan.inputs if _is_integer(tensor)}
     for step in plan.steps:
         ranges = [None if t is None else found.get(t.index) for t in step.inputs]
         known = all(t is None or x is not None for t, x in zip(step.inputs, ranges, strict=True))
         proven = _proven(plan, step, ranges) if known and len(step.outputs) == 1 else None
-        for tensor in filter(_is_integer, step.outputs):
+        for tensor in filter(_is_integer, () if step.gap else step.outputs):
             found[tensor.index] = proven or _anything(tensor)
     return found
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..execute import Record
+from ..execute import Record, is_unknown
 from ..identity import identity
 from ..kernel import At, Line, Numerics
 from ..model import Array, Tensor
@@ -74,12 +74,13 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
     """How element `at` of one of the record's outputs came about; `plan` is the one that made the record.
 
     Variables that the step updates count as further outputs. Negative indices count from the end. Raises `InputError`
-    if the output has no such element, or the record is of a batch.
+    if the output has no such element or is unknown, or the record is of a batch.
     """
     step = record.step
     if not 0 <= output < len(step.writes):
         raise InputError(f"{step} has {len(step.writes)} outputs, counted from 0; there is no output {output}")
     tensor, written = step.writes[output], (*record.outputs, *record.updates)
+    _require_known(plan, record)
     index = _index(tensor, written[output], at)
     more = written if step.facts.control else record.memory
     lines = tuple(step.kernel.explain(step.params, At(output, index), *record.inputs, *more))
@@ -91,13 +92,25 @@ def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> E
     return Explanation(step, tensor, index, plan.numerics, lines, value, real)
 
 
+def _require_known(plan: Plan, record: Record) -> None:
+    """Raise `InputError` for a gap of a partial plan, and for what depends on one, be its output given or not."""
+    step = record.step
+    if step.gap:
+        raise InputError(f"nobody here can explain what is left out: {step.gap}")
+    for tensor, x in zip(step.inputs, record.inputs, strict=True):
+        if plan.gaps and tensor is not None and x is not None and is_unknown(tensor, x):
+            raise InputError(f"input '{tensor.name}' of {step} is not known: {plan.why_unknown(tensor, step.subgraph)}")
+
+
 def in_dialect(plan: Plan, record: Record, numerics: Numerics) -> tuple[Plan, Record]:
     """The same step on the same inputs, prepared and run again under another dialect.
 
     Raises `InputError` for a step that runs subgraphs or has to do with resource variables.
     """
-    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory)
+    other = make_plan(plan.model, numerics=numerics, kernels=plan.kernels, memory=plan.memory, partial=bool(plan.gaps))
     step = other.plans[record.step.subgraph].steps[record.step.index]
+    if step.gap:
+        raise step.gap
     if step.facts.control or step.facts.resource:
         raise InputError(f"{step} has no arithmetic of its own; explain it in one dialect")
     arrays = (None if x is None else x[np.newaxis] for x in (*record.inputs, *record.memory))

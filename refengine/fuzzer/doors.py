@@ -24,8 +24,9 @@ from ..model import Array
 from ..processes import finished
 from ..tflite_io import dump
 from . import child
+from .calls import Calls
 from .case import Case, Door, KernelError
-from .image import Image, filling, image_of
+from .image import Image
 
 UNSUPPORTED = 77
 """The exit status by which a command says that it does not claim to compute a case; as automake's tests skip."""
@@ -34,11 +35,11 @@ TIME_OUT = 2.0, 60.0
 """Seconds that a library's call and a command may take, unless one says otherwise."""
 
 
-class Library:
+class Library(Calls):
     """A shared library with a `refengine_kernel` (see `refengine_fuzz.h`), called in a process of its own.
 
-    That it crashes, takes more than `time_out` seconds, writes beside its output, leaves elements of it unwritten or
-    reads what it was not given is a `KernelError`. Pickles as its path: another process loads it anew.
+    That it crashes or takes more than `time_out` seconds is a `KernelError`, as all that `Calls` finds. Pickles as its
+    path: another process loads it anew.
     """
 
     def __init__(self, path: str | os.PathLike[str], time_out: float = TIME_OUT[0]) -> None:
@@ -46,37 +47,7 @@ class Library:
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: BinaryIO | None = None
 
-    def __call__(self, case: Case) -> Array | None:
-        if len(case.step.outputs) != 1:  # the interface has room for one
-            return None
-        got = self._output(case, 0)
-        if got is None or got.tobytes() == case.expected.tobytes():
-            return got
-        again = self._output(case, 1)
-        if again is None or got.tobytes() == again.tobytes():
-            return got
-        unwritten = (got == filling(case.expected, 0)) & (again == filling(case.expected, 1))
-        if unwritten.any():
-            first = [int(i) for i in np.unravel_index(int(unwritten.argmax()), unwritten.shape)]
-            raise KernelError(
-                "never written", f"leaves {unwritten.sum():,} of {got.size:,} elements unwritten, the first at {first}"
-            )
-        raise KernelError(
-            "unsteady", "gives another output for the same case: it reads memory that it was not given, or remembers"
-        )
-
-    def _output(self, case: Case, garbage: int) -> Array | None:
-        image = image_of(case, garbage)
-        status, after = self._call(image)
-        if status == 1:
-            return None
-        if status != 0:
-            raise KernelError("fails", f"returns {status}")
-        _check_untouched(case, image, after)
-        return np.frombuffer(after[image.data[-1]], case.expected.dtype).reshape(case.expected.shape)
-
-    def _call(self, image: Image) -> tuple[int, bytes]:
-        """The kernel's status, and the image as it left it."""
+    def call(self, image: Image) -> tuple[int, bytes]:
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -134,39 +105,14 @@ class Library:
         return {"path": self.path, "time_out": self.time_out, "_process": None, "_errors": None}
 
 
-def _check_untouched(case: Case, image: Image, after: bytes) -> None:
-    """Raise if anything but the output's data changed."""
-    output = image.data[-1]
-    if after[: output.start] == image.block[: output.start] and after[output.stop :] == image.block[output.stop :]:
-        return
-    same = np.frombuffer(after, np.uint8) == np.frombuffer(image.block, np.uint8)
-    same[output] = True
-    place = int(np.argmin(same))
-    count = int((~same).sum())
-    for i, part in enumerate(image.data[:-1]):
-        if part.start <= place < part.stop:
-            raise KernelError("changes its input", f"writes to input {i}, first to byte {place - part.start} of it")
-    where = (
-        f"{_bytes(output.start - place)} before it"
-        if 0 < output.start - place <= 128
-        else f"byte {place - output.start} of an output of {_bytes(output.stop - output.start)}"
-        if place >= output.stop
-        else "among its inputs"
-    )
-    raise KernelError("writes outside", f"writes {_bytes(count)} outside its output, the first {where}")
-
-
-def _bytes(count: int) -> str:
-    return "1 byte" if count == 1 else f"{count:,} bytes"
-
-
 class Command:
     """A command that reads a model and tensors and writes its output, with `{model}`, `{inputs}` and `{outputs}` in it.
 
     `{model}` is the path of a `.tflite` file of one operator; `{inputs}` those of one file for each of the model's
-    inputs, in order, each as one word; `{npz}` that of one .npz with all of them by name; `{outputs}` that of the file
-    to write. Tensors are raw bytes in C order, little-endian. Exit status 0: computed, 77: not supported (skipped),
-    anything else is a `KernelError`, as is an output of a wrong size.
+    inputs, in order, each as one word; `{npz}` that of one .npz with all of them by name; `{outputs}` those of the
+    files to write, one for each output. Tensors are raw bytes in C order, little-endian. Of an operator with state the
+    inputs hold several inferences, one behind another, which begin fresh; the outputs are those of the last one. Exit
+    status 0: computed, 77: not supported (skipped), anything else is a `KernelError`, as is an output of a wrong size.
     """
 
     def __init__(self, command: str, time_out: float = TIME_OUT[1]) -> None:
@@ -179,7 +125,7 @@ class Command:
         if not self.words or any(not any(name in word for word in self.words) for name in wanted):
             raise InputError(f"the command {command!r} must contain {' and '.join(wanted)}")
 
-    def __call__(self, case: Case) -> Array | None:
+    def __call__(self, case: Case) -> tuple[Array, ...] | None:
         with tempfile.TemporaryDirectory(prefix="refengine-") as folder:
             paths = _written(case, Path(folder))
             try:
@@ -193,7 +139,7 @@ class Command:
             if done.returncode:
                 said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-1:]
                 raise KernelError("fails", _ended(done.returncode, said))
-            return _read(case, Path(paths["{outputs}"][0]))
+            return tuple(_read(Path(path), x) for path, x in zip(paths["{outputs}"], case.record.outputs, strict=True))
 
     def _filled(self, paths: dict[str, list[str]]) -> list[str]:
         """The words of the command; a placeholder that is a word of its own becomes as many words as it has paths."""
@@ -210,20 +156,29 @@ class Command:
 
 def _written(case: Case, folder: Path) -> dict[str, list[str]]:
     """The files of a case, by what stands for them in a command."""
-    model, npz, output = folder / "model.tflite", folder / "inputs.npz", folder / "output0.raw"
+    model, npz, stream = folder / "model.tflite", folder / "inputs.npz", _since_reset(case)
+    inferences = zip(*(one.inputs for one in stream), strict=True)
+    fed = [np.stack(arrays) if len(stream) > 1 else arrays[0] for arrays in inferences]
     model.write_bytes(dump(case.model))
-    write_npz(npz, {t.name: x for t, x in zip(case.plan.inputs, case.inputs, strict=True)})
-    inputs = [folder / f"input{i}.raw" for i in range(len(case.inputs))]
-    for path, array in zip(inputs, case.inputs, strict=True):
+    write_npz(npz, {t.name: x for t, x in zip(case.plan.inputs, fed, strict=True)})
+    inputs = [folder / f"input{i}.raw" for i in range(len(fed))]
+    for path, array in zip(inputs, fed, strict=True):
         path.write_bytes(array.tobytes())
-    found = {"{model}": [model], "{inputs}": inputs, "{npz}": [npz], "{outputs}": [output]}
+    outputs = [folder / f"output{i}.raw" for i in range(len(case.step.outputs))]
+    found = {"{model}": [model], "{inputs}": inputs, "{npz}": [npz], "{outputs}": outputs}
     return {name: [str(path) for path in paths] for name, paths in found.items()}
 
 
-def _read(case: Case, path: Path) -> Array:
+def _since_reset(case: Case) -> tuple[Case, ...]:
+    """The inferences of a stream since its last reset, which leaves everything as at first."""
+    last = max((i for i, one in enumerate(case.stream) if one.reset), default=0)
+    return case.stream[last:]
+
+
+def _read(path: Path, expected: Array) -> Array:
     if not path.exists():
         raise KernelError("writes no output", "ends with status 0, but has not written its output")
-    raw, expected = path.read_bytes(), case.expected
+    raw = path.read_bytes()
     if len(raw) != expected.nbytes:
         raise KernelError("wrong shape", f"writes {len(raw)} bytes where {expected.dtype} {expected.shape} is due")
     return np.frombuffer(raw, expected.dtype).reshape(expected.shape)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
@@ -13,18 +13,23 @@ from hypothesis.errors import HypothesisException
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
 from ..errors import InferenceError, UnsupportedError
-from ..kernel import Kernels, Numerics
+from ..kernel import Draw, Kernel, Kernels, Node, Numerics
 from ..kernels import KERNELS
 from ..model import Array
 from ..plan import Plan, make_plan
-from ..strategies import inputs_of, model_of, nodes
+from ..strategies import inputs_of, model_of
+from ..strategies.toolbox import Toolbox
 from .case import Case
+from .spec import within_spec
 
 NODES = 25
 """Operators that one run of Hypothesis draws: few, since shrinking begins with the whole run."""
 
-INPUTS = 2
-"""Cases of each operator drawn: drawing one takes longer than everything else."""
+INPUTS, STREAM = 2, 5
+"""Cases of each operator drawn, without and with state: drawing one takes longer than everything else."""
+
+RESETS = st.sampled_from((False, False, True))
+"""Whether a reset comes before an inference."""
 
 
 class Enough(BaseException):
@@ -47,23 +52,49 @@ class Plain(HypothesisProvider):
 AVAILABLE_PROVIDERS["refengine"] = Plain
 
 
-def generate(
-    op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None], kernels: Kernels = KERNELS
-) -> None:
+class Wide(Toolbox):
+    """Draws one number of channels that is beyond what kernels may have room for, the `turn`-th, and small others."""
+
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
+
+    def channels(self) -> st.SearchStrategy[int]:
+        self.turn -= 1
+        return WIDE if self.turn == -1 else FEW
+
+    def image(self) -> st.SearchStrategy[tuple[int, ...]]:
+        return st.tuples(st.just(1), FEW, FEW, self.channels())
+
+
+WIDE, FEW = st.sampled_from((513, 257, 600, 520, 300)), st.integers(1, 3)
+
+WIDELY = st.sampled_from((None,) * 9 + (0, 0, 1))
+"""Which number of channels is a wide one, if any: mostly the first, the input's."""
+
+
+class Draws(NamedTuple):
+    """What determines the cases of one run of Hypothesis; `spec` is whether they keep to TFLite's specification."""
+
+    op: str
+    dtype: str
+    numerics: Numerics
+    spec: bool
+    seed: int
+
+
+def generate(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = KERNELS) -> None:
     """`attempt` the cases of one run, one after the other, until it raises `Enough`."""
     with suppress(Enough):
-        _run(op, dtype, numerics, seed, attempt, kernels, Phase.generate)
+        _run(draws, attempt, kernels, Phase.generate)
 
 
-def shrink(
-    op: str, dtype: str, numerics: Numerics, seed: int, attempt: Callable[[Case], None], kernels: Kernels = KERNELS
-) -> bool:
+def shrink(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = KERNELS) -> bool:
     """`attempt` the same cases until one `Fails`, then ever smaller ones; the smallest that fails is tried last of all.
 
     False if it did not fail again.
     """
     try:
-        _run(op, dtype, numerics, seed, attempt, kernels, Phase.generate, Phase.shrink)
+        _run(draws, attempt, kernels, Phase.generate, Phase.shrink)
     except Fails:
         return True
     except HypothesisException:  # says that the test is flaky
@@ -71,28 +102,30 @@ def shrink(
     return False
 
 
-def _sound(plan: Plan, inputs: tuple[Array, ...]) -> Case | None:
-    """The case, unless TFLM's Invoke fails on it."""
-    case = Case(plan, inputs)
-    try:
-        return case if case.record else None
-    except InferenceError:
-        return None
+def _cases(plan: Plan, inferences: Sequence[tuple[Array, ...]], data: st.DataObject) -> Iterator[Case]:
+    """The cases of these inputs but those on which TFLM's Invoke fails: alone, or of a stream where there is state."""
+    before = None
+    for inputs in inferences:
+        case = Case(plan, inputs, before, before is not None and data.draw(RESETS))
+        with suppress(InferenceError):
+            case.record  # noqa: B018
+            yield case
+        before = case if plan.initial else None
 
 
-def _run(
-    op: str,
-    dtype: str,
-    numerics: Numerics,
-    seed: int,
-    attempt: Callable[[Case], None],
-    kernels: Kernels,
-    *phases: Phase,
-) -> None:
-    strategy = nodes(op, dtype, kernels[op, dtype])
+@st.composite
+def _nodes(draw: Draw, kernel: Kernel, spec: bool) -> Node:
+    """Random nodes of one operator, some of them wide."""
+    turn = draw(WIDELY)
+    node = kernel.example(draw, Toolbox() if turn is None else Wide(turn))
+    return within_spec(node, kernel.facts) if spec else node
+
+
+def _run(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels, *phases: Phase) -> None:
+    strategy = _nodes(kernels[draws.op, draws.dtype], draws.spec)
     skip = Phase.shrink not in phases  # the first example, always the simplest: it would be tried in every run
 
-    @hypothesis.seed(seed)
+    @hypothesis.seed(draws.seed)
     @hypothesis.settings(
         max_examples=1 + NODES,
         phases=phases,
@@ -110,12 +143,12 @@ def _run(
         nonlocal skip
         model = model_of(data.draw(strategy))
         try:
-            plan = make_plan(model, numerics=numerics, kernels=kernels)
+            plan = make_plan(model, numerics=draws.numerics, kernels=kernels)
         except UnsupportedError:  # in this dialect
             hypothesis.reject()
-        for inputs in data.draw(st.tuples(*[inputs_of(model)] * INPUTS)):
-            if not skip and (case := _sound(plan, inputs)):
-                attempt(case)
+        count = STREAM if plan.initial else INPUTS
+        for case in () if skip else _cases(plan, data.draw(st.tuples(*[inputs_of(model)] * count)), data):
+            attempt(case)
         skip = False
 
     one()

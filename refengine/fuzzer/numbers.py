@@ -5,13 +5,14 @@ The comment of `refengine_fuzz.h` tells users what there is; a test holds it aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from ..kernels import _sigmoid, activations, dequantize, leaky_relu, log_softmax, quantize, softmax
+from ..kernels import _sigmoid, activations, dequantize, leaky_relu, log_softmax, quantize, softmax, svdf
+from ..kernels import unidirectional_sequence_lstm as lstm
 from ..kernels._linear import Computed
 from ..kernels._window import Window
 from ..kernels.transpose_conv import Scatter
@@ -21,16 +22,16 @@ from ..numerics.requantize import Requantizer
 from ..plan import Step
 from ..tflite_io import schema
 
-SAID = {"output_shape", "filter_shape", "input_shape", "accum_depth", "num_elements_in_axis"}
+SAID = {"output_shape", "filter_shape", "input_shape", "accum_depth", "num_elements_in_axis", "sizes"}
 """Fields of params that repeat what the tensors' shapes say."""
 
-OWN = {"sign", "is_alpha_negative", "groups", "gemm", "shrink", "mean", "positions"}
+OWN = {"sign", "is_alpha_negative", "groups", "gemm", "shrink", "mean", "positions", "linear", "nan_clips"}
 """Fields that only this engine needs, in this form."""
 
 ACTIVATION = {f"{prefix}activation_{side}": side for prefix in ("", "output_") for side in ("min", "max")}
 
-TABLES = {"exps"}
-"""Tables that C kernels may want too: int8 SOFTMAX's e^(−d · beta · scale) in Q0.31, for each difference d."""
+TABLES = {"exps", "exp_lut", "one_over_one_plus_x_lut"}
+"""Tables that C kernels may want too: softmax's, see its params."""
 
 MULTIPLIERS = {
     (_sigmoid.Params, "multiplier"): ("input_multiplier", "input_left_shift"),
@@ -47,6 +48,37 @@ MULTIPLIERS = {
 
 SIDES = {quantize.FloatParams: ("output", 1), dequantize.Params: ("input", -1)}
 """Of which tensor the scale and zero point in these params are, and with which sign that is an offset."""
+
+
+def _svdf(p: svdf.Params) -> Iterator[tuple[str, Any]]:
+    """As TFLM's OpDataSvdf has them: a is the multiplier, b the shift, 1 is to the state and 2 from there."""
+    yield "input_offset", p.input_offset
+    yield "activation_state_zero_point", p.state_zero_point
+    for stage, part in (("1", p.feature), ("2", p.output)):
+        yield f"effective_scale_{stage}_a", part.multiplier.multiplier
+        yield f"effective_scale_{stage}_b", part.multiplier.shift
+    yield "output_offset", p.output.output_offset
+
+
+def _lstm(p: lstm.Params) -> Iterator[tuple[str, Any]]:
+    """As TFLM's OpDataLSTM has them, those of the four gates in the order of their tensors."""
+    for name, layer in (("input", p.input), ("recurrent", p.hidden)):
+        yield f"{name}_offset", layer.input_offset
+        yield f"{name}_weights_offset", layer.weights_offset
+        for field in ("multiplier", "shift"):
+            units = getattr(layer.requantize.multiplier, field)
+            yield f"{name}_fc_{field}", units[:: len(units) // len(layer.weights_offset)]
+    for name in ("forget_cell_mul", "input_mul", "output_mul"):
+        factor: Multiplier = getattr(p, name)
+        yield f"{name}_multiplier", factor.multiplier
+        yield f"{name}_shift", factor.shift
+    yield "output_offset", p.hidden_zero_point
+    yield "quantized_cell_clip", -1 if p.cell_clip is None else p.cell_clip
+    yield "cell_state_scale_power", p.cell_state_scale_power
+
+
+BY_PART: dict[type, Callable[[Any], Iterator[tuple[str, Any]]]] = {svdf.Params: _svdf, lstm.Params: _lstm}
+"""Params with several layers in them, whose numbers need names of their own."""
 
 
 def numbers_of(step: Step) -> dict[str, Array]:
@@ -72,6 +104,9 @@ def _options(op: Op) -> Iterator[tuple[str, Any]]:
 def _params(params: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(params, Computed):  # no number depends on weights
         params = params.alike
+    if type(params) in BY_PART:
+        yield from BY_PART[type(params)](params)
+        return
     if groups := getattr(params, "groups", None):
         parts = [part[1] for part in groups if isinstance(part, tuple)]
         yield from _requantization(*parts)
@@ -102,8 +137,14 @@ def _params(params: Any) -> Iterator[tuple[str, Any]]:
             yield name.replace("zero_point", "offset"), value if name.startswith("output") else -value
         elif isinstance(params, activations.ReluParams) and name == "input_offset":  # TFLM's is the zero point
             yield name, -value
-        elif isinstance(value, (int, np.floating, tuple)) or name in TABLES:
+        elif _is_plain(value) or name in TABLES:
             yield name, value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, or several."""
+    values = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(one, (int, float, np.floating)) for one in values)
 
 
 def _requantization(*parts: Requantizer) -> Iterator[tuple[str, Any]]:

@@ -12,14 +12,16 @@
  * Tensors. `data` of an input is what the model feeds or holds as a constant, in C order; yours to read only. `data`
  * of an output is yours to fill, all of it; it holds garbage when you get it, and what lies around it is not yours.
  * Every buffer is aligned to 16 bytes, as TFLM's are, and to no more. An optional input left out (a bias) has data
- * NULL, dtype "", rank 0. int4 comes unpacked, one code in -8 ... 7 in each int8_t, and has the dtype "int4"; bool is
- * one byte, 0 or 1. float32 is compared by its bits, but any NaN is any other.
+ * NULL, dtype "", rank 0. int4 comes unpacked, one code in -8 ... 7 in each int8_t, and has the dtype "int4"; `packed`
+ * is the same with two codes to a byte, the first in the low bits, as files have it. bool is one byte, 0 or 1. float32
+ * is compared by its bits, but any NaN is any other.
  *
  * Numbers. Everything a TFLM-style kernel is called with, under TFLM's names, so that an adapter computes nothing:
  *   - the operator's options by the schema's names: "stride_w", "dilation_h_factor", "depth_multiplier", "axis",
  *     "beta", ...; enumerations are the schema's codes, such as "padding" (0 SAME, 1 VALID) and
- *     "fused_activation_function" (0 NONE, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6; TFLM takes 4 TANH and 5 SIGN_BIT for 0);
- *     booleans are 0 and 1.
+ *     "fused_activation_function" (0 NONE, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6; TFLM takes 4 TANH and 5 SIGN_BIT for 0, but
+ *     in LSTM and float SVDF) and "quantized_bias_type" (0 not said, 2 int32, 4 int64; the bias tensor's dtype is what
+ *     counts); booleans are 0 and 1.
  *   - what Prepare computed. "d" is the number of output channels, i an integer, f a float:
  *
  *   CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED TRANSPOSE_CONV, int8 int16: input_offset i, output_offset i,
@@ -32,6 +34,17 @@
  *   MAX_POOL_2D AVERAGE_POOL_2D L2_POOL_2D, float32: float_activation_min f, float_activation_max f
  *   BATCH_MATMUL, int8 int16: lhs_offset i, rhs_offset i, output_offset i, output_multiplier i, output_shift i,
  *       quantized_activation_min i, quantized_activation_max i
+ *   SVDF, int8: input_offset i, activation_state_zero_point i, effective_scale_1_a i, effective_scale_1_b i,
+ *       effective_scale_2_a i, effective_scale_2_b i, output_offset i (a is a multiplier, b its shift; 1 takes a feature
+ *       to the state, 2 the sum over time to the output)
+ *   UNIDIRECTIONAL_SEQUENCE_LSTM, int8 int16: input_offset i, input_weights_offset i[], input_fc_multiplier i[],
+ *       input_fc_shift i[], recurrent_offset i, recurrent_weights_offset i[], recurrent_fc_multiplier i[],
+ *       recurrent_fc_shift i[], forget_cell_mul_multiplier i, forget_cell_mul_shift i, input_mul_multiplier i,
+ *       input_mul_shift i, output_mul_multiplier i, output_mul_shift i, output_offset i, quantized_cell_clip i,
+ *       cell_state_scale_power i (those of the gates in the order of their tensors: input, forget, cell, output; a
+ *       clip of -1 is none)
+ *   MINIMUM MAXIMUM: nothing
+ *   CIRCULAR_BUFFER, int8: cycles_max i, zero_point i
  *   ADD SUB, int8 int16: left_shift i, input1_offset i, input1_multiplier i, input1_shift i, input2_offset i,
  *       input2_multiplier i, input2_shift i
  *   MUL, int8 int16: input1_offset i, input2_offset i
@@ -50,6 +63,8 @@
  *   SOFTMAX, int8: diff_min i, exps i[] (e^(-d * beta * scale) in Q0.31 for each difference d of codes, 0 ... 255)
  *   LOG_SOFTMAX, int8: input_multiplier i, input_left_shift i, diff_min i, reverse_scaling_divisor i,
  *       reverse_scaling_left_shift i
+ *   SOFTMAX, int16: exp_lut i[], one_over_one_plus_x_lut i[] (513 entries each: e^x over [-10, 0] and 1 / (1 + x) over
+ *       [0, 1], in Q0.15)
  *   L2_NORMALIZATION, int8: input_offset i
  *   CUMSUM, int8: input_offset i, output_offset i, output_multiplier i, output_shift i
  *   QUANTIZE, int8 int16 int32 uint8: input_offset i, output_offset i, output_multiplier i, output_shift i
@@ -69,8 +84,18 @@
  * left. An offset is what the kernel adds, so input_offset is minus the input's zero point; every tensor has its zero
  * points too. int16 convolutions add no output zero point, so their output_offset is 0.
  *
- * Nothing of a call may outlast it: cases come in any order, many in one process. Scratch memory is
- * yours to find (malloc will do). A crash, a hang, a byte written beside the output or into an input is a finding.
+ * State. A variable (an input whose `variable` is 1, such as SVDF's input 4) holds what the inference before left
+ * there, and is yours to update, as TFLM's kernels do; what you leave in it is compared too. An operator that keeps
+ * something for itself (CIRCULAR_BUFFER, DELAY, FRAMER, STACKER, OVERLAP_ADD, ...) gets `memory` for that, which comes
+ * back at the next inference of the same stream as you left it; `begins` says whether the stream is at its first
+ * inference (`memory` holds garbage then), was reset as TFLM's Reset does, or goes on. Of streams you see several
+ * inferences in a row; where TFLM ends an inference early (CIRCULAR_BUFFER), return REFENGINE_COMPUTED nevertheless.
+ *
+ * Scratch memory. refengine_scratch(c, bytes) hands out memory that lasts until you return, garbage in it, and watches
+ * what lies around it; up to 8 pieces, NULL where it has no room. malloc will do too.
+ *
+ * Nothing else of a call may outlast it: cases come in any order, many in one process. A crash, a hang, a byte written
+ * beside an output or into an input is a finding.
  */
 #ifndef REFENGINE_FUZZ_H
 #define REFENGINE_FUZZ_H
@@ -98,6 +123,9 @@ struct refengine_tensor {
     const int32_t *zero_point;
     int32_t quantized_dimension;
     int constant;
+    int variable;       /* yours to update */
+    const void *packed; /* int4 only */
+    size_t packed_bytes;
 };
 
 /* `count` values, in `ints` or in `reals`; the other one is NULL. */
@@ -108,12 +136,29 @@ struct refengine_number {
     const double *reals;
 };
 
+enum { REFENGINE_GUARD = 64, REFENGINE_PIECES = 8 };
+
+/* What refengine_scratch has to hand out, and has handed out. */
+struct refengine_scratch {
+    unsigned char *memory;
+    size_t bytes;
+    int32_t count;
+    size_t start[REFENGINE_PIECES], size[REFENGINE_PIECES];
+};
+
+enum { REFENGINE_GOES_ON = 0, REFENGINE_FRESH = 1, REFENGINE_RESET = 2 };
+
 struct refengine_case {
-    const char *op; /* the schema's name, such as "CONV_2D" */
+    const char *op;    /* the schema's name, such as "CONV_2D"; of custom operators the custom code */
+    const char *dtype; /* of the input that holds the data, mostly the first */
     int32_t n_inputs, n_outputs;
     const struct refengine_tensor *inputs, *outputs;
     int32_t n_numbers;
     const struct refengine_number *numbers;
+    int begins;   /* REFENGINE_FRESH, REFENGINE_RESET or REFENGINE_GOES_ON; always FRESH where nothing is kept */
+    void *memory; /* to keep something in; NULL where the operator keeps nothing for itself */
+    size_t memory_bytes;
+    struct refengine_scratch *scratch;
 };
 
 enum { REFENGINE_COMPUTED = 0, REFENGINE_UNSUPPORTED = 1 };
@@ -129,9 +174,9 @@ int refengine_kernel(const struct refengine_case *c);
 
 /* ---- looking things up ------------------------------------------------------------------------------------------ */
 
-/* Whether the case is operator `op` at type `dtype`, which is that of its first input. */
+/* Whether the case is operator `op` at type `dtype`, which is that of the input that holds the data. */
 static inline int refengine_is(const struct refengine_case *c, const char *op, const char *dtype) {
-    return strcmp(c->op, op) == 0 && strcmp(c->inputs[0].dtype, dtype) == 0;
+    return strcmp(c->op, op) == 0 && strcmp(c->dtype, dtype) == 0;
 }
 
 /* The number called `name`, or NULL if this operator has none. */
@@ -176,6 +221,17 @@ static inline int32_t refengine_elements(const struct refengine_tensor *t) {
     int32_t i, n = 1;
     for (i = 0; i < t->rank; i++) n *= t->dims[i];
     return n;
+}
+
+/* Scratch memory of so many bytes, aligned to 16; NULL if there is not so much. */
+static inline void *refengine_scratch(const struct refengine_case *c, size_t bytes) {
+    struct refengine_scratch *s = c->scratch;
+    size_t start = 0;
+    if (s->count > 0) start = (s->start[s->count - 1] + s->size[s->count - 1] + REFENGINE_GUARD + 15) / 16 * 16;
+    if (s->count == REFENGINE_PIECES || start > s->bytes || bytes > s->bytes - start) return NULL;
+    s->start[s->count] = start;
+    s->size[s->count++] = bytes;
+    return s->memory + start;
 }
 
 #ifdef __cplusplus

@@ -1,7 +1,8 @@
 """The search: cases weighted to the known traps, until one fails; that one shrunk, and explained.
 
 Work is cut into chunks that depend on nothing but the operator, the type and the seed. Of an operator at a type, the
-chunks up to the first one that fails count, whoever computed which: hence the same result whatever the split.
+chunks up to the first one that fails count, whoever computed which: hence the same result whatever the split. Then what
+was found is set aside, if one can say what it is, and the search goes on for the next fault.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import InputError
-from ..kernel import Facts, Kernels, Numerics
+from ..kernel import Facts, Kernels, Numerics, dialect
 from ..kernels import KERNELS
 from ..parallel import spread
+from .aside import Aside, Only, close
 from .case import Case, Door, Outcome, check
-from .reasons import Reason, reason
+from .reasons import Certainty, Reason, explains, of_some, reason
 from .simplify import simplified
 from .traits import Common, in_common
 
@@ -40,6 +42,9 @@ UNCLAIMED = 100
 
 ATTEMPTS = 3000
 """How many cases shrinking one failure may try."""
+
+FINDINGS = 3
+"""Faults of an operator at a type to look for at most, unless one says otherwise."""
 
 STARTS, SMALL = 3, 8
 """How many failures to shrink while what is left of them has more than so many elements: some get stuck early."""
@@ -68,17 +73,34 @@ class Finding:
         cases = "this case" if self.evidence == 1 else f"the {self.evidence} failing cases"
         return f"no dialect and no known fault explains {cases}: a bug"
 
+    @property
+    def certainty(self) -> Certainty:
+        """How certain its cause is: ``certain``, ``likely`` or ``open``."""
+        return "open" if self.reason is None else self.reason.certainty
+
+    def set_aside(self, door: Door) -> Door | None:
+        """The door without this fault, or None if there is no saying which cases have it."""
+        aside = door if isinstance(door, Aside) else Aside(door)
+        if self.common is not None and not (self.reason and self.reason.complete):
+            return replace(aside, traits=(*aside.traits, self.common.trait))
+        if self.reason is not None:
+            return replace(aside, reasons=(*aside.reasons, self.reason))
+        return None if self.outcome.kind == "differs" else replace(aside, kinds=(*aside.kinds, self.outcome.kind))
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "kind": self.outcome.kind,
             "verdict": self.verdict,
+            "certainty": self.certainty,
             "reason": self.reason and self.reason.as_dict(),
             "evidence": self.evidence,
             "common": self.common and self.common.as_dict(),
             "options": dict(self.case.options),
             "inputs": [None if x is None else x.tolist() for x in self.case.arrays],
-            "expected": self.case.record.outputs[self.outcome.output].tolist(),
+            "inference": len(self.case.stream),
+            "output": self.outcome.output,
+            "expected": self.case.results[self.outcome.output].tolist(),
             "got": None if self.outcome.got is None else self.outcome.got.tolist(),
             "difference": self.outcome.difference and self.outcome.difference.as_dict(),
         }
@@ -88,7 +110,9 @@ class Finding:
 class Result:
     """An operator at the type of its first input: how many `cases` were tried, `skipped` ones among them.
 
-    `elements` were compared; `failing` cases were wrong, the first of them the case number `first` (from 1).
+    `elements` were compared; `failing` cases were wrong, the first of them the case number `first` (from 1). `findings`
+    are the faults, each found with those before it set aside; `rest` is how many cases were tried with all of them set
+    aside and were right or skipped, None if the search ended before.
     """
 
     op: str
@@ -98,10 +122,16 @@ class Result:
     elements: int = 0
     failing: int = 0
     first: int | None = None
-    finding: Finding | None = None
+    findings: tuple[Finding, ...] = ()
+    rest: int | None = None
 
     def __str__(self) -> str:
         return f"{self.op} {self.dtype}"
+
+    @property
+    def finding(self) -> Finding | None:
+        """The first of them."""
+        return self.findings[0] if self.findings else None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -113,7 +143,8 @@ class Result:
             "elements": self.elements,
             "failing": self.failing,
             "first": self.first,
-            "finding": self.finding and self.finding.as_dict(),
+            "findings": [finding.as_dict() for finding in self.findings],
+            "rest": self.rest,
         }
 
 
@@ -124,27 +155,34 @@ def fuzz(
     *,
     cases: int = 1000,
     seed: int = 0,
-    numerics: Numerics | None = None,
+    numerics: Numerics | str | None = None,
     kernels: Kernels = KERNELS,
+    spec: bool = False,
+    exclude: Sequence[str] = (),
+    findings: int = 1,
     executor: Executor | None = None,
     progress: Callable[[int], object] = lambda cases: None,
 ) -> Iterator[Result]:
     """Try a kernel on `cases` cases of each operator at each type of its first input, every one of them by default.
 
-    An operator ends with the first chunk in which something fails, and the next one follows. `numerics` is the dialect
-    that the kernels claim to compute, TFLM's own by default; `kernels` are golden ones, those of `make_plan`.
-    Operators that run subgraphs or remember something are not among them yet: a case is one call. `executor` spreads
-    the work (the door is pickled then).
+    An operator ends with the first chunk in which something fails, or goes on with what was found set aside until there
+    are so many `findings`; the next one follows. `spec` keeps to TFLite's quantization specification (see
+    `within_spec`). Cases with a trait of `exclude` (see `Aside`) count as skipped.
+    `numerics` is the dialect that the kernels claim to compute, TFLM's own by default; `kernels` are golden ones, those
+    of `make_plan`.
+    Operators that run subgraphs or share resources are not among them: a case is one operator. `executor` spreads the
+    work (the door is pickled then).
     `progress` is called with a number of cases whenever so many more are done with.
 
     Raises `InputError` for an operator or type that there is no golden kernel for, for a door that cannot be used, and
     if Hypothesis is not installed.
     """
     pairs = chosen(ops, dtypes, kernels)
+    door = Aside(door, tuple(exclude)) if exclude else door
     _drawing()
     last, over = (cases - 1) // CHUNK, set[tuple[str, str]]()
     tasks = (
-        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, numerics or Numerics(), kernels)
+        Task(door, op, dtype, number, min(CHUNK, cases - number * CHUNK), seed, dialect(numerics), spec, kernels)
         for op, dtype in pairs
         for number in range(last + 1)
         if (op, dtype) not in over
@@ -160,7 +198,7 @@ def fuzz(
                 continue
             over.add((task.op, task.dtype))
             progress(cases - task.number * CHUNK)
-            yield replace(result, finding=_finding(task, chunk)) if chunk.failing else result
+            yield _with_findings(result, task, chunk, cases, findings) if chunk.failing else result
             result = Result(task.op, task.dtype)
     except KeyboardInterrupt:
         if result.cases:
@@ -174,9 +212,9 @@ def replay(door: Door, case: Case) -> Result:
     try:
         chunk.add(case, check(door, case))
     finally:
-        _close(door)
-    finding = Finding(case, chunk.failures[0][1], 1, _reason(chunk)) if chunk.failing else None
-    return replace(_added(Result(case.op, case.dtype), chunk), finding=finding)
+        close(door)
+    findings = (Finding(case, chunk.failures[0][1], 1, _reason(chunk)),) if chunk.failing else ()
+    return replace(_added(Result(case.op, case.dtype), chunk), findings=findings)
 
 
 def chosen(
@@ -184,9 +222,9 @@ def chosen(
 ) -> list[tuple[str, str]]:
     """The pairs of operator and type to try, in the order of the kernels' files."""
     for op, kernel in ((op, kernel) for (op, _), kernel in kernels.items() if op in (ops or ())):
-        does = "runs other subgraphs" if kernel.facts.control else "remembers something for the next call"
+        does = "runs other subgraphs" if kernel.facts.control else "goes by a resource that other operators share"
         if not _is_one_call(kernel.facts):
-            raise InputError(f"{op} {does}, and fuzz tries single calls yet; run models of it, with strategies.models")
+            raise InputError(f"{op} {does}, and fuzz tries operators alone; run models of it, with strategies.models")
     alone = [(op, dtype) for (op, dtype), kernel in kernels.items() if _is_one_call(kernel.facts)]
     known = {"operator": {op for op, _ in alone}, "type": {dtype for _, dtype in alone if dtype}}
     for (what, names), wanted in zip(known.items(), (ops, dtypes), strict=True):
@@ -200,12 +238,12 @@ def chosen(
 
 
 def _is_one_call(facts: Facts) -> bool:
-    """Whether an operator's outputs follow from its inputs alone."""
-    return not (facts.control or facts.resource or facts.updates)
+    """Whether an operator computes all by itself what it writes."""
+    return not (facts.control or facts.resource)
 
 
-Run = tuple[str, str, Numerics, int]
-"""What `draw.generate` makes cases of, besides the kernels."""
+Run = tuple[str, str, Numerics, bool, int]
+"""The fields of `draw.Draws`, of which `draw.generate` makes cases."""
 
 
 # ---- one chunk ---------------------------------------------------------------------------------------------------
@@ -221,6 +259,7 @@ class Task(NamedTuple):
     cases: int
     seed: int
     numerics: Numerics
+    spec: bool = False
     kernels: Kernels = KERNELS
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -231,7 +270,7 @@ class Task(NamedTuple):
         """What determines the cases of each run of Hypothesis, which has a seed of its own."""
         for run in range(self.cases):
             digest = hashlib.sha256(f"{self.seed} {self.op} {self.dtype} {self.number} {run}".encode()).digest()
-            yield self.op, self.dtype, self.numerics, int.from_bytes(digest[:8], "little")
+            yield self.op, self.dtype, self.numerics, self.spec, int.from_bytes(digest[:8], "little")
 
 
 def _task(*fields: Any) -> Task:
@@ -283,12 +322,12 @@ def try_chunk(task: Task) -> tuple[Task, Chunk]:
     try:
         for run in task.runs():
             before = chunk.failing
-            draw.generate(*run, attempt, task.kernels)
+            draw.generate(draw.Draws(*run), attempt, task.kernels)
             chunk.runs += [run] * (chunk.failing > before)
             if chunk.is_over(task):
                 break
     finally:
-        _close(task.door)
+        close(task.door)
     return task, chunk
 
 
@@ -312,22 +351,37 @@ def _drawing() -> ModuleType:
     return draw
 
 
-def _close(door: Door) -> None:
-    if (close := getattr(door, "close", None)) is not None:
-        close()
-
-
 # ---- a failure ---------------------------------------------------------------------------------------------------
 
 
+def _with_findings(result: Result, task: Task, chunk: Chunk, cases: int, most: int) -> Result:
+    """The faults of an operator, the first of which failed in this chunk; for the next ones the search goes on here."""
+    found = [_finding(task, chunk)]
+    while len(found) < most and (door := found[-1].set_aside(task.door)) is not None:
+        rest = 0
+        for number in range(task.number, (cases - 1) // CHUNK + 1):
+            task = task._replace(door=door, number=number, cases=min(CHUNK, cases - number * CHUNK))
+            _, chunk = try_chunk(task)
+            rest += chunk.cases
+            if chunk.failing:
+                break
+        if not chunk.failing:
+            return replace(result, findings=tuple(found), rest=rest)
+        found.append(_finding(task, chunk))
+    return replace(result, findings=tuple(found))
+
+
 def _finding(task: Task, chunk: Chunk) -> Finding:
-    """The chunk's first failure as small as it gets, and the reason of all that failed so."""
+    """The chunk's first failure as small as it gets, and the reason of all that failed so, or of most of them."""
     kind = chunk.failures[0][1].kind
+    why = _reason(chunk)
+    if (why is None or not why.complete) and (parted := _parted(chunk)) is not None:
+        why, chunk = parted
+        task = task._replace(door=Only(task.door, why))
     try:
         case, outcome = simplified(task.door, *_shrunk(task, chunk))
     finally:
-        _close(task.door)
-    why = _reason(chunk)
+        close(task.door)
     evidence = sum(outcome.kind == kind for _, outcome in chunk.failures)
     explained = (why is not None and why.complete) or kind == "hangs"  # each of which costs a time-out
     return Finding(case, outcome, evidence, why, None if explained else _common(task, kind))
@@ -347,18 +401,34 @@ def _common(task: Task, kind: str) -> Common | None:
 
     try:
         for run in islice(task.runs(), min(RUNS, 1 + task.cases // 12)):
-            draw.generate(*run, attempt, task.kernels)
+            draw.generate(draw.Draws(*run), attempt, task.kernels)
             if min(len(failing), len(passing)) >= COMPARED:
                 break
     finally:
-        _close(task.door)
+        close(task.door)
     return in_common(failing, passing)
+
+
+def _parted(chunk: Chunk) -> tuple[Reason, Chunk] | None:
+    """The dialect that explains most of the failures, where there are several faults at once, and these alone."""
+    differing = [(case, outcome.got) for case, outcome in chunk.failures if outcome.got is not None]
+    if any(len(case.step.writes) > 1 for case, _ in differing):
+        return None
+    why = of_some(differing, chunk.passed)
+    if why is None:
+        return None
+    explained = [
+        (case, outcome)
+        for case, outcome in chunk.failures
+        if outcome.got is not None and explains(why, case, outcome.got)
+    ]
+    return why, replace(chunk, failures=explained)
 
 
 def _reason(chunk: Chunk) -> Reason | None:
     """What explains those failures that are outputs which differ, if the first one is."""
     differing = [(case, outcome.got) for case, outcome in chunk.failures if outcome.got is not None]
-    if any(len(case.step.outputs) > 1 for case, _ in differing):  # faults are known of one output
+    if any(len(case.step.writes) > 1 for case, _ in differing):  # faults are known of one output
         return None
     return reason(differing, chunk.passed) if chunk.failures[0][1].kind == "differs" else None
 
@@ -391,7 +461,7 @@ def _shrunk_run(task: Task, run: Run, kind: str) -> tuple[Case, Outcome] | None:
             found.append((case, outcome))
             raise draw.Fails
 
-    return found[-1] if draw.shrink(*run, attempt, task.kernels) else min(found, key=_size, default=None)
+    return found[-1] if draw.shrink(draw.Draws(*run), attempt, task.kernels) else min(found, key=_size, default=None)
 
 
 def _size(failure: tuple[Case, Outcome]) -> int:

@@ -22,7 +22,7 @@ def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]
     """A case that fails in the same way, with fewer elements that are not neutral, and these closer to that."""
     if outcome.kind == "hangs":  # each attempt costs a time-out
         return case, outcome
-    if outcome.difference is not None:
+    if outcome.difference is not None and outcome.output == 0 and case.before is None:
         try:
             other = _narrowed(case, outcome.difference.first)
             now = check(door, other)
@@ -31,7 +31,7 @@ def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]
             pass
     attempts = 0
     for i, tensor in enumerate(case.tensors):
-        if tensor is None or not _holds_values(tensor):
+        if tensor is None or tensor.is_variable or not _holds_values(tensor):
             continue
         for change in _changes(np.asarray(case.arrays[i]).size):
             array = np.asarray(case.arrays[i])
@@ -104,7 +104,7 @@ def with_array(case: Case, i: int, array: Array) -> Case:
     assert tensor is not None
     if tensor.data is None:
         fed = tuple(array if t.index == tensor.index else x for t, x in zip(case.plan.inputs, case.inputs, strict=True))
-        return Case(case.plan, fed)
+        return replace(case, inputs=fed)
     tensors = tuple(replace(t, data=array) if t.index == tensor.index else t for t in graph.tensors)
     return case.changed(replace(case.model, graphs=(replace(graph, tensors=tensors),)))
 

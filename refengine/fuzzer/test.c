@@ -13,10 +13,22 @@
 
 enum { GUARD = 64, GARBAGE = 0xA5 };
 
-/* The data: operator, inputs, n_inputs, output, expected_bytes, EXPECTED_SIZE, numbers, n_numbers. */
+/* What the kernel is to write: an output, or a variable that it updates. `undefined` marks elements that may be anything,
+ * `memory` has guards around its `bytes`. */
+struct result {
+    struct refengine_tensor *tensor;
+    unsigned char *memory;
+    const void *expected;
+    const unsigned char *undefined;
+    size_t bytes, elements;
+};
+
+/* The data: operator_name, operator_type, inputs, n_inputs, outputs, n_outputs, numbers, n_numbers, results, begins. */
 #include "case.h"
 
-ALIGNED static unsigned char memory[GUARD + EXPECTED_SIZE + GUARD];
+enum { n_results = sizeof results / sizeof results[0] };
+
+ALIGNED static unsigned char scratch[1 << 16];
 
 static void print_element(const char *dtype, const void *data) {
     if (strcmp(dtype, "float32") == 0) printf("%.9g", *(const float *)data);
@@ -34,16 +46,47 @@ static int same(const char *dtype, const void *a, const void *b, size_t size) {
     return *(const float *)a != *(const float *)a && *(const float *)b != *(const float *)b;
 }
 
+/* Hand the kernel garbage to write over, and variables as they were before. */
+static void prepare(const struct result *r) {
+    memset(r->memory, GARBAGE, GUARD + r->bytes + GUARD);
+    if (r->tensor->data != NULL) memcpy(r->memory + GUARD, r->tensor->data, r->bytes);
+    r->tensor->data = r->memory + GUARD;
+    r->tensor->bytes = r->bytes;
+}
+
+/* Whether the kernel has written what it should, and nothing beside it; says so if not. */
+static int is_right(const struct result *r) {
+    const unsigned char *got = r->memory + GUARD, *right = (const unsigned char *)r->expected;
+    const size_t size = r->elements > 0 ? r->bytes / r->elements : 0;
+    size_t i, different = 0, first = 0;
+    for (i = 0; i < GUARD; i++)
+        if (r->memory[i] != GARBAGE || got[r->bytes + i] != GARBAGE) {
+            printf("%s: the kernel wrote outside its output\n", operator_name);
+            return 0;
+        }
+    for (i = 0; i < r->elements; i++)
+        if (!(r->undefined != NULL && r->undefined[i]) && !same(r->tensor->dtype, got + i * size, right + i * size, size))
+            if (different++ == 0) first = i;
+    if (different == 0) return 1;
+    printf("%s: ", operator_name);
+    if (n_results > 1) printf("%s %d: ", r < results + n_outputs ? "output" : "variable", (int)(r - results));
+    printf("%lu of %lu elements differ, the first is element %lu: got ", (unsigned long)different,
+           (unsigned long)r->elements, (unsigned long)first);
+    print_element(r->tensor->dtype, got + first * size);
+    printf(", expected ");
+    print_element(r->tensor->dtype, right + first * size);
+    printf("\n");
+    return 0;
+}
+
 int main(void) {
-    const unsigned char *right = (const unsigned char *)expected;
-    unsigned char *got = memory + GUARD;
-    struct refengine_tensor filled = output;
-    struct refengine_case c = {operator_name, n_inputs, 1, inputs, NULL, n_numbers, numbers};
-    size_t i, size, different = 0, first = 0;
+    struct refengine_scratch handed_out = {scratch, sizeof scratch, 0, {0}, {0}};
+    const struct refengine_case c = {operator_name, operator_type, n_inputs, n_outputs, inputs, outputs, n_numbers, numbers,
+                                     begins, NULL, 0, &handed_out};
+    size_t i;
     int status;
-    memset(memory, GARBAGE, sizeof memory);
-    filled.data = got;
-    c.outputs = &filled;
+    memset(scratch, GARBAGE, sizeof scratch);
+    for (i = 0; i < n_results; i++) prepare(&results[i]);
     status = refengine_kernel(&c);
     if (status == REFENGINE_UNSUPPORTED) {
         printf("%s: not supported\n", c.op);
@@ -53,23 +96,8 @@ int main(void) {
         printf("%s: the kernel returned %d\n", c.op, status);
         return 1;
     }
-    for (i = 0; i < GUARD; i++)
-        if (memory[i] != GARBAGE || got[EXPECTED_SIZE + i] != GARBAGE) {
-            printf("%s: the kernel wrote outside its output\n", c.op);
-            return 1;
-        }
-    size = EXPECTED_SIZE / (size_t)refengine_elements(&filled);
-    for (i = 0; i < EXPECTED_SIZE; i += size)
-        if (!same(filled.dtype, got + i, right + i, size) && different++ == 0) first = i;
-    if (different == 0) {
-        printf("%s: right\n", c.op);
-        return 0;
-    }
-    printf("%s: %lu of %lu elements differ, the first is element %lu: got ", c.op, (unsigned long)different,
-           (unsigned long)(EXPECTED_SIZE / size), (unsigned long)(first / size));
-    print_element(filled.dtype, got + first);
-    printf(", expected ");
-    print_element(filled.dtype, right + first);
-    printf("\n");
-    return 1;
+    for (i = 0; i < n_results; i++)
+        if (!is_right(&results[i])) return 1;
+    printf("%s: right\n", c.op);
+    return 0;
 }

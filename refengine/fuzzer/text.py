@@ -48,14 +48,14 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def told(result: Result) -> Iterator[str]:
-    """Everything about the fault of a result, line by line; nothing where there is none."""
-    finding = result.finding
-    if finding is None:
-        return
-    yield f"{result} {finding.outcome.kind}: {finding.verdict}"
-    if finding.common is not None:
-        yield f"  {finding.common}"
-    yield from smallest(finding)
+    """Everything about the faults of a result, line by line; nothing where there is none."""
+    for i, finding in enumerate(result.findings):
+        yield f"{'with that set aside, ' * bool(i)}{result} {finding.outcome.kind}: {finding.verdict}"
+        if finding.common is not None:
+            yield f"  {finding.common}"
+        yield from smallest(finding)
+    if result.rest is not None:
+        yield f"with that set aside, nothing else is wrong in {result.rest:,} cases"
 
 
 def smallest(finding: Finding) -> Iterator[str]:
@@ -64,6 +64,10 @@ def smallest(finding: Finding) -> Iterator[str]:
     yield "  the smallest case:"
     options = ", ".join(f"{name} {value}" for name, value in case.options.items() if value not in PLAIN)
     yield f"    {case.op}" + (f", {options}" if options else "")
+    if case.before is not None:
+        resets = [str(k) for k, one in enumerate(case.stream, 1) if one.reset]
+        reset = f", reset before inference {' and '.join(resets)}" if resets else ""
+        yield f"    inference {len(case.stream)} of a stream{reset}"
     for i, (tensor, array) in enumerate(zip(case.tensors, case.arrays, strict=True)):
         yield from _tensor(f"input {i}", tensor, array)
     for i, tensor in enumerate(case.step.outputs):
@@ -71,7 +75,10 @@ def smallest(finding: Finding) -> Iterator[str]:
     if apart is None:
         yield f"  the kernel {finding.outcome.message}"
         return
-    place = f"in output {output}, " if len(case.step.outputs) > 1 else ""
+    count = len(case.step.outputs)
+    place = f"in output {output}, " if count > 1 else ""
+    if output >= count:
+        place = f"in the variable that is input {case.step.facts.updates[output - count]}, "
     yield f"  {place}{different(apart)}"
     yield "  how a sound kernel comes to its value there:"
     yield from (f"    {line}" for line in explained(explain(case.plan, case.record, apart.first, output)))

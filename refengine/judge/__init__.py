@@ -8,9 +8,10 @@
 `preparation` is found again among all that people make, and `feeding` weighs what speaks for it.
 """
 
+from ..tensors.arrays import META
 from ..tensors.difference import Difference, difference
 from .check import check_input, judged, read_fed, read_samples
-from .dumps import META, Dump, read_dump
+from .dumps import Dump, read_dump
 from .faults import FAULTS
 from .feeding import Explanation, Fed
 from .judging import Finding, Report, diff, tapped

@@ -18,10 +18,8 @@ import numpy as np
 from ..errors import InputError, located
 from ..model import Array, Tensor
 from ..plan import Plan
-from ..tensors.arrays import read_bytes, read_npy, read_npz
-
-META = "__meta__"
-"""The key of a recording's own facts: JSON with the model's `sha256`, its `board` and its `numerics`."""
+from ..tensors.arrays import META, read_bytes, read_npy, read_npz
+from ..text import SCHEMA
 
 RAW = {".bin", ".raw"}
 
@@ -154,4 +152,6 @@ def _meta(path: Path, value: Array | bytes | None) -> Mapping[str, Any]:
         meta = None
     if not isinstance(meta, dict):
         raise InputError(f"{path}: its {META} is no JSON object; record it again")
+    if meta.get("schema", SCHEMA) != SCHEMA:
+        raise InputError(f"{path} is of schema {meta['schema']}, and this refengine reads {SCHEMA}; record it again")
     return meta

@@ -117,8 +117,9 @@ DIALECTS = {
     ("rounding", "double"): "double rounding",
     ("rounding", "single"): "single rounding",
     ("rounding", "xnnpack"): "XNNPACK's rounding",
-    ("scale_math", "double"): "float64 scales (TFLM from commit 8f6596d on)",
-    ("scale_math", "float32"): "float32 scales (TFLM before commit 8f6596d)",
+    ("scale_math", "double"): "float64 scales (TFLM from commit 7b49bf8 on)",
+    ("scale_math", "float32"): "float32 scales (TFLM before commit 7b49bf8)",
+    ("scale_math", "tflite"): "float32 scales (TFLite)",
     ("contraction", "none"): "separate float32 multiply and add",
     ("contraction", "fma"): "FMA contraction",
     ("libm", "glibc"): "glibc's expf",
@@ -128,6 +129,11 @@ DIALECTS = {
     ("libm", "newlib-double"): "newlib's expf with a double-precision FPU",
     ("float_to_int", "x86"): "x86's conversion of floats to integers",
     ("float_to_int", "arm"): "Arm's conversion of floats to integers",
+    ("kernels", "tflm"): "TFLM's kernels",
+    ("kernels", "cmsis-nn"): "CMSIS-NN's kernels",
+    ("kernels", "esp-nn"): "ESP-NN's kernels",
+    ("kernels", "litert-ref"): "TFLite's reference kernels",
+    ("kernels", "litert"): "LiteRT's kernels",
 }
 """Every single choice of `Numerics`, in words."""
 

@@ -16,14 +16,14 @@ from ..explanation import Explanation, explain
 from ..identity import identity
 from ..kernel import Numerics
 from ..model import Array, Tensor
-from ..plan import Plan, State, Step, frozen
+from ..plan import Plan, State, Step, frozen, require_whole
 from ..reading.counterparts import check_comparable, stands_alone
 from ..tensors.difference import Difference, difference
 from .dumps import Dump
 from .faults import CHUNK
 from .verdict import Candidate, Replay, candidates, evaluated
 
-Status = Literal["same", "victim", "culprit", "absent"]
+Status = Literal["same", "victim", "culprit", "absent", "unjudged"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Finding:
     """What is known of a tensor that a step writes: `output` counts its outputs, and the variables it updates on.
 
     `status`: ``same`` as the golden model; a ``victim`` differs only because its inputs do; a ``culprit`` differs from
-    a sound kernel on the device's own inputs; ``absent`` from the dump. `total` is the difference from the golden
+    a sound kernel on the device's own inputs; ``absent`` from the dump; ``unjudged``, as nobody knows what it should
+    be: of a partial plan's gap, or behind one, and so taken as it is. `total` is the difference from the golden
     model, `own` that of a culprit on its own inputs, with the `candidates` that may explain it and, where none of them
     explains all of it, how the first differing element should have come about (`told`).
     `suspects` are the steps that may be at fault: besides this one those before it that are absent.
@@ -118,7 +119,7 @@ class Report:
     def summary(self) -> str:
         """The verdict on the whole dump, in one sentence."""
         steps = {finding.step for finding in self.findings}
-        seen = {finding.step for finding in self.findings if finding.status != "absent"}
+        seen = {finding.step for finding in self.findings if finding.status not in ("absent", "unjudged")}
         victims = len({finding.step for finding in self.findings if finding.status == "victim"})
         count = f"{len(seen)} of {len(steps)} operators compared"
         if not self.culprits:
@@ -152,7 +153,8 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left out. `previous` is a dump
     of an inference before, whose values a stale buffer may hold. What lives from one inference to the next began as
     `state` has it, by default as in the first inference, with the variables that `previous` was left with; a variable
-    in `dump` is what this inference left in it.
+    in `dump` is what this inference left in it. Of a partial plan, the dump's tensors behind the gaps are taken as they
+    are, and the rest is judged on them.
 
     Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump.
     """
@@ -163,11 +165,15 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
         raise InputError("the input is a batch; a dump is of one inference")
     require_room_for_all(plan)
     state = _before(plan, previous) if state is None else state
+    taken = {
+        t.index: dump.tensors[t.index] for s in _unjudged(plan, dump) for t in s.outputs if t.index in dump.tensors
+    }
     golden = {
         t.index: x
-        for record in kept(plan, execute(plan, *inputs, state=state))
+        for record in kept(plan, execute(plan, *inputs, state=state, known=taken))
         if not record.path  # tensors of other subgraphs have numbers of their own
         for t, x in zip(record.step.writes, (*record.outputs, *record.updates), strict=True)
+        if t.index not in record.unknown
     }
     if not any(t.index in dump.tensors for step in plan.steps for t in step.outputs):
         raise InputError(f"{dump.name} holds no operator's output that fits; {[*dump.problems, 'only the input'][0]}")
@@ -179,6 +185,13 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     findings = _second_look(_Evidence(plan, dump, golden, values, state, previous))
     notes = (*_notes(plan, dump, fed), *_assumed(plan, state))
     return Report(plan, dump, tuple(findings), notes)
+
+
+def _unjudged(plan: Plan, dump: Dump) -> list[Step]:
+    """The steps of which nobody knows what is right: the gaps of a partial plan, and what depends on one otherwise than
+    by tensors that are in the dump."""
+    lost, behind = plan.lost(dump.tensors), plan.behind(dump.tensors)
+    return [s for s in plan.steps if s in lost or any(t is not None and t.index in behind for t in s.inputs)]
 
 
 def _before(plan: Plan, previous: Dump | None) -> State:
@@ -201,6 +214,7 @@ def tapped(
     tensor is not what its operator writes.
     """
     batch_size(plan, inputs)
+    require_whole(plan, "judging by CRCs")
     check_comparable(plan)
     values = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
     values.update((t.index, x) for t, x in zip(plan.inputs, inputs, strict=True))
@@ -310,7 +324,12 @@ def _judged(evidence: _Evidence) -> Iterator[tuple[Finding, Mapping[int, Array]]
     tensors = evidence.dump.tensors
     unseen: dict[int, tuple[Step, ...]] = {}  # by tensor: the absent steps that computed it
     last = {t.index: step for step in evidence.plan.steps for t in step.writes}
+    unjudged = {*_unjudged(evidence.plan, evidence.dump)}
     for step in evidence.plan.steps:
+        if step in unjudged:
+            statuses: list[Status] = ["unjudged" if t.index in tensors else "absent" for t in step.outputs]
+            yield from ((Finding(step, i, status), evidence.values) for i, status in enumerate(statuses))
+            continue
         before = _merged(unseen.get(t.index, ()) for t in step.inputs if t is not None)
         record, values = evidence.sound(step), dict(evidence.values)
         for output, (tensor, sound) in enumerate(zip(step.writes, (*record.outputs, *record.updates), strict=True)):
@@ -414,7 +433,14 @@ def _notes(plan: Plan, dump: Dump, fed: Mapping[int, Array]) -> Iterator[str]:
                 f"the device was fed another input '{tensor.name}' than the one given: {apart.count:,} of "
                 f"{apart.size:,} elements differ, first at {list(apart.first)}"
             )
+    unjudged = _unjudged(plan, dump)
+    for gap in plan.gaps:
+        yield f"a gap, which nobody judges: {gap.gap}"
+    if unjudged:
+        numbers = ", ".join(str(step.index) for step in unjudged)
+        yield f"not judged, and taken as they are in the dump, if there: the outputs of operators {numbers}"
     absent = {s.index: s for s in plan.steps if any(t.index not in dump.tensors for t in s.outputs)}
+    absent = {index: step for index, step in absent.items() if step not in unjudged}
     if absent:
         numbers = ", ".join(map(str, absent))
         yield f"not in the dump, and computed from what is there: the outputs of operators {numbers}"

@@ -26,6 +26,7 @@ rect { stroke: #555; rx: 6px } text { font-size: 13px } .edge { stroke: #888; fi
 a:hover rect, a:focus rect { stroke-width: 3 }
 .same { fill: #bfe3c0; background: #bfe3c0 } .victim { fill: #ffe3a3; background: #ffe3a3 }
 .culprit { fill: #f4a6a0; background: #f4a6a0 } .absent { fill: #e4e4e4; background: #e4e4e4 }
+.unjudged { fill: #cfd8f0; background: #cfd8f0 }
 .key { padding: .1em .6em; border-radius: 4px; margin-right: .5em }
 th { text-align: left; padding-right: 1em; font-weight: 500 } pre { white-space: pre-wrap; font-size: 13px }
 """

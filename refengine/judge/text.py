@@ -10,7 +10,13 @@ from ..text import printable
 from .judging import Finding, Report
 
 HEADINGS = ("#", "operator", "output", "", "differ", "max", "mean", "RMSE", "cosine", "first")
-WORDS = {"same": "same", "victim": "passed on", "culprit": "CULPRIT", "absent": "not in the dump"}
+WORDS = {
+    "same": "same",
+    "victim": "passed on",
+    "culprit": "CULPRIT",
+    "absent": "not in the dump",
+    "unjudged": "not judged",
+}
 LISTED = 4
 """How many explanations of one culprit to list."""
 

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Mapping
 
 from ..kernel import Facts, Kernel, Kernels
+from ._runtimes import guarded
 
 _files = [
     importlib.import_module(f"{__name__}.{module.name}")
@@ -14,7 +15,7 @@ _files = [
     if not module.name.startswith("_")
 ]
 
-KERNELS: Kernels = {key: kernel for file in _files for key, kernel in file.KERNELS.items()}
+KERNELS: Kernels = {(op, t): guarded(op, t, kernel) for file in _files for (op, t), kernel in file.KERNELS.items()}
 
 FACTS: Mapping[str, Facts] = {op: kernel.facts for (op, _), kernel in KERNELS.items()}
 """The facts of every operator, by its name."""

@@ -61,13 +61,15 @@ def require_shift(multiplier: Multiplier, output: Tensor) -> None:
     )
 
 
-def require_tflm_rounding(op: str, numerics: Numerics) -> None:
-    """Refuse XNNPACK's dialect for an operator whose integers it may compute in another way."""
+def fixed_rounding(op: str, numerics: Numerics) -> str:
+    """How an operator's integers are rounded that LiteRT never hands to XNNPACK; refuses TFLM with XNNPACK's."""
+    rounding = "double" if numerics.kernels == "litert" else numerics.rounding
     within_limits(
-        numerics.rounding != "xnnpack",
+        rounding != "xnnpack",
         f"what XNNPACK makes of a quantised {op} is not known to refengine; choose a dialect with rounding=double or "
         "rounding=single",
     )
+    return rounding
 
 
 def draw_input(

@@ -22,7 +22,7 @@ from ..numerics.fixedpoint import Multiplier
 from ..numerics.float32 import Float32
 from ..numerics.quantize import activation_range, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
-from . import _narrate
+from . import _litert, _narrate
 from ._affine import RANGE_ADVICE, draw_output, quantized
 from ._window import Window
 
@@ -160,7 +160,7 @@ def channel_requantizer(
     filter: Tensor,
     bias: Tensor | None,
     output: Tensor,
-    numerics: Numerics,
+    rounding: str,
     dimension: int,
     part: slice,
     bound: Ints | None,
@@ -171,9 +171,9 @@ def channel_requantizer(
     """
     channels, (si, _), (so, zero_point) = filter.shape[dimension], quantized(input), quantized(output)
     scales, bits = channel_scales(filter, channels, dimension), accumulator_bits(input, bias, options)
-    multiplier = product_multiplier(si, scales[part], so, numerics.rounding, "double")
+    multiplier = product_multiplier(si, scales[part], so, rounding, "double")
     check_shifts(multiplier, bits, output)
-    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point)
+    low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point, rounding)
     output_offset = 0 if output.dtype == "int16" else zero_point
     return requantizer(
         bias_values(bias, channels)[part], multiplier, output_offset, low, high, output.dtype, bound, bits
@@ -209,8 +209,11 @@ def explain_requantized(acc: int, channel: int, r: Requantizer) -> Iterator[Line
     yield Line("accumulator", f"sum of the products, {r.bits} bits", acc)
     yield Line("bias", f"{acc} + bias {bias}" + ("" if wrapped == total else ", wrapped to 32 bits"), wrapped)
     rescale = _narrate.rescale if r.bits == 32 else _narrate.rescale_64
-    scaled = yield from rescale(wrapped, r.multiplier, channel)
-    yield from _narrate.finish(scaled, r.output_offset, r.activation_min, r.activation_max)
+    scaled, high = (yield from rescale(wrapped, r.multiplier, channel)), r.activation_max
+    if r.multiplier.rounding == "xnnpack-int32":
+        scaled, high = min(scaled, high - r.output_offset), code_range(r.dtype)[1]
+        yield Line("upper clamp", f"at most {r.activation_max} less the output zero point", scaled)
+    yield from _narrate.finish(scaled, r.output_offset, r.activation_min, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +275,7 @@ def _prepare(node: Node, numerics: Numerics, constant: Prepare, of_each: Prepare
             tflm_runs=True,
         )
         zeros[place] = np.zeros(tensor.shape, np.int8)  # of whatever type: only the tensor's is looked at
-    deferred = Computed(node, numerics, tuple(i for i, _ in computed), of_each)
+    deferred = Computed(node, _litert.behind(numerics), tuple(i for i, _ in computed), of_each)
     return replace(deferred, alike=deferred.of(zeros))
 
 

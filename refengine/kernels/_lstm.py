@@ -202,8 +202,9 @@ def _codes(draw: Draw, make: Toolbox, input: Tensor, shape: Shape) -> tuple[list
     exponent = draw(make.sampled_from((-12, -11, -13, -12, -15, -8, -18)))
     power = draw(make.sampled_from((1.0, 1.0, 1.3, 0.9)))
     cell_scale = Quantization((float(np.float32(power * 2.0**exponent)),), (0,))
+    points = draw(make.sampled_from(((0,), (0, 0, 0, 5, -128))))  # as the converter makes them, or any
     weights = [
-        _weight(draw, make, activation, (states, width))
+        _weight(draw, make, activation, (states, width), points)
         for activation, width in ((input, depth), (hidden, states))
         for _ in GATES
     ]
@@ -211,10 +212,10 @@ def _codes(draw: Draw, make: Toolbox, input: Tensor, shape: Shape) -> tuple[list
     return [*weights, *biases], hidden, make.variable((batch, states), "int16", cell_scale)
 
 
-def _weight(draw: Draw, make: Toolbox, activation: Tensor, shape: tuple[int, int]) -> Tensor:
+def _weight(draw: Draw, make: Toolbox, activation: Tensor, shape: tuple[int, int], points: tuple[int, ...]) -> Tensor:
     """Weights whose sums with the activation's codes reach a few units."""
     codes = draw(make.array(shape, "int8"))
-    zero_point = draw(make.sampled_from((0, 0, 0, 5, -128)))
+    zero_point = draw(make.sampled_from(points))
     spread = float((codes.astype(np.float64) - zero_point).std()) + 1
     scale, _ = _affine.params_of(activation)
     low, high = code_range(activation.dtype)

@@ -13,7 +13,7 @@ from ..numerics.fixedpoint import Multiplier
 
 
 def factor_at(factor: Multiplier, channel: int) -> tuple[int, int, float]:
-    """(multiplier, shift, float32 scale) of one channel, for factors of one entry or one a channel."""
+    """(multiplier, shift, scale) of one channel, for factors of one entry or one a channel."""
     at = channel if factor.multiplier.size > 1 else 0
     return int(factor.multiplier.flat[at]), int(factor.shift.flat[at]), float(factor.scale.flat[at])
 
@@ -24,10 +24,12 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
     real = multiplier * 2.0 ** (shift - 31)
     yield Line("multiplier", f"effective scale {real:.9g} = {multiplier} · 2^({shift} − 31)", multiplier)
     yield Line("shift", f"2^{shift}: {'left, before' if shift > 0 else 'right, after'} the multiplication", shift)
-    if factor.rounding == "xnnpack":
+    if factor.rounding in scalar.XNNPACK_LOWEST:
         product = np.float32(x) * np.float32(scale)
         yield Line("product", f"{x} · {np.float32(scale):.9g} in float32 (XNNPACK)", product)
-    elif factor.rounding == "double":
+    elif factor.rounding == "real":
+        yield Line("product", f"{x} · {scale:.17g} in float64 (TFLite)", x * scale)
+    elif factor.rounding in ("double", "ruy"):
         shifted = scalar.wrap(x << max(shift, 0))
         high = scalar.saturating_rounding_doubling_high_mul(shifted, multiplier)
         yield Line(
@@ -44,7 +46,11 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
     how = {
         "double": "second rounding, ties away from zero",
         "single": "rounded once, ties up",
+        "ruy": "second rounding, ties up",
         "xnnpack": "ties to even",
+        "xnnpack-int16": "ties to even",
+        "xnnpack-int32": "ties to even",
+        "real": "ties away from zero",
     }[factor.rounding]
     yield Line("scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} ({how})", result)
     return result
@@ -53,6 +59,8 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
 def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, None, int]:
     """A 64-bit accumulator times the channel's factor reduced to 16 bits; returns the result, the last value."""
     multiplier, shift, _ = factor_at(factor, channel)
+    if factor.rounding == "real":
+        return (yield from rescale(x, factor, channel))
     real = multiplier * 2.0 ** (shift - 31)
     yield Line("multiplier", f"effective scale {real:.9g} = {multiplier} · 2^({shift} − 31)", multiplier)
     yield Line("shift", f"2^{shift}, folded into the one right shift of {15 - shift}", shift)

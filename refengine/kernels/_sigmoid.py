@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, within_limits
 from ..kernel import Draw, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import scalar
@@ -58,10 +58,12 @@ def prepare(input: Tensor, function: Callable[[Ints], Ints], numerics: Numerics)
     return Params(zero_point, radius, multiplier, table)
 
 
-def prepare16(input: Tensor, output: Tensor, function: Callable[[Ints], Ints], direct: tuple[int, ...]) -> Params16:
+def prepare16(
+    input: Tensor, output: Tensor, function: Callable[[Ints], Ints], direct: tuple[int, ...], numerics: Numerics
+) -> Params16:
     """`function` takes 12288ths to codes; `direct` are the left shifts from 2⁻¹² that TFLM takes without a multiplier.
 
-    Refuses zero points, and an output scale other than 2⁻¹⁵.
+    Refuses zero points, and an output scale other than 2⁻¹⁵; in LiteRT's usual kernels `direct` shifts, too.
     """
     (scale, *_), (output_scale, *_) = _affine.quantized(input), _affine.quantized(output)
     for tensor in (input, output):
@@ -81,6 +83,11 @@ def prepare16(input: Tensor, output: Tensor, function: Callable[[Ints], Ints], d
     )
     exponent = power_of_two(scale)
     if exponent is not None and exponent + 12 in direct:
+        within_limits(
+            numerics.kernels != "litert",
+            f"the scale of int16 input '{input.name}' is {scale:g}: there LiteRT has a function of 16 bits that is not "
+            "known to refengine; choose litert-ref or tflm",
+        )
         multiplier, shift = 3.0 * 2 ** (exponent + 12), 0
     else:
         multiplier, shift = scale * 4096.0 * 3.0, 0

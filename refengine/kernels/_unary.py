@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32
 from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
@@ -53,13 +53,13 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     return FloatParams(numerics.libm)
 
 
-def ratio_multiplier(factors: tuple[float, ...], divisor: float, numerics: Numerics) -> Multiplier:
+def ratio_multiplier(factors: tuple[float, ...], divisor: float, scale_math: str, rounding: str) -> Multiplier:
     """The product of `factors` by `divisor`, from left to right, in double or in float32 as `scale_math` says."""
     double, single = factors[0], np.float32(factors[0])
     for factor in factors[1:]:
         double, single = double * factor, single * np.float32(factor)
     double, single = double / divisor, single / np.float32(divisor)
-    return quantize_multiplier(double if numerics.scale_math == "double" else single, numerics.rounding, single)
+    return quantize_multiplier(double if scale_math == "double" else single, rounding, single)
 
 
 def codes(dtype: str) -> Ints:
@@ -87,10 +87,16 @@ def node(make: Toolbox, op: str, options: Options, input: Tensor, output: Quanti
 
 FACTS = Facts(elementwise=True)
 LIBRARY = Facts(elementwise=True, inexact="libm")
+IN_FLOAT = Quantizing({})
 
 
 def function_kernel(
-    op: str, dtype: str, function: Callable[[Array], Array], scalar: Callable[[Any], Any], told: str
+    op: str,
+    dtype: str,
+    function: Callable[[Array], Array],
+    scalar: Callable[[Any], Any],
+    told: str,
+    quantized: Quantizing | None = IN_FLOAT,
 ) -> Kernel:
     """The kernel of a `function` of arrays, which `scalar` computes of one number; explanations have it `told`."""
     return Kernel(
@@ -98,7 +104,7 @@ def function_kernel(
         partial(evaluate_function, function=function),
         partial(explain_function, scalar=scalar, told=told),
         partial(example, op=op, dtype=dtype),
-        FACTS,
+        replace(FACTS, quantized=quantized),
     )
 
 
@@ -116,7 +122,11 @@ def explain_function(p: FloatParams, at: At, input: Array, scalar: Callable[[Any
 
 
 def library_kernel(
-    op: str, name: str, function: Callable[[Array, str], Array], scalar: Callable[[np.float32, str], np.float32]
+    op: str,
+    name: str,
+    function: Callable[[Array, str], Array],
+    scalar: Callable[[np.float32, str], np.float32],
+    quantized: Quantizing = IN_FLOAT,
 ) -> Kernel:
     """The kernel of the C library's `name`f: a `function` of arrays and a dialect's `libm`, and that of one number."""
     return Kernel(
@@ -124,7 +134,7 @@ def library_kernel(
         partial(evaluate_library, function=function),
         partial(explain_library, scalar=scalar, name=name),
         partial(example, op=op, dtype="float32"),
-        LIBRARY,
+        replace(LIBRARY, quantized=quantized),
     )
 
 

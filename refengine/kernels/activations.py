@@ -18,7 +18,7 @@ from ..model import Array
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import activation_range
-from . import _affine, _narrate, _unary
+from . import _affine, _litert, _narrate, _unary
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +50,10 @@ def prepare_relu(node: Node, numerics: Numerics) -> ReluParams:
         f"TFLM's int16 takes zero points of 0; '{input.name}' has {input_offset} and '{output.name}' {output_offset}: "
         "convert again",
     )
-    multiplier = _unary.ratio_multiplier((si,), so, numerics)
+    rounding = _litert.rounding(numerics, taken=False)
+    multiplier = _unary.ratio_multiplier((si,), so, numerics.scale_math, rounding)
     _affine.require_shift(multiplier, output)
-    low, high = activation_range("RELU", output.dtype, so, output_offset)
+    low, high = activation_range(node.name, output.dtype, so, output_offset)
     scaled = multiply_by_quantized_multiplier(_unary.codes(input.dtype) - input_offset, multiplier)
     table = np.clip(wrap32(scaled + output_offset), low, high).astype(output.dtype)
     return ReluParams(input_offset, multiplier, output_offset, low, high, table)
@@ -71,8 +72,10 @@ def explain_relu(p: ReluParams, at: At, input: Array) -> Iterator[Line]:
     yield from _narrate.finish(scaled, p.output_offset, p.quantized_activation_min, p.quantized_activation_max)
 
 
-def prepare_relu6(node: Node, numerics: Numerics) -> Relu6Params:
-    """Refuses a scale so small that 6 has no int32 code."""
+def prepare_relu6(node: Node, numerics: Numerics) -> Relu6Params | ReluParams:
+    """Refuses a scale so small that 6 has no int32 code. TFLite requantises here as for RELU, with another bound."""
+    if _litert.speaks(numerics):
+        return prepare_relu(node, numerics)
     input, _ = _unary.operands(node)
     scale, zero = _affine.quantized(input)
     require(
@@ -82,13 +85,18 @@ def prepare_relu6(node: Node, numerics: Numerics) -> Relu6Params:
     return Relu6Params(*activation_range("RELU6", input.dtype, scale, zero))
 
 
-def evaluate_relu6(p: Relu6Params, input: Array) -> Array:
+def evaluate_relu6(p: Relu6Params | ReluParams, input: Array) -> Array:
     """Codes → codes, elementwise."""
+    if isinstance(p, ReluParams):
+        return evaluate_relu(p, input)
     return input.clip(p.zero, p.six)
 
 
-def explain_relu6(p: Relu6Params, at: At, input: Array) -> Iterator[Line]:
+def explain_relu6(p: Relu6Params | ReluParams, at: At, input: Array) -> Iterator[Line]:
     """One element: a clamp between two codes."""
+    if isinstance(p, ReluParams):
+        yield from explain_relu(p, at, input)
+        return
     code = int(input[at.index])
     yield Line("input", f"code {code}", code)
     yield Line("clamp", f"between the codes of 0 and 6, {p.zero} and {p.six}", scalar.clamp(code, p.zero, p.six))

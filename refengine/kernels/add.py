@@ -19,8 +19,8 @@ from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Quanti
 from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
-from ..numerics.quantize import activation_range
-from . import _affine, _broadcast, _narrate
+from ..numerics.quantize import activation_range, code_range
+from . import _affine, _broadcast, _litert, _narrate
 
 LEFT_SHIFT = {"int8": 20, "int16": 15}
 
@@ -44,12 +44,17 @@ class Params:
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an output scale so small that its multiplier reaches 1, on which TFLM aborts."""
-    return params(node, numerics.rounding, float, 1)
+    return params(node, numerics, float, 1)
 
 
-def params(node: Node, rounding: str, real: Callable[[float], Any], sign: int) -> Params:
+def params(node: Node, numerics: Numerics, real: Callable[[float], Any], sign: int) -> Params:
     """ADD's and SUB's parameters; `real` is the type in which the scales are divided."""
     input1, input2, output = _broadcast.operands(node)
+    if _litert.takes(numerics, output.dtype) and _litert.clamps(node):
+        ratios = [_litert.ratio(*(_affine.quantized(t)[0] for t in (input, output))) for input in (input1, input2)]
+        if all(2.0**-10 <= ratio < 2.0**8 for ratio in ratios):
+            return _xnnpack_params(node, ratios, sign)
+    rounding = _litert.rounding(numerics, taken=False)
     (s1, z1), (s2, z2), (so, zo) = ((real(s), z) for s, z in map(_affine.quantized, (input1, input2, output)))
     left_shift, twice_max = LEFT_SHIFT[output.dtype], 2 * max(s1, s2)
     factor = twice_max / ((1 << left_shift) * so)
@@ -73,6 +78,16 @@ def params(node: Node, rounding: str, real: Callable[[float], Any], sign: int) -
         sign,
     )
     return replace(p, table=_broadcast.tabulate(partial(_sum, p))) if output.dtype == "int8" else p
+
+
+def _xnnpack_params(node: Node, ratios: list[np.float32], sign: int) -> Params:
+    """XNNPACK multiplies by 21 bits, and shifts only the sum."""
+    (_, z1), (_, z2), (so, zo) = map(_affine.quantized, _broadcast.operands(node))
+    shift = 21 - int(np.frexp(max(ratios))[1])
+    first, second = (_litert.exactly(int(np.rint(np.ldexp(ratio, shift)))) for ratio in ratios)
+    low, high = activation_range(node.options["fused_activation_function"], "int8", so, zo, "xnnpack-int16")
+    p = Params(0, -z1, -z2, zo, first, second, _litert.shifted_right(shift), low, high, sign)
+    return replace(p, table=_broadcast.tabulate(partial(_sum, p)))
 
 
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
@@ -126,25 +141,29 @@ def explain_float(p: _broadcast.Params, at: At, input1: Array, input2: Array) ->
 
 
 def prepare_int32(node: Node, numerics: Numerics) -> _broadcast.Params:
-    """Refuses quantised inputs, as TFLM does. The fused activation is left out, as TFLM does."""
+    """Refuses quantised inputs, as TFLM does. TFLM leaves the fused activation out, TFLite does not."""
     for tensor in _broadcast.operands(node)[:2]:
         require(
             not _affine.is_quantized(tensor),
             f"input '{tensor.name}' is int32 with a scale; TFLM adds int32 only unquantised: convert again to int8",
         )
-    return _broadcast.int32_bounds("NONE")
+    return _broadcast.int32_bounds(node.options["fused_activation_function"] if _litert.speaks(numerics) else "NONE")
 
 
 def evaluate_int32(p: _broadcast.Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) int32 → (B, …) int32, wrapping."""
     a, b = _broadcast.aligned(input1, input2)
-    return a + b
+    total: Array = np.clip(a + b, p.output_activation_min, p.output_activation_max)
+    return total
 
 
 def explain_int32(p: _broadcast.Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM adds it."""
     a, b = map(int, _broadcast.elements(at.index, input1, input2))
     yield Line("sum", f"{a} + {b}, kept in 32 bits; TFLM applies no activation to int32 sums", scalar.wrap(a + b))
+    low, high = int(p.output_activation_min), int(p.output_activation_max)
+    if (low, high) != code_range("int32"):
+        yield Line("clamp", f"to [{low}, {high}], as TFLite does", scalar.clamp(scalar.wrap(a + b), low, high))
 
 
 def example(draw: Draw, make: Toolbox, dtype: str, op: str = "ADD") -> Node:

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
 from ..numerics.fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
@@ -23,7 +23,7 @@ from . import _affine, _broadcast, _copies, _narrate, _unary
 
 LEFT_SHIFT = 20
 
-FACTS = Facts(elementwise=True, joins=True)
+FACTS = Facts(elementwise=True, joins=True, quantized=Quantizing({}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ def _operands(node: Node) -> tuple[list[Tensor], Tensor]:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses inputs of several quantisations, as TFLM does, and output scales so small that TFLM aborts."""
     inputs, output = _operands(node)
-    _affine.require_tflm_rounding(node.name, numerics)
+    rounding = _affine.fixed_rounding(node.name, numerics)
     (scale, zero_point), (so, zo) = _affine.quantized(inputs[0]), _affine.quantized(output)
     for input in inputs[1:]:
         require(
@@ -62,13 +62,13 @@ def prepare(node: Node, numerics: Numerics) -> Params:
             "quantisation only: convert again with ADDs, or put a QUANTIZE before",
         )
     factor = 2 * scale / (2**LEFT_SHIFT * so)
-    multiplier = quantize_multiplier(factor, numerics.rounding)
+    multiplier = quantize_multiplier(factor, rounding)
     require(
         factor < 1 and multiplier.shift <= 0,
         f"the scale {so:g} of output '{output.name}' is too small for inputs of scale {scale:g}: TFLM aborts on a "
         f"multiplier of {factor:g}, it must be below 1; {_affine.RANGE_ADVICE}",
     )
-    half = quantize_multiplier(0.5, numerics.rounding)
+    half = quantize_multiplier(0.5, rounding)
 
     def term(x: Ints) -> Ints:
         return multiply_by_quantized_multiplier(x << LEFT_SHIFT, half)

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
@@ -80,7 +80,7 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     return Node(op, {"output_type": "int32"}, inputs, (output,))
 
 
-FACTS = Facts(computes={"float32": ("int32",), "int8": ("int32",)})
+FACTS = Facts(computes={"float32": ("int32",), "int8": ("int32",)}, quantized=Quantizing({"int8": 2}))
 
 KERNELS = {
     (op, dtype): Kernel(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _control, _resource, var_handle
 
@@ -62,9 +62,9 @@ def handle_of(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return handle._replace(outputs=(make.tensor((), dtype),))
 
 
+FACTS = Facts(resource="assign", shares_scale=True, quantized=Quantizing({"int8": 1, "int16": 1}))
+
 KERNELS = {
-    ("ASSIGN_VARIABLE", dtype): Kernel(
-        prepare, evaluate, explain, partial(example, dtype=dtype), Facts(resource="assign")
-    )
+    ("ASSIGN_VARIABLE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
     for dtype in HANDLE_TYPES
 }

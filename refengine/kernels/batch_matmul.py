@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import consistent, require, within_limits
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar_float
 from ..numerics.float32 import Float32
 from ..numerics.quantize import code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
-from . import _affine, _broadcast, _linear
+from . import _affine, _broadcast, _linear, _litert
 
 MAX_RANK = 5
 """TFLM's loop has three batch dimensions."""
@@ -99,18 +99,14 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     Of a per-channel operand TFLM takes the first scale for all.
     """
     lhs, rhs, output, operands = _operands(node, numerics)
-    within_limits(
-        numerics.rounding != "xnnpack",
-        "refengine does not know what TFLite does where XNNPACK multiplies no integer matrices; take another dialect, "
-        "or give a kernel of your own to make_plan(kernels=…)",
-    )
     (s1, z1), (s2, z2), (so, zo) = (_affine.quantized(tensor) for tensor in (lhs, rhs, output))
     require(
         lhs.dtype == "int8" or z1 == z2 == zo == 0,
         f"TFLM's int16 matrices have a zero point of 0; those of '{lhs.name}', '{rhs.name}' and '{output.name}' are "
         f"{z1}, {z2} and {zo}: convert again",
     )
-    multiplier = product_multiplier(s1, [s2], so, numerics.rounding, numerics.scale_math)
+    scale_math = "double" if numerics.scale_math == "double" else "float32"
+    multiplier = product_multiplier(s1, [s2], so, _rounding(lhs.dtype, z2, numerics), scale_math)
     bits = 64 if lhs.dtype == "int16" else 32
     _linear.check_shifts(multiplier, bits, output)
     reach = operands.accum_depth * _linear.magnitude(lhs.dtype, -z1) * _linear.magnitude(rhs.dtype, -z2)
@@ -118,6 +114,17 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     bias, bound = np.zeros(1, np.int64), np.array([reach])
     requantize = requantizer(bias, multiplier, zo, low, high, output.dtype, bound, bits)
     return Params(operands, -z1, -z2, np.float32 if reach <= 2**24 else np.float64, requantize)
+
+
+def _rounding(dtype: str, rhs_zero_point: int, numerics: Numerics) -> str:
+    """XNNPACK multiplies int8 matrices of which the second has a zero point of 0."""
+    taken = _litert.takes(numerics, dtype) and rhs_zero_point == 0
+    within_limits(
+        taken or dtype == "int16" or numerics.rounding != "xnnpack",
+        "refengine does not know what TFLite does where XNNPACK multiplies no integer matrices, as where the second "
+        "has a zero point; take another dialect, or give a kernel of your own to make_plan(kernels=…)",
+    )
+    return "xnnpack-int32" if taken else _litert.rounding(numerics, taken)
 
 
 def evaluate(p: Params, lhs: Array, rhs: Array) -> Array:
@@ -216,7 +223,7 @@ def _draw_output(draw: Draw, make: Toolbox, lhs: Tensor, rhs: Tensor, depth: int
     return replace(output, zero_point=(0,)) if lhs.dtype == "int16" else output
 
 
-FACTS = Facts()
+FACTS = Facts(quantized=Quantizing())
 
 KERNELS = {
     ("BATCH_MATMUL", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _copies, space_to_batch_nd
 from .space_to_batch_nd import Blocks
@@ -92,7 +92,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("BATCH_TO_SPACE_ND", {}, (input, *controls), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("BATCH_TO_SPACE_ND", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

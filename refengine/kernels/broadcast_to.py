@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _copies
 
@@ -75,7 +75,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("BROADCAST_TO", {}, (input, dims), (make.tensor(broad, dtype, input.quantization),))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 3, "int16": 3}))
 
 KERNELS = {
     ("BROADCAST_TO", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

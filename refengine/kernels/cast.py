@@ -2,8 +2,8 @@
 
 TFLM: `kernels/cast.cc`. Integers keep their low bits, whatever the quantisation; as bool, all but 0 is true. Floats are
 cut off towards zero, NaN becomes 0, and what does not fit the nearest end of the type. TFLM's source of August 2026
-leaves floats out of range to C, which does not define them, and has no cast to bool; so do the dialects of before
-commit 8f6596d, whose `scale_math` is float32.
+leaves floats out of range to C, which does not define them, and has no cast to bool; so do the dialects whose
+`scale_math` is float32 (in TFLM itself this changed with commit bfeb43a, six weeks before `scale_math`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics import scalar
 from ..numerics.quantize import code_range
@@ -24,7 +24,7 @@ from . import _affine, _unary
 TYPES = ("float32", "int8", "int16", "int32", "uint32", "bool")
 """What TFLM casts from and into."""
 
-FACTS = Facts(elementwise=True, computes=dict.fromkeys(TYPES, TYPES))
+FACTS = Facts(elementwise=True, computes=dict.fromkeys(TYPES, TYPES), quantized=Quantizing({}))
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} must have one shape",
     )
     require(
-        numerics.scale_math == "double" or output.dtype != "bool",
+        numerics.scale_math != "float32" or output.dtype != "bool",
         f"output '{output.name}' is bool, which TFLM's source of August 2026 does not cast into; choose a dialect with "
         "scale_math=double",
     )
-    return Params(output.dtype, numerics.scale_math == "double")
+    return Params(output.dtype, numerics.scale_math != "float32")
 
 
 def evaluate(p: Params, input: Array) -> Array:

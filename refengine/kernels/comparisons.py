@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics.fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, quantize_multiplier
 from . import _affine, _broadcast, _narrate, _unary
 
 LEFT_SHIFT = 8
-
-FACTS = Facts(elementwise=True, computes=dict.fromkeys(("float32", "int8", "int32", "int64"), ("bool",)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Params:
 def prepare(node: Node, numerics: Numerics, function: Callable[[Array, Array], Array]) -> Params:
     """Refuses scales of 1 and more, on which TFLM aborts."""
     inputs = _broadcast.operands(node, "bool")[:2]
-    _affine.require_tflm_rounding(node.name, numerics)
+    rounding = _affine.fixed_rounding(node.name, numerics)
     (s1, z1), (s2, z2) = map(_affine.quantized, inputs)
     for input, scale in zip(inputs, (s1, s2), strict=True):
         require(
@@ -49,7 +47,7 @@ def prepare(node: Node, numerics: Numerics, function: Callable[[Array, Array], A
             f"the scale of int8 input '{input.name}' is {scale:g}, and TFLM aborts on scales of 1 and more; compare "
             "in float, or put a QUANTIZE to a smaller scale before",
         )
-    m1, m2 = (quantize_multiplier(scale, numerics.rounding) for scale in (s1, s2))
+    m1, m2 = (quantize_multiplier(scale, rounding) for scale in (s1, s2))
     codes = _unary.codes("int8")
     return Params(z1, z2, m1, m2, function(_scaled(codes - z1, m1)[:, None], _scaled(codes - z2, m2)))
 
@@ -117,6 +115,15 @@ OPERATORS: dict[str, tuple[str, Callable[[Array, Array], Array]]] = {
     "LESS_EQUAL": ("<=", np.less_equal),
 }
 
+FACTS = {
+    op: Facts(
+        elementwise=True,
+        computes=dict.fromkeys(("float32", "int8", "int32", "int64"), ("bool",)),
+        quantized=Quantizing({} if op == "NOT_EQUAL" else {"int8": 2}),
+    )
+    for op in OPERATORS
+}
+
 KERNELS = {
     **{
         (op, "int8"): Kernel(
@@ -124,7 +131,7 @@ KERNELS = {
             evaluate,
             partial(explain, sign=sign),
             partial(example, op=op, dtype="int8"),
-            FACTS,
+            FACTS[op],
         )
         for op, (sign, function) in OPERATORS.items()
     },
@@ -134,7 +141,7 @@ KERNELS = {
             partial(_broadcast.evaluate_plain, function=function),
             partial(explain_plain, sign=sign),
             partial(example, op=op, dtype=dtype),
-            FACTS,
+            FACTS[op],
         )
         for op, (sign, function) in OPERATORS.items()
         for dtype in ("float32", "int32", "int64", *(("bool",) if op in ("EQUAL", "NOT_EQUAL") else ()))

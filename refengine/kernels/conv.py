@@ -22,7 +22,7 @@ from ..numerics.float32 import Float32
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
-from . import _affine, _linear, _narrate, _window
+from . import _affine, _linear, _litert, _narrate, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +85,12 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     channels = filter.shape[0]
     assert filter.data is not None
     weights, offset = filter.data.reshape(channels, -1), _linear.convolution_offset(input)
+    rounding = _litert.layer_rounding(numerics, node, "double" if groups > 1 else "ruy")
     parts = []
     for part in _parts(channels, groups):
         gemm = exact_gemm(weights[part], _linear.magnitude(input.dtype, offset))
         requantize = _linear.channel_requantizer(
-            node.options, input, filter, bias, output, numerics, 0, part, gemm.bound if prove else None
+            node.options, input, filter, bias, output, rounding, 0, part, gemm.bound if prove else None
         )
         parts.append((gemm, requantize))
     return Params(window, offset, tuple(parts), filter.shape, output.shape)

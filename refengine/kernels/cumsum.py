@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
@@ -142,7 +142,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("CUMSUM", options, inputs, (make.tensor(input.shape, dtype, output),))
 
 
-FACTS = Facts()
+FACTS = Facts(quantized=Quantizing({}))
 
 KERNELS = {
     ("CUMSUM", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -60,6 +60,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 def _decoded(encoded: Tensor, ancillary: Tensor, output: Tensor) -> tuple[Array, Story]:
     for tensor in (encoded, ancillary):
         require(tensor.data is not None, f"'{tensor.name}' is computed, but TFLM decodes constants: convert again")
+        require(tensor.shape != (0,), f"'{tensor.name}' is empty, and so no constant to TFLM: compress again")
     assert encoded.data is not None and ancillary.data is not None
     bits, header = encoded.data.tobytes(), ancillary.data.tobytes()
     consistent(len(header) >= HEADER, f"'{ancillary.name}' has {len(header)} bytes, fewer than its header's {HEADER}")

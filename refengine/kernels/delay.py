@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import require
 from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _flexbuffer, _signal
@@ -29,9 +30,14 @@ class Params:
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses an output of another shape, and a delay below 0."""
+    """Refuses an output of another shape, inferences without samples, and a delay below 0."""
     input, output = _signal.operands(node, (("int16", None),), (("int16", None),))
     _signal.same_shape(input, output)
+    require(
+        input.shape[-1] > 0,
+        f"input '{input.name}' {input.shape} has no samples, by whose number TFLM divides, and crashes: "
+        "convert again with some",
+    )
     (length,) = _flexbuffer.by_place(node, "delay_length")
     return Params(_signal.in_range("delay_length", length, 0, 2**20), input.shape)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from ..errors import require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _copies, space_to_depth
 from .space_to_depth import Params
@@ -59,7 +59,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("DEPTH_TO_SPACE", {"block_size": size}, (input,), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 2}))
 
 KERNELS = {
     ("DEPTH_TO_SPACE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InferenceError, consistent, require, within_limits
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
 
@@ -330,4 +330,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("TFLite_Detection_PostProcess", {}, inputs, outputs, custom_options=options)
 
 
-KERNELS = {("TFLite_Detection_PostProcess", "float32"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(detects=True)
+
+KERNELS = {("TFLite_Detection_PostProcess", "float32"): Kernel(prepare, evaluate, explain, example, FACTS)}

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import InferenceError, require, within_limits
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization
 from ..numerics import float32, gemmlowp, scalar, scalar_gemmlowp
 from ..numerics.fixedpoint import (
@@ -31,9 +31,9 @@ from ..numerics.fixedpoint import (
     wrap32,
 )
 from ..numerics.quantize import activation_range
-from . import _affine, _broadcast, _narrate
+from . import _affine, _broadcast, _litert, _narrate
 
-FACTS = Facts(elementwise=True, arithmetic="/")
+FACTS = Facts(elementwise=True, arithmetic="/", quantized=Quantizing({"int8": 1}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses the dialects whose quotients nobody knows."""
     tensors = _broadcast.operands(node)
     within_limits(
-        numerics.rounding == "double",
+        _litert.rounding(numerics, taken=False) == "double",
         "what int8 quotients are under another rounding than TFLM's usual one is not known to refengine (with a single "
         "rounding, C leaves a quotient of 0 undefined); choose a dialect with rounding=double",
     )

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -95,7 +95,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("DYNAMIC_UPDATE_SLICE", {}, (operand, update, chosen), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({}))
 
 KERNELS = {
     ("DYNAMIC_UPDATE_SLICE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

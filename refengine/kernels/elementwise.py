@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InferenceError, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import (
@@ -50,10 +50,9 @@ class Params:
     table: Array
 
 
-def _quantized(node: Node, numerics: Numerics) -> tuple[float, int, float, int]:
+def _quantized(node: Node) -> tuple[float, int, float, int]:
     """Scale and zero point of input and output; refuses int16 with zero points, as TFLM does."""
     input, output = _unary.operands(node)
-    _affine.require_tflm_rounding(node.name, numerics)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     require(
         input.dtype == "int8" or zi == zo == 0,
@@ -72,10 +71,10 @@ def prepare_abs(node: Node, numerics: Numerics) -> Params:
     codes, multiplier = _unary.codes(input.dtype), None
     if input.dtype == "int16" and not _affine.is_quantized(input):
         return Params(None, None, None, np.abs(codes).astype(np.int16))
-    si, zi, so, zo = _quantized(node, numerics)
+    rounding, (si, zi, so, zo) = _affine.fixed_rounding(node.name, numerics), _quantized(node)
     size = np.abs(codes - zi)
     if si != so:
-        multiplier = _unary.ratio_multiplier((si,), so, numerics)
+        multiplier = _unary.ratio_multiplier((si,), so, numerics.scale_math, rounding)
         _affine.require_shift(multiplier, output)
         size = multiply_by_quantized_multiplier(size, multiplier)
     return Params(zi, zo, multiplier, _finished(size, zo, input.dtype))
@@ -103,7 +102,7 @@ def explain_abs(p: Params, at: At, input: Array) -> Iterator[Line]:
 
 def prepare_rsqrt(node: Node, numerics: Numerics) -> Params:
     """Refuses int16 with zero points, and scales for which C leaves TFLM's shifts undefined."""
-    si, zi, so, zo = _quantized(node, numerics)
+    rounding, (si, zi, so, zo) = _affine.fixed_rounding(node.name, numerics), _quantized(node)
     input, output = _unary.operands(node)
     exact = np.float64 if numerics.scale_math == "double" else np.float32
     real = 1 / np.float64(np.sqrt(exact(si)) * exact(so))
@@ -112,7 +111,7 @@ def prepare_rsqrt(node: Node, numerics: Numerics) -> Params:
         f"the scale {so:g} of output '{output.name}' and the root of the scale {si:g} of input '{input.name}' multiply "
         f"to {1 / real:g}, for which TFLM's fixed-point numbers have no room; {_affine.RANGE_ADVICE}",
     )
-    multiplier = quantize_multiplier(real, numerics.rounding)
+    multiplier = quantize_multiplier(real, rounding)
     x = np.maximum(_unary.codes(input.dtype) - zi, 0)
     root, shift = inverse_sqrt(x)
     kept = multiply_by_quantized_multiplier(np.ones_like(x), _shifted(Multiplier(root, shift, *multiplier[2:]), SHIFT))
@@ -179,23 +178,31 @@ def _square(x: Any) -> Any:
     return x * x
 
 
+FACTS = replace(_unary.FACTS, quantized=Quantizing())
+
 KERNELS = {
     **{
-        ("ABS", dtype): Kernel(prepare_abs, evaluate, explain_abs, partial(example, dtype=dtype), _unary.FACTS)
+        ("ABS", dtype): Kernel(prepare_abs, evaluate, explain_abs, partial(example, dtype=dtype), FACTS)
         for dtype in ("int8", "int16")
     },
     **{
         ("RSQRT", dtype): Kernel(
-            prepare_rsqrt, evaluate_rsqrt, explain_rsqrt, partial(example_rsqrt, dtype=dtype), _unary.FACTS
+            prepare_rsqrt, evaluate_rsqrt, explain_rsqrt, partial(example_rsqrt, dtype=dtype), FACTS
         )
         for dtype in ("int8", "int16")
     },
-    ("RSQRT", "float32"): _unary.function_kernel("RSQRT", "float32", float32.rsqrt, scalar_float.rsqrt, "1 / √x"),
-    ("SQRT", "float32"): _unary.function_kernel("SQRT", "float32", float32.sqrt, scalar_float.sqrt, "√x"),
-    ("LOG", "float32"): _unary.library_kernel("LOG", "log", float32.log, scalar_float.log),
+    ("RSQRT", "float32"): _unary.function_kernel(
+        "RSQRT", "float32", float32.rsqrt, scalar_float.rsqrt, "1 / √x", Quantizing()
+    ),
+    ("SQRT", "float32"): _unary.function_kernel(
+        "SQRT", "float32", float32.sqrt, scalar_float.sqrt, "√x", Quantizing({"int8": 2})
+    ),
+    ("LOG", "float32"): _unary.library_kernel("LOG", "log", float32.log, scalar_float.log, Quantizing()),
     ("SIN", "float32"): _unary.library_kernel("SIN", "sin", float32.sin, scalar_float.sin),
     ("COS", "float32"): _unary.library_kernel("COS", "cos", float32.cos, scalar_float.cos),
-    ("ABS", "float32"): _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared"),
+    ("ABS", "float32"): _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared", Quantizing()),
     ("SQUARE", "float32"): _unary.function_kernel("SQUARE", "float32", np.square, _square, "x · x in float32"),
-    ("LOGICAL_NOT", "bool"): _unary.function_kernel("LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x"),
+    ("LOGICAL_NOT", "bool"): _unary.function_kernel(
+        "LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x", None
+    ),
 }

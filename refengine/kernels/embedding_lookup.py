@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import InferenceError, consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization, Tensor
 from . import _affine, _copies
 
@@ -101,7 +101,8 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("EMBEDDING_LOOKUP", {}, (ids, table), (output,), before=before)
 
 
-FACTS = Facts(data=1, computes={"int8": ("int8", "float32")})
+FACTS = Facts(data=1, shares_scale=True, computes={"int8": ("int8", "float32")}, quantized=Quantizing({"int8": 1}))
+"""The converter gives table and output scales of their own, which TFLM ignores; refengine's share one."""
 
 KERNELS = {
     ("EMBEDDING_LOOKUP", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _copies
 
@@ -41,6 +41,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"{', '.join(DIMS_TYPES)}: convert again with fixed shapes",
     )
     assert dims.data is not None
+    require(
+        dims.data.size > 0,
+        f"the dimensions '{dims.name}' are none at all, and TFLM takes a constant without elements for a computed one; "
+        "convert again with the shape (1,)",
+    )
     _copies.declared(output, tuple(dims.data.tolist()), f"what '{dims.name}' tells")
     return Params(output.shape)
 
@@ -67,7 +72,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("FILL", {}, (dims, value), (make.tensor(shape, dtype, value.quantization),))
 
 
-FACTS = Facts(data=1, copies=True, shares_scale=True)
+FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing({"int8": 3, "int16": 3}))
 
 KERNELS = {
     ("FILL", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _broadcast
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, quantized=Quantizing({}))
 
 
 def prepare(node: Node, numerics: Numerics) -> _broadcast.NoParams:

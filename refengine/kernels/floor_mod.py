@@ -13,11 +13,11 @@ from functools import partial
 
 import numpy as np
 
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Quantizing, Toolbox
 from ..model import Array
 from . import _broadcast
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, quantized=Quantizing({}))
 
 
 def _floor_mod(a: Array, b: Array) -> Array:

@@ -21,7 +21,7 @@ from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import activation_range, float_activation_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
-from . import _linear, _narrate
+from . import _linear, _litert, _narrate
 from ._affine import draw_activation, params_of, quantized
 
 
@@ -119,24 +119,32 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     )
     if bias is not None and not per_channel:
         _check_bias_scale(bias, si * scales[0], output)
-    multiplier = product_multiplier(
-        si,
-        scales if per_channel else scales[:1],
-        so,
-        numerics.rounding,
-        "double" if per_channel else numerics.scale_math,
-    )
+    bits = _linear.accumulator_bits(input, bias, node.options)
+    if numerics.kernels == "litert" and bias is None and node.options.get("quantized_bias_type") != "int64":
+        bits = 32
+    scale_math = "double" if per_channel or numerics.scale_math == "tflite" else numerics.scale_math
+    factors = scales if per_channel else scales[:1]
+    rounding = _rounding(node, input.dtype, bits, numerics)
+    multiplier = product_multiplier(si, factors, so, rounding, scale_math)
     input_offset = -input_zero_point
     weights_offset = 0 if per_channel else -params_of(filter)[1]
     gemm = exact_gemm(filter.data.astype(np.int64) + weights_offset, _linear.magnitude(input.dtype, input_offset))
-    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zero_point)
-    bits = _linear.accumulator_bits(input, bias, node.options)
+    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zero_point, rounding)
     _linear.check_shifts(multiplier, bits, output)
     bound = gemm.bound if prove else None
     requantize = requantizer(
         _linear.bias_values(bias, channels), multiplier, zero_point, low, high, output.dtype, bound, bits
     )
     return Params(input_offset, weights_offset, output.shape, depth, gemm, requantize)
+
+
+def _rounding(node: Node, dtype: str, bits: int, numerics: Numerics) -> str:
+    """TFLite's reference kernels multiply by the real factor in float64; others of int16 it has for 32 bits only."""
+    if numerics.kernels == "litert-ref" or (numerics.kernels == "litert" and dtype == "int16" and bits == 64):
+        return "real"
+    if numerics.kernels == "litert" and dtype == "int16":
+        return "real" if _litert.is_asymmetric(node.inputs[1]) else "ruy"
+    return _litert.layer_rounding(numerics, node)
 
 
 def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:

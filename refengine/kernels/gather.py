@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 
 from ..errors import InferenceError, consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
@@ -87,9 +87,9 @@ def evaluate(p: Params, input: Array, positions: Array) -> Array:
     outside = _outside(p, positions)
     if outside.any():
         raise InferenceError(_complaint(p), rows=np.broadcast_to(outside, n))
-    x = input.reshape(-1, *p.input_shape)
+    x = input.reshape(len(input), *p.input_shape)
     batch, outer = np.ogrid[: p.input_shape[0], : p.input_shape[1]]
-    at = positions.reshape(-1, p.positions_shape[0], 1, p.positions_shape[1])
+    at = positions.reshape(len(positions), p.positions_shape[0], 1, p.positions_shape[1])
     rows = np.arange(len(input)).reshape(-1, 1, 1, 1)
     return x[rows, batch[..., np.newaxis], outer[..., np.newaxis], at].reshape(n, *p.output_shape)
 
@@ -121,7 +121,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("GATHER", options, (input, positions), (output,), before=before)
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("GATHER", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from ..errors import InferenceError, consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
@@ -31,12 +31,13 @@ class Params:
 
     def places(self, indices: Array) -> Array:
         """(B, …, steps) int32 → (B, rows): which slice each row of indices is."""
-        rows = indices.reshape(len(indices), -1, len(self.slices_per_step)).astype(np.int64)
+        rows = indices.reshape(len(indices), prod(indices.shape[1:-1]), len(self.slices_per_step)).astype(np.int64)
         return np.asarray(rows @ np.array(self.slices_per_step))
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses index rows longer than 5 or than the input has dimensions, and constant ones that leave the input."""
+    """Refuses index rows longer than 5 or than the input has dimensions, inputs without elements, and constant rows
+    that leave the input."""
     input, indices, output = _copies.given(node, "input", "indices")
     _copies.same_type(input, output)
     require(
@@ -51,6 +52,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     )
     gathered = indices.shape[:-1] + input.shape[depth:]
     _copies.declared(output, gathered, f"what '{indices.name}' {indices.shape} chooses of '{input.name}'")
+    require(
+        0 not in input.shape[:depth],
+        f"input '{input.name}' {input.shape} has a dimension of 0, by which TFLM divides, and crashes: convert again",
+    )
     steps = tuple(prod(input.shape[j + 1 : depth]) for j in range(depth))
     p = Params(prod(input.shape[:depth]), steps, gathered)
     if indices.data is not None:
@@ -73,7 +78,8 @@ def evaluate(p: Params, input: Array, indices: Array) -> Array:
     if outside.any():
         raise InferenceError(_COMPLAINT, rows=np.broadcast_to(outside, n))
     rows = np.arange(len(input))[:, np.newaxis]
-    return input.reshape(len(input), p.slices, -1)[rows, places].reshape(n, *p.output_shape)
+    slices = input.reshape(len(input), p.slices, input[0].size // max(1, p.slices))
+    return slices[rows, places].reshape(n, *p.output_shape)
 
 
 def explain(p: Params, at: At, input: Array, indices: Array) -> Iterator[Line]:
@@ -105,7 +111,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("GATHER_ND", {}, (input, indices), (output,), before=before)
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 1, "int16": 3}))
 
 KERNELS = {
     ("GATHER_ND", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -40,8 +40,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses scales so far apart that TFLM would shift left at the end, or by more than its 16 bits."""
     input, output = _unary.operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
-    reluish, reluish_exponent = _narrow(_unary.ratio_multiplier((si / 128,), 3 / 32768, numerics))
-    final, exponent = _narrow(_unary.ratio_multiplier((si / 128,), so, numerics))
+    reluish, reluish_exponent = _narrow(_unary.ratio_multiplier((si / 128,), 3 / 32768, numerics.scale_math, "double"))
+    final, exponent = _narrow(_unary.ratio_multiplier((si / 128,), so, numerics.scale_math, "double"))
     require(
         -15 <= exponent <= 0 and reluish_exponent >= -15,
         f"the scales of input '{input.name}' and output '{output.name}' are {si:g} and {so:g}: TFLM's 16 bits take "

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import Multiplier, inverse_sqrt, multiply_by_quantized_multiplier
@@ -136,7 +136,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "L2_NORMALIZATION", {"fused_activation_function": "NONE"}, input, output)
 
 
-FACTS = Facts()
+FACTS = Facts(fixed_output={"int8": (1 / 128, 0)}, quantized=Quantizing({"int8": 2}))
 
 KERNELS = {
     ("L2_NORMALIZATION", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -13,12 +13,12 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range
-from . import _affine, _narrate, _unary
+from . import _affine, _litert, _narrate, _unary
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an alpha that is no number, and scales so far apart that C leaves shifts undefined."""
     input, output = _unary.operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
-    signed = _unary.ratio_multiplier((si, _alpha(node.options)), so, numerics)
-    alpha = Multiplier(np.abs(signed.multiplier), signed.shift, np.abs(signed.scale), signed.rounding)
-    sign = -1 if signed.multiplier < 0 else 1
-    identity = _unary.ratio_multiplier((si,), so, numerics)
+    identity, alpha, sign = _multipliers(node, si, so, numerics)
     _affine.require_shift(alpha, output)
     _affine.require_shift(identity, output)
     x = _unary.codes(input.dtype) - zi
@@ -62,6 +59,29 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     )
     table = np.clip(wrap32(scaled + zo), *code_range(output.dtype)).astype(output.dtype)
     return Params(zi, zo, alpha, sign < 0, identity, table)
+
+
+def _multipliers(node: Node, si: float, so: float, numerics: Numerics) -> tuple[Multiplier, Multiplier, int]:
+    """(that of positive codes, that of negative ones, the sign taken out of it).
+
+    XNNPACK's are in steps of 1/256, the negative one with its sign, which changes the ties.
+    """
+    slope = np.float32(_alpha(node.options))
+    if _litert.takes(numerics, node.outputs[0].dtype):
+        positive = _litert.ratio(si, so)
+        negative = positive * slope
+        if 2**-8 <= positive <= 128 and abs(negative) >= 2**-8 and 2**-8 - 128 <= negative <= 128:
+            return _litert.in_256ths(positive), _litert.in_256ths(negative), 1
+    within_limits(
+        numerics.kernels != "litert" or slope >= 0,
+        f"alpha is {slope:g}, and how LiteRT's own kernels multiply by a negative one is not known to refengine: "
+        "choose litert-ref or tflm",
+    )
+    rounding = _litert.rounding(numerics, taken=False)
+    identity = _unary.ratio_multiplier((si,), so, numerics.scale_math, rounding)
+    signed = _unary.ratio_multiplier((si, _alpha(node.options)), so, numerics.scale_math, rounding)
+    alpha = Multiplier(np.abs(signed.multiplier), signed.shift, np.abs(signed.scale), rounding)
+    return identity, alpha, -1 if signed.multiplier < 0 else 1
 
 
 def evaluate(p: Params, input: Array) -> Array:

@@ -15,7 +15,7 @@ from math import floor
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import (
@@ -177,7 +177,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "LOG_SOFTMAX", {}, input, output)
 
 
-FACTS = Facts(fixed_output={"int8": (1 / 16, 127)})
+FACTS = Facts(fixed_output={"int8": (1 / 16, 127)}, quantized=Quantizing({"int8": 2}))
 
 KERNELS = {
     ("LOG_SOFTMAX", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

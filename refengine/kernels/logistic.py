@@ -8,16 +8,18 @@ with linear interpolation, float32 the C library's exponential.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from ..errors import require
 from ..kernel import At, Facts, Kernel, Line, Node, Numerics, Quantizing
-from ..model import Array
+from ..model import Array, Quantization
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import Ints, rounding_divide_by_pot
-from . import _affine, _sigmoid, _unary
+from ..numerics.float32 import Float32
+from . import _affine, _litert, _lut, _sigmoid, _unary
 
 LIMIT = 0x7FFF << 10
 """What int16 saturates to beyond the table: 1 − 2⁻¹⁵ in units of 2⁻²⁵."""
@@ -26,15 +28,27 @@ CUTOFF_UPPER, CUTOFF_LOWER = np.float32(16.619047), np.float32(-9)
 """Where float32 takes 1, and e^x, for σ(x)."""
 
 
-def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params:
-    """Refuses an output zero point other than −128."""
+def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params | _lut.Params:
+    """Refuses an output zero point other than −128; in TFLite an output scale other than 1/256."""
     input, output = _unary.operands(node)
-    _, zero_point = _affine.quantized(output)
+    scale, zero_point = _affine.quantized(output)
+    if _litert.takes(numerics, "int8"):
+        return _lut.prepare(node, _sigmoid_double, "e^x / (1 + e^x) in float64", None)
+    table = partial(_lut.prepare, function=partial(_sigmoid_float, libm=numerics.libm), told="1 / (1 + e^-x)")
+    if _litert.speaks(numerics):
+        require(
+            scale == 1 / 256,
+            f"the scale of int8 output '{output.name}' is {scale:g}; LOGISTIC's must be 1/256 in TFLite: convert again",
+        )
+        return table(node, float_to_int=numerics.float_to_int)
     require(
         zero_point == -128,
         f"the zero point of int8 output '{output.name}' is {zero_point}; LOGISTIC's must be -128 "
         "in TFLM: convert again",
     )
+    if numerics.kernels == "esp-nn":  # TFLite's table, but whatever the output's scale is
+        fixed = replace(output, quantization=Quantization((1 / 256,), (zero_point,)))
+        return table(node._replace(outputs=(fixed,)), float_to_int=numerics.float_to_int)
     return _sigmoid.prepare(input, _logistic, numerics)
 
 
@@ -46,13 +60,29 @@ def _logistic(x: Ints) -> Ints:
     return np.clip(rounding_divide_by_pot(sigmoid, 23) - 128, -128, 127)
 
 
-def evaluate(p: _sigmoid.Params | _sigmoid.Params16, input: Array) -> Array:
+def _sigmoid_double(x: Float32) -> Float32:
+    """σ(x) as XNNPACK fills its table."""
+    exp = np.exp(np.clip(x, -100, 100).astype(np.float64))
+    sigmoid: Float32 = np.where(x > 100, 1, np.where(x < -100, 0, exp / (1 + exp))).astype(np.float32)
+    return sigmoid
+
+
+def _sigmoid_float(x: Float32, libm: str) -> Float32:
+    """σ(x) as TFLite fills its table."""
+    sigmoid: Float32 = np.float32(1) / (np.float32(1) + float32.exp(-x, libm))
+    return sigmoid
+
+
+def evaluate(p: _sigmoid.Params | _sigmoid.Params16 | _lut.Params, input: Array) -> Array:
     """Codes → codes, elementwise."""
     return _unary.look_up(p.table, input)
 
 
-def explain(p: _sigmoid.Params, at: At, input: Array) -> Iterator[Line]:
+def explain(p: _sigmoid.Params | _lut.Params, at: At, input: Array) -> Iterator[Line]:
     """One element: σ(|x|) from e^−|x|, reflected for negative x."""
+    if isinstance(p, _lut.Params):
+        yield from _lut.explain(p, at, input)
+        return
     x = yield from _sigmoid.explain_input(p, int(input[at.index]))
     if x is None:
         return
@@ -70,7 +100,7 @@ def explain(p: _sigmoid.Params, at: At, input: Array) -> Iterator[Line]:
 
 def prepare16(node: Node, numerics: Numerics) -> _sigmoid.Params16:
     """Refuses zero points, and an output scale other than 2⁻¹⁵."""
-    return _sigmoid.prepare16(*_unary.operands(node), logistic16, direct=(0,))
+    return _sigmoid.prepare16(*_unary.operands(node), logistic16, (0,), numerics)
 
 
 def logistic16(x: Ints) -> Ints:

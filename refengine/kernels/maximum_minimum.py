@@ -12,13 +12,13 @@ from functools import partial
 
 import numpy as np
 
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Quantizing, Toolbox
 from ..model import Array
 from . import _broadcast
 
 TYPES = ("float32", "int8", "int16", "int32", "int64")
 
-FACTS = Facts(elementwise=True, shares_scale=True)
+FACTS = Facts(elementwise=True, joins=True, shares_scale=True, quantized=Quantizing())
 
 
 def _larger(a: Array, b: Array) -> Array:

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies
 
@@ -46,9 +46,9 @@ class Params:
         )
         for size, (left, right) in zip(self.input_shape, pairs, strict=True):
             require(
-                0 <= left <= size - self.offset and right >= 0,
+                left == right == 0 or (0 <= left <= size - self.offset and right >= 0 < size),
                 f"paddings {(left, right)} for {size} elements: in front there can be 0 to {size - self.offset}, or "
-                "TFLM would read other memory, and behind no less than 0: convert again",
+                "TFLM would read other memory, behind no less than 0, and beside nothing only nothing: convert again",
             )
         return tuple(
             tuple(self._position(i - left, size) for i in range(left + size + right))
@@ -119,7 +119,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("MIRROR_PAD", {"mode": mode}, (input, paddings), (output,))
 
 
-FACTS = Facts(copies=True, pads=True, shares_scale=True)
+FACTS = Facts(copies=True, pads=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("MIRROR_PAD", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

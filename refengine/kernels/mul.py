@@ -12,13 +12,13 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import activation_range, product_multiplier
-from . import _affine, _broadcast, _narrate
+from . import _affine, _broadcast, _litert, _narrate
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,17 @@ def prepare(node: Node, numerics: Numerics) -> Params:
             f"the zero point of '{tensor.name}' is {zero_point}; TFLM multiplies int16 only with zero points of 0: "
             "convert again",
         )
-    multiplier = product_multiplier(s1, s2, so, numerics.rounding, "double")
+    taken = _litert.takes(numerics, tensors[2].dtype) and _litert.clamps(node)
+    within_limits(
+        not taken or tensors[0].index != tensors[1].index,
+        f"'{tensors[0].name}' is multiplied by itself, of which XNNPACK makes another operator, a square; what comes "
+        "of codes then is not known to refengine: choose litert-ref or tflm",
+    )
+    rounding = _litert.rounding(numerics, taken and bool(2.0**-16 <= _litert.ratio(s1, s2, so) < 2.0**8))
+    scale_math = "tflite" if numerics.scale_math == "tflite" else "double"
+    multiplier = product_multiplier(s1, s2, so, rounding, scale_math)
     _affine.require_shift(multiplier, tensors[2])
-    low, high = activation_range(node.options["fused_activation_function"], tensors[2].dtype, so, zo)
+    low, high = activation_range(node.options["fused_activation_function"], tensors[2].dtype, so, zo, rounding)
     p = Params(z1, z2, zo, multiplier, low, high)
     return replace(p, table=_broadcast.tabulate(partial(_product, p))) if tensors[2].dtype == "int8" else p
 

@@ -18,7 +18,7 @@ from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, 
 from ..model import Array, Tensor
 from ..numerics import float32, scalar
 from ..numerics.quantize import activation_range, code_range, float_activation_range
-from . import _affine, _narrate, _unary, _window
+from . import _affine, _litert, _narrate, _unary, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,11 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, _window.Window, Array]:
     return input, output, window, count if np.ptp(count) else count[:1, :1]
 
 
-def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses an output quantised unlike the input, and shapes that do not fit together."""
+def prepare(node: Node, numerics: Numerics, largest: bool) -> Params:
+    """Refuses an output quantised unlike the input, and shapes that do not fit together.
+
+    XNNPACK takes the `largest` of int8, and leaves means to TFLite.
+    """
     input, output, window, count = _operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
     require(
@@ -76,7 +79,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, zero point "
         f"{zo}) must be quantised alike for TFLM; convert the model again",
     )
-    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zo)
+    rounding = _litert.rounding(numerics, taken=largest and _litert.takes(numerics, output.dtype))
+    low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zo, rounding)
     return Params(window, count, low, high, output.shape)
 
 
@@ -213,7 +217,9 @@ MAX = Facts(
 AVERAGE = replace(MAX, inexact="sums", c_kernels={"int8": "average_pool_int8", "float32": "average_pool_float32"})
 
 KERNELS = {
-    (op, dtype): Kernel(prepare, evaluate, explain, partial(example, op=op, dtype=dtype), facts)
+    (op, dtype): Kernel(
+        partial(prepare, largest=op == "MAX_POOL_2D"), evaluate, explain, partial(example, op=op, dtype=dtype), facts
+    )
     for op, evaluate, explain, facts in (
         ("MAX_POOL_2D", evaluate_max, explain_max, MAX),
         ("AVERAGE_POOL_2D", evaluate_average, explain_average, AVERAGE),

@@ -14,13 +14,13 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox, Weighed
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range, product_multiplier
 from . import _affine, _broadcast, _narrate, _unary
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1}, weighed=(Weighed(1, None, 0),)))
 
 MAX_FLOAT_RANK = 4
 """TFLM's float32 loop aborts on more."""
@@ -53,10 +53,11 @@ def _operands(node: Node, alpha_type: str) -> tuple[Tensor, Tensor, Tensor]:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses alphas other than int8, and scales so far apart that C leaves shifts undefined."""
     input, alpha, output = _operands(node, "int8")
-    _affine.require_tflm_rounding(node.name, numerics)
+    rounding = _affine.fixed_rounding(node.name, numerics)
     (si, zi), (sa, za), (so, zo) = map(_affine.quantized, (input, alpha, output))
-    identity = product_multiplier(si, 1.0, so, numerics.rounding, "double")
-    scaled = product_multiplier(si, sa, so, numerics.rounding, "double")
+    scale_math = "tflite" if numerics.scale_math == "tflite" else "double"
+    identity = product_multiplier(si, 1.0, so, rounding, scale_math)
+    scaled = product_multiplier(si, sa, so, rounding, scale_math)
     _affine.require_shift(identity, output)
     _affine.require_shift(scaled, output)
     p = Params(zi, za, zo, identity, scaled, output.dtype)

@@ -14,13 +14,13 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range, product_multiplier
-from . import _affine, _narrate, _unary
+from . import _affine, _litert, _narrate, _unary
 
 NAME = "QUANTIZE"
 
@@ -49,12 +49,13 @@ class Params:
 
 @dataclass(frozen=True)
 class FloatParams:
-    """Floats into codes."""
+    """Floats into codes. XNNPACK multiplies by the `inverse` of the scale, and saturates."""
 
     scale: np.float32
     zero_point: int
     dtype: str
     float_to_int: str
+    inverse: np.float32 | None = None
 
 
 def _operands(node: Node) -> tuple[Tensor, Tensor, float, int]:
@@ -81,10 +82,24 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses pairs of types that TFLM refuses, per-channel outputs, and a factor of 2³¹ and more."""
     input, output, scale, zero_point = _operands(node)
     input_scale, input_zero_point = _affine.quantized(input)
-    multiplier = product_multiplier(input_scale, 1.0, scale, numerics.rounding, "double")
+    multiplier = _multiplier(input_scale, scale, {input.dtype, output.dtype}, numerics)
     _affine.require_shift(multiplier, output)
     p = Params(input_zero_point, zero_point, multiplier, output.dtype)
     return p if input.dtype == "int32" else replace(p, table=_requantized(p, _unary.codes(input.dtype)))
+
+
+def _multiplier(input_scale: float, scale: float, types: set[str], numerics: Numerics) -> Multiplier:
+    """XNNPACK's, from int8 to int8, is in steps of 1/256. Refuses where LiteRT rounds otherwise within vectors."""
+    if types == {"int8"} and _litert.takes(numerics, "int8"):
+        ratio = _litert.ratio(input_scale, scale)
+        if 2**-8 <= ratio <= 128:
+            return _litert.in_256ths(ratio)
+    within_limits(
+        numerics.kernels != "litert" or not types <= {"int8", "uint8"},
+        f"LiteRT requantises codes of 8 bits without XNNPACK if uint8 is among them, or the factor not within 1/256 "
+        f"and 128 (here {input_scale:g} / {scale:g}); that is not known to refengine: choose litert-ref or tflm",
+    )
+    return product_multiplier(input_scale, 1.0, scale, _litert.rounding(numerics, taken=False), "double")
 
 
 def evaluate(p: Params, input: Array) -> Array:
@@ -110,11 +125,14 @@ def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
 def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
     """Refuses outputs other than int8 and int16, and per-channel ones."""
     _, output, scale, zero_point = _operands(node)
-    return FloatParams(np.float32(scale), zero_point, output.dtype, numerics.float_to_int)
+    inverse = np.float32(1) / np.float32(scale) if _litert.takes(numerics, output.dtype) else None
+    return FloatParams(np.float32(scale), zero_point, output.dtype, numerics.float_to_int, inverse)
 
 
 def evaluate_float(p: FloatParams, input: Array) -> Array:
     """(B, …) float32 → (B, …) codes of type `dtype`."""
+    if p.inverse is not None:
+        return _by_inverse(p, input, p.inverse)
     with np.errstate(all="ignore"):
         ratio = input / p.scale
         # Truncated, this is the ratio rounded half away from zero for every float32; with 0.5 itself,
@@ -126,9 +144,24 @@ def evaluate_float(p: FloatParams, input: Array) -> Array:
     return np.clip(codes, low, high, out=codes).astype(p.dtype)
 
 
+def _by_inverse(p: FloatParams, input: Array, inverse: np.float32) -> Array:
+    """XNNPACK's codes: ties to even, NaN becomes the largest."""
+    low, high = code_range(p.dtype)
+    with np.errstate(all="ignore"):
+        ratio = np.nan_to_num(input * inverse, nan=np.inf)
+    codes: Array = (np.rint(np.clip(ratio, low - p.zero_point, high - p.zero_point)) + p.zero_point).astype(p.dtype)
+    return codes
+
+
 def explain_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM quantises it."""
     value = np.float32(input[at.index])
+    if p.inverse is not None:
+        with np.errstate(all="ignore"):
+            yield Line("ratio", f"{value:.9g} · {p.inverse:.9g}, the scale's inverse, in float32", value * p.inverse)
+        code = int(_by_inverse(p, value[np.newaxis], p.inverse)[0])
+        yield Line("code", f"rounded, ties to even, + output zero point {p.zero_point}, saturated", code)
+        return
     with np.errstate(all="ignore"):
         ratio = value / p.scale
     yield Line("ratio", f"{value:.9g} / scale {p.scale:.9g} in float32", ratio)

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _control, _resource, assign_variable
 
@@ -57,7 +57,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("READ_VARIABLE", {}, (handle,), (output,), before=(*assign.before, assign._replace(before=())))
 
 
+FACTS = Facts(resource="read", shares_scale=True, quantized=Quantizing({"int8": 1, "int16": 1}))
+
 KERNELS = {
-    ("READ_VARIABLE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), Facts(resource="read"))
+    ("READ_VARIABLE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
     for dtype in assign_variable.HANDLE_TYPES
 }

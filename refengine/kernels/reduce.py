@@ -20,11 +20,11 @@ import numpy as np
 from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
-from ..numerics import float32, scalar
+from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import Multiplier, quantize_multiplier
 from ..numerics.quantize import code_range
 from ..numerics.requantize import Requantizer, requantizer
-from . import _affine, _narrate
+from . import _affine, _litert, _narrate
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,29 @@ class Axes:
 
 @dataclass(frozen=True, eq=False)
 class Params:
-    """Means and sums of codes; the bias of `requantize` is −n · zx."""
+    """Means and sums of codes; the bias of `requantize` is −n · zx.
+
+    TFLite's reference SUM takes all codes for uint8: then `as_bytes`, and `requantize` gives uint8, too.
+    """
 
     axes: Axes
     requantize: Requantizer
+    as_bytes: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class RealParams:
+    """Means and sums of codes in LiteRT: Σ · `scale` + `offset` in float32, rounded; and then the zero point.
+
+    XNNPACK, for int8, rounds ties to even, and has the zero point in the offset.
+    """
+
+    axes: Axes
+    scale: np.float32
+    offset: np.float32
+    output_zero_point: int
+    ties_to_even: bool
+    dtype: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,17 +121,30 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Axes]:
     return input, output, Axes(resolved, prod(input.shape[a] for a in resolved), output.shape)
 
 
-def prepare(node: Node, numerics: Numerics, mean: bool) -> Params:
+def prepare(node: Node, numerics: Numerics, mean: bool) -> Params | RealParams:
     """Refuses run-time axes, shapes that do not fit together, and an output scale too small by 2³¹."""
     input, output, axes = _operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
-    factor = quantize_multiplier(si / so, numerics.rounding)
+    if numerics.kernels == "litert" and (not mean or _litert.takes(numerics, input.dtype)):
+        return _real_params(axes, input, output, numerics, mean)
+    factor = quantize_multiplier(si / so, _litert.rounding(numerics, taken=False))
     _affine.require_shift(factor, output)
-    n, (low, high) = axes.num_elements_in_axis, code_range(input.dtype)
+    n, as_bytes = axes.num_elements_in_axis, numerics.kernels == "litert-ref" and not mean
     if mean:
         factor = _divided(factor, n)
-    bias, bound = np.array([-n * zi]), np.array([-n * low])
-    return Params(axes, requantizer(bias, factor, zo, low, high, output.dtype, bound))
+    dtype = "uint8" if as_bytes else input.dtype
+    (low, high), bias, bound = code_range(dtype), np.array([-n * zi]), np.array([-n * code_range(input.dtype)[0]])
+    return Params(axes, requantizer(bias, factor, zo, low, high, dtype, bound), as_bytes)
+
+
+def _real_params(axes: Axes, input: Tensor, output: Tensor, numerics: Numerics, mean: bool) -> RealParams:
+    """XNNPACK's, if that takes the operator, or those of TFLite's own sums."""
+    (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
+    scale, count = _litert.ratio(si, so), np.float32(axes.num_elements_in_axis)
+    if _litert.takes(numerics, input.dtype):
+        scale = scale * (np.float32(1) / count if mean else np.float32(1))
+        return RealParams(axes, scale, np.float32(zo) - count * np.float32(zi) * scale, 0, True, input.dtype)
+    return RealParams(axes, scale, np.float32(-zi) * scale * count, zo, False, input.dtype)
 
 
 def _divided(factor: Multiplier, n: int) -> Multiplier:
@@ -123,18 +155,29 @@ def _divided(factor: Multiplier, n: int) -> Multiplier:
     )
 
 
-def evaluate(p: Params, input: Array, axis: Array) -> Array:
+def evaluate(p: Params | RealParams, input: Array, axis: Array) -> Array:
     """(B, …) codes → (B, *output_shape) codes, by int32 sums."""
-    sums = input.sum(axis=p.axes.behind_batch, dtype=np.int32)
-    return p.requantize(sums.reshape(-1, 1)).reshape(-1, *p.axes.output_shape)
+    if isinstance(p, RealParams):
+        real = input.sum(axis=p.axes.behind_batch, dtype=np.int32).astype(np.float32) * p.scale + p.offset
+        rounded = (np.rint(real) if p.ties_to_even else float32.round_half_away(real)) + p.output_zero_point
+        clipped: Array = np.clip(rounded, *code_range(p.dtype)).astype(p.dtype)
+        return clipped.reshape(-1, *p.axes.output_shape)
+    codes = input.view(np.uint8) if p.as_bytes else input
+    output = p.requantize(codes.sum(axis=p.axes.behind_batch, dtype=np.int32).reshape(-1, 1))
+    return (output.view(np.int8) if p.as_bytes else output).reshape(-1, *p.axes.output_shape)
 
 
-def explain(p: Params, at: At, input: Array, axis: Array) -> Iterator[Line]:
+def explain(p: Params | RealParams, at: At, input: Array, axis: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM sums it."""
-    acc, n, bias = 0, p.axes.num_elements_in_axis, p.requantize.bias.item()
-    for name, x in p.axes.elements(at.index, input):
+    acc, n = 0, p.axes.num_elements_in_axis
+    codes = input.view(np.uint8) if isinstance(p, Params) and p.as_bytes else input
+    for name, x in p.axes.elements(at.index, codes):
         acc = scalar.wrap(acc + int(x))
         yield Line("element", f"{name} = {x}, running sum {acc}", acc)
+    if isinstance(p, RealParams):
+        yield from _explain_real(p, acc)
+        return
+    bias = p.requantize.bias.item()
     total = scalar.wrap(acc + bias)
     yield Line("input offset", f"{acc} − {n} elements · input zero point {-bias // n}", total)
     line = Line("", "", 0)
@@ -142,6 +185,20 @@ def explain(p: Params, at: At, input: Array, axis: Array) -> Iterator[Line]:
         yield line
     r = p.requantize
     yield from _narrate.finish(int(line.value), r.output_offset, r.activation_min, r.activation_max)
+    if p.as_bytes:
+        code = int((np.int64(line.value) + r.output_offset).clip(0, 255).astype(np.uint8).view(np.int8))
+        yield Line("byte", "read as int8", code)
+
+
+def _explain_real(p: RealParams, acc: int) -> Iterator[Line]:
+    """From the sum to the code, in float32."""
+    real = np.float32(acc) * p.scale
+    yield Line("product", f"{acc} · {p.scale:.9g} in float32", real)
+    real = real + p.offset
+    yield Line("offset", f"+ {p.offset:.9g}, for the zero points", real)
+    rounded = int(np.rint(real)) if p.ties_to_even else int(scalar_float.round_half_away(float(real)))
+    yield Line("rounded", f"ties {'to even' if p.ties_to_even else 'away from zero'}", rounded)
+    yield from _narrate.finish(rounded, p.output_zero_point, *code_range(p.dtype))
 
 
 def prepare_float(node: Node, numerics: Numerics, mean: bool) -> FloatParams:
@@ -212,12 +269,12 @@ def _worst(dtype: np.dtype[Any], largest: bool) -> Any:
 
 
 def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
-    """Any rank, any axes in any order, negative and repeated ones too, kept or not."""
-    ranks, largest = draw(make.sampled_from((((1, 5), 4), ((1, 3), 12))))
+    """Any rank, any axes in any order, negative and repeated ones too, kept or not; images over rows and columns."""
+    ranks, largest, over = draw(make.sampled_from((((1, 5), 4, None), ((1, 3), 12, None), (4, 6, (1, 2)))))
     quantization = make.quantization(dtype, asymmetric=True)
     input = _affine.draw_input(draw, make, dtype, ranks, largest, quantization)
     rank = len(input.shape)
-    axes = [draw(make.integers(-rank, rank - 1)) for _ in range(draw(make.integers(1, min(rank, 4))))]
+    axes = over or [draw(make.integers(-rank, rank - 1)) for _ in range(draw(make.integers(1, min(rank, 4))))]
     reduced = {a % rank for a in axes}
     keep_dims = draw(make.booleans())
     kept = tuple(1 if d in reduced else size for d, size in enumerate(input.shape) if keep_dims or d not in reduced)

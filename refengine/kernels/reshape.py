@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import consistent
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
@@ -28,7 +28,7 @@ class Params:
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
-    """Refuses an output of another type or number of elements."""
+    """Refuses an output of another type or number of elements, and (0,) for a scalar."""
     consistent(
         len(node.inputs) in (1, 2) and node.inputs[0] is not None and len(node.outputs) == 1,
         f"expected an input, an optional shape and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} "
@@ -37,6 +37,10 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     input, output = node.inputs[0], node.outputs[0]
     assert input is not None and output is not None
     _copies.same_type(input, output)
+    if len(node.inputs) == 1 and output.shape == (0,):  # by which old files mean a scalar
+        one = f"output '{output.name}' is declared (0,) without a shape input, which TFLM takes for one element"
+        within_limits(prod(input.shape) != 1, f"{one}, and refengine does not: convert again", tflm_runs=True)
+        require(False, f"{one}, and so TFLM refuses input '{input.name}' {input.shape}: convert again")
     consistent(
         prod(input.shape) == prod(output.shape),
         f"input '{input.name}' {input.shape} and output '{output.name}' {output.shape} have different numbers of "

@@ -10,21 +10,24 @@ TFLM: `kernels/resize_bilinear.cc`; the loops in `kernels/internal/reference/res
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..errors import consistent, require, within_limits
-from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Options, Toolbox
+from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import scalar
 from ..numerics.float32 import Float32
-from . import _copies, _window
+from . import _copies, _litert, _window
 
 ONE = 1 << 10
 """1 in the integer kernels' positions."""
+
+XNNPACK_ONE = 1 << 11
+"""1 in those of XNNPACK's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +45,12 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Params:
-    """Where the rows and columns of the output lie; offsets are 1024ths in int32, or float32."""
+    """Where the rows and columns of the output lie; offsets are in int32, `one` to a pixel, or float32."""
 
     height: Axis
     width: Axis
     rounding: str
+    one: int = ONE
 
 
 def _operands(node: Node) -> tuple[Tensor, Tensor]:
@@ -90,10 +94,12 @@ def _prepare(node: Node, rounding: str, axis: Callable[[int, int, Options], Axis
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses a size computed at run time, both flags, and outputs so large that TFLM reads beyond the image."""
+    if _litert.takes(numerics, "int8"):
+        return replace(_prepare(node, "single", _axis_xnnpack), one=XNNPACK_ONE)
     within_limits(
         numerics.rounding != "xnnpack",
-        "refengine does not know how XNNPACK resizes codes; take another dialect, or give a kernel of your own to "
-        "make_plan(kernels=…)",
+        "refengine does not know how XNNPACK resizes codes; take another dialect, such as litert, or give a kernel of "
+        "your own to make_plan(kernels=…)",
     )
     return _prepare(node, numerics.rounding, _axis)
 
@@ -111,15 +117,26 @@ def _axis(before: int, after: int, options: Options) -> Axis:
     return Axis(lower, upper, (position - ONE * lower).astype(np.int32))
 
 
+def _axis_xnnpack(before: int, after: int, options: Options) -> Axis:
+    """Positions in float32, and their fractions in 2048ths, ties to even."""
+    less = 1 if options["align_corners"] and after > 1 else 0
+    scale, half = np.float32(before - less) / np.float32(after - less), np.float32(0.5)
+    offset = half * scale - half if options["half_pixel_centers"] else np.float32(0)
+    position = np.clip(np.arange(after).astype(np.float32) * scale + offset, 0, before - 1)
+    lower = position.astype(np.int64)
+    fraction = np.rint((position - lower.astype(np.float32)) * np.float32(XNNPACK_ONE))
+    return Axis(lower, np.minimum(lower + 1, before - 1), fraction.astype(np.int32))
+
+
 def evaluate(p: Params, input: Array, size: Array) -> Array:
     """(B, n, h, w, c) codes → (B, n, height, width, c) codes, rows first: integers do not mind the order."""
     y, x = p.height, p.width
     dy, dx = y.offset[:, None, None], x.offset[:, None]
-    rows = input.take(y.lower, axis=2) * (ONE - dy) + input.take(y.upper, axis=2) * dy
-    blended = rows.take(x.lower, axis=3) * (ONE - dx) + rows.take(x.upper, axis=3) * dx
-    # The weights come to 2²⁰; ties go away from zero, or up.
-    blended += (1 << 19) - ((blended < 0) & (p.rounding == "double"))
-    codes: Array = (blended >> 20).astype(input.dtype)
+    rows = input.take(y.lower, axis=2) * (p.one - dy) + input.take(y.upper, axis=2) * dy
+    blended = rows.take(x.lower, axis=3) * (p.one - dx) + rows.take(x.upper, axis=3) * dx
+    # The weights come to `one`²; ties go away from zero, or up.
+    blended += p.one**2 // 2 - ((blended < 0) & (p.rounding == "double"))
+    codes: Array = (blended // p.one**2).astype(input.dtype)
     return codes
 
 
@@ -127,19 +144,20 @@ def explain(p: Params, at: At, input: Array, size: Array) -> Iterator[Line]:
     """Element `index` = (image, y, x, channel) of the output, as TFLM blends it."""
     image, y, x, channel = at.index
     (y0, y1, dy), (x0, x1, dx) = p.height.at(y), p.width.at(x)
-    total = 0
+    total, bits = 0, 2 * (p.one.bit_length() - 1)
     for iy, ix, wy, wx in (
-        (y0, x0, ONE - int(dy), ONE - int(dx)),
-        (y1, x0, int(dy), ONE - int(dx)),
-        (y0, x1, ONE - int(dy), int(dx)),
+        (y0, x0, p.one - int(dy), p.one - int(dx)),
+        (y1, x0, int(dy), p.one - int(dx)),
+        (y0, x1, p.one - int(dy), int(dx)),
         (y1, x1, int(dy), int(dx)),
     ):
         code = int(input[image, iy, ix, channel])
         total += code * wy * wx
-        yield Line("pixel", f"input[{iy}, {ix}, {channel}] = {code} · {wy}/1024 · {wx}/1024", code * wy * wx)
-    yield Line("sum", "of the four, in 2^20ths", total)
+        yield Line("pixel", f"input[{iy}, {ix}, {channel}] = {code} · {wy}/{p.one} · {wx}/{p.one}", code * wy * wx)
+    yield Line("sum", f"of the four, in 2^{bits}ths", total)
     if p.rounding == "single":
-        yield Line("blended", f"{total} / 2^20 = {total / 2**20:.6f}, ties up", (total + 2**19) >> 20)
+        result = (total + 2 ** (bits - 1)) >> bits
+        yield Line("blended", f"{total} / 2^{bits} = {total / 2**bits:.6f}, ties up", result)
     else:
         result = scalar.truncated_division(total + (2**19 if total > 0 else -(2**19)), 2**20)
         yield Line("blended", f"{total} / 2^20 = {total / 2**20:.6f}, ties away from zero", result)
@@ -211,7 +229,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("RESIZE_BILINEAR", options, (input, make.constant(np.array(sizes, np.int32))), (output,))
 
 
-FACTS = Facts(shares_scale=True)
+FACTS = Facts(shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("RESIZE_BILINEAR", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics import scalar_float
 from . import _copies
@@ -99,7 +99,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("RESIZE_NEAREST_NEIGHBOR", options, inputs, (make.tensor((n, *size, c), dtype, input.quantization),))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("RESIZE_NEAREST_NEIGHBOR", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

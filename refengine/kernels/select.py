@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -52,7 +52,8 @@ def evaluate(p: Params, condition: Array, x: Array, y: Array) -> Array:
     """(B, …) bool, (B, …) and (B, …) → (B, *output_shape)."""
     rank = max(condition.ndim, x.ndim, y.ndim)
     c, a, b = (t.reshape(len(t), *(1,) * (rank - t.ndim), *t.shape[1:]) for t in (condition, x, y))
-    return np.where(c, a, b).reshape(-1, *p.output_shape)
+    chosen = np.where(c, a, b)
+    return chosen.reshape(len(chosen), *p.output_shape)
 
 
 def explain(p: Params, at: At, condition: Array, x: Array, y: Array) -> Iterator[Line]:
@@ -95,7 +96,7 @@ def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
     return len(shape) <= len(whole) and all(size in (1, length) for size, length in pairs)
 
 
-FACTS = Facts(data=1, copies=True)
+FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing({"int8": 1}))
 
 KERNELS = {
     ("SELECT_V2", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from math import floor
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from ..numerics.fixedpoint import (
 )
 from ..numerics.float32 import Float32
 from ..numerics.quantize import code_range
-from . import _affine, _narrate, _unary
+from . import _affine, _litert, _narrate, _unary
 
 SCALED_DIFF_INTEGER_BITS = 5
 ACCUMULATION_INTEGER_BITS = 12
@@ -50,6 +51,16 @@ class Params:
     diff_min: int
     exps: Ints
     terms: Ints
+    output_type: str
+
+
+@dataclass(frozen=True, eq=False)
+class TableParams:
+    """From int8 in LiteRT. `exps` (256,) is the exponential of each difference max − x in float32."""
+
+    exps: Float32
+    output_scale: np.float32
+    output_zero_point: int
     output_type: str
 
 
@@ -95,7 +106,7 @@ def _check_output(output: Tensor, scale: float, zero_point: int, tolerance: floa
     )
 
 
-def prepare(node: Node, numerics: Numerics) -> Params:
+def prepare(node: Node, numerics: Numerics) -> Params | TableParams:
     """Refuses output quantisations other than the one fixed for its type, and rows that always or may overflow."""
     input, output = _operands(node, ("int8", "int16"))
     if output.dtype == "int8":
@@ -103,6 +114,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     else:
         _check_output(output, 1 / 65536, -32768, TOLERANCE / 65536)
     (scale, _), rounding = _affine.quantized(input), _rounding(numerics)
+    if numerics.kernels == "litert":
+        return _table_params(scale, output, node.options["beta"], numerics.libm)
     real = node.options["beta"] * scale * 2 ** (31 - SCALED_DIFF_INTEGER_BITS)
     require(
         real > 1,
@@ -128,15 +141,24 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     return Params(factor, diff_min, exps, terms, output.dtype)
 
 
+def _table_params(scale: float, output: Tensor, beta: float, libm: str) -> TableParams:
+    """Source: `PopulateSoftmaxLookupTable`, tensorflow/lite/kernels/internal/optimized/optimized_ops.h."""
+    output_scale, zero_point = _affine.quantized(output)
+    exps = float32.exp(-np.float32(scale) * np.float32(beta) * np.arange(256).astype(np.float32), libm)
+    return TableParams(exps, np.float32(output_scale), zero_point, output.dtype)
+
+
 def _rounding(numerics: Numerics) -> str:
-    """XNNPACK has no integer softmax, so that TFLite's own runs there."""
+    """XNNPACK has no softmax of codes: TFLite's own kernels run there."""
     return "single" if numerics.rounding == "single" else "double"
 
 
-def evaluate(p: Params, input: Array) -> Array:
+def evaluate(p: Params | TableParams, input: Array) -> Array:
     """(B, …, c) codes → (B, …, c) codes, by table and one reciprocal a row."""
     codes = input.view(np.uint8) ^ 0x80
     diffs = codes.max(axis=-1, keepdims=True) - codes
+    if isinstance(p, TableParams):
+        return _by_table(p, p.exps[diffs])
     sums = p.terms[diffs].sum(axis=-1, keepdims=True)
     headroom_plus_one = 32 - np.frexp(sums)[1].astype(np.int64)  # leading zeros of 32 bits
     reciprocal = gemmlowp.one_over_one_plus_x_for_x_in_0_1((sums << headroom_plus_one) - 2**31)
@@ -148,11 +170,22 @@ def evaluate(p: Params, input: Array) -> Array:
     return output
 
 
-def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
+def _by_table(p: TableParams, exps: Float32) -> Array:
+    """From the exponentials of each row to its codes, each product and sum in float32."""
+    inverse = np.float32(1) / (float32.sequential_sum(exps, exps.ndim - 1)[..., np.newaxis] * p.output_scale)
+    rounded = float32.round_half_away(exps * inverse)
+    output: Array = np.clip(rounded + p.output_zero_point, *code_range(p.output_type)).astype(p.output_type)
+    return output
+
+
+def explain(p: Params | TableParams, at: At, input: Array) -> Iterator[Line]:
     """Element `index` of the output, as TFLM computes it."""
     row = input[at.index[:-1]].tolist()
     largest = max(row)
     yield Line("maximum", f"the largest of {len(row)} codes; only differences from it count", largest)
+    if isinstance(p, TableParams):
+        yield from _explain_table(p, [largest - code for code in row], at.index[-1])
+        return
     sum_of_exps, mine = 0, 0
     for k, code in enumerate(row):
         exp = _exp(p, code - largest)
@@ -174,6 +207,21 @@ def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
     halted = ", where TFLM halts, for the sum reached 512" if exponent > 31 else ""
     yield Line("scaled", f"{product} / 2^{exponent}{halted}: the probability in steps of 2^-{bits}", quotient)
     yield from _narrate.finish(quotient, low, low, high)
+
+
+def _explain_table(p: TableParams, diffs: list[int], mine: int) -> Iterator[Line]:
+    """One element from its row's differences from the largest code."""
+    total = np.float32(0)
+    for k, diff in enumerate(diffs):
+        total = total + p.exps[diff]
+        yield Line("exponential", f"exp of input[{k}], {diff} below: {p.exps[diff]:.9g}, running sum", total)
+    inverse = np.float32(1) / (total * p.output_scale)
+    yield Line("reciprocal", f"of the sum times the output scale {p.output_scale:.9g}", inverse)
+    product = p.exps[diffs[mine]] * inverse
+    yield Line("product", f"{p.exps[diffs[mine]]:.9g} times that", product)
+    rounded = scalar_float.round_half_away(float(product))
+    yield Line("rounded", "to the nearest integer, ties away from zero", int(rounded))
+    yield from _narrate.finish(int(rounded), p.output_zero_point, *code_range(p.output_type))
 
 
 def _exp(p: Params, diff: int) -> int:
@@ -198,37 +246,45 @@ def prepare_int16(node: Node, numerics: Numerics) -> Int16Params:
         length <= 65536,
         f"the {length} exponentials of a row of '{input.name}' may overflow TFLM's 32-bit sum; keep it in float",
     )
-    real = scale * node.options["beta"] / (10 / 65535)
+    beta = node.options["beta"]
+    product = float(np.float32(scale) * np.float32(beta)) if numerics.scale_math == "tflite" else scale * beta
+    real = product / (10 / 65535)
     require(
         abs(real) < 2**31,
-        f"beta {node.options['beta']:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range: "
-        "convert again",
+        f"beta {beta:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range: convert again",
     )
-    return Int16Params(quantize_multiplier(real, _rounding(numerics)), *_tables())
+    tables = _float64_tables() if _litert.speaks(numerics) else _tables()
+    return Int16Params(quantize_multiplier(real, _rounding(numerics)), *tables)
 
 
 @cache
 def _tables() -> tuple[Ints, Ints]:
     """The int16 tables of e^x and 1 / (1 + x), whose contents are the same with every C library."""
-    exps = _table(lambda x: float32.exp(x, "glibc"), 10, 32767)
-    return exps, _table(lambda x: np.float32(1) / (np.float32(1) + x), 1, -32768)
+    exps = _table(lambda x: float32.exp(x, "glibc"), 10, 32767, np.float32)
+    return exps, _table(lambda x: np.float32(1) / (np.float32(1) + x), 1, -32768, np.float32)
 
 
-def _table(function: Callable[[Float32], Float32], input_range: int, input_zero_point: int) -> Ints:
+@cache
+def _float64_tables() -> tuple[Ints, Ints]:
+    """The same tables as TFLite fills them."""
+    return _table(np.exp, 10, 32767, np.float64), _table(lambda x: 1 / (1 + x), 1, -32768, np.float64)
+
+
+def _table(function: Callable[[Array], Array], input_range: int, input_zero_point: int, real: type[Any]) -> Ints:
     """`function` at 513 points over `input_range`, in Q0.15, moved to halve the error between them.
 
-    All in float32. Source: `LUTPopulateInt16`, kernels/internal/common.h.
+    All in the type `real`. Source: `LUTPopulateInt16`, kernels/internal/common.h.
     """
-    scale = np.float32(input_range) / np.float32(65535)
-    first, last = scale * np.float32(-32768 - input_zero_point), scale * np.float32(32767 - input_zero_point)
-    step = (last - first) / np.float32(512)
-    points = first + np.arange(513, dtype=np.float32) * step
-    steps_per_unit = np.float32(65536) / np.float32(2)
+    scale = real(input_range) / real(65535)
+    first, last = scale * real(-32768 - input_zero_point), scale * real(32767 - input_zero_point)
+    step = (last - first) / real(512)
+    points = first + np.arange(513, dtype=real) * step
+    steps_per_unit = real(65536) / real(2)
     ideal = function(points) * steps_per_unit
-    middle = float32.round_half_away(function(points[:-1] + step / np.float32(2)) * steps_per_unit)
+    middle = float32.round_half_away(function(points[:-1] + step / real(2)) * steps_per_unit)
     samples = float32.round_half_away(ideal)
-    interpolated = float32.round_half_away((ideal[1:] + samples[:-1]) / np.float32(2))
-    samples[:-1] -= float32.round_half_away((interpolated - middle) / np.float32(2))
+    interpolated = float32.round_half_away((ideal[1:] + samples[:-1]) / real(2))
+    samples[:-1] -= float32.round_half_away((interpolated - middle) / real(2))
     table: Ints = np.clip(samples, -32768, 32767).astype(np.int64)
     return table
 

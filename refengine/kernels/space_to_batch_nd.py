@@ -18,9 +18,9 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
-from . import _copies
+from . import _affine, _copies, _litert
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Params:
     output_shape: tuple[int, ...]
     declared_shape: tuple[int, ...]
     blocks: Blocks | None = None
+    pad_value: int = 0
 
     def resolve(self, block_shape: Array, paddings: Array) -> Blocks:
         """The blocks that two control inputs tell; refuses those that do not lead to the output's shape."""
@@ -107,7 +108,8 @@ def checked(node: Node, pairs: str) -> tuple[Params, Tensor, Tensor]:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses other than three or four dimensions, and constant blocks and paddings that do not fit the shapes."""
     p, block_shape, paddings = checked(node, "paddings")
-    return replace(p, blocks=_copies.settled(p.resolve, block_shape, paddings))
+    pad_value = _affine.params_of(node.outputs[0])[1] if _litert.speaks(numerics) else 0
+    return replace(p, blocks=_copies.settled(p.resolve, block_shape, paddings), pad_value=pad_value)
 
 
 def evaluate(p: Params, input: Array, block_shape: Array, paddings: Array) -> Array:
@@ -118,7 +120,7 @@ def evaluate(p: Params, input: Array, block_shape: Array, paddings: Array) -> Ar
         rows, columns = blocks.block_shape
         images = input.reshape(-1, *p.input_shape)
         around = zip(blocks.before, blocks.after, strict=True)
-        padded = np.pad(images, ((0, 0), (0, 0), *around, (0, 0)))
+        padded = np.pad(images, ((0, 0), (0, 0), *around, (0, 0)), constant_values=p.pad_value)
         cut = padded.reshape(-1, n // (rows * columns), height, rows, width, columns, channels)
         output: Array = cut.transpose(0, 3, 5, 1, 2, 4, 6).reshape(-1, *p.declared_shape)
         return output
@@ -141,7 +143,8 @@ def explain(p: Params, at: At, input: Array, block_shape: Array, paddings: Array
     if all(0 <= i < size for i, size in zip(source, p.input_shape[1:], strict=False)):
         yield _copies.copied("input", input, (batch, *source, at.index[-1]), where)
     else:
-        yield Line("pad", f"{where}, is {source}, outside: bytes of 0, whatever the zero point", input.dtype.type(0))
+        what = f"code {p.pad_value}, the zero point" if p.pad_value else "bytes of 0, whatever the zero point"
+        yield Line("pad", f"{where}, is {source}, outside: {what}", input.dtype.type(p.pad_value))
 
 
 def draw_image(draw: Draw, make: Toolbox, dtype: str) -> Tensor:
@@ -169,7 +172,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPACE_TO_BATCH_ND", {}, (input, *controls), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("SPACE_TO_BATCH_ND", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

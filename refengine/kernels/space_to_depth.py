@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _copies
 
@@ -78,7 +78,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPACE_TO_DEPTH", {"block_size": size}, (input,), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 2}))
 
 KERNELS = {
     ("SPACE_TO_DEPTH", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

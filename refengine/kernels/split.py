@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _copies
 
@@ -101,7 +101,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPLIT", {"num_splits": splits}, (at, input), outputs)
 
 
-FACTS = Facts(data=1, copies=True, shares_scale=True)
+FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("SPLIT", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in TYPES

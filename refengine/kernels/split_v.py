@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _copies, split
 
@@ -52,7 +52,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPLIT_V", {"num_splits": len(outputs)}, (input, sizes, at), outputs)
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
 
 KERNELS = {
     ("SPLIT_V", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

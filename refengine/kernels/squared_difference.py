@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from ..numerics import scalar
 from ..numerics.fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
@@ -23,7 +23,7 @@ from . import _affine, _broadcast, _narrate
 LEFT_SHIFT = {"int8": 7, "int16": 0}
 """So that the square of a difference fits 32 bits."""
 
-FACTS = Facts(elementwise=True)
+FACTS = Facts(elementwise=True, quantized=Quantizing())
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Params:
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses int16 with zero points, as TFLM does, and scales so far apart that C leaves shifts undefined."""
     tensors = _broadcast.operands(node)
-    _affine.require_tflm_rounding(node.name, numerics)
+    rounding = _affine.fixed_rounding(node.name, numerics)
     (s1, z1), (s2, z2), (so, zo) = map(_affine.quantized, tensors)
     for tensor, zero_point in zip(tensors, (z1, z2, zo), strict=True):
         require(
@@ -53,9 +53,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         )
     left_shift, twice_max = LEFT_SHIFT[tensors[2].dtype], 2 * max(s1, s2)
     square = twice_max * twice_max / float(np.float32(so) * np.float32(1 << 2 * left_shift))
-    first, second, output = (
-        quantize_multiplier(real, numerics.rounding) for real in (s1 / twice_max, s2 / twice_max, square)
-    )
+    first, second, output = (quantize_multiplier(real, rounding) for real in (s1 / twice_max, s2 / twice_max, square))
     _affine.require_shift(output, tensors[2])
     p = Params(left_shift, z1, z2, zo, first, second, output)
     return replace(p, table=_broadcast.tabulate(partial(_square, p))) if tensors[2].dtype == "int8" else p

@@ -20,8 +20,8 @@ from . import _affine, _broadcast, _narrate, add
 
 def prepare(node: Node, numerics: Numerics) -> add.Params:
     """Refuses an output scale so small that its multiplier reaches 1, on which TFLM aborts."""
-    real = float if numerics.scale_math == "double" else np.float32
-    return add.params(node, numerics.rounding, real, -1)
+    real = np.float32 if numerics.scale_math == "float32" else float
+    return add.params(node, numerics, real, -1)
 
 
 def evaluate_float(p: _broadcast.Params, input1: Array, input2: Array) -> Array:

@@ -20,7 +20,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent, require, within_limits
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox, Weighed
 from ..model import Array, Quantization, Tensor
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import Ints, Multiplier
@@ -32,7 +32,12 @@ from . import _affine, _linear, _narrate, _unary
 STATE = 4
 """The input that is the state."""
 
-FACTS = Facts(updates=(STATE,))
+FACTS = Facts(
+    updates=(STATE,),
+    quantized=Quantizing(
+        {"int8": 3}, weighed=(Weighed(1, None, 0), Weighed(2, 3, STATE, largest=512)), states={STATE: "around"}
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ def _multiplier(scales: tuple[float, float], divisor: float, to: Tensor, numeric
         all(0 < scale < np.inf for scale in scales),
         "the weights have no positive scale, by which TFLM divides: convert the model again",
     )
-    multiplier = _unary.ratio_multiplier(scales, divisor, numerics)
+    multiplier = _unary.ratio_multiplier(scales, divisor, numerics.scale_math, numerics.rounding)
     _affine.require_shift(multiplier, to)
     return multiplier
 

@@ -15,14 +15,17 @@ from ..kernel import At, Facts, Kernel, Line, Node, Numerics, Quantizing
 from ..model import Array
 from ..numerics import float32, gemmlowp, scalar, scalar_float, scalar_gemmlowp
 from ..numerics.fixedpoint import Ints, rounding_divide_by_pot
-from . import _sigmoid, _unary
+from . import _litert, _lut, _sigmoid, _unary
 
 LIMIT = 0xFFFF << 8
 """What int16 saturates to beyond the table: σ = 1 − 2⁻¹⁶ in units of 2⁻²⁴."""
 
 
-def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params:
+def prepare(node: Node, numerics: Numerics) -> _sigmoid.Params | _lut.Params:
     """Refuses an output of another type or shape."""
+    if _litert.speaks(numerics):
+        how = None if _litert.takes(numerics, "int8") else numerics.float_to_int
+        return _lut.prepare(node, lambda x: float32.tanh(x, numerics.libm), f"tanhf of {numerics.libm}", how)
     input, _ = _unary.operands(node)
     return _sigmoid.prepare(input, _tanh, numerics)
 
@@ -34,13 +37,16 @@ def _tanh(x: Ints) -> Ints:
     return np.clip(rounding_divide_by_pot(np.sign(x) * size, 24), -128, 127)
 
 
-def evaluate(p: _sigmoid.Params | _sigmoid.Params16, input: Array) -> Array:
+def evaluate(p: _sigmoid.Params | _sigmoid.Params16 | _lut.Params, input: Array) -> Array:
     """Codes → codes, elementwise."""
     return _unary.look_up(p.table, input)
 
 
-def explain(p: _sigmoid.Params, at: At, input: Array) -> Iterator[Line]:
+def explain(p: _sigmoid.Params | _lut.Params, at: At, input: Array) -> Iterator[Line]:
     """One element: tanh(|x|) from e^−2|x|, with the sign of x."""
+    if isinstance(p, _lut.Params):
+        yield from _lut.explain(p, at, input)
+        return
     x = yield from _sigmoid.explain_input(p, int(input[at.index]))
     if x is None:
         return
@@ -56,7 +62,7 @@ def explain(p: _sigmoid.Params, at: At, input: Array) -> Iterator[Line]:
 
 def prepare16(node: Node, numerics: Numerics) -> _sigmoid.Params16:
     """Refuses zero points, and an output scale other than 2⁻¹⁵."""
-    return _sigmoid.prepare16(*_unary.operands(node), tanh16, direct=(0, 1))
+    return _sigmoid.prepare16(*_unary.operands(node), tanh16, (0, 1), numerics)
 
 
 def tanh16(x: Ints) -> Ints:

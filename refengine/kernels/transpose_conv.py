@@ -17,12 +17,12 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent, require
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
-from . import _affine, _linear, _narrate
+from . import _affine, _linear, _litert, _narrate
 
 TYPES: _linear.Types = {
     "int8": (("int8",), ("int32",)),
@@ -148,7 +148,15 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     dtype = np.float32 if reach.max() <= 2**24 else np.float64
     options = {**node.options, "quantized_bias_type": ""}  # which TFLM does not read here: without bias 64 bits, too
     requantize = _linear.channel_requantizer(
-        options, input, filter, bias, output, numerics, 0, slice(None), reach if prove else None
+        options,
+        input,
+        filter,
+        bias,
+        output,
+        _litert.layer_rounding(numerics, node),
+        0,
+        slice(None),
+        reach if prove else None,
     )
     weights = np.ascontiguousarray(filter.data.transpose(1, 2, 3, 0), dtype)
     return Params(scatter, offset, weights, requantize, input.shape, output.shape)
@@ -261,7 +269,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("TRANSPOSE_CONV", options, (size, layer.filter, input, layer.bias), (result,))
 
 
-FACTS = Facts(data=2, weights=1, bias=3, layout="OHWI")
+FACTS = Facts(
+    data=2,
+    weights=1,
+    bias=3,
+    layout="OHWI",
+    quantized=Quantizing({"int8": 2, "int16": 3}, {"quantized_bias_type": "int64"}),
+)
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False), (1, 3))
 _FLOATS = _linear.layer(prepare_float, evaluate_float, explain_float, places=(1, 3))

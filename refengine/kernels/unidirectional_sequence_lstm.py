@@ -30,7 +30,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from ..errors import require, within_limits
-from ..kernel import At, Facts, Kernel, Line, Node, Numerics
+from ..kernel import At, Facts, Kernel, Line, Node, Numerics, Quantizing, Weighed
 from ..model import Array, Tensor
 from ..numerics import float32, scalar, scalar_float
 from ..numerics.fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, quantize_multiplier
@@ -44,7 +44,26 @@ INPUT, FORGET, CELL, OUTPUT = range(4)
 
 LOW, HIGH = code_range("int16")
 
-FACTS = Facts(updates=(_lstm.HIDDEN, _lstm.CELL))
+FACTS = Facts(
+    updates=(_lstm.HIDDEN, _lstm.CELL),
+    quantized=Quantizing(
+        {"int8": 1, "int16": 1},
+        weighed=(
+            *(Weighed(1 + gate, 12 + gate, 0) for gate in range(4)),
+            *(Weighed(5 + gate, None, _lstm.HIDDEN) for gate in range(4)),
+        ),
+        states={_lstm.HIDDEN: "output", _lstm.CELL: "power"},
+        intermediates=(
+            "input_to_input_intermediate",
+            "input_to_forget_intermediate",
+            "input_to_cell_intermediate",
+            "input_to_output_intermediate",
+            "effective_hidden_scale_intermediate",
+        ),
+        time=lambda options: 0 if options["time_major"] else 1,
+    ),
+)
+"""The converter makes no int16 layer; that type's is refengine's own, by the same rules."""
 
 P = TypeVar("P", "Params", "FloatParams")
 T = TypeVar("T")
@@ -84,6 +103,7 @@ class Params:
     output_mul: Multiplier
     hidden_zero_point: int
     cell_clip: int | None
+    cell_state_scale_power: int
 
     @property
     def macs(self) -> int:
@@ -130,18 +150,20 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"the cell state '{cell.name}' has no positive scale, by which TFLM divides: convert the model again",
     )
     factor = partial(quantize_multiplier, rounding=numerics.rounding)
+    power = _power_of_two(cell, numerics.libm)
     p = Params(
         sizes,
         _layer(input, constants[:4], constants[8:], numerics),
         _layer(hidden, constants[4:8], (), numerics),
         _lookup(0, logistic.logistic16),
         _lookup(0, tanh.tanh16) if node.options["fused_activation_function"] == "TANH" else None,
-        _lookup(12 + _power_of_two(cell, numerics.libm), tanh.tanh16),
+        _lookup(12 + power, tanh.tanh16),
         factor(2.0**-15 * cell_scale / cell_scale),
         factor(2.0**-30 / cell_scale),
         factor(2.0**-30 / hidden_scale),
         hidden_zero_point,
         _cell_clip(node.options["cell_clip"], cell_scale),
+        power,
     )
     _affine.require_shift(p.output_mul, hidden)
     return p
@@ -348,7 +370,7 @@ def _activated(explain16: Callable[..., Iterator[Line]], p: _sigmoid.Params16, c
 
 
 def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
-    """Refuses hybrid layers. TFLM before commit 8f6596d cut the cell state from above first: NaN became the clip."""
+    """Refuses hybrid layers. TFLM before commit 0c7ce51 cut the cell state from above first: NaN became the clip."""
     tensors, sizes = _lstm.operands(node)
     _lstm.check_types(tensors, node.outputs[0], *("float32",) * 3)
     clip = node.options["cell_clip"]

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies, split
 
@@ -63,7 +63,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("UNPACK", options, (input,), outputs)
 
 
-FACTS = Facts(copies=True, shares_scale=True)
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 2, "int16": 1}))
 
 KERNELS = {
     ("UNPACK", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in split.TYPES

@@ -8,13 +8,13 @@ never leave ends there with an `InferenceError`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
-from ..model import Array, Graph
+from ..model import Array, Graph, Op
 from . import _control
 
 TYPES = ("int32", "float32")
@@ -58,8 +58,21 @@ def explain(p: Params, at: At, *arrays: Array) -> Iterator[Line]:
     )
 
 
+def _above_zero(make: Toolbox, cond: Graph) -> Graph:
+    """The condition with an answer of its own: whether its first input is greater than 0."""
+    counter, n = cond.tensors[0], len(cond.tensors)
+    zero = replace(make.constant(np.zeros(counter.shape, counter.dtype)), index=n, name="zero")
+    above = replace(make.tensor(counter.shape, "bool"), index=n + 1, name="above")
+    compare = Op(0, "GREATER", (0, n), (n + 1,), {})
+    return replace(cond, tensors=(*cond.tensors, zero, above), outputs=(n + 1,), ops=(compare,))
+
+
 def example(draw: Draw, make: Toolbox) -> Node:
-    """A counter that is fed or constant, whose low byte says how often, and tensors that change with each round."""
+    """A counter that is fed or constant, and tensors that change with each round.
+
+    It runs while a constant counter is above 0, or while its low byte is not 0: for a condition of another type than
+    bool C++ has no answer, and builds without optimisation (the wheels before 2026-08-13) end the loop at once.
+    """
     shape = draw(make.sampled_from(((1,), ())))
     rounds = make.constant(np.full(shape, draw(make.integers(0, 5)), np.int32))
     counter = rounds if draw(make.booleans()) else draw(make.input(shape, "int32"))
@@ -67,6 +80,8 @@ def example(draw: Draw, make: Toolbox) -> Node:
     carried = [counter, *(draw(make.input(other, kind)) for _ in range(draw(make.integers(0, 2))))]
     body = _control.draw_graph(draw, make, carried, keep=1)
     cond = Graph(0, "cond", body.tensors[: len(carried)], body.inputs, (0,), ())
+    if counter.data is not None and draw(make.booleans()):
+        cond = _above_zero(make, cond)
     outputs = tuple(make.tensor(t.shape, t.dtype) for t in carried)
     return Node("WHILE", {}, tuple(carried), outputs, subgraphs=(cond, body))
 

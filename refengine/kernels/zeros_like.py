@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
 from . import _affine, _copies, _unary
 
@@ -46,7 +46,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "ZEROS_LIKE", {}, input, input.quantization)
 
 
-FACTS = Facts(shapes_only=True, shares_scale=True)
+FACTS = Facts(shapes_only=True, shares_scale=True, quantized=Quantizing({}))
 
 KERNELS = {
     ("ZEROS_LIKE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .float32 import round_half_away
+from .scalar import XNNPACK_LOWEST
 
 Ints = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
@@ -19,13 +20,13 @@ Array = npt.NDArray[Any]
 class Multiplier(NamedTuple):
     """A positive real factor as TFLM carries it, multiplier · 2^(shift − 31), with the dialect that applies it.
 
-    Scalars have shape (), per-channel factors (channels,). `scale` is the same factor in float32, which only the
-    ``xnnpack`` dialect uses.
+    Scalars have shape (), per-channel factors (channels,). `scale` is the same factor as a float: in float32, which
+    only ``xnnpack`` roundings use, or in float64 for ``real``.
     """
 
     multiplier: Ints
     shift: Ints
-    scale: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32 | np.float64]
     rounding: str = "double"
 
 
@@ -48,6 +49,8 @@ def quantize_multiplier(
     if rounding == "single":
         saturated = shift > 30
         multiplier, shift = np.where(saturated, 2**31 - 1, multiplier), np.where(saturated, 30, shift)
+    if rounding == "real":
+        return Multiplier(multiplier, shift, real, rounding)
     return Multiplier(multiplier, shift, np.asarray(real if scale is None else scale, np.float32), rounding)
 
 
@@ -69,23 +72,40 @@ def rounding_divide_by_pot(x: Ints, exponent: Ints | int) -> Ints:
     return quotient
 
 
+def _shifted_up(x: Ints, exponent: Ints) -> Ints:
+    """x / 2^exponent to the nearest integer, ties up."""
+    quotient: Ints = (x + ((np.int64(1) << exponent) >> 1)) >> exponent
+    return quotient
+
+
 def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
     """int32 accumulators `x` (held in int64) times `factor`, which broadcasts against them. See `scalar`."""
     multiplier, shift, scale, rounding = factor
-    if rounding == "xnnpack":
+    if rounding == "real":
+        return _rounded_product(x, scale)
+    if rounding in XNNPACK_LOWEST:
         even: Ints = np.rint(x.astype(np.float32) * scale).astype(np.int64)
-        return np.clip(even, -(2**30), 2**30)  # see `scalar`
+        return np.clip(even, XNNPACK_LOWEST[rounding], 2**30)
     if rounding == "single":
         return wrap32((x * multiplier + (np.int64(1) << (30 - shift))) >> (31 - shift))
     high = saturating_rounding_doubling_high_mul(wrap32(x << np.maximum(shift, 0)), multiplier)
-    return rounding_divide_by_pot(high, np.maximum(-shift, 0))
+    right = np.maximum(-shift, 0)
+    return _shifted_up(high, right) if rounding == "ruy" else rounding_divide_by_pot(high, right)
 
 
 def multiply_by_quantized_multiplier_64(x: Ints, factor: Multiplier) -> Ints:
     """int64 accumulators times the multiplier reduced to 16 bits, rounded once (int16 kernels, every dialect)."""
+    if factor.rounding == "real":
+        return _rounded_product(x, factor.scale)
     multiplier, shift = factor.multiplier, factor.shift
     reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
     return wrap32((x * reduced + (np.int64(1) << (14 - shift))) >> (15 - shift))
+
+
+def _rounded_product(x: Ints, scale: Array) -> Ints:
+    """x · `scale` in float64, rounded half away from zero; what does not fit 32 bits is INT_MIN, as on x86."""
+    rounded = round_half_away(x.astype(np.float64) * scale)
+    return np.where(np.abs(rounded + 0.5) < 2.0**31, rounded, -(2.0**31)).astype(np.int64)
 
 
 def inverse_sqrt(x: Ints) -> tuple[Ints, Ints]:

@@ -31,15 +31,19 @@ def code_range(dtype: str) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
-def activation_range(activation: str, dtype: str, scale: float, zero_point: int) -> tuple[int, int]:
+def activation_range(
+    activation: str, dtype: str, scale: float, zero_point: int, rounding: str = "double"
+) -> tuple[int, int]:
     """The codes that a fused activation clamps to: zero point + round(bound / scale), the quotient in float32.
 
+    Ties go away from zero, but in LiteRT's XNNPACK (`rounding` ``xnnpack-int16`` or ``xnnpack-int32``) to even.
     Source: `CalculateActivationRangeQuantized`, tensorflow/lite/kernels/kernel_util.cc.
     """
     low, high = code_range(dtype)
 
     def code(bound: float) -> int:
-        ratio = round_half_away(min(float(np.float32(bound) / np.float32(scale)), 2.0**32))
+        quotient = min(float(np.float32(bound) / np.float32(scale)), 2.0**32)
+        ratio = round(quotient) if rounding in ("xnnpack-int16", "xnnpack-int32") else round_half_away(quotient)
         require(
             abs(ratio) < 2**31,
             f"the output scale {scale:g} is so small that TFLM has no int32 bound for {activation}; convert again",
@@ -72,15 +76,15 @@ def product_multiplier(
 ) -> Multiplier:
     """input_scale · filter_scale / output_scale as multipliers, in the order and precision of `scale_math`.
 
-    ``double`` is TFLM since commit 8f6596d; ``float32`` is the older float product of the two input scales, which
-    only some kernels ever had. XNNPACK keeps the whole chain in float32.
+    ``double`` is TFLM since commit 7b49bf8; ``float32`` is the older float product of the two input scales, which
+    only some kernels ever had. ``tflite`` keeps the whole chain in float32, as XNNPACK does.
     """
     filters = np.asarray(filter_scale, np.float64)
     product = input_scale * filters
     if scale_math == "float32":
         product = product.astype(np.float32).astype(np.float64)
     single = (np.float32(input_scale) * filters.astype(np.float32)) / np.float32(output_scale)
-    return quantize_multiplier(product / output_scale, rounding, single)
+    return quantize_multiplier(single if scale_math == "tflite" else product / output_scale, rounding, single)
 
 
 def quantize(x: npt.ArrayLike, scale: float, zero_point: int, dtype: str) -> npt.NDArray[Any]:

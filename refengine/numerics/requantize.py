@@ -61,7 +61,11 @@ class Requantizer:
             if self.bits == 32
             else multiply_by_quantized_multiplier_64(total, self.multiplier)
         )
-        return np.clip((scaled + self.output_offset).astype(np.int32), self.activation_min, self.activation_max)
+        high = self.activation_max
+        # XNNPACK clamps above before it adds the zero point, so that sums which wrap pass by.
+        if self.multiplier.rounding == "xnnpack-int32":
+            scaled, high = np.minimum(scaled, high - self.output_offset), np.iinfo(self.dtype).max
+        return np.clip((scaled + self.output_offset).astype(np.int32), self.activation_min, high)
 
     def proven(self, acc: Array) -> Array:
         """The same codes by the proven line; int8 only."""
@@ -93,7 +97,7 @@ def requantizer(
     Without a `bound`, nothing can.
     """
     integer = Requantizer(bias, multiplier, output_offset, activation_min, activation_max, dtype, bits)
-    if bound is None or dtype != "int8" or bits != 32 or multiplier.rounding == "xnnpack":
+    if bound is None or dtype != "int8" or bits != 32 or multiplier.rounding not in ("double", "single"):
         return integer
     factor = np.ldexp(multiplier.multiplier.astype(np.float64), multiplier.shift - 31)
     if np.any(factor <= 0) or np.any((bound + np.abs(bias)) * np.exp2(np.maximum(multiplier.shift, 0)) >= 2**31):

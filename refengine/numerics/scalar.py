@@ -13,6 +13,14 @@ import numpy as np
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
+XNNPACK_LOWEST = {"xnnpack": -(2**30), "xnnpack-int16": -(2**30), "xnnpack-int32": INT32_MIN}
+"""What XNNPACK's roundings give at least, however far below the product is; at most it is 2³⁰.
+
+It clamps to the output's largest code before it adds the zero point. To the smallest it does so afterwards: in 16
+bits, which saturate, or in 32 (the matrix products, on x86), where INT_MIN and a negative zero point wrap around. Both
+are LiteRT's, whose fused activations XNNPACK rounds to even, too; ``xnnpack`` is TFLM with another multiplication.
+"""
+
 
 def wrap(x: int, bits: int = 32) -> int:
     """`x` as a two's-complement register of `bits` bits keeps it."""
@@ -70,20 +78,35 @@ def multiply_by_quantized_multiplier(
     """The int32 accumulator `x` times multiplier · 2^(shift − 31), in the dialect `rounding`.
 
     ``double`` rounds the high multiply and then the right shift (TFLM's default), ``single`` rounds once
-    (`TFLITE_SINGLE_ROUNDING`), ``xnnpack`` multiplies in float32 by `scale` and rounds ties to even.
+    (`TFLITE_SINGLE_ROUNDING`), ``ruy`` twice, but the shift's ties up (TFLite's matrix products), ``xnnpack`` and
+    its two kin multiply in float32 by `scale` and round ties to even, ``real`` multiplies in float64 and rounds
+    ties away from zero (TFLite's reference FULLY_CONNECTED, on x86).
     """
-    if rounding == "xnnpack":
+    if rounding == "real":
+        return _rounded_product(x, scale)
+    if rounding in XNNPACK_LOWEST:
         product = np.float32(x) * np.float32(scale)
-        # XNNPACK clamps to the output's codes before it adds the zero point: nothing wraps, however large it is.
-        return clamp(round(Fraction(float(product))), -(2**30), 2**30)
+        return clamp(round(Fraction(float(product))), XNNPACK_LOWEST[rounding], 2**30)
     if rounding == "single":
         return wrap((x * multiplier + (1 << (30 - shift))) >> (31 - shift))
     left, right = max(shift, 0), max(-shift, 0)
+    if rounding == "ruy":
+        return (saturating_rounding_doubling_high_mul(wrap(x << left), multiplier) + ((1 << right) >> 1)) >> right
     return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(wrap(x << left), multiplier), right)
 
 
-def multiply_by_quantized_multiplier_64(x: int, multiplier: int, shift: int) -> int:
-    """The int64 accumulator `x` times the multiplier reduced to 16 bits, rounded once (every dialect)."""
+def _rounded_product(x: int, scale: float) -> int:
+    """x · `scale` in float64, rounded half away from zero; what does not fit 32 bits is INT_MIN, as on x86."""
+    rounded = round_half_away(float(x) * scale)
+    return rounded if INT32_MIN <= rounded <= INT32_MAX else INT32_MIN
+
+
+def multiply_by_quantized_multiplier_64(
+    x: int, multiplier: int, shift: int, scale: float = 0.0, rounding: str = "double"
+) -> int:
+    """The int64 accumulator `x` times the multiplier reduced to 16 bits, rounded once; but ``real`` is as above."""
+    if rounding == "real":
+        return _rounded_product(x, scale)
     reduced = (multiplier + 2**15) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
     return wrap((x * reduced + (1 << (14 - shift))) >> (15 - shift))
 

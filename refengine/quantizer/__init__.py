@@ -36,7 +36,8 @@ def quantize(
     """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`.
 
     `model` is a `Model`, the path of a .tflite file, or its bytes. Each of `batches` is a tuple with an array for each
-    input, float32 of the input's shape or N of it, (N, …). `method` is ``"minmax"``, ``"moving-average"``,
+    input, float32 of the input's shape or N of it, (N, …); where something lives on from one inference to the next, it
+    is a sequence of N, and the next begins anew. `method` is ``"minmax"``, ``"moving-average"``,
     ``"percentile"`` (with `percentile`, above 50 and up to 100) or ``"entropy"``; `activations` ``"int8"`` or
     ``"int16"`` (16×8); `io`, of the inputs and outputs, the same (the default) or ``"float32"``; `keep` the indices of
     operators that stay in float; `executor` runs the calibration's tasks, with the same result; `kernels` are those of

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
+from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..execute import batch_size, execute, tile_size
+from ..execute import Record, batch_size, execute, frames, tile_size
+from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..parallel import spread
-from ..plan import Plan
+from ..plan import Plan, Step
 
 Ranges = Mapping[int, tuple[float, float]]
 """By tensor index of graph 0: the (smallest, largest) real value that a quantised tensor shall hold, both float32."""
@@ -41,17 +43,23 @@ BINS = 2048
 
 Counts = npt.NDArray[np.int64]
 T = TypeVar("T")
+Inferences = list[tuple[Array, ...]]
+"""The inputs of inferences that run one after the other."""
+
 Passed = Callable[[Callable[[Plan, "Samples"], Any]], Iterator[Any]]
 """A pass over all samples: what a function measures of each task."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Some samples as one batch of inputs; `first` is the number of the first of them, `count` how many there are."""
+    """Some samples side by side: `count` of them, the first of which is number `first`.
+
+    `inferences` are the batches of inputs that run one after the other; several only where a sample is a sequence.
+    """
 
     first: int
     count: int
-    inputs: tuple[Array, ...]
+    inferences: tuple[tuple[Array, ...], ...]
 
 
 def calibrate(
@@ -62,7 +70,11 @@ def calibrate(
     percentile: float = PERCENTILE,
     executor: Executor | None = None,
 ) -> Ranges:
-    """The range of every float32 tensor that `plan` is fed or computes, on `batches` (each the inputs of one run).
+    """The range of every float32 tensor that `plan` is fed, computes or keeps, on `batches`, each the inputs of a run.
+
+    Where something lives on from one inference to the next, each of `batches` is one sample, a sequence: its inferences
+    run in their order, and what lives on begins anew with the next. An operator that goes along a sequence by itself,
+    as the LSTM, is watched at each step. (The converter sees its states before and after an inference only.)
 
     - ``minmax``: the smallest and the largest value of all: what TFLite's converter takes.
     - ``moving-average``: each sample's smallest and largest value, averaged over the samples in their order:
@@ -104,21 +116,34 @@ def calibrate(
 
 
 def tasks_of(plan: Plan, batches: Iterable[tuple[Array, ...]]) -> Iterator[Samples]:
-    """The samples of all batches, as many in a task as the engine runs at once; one where it can run no batch."""
+    """The samples of all batches, as many in a task as the engine runs at once; one where it can run no batch.
+
+    Sequences in a task are of one length.
+    """
     batchable = plan.inputs and all(tensor.shape[:1] == (1,) for tensor in plan.inputs)
     size = min(TASK, tile_size(plan)) if batchable else 1
-    first, waiting = 0, []
+    first, waiting = 0, list[Inferences]()
     for inputs in batches:
-        count = batch_size(plan, inputs)
-        waiting += [inputs] if count is None else [tuple(x[i : i + 1] for x in inputs) for i in range(count)]
-        while len(waiting) >= size:
-            yield _together(first, waiting[:size])
-            first, waiting = first + size, waiting[size:]
+        for sample in _samples(plan, inputs):
+            if waiting and len(sample) != len(waiting[0]):
+                yield _together(first, waiting)
+                first, waiting = first + len(waiting), []
+            waiting.append(sample)
+            if len(waiting) == size:
+                yield _together(first, waiting)
+                first, waiting = first + len(waiting), []
     if waiting:
         yield _together(first, waiting)
-        first += len(waiting)
-    if not first:
+    elif not first:
         raise InputError("there are no samples to calibrate with; give at least one")
+
+
+def _samples(plan: Plan, inputs: tuple[Array, ...]) -> list[Inferences]:
+    """The samples that a batch holds: its inferences, or the sequence of them."""
+    if plan.initial:
+        return [frames(plan, inputs)]
+    size = batch_size(plan, inputs)
+    return [[inputs]] if size is None else [[tuple(x[i : i + 1] for x in inputs)] for i in range(size)]
 
 
 def entropy_threshold(counts: Counts, top: float, levels: int) -> float:
@@ -156,38 +181,89 @@ def _divergence(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64]) -> float
     return float(np.sum(p * np.log(p / q)))
 
 
-def _together(first: int, samples: list[tuple[Array, ...]]) -> Samples:
-    inputs = tuple(np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*samples, strict=True))
-    return Samples(first, len(samples), inputs)
+def _together(first: int, samples: list[Inferences]) -> Samples:
+    def beside(inferences: Iterable[tuple[Array, ...]]) -> tuple[Array, ...]:
+        parts = zip(*inferences, strict=True)
+        return tuple(np.concatenate(arrays) if len(arrays) > 1 else arrays[0] for arrays in parts)
+
+    return Samples(first, len(samples), tuple(map(beside, zip(*samples, strict=True))))
 
 
 def _watched(plan: Plan) -> list[Tensor]:
-    """The float32 tensors that are fed or computed, as `_observed` gives their values."""
-    computed = (tensor for step in plan.steps for tensor in step.outputs)
-    return [tensor for tensor in (*plan.inputs, *computed) if _is_watched(tensor)]
+    """The float32 tensors that are fed, computed or kept, as `_observed` gives their values."""
+    written = (tensor for step in plan.steps for tensor in step.writes)
+    return [tensor for tensor in (*plan.inputs, *written) if _is_watched(tensor)]
 
 
 def _is_watched(tensor: Tensor) -> bool:
     return tensor.dtype == "float32" and 0 not in tensor.shape
 
 
-def _observed(plan: Plan, samples: Samples) -> Iterator[npt.NDArray[np.float32]]:
-    """The values (samples, elements) of each watched tensor, in order."""
-    for tensor, x in zip(plan.inputs, samples.inputs, strict=True):
-        if _is_watched(tensor):
-            yield _finite(x, f"input '{tensor.name}' holds", samples)
-    for record in execute(plan, *samples.inputs):
-        for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
+def _observed(plan: Plan, samples: Samples) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Of each inference, every watched tensor by its place, in order, with its values (samples, elements)."""
+    state = plan.initial
+    for number, inputs in enumerate(samples.inferences):
+        place = count()
+        for tensor, x in zip(plan.inputs, inputs, strict=True):
             if _is_watched(tensor):
-                yield _finite(x, f"{record.step} computes", samples)
+                yield next(place), _finite(x, f"input '{tensor.name}' holds", samples, number)
+        for record in execute(plan, *inputs, state=state):
+            state = record.state
+            written = record.step.writes if record.step.subgraph == plan.graph.index else ()
+            within = _within(plan, record, samples.count) if written else {}
+            for tensor, x in zip(written, (*record.outputs, *record.updates), strict=False):
+                if _is_watched(tensor):
+                    at = next(place)
+                    for values in within.get(tensor.index, (x,)):
+                        yield at, _finite(values, f"{record.step} computes", samples, number)
 
 
-def _finite(values: Array, place: str, samples: Samples) -> npt.NDArray[np.float32]:
+def _within(plan: Plan, record: Record, count: int) -> Mapping[int, list[Array]]:
+    """By its index, the values of each state after every step that an operator takes along the axis of time."""
+    step = record.step
+    time = step.facts.quantized.time if step.facts.quantized else None
+    if time is None or step.data is None or step.facts.data is None:
+        return {}
+    axis, data = time(step.node.options), step.facts.data
+    arrays = [_batched(x, tensor, count) for x, tensor in zip(record.inputs, step.inputs, strict=True)]
+    sequence, one = arrays[data], _one_step(step, axis, plan.numerics)
+    assert sequence is not None
+    found: dict[int, list[Array]] = {}
+    for frame in np.split(sequence, sequence.shape[axis + 1], axis + 1):
+        arrays[data] = frame
+        for place, value in zip(step.facts.updates, one.evaluate(*arrays)[len(step.outputs) :], strict=True):
+            arrays[place] = value
+            found.setdefault(step.op.inputs[place], []).append(value)
+    return found
+
+
+def _batched(array: Array | None, tensor: Tensor | None, count: int) -> Array | None:
+    """A record's array as kernels take it, with the batch axis in front."""
+    if array is None or tensor is None:
+        return None
+    return array[np.newaxis] if tensor.data is not None else array.reshape(count, *tensor.shape)
+
+
+@lru_cache(maxsize=16)
+def _one_step(step: Step, axis: int, numerics: Numerics) -> Step:
+    """The same layer for sequences of length one."""
+
+    def cut(tensor: Tensor) -> Tensor:
+        return replace(tensor, shape=tuple(1 if i == axis else d for i, d in enumerate(tensor.shape)))
+
+    place = step.facts.data
+    inputs = tuple(cut(t) if i == place and t is not None else t for i, t in enumerate(step.inputs))
+    node = step.node._replace(inputs=inputs, outputs=tuple(map(cut, step.outputs)))
+    return replace(step, node=node).prepared(numerics)
+
+
+def _finite(values: Array, place: str, samples: Samples, number: int) -> npt.NDArray[np.float32]:
     rows: npt.NDArray[np.float32] = values.reshape(samples.count, -1)
     if not (finite := np.isfinite(rows)).all():
         row, column = np.argwhere(~finite)[0]
+        inference = f", inference {number}" if len(samples.inferences) > 1 else ""
         raise InputError(
-            f"sample {samples.first + row}: {place} {rows[row, column]}, for which there is no range; "
+            f"sample {samples.first + row}{inference}: {place} {rows[row, column]}, for which there is no range; "
             "leave the sample out, or mend the network"
         )
     return rows
@@ -195,9 +271,12 @@ def _finite(values: Array, place: str, samples: Samples) -> npt.NDArray[np.float
 
 def _extremes(plan: Plan, samples: Samples) -> npt.NDArray[np.float32]:
     """The smallest and the largest value of each sample in each tensor: float32 (2, samples, tensors)."""
-    ends = [(rows.min(axis=1), rows.max(axis=1)) for rows in _observed(plan, samples)]
-    extremes: npt.NDArray[np.float32] = np.array(ends).transpose(1, 2, 0)
-    return extremes
+    lows = np.full((len(_watched(plan)), samples.count), np.inf, np.float32)
+    highs = -lows
+    for tensor, rows in _observed(plan, samples):
+        lows[tensor] = np.minimum(lows[tensor], rows.min(axis=1))
+        highs[tensor] = np.maximum(highs[tensor], rows.max(axis=1))
+    return np.array([lows.T, highs.T])
 
 
 def _minmax(found: Iterator[npt.NDArray[np.float32]]) -> tuple[Array, Array]:
@@ -257,22 +336,34 @@ def _from_keys(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
 
 def _upper_halves(plan: Plan, samples: Samples) -> Counts:
     """How often each upper half of a key occurs: (tensors, 2¹⁶)."""
-    return np.array([np.bincount((_keys(x) >> 16).ravel(), minlength=1 << 16) for x in _observed(plan, samples)])
+    return _counted(plan, samples, lambda _, x: np.bincount((_keys(x) >> 16).ravel(), minlength=1 << 16))
 
 
 def _lower_halves(halves: Array, plan: Plan, samples: Samples) -> Counts:
     """How often each lower half occurs behind the upper ones in `halves` (tensors, 2): (tensors, 2, 2¹⁶)."""
-    found = []
-    for values, uppers in zip(_observed(plan, samples), halves, strict=True):
+
+    def lower(tensor: int, values: npt.NDArray[np.float32]) -> Counts:
         keys = _keys(values)
-        found.append([np.bincount(keys[keys >> 16 == u] & np.uint32(0xFFFF), minlength=1 << 16) for u in uppers])
-    return np.array(found)
+        behind = [keys[keys >> 16 == upper] & np.uint32(0xFFFF) for upper in halves[tensor]]
+        return np.array([np.bincount(half, minlength=1 << 16) for half in behind])
+
+    return _counted(plan, samples, lower)
 
 
 def _magnitudes(tops: Array, plan: Plan, samples: Samples) -> Counts:
     """The histograms of all values' magnitudes, from 0 to each tensor's largest: (tensors, BINS)."""
-    found = []
-    for values, top in zip(_observed(plan, samples), tops.tolist(), strict=True):
+
+    def histogram(tensor: int, values: npt.NDArray[np.float32]) -> Counts:
+        top = float(tops[tensor])
         places = np.abs(values.astype(np.float64)) * (BINS / top if top else 0.0)
-        found.append(np.bincount(places.astype(np.int64).clip(max=BINS - 1).ravel(), minlength=BINS))
-    return np.array(found)
+        return np.bincount(places.astype(np.int64).clip(max=BINS - 1).ravel(), minlength=BINS)
+
+    return _counted(plan, samples, histogram)
+
+
+def _counted(plan: Plan, samples: Samples, counts: Callable[[int, npt.NDArray[np.float32]], Counts]) -> Counts:
+    """What `counts` counts in each watched tensor, by its place, in all inferences."""
+    totals: list[Counts | int] = [0] * len(_watched(plan))
+    for tensor, rows in _observed(plan, samples):
+        totals[tensor] += counts(tensor, rows)
+    return np.array(totals)

@@ -17,13 +17,14 @@ from ..errors import InputError, UnsupportedError, located, require
 from ..kernel import Kernels, Numerics
 from ..kernels import KERNELS, dequantize, quantize
 from ..memory import MEMORY
-from ..model import Graph, Model, Op, Tensor
-from ..plan import Plan, make_plan, prepared
+from ..model import Graph, Model, Op, Quantization, Tensor
+from ..plan import Plan, make_plan, prepared, require_whole
 from .calibrate import Ranges
-from .curves import check_curve
+from .curves import check_curve, check_quotients, check_zeros
 from .forms import Form, Forms
-from .parameters import PARAMETERS, computed, computes_reals
-from .rules import rule, weights_and_bias
+from .parameters import PARAMETERS, computes_reals, floats, left_in_float, parameters, ranged
+from .rules import rule, stays_float, weighed, with_intermediates
+from .variables import Name, accesses, begun, check_begins, check_kept
 
 _QUANTIZE = Op(0, quantize.NAME, (), (), options_type="QuantizeOptions")
 _DEQUANTIZE = Op(0, dequantize.NAME, (), (), options_type="DequantizeOptions", version=2)
@@ -47,22 +48,26 @@ def convert(
     default) or ``"float32"``. The operators of `keep`, by index, stay in float, between DEQUANTIZE and QUANTIZE.
 
     Given equal ranges, scales, zero points, weights and biases equal those of TensorFlow 2.21's converter bit for bit,
-    and names, versions and options are as it leaves them; the metadata stays the float file's. Where its models would
-    not run, or be wrong, this departs from it: operators that it would leave in float by mistake are quantised; at
-    int16×8 a range that is next to nothing has a scale all the same, a PADV2's padding value is quantised, SUM has a
-    scale of its own, and a bias that two operators share is quantised for each. An input that nobody reads stays float.
+    and names, versions and options are as it leaves them; the metadata stays the float file's. Operators that it leaves
+    in float at int8 stay there. Where its models would not run, or be wrong, this departs from it: operators that it
+    would leave in float by mistake are quantised; at int16×8 a range that is next to nothing has a scale all the same,
+    a PADV2's padding value is quantised, SUM has a scale of its own, a bias that two operators share is quantised for
+    each, and an LSTM is quantised by int8's rules; resource variables are quantised with what reads and assigns them,
+    and a state always has the scale of the output that it becomes. An input that nobody reads stays float.
 
     The result has been planned, so it runs. Raises `InputError` for a model that is quantised already, ranges that are
     missing or not finite, and arguments that do not fit; `UnsupportedError` for operators that cannot be quantised
-    (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits so large that its
-    integer kernels go astray.
+    (`keep` may leave them in float), for what TFLM could not run, before or after, and for logits, quotients and
+    padding of which its integer kernels make nonsense.
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
+    require_whole(plan, "quantisation")
     check(plan, activations=activations, io=io, keep=keep)
-    model, graph = plan.model, plan.graph
+    kept = frozenset({*keep, *left_in_float(plan.graph, activations)})
+    model, graph = plan.model, with_intermediates(plan.graph, kept)
     _check_ranges(graph, ranges)
     with np.errstate(all="ignore"):  # scales that overflow are refused when they are planned
-        forms = Forms(graph, PARAMETERS[activations](graph, ranges), activations, io or activations, frozenset(keep))
+        forms = Forms(graph, parameters(graph, ranges, activations), activations, io or activations, kept)
         writer = _Writer(forms)
         written = writer.graph()
     place = {i: writer.read(forms.outside(i)) for i in (*graph.inputs, *graph.outputs)}
@@ -75,7 +80,8 @@ def convert(
         for signature in model.signatures
     ]
     with located("the quantised model"):
-        quantized = replace(model, graphs=(written,), signatures=tuple(signatures), sha256="")
+        others = [begun(other, writer.held(), activations) for other in model.graphs[1:]]
+        quantized = replace(model, graphs=(written, *others), signatures=tuple(signatures), sha256="")
         _check_written(quantized, plan, writer.origins)
     return quantized
 
@@ -86,7 +92,8 @@ def _check_written(model: Model, plan: Plan, origins: Mapping[int, int]) -> None
         try:
             if isinstance(step, UnsupportedError):
                 raise step
-            check_curve(step)
+            for check_step in (check_curve, check_quotients, check_zeros):
+                check_step(step)
         except UnsupportedError as error:
             if index not in origins:
                 raise
@@ -110,8 +117,8 @@ def check(plan: Plan, *, activations: str = "int8", io: str | None = None, keep:
 
 
 def _check_model(model: Model) -> None:
-    require(len(model.graphs) == 1, f"the model has {len(model.graphs)} subgraphs; only models of one can be quantised")
-    for tensor in model.graphs[0].tensors:
+    check_begins(model)
+    for tensor in (tensor for graph in model.graphs for tensor in graph.tensors):
         where = f"tensor {tensor.index} '{tensor.name}'"
         scaled = tensor.quantization is not None and tensor.quantization.scale
         if scaled or tensor.dtype in ("int4", "int8", "uint8", "int16"):
@@ -128,28 +135,61 @@ def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> Non
     for index in keep:
         if index not in range(len(graph.ops)):
             raise InputError(f"there is no operator {index} to keep in float; the model has 0 to {len(graph.ops) - 1}")
+    check_kept(graph, keep)
     for op in graph.ops:
-        if op.index in keep or not computes_reals(graph, op):
+        if op.index in keep or stays_float(op, activations) or not computes_reals(graph, op):
             continue
         where = f"operator {op.index} ({op.kind})"
+        quantized = rule(op).quantized
         require(
-            rule(op).quantized is not None and (op.name, activations) in plan.kernels,
-            f"{where}: there is no {activations} kernel for it, or no rule to quantise it; {_kept_in_float(op.index)}",
+            quantized is not None and activations in quantized.versions,
+            f"{where}: there is no rule to quantise it to {activations}; {_kept_in_float(op.index)}",
         )
-        weights, bias = weights_and_bias(graph, op)
+        require(
+            (op.name, activations) in plan.kernels or bool(rule(op).resource),
+            f"{where}: there is no {activations} kernel for it; {_kept_in_float(op.index)}",
+        )
+        _check_constants(graph, op, where)
+        _check_states(graph, op, where)
+
+
+def _check_constants(graph: Graph, op: Op, where: str) -> None:
+    """Refuse weights and biases that are computed at run time, but for weights alone whose zero point counts."""
+    for layer in weighed(op):
+        weights, bias = (
+            graph.tensors[op.inputs[at]] if at is not None and at < len(op.inputs) and op.inputs[at] >= 0 else None
+            for at in (layer.weights, layer.bias)
+        )
         require(
             weights is None or bias is None or (weights.data is not None and bias.data is not None),
             f"{where}: a bias is quantised only if it and the weights are constants; {_kept_in_float(op.index)}",
         )
         require(
-            weights is None or weights.data is not None or rule(op).layout == "OI",  # dense layers do not ignore it
+            weights is None or weights.data is not None or rule(op).layout in ("OI", ""),  # these do not ignore it
             f"{where}: its weights are computed at run time, and TFLM would ignore their zero point; "
             f"{_kept_in_float(op.index)}",
         )
 
 
+def _check_states(graph: Graph, op: Op, where: str) -> None:
+    """Refuse variables whose form no rule tells, or that operators share, each of which may want another form."""
+    quantized = rule(op).quantized
+    for at, i in floats(graph, op.inputs):
+        require(
+            not graph.tensors[i].is_variable
+            or (quantized is not None and at in quantized.states and _uses(graph, i) == 1),
+            f"{where}: there is no rule to quantise the variable '{graph.tensors[i].name}', or others use it too; "
+            f"{_kept_in_float(op.index)}",
+        )
+
+
+def _uses(graph: Graph, index: int) -> int:
+    """How many operators read a tensor, and once more if it leaves or enters the graph."""
+    return sum(index in op.inputs for op in graph.ops) + (index in (*graph.inputs, *graph.outputs))
+
+
 def _check_ranges(graph: Graph, ranges: Ranges) -> None:
-    for i in computed(graph):
+    for i in ranged(graph):
         where = f"tensor {i} '{graph.tensors[i].name}'"
         if i not in ranges:
             raise InputError(f"the range of {where} is missing; calibrate this very model")
@@ -197,6 +237,7 @@ class _Writer:
         for op in graph.ops:
             inputs = tuple(-1 if form is None else self.read(form) for form in reads[op.index])
             made = tuple(self.place(form) for form in makes[op.index])
+            op = replace(op, intermediates=tuple(self.place(form) for form in forms.between(op)))
             self.origins[len(self.ops)] = op.index
             self.append(self._rewritten(op, (*reads[op.index], *makes[op.index])), inputs, made)
             self._convert_now(op.outputs, by_tensor)
@@ -209,6 +250,12 @@ class _Writer:
             tensors=tuple(self.tensors),
             ops=tuple(replace(op, version=newest[op.name]) for op in self.ops),
         )
+
+    def held(self) -> dict[Name, Quantization]:
+        """The parameters of the variables of floats, but of those that stay in float."""
+        values = ((op, name, value) for op, name, value in accesses(self.forms.graph) if self.forms.quantises(op))
+        forms = ((name, form) for op, name, value in values for form in (*self.forms.reads(op), *self.forms.makes(op)))
+        return {name: form.quantization for name, form in forms if form and form.quantization}
 
     @cached_property
     def theirs(self) -> frozenset[str]:
@@ -235,11 +282,12 @@ class _Writer:
         return self.places[form]
 
     def read(self, form: Form) -> int:
-        """The index of a tensor in the form that is read, made from the usual form, or that from how it was made."""
+        """The index of a tensor in the form that is read. The usual codes, and floats, come from how it was made."""
         if form not in self.ready and form != self.made.get(form.tensor, form):
             self.ready.add(form)
             usual = self.forms.usual(form.tensor)
-            source = self.read(usual) if form != usual else self.place(self.made[form.tensor])
+            as_made = form.dtype == "float32" or form == usual
+            source = self.place(self.made[form.tensor]) if as_made else self.read(usual)
             op = _QUANTIZE if form.dtype != "float32" else _DEQUANTIZE
             if op is _QUANTIZE and self.tensors[source].dtype == "int16":
                 op = replace(op, version=2)
@@ -262,7 +310,7 @@ class _Writer:
         if not quantized or op.index in self.forms.keep or not (activations == "int16" or self.forms.quantises(op)):
             return op
         changes = quantized.int16_options if activations == "int16" else {}
-        version = max(op.version, quantized.versions[activations])
+        version = max(op.version, quantized.versions.get(activations, 0))
         if rule(op).arithmetic == "*" and activations == "int8":  # 3: its multiplier may be 1 or more
             one, other, product = (
                 np.float32(form.quantization.scale[0]) for form in forms if form and form.quantization

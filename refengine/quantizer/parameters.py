@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from ..model import Graph, Op, Quantization
 from . import affine
 from .calibrate import Ranges
-from .rules import rule
+from .rules import rule, stays_float
+from .variables import with_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,12 +18,34 @@ class Parameters:
 
     `tensors` holds those its readers expect; `made` those that its maker gives it where that is another choice (a
     SOFTMAX in front of a CONCATENATION); `read` those that one input alone expects, by (operator, position). A QUANTIZE
-    operator goes between where two of them differ.
+    operator goes between where two of them differ. `states` are the types and parameters of variables.
     """
 
     tensors: dict[int, Quantization] = field(default_factory=dict)
     made: dict[int, Quantization] = field(default_factory=dict)
     read: dict[tuple[int, int], Quantization] = field(default_factory=dict)
+    states: dict[int, tuple[str, Quantization]] = field(default_factory=dict)
+
+    def makes(self, index: int) -> Quantization | None:
+        """The parameters in which a tensor is made."""
+        return self.made.get(index, self.tensors.get(index))
+
+
+def parameters(graph: Graph, ranges: Ranges, activations: str) -> Parameters:
+    """Those of the quantizer that the converter takes for these activations; then the states', which are alike."""
+    found = PARAMETERS[activations](*with_values(graph, ranges))
+    for op, at, held in states(graph):
+        i = op.inputs[at]
+        match held:
+            case "around":
+                found.states[i] = "int16", affine.activation(*ranges[i], "int16")
+            case "power":
+                found.states[i] = "int16", affine.state(*ranges[i])
+            case _:
+                own = found.makes(op.outputs[0])
+                assert own is not None  # whatever is computed has parameters
+                found.states[i] = activations, own
+    return found
 
 
 def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
@@ -41,8 +64,9 @@ def int8_parameters(graph: Graph, ranges: Ranges) -> Parameters:
 
     def parameters(op: Op) -> Quantization | None:
         """Those the operator imposes on what it touches, if any are known."""
-        shared = _shared(op, (calibrated, found.tensors)) if rule(op).shares_scale else None
-        return None if op.index in done else shared or _fixed(op, "int8")
+        known = (calibrated, found.tensors) if op.outputs else (found.tensors,)  # the first value's are a variable's
+        shared = _shared(op, known) if rule(op).shares_scale else None
+        return None if op.index in done else shared or _fixed(op, "int8", ranges)
 
     waiting = list(graph.ops)
     while waiting := waiting or [op for op in graph.ops if parameters(op)]:  # first its own, then those it forgot
@@ -75,12 +99,14 @@ def int16_parameters(graph: Graph, ranges: Ranges) -> Parameters:
     """
     found = Parameters({i: affine.activation(*ranges[i], "int16") for i in computed(graph)})
     for op in graph.ops:
+        first = _first(graph, op, found.tensors) if rule(op).shares_scale and not rule(op).joins else None
         for _, i in floats(graph, op.outputs):
-            first = found.tensors.get(op.inputs[0]) if rule(op).shares_scale and not rule(op).joins else None
-            found.tensors[i] = first or _fixed(op, "int16") or found.tensors[i]
-            for at, j in floats(graph, op.inputs) if rule(op).shares_scale else ():
-                if found.tensors.get(j) != found.tensors[i]:
-                    found.read[op.index, at] = found.tensors[i]
+            found.tensors[i] = first or _fixed(op, "int16", ranges) or found.tensors[i]
+        if rule(op).shares_scale:
+            shared = next((found.tensors[i] for _, i in floats(graph, op.outputs)), first)
+            for at, i in floats(graph, op.inputs):
+                if shared is not None and found.tensors.get(i) != shared:
+                    found.read[op.index, at] = shared
     return found
 
 
@@ -92,8 +118,20 @@ def floats(graph: Graph, indices: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     return ((at, i) for at, i in enumerate(indices) if i >= 0 and graph.tensors[i].dtype == "float32")
 
 
+def states(graph: Graph) -> Iterator[tuple[Op, int, str]]:
+    """(operator, position, how it is held) of every input that is the state of a quantised operator."""
+    for op in graph.ops:
+        if quantized := rule(op).quantized:
+            yield from ((op, at, held) for at, held in quantized.states.items() if op.inputs[at] >= 0)
+
+
+def ranged(graph: Graph) -> list[int]:
+    """What needs a range: the tensors that are fed or computed, and states that have one of their own."""
+    return [*computed(graph), *(op.inputs[at] for op, at, held in states(graph) if held != "output")]
+
+
 def computed(graph: Graph) -> list[int]:
-    """The float32 tensors that are fed or computed, which is what has a range; but no input that nobody reads."""
+    """The float32 tensors that are fed or computed; but no input that nobody reads."""
     read = {*graph.outputs, *(i for op in graph.ops for i in op.inputs)}
     made = (*(i for i in graph.inputs if i in read), *(i for op in graph.ops for i in op.outputs))
     return [i for _, i in floats(graph, made)]
@@ -104,8 +142,26 @@ def computes_reals(graph: Graph, op: Op) -> bool:
     return any(True for _ in floats(graph, (*op.inputs, *op.outputs)))
 
 
-def _fixed(op: Op, dtype: str) -> Quantization | None:
-    prescribed = rule(op).fixed_output.get(dtype)
+def _first(graph: Graph, op: Op, known: Mapping[int, Quantization]) -> Quantization | None:
+    """The parameters of an operator's first float input, if it is fed or computed."""
+    return next((known.get(i) for _, i in floats(graph, op.inputs)), None)
+
+
+def left_in_float(graph: Graph, activations: str) -> list[int]:
+    """The operators that the converter leaves in float; none of those that read and make no float32 tensor."""
+    return [op.index for op in graph.ops if stays_float(op, activations) and computes_reals(graph, op)]
+
+
+def _fixed(op: Op, dtype: str, ranges: Ranges) -> Quantization | None:
+    """The parameters that an operator gives its outputs, whoever reads them: prescribed ones, or those of a state.
+
+    A state is the output of the inference before, code by code. (The converter has an LSTM's output rescaled for a
+    CONCATENATION but not its state, so that TFLM computes noise.)
+    """
+    facts = rule(op)
+    if facts.quantized and "output" in facts.quantized.states.values():
+        return affine.activation(*ranges[op.outputs[0]], dtype)
+    prescribed = facts.fixed_output.get(dtype)
     return None if prescribed is None else Quantization(prescribed[:1], prescribed[1:])
 
 
@@ -113,8 +169,10 @@ def _superseded(graph: Graph) -> set[int]:
     """The tensors whose range does not count, because parameters reach them from elsewhere."""
     makers = {i: op for op in graph.ops for i in op.outputs}
     sharing = [op for op in graph.ops if rule(op).shares_scale]
-    joining = [op for op in sharing if not _one_computed(graph, op)]
+    assigning = [op for op in sharing if not op.outputs]
+    joining = [op for op in sharing if op.outputs and not _one_computed(graph, op)]
     superseded = {i for op in graph.ops if op in sharing or rule(op).fixed_output for i in op.outputs}
+    superseded |= {op.inputs[0] for op in assigning}
     superseded -= {i for op in joining for i in op.outputs}
     seen: set[int] = set()
     while joining:

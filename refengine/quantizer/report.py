@@ -196,7 +196,8 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
     outputs = [i for i in plan.graph.outputs if i not in plan.constants]
     if not pairs or not outputs:
         raise InputError("no operator of the quantised model computes what one of the float model does")
-    fed = {t.index: x.reshape(samples.count, *t.shape) for t, x in zip(float_plan.inputs, samples.inputs, strict=True)}
+    (inputs,) = samples.inferences
+    fed = {t.index: x.reshape(samples.count, *t.shape) for t, x in zip(float_plan.inputs, inputs, strict=True)}
     floats = computed(float_plan.steps, {**float_plan.constants, **fed})
     fed = {t.index: as_codes(fed[same[t.index]], t) for t in plan.inputs}
     codes = computed(plan.steps, {**plan.constants, **fed})

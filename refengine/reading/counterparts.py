@@ -38,15 +38,18 @@ class Pair:
 
 
 def stands_alone(step: Step) -> bool:
-    """Whether the step makes its outputs of its inputs, and nothing else: it runs no subgraph, and nothing lives on."""
+    """Whether the step makes its outputs of its inputs, and nothing else: it runs no subgraph, and nothing lives on.
+
+    Of a gap in a partial plan, nobody knows.
+    """
     has_variable = any(t is not None and t.is_variable for t in step.inputs)
     has_variable = has_variable or step.facts.resource in ("read", "assign")
-    return not (step.facts.control or step.memory or has_variable)
+    return not (step.gap or step.facts.control or step.memory or has_variable)
 
 
 def check_comparable(plan: Plan) -> None:
-    """Raise `UnsupportedError` for a model whose operators do not all stand alone, see `stands_alone`."""
-    for step in plan.steps:
+    """Raise `UnsupportedError` for a model whose operators do not all stand alone, see `stands_alone`, but for gaps."""
+    for step in (step for step in plan.steps if not step.gap):
         does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
         require(
             stands_alone(step),
@@ -92,7 +95,7 @@ def _by_name(plan: Plan) -> dict[tuple[str, tuple[int, ...]], int]:
 
 def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int]) -> Pair | None:
     """The float steps between the tensors that the step reads and an output that it computes, if there are some."""
-    read = [t.index for t in step.inputs if t is not None and t.data is None]
+    read = [t.index for t in step.inputs if t is not None and t.data is None and not t.is_variable]
     if not {*read, output.index} <= same.keys():
         return None
     known, target = {same[i] for i in read}, same[output.index]
@@ -100,11 +103,11 @@ def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int
     while needed:
         index = needed.pop()
         found = float_plan.writers.get(index)
-        if found is None and index not in float_plan.constants:
+        if found.gap if found is not None else index not in float_plan.constants:
             return None
         if found is not None and found.index not in float_steps:
             float_steps[found.index] = found
-            needed |= {i for i in found.op.inputs if i >= 0} - known
+            needed |= {i for i in found.op.inputs if i >= 0 and not float_plan.graph.tensors[i].is_variable} - known
     inner = tuple(float_steps[index] for index in sorted(float_steps))
     return Pair(step, output, inner, {i: same[i] for i in read}, target)
 
@@ -133,10 +136,12 @@ def what_if(plan: Plan, values: Values, index: int, array: Array) -> Values:
 
 
 def computed(steps: Iterable[Step], values: Values) -> Values:
-    """`values`, and what the steps make of them; what is known already is not computed."""
+    """`values`, and what the steps make of them; what is known already is not computed, and what depends on a gap is
+    left out."""
     found = dict(values)
     for step in steps:
-        if any(t.index not in found for t in step.outputs):
+        known = not step.gap and all(t is None or t.index in found for t in step.inputs)
+        if known and any(t.index not in found for t in step.outputs):
             results = step.evaluate(*(None if t is None else found[t.index] for t in step.inputs))
             for tensor, x in zip(step.outputs, results, strict=True):
                 found.setdefault(tensor.index, x)

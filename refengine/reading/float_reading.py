@@ -60,7 +60,7 @@ def outside(real: Array, tensor: Tensor) -> tuple[npt.NDArray[np.bool_], npt.NDA
 def float_reading(plan: Plan) -> Plan:
     """A plan of the same graph in float32, with the same tensor indices and steps.
 
-    Raises `UnsupportedError` for an operator that has no float32 kernel.
+    Raises `UnsupportedError` for an operator that has no float32 kernel; of a partial plan that is one more gap.
     """
     graph, biases = plan.graph, _biases(plan.steps)
     tensors = tuple(_as_float(tensor, biases.get(tensor.index)) for tensor in graph.tensors)
@@ -71,7 +71,8 @@ def float_reading(plan: Plan) -> Plan:
             for op, facts in facts_of(plan.kernels).items()
             if facts.recodes
         }
-        return make_plan(model, kernels={**plan.kernels, **handing_on}, memory=plan.memory)
+        kernels = {**plan.kernels, **handing_on}
+        return make_plan(model, kernels=kernels, memory=plan.memory, partial=bool(plan.gaps))
 
 
 def _as_float(tensor: Tensor, bias: npt.NDArray[np.float32] | None) -> Tensor:

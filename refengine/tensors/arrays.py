@@ -25,6 +25,9 @@ from ..errors import InputError
 from ..memory import require_room
 from ..model import Array
 
+META = "__meta__"
+"""The key of a dump's own facts: JSON with its `schema`, the model's `sha256`, its `board` and its `numerics`."""
+
 UNREADABLE = (
     OSError,
     ValueError,

@@ -1,9 +1,10 @@
-"""Files into a model's inputs: pictures by pillow, `.npy`, `.npz`, raw bytes."""
+"""Files into a model's inputs: pictures by pillow, `.npy`, `.npz`, raw bytes, sounds by who hears them."""
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ if TYPE_CHECKING:  # pillow is loaded by whoever reads a picture, not by `import
     from PIL import Image
 
 RAW = {".raw", ".bin"}
-ARRAYS = {".npy", ".npz"} | RAW
+SOUND = ".wav"
+ARRAYS = {".npy", ".npz", SOUND} | RAW
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # pillow's name for pictures of so many channels
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 """What pillow may take a file for: it knows forty formats more, some of which start other programs."""
@@ -38,6 +40,7 @@ def read_inputs(
     digit: bool = False,
     real_range: tuple[float, float] | None = None,
     real: bool = False,
+    hear: Callable[[str], Array] | None = None,
 ) -> Iterator[tuple[str, tuple[Array, ...]]]:
     """The inferences that files hold: each one's (name, input arrays), ready for `run`; `real` leaves what would be
     quantised as it is, in float32.
@@ -47,6 +50,7 @@ def read_inputs(
 
     - `.npy` and `.npz`: arrays of the declared dtype pass unchanged; floating ones are real values, and are quantised.
     - `.raw`, `.bin`: the array's bytes, little-endian; a batch if there are several times as many.
+    - `.wav`: what `hear` makes of it, see `tasks.audio.Ears`.
     - anything else is a picture: converted to the model's channels (transparent parts are paper, and white), scaled to
       its height and width, valued as `inputs.pixels_to_input` says (`real_range`). `digit` passes it through
       `prepare_digit` first.
@@ -62,7 +66,7 @@ def read_inputs(
             yield path, _read_npz(plan, path, real)
             continue
         with located(path):
-            waiting.append(_read_one(plan, path, len(waiting), digit, real_range, real))
+            waiting.append(_read_one(plan, path, len(waiting), digit, real_range, real, hear))
         names.append(path)
         if len(waiting) == len(plan.inputs):
             yield " ".join(names), tuple(waiting)
@@ -94,7 +98,13 @@ def half_blocks(pixels: Pixels) -> list[str]:
 
 
 def _read_one(
-    plan: Plan, path: str, index: int, digit: bool, real_range: tuple[float, float] | None, real: bool
+    plan: Plan,
+    path: str,
+    index: int,
+    digit: bool,
+    real_range: tuple[float, float] | None,
+    real: bool,
+    hear: Callable[[str], Array] | None,
 ) -> Array:
     """Input `index` from one file."""
     tensor = plan.inputs[index]
@@ -103,6 +113,10 @@ def _read_one(
         return _fitting(plan, read_npy(path, plan.memory), index, real)
     if suffix in RAW:
         return _from_bytes(read_bytes(path, plan.memory), tensor)
+    if suffix == SOUND:
+        if hear is None:
+            raise InputError("is a sound, and nothing here hears; give .npy")
+        return hear(path)
     pixels = read_picture(path, *picture_shape(tensor), digit=digit, memory=plan.memory)
     return pixels_to_input(plan, pixels[np.newaxis], index, real_range, real)
 
@@ -126,16 +140,49 @@ def open_picture(path: str, channels: int, *, digit: bool = False, memory: int =
     from PIL import Image
 
     mode = MODES[channels]
+    picture = _opened(path, "L" if digit else mode, memory)
+    return Image.fromarray(prepare_digit(np.asarray(picture))).convert(mode) if digit else picture
+
+
+def read_whole(path: str | os.PathLike[str], memory: int = MEMORY) -> Pixels:
+    """A picture file as it is, in its own size and upright: uint8 H×W×3. Raises `InputError` as `read_picture` does."""
+    return np.asarray(_opened(path, "RGB", memory))
+
+
+def read_mask(path: str | os.PathLike[str], memory: int = MEMORY) -> Pixels:
+    """The class of each pixel, uint8 H×W: a PNG's indices into its palette, or its greys.
+
+    Raises `InputError` for pictures that have neither, such as colours without a palette.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=("PNG",)) as file:
+                require_room(PIXEL_BYTES * prod(file.size), memory, "the mask", InputError)
+                if file.mode not in ("P", "L", "1"):
+                    raise ValueError(
+                        f"a mask is a PNG of greys or a palette, whose numbers are classes: not {file.mode}"
+                    )
+                return np.array(file, np.uint8)
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
+        raise unreadable(error) from error
+
+
+def _opened(path: str | os.PathLike[str], mode: str, memory: int) -> Image.Image:
+    """A picture file in its own size."""
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what pillow makes the best of, such as odd metadata
             with Image.open(path, formats=FORMATS) as file:
                 pixels = prod(file.size)
                 require_room(PIXEL_BYTES * pixels, memory, f"a picture of {pixels:,} pixels", InputError)
-                picture = _converted(file, "L" if digit else mode)
+                return _converted(file, mode)
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise _no_picture(error) from error
-    return Image.fromarray(prepare_digit(np.asarray(picture))).convert(mode) if digit else picture
 
 
 def _converted(file: Image.Image, mode: str) -> Image.Image:

@@ -15,7 +15,8 @@ from ..kernel import Facts
 from ..kernels import FACTS
 from ..model import Array, Graph, Model, Op, Tensor
 from ..numerics.quantize import code_range, dequantize, quantize
-from ..plan import Plan
+from ..plan import Plan, Source
+from ..tflite_io import load
 
 CONVENTIONS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 """The real values (black, white) that networks are usually trained with."""
@@ -35,7 +36,7 @@ class PixelRange:
     reason: str
 
 
-def quantize_input(source: Plan | Model, x: npt.ArrayLike, index: int = 0) -> Array:
+def quantize_input(source: Source, x: npt.ArrayLike, index: int = 0) -> Array:
     """Real values as input `index` of the model takes them, any shape.
 
     float32 inputs take them as they are; integer ones as round(x / scale) + zero point, ties away from zero, clipped to
@@ -63,7 +64,7 @@ def _narrowed(values: Array, tensor: Tensor) -> npt.NDArray[np.float32]:
     return narrow
 
 
-def dequantize_output(source: Plan | Model, y: Array, index: int = 0) -> npt.NDArray[np.float32]:
+def dequantize_output(source: Source, y: Array, index: int = 0) -> npt.NDArray[np.float32]:
     """The real values (float32) of what `run` gave for output `index`, any shape: scale · (code − zero point).
 
     float32 outputs come back as they are. Raises `InputError` if the model has no such output, it has no quantisation,
@@ -117,7 +118,7 @@ def picture_shape(tensor: Tensor) -> tuple[int, int, int]:
     raise InputError(f"input '{tensor.name}' has shape {tensor.shape}, not a picture's; give .npy, .npz or raw values")
 
 
-def pixel_range(source: Plan | Model, index: int = 0, given: tuple[float, float] | None = None) -> PixelRange:
+def pixel_range(source: Source, index: int = 0, given: tuple[float, float] | None = None) -> PixelRange:
     """The real values that black and white stand for at input `index`, and how that is known.
 
     What is `given` holds. Integers, also those of a QUANTIZE behind a float32 input, tell it: the real values of the
@@ -130,7 +131,7 @@ def pixel_range(source: Plan | Model, index: int = 0, given: tuple[float, float]
     tensor = _tensor(source, "input", index)
     if given is not None:
         return PixelRange(tensor.name, *given, "given", "as given")
-    return _told(source.graph if isinstance(source, Plan) else source.graphs[0], tensor)
+    return _told(_graph(source), tensor)
 
 
 @np.errstate(all="ignore")  # constants may be anything
@@ -250,8 +251,14 @@ def _factor_and_term(graph: Graph, op: Op, tensor: Tensor) -> tuple[Array, Array
     return None
 
 
-def _tensor(source: Plan | Model, kind: str, index: int) -> Tensor:
-    graph = source.graph if isinstance(source, Plan) else source.graphs[0]
+def _graph(source: Source) -> Graph:
+    if isinstance(source, Plan):
+        return source.graph
+    return (source if isinstance(source, Model) else load(source)).graphs[0]
+
+
+def _tensor(source: Source, kind: str, index: int) -> Tensor:
+    graph = _graph(source)
     indices = graph.inputs if kind == "input" else graph.outputs
     if not 0 <= index < len(indices):
         raise InputError(f"the model has no {kind} {index}: it has {len(indices)}, counted from 0")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
 
 from ..errors import InputError
 from ..model import Array, Tensor
@@ -10,34 +12,46 @@ from ..plan import Step
 from ..text import html_table
 from .stats import activation_of, real_values, stats
 
-
-def record_text(step: Step, outputs: Sequence[Array]) -> str:
-    """``<Record of operator 11 (SOFTMAX): int8 (1, 10), -128 … 127, which stand for 0 … 0.996094>``."""
-    (tensor,), (values,) = step.outputs, outputs
-    return f"<Record of {step}: {values.dtype} {values.shape}, {_span(tensor, values)}>"
+NOT_KNOWN = "not known"
 
 
-def record_html(step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> str:
+def record_text(step: Step, outputs: Sequence[Array], unknown: Collection[int] = ()) -> str:
+    """``<Record of operator 11 (SOFTMAX): int8 (1, 10), -128 … 127, which stand for 0 … 0.996094>``.
+
+    Of tensors that are `unknown`, by index, nothing is told.
+    """
+    spans = (f"{x.dtype} {x.shape}, {_span(t, x, unknown)}" for t, x in zip(step.outputs, outputs, strict=True))
+    return f"<Record of {step}: {'; '.join(spans) or 'nothing'}>"
+
+
+def record_html(
+    step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array], unknown: Collection[int] = ()
+) -> str:
     """A table of the operator's tensors: what they are, and what their values look like."""
-    return html_table(step, ("", "tensor", "type", "values", "zeros", "clamped"), _rows(step, inputs, outputs))
+    headings = ("", "tensor", "type", "values", "zeros", "clamped")
+    return html_table(step, headings, _rows(step, inputs, outputs, unknown))
 
 
-def _rows(step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> Iterator[tuple[str, ...]]:
+def _rows(
+    step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array], unknown: Collection[int]
+) -> Iterator[tuple[str, ...]]:
     tensors, arrays = (*step.inputs, *step.outputs), (*inputs, *outputs)
     roles = ["in"] * len(inputs) + ["out"] * len(outputs)
     for role, tensor, values in zip(roles, tensors, arrays, strict=True):
         if tensor is None or values is None:
             continue
-        shares = ("", "")
-        if values.size:
+        shares, span = ("", ""), _span(tensor, values, unknown)
+        if values.size and span != NOT_KNOWN:
             found = stats(tensor, values, activation_of(step.op) if role == "out" else "NONE")
             shares = (f"{found.zeros:.1%}", f"{found.below + found.above:.1%}")
         about = f"{values.dtype} {values.shape}"
-        yield role, f"{tensor.index} {tensor.name}", about, _span(tensor, values), *shares
+        yield role, f"{tensor.index} {tensor.name}", about, span, *shares
 
 
-def _span(tensor: Tensor, values: Array) -> str:
+def _span(tensor: Tensor, values: Array, unknown: Collection[int]) -> str:
     """Between which values."""
+    if tensor.index in unknown or (values.size and np.ma.getmaskarray(values).all()):
+        return NOT_KNOWN
     try:
         found = stats(tensor, values)
     except InputError:

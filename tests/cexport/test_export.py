@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from oracle import host_plan
 
-from refengine import InputError, Numerics, Plan, UnsupportedError, make_plan, run
+from refengine import PRESETS, InputError, Numerics, Plan, UnsupportedError, make_plan, run
 from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
 from refengine.model import Array, Graph, Model, Op
@@ -154,6 +154,8 @@ def test_weights_computed_at_run_time_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_golden_input_must_fit(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="not those of litert"):
+        export(make_plan(bundled_models()["dense_int8"], numerics=PRESETS["litert"]), tmp_path)
     plan = make_plan(bundled_models()["dense_int8"])
     with pytest.raises(InputError, match="takes one inference"):
         export(plan, tmp_path, np.zeros((2, 28, 28, 1), np.int8))

@@ -105,6 +105,22 @@ def test_run_honours_numerics_and_range(ask: Ask, digit: str) -> None:
     assert default != other
 
 
+def test_run_tells_where_two_dialects_part(ask: Ask, digit: str) -> None:
+    told = ask("run", "stm32f746_int8", "--input", digit, digit, "--digit", "--numerics", "tflm,litert")
+    assert "they part at operator 0 (CONV_2D), where " in told and "operators differ; class 7 in both" in told
+    assert "0 of 2 answers differ" in told and "against: litert (rounding=xnnpack" in told
+    document = json.loads(ask("run", MODEL, "--input", digit, "--digit", "--numerics", "tflm,single", "--json"))
+    assert (document["numerics"], document["other"]) == ("tflm", "single")
+    assert document["results"][0]["classes"] == [7, 7] and document["results"][0]["steps"] > 1
+
+
+def test_evaluate_counts_the_answers_that_two_dialects_give_differently(ask: Ask) -> None:
+    told = ask("evaluate", MODEL, "--limit", "20", "--numerics", "tflm,litert-ref")
+    assert "0 of 20 answers differ, accuracy 100.00% there" in told and "against: litert-ref (" in told
+    document = json.loads(ask("evaluate", MODEL, "--limit", "20", "--numerics", "tflm,litert-ref", "--json"))
+    assert document["other"]["numerics"] == "litert-ref" and document["other"]["differing"] == 0
+
+
 def test_run_prints_the_tensors_of_what_is_no_classifier(ask: Ask, tmp_path: Path) -> None:
     model = sine(tmp_path)
     np.save(tmp_path / "x.npy", np.array([[0.5]], np.float32))
@@ -339,7 +355,11 @@ ERRORS = {
     "no command": ([], "required: COMMAND"),
     "an unknown command": (["walk"], "invalid choice: 'walk'"),
     "no input": (["run", MODEL], "required: --input"),
-    "an unknown dialect": (["run", MODEL, "--input", "x", "--numerics", "y"], "invalid choice: 'y'"),
+    "three dialects": (["run", MODEL, "--input", "x", "--numerics", "tflm,single,litert"], "are 3 dialects"),
+    "an unknown dialect": (
+        ["run", MODEL, "--input", "x", "--numerics", "y"],
+        "there is no dialect 'y'; choose from tflm",
+    ),
     "no such script": (["debug", MODEL, "--input", "{digit}", "--script", "{tmp}/none"], "{tmp}/none: No such file"),
     "no such model": (["inspect", "nothing.tflite"], "nothing.tflite: no such file, and no bundled network (dense"),
     "a folder for a model": (["inspect", "{tmp}"], "{tmp}: cannot be read"),
@@ -437,7 +457,7 @@ def terminal() -> Iterator[Callable[[str], str]]:
     ("arguments", "expected"),
     [
         ("demo", "stm32f746 int8 0 2 6 100"),
-        ("inspect stm32f746_int8", "0 CONV_2D + RELU 0 → 14 int8 1×26×26×32 194,688 416 21,632 1 MAX"),
+        ("inspect stm32f746_int8", "0 CONV_2D + RELU 0 → 14 int8 1×26×26×32 194,688 416 1 MAX_POOL_2D"),
         (f"evaluate {MODEL}", "accuracy 100.00% (100 of 100)"),
         ("run nothing", "refengine: the following arguments are required: --input"),
     ],

@@ -22,11 +22,12 @@ from refengine.commands import main
 from refengine.device import Device, DeviceError, connect, record
 from refengine.device.protocol import Body, GetInfo, GetTensor, Range, Run, Write, encode, frame
 from refengine.device.qemu import FIRMWARE, Emulator, board_settings, boards, build, missing_tools
-from refengine.device.recording import META, device_plan
+from refengine.device.recording import device_plan
 from refengine.device.transport import SocketLine
 from refengine.execute import execute
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
+from refengine.tensors.arrays import META
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 
@@ -272,7 +273,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     with np.load(dump) as arrays:
         meta = json.loads(str(arrays[META]))
         plan = plan_of(network)
-        assert meta["sha256"] == plan.model.sha256 and meta["numerics"] == "tflm" and meta["format"] == 1
+        assert meta["sha256"] == plan.model.sha256 and meta["numerics"] == "tflm" and meta["schema"] == 1
         for r in execute(plan, arrays[f"t{plan.inputs[0].index}"]):
             if r.step.index in [step["index"] for step in meta["steps"]]:
                 np.testing.assert_array_equal(arrays[f"t{r.step.outputs[0].index}"], r.outputs[0])

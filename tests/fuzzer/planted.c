@@ -31,7 +31,15 @@
   /* the other operators */                                                                                        \
   BUG(ADD_WITHOUT_LEFT_SHIFT) BUG(SECOND_INPUT_NOT_BROADCAST) BUG(SOFTMAX_SATURATES_LATE) BUG(BETA_IGNORED)         \
   BUG(HARD_SWISH_IN_FLOAT) BUG(MEAN_INPUT_OFFSET_IGNORED) BUG(MEAN_DIVIDES_FIRST) BUG(POSITIVE_NOT_RESCALED)              \
-  BUG(QUANTIZE_TRUNCATES) BUG(PADS_WITH_ZERO) BUG(FUSED_MULTIPLY_ADD) BUG(SUMS_IN_FOUR)
+  BUG(QUANTIZE_TRUNCATES) BUG(PADS_WITH_ZERO) BUG(FUSED_MULTIPLY_ADD) BUG(SUMS_IN_FOUR)                             \
+  BUG(WINDOWS_OVERWRITE) BUG(ADJOINT_IGNORED) BUG(SECOND_OF_EQUALS) BUG(TABLE_NOT_INTERPOLATED)                     \
+  /* state */                                                                                                      \
+  BUG(STATE_NOT_WRITTEN) BUG(STATE_OF_ITS_OWN) BUG(STATE_ZERO_POINT_IGNORED) BUG(RANK_IGNORED)                     \
+  BUG(GATES_SWAPPED) BUG(CELL_CLIP_IGNORED) BUG(TIME_MAJOR_IGNORED) BUG(RECURRENT_OFFSET_IGNORED)                  \
+  BUG(RESET_IGNORED)                                                                                               \
+  /* sizes, packing, scratch memory */                                                                             \
+  BUG(DEPTH_UP_TO_512) BUG(CHANNELS_UP_TO_256) BUG(IMAGE_MEAN_OVER_ROWS) BUG(GROUPS_NEED_BIAS)                     \
+  BUG(NIBBLES_SWAPPED) BUG(SCRATCH_TOO_SMALL) BUG(SCRATCH_TAKEN_FOR_ZEROS)
 
 enum bug {
 #define NUMBER(name) name,
@@ -91,6 +99,7 @@ static int8_t code_of(int32_t scaled, int32_t output_offset, int32_t low, int32_
 struct layer {
   const tensor *tensors, *result;
   const int8_t *input, *filter;
+  const uint8_t *packed; /* of int4 weights, else NULL */
   const int32_t *bias, *multiplier, *shift;
   int32_t multipliers, input_offset, weights_offset;
   int8_t *output;
@@ -101,6 +110,7 @@ static struct layer layer_of(const test_case *c) {
   struct layer l = {.tensors = c->inputs, .result = c->outputs};
   l.input = c->inputs[0].data;
   l.filter = c->inputs[1].data;
+  l.packed = c->inputs[1].packed;
   l.bias = c->n_inputs > 2 ? c->inputs[2].data : NULL;
   l.output = c->outputs[0].data;
   l.input_offset = refengine_int(c, "input_offset");
@@ -115,6 +125,14 @@ static struct layer layer_of(const test_case *c) {
   if (planted == BIAS_NOT_OPTIONAL && !l.bias) l.bias = l.multiplier; /* whatever lies there */
   if (planted == ALIGNED_LOADS) l.input = (const int8_t *)((uintptr_t)l.input & ~(uintptr_t)31);
   return l;
+}
+
+/* Weight `i`, of two in a byte the first in the low bits. */
+static int32_t weight_at(const struct layer *l, int32_t i) {
+  if (!l->packed) return l->filter[i];
+  const int is_high = planted == NIBBLES_SWAPPED ? i % 2 == 0 : i % 2;
+  const int32_t nibble = l->packed[i / 2] >> (is_high ? 4 : 0) & 15;
+  return nibble < 8 ? nibble : nibble - 16;
 }
 
 /* acc · input scale · filter scale / output scale, halves to even. */
@@ -149,6 +167,7 @@ static void finish(const struct layer *l, struct sum s, int32_t o, int32_t chann
   int32_t from = o;
   if (planted == LEFT_OVER_CHANNELS_INDEX && o >= channels / 4 * 4) from = channels / 4 * 4;
   if (planted == TWO_CHANNELS && channels == 2) from = 0;
+  if (planted == CHANNELS_UP_TO_256) from = (uint8_t)o;
   const int64_t total = s.total + (l->bias ? l->bias[from] : 0);
   const int32_t acc = planted == ACCUMULATOR_SATURATES ? (int32_t)clamp(total, INT32_MIN, INT32_MAX) : wrap(total);
   const int32_t channel = l->multipliers > 1 ? from : 0;
@@ -173,7 +192,8 @@ static int32_t fully_connected(const test_case *c) {
     for (int32_t o = 0; o < channels; ++o) {
       struct sum s = empty_sum();
       for (int32_t d = 0; d < depth / blocks * blocks; ++d) {
-        multiply_add(&s, row[d] + l.input_offset, l.filter[o * depth + d] + l.weights_offset);
+        if (planted == DEPTH_UP_TO_512 && d >= 512) break;
+        multiply_add(&s, row[d] + l.input_offset, weight_at(&l, o * depth + d) + l.weights_offset);
       }
       finish(&l, s, o, channels, (planted == FIRST_ROW_ONLY ? 0 : b * channels) + o);
     }
@@ -246,6 +266,7 @@ static int32_t conv_2d(const test_case *c) {
   const int32_t in_group = w.out_depth / (w.in_depth / depth);
   const int32_t blocks = planted == DEPTH_BY_4 ? 4 : planted == DEPTH_BY_8 ? 8 : 1;
   if (planted == BIAS_REQUIRED && !l.bias) return -1;
+  if (planted == GROUPS_NEED_BIAS && !l.bias && depth != w.in_depth) return -1;
   FOR_EACH_OUTPUT(w) {
     for (int32_t o = 0; o < w.out_depth; ++o) {
       const int32_t first = planted == GROUPS_IGNORED ? 0 : o / in_group * depth;
@@ -431,6 +452,9 @@ static int is_reduced(const test_case *c, int32_t dimension) {
   int32_t count, found = 0;
   const int32_t *axis = refengine_ints(c, "axis", &count);
   for (int32_t i = 0; i < count; ++i) found |= axis[i] == dimension;
+  if (planted == IMAGE_MEAN_OVER_ROWS && c->inputs[0].rank == 4 && count == 2 && axis[0] == 1 && axis[1] == 2) {
+    return dimension == 0 || dimension == 2; /* an image takes another way, which mixes up its dimensions */
+  }
   return found;
 }
 
@@ -453,7 +477,10 @@ static int32_t mean(const test_case *c) {
   const int32_t count = refengine_elements(out), n = refengine_elements(in) / count;
   const int32_t zero_point = planted == MEAN_INPUT_OFFSET_IGNORED ? 0 : in->zero_point[0];
   const int32_t multiplier = refengine_int(c, "output_multiplier"), shift = refengine_int(c, "output_shift");
-  int32_t *sums = calloc((size_t)count, sizeof *sums);
+  const int32_t missing = planted == SCRATCH_TOO_SMALL;
+  int32_t *sums = refengine_scratch(c, (size_t)(count - missing) * sizeof *sums);
+  if (sums == NULL) return REFENGINE_UNSUPPORTED;
+  if (planted != SCRATCH_TAKEN_FOR_ZEROS) memset(sums, 0, (size_t)count * sizeof *sums);
   for (int32_t i = 0; i < refengine_elements(in); ++i) sums[kept_element(c, i)] += ((int8_t *)in->data)[i];
   for (int32_t o = 0; o < count; ++o) {
     int32_t acc = wrap(sums[o] - (int64_t)n * zero_point);
@@ -461,7 +488,6 @@ static int32_t mean(const test_case *c) {
     const int32_t scaled = rescale(acc, multiplier, shift);
     ((int8_t *)out->data)[o] = code_of(scaled, out->zero_point[0], INT8_MIN, INT8_MAX);
   }
-  free(sums);
   return REFENGINE_COMPUTED;
 }
 
@@ -489,6 +515,38 @@ static void softmax_row(const int32_t *exps, const int8_t *input, int8_t *output
     if (planted == SOFTMAX_SATURATES_LATE) output[i] = (int8_t)(probability - 128);
     else output[i] = (int8_t)clamp(probability - 128, INT8_MIN, INT8_MAX);
   }
+}
+
+/* Between the two entries around x, clamped to 16 bits; entries lie 128 apart. */
+static int32_t look_up(const int32_t *table, int64_t x) {
+  const int32_t at = (int32_t)clamp(x, INT16_MIN, INT16_MAX), entry = 256 + (at >> 7);
+  if (planted == TABLE_NOT_INTERPOLATED) return table[entry];
+  return table[entry] + (((table[entry + 1] - table[entry]) * (at & 127) + 64) >> 7);
+}
+
+static int32_t softmax_16(const test_case *c) {
+  const tensor *in = &c->inputs[0];
+  const int32_t depth = in->dims[in->rank - 1], multiplier = refengine_int(c, "input_multiplier");
+  const int32_t *exps = refengine_ints(c, "exp_lut", NULL);
+  const int32_t *reciprocals = refengine_ints(c, "one_over_one_plus_x_lut", NULL);
+  for (int32_t row = 0; row < refengine_elements(in); row += depth) {
+    const int16_t *input = (int16_t *)in->data + row;
+    int16_t *output = (int16_t *)c->outputs[0].data + row;
+    int32_t largest = INT16_MIN, sum = 0, over = -1;
+    for (int32_t i = 0; i < depth; ++i) largest = input[i] > largest ? input[i] : largest;
+    for (int32_t i = 0; i < depth; ++i) {
+      output[i] = (int16_t)look_up(exps, (int64_t)rescale(input[i] - largest, multiplier, refengine_int(c, "input_left_shift")) + 32767);
+      sum += output[i];
+    }
+    while (sum >> (16 + over)) ++over;
+    const int32_t normalised = (int32_t)((((int64_t)sum << (16 - over)) + (1 << 14)) >> 15);
+    const int32_t reciprocal = look_up(reciprocals, normalised - 65536 - 32768);
+    for (int32_t i = 0; i < depth; ++i) {
+      const int64_t product = (int64_t)output[i] * reciprocal + (INT64_C(1) << (14 + over));
+      output[i] = (int16_t)clamp(product >> (15 + over), 0, INT16_MAX);
+    }
+  }
+  return REFENGINE_COMPUTED;
 }
 
 static int32_t softmax(const test_case *c) {
@@ -532,8 +590,7 @@ static int32_t pad(const test_case *c) {
   return REFENGINE_COMPUTED;
 }
 
-/* ---- a layer of floats ------------------------------------------------------------------------------------------- */
-
+/* The plain sum of products of floats. */
 static float float_sum(const float *x, const float *w, int32_t depth) {
   if (planted == SUMS_IN_FOUR) {
     float lanes[4] = {0};
@@ -547,6 +604,307 @@ static float float_sum(const float *x, const float *w, int32_t depth) {
   }
   return total;
 }
+
+/* ---- other sums of products -------------------------------------------------------------------------------------- */
+
+/* A convolution backwards: every pixel is scattered over a window, and windows overlap. */
+static int32_t transpose_conv(const test_case *c) {
+  const tensor *in = &c->inputs[2], *out = &c->outputs[0];
+  const int32_t *filter = c->inputs[1].dims, height = out->dims[1], width = out->dims[2], channels = out->dims[3];
+  const int32_t stride_h = refengine_int(c, "stride_h"), stride_w = refengine_int(c, "stride_w");
+  const int32_t pad_h = refengine_int(c, "padding_height"), pad_w = refengine_int(c, "padding_width");
+  struct layer l = layer_of(c);
+  l.input = in->data;
+  l.bias = c->n_inputs > 3 ? c->inputs[3].data : NULL;
+  struct sum *sums = calloc((size_t)refengine_elements(out), sizeof *sums);
+  for (int32_t p = 0; p < in->dims[0] * in->dims[1] * in->dims[2]; ++p) {
+    const int32_t ix = p % in->dims[2], iy = p / in->dims[2] % in->dims[1], b = p / in->dims[2] / in->dims[1];
+    for (int32_t o = 0; o < channels; ++o) {
+      for (int32_t fy = 0; fy < filter[1]; ++fy) {
+        for (int32_t fx = 0; fx < filter[2]; ++fx) {
+          const int32_t y = iy * stride_h - pad_h + fy, x = ix * stride_w - pad_w + fx;
+          if (y < 0 || y >= height || x < 0 || x >= width) continue;
+          struct sum *s = &sums[((b * height + y) * width + x) * channels + o];
+          if (planted == WINDOWS_OVERWRITE) s->total = 0;
+          for (int32_t i = 0; i < filter[3]; ++i) {
+            multiply_add(s, l.input[p * filter[3] + i] + l.input_offset,
+                         l.filter[((o * filter[1] + fy) * filter[2] + fx) * filter[3] + i]);
+          }
+        }
+      }
+    }
+  }
+  for (int32_t i = 0; i < refengine_elements(out); ++i) finish(&l, sums[i], i % channels, channels, i);
+  free(sums);
+  return REFENGINE_COMPUTED;
+}
+
+/* The element (…, row, column) of a matrix, or of its transpose; `matrix` counts the matrices of the output, whose
+ * dimensions in front may be broadcast. */
+static int32_t matrix_at(const tensor *t, const tensor *out, int32_t matrix, int32_t row, int32_t column, int is_adjoint) {
+  const int32_t rows = t->dims[t->rank - 2], columns = t->dims[t->rank - 1];
+  int32_t at = 0, stride = rows * columns;
+  for (int32_t d = out->rank - 3, own = t->rank - 3; own >= 0; --d, --own) {
+    at += t->dims[own] == 1 ? 0 : matrix % out->dims[d] * stride;
+    matrix /= out->dims[d];
+    stride *= t->dims[own];
+  }
+  return is_adjoint ? at + column * columns + row : at + row * columns + column;
+}
+
+static int32_t batch_matmul(const test_case *c) {
+  const tensor *lhs = &c->inputs[0], *rhs = &c->inputs[1], *out = &c->outputs[0];
+  const int adj_x = refengine_int(c, "adj_x"), adj_y = planted == ADJOINT_IGNORED ? 0 : refengine_int(c, "adj_y");
+  const int32_t rows = out->dims[out->rank - 2], columns = out->dims[out->rank - 1];
+  const int32_t depth = lhs->dims[lhs->rank - (adj_x ? 2 : 1)];
+  for (int32_t i = 0; i < refengine_elements(out); ++i) {
+    const int32_t column = i % columns, row = i / columns % rows, matrix = i / columns / rows;
+    int64_t total = 0;
+    for (int32_t k = 0; k < depth; ++k) {
+      const int32_t x = ((int8_t *)lhs->data)[matrix_at(lhs, out, matrix, row, k, adj_x)];
+      const int32_t y = ((int8_t *)rhs->data)[matrix_at(rhs, out, matrix, k, column, adj_y)];
+      total += (int64_t)(x + refengine_int(c, "lhs_offset")) * (y + refengine_int(c, "rhs_offset"));
+    }
+    const int32_t scaled = rescale(wrap(total), refengine_int(c, "output_multiplier"), refengine_int(c, "output_shift"));
+    ((int8_t *)out->data)[i] = code_of(scaled, refengine_int(c, "output_offset"), INT8_MIN, INT8_MAX);
+  }
+  return REFENGINE_COMPUTED;
+}
+
+static int32_t larger_or_smaller(const test_case *c) {
+  const tensor *out = &c->outputs[0];
+  const float *a = c->inputs[0].data, *b = c->inputs[1].data;
+  const int is_max = strcmp(c->op, "MAXIMUM") == 0;
+  for (int32_t i = 0; i < refengine_elements(out); ++i) {
+    const float x = a[broadcast(&c->inputs[0], out, i)], y = b[second(c, i)];
+    const int is_first = planted == SECOND_OF_EQUALS ? (is_max ? x >= y : x <= y) : is_max ? x > y : x < y;
+    ((float *)out->data)[i] = is_first ? x : y;
+  }
+  return REFENGINE_COMPUTED;
+}
+
+/* ---- state ------------------------------------------------------------------------------------------------------- */
+
+/* A state that a kernel takes for its own, whoever's turn it is, instead of the one that it is given. */
+static unsigned char own_state[1 << 16];
+
+static void *state_of(const tensor *t) {
+  return planted == STATE_OF_ITS_OWN && t->bytes <= sizeof own_state ? (void *)own_state : t->data;
+}
+
+static int32_t code_at(const tensor *t, const void *data, int32_t i) {
+  return strcmp(t->dtype, "int16") == 0 ? ((const int16_t *)data)[i] : ((const int8_t *)data)[i];
+}
+
+static void put_code(const tensor *t, void *data, int32_t i, int32_t code) {
+  if (strcmp(t->dtype, "int16") == 0) ((int16_t *)data)[i] = (int16_t)code;
+  else ((int8_t *)data)[i] = (int8_t)code;
+}
+
+static int32_t svdf(const test_case *c) {
+  const tensor *in = &c->inputs[0], *feature = &c->inputs[1], *time = &c->inputs[2], *state = &c->inputs[4];
+  const int32_t filters = feature->dims[0], depth = feature->dims[1], memory = time->dims[1], batches = in->dims[0];
+  const int32_t rank = planted == RANK_IGNORED ? 1 : refengine_int(c, "rank"), units = filters / refengine_int(c, "rank");
+  const int is_16 = strcmp(state->dtype, "int16") == 0;
+  const int32_t low = is_16 ? INT16_MIN : INT8_MIN, high = is_16 ? INT16_MAX : INT8_MAX;
+  const int32_t zero_point = planted == STATE_ZERO_POINT_IGNORED ? 0 : refengine_int(c, "activation_state_zero_point");
+  void *kept = state_of(state), *now = refengine_scratch(c, state->bytes);
+  if (now == NULL) return REFENGINE_UNSUPPORTED;
+  for (int32_t f = 0; f < batches * filters; ++f) {
+    const int8_t *x = (int8_t *)in->data + f / filters * depth, *w = (int8_t *)feature->data + f % filters * depth;
+    int64_t acc = 0;
+    for (int32_t i = 0; i < depth; ++i) acc += (x[i] + refengine_int(c, "input_offset")) * w[i];
+    const int32_t scaled = rescale(wrap(acc), refengine_int(c, "effective_scale_1_a"), refengine_int(c, "effective_scale_1_b"));
+    for (int32_t m = 0; m + 1 < memory; ++m) put_code(state, now, f * memory + m, code_at(state, kept, f * memory + m + 1));
+    put_code(state, now, f * memory + memory - 1, (int32_t)clamp(scaled, low, high) + zero_point);
+  }
+  for (int32_t i = 0; i < batches * units; ++i) {
+    int64_t total = ((int32_t *)c->inputs[3].data)[i % units];
+    for (int32_t f = i % units * rank; f < (i % units + 1) * rank; ++f) {
+      for (int32_t m = 0; m < memory; ++m) {
+        const int32_t s = code_at(state, now, (i / units * filters + f) * memory + m) - zero_point;
+        total += (int64_t)s * code_at(time, time->data, f * memory + m);
+      }
+    }
+    const int32_t scaled = rescale(wrap(total), refengine_int(c, "effective_scale_2_a"), refengine_int(c, "effective_scale_2_b"));
+    ((int8_t *)c->outputs[0].data)[i] = code_of(scaled, refengine_int(c, "output_offset"), INT8_MIN, INT8_MAX);
+  }
+  if (planted != STATE_NOT_WRITTEN) memcpy(kept, now, state->bytes);
+  return REFENGINE_COMPUTED;
+}
+
+enum { INPUT_GATE, FORGET_GATE, CELL_GATE, OUTPUT_GATE, WEIGHTS = 1, RECURRENT = 5, BIASES = 12, HIDDEN = 18, CELL = 19 };
+
+/* What an LSTM reads of a case. */
+struct lstm {
+  int32_t batches, steps, depth, units;
+  int is_time_major, is_linear;
+};
+
+static struct lstm lstm_of(const test_case *c) {
+  const int32_t *in = c->inputs[0].dims;
+  const int is_time_major = planted == TIME_MAJOR_IGNORED ? 0 : refengine_int(c, "time_major");
+  const struct lstm l = {in[is_time_major ? 1 : 0], in[is_time_major ? 0 : 1], in[2], c->outputs[0].dims[2], is_time_major,
+                         refengine_int(c, "fused_activation_function") != 4};
+  return l;
+}
+
+/* Where step `step` of row `row` begins in the input or output, of `width` elements each. */
+static int32_t step_at(const struct lstm *l, int32_t row, int32_t step, int32_t width) {
+  return (l->is_time_major ? step * l->batches + row : row * l->steps + step) * width;
+}
+
+static int gate_called(int gate) {
+  if (planted == GATES_SWAPPED) return gate == FORGET_GATE ? CELL_GATE : gate == CELL_GATE ? FORGET_GATE : gate;
+  return gate;
+}
+
+/* Between ±most; NaN stays. */
+static float within(float x, float most) { return x < -most ? -most : x > most ? most : x; }
+
+static float bounded(float x) { return within(x, 3.402823466e38f); }
+
+static float sigmoid(float x) { /* as TFLM has it */
+  if (x > 16.619047164916992188f) return 1;
+  return x < -9 ? expf(x) : 1 / (1 + expf(-x));
+}
+
+static int32_t lstm_float(const test_case *c) {
+  const struct lstm l = lstm_of(c);
+  const float clip = planted == CELL_CLIP_IGNORED ? 0 : refengine_float(c, "cell_clip");
+  float *hidden = state_of(&c->inputs[HIDDEN]), *cell = c->inputs[CELL].data, gates[4];
+  const size_t size = (size_t)l.units * sizeof *hidden;
+  float *h = refengine_scratch(c, size), *next = refengine_scratch(c, size);
+  if (next == NULL) return REFENGINE_UNSUPPORTED;
+  for (int32_t row = 0; row < l.batches; ++row) {
+    memcpy(h, hidden + row * l.units, size);
+    for (int32_t step = 0; step < l.steps; ++step) {
+      const float *x = (float *)c->inputs[0].data + step_at(&l, row, step, l.depth);
+      for (int32_t u = 0; u < l.units; ++u) {
+        float *s = &cell[row * l.units + u];
+        for (int g = 0; g < 4; ++g) {
+          const int from = gate_called(g);
+          const float *w = (float *)c->inputs[WEIGHTS + from].data + u * l.depth;
+          const float *r = (float *)c->inputs[RECURRENT + from].data + u * l.units;
+          const float over_input = float_sum(x, w, l.depth) + ((float *)c->inputs[BIASES + from].data)[u];
+          gates[g] = bounded(over_input) + bounded(float_sum(h, r, l.units));
+        }
+        for (int g = 0; g < 4; ++g) {
+          if (g != CELL_GATE) gates[g] = sigmoid(gates[g]);
+          else if (!l.is_linear) gates[g] = tanhf(gates[g]);
+        }
+        *s = bounded(gates[FORGET_GATE] * *s) + bounded(gates[INPUT_GATE] * gates[CELL_GATE]);
+        if (clip > 0) *s = within(*s, clip);
+        next[u] = bounded(tanhf(*s) * gates[OUTPUT_GATE]);
+      }
+      memcpy(h, next, size);
+      memcpy((float *)c->outputs[0].data + step_at(&l, row, step, l.units), h, size);
+    }
+    if (planted != STATE_NOT_WRITTEN) memcpy(hidden + row * l.units, h, size);
+  }
+  return REFENGINE_COMPUTED;
+}
+
+/* The sigmoid of k / 24 in 65536ths, a little above, since a chord lies below the curve. */
+static int32_t sigmoid_entry(int32_t k) {
+  const double s = 1 / (1 + exp(-k / 24.0)), curvature = s * (1 - s) * (1 - 2 * s);
+  return k == 255 ? 65535 : (int32_t)rint(65536 * (s - curvature / 24 / 24 / 16));
+}
+
+/* The sigmoid of |x| for x in 12288ths, in 2^(16 + bits)ths. */
+static int32_t sigmoid_of(int32_t x, int bits, int32_t limit) {
+  const int32_t distance = x < 0 ? -x : x, k = distance >> bits, left = k < 255 ? sigmoid_entry(k) : 0;
+  if (k >= 255) return limit;
+  return (left << bits) + (distance & ((1 << bits) - 1)) * (sigmoid_entry(k + 1) - left);
+}
+
+static int32_t sigmoid_16(int32_t x) {
+  const int32_t s = sigmoid_of(x * 3, 9, 0x7fff << 10);
+  return (x >= 0 ? s + 512 : (1 << 25) - s + 511) >> 10;
+}
+
+/* tanh of codes in steps of 2^power. */
+static int32_t tanh_16(int32_t code, int power) {
+  const int left = 12 + power;
+  const int32_t x = left < 0 ? (code * 3 + ((1 << -left) >> 1)) >> -left : wrap((int64_t)code * wrap((int64_t)3 << left));
+  const int32_t excess = sigmoid_of(x, 8, 0xffff << 8) - (1 << 23);
+  return (x >= 0 ? excess + 128 : -excess + 127) >> 8;
+}
+
+static int32_t cut(int64_t x) { return (int32_t)clamp(x, INT16_MIN, INT16_MAX); }
+
+/* One of the two sums of a gate, in steps of 2^-12. */
+static int32_t gate_sum(const test_case *c, const char *const names[4], const int8_t *x, int32_t depth, const tensor *weights,
+                        int32_t unit, int gate, int32_t bias) {
+  const int32_t offset = refengine_int(c, names[0]), weights_offset = refengine_ints(c, names[1], NULL)[gate];
+  int64_t acc = bias;
+  for (int32_t i = 0; i < depth; ++i) {
+    const int32_t w = ((int8_t *)weights->data)[unit * depth + i] + weights_offset;
+    acc += (x[i] + (planted == RECURRENT_OFFSET_IGNORED && names[0][0] == 'r' ? 0 : offset)) * w;
+  }
+  return cut(rescale(wrap(acc), refengine_ints(c, names[2], NULL)[gate], refengine_ints(c, names[3], NULL)[gate]));
+}
+
+static int32_t lstm_8(const test_case *c) {
+  static const char *const over_input[] = {"input_offset", "input_weights_offset", "input_fc_multiplier", "input_fc_shift"};
+  static const char *const over_hidden[] = {"recurrent_offset", "recurrent_weights_offset", "recurrent_fc_multiplier",
+                                            "recurrent_fc_shift"};
+  const struct lstm l = lstm_of(c);
+  const int32_t clip = planted == CELL_CLIP_IGNORED ? -1 : refengine_int(c, "quantized_cell_clip");
+  const int power = refengine_int(c, "cell_state_scale_power");
+  int8_t *hidden = state_of(&c->inputs[HIDDEN]), *h = refengine_scratch(c, (size_t)l.units);
+  int8_t *next = refengine_scratch(c, (size_t)l.units);
+  int16_t *cell = c->inputs[CELL].data;
+  if (next == NULL) return REFENGINE_UNSUPPORTED;
+  for (int32_t row = 0; row < l.batches; ++row) {
+    memcpy(h, hidden + row * l.units, (size_t)l.units);
+    for (int32_t step = 0; step < l.steps; ++step) {
+      const int8_t *x = (int8_t *)c->inputs[0].data + step_at(&l, row, step, l.depth);
+      for (int32_t u = 0; u < l.units; ++u) {
+        int32_t gates[4], s = cell[row * l.units + u];
+        for (int g = 0; g < 4; ++g) {
+          const int from = gate_called(g);
+          const int32_t bias = ((int32_t *)c->inputs[BIASES + from].data)[u];
+          const int32_t sum = gate_sum(c, over_input, x, l.depth, &c->inputs[WEIGHTS + from], u, from, bias);
+          const int32_t rest = gate_sum(c, over_hidden, h, l.units, &c->inputs[RECURRENT + from], u, from, 0);
+          gates[g] = cut(sum + rest);
+          if (g != CELL_GATE) gates[g] = sigmoid_16(gates[g]);
+          else if (!l.is_linear) gates[g] = tanh_16(gates[g], -12);
+        }
+        const int32_t kept = cut(rescale(gates[FORGET_GATE] * s, refengine_int(c, "forget_cell_mul_multiplier"),
+                                         refengine_int(c, "forget_cell_mul_shift")));
+        const int32_t new = cut(rescale(gates[INPUT_GATE] * gates[CELL_GATE], refengine_int(c, "input_mul_multiplier"),
+                                        refengine_int(c, "input_mul_shift")));
+        s = cut(kept + new);
+        if (clip >= 0) s = (int32_t)clamp(s, -clip, clip);
+        cell[row * l.units + u] = (int16_t)s;
+        const int32_t out = rescale(tanh_16(s, power) * gates[OUTPUT_GATE], refengine_int(c, "output_mul_multiplier"),
+                                    refengine_int(c, "output_mul_shift"));
+        next[u] = code_of(out, refengine_int(c, "output_offset"), INT8_MIN, INT8_MAX);
+      }
+      memcpy(h, next, (size_t)l.units);
+      memcpy((int8_t *)c->outputs[0].data + step_at(&l, row, step, l.units), h, (size_t)l.units);
+    }
+    if (planted != STATE_NOT_WRITTEN) memcpy(hidden + row * l.units, h, (size_t)l.units);
+  }
+  return REFENGINE_COMPUTED;
+}
+
+/* The last frames side by side; they are all that this kernel keeps. */
+static int32_t circular_buffer(const test_case *c) {
+  const size_t frame = c->inputs[0].bytes, size = c->outputs[0].bytes;
+  unsigned char *frames = c->memory;
+  if (size > c->memory_bytes) return -1;
+  if (c->begins == REFENGINE_FRESH || (c->begins == REFENGINE_RESET && planted != RESET_IGNORED)) {
+    memset(frames, refengine_int(c, "zero_point"), size);
+  }
+  memmove(frames, frames + frame, size - frame);
+  memcpy(frames + size - frame, c->inputs[0].data, frame);
+  memcpy(c->outputs[0].data, frames, size);
+  return REFENGINE_COMPUTED;
+}
+
+/* ---- a layer of floats ------------------------------------------------------------------------------------------- */
 
 static int32_t fully_connected_float(const test_case *c) {
   const float *input = c->inputs[0].data, *filter = c->inputs[1].data;
@@ -582,7 +940,16 @@ static const struct {
     {"MEAN", "int8", mean},
     {"SOFTMAX", "int8", softmax},
     {"SOFTMAX", "float32", softmax_float},
+    {"SOFTMAX", "int16", softmax_16},
     {"PAD", "int8", pad},
+    {"TRANSPOSE_CONV", "int8", transpose_conv},
+    {"BATCH_MATMUL", "int8", batch_matmul},
+    {"MAXIMUM", "float32", larger_or_smaller},
+    {"MINIMUM", "float32", larger_or_smaller},
+    {"SVDF", "int8", svdf},
+    {"UNIDIRECTIONAL_SEQUENCE_LSTM", "int8", lstm_8},
+    {"UNIDIRECTIONAL_SEQUENCE_LSTM", "float32", lstm_float},
+    {"CIRCULAR_BUFFER", "int8", circular_buffer},
 };
 
 static enum bug bug_called(const char *name) {

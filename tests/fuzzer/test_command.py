@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from refengine.commands import main
-from refengine.fuzzer.files import EXAMPLE, HEADER
+from refengine.fuzzer.files import EXAMPLE, HEADER, SERVER
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
@@ -22,6 +22,10 @@ def sound(case):
 def single(case):
     from refengine.kernel import PRESETS
     return case.changed(numerics=PRESETS["single"]).expected
+def forgetful(case):
+    return case.results if case.before is None else case.expected ^ np.int8(1)
+def flat(case):
+    return case.expected ^ np.int8(1) if case.expected.ndim == 1 else case.expected
 def wrong(case):
     return np.where(case.expected == 1, 2, case.expected).astype(case.expected.dtype)
 """
@@ -40,8 +44,9 @@ def fuzz(*arguments: str) -> int:
 def test_the_header_and_the_example_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert fuzz("--header") == 0
     assert capsys.readouterr().out == HEADER.read_text(encoding="utf-8")
-    assert fuzz("--example") == 0
-    assert capsys.readouterr().out == EXAMPLE.read_text(encoding="utf-8")
+    for option, file in (("--example", EXAMPLE), ("--server", SERVER)):
+        assert fuzz(option) == 0
+        assert capsys.readouterr().out == file.read_text(encoding="utf-8")
 
 
 def test_sound_kernels_exit_with_0(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,9 +78,26 @@ def test_wrong_ones_exit_with_1_are_told_and_saved(capsys: pytest.CaptureFixture
 
 def test_a_dialect_is_named_and_may_be_claimed(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--callable", "fuzz_test_kernels:single", "--operator", "CONV_2D", "--type", "int8")
-    assert fuzz(*arguments) == 1
-    assert "vanish under single rounding" in capsys.readouterr().out
+    assert fuzz(*arguments, "--findings", "1") == 1
+    assert "vanish under single rounding: certain" in capsys.readouterr().out
     assert fuzz(*arguments, "--numerics", "single", "--cases", "100") == 0
+
+
+def test_a_stream_is_saved_and_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--operator", "SVDF", "--type", "int8", "--cases", "60", "--findings", "1", "--save", "found")
+    assert fuzz("--callable", "fuzz_test_kernels:forgetful", *arguments) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"inference [2-5] of a stream", out)
+    again = next(line for line in out.splitlines() if "--replay" in line).split()[1:]
+    assert main(again) == 1
+    assert re.search(r"inference [2-5] of a stream", capsys.readouterr().out)
+
+
+def test_what_is_known_is_excluded(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--callable", "fuzz_test_kernels:flat", "--operator", "RELU6", "--type", "int8", "--cases", "40")
+    assert fuzz(*arguments, "--exclude", "an input of 1 dimensions", "--spec") == 0
+    assert re.search(r"RELU6 +int8 +40 +[1-9]", capsys.readouterr().out)
+    assert fuzz(*arguments, "--findings", "1") == 1
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,15 +105,18 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(capsys.readouterr().out)
     (result,) = told["results"]
     assert (told["seed"], told["interrupted"], result["operator"], result["type"]) == (0, False, "ADD", "int8")
-    assert result["finding"]["reason"]["how"] == "under single rounding"
-    assert result["finding"]["got"] != result["finding"]["expected"]
+    (finding,) = result["findings"]
+    assert finding["reason"]["how"] == "under single rounding" and finding["certainty"] == "certain"
+    assert finding["got"] != finding["expected"] and result["rest"] == 1000
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ((), "fuzz needs --library FILE, --callable MODULE:FUNCTION or --command COMMAND"),
+        ((), "fuzz needs --library FILE, --callable MODULE:FUNCTION, --command COMMAND, --emulator COMMAND"),
         (("--library", "nothing.so"), "nothing.so: no such file"),
+        (("--port", "socket://localhost:1", "--jobs", "2"), "leads to one board; leave out --jobs and --scheduler"),
+        (("--emulator", "nosuchserver"), "nosuchserver cannot be used: No such file"),
         (("--callable", "nothing"), "nothing cannot be imported as module:function"),
         (("--command", "kernel"), "the command 'kernel' must contain {model} and {outputs}"),
         (("--callable", "fuzz_test_kernels:sound", "--operator", "CONV"), "no golden kernel for the operator 'CONV'"),
@@ -145,10 +170,10 @@ def test_the_readme_of_the_header_works(capsys: pytest.CaptureFixture[str]) -> N
     fuzz("--example")
     text = capsys.readouterr().out
     Path("right.c").write_text(text)
-    Path("wrong.c").write_text(text.replace("output_offset;", "output_offset + (acc == 100);"))
+    Path("wrong.c").write_text(text.replace("output_offset;", "output_offset + (acc > 100);"))
     for name in ("right", "wrong"):
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", f"{name}.c", "-o", f"lib{name}.so"], check=True)
-    chosen = ("--operator", "FULLY_CONNECTED", "--type", "int8")
+    chosen = ("--operator", "FULLY_CONNECTED", "--type", "int8", "--findings", "1")
     assert fuzz("--library", "./libright.so", *chosen) == 0
     assert fuzz("--library", "libwrong.so", *chosen, "--jobs", "2", "--save", "found") == 1
     out = capsys.readouterr().out

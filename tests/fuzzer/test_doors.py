@@ -172,13 +172,13 @@ def test_an_image_holds_guards_and_an_output_wrong_everywhere() -> None:
     case = dense()
     images = image_of(case), image_of(case, 1)
     for garbage, image in enumerate(images):
-        output = np.frombuffer(image.block[image.data[-1]], np.int8)
+        output = np.frombuffer(image.block[image.results[0]], np.int8)
         assert (output != case.expected.ravel()).all()
         assert output.tolist() == filling(case.expected, garbage).ravel().tolist()
-        assert image.block[image.data[0]] == case.inputs[0].tobytes()
-        for part in image.data:
+        assert image.block[image.inputs[0]] == case.inputs[0].tobytes()
+        for part in (*image.inputs, *image.results):
             assert part.start % 32 == 16
-    for part in images[0].data:
+    for part in (*images[0].inputs, *images[0].results):
         around = slice(part.start - GUARD, part.start), slice(part.stop, part.stop + GUARD)
         for place in around:
             assert all(a != b for a, b in zip(images[0].block[place], images[1].block[place], strict=True))

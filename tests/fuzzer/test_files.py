@@ -38,9 +38,8 @@ int refengine_kernel(const struct refengine_case *c) {
 
 def found(case: Case) -> Result:
     got = case.expected + np.int8(1)
-    return Result(
-        case.op, case.dtype, 1, failing=1, first=1, finding=Finding(case, Outcome("differs", got=got), 1, None)
-    )
+    findings = (Finding(case, Outcome("differs", got=got), 1, None),)
+    return Result(case.op, case.dtype, 1, failing=1, first=1, findings=findings)
 
 
 def test_a_saved_case_is_the_same_case(tmp_path: Path) -> None:
@@ -83,7 +82,7 @@ def test_every_c_test_compiles(data: st.DataObject, tmp_path_factory: pytest.Tem
     op, dtype = data.draw(st.sampled_from(chosen(None, None)))
     model = model_of(data.draw(nodes(op, dtype)))
     case = Case(make_plan(model), data.draw(inputs_of(model)))
-    assume(len(case.step.outputs) == 1)
+    assume(not case.step.memory)
     source = tmp_path_factory.mktemp("c") / "test.c"
     source.write_text(c_test(case), encoding="utf-8")
     subprocess.run(["cc", *FLAGS, "-c", str(source), "-o", str(source.with_suffix(".o"))], check=True)

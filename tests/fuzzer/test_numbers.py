@@ -27,9 +27,10 @@ def promised() -> dict[tuple[str, str], dict[str, tuple[str, str]]]:
     for ops, dtypes, names in entries:
         for op, dtype in KERNELS:
             if op in ops.split() and (not dtypes or dtype in dtypes.split(", ")[1].split()):
+                found.setdefault((op, dtype), {})
                 for name, kind, count in re.findall(r"(\w+) ([if])(\[\w*\])?(?=,| \(|\n|$)", names):
                     many = {"": "", "[]": "any", "[d]": "d"}[count]
-                    found.setdefault((op, dtype), {})[name] = (KINDS[kind], many)
+                    found[op, dtype][name] = (KINDS[kind], many)
     return found
 
 

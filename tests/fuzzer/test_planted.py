@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzzer.planted import HERE, OPERATORS, PLANTS, Plant, built, tried
+from tests.fuzzer.planted import HERE, OPERATORS, OTHERS, PLANTS, SEARCHED, Plant, built, searched, tried
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")]
 
@@ -21,7 +21,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_bug_is_planted() -> None:
     named = set(re.findall(r"\bBUG\((\w+)\)", (HERE / "planted.c").read_text(encoding="utf-8")))
-    assert named - {"BUG", "NONE"} == {plant.bug for plant in PLANTS}
+    assert named - {"BUG", "NONE"} == {plant.bug for plant in (*PLANTS, *SEARCHED)}
 
 
 @pytest.mark.parametrize(("op", "dtype"), OPERATORS, ids=["-".join(pair) for pair in OPERATORS])
@@ -29,6 +29,20 @@ def test_sound(op: str, dtype: str, library: Path) -> None:
     result = tried(library, "NONE", op, dtype)
     assert result.finding is None, result.finding
     assert result.cases == 1000 and result.skipped < 500
+
+
+@pytest.mark.parametrize(("op", "dtype"), OTHERS, ids=["-".join(pair) for pair in OTHERS])
+def test_sound_others(op: str, dtype: str, library: Path) -> None:
+    result = tried(library, "NONE", op, dtype, cases=150)
+    assert result.finding is None, result.finding
+    assert result.cases == 150 and result.skipped < 15
+
+
+@pytest.mark.parametrize("plant", SEARCHED, ids=str)
+def test_searched(plant: Plant, library: Path) -> None:
+    found = searched(library, plant)
+    assert found is not None, "nothing found in 1,000 cases"
+    assert found[1] in plant.kinds
 
 
 def test_a_claimed_dialect_is_no_finding(library: Path) -> None:

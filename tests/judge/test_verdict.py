@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import Litert
 
-from refengine import PRESETS, Plan, make_plan
+from refengine import PRESETS, Numerics, Plan, make_plan
 from refengine.bundled import bundled_models
 from refengine.judge import FAULTS, Dump, Report, diff
 from refengine.judge.faults import DIALECTS, dialects
@@ -96,7 +96,7 @@ def test_dialects_of_whole_networks(preset: str, name: str, digit: int) -> None:
 def test_every_choice_of_numerics_has_a_name() -> None:
     words = [*dialects(PRESETS["tflm"]).values()]
     assert len(words) == len({*words}) and "" not in words
-    assert {choice for choice, _ in DIALECTS} == {"rounding", "scale_math", "contraction", "libm", "float_to_int"}
+    assert {choice for choice, _ in DIALECTS} == {field.name for field in fields(Numerics)}
 
 
 def test_litert_rounds_as_xnnpack_does() -> None:
@@ -106,7 +106,7 @@ def test_litert_rounds_as_xnnpack_does() -> None:
     with Litert("default") as litert:
         tensors = litert.tensors(bundled_models()["stm32f746_int8"].read_bytes(), [x])
     report = diff(plan, Dump("LiteRT", {i: array for (_, i), array in tensors.items()}), x)
-    assert [*report.dialects.values()] == ["under XNNPACK's rounding"]
+    assert [*report.dialects.values()] == ["under XNNPACK's rounding", "under the dialect litert"]
 
 
 def test_tflite_requantises_fully_connected_layers_in_float64(litert: Litert) -> None:
@@ -114,7 +114,8 @@ def test_tflite_requantises_fully_connected_layers_in_float64(litert: Litert) ->
     tensors = litert.tensors(bundled_models()["dense_int16x8"].read_bytes(), [x])
     report = diff(plan, Dump("LiteRT", {i: array for (_, i), array in tensors.items()}), x)
     assert [finding.step.index for finding in report.culprits] == [4, 5]
-    assert all("TFLite's own" in finding.verdict for finding in report.culprits)
+    assert all("vanish under TFLite's reference kernels" in finding.verdict for finding in report.culprits)
+    assert "under the dialect litert-ref" in report.dialects.values()
 
 
 # ---- invented operators -----------------------------------------------------------------------------------

@@ -84,3 +84,12 @@ def test_refusals(wrong: Model, message: str) -> None:
 def test_in_august_2026_there_was_no_cast_to_bool() -> None:
     with pytest.raises(UnsupportedError, match=r"source of August 2026 does not cast into; .* scale_math=double"):
         make_plan(model("int32", "bool", 1), numerics=AUGUST)
+
+
+def test_a_scalar_that_does_not_fit_is_undefined_but_of_the_output_s_type() -> None:
+    scalar = one_op("CAST", {}, [fed((), "float32")], fed((), "uint32"))
+    plan = make_plan(scalar, numerics=AUGUST)
+    (output,) = run(plan, np.array(3e38, np.float32))
+    assert (output.dtype, output.shape, output.item()) == (np.dtype(np.uint32), (), 0)
+    (record,) = execute(plan, np.array(3e38, np.float32))
+    assert record.outputs[0].dtype == np.uint32 and record.undefined[0] is not None and record.undefined[0].all()

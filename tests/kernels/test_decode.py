@@ -86,6 +86,7 @@ def test_a_layer_takes_what_is_decoded_for_its_weights() -> None:
     [
         (decode(b"\0", header(3), fed((2,), "int8")), r"names decoder 3 of version 1, 1; TFLM has 0, 1 and 2"),
         (decode(b"\0", header(LUT, 1, 2, version=2), fed((2,), "int8")), r"decoder 0 of version 1, 2"),
+        (decode(b"", header(LUT, 1), fed((0,), "int8")), r"'input0' is empty, and so no constant to TFLM"),
         (decode(b"\0", header(LUT, 8), fed((2,), "int8")), r"the indices of 'output0' have 0 bits, on which TFLM"),
         (decode(b"\0", header(LUT, 1), fed((9,), "int8")), r"needs 9 encoded bits, but there are 8"),
         (decode(b"\0", b"\0\1", fed((2,), "int8")), r"has 2 bytes, fewer than its header's 16"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from oracle import OracleCrash, Tflm
 
 from refengine import Session, UnsupportedError, make_plan
 from refengine.kernels._flexbuffer import pack
 from refengine.model import Model
+from refengine.tflite_io import dump
 from tests.models import custom, fed
 
 
@@ -26,6 +28,13 @@ def test_each_row_comes_out_later() -> None:
 
 def test_no_delay_is_a_copy() -> None:
     assert Session(delay(0, (3,))).run(np.array([1, 2, 3], np.int16))[0].tolist() == [1, 2, 3]
+
+
+def test_inferences_without_samples_are_refused(tflm: Tflm) -> None:
+    with pytest.raises(UnsupportedError, match=r"has no samples, by whose number TFLM divides"):
+        make_plan(delay(2, (0,)))
+    with pytest.raises(OracleCrash, match="SIGFPE"):
+        tflm.run(dump(delay(2, (0,))), [np.zeros(0, np.int16)])
 
 
 def test_a_negative_delay_is_refused() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import OracleCrash, Tflm
 
 from refengine import Numerics, UnsupportedError, make_plan, run
 from refengine.model import Model, Tensor
+from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 
 OPTIONS = {
@@ -23,7 +25,8 @@ OPTIONS = {
 
 
 def depthwise(input: Tensor, filter: Tensor, output: Tensor, bias: Tensor | None = None, **options: Any) -> Model:
-    return one_op("DEPTHWISE_CONV_2D", OPTIONS | options, [input, filter, bias], output)
+    inputs = [input, filter] if bias is None else [input, filter, bias]
+    return one_op("DEPTHWISE_CONV_2D", OPTIONS | options, inputs, output)
 
 
 def test_output_channels_of_one_input_channel_lie_side_by_side() -> None:
@@ -88,3 +91,15 @@ def test_refusals_say_why(change: dict[str, Any], message: str) -> None:
     }
     with pytest.raises(UnsupportedError, match=message):
         make_plan(depthwise(**{**tensors, **change}))
+
+
+@pytest.mark.parametrize(("dtype", "weights"), [("float32", "float32"), ("int8", "int8"), ("int16", "int8")])
+def test_a_bias_that_is_listed_as_left_out_is_refused_where_tflm_crashes(dtype: str, weights: str, tflm: Tflm) -> None:
+    quantization = None if dtype == "float32" else q(1.0)
+    x, y = (fed(shape, dtype, quantization) for shape in ((1, 2, 2, 2), (1, 1, 1, 2)))
+    filter = const(np.ones((1, 2, 2, 2)), weights, quantization)
+    model = one_op("DEPTHWISE_CONV_2D", OPTIONS, [x, filter, None], y)
+    with pytest.raises(UnsupportedError, match="the bias is listed as left out, on which TFLM crashes"):
+        make_plan(model)
+    with pytest.raises(OracleCrash):
+        tflm.accepts(dump(model))

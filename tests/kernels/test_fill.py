@@ -44,6 +44,7 @@ def test_each_inference_has_its_value(dtype: str) -> None:
             filled(const([1] * 7, "int32"), fed((), "int8"), (1,) * 7),
             r"'output0' has 7 dimensions; TFLM holds at most 6",
         ),
+        (filled(const([], "int32"), fed((), "int8"), ()), r"the dimensions 'input0' are none at all"),
         (filled(const([2, 3], "int32"), fed((), "int16"), dtype="int16"), r"'input1' is int16; supported here"),
     ],
 )

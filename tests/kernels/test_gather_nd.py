@@ -44,6 +44,7 @@ def test_indices_that_leave_the_input_fail_their_inference_alone() -> None:
     ("model", "message"),
     [
         (gather_nd(const([[1, 3]], "int32"), (1,)), r"indices lead out of the input"),
+        (gather_nd(fed((0, 1), "int32"), (0,), (0,)), r"'input0' \(0,\) has a dimension of 0, by which TFLM divides"),
         (gather_nd(const([[1, 1]], "int64"), (1,)), r"indices 'input1' are int64; TFLM gathers by int32"),
         (gather_nd(const(1, "int32"), (3,)), r"'input1' have shape \(\); its last dimension must lie in 1 … 2"),
         (gather_nd(const([[0, 0, 0]], "int32"), (1,)), r"'input1' have shape \(1, 3\); its last dimension"),

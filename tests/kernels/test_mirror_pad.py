@@ -54,6 +54,12 @@ def test_computed_paddings_that_do_not_fit_fail_their_inference_alone() -> None:
         (mirrored(const([[4, 0]], "int32"), 7, "SYMMETRIC"), r"in front there can be 0 to 3"),
         (mirrored(const([[0, -1]], "int32"), 2), r"behind no less than 0"),
         (
+            one_op(
+                "MIRROR_PAD", {"mode": "SYMMETRIC"}, [fed((0,), "int8"), const([[0, 2]], "int32")], fed((2,), "int8")
+            ),
+            r"paddings \(0, 2\) for 0 elements: .* beside nothing only nothing",
+        ),
+        (
             mirrored(const([[1, 1]], "int32"), 4),
             r"'input0' \(3,\) is padded by \[\[1, 1\]\] to \(5,\), but the output is",
         ),

@@ -51,6 +51,8 @@ def test_flatten_in_a_batch() -> None:
             one_op("RESHAPE", {}, [fed((2, 3), "int8")], fed((5,), "int8")),
             r"'input0' \(2, 3\) and output 'output0' \(5,\) have different numbers of elements",
         ),
+        (one_op("RESHAPE", {}, [fed((0,), "int8")], fed((0,), "int8")), r"one element, and so TFLM refuses"),
+        (one_op("RESHAPE", {}, [fed((1,), "int8")], fed((0,), "int8")), r"one element, and refengine does not"),
         (one_op("RESHAPE", {}, [fed((2,), "int8")], fed((2,), "uint8")), r"'output0' is uint8 but 'input0' is int8"),
         (one_op("RESHAPE", {}, [fed((2,), "int8")] * 3, fed((2,), "int8")), r"got 3 inputs and 1 outputs"),
     ],

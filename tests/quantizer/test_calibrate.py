@@ -20,9 +20,11 @@ from refengine.execute import execute
 from refengine.kernel import Node
 from refengine.plan import Plan, make_plan
 from refengine.quantizer.calibrate import AVERAGING, METHODS, TASK, Samples, calibrate, entropy_threshold
+from refengine.session import Session
+from refengine.strategies import model_of
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
-from tests.models import const, fed, network
+from tests.models import const, fed, network, svdf
 
 Floats = npt.NDArray[np.float32]
 SUBNORMAL = float(np.finfo(np.float32).smallest_subnormal)
@@ -213,3 +215,57 @@ def test_tasks_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_extremes", watching)
     calibrate(PLAN, batches())
     assert events == ["asked for 0", "ran from 0", "asked for 1", "ran from 32", "asked for 2", "ran from 64"]
+
+
+# ---- what lives on --------------------------------------------------------------------------------------------
+
+REMEMBERING = make_plan(model_of(svdf(fed((1, 3), "float32"), 2, np.random.default_rng(9))))
+
+
+def seen(sequences: list[Floats]) -> tuple[float, float]:
+    """The extremes of the output where the state lives on within each sequence, and begins anew with the next."""
+    outputs = []
+    for frames in sequences:
+        session = Session(REMEMBERING)
+        outputs += [session.run(frame[np.newaxis])[0] for frame in frames]
+    return float(np.min(outputs)), float(np.max(outputs))
+
+
+def frames(*lengths: int) -> list[Floats]:
+    rng = np.random.default_rng(3)
+    return [rng.normal(size=(length, 3)).astype(np.float32) for length in lengths]
+
+
+@pytest.mark.parametrize("lengths", [(12,), (4, 4, 4), (5, 1, 7, 7, 2)])
+def test_a_batch_is_a_sequence_where_something_lives_on(lengths: tuple[int, ...]) -> None:
+    found = calibrate(REMEMBERING, [(sequence,) for sequence in frames(*lengths)])
+    (output,) = REMEMBERING.graph.outputs
+    assert found[output] == seen(frames(*lengths))
+
+
+def test_where_sequences_end_counts() -> None:
+    whole, parted = frames(12), frames(*[1] * 12)
+    assert np.array_equal(np.concatenate(whole), np.concatenate(parted))
+    (output,) = REMEMBERING.graph.outputs
+    assert calibrate(REMEMBERING, [(whole[0],)])[output] != calibrate(REMEMBERING, [(x,) for x in parted])[output]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_states_have_the_range_of_what_inferences_leave(method: str) -> None:
+    """This one keeps four frames' features: what its last inference left is in it four times over, shifted."""
+    (state,) = (t.index for t in REMEMBERING.graph.tensors if t.is_variable)
+    session, left = Session(REMEMBERING), list[Floats]()
+    for frame in frames(40)[0]:
+        session.run(frame[np.newaxis])
+        left.append(session.state.variables[0, state])
+    low, high = calibrate(REMEMBERING, [(frames(40)[0],)], method)[state]
+    if method == "minmax":
+        assert (low, high) == (float(np.min(left)), float(np.max(left)))
+    assert np.min(left) <= low < 0 < high <= np.max(left)
+
+
+def test_a_value_that_is_not_finite_is_found_in_its_sequence() -> None:
+    first, second = frames(3, 5)
+    second[2, 0] = np.inf
+    with pytest.raises(InputError, match="sample 1, inference 2: input 'input0' holds inf"):
+        calibrate(REMEMBERING, [(first,), (second,)])

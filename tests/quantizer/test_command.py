@@ -21,11 +21,12 @@ from refengine.kernel import Node
 from refengine.model import Model
 from refengine.plan import make_plan
 from refengine.quantizer import calibrate, convert, quantize
+from refengine.strategies import model_of
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump, load
 from tests.examination.nets import HIDDEN, LOGITS, SOFTMAX, float_net, pictures
-from tests.models import fed, network
+from tests.models import fed, network, svdf
 
 
 @pytest.fixture
@@ -237,3 +238,53 @@ def test_one_sample_is_one(floats: str, arrays: str, tmp_path: Path, capsys: pyt
     out = str(tmp_path / "out.tflite")
     assert main(["quantize", floats, "--data", arrays, "-o", out, "--samples", "1"]) == 0
     assert "calibrated on 1 sample of" in capsys.readouterr().out
+
+
+@pytest.fixture
+def remembering(tmp_path: Path) -> str:
+    path = tmp_path / "remembering.tflite"
+    path.write_bytes(dump(model_of(svdf(fed((1, 3), "float32"), 2, np.random.default_rng(9)))))
+    for name, length in (("a", 5), ("b", 7)):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(length).normal(size=(length, 3)).astype(np.float32))
+    return str(path)
+
+
+@pytest.mark.parametrize(("flag", "state"), [("--stream", "kept"), ("--independent", "fresh")])
+def test_what_lives_on_is_a_sequence_of_each_file_or_nothing(
+    remembering: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, state: str
+) -> None:
+    out, files = str(tmp_path / "out.tflite"), [str(tmp_path / f"{name}.npy") for name in "ab"]
+    assert main(["quantize", remembering, "--data", *files, "-o", out, flag, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["samples"]) == (state, 12)
+    assert [each["float_operators"] and each["float_operators"][0]["index"] for each in told["tensors"]] == [[], 0]
+    sequences = [(np.load(file),) for file in files]
+    alone = [(frame[np.newaxis],) for (x,) in sequences for frame in x]
+    wanted = quantize(remembering, sequences if state == "kept" else alone)
+    assert Path(out).read_bytes() == dump(wanted)
+
+
+def test_what_lives_on_has_to_be_said(remembering: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out.tflite")
+    assert main(["quantize", remembering, "--data", str(tmp_path / "a.npy"), "-o", out]) == FAILED
+    assert "remembers something from one inference to the next: say --stream" in capsys.readouterr().err
+    arguments = ["quantize", remembering, "--data", str(tmp_path / "a.npy"), "-o", out, "--stream", "--report"]
+    assert main(arguments) == FAILED
+    assert "operator 0 (SVDF) remembers something" in capsys.readouterr().err
+    assert not Path(out).exists()
+
+
+def test_what_stays_in_float_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x, y, z = (fed((1, 4), "float32", name=name) for name in "xyz")
+    path, out = tmp_path / "float.tflite", str(tmp_path / "out.tflite")
+    path.write_bytes(dump(network(Node("RELU", {}, (x,), (y,)), Node("ELU", {}, (y,), (z,)))))
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32))
+    arguments = ["quantize", str(path), "--data", str(tmp_path / "x.npy"), "-o", out]
+    assert main(arguments) == 0
+    assert "In float, as TensorFlow's converter leaves them: 1 ELU.\n" in capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["index"] for each in told["left_in_float"]] == [1] and told["kept"] == []
+    assert main([*arguments, "--json", "--keep", "ELU"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["left_in_float"] == [] and [each["index"] for each in told["kept"]] == [1]

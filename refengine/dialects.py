@@ -1,0 +1,74 @@
+"""Where two dialects of one model part: at which operator, by how much, and whether an answer changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .accuracy import is_classifier, predictions
+from .execute import Record, execute, run
+from .identity import identity
+from .model import Array
+from .plan import Plan, Step
+from .tensors.difference import Difference, difference
+
+
+@dataclass(frozen=True, eq=False)
+class Parting:
+    """How one inference goes in two dialects.
+
+    `first` is the first step that gives something else in the second one, with how; None if none does. `steps` of
+    `count` steps do. `classes` are both answers of a classifier.
+    """
+
+    first: tuple[Step, Difference] | None
+    steps: int
+    count: int
+    classes: tuple[int, int] | None
+
+    def __str__(self) -> str:
+        if self.first is None:
+            return f"the same in all {self.count} operators"
+        step, found = self.first
+        unit = "ULP" if step.outputs[0].dtype == "float32" else "LSB"
+        classes = "" if self.classes is None else f"; class {self.classes[0]} in both"
+        if self.classes is not None and self.classes[0] != self.classes[1]:
+            classes = f"; the class changes from {self.classes[0]} to {self.classes[1]}"
+        return (
+            f"they part at {step}, where {found.count:,} of {found.size:,} elements differ by up to {found.largest:g} "
+            f"{unit}; {self.steps} of {self.count} operators differ{classes}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """In plain Python, for JSON."""
+        first = None
+        if self.first is not None:
+            step, found = self.first
+            outputs = [identity(tensor) for tensor in step.outputs]
+            first = {"operator": step.index, "name": step.name, "outputs": outputs, "difference": found.as_dict()}
+        return {"first": first, "differing_steps": self.steps, "steps": self.count, "classes": self.classes}
+
+
+def parting(plan: Plan, other: Plan, *inputs: Array) -> Parting:
+    """One inference by two plans of one model, step by step; what lives on is as before the first.
+
+    Raises `InputError` and `InferenceError` as `execute` does.
+    """
+    pairs = zip(execute(plan, *inputs), execute(other, *inputs), strict=False)  # loops may go on longer in one
+    found = [(mine.step, _apart(mine, theirs)) for mine, theirs in pairs]
+    apart = [(step, each) for step, each in found if each is not None]
+    return Parting(apart[0] if apart else None, len(apart), len(found), _classes(plan, other, inputs))
+
+
+def _apart(mine: Record, theirs: Record) -> Difference | None:
+    """The first difference of their outputs."""
+    triples = zip(mine.step.outputs, mine.outputs, theirs.outputs, strict=False)
+    return next((found for each in triples if (found := difference(*each)) is not None), None)
+
+
+def _classes(plan: Plan, other: Plan, inputs: tuple[Array, ...]) -> tuple[int, int] | None:
+    """The answers of a classifier."""
+    if not is_classifier(plan):
+        return None
+    mine, theirs = (predictions(each, *run(each, *inputs))[0].label for each in (plan, other))
+    return mine, theirs

@@ -1,0 +1,93 @@
+"""What is known already, and set aside so that the next fault is found."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from ..model import Array
+from .case import Case, Door, KernelError
+from .reasons import Reason, explains
+from .traits import traits
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A door that skips what is known: cases with one of some `traits`, failures of some `kinds`, and differences that
+    one of the `reasons` explains.
+
+    A trait is a phrase as findings tell it, with ``*`` for anything; ``OPERATOR: trait`` is for one operator alone, and
+    a type of tensor is the same as having weights of that type.
+    """
+
+    door: Door
+    traits: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+    def __call__(self, case: Case) -> Array | tuple[Array, ...] | None:
+        if self.traits and self._is_known(case):
+            return None
+        try:
+            answer = self.door(case)
+        except KernelError as error:
+            if error.kind in self.kinds:
+                return None
+            raise
+        return None if answer is not None and self._is_explained(case, answer) else answer
+
+    def _is_known(self, case: Case) -> bool:
+        """Whether the case has one of the traits."""
+        patterns = [pattern for trait in self.traits for pattern in _patterns(trait, case.op)]
+        return any(fnmatchcase(trait, pattern) for trait in traits(case) for pattern in patterns)
+
+    def _is_explained(self, case: Case, answer: Array | tuple[Array, ...]) -> bool:
+        """Whether the answer is wrong as one of the reasons says."""
+        return any(_differs(case, answer, reason) for reason in self.reasons)
+
+    def close(self) -> None:
+        """Close the door."""
+        close(self.door)
+
+
+@dataclass(frozen=True)
+class Only:
+    """A door that skips all failures but those that the `reason` explains."""
+
+    door: Door
+    reason: Reason
+
+    def __call__(self, case: Case) -> Array | tuple[Array, ...] | None:
+        with suppress(KernelError):
+            answer = self.door(case)
+            if answer is not None and _differs(case, answer, self.reason):
+                return answer
+        return None
+
+    def close(self) -> None:
+        """Close the door."""
+        close(self.door)
+
+
+def _differs(case: Case, answer: Array | tuple[Array, ...], reason: Reason) -> bool:
+    """Whether an answer is wrong, and that as the reason says."""
+    got = answer[0] if isinstance(answer, tuple) else answer
+    if len(case.step.writes) != 1 or (got.dtype, got.shape) != (case.expected.dtype, case.expected.shape):
+        return False
+    return got.tobytes() != case.expected.tobytes() and explains(reason, case, got)
+
+
+def close(door: Door) -> None:
+    """Close a door that can be closed."""
+    if (closing := getattr(door, "close", None)) is not None:
+        closing()
+
+
+def _patterns(trait: str, op: str) -> tuple[str, ...]:
+    """The traits that are meant by what a user gives."""
+    name, colon, rest = trait.partition(": ")
+    if colon and name != op:
+        return ()
+    wanted = rest if colon else trait
+    return (f"{wanted} for the filter", f"{wanted} for the weights") if " " not in wanted else (wanted,)

@@ -1,0 +1,257 @@
+"""Data with the truth about them: classes, boxes as COCO's JSON has them, masks; and `.npz` files with x and y.
+
+Classes: MNIST's IDX files; a folder of folders, one for each class; a `.csv` whose lines are a file and its class (with
+a line of headings or without); an `.npz` with x and y. Classes that are words get their numbers by a list of names, or
+in alphabetical order. Boxes: a folder of pictures with a JSON file, or that file. Masks: PNG files beside the pictures,
+of the same name (``a.jpg``, ``a.png``) or with ``_mask`` behind it (``a.png``, ``a_mask.png``), or pictures and masks
+in two folders, ``images`` and ``masks``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, located
+from ..memory import MEMORY
+from ..model import Array
+from ..tensors.arrays import read_bytes, read_npz
+from ..tensors.datasets import bundled_digits, load_mnist
+from ..tensors.images import ARRAYS, read_mask
+from .detection import Truth
+from .segmentation import Map
+
+T = TypeVar("T")
+
+MASK = "_mask"
+DIGITS = 10
+"""From so many on, a word is no number of a class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Arrays, or names of files, each with its class by number; `names` of the classes, none where they are numbers.
+
+    `told` says in a sentence how words became numbers.
+    """
+
+    name: str
+    x: Array | list[str]
+    y: npt.NDArray[np.int64]
+    names: tuple[str, ...] = ()
+    told: str = ""
+
+    def first(self, limit: int | None) -> Classes:
+        """At most so many of them."""
+        return Classes(self.name, self.x[:limit], self.y[:limit], self.names, self.told)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures(Generic[T]):
+    """Pictures, each the name of a file or pixels (uint8), with the truth about it; `names` of classes by number."""
+
+    name: str
+    items: list[tuple[str | Array, T]]
+    names: Mapping[int, str]
+
+    def first(self, limit: int | None) -> Pictures[T]:
+        """At most so many of them."""
+        return Pictures(self.name, self.items[:limit], self.names)
+
+
+# ---- classes -------------------------------------------------------------------------------------------------
+
+
+def classes(path: str | None, split: str = "test", names: Sequence[str] = (), memory: int = MEMORY) -> Classes:
+    """What a path holds: MNIST (its `split`), a folder for each class, a `.csv`, an `.npz`; None are bundled digits.
+
+    Raises `InputError` for anything else, and for a class that is not among `names`, if there are some.
+    """
+    if path is None:
+        x, y = bundled_digits()
+        return Classes("the bundled digits (100; more with --data)", x, y.astype(np.int64))
+    with located(path):
+        if Path(path).suffix.lower() == ".npz":
+            x, y = _pair(path, memory)
+            return Classes(path, x, _labels(x, y))
+        if Path(path).suffix.lower() == ".csv":
+            return _numbered(path, [*_lines(Path(path), memory)], names)
+    folders = sorted(each for each in Path(path).glob("*") if each.is_dir() and not each.name.startswith("."))
+    if folders and not any(Path(path).glob("*-images*idx3-ubyte*")):
+        with located(path):
+            return _numbered(path, _in_turn(folders), names)
+    if Path(path).is_file():
+        raise InputError(f"{path}: is no data with classes; give a folder with one for each class, a .csv or an .npz")
+    x, y = load_mnist(path, split)
+    return Classes(path, x, y.astype(np.int64))
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files in a folder and below but hidden ones, sorted."""
+    return sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+
+
+def _in_turn(folders: list[Path]) -> list[tuple[str, str]]:
+    """(file, folder): the first file of each, then the second of each …, so that the first ones are of every class."""
+    found = [(i, folder.name, str(file)) for folder in folders for i, file in enumerate(files_in(folder))]
+    return [(file, name) for _, name, file in sorted(found)]
+
+
+def _numbered(name: str, found: list[tuple[str, str]], names: Sequence[str]) -> Classes:
+    """Files with their classes' numbers: numbers as they are, words by `names`, or else in alphabetical order."""
+    if not found:
+        raise InputError("holds no file with a class")
+    words = sorted({word for _, word in found})
+    files = [file for file, _ in found]
+    if all(word.isdecimal() and len(word) < DIGITS for word in words):
+        return Classes(name, files, np.array([int(word) for _, word in found], np.int64), tuple(names))
+    known = {word: i for i, word in enumerate(names or words)}
+    if unknown := [word for word in words if word not in known]:
+        raise InputError(f"has the class {unknown[0]!r}, which is not among the names: {', '.join(known)}")
+    told = "by the list of names" if names else "in alphabetical order; --labels FILE sets it"
+    y = np.array([known[word] for _, word in found], np.int64)
+    return Classes(name, files, y, tuple(known), f"classes are numbered {told}")
+
+
+def _lines(path: Path, memory: int) -> Iterator[tuple[str, str]]:
+    """(file, class) of each line; the first may be headings, if it names no file."""
+    text = read_bytes(path, memory).decode("utf-8-sig", errors="replace")
+    try:
+        rows = [row for row in csv.reader(text.splitlines()) if row]
+    except csv.Error as error:
+        raise InputError(f"is no CSV file: {error}") from error
+    for i, row in enumerate(rows):
+        if len(row) < 2:
+            raise InputError(f"line {i + 1} holds {len(row)} value; give a file and its class on each")
+        file = path.parent / row[0].strip()
+        if i == 0 and not file.exists():
+            continue
+        yield str(file), row[1].strip()
+
+
+def _pair(path: str, memory: int) -> tuple[Array, Array]:
+    """x and y of an `.npz`, as many of one as of the other."""
+    arrays = read_npz(path, memory)
+    if not arrays.keys() >= {"x", "y"}:
+        raise InputError(f"holds {', '.join(arrays) or 'nothing'}; data for this are x and y")
+    x, y = arrays["x"], arrays["y"]
+    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
+        raise InputError(f"holds x {x.shape} and y {y.shape}; expected as many of one as of the other, and some")
+    return x, y
+
+
+def _labels(x: Array, y: Array) -> npt.NDArray[np.int64]:
+    """One whole number for each."""
+    flat = y.reshape(len(x), -1)
+    if flat.shape[1] != 1 or y.dtype.kind not in "iufb" or not np.array_equal(flat, np.trunc(flat)):
+        raise InputError(f"has y of {y.dtype} {y.shape}; expected the number of a class for each of the {len(x)} in x")
+    if not -(2**31) <= flat.min() <= flat.max() < 2**31:
+        raise InputError(f"has the classes {flat.min()} to {flat.max()} in y; there are not so many")
+    return flat[:, 0].astype(np.int64)
+
+
+# ---- boxes ---------------------------------------------------------------------------------------------------
+
+
+def boxes(path: str, first: int = 1, memory: int = MEMORY) -> Pictures[list[Truth]]:
+    """Pictures and what is in them, in a folder with COCO's JSON, by that file, or in an `.npz`.
+
+    A model's class 0 is the category whose id is `first`: 1 where it was trained by TensorFlow's detection API. In an
+    `.npz`, y is N×M×5: class, top, left, bottom, right (0 to 1) of each of M things, the class −1 where there is none.
+    Raises `InputError` for anything else.
+    """
+    with located(path):
+        if Path(path).suffix.lower() == ".npz":
+            x, y = _pair(path, memory)
+            if y.ndim != 3 or y.shape[2] != 5 or y.dtype.kind not in "iuf" or not np.isfinite(y).all():
+                raise InputError(f"has y of {y.dtype} {y.shape}; expected N × M × 5: class, top, left, bottom, right")
+            truths = [[Truth(int(row[0]), tuple(row[1:])) for row in each if row[0] >= 0] for each in y.tolist()]
+            return Pictures(path, list(zip(x, truths, strict=True)), {})
+        if Path(path).is_dir():
+            found = sorted(Path(path).glob("*.json"))
+            if len(found) != 1:
+                raise InputError(f"holds {len(found)} .json files; give the one of COCO's that is meant")
+            file = found[0]
+        else:
+            file = Path(path)
+        try:
+            told = json.loads(read_bytes(file, memory))
+            return Pictures(path, *_coco(told, file.parent, first))
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{file.name} is not as COCO has it: {type(error).__name__} {error}") from error
+
+
+def _coco(told: Any, folder: Path, first: int) -> tuple[list[tuple[str | Array, list[Truth]]], dict[int, str]]:
+    """Pictures with their boxes, and the names of classes."""
+    sizes = {image["id"]: (float(image["height"]), float(image["width"])) for image in told["images"]}
+    truths: dict[Any, list[Truth]] = {id: [] for id in sizes}
+    for each in told["annotations"]:
+        height, width = sizes[each["image_id"]]
+        left, top, across, down = map(float, each["bbox"])
+        box = (top / height, left / width, (top + down) / height, (left + across) / width)
+        if not all(map(isfinite, box)):
+            raise InputError(f"an annotation of picture {each['image_id']} has the bbox {each['bbox']}, which is none")
+        truths[each["image_id"]].append(Truth(int(each["category_id"]) - first, box, bool(each.get("iscrowd"))))
+    names = {int(each["id"]) - first: str(each["name"]) for each in told.get("categories", ())}
+    items: list[tuple[str | Array, list[Truth]]] = []
+    for image in told["images"]:
+        places = [folder / str(image["file_name"]), folder / "images" / str(image["file_name"])]
+        items.append((str(next((place for place in places if place.exists()), places[0])), truths[image["id"]]))
+    if not items:
+        raise InputError("names no picture")
+    return items, names
+
+
+# ---- masks ---------------------------------------------------------------------------------------------------
+
+
+def masks(path: str, memory: int = MEMORY) -> Pictures[str | Map]:
+    """Pictures with a mask for each, the class of each pixel: files in a folder, or an `.npz` whose y is N×H×W.
+
+    Raises `InputError` for anything else.
+    """
+    with located(path):
+        if Path(path).suffix.lower() == ".npz":
+            x, y = _pair(path, memory)
+            if y.ndim == 4 and y.shape[3] == 1:
+                y = y[..., 0]
+            if y.ndim != 3 or y.dtype.kind not in "iu":
+                raise InputError(f"has y of {y.dtype} {y.shape}; expected N × H × W, the number of each pixel's class")
+            return Pictures(path, list(zip(x, y.astype(np.int64), strict=True)), {})
+        if not Path(path).is_dir():
+            raise InputError("is no folder of pictures and masks, and no .npz with x and y")
+        found = [*_masked(Path(path))]
+        if not found:
+            raise InputError(
+                "holds no picture with a mask: give a.jpg and a.png, a.png and a_mask.png, or folders images and masks"
+            )
+        return Pictures(path, found, {})
+
+
+def mask_of(truth: str | Map, memory: int = MEMORY) -> Map:
+    """(H, W): what is in a mask's file, or the array itself."""
+    if isinstance(truth, str):
+        with located(truth):
+            return read_mask(truth, memory).astype(np.int64)
+    return truth
+
+
+def _masked(folder: Path) -> Iterator[tuple[str | Array, str | Map]]:
+    """Pairs of files."""
+    pictures, beside = (folder / "images", folder / "masks") if (folder / "masks").is_dir() else (folder, folder)
+    for picture in files_in(pictures):
+        inside = picture.relative_to(pictures)
+        stems = [inside.with_name(f"{picture.stem}{MASK}.png"), inside.with_suffix(".png")]
+        mask = next((beside / stem for stem in stems if (beside / stem).is_file() and beside / stem != picture), None)
+        if mask is not None and not picture.stem.endswith(MASK) and picture.suffix.lower() not in ARRAYS:
+            yield str(picture), str(mask)

@@ -1,0 +1,71 @@
+"""refengine/tasks/recognition.py: what a graph tells of its task, and what it leaves to its user."""
+
+from __future__ import annotations
+
+import pytest
+
+from refengine import InputError, Plan, make_plan
+from refengine.kernel import Node
+from refengine.model import Model
+from refengine.strategies import model_of
+from refengine.tasks.recognition import task_of
+from tests.models import const, fed, q
+from tests.tasks.nets import detector, keyword_spotter, segmenter
+
+
+def shaped(input: tuple[int, ...], output: tuple[int, ...], dtype: str = "float32") -> Plan:
+    """A network with such ends, which does nothing sensible."""
+    kind = q(1 / 256, -128) if dtype == "int8" else None
+    start = Node("SHAPE", {"out_type": "int32"}, (fed(input, "int8", q(1.0)),), (fed((len(input),), "int32"),))
+    filled = Node("FILL", {}, (const(output, "int32"), const(0, dtype, kind)), (fed(output, dtype, kind),))
+    return make_plan(model_of(start, filled))
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "reason"),
+    [
+        (detector(), "detection", "its outputs are the four of TFLite_Detection_PostProcess"),
+        (segmenter(), "segmentation", "output 'output0' is a map of scores of 2 classes, 6 × 6"),
+        (keyword_spotter(), "classification", "its output is a row of 4 scores"),
+    ],
+)
+def test_what_the_graph_tells(model: Model, task: str, reason: str) -> None:
+    found = task_of(make_plan(model))
+    assert (found.name, found.reason) == (task, reason)
+
+
+@pytest.mark.parametrize(
+    ("input", "output", "dtype", "task"),
+    [
+        ((1, 8, 8, 3), (1, 4, 4, 2), "int8", "segmentation"),
+        ((1, 8, 12, 1), (1, 8, 12, 5), "float32", "segmentation"),
+        ((1, 8, 12, 1), (1, 2, 3, 5), "float32", "none"),  # heat
+        ((1, 8, 8, 3), (1, 8, 8), "int32", "segmentation"),
+        ((1, 8, 8, 3), (1, 8, 8, 1), "int32", "segmentation"),
+        ((1, 8, 8, 3), (1, 8, 8, 3), "float32", "none"),  # it may be a picture
+        ((1, 8, 8, 3), (1, 8, 8, 1), "float32", "none"),  # or a depth
+        ((1, 8, 8, 3), (1, 3, 3, 2), "float32", "none"),  # no whole number of times as wide
+        ((1, 8, 8, 3), (1, 4, 8, 2), "float32", "none"),
+        ((1, 8, 8, 3), (1, 1, 1, 2), "float32", "none"),
+        ((1, 9), (1, 4, 4, 2), "float32", "none"),
+        ((1, 5, 5, 5, 5), (1, 4, 4, 2), "float32", "none"),  # no picture
+    ],
+)
+def test_a_map_of_classes_is_one_of_a_picture(
+    input: tuple[int, ...], output: tuple[int, ...], dtype: str, task: str
+) -> None:
+    assert task_of(shaped(input, output, dtype)).name == task
+
+
+def test_what_the_graph_does_not_tell_may_be_said() -> None:
+    assert task_of(shaped((1, 8, 8, 3), (1, 8, 8, 3)), "segmentation").reason == "given"
+    assert task_of(shaped((1, 8, 8, 3), (1, 8, 8, 1)), "segmentation").name == "segmentation"
+    assert task_of(make_plan(detector()), "none").name == "none"
+
+
+@pytest.mark.parametrize("name", ["detection", "segmentation"])
+def test_what_the_outputs_do_not_allow_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=rf"the model is not for {name}: its outputs are 'output0' int8 \(1, 4\), not"):
+        task_of(make_plan(keyword_spotter()), name)
+    with pytest.raises(InputError, match="'guessing' is no task"):
+        task_of(make_plan(keyword_spotter()), "guessing")
