@@ -160,13 +160,13 @@ def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     if not constant:  # what has a name goes before what is fitted
         found = _worth(*found, *trial.halves()) or _worth(*trial.moves(), *trial.lines())
     told, equal = _information(seen), ~unlike(sample.codes, seen).ravel()
-    alike = bool(2 * told[equal].sum() > told.sum())
+    alike = bool(2 * apart.count < apart.size and 2 * told[equal].sum() > told.sum())
     return Fed(sample, apart, ranked(found) or trial.closest(), len(trial.tried), constant, alike)
 
 
 def _worth(*found: Explanation) -> list[Explanation]:
-    """Those that anything speaks for."""
-    return [each for each in found if each.bits > 0]
+    """Those that not much speaks against: a choice among all that were tried costs some bits."""
+    return [each for each in found if each.bits > -MARGIN]
 
 
 def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
