@@ -6,7 +6,7 @@ The input is known, as it stands in a dump. (Where it is not, `inputs` tries pre
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..identity import identity
 from ..model import Array
 from ..tensors.difference import Difference, difference, unlike
+from ..text import printable
 from .evidence import MARGIN, Certainty, certainty
 from .preparation import Preparation, preparations
 from .sample import Mask, Sample
@@ -29,9 +30,6 @@ SHOWN = 0.8
 
 LINES = 401
 """Slopes to try about the best by squares."""
-
-FEW = 0.1
-"""Of the elements: if no more are wrong, it is no other sample."""
 
 NAMED = 4
 """How many explanations one sentence names."""
@@ -71,73 +69,54 @@ class Explanation:
 
 
 @dataclass(frozen=True, eq=False)
-class Suspicion:
-    """What may have been done to a model's input, after `tried` preparations were tried.
+class Fed:
+    """An input that a device was fed, judged: `difference` from the sound one, None if it is right.
 
-    `explanations`, the best first, are those that explain everything; if none does, the one that comes closest, if any
-    comes close.
+    `explanations`, the best first, are those that explain all of it; if none does, the one that comes closest, if any
+    comes close. `tried` is how many preparations were tried, `constant` whether the input holds the same everywhere,
+    `alike` whether most of what its values tell is as it should be.
     """
 
+    sample: Sample
+    difference: Difference | None = None
     explanations: tuple[Explanation, ...] = ()
     tried: int = 0
-
-    @property
-    def fitting(self) -> tuple[Explanation, ...]:
-        """What explains everything and can't be told from the best."""
-        found = [each for each in self.explanations if each.complete]
-        return tuple(each for each in found if found[0].bits - each.bits < MARGIN)
-
-    @property
-    def certainty(self) -> Certainty:
-        """Of the cause."""
-        return certainty(self.fitting[0].bits, len(self.fitting) - 1) if self.fitting else "open"
-
-    @property
-    def cause(self) -> str | None:
-        """The best explanation's id, unless it is open."""
-        return None if self.certainty == "open" else self.fitting[0].preparation.id
-
-    @property
-    def says(self) -> str:
-        """What may be so, after "the input"."""
-        return ", or ".join(each.preparation.says for each in self.fitting[:NAMED])
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "certainty": self.certainty,
-            "cause": self.cause,
-            "explanations": [each.as_dict() for each in self.explanations],
-            "tried": self.tried,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Fed(Suspicion):
-    """An input that a device was fed, judged: `difference` from the sound one, None if it is right."""
-
-    sample: Sample = field(kw_only=True)
-    difference: Difference | None = None
     constant: bool = False
+    alike: bool = False
+
+    def __repr__(self) -> str:
+        return printable(f"<Fed '{self.sample.tensor.name}': {self.verdict}>")
 
     @property
     def right(self) -> bool:
         return self.difference is None
 
     @property
+    def fitting(self) -> tuple[Explanation, ...]:
+        """What explains everything and can't be told from the best, or is simpler."""
+        found = [each for each in self.explanations if each.complete]
+        ways = len(found[0].preparation.ways) if found else 0
+        return tuple(e for e in found if found[0].bits - e.bits < MARGIN or len(e.preparation.ways) < ways)
+
+    @property
     def certainty(self) -> Certainty:
         """Of the cause, or that there is none."""
-        return "certain" if self.right else super().certainty
+        if self.right:
+            return "certain"
+        return certainty(self.fitting[0].bits, len(self.fitting) - 1) if self.fitting else "open"
 
     @property
     def cause(self) -> str | None:
-        return None if self.right else super().cause
+        """The best explanation's id, unless it is open."""
+        return None if self.right or self.certainty == "open" else self.fitting[0].preparation.id
 
     @property
     def verdict(self) -> str:
         """One sentence."""
         if self.difference is None:
             return "certain: the input is right, every element is as it should be"
-        says, count = self.says, f"{self.difference.count:,} of {self.difference.size:,} elements differ"
+        says = ", or ".join(each.preparation.says for each in self.fitting[:NAMED])
+        count = f"{self.difference.count:,} of {self.difference.size:,} elements differ"
         if self.certainty == "certain":
             return f"certain: the input {says}; that explains all its {self.difference.size:,} elements"
         if self.certainty == "likely":
@@ -147,7 +126,7 @@ class Fed(Suspicion):
             return f"open: the input holds {self.difference.theirs:g} everywhere; perhaps it was never written{also}"
         if says:
             return f"open: {count} in the input, and that is too little to tell why; perhaps it {says}"
-        if self.difference.count <= FEW * self.difference.size:
+        if self.alike:
             return f"open: {count} in the input, which nothing known explains; the others are as they should be"
         return (
             f"open: {count} in the input, and no known preparation of this sample explains them; perhaps it is of "
@@ -160,7 +139,10 @@ class Fed(Suspicion):
             "right": self.right,
             "verdict": self.verdict,
             "difference": self.difference and self.difference.as_dict(),
-            **super().as_dict(),
+            "certainty": self.certainty,
+            "cause": self.cause,
+            "explanations": [each.as_dict() for each in self.explanations],
+            "tried": self.tried,
         }
 
 
@@ -172,17 +154,19 @@ def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
     """
     apart = difference(sample.tensor, sample.codes, seen)
     if apart is None:
-        return Fed(sample=sample)
-    trial, constant = _Trial(sample, seen, [*preparations(sample, previous)], previous), len(np.unique(seen)) == 1
-    found = [*trial.explanations()]
+        return Fed(sample)
+    trial = _Trial(sample, seen, [*preparations(sample, previous)], previous)
+    found, constant = [*trial.explanations()], len(np.unique(seen)) == 1
     if not constant:  # what has a name goes before what is fitted
         found = _worth(*found, *trial.halves()) or _worth(*trial.moves(), *trial.lines())
-    return Fed(ranked(found) or trial.closest(), len(trial.tried), sample=sample, difference=apart, constant=constant)
+    told, equal = _information(seen), ~unlike(sample.codes, seen).ravel()
+    alike = bool(2 * apart.count < apart.size and 2 * told[equal].sum() > told.sum())
+    return Fed(sample, apart, ranked(found) or trial.closest(), len(trial.tried), constant, alike)
 
 
 def _worth(*found: Explanation) -> list[Explanation]:
-    """Those that anything speaks for."""
-    return [each for each in found if each.bits > 0]
+    """Those that not much speaks against: a choice among all that were tried costs some bits."""
+    return [each for each in found if each.bits > -MARGIN]
 
 
 def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
@@ -260,7 +244,7 @@ class _Trial:
         best = self.tried[int(np.argmax(shares))]
         share = told[self.explained(best)].sum()
         sound = told[~unlike(self.sample.codes, self.seen).ravel()].sum()
-        return (self.explanation(best),) if share > max(sound, SHOWN * told.sum()) else ()
+        return (self.explanation(best),) if told.sum() > share > max(sound, SHOWN * told.sum()) else ()
 
     def halves(self) -> Iterator[Explanation]:
         """Inputs of which only a part was written, from where they begin to differ on or up to there."""
@@ -346,35 +330,49 @@ def _line(x: Array, y: Array, step: float) -> tuple[float, float]:
 
 
 def without_cause(seen: Array, sound: Array) -> float:
-    """Bits that tell `seen` by whichever is shortest: as values by themselves; as changes of `sound` at some places; or
-    by what each value of `sound` becomes, a table that costs as many bits as the values in it have."""
+    """Bits that tell `seen` by whichever is shortest: as values by themselves; as noise on `sound`; or by what each
+    value of `sound` becomes, a table that costs as many bits as the values in it have.
+    """
     apart = unlike(sound, seen).ravel()
     if not apart.any():
         return 0.0
     own = _information(seen)
-    size = np.inf
-    if seen.dtype.kind in "iu":  # changes are small where codes are rounded otherwise
-        size = float(np.abs(seen.astype(np.float64) - sound.astype(np.float64)).max())
-    changes = apart.size * entropy(apart) + np.minimum(own[apart], np.log2(2 * size)).sum()
     pairs = np.stack([_numbered(sound), _numbered(seen)])
     table = np.unique(pairs[:, apart], axis=1).shape[1] * 8.0 * seen.itemsize
     becomes = apart.size * (entropy(pairs) - entropy(pairs[0])) + table
-    return float(min(own.sum(), changes, becomes))
+    return float(min(own.sum(), _noise(seen.ravel(), sound.ravel(), apart, own), becomes))
 
 
-def with_cause(seen: Array, low: Array, high: Array, free: npt.NDArray[np.bool_] | None = None) -> float:
-    """Bits that tell `seen`, all of which lies between `low` and `high`: where in between.
+def _noise(seen: Array, sound: Array, apart: Mask, own: Array) -> float:
+    """Bits that tell where `seen` is apart from `sound`, and by how much; at the ends of its type, to one side only."""
+    if seen.dtype.kind not in "iu":
+        return float(apart.size * entropy(apart) + own[apart].sum())
+    type_, size = np.iinfo(seen.dtype), float(np.abs(seen.astype(np.float64) - sound.astype(np.float64)).max())
+    at_end, told = (sound == type_.min) | (sound == type_.max), 0.0
+    for group, sides in ((at_end, 1), (~at_end, 2)):
+        if group.any():
+            told += group.sum() * entropy(apart[group]) + np.minimum(own[group & apart], np.log2(sides * size)).sum()
+    return told
+
+
+def with_cause(seen: Array, low: Array, high: Array, free: Mask | None = None) -> float:
+    """Bits that tell `seen`, all of which lies between `low` and `high`: where in between, for each element or, if that
+    is shorter, for each value of `low`.
 
     Of what is `free` the cause says nothing, so that it is told without. All arrays are flat.
     """
     wide = low < high if free is None else (low < high) & ~free
     told = 0.0 if free is None else float(_information(seen)[free].sum())
-    if wide.any():
-        width, place = (high - low)[wide], (seen - low)[wide]
-        pairs = np.stack([width, place])
-        figures = np.unique(pairs, axis=1).shape[1]  # each frequency costs half the bits of the count
-        told += wide.sum() * (entropy(pairs) - entropy(width)) + figures * np.log2(wide.sum() + 1) / 2
-    return told
+    if not wide.any():
+        return told
+    width, place = (high - low)[wide], (seen - low)[wide]
+    pairs = np.stack([width, place])
+    figures = np.unique(pairs, axis=1).shape[1]  # each frequency costs half the bits of the count
+    each = wide.sum() * (entropy(pairs) - entropy(width)) + figures * np.log2(wide.sum() + 1) / 2
+    by_value = np.stack([low[wide], width, place])
+    table = np.unique(by_value, axis=1)
+    of_values = wide.sum() * (entropy(by_value) - entropy(by_value[:2])) + np.log2(table[1] + 1).sum()
+    return told + float(min(each, of_values))
 
 
 def entropy(values: Array) -> float:

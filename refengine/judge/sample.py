@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -61,13 +61,13 @@ class Sample:
 
     tensor: Tensor
     index: int
-    codes: Array
-    real: Span
+    codes: Array = field(repr=False)
+    real: Span = field(repr=False)
     black: float
     white: float
     known: bool
     exact: bool = True
-    others: tuple[Other, ...] = ()
+    others: tuple[Other, ...] = field(default=(), repr=False)
 
     @property
     def affine(self) -> tuple[float, int]:

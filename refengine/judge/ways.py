@@ -7,7 +7,7 @@ says where the elements lie at last.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import log
 
@@ -79,21 +79,21 @@ class Way:
 class Real(Way):
     """Other real values: those of the whole input, flat."""
 
-    real: Span
+    real: Span = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Codes(Way):
     """Other codes of real values."""
 
-    make: Values
+    make: Values = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Recoded(Way):
     """Codes changed afterwards."""
 
-    change: Values
+    change: Values = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +103,8 @@ class Placed(Way):
     A `fill` of None is anybody's: nothing is said of those places.
     """
 
-    index: Index
-    fill: Array | None = None
+    index: Index = field(repr=False)
+    fill: Array | None = field(default=None, repr=False)
 
 
 # ---- codes ----------------------------------------------------------------------------------------------------------

@@ -155,6 +155,7 @@ def test_of_several_inputs_each_is_judged(here: Path, capsys: pytest.CaptureFixt
     assert "holds what input 'input1' should" in verdicts[0].verdict
     verdicts = refengine.check_input(plan, [right[0], right[1][:, ::-1]], samples)
     assert [each.cause for each in verdicts] == [None, "upside down"] and verdicts[0].right
+    assert repr(verdicts[1]).startswith("<Fed 'input1': certain: the input is upside down")
     np.savez("sample.npz", input0=samples[0], input1=samples[1])
     np.savez("fed.npz", input1=right[1][:, ::-1])
     status, out = asked(capsys, "two.tflite", "--fed", "fed.npz", "--sample", "sample.npz")
