@@ -194,16 +194,17 @@ def concerning(path: str) -> list[list[str]]:
         operators = sorted(_operators(ROOT / path))
         laws = ["tests/test_kernels.py", "tests/test_plan_fuzz.py", "-k", " or ".join(operators) or name]
         first = [own] if (ROOT / own).exists() else _users(name)
-        return [first, [*laws, "-m", "not slow"], laws]
+        return [first, ["tests/test_facts.py"], [*laws, "-m", "not slow"], laws]
     if room == "numerics":
         properties = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests/properties").glob("test_*.py"))
         return [["tests/numerics"], properties, ["tests/kernels"]]
     if room == "judge":
         return [["tests/judge"], ["tests/debugger", "-k", "compare"]]
     spine = ["tests/test_plan.py", "tests/test_execute.py", "tests/test_subgraphs.py", "-m", "not slow"]
+    sizes = ["tests/test_memory.py", "tests/test_allocation.py", "tests/tflite_io/test_oddities.py"]
     control = ["tests/kernels", "-k", "if or while or call_once or variable or var_handle or session"]
     laws = ["tests/test_kernels.py", "-k", "ADD"]
-    return [spine, control, ["tests/test_plan_fuzz.py", "tests/test_interpreter.py"], laws]
+    return [spine, sizes, control, ["tests/test_plan_fuzz.py", "tests/test_interpreter.py"], laws]
 
 
 def _operators(path: Path) -> set[str]:

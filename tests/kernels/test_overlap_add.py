@@ -29,6 +29,14 @@ def test_what_overlaps_is_added(dtype: Any) -> None:
     assert session.run(x)[0].tolist() == [1, 2, 13, 20]
 
 
+def test_rows_of_frames_know_nothing_of_one_another() -> None:
+    rows = [fed((2, 2, 3), "int16")], fed((2, 4), "int16")
+    session = Session(custom("SignalOverlapAdd", pack(T=7, frame_step=2), *rows))
+    x = np.array([[[1, 2, 3], [10, 20, 30]], [[4, 5, 6], [40, 50, 60]]], np.int16)
+    assert session.run(x)[0].tolist() == [[1, 2, 13, 20], [4, 5, 46, 50]]
+    assert session.run(x)[0].tolist() == [[31, 2, 13, 20], [64, 5, 46, 50]]
+
+
 def test_int16_saturates_at_each_addition() -> None:
     session = Session(overlap("int16", step=1))
     x = np.array([[0, 30000, -30000], [30000, -30000, 1]], np.int16)

@@ -325,3 +325,20 @@ def test_the_largest_factor_that_tflm_can_shift_by_is_taken(dtype: str, scale: f
     assert run(model, x)[0].tolist() == tflm.run(dump(model), [x])[0].tolist()
     with pytest.raises(UnsupportedError):
         make_plan(changed(3, const([[1]], "int8", q(2 * scale)), dtype))
+
+
+def with_an_intermediate(shape: tuple[int, ...]) -> Model:
+    model = lstm()
+    (graph,) = model.graphs
+    extra = Tensor(len(graph.tensors), "effective hidden scale", shape, "int8", q(1))
+    ops = (replace(graph.ops[0], intermediates=(extra.index,)),)
+    return replace(model, graphs=(replace(graph, tensors=(*graph.tensors, extra), ops=ops),))
+
+
+@pytest.mark.parametrize("shape", [(1,), (2, 1)])
+def test_intermediates_with_elements_are_refused_as_tflm_does(shape: tuple[int, ...], tflm: Tflm) -> None:
+    make_plan(with_an_intermediate((0,)))
+    assert tflm.accepts(dump(with_an_intermediate((0,))))
+    with pytest.raises(UnsupportedError, match="'effective hidden scale' has the shape"):
+        make_plan(with_an_intermediate(shape))
+    assert not tflm.accepts(dump(with_an_intermediate(shape)))
