@@ -25,7 +25,7 @@ from ..tflite_io import schema
 SAID = {"output_shape", "filter_shape", "input_shape", "accum_depth", "num_elements_in_axis", "sizes"}
 """Fields of params that repeat what the tensors' shapes say."""
 
-OWN = {"sign", "is_alpha_negative", "groups", "gemm", "shrink", "mean", "positions", "linear", "nan_clips"}
+OWN = {"as_bytes", "sign", "is_alpha_negative", "groups", "gemm", "shrink", "mean", "positions", "linear", "nan_clips"}
 """Fields that only this engine needs, in this form."""
 
 ACTIVATION = {f"{prefix}activation_{side}": side for prefix in ("", "output_") for side in ("min", "max")}

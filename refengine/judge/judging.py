@@ -45,6 +45,7 @@ SHOWN = 3
 """How many outputs to name that hardly move."""
 
 
+@np.errstate(all="ignore")  # a device may have computed anything, and a wrong kernel from that
 def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, state: State | None = None) -> Report:
     """Judge `dump` by `plan`, whose dialect is what the device is meant to compute.
 
@@ -336,8 +337,9 @@ def _judgement(evidence: _Evidence, record: Record, output: int, before: tuple[S
         return Finding(step, output, "victim", total)
     finding = Finding(step, output, "culprit", total, own, (*before, step))
     found = tuple(evidence.explanations(finding, evidence.values))
-    told = None if any(candidate.complete for candidate in found) else explain(evidence.plan, record, own.first, output)
-    return replace(finding, candidates=found, told=told)
+    finding = replace(finding, candidates=found)
+    told = explain(evidence.plan, record, own.first, output) if finding.certainty == "open" else None
+    return replace(finding, told=told)
 
 
 def _second_look(evidence: _Evidence) -> Iterator[Finding]:
@@ -358,7 +360,8 @@ def _second_look(evidence: _Evidence) -> Iterator[Finding]:
             continue
         more = evidence.explanations(finding, values, spoken)
         found = tuple(ranked([*finding.candidates, *more]))
-        yield replace(finding, candidates=found, told=None if found and found[0].complete else finding.told)
+        second = replace(finding, candidates=found)
+        yield second if second.certainty == "open" else replace(second, told=None)
 
 
 def _together(findings: Sequence[Finding]) -> list[Finding]:

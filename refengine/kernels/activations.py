@@ -41,7 +41,7 @@ class Relu6Params:
     six: int
 
 
-def prepare_relu(node: Node, numerics: Numerics) -> ReluParams:
+def prepare_relu(node: Node, numerics: Numerics, activation: str = "RELU") -> ReluParams:
     """Refuses int16 with zero points, and scales so far apart that C leaves shifts undefined."""
     input, output = _unary.operands(node)
     (si, input_offset), (so, output_offset) = _affine.quantized(input), _affine.quantized(output)
@@ -53,7 +53,7 @@ def prepare_relu(node: Node, numerics: Numerics) -> ReluParams:
     rounding = _litert.rounding(numerics, taken=False)
     multiplier = _unary.ratio_multiplier((si,), so, numerics.scale_math, rounding)
     _affine.require_shift(multiplier, output)
-    low, high = activation_range(node.name, output.dtype, so, output_offset)
+    low, high = activation_range(activation, output.dtype, so, output_offset)
     scaled = multiply_by_quantized_multiplier(_unary.codes(input.dtype) - input_offset, multiplier)
     table = np.clip(wrap32(scaled + output_offset), low, high).astype(output.dtype)
     return ReluParams(input_offset, multiplier, output_offset, low, high, table)
@@ -75,7 +75,7 @@ def explain_relu(p: ReluParams, at: At, input: Array) -> Iterator[Line]:
 def prepare_relu6(node: Node, numerics: Numerics) -> Relu6Params | ReluParams:
     """Refuses a scale so small that 6 has no int32 code. TFLite requantises here as for RELU, with another bound."""
     if _litert.speaks(numerics):
-        return prepare_relu(node, numerics)
+        return prepare_relu(node, numerics, "RELU6")
     input, _ = _unary.operands(node)
     scale, zero = _affine.quantized(input)
     require(

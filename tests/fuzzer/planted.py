@@ -180,7 +180,7 @@ PLANTS = (
         DENSE,
         "tensorflow/tflite-micro#2602",
         "per-channel weights are scaled by the first channel's scale",
-        explained="the first channel's scale",
+        explained="one scale, the first channel's",
     ),
     # rescaling
     Plant("SINGLE_ROUNDING", CONV, "tensorflow/tflite-micro#3130", "one rounding instead of two", "single rounding"),

@@ -28,7 +28,7 @@ def test_every_bug_is_planted() -> None:
 def test_sound(op: str, dtype: str, library: Path) -> None:
     result = tried(library, "NONE", op, dtype)
     assert result.finding is None, result.finding
-    assert result.cases == 1000 and result.skipped < 500
+    assert result.cases == 1000 and result.skipped <= 500
 
 
 @pytest.mark.parametrize(("op", "dtype"), OTHERS, ids=["-".join(pair) for pair in OTHERS])

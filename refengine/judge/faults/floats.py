@@ -50,17 +50,21 @@ def _totals(case: Case) -> dict[str, Array]:
         "backwards": _summed(x, w, 1, -1),
         "in four lanes": _summed(x, w, 4, 1),
         "in eight lanes": _summed(x, w, 8, 1),
+        "in four lanes, neighbours first": _summed(x, w, 4, 1, neighbours=True),
+        "in eight lanes, neighbours first": _summed(x, w, 8, 1, neighbours=True),
         "in float64": exact.astype(np.float32),
     }
 
 
-def _summed(x: Array, w: Array, lanes: int, direction: int) -> Array:
+def _summed(x: Array, w: Array, lanes: int, direction: int, neighbours: bool = False) -> Array:
+    """Every lane takes each so many-th product; halves are added in the end, or lanes beside one another."""
     parts = np.zeros((lanes, len(x), w.shape[1]), np.float32)
     with np.errstate(all="ignore"):
         for k in range(len(w))[::direction]:
             parts[k % lanes] += x[:, k] * w[k]
         while len(parts) > 1:
-            parts = parts[: len(parts) // 2] + parts[len(parts) // 2 :]
+            half = len(parts) // 2
+            parts = parts[::2] + parts[1::2] if neighbours else parts[:half] + parts[half:]
     return np.asarray(parts[0])
 
 
