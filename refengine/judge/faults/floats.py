@@ -33,6 +33,7 @@ def summation_order(case: Case) -> Variants:
         yield f"under another order of summation: {how}", total.astype(np.float32).reshape(case.sound.shape)
 
 
+@np.errstate(all="ignore")
 def _totals(case: Case) -> dict[str, Array]:
     """The sums without bias, (positions, channels), by how they were computed."""
     assert case.weights is not None and case.weights.data is not None
