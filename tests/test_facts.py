@@ -16,7 +16,7 @@ from refengine import KERNELS, InferenceError, Plan, execute, strategies
 from refengine.cexport.calls import CALLS
 from refengine.kernel import Facts
 from refengine.kernels import FACTS
-from refengine.model import Array
+from refengine.model import Array, Quantization
 from refengine.plan import Step
 
 KEYS = sorted(key for key, kernel in KERNELS.items() if not kernel.facts.control and not kernel.facts.resource)
@@ -188,3 +188,22 @@ def test_what_detects_gives_boxes_classes_scores_and_their_number(op: str, dtype
 
 def test_every_c_kernel_is_of_a_type_that_there_is() -> None:
     assert CALLS and CALLS.keys() <= KERNELS.keys()
+
+
+@those(lambda facts: facts.fixed_output, "int")
+def test_a_fixed_output_is_what_tflm_computes_in_whatever_is_declared(op: str, dtype: str) -> None:
+    def law(case: Case) -> None:
+        plan, inputs = case
+        (output,) = step_of(case).outputs
+        if output.dtype != dtype or dtype not in KERNELS[op, dtype].facts.fixed_output:
+            return
+        scale, zero_point = KERNELS[op, dtype].facts.fixed_output[output.dtype]
+        graph = plan.model.graphs[0]
+        declared = replace(output, quantization=Quantization((scale,), (zero_point,)))
+        tensors = tuple(declared if t.index == output.index else t for t in graph.tensors)
+        fixed = host_plan(replace(plan.model, graphs=(replace(graph, tensors=tensors), *plan.model.graphs[1:])))
+        *_, mine = execute(plan, *inputs)
+        *_, theirs = execute(fixed, *inputs)
+        np.testing.assert_array_equal(mine.outputs[0], theirs.outputs[0])
+
+    check(op, dtype, law)
