@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import InferenceError, Numerics, UnsupportedError, make_plan
+from refengine import InferenceError, Numerics, UnsupportedError, execute, explain, make_plan
 from refengine.execute import infer
 from refengine.kernels._flexbuffer import pack
 from refengine.model import Model
@@ -63,6 +63,15 @@ def test_several_classes_of_a_box_go_to_places_too_far_apart() -> None:
 def test_equal_scores_keep_their_order() -> None:
     _, classes, scores, _ = found(detection(), [0.5, 0.5], [0, 0], [0.5, 0.5])
     assert (classes[:2], scores[:2]) == ([0, 0], [0.5, 0.5])
+
+
+def test_boxes_whose_area_underflows_overlap_nothing() -> None:
+    """As in TFLM's ComputeIntersectionOverUnion, where no area is no overlap: the same box twice, and both stay."""
+    plan = make_plan(detection(anchors=[[0, 0, 1e-30, 1e-30], [0, 0, 1e-30, 1e-30], [5, 5, 2, 4]]))
+    (record,) = execute(plan, np.array([[[0.5, 0.25], [0.25, 0.5], [0.125, 0]]], np.float32))
+    scores = record.outputs[2][0].tolist()
+    assert scores == [0.5, 0.5, 0.125] and record.outputs[3].tolist() == [3]
+    assert [explain(plan, record, (0, i), 2).value for i in range(3)] == scores
 
 
 def test_one_empty_box_fails_all_of_its_inference() -> None:

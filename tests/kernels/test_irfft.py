@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import UnsupportedError, make_plan, run
+from refengine import UnsupportedError, execute, explain, make_plan, run
 from refengine.kernels._kiss_fft import options
 from refengine.model import Model
 from tests.models import custom, fed
@@ -33,6 +33,13 @@ def test_fixed_point_is_the_inverse_transform(length: int) -> None:
     f = spectrum(length)
     (y,) = run(irfft("int32", length), np.rint(f.view(np.float64)).astype(np.int32))
     assert np.abs(y - np.fft.irfft(f)).max() < 8
+
+
+def test_an_explanation_says_which_half_of_which_number_a_sample_is() -> None:
+    plan = make_plan(irfft("int32", 16))
+    (record,) = execute(plan, np.arange(18, dtype=np.int32))
+    for place, told in ((10, "the real part of number 5 is sample 10"), (11, "the imaginary part of number 5")):
+        assert any(line.text.startswith(told) for line in explain(plan, record, (place,)).lines)
 
 
 def test_other_rows_are_refused() -> None:
