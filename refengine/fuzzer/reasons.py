@@ -181,8 +181,9 @@ def _faults(failing: Sequence[tuple[Case, Array]], total: int) -> Iterator[Reaso
         left = {key: remaining for key, remaining in left.items() if remaining <= (1 - PARTIAL) * total}
         before += own
     for (cause, how), remaining in sorted(left.items(), key=lambda item: not item[0][1]):
-        if not how and (remaining or len(failing) < FORMS):
-            continue
+        alone = any(one and kind == cause and rest <= remaining for (kind, one), rest in left.items())
+        if not how and (remaining or len(failing) < FORMS or alone):
+            continue  # one form does it, or would, if it spared what passes
         yield Reason(cause, how or f"{ANY_FORM} '{cause}'", remaining, total, len(failing))
 
 

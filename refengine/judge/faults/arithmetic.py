@@ -49,8 +49,8 @@ def zero_point(case: Case) -> Variants:
 
 
 def _reading(node: Any, offset: int) -> Mapping[str, Any]:
-    """Another input offset, for a record that holds one."""
-    return {"input_offset": offset} if hasattr(node, "input_offset") else {}
+    """Another input offset, for a record that adds one: a table has it built in."""
+    return {"input_offset": offset} if hasattr(node, "input_offset") and not hasattr(node, "table") else {}
 
 
 def clamp(case: Case) -> Variants:
