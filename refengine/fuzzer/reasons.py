@@ -181,9 +181,8 @@ def _faults(failing: Sequence[tuple[Case, Array]], total: int) -> Iterator[Reaso
         left = {key: remaining for key, remaining in left.items() if remaining <= (1 - PARTIAL) * total}
         before += own
     for (cause, how), remaining in sorted(left.items(), key=lambda item: not item[0][1]):
-        alone = any(one and kind == cause and rest <= remaining for (kind, one), rest in left.items())
-        if not how and (remaining or len(failing) < FORMS or alone):
-            continue  # one form does it, or would, if it spared what passes
+        if not how and (remaining or len(failing) < FORMS):
+            continue
         yield Reason(cause, how or f"{ANY_FORM} '{cause}'", remaining, total, len(failing))
 
 
@@ -191,11 +190,13 @@ def _spares(reason: Reason, passing: Sequence[Case]) -> bool:
     """Whether what passed would pass with this cause too."""
     if reason.numerics is not None:
         return all(_apart(_under(case, reason.numerics), case.expected) == 0 for case in passing)
-    return not any(
-        how == reason.how and _apart(wrong, case.expected)
-        for case in passing
-        for how, wrong in _variants(reason.cause, case, case.expected)
-    )
+    for case in passing:
+        forms = {how: _apart(wrong, case.expected) for how, wrong in _variants(reason.cause, case, case.expected)}
+        if reason.how.startswith(ANY_FORM) and forms and all(forms.values()):
+            return False  # whatever form it took, this case would have failed
+        if forms.get(reason.how):
+            return False
+    return True
 
 
 def _variants(cause: str, case: Case, got: Array) -> Iterator[tuple[str, Array]]:
