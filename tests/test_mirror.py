@@ -34,8 +34,8 @@ ELSEWHERE = {
     "judge/test_judging.py": ("judge/report",),
     "judge/test_preparation.py": ("judge/sample", "judge/ways"),
     "judge/test_verdict.py": (
-        *("judge/faults/_case", "judge/faults/arithmetic", "judge/faults/constants", "judge/faults/floats"),
-        *("judge/faults/geometry", "judge/faults/layout", "judge/faults/memory"),
+        *("judge/faults/__init__", "judge/faults/_case", "judge/faults/arithmetic", "judge/faults/constants"),
+        *("judge/faults/floats", "judge/faults/geometry", "judge/faults/layout", "judge/faults/memory"),
     ),
     "numerics/test_float32.py": ("numerics/scalar_float",),
     "quantizer/test_command.py": ("commands/quantize",),

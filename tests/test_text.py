@@ -195,7 +195,7 @@ def test_no_command_prints_what_is_not_printable(
 
 def test_every_command_that_has_json_is_among_them() -> None:
     """So that each of their documents is looked at: its schema, its characters, its identities."""
-    (commands_of,) = (action.choices for action in _parser()._actions if isinstance(action.choices, dict))
+    (commands_of,) = (action.choices for action in _parser([])._actions if isinstance(action.choices, dict))
     having = {name for name, parser in commands_of.items() if "--json" in parser.format_help() or name == "device"}
     assert having == {command[0] for command in COMMANDS if "--json" in command}
 

@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             getattr(sys, name).reconfigure(errors="replace")
     try:
         with terminable():
-            args = _parser().parse_args(arguments)
+            given = sys.argv[1:] if arguments is None else arguments
+            args = _parser(given).parse_args(given)
             status: int = args.command(args)
             sys.stdout.flush()
             return status
@@ -66,7 +67,10 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(fail(f"{message} (see {self.prog} --help)"))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Of the command that comes first; of all where that is none: each brings what it needs, some much."""
+    files = {name.replace("_", "-"): name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")}
+    called = {name: file for name, file in files.items() if [name] == [*arguments[:1]]}
     parser = _Parser(
         prog="refengine",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -75,17 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"refengine {__version__}")
     added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for found in pkgutil.iter_modules(__path__):
-        if not found.name.startswith("_"):
-            module = importlib.import_module(f"{__name__}.{found.name}")
-            description = module.__doc__ or ""
-            sentence = description.partition("\n")[0]
-            one = added.add_parser(
-                found.name.replace("_", "-"),
-                help=sentence[:1].lower() + sentence[1:-1],
-                description=description,
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-            )
-            module.arguments(one)
-            one.set_defaults(command=module.command)
+    for name, file in (called or files).items():
+        module = importlib.import_module(f"{__name__}.{file}")
+        description = module.__doc__ or ""
+        sentence = description.partition("\n")[0]
+        one = added.add_parser(
+            name,
+            help=sentence[:1].lower() + sentence[1:-1],
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.arguments(one)
+        one.set_defaults(command=module.command)
     return parser

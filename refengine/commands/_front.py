@@ -17,10 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..bundled import bundled_models
 from ..errors import InferenceError, InputError, located
 from ..execute import batch_size, frames, infer
-from ..judge.dumps import read_dump
 from ..kernel import PRESETS
 from ..memory import MEMORY
 from ..model import Array, Tensor
@@ -119,8 +117,12 @@ def given(plan: Plan, args: argparse.Namespace) -> dict[int, Array]:
     """The tensors of --given that depend on a gap, by index; what the plan computes itself, it computes."""
     if args.given and not args.partial:
         raise InputError("--given is for what --partial leaves out: say --partial, too")
+    if not args.given:
+        return {}
+    from ..judge.dumps import read_dump  # with the whole judge, which few commands need
+
     behind = plan.behind()
-    return {i: x for i, x in read_dump(plan, args.given).tensors.items() if i in behind} if args.given else {}
+    return {i: x for i, x in read_dump(plan, args.given).tensors.items() if i in behind}
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -347,14 +349,6 @@ def natural(text: str) -> int:
 def byte_count(text: str) -> int:
     number, shift = (text[:-1], SUFFIXES[text[-1].upper()]) if text[-1:].upper() in SUFFIXES else (text, 0)
     return positive(number) << shift
-
-
-def find_model(name: str) -> str | Path:
-    """A file by its path, or a bundled network by its name."""
-    bundled = bundled_models()
-    if not Path(name).exists() and name not in bundled:
-        raise InputError(f"{name}: no such file, and no bundled network ({', '.join(bundled)})")
-    return name if Path(name).exists() else bundled[name]
 
 
 def print_ranges(ranges: Iterable[PixelRange]) -> None:

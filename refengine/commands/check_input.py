@@ -16,18 +16,7 @@ from ..errors import InputError
 from ..judge import Fed, Sample, judged, read_fed, read_samples
 from ..plan import Plan, make_plan
 from ..tensors.images import pixel_ranges
-from ._front import (
-    add_json,
-    add_memory,
-    add_model,
-    add_range,
-    find_model,
-    natural,
-    print_json,
-    print_ranges,
-    say,
-    type_of,
-)
+from ._front import add_json, add_memory, add_model, add_range, natural, print_json, print_ranges, say, type_of
 
 LISTED = 3
 """How many explanations to list that are worth less than the best."""
@@ -55,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), memory=args.memory)
+    plan = make_plan(args.model, memory=args.memory)
     samples, index = _samples(plan, args.sample, args), args.index or 0
     if index >= len(samples) or (args.index is None and len(samples) > 1):
         raise InputError(f"{' '.join(args.sample)}: {len(samples)} samples; choose one by --index, counted from 0")

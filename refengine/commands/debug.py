@@ -28,7 +28,6 @@ from ._front import (
     ears_of,
     every_inference,
     fail,
-    find_model,
     given,
     one_inference,
     print_heard,
@@ -61,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     script = Path(args.script).read_text(encoding="utf-8", errors="replace").splitlines() if args.script else []
     numerics = PRESETS[args.numerics]
-    plan = make_plan(find_model(args.model), numerics=numerics, memory=args.memory, partial=args.partial)
+    plan = make_plan(args.model, numerics=numerics, memory=args.memory, partial=args.partial)
     console = Console(_session(plan, args), _width(), _colour())
     if args.script or args.commands:
         _read(console, [*script, *(args.commands or [])])

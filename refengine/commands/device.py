@@ -26,7 +26,6 @@ from ._front import (
     add_json,
     add_memory,
     add_range,
-    find_model,
     numbers,
     positive,
     print_json,
@@ -71,7 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan = make_plan(find_model(args.model), memory=args.memory) if args.model else None
+    plan = make_plan(args.model, memory=args.memory) if args.model else None
     inputs = _one_inference(args, plan) if plan and "input" in args else ()
     options = [f"FAULT={args.fault}"] if args.fault else []
     if options and not args.port.startswith("qemu:"):

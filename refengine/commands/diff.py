@@ -37,7 +37,6 @@ from ._front import (
     chosen_inference,
     ears_of,
     every_inference,
-    find_model,
     one_inference,
     positive,
     print_heard,
@@ -93,7 +92,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     if (args.dump is None) == (args.port is None):
         raise InputError("diff needs DUMP, or --port PORT, and not both")
-    model, memory, partial = load(find_model(args.model)), args.memory, args.partial
+    model, memory, partial = load(args.model), args.memory, args.partial
     plan = make_plan(model, numerics=PRESETS[args.numerics or "tflm"], memory=memory, partial=partial)
     if args.bisect and not args.port:
         raise InputError("--bisect asks a device: give its --port")

@@ -52,7 +52,6 @@ from ._front import (
     add_workers,
     ears_of,
     ended,
-    find_model,
     heading,
     heard_json,
     named,
@@ -100,9 +99,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    plan, *others = (
-        make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory) for name in args.numerics
-    )
+    plan, *others = (make_plan(args.model, numerics=PRESETS[name], memory=args.memory) for name in args.numerics)
     task = task_of(plan, args.task)
     if task.name not in ("detection", "segmentation"):
         return _classes(args, plan, *others)

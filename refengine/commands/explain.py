@@ -20,7 +20,6 @@ from ._front import (
     add_one_input,
     chosen_inference,
     ears_of,
-    find_model,
     given,
     heard_json,
     natural,
@@ -70,7 +69,7 @@ def command(args: argparse.Namespace) -> int:
         return 0
     if args.model is None or args.input is None or args.op is None:
         raise InputError("explain needs MODEL, --input and --op (or --primer)")
-    plan = make_plan(find_model(args.model), memory=args.memory, partial=args.partial)
+    plan = make_plan(args.model, memory=args.memory, partial=args.partial)
     ears = ears_of(plan, args)
     record = _record(plan, step_at(plan, args.op), args, ears)
     at = _only_element(record, args.output) if args.at is None else args.at

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..bundled import model_file
 from ..cexport import Exported, Pixels, array_header, export, image_header
 from ..errors import InputError, located
 from ..files import write
@@ -24,7 +25,7 @@ from ..plan import Plan, make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import read_inputs, read_picture
 from ..tflite_io import load
-from ._front import add_json, add_memory, add_numerics, find_model, heading, print_json, say
+from ._front import add_json, add_memory, add_numerics, heading, print_json, say
 
 SIZE = (28, 28)
 
@@ -55,7 +56,7 @@ def command(args: argparse.Namespace) -> int:
         return _write(args, *_pictures(args))
     if args.model is None:
         raise InputError("nothing to export: give MODEL, or --image FILE (see refengine export --help)")
-    path = Path(find_model(args.model))
+    path = model_file(args.model)
     if args.array:
         load(path)  # refuses what is no model
         return _write(args, *array_header(path.read_bytes(), path.name))

@@ -31,7 +31,6 @@ from ._front import (
     add_sound,
     ears_of,
     ended,
-    find_model,
     heading,
     heard_json,
     positive,
@@ -68,8 +67,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     memory, partial = args.memory, args.partial
-    plan = make_plan(find_model(args.model), numerics=PRESETS[args.numerics], memory=memory, partial=partial)
-    float_plan = make_plan(find_model(args.float), memory=memory, partial=partial) if args.float else None
+    plan = make_plan(args.model, numerics=PRESETS[args.numerics], memory=memory, partial=partial)
+    float_plan = make_plan(args.float, memory=memory, partial=partial) if args.float else None
     ears = ears_of(plan, args)
     data, total, cases, ranges = read_data(
         plan, args.data, args.split, args.limit, args.range, CHUNK, real=True, hear=ears.hear

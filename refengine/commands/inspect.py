@@ -17,7 +17,6 @@ from ._front import (
     add_model,
     add_numerics,
     add_partial,
-    find_model,
     print_json,
     print_table,
     say,
@@ -44,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    model = load(find_model(args.model))
+    model = load(args.model)
     survey = inspect(model, numerics=PRESETS[args.numerics], memory=args.memory, partial=args.partial)
     if args.json:
         return print_json({"model": args.model} | survey.as_dict())

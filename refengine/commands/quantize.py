@@ -23,6 +23,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ..bundled import model_file
 from ..errors import InputError, located
 from ..execute import batch_size, frames
 from ..files import write
@@ -47,7 +48,6 @@ from ._front import (
     ears_of,
     ended,
     fail,
-    find_model,
     heard_json,
     positive,
     print_heard,
@@ -103,7 +103,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    path, output = Path(find_model(args.model)), Path(args.output)
+    path, output = model_file(args.model), Path(args.output)
     _check_arguments(args, path, output)
     float_plan = make_plan(path, memory=args.memory)
     keep = _kept(float_plan, args.keep)
@@ -138,7 +138,7 @@ def command(args: argparse.Namespace) -> int:
 
 def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None:
     """Complain before hours of work, rather than after."""
-    if output.exists() and output.samefile(path):
+    if output.exists() and path.exists() and output.samefile(path):
         raise InputError(f"{output} is the float model itself; give -o another name")
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output} is a folder, or in none; give -o the name of a file in a folder that exists")

@@ -42,7 +42,6 @@ from ._front import (
     add_sound,
     add_task,
     ears_of,
-    find_model,
     finite,
     given,
     heading,
@@ -115,7 +114,7 @@ Ran = tuple[str, "tuple[Array | None, ...] | str"]
 
 def command(args: argparse.Namespace) -> int:
     plan, *others = (
-        make_plan(find_model(args.model), numerics=PRESETS[name], memory=args.memory, partial=args.partial)
+        make_plan(args.model, numerics=PRESETS[name], memory=args.memory, partial=args.partial)
         for name in args.numerics
     )
     if others and (args.stream or args.partial or args.output):

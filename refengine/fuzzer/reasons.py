@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import comb, log2
-from typing import Any, Literal
+from math import log2
+from typing import Any
 
 import numpy as np
 
 from ..errors import UnsupportedError
+from ..judge.evidence import CERTAIN, Certainty, certainty, choices
 from ..judge.faults import FAULTS, dialects
 from ..judge.faults import Case as Replay
 from ..kernel import Numerics
@@ -36,12 +37,6 @@ ANY_FORM = "under one form or another of the fault"
 
 CAUSES_TRIED = 100
 """Dialects and forms of known faults that are asked of a case, at most."""
-
-CERTAIN, LIKELY = 20, 8
-"""Bits by which the evidence must outweigh the number of causes tried: chance would do the same once in a million
-times, or once in 256."""
-
-Certainty = Literal["certain", "likely", "open"]
 
 
 @dataclass(frozen=True)
@@ -68,9 +63,7 @@ class Reason:
     @property
     def certainty(self) -> Certainty:
         """How far to trust it: a cause that leaves differences unexplained is open, one of several likely at most."""
-        if not self.complete or self.bits < LIKELY:
-            return "open"
-        return "certain" if self.bits >= CERTAIN and not self.rivals else "likely"
+        return certainty(self.bits, self.rivals) if self.complete else "open"
 
     def __str__(self) -> str:
         cases = f" in {self.cases} failing cases" if self.cases > 1 else ""
@@ -144,7 +137,7 @@ def _weight(failing: Sequence[tuple[Case, Array]]) -> float:
         right, given = (np.asarray(x, order="C").reshape(-1) for x in (case.expected, got))
         inside = ~(_at_ends(right) | _at_ends(given))
         apart = unlike(right, given) & inside
-        bits += log2(comb(int(inside.sum()), int(apart.sum())))
+        bits += choices(int(inside.sum()), int(apart.sum()))
         with np.errstate(all="ignore"):
             steps += (given[apart].astype(np.float64) - right[apart].astype(np.float64)).tolist()
     counts = Counter(steps)

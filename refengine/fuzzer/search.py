@@ -16,12 +16,13 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import InputError
+from ..judge.evidence import Certainty
 from ..kernel import Facts, Kernels, Numerics, dialect
 from ..kernels import KERNELS
 from ..parallel import spread
 from .aside import Aside, Only, close
 from .case import Case, Door, Outcome, check
-from .reasons import Certainty, Reason, explains, of_some, reason
+from .reasons import Reason, explains, of_some, reason
 from .simplify import simplified
 from .traits import Common, in_common
 

@@ -15,7 +15,7 @@ from ..plan import Plan
 from ..tensors.arrays import read_bytes, read_npy
 from ..tensors.images import read_inputs
 from ..tensors.inputs import picture_shape, pixels_to_input
-from .dumps import RAW, _as_tensor, read_dump
+from .dumps import RAW, as_tensor, read_dump
 from .feeding import Fed, fed
 from .pictures import otherwise
 from .sample import Sample, sample_from, sample_of
@@ -144,7 +144,7 @@ def read_fed(plan: Plan, paths: Sequence[str]) -> dict[int, Array]:
 def _read(plan: Plan, path: str, tensor: Tensor) -> Array:
     with located(path):
         if Path(path).suffix.lower() == ".npy":
-            return _as_tensor(tensor, read_npy(path, plan.memory))
+            return as_tensor(tensor, read_npy(path, plan.memory))
         if Path(path).suffix.lower() in RAW:
-            return _as_tensor(tensor, read_bytes(path, plan.memory))
+            return as_tensor(tensor, read_bytes(path, plan.memory))
         raise InputError("what a device was fed is its buffer: an .npy, .raw or .bin, or a dump")

@@ -77,7 +77,7 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
             unknown.append(name)
             continue
         try:
-            tensors[tensor.index] = _as_tensor(tensor, array)
+            tensors[tensor.index] = as_tensor(tensor, array)
             if not isinstance(array, bytes) and array.dtype != tensor.dtype:
                 notes.append(_read_as(tensor, array))
                 if array.dtype.kind == "u" and array.itemsize == tensors[tensor.index].itemsize:
@@ -92,7 +92,7 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
     return Dump(str(path), tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
 
 
-def _as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
+def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
     """The array in the tensor's dtype and shape; a flat one, or leading ones more or less, are the same numbers."""
     place, wanted = f"tensor {tensor.index} '{tensor.name}'", f"{tensor.dtype} {tensor.shape}"
     if isinstance(array, bytes):

@@ -45,7 +45,6 @@ SHOWN = 3
 """How many outputs to name that hardly move."""
 
 
-@np.errstate(all="ignore")  # a device may have computed anything, and a wrong kernel from that
 def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, state: State | None = None) -> Report:
     """Judge `dump` by `plan`, whose dialect is what the device is meant to compute.
 

@@ -13,39 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..model import Array
-from .sample import Index, Mask, Sample, Span, background, right, sample_between, sample_from, sample_of
-from .ways import (
-    WAYS,
-    Codes,
-    Placed,
-    Real,
-    Recoded,
-    Way,
-    codes,
-    fillings,
-    fills,
-    moved,
-    parts,
-    places,
-    reals,
-    recoded,
-    shifts,
-)
-
-__all__ = [
-    "WAYS",
-    "Preparation",
-    "Sample",
-    "Way",
-    "fillings",
-    "fills",
-    "moved",
-    "parts",
-    "preparations",
-    "sample_between",
-    "sample_from",
-    "sample_of",
-]
+from .sample import Index, Mask, Sample, Span, background, right
+from .ways import Codes, Placed, Real, Recoded, Way, codes, places, reals, recoded, shifts
 
 
 @dataclass(frozen=True, eq=False)

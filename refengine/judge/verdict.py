@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import inf, prod
 from typing import Any, NamedTuple
 
@@ -187,6 +187,11 @@ class Trial:
     tried: set[int] = field(default_factory=set)
     found: list[tuple[Candidate, Hypothesis]] = field(default_factory=list)
 
+    @cached_property
+    def total(self) -> int:
+        """How many elements differ."""
+        return int(unlike(self.sound, self.seen).sum())
+
     @classmethod
     def of(cls, replay: Replay, seen: Array) -> Trial:
         sound = replay.end()
@@ -203,7 +208,7 @@ class Trial:
             apart &= evidence.steps(end, self.seen) > hypothesis.near
         self.live |= changed
         self.tried.add(hash(np.ascontiguousarray(end).tobytes()))
-        remaining, total = int(apart.sum()), int(unlike(self.sound, self.seen).sum())
+        remaining, total = int(apart.sum()), self.total
         if changed.any() and remaining <= (1 - PARTIAL) * total:
             steps, last = () if step is None else (step,), self.replay.steps[-1]
             candidate = Candidate(steps, hypothesis.cause, hypothesis.how, remaining, total, 0, numerics, last)

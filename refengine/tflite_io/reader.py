@@ -10,13 +10,12 @@ import os
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tflite
 
-from ..bundled import bundled_models
+from ..bundled import bundled_models, model_file
 from ..errors import LimitError, ModelError, UnsupportedError, located
 from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
 from . import compression as compressed
@@ -41,9 +40,8 @@ def load(source: str | os.PathLike[str] | bytes) -> Model:
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _load(bytes(source))
-    path = Path(source)
     try:
-        data = (path if path.exists() else bundled_models().get(os.fspath(source), path)).read_bytes()
+        data = model_file(source).read_bytes()
     except FileNotFoundError as error:
         raise ModelError(f"{source}: no such file, and no bundled network ({', '.join(bundled_models())})") from error
     except OSError as error:

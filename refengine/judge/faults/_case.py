@@ -91,8 +91,7 @@ class Case:
             result, *_ = changed.evaluate(*(None if x is None else x[np.newaxis] for x in values), *changed.memory)
         except InferenceError:  # it would have failed, not computed something wrong
             return None
-        with np.errstate(invalid="ignore"):  # a fault may make infinities, which no integer holds
-            return np.asarray(result[0]).astype(dtype or self.sound.dtype)
+        return np.asarray(result[0]).astype(dtype or self.sound.dtype)
 
     def _unproven(self, inputs: Sequence[Tensor | None]) -> Iterator[Tensor | None]:
         """The inputs with weights and bias as if computed at run time, where that spares proofs for one inference."""
@@ -181,8 +180,7 @@ class Sums:
 
     def scaled_by(self, factor: Array) -> Array:
         """The codes if other real factors, (channels,), were made fixed-point."""
-        with np.errstate(all="ignore"):
-            return self.codes(factor=quantize_multiplier(factor, self.last.multiplier.rounding))
+        return self.codes(factor=quantize_multiplier(factor, self.last.multiplier.rounding))
 
     def finished(self, scaled: Array) -> Array:
         """Codes of what was scaled already."""

@@ -90,13 +90,12 @@ def bias(case: Case) -> Variants:
     if case.bias is None or case.bias.data is None:
         return
     data = case.bias.data
-    with np.errstate(all="ignore"):
-        ways = {
-            "is left out": np.zeros_like(data),
-            "is added twice": data + data,
-            "is subtracted": -data,
-            **_neighbours(data, "is"),
-        }
+    ways = {
+        "is left out": np.zeros_like(data),
+        "is added twice": data + data,
+        "is subtracted": -data,
+        **_neighbours(data, "is"),
+    }
     for how, values in ways.items():
         yield f"if the bias {how}", case.replay_with(bias=with_data(case.bias, values))
 

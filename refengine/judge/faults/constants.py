@@ -15,14 +15,12 @@ def half_precision(case: Case) -> Variants:
     """Float weights were kept in 16 bits."""
     if case.weights is None or case.weights.data is None or case.weights.data.dtype != np.float32:
         return
-    with np.errstate(all="ignore"):
-        halved = case.weights.data.astype(np.float16).astype(np.float32)
+    halved = case.weights.data.astype(np.float16).astype(np.float32)
     brain = (case.weights.data.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
     yield from with_weights(case, {"if the weights were rounded to float16": halved})
     yield from with_weights(case, {"if the weights were cut to bfloat16": brain})
     if case.bias is not None and case.bias.data is not None:
-        with np.errstate(all="ignore"):
-            bias = case.bias.data.astype(np.float16).astype(np.float32)
+        bias = case.bias.data.astype(np.float16).astype(np.float32)
         both = case.replay_with(weights=with_data(case.weights, halved), bias=with_data(case.bias, bias))
         yield "if weights and biases were rounded to float16", both
 
@@ -55,9 +53,8 @@ def other_scale(case: Case) -> Fits:
     if sums is None or case.seen is None:
         return
     acc = sums.acc.reshape(-1, sums.acc.shape[-1])
-    with np.errstate(all="ignore"):
-        low, high = _preimage(sums, case.seen.reshape(acc.shape), 1 / (acc * sums.factor))
-        low, high = np.minimum(low, high), np.maximum(low, high)
+    low, high = _preimage(sums, case.seen.reshape(acc.shape), 1 / (acc * sums.factor))
+    low, high = np.minimum(low, high), np.maximum(low, high)
     low, high = np.where(np.isnan(low), 0, low), np.where(np.isnan(high), np.inf, high)
     for how, axis, bits in (
         ("all scales of the layer are off by one factor", None, 16.0),
@@ -79,8 +76,7 @@ def _preimage(sums: Sums, seen: Array, unit: Array) -> tuple[Array, Array]:
     scaled = seen.astype(np.float64) - sums.last.output_offset
     low = np.where(seen <= sums.last.activation_min, -np.inf, scaled - 0.5)
     high = np.where(seen >= sums.last.activation_max, np.inf, scaled + 0.5)
-    with np.errstate(all="ignore"):
-        return np.asarray(low * unit), np.asarray(high * unit)
+    return np.asarray(low * unit), np.asarray(high * unit)
 
 
 def weight_bit(case: Case) -> Fits:
@@ -142,8 +138,7 @@ def _float_bits(case: Case, channel: int, columns: Array) -> list[tuple[int, int
     if not open_.any() or not np.isfinite(theirs).all():
         return []
     delta, x = (theirs - mine)[open_], columns[open_].astype(np.float64)
-    with np.errstate(all="ignore"):
-        slope = np.nan_to_num((x * delta[:, None]).sum(axis=0) / (x * x).sum(axis=0))
+    slope = np.nan_to_num((x * delta[:, None]).sum(axis=0) / (x * x).sum(axis=0))
     left = ((delta[:, None] - x * slope) ** 2).sum(axis=0)
     weights, found = case.taps_of(tensor.data, channel), []
     for tap in np.argsort(left)[:8]:

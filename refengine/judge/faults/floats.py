@@ -33,7 +33,6 @@ def summation_order(case: Case) -> Variants:
         yield f"under another order of summation: {how}", total.astype(np.float32).reshape(case.sound.shape)
 
 
-@np.errstate(all="ignore")
 def _totals(case: Case) -> dict[str, Array]:
     """The sums without bias, (positions, channels), by how they were computed."""
     assert case.weights is not None and case.weights.data is not None
@@ -60,12 +59,11 @@ def _totals(case: Case) -> dict[str, Array]:
 def _summed(x: Array, w: Array, lanes: int, direction: int, neighbours: bool = False) -> Array:
     """Every lane takes each so many-th product; halves are added in the end, or lanes beside one another."""
     parts = np.zeros((lanes, len(x), w.shape[1]), np.float32)
-    with np.errstate(all="ignore"):
-        for k in range(len(w))[::direction]:
-            parts[k % lanes] += x[:, k] * w[k]
-        while len(parts) > 1:
-            half = len(parts) // 2
-            parts = parts[::2] + parts[1::2] if neighbours else parts[:half] + parts[half:]
+    for k in range(len(w))[::direction]:
+        parts[k % lanes] += x[:, k] * w[k]
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts = parts[::2] + parts[1::2] if neighbours else parts[:half] + parts[half:]
     return np.asarray(parts[0])
 
 
@@ -76,10 +74,9 @@ def roundoff(case: Case) -> Fits:
     size = _spread(case)
     if size is None:
         return
-    with np.errstate(all="ignore"):
-        delta = case.seen.astype(np.float64) - case.sound
-        tolerance = ROUNDOFF * size
-        near = np.abs(delta) <= tolerance
+    delta = case.seen.astype(np.float64) - case.sound
+    tolerance = ROUNDOFF * size
+    near = np.abs(delta) <= tolerance
     apart = delta != 0
     if (near | ~apart).all() and not _leans(delta[apart], case.sound[apart].astype(np.float64)):
         yield "within the rounding errors of another order of summation, or another libm", case.seen, _half(case)
@@ -108,22 +105,21 @@ def _spread(case: Case) -> Array | None:
     x = case.arrays[place]
     if x is None:
         return None
-    with np.errstate(all="ignore"):
-        if case.weights is not None:
-            constants = {i: t for i, t in enumerate(case.step.inputs) if t is not None and t.data is not None}
-            squares = case.replay(
-                options={"fused_activation_function": "NONE"},
-                tensors={i: with_data(t, t.data * t.data) for i, t in constants.items() if t.data is not None},
-                arrays={place: x * x},
-            )
-            terms = case.step.params.macs // case.sound.size + 1
-        elif why == "sums":
-            squares, terms = case.replay(arrays={place: x * x}), x.size // case.sound.size + 1
-        elif why == "libm":
-            return np.asarray(np.abs(case.sound) * ((x.shape[-1] if x.ndim else 1) + 4) / 3)
-        else:
-            return None
-        return None if squares is None else np.asarray(np.sqrt(terms * squares.astype(np.float64)) + np.abs(case.sound))
+    if case.weights is not None:
+        constants = {i: t for i, t in enumerate(case.step.inputs) if t is not None and t.data is not None}
+        squares = case.replay(
+            options={"fused_activation_function": "NONE"},
+            tensors={i: with_data(t, t.data * t.data) for i, t in constants.items() if t.data is not None},
+            arrays={place: x * x},
+        )
+        terms = case.step.params.macs // case.sound.size + 1
+    elif why == "sums":
+        squares, terms = case.replay(arrays={place: x * x}), x.size // case.sound.size + 1
+    elif why == "libm":
+        return np.asarray(np.abs(case.sound) * ((x.shape[-1] if x.ndim else 1) + 4) / 3)
+    else:
+        return None
+    return None if squares is None else np.asarray(np.sqrt(terms * squares.astype(np.float64)) + np.abs(case.sound))
 
 
 def scaled(case: Case) -> Fits:
@@ -134,17 +130,16 @@ def scaled(case: Case) -> Fits:
     if size is None or case.seen is None:
         return
     mine, theirs = case.sound.astype(np.float64), case.seen.astype(np.float64)
-    with np.errstate(all="ignore"):
-        open_ = (mine != 0) & (theirs != 0) & np.isfinite(theirs)
-        if open_.sum() < 8 or not _leans((theirs - mine)[open_], mine[open_]):
-            return
-        tolerance = ROUNDOFF * size
-        for how, wrong in _straight(case, mine, theirs, open_):
-            inside = np.where(
-                open_, np.abs(theirs - wrong) <= tolerance, np.abs(theirs - mine) <= np.abs(wrong - mine) + tolerance
-            )
-            if inside.all() and np.abs(theirs - mine)[open_].max() > 0:
-                yield how, case.seen, _half(case) + 16.0
+    open_ = (mine != 0) & (theirs != 0) & np.isfinite(theirs)
+    if open_.sum() < 8 or not _leans((theirs - mine)[open_], mine[open_]):
+        return
+    tolerance = ROUNDOFF * size
+    for how, wrong in _straight(case, mine, theirs, open_):
+        inside = np.where(
+            open_, np.abs(theirs - wrong) <= tolerance, np.abs(theirs - mine) <= np.abs(wrong - mine) + tolerance
+        )
+        if inside.all() and np.abs(theirs - mine)[open_].max() > 0:
+            yield how, case.seen, _half(case) + 16.0
 
 
 def _straight(case: Case, mine: Array, theirs: Array, open_: Array) -> Iterator[tuple[str, Array]]:
@@ -162,8 +157,7 @@ def another_exp(case: Case) -> Fits:
     """A softmax, or whatever else calls libm, by an approximation of exp."""
     if case.seen is None or case.sound.dtype != np.float32 or case.step.facts.inexact != "libm":
         return
-    with np.errstate(all="ignore"):
-        off = np.abs(case.seen.astype(np.float64) / case.sound - 1)
+    off = np.abs(case.seen.astype(np.float64) / case.sound - 1)
     off = off[np.isfinite(off)]
     if len(off) and off.max() <= APPROXIMATE:
         yield f"if its expf is an approximation, off by up to {off.max():.2g}", case.seen, _half(case)
