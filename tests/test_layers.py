@@ -36,7 +36,7 @@ LAYERS = (
     {"debugger", "device", "dialects", "examination", "judge", "quantizer", "survey", "tasks"},
     {"fuzzer"},
     {"__init__"},
-    {"commands"},
+    {"commands", "pytest"},
     {"__main__"},
 )
 

@@ -6,6 +6,7 @@ A dump may hold any part of the model's tensors. What does not fit is told (`Dum
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +46,7 @@ class Dump:
     unsigned: frozenset[int] = frozenset()
 
 
-def read_dump(plan: Plan, path: str | Path) -> Dump:
+def read_dump(plan: Plan, path: str | os.PathLike[str]) -> Dump:
     """The tensors of a dump of `plan`'s model.
 
     `path` is an `.npz`, or a folder of `.npy`, `.raw` and `.bin` (the bytes, little-endian). Entries are called by a
@@ -61,10 +62,15 @@ def read_dump(plan: Plan, path: str | Path) -> Dump:
         raise InputError(
             f"{path} is a dump of another model: its sha256 is {sha256[:16]}…, this model's {plan.model.sha256[:16]}…"
         )
-    return _fitted(plan, path, arrays, meta)
+    return _fitted(plan, str(path), arrays, meta)
 
 
-def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
+def dump_of(plan: Plan, arrays: Mapping[str, Array], name: str) -> Dump:
+    """The same of arrays by what `read_dump` lets entries be called; `name` is what reports call their maker."""
+    return _fitted(plan, name, arrays, {})
+
+
+def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
     names = _names(plan.graph.tensors)
     tensors: dict[int, Array] = {}
     problems: list[str] = []
@@ -89,7 +95,7 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
         raise InputError(f"{path} holds none of the model's tensors (by name, by index, or as t and index), but {held}")
     if unknown:
         problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
-    return Dump(str(path), tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
+    return Dump(path, tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
 
 
 def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:

@@ -75,3 +75,19 @@ def told(finding: Finding) -> Iterator[str]:
         )
         yield f"  how a sound kernel comes to its value there, where the device has {have}:"
         yield from (f"    {line}" for line in explained(finding.told))
+
+
+def lines(report: Report) -> Iterator[str]:
+    """A whole report: its summary, what else is to be said, what differs, and everything about each culprit."""
+    yield report.summary
+    wrong = (f"input '{fed.sample.tensor.name}': {fed.verdict}" for fed in report.wrong_inputs)
+    yield from (f"note: {printable(note)}" for note in (*report.dump.problems, *wrong, *report.notes))
+    for finding in (finding for finding in report.findings if finding.total):
+        count, largest, *_, first = figures(finding)
+        shape = f"{finding.tensor.dtype} {'×'.join(map(str, finding.tensor.shape)) or 'scalar'}"
+        place = f"{finding.step.index} {operator(finding.step)}, {shape}"
+        yield f"{place}: {WORDS[finding.status]}, {count} differ by up to {largest}, the first at {first}"
+    for finding in report.culprits:
+        yield from told(finding)
+    if report.next:
+        yield f"dump next: {report.next[1]}"
