@@ -4,8 +4,8 @@
     outputs = refengine.run("model.tflite", image)
 
 `load` reads a file, `make_plan` prepares it, `execute` yields what every step did, `run` just returns the outputs.
-`inspect`, `explain`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export` and `fuzz` are what else one may
-ask for.
+`inspect`, `explain`, `debug`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export` and `fuzz` are what
+else one may ask for.
 """
 
 from importlib import import_module
@@ -28,13 +28,14 @@ from .tflite_io import load
 
 if TYPE_CHECKING:
     from .cexport import export
+    from .debugger import debug
     from .examination import health
     from .explanation import explain
     from .fuzzer import fuzz
     from .judge import check_input, diff
 else:
     _CALLS = {"check_input": "judge", "diff": "judge", "explain": "explanation", "export": "cexport", "fuzz": "fuzzer"}
-    _CALLS["health"] = "examination"
+    _CALLS |= {"debug": "debugger", "health": "examination"}
 
     def __getattr__(name: str) -> object:
         """The calls whose rooms are imported only once somebody asks for them."""
@@ -76,6 +77,7 @@ __all__ = [
     "Tensor",
     "UnsupportedError",
     "check_input",
+    "debug",
     "dequantize_output",
     "diff",
     "evaluate",

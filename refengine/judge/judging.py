@@ -58,10 +58,10 @@ def diff(
 
     `numerics` is the dialect that the device is meant to compute, where `source` is no plan yet: by default that of the
     recording, or TFLM's own. `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left
-    out. `previous` is a dump of an inference before, whose values a stale buffer may hold. What lives from one inference
-    to the next began as `state` has it, by default as in the first inference, with the variables that `previous` was
-    left with; a variable in `dump` is what this inference left in it. Of a partial plan, the dump's tensors behind the
-    gaps are taken as they are, and the rest is judged on them.
+    out. `previous` is a dump of an inference before, whose values a stale buffer may hold. What lives from one
+    inference to the next began as `state` has it, by default as in the first inference, with the variables that
+    `previous` was left with; a variable in `dump` is what this inference left in it. Of a partial plan, the dump's
+    tensors behind the gaps are taken as they are, and the rest is judged on them.
 
     Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump, and what
     `make_plan` and `read_dump` raise.
