@@ -178,7 +178,7 @@ def test_a_watched_variable_stops_where_it_changes() -> None:
     told = [stop[0].rpartition(": ")[2].split(" → ") for stop in stops]
     assert told[0][0] == "0" and [before for before, _ in told[1:]] == [after for _, after in told[:-1]]
     assert walk("print 4[0,3]")[1].split()[-1] == told[-1][1]
-    assert walk("delete; watch 4; goto inference 2; c")[0] == "breakpoint 2: watch 4 'input4': 6 of 8 changed"
+    assert walk("delete; watch 4; goto inference 2; c")[0] == "breakpoint 2: watch 4 'input4': 4 of 8 changed"
 
 
 def test_what_is_nearly_right_is_suggested(ask: Prompt) -> None:
