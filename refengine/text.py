@@ -40,14 +40,28 @@ def markup(text: object) -> str:
     return html.escape(printable(text))
 
 
+class Html(str):
+    """HTML of our own, which `html_table` leaves alone."""
+
+    __slots__ = ()
+
+
 def html_table(caption: object, head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     """A table of foreign text, for notebooks."""
 
     def line(cells: Iterable[object], tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{markup(cell)}</{tag}>' for cell in cells)}</tr>"
+        told = (cell if isinstance(cell, Html) else markup(cell) for cell in cells)
+        return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in told)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<table><caption>{markup(caption)}</caption>{line(head, 'th')}{body}</table>"
+
+
+def html_lines(title: str, lines: Iterable[object]) -> str:
+    """Lines of text below a table, which can be folded away; nothing where there are none."""
+    told = "\n".join(map(markup, lines))
+    style = "white-space: pre-wrap; text-align: left"
+    return f'<details open><summary>{title}</summary><pre style="{style}">{told}</pre></details>' if told else ""
 
 
 def in_c(text: object) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..explanation import text as explained
 from ..plan import Step
 from ..text import printable
-from .report import Finding, Report
+
+if TYPE_CHECKING:
+    from .report import Finding, Report  # which shows itself by what is told here
 
 HEADINGS = ("#", "operator", "output", "", "differ", "max", "mean", "RMSE", "cosine", "first")
 WORDS = {
@@ -80,8 +83,7 @@ def told(finding: Finding) -> Iterator[str]:
 def lines(report: Report) -> Iterator[str]:
     """A whole report: its summary, what else is to be said, what differs, and everything about each culprit."""
     yield report.summary
-    wrong = (f"input '{fed.sample.tensor.name}': {fed.verdict}" for fed in report.wrong_inputs)
-    yield from (f"note: {printable(note)}" for note in (*report.dump.problems, *wrong, *report.notes))
+    yield from remarks(report)
     for finding in (finding for finding in report.findings if finding.total):
         count, largest, *_, first = figures(finding)
         shape = f"{finding.tensor.dtype} {'×'.join(map(str, finding.tensor.shape)) or 'scalar'}"
@@ -89,5 +91,11 @@ def lines(report: Report) -> Iterator[str]:
         yield f"{place}: {WORDS[finding.status]}, {count} differ by up to {largest}, the first at {first}"
     for finding in report.culprits:
         yield from told(finding)
+
+
+def remarks(report: Report) -> Iterator[str]:
+    """What is to be said of a whole dump beside the summary: notes, wrong inputs, and what to dump next."""
+    yield from (f"note: {printable(note)}" for note in (*report.dump.problems, *report.notes))
+    yield from (f"input '{printable(fed.sample.tensor.name)}': {fed.verdict}" for fed in report.wrong_inputs)
     if report.next:
         yield f"dump next: {report.next[1]}"
