@@ -12,6 +12,7 @@ import numpy as np
 
 import refengine
 from refengine import judge, strategies
+from refengine.bundled import bundled_models
 from refengine.fuzzer import Case
 from refengine.pytest import GoldenFiles, assert_golden
 
@@ -20,7 +21,7 @@ def main(folder: Path) -> None:
     plan = refengine.make_plan("stm32f746_int8", numerics="tflm")
     x = refengine.quantize_input(plan, np.zeros((1, 28, 28, 1)))
     (y,) = refengine.run(plan, x)
-    print(refengine.dequantize_output(plan, y).shape, refengine.prepare_digit(np.zeros((40, 40), np.uint8)).dtype)
+    print(refengine.dequantize_output(plan, y).shape, refengine.prepare_digit(np.eye(40) * 255).dtype)
 
     *_, last = refengine.execute(plan.model, x)
     explanation = refengine.explain(plan, last, (0, 3))
@@ -36,7 +37,7 @@ def main(folder: Path) -> None:
     images, labels = np.zeros((3, 28, 28), np.uint8), np.array([0, 0, 1])
     *_, accuracy = refengine.evaluate(plan, images, labels)
     *_, health = refengine.health(plan, [(x,)])
-    print(accuracy.total, len(health.layers), [finding.text for finding in health.findings])
+    print(accuracy.count, len(health.layers), [finding.text for finding in health.findings])
 
     floats = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
     quantized = refengine.quantize("stm32f746_float32", [(floats,)])
@@ -56,7 +57,7 @@ def main(folder: Path) -> None:
     assert_golden(plan, lambda image: refengine.run(plan, image), x)
     GoldenFiles(folder, "client", update=True)(plan, x).check(lambda image: refengine.run(plan, image))
 
-    interpreter = refengine.Interpreter("stm32f746_int8")
+    interpreter = refengine.Interpreter(model_content=bundled_models()["stm32f746_int8"].read_bytes())
     interpreter.allocate_tensors()
     print(interpreter.get_input_details()[0]["shape"])
 

@@ -18,7 +18,7 @@ ELSEWHERE = {
     "commands/test_main.py": ("commands/_front", "commands/inspect", "commands/run"),
     "debugger/test_debugger.py": (
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),
-        *("commands/debug", "tensors/pictures", "tensors/stats"),
+        *("debugger/conversation", "tensors/pictures", "tensors/stats"),
     ),
     "device/test_lies.py": ("device/recording", "device/transport"),
     "examination/test_command.py": ("commands/health",),
@@ -30,7 +30,7 @@ ELSEWHERE = {
     "fuzzer/test_doors.py": ("fuzzer/image",),
     "fuzzer/test_search.py": ("fuzzer/draw", "fuzzer/simplify"),
     "judge/test_check.py": ("judge/pictures",),
-    "judge/test_command.py": ("commands/diff", "judge/page"),
+    "judge/test_command.py": ("commands/diff", "judge/page", "judge/text"),
     "judge/test_judging.py": ("judge/report",),
     "judge/test_preparation.py": ("judge/sample", "judge/ways"),
     "judge/test_verdict.py": (

@@ -1,4 +1,4 @@
-"""A notebook, run as Jupyter runs it: every answer of refengine shows itself as a table, and nothing writes to stderr."""
+"""A notebook, run as Jupyter runs it: what refengine answers shows itself as a table, and nothing writes to stderr."""
 
 from __future__ import annotations
 

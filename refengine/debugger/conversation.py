@@ -125,5 +125,4 @@ def _own_commands() -> list[str]:
 
 def _sentence(error: Exception) -> str:
     """What is wrong; of the operating system's errors, the file and the reason."""
-    named = isinstance(error, OSError) and error.filename
-    return f"{error.filename}: {error.strerror}" if named else str(error)
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)

@@ -52,8 +52,8 @@ class Watch:
     at: Index | None = None
 
     def hits(self, record: Record) -> bool:
-        found = self.written(record)
-        return found is not None and (found[0] is None or bool(unlike(*found).any()))
+        before, after = self.written(record) or (None, None)
+        return after is not None and (before is None or bool(unlike(before, after).any()))
 
     def written(self, record: Record) -> tuple[Array | None, Array] | None:
         """What the elements were, if they are a variable's, and are now; None if the step does not write them."""
