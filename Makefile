@@ -1,6 +1,8 @@
 # make demo    recognise handwritten digits with the bundled networks
 # make test    ruff, mypy and all tests
 # make check   the same without the slow tests: under a minute
+# make lint    ruff, the format, and mypy over package, tests and tools
+# make docs    the API reference as HTML, in build/reference
 # make tools   install the cross compiler and QEMU (Debian, as root); `test` does, where it may
 # make clean   remove what these made
 #
@@ -11,7 +13,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(VENV)/bin/python -m pytest --quiet -n 2
 
-.PHONY: help demo test check lint tools clean
+.PHONY: help demo test check lint docs tools clean
 
 help:
 	@sed -n 's/^# \(make \)/\1/p' Makefile
@@ -29,6 +31,9 @@ lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/.docs
+	$(VENV)/bin/python tools/reference.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -53,6 +58,10 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/pip
 	$(PIP) install --editable '.[test]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/pip
+	$(PIP) install --editable '.[docs]'
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/bin/pip:

@@ -237,8 +237,8 @@ class GoldenFiles:
 
 def _kept(plan: Plan, inputs: tuple[Array, ...]) -> dict[str, Array]:
     """What a golden file holds: a dump of every tensor that the main graph computes, and of the inputs."""
-    names = [name for name, preset in PRESETS.items() if preset == plan.numerics]
-    facts = {"schema": SCHEMA, "sha256": plan.model.sha256} | ({"numerics": names[0]} if names else {})
+    name = PRESETS.name(plan.numerics)
+    facts = {"schema": SCHEMA, "sha256": plan.model.sha256} | ({"numerics": name} if name in PRESETS else {})
     tensors = {f"t{tensor.index}": x for tensor, x in zip(plan.inputs, inputs, strict=False)}
     for record in kept(plan, execute(plan, *inputs)):
         pairs = zip(record.step.writes, _results(record), strict=True)

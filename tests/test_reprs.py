@@ -50,6 +50,10 @@ def test_a_notebook_gets_a_table(name: str) -> None:
     assert len(table) < 20_000
 
 
+def test_all_kernels_together_are_a_line() -> None:
+    assert repr(refengine.KERNELS) == f"<KERNELS: {len(refengine.KERNELS)} pairs of operator and type>"
+
+
 def test_a_small_model_shows_itself_in_full() -> None:
     model: Model = one_op("RELU", {}, [fed((1, 4), "float32")], fed((1, 4), "float32"))
     assert repr(model) == str(model) and "operator   0  RELU" in repr(model)

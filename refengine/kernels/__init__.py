@@ -15,7 +15,17 @@ _files = [
     if not module.name.startswith("_")
 ]
 
-KERNELS: Kernels = {(op, t): guarded(op, t, kernel) for file in _files for (op, t), kernel in file.KERNELS.items()}
+
+class _All(dict[tuple[str, str], Kernel]):
+    """Shows itself in a line: it is the default of many a parameter."""
+
+    def __repr__(self) -> str:
+        return f"<KERNELS: {len(self)} pairs of operator and type>"
+
+
+KERNELS: Kernels = _All(
+    {(op, t): guarded(op, t, kernel) for file in _files for (op, t), kernel in file.KERNELS.items()}
+)
 
 FACTS: Mapping[str, Facts] = {op: kernel.facts for (op, _), kernel in KERNELS.items()}
 """The facts of every operator, by its name."""
