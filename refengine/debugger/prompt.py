@@ -8,17 +8,22 @@ from __future__ import annotations
 import os
 import pydoc
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from os.path import expanduser
+from types import FrameType
 
-from prompt_toolkit import PromptSession
+from prompt_toolkit import Application, PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.shortcuts import CompleteStyle
 
+from ..processes import ENDING, Terminated
 from ..text import printable
 from .console import Console
 
@@ -37,7 +42,38 @@ def prompt_of(console: Console, words: str) -> Callable[[], str]:
         enable_history_search=True,
         enable_suspend=True,
     )
-    return session.prompt
+
+    def ask() -> str:
+        with _ended_by_signals(session.app):
+            return session.prompt()
+
+    return ask
+
+
+@contextmanager
+def _ended_by_signals(app: Application[str]) -> Iterator[None]:
+    """A signal that ends the process ends the prompt first, which puts the terminal back and raises `Terminated`.
+
+    Raised wherever the signal finds the program, as `terminable` has it, it would leave the terminal without an echo.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in taken:
+            signal.signal(each, signal.SIG_IGN)
+        if app.loop is None or not app.is_running:
+            raise Terminated(number)
+        app.loop.call_soon_threadsafe(partial(app.exit, exception=Terminated(number)))
+
+    mine = threading.current_thread() is threading.main_thread()
+    taken = {number: signal.getsignal(number) for number in ENDING} if mine else {}
+    taken = {number: handler for number, handler in taken.items() if callable(handler)}
+    try:
+        for number in taken:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
 
 
 def paged(lines: Iterable[str]) -> None:
