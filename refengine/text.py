@@ -10,6 +10,7 @@ such number. Arrays are nested lists.
 
 from __future__ import annotations
 
+import codecs
 import html
 import json
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,32 @@ def printable(text: object) -> str:
     if isinstance(text, Styled):
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+LOOK_ALIKES = {
+    "→": "->", "←": "<-", "↔": "<->", "…": "...", "·": ".", "×": "x", "−": "-", "±": "+-", "≈": "~", "≤": "<=",
+    "≥": ">=", "√": "sqrt", "Σ": "sum", "σ": "sigma", "²": "^2", "─": "-", "━": "-", "│": "|", "▀": '"', "▄": "_",
+    "█": "#", "▏": "|", "▎": "|", "▍": "|", "▌": "|", "▋": "|", "▊": "#", "▉": "#",
+}  # fmt: skip
+"""What we write that consoles with a code page of their own lack, and how it looks there."""
+
+ALIKE = "refengine.alike"
+"""How output is encoded there, as the `errors` of a stream: by `LOOK_ALIKES`, anything else as a question mark."""
+
+
+def _alike(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(LOOK_ALIKES.get(c, "?") for c in missing), error.end
+
+
+codecs.register_error(ALIKE, _alike)
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """What a stream of that encoding takes."""
+    return text.encode(encoding or "utf-8", ALIKE).decode(encoding or "utf-8")
 
 
 def markup(text: object) -> str:

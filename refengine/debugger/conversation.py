@@ -15,7 +15,7 @@ from ..kernel import Numerics
 from ..model import Array
 from ..plan import Source, plan_of
 from ..processes import Terminated
-from ..text import printable
+from ..text import encodable, printable
 from .console import Console, split
 from .session import Session
 
@@ -87,7 +87,7 @@ def converse(console: Console) -> None:
 def tell(lines: Iterable[str]) -> None:
     """An answer, as it comes."""
     for line in lines:
-        print(printable(line))
+        print(encodable(printable(line), sys.stdout.encoding))
 
 
 def obey(console: Console, commands: Iterable[str], show: Callable[[Iterable[str]], None] = tell) -> bool:
