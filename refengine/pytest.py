@@ -2,14 +2,10 @@
 
     from refengine.pytest import assert_golden
 
-    def test_my_runtime():
-        assert_golden("model.tflite", my_runtime, image)          # a callable: an array an input in, the outputs out
+    assert_golden("model.tflite", lambda x: my_runtime("model.tflite", x), image)  # a callable: outputs, or any tensors
+    assert_golden("model.tflite", "dump.npz", image)                               # a dump: an .npz or a folder
 
-    def test_my_board():
-        assert_golden("model.tflite", "seven.npz")                # a dump: an .npz, a folder, a recording
-
-    def test_my_kernels():
-        assert_golden("model.tflite", "libmykernels.so", image)   # a library with a `refengine_kernel`
+A library of kernels (`refengine_fuzz.h`) is held against it likewise, by its path.
 
 The fixture `refengine_golden` keeps what is right in a file beside the test, which ``pytest --refengine-update`` writes
 anew. pytest finds both by itself where refengine is installed.
@@ -204,7 +200,7 @@ class Golden:
 class GoldenFiles:
     """The golden files of one test, in a `folder`: what the fixture `refengine_golden` is.
 
-        def test_my_runtime(refengine_golden):
+        def test_my_board(refengine_golden):
             refengine_golden("model.tflite", image).check(my_runtime)
 
     A call gives the golden model of one inference, and holds it against the file of that test: another model file, or a
