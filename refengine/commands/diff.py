@@ -11,7 +11,8 @@ exit status: 0 everything is the same, 1 something differs, 2 it could not be co
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,6 @@ from ._front import (
     add_model,
     add_one_input,
     add_partial,
-    chosen_inference,
     ears_of,
     every_inference,
     one_inference,
@@ -44,9 +44,12 @@ from ._front import (
     print_table,
     progress_bar,
     say,
-    state_after,
+    states_through,
     table_of,
 )
+
+OLDER = 4
+"""So many inferences back, a device may have the state of one still."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +109,8 @@ def command(args: argparse.Namespace) -> int:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
     plan = make_plan(model, numerics=PRESETS[args.numerics or said], memory=memory, partial=partial)
     previous = read_dump(plan, args.previous) if args.previous else None
-    report = diff(plan, dump, *inputs, previous=previous, state=_state(plan, args))
+    *older, state = _states(plan, args)
+    report = diff(plan, dump, *inputs, previous=previous, state=state, older=[*filter(None, older)])
     if args.among:
         report = with_weights_of(report, _others(args.among, plan), *inputs)
     if args.html:
@@ -129,13 +133,17 @@ def _others(folder: str, plan: Plan) -> Iterator[tuple[str, Plan]]:
             yield file.name, make_plan(file, numerics=plan.numerics, memory=plan.memory)
 
 
-def _state(plan: Plan, args: argparse.Namespace) -> State | None:
-    """The state before the inference, where it is to be computed."""
+def _states(plan: Plan, args: argparse.Namespace) -> Sequence[State | None]:
+    """The latest states up to the inference's own, which comes last: None where none is to be computed."""
     if args.state_inputs and args.index:
         raise InputError("--index counts the inferences since the start, and so does --state-inputs: give one of them")
     if args.state_inputs:
-        return state_after(plan, every_inference(plan, args.state_inputs, args))
-    return chosen_inference(plan, args)[1] if args.input and args.index and plan.initial else None
+        before = every_inference(plan, args.state_inputs, args)
+    elif args.input and args.index and plan.initial:
+        before = every_inference(plan, args.input, args)[: args.index]
+    else:
+        return (None,)
+    return deque(states_through(plan, before), maxlen=OLDER + 1)
 
 
 def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:

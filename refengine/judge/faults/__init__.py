@@ -100,6 +100,7 @@ EVERYWHERE = ("requantisation", "summation order", "half precision", "multiplier
 CAUSES: Mapping[str, str] = {
     "dialect": "The device speaks another dialect.",
     "input": "The device was fed another input than the one given; which, the input's own verdict or the clause says.",
+    "state": "What should live from one inference to the next was reset, was not reset, or is another stream's.",
     "other weights": "The device has other weights than this file's.",
     **{cause: (find.__doc__ or "").partition("\n")[0] for cause, find in {**FAULTS, **UNSEEN, **FITS}.items()},
 }

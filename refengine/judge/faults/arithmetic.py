@@ -39,7 +39,7 @@ def zero_point(case: Case) -> Variants:
                 if wrong is None and not i:  # 128 is no zero point of int8, but kernels add it all the same
                     wrong = case.replay(params=partial(altered, change=partial(_reading, offset=-point)))
                 yield f"if the zero point of {name} {how}", wrong
-    output = case.step.outputs[0]
+    output = case.tensor
     if zero_point_of(output):
         yield (
             "if the zero point of the output is not added",
