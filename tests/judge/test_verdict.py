@@ -12,15 +12,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import Litert
 
-from refengine import PRESETS, Numerics, Plan, make_plan
+from refengine import PRESETS, Numerics, Plan, execute, make_plan
 from refengine.bundled import bundled_models
+from refengine.execute import infer
 from refengine.judge import Dump, Report, diff
 from refengine.judge.faults import DIALECTS, dialects
 from refengine.model import Array
 from refengine.numerics import scalar
+from refengine.plan import State
 from refengine.strategies import inputs_of, model_of, nodes
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
-from tests.models import const, fed, one_op, q
+from tests.models import const, fed, one_op, q, svdf
 
 pytestmark = pytest.mark.slow
 
@@ -387,3 +389,71 @@ def test_another_order_of_summation_is_no_bug() -> None:
     assert any("another order of summation" in clause for clause in clauses)
     wrong[0, 0] += np.float32(0.01)
     assert unexplained(diff(plan, dump_of(plan, x, wrong={9: wrong}), x), 9)
+
+
+# ---- what remembers ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stream() -> tuple[Plan, list[Array], list[State]]:
+    """A layer that remembers, what it hears one after the other, and the states before each and after the last."""
+    rng = np.random.default_rng(0)
+    x = fed((1, 6), "float32")
+    plan = make_plan(model_of(svdf(x, 24, rng)))
+    heard = [rng.normal(size=(1, 6)).astype(np.float32) for _ in range(4)]
+    states = [plan.initial]
+    for each in heard:
+        states.append(infer(plan, None, (each,), states[-1])[1])
+    return plan, heard, states
+
+
+def left(plan: Plan, x: Array, state: State) -> Dump:
+    """All that an inference writes, what it remembers included."""
+    (record,) = execute(plan, x, state=state)
+    written = zip(record.step.writes, (*record.outputs, *record.updates), strict=True)
+    return Dump("device", {plan.inputs[0].index: x, **{t.index: array for t, array in written}})
+
+
+@pytest.mark.parametrize("variables", [True, False], ids=["variables too", "outputs only"])
+def test_a_state_that_was_reset_or_not_or_is_an_older_one(
+    stream: tuple[Plan, list[Array], list[State]], variables: bool
+) -> None:
+    plan, heard, states = stream
+    faults = {
+        "if its state is that of the first inference: reset before every one": (states[3], states[0]),
+        "if its state is that of 1 inference earlier": (states[3], states[2]),
+        "if its state was not reset after this same input had been run once": (
+            states[0],
+            infer(plan, None, (heard[3],), states[0])[1],
+        ),
+    }
+    for how, (meant, had) in faults.items():
+        dump = left(plan, heard[3], had)
+        tensors = {i: x for i, x in dump.tensors.items() if variables or not plan.graph.tensors[i].is_variable}
+        sound = left(plan, heard[3], meant)
+        assert not diff(plan, sound, heard[3], state=meant, older=states[:3]).differs
+        report = diff(plan, Dump("device", tensors), heard[3], state=meant, older=states[1:3])
+        assert (report.cause, report.certainty, report.causes[0]) == ("state", "certain", how)
+
+
+def test_another_streams_state(stream: tuple[Plan, list[Array], list[State]]) -> None:
+    plan, heard, states = stream
+    other = left(plan, -heard[0], states[0])
+    before = infer(plan, None, (-heard[0],), states[0])[1]
+    report = diff(plan, left(plan, heard[3], before), heard[3], state=states[3], previous=other)
+    assert (report.cause, report.certainty) == ("state", "certain")
+    assert "another stream's" in report.causes[0]
+
+
+def test_faults_of_an_output_that_is_not_the_first() -> None:
+    x = fed((1, 8), "int8", q(0.5))
+    halves = [fed((1, 4), "int8", q(0.5), name=name) for name in ("a", "b")]
+    plan = make_plan(one_op("SPLIT", {"num_splits": 2}, [const(1, "int32", name="axis"), x], *halves))
+    given_ = np.array([[3, -4, 5, 60, -7, 8, -90, 11]], np.int8)
+    (record,) = execute(plan, given_)
+    first, second = record.outputs
+    wrong = second ^ np.int8(-128)
+    tensors = {plan.inputs[0].index: given_}
+    tensors |= {t.index: v for t, v in zip(record.step.outputs, (first, wrong), strict=True)}
+    report = diff(plan, Dump("device", tensors), given_)
+    assert "if the output is uint8 (every code 128 too large)" in report.causes
