@@ -110,8 +110,11 @@ class Case:
 
     @cached_property
     def sums(self) -> Sums | None:
-        """The accumulators of an integer layer with weights, or whatever else ends in a `Requantizer`."""
-        parts = requantizers(self.step.params)
+        """The accumulators of an integer layer with weights, or whatever else ends in a `Requantizer`.
+
+        None for what remembers: its sums go through more stages before they are outputs.
+        """
+        parts = [] if self.step.facts.updates else requantizers(self.step.params)
         acc = self.replay(params=partial(altered, change=unscaled), dtype="int64") if parts else None
         if acc is None or len({r.bits for r in parts}) != 1:
             return None
