@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from ...numerics.quantize import code_range
 from ...reading.float_reading import affine, is_quantized, real_values
 from ._case import Case, Variants
 
-ROUNDINGS = {
+ROUNDINGS: Mapping[str, Callable[[Array], Array]] = {
     "rounded, ties away from zero": round_half_away,
     "rounded, ties to even": np.rint,
     "cut off towards zero": np.trunc,
