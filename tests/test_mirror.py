@@ -20,6 +20,7 @@ ELSEWHERE = {
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),
         *("debugger/conversation", "tensors/pictures", "tensors/stats"),
     ),
+    "debugger/test_terminal.py": ("debugger/prompt",),
     "device/test_lies.py": ("device/recording", "device/transport"),
     "examination/test_command.py": ("commands/health",),
     "examination/test_findings.py": ("examination/effect",),
