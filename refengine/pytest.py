@@ -35,7 +35,7 @@ from .judge.faults import dialects
 from .judge.text import lines
 from .kernel import PRESETS, Numerics
 from .model import Array
-from .plan import Plan, Source, State, make_plan, plan_of
+from .plan import Plan, Source, State, make_plan, plan_of, require_whole
 from .tensors.arrays import META
 from .tensors.difference import unlike
 from .text import SCHEMA, as_json
@@ -82,9 +82,12 @@ def _different(
     """What differs, line by line."""
     door = _door(theirs)
     if door is None and isinstance(theirs, str | os.PathLike | Dump):
-        yield from _told(diff(source, theirs, *inputs, numerics=numerics))
+        report = diff(source, theirs, *inputs, numerics=numerics)
+        require_whole(report.plan, "assert_golden")  # what nobody knows is like anything
+        yield from _told(report)
         return
     plan = plan_of(source, numerics=numerics)
+    require_whole(plan, "assert_golden")
     if door is not None:
         with closing(door) if isinstance(door, Library) else nullcontext():
             yield from _told(diff(plan, computed_by(door, plan, *inputs, name=_name(theirs)), *inputs))
@@ -108,8 +111,9 @@ def _name(theirs: object) -> str:
     return str(theirs) if isinstance(theirs, str | os.PathLike) else getattr(theirs, "__name__", type(theirs).__name__)
 
 
-def _told(report: Report) -> Iterator[str]:
-    if report.differs:
+def _told(report: Report, differs: bool = False) -> Iterator[str]:
+    """The report, if anything differs, or is known to differ."""
+    if differs or report.differs:
         yield f"{report.dump.name} is not what the golden model computes ({report.plan.numerics})"
         yield from lines(report)
 
@@ -117,6 +121,8 @@ def _told(report: Report) -> Iterator[str]:
 def _compared(plan: Plan, runtime: Callable[..., Outputs], inputs: tuple[Array, ...]) -> Iterator[str]:
     """The first inference that a runtime gets wrong, how many more those are, and whose arithmetic all of them are."""
     cases = frames(plan, inputs)
+    if not cases:
+        raise InputError("the inputs hold no inference: there is nothing to compare")
     dumps = [_answered(plan, runtime(*case), case, _name(runtime)) for case in cases]
     states = list(_wrong(plan, cases, dumps))
     wrong = [number for number, state in enumerate(states) if state is not None]
@@ -127,7 +133,7 @@ def _compared(plan: Plan, runtime: Callable[..., Outputs], inputs: tuple[Array, 
         yield f"{len(wrong)} of {len(cases)} inferences differ, the first of them inputs[{first}]"
         if clauses := list(_dialects(plan, cases, dumps)):
             yield f"all {len(cases)} are equal under {', or '.join(clauses)}"
-    yield from _told(diff(plan, dumps[first], *cases[first], state=state))
+    yield from _told(diff(plan, dumps[first], *cases[first], state=state), differs=True)
 
 
 def _dialects(plan: Plan, cases: Sequence[tuple[Array, ...]], dumps: Sequence[Dump]) -> Iterator[str]:
@@ -143,7 +149,8 @@ def _wrong(plan: Plan, cases: Sequence[tuple[Array, ...]], dumps: Sequence[Dump]
     """Of each inference the state before it if it is not as the plan computes it, else None."""
     state = plan.initial
     for case, dump in zip(cases, dumps, strict=True):
-        before, differs = state, bool(dump.problems)
+        given = {tensor.index: x for tensor, x in zip(plan.inputs, case, strict=True)}
+        before, differs = state, bool(dump.problems) or any(unlike(x, dump.tensors[i]).any() for i, x in given.items())
         for record in execute(plan, *case, state=before):
             differs |= not record.path and any(
                 np.any(unlike(right, dump.tensors[tensor.index]) & (True if mask is None else ~mask))
@@ -165,6 +172,10 @@ def _answered(plan: Plan, answer: Outputs, case: tuple[Array, ...], name: str) -
         if not isinstance(x, np.ndarray | np.generic):
             raise InputError(f"{name} gave a {type(x).__name__} for tensor {key}; give NumPy's arrays")
     dump = dump_of(plan, {key: np.asarray(x) for key, x in answer.items()}, name)
+    if not dump.problems and dump.tensors.keys() <= {
+        tensor.index for tensor in plan.inputs if tensor not in plan.outputs
+    }:
+        raise InputError(f"{name} gave the model's inputs only: there is nothing to compare")
     fed = {tensor.index: x for tensor, x in zip(plan.inputs, case, strict=False)}
     return replace(dump, tensors=fed | {**dump.tensors}, problems=(*dump.problems, *dump.notes), notes=())
 
@@ -255,3 +266,5 @@ def _outdated(plan: Plan, inputs: tuple[Array, ...], path: Path) -> Iterator[str
     if report.differs:
         yield f"{path} holds something else than the golden model computes now ({plan.numerics})"
         yield from lines(report)
+    elif any(finding.status == "absent" for finding in report.findings):
+        yield f"{path} does not hold all tensors that the golden model computes"

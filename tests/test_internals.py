@@ -56,3 +56,13 @@ def test_what_is_used_beyond_its_promises_has_an_upper_bound(name: str) -> None:
     bounds = re.findall(rf'"{name}(>=[\d.]+,<[\d.]+)"', PYPROJECT)
     assert bounds and not re.search(rf'"{name}>=[\d.]+"', PYPROJECT)
     assert version(name)
+
+
+def test_the_page_of_platforms_claims_the_lowest_versions_that_are_declared() -> None:
+    page = (Path(__file__).parents[1] / "refengine" / "manual" / "platforms.md").read_text(encoding="utf-8")
+    claimed = dict(re.findall(r"^\| ([a-z-]+)(?: \([^|]*\))? \| ([\d.]+)", page, re.M))
+    section = re.search(r"^dependencies = \[(.*?)^\]", PYPROJECT, re.M | re.S)
+    assert section is not None
+    declared = dict(re.findall(r'"([a-z-]+)>=([\d.]+)', section[1]))
+    beside = {name: re.search(rf'"{name}>=([\d.]+)', PYPROJECT) for name in ("hypothesis", "pytest")}
+    assert claimed == declared | {name: found[1] for name, found in beside.items() if found}

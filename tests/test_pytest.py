@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from refengine.files import write_npz
 from refengine.fuzzer import Library
 from refengine.fuzzer.files import EXAMPLE, HEADER
 from refengine.judge import read_dump
-from refengine.model import Array
+from refengine.kernel import Node
+from refengine.model import Array, Model
 from refengine.pytest import assert_golden
 from refengine.strategies import model_of
 
-from .models import fed, one_op, svdf
+from .models import fed, network, one_op, svdf
 
 pytest_plugins = ["pytester"]
 
@@ -108,12 +110,32 @@ def test_another_type_or_shape_is_no_match() -> None:
         (lambda x: [3], "<lambda> gave a int for tensor 25; give NumPy's arrays"),
         (lambda x: {"nobody": x}, "<lambda> holds none of the model's tensors"),
         ("nowhere.npz", "nowhere.npz"),
+        (lambda x: {"t0": x}, "<lambda> gave the model's inputs only: there is nothing to compare"),
         (3, "nothing can be compared with 3: give a callable, a mapping, a dump or a library"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(theirs: refengine.pytest.Theirs, why: str) -> None:
     with pytest.raises(refengine.RefengineError, match=why):
         assert_golden(PLAN, theirs, IMAGE)
+
+
+def test_nothing_passes_that_was_not_compared() -> None:
+    with pytest.raises(refengine.InputError, match="the inputs hold no inference: there is nothing to compare"):
+        assert_golden(PLAN, right, np.zeros((0, 1, 28, 28, 1), np.int8))
+    gap = one_op("CUSTOM", {}, [fed((1, 3), "float32")], fed((1, 3), "float32"))
+    partial = refengine.make_plan(gap, partial=True)
+    with pytest.raises(refengine.UnsupportedError, match="assert_golden needs every operator of the model"):
+        assert_golden(partial, lambda x: x, np.zeros((1, 3), np.float32))
+
+
+def test_an_output_that_is_an_input_is_compared() -> None:
+    x, y = fed((1, 3), "float32"), fed((1, 3), "float32", name="y")
+    graph = network(Node("RELU", {}, (x,), (y,))).graphs[0]
+    model = Model((replace(graph, outputs=(0, 1)),))
+    given = np.array([[1.0, -2.0, 3.0]], np.float32)
+    assert_golden(model, lambda x: refengine.run(model, x), given)
+    assert "input 'x'" in complaint(lambda x: (x + 1, refengine.run(model, x)[1]), given, source=model)
+    assert "1 of 3 differ" in complaint(lambda x: (x, x), given, source=model)
 
 
 def test_what_a_runtime_raises_is_its_own() -> None:
@@ -238,6 +260,9 @@ def test_a_golden_file_of_another_model_or_with_other_numbers_fails(pytester: py
     changed = ran(pytester)
     changed.assert_outcomes(passed=1, failed=1)
     changed.stdout.fnmatch_lines(["E*test_it-0.npz holds something else than the golden model computes now*"])
+    del arrays["t24"]
+    np.savez(file, **arrays)
+    ran(pytester).stdout.fnmatch_lines(["E*test_it-0.npz does not hold all tensors that the golden model computes"])
     pytester.makepyfile(test_mine=TEST.format(model="dense_int8"))
     other = ran(pytester)
     other.assert_outcomes(failed=2)
