@@ -40,8 +40,8 @@ def debug(
         session.current.outputs                                  # where it stands, for Python to go on with
 
     `commands` are lines as one types them at the prompt, several in one between semicolons; their answers are printed.
-    `inputs` are those of one inference, `then` and `given` as in `debugger.Session`, which comes back. `numerics` is for
-    `make_plan`, where `source` is no plan yet.
+    `inputs` are those of one inference, `then` and `given` as in `debugger.Session`, which comes back. `numerics` is
+    for `make_plan`, where `source` is no plan yet.
 
     Raises `InputError` for inputs that do not fit, for no `commands` where there is no terminal (as in a notebook), and
     what a command raises.
