@@ -1,0 +1,24 @@
+"""What the page may ask, by name: of the `Studio` and what was `Asked`, plain Python or bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..kernel import PRESETS
+from .answers import answer
+from .asked import Asked, Call
+from .studio import Studio
+
+
+def choices(studio: Studio, asked: Asked) -> dict[str, Any]:
+    """What there is to choose from."""
+    return {"networks": [*studio.networks], "dialects": [*PRESETS]}
+
+
+def drop(studio: Studio, asked: Asked) -> dict[str, Any]:
+    """Take a network that was dropped onto the page."""
+    return {"network": studio.networks.drop(asked.text("name", "network.tflite"), asked.body), **choices(studio, asked)}
+
+
+CALLS: Mapping[str, Call] = {"choices": choices, "drop": drop, "answer": answer}

@@ -1,0 +1,76 @@
+// What is chosen and what was answered, for all views. Whoever changes it says so; whoever shows it listens.
+
+import { ask, Refusal } from "./server.js";
+import { byId } from "./element.js";
+
+export const state = {
+  network: "",
+  numerics: "tflm",
+  choices: { networks: [], dialects: [] },
+  drawing: "", // the id that the server knows it by
+  frame: 0,
+  changes: [], // [tensor, at, value, real, frame], as the server has them
+  answer: null,
+};
+
+const listeners = {};
+
+export const on = (event, listener) => (listeners[event] ||= []).push(listener);
+
+export const tell = (event) => (listeners[event] || []).forEach((listener) => listener());
+
+// The parameters by which the server finds the present inference.
+export const present = (more = {}) => ({
+  network: state.network,
+  numerics: state.numerics,
+  drawing: state.drawing,
+  frame: state.frame || undefined,
+  changes: state.changes.length ? JSON.stringify(state.changes) : undefined,
+  ...more,
+});
+
+// Run `work`; a refusal is shown in the page's one place for trouble, and everything else is an error of ours.
+export async function attempt(work) {
+  const trouble = byId("trouble");
+  try {
+    const result = await work();
+    trouble.hidden = true;
+    return result;
+  } catch (error) {
+    if (!(error instanceof Refusal)) console.error(error);
+    trouble.textContent = error.message;
+    trouble.hidden = false;
+    return null;
+  }
+}
+
+// Runs `work` again and again as long as it is asked for meanwhile, but never twice at once: as fast as answers come.
+export function latest(work) {
+  let busy = false;
+  let wanted = false;
+  return async () => {
+    wanted = true;
+    if (busy) return;
+    busy = true;
+    while (wanted) {
+      wanted = false;
+      await attempt(work);
+    }
+    busy = false;
+  };
+}
+
+let serial = 0;
+
+// The answer to `body`, or with parameters to what the server knows; the views are told.
+export async function run(parameters, body = null) {
+  const mine = ++serial;
+  const answer = await ask("answer", { ...present(), drawing: undefined, saw: 1, ...parameters }, body);
+  if (mine !== serial) return; // a later one is under way
+  state.drawing = answer.drawing;
+  state.answer = answer;
+  tell("answer");
+}
+
+// The same drawing once more, after something else was chosen.
+export const again = latest(() => (state.drawing ? run({ drawing: state.drawing }) : Promise.resolve()));

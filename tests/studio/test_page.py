@@ -1,0 +1,237 @@
+"""The page in a real browser: every button, and drawing by real pointer events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refengine.tensors.datasets import bundled_digits
+from tests.studio.conftest import studio
+
+pytestmark = pytest.mark.slow
+
+SEVEN = ((60, 60), (210, 60), (120, 230))
+ONE = ((140, 40), (140, 240))
+
+
+class Page:
+    """The studio in the browser, in a person's words."""
+
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver = driver
+        driver.get("about:blank")
+        driver.get(url)
+        self.until("document.body.dataset.ready === 'yes'")
+
+    def js(self, code: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(f"return {code}", *arguments)
+
+    def until(self, condition: str, seconds: float = 20) -> None:
+        """Wait for a condition in JavaScript."""
+        end = time.monotonic() + seconds
+        while not self.js(condition):
+            assert time.monotonic() < end, f"{condition}: {self.text('body')[:2000]}"
+            time.sleep(0.03)
+
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        found: str = self.find(selector).text
+        return found
+
+    def click(self, selector: str) -> None:
+        element = self.find(selector)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    def choose(self, selector: str, value: str) -> None:
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.find(selector)).select_by_value(value)
+
+    def draw(self, points: tuple[tuple[int, int], ...], selector: str = "#pad") -> None:
+        """A stroke by real pointer events; places are those of a drawing area of 280 × 280."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        canvas = self.find(selector)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+        scale = canvas.size["width"] / 280
+        chain = ActionChains(self.driver, duration=20)
+        for i, (x, y) in enumerate(points):
+            chain.move_to_element_with_offset(canvas, round((x - 140) * scale), round((y - 140) * scale))
+            if i == 0:
+                chain.click_and_hold()
+        chain.release().perform()
+
+    def answered(self, sentence: str) -> None:
+        self.until(f"(document.querySelector('#answer .big')?.textContent ?? '').includes({json.dumps(sentence)})")
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the browser's console has to say, but for refused requests, which the page tells of, and for advice."""
+        expected = ("Failed to load resource", "willReadFrequently")
+        logged = (each["message"] for each in self.driver.get_log("browser"))
+        return [message for message in logged if not any(each in message for each in expected)]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with studio() as (found, _):
+        yield found
+
+
+@pytest.fixture
+def page(browser: Any, url: str) -> Iterator[Page]:
+    made = Page(browser, url)
+    yield made
+    assert not made.complaints
+
+
+def test_a_drawn_seven_is_a_seven_while_it_is_drawn(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    page.until("document.querySelector('#answer .bars').textContent.includes('799.6')")
+    assert page.find("#trouble").is_displayed() is False
+    page.until("document.querySelectorAll('.steps canvas').length >= 7")
+    page.until("document.querySelectorAll('#others tbody tr').length === 3")
+    page.until("[...document.querySelectorAll('#others tbody td:nth-child(3)')].every((td) => td.textContent === '7')")
+
+
+PIXELS = "[...document.querySelector('#pad').getContext('2d').getImageData(0, 0, 280, 280).data]"
+
+
+def test_undo_clear_and_run_do_what_they_say(page: Page) -> None:
+    page.click("#live")
+    page.draw(ONE)
+    assert page.text("#answer") == ""
+    page.click("#run")
+    page.answered("the number 1")
+    page.draw(((60, 140), (220, 140)))
+    page.click("#undo")
+    page.click("#run")
+    page.answered("the number 1")
+    page.click("#clear")
+    page.until("document.querySelector('#answer').textContent === ''")
+    assert page.js(f"{PIXELS}.every((x) => x === 255)")
+    page.click("#live")
+
+
+def test_thickness_is_that_of_the_strokes(page: Page) -> None:
+    def ink() -> int:
+        found: int = page.js(f"{PIXELS}.filter((x) => x < 9).length")
+        return found
+
+    page.draw(ONE)
+    thin = ink()
+    page.click("#clear")
+    page.js("(document.querySelector('#thickness').value = 40)")
+    page.draw(ONE)
+    assert ink() > 1.7 * thin
+
+
+def test_keys_draw_too(page: Page) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    pad = page.find("#pad")
+    page.js("document.querySelector('#pad').focus()")
+    pad.send_keys(Keys.ARROW_UP * 14, " ", Keys.ARROW_DOWN * 28, " ")
+    page.answered("the number 1")
+    pad.send_keys("z")
+    page.until("document.querySelector('#answer').textContent === ''")
+
+
+def test_samples_noise_and_files_are_answered(page: Page, tmp_path: Path) -> None:
+    page.click("#sample")
+    page.until("document.querySelector('#source').textContent.startsWith('number ')")
+    number = int(page.text("#source").split()[1])
+    page.answered(f"the number {bundled_digits()[1][number]}")
+    page.click("#noise")
+    page.until("document.querySelector('#source').textContent.startsWith('Noise')")
+    digit = 255 - np.pad(bundled_digits()[0][70], 20)
+    Image.fromarray(digit).resize((200, 200)).save(tmp_path / "mine.png")
+    page.find("#file").send_keys(str(tmp_path / "mine.png"))
+    page.answered(f"the number {bundled_digits()[1][70]}")
+    assert page.text("#source").startswith("mine.png")
+    np.save(tmp_path / "codes.npy", np.full((4, 28, 28, 1), -128, np.int8))
+    page.find("#file").send_keys(str(tmp_path / "codes.npy"))
+    page.until("document.querySelector('#answer input[type=range]')?.max === '3'")
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    page.find("#file").send_keys(str(tmp_path / "bad.npy"))
+    page.until("document.querySelector('#trouble').textContent.startsWith('bad.npy')")
+
+
+def test_a_picture_may_be_dropped_and_pasted(page: Page, tmp_path: Path) -> None:
+    """By the events that a browser makes of it: no driver can drag a file."""
+    made = """(async () => {
+      const canvas = document.createElement('canvas');
+      [canvas.width, canvas.height] = [100, 100];
+      const context = canvas.getContext('2d');
+      context.fillStyle = '#fff'; context.fillRect(0, 0, 100, 100);
+      context.fillStyle = '#000'; context.fillRect(45, 15, 9, 70);
+      const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+      const data = new DataTransfer();
+      data.items.add(new File([blob], 'one.png', { type: 'image/png' }));
+      const event = KIND;
+      document.dispatchEvent(event);
+    })()"""
+    for kind in ("new DragEvent('drop', { dataTransfer: data, cancelable: true })",
+                 "new ClipboardEvent('paste', { clipboardData: data })"):  # fmt: skip
+        page.driver.execute_script(made.replace("KIND", kind))
+        page.until("document.querySelector('#source').textContent.startsWith('one.png')")
+        page.answered("the number 1")
+        page.click("#clear")
+
+
+def test_networks_and_dialects_are_chosen_and_compared(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    page.choose("#network", "dense_int8")
+    page.choose("#numerics", "xnnpack")
+    page.until("document.querySelector('#answer').textContent.includes('xnnpack (')")
+    page.choose("[aria-label='network to add']", "dense128_int8")
+    page.choose("[aria-label='dialect to add']", "cortex-m7")
+    page.click("#add")
+    page.until("document.querySelectorAll('#others tbody tr').length === 4")
+    page.click("#others tbody tr:first-child button")
+    page.until("document.querySelectorAll('#others tbody tr').length === 3")
+
+
+def test_a_network_that_is_dropped_is_chosen(page: Page, tmp_path: Path) -> None:
+    from refengine.bundled import bundled_models
+
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(bundled_models()["dense_int8"].read_bytes())
+    page.find("#file").send_keys(str(path))
+    page.until("document.querySelector('#network').value === 'mine'")
+    page.draw(ONE)
+    page.answered("the number 1")
+
+
+def test_all_controls_have_names_for_those_who_cannot_see_them(page: Page) -> None:
+    nameless = """[...document.querySelectorAll('button, input, select, canvas[tabindex], [role=tab]')].filter((each) =>
+      !(each.textContent.trim() || each.getAttribute('aria-label') || each.closest('label')?.textContent.trim()
+        || each.getAttribute('aria-labelledby'))).map((each) => each.outerHTML)"""
+    assert page.js(nameless) == []
+
+
+@pytest.mark.parametrize("width", [360, 800, 1920])
+def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.draw(SEVEN)
+        page.answered("the number 7")
+        for tab in page.driver.find_elements("css selector", "[role=tab]"):
+            tab.click()
+            time.sleep(0.2)
+            assert page.js("document.documentElement.scrollWidth") <= page.js("window.innerWidth"), tab.text
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
