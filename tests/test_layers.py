@@ -22,7 +22,7 @@ PACKAGE = ROOT / "refengine"
 # A module may import modules of lower layers, and its own package; peers in one layer do not know each other.
 LAYERS = (
     {"bundled", "processes", "text"},
-    {"errors"},
+    {"diagram", "errors"},
     {"model"},
     {"files", "identity", "memory", "numerics"},
     {"tflite_io"},

@@ -8,6 +8,9 @@ from typing import Any
 from ..kernel import PRESETS
 from .answers import answer
 from .asked import Asked, Call
+from .elements import element, tensor
+from .graph import graph
+from .heat import heat
 from .studio import Studio
 
 
@@ -21,4 +24,12 @@ def drop(studio: Studio, asked: Asked) -> dict[str, Any]:
     return {"network": studio.networks.drop(asked.text("name", "network.tflite"), asked.body), **choices(studio, asked)}
 
 
-CALLS: Mapping[str, Call] = {"choices": choices, "drop": drop, "answer": answer}
+CALLS: Mapping[str, Call] = {
+    "choices": choices,
+    "drop": drop,
+    "answer": answer,
+    "graph": graph,
+    "tensor": tensor,
+    "element": element,
+    "heat": heat,
+}

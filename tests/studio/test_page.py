@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,15 @@ class Page:
         return found
 
     def click(self, selector: str) -> None:
-        element = self.find(selector)
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        for _ in range(5):
+            with suppress(StaleElementReferenceException):  # there is a newer one in its place
+                element = self.find(selector)
+                self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+                element.click()
+                return
+        raise AssertionError(f"{selector} does not stay where it is")
 
     def choose(self, selector: str, value: str) -> None:
         from selenium.webdriver.support.ui import Select
@@ -235,3 +242,75 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
             assert page.js("document.documentElement.scrollWidth") <= page.js("window.innerWidth"), tab.text
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+# ---- Walk ------------------------------------------------------------------------------------------------------------
+
+
+def show(page: Page, view: str, ready: str) -> None:
+    page.click(f"#tab-{view}")
+    page.until(f"document.querySelector({json.dumps(ready)})")
+
+
+def test_the_winning_class_is_followed_to_a_pixel(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "walk", ".explanation")
+    assert "SOFTMAX [0, 7]" in page.text(".trail")
+    for step in ("10 ", "9 ", "8 ", "4 ", "3 ", "2 ", "1 ", "0 "):
+        page.click(".explanation button")
+        page.until(f"document.querySelector('.layer h2').textContent.startsWith('{step}')")
+        page.until("document.querySelector('.before canvas') && document.querySelector('.explanation')")
+    page.click(".explanation button")
+    page.until("document.querySelector('.why .result')?.textContent.startsWith('The pixel [0, ')")
+    page.click(".trail button")
+    page.until("document.querySelector('.layer h2').textContent === '0 CONV_2D'")
+
+
+def test_a_click_on_a_number_lights_its_window_and_the_numbers_move_with_the_drawing(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "walk", ".explanation")
+    page.click(".graph a[href='#step0']")
+    page.until("document.querySelector('.layer h2').textContent === '0 CONV_2D'")
+    page.click(".own canvas")
+    page.until("document.querySelector('.explanation .result')")
+    lit = """(() => { const canvas = document.querySelector('.before canvas');
+      const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      return [...data].some((x, i) => i % 4 === 0 && x > 200 && data[i + 1] > 120 && data[i + 2] < 40); })()"""
+    page.until(lit)
+    before = page.text(".explanation")
+    page.click("#clear")
+    page.until("document.querySelector('.layer').textContent.startsWith('Draw something')")
+    page.draw(((40, 150), (240, 150)))
+    page.until(f"(document.querySelector('.explanation')?.innerText ?? {json.dumps(before)}) !== {json.dumps(before)}")
+    from selenium.webdriver.common.keys import Keys
+
+    page.find(".own canvas").send_keys(Keys.PAGE_DOWN)
+    page.until("document.querySelector('.trail').textContent.includes('1]')")
+
+
+def test_the_heat_map_says_what_it_is(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "walk", ".explanation")
+    page.click(".graph a[href='#tensor0']")
+    page.until("document.querySelector('#heat-run')")
+    page.choose("#heat-class", "7")
+    page.click("#heat-run")
+    page.until("document.querySelector('canvas.heat')")
+    assert page.text("#heat").startswith("Occlusion: ")
+
+
+def test_every_box_of_every_network_can_be_looked_at(page: Page) -> None:
+    page.click("#sample")
+    page.until("document.querySelector('#answer .big')")
+    show(page, "walk", ".explanation")
+    for network, kind in (("stm32f746_float32", "float32"), ("dense_int16x8", "int16")):
+        page.choose("#network", network)
+        page.until(f"document.querySelector('.graph a').textContent.endsWith(' {kind}')")
+        for i in range(page.js("document.querySelectorAll('.graph a').length")):
+            link = f"document.querySelectorAll('.graph a')[{i}]"
+            page.js(f"{link}.dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
+            page.until(f"{link}.classList.contains('here') && document.querySelector('.own canvas')")
+    assert page.find("#trouble").is_displayed() is False

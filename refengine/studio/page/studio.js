@@ -1,12 +1,13 @@
 // The page: choices at the top, the drawing beside, and one view at a time.
 
 import * as draw from "./draw.js";
+import * as walk from "./walk.js";
 import { mountDrawing } from "./drawing.js";
 import { byId, el, offer } from "./element.js";
 import { ask } from "./server.js";
 import { again, attempt, on, state, tell } from "./state.js";
 
-const VIEWS = { draw };
+const VIEWS = { draw, walk };
 let chosen = "";
 
 async function start() {
