@@ -269,13 +269,19 @@ def every_inference(
 
 def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
     """What lives on after inferences, one after the other from the first one on, as far as TFLM runs each."""
-    state = plan.initial
+    *_, state = states_through(plan, inferences)
+    return state
+
+
+def states_through(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> Iterator[State]:
+    """What lives on before the first of inferences, then after each of them."""
+    yield (state := plan.initial)
     for inputs in inferences:
         try:
             _, state = infer(plan, batch_size(plan, inputs), inputs, state)
         except InferenceError as error:
             state = error.state
-    return state
+        yield state
 
 
 def read_data(

@@ -11,7 +11,8 @@ exit status: 0 everything is the same, 1 something differs, 2 it could not be co
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,10 @@ from typing import Any
 
 from ..device import Device, connect, numerics_of, record
 from ..errors import InputError, ModelError, UnsupportedError
-from ..files import write
+from ..files import write, write_npz
 from ..judge import Dump, Report, diff, read_dump, tapped, with_weights_of
 from ..judge.page import as_html
+from ..judge.revealing import as_c, separating
 from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
@@ -34,7 +36,6 @@ from ._front import (
     add_model,
     add_one_input,
     add_partial,
-    chosen_inference,
     ears_of,
     every_inference,
     one_inference,
@@ -44,9 +45,12 @@ from ._front import (
     print_table,
     progress_bar,
     say,
-    state_after,
+    states_through,
     table_of,
 )
+
+OLDER = 4
+"""So many inferences back, a device may have the state of one still."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +84,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder of .tflite files of this network, older ones say: whose weights the device may have",
     )
+    parser.add_argument(
+        "--reveal",
+        metavar="FILE",
+        help="where several causes are left, write an input on which they part, an .npz or C arrays (.h), which the "
+        "device is to run next; with --port it does at once, and that is judged as well",
+    )
     parser.add_argument("--html", metavar="FILE", help="also write a self-contained page")
     parser.add_argument("--baud", type=positive, default=115200, help="of a serial port (default: %(default)s)")
     parser.add_argument("--timeout", type=positive, default=30, metavar="SECONDS", help="a device's step may take")
@@ -106,17 +116,39 @@ def command(args: argparse.Namespace) -> int:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
     plan = make_plan(model, numerics=PRESETS[args.numerics or said], memory=memory, partial=partial)
     previous = read_dump(plan, args.previous) if args.previous else None
-    report = diff(plan, dump, *inputs, previous=previous, state=_state(plan, args))
+    *older, state = _states(plan, args)
+    report = diff(plan, dump, *inputs, previous=previous, state=state, older=[*filter(None, older)])
     if args.among:
         report = with_weights_of(report, _others(args.among, plan), *inputs)
     if args.html:
         write(args.html, as_html(report))
+    found = separating(report) if args.reveal else None
+    if found:
+        _write_input(args.reveal, plan, found.inputs)
+    second = diff(plan, _asked(args, plan, found.inputs), *found.inputs) if found and args.port else None
     if args.json:
-        print_json({"model": args.model} | report.as_dict())
-    else:
-        _show(args, report)
-        print_heard(ears)
+        more = {"revealing": found and {"inputs": args.reveal, "parted": found.parted, "pairs": found.pairs}}
+        print_json({"model": args.model} | report.as_dict() | more | {"again": second and second.as_dict()})
+        return int(report.differs)
+    _show(args, report)
+    print_heard(ears)
+    if args.reveal:
+        say("", f"wrote {args.reveal}: run it next; of the causes left {found}" if found else _NONE_REVEALS)
+    if second:
+        say("the device ran it:", "")
+        _show(args, second)
     return int(report.differs)
+
+
+_NONE_REVEALS = "--reveal: no input is needed, or none is known on which the causes part; nothing was written"
+
+
+def _write_input(path: str, plan: Plan, inputs: tuple[Array, ...]) -> None:
+    """An inference's inputs as `--input` takes them, or as C has them."""
+    if Path(path).suffix in (".h", ".c"):
+        write(path, as_c(plan, inputs))
+    else:
+        write_npz(path, {t.name: x for t, x in zip(plan.inputs, inputs, strict=True)})
 
 
 def _others(folder: str, plan: Plan) -> Iterator[tuple[str, Plan]]:
@@ -129,13 +161,17 @@ def _others(folder: str, plan: Plan) -> Iterator[tuple[str, Plan]]:
             yield file.name, make_plan(file, numerics=plan.numerics, memory=plan.memory)
 
 
-def _state(plan: Plan, args: argparse.Namespace) -> State | None:
-    """The state before the inference, where it is to be computed."""
+def _states(plan: Plan, args: argparse.Namespace) -> Sequence[State | None]:
+    """The latest states up to the inference's own, which comes last: None where none is to be computed."""
     if args.state_inputs and args.index:
         raise InputError("--index counts the inferences since the start, and so does --state-inputs: give one of them")
     if args.state_inputs:
-        return state_after(plan, every_inference(plan, args.state_inputs, args))
-    return chosen_inference(plan, args)[1] if args.input and args.index and plan.initial else None
+        before = every_inference(plan, args.state_inputs, args)
+    elif args.input and args.index and plan.initial:
+        before = every_inference(plan, args.input, args)[: args.index]
+    else:
+        return (None,)
+    return deque(states_through(plan, before), maxlen=OLDER + 1)
 
 
 def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:

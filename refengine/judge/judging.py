@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import InputError
-from ..execute import Record, batch_size, execute, kept, require_room_for_all
+from ..errors import InferenceError, InputError
+from ..execute import Record, batch_size, execute, infer, kept, require_room_for_all
 from ..explanation import explain
 from ..kernel import Numerics
 from ..model import Array
@@ -36,6 +36,7 @@ from .verdict import (
     ranked,
     try_dialects,
     try_faults,
+    try_states,
 )
 
 FEW = 8
@@ -45,13 +46,21 @@ SHOWN = 3
 """How many outputs to name that hardly move."""
 
 
-def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, state: State | None = None) -> Report:
+def diff(
+    plan: Plan,
+    dump: Dump,
+    *inputs: Array,
+    previous: Dump | None = None,
+    state: State | None = None,
+    older: Sequence[State] = (),
+) -> Report:
     """Judge `dump` by `plan`, whose dialect is what the device is meant to compute.
 
     `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left out. `previous` is a dump
     of an inference before, whose values a stale buffer may hold. What lives from one inference to the next began as
     `state` has it, by default as in the first inference, with the variables that `previous` was left with; a variable
-    in `dump` is what this inference left in it. Of a partial plan, the dump's tensors behind the gaps are taken as they
+    in `dump` is what this inference left in it. `older` are the states before the inferences up to then, the latest
+    last: a device may have one of them still. Of a partial plan, the dump's tensors behind the gaps are taken as they
     are, and the rest is judged on them.
 
     Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump.
@@ -63,7 +72,10 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     ):
         raise InputError("the input is a batch; a dump is of one inference")
     require_room_for_all(plan)
-    state = _before(plan, previous) if state is None else state
+    left = _before(plan, previous)
+    others = {} if state is None or left is plan.initial else {"is what the previous dump left: another stream's": left}
+    state = left if state is None else state
+    others |= _states(plan, state, inputs, older)
     taken = {
         t.index: dump.tensors[t.index] for s in _unjudged(plan, dump) for t in s.outputs if t.index in dump.tensors
     }
@@ -85,7 +97,7 @@ def diff(plan: Plan, dump: Dump, *inputs: Array, previous: Dump | None = None, s
     samples = {t.index: sample_of(plan, x, k) for k, (t, x) in enumerate(zip(plan.inputs, inputs, strict=True))}
     before = previous.tensors if previous else {}
     earlier = {t.index: [sample_of(plan, before[t.index], k)] for k, t in enumerate(plan.inputs) if t.index in before}
-    evidence = _Evidence(plan, dump, golden, values, state, previous, samples if given else {}, earlier)
+    evidence = _Evidence(plan, dump, golden, values, state, previous, samples if given else {}, earlier, others)
     wrong = [
         fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors
     ]
@@ -137,6 +149,22 @@ def _unjudged(plan: Plan, dump: Dump) -> list[Step]:
     by tensors that are in the dump."""
     lost, behind = plan.lost(dump.tensors), plan.behind(dump.tensors)
     return [s for s in plan.steps if s in lost or any(t is not None and t.index in behind for t in s.inputs)]
+
+
+def _states(plan: Plan, state: State, inputs: tuple[Array, ...], older: Sequence[State]) -> dict[str, State]:
+    """The states that a device may have begun with instead of `state`, by what completes "its state …"."""
+    if not plan.initial or plan.gaps:
+        return {}
+    found = {} if state is plan.initial else {"is that of the first inference: reset before every one": plan.initial}
+    for back, old in enumerate(reversed(older), 1):
+        found[f"is that of {back} {'inference' if back == 1 else 'inferences'} earlier"] = old
+    for times in ("once", "twice"):
+        try:
+            _, state = infer(plan, None, inputs, state)
+        except InferenceError:
+            break
+        found[f"was not reset after this same input had been run {times}"] = state
+    return found
 
 
 def _before(plan: Plan, previous: Dump | None) -> State:
@@ -194,7 +222,8 @@ def _inputs_of(plan: Plan, dump: Dump) -> tuple[Array, ...]:
 class _Evidence:
     """What there is to judge by: `golden` and the device's `values` by tensor index, and the `state`.
 
-    `samples` are the inputs that the device should have had, `earlier` those of the inference before, by tensor index.
+    `samples` are the inputs that the device should have had, `earlier` those of the inference before, by tensor index;
+    `others` the states that it may have begun with instead, by what completes "its state …".
     The values are completed, and variables and state brought up to date, as steps go by.
     """
 
@@ -206,6 +235,7 @@ class _Evidence:
     previous: Dump | None
     samples: Mapping[int, Sample]
     earlier: Mapping[int, list[Sample]]
+    others: Mapping[str, State]
 
     @cached_property
     def suspected(self) -> Mapping[int, list[Preparation]]:
@@ -237,13 +267,13 @@ class _Evidence:
     ) -> list[Candidate]:
         """The candidates for a culprit, the best first; see `candidates` for `under`."""
         tensor, own = finding.tensor.index, finding.own
-        if finding.step.facts.control or finding.step.facts.resource or finding.tensor.is_variable or own is None:
+        if finding.step.facts.control or finding.step.facts.resource or own is None:
             return []
         alone = all(stands_alone(step) for step in finding.suspects)
         steps = finding.suspects if alone else (finding.step,)
         written = {t.index for step in steps for t in step.outputs}
         read = {t.index for step in steps for t in step.inputs if t is not None} - written
-        images = {step.index: _image(self.plan, step) for step in steps}
+        images = {step.index: image_of(self.plan, step) for step in steps}
         replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state, images, self.fed_unseen(finding))
         trial = Trial.of(replay, self.dump.tensors[tensor])
         memory = _memory(self, tensor)
@@ -252,6 +282,7 @@ class _Evidence:
                 if index in replay.values and index in self.suspected:
                     try_inputs(trial, index, self.suspected[index])
             try_dialects(trial, self.plan)
+            try_states(trial, self.others)
             try_faults(trial, self.plan.numerics, memory)
             for how in _overwritten(self, finding):
                 trial.judge(trial.seen, Hypothesis("overwritten", how, trial.seen), finding.step)
@@ -260,7 +291,7 @@ class _Evidence:
         return trial.candidates()
 
 
-def _image(plan: Plan, step: Step) -> tuple[int, ...]:
+def image_of(plan: Plan, step: Step) -> tuple[int, ...]:
     """(height, width, channels) of a step's data before it was flattened, if it was an image."""
     tensor = step.data or step.inputs[0]
     while tensor is not None and len(tensor.shape) != 4:
@@ -441,6 +472,8 @@ def _copied(mine: Array, other: Array) -> bool:
 def _overwritten(evidence: _Evidence, finding: Finding) -> Iterator[str]:
     """Whether a later operator computed the golden output, which needs the golden values that are not in the dump."""
     tensor, golden, tensors = finding.tensor.index, evidence.golden, evidence.dump.tensors
+    if finding.tensor.is_variable:  # its own operator reads it before, and writes it
+        return
     for reader in filter(stands_alone, evidence.plan.steps):
         inputs, output = [t.index for t in reader.inputs if t is not None], reader.outputs[0].index
         if tensor not in inputs or output not in tensors or any(i not in evidence.values for i in inputs):

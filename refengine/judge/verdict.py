@@ -98,7 +98,7 @@ def _all(total: int) -> str:
 def evaluated(step: Step, values: Mapping[int, Array], state: State) -> dict[int, Array]:
     """What one step that runs no subgraph makes of tensors by index, as their shapes have them: by index, too.
 
-    Its memory is that of `state`; nothing is checked.
+    Its memory is that of `state`; nothing is checked. Variables that it updates are as they are afterwards.
     """
     found = _batch(step, {t.index: values[t.index][np.newaxis] for t in step.inputs if t is not None}, state)
     return {i: x[0] for i, x in found.items()}
@@ -144,7 +144,8 @@ class Replay:
     def _run(self, known: Mapping[int, Array]) -> Mapping[int, Array]:
         for step in self.steps:
             if any(t.index not in known for t in step.outputs):
-                known = {**_batch(step, known, self.state), **known}
+                found = _batch(step, known, self.state)
+                known = {**found, **known, **{t.index: found[t.index] for t in step.writes[len(step.outputs) :]}}
         return known
 
 
@@ -286,6 +287,21 @@ def try_dialects(trial: Trial, plan: Plan) -> None:
         trial.judge(end, hypothesis, None if more else step, numerics)
 
 
+def try_states(trial: Trial, states: Mapping[str, State]) -> None:
+    """Other states than the one given, by what completes "its state …", where a step has any."""
+    replay = trial.replay
+    remembering = [s for s in replay.steps if s.memory or s.facts.updates]
+    for how, state in states.items() if remembering else ():
+        variables = {i: x[0] for (graph, i), x in state.variables.items() if graph == replay.steps[0].subgraph}
+        values = {i: variables.get(i, x) for i, x in replay.values.items()}
+        try:
+            end = replace(replay, state=state, values=values).end()
+        except InferenceError:
+            continue
+        (step, *more) = remembering
+        trial.judge(end, Hypothesis("state", f"if its state {how}", end), None if more else step)
+
+
 def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], dialect: str = "") -> None:
     """The known faults of each step's first output, supposing a `dialect`, if one is named."""
     replay, suffix = trial.replay, f", under {dialect}" if dialect else ""
@@ -293,20 +309,24 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
         replay = replace(replay, steps=[_spoken(step, numerics) for step in replay.steps])
     known = dict(replay.values)
     for i, step in enumerate(replay.steps):
-        results, output = evaluated(step, known, replay.state), step.outputs[0].index
         arrays = tuple(None if t is None else known[t.index] for t in step.inputs)
+        kept = replay.state.memory.get((step.subgraph, step.index), ())
+        image, results = replay.images.get(step.index, ()), evaluated(step, known, replay.state)
         known |= {t: x for t, x in results.items() if t not in known}
-        if step is replay.steps[-1] and output != replay.output:
-            continue
-        shown = _shown(replay.steps[i + 1 :], results[output], trial.seen)
-        case = Case(step, numerics, arrays, results[output], shown, memory, replay.images.get(step.index, ()))
-        after = replace(replay, steps=replay.steps[i + 1 :], values=known)
-        trial.judge_all(after, output, [h._replace(how=h.how + suffix) for h in _wrong(case)], step)
-        fitted = [h._replace(how=h.how + suffix) for h in _fitted(case)]
-        if replay.unsure or replay.steps[1:]:  # what an input or a step before has done may look like it
-            fitted = [h._replace(most=evidence.CERTAIN - 1) for h in fitted]
-        trial.judge_all(after, output, fitted, None if replay.steps[1:] else step)
-        memory = {**memory, f"the output of {step}": results[output]}
+        last = step is replay.steps[-1]
+        for output, tensor in enumerate(step.writes):
+            sound = results[tensor.index]
+            if tensor.index != replay.output if last else output >= len(step.outputs):
+                continue
+            shown = _shown(replay.steps[i + 1 :], sound, trial.seen)
+            case = Case(step, numerics, arrays, sound, shown, memory, image, output, kept)
+            after = replace(replay, steps=replay.steps[i + 1 :], values=known)
+            trial.judge_all(after, tensor.index, [h._replace(how=h.how + suffix) for h in _wrong(case)], step)
+            fitted = [h._replace(how=h.how + suffix) for h in _fitted(case)]
+            if replay.unsure or replay.steps[1:]:  # what an input or a step before has done may look like it
+                fitted = [h._replace(most=evidence.CERTAIN - 1) for h in fitted]
+            trial.judge_all(after, tensor.index, fitted, None if replay.steps[1:] else step)
+        memory = {**memory, **{f"the output of {step}": results[t.index] for t in step.outputs[:1]}}
     _try_everywhere(trial, replay, numerics, suffix)
 
 

@@ -12,15 +12,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import Litert
 
-from refengine import PRESETS, Numerics, Plan, make_plan
+from refengine import PRESETS, Numerics, Plan, execute, make_plan
 from refengine.bundled import bundled_models
+from refengine.execute import infer
 from refengine.judge import Dump, Report, diff
 from refengine.judge.faults import DIALECTS, dialects
-from refengine.model import Array
+from refengine.model import Array, Tensor
 from refengine.numerics import scalar
+from refengine.plan import State
 from refengine.strategies import inputs_of, model_of, nodes
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
-from tests.models import const, fed, one_op, q
+from tests.models import const, fed, one_op, q, svdf
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +136,9 @@ INVENTED = [
     ("SOFTMAX", "int8"),
     ("MEAN", "int8"),
     ("QUANTIZE", "float32"),
+    ("LOGISTIC", "int8"),
+    ("TANH", "int16"),
+    ("HARD_SWISH", "int8"),
 ]
 
 
@@ -387,3 +392,111 @@ def test_another_order_of_summation_is_no_bug() -> None:
     assert any("another order of summation" in clause for clause in clauses)
     wrong[0, 0] += np.float32(0.01)
     assert unexplained(diff(plan, dump_of(plan, x, wrong={9: wrong}), x), 9)
+
+
+# ---- what remembers ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stream() -> tuple[Plan, list[Array], list[State]]:
+    """A layer that remembers, what it hears one after the other, and the states before each and after the last."""
+    rng = np.random.default_rng(0)
+    x = fed((1, 6), "float32")
+    plan = make_plan(model_of(svdf(x, 24, rng)))
+    heard = [rng.normal(size=(1, 6)).astype(np.float32) for _ in range(4)]
+    states = [plan.initial]
+    for each in heard:
+        states.append(infer(plan, None, (each,), states[-1])[1])
+    return plan, heard, states
+
+
+def left(plan: Plan, x: Array, state: State) -> Dump:
+    """All that an inference writes, what it remembers included."""
+    (record,) = execute(plan, x, state=state)
+    written = zip(record.step.writes, (*record.outputs, *record.updates), strict=True)
+    return Dump("device", {plan.inputs[0].index: x, **{t.index: array for t, array in written}})
+
+
+@pytest.mark.parametrize("variables", [True, False], ids=["variables too", "outputs only"])
+def test_a_state_that_was_reset_or_not_or_is_an_older_one(
+    stream: tuple[Plan, list[Array], list[State]], variables: bool
+) -> None:
+    plan, heard, states = stream
+    faults = {
+        "if its state is that of the first inference: reset before every one": (states[3], states[0]),
+        "if its state is that of 1 inference earlier": (states[3], states[2]),
+        "if its state was not reset after this same input had been run once": (
+            states[0],
+            infer(plan, None, (heard[3],), states[0])[1],
+        ),
+    }
+    for how, (meant, had) in faults.items():
+        dump = left(plan, heard[3], had)
+        tensors = {i: x for i, x in dump.tensors.items() if variables or not plan.graph.tensors[i].is_variable}
+        sound = left(plan, heard[3], meant)
+        assert not diff(plan, sound, heard[3], state=meant, older=states[:3]).differs
+        report = diff(plan, Dump("device", tensors), heard[3], state=meant, older=states[1:3])
+        assert (report.cause, report.certainty, report.causes[0]) == ("state", "certain", how)
+
+
+def test_another_streams_state(stream: tuple[Plan, list[Array], list[State]]) -> None:
+    plan, heard, states = stream
+    other = left(plan, -heard[0], states[0])
+    before = infer(plan, None, (-heard[0],), states[0])[1]
+    report = diff(plan, left(plan, heard[3], before), heard[3], state=states[3], previous=other)
+    assert (report.cause, report.certainty) == ("state", "certain")
+    assert "another stream's" in report.causes[0]
+
+
+def test_faults_of_an_output_that_is_not_the_first() -> None:
+    x = fed((1, 8), "int8", q(0.5))
+    halves = [fed((1, 4), "int8", q(0.5), name=name) for name in ("a", "b")]
+    plan = make_plan(one_op("SPLIT", {"num_splits": 2}, [const(1, "int32", name="axis"), x], *halves))
+    given_ = np.array([[3, -4, 5, 60, -7, 8, -90, 11]], np.int8)
+    (record,) = execute(plan, given_)
+    first, second = record.outputs
+    wrong = second ^ np.int8(-128)
+    tensors = {plan.inputs[0].index: given_}
+    tensors |= {t.index: v for t, v in zip(record.step.outputs, (first, wrong), strict=True)}
+    report = diff(plan, Dump("device", tensors), given_)
+    assert "if the output is uint8 (every code 128 too large)" in report.causes
+
+
+# ---- who leaves fixed point -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("op", "scale", "zero_point"), [("LOGISTIC", 1 / 256, -128), ("TANH", 1 / 128, 0)])
+def test_a_table_filled_in_floats(op: str, scale: float, zero_point: int) -> None:
+    """By NumPy, all codes: what the float kernels are not asked."""
+    x = fed((1, 256), "int8", q(0.07, -3))
+    plan = make_plan(one_op(op, {}, [x], fed((1, 256), "int8", q(scale, zero_point))))
+    codes = np.arange(-128, 128, dtype=np.int8).reshape(1, 256)
+    real = (codes.astype(np.float64) + 3) * 0.07
+    curve = np.tanh(real) if op == "TANH" else 1 / (1 + np.exp(-real))
+    wrong = (np.floor(curve / scale) + zero_point).clip(-128, 127).astype(np.int8)
+    report = diff(plan, dump_of(plan, codes, wrong={0: wrong}), codes)
+    alike = ["cut off towards zero"] if op == "LOGISTIC" else []  # which knows no sign
+    assert report.cause == "in reals" and report.certainty == ("likely" if alike else "certain")
+    assert report.causes == [f"if it is computed in real numbers and {how}" for how in (*alike, "rounded down")]
+
+
+def test_the_other_path_of_int16() -> None:
+    rng = np.random.default_rng(1)
+    x, weights = fed((1, 64), "int16", q(3e-4)), const(rng.integers(-127, 128, (256, 64)), "int8", q(0.01))
+    bias = const(rng.integers(-9000, 9000, 256), "int64", q(3e-6))
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "asymmetric_quantize_inputs": False}
+    plan = make_plan(one_op("FULLY_CONNECTED", options, [x, weights, bias], fed((1, 256), "int16", q(3e-5))))
+    given_ = rng.integers(-32768, 32768, (1, 64)).astype(np.int16)
+    acc = given_.astype(np.int64) @ present_data(weights).astype(np.int64).T + present_data(bias)
+    real = float(np.float32(3e-4)) * float(np.float32(0.01)) / float(np.float32(3e-5))
+    multiplier, shift = scalar.quantize_multiplier(real)
+    scaled = [scalar.multiply_by_quantized_multiplier(int(a), multiplier, shift) for a in acc.ravel()]
+    wrong = np.clip(scaled, -32768, 32767).astype(np.int16).reshape(1, 256)
+    report = diff(plan, dump_of(plan, given_, wrong={0: wrong}), given_)
+    assert report.differs, "nothing to tell apart"
+    assert "if the sums are kept in 32 bits and scaled by the whole multiplier" in report.causes
+
+
+def present_data(tensor: Tensor) -> Array:
+    assert tensor.data is not None
+    return tensor.data

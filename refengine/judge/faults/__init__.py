@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from . import arithmetic, constants, floats, geometry, layout, memory
+from . import arithmetic, constants, floats, geometry, layout, memory, reals
 from ._case import Case, Fault, Fit
 from .dialects import DIALECTS, dialects
 
@@ -56,6 +56,7 @@ FAULTS: Mapping[str, Fault] = _quiet(
         "accumulator": arithmetic.accumulator,
         "channel scales": arithmetic.channel_scales,
         "average": arithmetic.average,
+        "in reals": reals.in_reals,
         "lost bit": arithmetic.lost_bit,
         "softmax beta": arithmetic.softmax_beta,
         "transposed weights": layout.transposed_weights,
@@ -100,6 +101,7 @@ EVERYWHERE = ("requantisation", "summation order", "half precision", "multiplier
 CAUSES: Mapping[str, str] = {
     "dialect": "The device speaks another dialect.",
     "input": "The device was fed another input than the one given; which, the input's own verdict or the clause says.",
+    "state": "What should live from one inference to the next was reset, was not reset, or is another stream's.",
     "other weights": "The device has other weights than this file's.",
     **{cause: (find.__doc__ or "").partition("\n")[0] for cause, find in {**FAULTS, **UNSEEN, **FITS}.items()},
 }

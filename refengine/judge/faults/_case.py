@@ -36,10 +36,11 @@ OPEN = {"min": -(2**31), "max": 2**31 - 1}
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One step, the `arrays` it read, and what a sound kernel makes of them.
+    """One step, the `arrays` it read, and what a sound kernel makes of them: of what it writes, the `output`-th.
 
     `seen` is what the device made of them (None if only a later step's output is known), `memory` what else was in its
-    memory, by what one would call it. `image` is the shape of three axes that the data had before it was flattened.
+    memory, by what one would call it. `image` is the shape of three axes that the data had before it was flattened,
+    `kept` what the kernel itself kept from the inference before.
     """
 
     step: Step
@@ -49,6 +50,13 @@ class Case:
     seen: Array | None = None
     memory: Mapping[str, Array] = field(default_factory=dict)
     image: tuple[int, ...] = ()
+    output: int = 0
+    kept: tuple[Array, ...] = ()
+
+    @property
+    def tensor(self) -> Tensor:
+        """What the step writes here."""
+        return self.step.writes[self.output]
 
     def replay(
         self,
@@ -74,11 +82,8 @@ class Case:
             None if tensor is None else given.get(i, array)
             for i, (tensor, array) in enumerate(zip(inputs, self.arrays, strict=True))
         ]
-        node = step.node._replace(
-            options={**step.op.options, **(options or {})},
-            inputs=inputs,
-            outputs=(output or step.outputs[0], *step.outputs[1:]),
-        )
+        outputs = tuple(output if output and i == self.output else t for i, t in enumerate(step.outputs))
+        node = step.node._replace(options={**step.op.options, **(options or {})}, inputs=inputs, outputs=outputs)
         if params is None:
             node = node._replace(inputs=tuple(self._unproven(inputs)))
         try:
@@ -88,10 +93,10 @@ class Case:
         if params is not None:
             changed = replace(changed, params=params(changed.params))
         try:
-            result, *_ = changed.evaluate(*(None if x is None else x[np.newaxis] for x in values), *changed.memory)
+            results = changed.evaluate(*(None if x is None else x[np.newaxis] for x in values), *self.kept)
         except InferenceError:  # it would have failed, not computed something wrong
             return None
-        return np.asarray(result[0]).astype(dtype or self.sound.dtype)
+        return np.asarray(results[self.output][0]).astype(dtype or self.sound.dtype)
 
     def _unproven(self, inputs: Sequence[Tensor | None]) -> Iterator[Tensor | None]:
         """The inputs with weights and bias as if computed at run time, where that spares proofs for one inference."""
@@ -105,8 +110,11 @@ class Case:
 
     @cached_property
     def sums(self) -> Sums | None:
-        """The accumulators of an integer layer with weights, or whatever else ends in a `Requantizer`."""
-        parts = requantizers(self.step.params)
+        """The accumulators of an integer layer with weights, or whatever else ends in a `Requantizer`.
+
+        None for what remembers: its sums go through more stages before they are outputs.
+        """
+        parts = [] if self.step.facts.updates else requantizers(self.step.params)
         acc = self.replay(params=partial(altered, change=unscaled), dtype="int64") if parts else None
         if acc is None or len({r.bits for r in parts}) != 1:
             return None
@@ -236,7 +244,7 @@ def requantizers(node: Any) -> list[Requantizer]:
 
 def real_factor(case: Case, factor: Array) -> Array:
     """The factors of a layer with weights before they became fixed point."""
-    tensors = (case.step.data, case.weights, case.step.outputs[0])
+    tensors = (case.step.data, case.weights, case.tensor)
     scales = [t.quantization.scale for t in tensors if t is not None and t.quantization is not None]
     return factor if len(scales) < 3 else np.array(scales[1]) * scales[0][0] / scales[2][0]
 
