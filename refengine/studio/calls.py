@@ -11,7 +11,9 @@ from .asked import Asked, Call
 from .elements import element, tensor
 from .graph import graph
 from .heat import heat
+from .parting import parting
 from .studio import Studio
+from .timeline import timeline
 
 
 def choices(studio: Studio, asked: Asked) -> dict[str, Any]:
@@ -32,4 +34,6 @@ CALLS: Mapping[str, Call] = {
     "tensor": tensor,
     "element": element,
     "heat": heat,
+    "parting": parting,
+    "timeline": timeline,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -23,22 +24,26 @@ MOST = 64 << 20
 
 
 def tensor(studio: Studio, asked: Asked) -> Bytes:
-    """A tensor's elements in row-major order, little-endian, in its own type (bool and int4: a byte each)."""
+    """A tensor's elements in row-major order, little-endian, in its own type (bool and int4: a byte each).
+
+    With ``step``, it is as that operator of the main graph has read it: a variable may be another one afterwards.
+    """
     with studio.session(asked) as session:
-        values = _values(session, _named(session.plan, asked.natural("tensor")))
+        found = _named(session.plan, asked.natural("tensor"))
+        values = _read(session, found, asked.natural("step")) if "step" in asked.parameters else _values(session, found)
     return Bytes(np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes())
 
 
 def element(studio: Studio, asked: Asked) -> dict[str, Any]:
     """How one element of an operator's output came about: the explanation, each line with what it reads."""
     with studio.session(asked) as session:
-        return told(session, asked.natural("step"), asked.natural("output", 0), asked.indices("at"))
+        record = _record(session, asked.natural("step"))
+        return told(session, record, asked.natural("output", 0), asked.indices("at"))
 
 
-def told(session: Session, step: int, output: int, at: tuple[int, ...]) -> dict[str, Any]:
-    """The same of a session; `words` tell what each name of a line is about. Raises `InputError` for an element that
+def told(session: Session, record: Record, output: int, at: Sequence[int]) -> dict[str, Any]:
+    """The same of a record; `words` tell what each name of a line is about. Raises `InputError` for an element that
     there is not."""
-    record = _record(session, step)
     explanation = explain(session.plan, record, at, output)
     lines = [
         {"name": line.name, "text": line.text, "value": line.value, "reads": found}
@@ -66,6 +71,14 @@ def _named(plan: Plan, index: int) -> Tensor:
     if size > MOST:
         raise InputError(f"tensor {index} '{found.name}' has {size:,} bytes; the page shows {MOST >> 20} MiB at most")
     return found
+
+
+def _read(session: Session, found: Tensor, step: int) -> Array:
+    record = _record(session, step)
+    for each, x in zip(record.step.inputs, record.inputs, strict=True):
+        if each is not None and each.index == found.index and x is not None:
+            return np.asarray(x)
+    raise InputError(f"{record.step} does not read tensor {found.index} '{found.name}'")
 
 
 def _values(session: Session, found: Tensor) -> Array:

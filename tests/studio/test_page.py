@@ -314,3 +314,53 @@ def test_every_box_of_every_network_can_be_looked_at(page: Page) -> None:
             page.js(f"{link}.dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
             page.until(f"{link}.classList.contains('here') && document.querySelector('.own canvas')")
     assert page.find("#trouble").is_displayed() is False
+
+
+# ---- Play ------------------------------------------------------------------------------------------------------------
+
+
+def test_two_dialects_stand_side_by_side_where_they_part(page: Page) -> None:
+    page.click("#sample")
+    page.until("document.querySelector('#answer .big')")
+    show(page, "play", "#parted .result")
+    page.until("document.querySelectorAll('#parted .two > div').length === 2")
+    assert page.js("document.querySelectorAll('#parted .parts').length") == 2
+    page.choose("#other", "cortex-m7")
+    page.until("document.querySelector('#parted').textContent.includes('is the same in both')")
+
+
+def test_numbers_are_set_silenced_and_taken_back(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "play", "#set")
+    page.find("#at").send_keys("0,3")
+    page.js("(document.querySelector('#value').value = 0.99)")
+    page.click("#set")
+    page.until("document.querySelector('#effect')?.textContent.includes('as you set it: 3') || "
+               "document.querySelectorAll('#changes li').length === 1")  # fmt: skip
+    page.until("document.querySelector('#effect .two')")
+    page.js("(document.querySelector('#channel').value = 7)")
+    page.click("#silence")
+    page.answered("the number 3")
+    page.until("document.querySelectorAll('#changes li').length === 2")
+    page.click("#changes button")
+    page.until("document.querySelectorAll('#changes li').length === 1")
+    page.find("#at").send_keys(",9")
+    page.click("#set")
+    page.until("document.querySelector('#trouble').textContent.includes('there is no element')")
+    page.click("#answer .unsure button")
+    page.answered("the number 7")
+    assert page.js("document.querySelectorAll('#changes li').length") == 0
+
+
+def test_a_file_of_several_inferences_is_gone_through(page: Page, tmp_path: Path) -> None:
+    codes = bundled_digits()[0][[3, 40, 70], :, :, np.newaxis].astype(np.int16) - 128
+    np.save(tmp_path / "three.npy", codes.astype(np.int8))
+    page.find("#file").send_keys(str(tmp_path / "three.npy"))
+    page.until("document.querySelector('#answer input[type=range]')")
+    show(page, "play", "canvas.chart")
+    page.click("#frame-next")
+    page.answered(f"the number {bundled_digits()[1][40]}")
+    page.until("document.querySelector('#time').textContent.includes('inference 1 of 3')")
+    page.click("#frame-previous")
+    page.answered(f"the number {bundled_digits()[1][3]}")

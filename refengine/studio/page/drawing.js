@@ -3,7 +3,7 @@
 import { byId, el, percent, picture, short } from "./element.js";
 import { Pad } from "./pad.js";
 import { ask, Refusal } from "./server.js";
-import { again, attempt, latest, on, run, state, tell } from "./state.js";
+import { again, attempt, change, latest, on, run, state, tell } from "./state.js";
 
 const UNSURE = 0.8; // below it, an answer is told as a doubtful one
 
@@ -111,7 +111,7 @@ function showAnswer() {
 function told(answer) {
   const time = el("p", { className: "hint", textContent: `${answer.milliseconds.toFixed(1)} ms, ${answer.numerics}` });
   const lines = { classification: classes, detection: things, segmentation: parts, none: values }[answer.task](answer);
-  return [...lines, ...frames(answer), time];
+  return [...lines, ...frames(answer), ...changed(answer), time];
 }
 
 export const isUnsure = (answer) => answer.classes[answer.label].score < UNSURE;
@@ -169,6 +169,14 @@ function values({ outputs }) {
       el("p", { className: "hint", textContent: (real ?? codes).map(short).join("  ") }),
     ),
   );
+}
+
+// That this is no answer to the drawing as it is.
+function changed({ changes }) {
+  if (!changes) return [];
+  const back = el("button", { textContent: "Take all back", onclick: () => change([]) });
+  const text = `${changes} ${changes === 1 ? "number is" : "numbers or rows are"} set by hand (Play) `;
+  return [el("p", { className: "unsure" }, text, back)];
 }
 
 // Of a file with several inferences, which one this is.

@@ -73,4 +73,27 @@ export async function run(parameters, body = null) {
 }
 
 // The same drawing once more, after something else was chosen.
-export const again = latest(() => (state.drawing ? run({ drawing: state.drawing }) : Promise.resolve()));
+export const again = latest(async () => {
+  if (!state.drawing) return tell("answer");
+  try {
+    await run({ drawing: state.drawing });
+  } catch (error) {
+    state.answer = null; // the old one was another network's
+    tell("answer");
+    throw error;
+  }
+});
+
+// Set other numbers by hand: the answer is computed again, or the old ones stay if the server refuses these.
+export async function change(changes) {
+  const before = state.changes;
+  state.changes = changes;
+  await attempt(async () => {
+    try {
+      if (state.drawing) await run({ drawing: state.drawing });
+    } catch (error) {
+      state.changes = before;
+      throw error;
+    }
+  });
+}

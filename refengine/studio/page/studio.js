@@ -1,13 +1,14 @@
 // The page: choices at the top, the drawing beside, and one view at a time.
 
 import * as draw from "./draw.js";
+import * as play from "./play.js";
 import * as walk from "./walk.js";
 import { mountDrawing } from "./drawing.js";
 import { byId, el, offer } from "./element.js";
 import { ask } from "./server.js";
 import { again, attempt, on, state, tell } from "./state.js";
 
-const VIEWS = { draw, walk };
+const VIEWS = { draw, walk, play };
 let chosen = "";
 
 async function start() {
@@ -24,7 +25,6 @@ async function start() {
     state.changes = [];
     state.frame = 0;
     again();
-    VIEWS[chosen].refresh();
   });
   const wanted = location.hash.slice(1);
   show(wanted in VIEWS ? wanted : "draw");

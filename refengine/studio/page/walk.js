@@ -178,7 +178,7 @@ async function inputsOf(step) {
     const earlier = found.find(([tensor]) => tensor.index === index);
     if (earlier) earlier[2].push(input);
     else if (index !== null && !known.tensors[index].constant) {
-      const values = await valuesOf(known.tensors[index]);
+      const values = await valuesOf(known.tensors[index], { step });
       if (values) found.push([known.tensors[index], values, [input]]);
     }
   }
