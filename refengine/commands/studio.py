@@ -35,6 +35,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="of this machine; 0.0.0.0 lets the local network in (default: %(default)s, this machine only)",
     )
     parser.add_argument("--no-browser", action="store_true", help="print the address only, and open no browser")
+    parser.add_argument(
+        "--keep",
+        metavar="FOLDER",
+        default="studio-drawings",
+        help="where drawings are kept, once one is (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--serial", metavar="PORT", nargs="+", default=[], help="boards' ports or pyserial URLs, beside those listed"
+    )
     add_task(parser)
     add_memory(parser)
 
@@ -46,7 +55,7 @@ def command(args: argparse.Namespace) -> int:
     from ..studio.studio import Studio
 
     names = dict(enumerate(read_names(args.labels)))
-    studio = Studio(args.models, memory=args.memory, task=args.task, names=names)
+    studio = Studio(args.models, memory=args.memory, task=args.task, names=names, keep=args.keep, serial=args.serial)
     address = Address(args.host, args.port)
     if not address.is_local:
         say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -27,10 +26,8 @@ FIRST = 64
 def answer(studio: Studio, asked: Asked) -> dict[str, Any]:
     """The answer to a drawing, and with ``saw`` what the network saw of it."""
     drawing = studio.drawings.taken(asked)
-    started = perf_counter()
     with studio.session(asked, drawing) as session:
         outputs = _outputs(session)
-        milliseconds = 1000 * (perf_counter() - started)
         plan = session.plan
         told = {
             "drawing": drawing.id,
@@ -38,7 +35,6 @@ def answer(studio: Studio, asked: Asked) -> dict[str, Any]:
             "frames": session.inferences,
             "frame": session.inference,
             "changes": len(session.changes),
-            "milliseconds": milliseconds,
             **_meaning(studio, session, outputs),
         }
         fed = [shown(t.name, _grey(x)) for t, x in zip(plan.inputs, session.inputs, strict=True) if _is_map(x)]

@@ -77,6 +77,8 @@ def application(studio: Studio, token: str, hosts: Collection[str]) -> Starlette
                 response = await handler(request)
             except (_RefusalError, RefengineError) as refusal:
                 response = _told(getattr(refusal, "status", 400), str(refusal))
+            except OSError as error:
+                response = _told(400, f"{error.filename or 'the studio'}: {error.strerror or error}")
             except MemoryError:
                 response = _told(400, "out of memory: this is too large for the machine that the studio runs on")
             except ClientDisconnect:  # nobody is there to be told

@@ -8,9 +8,12 @@ from typing import Any
 from ..kernel import PRESETS
 from .answers import answer
 from .asked import Asked, Call
+from .board import board, ports
+from .comparison import lost, verdict
 from .elements import element, tensor
 from .graph import graph
 from .heat import heat
+from .kept import download, forget, keep, kept
 from .parting import parting
 from .studio import Studio
 from .timeline import timeline
@@ -36,4 +39,12 @@ CALLS: Mapping[str, Call] = {
     "heat": heat,
     "parting": parting,
     "timeline": timeline,
+    "lost": lost,
+    "verdict": verdict,
+    "keep": keep,
+    "forget": forget,
+    "kept": kept,
+    "download": download,
+    "ports": ports,
+    "board": board,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from ..plan import Plan
 from ..tasks.audio import Ears
 from ..tensors.datasets import bundled_digits
 from ..tensors.digits import Pixels, stages
-from ..tensors.images import ARRAYS, MODES, open_picture, read_inputs
+from ..tensors.images import ARRAYS, MODES, open_picture, read_inputs, read_picture
 from ..tensors.inputs import PixelRange, picture_shape, pixel_range, pixels_to_input
 from .asked import Asked
 from .recent import Recent
@@ -103,13 +104,8 @@ def inferences(plan: Plan, drawing: Drawing) -> list[tuple[Array, ...]]:
     if drawing.noise is not None:
         random = np.random.default_rng(drawing.noise)
         return [tuple(_noise(plan, index, tensor, random) for index, tensor in enumerate(plan.inputs))]
-    with TemporaryDirectory(prefix="refengine-") as folder:
-        path = Path(folder, drawing.name)
-        path.write_bytes(drawing.data)
-        try:
-            cases = list(read_inputs(plan, [str(path)], digit=drawing.digit, hear=Ears(plan).hear))
-        except InputError as error:
-            raise InputError(str(error).replace(str(path), drawing.name)) from error
+    with _as_file(drawing) as path:
+        cases = list(read_inputs(plan, [path], digit=drawing.digit, hear=Ears(plan).hear))
     found = [each for _, arrays in cases for each in frames(plan, arrays)]
     if not 0 < len(found) <= LONGEST:
         raise InputError(f"{drawing.name} holds {len(found):,} inferences; give from 1 to {LONGEST:,}")
@@ -148,6 +144,33 @@ def _noise(plan: Plan, index: int, tensor: Tensor, random: np.random.Generator) 
     return random.integers(low, high, tensor.shape, tensor.dtype, endpoint=True)
 
 
+def pixels(plan: Plan, drawing: Drawing) -> Pixels:
+    """A drawing as the network sees it, before it becomes codes: uint8 H×W, or H×W×C where there are colours.
+
+    Raises `InputError` for what is no picture.
+    """
+    if drawing.sample is not None:
+        sample: Pixels = _fitting(plan, _sample(drawing.sample))[0]
+        return sample
+    if not drawing.is_picture:
+        raise InputError("this is no picture: only those are kept; noise and arrays have no pixels")
+    shape = picture_shape(plan.inputs[0])
+    with _as_file(drawing) as path:
+        return read_picture(path, *shape, digit=drawing.digit, memory=plan.memory)
+
+
+@contextmanager
+def _as_file(drawing: Drawing) -> Iterator[str]:
+    """The drawing as a file for a while; complaints name it as it is called."""
+    with TemporaryDirectory(prefix="refengine-") as folder:
+        path = Path(folder, drawing.name)
+        path.write_bytes(drawing.data)
+        try:
+            yield str(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), drawing.name)) from error
+
+
 # ---- for people -----------------------------------------------------------------------------------------------
 
 
@@ -175,10 +198,8 @@ def _way(drawing: Drawing, channels: int) -> Iterator[tuple[str, Pixels]]:
     if drawing.sample is not None:
         yield f"number {drawing.sample} of the data", _sample(drawing.sample)
         return
-    with TemporaryDirectory(prefix="refengine-") as folder:
-        path = Path(folder, drawing.name)
-        path.write_bytes(drawing.data)
-        picture = np.asarray(open_picture(str(path), 1 if drawing.digit else channels))
+    with _as_file(drawing) as path:
+        picture = np.asarray(open_picture(path, 1 if drawing.digit else channels))
     yield "given", picture
     if drawing.digit:
         yield from stages(picture)

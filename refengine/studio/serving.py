@@ -119,7 +119,7 @@ def server(studio: Studio, address: Address) -> Any:
 
 def serve(studio: Studio, address: Address) -> None:
     """Answer until a signal comes; `KeyboardInterrupt` is raised then, once everything is put away."""
-    with closing(address.socket):
+    with closing(address.socket), closing(studio.boards):
         server(studio, address).run(sockets=[address.socket])
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 
 from ..debugger.condition import index
@@ -15,6 +16,8 @@ from ..errors import InputError
 from ..memory import MEMORY
 from ..plan import Plan
 from .asked import Asked
+from .boards import Boards
+from .collection import Collection
 from .drawings import Drawing, Drawings, inferences
 from .networks import Networks
 from .recent import Recent
@@ -75,8 +78,12 @@ class Studio:
         memory: int = MEMORY,
         task: str | None = None,
         names: Mapping[int, str] | None = None,
+        keep: str | os.PathLike[str] = "studio-drawings",
+        serial: Sequence[str] = (),
     ) -> None:
         self.networks = Networks(models, memory)
+        self.collection = Collection(Path(keep))
+        self.boards = Boards(serial)
         self.drawings = Drawings()
         self.task, self.names = task, dict(names or {})
         self._inferences: Recent[Inference] = Recent(HELD)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from refengine.device.qemu import missing_tools
 from refengine.tensors.datasets import bundled_digits
 from tests.studio.conftest import studio
 
@@ -90,8 +91,8 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with studio() as (found, _):
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with studio("--keep", str(tmp_path_factory.mktemp("kept") / "drawings")) as (found, _):
         yield found
 
 
@@ -364,3 +365,87 @@ def test_a_file_of_several_inferences_is_gone_through(page: Page, tmp_path: Path
     page.until("document.querySelector('#time').textContent.includes('inference 1 of 3')")
     page.click("#frame-previous")
     page.answered(f"the number {bundled_digits()[1][3]}")
+
+
+# ---- Compare, PIN lock, Collect, Board -------------------------------------------------------------------------------
+
+
+def test_the_graph_is_coloured_by_what_is_lost(page: Page) -> None:
+    page.choose("#network", "dense_int8")
+    page.click("#sample")
+    page.until("document.querySelector('#answer .big')")
+    show(page, "compare", "#colour")
+    for way in ("own", "total", "findings"):
+        page.choose("#way", way)
+        page.click("#colour")
+        page.until("document.querySelector('.compared svg rect:not(.input)')")
+        page.until("document.querySelector('#compare-summary').textContent.startsWith('100 inferences')")
+    page.click(".compared a[href='#step1']")
+    page.until("document.querySelector('#compare-details h2').textContent.startsWith('1 ')")
+    page.choose("#way", "time")
+    page.until("document.querySelector('#compare-summary').textContent.includes('view Board')")
+
+
+def test_the_lock_closes_and_opens_by_drawn_digits(page: Page) -> None:
+    show(page, "pin", "#pin-0")
+    assert page.find("#unlock").is_enabled() is False
+
+    def enter(*digits: tuple[tuple[int, int], ...]) -> None:
+        for place, digit in enumerate(digits):
+            page.draw(digit, f"#pin-{place}")
+
+    enter(SEVEN, ONE, SEVEN)
+    page.click("#set-password")
+    page.until("document.querySelector('#pin-says').textContent === 'Not sure: digit 4 is empty. Draw it again.'")
+    assert page.js("document.querySelector('#pin-3').classList.contains('again')")
+    page.draw(ONE, "#pin-3")
+    page.click("#set-password")
+    page.until("document.querySelector('#lock').textContent === 'Locked'")
+    enter(SEVEN, SEVEN, SEVEN, SEVEN)
+    page.click("#unlock")
+    page.until("document.querySelector('#pin-says').textContent === '7777 is wrong. The lock stays closed.'")
+    page.click("#pin-clear")
+    enter(SEVEN, ONE, SEVEN, ONE)
+    page.click("#unlock")
+    page.until("document.querySelector('#lock').textContent === 'Open'")
+    assert "Right" in page.text("#pin-says")
+
+
+def test_drawings_are_kept_shown_and_forgotten(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "collect", "#labels button")
+    for label in (7, 1):
+        page.click(f"[aria-label='keep as {label}']")
+        page.until(f"document.querySelectorAll('.gallery figure').length === {1 if label == 7 else 2}")
+    assert "1 of them are read right" in page.text("#collected")
+    page.click("#only-misread")
+    page.until("document.querySelectorAll('.gallery figure.wrong').length === 1")
+    page.click(".gallery button")
+    page.until("document.querySelectorAll('.gallery figure').length === 0")
+    page.click("#only-misread")
+    page.until("document.querySelectorAll('.gallery figure').length === 1")
+    assert page.js("fetch(document.querySelector('#download').href).then((answer) => answer.ok)")
+    page.click(".gallery button")
+
+
+@pytest.mark.skipif(bool(missing_tools("host")), reason="the board `host` needs make and a C compiler")
+def test_the_board_answers_the_same_drawing_and_a_broken_one_is_shown(page: Page) -> None:
+    page.choose("#network", "dense_int8")
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "board", "#port option")
+    page.choose("#port", "qemu:host")
+    page.click("#run-board")
+    page.until("document.querySelector('#board-shown .sure')", 60)
+    assert page.text("#board-shown").startswith("It looks like the number 7")
+    assert "DIFFERS" not in page.text("#board-steps")
+    show(page, "compare", "#colour")
+    page.choose("#way", "time")
+    page.until("document.querySelector('#compare-summary').textContent.startsWith('Parts of the whole time')")
+    show(page, "board", "#port option")
+    page.choose("#fault", "output_offset")
+    page.click("#run-board")
+    page.until("document.querySelector('#board-shown .unsure')", 60)
+    page.click("#show-verdict")
+    page.until("document.querySelector('#view-compare .culprit')")

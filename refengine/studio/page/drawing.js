@@ -109,7 +109,7 @@ function showAnswer() {
 }
 
 function told(answer) {
-  const time = el("p", { className: "hint", textContent: `${answer.milliseconds.toFixed(1)} ms, ${answer.numerics}` });
+  const time = el("p", { className: "hint", textContent: `answered within ${answer.milliseconds.toFixed(0)} ms, ${answer.numerics}` });
   const lines = { classification: classes, detection: things, segmentation: parts, none: values }[answer.task](answer);
   return [...lines, ...frames(answer), ...changed(answer), time];
 }

@@ -11,6 +11,7 @@ export const state = {
   frame: 0,
   changes: [], // [tensor, at, value, real, frame], as the server has them
   answer: null,
+  times: null, // of the operators on a board, as the view Compare shows them
 };
 
 const listeners = {};
@@ -65,10 +66,11 @@ let serial = 0;
 // The answer to `body`, or with parameters to what the server knows; the views are told.
 export async function run(parameters, body = null) {
   const mine = ++serial;
+  const started = performance.now();
   const answer = await ask("answer", { ...present(), drawing: undefined, saw: 1, ...parameters }, body);
   if (mine !== serial) return; // a later one is under way
   state.drawing = answer.drawing;
-  state.answer = answer;
+  state.answer = { ...answer, milliseconds: performance.now() - started };
   tell("answer");
 }
 

@@ -1,14 +1,18 @@
 // The page: choices at the top, the drawing beside, and one view at a time.
 
+import * as board from "./board.js";
+import * as collect from "./collect.js";
+import * as compare from "./compare.js";
 import * as draw from "./draw.js";
+import * as pin from "./pin.js";
 import * as play from "./play.js";
-import * as walk from "./walk.js";
 import { mountDrawing } from "./drawing.js";
 import { byId, el, offer } from "./element.js";
 import { ask } from "./server.js";
 import { again, attempt, on, state, tell } from "./state.js";
+import * as walk from "./walk.js";
 
-const VIEWS = { draw, walk, play };
+const VIEWS = { draw, walk, play, compare, pin, collect, board };
 let chosen = "";
 
 async function start() {
