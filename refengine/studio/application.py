@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ def application(studio: Studio, token: str, hosts: Collection[str]) -> Starlette
                 response = _told(400, f"{error.filename or 'the studio'}: {error.strerror or error}")
             except MemoryError:
                 response = _told(400, "out of memory: this is too large for the machine that the studio runs on")
+            except CancelledError:
+                response = _told(503, "the studio has been ended")
             except ClientDisconnect:  # nobody is there to be told
                 response = Response(status_code=400)
             except Exception:

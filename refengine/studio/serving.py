@@ -12,6 +12,8 @@ from contextlib import closing, suppress
 from ipaddress import ip_address
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from ..errors import InputError
 from .studio import Studio
 
@@ -20,8 +22,8 @@ HOSTS = ("127.0.0.1", "localhost", "::1")
 EVERY = ("0.0.0.0", "::")
 """Addresses that stand for all that this machine has."""
 
-PATIENCE = 1
-"""Seconds that requests have to end, after Ctrl-C."""
+PATIENCE = 30
+"""Seconds that requests which are under way have to end, after Ctrl-C; another one ends them at once."""
 
 
 class Address:
@@ -57,10 +59,10 @@ class Address:
 
 def _bound(host: str, port: int) -> socket.socket:
     try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, _, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         raise InputError(f"--host {host}: is no address of this machine; 0.0.0.0 stands for all that it has") from error
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, socket.SOCK_STREAM, protocol)  # asyncio sends at once where it knows that it is TCP
     try:
         if os.name == "posix":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -118,8 +120,12 @@ def server(studio: Studio, address: Address) -> Any:
 
 
 def serve(studio: Studio, address: Address) -> None:
-    """Answer until a signal comes; `KeyboardInterrupt` is raised then, once everything is put away."""
-    with closing(address.socket), closing(studio.boards):
+    """Answer until a signal comes; `KeyboardInterrupt` is raised then, once everything is put away.
+
+    BLAS has one thread meanwhile: on a machine that does anything else, several wait for each other, and an answer took
+    four times as long.
+    """
+    with closing(address.socket), closing(studio.boards), threadpool_limits(limits=1, user_api="blas"):
         server(studio, address).run(sockets=[address.socket])
 
 

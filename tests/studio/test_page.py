@@ -420,7 +420,8 @@ def test_drawings_are_kept_shown_and_forgotten(page: Page) -> None:
         page.until(f"document.querySelectorAll('.gallery figure').length === {1 if label == 7 else 2}")
     assert "1 of them are read right" in page.text("#collected")
     page.click("#only-misread")
-    page.until("document.querySelectorAll('.gallery figure.wrong').length === 1")
+    page.until("document.querySelectorAll('.gallery figure').length === 1")
+    assert page.js("document.querySelector('.gallery figure').className") == "wrong"
     page.click(".gallery button")
     page.until("document.querySelectorAll('.gallery figure').length === 0")
     page.click("#only-misread")
