@@ -271,7 +271,7 @@ class _Evidence:
             return []
         alone = all(stands_alone(step) for step in finding.suspects)
         steps = finding.suspects if alone else (finding.step,)
-        written = {t.index for step in steps for t in step.outputs}
+        written = {t.index for step in steps for t in step.outputs if not t.is_variable}
         read = {t.index for step in steps for t in step.inputs if t is not None} - written
         images = {step.index: image_of(self.plan, step) for step in steps}
         replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state, images, self.fed_unseen(finding))
