@@ -39,7 +39,7 @@ ELSEWHERE = {
     ),
     "numerics/test_float32.py": ("numerics/scalar_float",),
     "quantizer/test_command.py": ("commands/quantize",),
-    "studio/test_application.py": ("studio/answers", "studio/drawings", "studio/studio"),
+    "studio/test_application.py": ("studio/drawings", "studio/studio"),
     "studio/test_elements.py": ("studio/words",),
     "tasks/test_commands.py": ("commands/evaluate",),
     "quantizer/test_convert.py": (

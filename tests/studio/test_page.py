@@ -15,7 +15,9 @@ from PIL import Image
 
 from refengine.device.qemu import missing_tools
 from refengine.tensors.datasets import bundled_digits
+from refengine.tflite_io import dump
 from tests.studio.conftest import studio
+from tests.tasks.nets import detector, segmenter
 
 pytestmark = pytest.mark.slow
 
@@ -289,6 +291,42 @@ def test_a_click_on_a_number_lights_its_window_and_the_numbers_move_with_the_dra
 
     page.find(".own canvas").send_keys(Keys.PAGE_DOWN)
     page.until("document.querySelector('.trail').textContent.includes('1]')")
+
+
+def test_a_number_that_is_looked_at_is_set_to_another(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "walk", "#what-if")
+    page.click("#what-if")
+    page.until("document.querySelector('#at')?.value === '0,7'")
+    page.click("#set")
+    page.until("!document.querySelector('#answer .big').textContent.includes('number 7')")
+    page.click("#answer .unsure button")
+    page.answered("the number 7")
+
+
+def test_things_that_are_found_are_drawn(page: Page, tmp_path: Path) -> None:
+    for model, name, sentence in ((detector(), "boxes", "found"), (segmenter(), "parts", "Parts")):
+        (tmp_path / f"{name}.tflite").write_bytes(dump(model))
+        page.find("#file").send_keys(str(tmp_path / f"{name}.tflite"))
+        page.until(f"document.querySelector('#network').value.startsWith('{name}')")
+        page.click("#digit")
+        page.draw(SEVEN)
+        page.answered(sentence)
+        page.until("document.querySelector('canvas.found')")
+        page.click("#digit")
+        page.click("#clear")
+
+
+def test_a_finger_draws_as_a_mouse_does(page: Page) -> None:
+    box = page.js("(({ x, y, width }) => [x, y, width / 280])(document.querySelector('#pad').getBoundingClientRect())")
+    points = [(140, y) for y in range(40, 250, 15)]
+    for i, (x, y) in enumerate(points):
+        touch = [{"x": box[0] + x * box[2], "y": box[1] + y * box[2]}]
+        kind = "touchMove" if i else "touchStart"
+        page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touch})
+    page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.answered("the number 1")
 
 
 def test_the_heat_map_says_what_it_is(page: Page) -> None:

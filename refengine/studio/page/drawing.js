@@ -146,18 +146,52 @@ export function bars(classes) {
   return el("div", { className: "bars" }, rows);
 }
 
-function things({ detections }) {
+// Where things were found, on the picture that was given.
+function boxed(saw, best) {
+  const given = saw?.find(({ data }) => data);
+  if (!given) return [];
+  const canvas = el("canvas", { className: "found", width: 320, height: Math.round((320 * given.height) / given.width) });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "the picture with a box around each thing found");
+  const context = canvas.getContext("2d");
+  context.drawImage(picture(given), 0, 0, canvas.width, canvas.height);
+  context.strokeStyle = context.fillStyle = "#ff8c1a";
+  context.lineWidth = 3;
+  for (const { name, score, box } of best) {
+    const [top, left, bottom, right] = box.map((edge, i) => edge * (i % 2 ? canvas.width : canvas.height));
+    context.strokeRect(left, top, right - left, bottom - top);
+    context.fillText(`${name} ${percent(score)}`, left + 4, top + 12);
+  }
+  return [canvas];
+}
+
+function things({ detections, saw }) {
   const best = detections.filter(({ score }) => score >= 0.3).slice(0, 10);
   const lines = best.map(({ name, score, box }) => {
     const place = box.map((edge) => edge.toFixed(2)).join(", ");
     return el("li", { textContent: `${name}: ${percent(score)} (top, left, bottom, right: ${place})` });
   });
-  return [el("p", { className: "big", textContent: `${best.length} found` }), el("ul", {}, lines)];
+  return [el("p", { className: "big", textContent: `${best.length} found` }), ...boxed(saw, best), el("ul", {}, lines)];
 }
 
-function parts({ shares }) {
+// A colour for each class of a map.
+function mapped(map) {
+  const canvas = el("canvas", { className: "found", width: map[0].length, height: map.length });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "the class of each pixel, in colours");
+  const context = canvas.getContext("2d");
+  map.forEach((row, y) =>
+    row.forEach((label, x) => {
+      context.fillStyle = `hsl(${(label * 137) % 360} 65% 50%)`;
+      context.fillRect(x, y, 1, 1);
+    }),
+  );
+  return canvas;
+}
+
+function parts({ map, shares }) {
   const rows = Object.entries(shares).map(([name, score]) => ({ name, score, code: name }));
-  return [el("p", { className: "big", textContent: "Parts of the picture" }), bars(rows)];
+  return [el("p", { className: "big", textContent: "Parts of the picture" }), mapped(map), bars(rows)];
 }
 
 function values({ outputs }) {

@@ -82,9 +82,10 @@ export class Maps {
     context.fillStyle = "rgba(255, 190, 0, 0.28)";
     context.strokeStyle = LIT;
     context.lineWidth = 1;
+    const isPart = this.lit.length < this.grid.size / 2; // where all of it is lit, the shades matter more
     for (const place of this.lit) {
       const [x, y] = this.corner(place).map((edge) => edge * this.scale);
-      context.fillRect(x, y, this.scale, this.scale);
+      if (isPart) context.fillRect(x, y, this.scale, this.scale);
       if (this.scale > 3) context.strokeRect(x + 0.5, y + 0.5, this.scale - 1, this.scale - 1);
     }
     if (this.chosen !== null) this.mark(context, this.chosen);

@@ -44,6 +44,7 @@ export const refresh = latest(async () => {
     knownOf = wanted;
     showForm();
   }
+  takeWanted();
   showChanges();
   await showEffect();
   await showTime();
@@ -116,6 +117,16 @@ function showForm() {
     add([Number(target.value), index, 0, known.tensors[target.value].scale.length > 0]);
   };
   form.replaceChildren(target, el("label", {}, "[", at, "]"), " = ", value, el("label", {}, isReal, " real value"), set, silence, channel);
+}
+
+// What the view Walk has chosen to be set.
+function takeWanted() {
+  if (!state.wanted) return;
+  form.querySelector("#target").value = state.wanted.tensor;
+  form.querySelector("#at").value = state.wanted.at.join(",");
+  form.querySelector("#channel").value = state.wanted.at.at(-1) ?? 0;
+  state.wanted = null;
+  form.querySelector("#value").focus();
 }
 
 const add = ([tensor, at, value, isReal]) => change([...state.changes, [tensor, at, value, isReal && known.tensors[tensor].scale.length > 0, state.frame]]);

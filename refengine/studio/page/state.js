@@ -11,6 +11,7 @@ export const state = {
   frame: 0,
   changes: [], // [tensor, at, value, real, frame], as the server has them
   answer: null,
+  wanted: null, // a number that shall be set: { tensor, at }
   times: null, // of the operators on a board, as the view Compare shows them
 };
 

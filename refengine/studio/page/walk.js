@@ -33,7 +33,6 @@ export function mount(section) {
     here = null;
     trail = [];
   });
-  on("step", () => attempt(() => goto(state.goto, true)));
 }
 
 export const refresh = latest(async () => {
@@ -232,13 +231,20 @@ function reasons(told) {
   };
   const order = toggle("largest first", options.byValue, (on) => (options.byValue = on));
   const all = toggle("every line", options.every, (on) => (options.every = on));
-  return [el("h2", { textContent: "Where it comes from" }), el("div", { className: "tools" }, order, all), explanation(told, { go, ...options })];
+  const other = el("button", { id: "what-if", textContent: "What if it were another?", onclick: playWithIt });
+  return [el("h2", { textContent: "Where it comes from" }), el("div", { className: "tools" }, order, all, other), explanation(told, { go, ...options })];
 }
 
 // Of what a line reads, the element that it takes: the one of its value if it chose among several, else the first.
 function taken({ reads, value }) {
   const pairs = reads.map(([input, place]) => [known.steps[here.step].inputs[input], place]);
   return pairs.find(([index, place]) => before[index]?.[place] === value) ?? pairs[0];
+}
+
+// The view Play, with this number chosen to be set.
+function playWithIt() {
+  state.wanted = { tensor: tensorAt(here).index, at: here.at };
+  document.getElementById("tab-play").click();
 }
 
 function toggle(text, checked, set) {
