@@ -31,6 +31,9 @@ UPLOAD = 64 << 20
 """Bytes that a request may bring along."""
 
 NOTHING = "there is nothing here; open the address that the studio has printed, with all that it ends in"
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+"""All that get an answer of ours, be it a refusal."""
+
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; "
@@ -58,7 +61,9 @@ def application(studio: Studio, token: str, hosts: Collection[str]) -> Starlette
     """The page and its calls below ``/TOKEN/``, for requests to one of `hosts` (``127.0.0.1``, without port)."""
 
     async def page(request: Request) -> Response:
-        name = request.path_params["file"] or "index.html"
+        if request.method not in ("GET", "HEAD"):
+            raise _RefusalError(405, "the studio's page is only read; its calls lie in call/")
+        name = request.path_params.get("file", "index.html")
         file = PAGE / name
         if "/" in name or "\\" in name or file.suffix not in KINDS or not file.is_file():
             raise _RefusalError(404, f"the studio has no file {name[:60]!r}")
@@ -66,6 +71,8 @@ def application(studio: Studio, token: str, hosts: Collection[str]) -> Starlette
 
     async def call(request: Request) -> Response:
         name = request.path_params["name"]
+        if request.method not in ("GET", "POST"):
+            raise _RefusalError(405, f"the studio's calls are made by GET or POST, not by {request.method[:20]}")
         if name not in CALLS:
             raise _RefusalError(404, f"the studio has no call {name[:60]!r}")
         asked = Asked(dict(request.query_params), await _body(request))
@@ -95,20 +102,15 @@ def application(studio: Studio, token: str, hosts: Collection[str]) -> Starlette
         return answered
 
     routes = [
-        Route("/{token}/call/{name}", guarded(call), methods=["GET", "POST"]),
-        Route("/{token}/{file}", guarded(page)),
-        Route("/{token}/", guarded(_with_no_name(page))),
-        Route("/{path:path}", guarded(_nothing), methods=["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]),
+        Route(path, guarded(handler), methods=METHODS)
+        for path, handler in (
+            ("/{token}/call/{name}", call),
+            ("/{token}/{file}", page),
+            ("/{token}/", page),
+            ("/{path:path}", _nothing),
+        )
     ]
     return Starlette(routes=routes)
-
-
-def _with_no_name(page: Handler) -> Handler:
-    async def first(request: Request) -> Response:
-        request.path_params["file"] = ""
-        return await page(request)
-
-    return first
 
 
 async def _nothing(request: Request) -> Response:

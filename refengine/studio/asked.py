@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from ..errors import InputError
-
-T = TypeVar("T")
 
 FIGURES = 9
 """Digits of the largest number that is read."""
@@ -52,9 +50,6 @@ class Asked:
         """Numbers with commas between them; none in an empty text, which is the place of a scalar."""
         text = self.text(name)
         return tuple(_natural(name, part) for part in text.split(",")) if text else ()
-
-
-Call = Callable[[Any, Asked], "dict[str, Any] | Bytes"]
 
 
 def _natural(name: str, text: str) -> int:

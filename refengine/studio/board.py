@@ -18,8 +18,8 @@ from .comparison import judged, taken
 from .studio import Studio
 
 FAULTS = (
-    "pad", "clamp", "zero_point", "output_offset", "narrow_accumulator", "swapped_channels", "pool_short",
-    "softmax_beta", "missing_bias",
+    "single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness",
+    "narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta",
 )  # fmt: skip
 """What emulated firmware may be built with, to see it found (`firmware/kernels/faults.h`)."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..kernel import PRESETS
 from .answers import answer
-from .asked import Asked, Call
+from .asked import Asked, Bytes
 from .board import board, ports
 from .comparison import lost, verdict
 from .elements import element, tensor
@@ -17,6 +17,8 @@ from .kept import download, forget, keep, kept
 from .parting import parting
 from .studio import Studio
 from .timeline import timeline
+
+Call = Callable[[Studio, Asked], "dict[str, Any] | Bytes"]
 
 
 def choices(studio: Studio, asked: Asked) -> dict[str, Any]:

@@ -29,42 +29,54 @@ ARCHIVE = "drawings.npz"
 IDX = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
+Held = tuple[list[Pixels], list[int]]
+
+
 class Collection:
     """What is kept in a `folder`, which is made with the first drawing; any thread may add to it."""
 
     def __init__(self, folder: Path) -> None:
         """Goes on with what the folder holds. Raises `InputError` if that is none of its own."""
         self.folder, self._lock = folder, Lock()
-        self.x: list[Pixels] = []
-        self.y: list[int] = []
+        self._held: Held = ([], [])
         if (folder / ARCHIVE).exists():
             found = classes(str(folder / ARCHIVE), memory=MEMORY)
             if not isinstance(found.x, np.ndarray) or found.x.dtype != np.uint8 or found.x.ndim < 3:
                 raise InputError(f"{folder / ARCHIVE}: holds no pictures of the studio's; name another folder (--keep)")
-            self.x, self.y = list(found.x), found.y.tolist()
+            self._held = list(found.x), found.y.tolist()
+        elif any((folder / name).exists() for name in IDX):
+            raise InputError(f"{folder}: holds MNIST's files, which are not the studio's; name another folder (--keep)")
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self._held[1])
+
+    @property
+    def held(self) -> tuple[Pixels, npt.NDArray[np.int64]]:
+        """The pictures and their classes, as they are now."""
+        x, y = self._held
+        return np.array(x, np.uint8), np.array(y, np.int64)
 
     def keep(self, picture: Pixels, label: int) -> None:
         """Add one. Raises `InputError` for another size than the others have, and `OSError` if it cannot be written."""
         with self._lock:
-            if self.x and picture.shape != self.x[0].shape:
-                sizes = ["×".join(map(str, shape)) for shape in (self.x[0].shape, picture.shape)]
+            x, y = self._held
+            if x and picture.shape != x[0].shape:
+                sizes = ["×".join(map(str, shape)) for shape in (x[0].shape, picture.shape)]
                 raise InputError(
                     f"{self.folder} holds pictures of {sizes[0]}, and this one has {sizes[1]}; start the studio with "
                     "another folder (--keep) for it"
                 )
-            if len(self.x) >= MOST:
+            if len(x) >= MOST:
                 raise InputError(f"{self.folder} holds {MOST:,} drawings; start again with another folder (--keep)")
-            self._write([*self.x, picture], [*self.y, label])
+            self._write([*x, picture], [*y, label])
 
     def forget(self, place: int) -> None:
         """Leave one out. Raises `InputError` if it is not there."""
         with self._lock:
-            if place >= len(self.x):
-                raise InputError(f"there is no drawing {place}; {len(self.x)} are kept")
-            self._write(*([*all[:place], *all[place + 1 :]] for all in (self.x, self.y)))
+            x, y = self._held
+            if place >= len(x):
+                raise InputError(f"there is no drawing {place}; {len(x)} are kept")
+            self._write([*x[:place], *x[place + 1 :]], [*y[:place], *y[place + 1 :]])
 
     def _write(self, x: list[Pixels], y: list[int]) -> None:
         """All of them at once, or none; what is written is what is held then."""
@@ -79,15 +91,7 @@ class Collection:
         for name in (ARCHIVE, *IDX):
             if not x:
                 (self.folder / name).unlink(missing_ok=True)
-        self.x, self.y = x, y
-
-    @property
-    def pictures(self) -> Pixels:
-        return np.array(self.x, np.uint8)
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        return np.array(self.y, np.int64)
+        self._held = x, y
 
 
 def archive(x: Pixels, y: npt.NDArray[np.int64]) -> bytes:

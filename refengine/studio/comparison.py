@@ -56,7 +56,7 @@ def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
 def _cases(studio: Studio, asked: Asked, plan: Plan) -> tuple[str, tuple[Array, ...]]:
     """What to measure on: what is kept, if it fits; else the digits, for a network of digits; else the drawing."""
     if len(plan.inputs) == 1:
-        for name, x in (("the kept drawings", studio.collection.pictures), ("the bundled digits", bundled_digits()[0])):
+        for name, x in (("the kept drawings", studio.collection.held[0]), ("the bundled digits", bundled_digits()[0])):
             if len(x) and _fits(plan, x):
                 return name, (pixels_to_input(plan, x, real=True),)
     with studio.session(asked) as session:

@@ -29,6 +29,9 @@ from .recent import Recent
 KEPT = 512
 """Drawings that one may come back to."""
 
+MOST = 256 << 20
+"""Bytes of them."""
+
 LONGEST = 1000
 """Inferences that one file may hold here."""
 
@@ -63,7 +66,7 @@ class Drawings:
     """The last ones, by their ids."""
 
     def __init__(self) -> None:
-        self._held: Recent[Drawing] = Recent(KEPT)
+        self._held: Recent[Drawing] = Recent(KEPT, MOST, lambda drawing: len(drawing.data))
 
     def taken(self, asked: Asked) -> Drawing:
         """The drawing that a request brings along, or names; raises `InputError` if it does neither."""

@@ -9,9 +9,10 @@ from ..accuracy import class_count, evaluate, predictions
 from ..errors import InputError
 from ..execute import run
 from ..plan import Plan
+from ..tensors.digits import Pixels
 from ..tensors.inputs import pixels_to_input
 from .asked import Asked, Bytes
-from .collection import ARCHIVE, Collection, archive
+from .collection import ARCHIVE, archive
 from .drawings import pixels, shown
 from .studio import Studio
 
@@ -34,33 +35,35 @@ def forget(studio: Studio, asked: Asked) -> dict[str, Any]:
 
 def kept(studio: Studio, asked: Asked) -> dict[str, Any]:
     """All that is kept, and what the network makes of each; `fits` is why it cannot say, or nothing."""
-    collection = studio.collection
-    told: dict[str, Any] = {"folder": str(collection.folder), "count": len(collection), "fits": "", "correct": None}
-    answers: list[dict[str, Any]] = [{} for _ in collection.y]
+    x, y = studio.collection.held
+    told: dict[str, Any] = {"folder": str(studio.collection.folder), "count": len(y), "fits": "", "correct": None}
+    answers: list[dict[str, Any]] = [{} for _ in y]
     try:
-        if len(collection):
+        if len(y):
             plan = studio.plan(asked)
-            answers = [*_answers(plan, collection)]
-            *_, accuracy = evaluate(plan, collection.pictures, collection.labels)
+            answers = [*_answers(plan, x)]
+            *_, accuracy = evaluate(plan, x, y)
             told["correct"] = accuracy.correct
     except InputError as error:
         told["fits"] = str(error)
-    each = zip(collection.x, collection.y, answers, strict=True)
-    told["drawings"] = [
-        shown(studio.names.get(y, str(y)), x) | {"label": y, "place": i} | a for i, (x, y, a) in enumerate(each)
-    ]
+    each = zip(x, y.tolist(), answers, strict=True)
+    told["drawings"] = [_told(studio, place, *one) for place, one in enumerate(each)]
     return told
 
 
-def _answers(plan: Plan, collection: Collection) -> Iterator[dict[str, Any]]:
+def _told(studio: Studio, place: int, picture: Pixels, label: int, answer: dict[str, Any]) -> dict[str, Any]:
+    return shown(studio.names.get(label, str(label)), picture) | {"label": label, "place": place} | answer
+
+
+def _answers(plan: Plan, x: Pixels) -> Iterator[dict[str, Any]]:
     """What the network says to each."""
-    for answer in predictions(plan, *run(plan, pixels_to_input(plan, collection.pictures))):
+    for answer in predictions(plan, *run(plan, pixels_to_input(plan, x))):
         yield {"answer": answer.label, "score": answer.confidence}
 
 
 def download(studio: Studio, asked: Asked) -> Bytes:
     """The archive, for machines that the folder is not on."""
-    collection = studio.collection
-    if not len(collection):
+    x, y = studio.collection.held
+    if not len(y):
         raise InputError("nothing is kept yet")
-    return Bytes(archive(collection.pictures, collection.labels), "application/zip", ARCHIVE)
+    return Bytes(archive(x, y), "application/zip", ARCHIVE)

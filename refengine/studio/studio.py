@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
 from ..debugger.condition import index
 from ..debugger.session import START, Session
 from ..errors import InputError
-from ..memory import MEMORY
+from ..memory import MEMORY, tensor_bytes
 from ..plan import Plan
 from .asked import Asked
 from .boards import Boards
@@ -67,6 +68,13 @@ class Inference:
     session: Session
     lock: Lock = field(default_factory=Lock)
 
+    @cached_property
+    def bytes(self) -> int:
+        """What it may take: all inferences' inputs, and every tensor of one of them."""
+        plan = self.session.plan
+        tensors = sum(tensor_bytes(t) for step in plan.steps for t in step.writes)
+        return tensors + self.session.inferences * sum(map(tensor_bytes, plan.inputs))
+
 
 class Studio:
     """The shared state: `names` of classes by number, and the `task` that was given, if one was."""
@@ -86,7 +94,7 @@ class Studio:
         self.boards = Boards(serial)
         self.drawings = Drawings()
         self.task, self.names = task, dict(names or {})
-        self._inferences: Recent[Inference] = Recent(HELD)
+        self._inferences: Recent[Inference] = Recent(HELD, memory, lambda inference: inference.bytes)
 
     def plan(self, asked: Asked) -> Plan:
         """The network in the dialect that a request names."""

@@ -90,6 +90,13 @@ def test_another_host_and_another_page_are_refused(client: Any) -> None:
     assert client.get("", headers=followed).status == 200
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_another_method_is_refused(client: Any, method: str) -> None:
+    for path in ("studio.js", "", "call/choices"):
+        refused(client._asked(method, path, None, None, None), 405, "the studio's")
+    refused(client._asked(method, "/", None, None, None), 404, "open the address")
+
+
 def test_too_much_is_refused_whatever_it_says_of_itself(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "UPLOAD", 1000)
     refused(client.post("call/drop", content=bytes(1001)), 413, "too large")

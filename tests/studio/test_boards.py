@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import Any
 
@@ -12,9 +13,10 @@ from refengine.device.qemu import missing_tools
 from refengine.errors import InputError
 from refengine.plan import make_plan
 from refengine.studio import boards as module
+from refengine.studio.board import FAULTS
 from refengine.studio.boards import Boards
 from refengine.studio.studio import Studio
-from tests.studio.conftest import Client, served
+from tests.studio.conftest import ROOT, Client, served
 
 ASKED = {"network": "dense_int8", "sample": 70, "port": "qemu:host"}
 
@@ -66,6 +68,12 @@ def test_a_board_answers_as_refengine_does_and_a_broken_one_is_found_out() -> No
 def test_no_port_is_opened_that_is_not_this_machines(client: Client, more: dict[str, Any], why: str) -> None:
     response = client.get("call/board", {**ASKED, **more})
     assert response.status == 400 and why in response.json()["error"]
+
+
+def test_the_faults_that_may_be_chosen_are_those_of_the_firmware() -> None:
+    header = (ROOT / "firmware" / "kernels" / "faults.h").read_text()
+    told = re.findall(r"^ \*   ([A-Z_]+)  ", header, re.M)  # STALE=k needs the number of a step
+    assert [fault.upper() for fault in FAULTS] == told
 
 
 class Fake:

@@ -57,7 +57,7 @@ def test_a_folder_is_gone_on_with_and_drawings_are_forgotten(tmp_path: Path) -> 
         one.keep(IMAGES[n], int(LABELS[n]))
     two = Collection(tmp_path)
     two.forget(1)
-    assert two.labels.tolist() == archive_labels(tmp_path) == [LABELS[0], LABELS[20]]
+    assert two.held[1].tolist() == archive_labels(tmp_path) == [LABELS[0], LABELS[20]]
     two.forget(1)
     two.forget(0)
     assert len(Collection(tmp_path)) == 0 and not [*tmp_path.iterdir()]
@@ -87,6 +87,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / ARCHIVE, x=np.zeros((2, 5), np.float32), y=np.zeros(2, np.int64))
     with pytest.raises(InputError, match="holds no pictures of the studio's"):
         Collection(tmp_path)
+    mnist = tmp_path / "mnist"
+    mnist.mkdir()
+    (mnist / IDX[0]).write_bytes(b"somebody else's")
+    with pytest.raises(InputError, match="holds MNIST's files, which are not the studio's"):
+        Collection(mnist)
     (tmp_path / ARCHIVE).write_bytes(b"no archive")
     with pytest.raises(InputError, match=ARCHIVE):
         Collection(tmp_path)
@@ -131,4 +136,4 @@ def test_drawings_are_kept_as_the_network_sees_them(client: Client, tmp_path: Pa
     from refengine import prepare_digit
     from refengine.tensors.images import open_picture
 
-    assert np.array_equal(Collection(tmp_path).pictures[0], prepare_digit(np.asarray(open_picture(str(seven), 1))))
+    assert np.array_equal(Collection(tmp_path).held[0][0], prepare_digit(np.asarray(open_picture(str(seven), 1))))

@@ -3,22 +3,24 @@
 import { byId, el, percent, picture, short } from "./element.js";
 import { Pad } from "./pad.js";
 import { ask, Refusal } from "./server.js";
-import { again, attempt, change, latest, on, run, state, tell } from "./state.js";
+import { again, attempt, change, forget, latest, on, run, state, tell } from "./state.js";
 
 const UNSURE = 0.8; // below it, an answer is told as a doubtful one
 
 let pad;
 let file = null; // what was dropped, as long as nothing is drawn on it
-const samples = () => Math.floor(Math.random() * 100);
 
-// Run what is there now. What is only begun may be no digit yet: that is no trouble while the pen is down.
+// Run what is there now. What is only begun may be no digit yet: that is no trouble while the pen is down, and what was
+// answered last stays as long.
 const runDrawing = latest(async () => {
   const digit = byId("digit").checked ? 1 : 0;
   try {
     if (file) await run({ name: file.name, digit }, file);
     else if (!pad.isEmpty) await run({ name: "drawing.png", digit }, await pad.png());
   } catch (error) {
-    if (!(error instanceof Refusal && pad.isDown)) throw error;
+    if (error instanceof Refusal && pad.isDown) return;
+    forget();
+    throw error;
   }
 });
 
@@ -26,9 +28,9 @@ export function mountDrawing() {
   pad = new Pad(byId("pad"), drawn, () => Number(byId("thickness").value));
   byId("run").onclick = runDrawing;
   byId("undo").onclick = () => pad.undo();
-  byId("clear").onclick = clear;
+  byId("clear").onclick = () => pad.clear();
   byId("digit").onchange = runDrawing;
-  byId("sample").onclick = () => given(`sample`, { sample: samples() });
+  byId("sample").onclick = () => given("sample", { sample: Math.floor(Math.random() * 100) });
   byId("noise").onclick = () => given("noise", { noise: Math.floor(Math.random() * 1e6) });
   byId("file").onchange = ({ target }) => {
     if (target.files.length) take(target.files[0]);
@@ -40,23 +42,9 @@ export function mountDrawing() {
 
 function drawn() {
   file = null;
-  if (pad.isEmpty) return forget();
   byId("source").textContent = "";
-  if (byId("live").checked) runDrawing();
-}
-
-function clear() {
-  file = null;
-  pad.clear();
-  forget();
-}
-
-function forget() {
-  state.drawing = "";
-  state.answer = null;
-  state.frame = 0;
-  byId("source").textContent = "";
-  tell("answer");
+  if (byId("live").checked && !pad.isEmpty) runDrawing();
+  else forget(); // what was answered is not what is there
 }
 
 // What the server makes itself: a sample of the data, or noise.

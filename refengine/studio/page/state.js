@@ -75,6 +75,13 @@ export async function run(parameters, body = null) {
   tell("answer");
 }
 
+// There is no drawing any more, and what is still being answered is nobody's.
+export function forget() {
+  serial++;
+  Object.assign(state, { drawing: "", answer: null, frame: 0 });
+  tell("answer");
+}
+
 // The same drawing once more, after something else was chosen.
 export const again = latest(async () => {
   if (!state.drawing) return tell("answer");
