@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from threading import Lock
 
-from ..device import Device, DeviceError, connect
+from ..device import Device, DeviceError, connect, serial_ports
 from ..device.qemu import boards, missing_tools
 from ..device.recording import EMULATED
 from ..errors import InputError
@@ -34,7 +34,7 @@ class Boards:
         """What may be chosen, each with the programs that are missing for it."""
         emulated = {f"{EMULATED}{board}": missing_tools(board) for board in boards()}
         lacking = [] if find_spec("serial") else ["pyserial"]
-        return emulated | dict.fromkeys((*self.serial, *_listed()), lacking)
+        return emulated | dict.fromkeys((*self.serial, *serial_ports()), lacking)
 
     @contextmanager
     def device(self, port: str, plan: Plan, name: str, fault: str = "") -> Iterator[Device]:
@@ -76,12 +76,3 @@ class Boards:
     def _close_all(self) -> None:
         for port in {key[0] for key in [*self._held]}:
             self._close(port)
-
-
-def _listed() -> list[str]:
-    """The serial ports that this machine has."""
-    if find_spec("serial") is None:
-        return []
-    from serial.tools import list_ports
-
-    return sorted(port.device for port in list_ports.comports())

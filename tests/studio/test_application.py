@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,15 @@ def test_the_page_and_all_that_it_asks_for_are_served(client: Any) -> None:
         assert {name.lower(): value for name, value in HEADERS.items()}.items() <= found.headers.items()
     assert client.get("").text == (PAGE / "index.html").read_text(encoding="utf-8")
     assert client.get("studio.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_the_page_fetches_nothing_from_anywhere_else() -> None:
+    """Nor does it run a script that is not a file of its own."""
+    for path in PAGE.iterdir():
+        source = path.read_text(encoding="utf-8")
+        assert not re.search(r"https?:|//cdn|@import|eval\(|new Function", source), path
+        pattern = r'from "\./([^"]+)"' if path.suffix == ".js" else r'(?:src|href)="([^":#]+)"'
+        assert set(re.findall(pattern, source)) <= {file.name for file in PAGE.iterdir()}
 
 
 def test_a_drawing_is_answered_as_run_answers_it(client: Any) -> None:

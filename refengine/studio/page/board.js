@@ -18,7 +18,11 @@ export function mount(section) {
   port.onchange = showNeeds;
   needs = el("p", { className: "hint" });
   shown = el("div", { id: "board-shown", "aria-live": "polite" });
-  section.append(el("div", { className: "tools" }, port, el("label", {}, "Break it on purpose: ", fault), runs), needs, shown);
+  section.append(
+    el("div", { className: "tools" }, port, el("label", {}, "Break it on purpose: ", fault), runs),
+    needs,
+    shown,
+  );
   on("network", () => {
     state.times = null;
     shown.replaceChildren();
@@ -35,7 +39,10 @@ async function learn() {
   port.append(...choices.ports.map(({ port: name }) => el("option", { value: name, textContent: name })));
   const usual = choices.ports.find(({ port: name }) => name === "qemu:mps2-an500");
   if (usual) port.value = usual.port;
-  fault.append(el("option", { value: "", textContent: "not at all" }), ...choices.faults.map((name) => el("option", { value: name, textContent: name })));
+  fault.append(
+    el("option", { value: "", textContent: "not at all" }),
+    ...choices.faults.map((name) => el("option", { value: name, textContent: name })),
+  );
   showNeeds();
 }
 
@@ -59,13 +66,18 @@ async function runOnBoard() {
 
 function result(told) {
   const unequal = told.steps.filter(({ equal }) => !equal).length;
-  const verdict = unequal ? `${unequal} of ${told.steps.length} operators differ` : "Every operator's output is, by its CRC-32, what refengine computes";
+  const verdict = unequal
+    ? `${unequal} of ${told.steps.length} operators differ`
+    : "Every operator's output is, by its CRC-32, what refengine computes";
   return [
     ...answers(told),
     el("p", { className: unequal ? "unsure result" : "sure result", textContent: verdict }),
     ...why(told),
     el("div", { className: "scroll" }, table(told)),
-    el("p", { className: "hint", textContent: `${told.board}: ${told.total.toFixed(1)} ms in all, ${told.arena.toLocaleString("en")} bytes of arena, numerics ${told.numerics}` }),
+    el("p", {
+      className: "hint",
+      textContent: `${told.board}: ${told.total.toFixed(1)} ms in all, ${told.arena.toLocaleString("en")} bytes of arena, numerics ${told.numerics}`,
+    }),
   ];
 }
 
@@ -75,14 +87,23 @@ function answers({ answers: { classes, codes } }) {
   const said = ({ label, score }) => `${names[label]?.name ?? label} (${percent(score)})`;
   const number = names[classes.board.label]?.name ?? classes.board.label;
   return [
-    el("p", { className: "big", textContent: /^\d+$/.test(number) ? `It looks like the number ${number}` : `It looks like ${number}` }),
-    el("p", { textContent: `The board says ${said(classes.board)}, refengine in the board's arithmetic ${said(classes.refengine)}.` }),
+    el("p", {
+      className: "big",
+      textContent: /^\d+$/.test(number) ? `It looks like the number ${number}` : `It looks like ${number}`,
+    }),
+    el("p", {
+      textContent: `The board says ${said(classes.board)}, refengine in the board's arithmetic ${said(classes.refengine)}.`,
+    }),
   ];
 }
 
 function why({ verdict }) {
   if (!verdict) return [];
-  const show = el("button", { id: "show-verdict", textContent: "Show it in the graph", onclick: () => showVerdict(verdict) });
+  const show = el("button", {
+    id: "show-verdict",
+    textContent: "Show it in the graph",
+    onclick: () => showVerdict(verdict),
+  });
   return [el("p", { id: "board-why", textContent: verdict.summary }), show];
 }
 
@@ -91,7 +112,9 @@ function table({ steps, total }) {
   const rows = steps.map(({ index, name, milliseconds, crc32, equal }) => {
     const bar = el("div");
     bar.style.width = `${(100 * milliseconds) / Math.max(total, 1e-9)}%`;
-    const cells = [index, name, milliseconds.toFixed(3)].map((text, i) => el("td", { textContent: text, className: i === 2 ? "number" : "" }));
+    const cells = [index, name, milliseconds.toFixed(3)].map((text, i) =>
+      el("td", { textContent: text, className: i === 2 ? "number" : "" }),
+    );
     const crc = el("td", { className: "number", textContent: crc32 });
     const same = el("td", { textContent: equal ? "the same" : "DIFFERS", className: equal ? "" : "unsure" });
     return el("tr", {}, cells, el("td", { className: "share" }, el("div", { className: "bar" }, bar)), crc, same);

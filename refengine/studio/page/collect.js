@@ -36,7 +36,9 @@ export const refresh = latest(async () => {
 function showLabels() {
   const classes = state.answer?.classes ?? [];
   labels.replaceChildren(
-    ...classes.map(({ label, name }) => el("button", { textContent: name, "aria-label": `keep as ${name}`, onclick: () => attempt(() => keep(label)) })),
+    ...classes.map(({ label, name }) =>
+      el("button", { textContent: name, "aria-label": `keep as ${name}`, onclick: () => attempt(() => keep(label)) }),
+    ),
   );
   if (!classes.length) labels.textContent = "Draw something first, with a network that tells classes apart.";
 }
@@ -48,7 +50,9 @@ async function keep(label) {
 function show(told) {
   const right = told.correct === null ? "" : ` ${told.correct} of them are read right by ${state.network}.`;
   summary.textContent = `${told.count} ${told.count === 1 ? "drawing is" : "drawings are"} kept in ${told.folder}.${right} ${told.fits}`;
-  const shown = told.drawings.filter(({ label, answer }) => !only.checked || (answer !== undefined && answer !== label));
+  const shown = told.drawings.filter(
+    ({ label, answer }) => !only.checked || (answer !== undefined && answer !== label),
+  );
   gallery.replaceChildren(...shown.map(figure));
   use.textContent = [
     `refengine evaluate ${state.network} --data ${told.folder}`,
@@ -60,8 +64,20 @@ function show(told) {
 function figure(drawing) {
   const { name, label, place, answer, score } = drawing;
   const isWrong = answer !== undefined && answer !== label;
-  const said = answer === undefined ? "" : isWrong ? `, read as ${answer} (${percent(score)})` : `, read right (${percent(score)})`;
+  const said =
+    answer === undefined
+      ? ""
+      : isWrong
+        ? `, read as ${answer} (${percent(score)})`
+        : `, read right (${percent(score)})`;
   const forget = el("button", { textContent: "Forget", "aria-label": `forget drawing ${place}, a ${name}` });
-  forget.onclick = () => attempt(async () => show(await ask("forget", { ...present(), drawing: undefined, changes: undefined, place })));
-  return el("figure", { className: isWrong ? "wrong" : "" }, picture(drawing, true), el("figcaption", { textContent: `${name}${said}` }), forget);
+  forget.onclick = () =>
+    attempt(async () => show(await ask("forget", { ...present(), drawing: undefined, changes: undefined, place })));
+  return el(
+    "figure",
+    { className: isWrong ? "wrong" : "" },
+    picture(drawing, true),
+    el("figcaption", { textContent: `${name}${said}` }),
+    forget,
+  );
 }

@@ -23,7 +23,12 @@ export function mount(section) {
   way = el("select", { id: "way", "aria-label": "colour the graph" });
   way.append(...Object.entries(WAYS).map(([value, text]) => el("option", { value, textContent: text })));
   way.onchange = () => attempt(colour);
-  dump = el("label", { className: "file", hidden: true }, "Dump (.npz) … ", el("input", { type: "file", id: "dump", accept: ".npz" }));
+  dump = el(
+    "label",
+    { className: "file", hidden: true },
+    "Dump (.npz) … ",
+    el("input", { type: "file", id: "dump", accept: ".npz" }),
+  );
   dump.firstElementChild.onchange = ({ target }) => attempt(() => judge(target));
   const go = el("button", { id: "colour", className: "main", textContent: "Colour", onclick: () => attempt(colour) });
   summary = el("p", { className: "result", id: "compare-summary" });
@@ -53,8 +58,14 @@ function clear() {
 async function colour() {
   refresh();
   clear();
-  if (way.value === "dump") return hint("Give a dump of a device that ran on the drawing: `refengine device record` writes one, and so do other tools (`refengine manual diff`).");
-  if (way.value === "time") return state.times ? show(state.times) : hint("Run the drawing on a board first (view Board): its times are shown here.");
+  if (way.value === "dump")
+    return hint(
+      "Give a dump of a device that ran on the drawing: `refengine device record` writes one, and so do other tools (`refengine manual diff`).",
+    );
+  if (way.value === "time")
+    return state.times
+      ? show(state.times)
+      : hint("Run the drawing on a board first (view Board): its times are shown here.");
   hint("measuring …");
   try {
     show(await ask("lost", present({ by: way.value })));
@@ -78,7 +89,9 @@ function show(found) {
   told = found;
   graph.show(found.svg);
   summary.textContent = found.summary ?? "Parts of the whole time, as the device counted it.";
-  key.replaceChildren(...found.key.map(({ status, text }) => el("span", {}, el("span", { className: `swatch ${status}` }), text)));
+  key.replaceChildren(
+    ...found.key.map(({ status, text }) => el("span", {}, el("span", { className: `swatch ${status}` }), text)),
+  );
   details.replaceChildren(el("p", { textContent: "Choose an operator." }));
 }
 

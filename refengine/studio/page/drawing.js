@@ -97,7 +97,10 @@ function showAnswer() {
 }
 
 function told(answer) {
-  const time = el("p", { className: "hint", textContent: `answered within ${answer.milliseconds.toFixed(0)} ms, ${answer.numerics}` });
+  const time = el("p", {
+    className: "hint",
+    textContent: `answered within ${answer.milliseconds.toFixed(0)} ms, ${answer.numerics}`,
+  });
   const lines = { classification: classes, detection: things, segmentation: parts, none: values }[answer.task](answer);
   return [...lines, ...frames(answer), ...changed(answer), time];
 }
@@ -138,7 +141,11 @@ export function bars(classes) {
 function boxed(saw, best) {
   const given = saw?.find(({ data }) => data);
   if (!given) return [];
-  const canvas = el("canvas", { className: "found", width: 320, height: Math.round((320 * given.height) / given.width) });
+  const canvas = el("canvas", {
+    className: "found",
+    width: 320,
+    height: Math.round((320 * given.height) / given.width),
+  });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "the picture with a box around each thing found");
   const context = canvas.getContext("2d");

@@ -22,7 +22,12 @@ export function offer(select, choices, chosen = select.value) {
 export const percent = (score) => `${(100 * score).toFixed(1)} %`;
 
 // A number with the digits that tell it from its neighbours in float32.
-export const short = (x) => (Number.isInteger(x) ? String(x) : Number(x).toPrecision(6).replace(/\.?0+(e|$)/, "$1"));
+export const short = (x) =>
+  Number.isInteger(x)
+    ? String(x)
+    : Number(x)
+        .toPrecision(6)
+        .replace(/\.?0+(e|$)/, "$1");
 
 // A picture of the server (rows of bytes in base64, 1, 3 or 4 a pixel) on a canvas of its size.
 export function picture({ height, width, channels, data }, invert = false) {

@@ -6,7 +6,8 @@ const FEW = 12; // lines of one name that are shown at once
 
 // `go(line)` follows a line to what it reads; `byValue`: the largest taps first.
 export function explanation(told, { go = null, byValue = false, every = false, title = told.element } = {}) {
-  const end = told.real === null ? `= ${short(told.value)}` : `= ${short(told.value)}, which stands for ${short(told.real)}`;
+  const end =
+    told.real === null ? `= ${short(told.value)}` : `= ${short(told.value)}, which stands for ${short(told.real)}`;
   const parts = runs(told.lines).map((lines) => stage(lines, told.words, { go, byValue, every }));
   return el(
     "div",
@@ -29,7 +30,8 @@ function runs(lines) {
 
 function stage(lines, words, { go, byValue, every }) {
   const { name } = lines[0];
-  const ordered = byValue && lines.length > FEW ? [...lines].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)) : lines;
+  const ordered =
+    byValue && lines.length > FEW ? [...lines].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)) : lines;
   const shown = every ? ordered : ordered.slice(0, FEW);
   const rows = shown.map((line) => row(line, go));
   const rest = lines.length - shown.length;
@@ -46,7 +48,10 @@ function stage(lines, words, { go, byValue, every }) {
 
 function row(line, go) {
   const text = el("td", { textContent: line.text });
-  const follow = go && line.reads.length ? el("button", { textContent: "↰", title: "go to this element", "aria-label": `go to ${line.text}` }) : "";
+  const follow =
+    go && line.reads.length
+      ? el("button", { textContent: "↰", title: "go to this element", "aria-label": `go to ${line.text}` })
+      : "";
   if (follow) follow.onclick = () => go(line);
   return el("tr", {}, el("td", { className: "number", textContent: short(line.value) }), text, el("td", {}, follow));
 }

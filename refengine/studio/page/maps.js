@@ -136,8 +136,12 @@ export class Maps {
   // Arrows walk in a tile, PageUp and PageDown from tile to tile.
   key(event) {
     const steps = {
-      ArrowLeft: [0, 0, -1], ArrowRight: [0, 0, 1], ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0],
-      PageUp: [-1, 0, 0], PageDown: [1, 0, 0],
+      ArrowLeft: [0, 0, -1],
+      ArrowRight: [0, 0, 1],
+      ArrowUp: [0, -1, 0],
+      ArrowDown: [0, 1, 0],
+      PageUp: [-1, 0, 0],
+      PageDown: [1, 0, 0],
     };
     if (!(event.key in steps)) return;
     event.preventDefault();

@@ -20,16 +20,33 @@ export function mount(section) {
   areas = Array.from({ length: PLACES }, (_, i) => area(i));
   says = el("p", { className: "big", id: "pin-says", "aria-live": "assertive" });
   lock = el("p", { id: "lock", className: "lock" });
-  set = el("button", { id: "set-password", className: "main", textContent: "Set Password", onclick: () => attempt(setPassword) });
-  unlock = el("button", { id: "unlock", className: "main", textContent: "Unlock", onclick: () => attempt(tryToUnlock) });
+  set = el("button", {
+    id: "set-password",
+    className: "main",
+    textContent: "Set Password",
+    onclick: () => attempt(setPassword),
+  });
+  unlock = el("button", {
+    id: "unlock",
+    className: "main",
+    textContent: "Unlock",
+    onclick: () => attempt(tryToUnlock),
+  });
   const clear = el("button", { id: "pin-clear", textContent: "Clear", onclick: clearAll });
   section.append(
     el("h2", { textContent: "Draw four digits" }),
-    el("div", { className: "pin" }, areas.map(({ element }) => element)),
+    el(
+      "div",
+      { className: "pin" },
+      areas.map(({ element }) => element),
+    ),
     el("div", { className: "tools" }, set, unlock, clear),
     lock,
     says,
-    el("p", { className: "hint", textContent: "The password is kept in this page only, as digits, until it is closed." }),
+    el("p", {
+      className: "hint",
+      textContent: "The password is kept in this page only, as digits, until it is closed.",
+    }),
   );
   on("network", () => areas.forEach((each) => each.look()));
   showLock();
@@ -38,7 +55,14 @@ export function mount(section) {
 export function refresh() {}
 
 function area(number) {
-  const canvas = el("canvas", { className: "pad", width: 280, height: 280, tabIndex: 0, role: "img", id: `pin-${number}` });
+  const canvas = el("canvas", {
+    className: "pad",
+    width: 280,
+    height: 280,
+    tabIndex: 0,
+    role: "img",
+    id: `pin-${number}`,
+  });
   canvas.setAttribute("aria-label", `drawing area for digit ${number + 1}`);
   const read = el("p", { className: "read", textContent: " ", "aria-live": "polite" });
   const made = { element: el("div", {}, canvas, read), canvas, digit: null, answer: null, why: "" };
@@ -57,7 +81,8 @@ async function look(made, read) {
   try {
     const asked = { network: state.network, numerics: state.numerics, name: "drawing.png", digit: 1 };
     const answer = await ask("answer", asked, await made.pad.png());
-    if (answer.task !== "classification" || answer.classes.length !== 10) throw new Error("the network reads no digits: choose another one");
+    if (answer.task !== "classification" || answer.classes.length !== 10)
+      throw new Error("the network reads no digits: choose another one");
     const { name, score } = answer.classes[answer.label];
     made.answer = answer;
     made.digit = answer.label;
@@ -69,7 +94,8 @@ async function look(made, read) {
   }
 }
 
-const second = ({ classes, label }) => classes.filter((each) => each.label !== label).sort((a, b) => b.score - a.score)[0].name;
+const second = ({ classes, label }) =>
+  classes.filter((each) => each.label !== label).sort((a, b) => b.score - a.score)[0].name;
 
 // The four digits; null if one of them has to be drawn again, which is said.
 async function digits() {

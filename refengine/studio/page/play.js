@@ -4,11 +4,22 @@ import { bars } from "./drawing.js";
 import { el, offer, short } from "./element.js";
 import { explanation } from "./explanation.js";
 import { ask } from "./server.js";
-import { again, attempt, change, latest, on, present, state } from "./state.js";
+import { again, change, latest, on, present, state } from "./state.js";
 
 export const title = "Play";
 
-const COLOURS = ["#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#17becf", "#e377c2", "#7f7f7f", "#bcbd22"];
+const COLOURS = [
+  "#1f77b4",
+  "#d62728",
+  "#2ca02c",
+  "#ff7f0e",
+  "#9467bd",
+  "#8c564b",
+  "#17becf",
+  "#e377c2",
+  "#7f7f7f",
+  "#bcbd22",
+];
 
 let known = null;
 let knownOf = "";
@@ -24,7 +35,11 @@ export function mount(section) {
   time = el("div", { id: "time" });
   section.append(
     el("h2", { textContent: "What if" }),
-    el("p", { className: "hint", textContent: "Set a number, a whole channel or a weight, and see what becomes of the answer. An index is as in Python: 0,3,:,2; empty stands for all." }),
+    el("p", {
+      className: "hint",
+      textContent:
+        "Set a number, a whole channel or a weight, and see what becomes of the answer. An index is as in Python: 0,3,:,2; empty stands for all.",
+    }),
     form,
     list,
     effect,
@@ -55,7 +70,8 @@ export const refresh = latest(async () => {
 
 async function showParting() {
   if (!state.answer) return parted.replaceChildren(el("p", { textContent: "Draw something first." }));
-  if (other.value === state.numerics) return parted.replaceChildren(el("p", { textContent: "Choose two different ones." }));
+  if (other.value === state.numerics)
+    return parted.replaceChildren(el("p", { textContent: "Choose two different ones." }));
   const told = await ask("parting", present({ other: other.value }));
   parted.replaceChildren(...(told.first ? apart(told) : [same(told)]));
 }
@@ -63,24 +79,37 @@ async function showParting() {
 const same = ({ count, steps }) =>
   el("p", {
     className: "result",
-    textContent: steps ? "One of them ends earlier than the other." : `Every number of all ${count} operators is the same in both.`,
+    textContent: steps
+      ? "One of them ends earlier than the other."
+      : `Every number of all ${count} operators is the same in both.`,
   });
 
 function apart({ first, steps, count }) {
-  const how = `they part at ${first.step} ${first.name}: ${first.count.toLocaleString("en")} of ${first.size.toLocaleString("en")} numbers differ, by up to ${short(first.largest)} ${first.unit}`;
+  const how = `They part at ${first.step} ${first.name}: ${first.count.toLocaleString("en")} of ${first.size.toLocaleString("en")} numbers differ, by up to ${short(first.largest)} ${first.unit}`;
   const more = `${steps} of ${count} operators differ. ${first.where}`;
-  const stage = first.stages.length ? `The first number that differs is [${first.at.join(", ")}]; its two stories part at “${first.stages[0]}”.` : "";
+  const stage = first.stages.length
+    ? `The first number that differs is [${first.at.join(", ")}]; its two stories part at “${first.stages[0]}”.`
+    : "";
   const titles = [state.numerics, other.value];
-  const stories = [first.mine, first.theirs].map((told, i) => el("div", {}, el("h3", { textContent: titles[i] }), explanation(told, { byValue: true })));
+  const stories = [first.mine, first.theirs].map((told, i) =>
+    el("div", {}, el("h3", { textContent: titles[i] }), explanation(told, { byValue: true })),
+  );
   mark(stories, first.stages);
-  return [el("p", { className: "result", textContent: how }), el("p", { textContent: `${more} ${stage}` }), el("div", { className: "two" }, stories)];
+  return [
+    el("p", { className: "result", textContent: how }),
+    el("p", { textContent: `${more} ${stage}` }),
+    el("div", { className: "two" }, stories),
+  ];
 }
 
 // Mark the stages at which the two part.
 function mark(stories, stages) {
   stages.forEach((name, i) => {
     const headings = [...stories[i].querySelectorAll(".stage h4")];
-    headings.find(({ textContent }) => textContent.split(" (")[0] === name)?.closest(".stage").classList.add("parts");
+    headings
+      .find(({ textContent }) => textContent.split(" (")[0] === name)
+      ?.closest(".stage")
+      .classList.add("parts");
   });
 }
 
@@ -92,7 +121,8 @@ function targets() {
   for (const step of known.steps) {
     step.writes.forEach((index, i) => found.push([`${step.index} ${step.name}, output ${i}: ${shape(index)}`, index]));
     step.inputs.forEach((index, i) => {
-      if (index !== null && known.tensors[index].constant) found.push([`${step.index} ${step.name}, constant ${i}: ${shape(index)}`, index]);
+      if (index !== null && known.tensors[index].constant)
+        found.push([`${step.index} ${step.name}, constant ${i}: ${shape(index)}`, index]);
     });
   }
   return found;
@@ -116,7 +146,16 @@ function showForm() {
     const index = [...lengths.slice(0, -1).map(() => ":"), channel.value].join(",");
     add([Number(target.value), index, 0, known.tensors[target.value].scale.length > 0]);
   };
-  form.replaceChildren(target, el("label", {}, "[", at, "]"), " = ", value, el("label", {}, isReal, " real value"), set, silence, channel);
+  form.replaceChildren(
+    target,
+    el("label", {}, "[", at, "]"),
+    " = ",
+    value,
+    el("label", {}, isReal, " real value"),
+    set,
+    silence,
+    channel,
+  );
 }
 
 // What the view Walk has chosen to be set.
@@ -129,15 +168,20 @@ function takeWanted() {
   form.querySelector("#value").focus();
 }
 
-const add = ([tensor, at, value, isReal]) => change([...state.changes, [tensor, at, value, isReal && known.tensors[tensor].scale.length > 0, state.frame]]);
+const add = ([tensor, at, value, isReal]) =>
+  change([...state.changes, [tensor, at, value, isReal && known.tensors[tensor].scale.length > 0, state.frame]]);
 
 function showChanges() {
   list.replaceChildren(
     ...state.changes.map(([tensor, at, value, isReal, frame], i) => {
-      const place = `${known.tensors[tensor]?.name ?? tensor}${at ? ` [${at}]` : ""}`;
-      const back = el("button", { textContent: "Take back", onclick: () => change(state.changes.filter((_, k) => k !== i)) });
-      const text = `${place} = ${isReal ? `real ${value}` : value}${frame ? `, in inference ${frame}` : ""} `;
-      return el("li", {}, text, back);
+      const text = targets().find(([, index]) => index === tensor)?.[0] ?? `tensor ${tensor}`;
+      const place = `${text}${at ? ` [${at}]` : ""}`;
+      const back = el("button", {
+        textContent: "Take back",
+        onclick: () => change(state.changes.filter((_, k) => k !== i)),
+      });
+      const told = `${place} = ${isReal ? `real ${value}` : value}${frame ? `, in inference ${frame}` : ""} `;
+      return el("li", {}, told, back);
     }),
   );
 }
@@ -146,7 +190,10 @@ async function showEffect() {
   effect.replaceChildren();
   if (!state.changes.length || !state.answer?.classes) return;
   const before = await ask("answer", present({ changes: undefined }));
-  const both = [["as it is", before], ["as you set it", state.answer]];
+  const both = [
+    ["as it is", before],
+    ["as you set it", state.answer],
+  ];
   const columns = both.map(([name, answer]) => {
     const best = answer.classes[answer.label];
     return el("div", {}, el("h3", { textContent: `${name}: ${best.name}` }), bars(answer.classes));
@@ -161,17 +208,29 @@ async function showTime() {
   const count = state.answer?.frames ?? 0;
   if (count < 2) {
     if (known.remembers) {
-      const text = "This network remembers. Give it a file with several inferences (.npy, .npz, .wav) to go through them in turn.";
+      const text =
+        "This network remembers. Give it a file with several inferences (.npy, .npz, .wav) to go through them in turn.";
       time.append(el("h2", { textContent: "In turn" }), el("p", { className: "hint", textContent: text }));
     }
     return;
   }
   const told = await ask("timeline", present());
   const step = (by, name) =>
-    el("button", { textContent: name, id: `frame-${name.toLowerCase()}`, disabled: !(state.frame + by in told.scores), onclick: () => enter(state.frame + by) });
+    el("button", {
+      textContent: name,
+      id: `frame-${name.toLowerCase()}`,
+      disabled: !(state.frame + by in told.scores),
+      onclick: () => enter(state.frame + by),
+    });
   time.append(
     el("h2", { textContent: "In turn" }),
-    el("div", { className: "tools" }, step(-1, "Previous"), el("span", { textContent: `inference ${state.frame} of ${count}` }), step(1, "Next")),
+    el(
+      "div",
+      { className: "tools" },
+      step(-1, "Previous"),
+      el("span", { textContent: `inference ${state.frame} of ${count}` }),
+      step(1, "Next"),
+    ),
     chart(told),
   );
 }
@@ -182,9 +241,18 @@ function enter(frame) {
 }
 
 function chart({ names, scores }) {
-  const canvas = el("canvas", { width: 700, height: 180, className: "chart", role: "img", "aria-label": "scores over time" });
+  const canvas = el("canvas", {
+    width: 700,
+    height: 180,
+    className: "chart",
+    role: "img",
+    "aria-label": "scores over time",
+  });
   const context = canvas.getContext("2d");
-  const flat = scores.flatMap((row) => row ?? []).map(Number).filter(Number.isFinite);
+  const flat = scores
+    .flatMap((row) => row ?? [])
+    .map(Number)
+    .filter(Number.isFinite);
   const [low, high] = [Math.min(0, ...flat), Math.max(1e-9, ...flat)];
   const x = (frame) => 10 + (680 * frame) / Math.max(1, scores.length - 1);
   const y = (score) => 170 - (160 * (score - low)) / (high - low);
@@ -205,5 +273,11 @@ function chart({ names, scores }) {
     mark.style.color = COLOURS[i % COLOURS.length];
     return el("span", {}, mark, name);
   });
-  return el("div", {}, canvas, el("p", { className: "key" }, key), el("p", { className: "hint", textContent: `from ${short(low)} to ${short(high)}` }));
+  return el(
+    "div",
+    {},
+    canvas,
+    el("p", { className: "key" }, key),
+    el("p", { className: "hint", textContent: `from ${short(low)} to ${short(high)}` }),
+  );
 }

@@ -47,7 +47,12 @@ function choose() {
 }
 
 function mountView([name, view]) {
-  const tab = el("button", { id: `tab-${name}`, role: "tab", textContent: view.title, "aria-controls": `view-${name}` });
+  const tab = el("button", {
+    id: `tab-${name}`,
+    role: "tab",
+    textContent: view.title,
+    "aria-controls": `view-${name}`,
+  });
   tab.onclick = () => show(name);
   tab.onkeydown = ({ key }) => {
     const names = Object.keys(VIEWS);

@@ -4,9 +4,18 @@ import { bytesOf } from "./server.js";
 import { present } from "./state.js";
 
 const TYPES = {
-  int4: Int8Array, int8: Int8Array, uint8: Uint8Array, bool: Uint8Array, int16: Int16Array, uint16: Uint16Array,
-  int32: Int32Array, uint32: Uint32Array, int64: BigInt64Array, uint64: BigUint64Array,
-  float32: Float32Array, float64: Float64Array,
+  int4: Int8Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  float32: Float32Array,
+  float64: Float64Array,
 };
 
 // The elements of a tensor in row-major order, null for types that are no numbers.
@@ -48,7 +57,9 @@ export function layout(shape, square = false) {
   if (shape.length === 4) {
     const [n, h, w, c] = shape;
     return grid(
-      n * c, h, w,
+      n * c,
+      h,
+      w,
       (tile, y, x) => ((Math.floor(tile / c) * h + y) * w + x) * c + (tile % c),
       (place) => {
         const [b, y, x, channel] = indexOf(shape, place);
@@ -58,7 +69,13 @@ export function layout(shape, square = false) {
   }
   if (shape.length === 3) {
     const [n, h, w] = shape;
-    return grid(n, h, w, (tile, y, x) => (tile * h + y) * w + x, (place) => indexOf(shape, place));
+    return grid(
+      n,
+      h,
+      w,
+      (tile, y, x) => (tile * h + y) * w + x,
+      (place) => indexOf(shape, place),
+    );
   }
   const length = shape.at(-1) ?? 1;
   const side = Math.round(Math.sqrt(length));
@@ -66,7 +83,9 @@ export function layout(shape, square = false) {
   const columns = isRow && square && side * side === length ? side : Math.min(length, isRow ? WRAPPED : 256);
   const rows = Math.ceil(size / Math.max(1, columns));
   return grid(
-    1, rows, columns,
+    1,
+    rows,
+    columns,
     (tile, y, x) => (y * columns + x < size ? y * columns + x : -1),
     (place) => [0, Math.floor(place / columns), place % columns],
   );

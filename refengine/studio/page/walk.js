@@ -23,7 +23,9 @@ let parts;
 
 export function mount(section) {
   drawn = new Graph((key) => attempt(() => goto(addressed(key), true)));
-  parts = Object.fromEntries(["trail", "layer", "own", "before", "why"].map((name) => [name, el("div", { className: name })]));
+  parts = Object.fromEntries(
+    ["trail", "layer", "own", "before", "why"].map((name) => [name, el("div", { className: name })]),
+  );
   const columns = [
     el("div", { className: "numbers" }, parts.trail, parts.layer, parts.own, parts.before),
     el("div", { className: "reasons" }, parts.why),
@@ -54,7 +56,9 @@ function nothing() {
   parts.layer.dataset.shown = "";
   pictures = {};
   for (const part of Object.values(parts)) part.replaceChildren();
-  parts.layer.append(el("p", { textContent: "Draw something first: then every box of the graph has numbers to look at." }));
+  parts.layer.append(
+    el("p", { textContent: "Draw something first: then every box of the graph has numbers to look at." }),
+  );
 }
 
 // Where a walk begins: at the winning class, or the first element of the last operator.
@@ -67,11 +71,14 @@ function first() {
 }
 
 const addressed = (key) =>
-  key.startsWith("step") ? { step: Number(key.slice(4)), output: 0, at: null } : { tensor: Number(key.slice(6)), at: null };
+  key.startsWith("step")
+    ? { step: Number(key.slice(4)), output: 0, at: null }
+    : { tensor: Number(key.slice(6)), at: null };
 
 const keyOf = (place) => (place.step === undefined ? `tensor${place.tensor}` : `step${place.step}`);
 
-const tensorAt = (place) => known.tensors[place.step === undefined ? place.tensor : known.steps[place.step].writes[place.output]];
+const tensorAt = (place) =>
+  known.tensors[place.step === undefined ? place.tensor : known.steps[place.step].writes[place.output]];
 
 async function goto(place, anew = false) {
   if (!known || !state.answer) return;
@@ -133,7 +140,9 @@ function showLayer(tensor) {
 
 function outputChoice(step) {
   const select = el("select", { "aria-label": "output" });
-  select.append(...step.writes.map((t, i) => el("option", { value: i, textContent: `output ${i}: ${known.tensors[t].name}` })));
+  select.append(
+    ...step.writes.map((t, i) => el("option", { value: i, textContent: `output ${i}: ${known.tensors[t].name}` })),
+  );
   select.value = here.output;
   select.onchange = () => attempt(() => goto({ step: step.index, output: Number(select.value), at: null }, true));
   return select;
@@ -144,7 +153,9 @@ function showOwn(tensor, values) {
     parts.own.replaceChildren(el("p", { textContent: `${tensor.dtype}: nothing to be shown as a picture` }));
     return;
   }
-  const maps = mapsOf("own", tensor, `numbers of ${nameOf(here)}`, (place) => attempt(() => pick(indexOf(tensor.shape, place))));
+  const maps = mapsOf("own", tensor, `numbers of ${nameOf(here)}`, (place) =>
+    attempt(() => pick(indexOf(tensor.shape, place))),
+  );
   put(parts.own, maps.element);
   maps.show(tensor, values, here.step === undefined);
   maps.light([], here.at && placeOf(tensor.shape, here.at));
@@ -192,7 +203,10 @@ function showBefore(told, read) {
     const name = `Reads from ${sourceName(tensor)}`;
     const maps = mapsOf("before", tensor, name, (place) => attempt(() => goto(source(tensor.index, place))));
     maps.title ??= el("h3", { textContent: name });
-    const lit = told.lines.flatMap((line) => line.reads).filter(([k]) => inputs.includes(k)).map(([, place]) => place);
+    const lit = told.lines
+      .flatMap((line) => line.reads)
+      .filter(([k]) => inputs.includes(k))
+      .map(([, place]) => place);
     return { maps, tensor, values, lit };
   });
   put(parts.before, ...shown.flatMap(({ maps }) => [maps.title, maps.element]));
@@ -202,7 +216,8 @@ function showBefore(told, read) {
   }
 }
 
-const sourceName = (tensor) => (tensor.writer === null ? "the input" : `${tensor.writer} ${known.steps[tensor.writer].name}`);
+const sourceName = (tensor) =>
+  tensor.writer === null ? "the input" : `${tensor.writer} ${known.steps[tensor.writer].name}`;
 
 // The element of the layer before: of the operator that writes the tensor, or of the input.
 function source(index, place) {
@@ -221,7 +236,10 @@ function hint(tensor, values) {
   if (!here.at || !values) return el("p", { textContent: "This is where it all begins: point at a pixel." });
   const place = placeOf(tensor.shape, here.at);
   const codes = tensor.scale.length ? `code ${values[place]}, ` : "";
-  return el("p", { className: "result", textContent: `The pixel [${here.at.join(", ")}]: ${codes}real ${short(real(tensor, values, place))}` });
+  return el("p", {
+    className: "result",
+    textContent: `The pixel [${here.at.join(", ")}]: ${codes}real ${short(real(tensor, values, place))}`,
+  });
 }
 
 function reasons(told) {
@@ -232,7 +250,11 @@ function reasons(told) {
   const order = toggle("largest first", options.byValue, (on) => (options.byValue = on));
   const all = toggle("every line", options.every, (on) => (options.every = on));
   const other = el("button", { id: "what-if", textContent: "What if it were another?", onclick: playWithIt });
-  return [el("h2", { textContent: "Where it comes from" }), el("div", { className: "tools" }, order, all, other), explanation(told, { go, ...options })];
+  return [
+    el("h2", { textContent: "Where it comes from" }),
+    el("div", { className: "tools" }, order, all, other),
+    explanation(told, { go, ...options }),
+  ];
 }
 
 // Of what a line reads, the element that it takes: the one of its value if it chose among several, else the first.
@@ -284,7 +306,8 @@ function heat({ rows, patch, stride, score, of }, name) {
   rows.forEach((row, y) =>
     row.forEach((value, x) => {
       const part = Math.round((100 * Math.abs(value)) / most);
-      context.fillStyle = value >= 0 ? `color-mix(in srgb, #ff8c1a ${part}%, #14171b)` : `color-mix(in srgb, #4a9bff ${part}%, #14171b)`;
+      context.fillStyle =
+        value >= 0 ? `color-mix(in srgb, #ff8c1a ${part}%, #14171b)` : `color-mix(in srgb, #4a9bff ${part}%, #14171b)`;
       context.fillRect(x, y, 1, 1);
     }),
   );
