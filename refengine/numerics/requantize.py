@@ -9,6 +9,7 @@ as four or five float64 passes; the others (and all int16 ones) run the integer 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from .fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, mult
 
 Array = npt.NDArray[Any]
 
+
+LINE = 1024
+"""Over about so many accumulators NumPy's loops run without a break, or over all channels if those are more."""
 
 BLOCK = 8192
 """How many accumulators the integer arithmetic takes at once: what keeps its temporaries in the cache."""
@@ -70,16 +74,32 @@ class Requantizer:
     def proven(self, acc: Array) -> Array:
         """The same codes by the proven line; int8 only."""
         assert self.line is not None
-        scale, offset = self.line
-        real = np.multiply(acc, scale, dtype=np.float64)
+        channels = self.line[1].size
+        width = channels * _side_by_side(acc.size // channels, LINE // channels) if channels > 1 else max(1, acc.size)
+        scale, offset, drop, edge = (x if x.size == 1 else x[:width] for x in self._repeated)
+        real = np.multiply(acc.reshape(-1, width), scale, dtype=np.float64)
         real += offset
         if self.drop is not None:
-            real -= real < (self.output_offset + 128.5) / self.drop
-            real *= self.drop
+            real -= real < edge
+            real *= drop
         np.clip(real, self.activation_min + 128, self.activation_max + 128.5, out=real)
         codes = real.astype(np.uint8)
         codes ^= 0x80
-        return codes.view(np.int8)
+        return codes.view(np.int8).reshape(acc.shape)
+
+    @cached_property
+    def _repeated(self) -> tuple[Array, ...]:
+        """(scale, offset, drop, where it drops) of the line for as many pixels as may lie side by side."""
+        assert self.line is not None
+        drop = np.ones(1) if self.drop is None else np.asarray(self.drop).reshape(-1)
+        fields = (*self.line, drop, (self.output_offset + 128.5) / drop)
+        return tuple(x if x.size == 1 else np.tile(x, max(1, LINE // self.line[1].size)) for x in fields)
+
+
+@lru_cache(maxsize=4096)
+def _side_by_side(pixels: int, most: int) -> int:
+    """Into lines of how many pixels, `most` at best, they can be cut: NumPy's loops over a few channels are slow."""
+    return next((n for n in range(most, 1, -1) if pixels % n == 0), 1)
 
 
 def requantizer(
