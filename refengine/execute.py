@@ -168,6 +168,11 @@ def infer(
     Elements that TFLM leaves unwritten are masked, and outputs that depend on a gap of a partial plan altogether
     (`is_unknown`); `known` is as for `execute`, which also tells what is raised.
     """
+    if plan.straight and not known:
+        try:
+            return _declared(plan, _straight(plan, batch, inputs), batch), plan.initial
+        except (InferenceError, _UndefinedError):
+            pass  # the walk knows where, and for whom
     walk = _inference(plan, batch, inputs, state, known)
     while True:
         try:
@@ -311,11 +316,7 @@ def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
 
 def tile_size(plan: Plan) -> int:
     """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
-    sizes = (
-        sum(prod(t.shape) * 4 for t in (*step.inputs, *step.outputs) if t is not None and t.data is None)
-        for step in plan.steps
-    )
-    fitting = min(TILE_BYTES // max(1, max(sizes, default=1)), plan.memory // max(1, plan.working_bytes))
+    fitting = min(TILE_BYTES // max(1, plan.widest), plan.memory // max(1, plan.working_bytes))
     return int(min(256, max(1, fitting)))
 
 
@@ -360,13 +361,42 @@ Walk = Generator[Done, None, tuple[Arrays, State]]
 """Yields what steps do, returns outputs (batch in front) and the state after."""
 
 
+class _UndefinedError(Exception):
+    """TFLM leaves something unwritten: what depends on it is to be found out step by step."""
+
+
+def _straight(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> Arrays:
+    """The outputs (batch in front) of a plan that is `straight`: the walk without anybody who watches."""
+    assert plan.straight is not None
+    steps, known = plan.straight
+    values: dict[int | None, Any] = {None: None}
+    values.update(known)
+    values.update(zip(plan.graph.inputs, _fed(plan, batch, inputs), strict=True))
+    with np.errstate(all="ignore"):
+        for step in steps:
+            assert step.kernel.evaluate is not None
+            result = step.kernel.evaluate(step.params, *[values[i] for i in step.reads])
+            results = result if isinstance(result, tuple) else (result,)
+            for tensor, x in zip(step.outputs, results, strict=True):
+                if isinstance(x, np.ma.MaskedArray):
+                    raise _UndefinedError
+                values[tensor.index] = x
+            for index in step.last_use:
+                values.pop(index, None)
+    return tuple(frozen(values[t.index]) for t in plan.outputs)
+
+
+def _fed(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> list[Array]:
+    """Copies of the inputs, batch in front; raises `InputError` where there is no room for so many at once."""
+    if batch is not None:
+        require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
+    return [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
+
+
 def _inference(
     plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None, known: Mapping[int, Array] = NONE
 ) -> Walk:
-    if batch is not None:
-        require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
-    fed = [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
-    scene = _Scene(plan, plan, batch)
+    scene, fed = _Scene(plan, plan, batch), _fed(plan, batch, inputs)
     return _entered(scene, fed, plan.initial if state is None else state, known)
 
 

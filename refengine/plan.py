@@ -65,6 +65,11 @@ class Step:
         return self.node.outputs
 
     @cached_property
+    def reads(self) -> tuple[int | None, ...]:
+        """The indices of the inputs."""
+        return tuple(None if t is None else t.index for t in self.inputs)
+
+    @cached_property
     def name(self) -> str:
         """The builtin's name, or the custom code."""
         return self.node.name
@@ -309,7 +314,7 @@ class Plan:
         """By tensor index, the step that computes it."""
         return {t.index: step for step in self.steps for t in step.outputs}
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates per inference of this subgraph's own operators."""
         return sum(getattr(step.params, "macs", 0) for step in self.steps)
@@ -327,6 +332,29 @@ class Plan:
     def gaps(self) -> tuple[Step, ...]:
         """The steps that have no kernel, of all subgraphs, in the file's order; none unless the plan is partial."""
         return tuple(step for _, plan in sorted(self.plans.items()) for step in plan.steps if step.gap)
+
+    @cached_property
+    def widest(self) -> int:
+        """The bytes of inputs and outputs of the largest step, of elements of four bytes each."""
+        computed = ([t for t in (*s.inputs, *s.outputs) if t is not None and t.data is None] for s in self.steps)
+        return max((sum(prod(t.shape) * 4 for t in tensors) for tensors in computed), default=1)
+
+    @cached_property
+    def straight(self) -> tuple[tuple[Step, ...], Mapping[int, Array]] | None:
+        """(the steps that compute something new in each inference, the constants and what the others make of them).
+
+        None where inferences are more than computing one step after the other: where something lives on, a subgraph may
+        run, or there is a gap.
+        """
+        if self.initial or self.gaps or any(s.facts.control or s.facts.resource or s.remembers for s in self.steps):
+            return None
+        values, left = dict(self.constants), []
+        for step in self.steps:
+            results = _foreseen(step, values)
+            values.update(zip((t.index for t in step.outputs), results, strict=False))
+            if not results:
+                left.append(step)
+        return tuple(left), values
 
     def reached(self, step: Step) -> frozenset[int]:
         """The subgraphs that a step runs, and those that run in them."""
@@ -398,6 +426,23 @@ class Plan:
         """Pickled as what it was made of, a third of the bytes; prepared anew where it arrives."""
         kernels = None if self.kernels is KERNELS else self.kernels
         return _remade, (self.model, self.numerics, kernels, self.memory, bool(self.gaps))
+
+
+def _foreseen(step: Step, values: Mapping[int, Array]) -> tuple[Array, ...]:
+    """What a step makes of constants, or of its inputs' shapes, if that is little; else nothing."""
+    known = all(t is None or t.index in values for t in step.inputs)
+    if not (known or step.facts.shapes_only) or sum(map(tensor_bytes, step.outputs)) > FORESEEN:
+        return ()
+    arrays = (None if t is None else values.get(t.index, np.zeros((1, *t.shape), t.dtype)) for t in step.inputs)
+    try:
+        results = step.evaluate(*arrays)
+    except InferenceError:  # it is raised when it runs
+        return ()
+    return () if any(isinstance(x, np.ma.MaskedArray) for x in results) else results
+
+
+FORESEEN = 1 << 14
+"""How many bytes of outputs are kept that are the same in each inference."""
 
 
 def _kind(tensor: Tensor) -> str:

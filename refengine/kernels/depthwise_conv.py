@@ -154,8 +154,8 @@ def _way(p: Params, images: int) -> tuple[Callable[[Params, Array, slice], Array
 WIDE, FEW = 64, 16384
 """From so many channels on, lines of pixels are not worth their while for less output than that."""
 
-NARROW = 16
-"""Lines are summed in tiles of a first-level cache, so much smaller than those of `Window.tiles`."""
+NARROW = 4
+"""Lines are summed in tiles so much smaller than those of `Window.tiles`: sums and products share the cache."""
 
 
 def by_patches(p: Params, padded: Array, rows: slice) -> Array:
@@ -174,7 +174,7 @@ def by_product(p: Params, padded: Array, rows: slice) -> Array:
 def by_lines(p: Params, padded: Array, rows: slice) -> Array:
     """The same tap by tap, over whole lines of pixels: NumPy's loops are slow over a few channels only."""
     first, *others = zip(p.window.lines(_repeated(p, padded), rows), p.lines, strict=True)
-    total = np.multiply(*first)
+    total: Array = np.multiply(*first)
     product = np.empty_like(total)
     for x, weights in others:
         np.add(total, np.multiply(x, weights, out=product), out=total)

@@ -119,8 +119,10 @@ def requantizer(
     integer = Requantizer(bias, multiplier, output_offset, activation_min, activation_max, dtype, bits)
     if bound is None or dtype != "int8" or bits != 32 or multiplier.rounding not in ("double", "single"):
         return integer
+    moves = bound > 0  # where all weights are zero, biases and multipliers are often senseless
     factor = np.ldexp(multiplier.multiplier.astype(np.float64), multiplier.shift - 31)
-    if np.any(factor <= 0) or np.any((bound + np.abs(bias)) * np.exp2(np.maximum(multiplier.shift, 0)) >= 2**31):
+    reach = (bound + np.abs(bias)) * np.exp2(np.maximum(multiplier.shift, 0))
+    if np.any((factor <= 0) & moves) or np.any((reach >= 2**31) & moves):
         return integer  # a register may wrap: no staircase
     # Rounding the high multiply first moves the steps of positive codes down by half a unit of the bits shifted
     # out, and those of negative codes up by as much: the line drops at zero, unless the clamp (any ReLU) hides that.
@@ -130,8 +132,12 @@ def requantizer(
     if drop is not None and not halved.all():
         return integer
     unit = 1.0 if drop is None else drop
-    line = factor / unit, (bias * factor + 0.5 + early + output_offset + 128) / unit
-    fast = replace(integer, line=line, drop=drop)
+    scale, offset = factor / unit, (bias * factor + 0.5 + early + output_offset + 128) / unit
+    if not moves.all():
+        code = integer.exact(np.zeros((1, len(bound)), np.int64))[0]
+        level = (code + 128.5) / unit + (0 if drop is None else code < output_offset)
+        scale, offset = np.where(moves, scale, 0.0), np.where(moves, offset, level)
+    fast = replace(integer, line=(scale, offset), drop=drop)
     return fast if _equal_everywhere(integer, fast, bound) else integer
 
 
@@ -143,7 +149,8 @@ def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> b
     real = codes + 128.0
     if fast.drop is not None:
         real = real / fast.drop + (codes <= fast.output_offset)
-    step = np.ceil((real - offset) / scale).clip(-bound, bound).astype(np.int64)
+    with np.errstate(divide="ignore"):  # where nothing moves
+        step = np.ceil((real - offset) / scale).clip(-bound, bound).astype(np.int64)
     around = np.stack([np.maximum(step - 1, -bound), step, np.minimum(step + 1, bound)])
     ends = np.stack([-bound, bound])
     mine, theirs = integer.exact(around), fast.proven(around)
