@@ -370,8 +370,8 @@ def _straight(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> Arrays:
     assert plan.straight is not None
     steps, known = plan.straight
     values: dict[int | None, Any] = {None: None}
-    values.update(known)
-    values.update(zip(plan.graph.inputs, _fed(plan, batch, inputs), strict=True))
+    for found in (known.items(), zip(plan.graph.inputs, _fed(plan, batch, inputs), strict=True)):
+        values.update(found)
     with np.errstate(all="ignore"):
         for step in steps:
             assert step.kernel.evaluate is not None

@@ -161,7 +161,8 @@ NARROW = 4
 def by_patches(p: Params, padded: Array, rows: slice) -> Array:
     """The sums (n, rows, columns, channels) of output `rows`, position by position."""
     patches = p.window.patches(padded)[:, rows]
-    return np.einsum("nyxabc,abcm->nyxcm", patches, p.weights).reshape(*patches.shape[:3], -1)
+    sums: Array = np.einsum("nyxabc,abcm->nyxcm", patches, p.weights)
+    return sums.reshape(*patches.shape[:3], -1)
 
 
 def by_product(p: Params, padded: Array, rows: slice) -> Array:
