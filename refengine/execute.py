@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
@@ -20,7 +19,7 @@ from .errors import InferenceError, InputError, UnsupportedError
 from .kernel import Numerics
 from .memory import MEMORY, require_room, tensor_bytes
 from .model import Array, Tensor
-from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, joined, plan_of, taken, unknown
+from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, is_masked, joined, plan_of, taken, unknown
 from .tensors.reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
@@ -131,6 +130,8 @@ def run(
     with _one_blas_thread:
         if batch is None:
             return defined(plan, infer(plan, batch, inputs)[0])
+        from concurrent.futures import ThreadPoolExecutor  # which one inference does without
+
         threads = threads or os.cpu_count() or 1
         tile = min(tile_size(plan), -(-batch // threads))
         threads = max(1, min(threads, plan.memory // max(1, tile * plan.working_bytes)))
@@ -206,7 +207,7 @@ def computable(plan: Plan, outputs: Sequence[Array]) -> tuple[Array | None, ...]
 
 
 def _filled(array: Array) -> Array:
-    return np.ma.filled(array, 0) if isinstance(array, np.ma.MaskedArray) else array
+    return np.ma.filled(array, 0) if is_masked(array) else array
 
 
 def is_unknown(tensor: Tensor, array: Array) -> bool:
@@ -217,7 +218,7 @@ def is_unknown(tensor: Tensor, array: Array) -> bool:
 
 def _masked(array: Array) -> npt.NDArray[np.bool_]:
     """Of which inferences, along the first axis, nothing is defined: in a partial plan, what depends on a gap."""
-    if not isinstance(array, np.ma.MaskedArray) or not array.size:
+    if not is_masked(array) or not array.size:
         return np.zeros(len(array), np.bool_)
     return np.asarray(np.ma.getmaskarray(array).reshape(len(array), -1).all(axis=1))
 
@@ -374,11 +375,9 @@ def _straight(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> Arrays:
         values.update(found)
     with np.errstate(all="ignore"):
         for step in steps:
-            assert step.kernel.evaluate is not None
-            result = step.kernel.evaluate(step.params, *[values[i] for i in step.reads])
-            results = result if isinstance(result, tuple) else (result,)
+            results = step.compute(*[values[i] for i in step.reads])
             for tensor, x in zip(step.outputs, results, strict=True):
-                if isinstance(x, np.ma.MaskedArray):
+                if is_masked(x):
                     raise _UndefinedError
                 values[tensor.index] = x
             for index in step.last_use:
@@ -557,8 +556,8 @@ def _record(
     scene: _Scene, step: Step, read: Sequence[Array | None], written: Sequence[Array], state: State, memory: Arrays
 ) -> Record:
     shown = [_shown(x, t, scene.batch) for t, x in zip(step.writes, written, strict=True)]
-    masks = [np.ma.getmaskarray(x) if isinstance(x, np.ma.MaskedArray) else None for x in shown]
-    plain = [frozen(np.ma.filled(x, 0)) if isinstance(x, np.ma.MaskedArray) else x for x in shown]
+    masks = [np.ma.getmaskarray(x) if is_masked(x) else None for x in shown]
+    plain = [frozen(np.ma.filled(x, 0)) if is_masked(x) else x for x in shown]
     count = len(step.outputs)
     return Record(
         step,
@@ -748,14 +747,14 @@ def _shown(array: Array, tensor: Tensor, batch: int | None, whole: bool = False)
     """A kernel's array (batch axis in front) as its tensor's shape, or as N of them; constants once unless `whole`."""
     if batch is None or (tensor.data is not None and not tensor.is_variable and not whole):
         # a masked scalar's [0] is numpy.ma.masked, which is a float64 whatever it is an element of
-        shown: Array = array[0, ...] if isinstance(array, np.ma.MaskedArray) else array[0]
+        shown: Array = array[0, ...] if is_masked(array) else array[0]
         return shown
     n = (batch, *array.shape[1:])
     shape = n[2:] if tensor.shape[:1] == (1,) else n[1:]
     if array.shape != n:
         array = (
             np.ma.array(np.broadcast_to(array.data, n), mask=np.broadcast_to(array.mask, n))
-            if isinstance(array, np.ma.MaskedArray)
+            if is_masked(array)
             else np.broadcast_to(array, n)
         )
     merged: Array = array.reshape(batch, *shape)

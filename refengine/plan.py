@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -127,12 +127,16 @@ class Step:
         An undefined (masked) element of an input makes those results undefined that depend on it: whose bits change
         with the bits that stand in for it. Raises `InferenceError` where TFLM's Invoke would fail.
         """
-        assert self.kernel.evaluate is not None
-        if any(isinstance(x, np.ma.MaskedArray) for x in arrays):
+        if any(is_masked(x) for x in arrays):
             return _depending(self.evaluate, arrays)
         with np.errstate(all="ignore"):  # inf and NaN are results here
-            result = self.kernel.evaluate(self.params, *arrays)
-        return tuple(map(frozen, result)) if isinstance(result, tuple) else (frozen(result),)
+            return tuple(map(frozen, self.compute(*arrays)))
+
+    def compute(self, *arrays: Array | None) -> tuple[Array, ...]:
+        """`evaluate` in a hurry: of nothing masked, where NumPy's warnings are off, and the results are not frozen."""
+        assert self.kernel.evaluate is not None
+        result = self.kernel.evaluate(self.params, *arrays)
+        return result if isinstance(result, tuple) else (result,)
 
     def __str__(self) -> str:
         return f"operator {self.index} ({printable(self.name)})"
@@ -166,7 +170,7 @@ def _depending(evaluate: Callable[..., tuple[Array, ...]], arrays: Sequence[Arra
 
 
 def _stood_in(array: Array | None, byte: int) -> Array | None:
-    if not isinstance(array, np.ma.MaskedArray):
+    if not is_masked(array):
         return array
     return array.filled(np.full(array.itemsize, byte, np.uint8).view(array.dtype)[0])
 
@@ -269,7 +273,7 @@ def joined(rows: Sequence[Rows], parts: Sequence[Array]) -> Array:
 
 def concatenated(parts: Sequence[Array]) -> Array:
     """The arrays one behind the other, masked if one of them is."""
-    masked = any(isinstance(x, np.ma.MaskedArray) for x in parts)
+    masked = any(is_masked(x) for x in parts)
     whole: Array = (np.ma.concatenate if masked else np.concatenate)(parts)
     return whole
 
@@ -438,7 +442,7 @@ def _foreseen(step: Step, values: Mapping[int, Array]) -> tuple[Array, ...]:
         results = step.evaluate(*arrays)
     except InferenceError:  # it is raised when it runs
         return ()
-    return () if any(isinstance(x, np.ma.MaskedArray) for x in results) else results
+    return () if any(is_masked(x) for x in results) else results
 
 
 FORESEEN = 1 << 14
@@ -542,6 +546,11 @@ def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: i
     return make_plan(model, numerics=numerics, kernels=kernels, memory=memory, partial=partial)
 
 
+def is_masked(array: object) -> TypeGuard[np.ma.MaskedArray[Any, Any]]:
+    """Whether an array may have undefined elements. (Asking numpy.ma outright would import it, for 10 ms.)"""
+    return type(array) is not np.ndarray and array is not None and isinstance(array, np.ma.MaskedArray)
+
+
 def frozen(array: Array) -> Array:
     """A read-only view."""
     view: Array = array.view()
@@ -614,7 +623,7 @@ def _unknown_lengths(node: Node) -> Iterator[None]:
 
 def facts_of(kernels: Kernels) -> Mapping[str, Facts]:
     """The facts of every operator that has a kernel, by name."""
-    return {name: kernel.facts for (name, _), kernel in kernels.items()}
+    return FACTS if kernels is KERNELS else {name: kernel.facts for (name, _), kernel in kernels.items()}
 
 
 def _calls(facts: Mapping[str, Facts]) -> Callable[[Op], tuple[int, ...]]:
