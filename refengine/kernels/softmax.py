@@ -155,10 +155,10 @@ def _rounding(numerics: Numerics) -> str:
 def evaluate(p: Params | TableParams, input: Array) -> Array:
     """(B, …, c) codes → (B, …, c) codes, by table and one reciprocal a row."""
     codes = input.view(np.uint8) ^ 0x80
-    diffs = codes.max(axis=-1, keepdims=True) - codes
+    diffs = np.maximum.reduce(codes, axis=-1, keepdims=True) - codes
     if isinstance(p, TableParams):
         return _by_table(p, p.exps[diffs])
-    sums = p.terms[diffs].sum(axis=-1, keepdims=True)
+    sums = np.add.reduce(p.terms[diffs], axis=-1, keepdims=True)
     reciprocal, headroom_plus_one = (one_by_one if sums.size <= FEW else all_at_once)(sums)
     num_bits_over_unit = ACCUMULATION_INTEGER_BITS - headroom_plus_one
     low, high = code_range(p.output_type)
