@@ -144,9 +144,12 @@ def requantizer(
     # out, and those of negative codes up by as much: the line drops at zero, unless the clamp (any ReLU) hides that.
     halved = (multiplier.shift < 0) & (multiplier.rounding == "double")
     early = np.where(halved, np.exp2(multiplier.shift - 1.0), 0.0)
-    drop = 2 * early if halved.any() and activation_min < output_offset else None
-    if drop is not None and not halved.all():
+    drops = (halved & moves).any() and activation_min < output_offset
+    if drops and not (halved | ~moves).all():
         return integer
+    drop = (
+        np.where(moves, 2 * early, 1 / 16) if drops else None
+    )  # any step of less than half a code, where nothing moves
     unit = 1.0 if drop is None else drop
     scale, offset = factor / unit, (bias * factor + 0.5 + early + output_offset + 128) / unit
     if not moves.all():
@@ -154,19 +157,49 @@ def requantizer(
         level = (code + 128.5) / unit + (0 if drop is None else code < output_offset)
         scale, offset = np.where(moves, scale, 0.0), np.where(moves, offset, level)
     fast = replace(integer, line=(scale, offset), drop=drop)
-    return fast if _equal_everywhere(integer, fast, bound) else integer
+    return fast if _clear_of_edges(fast, bound) or _equal_everywhere(integer, fast, bound) else integer
+
+
+def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:
+    """Whether the line is further from each step's edge, on both its sides, than float64's rounding can have moved it.
+
+    In real numbers the line *is* the integer arithmetic, as long as no register wraps: with x = acc · multiplier, the
+    high multiply is floor(x / 2³¹ + ½), and its rounding shift by s floor((high + 2^(s−1)) / 2^s), for negative ones
+    with 2^(s−1) − 1 (ties go away from zero): floors of floors are floors of the whole.
+    """
+    assert fast.line is not None
+    scale, offset, drop, edge = fast._pixel
+    codes, step = _steps(fast, bound, over=1)
+    units = (codes + 128) / drop
+
+    def real(acc: Ints) -> tuple[Array, Array]:
+        """(the line in units of the drop, how far it may be off, and the drop's own edge from it)."""
+        product = acc * scale
+        value = product + offset
+        reach = np.abs(product) + np.abs(offset) + np.abs(fast.bias * scale) + 512 / drop
+        error = 16 * np.finfo(np.float64).eps * reach
+        if fast.drop is None:
+            return value, error
+        return value - (value < edge), np.where(np.abs(value - edge) > error, error, np.inf)
+
+    (at, error_at), (before, error_before) = real(np.minimum(step, bound)), real(np.maximum(step - 1, -bound))
+    reached, first = (at - error_at >= units) | (step > bound), (before + error_before < units) | (step <= -bound)
+    return bool(reached.all() and first.all())
+
+
+def _steps(fast: Requantizer, bound: Ints, over: int = 0) -> tuple[Ints, Ints]:
+    """The codes but the lowest (codes, 1), and where the line reaches each (codes, channels), from −bound to `over` its
+    other end."""
+    scale, offset, drop, _ = fast._pixel
+    codes = np.arange(fast.activation_min + 1, fast.activation_max + 1)[:, None]
+    real = (codes + 128.0) / drop + (0 if fast.drop is None else codes <= fast.output_offset)
+    with np.errstate(divide="ignore"):  # where nothing moves
+        return codes, np.ceil((real - offset) / scale).clip(-bound, bound + over).astype(np.int64)
 
 
 def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> bool:
     """Whether both give the same code for every |acc| ≤ bound: equal around each step, and at both ends."""
-    assert fast.line is not None
-    scale, offset = fast.line
-    codes = np.arange(integer.activation_min + 1, integer.activation_max + 1)[:, None]
-    real = codes + 128.0
-    if fast.drop is not None:
-        real = real / fast.drop + (codes <= fast.output_offset)
-    with np.errstate(divide="ignore"):  # where nothing moves
-        step = np.ceil((real - offset) / scale).clip(-bound, bound).astype(np.int64)
+    codes, step = _steps(fast, bound)
     around = np.stack([np.maximum(step - 1, -bound), step, np.minimum(step + 1, bound)])
     ends = np.stack([-bound, bound])
     mine, theirs = integer.exact(around), fast.proven(around)
