@@ -264,7 +264,8 @@ def inspect(
     what the arena must hold without it, which outputs do without it.
     """
     if isinstance(source, Plan):
-        numerics, kernels = numerics or source.numerics, kernels or source.kernels
+        numerics = source.numerics if numerics is None else numerics
+        kernels = source.kernels if kernels is None else kernels
         source = source.model
     model = source if isinstance(source, Model) else load(source)
     numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
