@@ -6,6 +6,7 @@ A dump may hold any part of the model's tensors. What does not fit is told (`Dum
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +47,7 @@ class Dump:
     unsigned: frozenset[int] = frozenset()
 
 
-def read_dump(plan: Plan, path: str | Path, sample: int = 0) -> Dump:
+def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump:
     """The tensors of a dump of `plan`'s model.
 
     `path` is an `.npz`, a folder of `.npy`, `.raw` and `.bin` (the bytes, little-endian), or text (see `logs`), of
@@ -62,7 +63,7 @@ def read_dump(plan: Plan, path: str | Path, sample: int = 0) -> Dump:
         if not reading.arrays:
             why = [*reading.left_out, "nothing in it is called like one (t14, its name, operator 3), or as long as one"]
             raise InputError(f"{path} holds none of the model's tensors; {why[0]}")
-        dump = _fitted(plan, path, reading.arrays, {})
+        dump = _fitted(plan, str(path), reading.arrays, {})
         return replace(dump, notes=(*reading.notes, *reading.left_out, *dump.notes))
     if sample:
         raise InputError(f"{path} is of one inference, and no text: there is no sample {sample}")
@@ -73,10 +74,15 @@ def read_dump(plan: Plan, path: str | Path, sample: int = 0) -> Dump:
         raise InputError(
             f"{path} is a dump of another model: its sha256 is {sha256[:16]}…, this model's {plan.model.sha256[:16]}…"
         )
-    return _fitted(plan, path, arrays, meta)
+    return _fitted(plan, str(path), arrays, meta)
 
 
-def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
+def dump_of(plan: Plan, arrays: Mapping[str, Array], name: str) -> Dump:
+    """The same of arrays by what `read_dump` lets entries be called; `name` is what reports call their maker."""
+    return _fitted(plan, name, arrays, {})
+
+
+def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
     names = _names(plan.graph.tensors)
     tensors: dict[int, Array] = {}
     problems: list[str] = []
@@ -101,7 +107,7 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
         raise InputError(f"{path} holds none of the model's tensors (by name, by index, or as t and index), but {held}")
     if unknown:
         problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
-    return Dump(str(path), tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
+    return Dump(path, tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
 
 
 def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
