@@ -43,6 +43,7 @@ def test_every_page_is_named_by_the_readme() -> None:
             and f"manual {page}`" not in PAGES["README"]] == []  # fmt: skip
 
 
-def test_the_file_that_a_page_shows_is_what_it_shows() -> None:
-    code = (ROOT / "tests" / "data" / "my_board.py").read_text(encoding="utf-8")
-    assert f"```python\n{code}```" in PAGES["pytest"] and "tests/data/my_board.py" in PAGES["pytest"]
+@pytest.mark.parametrize(("page", "file"), [("pytest", "my_board.py")])
+def test_a_file_that_a_page_shows_is_what_it_shows(page: str, file: str) -> None:
+    code = (ROOT / "tests" / "data" / file).read_text(encoding="utf-8")
+    assert f"```python\n{code}```" in PAGES[page] and f"tests/data/{file}" in PAGES[page]
