@@ -7,6 +7,7 @@
 
 #include "dot.h"
 #include "layers.h"
+#include "packed.h"
 
 /* The taps along one dimension that lie inside the image: from `first` on, `end` not included. */
 struct taps {
@@ -112,6 +113,140 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
     }
     input += w->input_height * w->input_width * w->input_depth;
   }
+}
+
+/* ---- packed ----
+ *
+ * Three lines of the input that lie across the window's way, four channels of them, become a band of columns: of each
+ * channel a pair of taps of the first two lines, and the tap of the third. A window is three columns beside each other,
+ * and while it slides along the band, its channel's weights stay in registers.
+ *
+ * The weights of four channels are 36 bytes, w[line][column]: for each channel w00 w01 w10 w11 w02 w20 w12 w21, and then
+ * the four w22.
+ */
+#define BAND 40 /* columns; 32 times as many bytes of stack */
+
+/* By channel; two int16 and a third, widened, one after another. */
+struct band {
+  _Alignas(8) int16_t taps[4][4 * BAND];
+};
+
+/* The taps of three lines at one column, and where the next ones are. */
+struct lines {
+  const int8_t *taps[3];
+  int32_t steps[3];
+};
+
+/* `count` columns from the lines, from `column` of the band on. */
+static inline int32_t put_columns(struct lines lines, int32_t count, struct band *band, int32_t column) {
+  const int8_t *a = lines.taps[0], *b = lines.taps[1], *c = lines.taps[2];
+  int16_t *to = band->taps[0] + 4 * column;
+  for (; count > 0; --count, to += 4) {
+    const int32_t first = four_bytes(a), second = four_bytes(b), third = four_bytes(c);
+    const int32_t a02 = even_bytes(first), a13 = odd_bytes(first), b02 = even_bytes(second), b13 = odd_bytes(second);
+    const int32_t c02 = even_bytes(third), c13 = odd_bytes(third);
+    put_two_pairs(to, lower_halves(a02, b02), c02);
+    put_two_pairs(to + 4 * BAND, lower_halves(a13, b13), c13);
+    put_two_pairs(to + 8 * BAND, upper_halves(a02, b02), c02 >> 16);
+    put_two_pairs(to + 12 * BAND, upper_halves(a13, b13), c13 >> 16);
+    a += lines.steps[0], b += lines.steps[1], c += lines.steps[2], ++column;
+  }
+  return column;
+}
+
+/* Columns `first` and the `count` − 1 behind it of the band whose lines begin at line `across`. */
+static void make_band(const struct depthwise_conv_int8_packed_params *p, const int8_t *input, int32_t across,
+                      int32_t first, int32_t count, struct band *band) {
+  const int8_t zero_point = (int8_t)-p->input_offset, zeros[4] = {zero_point, zero_point, zero_point, zero_point};
+  const struct lines outside = {{zeros, zeros, zeros}, {0, 0, 0}};
+  const int32_t step = p->along.input_step, last = first + count, size = p->along.input_size;
+  const int32_t from = clamp(0, first, last), to = clamp(size, from, last);
+  struct lines lines = outside;
+  for (int32_t k = 0; k < 3; ++k) {
+    if (across + k >= 0 && across + k < p->across.input_size) {
+      lines.taps[k] = input + (across + k) * p->across.input_step + from * step;
+      lines.steps[k] = step;
+    }
+  }
+  int32_t column = put_columns(outside, from - first, band, 0);
+  column = put_columns(lines, to - from, band, column);
+  put_columns(outside, last - to, band, column);
+}
+
+/* One channel along its part of the band. */
+static void slide(const struct direction *along, const int16_t *x, const int8_t *filter, int8_t filter22,
+                  struct scaling scaling, int32_t bias, int32_t count, int8_t *output) {
+  const int32_t front = four_bytes(filter), back = four_bytes(filter + 4);
+  const int32_t w0 = even_bytes(front), w1 = odd_bytes(front), w2 = even_bytes(back), third01 = odd_bytes(back);
+  const int32_t third2 = filter22, output_step = along->output_step, x_back = 12 - 4 * along->stride;
+  for (; count > 0; --count, output += output_step) {
+    int32_t pair, third;
+    x = two_pairs(x, &pair, &third);
+    int32_t acc = multiply_lower(third, third01, multiply_pairs(pair, w0, bias));
+    x = two_pairs(x, &pair, &third);
+    acc = multiply_across(third, third01, multiply_pairs(pair, w1, acc));
+    x = two_pairs(x, &pair, &third);
+    acc = multiply_lower(third, third2, multiply_pairs(pair, w2, acc));
+    *output = code_of(scaling, acc);
+    x -= x_back;
+  }
+}
+
+#ifdef REFENGINE_FAULT_IN_LAYERS
+/* The same by depthwise_conv_int8, with the filter as it was: the faults are there. */
+static void unpacked_3x3(const struct depthwise_conv_int8_packed_params *p, const int8_t *input, const int8_t *filter,
+                         const int32_t *bias, int8_t *output) {
+  static const int8_t places[9] = {0, 1, 4, 2, 3, 6, 5, 7, 0}; /* of w[line][column] */
+  static int8_t plain[1 << 16];
+  const int32_t is_tall = p->along.input_step > p->across.input_step;
+  const struct direction *height = is_tall ? &p->along : &p->across, *width = is_tall ? &p->across : &p->along;
+  for (int32_t c = 0; c < p->depth; ++c) {
+    const int8_t *four = filter + 9 * (c & ~3);
+    for (int32_t k = 0; k < 9; ++k) {
+      const int32_t tap = is_tall ? k % 3 * 3 + k / 3 : k;
+      plain[tap * p->depth + c] = k == 8 ? four[32 + c % 4] : four[8 * (c % 4) + places[k]];
+    }
+  }
+  const struct window window = {p->batches,         height->input_size, width->input_size,  p->depth,
+                                height->output_size, width->output_size, p->depth,           3,
+                                3,                   height->stride,     width->stride,      1,
+                                1,                   height->padding,    width->padding};
+  const struct depthwise_conv_int8_params params = {window, 1, p->input_offset, p->requantize};
+  depthwise_conv_int8(&params, input, plain, bias, output);
+}
+#endif
+
+void depthwise_conv_int8_packed(const struct depthwise_conv_int8_packed_params *p, const int8_t *input,
+                                const int8_t *filter, const int32_t *bias, int8_t *output) {
+#ifdef REFENGINE_FAULT_IN_LAYERS
+  unpacked_3x3(p, input, filter, bias, output);
+  return;
+#endif
+  const struct direction *along = &p->along, *across = &p->across;
+  const struct requantize *r = &p->requantize;
+  const int32_t most = (BAND - 3) / along->stride + 1; /* windows in a band */
+  const int32_t codes = along->output_size * across->output_size * p->depth;
+  struct band band;
+  for (int32_t batch = 0; batch < p->batches; ++batch) {
+    for (int32_t c = 0; c < p->depth; c += 4) {
+      for (int32_t y = 0; y < across->output_size; ++y) {
+        for (int32_t x = 0; x < along->output_size; x += most) {
+          const int32_t count = along->output_size - x < most ? along->output_size - x : most;
+          int8_t *to = output + y * across->output_step + x * along->output_step + c;
+          make_band(p, input + c, y * across->stride - across->padding, x * along->stride - along->padding,
+                    (count - 1) * along->stride + 3, &band);
+          for (int32_t k = 0; k < 4; ++k) {
+            const struct scaling scaling = scaling_of(r, r->output_multiplier + (c + k) * r->per_channel);
+            const int8_t *weights = filter + 9 * c;
+            slide(along, band.taps[k], weights + 8 * k, weights[32 + k], scaling, bias[c + k], count, to + k);
+          }
+        }
+      }
+    }
+    input += along->input_size * across->input_size * p->depth;
+    output += codes;
+  }
+  clamp_codes(r, output - p->batches * codes, p->batches * codes);
 }
 
 /* Each sum in TFLM's order from 0.0, the bias last. */

@@ -13,7 +13,7 @@
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__GNUC__)
 #define REFENGINE_DSP 1
 
-/* Four int8 as two pairs of int16: bytes 0 and 2, 1 and 3. The order does not matter, being the same in x and w. */
+/* Four int8 as two pairs of int16: bytes 0 and 2, 1 and 3. */
 static inline int32_t even_bytes(int32_t four) {
   int32_t pair;
   __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(four));
@@ -26,7 +26,20 @@ static inline int32_t odd_bytes(int32_t four) {
   return pair;
 }
 
-/* acc + the products of two pairs of int16. */
+/* The lower halves of two pairs as a pair, and the upper ones. */
+static inline int32_t lower_halves(int32_t a, int32_t b) {
+  int32_t pair;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
+
+static inline int32_t upper_halves(int32_t a, int32_t b) {
+  int32_t pair;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(b), "r"(a));
+  return pair;
+}
+
+/* acc + the products of two pairs of int16. Like all sums of these, it wraps. */
 static inline int32_t multiply_pairs(int32_t x, int32_t w, int32_t acc) {
   int32_t sum;
   __asm__("smlad %0, %1, %2, %3" : "=r"(sum) : "r"(x), "r"(w), "r"(acc));
@@ -46,34 +59,100 @@ static inline int32_t multiply_upper(int32_t x, int32_t w, int32_t acc) {
   return sum;
 }
 
-#elif defined(REFENGINE_DSP) /* the same five instructions in C, to test what is made of them on any machine */
+/* acc + the product of x's lower half and w's upper one. */
+static inline int32_t multiply_across(int32_t x, int32_t w, int32_t acc) {
+  int32_t sum;
+  __asm__("smlabt %0, %1, %2, %3" : "=r"(sum) : "r"(x), "r"(w), "r"(acc));
+  return sum;
+}
 
-static inline int32_t even_bytes(int32_t four) {
-  const int32_t low = (int8_t)(four & 0xff), high = (int8_t)(four >> 16 & 0xff);
+/* The upper 32 of the 64 bits of a · b, rounded. */
+static inline int32_t rounded_high_half(int32_t a, int32_t b) {
+  int32_t high;
+  __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
+  return high;
+}
+
+/* x shifted right by one, in the range of int8. */
+static inline int32_t half_saturated_8(int32_t x) {
+  int32_t code;
+  __asm__("ssat %0, #8, %1, asr #1" : "=r"(code) : "r"(x));
+  return code;
+}
+
+/* Load a and b, two pairs of int16 at a multiple of four, and step behind them. */
+static inline const int16_t *two_pairs(const int16_t *from, int32_t *a, int32_t *b) {
+  __asm__("ldrd %0, %1, [%2], #8" : "=&r"(*a), "=&r"(*b), "+r"(from) : : "memory");
+  return from;
+}
+
+#else /* the same instructions in C, for all other cores, and to test what is made of them on any machine */
+
+static inline int32_t as_pair(int32_t low, int32_t high) {
   return (int32_t)((uint32_t)high << 16 | ((uint32_t)low & 0xffff));
 }
 
-static inline int32_t odd_bytes(int32_t four) { return even_bytes((int32_t)((uint32_t)four >> 8)); }
+static inline int32_t even_bytes(int32_t four) { return as_pair((int8_t)(four & 0xff), (int8_t)(four >> 16 & 0xff)); }
+
+static inline int32_t odd_bytes(int32_t four) { return as_pair((int8_t)(four >> 8 & 0xff), four >> 24); }
+
+static inline int32_t lower_halves(int32_t a, int32_t b) { return as_pair(a, b); }
+
+static inline int32_t upper_halves(int32_t a, int32_t b) { return as_pair(a >> 16, b >> 16); }
 
 static inline int32_t multiply_lower(int32_t x, int32_t w, int32_t acc) {
-  return acc + (int16_t)(x & 0xffff) * (int16_t)(w & 0xffff);
+  return (int32_t)((uint32_t)acc + (uint32_t)((int16_t)(x & 0xffff) * (int16_t)(w & 0xffff)));
 }
 
-static inline int32_t multiply_upper(int32_t x, int32_t w, int32_t acc) { return acc + (x >> 16) * (w >> 16); }
+static inline int32_t multiply_upper(int32_t x, int32_t w, int32_t acc) {
+  return (int32_t)((uint32_t)acc + (uint32_t)((x >> 16) * (w >> 16)));
+}
+
+static inline int32_t multiply_across(int32_t x, int32_t w, int32_t acc) {
+  return (int32_t)((uint32_t)acc + (uint32_t)((int16_t)(x & 0xffff) * (w >> 16)));
+}
 
 static inline int32_t multiply_pairs(int32_t x, int32_t w, int32_t acc) {
   return multiply_upper(x, w, multiply_lower(x, w, acc));
 }
 
-#endif
+static inline int32_t rounded_high_half(int32_t a, int32_t b) {
+  return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32);
+}
 
-#ifdef REFENGINE_DSP
+static inline int32_t half_saturated_8(int32_t x) {
+  x >>= 1;
+  return x < INT8_MIN ? INT8_MIN : x > INT8_MAX ? INT8_MAX : x;
+}
+
+static inline const int16_t *two_pairs(const int16_t *from, int32_t *a, int32_t *b) {
+  memcpy(a, from, sizeof *a);
+  memcpy(b, from + 2, sizeof *b);
+  return from + 4;
+}
+
+#endif
 
 static inline int32_t four_bytes(const int8_t *bytes) {
   int32_t four;
-  memcpy(&four, bytes, sizeof four); /* one load: these cores read words at any address */
+  memcpy(&four, bytes, sizeof four); /* one load where words may lie at any address */
   return four;
 }
+
+static inline int32_t pair_at(const int16_t *from) {
+  int32_t pair;
+  memcpy(&pair, from, sizeof pair);
+  return pair;
+}
+
+static inline void put_pair(int16_t *to, int32_t pair) { memcpy(to, &pair, sizeof pair); }
+
+static inline void put_two_pairs(int16_t *to, int32_t a, int32_t b) {
+  put_pair(to, a);
+  put_pair(to + 2, b);
+}
+
+#ifdef REFENGINE_DSP
 
 #define DOT_STEP 4 /* how many bytes these take at once */
 

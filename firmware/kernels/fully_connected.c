@@ -4,6 +4,7 @@
  */
 #include "dot.h"
 #include "layers.h"
+#include "packed.h"
 
 /* The sums of products of up to four outputs from o on, as many as are left. */
 static void four_sums(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter, int32_t o,
@@ -44,6 +45,29 @@ void fully_connected_int8(const struct fully_connected_int8_params *p, const int
     input += depth;
     output += p->output_depth;
   }
+}
+
+/* Batches two by two, then the last of an odd number. */
+void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
+                                 const int16_t *filter, const int32_t *bias, int8_t *output) {
+  int8_t *const codes = output;
+  const int32_t taps = p->accum_depth, even = taps + taps % 2, depth = p->output_depth;
+#ifdef REFENGINE_FAULT_IN_LAYERS
+  fully_connected_int8(p, input, unpacked(filter, depth, taps), bias, output);
+  return;
+#endif
+  struct patch patch;
+  int32_t b = 0;
+  for (; b + 1 < p->batches; b += 2, input += 2 * taps, output += 2 * depth) {
+    widen(input, taps, patch.taps, 4);
+    widen(input + taps, taps, patch.taps + 2, 4);
+    two_windows(&p->requantize, &patch, even, filter, bias, depth, output);
+  }
+  if (b < p->batches) {
+    widen(input, taps, patch.taps, 2);
+    one_window(&p->requantize, &patch, even, filter, bias, depth, output);
+  }
+  clamp_codes(&p->requantize, codes, p->batches * depth);
 }
 
 /* Each sum in order from 0.0, the bias last; four outputs side by side hide the waiting of one sum. */

@@ -21,6 +21,7 @@ from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
 from ..plan import Step
+from .packing import Packed, packed_3x3, packed_pairs
 
 MAX_RANK = 6
 
@@ -145,7 +146,34 @@ def _conv_int8(step: Step) -> Call:
         "requantize": _requantize(parts[0], multiplier),
     }
     bias = _folded(np.concatenate([part.bias for part in parts]), p.input_offset, sums)
-    return Call("conv.c", "conv_int8", "conv_int8_params", params, (_input(step), Constant("filter", filter), bias))
+    call = Call("conv.c", "conv_int8", "conv_int8_params", params, (_input(step), Constant("filter", filter), bias))
+    return _by_pairs(call, filter.reshape(len(filter), -1), multiplier) if len(parts) == 1 else call
+
+
+def _by_pairs(call: Call, rows: Array, multiplier: Multiplier) -> Call:
+    """The call of the packed twin of a layer's kernel, where that gives the same codes."""
+    return _packed(call, packed_pairs(rows, _bias(call), multiplier, _output_offset(call)))
+
+
+def _packed(call: Call, packed: Packed | None) -> Call:
+    """The call of the packed twin, if there is one."""
+    if packed is None:
+        return call
+    arguments = (call.arguments[0], Constant("filter", packed.filter), Constant("bias", packed.bias))
+    per_channel = int(packed.multiplier.shift.size > 1)
+    requantize = {"output_multiplier": packed.multiplier, "per_channel": per_channel}
+    params = call.params | {"requantize": call.params["requantize"] | requantize}
+    return replace(call, kernel=f"{call.kernel}_packed", params=params, arguments=arguments)
+
+
+def _bias(call: Call) -> Array:
+    bias = call.arguments[2]
+    assert isinstance(bias, Constant)
+    return bias.data
+
+
+def _output_offset(call: Call) -> int:
+    return int(call.params["requantize"]["output_offset"])
 
 
 def _conv_float32(step: Step) -> Call:
@@ -165,7 +193,49 @@ def _depthwise_conv_int8(step: Step) -> Call:
         "requantize": _requantize(p.requantize, p.requantize.multiplier),
     }
     arguments = (_input(step), Constant("filter", filter), _folded(p.requantize.bias, p.input_offset, sums))
-    return Call("depthwise_conv.c", "depthwise_conv_int8", "depthwise_conv_int8_params", params, arguments)
+    call = Call("depthwise_conv.c", "depthwise_conv_int8", "depthwise_conv_int8_params", params, arguments)
+    return _sliding(call, p.requantize.multiplier)
+
+
+def _sliding(call: Call, multiplier: Multiplier) -> Call:
+    """The call of the packed twin, for filters of 3 × 3, or of a convolution's, where all share one input channel."""
+    w, filter = call.params["window"], call.arguments[1]
+    assert isinstance(filter, Constant)
+    channels = np.moveaxis(filter.data[0], 2, 0)
+    if w["input_depth"] == 1:
+        shared = {key: value for key, value in call.params.items() if key != "depth_multiplier"} | {"filter_depth": 1}
+        conv = Call("conv.c", "conv_int8", "conv_int8_params", shared, call.arguments)
+        twin = _by_pairs(conv, channels.reshape(len(channels), -1), multiplier)
+        return call if twin is conv else twin
+    dilation = (w["dilation_height_factor"], w["dilation_width_factor"])
+    if call.params["depth_multiplier"] != 1 or channels.shape[1:] != (3, 3) or dilation != (1, 1) or len(channels) % 4:
+        return call
+    is_tall = w["output_height"] > w["output_width"]
+    height, width = (_direction(w, "height", w["input_width"], w["output_width"]), _direction(w, "width", 1, 1))
+    params = {
+        "batches": w["batches"],
+        "depth": w["input_depth"],
+        "input_offset": call.params["input_offset"],
+        "along": height if is_tall else width,
+        "across": width if is_tall else height,
+        "requantize": call.params["requantize"],
+    }
+    rows = np.swapaxes(channels, 1, 2) if is_tall else channels
+    packed = packed_3x3(rows, _bias(call), multiplier, _output_offset(call))
+    twin = replace(call, struct="depthwise_conv_int8_packed_params", params=params)
+    return _packed(twin, packed) if packed else call
+
+
+def _direction(window: Fields, side: str, input_step: int, output_step: int) -> Fields:
+    depth = window["input_depth"]
+    return {
+        "input_size": window[f"input_{side}"],
+        "output_size": window[f"output_{side}"],
+        "stride": window[f"stride_{side}"],
+        "padding": window[f"padding_{side}"],
+        "input_step": input_step * depth,
+        "output_step": output_step * depth,
+    }
 
 
 def _depthwise_conv_float32(step: Step) -> Call:
@@ -191,8 +261,10 @@ def _fully_connected_int8(step: Step) -> Call:
         "requantize": _requantize(p.requantize, p.requantize.multiplier),
     }
     sums = (filter.astype(np.int64) + p.weights_offset).sum(axis=1)
-    arguments = (_input(step), Constant("filter", filter), _folded(p.requantize.bias, p.input_offset, sums))
-    return Call("fully_connected.c", "fully_connected_int8", "fully_connected_int8_params", params, arguments)
+    bias = _folded(p.requantize.bias, p.input_offset, sums)
+    arguments = (_input(step), Constant("filter", filter), bias)
+    call = Call("fully_connected.c", "fully_connected_int8", "fully_connected_int8_params", params, arguments)
+    return call if p.weights_offset else _by_pairs(call, filter, p.requantize.multiplier)
 
 
 def _fully_connected_float32(step: Step) -> Call:

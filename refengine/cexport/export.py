@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 KERNELS = next(path for path in (HERE / "kernels", HERE.parents[1] / "firmware" / "kernels") if path.is_dir())
 """The hand-written C: beside this file in an installed package, else the repository's own."""
 
-HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "walk.h", "step.h")
+HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "packed.h", "walk.h", "step.h")
 COMMON = (*HEADERS, "selftest.c")
 
 C_TYPES = {

@@ -111,23 +111,61 @@ def layer(op: str, input: tuple[int, ...], filter: tuple[int, ...], **options: o
     return one_op(op, shared | activation | options, tensors, fed(output, "int8", q(0.4, 5), "y"))
 
 
-@pytest.mark.parametrize("dialect", ["tflm", "dsp"])
-@pytest.mark.parametrize(
-    "model",
-    [
-        layer("CONV_2D", (1, 3, 4, 128), (6, 3, 3, 128)),
-        layer("CONV_2D", (2, 5, 5, 8), (6, 3, 3, 4), stride_h=2),
-        layer("CONV_2D", (1, 3, 3, 7), (4, 1, 1, 7)),
+PATHS = {
+    "too large for a patch": ("conv_int8", layer("CONV_2D", (1, 3, 4, 132), (6, 3, 3, 132))),
+    "grouped": ("conv_int8", layer("CONV_2D", (2, 5, 5, 8), (6, 3, 3, 4), stride_h=2)),
+    "a large patch": ("conv_int8_packed", layer("CONV_2D", (1, 3, 4, 96), (6, 3, 3, 96))),
+    "odd taps, channels and positions": ("conv_int8_packed", layer("CONV_2D", (2, 3, 3, 7), (5, 1, 1, 7))),
+    "runs of no whole words": ("conv_int8_packed", layer("CONV_2D", (1, 9, 9, 3), (8, 3, 3, 3), stride_h=2)),
+    "one input channel": (
+        "conv_int8_packed",
         layer("DEPTHWISE_CONV_2D", (1, 7, 6, 1), (1, 3, 3, 8), depth_multiplier=8, stride_h=2),
+    ),
+    "shared channels": (
+        "depthwise_conv_int8",
         layer("DEPTHWISE_CONV_2D", (1, 4, 4, 3), (1, 5, 3, 12), depth_multiplier=4),
+    ),
+    "a few channels left": (
+        "depthwise_conv_int8",
         layer("DEPTHWISE_CONV_2D", (2, 5, 5, 11), (1, 3, 3, 11), depth_multiplier=1),
-    ],
-    ids=["too large to gather", "grouped", "pointwise", "one input channel", "shared channels", "a few channels left"],
-)
-def test_shapes_beyond_the_examples(model: Model, dialect: str, library: Callable[[str], Library]) -> None:
-    """Each of these takes another path through the C, at the border and inside."""
+    ),
+    "wider than a band": (
+        "depthwise_conv_int8_packed",
+        layer("DEPTHWISE_CONV_2D", (2, 3, 85, 8), (1, 3, 3, 8), depth_multiplier=1),
+    ),
+    "down a tall image": (
+        "depthwise_conv_int8_packed",
+        layer("DEPTHWISE_CONV_2D", (1, 90, 4, 4), (1, 3, 3, 4), depth_multiplier=1, stride_h=2),
+    ),
+    "smaller than its window": (
+        "depthwise_conv_int8_packed",
+        layer("DEPTHWISE_CONV_2D", (2, 1, 2, 4), (1, 3, 3, 4), depth_multiplier=1),
+    ),
+}
+"""Layers, each of which takes another path through the C, and the kernel that it is exported to."""
+
+
+@pytest.mark.parametrize("dialect", ["tflm", "dsp"])
+@pytest.mark.parametrize(("kernel", "model"), PATHS.values(), ids=PATHS)
+def test_shapes_beyond_the_examples(kernel: str, model: Model, dialect: str, library: Callable[[str], Library]) -> None:
+    plan = host_plan(model, Numerics())
+    assert call_of(plan.steps[0], plan.constants).kernel == kernel
     tensor = model.graphs[0].tensors[0]
     check(library(dialect), Numerics(), model, (np.random.default_rng(1).integers(-128, 128, tensor.shape, np.int8),))
+
+
+@pytest.mark.parametrize("dialect", ["tflm", "dsp"])
+def test_windows_of_3x3_slide_along_any_image(dialect: str, library: Callable[[str], Library]) -> None:
+    @settings(max_examples=60)
+    @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3), st.sampled_from([4, 8]))
+    def run(height: int, width: int, stride: int, depth: int) -> None:
+        model = layer(
+            "DEPTHWISE_CONV_2D", (1, height, width, depth), (1, 3, 3, depth), depth_multiplier=1, stride_h=stride
+        )
+        x = np.random.default_rng(height * width).integers(-128, 128, (1, height, width, depth), np.int8)
+        check(library(dialect), Numerics(), model, (x,))
+
+    run()
 
 
 FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS / "faults.h").read_text(), re.MULTILINE)
