@@ -58,7 +58,9 @@ struct sums {
   int32_t x0w0, x0w, x1w0, x1w;
 };
 
-static inline void two_taps(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
+#ifdef REFENGINE_DSP
+
+static inline void add_pairs(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
   const int32_t w0 = even_bytes(w);
   s->x0w = multiply_pairs(x0, w, s->x0w);
   s->x1w = multiply_pairs(x1, w, s->x1w);
@@ -66,14 +68,43 @@ static inline void two_taps(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
   s->x1w0 = multiply_pairs(x1, w0, s->x1w0);
 }
 
+static inline void two_taps(const int16_t *x, const int16_t *w, struct sums *s) {
+  int32_t a, b;
+  two_pairs(x, &a, &b);
+  add_pairs(a, b, pair_at(w), s);
+}
+
 static inline void four_taps(const int16_t **x, const int16_t **w, struct sums *s) {
   int32_t a, b, v, u;
   *w = two_pairs(*w, &v, &u);
   *x = two_pairs(*x, &a, &b);
-  two_taps(a, b, v, s);
+  add_pairs(a, b, v, s);
   *x = two_pairs(*x, &a, &b);
-  two_taps(a, b, u, s);
+  add_pairs(a, b, u, s);
 }
+
+#else
+
+static inline void one_tap(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
+  const int32_t w0 = (int8_t)(w & 0xff);
+  s->x0w = add_wrap(s->x0w, x0 * w);
+  s->x1w = add_wrap(s->x1w, x1 * w);
+  s->x0w0 += x0 * w0;
+  s->x1w0 += x1 * w0;
+}
+
+static inline void two_taps(const int16_t *x, const int16_t *w, struct sums *s) {
+  one_tap(x[0], x[2], w[0], s);
+  one_tap(x[1], x[3], w[1], s);
+}
+
+static inline void four_taps(const int16_t **x, const int16_t **w, struct sums *s) {
+  two_taps(*x, *w, s);
+  two_taps(*x + 4, *w + 2, s);
+  *x += 8, *w += 4;
+}
+
+#endif
 
 /* Two windows times two channels, over an even number of taps. Returns the next pair's filter. */
 static inline const int16_t *packed_2x2(const int16_t *x, const int16_t *w, int32_t taps, struct sums *sums) {
@@ -82,39 +113,37 @@ static inline const int16_t *packed_2x2(const int16_t *x, const int16_t *w, int3
     four_taps(&x, &w, &s);
     four_taps(&x, &w, &s);
   }
-  for (taps &= 7; taps > 0; taps -= 2, w += 2) {
-    int32_t a, b;
-    x = two_pairs(x, &a, &b);
-    two_taps(a, b, pair_at(w), &s);
+  for (taps &= 7; taps > 0; taps -= 2, x += 4, w += 2) {
+    two_taps(x, w, &s);
   }
   *sums = s;
   return w;
 }
 
-/* The sums of one window times four channels, and the filter of the next four. */
-static inline const int16_t *packed_1x4(const int16_t *x, const int16_t *w, int32_t taps, int32_t sums[4]) {
-  int32_t xw0 = 0, xw = 0, xz0 = 0, xz = 0;
+/* One window times four channels, x0 with the first pair, x1 with the second. Returns the next four's filter. */
+static inline const int16_t *packed_1x4(const int16_t *x, const int16_t *w, int32_t taps, struct sums *sums) {
+  struct sums s = {0, 0, 0, 0};
   const int16_t *z = w + taps;
+#ifdef REFENGINE_DSP
   for (const int16_t *const end = w + (taps & ~3); w != end;) {
     int32_t a, b, v, u;
     x = two_pairs(x, &a, &b);
     w = two_pairs(w, &v, &u);
-    xw = multiply_pairs(b, u, multiply_pairs(a, v, xw));
-    xw0 = multiply_pairs(b, even_bytes(u), multiply_pairs(a, even_bytes(v), xw0));
+    s.x0w = multiply_pairs(b, u, multiply_pairs(a, v, s.x0w));
+    s.x0w0 = multiply_pairs(b, even_bytes(u), multiply_pairs(a, even_bytes(v), s.x0w0));
     z = two_pairs(z, &v, &u);
-    xz = multiply_pairs(b, u, multiply_pairs(a, v, xz));
-    xz0 = multiply_pairs(b, even_bytes(u), multiply_pairs(a, even_bytes(v), xz0));
+    s.x1w = multiply_pairs(b, u, multiply_pairs(a, v, s.x1w));
+    s.x1w0 = multiply_pairs(b, even_bytes(u), multiply_pairs(a, even_bytes(v), s.x1w0));
   }
-  if (taps % 4) {
-    const int32_t a = pair_at(x), v = pair_at(w), u = pair_at(z);
-    xw = multiply_pairs(a, v, xw);
-    xw0 = multiply_pairs(a, even_bytes(v), xw0);
-    xz = multiply_pairs(a, u, xz);
-    xz0 = multiply_pairs(a, even_bytes(u), xz0);
-    z += 2;
+  taps %= 4;
+#endif
+  for (const int16_t *const end = w + taps; w != end; ++x, ++w, ++z) {
+    s.x0w = add_wrap(s.x0w, *x * *w);
+    s.x1w = add_wrap(s.x1w, *x * *z);
+    s.x0w0 += *x * (int8_t)(*w & 0xff);
+    s.x1w0 += *x * (int8_t)(*z & 0xff);
   }
-  sums[0] = xw0, sums[1] = second(xw, xw0);
-  sums[2] = xz0, sums[3] = second(xz, xz0);
+  *sums = s;
   return z;
 }
 
@@ -144,11 +173,12 @@ static inline void one_window(const struct requantize *requantize, const struct 
                               const int16_t *filter, const int32_t *bias, int32_t channels, int8_t *output) {
   const struct requantize r = *requantize;
   for (int32_t c = 0; c < channels; c += 4) {
-    int32_t sums[4];
-    filter = packed_1x4(patch->taps, filter, taps, sums);
+    struct sums s;
+    filter = packed_1x4(patch->taps, filter, taps, &s);
+    const int32_t acc[4] = {s.x0w0, second(s.x0w, s.x0w0), s.x1w0, second(s.x1w, s.x1w0)};
     for (int32_t k = 0; k < 4 && c + k < channels; ++k) {
       const struct scaling scaling = scaling_of(&r, r.output_multiplier + (c + k) * r.per_channel);
-      output[c + k] = code_of(scaling, sums[k] + bias[c + k]);
+      output[c + k] = code_of(scaling, acc[k] + bias[c + k]);
     }
   }
 }

@@ -308,19 +308,28 @@ def _softmax_float32(step: Step) -> Call:
 
 
 def _broadcast(step: Step) -> Fields:
+    """Shape and strides, dimensions joined with the next one where both inputs' elements simply follow each other."""
     output = step.outputs[0].shape
     ones = (1,) * (MAX_RANK - len(output))
 
-    def strides(tensor: Tensor | None) -> Array:
+    def strides(tensor: Tensor | None) -> list[int]:
         assert tensor is not None
         shape = (1,) * (MAX_RANK - len(tensor.shape)) + tensor.shape
-        return np.where(np.array(shape) == 1, 0, [prod(shape[d + 1 :]) for d in range(MAX_RANK)])
+        return [0 if shape[d] == 1 else prod(shape[d + 1 :]) for d in range(MAX_RANK)]
 
-    return {
-        "shape": Values(ones + output),
-        "input1_strides": Values(strides(step.inputs[0])),
-        "input2_strides": Values(strides(step.inputs[1])),
-    }
+    rows = list(zip(ones + output, strides(step.inputs[0]), strides(step.inputs[1]), strict=True))
+    joined = [rows.pop()]
+    while rows:
+        (outer, *steps), (inner, *inner_steps) = rows.pop(), joined[0]
+        if outer == 1:
+            continue
+        if inner == 1 or steps == [step * inner for step in inner_steps]:
+            joined[0] = (outer * inner, *(steps if inner == 1 else inner_steps))
+        else:
+            joined.insert(0, (outer, *steps))
+    front = [(1, 0, 0)] * (MAX_RANK - len(joined))
+    shape, first, second = zip(*front, *joined, strict=True)
+    return {"shape": Values(shape), "input1_strides": Values(first), "input2_strides": Values(second)}
 
 
 def _add_int8(step: Step) -> Call:
