@@ -4,6 +4,7 @@
  */
 #include "dot.h"
 #include "layers.h"
+#include "mve.h"
 #include "walk.h"
 
 static int32_t scaled(int32_t code, int32_t offset, int32_t left_shift, struct multiplier m) {
@@ -41,6 +42,27 @@ static int32_t is_right(const struct add_int8_params *p) {
 #endif
 }
 
+#ifdef REFENGINE_MVE_LAYERS
+static inline int32x4_t scaled_input(const int8_t *in, int32_t offset, int32_t left_shift, struct multiplier m,
+                                     mve_pred16_t some) {
+  const int32x4_t code = vaddq_n_s32(vldrbq_z_s32(in, some), offset);
+  return scaled_alike(vshlq_r_s32(code, left_shift), m);
+}
+
+/* `count` sums of inputs that lie beside each other. */
+static void add_mve(const struct add_int8_params *p, const int8_t *in1, const int8_t *in2, int32_t count,
+                    int8_t *output) {
+  const int32x4_t low = vdupq_n_s32(p->output_activation_min), high = vdupq_n_s32(p->output_activation_max);
+  for (; count > 0; count -= 4, in1 += 4, in2 += 4, output += 4) {
+    const mve_pred16_t some = vctp32q((uint32_t)count);
+    const int32x4_t total = vaddq_s32(scaled_input(in1, p->input1_offset, p->left_shift, p->input1_multiplier, some),
+                                      scaled_input(in2, p->input2_offset, p->left_shift, p->input2_multiplier, some));
+    const int32x4_t code = vaddq_n_s32(scaled_alike(total, p->output_multiplier), p->output_offset);
+    vstrbq_p_s32(output, vminq_s32(vmaxq_s32(code, low), high), some);
+  }
+}
+#endif
+
 /* `count` sums; steps of 0 broadcast. */
 static void add_right(const struct add_int8_params *p, const int8_t *in1, int32_t step1, const int8_t *in2, int32_t step2,
                       int32_t count, int8_t *output) {
@@ -61,6 +83,12 @@ void add_int8(const struct add_int8_params *p, const int8_t *input1, const int8_
   const int32_t count = b->shape[MAX_RANK - 1], right = is_right(p);
   for (struct walk walk = walk_over(b->shape); !walk.done; next_row(&walk, b->shape), output += count) {
     const int8_t *in1 = input1 + place(&walk, b->input1_strides), *in2 = input2 + place(&walk, b->input2_strides);
+#ifdef REFENGINE_MVE_LAYERS
+    if (step1 == 1 && step2 == 1) {
+      add_mve(p, in1, in2, count, output);
+      continue;
+    }
+#endif
     if (right) {
       add_right(p, in1, step1, in2, step2, count, output);
       continue;

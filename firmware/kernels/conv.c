@@ -4,6 +4,7 @@
  */
 #include "dot.h"
 #include "layers.h"
+#include "mve.h"
 #include "packed.h"
 
 #define PATCH 1024 /* taps; twice as many bytes of stack */
@@ -154,12 +155,52 @@ static void group_at(const struct conv_int8_params *p, const struct position *at
   }
 }
 
+#ifdef REFENGINE_MVE_LAYERS
+/* Output positions four by four, the windows read where they lie or else from copies, and a lone last one. */
+static void conv_int8_mve(const struct conv_int8_params *p, const int8_t *input, const int8_t *filter,
+                          const int32_t *bias, int8_t *output) {
+  const struct window *w = &p->window;
+  const struct runs r = runs_of(p);
+  const int32_t taps = r.rows * r.runs * r.run, depth = w->output_depth;
+  const int32_t positions = w->output_height * w->output_width;
+  int8_t patches[4][REFENGINE_PATCH];
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t n = 0; n < positions; n += 4, output += 4 * depth) {
+      const int32_t windows = positions - n < 4 ? positions - n : 4;
+      const int8_t *x[4];
+      for (int32_t k = 0; k < windows; ++k) {
+        const struct position at = position_of(w, batch, n + k);
+        x[k] = at.is_inside && r.rows * r.runs == 1 ? input + at.input : patches[k];
+        if (x[k] == patches[k]) {
+          gather(p, &at, input, patches[k]);
+        }
+      }
+      for (int32_t k = windows; k < 4; ++k) {
+        x[k] = x[0];
+      }
+      if (windows == 1) {
+        one_window_mve(&p->requantize, x[0], taps, filter, bias, depth, output);
+      } else {
+        four_windows_mve(&p->requantize, x, windows, taps, filter, bias, depth, output);
+      }
+    }
+    output -= (4 - positions % 4) % 4 * depth;
+  }
+}
+#endif
+
 /* Output positions two by two, a lone last one is its own partner. */
 void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8_t *filter, const int32_t *bias,
                int8_t *output) {
   const struct window *w = &p->window;
   const int32_t groups = w->input_depth / p->filter_depth;
   const int32_t positions = w->output_height * w->output_width;
+#ifdef REFENGINE_MVE_LAYERS
+  if (groups == 1 && w->filter_height * w->filter_width * p->filter_depth <= REFENGINE_PATCH) {
+    conv_int8_mve(p, input, filter, bias, output);
+    return;
+  }
+#endif
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     for (int32_t n = 0; n < positions; n += 2) {
       const int32_t m = n + 1 < positions ? n + 1 : n;
@@ -174,6 +215,17 @@ void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8
 }
 
 /* ---- packed ---- */
+
+#if REFENGINE_MVE || defined(REFENGINE_FAULT_IN_LAYERS)
+
+void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter,
+                      const int32_t *bias, int8_t *output) {
+  const struct window *w = &p->window;
+  const int32_t taps = w->filter_height * w->filter_width * p->filter_depth;
+  conv_int8(p, input, unpacked(filter, w->output_depth, taps), bias, output);
+}
+
+#else
 
 /* Widen the window of position `place`; at the border, or where its runs are no multiples of four, from a copy. */
 static void widen_window(const struct conv_int8_params *p, int32_t batch, int32_t place, const int8_t *input,
@@ -194,15 +246,11 @@ static void widen_window(const struct conv_int8_params *p, int32_t batch, int32_
 }
 
 /* Output positions two by two, then the last of an odd number. */
-void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const int16_t *filter, const int32_t *bias,
+void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter, const int32_t *bias,
                       int8_t *output) {
   const struct window *w = &p->window;
   const int32_t taps = w->filter_height * w->filter_width * p->filter_depth, even = taps + taps % 2;
   const int32_t positions = w->output_height * w->output_width, depth = w->output_depth;
-#ifdef REFENGINE_FAULT_IN_LAYERS
-  conv_int8(p, input, unpacked(filter, depth, taps), bias, output);
-  return;
-#endif
   struct patch patch;
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     int32_t n = 0;
@@ -219,6 +267,8 @@ void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, con
   }
   clamp_codes(&p->requantize, output - w->batches * positions * depth, w->batches * positions * depth);
 }
+
+#endif
 
 /* total[0 … 3] += one window times the filters of four channels, `stride` apart, each in TFLM's order. */
 static void float_sums(const struct conv_float32_params *p, const struct position *at, const float *input,

@@ -7,6 +7,7 @@
 
 #include "dot.h"
 #include "layers.h"
+#include "mve.h"
 #include "packed.h"
 
 /* The taps along one dimension that lie inside the image: from `first` on, `end` not included. */
@@ -82,6 +83,94 @@ static int32_t one_channel(const struct depthwise_conv_int8_params *p, const int
   return acc;
 }
 
+#ifdef REFENGINE_MVE_LAYERS
+#define TAPS 32 /* of a window that Helium takes */
+
+/* Where one window's taps are: first `inside` of them in the image, then those outside, whose input is the zero point. */
+struct taps_mve {
+  const int8_t *inputs[TAPS];
+  int32_t filters[TAPS]; /* offsets of their weights */
+  int32_t inside, all;
+};
+
+static void find_taps(const struct window *w, const struct place *place, const int8_t *input, struct taps_mve *to) {
+  int32_t inside = 0, outside = w->filter_height * w->filter_width;
+  to->all = outside;
+  for (int32_t fy = 0; fy < w->filter_height; ++fy) {
+    const int32_t is_row_inside = fy >= place->rows.first && fy < place->rows.end;
+    for (int32_t fx = 0; fx < w->filter_width; ++fx) {
+      const int32_t filter = (fy * w->filter_width + fx) * w->output_depth;
+      if (is_row_inside && fx >= place->columns.first && fx < place->columns.end) {
+        const int32_t dy = fy * w->dilation_height_factor, dx = fx * w->dilation_width_factor;
+        to->inputs[inside] = input + place->at + (dy * w->input_width + dx) * w->input_depth;
+        to->filters[inside++] = filter;
+      } else {
+        to->filters[--outside] = filter;
+      }
+    }
+  }
+  to->inside = inside;
+}
+
+/* Eight channels from c on: the even ones' sums and the odd ones'. */
+static inline int32x4x2_t sums_8(const struct taps_mve *taps, const int8_t *filter, int32_t c, int8_t zero_point) {
+  int32x4_t even = vdupq_n_s32(0), odd = even;
+  int32_t k = 0;
+  for (; k < taps->inside; ++k) {
+    const int16x8_t x = vldrbq_s16(taps->inputs[k] + c), w = vldrbq_s16(filter + taps->filters[k] + c);
+    even = vaddq_s32(even, vmullbq_int_s16(x, w));
+    odd = vaddq_s32(odd, vmulltq_int_s16(x, w));
+  }
+  for (const int16x8_t x = vdupq_n_s16(zero_point); k < taps->all; ++k) {
+    const int16x8_t w = vldrbq_s16(filter + taps->filters[k] + c);
+    even = vaddq_s32(even, vmullbq_int_s16(x, w));
+    odd = vaddq_s32(odd, vmulltq_int_s16(x, w));
+  }
+  return (int32x4x2_t){{even, odd}};
+}
+
+/* Up to four channels from c on. */
+static inline int32x4_t sums_4(const struct taps_mve *taps, const int8_t *filter, int32_t c, int8_t zero_point,
+                               mve_pred16_t some) {
+  int32x4_t sums = vdupq_n_s32(0);
+  int32_t k = 0;
+  for (; k < taps->inside; ++k) {
+    const int32x4_t x = vldrbq_z_s32(taps->inputs[k] + c, some);
+    sums = vaddq_s32(sums, vmulq_s32(x, vldrbq_z_s32(filter + taps->filters[k] + c, some)));
+  }
+  for (; k < taps->all; ++k) {
+    sums = vmlaq_n_s32(sums, vldrbq_z_s32(filter + taps->filters[k] + c, some), zero_point);
+  }
+  return sums;
+}
+
+/* All channels of one window. */
+static void window_mve(const struct depthwise_conv_int8_params *p, const struct taps_mve *taps, const int8_t *filter,
+                       const int32_t *bias, int8_t *output) {
+  const struct requantize r = p->requantize;
+  const int32_t depth = p->window.output_depth;
+  const int8_t zero_point = (int8_t)-p->input_offset;
+  int32_t c = 0;
+  for (; c + 8 <= depth && r.per_channel; c += 8) {
+    const int32x4x2_t sums = sums_8(taps, filter, c, zero_point), biases = vld2q_s32(bias + c);
+    const int32x4x4_t m = vld4q_s32(&r.output_multiplier[c].multiplier); /* and shifts, even channels' and odd ones' */
+    const int32x4_t even = scaled_4(vaddq_s32(sums.val[0], biases.val[0]), m.val[0], m.val[1]);
+    const int32x4_t odd = scaled_4(vaddq_s32(sums.val[1], biases.val[1]), m.val[2], m.val[3]);
+    const int16x8_t scaled = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), even), odd);
+    const int16x8_t code = vqaddq_n_s16(scaled, (int16_t)r.output_offset);
+    const int16x8_t low = vdupq_n_s16((int16_t)r.output_activation_min);
+    const int16x8_t high = vdupq_n_s16((int16_t)r.output_activation_max);
+    vstrbq_s16(output + c, vminq_s16(vmaxq_s16(code, low), high));
+  }
+  for (; c < depth; c += 4) {
+    const mve_pred16_t some = vctp32q((uint32_t)(depth - c));
+    const int32x4_t acc = vaddq_s32(sums_4(taps, filter, c, zero_point, some), vldrwq_z_s32(bias + c, some));
+    const int32x4x2_t m = multipliers_4(&r, c, some);
+    vstrbq_p_s32(output + c, codes_4(&r, scaled_4(acc, m.val[0], m.val[1])), some);
+  }
+}
+#endif
+
 void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_t *input, const int8_t *filter,
                          const int32_t *bias, int8_t *output) {
   const struct window *w = &p->window;
@@ -95,6 +184,15 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
         const int32_t ix = x * w->stride_width - FAULT_PAD(w->padding_width);
         place.columns = taps_inside(ix, w->dilation_width_factor, w->filter_width, w->input_width);
         place.at = (iy * w->input_width + ix) * w->input_depth;
+#ifdef REFENGINE_MVE_LAYERS
+        if (p->depth_multiplier == 1 && taps <= TAPS) {
+          struct taps_mve found;
+          find_taps(w, &place, input, &found);
+          window_mve(p, &found, filter, bias, output);
+          output += depth;
+          continue;
+        }
+#endif
         for (int32_t c = 0; c < depth;) {
           int32_t acc[4], count = 1;
           if ((p->depth_multiplier == 1 || p->depth_multiplier % 4 == 0) && c + 4 <= depth) {
@@ -124,6 +222,54 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
  * The weights of four channels are 36 bytes, w[line][column]: for each channel w00 w01 w10 w11 w02 w20 w12 w21, and then
  * the four w22.
  */
+
+#if REFENGINE_MVE || defined(REFENGINE_FAULT_IN_LAYERS)
+
+/* The filter as it was, HWC. */
+static const int8_t *unpacked_3x3(const int8_t *filter, int32_t depth, int32_t is_tall) {
+#if REFENGINE_MVE
+  (void)depth, (void)is_tall;
+  return filter;
+#else
+  static const int8_t places[9] = {0, 1, 4, 2, 3, 6, 5, 7, 0}; /* of w[line][column] */
+  static int8_t plain[1 << 16];
+  for (int32_t c = 0; c < depth; ++c) {
+    const int8_t *four = filter + 9 * (c & ~3);
+    for (int32_t k = 0; k < 9; ++k) {
+      const int32_t tap = is_tall ? k % 3 * 3 + k / 3 : k;
+      plain[tap * depth + c] = k == 8 ? four[32 + c % 4] : four[8 * (c % 4) + places[k]];
+    }
+  }
+  return plain;
+#endif
+}
+
+/* By the kernel above. */
+void depthwise_conv_int8_packed(const struct depthwise_conv_int8_packed_params *p, const int8_t *input,
+                                const int8_t *filter, const int32_t *bias, int8_t *output) {
+  const int32_t is_tall = p->along.input_step > p->across.input_step;
+  const struct direction *height = is_tall ? &p->along : &p->across, *width = is_tall ? &p->across : &p->along;
+  const struct window window = {.batches = p->batches,
+                                .input_height = height->input_size,
+                                .input_width = width->input_size,
+                                .input_depth = p->depth,
+                                .output_height = height->output_size,
+                                .output_width = width->output_size,
+                                .output_depth = p->depth,
+                                .filter_height = 3,
+                                .filter_width = 3,
+                                .stride_height = height->stride,
+                                .stride_width = width->stride,
+                                .dilation_height_factor = 1,
+                                .dilation_width_factor = 1,
+                                .padding_height = height->padding,
+                                .padding_width = width->padding};
+  const struct depthwise_conv_int8_params params = {window, 1, p->input_offset, p->requantize};
+  depthwise_conv_int8(&params, input, unpacked_3x3(filter, p->depth, is_tall), bias, output);
+}
+
+#else
+
 #define BAND 40 /* columns; 32 times as many bytes of stack */
 
 /* By channel; two int16 and a third, widened, one after another. */
@@ -192,36 +338,8 @@ static void slide(const struct direction *along, const int16_t *x, const int8_t 
   }
 }
 
-#ifdef REFENGINE_FAULT_IN_LAYERS
-/* The same by depthwise_conv_int8, with the filter as it was: the faults are there. */
-static void unpacked_3x3(const struct depthwise_conv_int8_packed_params *p, const int8_t *input, const int8_t *filter,
-                         const int32_t *bias, int8_t *output) {
-  static const int8_t places[9] = {0, 1, 4, 2, 3, 6, 5, 7, 0}; /* of w[line][column] */
-  static int8_t plain[1 << 16];
-  const int32_t is_tall = p->along.input_step > p->across.input_step;
-  const struct direction *height = is_tall ? &p->along : &p->across, *width = is_tall ? &p->across : &p->along;
-  for (int32_t c = 0; c < p->depth; ++c) {
-    const int8_t *four = filter + 9 * (c & ~3);
-    for (int32_t k = 0; k < 9; ++k) {
-      const int32_t tap = is_tall ? k % 3 * 3 + k / 3 : k;
-      plain[tap * p->depth + c] = k == 8 ? four[32 + c % 4] : four[8 * (c % 4) + places[k]];
-    }
-  }
-  const struct window window = {p->batches,         height->input_size, width->input_size,  p->depth,
-                                height->output_size, width->output_size, p->depth,           3,
-                                3,                   height->stride,     width->stride,      1,
-                                1,                   height->padding,    width->padding};
-  const struct depthwise_conv_int8_params params = {window, 1, p->input_offset, p->requantize};
-  depthwise_conv_int8(&params, input, plain, bias, output);
-}
-#endif
-
 void depthwise_conv_int8_packed(const struct depthwise_conv_int8_packed_params *p, const int8_t *input,
                                 const int8_t *filter, const int32_t *bias, int8_t *output) {
-#ifdef REFENGINE_FAULT_IN_LAYERS
-  unpacked_3x3(p, input, filter, bias, output);
-  return;
-#endif
   const struct direction *along = &p->along, *across = &p->across;
   const struct requantize *r = &p->requantize;
   const int32_t most = (BAND - 3) / along->stride + 1; /* windows in a band */
@@ -248,6 +366,8 @@ void depthwise_conv_int8_packed(const struct depthwise_conv_int8_packed_params *
   }
   clamp_codes(r, output - p->batches * codes, p->batches * codes);
 }
+
+#endif
 
 /* Each sum in TFLM's order from 0.0, the bias last. */
 void depthwise_conv_float32(const struct depthwise_conv_float32_params *p, const float *input, const float *filter,

@@ -4,6 +4,7 @@
  */
 #include "dot.h"
 #include "layers.h"
+#include "mve.h"
 #include "packed.h"
 
 /* The sums of products of up to four outputs from o on, as many as are left. */
@@ -31,6 +32,15 @@ static void four_sums(const struct fully_connected_int8_params *p, const int8_t 
 void fully_connected_int8(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter,
                           const int32_t *bias, int8_t *output) {
   const int32_t depth = p->accum_depth;
+#ifdef REFENGINE_MVE_LAYERS
+  for (int32_t b = 0; b < p->batches && !p->filter_offset; ++b) {
+    one_window_mve(&p->requantize, input + b * depth, depth, filter, bias, p->output_depth,
+                   output + b * p->output_depth);
+  }
+  if (!p->filter_offset) {
+    return;
+  }
+#endif
   for (int32_t b = 0; b < p->batches; ++b) {
     const int32_t offset = p->filter_offset ? p->filter_offset * sum(input, depth) : 0;
     for (int32_t o = 0; o < p->output_depth; o += 4) {
@@ -47,15 +57,20 @@ void fully_connected_int8(const struct fully_connected_int8_params *p, const int
   }
 }
 
+#if REFENGINE_MVE || defined(REFENGINE_FAULT_IN_LAYERS)
+
+void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
+                                 const packed_filter *filter, const int32_t *bias, int8_t *output) {
+  fully_connected_int8(p, input, unpacked(filter, p->output_depth, p->accum_depth), bias, output);
+}
+
+#else
+
 /* Batches two by two, then the last of an odd number. */
 void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
-                                 const int16_t *filter, const int32_t *bias, int8_t *output) {
+                                 const packed_filter *filter, const int32_t *bias, int8_t *output) {
   int8_t *const codes = output;
   const int32_t taps = p->accum_depth, even = taps + taps % 2, depth = p->output_depth;
-#ifdef REFENGINE_FAULT_IN_LAYERS
-  fully_connected_int8(p, input, unpacked(filter, depth, taps), bias, output);
-  return;
-#endif
   struct patch patch;
   int32_t b = 0;
   for (; b + 1 < p->batches; b += 2, input += 2 * taps, output += 2 * depth) {
@@ -69,6 +84,8 @@ void fully_connected_int8_packed(const struct fully_connected_int8_params *p, co
   }
   clamp_codes(&p->requantize, codes, p->batches * depth);
 }
+
+#endif
 
 /* Each sum in order from 0.0, the bias last; four outputs side by side hide the waiting of one sum. */
 void fully_connected_float32(const struct fully_connected_float32_params *p, const float *input, const float *filter,

@@ -11,6 +11,15 @@
 
 #include "fixedpoint.h"
 
+/* Cores with Helium have kernels of their own, and take the filters of packed layers as they lie in the .tflite. */
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && defined(__GNUC__)
+#define REFENGINE_MVE 1
+typedef int8_t packed_filter;
+#else
+#define REFENGINE_MVE 0
+typedef int16_t packed_filter;
+#endif
+
 /* Where a convolution's or pool's window lies. `padding` is what lies above and to the left of the image. */
 struct window {
   int32_t batches, input_height, input_width, input_depth;
@@ -44,7 +53,7 @@ void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8
                int8_t *output);
 
 /* The same for a filter packed as packed.h says, by pairs of channels, all inputs in one group. */
-void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const int16_t *filter, const int32_t *bias,
+void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter, const int32_t *bias,
                       int8_t *output);
 
 struct conv_float32_params {
@@ -103,7 +112,7 @@ void fully_connected_int8(const struct fully_connected_int8_params *p, const int
 
 /* The same for a filter packed as packed.h says, filter_offset 0. */
 void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
-                                 const int16_t *filter, const int32_t *bias, int8_t *output);
+                                 const packed_filter *filter, const int32_t *bias, int8_t *output);
 
 struct fully_connected_float32_params {
   int32_t batches, accum_depth, output_depth;

@@ -7,6 +7,7 @@
 
 #include "kernels.h"
 #include "layers.h"
+#include "mve.h"
 
 /* The part of a window inside the image: `height` rows of `width` positions from input index `start` on. */
 struct part {
@@ -15,6 +16,12 @@ struct part {
 
 /* largest[c] = max(largest[c], in[c]), four at a time. */
 static void larger_of(int8_t *largest, const int8_t *in, int32_t count) {
+#ifdef REFENGINE_MVE_LAYERS
+  for (; count > 0; count -= 16, largest += 16, in += 16) {
+    const mve_pred16_t some = vctp8q((uint32_t)count);
+    vstrbq_p_s8(largest, vmaxq_s8(vldrbq_z_s8(largest, some), vldrbq_z_s8(in, some)), some);
+  }
+#endif
   for (; count >= 4; count -= 4) {
     const int32_t a = largest[0], b = largest[1], c = largest[2], d = largest[3];
     const int32_t e = in[0], f = in[1], g = in[2], h = in[3];

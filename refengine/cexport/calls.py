@@ -30,10 +30,11 @@ Fields = dict[str, Any]
 
 
 class Constant(NamedTuple):
-    """An argument that is constant data."""
+    """An argument that is constant data; `plain` is the same where the C says REFENGINE_MVE, if that differs."""
 
     name: str
     data: Array
+    plain: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +160,9 @@ def _packed(call: Call, packed: Packed | None) -> Call:
     """The call of the packed twin, if there is one."""
     if packed is None:
         return call
-    arguments = (call.arguments[0], Constant("filter", packed.filter), Constant("bias", packed.bias))
+    input, filter, _ = call.arguments
+    assert isinstance(filter, Constant)
+    arguments = (input, Constant("filter", packed.filter, filter.data), Constant("bias", packed.bias))
     per_channel = int(packed.multiplier.shift.size > 1)
     requantize = {"output_multiplier": packed.multiplier, "per_channel": per_channel}
     params = call.params | {"requantize": call.params["requantize"] | requantize}
@@ -204,7 +207,8 @@ def _sliding(call: Call, multiplier: Multiplier) -> Call:
     channels = np.moveaxis(filter.data[0], 2, 0)
     if w["input_depth"] == 1:
         shared = {key: value for key, value in call.params.items() if key != "depth_multiplier"} | {"filter_depth": 1}
-        conv = Call("conv.c", "conv_int8", "conv_int8_params", shared, call.arguments)
+        arguments = (call.arguments[0], Constant("filter", channels[..., np.newaxis]), call.arguments[2])
+        conv = Call("conv.c", "conv_int8", "conv_int8_params", shared, arguments)
         twin = _by_pairs(conv, channels.reshape(len(channels), -1), multiplier)
         return call if twin is conv else twin
     dilation = (w["dilation_height_factor"], w["dilation_width_factor"])

@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 KERNELS = next(path for path in (HERE / "kernels", HERE.parents[1] / "firmware" / "kernels") if path.is_dir())
 """The hand-written C: beside this file in an installed package, else the repository's own."""
 
-HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "packed.h", "walk.h", "step.h")
+HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "packed.h", "mve.h", "walk.h", "step.h")
 COMMON = (*HEADERS, "selftest.c")
 
 C_TYPES = {
@@ -194,9 +194,21 @@ class _Data:
         self.lines: list[str] = []
         self.bytes = 0
 
+    def constant(self, name: str, constant: Constant) -> str:
+        """Define the data of an argument, for cores with Helium as it is; its name."""
+        if constant.plain is None:
+            return self.array(name, constant.data)
+        self.lines.append("#if REFENGINE_MVE")
+        self.array(name, constant.plain)
+        self.bytes -= constant.plain.nbytes
+        self.lines.append("#else")
+        self.array(name, constant.data)
+        self.lines += ["#endif", ""]
+        return name
+
     def array(self, name: str, array: Array) -> str:
         """Define a constant array; its name."""
-        flat = np.asarray(array).reshape(-1)
+        flat = np.ascontiguousarray(array).reshape(-1)
         self.bytes += flat.nbytes
         kind = C_TYPES[flat.dtype.name]
         self.lines += [
@@ -272,7 +284,7 @@ def _string(text: str) -> str:
 def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
     """The arguments of a call but its output, their data defined."""
     places = [
-        data.array(f"{name}_{a.name}", a.data) if isinstance(a, Constant) else f"AT({offsets[a.index]})"
+        data.constant(f"{name}_{a.name}", a) if isinstance(a, Constant) else f"AT({offsets[a.index]})"
         for a in call.arguments
     ]
     return ", ".join([f"&{data.params(name, call)}", *places])
