@@ -4,7 +4,7 @@
     python tools/libm_exhaustive.py host                   # this machine's C library, all 2^32 float32 values
     python tools/libm_exhaustive.py host --functions sin cos
     python tools/libm_exhaustive.py host --glibc FOLDER    # another glibc: its libm.so.6, libc.so.6 and ld-linux
-    python tools/libm_exhaustive.py m3 m4f m7sp m7 --stride 4099
+    python tools/libm_exhaustive.py m3 m4f m7sp m7 m55 --stride 4099
 
 `host` needs a C compiler; the Cortex-M targets need `gcc-arm-none-eabi`, `libnewlib-arm-none-eabi` and
 `qemu-system-arm`. `pow` gets an exponent in [-8, 8) for every base, see libm_probe.c. What is not proven for a target
@@ -59,6 +59,7 @@ TARGETS = {
     "m4f": Target("mps2-an386", "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16", "newlib-fma"),
     "m7sp": Target("mps2-an500", "-mcpu=cortex-m7 -mfloat-abi=hard -mfpu=fpv5-sp-d16", "newlib-fma"),
     "m7": Target("mps2-an500", "-mcpu=cortex-m7 -mfloat-abi=hard -mfpu=fpv5-d16", "newlib-double"),
+    "m55": Target("mps3-an547", "-mcpu=cortex-m55 -mfloat-abi=hard", "newlib-double"),
 }
 
 

@@ -86,23 +86,29 @@ static int32_t one_channel(const struct depthwise_conv_int8_params *p, const int
 #ifdef REFENGINE_MVE_LAYERS
 #define TAPS 32 /* of a window that Helium takes */
 
-/* Where one window's taps are: first `inside` of them in the image, then those outside, whose input is the zero point. */
+/* Where a window's taps are: first `inside` of them in the image, then those outside, whose input is the zero point. Most
+ * windows have the same, so that they are looked for where `place` tells other rows or columns only. */
 struct taps_mve {
-  const int8_t *inputs[TAPS];
-  int32_t filters[TAPS]; /* offsets of their weights */
+  struct taps rows, columns;
+  int32_t inputs[TAPS], filters[TAPS]; /* from the window's first input and the filter's first weight */
   int32_t inside, all;
 };
 
-static void find_taps(const struct window *w, const struct place *place, const int8_t *input, struct taps_mve *to) {
+static int32_t is_same(struct taps a, struct taps b) { return a.first == b.first && a.end == b.end; }
+
+static void find_taps(const struct window *w, const struct place *place, struct taps_mve *to) {
   int32_t inside = 0, outside = w->filter_height * w->filter_width;
-  to->all = outside;
+  if (to->all == outside && is_same(to->rows, place->rows) && is_same(to->columns, place->columns)) {
+    return;
+  }
+  to->all = outside, to->rows = place->rows, to->columns = place->columns;
   for (int32_t fy = 0; fy < w->filter_height; ++fy) {
     const int32_t is_row_inside = fy >= place->rows.first && fy < place->rows.end;
     for (int32_t fx = 0; fx < w->filter_width; ++fx) {
       const int32_t filter = (fy * w->filter_width + fx) * w->output_depth;
       if (is_row_inside && fx >= place->columns.first && fx < place->columns.end) {
         const int32_t dy = fy * w->dilation_height_factor, dx = fx * w->dilation_width_factor;
-        to->inputs[inside] = input + place->at + (dy * w->input_width + dx) * w->input_depth;
+        to->inputs[inside] = (dy * w->input_width + dx) * w->input_depth;
         to->filters[inside++] = filter;
       } else {
         to->filters[--outside] = filter;
@@ -112,47 +118,49 @@ static void find_taps(const struct window *w, const struct place *place, const i
   to->inside = inside;
 }
 
-/* Eight channels from c on: the even ones' sums and the odd ones'. */
-static inline int32x4x2_t sums_8(const struct taps_mve *taps, const int8_t *filter, int32_t c, int8_t zero_point) {
-  int32x4_t even = vdupq_n_s32(0), odd = even;
-  int32_t k = 0;
-  for (; k < taps->inside; ++k) {
-    const int16x8_t x = vldrbq_s16(taps->inputs[k] + c), w = vldrbq_s16(filter + taps->filters[k] + c);
-    even = vaddq_s32(even, vmullbq_int_s16(x, w));
-    odd = vaddq_s32(odd, vmulltq_int_s16(x, w));
-  }
-  for (const int16x8_t x = vdupq_n_s16(zero_point); k < taps->all; ++k) {
-    const int16x8_t w = vldrbq_s16(filter + taps->filters[k] + c);
-    even = vaddq_s32(even, vmullbq_int_s16(x, w));
-    odd = vaddq_s32(odd, vmulltq_int_s16(x, w));
-  }
-  return (int32x4x2_t){{even, odd}};
+static inline void add_products(int16x8_t x, int16x8_t w, int32x4x2_t *sums) {
+  sums->val[0] = vaddq_s32(sums->val[0], vmullbq_int_s16(x, w));
+  sums->val[1] = vaddq_s32(sums->val[1], vmulltq_int_s16(x, w));
 }
 
-/* Up to four channels from c on. */
-static inline int32x4_t sums_4(const struct taps_mve *taps, const int8_t *filter, int32_t c, int8_t zero_point,
-                               mve_pred16_t some) {
+/* Eight channels: the even ones' sums and the odd ones'. */
+static inline int32x4x2_t sums_8(const struct taps_mve *taps, const int8_t *input, const int8_t *filter,
+                                 int8_t zero_point) {
+  int32x4x2_t sums = {{vdupq_n_s32(0), vdupq_n_s32(0)}};
+  const int32_t *x = taps->inputs, *w = taps->filters, *const all = w + taps->all;
+  for (const int32_t *const inside = w + taps->inside; w != inside;) {
+    add_products(vldrbq_s16(input + *x++), vldrbq_s16(filter + *w++), &sums);
+  }
+  for (const int16x8_t outside = vdupq_n_s16(zero_point); w != all;) {
+    add_products(outside, vldrbq_s16(filter + *w++), &sums);
+  }
+  return sums;
+}
+
+/* Up to four channels. */
+static inline int32x4_t sums_4(const struct taps_mve *taps, const int8_t *input, const int8_t *filter,
+                               int8_t zero_point, mve_pred16_t some) {
   int32x4_t sums = vdupq_n_s32(0);
   int32_t k = 0;
   for (; k < taps->inside; ++k) {
-    const int32x4_t x = vldrbq_z_s32(taps->inputs[k] + c, some);
-    sums = vaddq_s32(sums, vmulq_s32(x, vldrbq_z_s32(filter + taps->filters[k] + c, some)));
+    const int32x4_t x = vldrbq_z_s32(input + taps->inputs[k], some);
+    sums = vaddq_s32(sums, vmulq_s32(x, vldrbq_z_s32(filter + taps->filters[k], some)));
   }
   for (; k < taps->all; ++k) {
-    sums = vmlaq_n_s32(sums, vldrbq_z_s32(filter + taps->filters[k] + c, some), zero_point);
+    sums = vmlaq_n_s32(sums, vldrbq_z_s32(filter + taps->filters[k], some), zero_point);
   }
   return sums;
 }
 
 /* All channels of one window. */
-static void window_mve(const struct depthwise_conv_int8_params *p, const struct taps_mve *taps, const int8_t *filter,
-                       const int32_t *bias, int8_t *output) {
+static void window_mve(const struct depthwise_conv_int8_params *p, const struct taps_mve *taps, const int8_t *input,
+                       const int8_t *filter, const int32_t *bias, int8_t *output) {
   const struct requantize r = p->requantize;
   const int32_t depth = p->window.output_depth;
   const int8_t zero_point = (int8_t)-p->input_offset;
   int32_t c = 0;
   for (; c + 8 <= depth && r.per_channel; c += 8) {
-    const int32x4x2_t sums = sums_8(taps, filter, c, zero_point), biases = vld2q_s32(bias + c);
+    const int32x4x2_t sums = sums_8(taps, input + c, filter + c, zero_point), biases = vld2q_s32(bias + c);
     const int32x4x4_t m = vld4q_s32(&r.output_multiplier[c].multiplier); /* and shifts, even channels' and odd ones' */
     const int32x4_t even = scaled_4(vaddq_s32(sums.val[0], biases.val[0]), m.val[0], m.val[1]);
     const int32x4_t odd = scaled_4(vaddq_s32(sums.val[1], biases.val[1]), m.val[2], m.val[3]);
@@ -164,7 +172,8 @@ static void window_mve(const struct depthwise_conv_int8_params *p, const struct 
   }
   for (; c < depth; c += 4) {
     const mve_pred16_t some = vctp32q((uint32_t)(depth - c));
-    const int32x4_t acc = vaddq_s32(sums_4(taps, filter, c, zero_point, some), vldrwq_z_s32(bias + c, some));
+    const int32x4_t acc = vaddq_s32(sums_4(taps, input + c, filter + c, zero_point, some),
+                                    vldrwq_z_s32(bias + c, some));
     const int32x4x2_t m = multipliers_4(&r, c, some);
     vstrbq_p_s32(output + c, codes_4(&r, scaled_4(acc, m.val[0], m.val[1])), some);
   }
@@ -176,6 +185,9 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
   const struct window *w = &p->window;
   const int32_t depth = w->output_depth, taps = w->filter_height * w->filter_width;
   const struct requantize requantize = p->requantize;
+#ifdef REFENGINE_MVE_LAYERS
+  struct taps_mve found = {.all = 0};
+#endif
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     for (int32_t y = 0; y < w->output_height; ++y) {
       const int32_t iy = y * w->stride_height - FAULT_PAD(w->padding_height);
@@ -186,9 +198,8 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
         place.at = (iy * w->input_width + ix) * w->input_depth;
 #ifdef REFENGINE_MVE_LAYERS
         if (p->depth_multiplier == 1 && taps <= TAPS) {
-          struct taps_mve found;
-          find_taps(w, &place, input, &found);
-          window_mve(p, &found, filter, bias, output);
+          find_taps(w, &place, &found);
+          window_mve(p, &found, input + place.at, filter, bias, output);
           output += depth;
           continue;
         }

@@ -2,7 +2,7 @@
  *
  * packed[k] = w0[k] + 256 · w1[k]. Its low byte is w0[k], and Σ x·packed − Σ x·w0 = 256 · Σ x·w1: one extraction serves
  * two channels' products, and two bytes of flash hold two weights as before. In 32 bits that leaves 24 for Σ x·w1; the
- * export packs only weights that cannot leave them, and only layers for which `bounded` below is proven.
+ * export packs only weights that cannot leave them, and only layers for which `code_of` below is proven.
  *
  * The inputs of a window, widened to int16, lie in a patch, by pairs of taps: with two windows at a time (two outputs
  * beside each other), each pair of the first is followed by the second's. Nothing but the speed depends on whether the
@@ -14,7 +14,7 @@
 #include "dot.h"
 #include "layers.h"
 
-#ifndef REFENGINE_PATCH /* the most taps of a packed layer; an export has its own number in numerics.h */
+#ifndef REFENGINE_PATCH /* the most taps of a window to copy; an export has its own number in numerics.h */
 #define REFENGINE_PATCH 1152
 #endif
 

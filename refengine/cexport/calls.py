@@ -41,7 +41,8 @@ class Constant(NamedTuple):
 class Call:
     """`kernel(&params, *arguments, output)`: `params` of type `struct`, arguments tensors or constants.
 
-    `source` is the kernel's file. `in_place`: output and first argument may share their memory.
+    `source` is the kernel's file. `in_place`: output and first argument may share their memory. `patch` is how many of a
+    window's taps the kernel copies to the stack.
     """
 
     source: str
@@ -50,6 +51,7 @@ class Call:
     params: Fields
     arguments: tuple[Tensor | Constant, ...]
     in_place: bool = False
+    patch: int = 0
 
 
 def call_of(step: Step, constants: Mapping[int, Array]) -> Call:
@@ -147,7 +149,8 @@ def _conv_int8(step: Step) -> Call:
         "requantize": _requantize(parts[0], multiplier),
     }
     bias = _folded(np.concatenate([part.bias for part in parts]), p.input_offset, sums)
-    call = Call("conv.c", "conv_int8", "conv_int8_params", params, (_input(step), Constant("filter", filter), bias))
+    arguments = (_input(step), Constant("filter", filter), bias)
+    call = Call("conv.c", "conv_int8", "conv_int8_params", params, arguments, patch=filter[0].size)
     return _by_pairs(call, filter.reshape(len(filter), -1), multiplier) if len(parts) == 1 else call
 
 
@@ -208,7 +211,7 @@ def _sliding(call: Call, multiplier: Multiplier) -> Call:
     if w["input_depth"] == 1:
         shared = {key: value for key, value in call.params.items() if key != "depth_multiplier"} | {"filter_depth": 1}
         arguments = (call.arguments[0], Constant("filter", channels[..., np.newaxis]), call.arguments[2])
-        conv = Call("conv.c", "conv_int8", "conv_int8_params", shared, arguments)
+        conv = Call("conv.c", "conv_int8", "conv_int8_params", shared, arguments, patch=channels[0].size)
         twin = _by_pairs(conv, channels.reshape(len(channels), -1), multiplier)
         return call if twin is conv else twin
     dilation = (w["dilation_height_factor"], w["dilation_width_factor"])
@@ -267,7 +270,8 @@ def _fully_connected_int8(step: Step) -> Call:
     sums = (filter.astype(np.int64) + p.weights_offset).sum(axis=1)
     bias = _folded(p.requantize.bias, p.input_offset, sums)
     arguments = (_input(step), Constant("filter", filter), bias)
-    call = Call("fully_connected.c", "fully_connected_int8", "fully_connected_int8_params", params, arguments)
+    name = "fully_connected_int8"
+    call = Call("fully_connected.c", name, f"{name}_params", params, arguments, patch=filter.shape[1])
     return call if p.weights_offset else _by_pairs(call, filter, p.requantize.multiplier)
 
 

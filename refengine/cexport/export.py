@@ -26,6 +26,7 @@ from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_a
 from ..reading.counterparts import stands_alone
 from ..text import in_c
 from .calls import Call, Constant, Values, call_of
+from .packing import PATCH
 
 HERE = Path(__file__).parent
 KERNELS = next(path for path in (HERE / "kernels", HERE.parents[1] / "firmware" / "kernels") if path.is_dir())
@@ -103,7 +104,7 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     written = {
         "model.h": _header(plan, name, offsets, sizes["arena_bytes"], len(calls)),
         "model.c": _source(plan, name, data, calls, arguments, live, known, offsets, golden),
-        "numerics.h": _numerics(plan),
+        "numerics.h": _numerics(plan, calls),
     }
     copied = (*COMMON, *sorted({call.source for call in calls}))
     written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in copied}
@@ -442,8 +443,9 @@ def _tensor(tensor: Tensor, offsets: Mapping[int, int]) -> str:
     )
 
 
-def _numerics(plan: Plan) -> str:
+def _numerics(plan: Plan, calls: Sequence[Call]) -> str:
     n = plan.numerics
+    patch = max([call.patch for call in calls if call.patch <= PATCH], default=0)
     chosen = {
         "SINGLE_ROUNDING": n.rounding == "single",
         "XNNPACK_ROUNDING": n.rounding == "xnnpack",
@@ -455,5 +457,7 @@ def _numerics(plan: Plan) -> str:
     )
     return (
         f"/* The arithmetic this model was planned for: {n}.\n * The weights and CRCs belong to it. */\n"
-        "#ifndef REFENGINE_NUMERICS_H\n#define REFENGINE_NUMERICS_H\n\n" + "\n".join(lines) + "\n#endif\n"
+        "#ifndef REFENGINE_NUMERICS_H\n#define REFENGINE_NUMERICS_H\n\n" + "\n".join(lines) + "\n"
+        f"/* The most taps of a window that is copied to the stack, five bytes each. */\n"
+        f"#define REFENGINE_PATCH {max(4, -(-patch // 4) * 4)}\n\n#endif\n"
     )
