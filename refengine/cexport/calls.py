@@ -41,8 +41,8 @@ class Constant(NamedTuple):
 class Call:
     """`kernel(&params, *arguments, output)`: `params` of type `struct`, arguments tensors or constants.
 
-    `source` is the kernel's file. `in_place`: output and first argument may share their memory. `patch` is how many of a
-    window's taps the kernel copies to the stack.
+    `source` is the kernel's file. `in_place`: output and first argument may share their memory. `patch` is how many
+    taps of a window the kernel copies to the stack.
     """
 
     source: str

@@ -10,7 +10,7 @@ from ..model import Array
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier
 
 PATCH = 1152
-"""The most taps of a window that the kernels copy to the stack, which takes five bytes for each; packed layers' limit."""
+"""The most taps of a window that the kernels copy to the stack, five bytes for each; so packed layers have no more."""
 
 INPUT = 128
 """The largest magnitude of an int8 input."""

@@ -248,7 +248,10 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
 
 
 def test_make_complains_in_one_line() -> None:
-    assert "no board 'toaster'; there are: host mps2-an385 mps2-an386 mps2-an500 mps3-an547" in make("BOARD=toaster").stderr
+    assert (
+        "no board 'toaster'; there are: host mps2-an385 mps2-an386 mps2-an500 mps3-an547"
+        in make("BOARD=toaster").stderr
+    )
 
 
 # ---- refengine device
