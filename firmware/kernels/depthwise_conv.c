@@ -16,13 +16,9 @@ struct taps {
 };
 
 static struct taps taps_inside(int32_t start, int32_t dilation, int32_t filter, int32_t size) {
-  struct taps inside = {0, filter};
-  while (inside.first < filter && start + inside.first * dilation < 0) {
-    ++inside.first;
-  }
-  while (inside.end > inside.first && start + (inside.end - 1) * dilation >= size) {
-    --inside.end;
-  }
+  const int32_t before = start < 0 ? (dilation - 1 - start) / dilation : 0;
+  const int32_t within = start < size ? (size - 1 - start) / dilation + 1 : 0;
+  const struct taps inside = {clamp(before, 0, filter), clamp(within, clamp(before, 0, filter), filter)};
   return inside;
 }
 
@@ -123,18 +119,39 @@ static inline void add_products(int16x8_t x, int16x8_t w, int32x4x2_t *sums) {
   sums->val[1] = vaddq_s32(sums->val[1], vmulltq_int_s16(x, w));
 }
 
-/* Eight channels: the even ones' sums and the odd ones'. */
-static inline int32x4x2_t sums_8(const struct taps_mve *taps, const int8_t *input, const int8_t *filter,
-                                 int8_t zero_point) {
-  int32x4x2_t sums = {{vdupq_n_s32(0), vdupq_n_s32(0)}};
+/* Sixteen channels, or with `both` 0 the first eight of them: of each eight the even ones' sums and the odd ones'. */
+static inline void sums_16(const struct taps_mve *taps, const int8_t *input, const int8_t *filter, int8_t zero_point,
+                           int32_t both, int32x4x2_t *first, int32x4x2_t *second) {
   const int32_t *x = taps->inputs, *w = taps->filters, *const all = w + taps->all;
+  first->val[0] = first->val[1] = second->val[0] = second->val[1] = vdupq_n_s32(0);
   for (const int32_t *const inside = w + taps->inside; w != inside;) {
-    add_products(vldrbq_s16(input + *x++), vldrbq_s16(filter + *w++), &sums);
+    const int8_t *in = input + *x++, *weights = filter + *w++;
+    add_products(vldrbq_s16(in), vldrbq_s16(weights), first);
+    if (both) {
+      add_products(vldrbq_s16(in + 8), vldrbq_s16(weights + 8), second);
+    }
   }
   for (const int16x8_t outside = vdupq_n_s16(zero_point); w != all;) {
-    add_products(outside, vldrbq_s16(filter + *w++), &sums);
+    const int8_t *weights = filter + *w++;
+    add_products(outside, vldrbq_s16(weights), first);
+    if (both) {
+      add_products(outside, vldrbq_s16(weights + 8), second);
+    }
   }
-  return sums;
+}
+
+/* The codes of eight channels from c on, each with its multiplier, none of which shifts to the left. */
+static inline void put_codes_8(const struct requantize *r, int32x4x2_t sums, const int32_t *bias, int32_t c,
+                               int8_t *output) {
+  const int32x4x2_t biases = vld2q_s32(bias + c);
+  const int32x4x4_t m = vld4q_s32(&r->output_multiplier[c].multiplier); /* and shifts, even channels' and odd ones' */
+  const int32x4_t evens = vaddq_s32(sums.val[0], biases.val[0]), odds = vaddq_s32(sums.val[1], biases.val[1]);
+  const int32x4_t even = scaled_right_4(evens, m.val[0], m.val[1]), odd = scaled_right_4(odds, m.val[2], m.val[3]);
+  const int16x8_t scaled = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), even), odd);
+  const int16x8_t code = vqaddq_n_s16(scaled, (int16_t)r->output_offset);
+  const int16x8_t low = vdupq_n_s16((int16_t)r->output_activation_min);
+  const int16x8_t high = vdupq_n_s16((int16_t)r->output_activation_max);
+  vstrbq_s16(output + c, vminq_s16(vmaxq_s16(code, low), high));
 }
 
 /* Up to four channels. */
@@ -154,21 +171,20 @@ static inline int32x4_t sums_4(const struct taps_mve *taps, const int8_t *input,
 
 /* All channels of one window. */
 static void window_mve(const struct depthwise_conv_int8_params *p, const struct taps_mve *taps, const int8_t *input,
-                       const int8_t *filter, const int32_t *bias, int8_t *output) {
+                       const int8_t *filter, const int32_t *bias, int32_t by_eights, int8_t *output) {
   const struct requantize r = p->requantize;
   const int32_t depth = p->window.output_depth;
   const int8_t zero_point = (int8_t)-p->input_offset;
   int32_t c = 0;
-  for (; c + 8 <= depth && r.per_channel; c += 8) {
-    const int32x4x2_t sums = sums_8(taps, input + c, filter + c, zero_point), biases = vld2q_s32(bias + c);
-    const int32x4x4_t m = vld4q_s32(&r.output_multiplier[c].multiplier); /* and shifts, even channels' and odd ones' */
-    const int32x4_t even = scaled_4(vaddq_s32(sums.val[0], biases.val[0]), m.val[0], m.val[1]);
-    const int32x4_t odd = scaled_4(vaddq_s32(sums.val[1], biases.val[1]), m.val[2], m.val[3]);
-    const int16x8_t scaled = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), even), odd);
-    const int16x8_t code = vqaddq_n_s16(scaled, (int16_t)r.output_offset);
-    const int16x8_t low = vdupq_n_s16((int16_t)r.output_activation_min);
-    const int16x8_t high = vdupq_n_s16((int16_t)r.output_activation_max);
-    vstrbq_s16(output + c, vminq_s16(vmaxq_s16(code, low), high));
+  int32x4x2_t first, second;
+  for (; c + 16 <= depth && by_eights; c += 16) {
+    sums_16(taps, input + c, filter + c, zero_point, 1, &first, &second);
+    put_codes_8(&r, first, bias, c, output);
+    put_codes_8(&r, second, bias, c + 8, output);
+  }
+  for (; c + 8 <= depth && by_eights; c += 8) {
+    sums_16(taps, input + c, filter + c, zero_point, 0, &first, &second);
+    put_codes_8(&r, first, bias, c, output);
   }
   for (; c < depth; c += 4) {
     const mve_pred16_t some = vctp32q((uint32_t)(depth - c));
@@ -187,6 +203,7 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
   const struct requantize requantize = p->requantize;
 #ifdef REFENGINE_MVE_LAYERS
   struct taps_mve found = {.all = 0};
+  const int32_t by_eights = requantize.per_channel && shifts_right(&requantize, depth);
 #endif
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     for (int32_t y = 0; y < w->output_height; ++y) {
@@ -199,7 +216,7 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
 #ifdef REFENGINE_MVE_LAYERS
         if (p->depth_multiplier == 1 && taps <= TAPS) {
           find_taps(w, &place, &found);
-          window_mve(p, &found, input + place.at, filter, bias, output);
+          window_mve(p, &found, input + place.at, filter, bias, by_eights, output);
           output += depth;
           continue;
         }

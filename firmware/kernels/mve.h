@@ -42,6 +42,21 @@ static inline int32x4_t scaled_4(int32x4_t acc, int32x4_t multiplier, int32x4_t 
   return vrshlq_s32(vaddq_s32(high, vshrq_n_s32(vandq_s32(high, right), 31)), right);
 }
 
+/* Whether no channel's multiplier shifts to the left, as those of packed layers do not. */
+static inline int32_t shifts_right(const struct requantize *r, int32_t channels) {
+  int32_t largest = r->output_multiplier[0].shift;
+  for (int32_t c = 1; c < channels && r->per_channel; ++c) {
+    largest = r->output_multiplier[c].shift > largest ? r->output_multiplier[c].shift : largest;
+  }
+  return largest < 0;
+}
+
+/* The same of four that are. */
+static inline int32x4_t scaled_right_4(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
+  const int32x4_t high = vqrdmulhq_s32(acc, multiplier);
+  return vrshlq_s32(vaddq_s32(high, vshrq_n_s32(high, 31)), shift);
+}
+
 /* The same with one multiplier for all. */
 static inline int32x4_t scaled_alike(int32x4_t acc, struct multiplier m) {
   if (m.shift >= 0) {
