@@ -19,6 +19,7 @@ from ..device import Device, TensorInfo, connect, output_steps, outputs_of, reco
 from ..device.protocol import TYPES
 from ..errors import InputError
 from ..identity import identified
+from ..judge.revealing import telling
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.images import read_inputs
@@ -57,8 +58,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/kernels/faults.h"
         )
         if action != "info":
-            one.add_argument(
-                "--input", metavar="FILE", nargs="+", required=True, help="one inference, as `run` takes it"
+            fed = one.add_mutually_exclusive_group(required=True)
+            fed.add_argument("--input", metavar="FILE", nargs="+", help="one inference, as `run` takes it")
+            fed.add_argument(
+                "--made",
+                choices=("noise", "revealing"),
+                help="an input of refengine's making: any noise, or of many kinds that on which the outputs move most",
             )
             one.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
             add_range(one)
@@ -82,6 +87,8 @@ def command(args: argparse.Namespace) -> int:
 
 
 def _one_inference(args: argparse.Namespace, plan: Plan) -> tuple[Array, ...]:
+    if args.made:
+        return telling(plan, *(1,) if args.made == "noise" else ())
     cases = list(read_inputs(plan, args.input, digit=args.digit, real_range=args.range))
     if len(cases) != 1:
         raise InputError(f"a device runs one inference at a time, and the files hold {len(cases)}; give one")

@@ -20,9 +20,10 @@ from typing import Any
 
 from ..device import Device, connect, numerics_of, record
 from ..errors import InputError, ModelError, UnsupportedError
-from ..files import write
+from ..files import write, write_npz
 from ..judge import Dump, Report, diff, read_dump, tapped, with_weights_of
 from ..judge.page import as_html
+from ..judge.revealing import as_c, separating
 from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
@@ -83,6 +84,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder of .tflite files of this network, older ones say: whose weights the device may have",
     )
+    parser.add_argument(
+        "--reveal",
+        metavar="FILE",
+        help="where several causes are left, write an input on which they part, an .npz or C arrays (.h), which the "
+        "device is to run next; with --port it does at once, and that is judged as well",
+    )
     parser.add_argument("--html", metavar="FILE", help="also write a self-contained page")
     parser.add_argument("--baud", type=positive, default=115200, help="of a serial port (default: %(default)s)")
     parser.add_argument("--timeout", type=positive, default=30, metavar="SECONDS", help="a device's step may take")
@@ -115,12 +122,33 @@ def command(args: argparse.Namespace) -> int:
         report = with_weights_of(report, _others(args.among, plan), *inputs)
     if args.html:
         write(args.html, as_html(report))
+    found = separating(report) if args.reveal else None
+    if found:
+        _write_input(args.reveal, plan, found.inputs)
+    second = diff(plan, _asked(args, plan, found.inputs), *found.inputs) if found and args.port else None
     if args.json:
-        print_json({"model": args.model} | report.as_dict())
-    else:
-        _show(args, report)
-        print_heard(ears)
+        more = {"revealing": found and {"inputs": args.reveal, "parted": found.parted, "pairs": found.pairs}}
+        print_json({"model": args.model} | report.as_dict() | more | {"again": second and second.as_dict()})
+        return int(report.differs)
+    _show(args, report)
+    print_heard(ears)
+    if args.reveal:
+        say("", f"wrote {args.reveal}: run it next; of the causes left {found}" if found else _NONE_REVEALS)
+    if second:
+        say("the device ran it:", "")
+        _show(args, second)
     return int(report.differs)
+
+
+_NONE_REVEALS = "--reveal: no input is needed, or none is known on which the causes part; nothing was written"
+
+
+def _write_input(path: str, plan: Plan, inputs: tuple[Array, ...]) -> None:
+    """An inference's inputs as `--input` takes them, or as C has them."""
+    if Path(path).suffix in (".h", ".c"):
+        write(path, as_c(plan, inputs))
+    else:
+        write_npz(path, {t.name: x for t, x in zip(plan.inputs, inputs, strict=True)})
 
 
 def _others(folder: str, plan: Plan) -> Iterator[tuple[str, Plan]]:

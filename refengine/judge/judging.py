@@ -271,9 +271,9 @@ class _Evidence:
             return []
         alone = all(stands_alone(step) for step in finding.suspects)
         steps = finding.suspects if alone else (finding.step,)
-        written = {t.index for step in steps for t in step.outputs}
+        written = {t.index for step in steps for t in step.outputs if not t.is_variable}
         read = {t.index for step in steps for t in step.inputs if t is not None} - written
-        images = {step.index: _image(self.plan, step) for step in steps}
+        images = {step.index: image_of(self.plan, step) for step in steps}
         replay = Replay(steps, {i: values[i] for i in read}, tensor, self.state, images, self.fed_unseen(finding))
         trial = Trial.of(replay, self.dump.tensors[tensor])
         memory = _memory(self, tensor)
@@ -291,7 +291,7 @@ class _Evidence:
         return trial.candidates()
 
 
-def _image(plan: Plan, step: Step) -> tuple[int, ...]:
+def image_of(plan: Plan, step: Step) -> tuple[int, ...]:
     """(height, width, channels) of a step's data before it was flattened, if it was an image."""
     tensor = step.data or step.inputs[0]
     while tensor is not None and len(tensor.shape) != 4:

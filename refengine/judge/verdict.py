@@ -111,6 +111,11 @@ def _batch(step: Step, values: Mapping[int, Array], state: State) -> dict[int, A
     return {t.index: np.asarray(x) for t, x in zip(step.writes, step.evaluate(*arrays, *memory), strict=False)}
 
 
+def _after(step: Step, known: Mapping[int, Array], found: Mapping[int, Array]) -> dict[int, Array]:
+    """What is known once a step has run: what was known before stays as it is, but for variables."""
+    return {**found, **known, **{t.index: found[t.index] for t in step.writes if t.is_variable}}
+
+
 @dataclass(frozen=True, eq=False)
 class Replay:
     """Steps to run again on `values`, by tensor index, for the tensor `output` of the last one; none runs a subgraph.
@@ -143,9 +148,8 @@ class Replay:
 
     def _run(self, known: Mapping[int, Array]) -> Mapping[int, Array]:
         for step in self.steps:
-            if any(t.index not in known for t in step.outputs):
-                found = _batch(step, known, self.state)
-                known = {**found, **known, **{t.index: found[t.index] for t in step.writes[len(step.outputs) :]}}
+            if any(t.index not in known or t.is_variable for t in step.outputs):
+                known = _after(step, known, _batch(step, known, self.state))
         return known
 
 
@@ -312,7 +316,7 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
         arrays = tuple(None if t is None else known[t.index] for t in step.inputs)
         kept = replay.state.memory.get((step.subgraph, step.index), ())
         image, results = replay.images.get(step.index, ()), evaluated(step, known, replay.state)
-        known |= {t: x for t, x in results.items() if t not in known}
+        known = _after(step, known, results)
         last = step is replay.steps[-1]
         for output, tensor in enumerate(step.writes):
             sound = results[tensor.index]

@@ -217,6 +217,29 @@ def test_an_unknown_fault_is_no_sound_build(capsys: pytest.CaptureFixture[str]) 
     assert main(["device", "info", *port, "--fault", "stale=1"]) == 0
 
 
+@pytest.mark.parametrize("made", ["noise", "revealing"])
+def test_a_device_is_recorded_on_an_input_of_our_making(
+    made: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs("host")
+    dump, common = str(tmp_path / "dump.npz"), ["--port", "qemu:host", "--model", "dense_int8"]
+    assert main(["device", "record", *common, "--made", made, "-o", dump]) == 0
+    assert main(["diff", "dense_int8", dump]) == 0, "its input is in it"
+    with pytest.raises(SystemExit, match="2"):
+        main(["device", "record", *common, "-o", dump])
+    assert "one of the arguments --input --made is required" in capsys.readouterr().err
+
+
+def test_a_live_board_runs_what_tells_the_causes_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    needs("host")
+    digit = ["--input", str(FIRMWARE.parent / "tests/data/seven.png"), "--digit"]
+    wrong = ["--port", "qemu:host", "--fault", "single_rounding", "--reveal", str(tmp_path / "next.npz")]
+    assert main(["diff", "esp32_int8", *digit, *wrong]) == 1
+    first, second = capsys.readouterr().out.split("the device ran it:")
+    assert "; likely: everything vanishes under single rounding, or under XNNPACK's rounding" in first
+    assert "; certain: everything vanishes under single rounding." in second
+
+
 def test_ctrl_c_leaves_nothing_behind() -> None:
     """Interrupted in the middle of a long step: status 130, silence, and no emulator runs on."""
     needs("mps2-an385")

@@ -17,7 +17,7 @@ from refengine.bundled import bundled_models
 from refengine.execute import infer
 from refengine.judge import Dump, Report, diff
 from refengine.judge.faults import DIALECTS, dialects
-from refengine.model import Array
+from refengine.model import Array, Tensor
 from refengine.numerics import scalar
 from refengine.plan import State
 from refengine.strategies import inputs_of, model_of, nodes
@@ -136,6 +136,9 @@ INVENTED = [
     ("SOFTMAX", "int8"),
     ("MEAN", "int8"),
     ("QUANTIZE", "float32"),
+    ("LOGISTIC", "int8"),
+    ("TANH", "int16"),
+    ("HARD_SWISH", "int8"),
 ]
 
 
@@ -457,3 +460,43 @@ def test_faults_of_an_output_that_is_not_the_first() -> None:
     tensors |= {t.index: v for t, v in zip(record.step.outputs, (first, wrong), strict=True)}
     report = diff(plan, Dump("device", tensors), given_)
     assert "if the output is uint8 (every code 128 too large)" in report.causes
+
+
+# ---- who leaves fixed point -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("op", "scale", "zero_point"), [("LOGISTIC", 1 / 256, -128), ("TANH", 1 / 128, 0)])
+def test_a_table_filled_in_floats(op: str, scale: float, zero_point: int) -> None:
+    """By NumPy, all codes: what the float kernels are not asked."""
+    x = fed((1, 256), "int8", q(0.07, -3))
+    plan = make_plan(one_op(op, {}, [x], fed((1, 256), "int8", q(scale, zero_point))))
+    codes = np.arange(-128, 128, dtype=np.int8).reshape(1, 256)
+    real = (codes.astype(np.float64) + 3) * 0.07
+    curve = np.tanh(real) if op == "TANH" else 1 / (1 + np.exp(-real))
+    wrong = (np.floor(curve / scale) + zero_point).clip(-128, 127).astype(np.int8)
+    report = diff(plan, dump_of(plan, codes, wrong={0: wrong}), codes)
+    alike = ["cut off towards zero"] if op == "LOGISTIC" else []  # which knows no sign
+    assert report.cause == "in reals" and report.certainty == ("likely" if alike else "certain")
+    assert report.causes == [f"if it is computed in real numbers and {how}" for how in (*alike, "rounded down")]
+
+
+def test_the_other_path_of_int16() -> None:
+    rng = np.random.default_rng(1)
+    x, weights = fed((1, 64), "int16", q(3e-4)), const(rng.integers(-127, 128, (256, 64)), "int8", q(0.01))
+    bias = const(rng.integers(-9000, 9000, 256), "int64", q(3e-6))
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "asymmetric_quantize_inputs": False}
+    plan = make_plan(one_op("FULLY_CONNECTED", options, [x, weights, bias], fed((1, 256), "int16", q(3e-5))))
+    given_ = rng.integers(-32768, 32768, (1, 64)).astype(np.int16)
+    acc = given_.astype(np.int64) @ present_data(weights).astype(np.int64).T + present_data(bias)
+    real = float(np.float32(3e-4)) * float(np.float32(0.01)) / float(np.float32(3e-5))
+    multiplier, shift = scalar.quantize_multiplier(real)
+    scaled = [scalar.multiply_by_quantized_multiplier(int(a), multiplier, shift) for a in acc.ravel()]
+    wrong = np.clip(scaled, -32768, 32767).astype(np.int16).reshape(1, 256)
+    report = diff(plan, dump_of(plan, given_, wrong={0: wrong}), given_)
+    assert report.differs, "nothing to tell apart"
+    assert "if the sums are kept in 32 bits and scaled by the whole multiplier" in report.causes
+
+
+def present_data(tensor: Tensor) -> Array:
+    assert tensor.data is not None
+    return tensor.data

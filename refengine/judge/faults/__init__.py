@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from . import arithmetic, constants, floats, geometry, layout, memory
+from . import arithmetic, constants, floats, geometry, layout, memory, reals
 from ._case import Case, Fault, Fit
 from .dialects import DIALECTS, dialects
 
@@ -56,6 +56,7 @@ FAULTS: Mapping[str, Fault] = _quiet(
         "accumulator": arithmetic.accumulator,
         "channel scales": arithmetic.channel_scales,
         "average": arithmetic.average,
+        "in reals": reals.in_reals,
         "lost bit": arithmetic.lost_bit,
         "softmax beta": arithmetic.softmax_beta,
         "transposed weights": layout.transposed_weights,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -163,8 +164,12 @@ def multiplier(case: Case) -> Variants:
 
 
 def accumulator(case: Case) -> Variants:
-    """The sums are kept in 16 bits."""
+    """The sums are kept in 16 bits, or those of int16 take the path of the other type of bias."""
     if (sums := case.sums) is not None:
+        if case.step.data is not None and case.step.data.dtype == "int16":
+            kept = {32: "64 bits and scaled by 16 bits of multiplier", 64: "32 bits and scaled by the whole multiplier"}
+            other = replace(sums, last=replace(sums.last, bits=96 - sums.last.bits))
+            yield f"if the sums are kept in {kept[sums.last.bits]}", other.codes()
         low, high = -(2**15), 2**15 - 1
         yield "if the accumulator saturates at 16 bits", sums.codes(sums.acc.clip(low, high))
         yield "if the accumulator wraps at 16 bits", sums.codes(sums.acc.astype(np.int16).astype(np.int64))
