@@ -328,16 +328,16 @@ def _broadcast(step: Step) -> Fields:
     rows = list(zip(ones + output, strides(step.inputs[0]), strides(step.inputs[1]), strict=True))
     joined = [rows.pop()]
     while rows:
-        (outer, *steps), (inner, *inner_steps) = rows.pop(), joined[0]
-        if outer == 1:
-            continue
-        if inner == 1 or steps == [step * inner for step in inner_steps]:
-            joined[0] = (outer * inner, *(steps if inner == 1 else inner_steps))
-        else:
-            joined.insert(0, (outer, *steps))
+        (outer, first, second), (inner, first_step, second_step) = rows.pop(), joined[0]
+        if inner == 1:
+            joined[0] = (outer, first, second)
+        elif (first, second) == (inner * first_step, inner * second_step):
+            joined[0] = (outer * inner, first_step, second_step)
+        elif outer != 1:
+            joined.insert(0, (outer, first, second))
     front = [(1, 0, 0)] * (MAX_RANK - len(joined))
-    shape, first, second = zip(*front, *joined, strict=True)
-    return {"shape": Values(shape), "input1_strides": Values(first), "input2_strides": Values(second)}
+    names = ("shape", "input1_strides", "input2_strides")
+    return {name: Values(values) for name, values in zip(names, zip(*front, *joined, strict=True), strict=True)}
 
 
 def _add_int8(step: Step) -> Call:
