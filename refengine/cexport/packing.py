@@ -58,6 +58,7 @@ def simplified(rows: Array, filter: Array, bias: Array, multiplier: Multiplier, 
     channels = len(rows)
     factor, shift = (np.broadcast_to(x, channels) for x in (multiplier.multiplier, multiplier.shift))
     weight = np.abs(rows.astype(np.int64)).sum(axis=1)
+    bias = bias.astype(np.int64)
     code = np.clip(multiply_by_quantized_multiplier(bias, multiplier), -1024, 1024)
     bias, factor = np.where(weight == 0, 4 * code, bias), np.where(weight == 0, 2**30, factor)
     shift = np.where(weight == 0, -1, shift)
