@@ -1,4 +1,4 @@
-"""refengine/cexport/packing.py: packed weights give the sums, and simplified multipliers the codes, of the plain ones."""
+"""refengine/cexport/packing.py: packed weights give the sums of the plain ones, simplified multipliers the codes."""
 
 from __future__ import annotations
 
@@ -76,13 +76,18 @@ def test_what_would_not_be_exact_is_not_packed(rows: Array, why: str) -> None:
 
 @pytest.mark.parametrize(
     ("multiplier", "bias"),
-    [(quantize_multiplier(np.full(4, 1.5)), 0), (quantize_multiplier(np.full(4, 0.01), "single"), 0), (ALIKE, 2**30)],
-    ids=["shifts left", "another rounding", "leaves 30 bits"],
+    [
+        (quantize_multiplier(np.full(4, 1.5)), 0),
+        (quantize_multiplier(np.full(4, 0.01), "single"), 0),
+        (ALIKE, 2**30),
+        (ALIKE, -(2**31)),
+    ],
+    ids=["shifts left", "another rounding", "leaves 30 bits", "the lowest bias"],
 )
 def test_layers_without_proof_stay_as_they_are(multiplier: Multiplier, bias: int) -> None:
     ones = np.ones((4, 2), int)
     assert packed_pairs(ones, np.zeros(4, int), ALIKE, 0) is not None
-    assert packed_pairs(ones, np.full(4, bias), multiplier, 0) is None
+    assert packed_pairs(ones, np.full(4, bias, np.int32), multiplier, 0) is None
 
 
 def test_a_dead_channel_spares_the_others() -> None:
