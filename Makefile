@@ -1,4 +1,5 @@
 # make demo    recognise handwritten digits with the bundled networks
+# make studio  draw digits in the browser, and watch a network recognise them
 # make test    ruff, mypy and all tests
 # make check   the same without the slow tests: under a minute
 # make tools   install the cross compiler and QEMU (Debian, as root); `test` does, where it may
@@ -11,13 +12,16 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(VENV)/bin/python -m pytest --quiet -n 2
 
-.PHONY: help demo test check lint tools clean
+.PHONY: help demo studio test check lint tools clean
 
 help:
 	@sed -n 's/^# \(make \)/\1/p' Makefile
 
 demo: $(VENV)/.runtime
 	@$(VENV)/bin/refengine demo
+
+studio: $(VENV)/.studio
+	@$(VENV)/bin/refengine studio
 
 test: lint tools
 	$(PYTEST)
@@ -34,10 +38,12 @@ clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find refengine tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# ---- what the firmware's tests need: installed where we may, else they skip, each by name, and this says so
+# ---- what the firmware's and the browser's tests need: installed where we may, else they skip, each by name, and this
+# says so
 
-TOOLS := arm-none-eabi-gcc qemu-system-arm flatc
-DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm flatbuffers-compiler libflatbuffers-dev
+TOOLS := arm-none-eabi-gcc qemu-system-arm flatc chromium chromedriver
+DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm flatbuffers-compiler libflatbuffers-dev \
+    chromium chromium-driver
 
 tools:
 	@missing=$$(for tool in $(TOOLS); do command -v $$tool >/dev/null || echo $$tool; done); \
@@ -45,15 +51,19 @@ tools:
 	    apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(DEBIAN) >/dev/null; } || \
 	echo "*** NOT TESTED: what needs" $$missing "- install: sudo apt install $(DEBIAN)" >&2
 
-# ---- .venv: what `demo` needs, and with it what `test` needs
+# ---- .venv: what `demo` needs, and with it what `studio` and `test` need
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/pip
 	$(PIP) install --editable .
 	@touch $@
 
+$(VENV)/.studio: pyproject.toml | $(VENV)/bin/pip
+	$(PIP) install --editable '.[studio]'
+	@touch $@ $(VENV)/.runtime
+
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/pip
 	$(PIP) install --editable '.[test]'
-	@touch $@ $(VENV)/.runtime
+	@touch $@ $(VENV)/.runtime $(VENV)/.studio
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \

@@ -30,7 +30,7 @@ ELSEWHERE = {
     "fuzzer/test_doors.py": ("fuzzer/image",),
     "fuzzer/test_search.py": ("fuzzer/draw", "fuzzer/simplify"),
     "judge/test_check.py": ("judge/pictures",),
-    "judge/test_command.py": ("commands/diff", "judge/page"),
+    "judge/test_command.py": ("commands/diff",),
     "judge/test_judging.py": ("judge/report",),
     "judge/test_preparation.py": ("judge/sample", "judge/ways"),
     "judge/test_verdict.py": (
@@ -39,6 +39,8 @@ ELSEWHERE = {
     ),
     "numerics/test_float32.py": ("numerics/scalar_float",),
     "quantizer/test_command.py": ("commands/quantize",),
+    "studio/test_application.py": ("studio/drawings", "studio/studio"),
+    "studio/test_elements.py": ("studio/words",),
     "tasks/test_commands.py": ("commands/evaluate",),
     "quantizer/test_convert.py": (
         *("quantizer/affine", "quantizer/curves", "quantizer/forms", "quantizer/parameters", "quantizer/variables"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +11,7 @@ import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -82,6 +84,21 @@ def test_it_runs_models_away_from_the_checkout(elsewhere: Path, tmp_path: Path) 
     assert result["outputs"][0]["values"] == expected[0].tolist()
 
 
+def test_the_studio_opens_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
+    command = [str(elsewhere / "refengine"), "studio", "--no-browser"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        for name in ("", "studio.js", "studio.css", "call/answer?network=dense_int8&sample=7"):
+            with urlopen(address + name) as page:
+                assert page.status == 200 and page.read()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 0 and not [*tmp_path.iterdir()]
+
+
 def test_it_is_the_wheel_that_runs_and_brings_no_more_than_it_needs(elsewhere: Path, tmp_path: Path) -> None:
     code = "import refengine, sys; print(refengine.__file__, *sorted({name.split('.')[0] for name in sys.modules}))"
     path, *names = subprocess.check_output([elsewhere / "python", "-c", code], cwd=tmp_path, text=True).split()
@@ -96,5 +113,7 @@ def test_it_is_the_wheel_that_runs_and_brings_no_more_than_it_needs(elsewhere: P
         "ai_edge_litert",
         "asyncio",
         "serial",
+        "starlette",
+        "uvicorn",
     }
     assert not unwanted & {*names}

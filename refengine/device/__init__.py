@@ -3,7 +3,7 @@
 from .client import Device, DeviceRun, Progress
 from .protocol import Info, TensorInfo
 from .recording import Recording, connect, device_plan, numerics_of, output_steps, outputs_of, record, unequal_steps
-from .transport import DeviceError, Line, SerialLine, SocketLine
+from .transport import DeviceError, Line, SerialLine, SocketLine, serial_ports
 
 __all__ = [
     "Device",
@@ -22,5 +22,6 @@ __all__ = [
     "output_steps",
     "outputs_of",
     "record",
+    "serial_ports",
     "unequal_steps",
 ]

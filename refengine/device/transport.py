@@ -79,6 +79,15 @@ class SerialLine:
         self.serial.close()
 
 
+def serial_ports() -> list[str]:
+    """The serial ports that this machine has; none without pyserial."""
+    try:
+        from serial.tools import list_ports
+    except ImportError:
+        return []
+    return sorted(port.device for port in list_ports.comports())
+
+
 class _lost:  # noqa: N801  (a context manager, used like a function)
     """Turns what the operating system says about a dead line into a `DeviceError`."""
 

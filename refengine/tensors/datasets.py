@@ -54,6 +54,11 @@ def read_idx(path: str | os.PathLike[str]) -> Bytes:
         ) from error
 
 
+def idx(array: Bytes) -> bytes:
+    """An IDX file of unsigned bytes that holds `array`, not gzipped."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+
+
 def _unpacked(data: bytes) -> bytes:
     """What gzip packed, to one byte more than the header announces: it may unpack to a thousand times its size."""
     with gzip.open(io.BytesIO(data)) as file:

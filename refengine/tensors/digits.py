@@ -44,18 +44,33 @@ def prepare_digit(image: npt.NDArray[np.number]) -> Pixels:
 
     Raises `InputError` if the array is not a grey picture, hardly has contrast, or is no picture of one digit.
     """
+    *_, (_, digit) = stages(image)
+    return digit
+
+
+def stages(image: npt.NDArray[np.number]) -> Iterator[tuple[str, Pixels]]:
+    """The way of `prepare_digit`: what each of its steps is called, and the picture behind it (uint8, 255 is ink).
+
+    The last one is the digit. Raises `InputError` as `prepare_digit` does.
+    """
     if image.ndim != 2 or not image.size or not np.isfinite(image).all():
         raise InputError(f"a digit is a grey picture, height × width; got an array of shape {image.shape}")
     darkest, lightest = float(image.min()), float(image.max())
     if lightest - darkest < LEAST_CONTRAST:
         raise InputError(f"no digit to be seen: all greys are between {darkest:g} and {lightest:g}")
-    ink = _cropped(_one_digit(_ink(_shrunk(image))))
+    yield "ink", _as_grey(found := _ink(_shrunk(image)))
+    yield "without specks", _as_grey(found := _one_digit(found))
+    ink = _cropped(found)
     if _edges(ink) / 2 > SCRIBBLE * max(ink.shape):
         raise InputError("no digit to be seen: its strokes would be many times as long as it is tall")
     ink = _scaled(ink, CANVAS) > 0
+    yield "cropped and scaled", _as_grey(ink)
     while _stroke_width(ink) < STROKE:
         ink = _thickened(ink)
-    return _centred(_scaled(ink, BOX))
+    yield "thickened", _as_grey(ink)
+    digit = _scaled(ink, BOX)
+    yield f"{BOX} pixels along its longer side", digit
+    yield f"centre of mass in the middle of {SIDE}×{SIDE}", _centred(digit)
 
 
 # ---- ink and paper ----------------------------------------------------------------------------------------
@@ -189,8 +204,12 @@ def _scaled(ink: Mask, longer: int) -> Pixels:
     from PIL import Image
 
     height, width = (max(1, round(side * longer / max(ink.shape))) for side in ink.shape)
-    grey = Image.fromarray(np.where(ink, np.uint8(255), np.uint8(0)))
-    return np.asarray(grey.resize((width, height), Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(_as_grey(ink)).resize((width, height), Image.Resampling.BOX), np.uint8)
+
+
+def _as_grey(ink: Mask) -> Pixels:
+    grey: Pixels = np.where(ink, np.uint8(255), np.uint8(0))
+    return grey
 
 
 def _thickened(ink: Mask) -> Mask:

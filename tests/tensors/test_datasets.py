@@ -19,6 +19,7 @@ from refengine import evaluate, make_plan
 from refengine.bundled import DATA, bundled_models
 from refengine.errors import InputError
 from refengine.model import Array
+from refengine.tensors import datasets
 from refengine.tensors.datasets import bundled_digits, load_mnist, read_idx
 
 NETWORKS = ("stm32f746", "dense", "dense128", "esp32")
@@ -172,3 +173,10 @@ def test_cards_tell_the_accuracy_that_the_engine_reaches(name: str) -> None:
 
 def test_bundled_data_stays_small() -> None:
     assert sum(path.stat().st_size for path in DATA.iterdir() if path.is_file()) < 2_200_000
+
+
+@pytest.mark.parametrize("shape", [(0,), (7,), (2, 28, 28)])
+def test_what_is_written_as_idx_is_read_again(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape), dtype=np.int64).reshape(shape).astype(np.uint8)
+    (tmp_path / "file").write_bytes(datasets.idx(array))
+    assert datasets.idx(array) == idx(array) and np.array_equal(read_idx(tmp_path / "file"), array)

@@ -1,0 +1,73 @@
+"""The calls of the view Compare: what is lost, and what a dump tells."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refengine import execute, health, make_plan
+from refengine.tensors.datasets import bundled_digits
+from refengine.tensors.inputs import pixels_to_input
+from tests.studio.conftest import Client
+
+NETWORK = "dense_int8"
+ASKED = {"network": NETWORK, "sample": 13}
+
+
+def test_an_operators_colour_is_healths_error(client: Client) -> None:
+    plan = make_plan(NETWORK)
+    *_, measured = health(plan, [(pixels_to_input(plan, bundled_digits()[0], real=True),)])
+    told = client.get("call/lost", {**ASKED, "by": "total"}).json()
+    for layer in measured.layers:
+        if layer.step is not None and layer.total is not None:
+            assert f"{layer.total.layer.rmse[0]:.2f} codes" in told["svg"]
+            assert any(line.startswith("codes ") for line in told["told"][str(layer.step.index)])
+    assert told["summary"].startswith("100 inferences, the bundled digits")
+
+
+def test_findings_are_told_where_they_are(client: Client) -> None:
+    told = client.get("call/lost", {**ASKED, "by": "findings"}).json()
+    assert 'class="culprit"' in told["svg"] or 'class="same"' in told["svg"]
+    assert [each["status"] for each in told["key"]] == ["same", "culprit", "absent"]
+
+
+def dumped(network: str, fault: int | None = None) -> bytes:
+    """Every operator's tensor, in one of them a bit that is another one."""
+    plan = make_plan(network)
+    arrays = {}
+    for record in execute(plan, pixels_to_input(plan, bundled_digits()[0][13:14])):
+        x = np.array(record.outputs[0])
+        if record.step.index == fault:
+            x.reshape(-1)[3] ^= 1
+        arrays[f"t{record.step.outputs[0].index}"] = x
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def test_a_dump_is_judged_and_its_culprit_coloured(client: Client) -> None:
+    last = make_plan(NETWORK).steps[-1].index
+    told = client.post("call/verdict", {**ASKED, "name": "d.npz"}, dumped(NETWORK, last)).json()
+    assert told["svg"].count('class="culprit"') == 1 and f"the fault enters at {last} " in told["summary"]
+    assert told["told"][str(last)]
+    fine = client.post("call/verdict", ASKED, dumped(NETWORK)).json()
+    assert 'class="culprit"' not in fine["svg"] and "no difference" in fine["summary"]
+
+
+@pytest.mark.parametrize(
+    ("call", "more", "body", "why"),
+    [
+        ("lost", {"by": "luck"}, b"", "choose own, total or findings"),
+        ("lost", {"network": "stm32f746_float32"}, b"", "no quantised layer"),
+        ("verdict", {"name": "d.npz"}, b"no archive", "d.npz"),
+        ("verdict", {}, dumped("stm32f746_int8"), ""),
+    ],
+)
+def test_what_cannot_be_compared_is_said(
+    client: Client, call: str, more: dict[str, Any], body: bytes, why: str
+) -> None:
+    response = client.post(f"call/{call}", {**ASKED, **more}, body)
+    assert response.status == 400 and why in response.json()["error"] and "/tmp" not in response.text

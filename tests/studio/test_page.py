@@ -1,0 +1,503 @@
+"""The page in a real browser: every button, and drawing by real pointer events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refengine.device.qemu import missing_tools
+from refengine.tensors.datasets import bundled_digits
+from refengine.tflite_io import dump
+from tests.studio.conftest import studio
+from tests.tasks.nets import detector, segmenter
+
+pytestmark = pytest.mark.slow
+
+SEVEN = ((60, 60), (210, 60), (120, 230))
+ONE = ((140, 40), (140, 240))
+
+
+class Page:
+    """The studio in the browser, in a person's words."""
+
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver = driver
+        driver.get("about:blank")
+        driver.get(url)
+        self.until("document.body.dataset.ready === 'yes'")
+
+    def js(self, code: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(f"return {code}", *arguments)
+
+    def until(self, condition: str, seconds: float = 20) -> None:
+        """Wait for a condition in JavaScript."""
+        end = time.monotonic() + seconds
+        while not self.js(condition):
+            assert time.monotonic() < end, f"{condition}: {self.text('body')[:2000]}"
+            time.sleep(0.03)
+
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        found: str = self.find(selector).text
+        return found
+
+    def click(self, selector: str) -> None:
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        for _ in range(5):
+            with suppress(StaleElementReferenceException):  # there is a newer one in its place
+                element = self.find(selector)
+                self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+                element.click()
+                return
+        raise AssertionError(f"{selector} does not stay where it is")
+
+    def choose(self, selector: str, value: str) -> None:
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.find(selector)).select_by_value(value)
+
+    def draw(self, points: tuple[tuple[int, int], ...], selector: str = "#pad") -> None:
+        """A stroke by real pointer events; places are those of a drawing area of 280 × 280."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        canvas = self.find(selector)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+        scale = canvas.size["width"] / 280
+        chain = ActionChains(self.driver, duration=20)
+        for i, (x, y) in enumerate(points):
+            chain.move_to_element_with_offset(canvas, round((x - 140) * scale), round((y - 140) * scale))
+            if i == 0:
+                chain.click_and_hold()
+        chain.release().perform()
+
+    def answered(self, sentence: str) -> None:
+        self.until(f"(document.querySelector('#answer .big')?.textContent ?? '').includes({json.dumps(sentence)})")
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the browser's console has to say, but for refused requests, which the page tells of, and for advice."""
+        expected = ("Failed to load resource", "willReadFrequently")
+        logged = (each["message"] for each in self.driver.get_log("browser"))
+        return [message for message in logged if not any(each in message for each in expected)]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with studio("--keep", str(tmp_path_factory.mktemp("kept") / "drawings")) as (found, _):
+        yield found
+
+
+@pytest.fixture
+def page(browser: Any, url: str) -> Iterator[Page]:
+    made = Page(browser, url)
+    yield made
+    assert not made.complaints
+
+
+def test_a_drawn_seven_is_a_seven_while_it_is_drawn(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    page.until("document.querySelector('#answer .bars').textContent.includes('799.6')")
+    assert page.find("#trouble").is_displayed() is False
+    page.until("document.querySelectorAll('.steps canvas').length >= 7")
+    page.until("document.querySelectorAll('#others tbody tr').length === 3")
+    page.until("[...document.querySelectorAll('#others tbody td:nth-child(3)')].every((td) => td.textContent === '7')")
+
+
+PIXELS = "[...document.querySelector('#pad').getContext('2d').getImageData(0, 0, 280, 280).data]"
+
+
+def test_undo_clear_and_run_do_what_they_say(page: Page) -> None:
+    page.click("#live")
+    page.draw(ONE)
+    assert page.text("#answer") == ""
+    page.click("#run")
+    page.answered("the number 1")
+    page.draw(((60, 140), (220, 140)))
+    page.until("document.querySelector('#answer').textContent === ''")  # it was of another drawing
+    page.click("#undo")
+    page.click("#run")
+    page.answered("the number 1")
+    page.click("#clear")
+    page.until("document.querySelector('#answer').textContent === ''")
+    assert page.js(f"{PIXELS}.every((x) => x === 255)")
+    page.click("#live")
+
+
+def test_what_is_no_digit_has_no_answer(page: Page) -> None:
+    page.draw(ONE)
+    page.answered("the number 1")
+    page.draw(((30, 40), (30, 240)))
+    page.until("document.querySelector('#trouble').textContent.includes('more than one digit')")
+    page.until("document.querySelector('#answer').textContent === ''")
+    page.click("#undo")
+    page.answered("the number 1")
+    assert page.find("#trouble").is_displayed() is False
+
+
+def test_thickness_is_that_of_the_strokes(page: Page) -> None:
+    def ink() -> int:
+        found: int = page.js(f"{PIXELS}.filter((x) => x < 9).length")
+        return found
+
+    page.draw(ONE)
+    thin = ink()
+    page.click("#clear")
+    page.js("(document.querySelector('#thickness').value = 40)")
+    page.draw(ONE)
+    assert ink() > 1.7 * thin
+
+
+def test_keys_draw_too(page: Page) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    pad = page.find("#pad")
+    page.js("document.querySelector('#pad').focus()")
+    pad.send_keys(Keys.ARROW_UP * 14, " ", Keys.ARROW_DOWN * 28, " ")
+    page.answered("the number 1")
+    pad.send_keys("z")
+    page.until("document.querySelector('#answer').textContent === ''")
+
+
+def test_samples_noise_and_files_are_answered(page: Page, tmp_path: Path) -> None:
+    page.click("#sample")
+    page.until("document.querySelector('#source').textContent.startsWith('number ')")
+    number = int(page.text("#source").split()[1])
+    page.answered(f"the number {bundled_digits()[1][number]}")
+    page.click("#noise")
+    page.until("document.querySelector('#source').textContent.startsWith('Noise')")
+    digit = 255 - np.pad(bundled_digits()[0][70], 20)
+    Image.fromarray(digit).resize((200, 200)).save(tmp_path / "mine.png")
+    page.find("#file").send_keys(str(tmp_path / "mine.png"))
+    page.answered(f"the number {bundled_digits()[1][70]}")
+    assert page.text("#source").startswith("mine.png")
+    np.save(tmp_path / "codes.npy", np.full((4, 28, 28, 1), -128, np.int8))
+    page.find("#file").send_keys(str(tmp_path / "codes.npy"))
+    page.until("document.querySelector('#answer input[type=range]')?.max === '3'")
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    page.find("#file").send_keys(str(tmp_path / "bad.npy"))
+    page.until("document.querySelector('#trouble').textContent.startsWith('bad.npy')")
+
+
+def test_a_picture_may_be_dropped_and_pasted(page: Page, tmp_path: Path) -> None:
+    """By the events that a browser makes of it: no driver can drag a file."""
+    made = """(async () => {
+      const canvas = document.createElement('canvas');
+      [canvas.width, canvas.height] = [100, 100];
+      const context = canvas.getContext('2d');
+      context.fillStyle = '#fff'; context.fillRect(0, 0, 100, 100);
+      context.fillStyle = '#000'; context.fillRect(45, 15, 9, 70);
+      const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+      const data = new DataTransfer();
+      data.items.add(new File([blob], 'one.png', { type: 'image/png' }));
+      const event = KIND;
+      document.dispatchEvent(event);
+    })()"""
+    for kind in ("new DragEvent('drop', { dataTransfer: data, cancelable: true })",
+                 "new ClipboardEvent('paste', { clipboardData: data })"):  # fmt: skip
+        page.driver.execute_script(made.replace("KIND", kind))
+        page.until("document.querySelector('#source').textContent.startsWith('one.png')")
+        page.answered("the number 1")
+        page.click("#clear")
+
+
+def test_networks_and_dialects_are_chosen_and_compared(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    page.choose("#network", "dense_int8")
+    page.choose("#numerics", "xnnpack")
+    page.until("document.querySelector('#answer').textContent.includes('xnnpack (')")
+    page.choose("[aria-label='network to add']", "dense128_int8")
+    page.choose("[aria-label='dialect to add']", "cortex-m7")
+    page.click("#add")
+    page.until("document.querySelectorAll('#others tbody tr').length === 4")
+    page.click("#others tbody tr:first-child button")
+    page.until("document.querySelectorAll('#others tbody tr').length === 3")
+
+
+def test_a_network_that_is_dropped_is_chosen(page: Page, tmp_path: Path) -> None:
+    from refengine.bundled import bundled_models
+
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(bundled_models()["dense_int8"].read_bytes())
+    page.find("#file").send_keys(str(path))
+    page.until("document.querySelector('#network').value === 'mine'")
+    page.draw(ONE)
+    page.answered("the number 1")
+
+
+def test_all_controls_have_names_for_those_who_cannot_see_them(page: Page) -> None:
+    nameless = """[...document.querySelectorAll('button, input, select, canvas[tabindex], [role=tab]')].filter((each) =>
+      !(each.textContent.trim() || each.getAttribute('aria-label') || each.closest('label')?.textContent.trim()
+        || each.getAttribute('aria-labelledby'))).map((each) => each.outerHTML)"""
+    assert page.js(nameless) == []
+
+
+def test_nothing_is_wider_than_the_window(page: Page) -> None:
+    """From a phone's width to a projector's, in every view."""
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    try:
+        for tab in page.driver.find_elements("css selector", "[role=tab]"):
+            page.js("arguments[0].click()", tab)
+            time.sleep(0.2)
+            for width in (360, 800, 1920):
+                metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+                page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+                assert page.js("document.documentElement.scrollWidth") <= width, (tab.text, width)
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+# ---- Walk ------------------------------------------------------------------------------------------------------------
+
+
+def show(page: Page, view: str, ready: str) -> None:
+    page.click(f"#tab-{view}")
+    page.until(f"document.querySelector({json.dumps(ready)})")
+
+
+def test_the_winning_class_is_followed_to_a_pixel(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "walk", ".explanation")
+    assert "SOFTMAX [0, 7]" in page.text(".trail")
+    for step in ("10 ", "9 ", "8 ", "4 ", "3 ", "2 ", "1 ", "0 "):
+        page.click(".explanation button")
+        page.until(f"document.querySelector('.layer h2').textContent.startsWith('{step}')")
+        page.until("document.querySelector('.before canvas') && document.querySelector('.explanation')")
+    page.click(".explanation button")
+    page.until("document.querySelector('.why .result')?.textContent.startsWith('The pixel [0, ')")
+    page.click(".trail button")
+    page.until("document.querySelector('.layer h2').textContent === '0 CONV_2D'")
+
+
+def test_a_click_on_a_number_lights_its_window_and_the_numbers_move_with_the_drawing(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "walk", ".explanation")
+    page.click(".graph a[href='#step0']")
+    page.until("document.querySelector('.layer h2').textContent === '0 CONV_2D'")
+    page.click(".own canvas")
+    page.until("document.querySelector('.explanation .result')")
+    lit = """(() => { const canvas = document.querySelector('.before canvas');
+      const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      return [...data].some((x, i) => i % 4 === 0 && x > 200 && data[i + 1] > 120 && data[i + 2] < 40); })()"""
+    page.until(lit)
+    before = page.text(".explanation")
+    page.click("#clear")
+    page.until("document.querySelector('.layer').textContent.startsWith('Draw something')")
+    page.draw(((40, 150), (240, 150)))
+    page.until(f"(document.querySelector('.explanation')?.innerText ?? {json.dumps(before)}) !== {json.dumps(before)}")
+    from selenium.webdriver.common.keys import Keys
+
+    page.find(".own canvas").send_keys(Keys.PAGE_DOWN)
+    page.until("document.querySelector('.trail').textContent.includes('1]')")
+
+
+def test_a_number_that_is_looked_at_is_set_to_another(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "walk", "#what-if")
+    page.click("#what-if")
+    page.until("document.querySelector('#at')?.value === '0,7'")
+    page.click("#set")
+    page.until("!document.querySelector('#answer .big').textContent.includes('number 7')")
+    page.click("#answer .unsure button")
+    page.answered("the number 7")
+
+
+def test_things_that_are_found_are_drawn(page: Page, tmp_path: Path) -> None:
+    for model, name, sentence in ((detector(), "boxes", "found"), (segmenter(), "parts", "Parts")):
+        (tmp_path / f"{name}.tflite").write_bytes(dump(model))
+        page.find("#file").send_keys(str(tmp_path / f"{name}.tflite"))
+        page.until(f"document.querySelector('#network').value.startsWith('{name}')")
+        page.click("#digit")
+        page.draw(SEVEN)
+        page.answered(sentence)
+        page.until("document.querySelector('canvas.found')")
+        page.click("#digit")
+        page.click("#clear")
+
+
+def test_a_finger_draws_as_a_mouse_does(page: Page) -> None:
+    box = page.js("(({ x, y, width }) => [x, y, width / 280])(document.querySelector('#pad').getBoundingClientRect())")
+    points = [(140, y) for y in range(40, 250, 15)]
+    for i, (x, y) in enumerate(points):
+        touch = [{"x": box[0] + x * box[2], "y": box[1] + y * box[2]}]
+        kind = "touchMove" if i else "touchStart"
+        page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touch})
+    page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.answered("the number 1")
+
+
+def test_the_heat_map_says_what_it_is(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "walk", ".explanation")
+    page.click(".graph a[href='#tensor0']")
+    page.until("document.querySelector('#heat-run')")
+    page.choose("#heat-class", "7")
+    page.click("#heat-run")
+    page.until("document.querySelector('canvas.heat')")
+    assert page.text("#heat").startswith("Occlusion: ")
+
+
+def test_every_box_of_every_network_can_be_looked_at(page: Page) -> None:
+    page.click("#sample")
+    page.until("document.querySelector('#answer .big')")
+    show(page, "walk", ".explanation")
+    for network, kind in (("stm32f746_float32", "float32"), ("dense_int16x8", "int16")):
+        page.choose("#network", network)
+        page.until(f"document.querySelector('.graph a').textContent.endsWith(' {kind}')")
+        for i in range(page.js("document.querySelectorAll('.graph a').length")):
+            link = f"document.querySelectorAll('.graph a')[{i}]"
+            page.js(f"{link}.dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
+            page.until(f"{link}.classList.contains('here') && document.querySelector('.own canvas')")
+    assert page.find("#trouble").is_displayed() is False
+
+
+# ---- Play ------------------------------------------------------------------------------------------------------------
+
+
+def test_two_dialects_stand_side_by_side_where_they_part(page: Page) -> None:
+    page.click("#sample")
+    page.until("document.querySelector('#answer .big')")
+    show(page, "play", "#parted .result")
+    page.until("document.querySelectorAll('#parted .two > div').length === 2")
+    assert page.js("document.querySelectorAll('#parted .parts').length") == 2
+    page.choose("#other", "cortex-m7")
+    page.until("document.querySelector('#parted').textContent.includes('is the same in both')")
+
+
+def test_numbers_are_set_silenced_and_taken_back(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "play", "#set")
+    page.find("#at").send_keys("0,3")
+    page.js("(document.querySelector('#value').value = 0.99)")
+    page.click("#set")
+    page.until("document.querySelector('#effect')?.textContent.includes('as you set it: 3') || "
+               "document.querySelectorAll('#changes li').length === 1")  # fmt: skip
+    page.until("document.querySelector('#effect .two')")
+    page.js("(document.querySelector('#channel').value = 7)")
+    page.click("#silence")
+    page.answered("the number 3")
+    page.until("document.querySelectorAll('#changes li').length === 2")
+    page.click("#changes button")
+    page.until("document.querySelectorAll('#changes li').length === 1")
+    page.find("#at").send_keys(",9")
+    page.click("#set")
+    page.until("document.querySelector('#trouble').textContent.includes('there is no element')")
+    page.click("#answer .unsure button")
+    page.answered("the number 7")
+    assert page.js("document.querySelectorAll('#changes li').length") == 0
+
+
+def test_a_file_of_several_inferences_is_gone_through(page: Page, tmp_path: Path) -> None:
+    codes = bundled_digits()[0][[3, 40, 70], :, :, np.newaxis].astype(np.int16) - 128
+    np.save(tmp_path / "three.npy", codes.astype(np.int8))
+    page.find("#file").send_keys(str(tmp_path / "three.npy"))
+    page.until("document.querySelector('#answer input[type=range]')")
+    show(page, "play", "canvas.chart")
+    page.click("#frame-next")
+    page.answered(f"the number {bundled_digits()[1][40]}")
+    page.until("document.querySelector('#time').textContent.includes('inference 1 of 3')")
+    page.click("#frame-previous")
+    page.answered(f"the number {bundled_digits()[1][3]}")
+
+
+# ---- Compare, PIN lock, Collect, Board -------------------------------------------------------------------------------
+
+
+def test_the_graph_is_coloured_by_what_is_lost(page: Page) -> None:
+    page.choose("#network", "dense_int8")
+    page.click("#sample")
+    page.until("document.querySelector('#answer .big')")
+    show(page, "compare", "#colour")
+    for way in ("own", "total", "findings"):
+        page.choose("#way", way)
+        page.click("#colour")
+        page.until("document.querySelector('.compared svg rect:not(.input)')")
+        page.until("document.querySelector('#compare-summary').textContent.startsWith('100 inferences')")
+    page.click(".compared a[href='#step1']")
+    page.until("document.querySelector('#compare-details h2').textContent.startsWith('1 ')")
+    page.choose("#way", "time")
+    page.until("document.querySelector('#compare-summary').textContent.includes('view Board')")
+
+
+def test_the_lock_closes_and_opens_by_drawn_digits(page: Page) -> None:
+    show(page, "pin", "#pin-0")
+    assert page.find("#unlock").is_enabled() is False
+
+    def enter(*digits: tuple[tuple[int, int], ...]) -> None:
+        for place, digit in enumerate(digits):
+            page.draw(digit, f"#pin-{place}")
+
+    enter(SEVEN, ONE, SEVEN)
+    page.click("#set-password")
+    page.until("document.querySelector('#pin-says').textContent === 'Not sure: digit 4 is empty. Draw it again.'")
+    assert page.js("document.querySelector('#pin-3').classList.contains('again')")
+    page.draw(ONE, "#pin-3")
+    page.click("#set-password")
+    page.until("document.querySelector('#lock').textContent === 'Locked'")
+    enter(SEVEN, SEVEN, SEVEN, SEVEN)
+    page.click("#unlock")
+    page.until("document.querySelector('#pin-says').textContent === '7777 is wrong. The lock stays closed.'")
+    page.click("#pin-clear")
+    enter(SEVEN, ONE, SEVEN, ONE)
+    page.click("#unlock")
+    page.until("document.querySelector('#lock').textContent === 'Open'")
+    assert "Right" in page.text("#pin-says")
+
+
+def test_drawings_are_kept_shown_and_forgotten(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "collect", "#labels button")
+    for label in (7, 1):
+        page.click(f"[aria-label='keep as {label}']")
+        page.until(f"document.querySelectorAll('.gallery figure').length === {1 if label == 7 else 2}")
+    assert "1 of them are read right" in page.text("#collected")
+    page.click("#only-misread")
+    page.until("document.querySelectorAll('.gallery figure').length === 1")
+    assert page.js("document.querySelector('.gallery figure').className") == "wrong"
+    page.click(".gallery button")
+    page.until("document.querySelectorAll('.gallery figure').length === 0")
+    page.click("#only-misread")
+    page.until("document.querySelectorAll('.gallery figure').length === 1")
+    assert page.js("fetch(document.querySelector('#download').href).then((answer) => answer.ok)")
+    page.click(".gallery button")
+
+
+@pytest.mark.skipif(bool(missing_tools("host")), reason="the board `host` needs make and a C compiler")
+def test_the_board_answers_the_same_drawing_and_a_broken_one_is_shown(page: Page) -> None:
+    page.choose("#network", "dense_int8")
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    show(page, "board", "#port option")
+    page.choose("#port", "qemu:host")
+    page.click("#run-board")
+    page.until("document.querySelector('#board-shown .sure')", 60)
+    assert page.text("#board-shown").startswith("It looks like the number 7")
+    assert "DIFFERS" not in page.text("#board-steps")
+    show(page, "compare", "#colour")
+    page.choose("#way", "time")
+    page.until("document.querySelector('#compare-summary').textContent.startsWith('Parts of the whole time')")
+    show(page, "board", "#port option")
+    page.choose("#fault", "output_offset")
+    page.click("#run-board")
+    page.until("document.querySelector('#board-shown .unsure')", 60)
+    page.click("#show-verdict")
+    page.until("document.querySelector('#view-compare .culprit')")
