@@ -64,8 +64,8 @@ static void add_mve(const struct add_int8_params *p, const int8_t *in1, const in
 #endif
 
 /* `count` sums; steps of 0 broadcast. */
-static void add_right(const struct add_int8_params *p, const int8_t *in1, int32_t step1, const int8_t *in2, int32_t step2,
-                      int32_t count, int8_t *output) {
+static void add_right(const struct add_int8_params *p, const int8_t *in1, int32_t step1, const int8_t *in2,
+                      int32_t step2, int32_t count, int8_t *output) {
   const struct right right1 = right_of(p->input1_multiplier, 0), right2 = right_of(p->input2_multiplier, 0);
   const struct right right = right_of(p->output_multiplier, p->output_offset);
   const int32_t offset1 = p->input1_offset, offset2 = p->input2_offset, twice = 2 << p->left_shift;

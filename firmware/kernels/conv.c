@@ -246,8 +246,8 @@ static void widen_window(const struct conv_int8_params *p, int32_t batch, int32_
 }
 
 /* Output positions two by two, then the last of an odd number. */
-void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter, const int32_t *bias,
-                      int8_t *output) {
+void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter,
+                      const int32_t *bias, int8_t *output) {
   const struct window *w = &p->window;
   const int32_t taps = w->filter_height * w->filter_width * p->filter_depth, even = taps + taps % 2;
   const int32_t positions = w->output_height * w->output_width, depth = w->output_depth;

@@ -82,8 +82,8 @@ static int32_t one_channel(const struct depthwise_conv_int8_params *p, const int
 #ifdef REFENGINE_MVE_LAYERS
 #define TAPS 32 /* of a window that Helium takes */
 
-/* Where a window's taps are: first `inside` of them in the image, then those outside, whose input is the zero point. Most
- * windows have the same, so that they are looked for where `place` tells other rows or columns only. */
+/* Where a window's taps are: first `inside` of them in the image, then those outside, whose input is the zero point.
+ * Most windows have the same, so that they are looked for where `place` tells other rows or columns only. */
 struct taps_mve {
   struct taps rows, columns;
   int32_t inputs[TAPS], filters[TAPS]; /* from the window's first input and the filter's first weight */
@@ -247,7 +247,7 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
  * channel a pair of taps of the first two lines, and the tap of the third. A window is three columns beside each other,
  * and while it slides along the band, its channel's weights stay in registers.
  *
- * The weights of four channels are 36 bytes, w[line][column]: for each channel w00 w01 w10 w11 w02 w20 w12 w21, and then
+ * The weights of four channels are 36 bytes, w[line][column]: for each channel w00 w01 w10 w11 w02 w20 w12 w21, then
  * the four w22.
  */
 

@@ -53,8 +53,8 @@ void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8
                int8_t *output);
 
 /* The same for a filter packed as packed.h says, by pairs of channels, all inputs in one group. */
-void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter, const int32_t *bias,
-                      int8_t *output);
+void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter,
+                      const int32_t *bias, int8_t *output);
 
 struct conv_float32_params {
   struct window window;

@@ -34,8 +34,8 @@ static inline void dot_4(const int8_t *const rows[4], const int8_t *w, int32_t c
   acc[0] = aw, acc[1] = bw, acc[2] = cw, acc[3] = dw;
 }
 
-/* multiply_by_quantized_multiplier of four; a tie goes away from zero, one less where the number is negative and shifted
- * to the right. */
+/* multiply_by_quantized_multiplier of four; a tie goes away from zero, one less where the number is negative and is
+ * shifted to the right. */
 static inline int32x4_t scaled_4(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
   const int32x4_t zero = vdupq_n_s32(0), right = vminq_s32(shift, zero);
   const int32x4_t high = vqrdmulhq_s32(vshlq_s32(acc, vmaxq_s32(shift, zero)), multiplier);
