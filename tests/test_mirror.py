@@ -46,6 +46,7 @@ ELSEWHERE = {
         *("quantizer/affine", "quantizer/curves", "quantizer/forms", "quantizer/parameters", "quantizer/variables"),
     ),
     "test_kernels.py": ("kernel",),
+    "test_package.py": ("__init__",),
 }
 """Test files by modules without one of their own. What kernels share (`kernels/_*.py`) is tried by the kernels."""
 
