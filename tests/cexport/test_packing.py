@@ -23,7 +23,8 @@ def code_of(packed: Packed, acc: Array, output_offset: int) -> Array:
     assert np.abs(2 * total).max() < 2**31
     rounded = high + (high >> 31) + ((2 * output_offset + 1) << less)
     assert np.abs(rounded).max() < 2**31
-    return np.clip(rounded >> less >> 1, -128, 127)
+    code: Array = np.clip(rounded >> less >> 1, -128, 127)
+    return code
 
 
 def codes(acc: Array, bias: Array, multiplier: Multiplier, output_offset: int) -> Array:
