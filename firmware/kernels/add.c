@@ -24,7 +24,7 @@ static struct right right_of(struct multiplier m, int32_t offset) {
   return right;
 }
 
-static inline int32_t shifted_right(struct right r, int32_t twice) {
+INLINE int32_t shifted_right(struct right r, int32_t twice) {
   const int32_t high = rounded_high_half(twice, r.multiplier);
   return (high + (high >> 31 & r.less) + r.more) >> r.exponent;
 }

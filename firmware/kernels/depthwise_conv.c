@@ -114,13 +114,13 @@ static void find_taps(const struct window *w, const struct place *place, struct 
   to->inside = inside;
 }
 
-static inline void add_products(int16x8_t x, int16x8_t w, int32x4x2_t *sums) {
+INLINE void add_products(int16x8_t x, int16x8_t w, int32x4x2_t *sums) {
   sums->val[0] = vaddq_s32(sums->val[0], vmullbq_int_s16(x, w));
   sums->val[1] = vaddq_s32(sums->val[1], vmulltq_int_s16(x, w));
 }
 
 /* Sixteen channels, or with `both` 0 the first eight of them: of each eight the even ones' sums and the odd ones'. */
-static inline void sums_16(const struct taps_mve *taps, const int8_t *input, const int8_t *filter, int8_t zero_point,
+INLINE void sums_16(const struct taps_mve *taps, const int8_t *input, const int8_t *filter, int8_t zero_point,
                            int32_t both, int32x4x2_t *first, int32x4x2_t *second) {
   const int32_t *x = taps->inputs, *w = taps->filters, *const all = w + taps->all;
   first->val[0] = first->val[1] = second->val[0] = second->val[1] = vdupq_n_s32(0);

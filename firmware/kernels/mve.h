@@ -5,6 +5,7 @@
 #ifndef REFENGINE_MVE_H
 #define REFENGINE_MVE_H
 
+#include "dot.h"
 #include "layers.h"
 
 #if REFENGINE_MVE && !REFENGINE_SINGLE_ROUNDING && !REFENGINE_XNNPACK_ROUNDING && !defined(REFENGINE_FAULT_IN_LAYERS)
@@ -12,7 +13,7 @@
 #include <arm_mve.h>
 
 /* acc[k] += rows[k] · w, `count` bytes each: sixteen products an instruction, the last ones fewer. */
-static inline void dot_4(const int8_t *const rows[4], const int8_t *w, int32_t count, int32_t acc[4]) {
+INLINE void dot_4(const int8_t *const rows[4], const int8_t *w, int32_t count, int32_t acc[4]) {
   const int8_t *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
   int32_t aw = acc[0], bw = acc[1], cw = acc[2], dw = acc[3];
   __asm__("  wlstp.8 lr, %[count], 2f\n"
@@ -36,7 +37,7 @@ static inline void dot_4(const int8_t *const rows[4], const int8_t *w, int32_t c
 
 /* multiply_by_quantized_multiplier of four; a tie goes away from zero, one less where the number is negative and is
  * shifted to the right. */
-static inline int32x4_t scaled_4(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
+INLINE int32x4_t scaled_4(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
   const int32x4_t zero = vdupq_n_s32(0), right = vminq_s32(shift, zero);
   const int32x4_t high = vqrdmulhq_s32(vshlq_s32(acc, vmaxq_s32(shift, zero)), multiplier);
   return vrshlq_s32(vaddq_s32(high, vshrq_n_s32(vandq_s32(high, right), 31)), right);
@@ -52,13 +53,13 @@ static inline int32_t shifts_right(const struct requantize *r, int32_t channels)
 }
 
 /* The same of four that are. */
-static inline int32x4_t scaled_right_4(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
+INLINE int32x4_t scaled_right_4(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
   const int32x4_t high = vqrdmulhq_s32(acc, multiplier);
   return vrshlq_s32(vaddq_s32(high, vshrq_n_s32(high, 31)), shift);
 }
 
 /* The same with one multiplier for all. */
-static inline int32x4_t scaled_alike(int32x4_t acc, struct multiplier m) {
+INLINE int32x4_t scaled_alike(int32x4_t acc, struct multiplier m) {
   if (m.shift >= 0) {
     return vqrdmulhq_n_s32(vshlq_r_s32(acc, m.shift), m.multiplier);
   }
@@ -66,14 +67,14 @@ static inline int32x4_t scaled_alike(int32x4_t acc, struct multiplier m) {
   return vrshlq_n_s32(vaddq_s32(high, vshrq_n_s32(high, 31)), m.shift);
 }
 
-static inline int32x4_t codes_4(const struct requantize *r, int32x4_t scaled) {
+INLINE int32x4_t codes_4(const struct requantize *r, int32x4_t scaled) {
   const int32x4_t code = vaddq_n_s32(scaled, r->output_offset);
   const int32x4_t low = vdupq_n_s32(r->output_activation_min), high = vdupq_n_s32(r->output_activation_max);
   return vminq_s32(vmaxq_s32(code, low), high);
 }
 
 /* The multipliers of the channels from c on, as many as `some` says, and their shifts. */
-static inline int32x4x2_t multipliers_4(const struct requantize *r, int32_t channel, mve_pred16_t some) {
+INLINE int32x4x2_t multipliers_4(const struct requantize *r, int32_t channel, mve_pred16_t some) {
   const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 2), (uint32_t)(4 * r->per_channel));
   const int32_t *first = &r->output_multiplier[channel * r->per_channel].multiplier;
   int32x4x2_t both;

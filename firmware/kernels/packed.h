@@ -29,7 +29,7 @@ struct scaling {
   int32_t rounding;         /* one half, and the output's offset */
 };
 
-static inline struct scaling scaling_of(const struct requantize *r, const struct multiplier *m) {
+INLINE struct scaling scaling_of(const struct requantize *r, const struct multiplier *m) {
   const int32_t less = ~m->shift;
   const struct scaling scaling = {m->multiplier, less, (int32_t)((uint32_t)(2 * r->output_offset + 1) << less)};
   return scaling;
@@ -37,7 +37,7 @@ static inline struct scaling scaling_of(const struct requantize *r, const struct
 
 /* `requantized` of layers.h where |acc| < 2³⁰ and shift < 0 are proven, and that nothing overflows, but for the clamp,
  * which is int8's here. A tie goes away from zero, one less where the accumulator is negative. */
-static inline int8_t code_of(struct scaling s, int32_t acc) {
+INLINE int8_t code_of(struct scaling s, int32_t acc) {
   const int32_t high = rounded_high_half(2 * acc, s.multiplier);
   return (int8_t)half_saturated_8(((high + (high >> 31)) + s.rounding) >> s.less);
 }
@@ -51,7 +51,7 @@ static inline void clamp_codes(const struct requantize *r, int8_t *codes, int32_
 }
 
 /* Σ x·w1, from Σ x·packed and Σ x·w0. */
-static inline int32_t second(int32_t both, int32_t first) { return (int32_t)((uint32_t)both - (uint32_t)first) >> 8; }
+INLINE int32_t second(int32_t both, int32_t first) { return (int32_t)((uint32_t)both - (uint32_t)first) >> 8; }
 
 /* Sums of products of two windows with a pair's first channel, and with both. */
 struct sums {
@@ -60,7 +60,7 @@ struct sums {
 
 #ifdef REFENGINE_DSP
 
-static inline void add_pairs(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
+INLINE void add_pairs(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
   const int32_t w0 = even_bytes(w);
   s->x0w = multiply_pairs(x0, w, s->x0w);
   s->x1w = multiply_pairs(x1, w, s->x1w);
@@ -68,13 +68,13 @@ static inline void add_pairs(int32_t x0, int32_t x1, int32_t w, struct sums *s) 
   s->x1w0 = multiply_pairs(x1, w0, s->x1w0);
 }
 
-static inline void two_taps(const int16_t *x, const int16_t *w, struct sums *s) {
+INLINE void two_taps(const int16_t *x, const int16_t *w, struct sums *s) {
   int32_t a, b;
   two_pairs(x, &a, &b);
   add_pairs(a, b, pair_at(w), s);
 }
 
-static inline void four_taps(const int16_t **x, const int16_t **w, struct sums *s) {
+INLINE void four_taps(const int16_t **x, const int16_t **w, struct sums *s) {
   int32_t a, b, v, u;
   *w = two_pairs(*w, &v, &u);
   *x = two_pairs(*x, &a, &b);
@@ -85,7 +85,7 @@ static inline void four_taps(const int16_t **x, const int16_t **w, struct sums *
 
 #else
 
-static inline void one_tap(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
+INLINE void one_tap(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
   const int32_t w0 = (int8_t)(w & 0xff);
   s->x0w = add_wrap(s->x0w, x0 * w);
   s->x1w = add_wrap(s->x1w, x1 * w);
@@ -93,12 +93,12 @@ static inline void one_tap(int32_t x0, int32_t x1, int32_t w, struct sums *s) {
   s->x1w0 += x1 * w0;
 }
 
-static inline void two_taps(const int16_t *x, const int16_t *w, struct sums *s) {
+INLINE void two_taps(const int16_t *x, const int16_t *w, struct sums *s) {
   one_tap(x[0], x[2], w[0], s);
   one_tap(x[1], x[3], w[1], s);
 }
 
-static inline void four_taps(const int16_t **x, const int16_t **w, struct sums *s) {
+INLINE void four_taps(const int16_t **x, const int16_t **w, struct sums *s) {
   two_taps(*x, *w, s);
   two_taps(*x + 4, *w + 2, s);
   *x += 8, *w += 4;
@@ -107,7 +107,7 @@ static inline void four_taps(const int16_t **x, const int16_t **w, struct sums *
 #endif
 
 /* Two windows times two channels, over an even number of taps. Returns the next pair's filter. */
-static inline const int16_t *packed_2x2(const int16_t *x, const int16_t *w, int32_t taps, struct sums *sums) {
+INLINE const int16_t *packed_2x2(const int16_t *x, const int16_t *w, int32_t taps, struct sums *sums) {
   struct sums s = {0, 0, 0, 0};
   for (const int16_t *const end = w + (taps & ~7); w != end;) {
     four_taps(&x, &w, &s);
@@ -121,7 +121,7 @@ static inline const int16_t *packed_2x2(const int16_t *x, const int16_t *w, int3
 }
 
 /* One window times four channels, x0 with the first pair, x1 with the second. Returns the next four's filter. */
-static inline const int16_t *packed_1x4(const int16_t *x, const int16_t *w, int32_t taps, struct sums *sums) {
+INLINE const int16_t *packed_1x4(const int16_t *x, const int16_t *w, int32_t taps, struct sums *sums) {
   struct sums s = {0, 0, 0, 0};
   const int16_t *z = w + taps;
 #ifdef REFENGINE_DSP
@@ -204,7 +204,7 @@ static inline const int8_t *unpacked(const int16_t *filter, int32_t channels, in
 #endif
 
 /* Widen `count` inputs, in pairs `step` int16 apart. */
-static inline int16_t *widen(const int8_t *x, int32_t count, int16_t *to, int32_t step) {
+INLINE int16_t *widen(const int8_t *x, int32_t count, int16_t *to, int32_t step) {
   for (; count >= 4; count -= 4, x += 4, to += 2 * step) {
     const int32_t four = four_bytes(x), even = even_bytes(four), odd = odd_bytes(four);
     put_pair(to, lower_halves(even, odd));
