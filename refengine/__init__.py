@@ -4,8 +4,8 @@
     outputs = refengine.run("model.tflite", image)
 
 `load` reads a file, `make_plan` prepares it, `execute` yields what every step did, `run` just returns the outputs.
-`inspect`, `explain`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export` and `fuzz` are what else one may
-ask for.
+`inspect`, `explain`, `debug`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export` and `fuzz` are what
+else one may ask for.
 """
 
 from importlib import import_module
@@ -22,6 +22,7 @@ from .tflite_io import load
 if TYPE_CHECKING:
     from .accuracy import Accuracy, Prediction, evaluate, predictions
     from .cexport import export
+    from .debugger import debug
     from .examination import health
     from .explanation import explain
     from .fuzzer import fuzz
@@ -36,6 +37,7 @@ else:
     _ROOMS = {
         "accuracy": ("Accuracy", "Prediction", "evaluate", "predictions"),
         "cexport": ("export",),
+        "debugger": ("debug",),
         "examination": ("health",),
         "explanation": ("explain",),
         "fuzzer": ("fuzz",),
@@ -89,6 +91,7 @@ __all__ = [
     "Tensor",
     "UnsupportedError",
     "check_input",
+    "debug",
     "dequantize_output",
     "diff",
     "evaluate",

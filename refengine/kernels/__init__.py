@@ -67,6 +67,9 @@ class _Kernels(Mapping[tuple[str, str], Kernel]):
     def __len__(self) -> int:
         return sum(len(_kernels_of(file)) for file in _FILES)
 
+    def __repr__(self) -> str:
+        return f"<KERNELS of {len(_FILE_OF)} operators>"
+
 
 class _Facts(Mapping[str, Facts]):
     """The facts of every operator, by its name."""
