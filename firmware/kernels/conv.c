@@ -216,7 +216,7 @@ void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8
 
 /* ---- packed ---- */
 
-#if REFENGINE_MVE || defined(REFENGINE_FAULT_IN_LAYERS)
+#if REFENGINE_MVE || defined(REFENGINE_UNPACKED)
 
 void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter,
                       const int32_t *bias, int8_t *output) {

@@ -251,7 +251,7 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
  * the four w22.
  */
 
-#if REFENGINE_MVE || defined(REFENGINE_FAULT_IN_LAYERS)
+#if REFENGINE_MVE || defined(REFENGINE_UNPACKED)
 
 /* The filter as it was, HWC. */
 static const int8_t *unpacked_3x3(const int8_t *filter, int32_t depth, int32_t is_tall) {

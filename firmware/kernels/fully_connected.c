@@ -57,7 +57,7 @@ void fully_connected_int8(const struct fully_connected_int8_params *p, const int
   }
 }
 
-#if REFENGINE_MVE || defined(REFENGINE_FAULT_IN_LAYERS)
+#if REFENGINE_MVE || defined(REFENGINE_UNPACKED)
 
 void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
                                  const packed_filter *filter, const int32_t *bias, int8_t *output) {

@@ -188,7 +188,7 @@ static inline const int8_t *unpacked(const packed_filter *filter, int32_t channe
   (void)channels, (void)taps;
   return filter;
 }
-#elif defined(REFENGINE_FAULT_IN_LAYERS)
+#elif defined(REFENGINE_UNPACKED)
 /* The filter as it was, (channels, taps). */
 static inline const int8_t *unpacked(const int16_t *filter, int32_t channels, int32_t taps) {
   static int8_t plain[1 << 20];
