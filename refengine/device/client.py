@@ -43,7 +43,7 @@ from .protocol import (
     encode,
     frame,
 )
-from .transport import DeviceError, Line
+from .transport import DeviceError, Line, LostError
 
 QUICK = 1.0
 """Seconds to wait for what takes no time."""
@@ -161,7 +161,7 @@ class Device:
             fruitless = 0 if gained and believed else fruitless + 1
             self.retries += fruitless > 0
             if fruitless == TRIES:
-                raise DeviceError(
+                raise LostError(
                     f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; give a slow board more "
                     "time (--timeout), else look at the line and at UART 0"
                 )
@@ -232,7 +232,7 @@ class Device:
                         "build its firmware with this version of refengine"
                     )
             self.retries += 1
-        raise DeviceError(f"nobody answers ({TRIES} times asked): {self.heard}")
+        raise LostError(f"nobody answers ({TRIES} times asked): {self.heard}")
 
     def _exchange(self, request: Body) -> Iterator[Body]:
         """Send `request` once and yield its replies, until none that counts (see `last`) has come for too long."""
