@@ -172,6 +172,8 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
         f"{len(unequal)} steps differ: refengine diff tells why" if unequal else "every step as refengine computes it"
     )
     say(f"{verdict}; numerics: {device.info.numerics}")
+    if not any(run.ticks):
+        say("the clock stands still: look at the board's board_ticks()")
     return 0
 
 

@@ -34,6 +34,7 @@ from .protocol import (
     Info,
     Range,
     Refused,
+    Restarted,
     Run,
     StepDone,
     TensorInfo,
@@ -117,7 +118,7 @@ class Device:
         self.deframer, self.heard = Deframer(), Heard()
         self.sequence = random.getrandbits(31)
         self.last = 0.0  # when something came of that patience is renewed
-        self.retries = 0
+        self.retries = self.restarts = 0
         try:
             self.info = self._ask(GetInfo(), Info)
             _check_info(self.info)
@@ -162,12 +163,17 @@ class Device:
             self.retries += fruitless > 0
             if fruitless == TRIES:
                 raise LostError(
-                    f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; give a slow board more "
-                    "time (--timeout), else look at the line and at UART 0"
+                    f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; {self._look_at}"
                 )
         done = [got.done[step] for step in range(len(self.steps))]
         tensors = {step: _array(self.steps[step], got.data[step].data) for step in taps}
         return DeviceRun(tuple(d.ticks for d in done), tuple(d.crc32 for d in done), tensors)
+
+    @property
+    def _look_at(self) -> str:
+        if self.restarts >= TRIES:
+            return "it began anew each time: look at its watchdog, its power, and its stack (STACK_BYTES in link.ld)"
+        return "give a slow board more time (--timeout), else look at the line and at UART 0"
 
     # ---- one run
 
@@ -252,6 +258,10 @@ class Device:
                 message = decode(payload)
                 if payload == asked:
                     self.heard.echoes += 1
+                elif message and isinstance(message[1], Restarted):
+                    if isinstance(request, Run):  # other requests it answers after it
+                        self.restarts += 1
+                        return
                 elif message and message[0] == self.sequence:
                     if isinstance(request, Run) and patience != self.timeout:
                         patience, self.last = self.timeout, time.monotonic()

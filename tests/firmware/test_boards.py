@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from refengine.bundled import bundled_models
+from refengine.cexport import export
 from refengine.commands import main
 from refengine.device import Device, DeviceError, connect, record
 from refengine.device.protocol import Body, GetInfo, GetTensor, Range, Run, Write, encode, frame
@@ -135,7 +136,7 @@ def test_a_reset_in_the_middle_of_a_run(emulated: str, tmp_path: Path) -> None:
     needs(emulated)
     plan = plan_of("stm32f746_int8")
     with Emulator(emulated, build(emulated, plan, tmp_path)) as emulator:
-        device, x = Device(emulator.line, timeout=3), digit_of(plan)
+        device, x = Device(emulator.line, timeout=60), digit_of(plan)
         pressed: list[int] = []
 
         def press(done: int, whole: int) -> None:
@@ -147,7 +148,7 @@ def test_a_reset_in_the_middle_of_a_run(emulated: str, tmp_path: Path) -> None:
         expected = {r.step.outputs[0].index: r.outputs[0] for r in execute(plan, x)}
         for place, tensor in tensors.items():
             np.testing.assert_array_equal(tensor, expected[device.steps[place].index])
-        assert pressed
+        assert pressed and device.restarts == len(pressed), "nobody waits for what a reset has cut off"
 
 
 def test_the_tap_takes_no_memory(tmp_path: Path) -> None:
@@ -207,6 +208,31 @@ def test_make_check_is_the_verdict(board: str, tmp_path: Path) -> None:
     assert sound.returncode == 0 and "passed" in sound.stdout
     broken = make("check", *options, "FAULT=zero_point")
     assert broken.returncode != 0 and "WRONG" in broken.stdout and "FAILED" in broken.stdout
+
+
+CHECK = ("check", "engine", "print")
+
+STANDING = """
+#include <stdio.h>
+#include <stdlib.h>
+#include "board.h"
+void board_put(int uart, uint8_t byte) { if (uart == CONSOLE) putchar(byte); }
+int board_get(int uart) { (void)uart; return -1; }
+uint32_t board_ticks(void) { return 5; }
+_Noreturn void board_exit(int status) { exit(status); }
+"""
+
+
+def test_a_clock_that_stands_still_is_no_clock(tmp_path: Path) -> None:
+    needs("host")
+    export(plan_of("dense_int8"), tmp_path / "model")
+    (tmp_path / "board.c").write_text(STANDING)
+    sources = [*(tmp_path / "model").glob("*.c"), *(FIRMWARE / "app" / f"{name}.c" for name in CHECK)]
+    folders = [f"-I{folder}" for folder in (tmp_path / "model", FIRMWARE / "app", FIRMWARE / "boards")]
+    subprocess.run(["cc", *folders, tmp_path / "board.c", *sources, "-lm", "-o", tmp_path / "check"], check=True)
+    checked = subprocess.run([tmp_path / "check"], capture_output=True, text=True)
+    assert checked.returncode == 1 and "WRONG" not in checked.stdout
+    assert checked.stdout.endswith("0 ticks  FAILED\nthe clock stands still: look at board_ticks()\n")
 
 
 def test_an_unknown_fault_is_no_sound_build(capsys: pytest.CaptureFixture[str]) -> None:
