@@ -234,4 +234,124 @@ struct reshape_params {
 };
 void reshape(const struct reshape_params *p, const void *input, void *output);
 
+/* ---- the int16 layers: conv_int16, depthwise_conv_int16, fully_connected_int16, pooling_int16, softmax_int16 ---- */
+
+/* `accumulator_bits` is 64, or 32 where the sum wraps; the fields else, and filter and bias, are as those of int8. */
+struct conv_int16_params {
+  struct window window;
+  int32_t filter_depth;
+  int32_t accumulator_bits;
+  struct requantize requantize;
+};
+void conv_int16(const struct conv_int16_params *p, const int16_t *input, const int8_t *filter, const int64_t *bias,
+                int16_t *output);
+
+struct depthwise_conv_int16_params {
+  struct window window;
+  int32_t depth_multiplier;
+  int32_t accumulator_bits;
+  struct requantize requantize;
+};
+void depthwise_conv_int16(const struct depthwise_conv_int16_params *p, const int16_t *input, const int8_t *filter,
+                          const int64_t *bias, int16_t *output);
+
+struct fully_connected_int16_params {
+  int32_t batches, accum_depth, output_depth;
+  int32_t filter_offset;
+  int32_t accumulator_bits;
+  struct requantize requantize;
+};
+void fully_connected_int16(const struct fully_connected_int16_params *p, const int16_t *input, const int8_t *filter,
+                           const int64_t *bias, int16_t *output);
+
+void max_pool_int16(const struct pool_int8_params *p, const int16_t *input, int16_t *output);
+void average_pool_int16(const struct pool_int8_params *p, const int16_t *input, int16_t *output);
+
+/* The tables have 513 entries: e^x over [−10, 0] and 1 / (1 + x) over [0, 1]. */
+struct softmax_int16_params {
+  int32_t rows, depth;
+  struct multiplier input_multiplier;
+  const int16_t *exp_lut;
+  const int16_t *one_over_one_plus_x_lut;
+};
+void softmax_int16(const struct softmax_int16_params *p, const int16_t *input, int16_t *output);
+
+/* ---- sub, mul, maximum_minimum ---- */
+
+struct pair_float32_params {
+  struct broadcast broadcast;
+  float output_activation_min, output_activation_max;
+};
+
+struct pair_int32_params {
+  struct broadcast broadcast;
+  int32_t output_activation_min, output_activation_max;
+};
+
+void sub_int8(const struct add_int8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void sub_int16(const struct add_int8_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void sub_float32(const struct pair_float32_params *p, const float *input1, const float *input2, float *output);
+void sub_int32(const struct pair_int32_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void add_int16(const struct add_int8_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void add_int32(const struct pair_int32_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+
+struct mul_params {
+  struct broadcast broadcast;
+  int32_t input1_zero_point, input2_zero_point, output_zero_point;
+  struct multiplier output_multiplier;
+  int32_t output_activation_min, output_activation_max;
+};
+void mul_int8(const struct mul_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void mul_int16(const struct mul_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void mul_float32(const struct pair_float32_params *p, const float *input1, const float *input2, float *output);
+void mul_int32(const struct pair_int32_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+
+/* ---- requantize ---- */
+
+void quantize_int16_int8(const struct quantize_int8_params *p, const int16_t *input, int8_t *output);
+void quantize_int16_int16(const struct quantize_int8_params *p, const int16_t *input, int16_t *output);
+void quantize_int16_int32(const struct quantize_int8_params *p, const int16_t *input, int32_t *output);
+void quantize_int32_int8(const struct quantize_int8_params *p, const int32_t *input, int8_t *output);
+void quantize_int32_int16(const struct quantize_int8_params *p, const int32_t *input, int16_t *output);
+void dequantize_int16(const struct dequantize_int8_params *p, const int16_t *input, float *output);
+void sum_int16(const struct sum_int8_params *p, const int16_t *input, int16_t *output);
+
+/* ---- lookup ---- */
+
+struct lookup_8_params {
+  int32_t size;
+  const uint8_t *table;
+};
+void lookup_8(const struct lookup_8_params *p, const void *input, uint8_t *output);
+
+struct lookup_16_params {
+  int32_t size;
+  const uint16_t *table;
+};
+void lookup_16(const struct lookup_16_params *p, const void *input, uint16_t *output);
+
+struct lookup_32_params {
+  int32_t size;
+  const uint32_t *table;
+};
+void lookup_32(const struct lookup_32_params *p, const void *input, uint32_t *output);
+
+/* ---- copies ---- */
+
+/* Elements of `shape` go from the input's places to the output's; starts and strides count elements. */
+struct copy_params {
+  int32_t element_size;
+  int32_t shape[MAX_RANK];
+  int32_t input_start, output_start;
+  int32_t input_strides[MAX_RANK], output_strides[MAX_RANK];
+};
+void copy_elements(const struct copy_params *p, const void *input, void *output);
+
+/* `count` blocks of as many `bytes`, one behind the other in the output; `starts` are theirs in the input, in bytes. */
+struct gather_params {
+  int32_t count, bytes;
+  const int32_t *starts;
+};
+void gather_blocks(const struct gather_params *p, const void *input, void *output);
+
 #endif

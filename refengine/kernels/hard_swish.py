@@ -146,7 +146,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "HARD_SWISH", {}, input, output)
 
 
-FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1, "int16": 1}))
+FACTS = Facts(
+    elementwise=True, quantized=Quantizing({"int8": 1, "int16": 1}), c_kernels=dict.fromkeys(("int8",), "lookup")
+)
 
 KERNELS = {
     ("HARD_SWISH", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -135,7 +135,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "LEAKY_RELU", {"alpha": float(np.float32(alpha))}, input, output)
 
 
-FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1, "int16": 2}))
+FACTS = Facts(
+    elementwise=True, quantized=Quantizing({"int8": 1, "int16": 2}), c_kernels=dict.fromkeys(("int8",), "lookup")
+)
 
 KERNELS = {
     ("LEAKY_RELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

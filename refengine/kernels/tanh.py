@@ -102,6 +102,7 @@ FACTS = Facts(
     inexact="libm",
     fixed_output={"int8": (1 / 128, 0), "int16": (1 / 32768, 0)},
     quantized=Quantizing(),
+    c_kernels={"int8": "lookup"},
 )
 
 KERNELS = {

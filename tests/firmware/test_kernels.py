@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from oracle import host_plan
 
 from refengine import Numerics, UnsupportedError, execute, strategies
-from refengine.cexport.calls import CALLS, call_of
+from refengine.cexport.calls import CALLS, calls_of
 from refengine.model import Array, Model
 from tests.firmware.kernel_library import KERNELS, Library
 from tests.models import const, fed, one_op, q
@@ -68,12 +68,15 @@ def bits(x: Array) -> bytes:
 def check(library: Library, numerics: Numerics, model: Model, inputs: tuple[Array, ...]) -> None:
     plan = host_plan(model, numerics)
     try:
-        call = call_of(plan.steps[0], plan.constants)
+        calls = calls_of(plan.steps[-1], plan.constants)
     except UnsupportedError:
         reject()
-    (record,) = execute(plan, *inputs)
-    result = library.run(call, dict(zip(plan.graph.inputs, inputs, strict=True)), plan.outputs[0])
-    assert bits(result) == bits(record.outputs[0]), f"{call.kernel} gives\n{result}\nnot\n{record.outputs[0]}"
+    (*before, record) = execute(plan, *inputs)
+    arrays = dict(zip(plan.graph.inputs, inputs, strict=True))
+    arrays |= {t.index: x for r in before for t, x in zip(r.step.outputs, r.outputs, strict=True)}
+    results = library.run(calls, arrays, record.step.outputs)
+    for result, expected in zip(results, record.outputs, strict=True):
+        assert bits(result) == bits(expected), f"{calls[0].kernel} gives\n{result}\nnot\n{expected}"
 
 
 @every_kernel
