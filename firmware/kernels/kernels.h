@@ -354,4 +354,95 @@ struct gather_params {
 };
 void gather_blocks(const struct gather_params *p, const void *input, void *output);
 
+/* ---- maximum_minimum, squared_difference ---- */
+
+struct pair_params {
+  struct broadcast broadcast;
+};
+void maximum_int8(const struct pair_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void maximum_int16(const struct pair_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void maximum_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void maximum_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+void minimum_int8(const struct pair_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void minimum_int16(const struct pair_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void minimum_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void minimum_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+
+struct squared_difference_params {
+  struct broadcast broadcast;
+  int32_t left_shift;
+  int32_t input1_zero_point, input2_zero_point, output_zero_point;
+  struct multiplier input1_multiplier, input2_multiplier, output_multiplier;
+};
+void squared_difference_int8(const struct squared_difference_params *p, const int8_t *input1, const int8_t *input2,
+                             int8_t *output);
+void squared_difference_int16(const struct squared_difference_params *p, const int16_t *input1, const int16_t *input2,
+                              int16_t *output);
+
+/* ---- transpose_conv ---- */
+
+/* `filter` is OHWI; the window's dilation is 1. The accumulator is as for conv_int16. */
+struct transpose_conv_params {
+  struct window window;
+  int32_t input_offset;
+  int32_t accumulator_bits;
+  struct requantize requantize;
+};
+void transpose_conv_int8(const struct transpose_conv_params *p, const int8_t *input, const int8_t *filter,
+                         const int64_t *bias, int8_t *output);
+void transpose_conv_int16(const struct transpose_conv_params *p, const int16_t *input, const int8_t *filter,
+                          const int64_t *bias, int16_t *output);
+
+/* ---- resize_bilinear ---- */
+
+/* For each row and column of the output the two of the input that it lies between, and how far in 2^-bits. */
+struct resize_bilinear_params {
+  int32_t batches, input_height, input_width, depth;
+  int32_t output_height, output_width;
+  int32_t bits, ties_away;
+  const int32_t *row_lower;
+  const int32_t *row_upper;
+  const int32_t *row_offset;
+  const int32_t *column_lower;
+  const int32_t *column_upper;
+  const int32_t *column_offset;
+};
+void resize_bilinear_int8(const struct resize_bilinear_params *p, const int8_t *input, int8_t *output);
+
+/* ---- batch_matmul ---- */
+
+/* `matrices` walks over the batches, whose strides count elements. */
+struct batch_matmul_params {
+  struct broadcast matrices;
+  int32_t rows, columns, accum_depth;
+  int32_t lhs_row_stride, lhs_depth_stride, rhs_column_stride, rhs_depth_stride;
+  int32_t lhs_offset, rhs_offset;
+  struct requantize requantize;
+};
+void batch_matmul_int8(const struct batch_matmul_params *p, const int8_t *lhs, const int8_t *rhs, int8_t *output);
+void batch_matmul_int16(const struct batch_matmul_params *p, const int16_t *lhs, const int16_t *rhs, int16_t *output);
+
+/* ---- unary, sigmoid_int16 ---- */
+
+void logistic_float32(const struct size_params *p, const float *input, float *output);
+void tanh_float32(const struct size_params *p, const float *input, float *output);
+void hard_swish_float32(const struct size_params *p, const float *input, float *output);
+
+struct leaky_relu_params {
+  int32_t size;
+  float alpha;
+};
+void leaky_relu_float32(const struct leaky_relu_params *p, const float *input, float *output);
+void relu_int16(const struct relu_int8_params *p, const int16_t *input, int16_t *output);
+void relu6_int16(const struct relu6_int8_params *p, const int16_t *input, int16_t *output);
+
+/* `table` has 65536 · sigmoid(k / 24) for k = 0 … 255. */
+struct sigmoid_int16_params {
+  int32_t size;
+  int32_t input_multiplier, input_left_shift;
+  const uint16_t *table;
+};
+void logistic_int16(const struct sigmoid_int16_params *p, const int16_t *input, int16_t *output);
+void tanh_int16(const struct sigmoid_int16_params *p, const int16_t *input, int16_t *output);
+
 #endif

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import require
 from ..kernels import FACTS
 from ..kernels._linear import Computed
+from ..kernels._sigmoid import SIGMOID
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
@@ -494,6 +495,126 @@ def _pair(step: Step, source: str, kernel: str) -> Call:
     return Call(source, kernel, f"pair_{dtype}_params", params, _tensors(*step.inputs[:2]))
 
 
+def _compared(step: Step, kernel: str) -> Call:
+    params = {"broadcast": _broadcast(step)}
+    return Call("maximum_minimum.c", kernel, "pair_params", params, _tensors(*step.inputs))
+
+
+def _squared_difference(step: Step, kernel: str) -> Call:
+    p = step.params
+    names = (
+        "left_shift",
+        "input1_zero_point",
+        "input2_zero_point",
+        "output_zero_point",
+        "input1_multiplier",
+        "input2_multiplier",
+        "output_multiplier",
+    )
+    params = {"broadcast": _broadcast(step)} | {name: getattr(p, name) for name in names}
+    return Call("squared_difference.c", kernel, "squared_difference_params", params, _tensors(*step.inputs))
+
+
+# ---- others with a kernel of their own ----------------------------------------------------------------------
+
+
+def _transpose_conv(step: Step, kernel: str) -> Call:
+    p, filter, input, output = step.params, _filter(step), _data(step), step.outputs[0]
+    scatter, requantize = p.scatter, p.requantize
+    pairs = {"input": scatter.input, "output": scatter.output, "filter": scatter.filter, "stride": scatter.stride}
+    window = {
+        f"{name}_{side}": size
+        for name, sizes in (pairs | {"padding": scatter.pad}).items()
+        for side, size in zip(("height", "width"), sizes, strict=True)
+    }
+    depths = {"batches": input.shape[0], "input_depth": input.shape[3], "output_depth": output.shape[3]}
+    params = {
+        "window": window | depths | {"dilation_height_factor": 1, "dilation_width_factor": 1},
+        "input_offset": p.input_offset,
+        "accumulator_bits": requantize.bits,
+        "requantize": _requantize(requantize, requantize.multiplier),
+    }
+    arguments = (input, Constant("filter", filter), Constant("bias", requantize.bias))
+    return Call("transpose_conv.c", kernel, "transpose_conv_params", params, arguments)
+
+
+def _resize_bilinear(step: Step) -> Call:
+    p, input, output = step.params, _input(step), step.outputs[0]
+    sizes = {"batches": input.shape[0], "input_height": input.shape[1], "input_width": input.shape[2]}
+    axes = {
+        f"{name}_{part}": getattr(axis, part).astype(np.int32)
+        for name, axis in (("row", p.height), ("column", p.width))
+        for part in ("lower", "upper", "offset")
+    }
+    params = {
+        **sizes,
+        "depth": input.shape[3],
+        "output_height": output.shape[1],
+        "output_width": output.shape[2],
+        "bits": p.one.bit_length() - 1,
+        "ties_away": int(p.rounding == "double"),
+        **axes,
+    }
+    return Call("resize_bilinear.c", "resize_bilinear_int8", "resize_bilinear_params", params, (input,))
+
+
+def _batch_matmul(step: Step, kernel: str) -> Call:
+    p, (lhs, rhs), output = step.params, _tensors(*step.inputs), step.outputs[0]
+    front = (1,) * (MAX_RANK - len(output.shape) + 1)
+
+    def strides(tensor: Tensor) -> Values:
+        batches = (*(1,) * (len(output.shape) - len(tensor.shape)), *tensor.shape[:-2])
+        size = prod(tensor.shape[-2:])
+        apart = (prod(batches[d + 1 :]) * size if n > 1 else 0 for d, n in enumerate(batches))
+        return Values((*(0,) * (len(front) - 1 + 1), *apart, 0))
+
+    (_, left), (_, right) = lhs.shape[-2:], rhs.shape[-2:]
+    lhs_strides = (1, left) if p.operands.adj_x else (left, 1)
+    rhs_strides = (right, 1) if p.operands.adj_y else (1, right)
+    params = {
+        "matrices": {
+            "shape": Values((*front, *output.shape[:-2], 1)),
+            "input1_strides": strides(lhs),
+            "input2_strides": strides(rhs),
+        },
+        "rows": output.shape[-2],
+        "columns": output.shape[-1],
+        "accum_depth": p.operands.accum_depth,
+        "lhs_row_stride": lhs_strides[0],
+        "lhs_depth_stride": lhs_strides[1],
+        "rhs_column_stride": rhs_strides[0],
+        "rhs_depth_stride": rhs_strides[1],
+        "lhs_offset": p.lhs_offset,
+        "rhs_offset": p.rhs_offset,
+        "requantize": _requantize(p.requantize, _of_channels(p.requantize.multiplier)),
+    }
+    return Call("batch_matmul.c", kernel, "batch_matmul_params", params, (lhs, rhs))
+
+
+def _of_channels(m: Multiplier) -> Multiplier:
+    return Multiplier(*(np.atleast_1d(part) for part in m[:3]), m.rounding)
+
+
+def _float_function(step: Step, kernel: str) -> Call:
+    return replace(_relu_float32(step, kernel), source="unary.c")
+
+
+def _leaky_relu_float32(step: Step) -> Call:
+    params = {"size": _size(step), "alpha": step.params.alpha}
+    return Call("unary.c", "leaky_relu_float32", "leaky_relu_params", params, (_input(step),))
+
+
+def _sigmoid_int16(step: Step, kernel: str) -> Call:
+    p = step.params
+    params = {
+        "size": _size(step),
+        "input_multiplier": p.input_multiplier,
+        "input_left_shift": p.input_left_shift,
+        "table": SIGMOID.astype(np.uint16),
+    }
+    return Call("sigmoid_int16.c", kernel, "sigmoid_int16_params", params, (_input(step),))
+
+
 # ---- codes of 8 bits by table -------------------------------------------------------------------------------
 
 
@@ -677,6 +798,26 @@ MAKERS: dict[str, Callable[[Step], Call | tuple[Call, ...]]] = {
     "mul_int16": partial(_mul, kernel="mul_int16"),
     "mul_float32": partial(_pair, source="mul.c", kernel="mul_float32"),
     "mul_int32": partial(_pair, source="mul.c", kernel="mul_int32"),
+    **{
+        f"{op}_{dtype}": partial(_compared, kernel=f"{op}_{dtype}")
+        for op in ("maximum", "minimum")
+        for dtype in ("int8", "int16", "int32", "float32")
+    },
+    "squared_difference_int8": partial(_squared_difference, kernel="squared_difference_int8"),
+    "squared_difference_int16": partial(_squared_difference, kernel="squared_difference_int16"),
+    "transpose_conv_int8": partial(_transpose_conv, kernel="transpose_conv_int8"),
+    "transpose_conv_int16": partial(_transpose_conv, kernel="transpose_conv_int16"),
+    "resize_bilinear_int8": _resize_bilinear,
+    "batch_matmul_int8": partial(_batch_matmul, kernel="batch_matmul_int8"),
+    "batch_matmul_int16": partial(_batch_matmul, kernel="batch_matmul_int16"),
+    "logistic_float32": partial(_float_function, kernel="logistic_float32"),
+    "tanh_float32": partial(_float_function, kernel="tanh_float32"),
+    "hard_swish_float32": partial(_float_function, kernel="hard_swish_float32"),
+    "leaky_relu_float32": _leaky_relu_float32,
+    "logistic_int16": partial(_sigmoid_int16, kernel="logistic_int16"),
+    "tanh_int16": partial(_sigmoid_int16, kernel="tanh_int16"),
+    "relu_int16": lambda step: replace(_relu_int8(step), source="unary.c", kernel="relu_int16"),
+    "relu6_int16": lambda step: replace(_relu6_int8(step), source="unary.c", kernel="relu6_int16"),
     "lookup": _lookup,
     "copies": _copies,
     "pad": _pad,

@@ -147,7 +147,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 
 FACTS = Facts(
-    elementwise=True, quantized=Quantizing({"int8": 1, "int16": 1}), c_kernels=dict.fromkeys(("int8",), "lookup")
+    elementwise=True,
+    quantized=Quantizing({"int8": 1, "int16": 1}),
+    c_kernels={"int8": "lookup", "float32": "hard_swish_float32"},
 )
 
 KERNELS = {

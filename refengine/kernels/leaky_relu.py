@@ -136,7 +136,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 
 FACTS = Facts(
-    elementwise=True, quantized=Quantizing({"int8": 1, "int16": 2}), c_kernels=dict.fromkeys(("int8",), "lookup")
+    elementwise=True,
+    quantized=Quantizing({"int8": 1, "int16": 2}),
+    c_kernels={"int8": "lookup", "float32": "leaky_relu_float32"},
 )
 
 KERNELS = {
