@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import require
+from ..errors import InferenceError, require
 from ..kernels import FACTS
 from ..kernels._linear import Computed
 from ..kernels._sigmoid import SIGMOID
@@ -619,11 +619,18 @@ def _sigmoid_int16(step: Step, kernel: str) -> Call:
 
 
 def _lookup(step: Step) -> Call:
-    """Every value that the operator gives, computed by its own kernel for the 256 codes."""
+    """Every value that the operator gives, computed by its own kernel for the 256 codes.
+
+    Codes on which TFLM's Invoke fails are taken for the nearest above that it takes.
+    """
     input = _input(step)
-    codes = np.arange(256, dtype=np.uint8).view(input.dtype)[np.newaxis]
+    codes = np.arange(256, dtype=np.uint8).view(input.dtype)[:, np.newaxis]
     assert step.kernel.evaluate is not None
-    values = np.asarray(step.kernel.evaluate(step.params, codes)).reshape(-1)
+    try:
+        values = np.asarray(step.kernel.evaluate(step.params, codes)).reshape(-1)
+    except InferenceError as error:
+        least = codes[~error.rows].min()
+        values = np.asarray(step.kernel.evaluate(step.params, np.maximum(codes, least))).reshape(-1)
     bits = 8 * values.itemsize
     params = {"size": _size(step), "table": values.view(f"uint{bits}")}
     return Call("lookup.c", f"lookup_{bits}", f"lookup_{bits}_params", params, (input,))

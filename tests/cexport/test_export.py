@@ -131,6 +131,20 @@ def test_one_pointer_per_tensor(tmp_path: Path) -> None:
     assert done.stdout == b"".join(x.tobytes() for x in run(plan, *inputs))
 
 
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
+def test_a_cpp_program_links_with_the_export(tmp_path: Path) -> None:
+    export(make_plan(bundled_models()["dense_int8"]), tmp_path)
+    (tmp_path / "main.cc").write_text('#include "model.h"\nint main() { return model_selftest(); }\n')
+    for source in tmp_path.glob("*.c"):
+        subprocess.run(["cc", "-std=c11", "-c", source, "-o", source.with_suffix(".o")], check=True)
+    program = tmp_path / "program"
+    objects = map(str, tmp_path.glob("*.o"))
+    subprocess.run(
+        ["c++", "-Wall", "-Werror", str(tmp_path / "main.cc"), *objects, "-o", str(program), "-lm"], check=True
+    )
+    assert subprocess.run([str(program)], check=False).returncode == 0
+
+
 def test_a_reshape_shares_its_input_s_memory(tmp_path: Path) -> None:
     assert export(make_plan(two_inputs()), tmp_path).arena_bytes == 48
 
