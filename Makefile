@@ -2,6 +2,8 @@
 # make studio  draw digits in the browser, and watch a network recognise them
 # make test    ruff, mypy and all tests
 # make check   the same without the slow tests: under a minute
+# make lint    ruff, the format, and mypy over package, tests and tools
+# make docs    the API reference as HTML, in build/reference
 # make tools   install the cross compiler and QEMU (Debian, as root); `test` does, where it may
 # make clean   remove what these made
 #
@@ -12,7 +14,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(VENV)/bin/python -m pytest --quiet -n 2
 
-.PHONY: help demo studio test check lint tools clean
+.PHONY: help demo studio test check lint docs tools clean
 
 help:
 	@sed -n 's/^# \(make \)/\1/p' Makefile
@@ -33,6 +35,9 @@ lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/.docs
+	$(VENV)/bin/python tools/reference.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -64,6 +69,10 @@ $(VENV)/.studio: pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/pip
 	$(PIP) install --editable '.[test]'
 	@touch $@ $(VENV)/.runtime $(VENV)/.studio
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/pip
+	$(PIP) install --editable '.[docs]'
+	@touch $@ $(VENV)/.runtime
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \

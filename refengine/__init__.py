@@ -4,46 +4,61 @@
     outputs = refengine.run("model.tflite", image)
 
 `load` reads a file, `make_plan` prepares it, `execute` yields what every step did, `run` just returns the outputs.
-`inspect`, `explain`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export` and `fuzz` are what else one may
-ask for.
+`inspect`, `explain`, `debug`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export` and `fuzz` are what
+else one may ask for.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .accuracy import Accuracy, Prediction, evaluate, predictions
 from .errors import InferenceError, InputError, LimitError, ModelError, RefengineError, UnsupportedError
 from .execute import Record, execute, run
-from .interpreter import Interpreter
 from .kernel import PRESETS, Kernel, Line, Numerics
 from .kernels import KERNELS
 from .model import Graph, Model, Op, Quantization, Signature, Tensor
 from .plan import Plan, Step, make_plan
-from .quantizer import quantize
-from .session import Session
-from .survey import Layer, Survey, inspect
-from .tensors.digits import prepare_digit
-from .tensors.inputs import dequantize_output, quantize_input
 from .tflite_io import load
 
 if TYPE_CHECKING:
+    from .accuracy import Accuracy, Prediction, evaluate, predictions
     from .cexport import export
+    from .debugger import debug
     from .examination import health
     from .explanation import explain
     from .fuzzer import fuzz
+    from .interpreter import Interpreter
     from .judge import check_input, diff
+    from .quantizer import quantize
+    from .session import Session
+    from .survey import Layer, Survey, inspect
+    from .tensors.digits import prepare_digit
+    from .tensors.inputs import dequantize_output, quantize_input
 else:
-    _CALLS = {"check_input": "judge", "diff": "judge", "explain": "explanation", "export": "cexport", "fuzz": "fuzzer"}
-    _CALLS["health"] = "examination"
+    _ROOMS = {
+        "accuracy": ("Accuracy", "Prediction", "evaluate", "predictions"),
+        "cexport": ("export",),
+        "debugger": ("debug",),
+        "examination": ("health",),
+        "explanation": ("explain",),
+        "fuzzer": ("fuzz",),
+        "interpreter": ("Interpreter",),
+        "judge": ("check_input", "diff"),
+        "quantizer": ("quantize",),
+        "session": ("Session",),
+        "survey": ("Layer", "Survey", "inspect"),
+        "tensors.digits": ("prepare_digit",),
+        "tensors.inputs": ("dequantize_output", "quantize_input"),
+    }
+    _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
     def __getattr__(name: str) -> object:
-        """The calls whose rooms are imported only once somebody asks for them."""
-        if name not in _CALLS:
+        """What lies in rooms that are imported only once somebody asks for it."""
+        if name not in _ROOM_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f".{_CALLS[name]}", __name__), name)
+        return getattr(import_module(f".{_ROOM_OF[name]}", __name__), name)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_CALLS})
+        return sorted({*globals(), *_ROOM_OF})
 
 
 __version__ = "0.1.0"
@@ -76,6 +91,7 @@ __all__ = [
     "Tensor",
     "UnsupportedError",
     "check_input",
+    "debug",
     "dequantize_output",
     "diff",
     "evaluate",

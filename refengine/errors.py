@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .text import printable
+
+POSIX = os.name == "posix"
 
 
 class RefengineError(Exception):
@@ -56,6 +60,12 @@ def require(condition: object, message: str) -> None:
     """Raise `UnsupportedError(message)` unless `condition` holds: how `prepare` complains of what TFLM refuses."""
     if not condition:
         raise UnsupportedError(message)
+
+
+def require_posix(what: str) -> None:
+    """Raise `InputError` on Windows: `what` needs signals, descriptors or pipes as Linux and macOS have them."""
+    if not POSIX:
+        raise InputError(f"{what} needs Linux or macOS, and this is {sys.platform}; inside WSL it runs")
 
 
 def within_limits(condition: object, message: str, tflm_runs: bool = False) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
@@ -20,7 +19,7 @@ from .errors import InferenceError, InputError, UnsupportedError
 from .kernel import Numerics
 from .memory import MEMORY, require_room, tensor_bytes
 from .model import Array, Tensor
-from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, joined, plan_of, taken, unknown
+from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, is_masked, joined, plan_of, taken, unknown
 from .tensors.reprs import record_html, record_text
 
 TILE_BYTES = 1 << 22
@@ -131,6 +130,8 @@ def run(
     with _one_blas_thread:
         if batch is None:
             return defined(plan, infer(plan, batch, inputs)[0])
+        from concurrent.futures import ThreadPoolExecutor  # which one inference does without
+
         threads = threads or os.cpu_count() or 1
         tile = min(tile_size(plan), -(-batch // threads))
         threads = max(1, min(threads, plan.memory // max(1, tile * plan.working_bytes)))
@@ -168,6 +169,11 @@ def infer(
     Elements that TFLM leaves unwritten are masked, and outputs that depend on a gap of a partial plan altogether
     (`is_unknown`); `known` is as for `execute`, which also tells what is raised.
     """
+    if plan.straight and not known:
+        try:
+            return _declared(plan, _straight(plan, batch, inputs), batch), plan.initial
+        except (InferenceError, _UndefinedError):
+            pass  # the walk knows where, and for whom
     walk = _inference(plan, batch, inputs, state, known)
     while True:
         try:
@@ -201,7 +207,7 @@ def computable(plan: Plan, outputs: Sequence[Array]) -> tuple[Array | None, ...]
 
 
 def _filled(array: Array) -> Array:
-    return np.ma.filled(array, 0) if isinstance(array, np.ma.MaskedArray) else array
+    return np.ma.filled(array, 0) if is_masked(array) else array
 
 
 def is_unknown(tensor: Tensor, array: Array) -> bool:
@@ -212,7 +218,7 @@ def is_unknown(tensor: Tensor, array: Array) -> bool:
 
 def _masked(array: Array) -> npt.NDArray[np.bool_]:
     """Of which inferences, along the first axis, nothing is defined: in a partial plan, what depends on a gap."""
-    if not isinstance(array, np.ma.MaskedArray) or not array.size:
+    if not is_masked(array) or not array.size:
         return np.zeros(len(array), np.bool_)
     return np.asarray(np.ma.getmaskarray(array).reshape(len(array), -1).all(axis=1))
 
@@ -311,11 +317,7 @@ def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
 
 def tile_size(plan: Plan) -> int:
     """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
-    sizes = (
-        sum(prod(t.shape) * 4 for t in (*step.inputs, *step.outputs) if t is not None and t.data is None)
-        for step in plan.steps
-    )
-    fitting = min(TILE_BYTES // max(1, max(sizes, default=1)), plan.memory // max(1, plan.working_bytes))
+    fitting = min(TILE_BYTES // max(1, plan.widest), plan.memory // max(1, plan.working_bytes))
     return int(min(256, max(1, fitting)))
 
 
@@ -360,13 +362,40 @@ Walk = Generator[Done, None, tuple[Arrays, State]]
 """Yields what steps do, returns outputs (batch in front) and the state after."""
 
 
+class _UndefinedError(Exception):
+    """TFLM leaves something unwritten: what depends on it is to be found out step by step."""
+
+
+def _straight(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> Arrays:
+    """The outputs (batch in front) of a plan that is `straight`: the walk without anybody who watches."""
+    assert plan.straight is not None
+    steps, known = plan.straight
+    values: dict[int | None, Any] = {None: None}
+    for found in (known.items(), zip(plan.graph.inputs, _fed(plan, batch, inputs), strict=True)):
+        values.update(found)
+    with np.errstate(all="ignore"):
+        for step in steps:
+            results = step.compute(*[values[i] for i in step.reads])
+            for tensor, x in zip(step.outputs, results, strict=True):
+                if is_masked(x):
+                    raise _UndefinedError
+                values[tensor.index] = x
+            for index in step.last_use:
+                values.pop(index, None)
+    return tuple(frozen(values[t.index]) for t in plan.outputs)
+
+
+def _fed(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> list[Array]:
+    """Copies of the inputs, batch in front; raises `InputError` where there is no room for so many at once."""
+    if batch is not None:
+        require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
+    return [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
+
+
 def _inference(
     plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None, known: Mapping[int, Array] = NONE
 ) -> Walk:
-    if batch is not None:
-        require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
-    fed = [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
-    scene = _Scene(plan, plan, batch)
+    scene, fed = _Scene(plan, plan, batch), _fed(plan, batch, inputs)
     return _entered(scene, fed, plan.initial if state is None else state, known)
 
 
@@ -527,8 +556,8 @@ def _record(
     scene: _Scene, step: Step, read: Sequence[Array | None], written: Sequence[Array], state: State, memory: Arrays
 ) -> Record:
     shown = [_shown(x, t, scene.batch) for t, x in zip(step.writes, written, strict=True)]
-    masks = [np.ma.getmaskarray(x) if isinstance(x, np.ma.MaskedArray) else None for x in shown]
-    plain = [frozen(np.ma.filled(x, 0)) if isinstance(x, np.ma.MaskedArray) else x for x in shown]
+    masks = [np.ma.getmaskarray(x) if is_masked(x) else None for x in shown]
+    plain = [frozen(np.ma.filled(x, 0)) if is_masked(x) else x for x in shown]
     count = len(step.outputs)
     return Record(
         step,
@@ -718,14 +747,14 @@ def _shown(array: Array, tensor: Tensor, batch: int | None, whole: bool = False)
     """A kernel's array (batch axis in front) as its tensor's shape, or as N of them; constants once unless `whole`."""
     if batch is None or (tensor.data is not None and not tensor.is_variable and not whole):
         # a masked scalar's [0] is numpy.ma.masked, which is a float64 whatever it is an element of
-        shown: Array = array[0, ...] if isinstance(array, np.ma.MaskedArray) else array[0]
+        shown: Array = array[0, ...] if is_masked(array) else array[0]
         return shown
     n = (batch, *array.shape[1:])
     shape = n[2:] if tensor.shape[:1] == (1,) else n[1:]
     if array.shape != n:
         array = (
             np.ma.array(np.broadcast_to(array.data, n), mask=np.broadcast_to(array.mask, n))
-            if isinstance(array, np.ma.MaskedArray)
+            if is_masked(array)
             else np.broadcast_to(array, n)
         )
     merged: Array = array.reshape(batch, *shape)

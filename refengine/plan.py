@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,11 @@ class Step:
     @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
         return self.node.outputs
+
+    @cached_property
+    def reads(self) -> tuple[int | None, ...]:
+        """The indices of the inputs."""
+        return tuple(None if t is None else t.index for t in self.inputs)
 
     @cached_property
     def name(self) -> str:
@@ -122,12 +127,16 @@ class Step:
         An undefined (masked) element of an input makes those results undefined that depend on it: whose bits change
         with the bits that stand in for it. Raises `InferenceError` where TFLM's Invoke would fail.
         """
-        assert self.kernel.evaluate is not None
-        if any(isinstance(x, np.ma.MaskedArray) for x in arrays):
+        if any(is_masked(x) for x in arrays):
             return _depending(self.evaluate, arrays)
         with np.errstate(all="ignore"):  # inf and NaN are results here
-            result = self.kernel.evaluate(self.params, *arrays)
-        return tuple(map(frozen, result)) if isinstance(result, tuple) else (frozen(result),)
+            return tuple(map(frozen, self.compute(*arrays)))
+
+    def compute(self, *arrays: Array | None) -> tuple[Array, ...]:
+        """`evaluate` in a hurry: of nothing masked, where NumPy's warnings are off, and the results are not frozen."""
+        assert self.kernel.evaluate is not None
+        result = self.kernel.evaluate(self.params, *arrays)
+        return result if isinstance(result, tuple) else (result,)
 
     def __str__(self) -> str:
         return f"operator {self.index} ({printable(self.name)})"
@@ -161,7 +170,7 @@ def _depending(evaluate: Callable[..., tuple[Array, ...]], arrays: Sequence[Arra
 
 
 def _stood_in(array: Array | None, byte: int) -> Array | None:
-    if not isinstance(array, np.ma.MaskedArray):
+    if not is_masked(array):
         return array
     return array.filled(np.full(array.itemsize, byte, np.uint8).view(array.dtype)[0])
 
@@ -264,7 +273,7 @@ def joined(rows: Sequence[Rows], parts: Sequence[Array]) -> Array:
 
 def concatenated(parts: Sequence[Array]) -> Array:
     """The arrays one behind the other, masked if one of them is."""
-    masked = any(isinstance(x, np.ma.MaskedArray) for x in parts)
+    masked = any(is_masked(x) for x in parts)
     whole: Array = (np.ma.concatenate if masked else np.concatenate)(parts)
     return whole
 
@@ -309,7 +318,7 @@ class Plan:
         """By tensor index, the step that computes it."""
         return {t.index: step for step in self.steps for t in step.outputs}
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates per inference of this subgraph's own operators."""
         return sum(getattr(step.params, "macs", 0) for step in self.steps)
@@ -327,6 +336,29 @@ class Plan:
     def gaps(self) -> tuple[Step, ...]:
         """The steps that have no kernel, of all subgraphs, in the file's order; none unless the plan is partial."""
         return tuple(step for _, plan in sorted(self.plans.items()) for step in plan.steps if step.gap)
+
+    @cached_property
+    def widest(self) -> int:
+        """The bytes of inputs and outputs of the largest step, of elements of four bytes each."""
+        computed = ([t for t in (*s.inputs, *s.outputs) if t is not None and t.data is None] for s in self.steps)
+        return max((sum(prod(t.shape) * 4 for t in tensors) for tensors in computed), default=1)
+
+    @cached_property
+    def straight(self) -> tuple[tuple[Step, ...], Mapping[int, Array]] | None:
+        """(the steps that compute something new in each inference, the constants and what the others make of them).
+
+        None where inferences are more than computing one step after the other: where something lives on, a subgraph may
+        run, or there is a gap.
+        """
+        if self.initial or self.gaps or any(s.facts.control or s.facts.resource or s.remembers for s in self.steps):
+            return None
+        values, left = dict(self.constants), []
+        for step in self.steps:
+            results = _foreseen(step, values)
+            values.update(zip((t.index for t in step.outputs), results, strict=False))
+            if not results:
+                left.append(step)
+        return tuple(left), values
 
     def reached(self, step: Step) -> frozenset[int]:
         """The subgraphs that a step runs, and those that run in them."""
@@ -398,6 +430,23 @@ class Plan:
         """Pickled as what it was made of, a third of the bytes; prepared anew where it arrives."""
         kernels = None if self.kernels is KERNELS else self.kernels
         return _remade, (self.model, self.numerics, kernels, self.memory, bool(self.gaps))
+
+
+def _foreseen(step: Step, values: Mapping[int, Array]) -> tuple[Array, ...]:
+    """What a step makes of constants, or of its inputs' shapes, if that is little; else nothing."""
+    known = all(t is None or t.index in values for t in step.inputs)
+    if not (known or step.facts.shapes_only) or sum(map(tensor_bytes, step.outputs)) > FORESEEN:
+        return ()
+    arrays = (None if t is None else values.get(t.index, np.zeros((1, *t.shape), t.dtype)) for t in step.inputs)
+    try:
+        results = step.evaluate(*arrays)
+    except InferenceError:  # it is raised when it runs
+        return ()
+    return () if any(is_masked(x) for x in results) else results
+
+
+FORESEEN = 1 << 14
+"""How many bytes of outputs are kept that are the same in each inference."""
 
 
 def _kind(tensor: Tensor) -> str:
@@ -497,6 +546,11 @@ def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: i
     return make_plan(model, numerics=numerics, kernels=kernels, memory=memory, partial=partial)
 
 
+def is_masked(array: object) -> TypeGuard[np.ma.MaskedArray[Any, Any]]:
+    """Whether an array may have undefined elements. (Asking numpy.ma outright would import it, for 10 ms.)"""
+    return type(array) is not np.ndarray and array is not None and isinstance(array, np.ma.MaskedArray)
+
+
 def frozen(array: Array) -> Array:
     """A read-only view."""
     view: Array = array.view()
@@ -569,7 +623,7 @@ def _unknown_lengths(node: Node) -> Iterator[None]:
 
 def facts_of(kernels: Kernels) -> Mapping[str, Facts]:
     """The facts of every operator that has a kernel, by name."""
-    return {name: kernel.facts for (name, _), kernel in kernels.items()}
+    return FACTS if kernels is KERNELS else {name: kernel.facts for (name, _), kernel in kernels.items()}
 
 
 def _calls(facts: Mapping[str, Facts]) -> Callable[[Op], tuple[int, ...]]:

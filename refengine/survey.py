@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY
 from .model import Array, Graph, Model, Op, Signature, Tensor
-from .plan import Plan, State, Step, assembled, facts_of, first_assigned, prepared, state_before
+from .plan import Plan, Source, State, Step, assembled, facts_of, first_assigned, prepared, state_before
 from .text import c_string, html_table
 from .tflite_io import load
 
@@ -251,7 +250,7 @@ class Survey:
 
 
 def inspect(
-    model: Model | str | os.PathLike[str] | bytes,
+    source: Source,
     *,
     numerics: Numerics | str | None = None,
     kernels: Kernels | None = None,
@@ -260,10 +259,15 @@ def inspect(
 ) -> Survey:
     """Look at every operator of all the model's subgraphs, those that would be refused as well.
 
-    The arguments are those of `make_plan`; nothing is raised for what it would refuse. Only a `partial` plan tells what
-    the rest comes to where an operator is refused: what the arena must hold without it, which outputs do without it.
+    The arguments are those of `make_plan`, the dialect and the kernels of a plan its own by default; nothing is raised
+    for what `make_plan` would refuse. Only a `partial` plan tells what the rest comes to where an operator is refused:
+    what the arena must hold without it, which outputs do without it.
     """
-    model = model if isinstance(model, Model) else load(model)
+    if isinstance(source, Plan):
+        numerics = source.numerics if numerics is None else numerics
+        kernels = source.kernels if kernels is None else kernels
+        source = source.model
+    model = source if isinstance(source, Model) else load(source)
     numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
     looked = [tuple(prepared(model, graph, numerics, kernels, memory, partial)) for graph in model.graphs]
     steps = [tuple(each for each in found if isinstance(each, Step)) for found in looked]

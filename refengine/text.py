@@ -10,6 +10,7 @@ such number. Arrays are nested lists.
 
 from __future__ import annotations
 
+import codecs
 import html
 import json
 from collections.abc import Iterable, Mapping
@@ -35,19 +36,59 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
+LOOK_ALIKES = {
+    "→": "->", "←": "<-", "↔": "<->", "…": "...", "·": ".", "×": "x", "−": "-", "±": "+-", "≈": "~", "≤": "<=",
+    "≥": ">=", "√": "sqrt", "Σ": "sum", "σ": "sigma", "²": "^2", "─": "-", "━": "-", "│": "|", "▀": '"', "▄": "_",
+    "█": "#", "▏": "|", "▎": "|", "▍": "|", "▌": "|", "▋": "|", "▊": "#", "▉": "#",
+}  # fmt: skip
+"""What we write that consoles with a code page of their own lack, and how it looks there."""
+
+ALIKE = "refengine.alike"
+"""How output is encoded there, as the `errors` of a stream: by `LOOK_ALIKES`, anything else as a question mark."""
+
+
+def _alike(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(LOOK_ALIKES.get(c, "?") for c in missing), error.end
+
+
+codecs.register_error(ALIKE, _alike)
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """What a stream of that encoding takes."""
+    return text.encode(encoding or "utf-8", ALIKE).decode(encoding or "utf-8")
+
+
 def markup(text: object) -> str:
     """One line of HTML or XML."""
     return html.escape(printable(text))
+
+
+class Html(str):
+    """HTML of our own, which `html_table` leaves alone."""
+
+    __slots__ = ()
 
 
 def html_table(caption: object, head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     """A table of foreign text, for notebooks."""
 
     def line(cells: Iterable[object], tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{markup(cell)}</{tag}>' for cell in cells)}</tr>"
+        told = (cell if isinstance(cell, Html) else markup(cell) for cell in cells)
+        return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in told)}</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<table><caption>{markup(caption)}</caption>{line(head, 'th')}{body}</table>"
+
+
+def html_lines(title: str, lines: Iterable[object]) -> str:
+    """Lines of text below a table, which can be folded away; nothing where there are none."""
+    told = "\n".join(map(markup, lines))
+    style = "white-space: pre-wrap; text-align: left"
+    return f'<details open><summary>{title}</summary><pre style="{style}">{told}</pre></details>' if told else ""
 
 
 def in_c(text: object) -> str:

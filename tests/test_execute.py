@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
-from refengine import InputError, Interpreter, Model, execute, make_plan, run
-from refengine.execute import tile_size
+from refengine import InferenceError, InputError, Interpreter, Model, execute, make_plan, run
+from refengine.bundled import bundled_models
+from refengine.execute import infer, tile_size
+from refengine.kernels import KERNELS
 from refengine.model import Graph, Op, Tensor
+from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tflite_io import dump
 from tests.kernels.test_assign_variable import remembering
 from tests.models import const, fed, one_op, present, q
@@ -207,3 +212,47 @@ def test_what_is_known_keeps_nothing_from_being_remembered() -> None:
     *_, whole = execute(plan, x, state=before)
     *_, resumed = execute(plan, x, state=before, known={2: np.array([1, 2], np.int8)})
     assert resumed.state.resources["", "v"].tolist() == whole.state.resources["", "v"].tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize("name", bundled_models())
+@pytest.mark.parametrize("batch", [None, 3])
+def test_a_straight_run_gives_what_the_walk_gives(name: str, batch: int | None) -> None:
+    """Forced both ways: nobody watches the one, and what is the same each time it does not compute."""
+    plan = make_plan(bundled_models()[name])
+    tensor = plan.inputs[0]
+    x = np.random.default_rng(0).integers(-128, 128, (batch or 1, *tensor.shape[1:])).astype(tensor.dtype)
+    assert plan.straight is not None
+    for known in ({}, {-1: x}):  # what is known of some tensor keeps a run from being straight
+        outputs, _ = infer(plan, batch, (x,), known=known)
+        assert [(y.shape, y.dtype, y.tobytes(), y.flags.writeable) for y in outputs] == [
+            (y.shape, y.dtype, y.tobytes(), y.flags.writeable) for y in infer(plan, batch, (x,))[0]
+        ]
+
+
+def test_what_depends_on_shapes_is_computed_once() -> None:
+    plan = make_plan(bundled_models()["dense_int8"])
+    assert plan.straight is not None
+    assert {step.name for step in plan.steps} - {step.name for step in plan.straight[0]} == {
+        *("SHAPE", "STRIDED_SLICE", "PACK")
+    }
+
+
+def test_nothing_is_straight_that_remembers_or_runs_subgraphs() -> None:
+    assert make_plan(remembering("float32", read=("float32", (2,)))).straight is None
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_every_operators_straight_run_is_its_walk(data: st.DataObject) -> None:
+    key = data.draw(st.sampled_from(sorted(KERNELS)))
+    model = model_of(data.draw(nodes(*key)))
+    plan, inputs = make_plan(model), data.draw(inputs_of(model))
+    assume(plan.straight is not None)
+    outcome: list[object] = []
+    for known in ({}, {-1: np.zeros(1)}):
+        try:
+            outputs = infer(plan, None, inputs, known=known)[0]
+            outcome.append([(np.ma.getmaskarray(y).tolist(), np.ma.filled(y, 0).tobytes()) for y in outputs])
+        except InferenceError as error:
+            outcome.append(str(error))
+    assert outcome[0] == outcome[1]

@@ -6,6 +6,7 @@ A failing case is saved as a `.tflite` and an `.npz`, and the message says where
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -243,3 +244,14 @@ def test_a_kernel_file_has_the_four_functions(path: Path) -> None:
 def test_no_kernel_is_registered_twice() -> None:
     keys = [key for path in FILES for key in sys.modules[f"{package.__name__}.{path.stem}"].KERNELS]
     assert len(keys) == len(set(keys)) == len(KERNELS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_registers_the_operators_that_it_is_looked_up_for(path: Path) -> None:
+    registered = tuple(dict.fromkeys(op for op, _ in sys.modules[f"{package.__name__}.{path.stem}"].KERNELS))
+    assert registered == package.OTHERS.get(path.stem, (path.stem.upper(),))
+
+
+def test_no_file_of_a_kernel_is_read_before_somebody_asks() -> None:
+    code = "import sys, refengine; print([m for m in sys.modules if m.startswith('refengine.kernels.conv')])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -36,12 +36,13 @@ LAYERS = (
     {"debugger", "device", "dialects", "examination", "judge", "quantizer", "survey", "tasks"},
     {"fuzzer", "studio"},
     {"__init__"},
-    {"commands"},
+    {"commands", "pytest"},
     {"__main__"},
 )
 
 ROOMS = {
     "check_input": "judge",
+    "debug": "debugger",
     "diff": "judge",
     "explain": "explanation",
     "export": "cexport",
@@ -64,7 +65,10 @@ def dependencies() -> set[str]:
     """The runtime dependencies that pyproject.toml declares, by import name."""
     section = re.search(r"^dependencies = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)
     assert section is not None
-    return {{"pillow": "PIL"}.get(name, name) for name in re.findall(r'"([\w-]+)', section[1])}
+    return {
+        {"pillow": "PIL", "prompt-toolkit": "prompt_toolkit"}.get(name, name)
+        for name in re.findall(r'"([\w-]+)', section[1])
+    }
 
 
 def modules() -> list[Path]:
@@ -166,6 +170,7 @@ MAY_NAME = {
     },  # whose tables of options the schema calls otherwise
     "commands/debug.py": {"SOFTMAX"},  # an example of what to type
     "commands/fuzz.py": {"CONV_2D"},  # likewise
+    "debugger/prompt.py": {"LESS"},  # a pager and its variable
 }  # fmt: skip
 """By file outside `kernels/`, the operators' names that may stand in its code, and why."""
 
@@ -207,7 +212,7 @@ def test_a_name_is_found_as_a_word_in_code(source: str, found: set[str]) -> None
 
 def test_the_package_imports_fast_and_lean() -> None:
     """`import refengine` brings none of the heavy or optional modules along, nor the rooms whose calls are lazy."""
-    heavy = ["rich", "PIL", "hypothesis", "tensorflow", "tflite_micro", "ai_edge_litert", "serial"]
+    heavy = ["rich", "PIL", "prompt_toolkit", "hypothesis", "tensorflow", "tflite_micro", "ai_edge_litert", "serial"]
     heavy += ["starlette", "uvicorn"]
     heavy += [f"refengine.{room}" for room in ROOMS.values()]
     code = f"import refengine, sys; print([name for name in {heavy} if name in sys.modules])"

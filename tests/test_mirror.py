@@ -18,8 +18,9 @@ ELSEWHERE = {
     "commands/test_main.py": ("commands/_front", "commands/inspect", "commands/run"),
     "debugger/test_debugger.py": (
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),
-        *("commands/debug", "tensors/pictures", "tensors/stats"),
+        *("debugger/conversation", "tensors/pictures", "tensors/stats"),
     ),
+    "debugger/test_terminal.py": ("debugger/prompt",),
     "device/test_lies.py": ("device/recording", "device/transport"),
     "examination/test_command.py": ("commands/health",),
     "examination/test_findings.py": ("examination/effect",),
@@ -30,7 +31,7 @@ ELSEWHERE = {
     "fuzzer/test_doors.py": ("fuzzer/image",),
     "fuzzer/test_search.py": ("fuzzer/draw", "fuzzer/simplify"),
     "judge/test_check.py": ("judge/pictures",),
-    "judge/test_command.py": ("commands/diff",),
+    "judge/test_command.py": ("commands/diff", "judge/text"),
     "judge/test_judging.py": ("judge/report",),
     "judge/test_preparation.py": ("judge/sample", "judge/ways"),
     "judge/test_verdict.py": (
@@ -46,6 +47,7 @@ ELSEWHERE = {
         *("quantizer/affine", "quantizer/curves", "quantizer/forms", "quantizer/parameters", "quantizer/variables"),
     ),
     "test_kernels.py": ("kernel",),
+    "test_package.py": ("__init__",),
 }
 """Test files by modules without one of their own. What kernels share (`kernels/_*.py`) is tried by the kernels."""
 

@@ -51,7 +51,8 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_copies_of_the_firmware(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     held = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
-    own = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in files(ROOT / "refengine")}
+    sources = (*files(ROOT / "refengine"), ROOT / "pytest_refengine.py")
+    own = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sources}
     firmware = {path.read_bytes() for path in files(ROOT / "firmware")}
     assert {f"refengine/data/{path.name}" for path in DATA.iterdir()} <= held.keys()
     assert {name: held[name] for name in own} == own
@@ -69,6 +70,14 @@ def test_the_wheel_says_who_it_is(wheel: Path) -> None:
     assert "\nLicense-Expression: Apache-2.0\n" in metadata
     assert "\nRequires-Python: >=3.10\n" in metadata
     assert any(name.endswith("licenses/LICENSE") for name in files.namelist())
+
+
+def test_pytest_finds_the_plugin_where_the_wheel_is_installed(elsewhere: Path, tmp_path: Path) -> None:
+    call = 'refengine_golden("stm32f746_int8", np.zeros((1, 28, 28, 1), np.int8))'
+    (tmp_path / "test_it.py").write_text(f"import numpy as np\n\ndef test_it(refengine_golden):\n    {call}\n")
+    pytest = [str(elsewhere / "python"), "-m", "pytest", "-q"]
+    found = [subprocess.run([*pytest, *more], cwd=tmp_path).returncode for more in ((), ("--refengine-update",), ())]
+    assert found == [1, 0, 0]
 
 
 def test_the_demo_runs_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -> None:

@@ -41,3 +41,9 @@ def test_a_page_has_a_title_and_names_pages_that_exist(page: str) -> None:
 def test_every_page_is_named_by_the_readme() -> None:
     assert [page for page in PAGES if page != "README" and f"`{page}`" not in PAGES["README"]
             and f"manual {page}`" not in PAGES["README"]] == []  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "file"), [("pytest", "my_board.py")])
+def test_a_file_that_a_page_shows_is_what_it_shows(page: str, file: str) -> None:
+    code = (ROOT / "tests" / "data" / file).read_text(encoding="utf-8")
+    assert f"```python\n{code}```" in PAGES[page] and f"tests/data/{file}" in PAGES[page]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import refengine
 from refengine.bundled import bundled_models
+from refengine.judge import dump_of
 from refengine.model import Model
 from tests.models import fed, one_op
 
 PLAN = refengine.make_plan("stm32f746_int8")
 IMAGE = np.zeros((1, 28, 28, 1), np.int8)
+WRONG = refengine.run(PLAN, IMAGE)[0] ^ 1
 RECORD = list(refengine.execute(PLAN, IMAGE))[-1]
 THINGS: dict[str, tuple[Any, str]] = {
     "Plan": (PLAN, "of 12 operators, tflm (rounding=double"),
@@ -22,6 +28,8 @@ THINGS: dict[str, tuple[Any, str]] = {
     "Explanation": (refengine.explain(PLAN, RECORD, (0, 3)), "operator 11 (SOFTMAX), output"),
     "Survey": (refengine.inspect(PLAN.model), "2,794,240 multiply-accumulates"),
     "Session": (refengine.Session(PLAN), "of main"),
+    "Report": (refengine.diff(PLAN, dump_of(PLAN, {"25": WRONG}, "mine.npz"), IMAGE), "mine.npz: 1 of 12 operators"),
+    "Health": ([*refengine.health(PLAN, [(IMAGE,)])][-1], "10 layers on 1 inferences, the largest total error"),
     "Interpreter": (refengine.Interpreter(str(bundled_models()["stm32f746_int8"])), "12 operators, 26 tensors"),
 }
 
@@ -34,11 +42,16 @@ def test_it_shows_itself_in_one_short_line(name: str) -> None:
     assert told in shown and len(shown) < 300 and shown.isprintable()
 
 
-@pytest.mark.parametrize("name", ["Plan", "Record", "Explanation", "Survey"])
+@pytest.mark.parametrize("name", ["Plan", "Record", "Explanation", "Survey", "Report", "Health"])
 def test_a_notebook_gets_a_table(name: str) -> None:
     table = THINGS[name][0]._repr_html_()
-    assert table.startswith("<table><caption>") and table.endswith("</table>") and "SOFTMAX" in table
+    assert table.startswith("<table><caption>") and "SOFTMAX" in table
+    assert table.endswith("</pre></details>" if name in ("Report", "Health") else "</table>")
     assert len(table) < 20_000
+
+
+def test_all_kernels_together_are_a_line() -> None:
+    assert repr(refengine.KERNELS) == f"<KERNELS of {len({op for op, _ in refengine.KERNELS})} operators>"
 
 
 def test_a_small_model_shows_itself_in_full() -> None:
@@ -52,3 +65,26 @@ def test_names_of_files_are_never_markup() -> None:
     assert "<script>" not in plan._repr_html_()
     (record,) = refengine.execute(plan, np.zeros((1, 4), np.float32))
     assert "<script>" not in record._repr_html_()
+
+
+def test_feature_maps_are_small_pictures() -> None:
+    first = next(refengine.execute(PLAN, np.arange(784, dtype=np.int16).astype(np.int8).reshape(IMAGE.shape)))
+    table = first._repr_html_()
+    pictures = [b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]+)"', table)]
+    sizes = [Image.open(BytesIO(data)).size for data in pictures]
+    assert sizes == [(28, 28), (107, 107)], "the input, and 16 maps of 26×26 in a square, a line between them"
+    assert len(table) < 30_000 and 'width="56"' in table
+
+
+def test_what_is_no_picture_is_not_drawn() -> None:
+    assert "<img" not in RECORD._repr_html_(), "a row of scores"
+    large = one_op("RELU", {}, [fed((1, 200, 200, 3), "float32")], fed((1, 200, 200, 3), "float32"))
+    (record,) = refengine.execute(large, np.zeros((1, 200, 200, 3), np.float32))
+    assert "<img" not in record._repr_html_()
+
+
+def test_a_printed_report_says_it_all() -> None:
+    report = THINGS["Report"][0]
+    lines = str(report).splitlines()
+    assert lines[0] == report.summary and lines[1].startswith("note: ")
+    assert any(line.startswith("11 SOFTMAX, int8 1×10: CULPRIT, 10 of 10 differ by up to 1 LSB") for line in lines)

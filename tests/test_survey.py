@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import KERNELS, Graph, Model, Numerics, Op, Quantization, Tensor, UnsupportedError, inspect, load
+from refengine import (
+    KERNELS,
+    PRESETS,
+    Graph,
+    Model,
+    Numerics,
+    Op,
+    Quantization,
+    Tensor,
+    UnsupportedError,
+    inspect,
+    load,
+    make_plan,
+)
 from refengine.bundled import bundled_models
 from refengine.kernel import Kernel
 from refengine.kernels._tflm import CUSTOM_OPS
@@ -247,3 +260,10 @@ def test_a_model_without_operators() -> None:
     tensor = Tensor(0, "x", (1, 8), "int8", q(1.0))
     survey = inspect(Model((Graph(0, "main", (tensor,), (0,), (0,), ()),)))
     assert (survey.macs, survey.peak_bytes, survey.runs_on_tflm) == (0, 0, "yes")
+
+
+def test_a_plan_is_looked_at_in_its_own_dialect() -> None:
+    plan = make_plan("stm32f746_int8", numerics="single")
+    assert inspect(plan).numerics == plan.numerics == PRESETS["single"]
+    assert inspect(plan, numerics="tflm").numerics == PRESETS["tflm"]
+    assert inspect(plan).macs == inspect("stm32f746_int8").macs

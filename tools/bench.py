@@ -1,12 +1,13 @@
-"""How fast the engine is: refengine, TFLM and LiteRT side by side, on the same images, in the same run.
+"""How fast the engine is: refengine, TFLM and LiteRT side by side, on the same inputs, in the same run.
 
     python tools/bench.py [MODEL.tflite …] [--rounds 3] [--markdown]
 
-For each model (the bundled ones by default) every contender runs in a process of its own, in turn, `--rounds` times;
-each contender's best round counts. "single" is one image a call, "batch" many: refengine streams them through in one
-call, LiteRT is resized to the batch, TFLM has nothing but a loop. Loading and preparing are not counted; copying inputs
-in and outputs out is. All get both cores: TFLM cannot use them. Figures are ratios to TFLM's time for one image, so a
-number above 1 means "that many times faster than TFLM's C++".
+For each model (the bundled ones by default; any that keeps nothing from one inference to the next) every contender runs
+in a process of its own, in turn, `--rounds` times; each contender's best round counts. "single" is one image a call,
+"batch" many: refengine streams them through in one call, LiteRT is resized to the batch, TFLM has nothing but a loop.
+Loading and preparing are not counted, but for what making a plan takes; copying inputs in and outputs out is. All get
+both cores: TFLM cannot use them. Figures are ratios to TFLM's time for one image, so a number above 1 means "that many
+times faster than TFLM's C++".
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from refengine.bundled import bundled_models
+from refengine.numerics.quantize import code_range
 from refengine.tensors.datasets import bundled_digits
 
 CONTENDERS = ("tflm", "refengine", "litert-ref", "litert")
@@ -40,14 +42,21 @@ GROWTH = (2, 4, 8, 16, 32, 64, 128, 256)  # how the cost of an image falls with 
 Array = np.ndarray[Any, Any]
 
 
-def images_for(model: bytes, count: int) -> Array:
-    """`count` bundled digits in the model's input dtype and shape."""
+def inputs_for(model: bytes, count: int) -> list[Array]:
+    """`count` inputs in the model's dtypes, each in its declared shape: bundled digits where they fit, else noise."""
     import refengine
 
-    tensor = (plan := refengine.make_plan(model)).inputs[0]
-    digits = np.resize(bundled_digits()[0], (count, 28, 28)).astype(np.float32) / 255
-    real = digits.reshape(count, *tensor.shape[1:])
-    return real if tensor.dtype == "float32" else refengine.quantize_input(plan, real)
+    plan, rng, made = refengine.make_plan(model), np.random.default_rng(0), []
+    for tensor in plan.inputs:
+        shape = (count, *tensor.shape[1:])
+        if np.prod(tensor.shape) == 784 and len(plan.inputs) == 1:
+            real = np.resize(bundled_digits()[0], (count, 784)).reshape(shape).astype(np.float32) / 255
+            made.append(real if tensor.dtype == "float32" else refengine.quantize_input(plan, real))
+        elif tensor.dtype == "float32":
+            made.append(rng.random(shape, np.float32))
+        else:
+            made.append(rng.integers(*code_range(tensor.dtype), shape, endpoint=True).astype(tensor.dtype))
+    return made
 
 
 def seconds_per_image(task: Callable[[], int], seconds: float = SECONDS) -> float:
@@ -61,22 +70,27 @@ def seconds_per_image(task: Callable[[], int], seconds: float = SECONDS) -> floa
     return best
 
 
-def contender_refengine(model: bytes, images: Array) -> dict[str, float]:
+def contender_refengine(model: bytes, images: list[Array]) -> dict[str, float]:
     import refengine
 
     plan = refengine.make_plan(model)
 
     def runs(count: int) -> int:
-        refengine.run(plan, images[:count])
+        refengine.run(plan, *(x[:count] for x in images))
         return count
 
+    def plans() -> int:
+        refengine.make_plan(model)
+        return 1
+
     times = {"single": seconds_per_image(lambda: runs(1)), "batch": seconds_per_image(lambda: runs(BATCH))}
+    times |= {"plan": seconds_per_image(plans), "operators": len(plan.steps), "macs": plan.macs}
     for size in GROWTH:
         times[f"batch {size}"] = seconds_per_image(partial(runs, size), SECONDS / 4)
     return times
 
 
-def contender_tflm(model: bytes, images: Array) -> dict[str, float]:
+def contender_tflm(model: bytes, images: list[Array]) -> dict[str, float]:
     from tflite_micro import runtime
 
     sink = os.dup(1)
@@ -85,7 +99,8 @@ def contender_tflm(model: bytes, images: Array) -> dict[str, float]:
     os.dup2(sink, 1)
 
     def single() -> int:
-        interpreter.set_input(images[:1], 0)
+        for i, x in enumerate(images):
+            interpreter.set_input(x[:1], i)
         interpreter.invoke()
         interpreter.get_output(0)
         return 1
@@ -93,38 +108,39 @@ def contender_tflm(model: bytes, images: Array) -> dict[str, float]:
     return {"single": seconds_per_image(single)}
 
 
-def contender_litert(model: bytes, images: Array, reference: bool = False) -> dict[str, float]:
+def contender_litert(model: bytes, images: list[Array], reference: bool = False) -> dict[str, float]:
     from ai_edge_litert import interpreter as litert
 
     kind = litert.OpResolverType.BUILTIN_REF if reference else litert.OpResolverType.AUTO
 
-    def timed(part: Array) -> float:
+    def timed(count: int) -> float:
         interpreter = litert.Interpreter(
             model_content=model, num_threads=os.cpu_count(), experimental_op_resolver_type=kind
         )
-        index = interpreter.get_input_details()[0]["index"]
-        if len(part) > 1:
+        parts = {each["index"]: x[:count] for each, x in zip(interpreter.get_input_details(), images, strict=True)}
+        for index, part in parts.items() if count > 1 else ():
             interpreter.resize_tensor_input(index, part.shape)
         interpreter.allocate_tensors()
 
         def task() -> int:
-            interpreter.set_tensor(index, part)
+            for index, part in parts.items():
+                interpreter.set_tensor(index, part)
             interpreter.invoke()
             interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-            return len(part)
+            return count
 
         return seconds_per_image(task)
 
-    times = {"single": timed(images[:1])}
+    times = {"single": timed(1)}
     with suppress(RuntimeError):  # a RESHAPE to a fixed batch of 1 keeps LiteRT from resizing
-        times["batch"] = timed(images[:64])
+        times["batch"] = timed(64)
     return times
 
 
 def run_contender(name: str, path: Path) -> dict[str, float]:
     """In this process: the contender's seconds per image of each measurement."""
     model = path.read_bytes()
-    images = images_for(model, BATCH)
+    images = inputs_for(model, BATCH)
     if name == "refengine":
         return contender_refengine(model, images)
     if name == "tflm":
@@ -151,7 +167,7 @@ def peak_memory(path: Path) -> float:
     """MB of resident memory at the peak of a fresh process that runs 10,000 images through the model."""
     script = (
         "import sys, resource, numpy as np, refengine; plan = refengine.make_plan(sys.argv[1]);"
-        "t = plan.inputs[0]; refengine.run(plan, np.zeros((10_000, *t.shape[1:]), t.dtype));"
+        "refengine.run(plan, *(np.zeros((10_000, *t.shape[1:]), t.dtype) for t in plan.inputs));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     answer = subprocess.run(
@@ -176,12 +192,15 @@ def rows_of(results: dict[str, Any]) -> list[list[str]]:
         rows.append(
             [
                 model,
+                f"{times['refengine']['operators']}",
+                f"{times['refengine']['macs'] / 1e6:.2f} M",
                 f"{base * 1e3:.2f} ms",
                 ratio("refengine", "single"),
                 ratio("refengine", "batch"),
                 ratio("litert-ref", "single"),
                 ratio("litert", "single"),
                 ratio("litert", "batch"),
+                f"{times['refengine']['plan'] / base:.1f}",
                 f"{times['memory']:.0f} MB",
             ]
         )
@@ -190,19 +209,22 @@ def rows_of(results: dict[str, Any]) -> list[list[str]]:
 
 HEADINGS = [
     "model",
+    "operators",
+    "MACs",
     "TFLM, one image",
     "refengine single",
     "refengine batch",
     "LiteRT ref single",
     "LiteRT single",
     "LiteRT batch",
+    "a plan, in TFLM's images",
     "refengine peak, 10,000 images",
 ]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", type=Path, help=".tflite files that take MNIST digits (default: bundled)")
+    parser.add_argument("models", nargs="*", type=Path, help=".tflite files (default: bundled)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (default 3)")
     parser.add_argument("--markdown", action="store_true", help="print tables for the README")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)

@@ -20,6 +20,7 @@ from .. import __version__
 from ..bundled import bundled_models
 from ..errors import RefengineError
 from ..processes import terminable
+from ..text import ALIKE
 from ._front import BROKEN_PIPE, ended, fail
 
 HELP = """\
@@ -39,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; an error is one line, whatever the files hold."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell (>&-)
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         with suppress(AttributeError):  # when something else was put in its place
-            getattr(sys, name).reconfigure(errors="replace")
+            getattr(sys, name).reconfigure(errors=ALIKE)
     try:
         with terminable():
             given = sys.argv[1:] if arguments is None else arguments

@@ -1,7 +1,8 @@
 """Judge a device's tensors: where they differ from the golden model's, where that begins, and why.
 
 DUMP is what `refengine device record` or the debugger's save wrote, any .npz with tensors by name or index (14, t14),
-or a folder of .npy, .raw and .bin so called; it may hold some of the tensors only. With --port the device itself is
+a folder of .npy, .raw and .bin so called, or a log in text that has them (t14: 1 2 3, int8_t t14[] = {1, 2}, CSV, xxd);
+it may hold some of the tensors only. With --port the device itself is
 asked. Each step is judged again on the device's own inputs, which tells culprits from victims; culprits are replayed
 under every dialect and every known fault.
 
@@ -57,7 +58,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_memory(parser)
     add_partial(parser)
-    parser.add_argument("dump", metavar="DUMP", nargs="?", help="an .npz, or a folder of .npy, .raw or .bin")
+    parser.add_argument("dump", metavar="DUMP", nargs="?", help="an .npz, a folder of .npy, .raw or .bin, or a log")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="which inference of a log (from 0)")
     parser.add_argument(
         "--port", metavar="PORT", help="ask a device instead: /dev/ttyUSB0, socket://host:port, qemu:BOARD"
     )
@@ -110,7 +112,7 @@ def command(args: argparse.Namespace) -> int:
         raise InputError("--port needs --input: what to run")
     ears = ears_of(plan, args)
     inputs = one_inference(plan, args, ears) if args.input else ()
-    dump = _asked(args, plan, inputs) if args.port else read_dump(plan, args.dump)
+    dump = _asked(args, plan, inputs) if args.port else read_dump(plan, args.dump, args.sample)
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")

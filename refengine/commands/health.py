@@ -9,14 +9,13 @@ outputs. Errors are in codes: rounding alone gives an RMSE of 1/√12 = 0.29.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from typing import Any
 
 from rich.table import Table
 
 from ..accuracy import CHUNK
-from ..examination import Health, Layer, health
+from ..examination import Health, health
 from ..examination.plots import prepare_folder, save_plots
+from ..examination.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..plan import make_plan
 from ..tensors.datasets import PREFIXES
@@ -97,7 +96,7 @@ def command(args: argparse.Namespace) -> int:
     partly = f" ({found} of {layers} layers found there, by names or order)" if found < layers else ""
     say(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
     print_table(_table(measured))
-    _print_findings(measured)
+    say(*told(measured))
     if measured.unjudged:
         numbers = ", ".join(str(step.index) for step in measured.unjudged)
         say(f"Not judged, for a gap stands before it: operators {numbers}.", *(f"  {gap.gap}" for gap in plan.gaps))
@@ -108,52 +107,9 @@ def command(args: argparse.Namespace) -> int:
 
 
 def _table(measured: Health) -> Table:
-    table = table_of(
-        "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "silent",
-        "own\nRMSE", "total\nRMSE", "SQNR\ndB", "cosine", "max\nerror", "error",
-    )  # fmt: skip
+    table = table_of(*HEADINGS)
     for column in table.columns[3:-1]:
         column.justify = "right"
-    for layer in measured.layers:
-        table.add_row(*_row(layer.as_dict(), layer))
+    for row in rows(measured):
+        table.add_row(*row)
     return table
-
-
-def _row(told: dict[str, Any], layer: Layer) -> Iterator[str]:
-    clamped, acc, own, total = told["clamped"], told["accumulator"], told["own_error"], told["total_error"]
-    activation = "NONE" if layer.step is None else layer.step.op.options.get("fused_activation_function", "NONE")
-    yield "" if layer.step is None else str(layer.step.index)
-    name = "input" if layer.step is None else told["operator"]["name"]
-    yield name + (f" + {activation}" if activation != "NONE" else "")
-    yield f"{told['codes'][0]} … {told['codes'][1]}"
-    yield f"{layer.below:.1%}" if clamped else ""
-    yield f"{layer.above:.1%}" if clamped else ""
-    yield f"{layer.lost_to_type:.2%}" if clamped else ""
-    yield f"{acc['measured_bits']} ({acc['bound_bits']}) of {acc['width']}" if acc else ""
-    yield (
-        f"{len(layer.unchanging)} of {len(told['channels']['low'])}" if layer.step and not layer.is_inherited else ""
-    )
-    yield _figure(own, "rmse_per_scale", ".2f")
-    yield _figure(total, "rmse_per_scale", ".2f")
-    yield _figure(total, "sqnr_db", ".1f")
-    yield _figure(total, "cosine", ".5f")
-    yield _figure(total, "max_per_scale", ".1f")
-    yield "" if layer.role == "none" else layer.role
-
-
-def _figure(errors: dict[str, float | None] | None, name: str, form: str) -> str:
-    """Nothing where there is nothing to compare with, or the figure is not finite."""
-    value = errors and errors[name]
-    return "" if value is None else format(value, form)
-
-
-def _print_findings(measured: Health) -> None:
-    findings = measured.findings
-    plural = "s, the worst first" if len(findings) > 1 else ""
-    say(f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious.")
-    if findings and (everything := findings[0].everything):
-        say(f"(By all errors together, {everything}; measured on {everything.inferences} inferences.)")
-    for number, finding in enumerate(findings, 1):
-        lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
-        effect = f" By this alone, {finding.effect}." if finding.effect and finding.effect.rmse else ""
-        say(f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}{effect}")

@@ -19,12 +19,13 @@ from ..model import Array, Tensor
 from ..plan import Plan, Step
 from ..tensors import pictures
 from ..tensors.arrays import META
+from ..tensors.difference import unlike
 from ..tensors.stats import activation_of, clamp_range, histogram, stats
 from ..text import SCHEMA, as_json
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
-from .names import dump_name, dump_names, dumped, number_of, step_named, steps_named, tensor_named
-from .session import START, Breakpoint, Session
+from .names import dump_name, dump_names, dumped, number_of, step_named, steps_named, suggested, tensor_named
+from .session import START, Breakpoint, Session, Watch
 
 ALIASES = {
     "b": "break",
@@ -64,14 +65,15 @@ LONGEST = 2000
 class Console:
     """A session as a conversation: `run` a line, read the lines it yields.
 
-    `width` is the terminal's, `colour` whether it shows xterm's greys. `done` is true after `quit`.
+    `width` is the terminal's, `colour` whether it shows xterm's greys. `done` is true after `quit`, `differed` after a
+    `compare` that found a difference.
     """
 
     def __init__(self, session: Session, width: int = 100, colour: bool = False) -> None:
         self.session = session
         self.width = width
         self.colour = colour
-        self.done = False
+        self.done = self.differed = False
         self._last = ""
 
     def run(self, command: str) -> Iterator[str]:
@@ -102,7 +104,7 @@ class Console:
         operators = sorted({step.name for step in steps})
         operators += [tensor.name for step in steps for tensor in step.outputs]
         names = {
-            **dict.fromkeys(("print", "stats", "show", "set"), tensors),
+            **dict.fromkeys(("print", "stats", "show", "set", "watch"), tensors),
             **dict.fromkeys(("until", "goto"), operators),
             "break": WORDS if "if" in more else [*operators, "if"],
             "info": tensors if more else [*info.TOPICS],
@@ -115,6 +117,10 @@ class Console:
     @classmethod
     def commands(cls) -> list[str]:
         return [name.removeprefix("do_") for name in dir(cls) if name.startswith("do_")]
+
+    def about(self, command: str) -> str:
+        """What a command does, in a few words."""
+        return _summary(self._method(command))
 
     def where(self) -> Iterator[str]:
         """The place one stands at, as every command of movement tells it."""
@@ -240,6 +246,21 @@ class Console:
         number = self.session.stop_at(stop)
         yield f"breakpoint {number}: {info.places(self.session, stop)}"
 
+    def do_watch(self, rest: str) -> Iterator[str]:
+        """watch TENSOR[slice]: stop after an operator has written it, and tell what it has become.
+
+        Of a variable, which lives on from one inference to the next, only where these elements change. It is a
+        breakpoint: `info break` lists it, `delete N` removes it, `reverse` goes back to it.
+        """
+        tensor, at = tensor_named(self.session, rest or "out")
+        graph = self.session.frame.graph
+        watch = Watch(f"watch {tensor.index} {text.name_of(tensor)}{shown_index(at)}", graph.index, tensor, at)
+        writers = info.places(self.session, watch)
+        if not writers:
+            raise InputError(f"no operator writes {text.about(tensor)}: it stays what it is")
+        elements(tensor, np.broadcast_to(np.False_, tensor.shape), at)  # refused now if there are none
+        yield f"breakpoint {self.session.stop_at(watch)}: {watch.text}, written by {writers}"
+
     def do_delete(self, rest: str) -> Iterator[str]:
         """delete [N]: remove breakpoint N, or all."""
         if not rest:
@@ -259,7 +280,8 @@ class Console:
         center = _count(rest) if rest not in ("", "all") else max(here, 0)
         if rest != "all" and len(steps) > 4 * AROUND:
             steps = steps[max(0, center - AROUND) : center + AROUND]
-        stops = {place for b in session.breakpoints.values() if b.condition is None for place in b.steps}
+        plain = (each for each in session.breakpoints.values() if isinstance(each, Breakpoint) and not each.condition)
+        stops = {place for each in plain for place in each.steps}
         start = ", ".join(text.type_of(tensor) for tensor in plan.inputs)
         rows = [("→" if here == START else "", "", "start", "", start, "")]
         rows += [
@@ -287,7 +309,8 @@ class Console:
         topic, _, name = rest.partition(" ")
         found = [word for word in info.TOPICS if topic and word.startswith(topic)]
         if len(found) != 1:
-            raise InputError(f"info about what? {', '.join(info.TOPICS)}")
+            meant = suggested(topic, info.TOPICS) if topic else ""
+            raise InputError(f"info about what? {meant}{', '.join(info.TOPICS)}")
         yield from info.TOPICS[found[0]](self.session, name.strip())
 
     def do_print(self, rest: str) -> Iterator[str]:
@@ -479,6 +502,7 @@ class Console:
         if not apart:
             yield f"all {len(told)} tensors are equal"
             return
+        self.differed = True
         writer = self.session.writer(apart[0])
         source = "an input or a constant" if writer is None else f"the output of {writer}"
         yield f"{len(apart)} of {len(told)} tensors differ; the first to be computed is {source}"
@@ -507,7 +531,7 @@ class Console:
         names, word = self.commands(), ALIASES.get(word, word)
         found = [word] if word in names else [name for name in names if name.startswith(word)]
         if not found:
-            raise InputError(f"'{word}' is no command; help lists them")
+            raise InputError(f"'{word}' is no command; {suggested(word, [*names, *ALIASES])}help lists them")
         if len(found) > 1:
             raise InputError(f"'{word}' may be {', '.join(found)}")
         method: Callable[[str], Iterator[str]] = getattr(self, f"do_{found[0]}")
@@ -523,8 +547,19 @@ class Console:
         yield from self._stopped(hit)
 
     def _stopped(self, hit: list[int]) -> Iterator[str]:
-        yield from (f"breakpoint {number}: {self.session.breakpoints[number].text}" for number in hit)
+        for number in hit:
+            stop = self.session.breakpoints[number]
+            became = self._became(stop) if isinstance(stop, Watch) else ""
+            yield f"breakpoint {number}: {stop.text}{became}"
         yield from self.where()
+
+    def _became(self, watch: Watch) -> str:
+        """What the step that has just run made of the elements: one as it was and is, of several how many changed."""
+        before, after = watch.written(self.session.current) or (None, np.empty(0))
+        if after.size == 1:
+            told = [text.number(x.item()) for x in (before, after) if x is not None]
+            return f": {' → '.join(told)}"
+        return "" if before is None else f": {int(unlike(before, after).sum()):,} of {after.size:,} changed"
 
     def _computed(self) -> list[Tensor]:
         """The known tensors of an inference, those of the main graph: its inputs and what the steps write."""

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..cexport.export import lifetimes
 from ..model import Array, Tensor
+from ..plan import Step
 from ..reading.arena import peak, tflm_greedy
 from ..tensors.stats import clamp_range
 from . import text
 from .condition import shown_index
 from .names import number_of, step_named, tensor_named
-from .session import START, Breakpoint, Session
+from .session import START, Breakpoint, Session, Watch
 
 CHANNELS = 10
 """How many of a tensor's channels `info quant` lists."""
@@ -123,14 +124,24 @@ TOPICS: dict[str, Callable[[Session, str], Iterator[str]]] = {
 }
 
 
-def places(session: Session, breakpoint: Breakpoint) -> str:
+def places(session: Session, breakpoint: Breakpoint | Watch) -> str:
     """Where a breakpoint may stop."""
     plans = session.plan.plans
+    if isinstance(breakpoint, Watch):
+        steps = (step for step in plans[breakpoint.subgraph].steps if breakpoint.tensor.index in _written(step))
+        return ", ".join(f"{step}{_of(breakpoint.subgraph)}" for step in steps)
     if len(breakpoint.steps) == sum(len(plan.steps) for plan in plans.values()):
         return "any operator"
-    return ", ".join(
-        str(plans[graph].steps[i]) + (f" of subgraph {graph}" if graph else "") for graph, i in sorted(breakpoint.steps)
-    )
+    return ", ".join(f"{plans[graph].steps[i]}{_of(graph)}" for graph, i in sorted(breakpoint.steps))
+
+
+def _of(subgraph: int) -> str:
+    return f" of subgraph {subgraph}" if subgraph else ""
+
+
+def _written(step: Step) -> list[int]:
+    """The tensors that a step writes, by index."""
+    return [tensor.index for tensor in step.writes]
 
 
 def _few(value: Array) -> str:

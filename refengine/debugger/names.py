@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 
 from ..errors import InputError
 from ..model import Tensor
 from ..plan import Plan, Step
+from ..text import printable
 from .condition import Index, index
 from .session import START, Session
 
@@ -29,10 +31,23 @@ def steps_named(plan: Plan, name: str) -> list[Step]:
         lambda step: name in [t.name for t in step.outputs],
         lambda step: any(name in t.name for t in step.outputs),
     )
+    every = [step for each in plan.plans.values() for step in each.steps]
     for way in ways:
-        if name and (found := [step for each in plan.plans.values() for step in each.steps if way(step)]):
+        if name and (found := [step for step in every if way(step)]):
             return found
-    raise InputError(f"there is no operator '{name}'; list shows them" if name else "which operator? list shows them")
+    known = [each for step in every for each in (step.name, *(t.name for t in step.outputs))]
+    raise InputError(
+        f"there is no operator '{name}'; {suggested(name, known)}list shows them"
+        if name
+        else "which operator? list shows them"
+    )
+
+
+def suggested(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'continue'? ``, if something that is `known`, or the last part of its path, is spelt so nearly."""
+    spelt = {part.lower(): name for name in known for part in (name, name.rpartition("/")[2])}
+    close = get_close_matches(word.lower(), spelt, 1)
+    return f"did you mean '{printable(spelt[close[0]])}'? " if close else ""
 
 
 def number_of(step: Step) -> str:
@@ -97,7 +112,8 @@ def _named(session: Session, name: str) -> Tensor:
     if parts:
         listing = ", ".join(str(t.index) for t in parts[:LISTED]) + " …" * (len(parts) > LISTED)
         raise InputError(f"'{name}' may be tensors {listing}; take an index, info tensor N tells more")
-    raise InputError(f"there is no tensor '{name}'; out, in, an index, or a part of a name")
+    known = suggested(name, (tensor.name for tensor in tensors))
+    raise InputError(f"there is no tensor '{name}'; {known}out, in, an index, or a part of a name")
 
 
 def _output(step: Step, number: int) -> Tensor:

@@ -19,6 +19,7 @@ from ..execute import Call, Record, batch_size, execute, is_unknown, kept, requi
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
 from ..plan import Plan, State, Step, frozen, make_plan
+from ..tensors.difference import unlike
 from .condition import Condition, Index, elements
 
 START = -1
@@ -36,6 +37,38 @@ class Breakpoint:
     def hits(self, record: Record) -> bool:
         is_there = (record.step.subgraph, record.step.index) in self.steps
         return is_there and (self.condition is None or (not record.unknown and self.condition(record)))
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Stops after a step that has written elements `at` (None: any) of a `tensor` of a `subgraph`.
+
+    An output is written whenever its step runs, a variable where it is not what it was before.
+    """
+
+    text: str
+    subgraph: int
+    tensor: Tensor
+    at: Index | None = None
+
+    def hits(self, record: Record) -> bool:
+        before, after = self.written(record) or (None, None)
+        return after is not None and (before is None or bool(unlike(before, after).any()))
+
+    def written(self, record: Record) -> tuple[Array | None, Array] | None:
+        """What the elements were, if they are a variable's, and are now; None if the step does not write them."""
+        step, results = record.step, (*record.outputs, *record.updates)
+        for tensor, after in zip(step.writes, results, strict=True):
+            if (
+                step.subgraph == self.subgraph
+                and tensor.index == self.tensor.index
+                and tensor.index not in record.unknown
+            ):
+                read = zip(step.inputs, record.inputs, strict=True)
+                before = [x for each, x in read if each is not None and each.index == tensor.index and x is not None]
+                then, now = (elements(tensor, np.asarray(x), self.at) for x in ([*before, after][0], after))
+                return then if before else None, now
+        return None
 
 
 class Change(NamedTuple):
@@ -86,10 +119,14 @@ class Session:
         self._setting = _Setting(plan, every, {(0, tensor): frozen(np.array(x)) for tensor, x in given.items()})
         self._past: list[_Setting] = []
         self.inference, self.position = 0, START
-        self.breakpoints: dict[int, Breakpoint] = {}
+        self.breakpoints: dict[int, Breakpoint | Watch] = {}
         self._numbered = 0
         self._starts: list[State] = []  # that the inferences so far begin with
         self._restart()
+
+    def __repr__(self) -> str:
+        place = "the start" if self.position == START else str(self.current.step)
+        return f"<Session at {place} of inference {self.inference}, of {self.inferences}; {len(self.changes)} changes>"
 
     # ---- what there is -------------------------------------------------------------------------------------
 
@@ -332,9 +369,9 @@ class Session:
                 return hit
         return []
 
-    def stop_at(self, breakpoint: Breakpoint) -> int:
+    def stop_at(self, breakpoint: Breakpoint | Watch) -> int:
         """Add a breakpoint; its number. Raises `InputError` if its condition turns out to make no sense."""
-        if breakpoint.condition is not None and self.steps:
+        if isinstance(breakpoint, Breakpoint) and breakpoint.condition is not None and self.steps:
             breakpoint.condition(self.record(0))
         self._numbered += 1
         self.breakpoints[self._numbered] = breakpoint

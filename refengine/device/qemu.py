@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..cexport import export
+from ..errors import require_posix
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
@@ -34,7 +35,10 @@ DEBIAN = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 def boards() -> dict[str, dict[str, str]]:
     """The boards in `firmware/boards` by name, each with its settings (`NUMERICS`, `TICKS_PER_SECOND` …)."""
     files = sorted((FIRMWARE / "boards").glob("*/board.mk"))
-    return {file.parent.name: dict(re.findall(r"^(\w+) :?= (.*)$", file.read_text(), re.M)) for file in files}
+    return {
+        file.parent.name: dict(re.findall(r"^(\w+) :?= (.*)$", file.read_text(encoding="utf-8"), re.M))
+        for file in files
+    }
 
 
 def board_settings(board: str) -> dict[str, str]:
@@ -58,6 +62,7 @@ def build(
     `golden` is the built-in input (noise by default), `options` go to `make` (`FAULT=pad`). Raises `DeviceError` when
     tools are missing or the build fails, and what `export` raises.
     """
+    require_posix("firmware in an emulator")
     numerics = PRESETS[board_settings(board)["NUMERICS"]]
     if tools := missing_tools(board):
         raise DeviceError(f"{board} needs {' and '.join(tools)}; on Debian: sudo apt install make {DEBIAN}")

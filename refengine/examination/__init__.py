@@ -38,6 +38,8 @@ from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Source, Step, plan_of
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
+from ..text import html_lines, html_table
+from . import text
 from .effect import Effect, Experiment, Sampler
 from .findings import Finding, findings_of
 from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
@@ -66,6 +68,17 @@ class Health:
     inferences: int
     layers: tuple[Layer, ...]
     experiment: Experiment
+
+    def __repr__(self) -> str:
+        """Without the findings, which take an experiment."""
+        errors = {str(layer): float(layer.total.layer.rmse[0]) for layer in self.layers if layer.total is not None}
+        worst = max(errors, key=lambda name: errors[name], default="")
+        most = worst and f", the largest total error, {errors[worst]:.2f} codes RMSE, in {worst}"
+        return f"<Health of {len(self.layers)} layers on {self.inferences:,} inferences{most}>"
+
+    def _repr_html_(self) -> str:
+        headings = (heading.replace("\n", " ").strip() for heading in text.HEADINGS)
+        return html_table(repr(self), headings, text.rows(self)) + html_lines("findings", text.told(self))
 
     @property
     def compared(self) -> tuple[int, int]:

@@ -32,9 +32,6 @@ from ..reading.counterparts import stands_alone
 from ..reading.float_reading import affine, is_quantized
 from .measure import Summing, summing, sums
 
-KNOWN = tuple(KERNELS.values())
-"""The kernels of which all this is known: not a user's own."""
-
 SAFE = 2**31 - 2**16
 """No register of 32 bits wraps where what is in it, scaled or not, is smaller: that leaves room for any zero point."""
 
@@ -88,7 +85,8 @@ def _anything(tensor: Tensor) -> Range:
 
 def _proven(plan: Plan, step: Step, ranges: Sequence[Range | None]) -> Range | None:
     """The range of a step's output from those of its inputs; None if nothing is known of it."""
-    if step.kernel not in KNOWN or not stands_alone(step):
+    data = step.data.dtype if step.data is not None else ""
+    if step.kernel is not KERNELS.get((step.name, data)) or not stands_alone(step):  # a user's own is not known
         return None
     if all(x is None or x.is_certain for x in ranges):
         return _ends([step.evaluate(*(None if x is None else x.low for x in ranges))[0]])

@@ -20,7 +20,7 @@ from ..execute import Record, is_unknown
 from ..identity import identity
 from ..kernel import At, Line, Numerics
 from ..model import Array, Tensor
-from ..plan import Plan, Step, make_plan
+from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..tensors.stats import is_quantized
 from ..text import markup, printable
 
@@ -70,13 +70,13 @@ class Explanation:
         }
 
 
-def explain(plan: Plan, record: Record, at: Sequence[int], output: int = 0) -> Explanation:
-    """How element `at` of one of the record's outputs came about; `plan` is the one that made the record.
+def explain(source: Source, record: Record, at: Sequence[int], output: int = 0) -> Explanation:
+    """How element `at` of one of the record's outputs came about; `source` is what made the record.
 
     Variables that the step updates count as further outputs. Negative indices count from the end. Raises `InputError`
     if the output has no such element or is unknown, or the record is of a batch.
     """
-    step = record.step
+    plan, step = plan_of(source), record.step
     if not 0 <= output < len(step.writes):
         raise InputError(f"{step} has {len(step.writes)} outputs, counted from 0; there is no output {output}")
     tensor, written = step.writes[output], (*record.outputs, *record.updates)

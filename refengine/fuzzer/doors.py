@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, require_posix
 from ..files import write_npz
 from ..model import Array
 from ..processes import finished
@@ -43,6 +43,7 @@ class Library(Calls):
     """
 
     def __init__(self, path: str | os.PathLike[str], time_out: float = TIME_OUT[0]) -> None:
+        require_posix("a library of kernels, which may crash or hang,")
         self.path, self.time_out = Path(path).resolve(), time_out
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: BinaryIO | None = None

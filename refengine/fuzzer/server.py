@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..device.transport import DeviceError, Line, SerialLine
-from ..errors import InputError
+from ..errors import InputError, require_posix
 from .calls import Calls
 from .case import KernelError
 from .image import STRUCTS, Image, Layout
@@ -179,6 +179,7 @@ class ProcessLine:
     """The standard input and output of a process."""
 
     def __init__(self, words: list[str]) -> None:
+        require_posix("an emulator at the other end of a pipe")
         try:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True

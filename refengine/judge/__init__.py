@@ -1,7 +1,7 @@
 """A device's tensors against the golden model's: not only that they differ, but where it began and why.
 
-    from refengine.judge import read_dump
-    report = refengine.diff(plan, read_dump(plan, "dump.npz"), image)
+    report = refengine.diff("model.tflite", "dump.npz", image)
+    print(report.summary)
 
 `judging` tells culprits from victims, `verdict` looks for the cause among dialects, known `faults` and wrong `inputs`,
 `evidence` weighs it, `text` and `page` show it. `check_input` judges what a device was fed by the sample that it was
@@ -11,7 +11,7 @@ made from: its `preparation` is found again among all that people make, and `fee
 from ..tensors.arrays import META
 from ..tensors.difference import Difference, difference
 from .check import check_input, judged, read_fed, read_samples
-from .dumps import Dump, read_dump
+from .dumps import Dump, dump_of, read_dump
 from .faults import FAULTS, FITS
 from .feeding import Explanation, Fed
 from .judging import diff, tapped, with_weights_of
@@ -38,6 +38,7 @@ __all__ = [
     "check_input",
     "diff",
     "difference",
+    "dump_of",
     "judged",
     "read_dump",
     "read_fed",

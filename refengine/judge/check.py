@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError, located
 from ..model import Array, Tensor
-from ..plan import Plan
+from ..plan import Plan, Source, plan_of
 from ..tensors.arrays import read_bytes, read_npy
 from ..tensors.images import read_inputs
 from ..tensors.inputs import picture_shape, pixels_to_input
@@ -27,7 +27,7 @@ Range = tuple[float, float] | None
 
 
 def check_input(
-    plan: Plan, given: Arrays, sample: Arrays, *, previous: Arrays = (), real_range: Range = None
+    source: Source, given: Arrays, sample: Arrays, *, previous: Arrays = (), real_range: Range = None
 ) -> tuple[Fed, ...]:
     """Which preparations made what a device was fed of a sample: a verdict for each input.
 
@@ -35,8 +35,9 @@ def check_input(
     input, in any shape: real values (any float dtype), or the pixels of a picture (uint8, unless the input is of uint8
     itself), or the sound codes (the input's dtype), which leave real values known to half a step. `previous` is the
     sample of the inference before, in the same forms; `real_range` are the real values of black and white, by default
-    as `pixel_range` has them. Raises `InputError` for arrays that do not fit.
+    as `pixel_range` has them. Raises `InputError` for arrays that do not fit, and what `make_plan` raises.
     """
+    plan = plan_of(source)
     before = samples_of(plan, previous, real_range) if len(previous) else ()
     return judged(plan, dict(enumerate(_several(given))), samples_of(plan, sample, real_range), before)
 

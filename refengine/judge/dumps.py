@@ -6,10 +6,11 @@ A dump may hold any part of the model's tensors. What does not fit is told (`Dum
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..model import Array, Tensor
 from ..plan import Plan
 from ..tensors.arrays import META, read_bytes, read_npy, read_npz
 from ..text import SCHEMA
+from .logs import tensors_of
 
 EXACT = 0.01
 """How far real values may be from a code's, in codes."""
@@ -45,15 +47,26 @@ class Dump:
     unsigned: frozenset[int] = frozenset()
 
 
-def read_dump(plan: Plan, path: str | Path) -> Dump:
+def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump:
     """The tensors of a dump of `plan`'s model.
 
-    `path` is an `.npz`, or a folder of `.npy`, `.raw` and `.bin` (the bytes, little-endian). Entries are called by a
-    tensor's name, its index, or ``t`` and its index; in file names, other characters than letters and digits may have
-    become ``_``. Raises `InputError` if it cannot be read, holds none of the model's tensors, or says that it is of
-    another model.
+    `path` is an `.npz`, a folder of `.npy`, `.raw` and `.bin` (the bytes, little-endian), or text (see `logs`), of
+    which `sample` counts the inferences. Entries are called by a tensor's name, its index, or ``t`` and its index; in
+    file names, other characters than letters and digits may have become ``_``. Raises `InputError` if it cannot be
+    read, holds none of the model's tensors, or says that it is of another model.
     """
     path = Path(path)
+    if (text := _text(path, plan.memory)) is not None:
+        names = _names(plan.graph.tensors)
+        with located(str(path)):
+            reading = tensors_of(plan, text, lambda name: names.get(name) or names.get(_plain(name)), sample)
+        if not reading.arrays:
+            why = [*reading.left_out, "nothing in it is called like one (t14, its name, operator 3), or as long as one"]
+            raise InputError(f"{path} holds none of the model's tensors; {why[0]}")
+        dump = _fitted(plan, str(path), reading.arrays, {})
+        return replace(dump, notes=(*reading.notes, *reading.left_out, *dump.notes))
+    if sample:
+        raise InputError(f"{path} is of one inference, and no text: there is no sample {sample}")
     arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))
     meta = _meta(path, arrays.pop(META, None))
     sha256 = str(meta.get("sha256") or plan.model.sha256)
@@ -61,10 +74,15 @@ def read_dump(plan: Plan, path: str | Path) -> Dump:
         raise InputError(
             f"{path} is a dump of another model: its sha256 is {sha256[:16]}…, this model's {plan.model.sha256[:16]}…"
         )
-    return _fitted(plan, path, arrays, meta)
+    return _fitted(plan, str(path), arrays, meta)
 
 
-def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
+def dump_of(plan: Plan, arrays: Mapping[str, Array], name: str) -> Dump:
+    """The same of arrays by what `read_dump` lets entries be called; `name` is what reports call their maker."""
+    return _fitted(plan, name, arrays, {})
+
+
+def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
     names = _names(plan.graph.tensors)
     tensors: dict[int, Array] = {}
     problems: list[str] = []
@@ -89,7 +107,7 @@ def _fitted(plan: Plan, path: Path, arrays: Mapping[str, Array | bytes], meta: M
         raise InputError(f"{path} holds none of the model's tensors (by name, by index, or as t and index), but {held}")
     if unknown:
         problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
-    return Dump(str(path), tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
+    return Dump(path, tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
 
 
 def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
@@ -173,9 +191,18 @@ def _plain(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
+def _text(path: Path, memory: int) -> str | None:
+    """What a file holds, if it is text; of others, None."""
+    if not path.is_file() or path.suffix.lower() in {".npz", ".npy", *RAW}:
+        return None
+    with located(str(path)):
+        data = read_bytes(path, memory)
+    return None if b"\0" in data else data.decode(errors="replace")
+
+
 def _npz(path: Path, memory: int) -> Mapping[str, Array]:
     if path.suffix.lower() != ".npz" and path.exists():
-        raise InputError(f"{path}: a dump is an .npz, or a folder of .npy, .raw or .bin")
+        raise InputError(f"{path}: a dump is an .npz, a folder of .npy, .raw or .bin, or a log in text")
     with located(str(path)):
         return read_npz(path, memory)
 

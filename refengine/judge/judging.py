@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +13,12 @@ import numpy as np
 from ..errors import InferenceError, InputError
 from ..execute import Record, batch_size, execute, infer, kept, require_room_for_all
 from ..explanation import explain
-from ..kernel import Numerics
+from ..kernel import PRESETS, Numerics
 from ..model import Array
-from ..plan import Plan, State, Step, frozen, require_whole
+from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of, require_whole
 from ..reading.counterparts import check_comparable, stands_alone
 from ..tensors.difference import difference, unlike
-from .dumps import Dump, unshifted
+from .dumps import Dump, read_dump, unshifted
 from .evidence import CERTAIN
 from .faults.memory import CHUNK
 from .feeding import fed
@@ -47,24 +48,28 @@ SHOWN = 3
 
 
 def diff(
-    plan: Plan,
-    dump: Dump,
+    source: Source,
+    dump: Dump | str | os.PathLike[str],
     *inputs: Array,
+    numerics: Numerics | str | None = None,
     previous: Dump | None = None,
     state: State | None = None,
     older: Sequence[State] = (),
 ) -> Report:
-    """Judge `dump` by `plan`, whose dialect is what the device is meant to compute.
+    """Judge `dump`, one that was read or the path of one (see `read_dump`), by a model.
 
-    `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left out. `previous` is a dump
-    of an inference before, whose values a stale buffer may hold. What lives from one inference to the next began as
-    `state` has it, by default as in the first inference, with the variables that `previous` was left with; a variable
-    in `dump` is what this inference left in it. `older` are the states before the inferences up to then, the latest
-    last: a device may have one of them still. Of a partial plan, the dump's tensors behind the gaps are taken as they
-    are, and the rest is judged on them.
+    `numerics` is the dialect that the device is meant to compute, where `source` is no plan yet: by default that of the
+    recording, or TFLM's own. `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left
+    out. `previous` is a dump of an inference before, whose values a stale buffer may hold. What lives from one
+    inference to the next began as `state` has it, by default as in the first inference, with the variables that
+    `previous` was left with; a variable in `dump` is what this inference left in it. `older` are the states before the
+    inferences up to then, the latest last: a device may have one of them still. Of a partial plan, the dump's tensors
+    behind the gaps are taken as they are, and the rest is judged on them.
 
-    Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump.
+    Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump, and what
+    `make_plan` and `read_dump` raise.
     """
+    plan, dump = _both(source, dump, numerics)
     given = bool(inputs)
     inputs = inputs or _inputs_of(plan, dump)
     if batch_size(plan, inputs) is not None and any(
@@ -104,6 +109,18 @@ def diff(
     findings = _anything(evidence, _together(list(_second_look(evidence))))
     notes = (*_notes(plan, dump), *_assumed(plan, state), *_unshown(plan, golden))
     return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right))
+
+
+def _both(source: Source, dump: Dump | str | os.PathLike[str], numerics: Numerics | str | None) -> tuple[Plan, Dump]:
+    """The plan to judge by, and the dump read by it."""
+    plan = plan_of(source, numerics=numerics)
+    dump = dump if isinstance(dump, Dump) else read_dump(plan, dump)
+    said = str(dump.meta.get("numerics") or "").partition(" ")[0]
+    if isinstance(source, Plan) or numerics is not None or not said:
+        return plan, dump
+    if said not in PRESETS:
+        raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some by `numerics`")
+    return make_plan(plan.model, numerics=said), dump
 
 
 def with_weights_of(report: Report, others: Iterable[tuple[str, Plan]], *inputs: Array) -> Report:

@@ -13,7 +13,8 @@ from ..kernel import Numerics
 from ..model import Tensor
 from ..plan import Plan, Step
 from ..tensors.difference import Difference
-from ..text import printable
+from ..text import html_lines, html_table, printable
+from . import text
 from .dumps import Dump
 from .evidence import MARGIN, Certainty, certainty
 from .feeding import Fed
@@ -139,6 +140,17 @@ class Report:
     notes: tuple[str, ...]
     wrong_inputs: tuple[Fed, ...] = ()
     weights_of: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Report of {printable(self.dump.name)}: {self.summary}>"
+
+    def __str__(self) -> str:
+        """All of it, in lines."""
+        return "\n".join(text.lines(self))
+
+    def _repr_html_(self) -> str:
+        about = (*text.remarks(self), *(line for culprit in self.culprits for line in text.told(culprit)))
+        return html_table(self.summary, text.HEADINGS, text.rows(self)) + html_lines("notes and verdicts", about)
 
     @property
     def culprits(self) -> list[Finding]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..explanation import text as explained
 from ..plan import Step
 from ..text import printable
-from .report import Finding, Report
+
+if TYPE_CHECKING:
+    from .report import Finding, Report  # which shows itself by what is told here
 
 HEADINGS = ("#", "operator", "output", "", "differ", "max", "mean", "RMSE", "cosine", "first")
 WORDS = {
@@ -75,3 +78,24 @@ def told(finding: Finding) -> Iterator[str]:
         )
         yield f"  how a sound kernel comes to its value there, where the device has {have}:"
         yield from (f"    {line}" for line in explained(finding.told))
+
+
+def lines(report: Report) -> Iterator[str]:
+    """A whole report: its summary, what else is to be said, what differs, and everything about each culprit."""
+    yield report.summary
+    yield from remarks(report)
+    for finding in (finding for finding in report.findings if finding.total):
+        count, largest, *_, first = figures(finding)
+        shape = f"{finding.tensor.dtype} {'×'.join(map(str, finding.tensor.shape)) or 'scalar'}"
+        place = f"{finding.step.index} {operator(finding.step)}, {shape}"
+        yield f"{place}: {WORDS[finding.status]}, {count} differ by up to {largest}, the first at {first}"
+    for finding in report.culprits:
+        yield from told(finding)
+
+
+def remarks(report: Report) -> Iterator[str]:
+    """What is to be said of a whole dump beside the summary: notes, wrong inputs, and what to dump next."""
+    yield from (f"note: {printable(note)}" for note in (*report.dump.problems, *report.notes))
+    yield from (f"input '{printable(fed.sample.tensor.name)}': {fed.verdict}" for fed in report.wrong_inputs)
+    if report.next:
+        yield f"dump next: {report.next[1]}"

@@ -358,7 +358,7 @@ def draw_layer(
         )
         assert bias.data is not None
         extreme = abs(least) > 2**30
-        mean = mean + np.clip(bias.data, -(2**27), 2**27)
+        mean = mean + np.clip(bias.data.astype(np.int64), -(2**27), 2**27)
         bias = given(bias, fed[1])
     units = step * np.array(scales)
     low, high = (units * (mean - deviation)).min(), (units * (mean + deviation)).max()

@@ -78,6 +78,20 @@ class Window:
             writeable=False,
         )
 
+    def lines(self, padded: Array, rows: slice) -> Iterator[Array]:
+        """What each tap sees of `padded(images)` in output `rows`, tap after tap: views (n, rows, output columns · c).
+
+        Pixels lie side by side in them: with a stride they are of copies that hold every so-many-th column each.
+        """
+        (sy, sx), (dy, dx), c = self.stride, self.dilation, padded.shape[3]
+        first, last = rows.start * sy, (min(rows.stop, self.output[0]) - 1) * sy
+        every = (padded[:, first : last + (self.filter[0] - 1) * dy + 1, phase::sx] for phase in range(sx))
+        columns = [np.ascontiguousarray(x).reshape(*x.shape[:2], -1) for x in every]
+        for fy, fx in np.ndindex(self.filter):
+            left, phase = divmod(fx * dx, sx)
+            top = slice(fy * dy, fy * dy + last - first + 1, sy)
+            yield columns[phase][:, top, left * c : (left + self.output[1]) * c]
+
     def tiles(self, images: int, bytes_a_position: int) -> Iterator[tuple[slice, slice]]:
         """(images, output rows) slices whose patches take about `PATCH_BYTES`: whole images, or rows of one."""
         rows = max(1, PATCH_BYTES // max(1, self.output[1] * bytes_a_position))

@@ -8,9 +8,9 @@ ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 
 import numpy as np
@@ -39,6 +39,10 @@ class Params:
     def macs(self) -> int:
         return prod(self.output_shape) * prod(self.window.filter)
 
+    @cached_property
+    def lines(self) -> Array:
+        return _lines(self.weights, self.window)
+
 
 @dataclass(frozen=True, eq=False)
 class FloatParams:
@@ -56,6 +60,15 @@ class FloatParams:
     @property
     def macs(self) -> int:
         return prod(self.output_shape) * prod(self.window.filter)
+
+    @cached_property
+    def lines(self) -> Array:
+        return _lines(self.weights, self.window)
+
+
+def _lines(weights: Array, window: _window.Window) -> Array:
+    """The weights (taps, output columns · channels) as a line of pixels meets them."""
+    return np.tile(weights.reshape(prod(window.filter), -1), window.output[1])
 
 
 def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _window.Window]:
@@ -117,15 +130,62 @@ def _rounding(node: Node, input: Tensor, filter: Tensor, numerics: Numerics) -> 
 
 
 def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:
-    """(B, n, h, w, c) codes → (B, *output_shape) codes, tap by tap over whole images."""
+    """(B, n, h, w, c) codes → (B, *output_shape) codes."""
     images = input.reshape(-1, *input.shape[2:])
     output = np.empty((len(images), *p.output_shape[1:]), p.requantize.dtype)
-    for part, rows in p.window.tiles(len(images), p.output_shape[3] * p.weights.itemsize):
-        codes = np.add(images[part], p.input_offset, dtype=p.weights.dtype)
-        patches = p.window.patches(p.window.padded(codes))[:, rows]
-        acc = np.einsum("nyxabc,abcm->nyxcm", patches, p.weights)  # exact in any order: see gemm
-        output[part, rows] = p.requantize(acc.reshape(*patches.shape[:3], -1))
+    sums, position = _way(p, len(images))
+    for part, rows in p.window.tiles(len(images), position):
+        if not rows.start:
+            padded = p.window.padded(np.add(images[part], p.input_offset, dtype=p.weights.dtype))
+        output[part, rows] = p.requantize(sums(p, padded, rows))
     return output.reshape(-1, *p.output_shape)
+
+
+def _way(p: Params, images: int) -> tuple[Callable[[Params, Array, slice], Array], int]:
+    """The quickest way to the sums, exact all of them, and how many bytes it takes for each output position."""
+    bytes_a_position = p.output_shape[3] * p.weights.itemsize
+    if p.weights.shape[2] == 1:
+        return by_product, prod(p.window.filter) * p.weights.itemsize
+    if p.output_shape[3] >= WIDE and images * prod(p.output_shape) < FEW:
+        return by_patches, bytes_a_position
+    return by_lines, bytes_a_position * NARROW
+
+
+WIDE, FEW = 64, 16384
+"""From so many channels on, lines of pixels are not worth their while for less output than that."""
+
+NARROW = 4
+"""Lines are summed in tiles so much smaller than those of `Window.tiles`: sums and products share the cache."""
+
+
+def by_patches(p: Params, padded: Array, rows: slice) -> Array:
+    """The sums (n, rows, columns, channels) of output `rows`, position by position."""
+    patches = p.window.patches(padded)[:, rows]
+    sums: Array = np.einsum("nyxabc,abcm->nyxcm", patches, p.weights)
+    return sums.reshape(*patches.shape[:3], -1)
+
+
+def by_product(p: Params, padded: Array, rows: slice) -> Array:
+    """The same of one input channel: a matrix product."""
+    patches = p.window.patches(padded)[:, rows]
+    product: Array = patches.reshape(*patches.shape[:3], -1) @ p.weights.reshape(prod(p.window.filter), -1)
+    return product
+
+
+def by_lines(p: Params, padded: Array, rows: slice) -> Array:
+    """The same tap by tap, over whole lines of pixels: NumPy's loops are slow over a few channels only."""
+    first, *others = zip(p.window.lines(_repeated(p, padded), rows), p.lines, strict=True)
+    total: Array = np.multiply(*first)
+    product = np.empty_like(total)
+    for x, weights in others:
+        np.add(total, np.multiply(x, weights, out=product), out=total)
+    return total.reshape(*total.shape[:2], p.window.output[1], -1)
+
+
+def _repeated(p: Params | FloatParams, images: Array) -> Array:
+    """The images with each channel as often as it is weighted."""
+    times = p.weights.shape[3]
+    return images if times == 1 else images.repeat(times, axis=3)
 
 
 def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
@@ -168,17 +228,39 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     """(B, n, h, w, c) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
     images = input.reshape(-1, *input.shape[2:])
     output = np.empty((len(images), *p.output_shape[1:]), np.float32)
-    for part, rows in p.window.tiles(len(images), p.output_shape[3] * 4):
-        patches = p.window.patches(p.window.padded(images[part]))[:, rows]
-        total = np.zeros((*patches.shape[:3], *p.weights.shape[2:]), np.float32)
+    sums, position = (floats_by_lines, NARROW) if p.inside is None else (floats_by_patches, 1)
+    for part, rows in p.window.tiles(len(images), 4 * p.output_shape[3] * position):
+        if not rows.start:
+            padded = p.window.padded(images[part])
         with np.errstate(all="ignore"):
-            for fy, fx in np.ndindex(p.window.filter):
-                x, w = patches[:, :, :, fy, fx, :, None], p.weights[fy, fx]
-                inside = True if p.inside is None else p.inside[rows, :, fy, fx, None, None]
-                total = _linear.accumulate(total, x, w, p.contraction, inside)
-            sums = total.reshape(*patches.shape[:3], -1) + p.bias
-        output[part, rows] = float32.clamp(sums, p.float_activation_min, p.float_activation_max)
+            total = sums(p, padded, rows) + p.bias
+        output[part, rows] = float32.clamp(total, p.float_activation_min, p.float_activation_max)
     return output.reshape(-1, *p.output_shape)
+
+
+def floats_by_patches(p: FloatParams, padded: Array, rows: slice) -> Array:
+    """The sums (n, rows, columns, channels) of output `rows`, of the taps inside the image."""
+    patches = p.window.patches(padded)[:, rows]
+    total = np.zeros((*patches.shape[:3], *p.weights.shape[2:]), np.float32)
+    for fy, fx in np.ndindex(p.window.filter):
+        x, w = patches[:, :, :, fy, fx, :, None], p.weights[fy, fx]
+        inside = True if p.inside is None else p.inside[rows, :, fy, fx, None, None]
+        total = _linear.accumulate(total, x, w, p.contraction, inside)
+    return total.reshape(*patches.shape[:3], -1)
+
+
+def floats_by_lines(p: FloatParams, padded: Array, rows: slice) -> Array:
+    """The same over whole lines of pixels, where it is no matter what pads: see `_linear.taps_inside`."""
+    total: Array | None = None
+    for x, w in zip(p.window.lines(_repeated(p, padded), rows), p.lines, strict=True):
+        if total is None:
+            total, product = np.zeros(x.shape, np.float32), np.empty(x.shape, np.float32)
+        if p.contraction == "fma":
+            total = float32.fma(x, w, total)
+        else:
+            np.add(total, np.multiply(x, w, out=product), out=total)
+    assert total is not None
+    return total.reshape(*total.shape[:2], p.window.output[1], -1)
 
 
 def explain_float(p: FloatParams, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:

@@ -9,6 +9,7 @@ as four or five float64 passes; the others (and all int16 ones) run the integer 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,12 @@ from .fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, mult
 
 Array = npt.NDArray[Any]
 
+
+LINE = 1024
+"""Over about so many accumulators NumPy's loops run without a break, or over all channels if those are more."""
+
+FEW = 2048
+"""Below so many accumulators two calls that begin at once are quicker than `np.clip`."""
 
 BLOCK = 8192
 """How many accumulators the integer arithmetic takes at once: what keeps its temporaries in the cache."""
@@ -70,16 +77,45 @@ class Requantizer:
     def proven(self, acc: Array) -> Array:
         """The same codes by the proven line; int8 only."""
         assert self.line is not None
-        scale, offset = self.line
-        real = np.multiply(acc, scale, dtype=np.float64)
+        channels = self.line[1].size
+        width = channels * _side_by_side(acc.size // channels, LINE // channels) if channels > 1 else max(1, acc.size)
+        scale, offset, drop, edge = self._pixel if width == channels else self._pixels(width)
+        real = np.multiply(acc.reshape(-1, width), scale, dtype=np.float64)
         real += offset
         if self.drop is not None:
-            real -= real < (self.output_offset + 128.5) / self.drop
-            real *= self.drop
-        np.clip(real, self.activation_min + 128, self.activation_max + 128.5, out=real)
+            real -= real < edge
+            real *= drop
+        low, high = self.activation_min + 128, self.activation_max + 128.5
+        if real.size < FEW:  # np.clip takes its time to begin
+            np.minimum(np.maximum(real, low, out=real), high, out=real)
+        else:
+            np.clip(real, low, high, out=real)
         codes = real.astype(np.uint8)
         codes ^= 0x80
-        return codes.view(np.int8)
+        return codes.view(np.int8).reshape(acc.shape)
+
+    @cached_property
+    def _pixel(self) -> tuple[Array, ...]:
+        """(scale, offset, drop, where it drops) of the line for one pixel's channels."""
+        assert self.line is not None
+        drop = np.ones(1) if self.drop is None else np.asarray(self.drop).reshape(-1)
+        return *self.line, drop, (self.output_offset + 128.5) / drop
+
+    def _pixels(self, width: int) -> tuple[Array, ...]:
+        """The same for pixels side by side, `width` channels in all."""
+        return tuple(x if x.size == 1 else x[:width] for x in self._repeated)
+
+    @cached_property
+    def _repeated(self) -> tuple[Array, ...]:
+        """The same for as many pixels as may lie side by side."""
+        channels = self._pixel[1].size
+        return tuple(x if x.size == 1 else np.tile(x, max(1, LINE // channels)) for x in self._pixel)
+
+
+@lru_cache(maxsize=4096)
+def _side_by_side(pixels: int, most: int) -> int:
+    """Into lines of how many pixels, `most` at best, they can be cut: NumPy's loops over a few channels are slow."""
+    return next((n for n in range(most, 1, -1) if pixels % n == 0), 1)
 
 
 def requantizer(
@@ -99,31 +135,71 @@ def requantizer(
     integer = Requantizer(bias, multiplier, output_offset, activation_min, activation_max, dtype, bits)
     if bound is None or dtype != "int8" or bits != 32 or multiplier.rounding not in ("double", "single"):
         return integer
+    moves = bound > 0  # where all weights are zero, biases and multipliers are often senseless
     factor = np.ldexp(multiplier.multiplier.astype(np.float64), multiplier.shift - 31)
-    if np.any(factor <= 0) or np.any((bound + np.abs(bias)) * np.exp2(np.maximum(multiplier.shift, 0)) >= 2**31):
+    reach = (bound + np.abs(bias)) * np.exp2(np.maximum(multiplier.shift, 0))
+    if np.any((factor <= 0) & moves) or np.any((reach >= 2**31) & moves):
         return integer  # a register may wrap: no staircase
     # Rounding the high multiply first moves the steps of positive codes down by half a unit of the bits shifted
     # out, and those of negative codes up by as much: the line drops at zero, unless the clamp (any ReLU) hides that.
     halved = (multiplier.shift < 0) & (multiplier.rounding == "double")
     early = np.where(halved, np.exp2(multiplier.shift - 1.0), 0.0)
-    drop = 2 * early if halved.any() and activation_min < output_offset else None
-    if drop is not None and not halved.all():
+    drops = (halved & moves).any() and activation_min < output_offset
+    if drops and not (halved | ~moves).all():
         return integer
+    drop = (
+        np.where(moves, 2 * early, 1 / 16) if drops else None
+    )  # any step of less than half a code, where nothing moves
     unit = 1.0 if drop is None else drop
-    line = factor / unit, (bias * factor + 0.5 + early + output_offset + 128) / unit
-    fast = replace(integer, line=line, drop=drop)
-    return fast if _equal_everywhere(integer, fast, bound) else integer
+    scale, offset = factor / unit, (bias * factor + 0.5 + early + output_offset + 128) / unit
+    if not moves.all():
+        code = integer.exact(np.zeros((1, len(bound)), np.int64))[0]
+        level = (code + 128.5) / unit + (0 if drop is None else code < output_offset)
+        scale, offset = np.where(moves, scale, 0.0), np.where(moves, offset, level)
+    fast = replace(integer, line=(scale, offset), drop=drop)
+    return fast if _clear_of_edges(fast, bound) or _equal_everywhere(integer, fast, bound) else integer
+
+
+def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:
+    """Whether the line is further from each step's edge, on both its sides, than float64's rounding can have moved it.
+
+    In real numbers the line *is* the integer arithmetic, as long as no register wraps: with x = acc · multiplier, the
+    high multiply is floor(x / 2³¹ + ½), and its rounding shift by s floor((high + 2^(s−1)) / 2^s), for negative ones
+    with 2^(s−1) − 1 (ties go away from zero): floors of floors are floors of the whole.
+    """
+    assert fast.line is not None
+    scale, offset, drop, edge = fast._pixel
+    codes, step = _steps(fast, bound, over=1)
+    units = (codes + 128) / drop
+
+    def real(acc: Ints) -> tuple[Array, Array]:
+        """(the line in units of the drop, how far it may be off, and the drop's own edge from it)."""
+        product = acc * scale
+        value = product + offset
+        reach = np.abs(product) + np.abs(offset) + np.abs(fast.bias * scale) + 512 / drop
+        error = 16 * np.finfo(np.float64).eps * reach
+        if fast.drop is None:
+            return value, error
+        return value - (value < edge), np.where(np.abs(value - edge) > error, error, np.inf)
+
+    (at, error_at), (before, error_before) = real(np.minimum(step, bound)), real(np.maximum(step - 1, -bound))
+    reached, first = (at - error_at >= units) | (step > bound), (before + error_before < units) | (step <= -bound)
+    return bool(reached.all() and first.all())
+
+
+def _steps(fast: Requantizer, bound: Ints, over: int = 0) -> tuple[Ints, Ints]:
+    """The codes but the lowest (codes, 1), and where the line reaches each (codes, channels), from −bound to `over` its
+    other end."""
+    scale, offset, drop, _ = fast._pixel
+    codes = np.arange(fast.activation_min + 1, fast.activation_max + 1)[:, None]
+    real = (codes + 128.0) / drop + (0 if fast.drop is None else codes <= fast.output_offset)
+    with np.errstate(divide="ignore"):  # where nothing moves
+        return codes, np.ceil((real - offset) / scale).clip(-bound, bound + over).astype(np.int64)
 
 
 def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> bool:
     """Whether both give the same code for every |acc| ≤ bound: equal around each step, and at both ends."""
-    assert fast.line is not None
-    scale, offset = fast.line
-    codes = np.arange(integer.activation_min + 1, integer.activation_max + 1)[:, None]
-    real = codes + 128.0
-    if fast.drop is not None:
-        real = real / fast.drop + (codes <= fast.output_offset)
-    step = np.ceil((real - offset) / scale).clip(-bound, bound).astype(np.int64)
+    codes, step = _steps(fast, bound)
     around = np.stack([np.maximum(step - 1, -bound), step, np.minimum(step + 1, bound)])
     ends = np.stack([-bound, bound])
     mine, theirs = integer.exact(around), fast.proven(around)

@@ -5,24 +5,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from concurrent.futures import Executor
 
 from ..kernel import Kernels
 from ..kernels import KERNELS
 from ..memory import MEMORY
-from ..model import Array, Model
-from ..plan import make_plan
-from .calibrate import PERCENTILE, Ranges, calibrate
+from ..model import Model
+from ..plan import Plan, Source, make_plan
+from .calibrate import PERCENTILE, Batches, Ranges, calibrate
 from .convert import check, convert
 
 __all__ = ["Ranges", "calibrate", "convert", "quantize"]
 
 
 def quantize(
-    model: Model | str | os.PathLike[str] | bytes,
-    batches: Iterable[tuple[Array, ...]],
+    model: Source,
+    batches: Batches,
     *,
     method: str = "minmax",
     percentile: float = PERCENTILE,
@@ -35,9 +34,9 @@ def quantize(
 ) -> Model:
     """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`.
 
-    `model` is a `Model`, the path of a .tflite file, or its bytes. Each of `batches` is a tuple with an array for each
-    input, float32 of the input's shape or N of it, (N, …); where something lives on from one inference to the next, it
-    is a sequence of N, and the next begins anew. `method` is ``"minmax"``, ``"moving-average"``,
+    `model` is a plan, or what one is made of. Each of `batches`, which a function may give, is a tuple with an array
+    for each input, float32 of the input's shape or N of it, (N, …); where something lives on from one inference to the
+    next, it is a sequence of N, and the next begins anew. `method` is ``"minmax"``, ``"moving-average"``,
     ``"percentile"`` (with `percentile`, above 50 and up to 100) or ``"entropy"``; `activations` ``"int8"`` or
     ``"int16"`` (16×8); `io`, of the inputs and outputs, the same (the default) or ``"float32"``; `keep` the indices of
     operators that stay in float; `executor` runs the calibration's tasks, with the same result; `kernels` are those of
@@ -47,7 +46,7 @@ def quantize(
     TensorFlow 2.21's converter (see `convert` for where its models would be wrong). Raises `InputError` and
     `UnsupportedError`, in one sentence: see `calibrate` and `convert`.
     """
-    plan = make_plan(model, kernels=kernels, memory=memory)
+    plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     check(plan, activations=activations, io=io, keep=keep)
     ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
     return convert(plan, ranges, activations=activations, io=io, keep=keep)

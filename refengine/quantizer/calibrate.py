@@ -46,6 +46,9 @@ T = TypeVar("T")
 Inferences = list[tuple[Array, ...]]
 """The inputs of inferences that run one after the other."""
 
+Batches = Iterable[tuple[Array, ...]] | Callable[[], Iterable[tuple[Array, ...]]]
+"""The inputs of runs, or a function that gives them, as TFLite's converter is given its representative data."""
+
 Passed = Callable[[Callable[[Plan, "Samples"], Any]], Iterator[Any]]
 """A pass over all samples: what a function measures of each task."""
 
@@ -64,7 +67,7 @@ class Samples:
 
 def calibrate(
     plan: Plan,
-    batches: Iterable[tuple[Array, ...]],
+    batches: Batches,
     method: str = "minmax",
     *,
     percentile: float = PERCENTILE,
@@ -96,6 +99,9 @@ def calibrate(
         raise InputError(f"the percentile is {percentile:g}; give one above 50 and up to 100, such as {PERCENTILE}")
     if not _watched(plan):
         raise InputError("the model has no float32 tensor: it is quantised already; give the file it was made from")
+    batches = batches() if callable(batches) else batches
+    if not isinstance(batches, Iterable):
+        raise InputError(f"the batches are a {type(batches).__name__}; give tuples, with an array for each input")
     if iter(batches) is batches and method in ("percentile", "entropy"):
         batches = list(batches)
 

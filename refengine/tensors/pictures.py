@@ -6,6 +6,7 @@ is the smallest value, white the largest.
 
 from __future__ import annotations
 
+from io import BytesIO
 from math import isqrt
 from pathlib import Path
 
@@ -112,7 +113,14 @@ def _fitting(pictures: Pixels, width: int) -> Pixels:
 
 def write(pixels: Pixels, path: Path) -> None:
     """A grey picture as a PNG, one pixel an element."""
+    with replacing(path) as file:
+        file.write(png(pixels))
+
+
+def png(pixels: Pixels) -> bytes:
+    """The bytes of that file."""
     from PIL import Image
 
-    with replacing(path) as file:
-        Image.fromarray(pixels).save(file, format="PNG")
+    held = BytesIO()
+    Image.fromarray(pixels).save(held, format="PNG")
+    return held.getvalue()

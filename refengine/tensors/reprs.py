@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
@@ -9,10 +10,13 @@ import numpy as np
 from ..errors import InputError
 from ..model import Array, Tensor
 from ..plan import Step
-from ..text import html_table
+from ..text import Html, html_table
 from .stats import activation_of, real_values, stats
 
 NOT_KNOWN = "not known"
+
+LEAST, MOST, MAPS = 2, 96 * 96, 16
+"""Pixels that a map has at least on a side, and in all at most, to be drawn; and how many maps are."""
 
 
 def record_text(step: Step, outputs: Sequence[Array], unknown: Collection[int] = ()) -> str:
@@ -27,8 +31,8 @@ def record_text(step: Step, outputs: Sequence[Array], unknown: Collection[int] =
 def record_html(
     step: Step, inputs: Sequence[Array | None], outputs: Sequence[Array], unknown: Collection[int] = ()
 ) -> str:
-    """A table of the operator's tensors: what they are, and what their values look like."""
-    headings = ("", "tensor", "type", "values", "zeros", "clamped")
+    """A table of the operator's tensors: what they are, what their values look like, and the first maps as pictures."""
+    headings = ("", "tensor", "type", "values", "zeros", "clamped", "maps")
     return html_table(step, headings, _rows(step, inputs, outputs, unknown))
 
 
@@ -40,12 +44,29 @@ def _rows(
     for role, tensor, values in zip(roles, tensors, arrays, strict=True):
         if tensor is None or values is None:
             continue
-        shares, span = ("", ""), _span(tensor, values, unknown)
+        shares, picture, span = ("", ""), Html(), _span(tensor, values, unknown)
         if values.size and span != NOT_KNOWN:
+            picture = _picture(values) if tensor.data is None else picture
             found = stats(tensor, values, activation_of(step.op) if role == "out" else "NONE")
             shares = (f"{found.zeros:.1%}", f"{found.below + found.above:.1%}")
         about = f"{values.dtype} {values.shape}"
-        yield role, f"{tensor.index} {tensor.name}", about, span, *shares
+        yield role, f"{tensor.index} {tensor.name}", about, span, *shares, picture
+
+
+def _picture(values: Array) -> Html:
+    """The first maps of an array side by side; nothing where there are none, as of a row of scores, or where they are
+    large."""
+    if values.ndim not in (3, 4) or min(values.shape[-3:-1]) < LEAST or values.shape[-3] * values.shape[-2] > MOST:
+        return Html()
+    from . import pictures  # and what draws them
+
+    page = pictures.mosaic(pictures.grey(pictures.maps(values[:1])[:MAPS]))
+    data, (height, width) = b64encode(pictures.png(page)).decode(), page.shape
+    style = "image-rendering: pixelated; max-width: none"
+    return Html(
+        f'<img alt="the first maps" width="{2 * width}" height="{2 * height}" style="{style}" '
+        f'src="data:image/png;base64,{data}">'
+    )
 
 
 def _span(tensor: Tensor, values: Array, unknown: Collection[int]) -> str:

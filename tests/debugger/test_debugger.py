@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +14,19 @@ from PIL import Image
 from refengine import InputError, Record, execute, make_plan
 from refengine.bundled import bundled_models
 from refengine.commands import main
-from refengine.debugger import START, Breakpoint, Console, Session, split
+from refengine.debugger import START, Breakpoint, Console, Session, debug, split
 from refengine.debugger.compare import compared
 from refengine.debugger.condition import condition, index
 from refengine.errors import RefengineError
 from refengine.model import Array, Model, Tensor
 from refengine.plan import Plan, Step
+from refengine.strategies import model_of
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tensors.pictures import coloured_blocks, grey, grid, maps, mosaic
 from refengine.tensors.stats import histogram, real_values, stats
 
-from ..models import const, fed, one_op, present, q
+from ..models import const, fed, one_op, present, q, svdf
 from ..test_execute import codes, two_layers
 
 FC = {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"}
@@ -146,6 +148,49 @@ def test_breakpoints_are_listed_and_removed(ask: Prompt, session: Session) -> No
     assert not session.breakpoints
     assert ask("b 1")[0].startswith("breakpoint 3:"), "numbers are for good"
     assert ask("run")[0] == "breakpoint 3: 1"
+
+
+def test_a_watch_stops_where_a_tensor_is_written(ask: Prompt, session: Session) -> None:
+    assert ask("watch 16[0,3,4,5]") == [
+        "breakpoint 1: watch 16 '…olution;stm32f746_1/conv2d_1_2/Squeeze1'[0, 3, 4, 5], written by operator 2 (CONV_2D)"
+    ]
+    stopped = ask("c")
+    value = session.current.outputs[0][0, 3, 4, 5]
+    assert session.position == 2 and stopped[0].endswith(f"/Squeeze1'[0, 3, 4, 5]: {value}")
+    assert session.position == 2 and stopped[1].startswith("2 CONV_2D + RELU")
+    ask("goto end")
+    assert ask("reverse")[0] == stopped[0]
+    assert ask("info break")[0].endswith("(operator 2 (CONV_2D))")
+    assert ask("delete 1; run")[0].startswith("11 SOFTMAX")
+    for wrong, why in (("13", "no operator writes 13"), ("16[0,99,0,0]", "no element"), ("0", "no operator writes 0")):
+        with pytest.raises(InputError, match=why):
+            ask(f"watch {wrong}")
+
+
+def test_a_watched_variable_stops_where_it_changes() -> None:
+    frames = np.random.default_rng(2).standard_normal((4, 1, 4)).astype(np.float32)
+    frames[2] = frames[1]
+    plan = make_plan(model_of(svdf(fed((1, 4), "float32"), 2, np.random.default_rng(1))))
+    walk = Prompt(Console(Session(plan, frames[0], then=[(frame,) for frame in frames[1:]])))
+    assert walk("watch 4[0,3]") == ["breakpoint 1: watch 4 'input4'[0, 3], written by operator 0 (SVDF)"]
+    stops = [walk("c") for _ in range(3)]
+    assert [stop[1].partition(",")[0] for stop in stops] == ["inference 0", "inference 1", "inference 3"]
+    told = [stop[0].rpartition(": ")[2].split(" → ") for stop in stops]
+    assert told[0][0] == "0" and [before for before, _ in told[1:]] == [after for _, after in told[:-1]]
+    assert walk("print 4[0,3]")[1].split()[-1] == told[-1][1]
+    assert walk("delete; watch 4; goto inference 2; c")[0] == "breakpoint 2: watch 4 'input4': 4 of 8 changed"
+
+
+def test_what_is_nearly_right_is_suggested(ask: Prompt) -> None:
+    for wrong, meant in [
+        ("contineu", "'contineu' is no command; did you mean 'continue'? help lists them"),
+        ("until SOFMAX", "there is no operator 'SOFMAX'; did you mean 'SOFTMAX'? list shows them"),
+        ("print max_poolling2d_1", "did you mean 'stm32f746_1/"),
+        ("info quantt", "info about what? did you mean 'quant'? op, tensor"),
+        ("xyzzy", "'xyzzy' is no command; help lists them"),
+    ]:
+        with pytest.raises(InputError, match=re.escape(meant)):
+            ask(wrong)
 
 
 # ---- conditions -------------------------------------------------------------------------------------------
@@ -684,7 +729,7 @@ def picture(tmp_path: Path) -> str:
 
 def test_commands_from_the_command_line(capsys: pytest.CaptureFixture[str], picture: str) -> None:
     arguments = ["debug", "stm32f746_int8", "--input", picture, "--command", "break SOFTMAX; foo; continue; stats"]
-    assert main(arguments) == 0
+    assert main(arguments) == 1, "one of them was wrong"
     printed = capsys.readouterr()
     assert printed.err == "refengine: 'foo' is no command; help lists them\n"
     lines = printed.out.splitlines()
@@ -695,8 +740,6 @@ def test_commands_from_the_command_line(capsys: pytest.CaptureFixture[str], pict
 def test_commands_from_a_script_or_a_pipe(
     capsys: pytest.CaptureFixture[str], picture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import io
-
     script = "# to the end\ngoto end\n\nprint out[0,7]; quit\nlist\n"
     (tmp_path / "script").write_text(script)
     assert main(["debug", "stm32f746_int8", "--input", picture, "--script", str(tmp_path / "script")]) == 0
@@ -705,6 +748,36 @@ def test_commands_from_a_script_or_a_pipe(
     monkeypatch.setattr("sys.stdin", io.StringIO(script))
     assert main(["debug", "stm32f746_int8", "--input", picture]) == 0
     assert capsys.readouterr().out == first
+
+
+def test_the_exit_status_tells_of_wrong_commands_and_differences(
+    capsys: pytest.CaptureFixture[str], picture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for commands, status in [
+        ("goto end; save all same.npz; compare same.npz", 0),
+        ("goto 4; save out one.npy; set out[0,0,0,0] = 5; compare one.npy", 1),
+        ("set in[0,7,7,0] = 5; compare; quit", 1),
+        ("break nobody; continue", 1),
+        ("save all /nowhere/x.npz", 1),
+        ("quit; nonsense", 0),
+    ]:
+        assert main(["debug", "stm32f746_int8", "--input", picture, "--command", commands]) == status, commands
+    capsys.readouterr()
+
+
+def test_a_call_from_python(capsys: pytest.CaptureFixture[str], seven: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = debug("stm32f746_int8", seven, commands=["break SOFTMAX; c", "back 1"])
+    assert session.position == 10 and repr(session).startswith(
+        "<Session at operator 10 (FULLY_CONNECTED) of inference 0"
+    )
+    assert "breakpoint 1: SOFTMAX\n" in capsys.readouterr().out
+    assert repr(debug(session.plan, seven, commands="")).startswith("<Session at the start of inference 0, of 1; 0 ch")
+    with pytest.raises(InputError, match="'nonsense' is no command"):
+        debug("stm32f746_int8", seven, commands="nonsense")
+    monkeypatch.setattr("sys.stdin", io.StringIO("next\n"))
+    with pytest.raises(InputError, match="there is no terminal to type at; give commands"):
+        debug("stm32f746_int8", seven)
 
 
 def test_one_of_many(capsys: pytest.CaptureFixture[str], tmp_path: Path, plan: Plan) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from refengine import PRESETS
 from refengine.errors import InputError
-from refengine.judge import Dump, Report, diff, tapped
+from refengine.files import write_npz
+from refengine.judge import META, Dump, Report, diff, tapped
 from refengine.model import Array
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
 
@@ -51,6 +53,17 @@ def test_a_partial_dump_names_a_step_that_is_not_in_it() -> None:
     assert "enters at 2 CONV_2D" in report.summary
     assert any("is not in the dump; the one given stood in" in note for note in report.notes)
     assert any("outputs of operators 0, 2, 4, 5, 6, 7, 8, 9, 11" in note for note in report.notes)
+
+
+def test_a_model_and_a_file_will_do_and_a_recording_says_its_dialect(tmp_path: Path) -> None:
+    single = {f"t{i}": x for i, x in in_dialect(PLAN, PRESETS["single"], X).tensors.items()}
+    write_npz(tmp_path / "x.npz", {META: np.array('{"schema": 1, "numerics": "single"}'), **single})
+    assert not diff("stm32f746_int8", tmp_path / "x.npz", X).differs
+    assert diff("stm32f746_int8", tmp_path / "x.npz", X, numerics="tflm").differs
+    assert diff(PLAN, str(tmp_path / "x.npz"), X).differs, "a plan is of the dialect that it is of"
+    write_npz(tmp_path / "x.npz", {META: np.array('{"numerics": "nobody\'s"}'), **single})
+    with pytest.raises(InputError, match="recorded under the unknown numerics 'nobody's'; choose some by `numerics`"):
+        diff(PLAN.model, tmp_path / "x.npz", X)
 
 
 def test_the_last_output_alone_is_enough_for_a_dialect() -> None:

@@ -162,3 +162,10 @@ def test_refusals() -> None:
     int16 = node(4, "int16")
     shifted = replace(int16.inputs[0], quantization=Quantization((0.1,), (1,)))  # type: ignore[type-var]
     assert "has zero point 1" in refusal(int16._replace(inputs=(shifted,)))
+
+
+@given(st.lists(st.integers(1 << 19, 8191 << 19), min_size=1, max_size=12))
+def test_reciprocals_are_the_same_one_by_one_and_all_at_once(sums: list[int]) -> None:
+    rows = np.array(sums, np.int64)[:, None]
+    for mine, theirs in zip(softmax.one_by_one(rows), softmax.all_at_once(rows), strict=True):
+        assert mine.shape == theirs.shape and np.array_equal(mine, theirs)

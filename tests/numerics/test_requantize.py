@@ -13,7 +13,7 @@ from refengine.model import Array
 from refengine.numerics import requantize as requantize_module
 from refengine.numerics import scalar
 from refengine.numerics.fixedpoint import quantize_multiplier
-from refengine.numerics.requantize import BLOCK, Requantizer, _equal_everywhere, requantizer
+from refengine.numerics.requantize import BLOCK, Requantizer, _clear_of_edges, _equal_everywhere, requantizer
 
 BOUND = 3000
 
@@ -212,7 +212,38 @@ def test_one_multiplier_serves_all_channels() -> None:
 def test_a_line_that_is_not_proven_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof has never said no; what would happen if it did is certain all the same."""
     assert make(np.array([0.3])).line is not None
-    monkeypatch.setattr(requantize_module, "_equal_everywhere", lambda *_: False)
+    for proof in ("_clear_of_edges", "_equal_everywhere"):
+        monkeypatch.setattr(requantize_module, proof, lambda *_: False)
     requantize = make(np.array([0.3]))
     assert requantize.line is None
     assert np.array_equal(requantize(every(requantize)), integer(requantize, every(requantize)))
+
+
+@given(st.lists(SCALES, min_size=1, max_size=4), st.integers(-BOUND, BOUND), st.integers(-128, 127), st.booleans())
+def test_what_is_clear_of_all_edges_is_equal_everywhere(
+    scales: list[float], bias: int, offset: int, relu: bool
+) -> None:
+    """Both proofs of the same line, forced: the quick one knows less, and nothing else."""
+    requantize = make(np.array(scales), bias=bias, offset=offset, low=offset if relu else -128)
+    bound = np.full(len(scales), BOUND)
+    if requantize.line is not None and _clear_of_edges(requantize, bound):
+        assert _equal_everywhere(requantize, requantize, bound)
+
+
+def test_usual_layers_are_clear_of_edges_and_ties_are_not() -> None:
+    rng = np.random.default_rng(0)
+    for low in (-128, -5):
+        usual = make(rng.uniform(2.0**-12, 2.0**-4, 16), bias=rng.integers(-5000, 5000, 16), low=low, bound=10**6)
+        assert _clear_of_edges(usual, np.full(16, 10**6))
+    assert not _clear_of_edges(make(np.array([0.5])), np.array([BOUND]))
+
+
+def test_channels_without_weights_have_a_line_whatever_their_bias() -> None:
+    """As pruned networks have them: biases of 2³⁰ and multipliers of 0, which would wrap if anything moved."""
+    for low in (3, -128):
+        factors = quantize_multiplier([0.01, 1e-9, 0.0, 0.02])
+        bias, bound = np.array([5, -(2**30), 2**30, 7]), np.array([20000, 0, 0, 500])
+        requantize = requantizer(bias, factors, 3, low, 127, "int8", bound)
+        assert requantize.line is not None
+        acc = np.random.default_rng(0).integers(-bound, bound + 1, (5000, 4))
+        assert np.array_equal(requantize(acc), integer(requantize, acc))

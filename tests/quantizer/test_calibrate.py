@@ -269,3 +269,19 @@ def test_a_value_that_is_not_finite_is_found_in_its_sequence() -> None:
     second[2, 0] = np.inf
     with pytest.raises(InputError, match="sample 1, inference 2: input 'input0' holds inf"):
         calibrate(REMEMBERING, [(first,), (second,)])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_function_may_give_the_batches_as_for_tflites_converter(method: str) -> None:
+    x = np.random.default_rng(0).random((4, 1, 3), np.float32)
+
+    def representative() -> Iterator[tuple[Floats]]:
+        yield from ((each,) for each in x)
+
+    assert calibrate(PLAN, representative, method) == calibrate(PLAN, list(representative()), method)
+
+
+@pytest.mark.parametrize(("batches", "kind"), [(None, "NoneType"), (3, "int")])
+def test_what_gives_no_batches_is_refused(batches: Any, kind: str) -> None:
+    with pytest.raises(InputError, match=f"the batches are a {kind}; give tuples, with an array for each input"):
+        calibrate(PLAN, batches)

@@ -1,0 +1,161 @@
+"""refengine/judge/logs.py: numbers as firmware prints them, and what else it prints."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refengine.commands import main
+from refengine.errors import InputError
+from refengine.judge import Dump, read_dump
+from refengine.judge.logs import blocks
+from refengine.model import Array
+from tests.judge.planted import dump_of, network
+
+PLAN, X = network("dense_int8")
+SOUND = dump_of(PLAN, X).tensors
+HIDDEN, LOGITS, SCORES = (step.outputs[0].index for step in PLAN.steps[-3:])
+
+
+def listed(array: Array, form: str = "{}", between: str = " ") -> str:
+    return between.join(form.format(x) for x in array.ravel().tolist())
+
+
+def bits(array: Array) -> Array:
+    return array.view(np.uint8)
+
+
+def xxd(array: Array, *options: str) -> str:
+    return subprocess.run(["xxd", *options], input=array.tobytes(), capture_output=True, check=True).stdout.decode()
+
+
+def log(tmp_path: Path, text: str, sample: int = 0) -> Dump:
+    (tmp_path / "board.log").write_text(text)
+    return read_dump(PLAN, tmp_path / "board.log", sample)
+
+
+WAYS: dict[str, Callable[[Array], str]] = {
+    "printf": lambda x: f"t{LOGITS}: {listed(x)}",
+    "commas and brackets": lambda x: f"tensor {LOGITS} = [{listed(x, between=', ')}]",
+    "over lines": lambda x: f"t{LOGITS}:\n" + "\n".join(map(str, x.ravel().tolist())) + "\ndone",
+    "c array": lambda x: f"const int8_t t{LOGITS}[10] = {{{listed(x, between=', ')}}};",
+    "c array over lines": lambda x: (
+        f"static int8_t t{LOGITS}[2][5] = {{\n  {listed(x[:, :5], between=', ')},\n"
+        f"  {listed(x[:, 5:], between=', ')} }}; // the logits"
+    ),
+    "hexadecimal": lambda x: f"t{LOGITS}: {listed(bits(x), '0x{:02x}')}",
+    "bare hexadecimal": lambda x: f"t{LOGITS}: {listed(bits(x), '{:02X}')}",
+    "unsigned": lambda x: f"t{LOGITS}: {listed(bits(x))}",
+    "csv": lambda x: f"time,3\nt{LOGITS},{listed(x, between=',')}",
+    "operator": lambda x: f"operator {PLAN.steps[-2].index} (FULLY_CONNECTED) output: {listed(x)}",
+    "name": lambda x: f"{PLAN.graph.tensors[LOGITS].name}: {listed(x)}",
+    "esp-idf": lambda x: f"I (312) main: boot\nI (344) tflm: t{LOGITS}: {listed(x)}\nI (345) main: heap 1200",
+    "time stamps": lambda x: f"[00:00:01.312] t{LOGITS}: {listed(x)}\n12:31:07.001 -> class: 7",
+    "real values": lambda x: f"t{LOGITS}: " + listed((x - np.float64(point(LOGITS)[1])) * point(LOGITS)[0], "{:.9g}"),
+}
+
+
+def point(index: int) -> tuple[float, int]:
+    quantization = PLAN.graph.tensors[index].quantization
+    assert quantization is not None
+    return quantization.scale[0], quantization.zero_point[0]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_print_a_tensor_is_read(way: str, tmp_path: Path) -> None:
+    dump = log(tmp_path, f"boot ok, arena 27040\n{WAYS[way](SOUND[LOGITS])}\nfree heap: 12345\n")
+    assert not dump.problems
+    assert {i: x.tobytes() for i, x in dump.tensors.items()} == {LOGITS: SOUND[LOGITS].tobytes()}
+
+
+@pytest.mark.parametrize("options", [(), ("-p",), ("-g", "1"), ("-u",)], ids=str)
+def test_xxd(options: tuple[str, ...], tmp_path: Path) -> None:
+    if not shutil.which("xxd"):
+        pytest.skip("xxd is not installed")
+    text = "".join(f"t{i}:\n{xxd(SOUND[i], *options)}\n" for i in (HIDDEN, LOGITS))
+    dump = log(tmp_path, text)
+    assert {i: x.tobytes() for i, x in dump.tensors.items()} == {i: SOUND[i].tobytes() for i in (HIDDEN, LOGITS)}
+
+
+def test_what_is_called_otherwise_is_known_by_its_length_or_left_out(tmp_path: Path) -> None:
+    dump = log(tmp_path, f"hidden layer: {listed(SOUND[HIDDEN])}\nscores: {listed(SOUND[SCORES])}")
+    assert dump.tensors.keys() == {HIDDEN} and not dump.problems
+    taken, left = dump.notes
+    assert f"'hidden layer' was taken for tensor {HIDDEN}" in taken and "no other one is so long" in taken
+    assert left == f"left out: 'scores', which may be several tensors'; call it one of t{LOGITS}, t{SCORES}"
+
+
+def test_the_models_output_and_input(tmp_path: Path) -> None:
+    dump = log(tmp_path, f"input: {listed(X)}\noutput tensor: {listed(SOUND[SCORES])}")
+    assert {i: x.tobytes() for i, x in dump.tensors.items()} == {
+        PLAN.inputs[0].index: X.tobytes(),
+        SCORES: SOUND[SCORES].tobytes(),
+    }
+
+
+def test_several_samples(tmp_path: Path) -> None:
+    other = SOUND[SCORES][:, ::-1]
+    text = f"output: {listed(SOUND[SCORES])}\nframe 2\noutput: {listed(other)}\n"
+    assert log(tmp_path, text).tensors[SCORES].tobytes() == SOUND[SCORES].tobytes()
+    second = log(tmp_path, text, sample=1)
+    assert second.tensors[SCORES].tobytes() == other.tobytes()
+    assert second.notes[-1] == "the log holds 2 samples; this is sample 1 (choose by --sample)"
+    with pytest.raises(InputError, match="holds 2 samples, counted from 0; there is no sample 2"):
+        log(tmp_path, text, sample=2)
+
+
+def test_wider_types_by_their_bytes_and_bits(tmp_path: Path) -> None:
+    for name, index in (("dense_int16x8", LOGITS), ("stm32f746_float32", 0)):
+        plan, x = network(name)
+        sound = dump_of(plan, x).tensors
+        index = plan.steps[-2].outputs[0].index
+        forms = {
+            "bytes": f"t{index}: {listed(bits(sound[index]), '0x{:02x}')}",
+            "words": f"t{index}: {listed(sound[index].view(f'u{sound[index].itemsize}'), '0x{:x}')}",
+            "numbers": f"t{index}: {listed(sound[index], '{!r}')}",
+        }
+        for text in forms.values():
+            (tmp_path / "board.txt").write_text(text)
+            assert read_dump(plan, tmp_path / "board.txt").tensors[index].tobytes() == sound[index].tobytes()
+
+
+def test_a_tensor_that_is_not_whole_is_told(tmp_path: Path) -> None:
+    text = f"t{LOGITS}: {listed(SOUND[LOGITS][:, :7])}\nt{SCORES}: {listed(SOUND[SCORES])}"
+    dump = log(tmp_path, text)
+    assert dump.tensors.keys() == {SCORES} and "the dump has" in dump.problems[0] and "7" in dump.problems[0]
+
+
+def test_numbers_that_are_no_tensors_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a number of 5000 digits is no tensor's"):
+        log(tmp_path, f"t{LOGITS}: {'9' * 5000}")
+    assert (
+        "the dump has float64 (1,)"
+        in log(tmp_path, f"t{LOGITS}: {'9' * 60}\n{WAYS['name'](SOUND[HIDDEN])}").problems[0]
+    )
+
+
+def test_a_log_without_tensors_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"board.log holds none of the model's tensors; nothing in it is called like"):
+        log(tmp_path, "boot ok\nheap: 27040\n")
+
+
+@given(st.text(alphabet="0123456789abcxtT:=,;{}[]()- \n.+e/*|>\"'IW") | st.text())
+def test_no_text_is_too_odd_to_read(text: str) -> None:
+    for block in blocks(text):
+        assert block.words or block.raw
+
+
+def test_the_command_takes_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "board.log"
+    file.write_text(f"t{PLAN.inputs[0].index}: {listed(X)}\nlayer {PLAN.steps[-2].index}: {listed(SOUND[LOGITS])}\n")
+    assert main(["diff", "dense_int8", str(file)]) == 0
+    assert "1 of 7 operators compared: no difference" in capsys.readouterr().out
+    assert main(["diff", "dense_int8", str(file), "--sample", "3"]) == 2
+    assert "there is no sample 3" in capsys.readouterr().err

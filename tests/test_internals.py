@@ -1,0 +1,68 @@
+"""Canaries: what refengine uses of other libraries beyond what they promise, so that an update that changes it is seen.
+
+Bounds in `pyproject.toml` keep to versions in which these hold.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tflite
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
+from threadpoolctl import ThreadpoolController
+
+from refengine.fuzzer import draw
+from refengine.tflite_io import schema
+
+PYPROJECT = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_hypothesis_takes_a_class_as_a_source_of_choices() -> None:
+    assert AVAILABLE_PROVIDERS["refengine"] is draw.Plain and issubclass(draw.Plain, HypothesisProvider)
+    assert "_maybe_draw_constant" in vars(HypothesisProvider), "what Plain keeps from happening"
+    asked: list[int] = []
+
+    @settings(backend="refengine", database=None, max_examples=5)
+    @given(st.integers(0, 9))
+    def ask(number: int) -> None:
+        asked.append(number)
+
+    ask()
+    assert asked
+
+
+def test_tflite_still_tells_its_schema() -> None:
+    """Of every table: slots, types and defaults, learnt from generated accessors (see `tflite_io.schema`)."""
+    assert schema.enumeration(tflite.BuiltinOperator)[0] == "ADD"
+    fields = {field.name: field for field in schema.fields(tflite.Conv2DOptions)}
+    assert {"padding", "stride_w", "fused_activation_function", "dilation_h_factor"} <= fields.keys()
+    assert (fields["dilation_h_factor"].default, fields["stride_w"].default) == (1, 0)
+
+
+def test_threadpoolctl_finds_the_blas_that_numpy_has_here() -> None:
+    """Where it does not, nothing is limited; see `test_platforms.py`."""
+    np.ones((2, 2)) @ np.ones((2, 2))
+    assert [each["user_api"] for each in ThreadpoolController().select(user_api="blas").info()]
+
+
+@pytest.mark.parametrize("name", ["hypothesis", "tflite"])
+def test_what_is_used_beyond_its_promises_has_an_upper_bound(name: str) -> None:
+    bounds = re.findall(rf'"{name}(>=[\d.]+,<[\d.]+)"', PYPROJECT)
+    assert bounds and not re.search(rf'"{name}>=[\d.]+"', PYPROJECT)
+    assert version(name)
+
+
+def test_the_page_of_platforms_claims_the_lowest_versions_that_are_declared() -> None:
+    page = (Path(__file__).parents[1] / "refengine" / "manual" / "platforms.md").read_text(encoding="utf-8")
+    claimed = dict(re.findall(r"^\| ([a-z-]+)(?: \([^|]*\))? \| ([\d.]+)", page, re.M))
+    section = re.search(r"^dependencies = \[(.*?)^\]", PYPROJECT, re.M | re.S)
+    assert section is not None
+    declared = dict(re.findall(r'"([a-z-]+)>=([\d.]+)', section[1]))
+    beside = {name: re.search(rf'"{name}>=([\d.]+)', PYPROJECT) for name in ("hypothesis", "pytest")}
+    assert claimed == declared | {name: found[1] for name, found in beside.items() if found}
