@@ -445,4 +445,14 @@ struct sigmoid_int16_params {
 void logistic_int16(const struct sigmoid_int16_params *p, const int16_t *input, int16_t *output);
 void tanh_int16(const struct sigmoid_int16_params *p, const int16_t *input, int16_t *output);
 
+/* ---- arg_min_max ---- */
+
+/* The input is (outer, count, inner), the output (outer, inner). */
+struct arg_min_max_params {
+  int32_t outer, count, inner;
+  int32_t largest;
+};
+void arg_min_max_int8(const struct arg_min_max_params *p, const int8_t *input, int32_t *output);
+void arg_min_max_float32(const struct arg_min_max_params *p, const float *input, int32_t *output);
+
 #endif

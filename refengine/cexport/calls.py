@@ -592,7 +592,14 @@ def _batch_matmul(step: Step, kernel: str) -> Call:
 
 
 def _of_channels(m: Multiplier) -> Multiplier:
-    return Multiplier(*(np.atleast_1d(part) for part in m[:3]), m.rounding)
+    return Multiplier(np.atleast_1d(m.multiplier), np.atleast_1d(m.shift), np.atleast_1d(m.scale), m.rounding)
+
+
+def _arg_min_max(step: Step, largest: bool) -> Call:
+    input, axis = _input(step), step.params.axis
+    sizes = {"outer": prod(input.shape[:axis]), "count": input.shape[axis], "inner": prod(input.shape[axis + 1 :])}
+    kernel = f"arg_min_max_{input.dtype}"
+    return Call("arg_min_max.c", kernel, "arg_min_max_params", sizes | {"largest": int(largest)}, (input,))
 
 
 def _float_function(step: Step, kernel: str) -> Call:
@@ -825,6 +832,8 @@ MAKERS: dict[str, Callable[[Step], Call | tuple[Call, ...]]] = {
     "tanh_int16": partial(_sigmoid_int16, kernel="tanh_int16"),
     "relu_int16": lambda step: replace(_relu_int8(step), source="unary.c", kernel="relu_int16"),
     "relu6_int16": lambda step: replace(_relu6_int8(step), source="unary.c", kernel="relu6_int16"),
+    "arg_max": partial(_arg_min_max, largest=True),
+    "arg_min": partial(_arg_min_max, largest=False),
     "lookup": _lookup,
     "copies": _copies,
     "pad": _pad,
