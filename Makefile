@@ -1,7 +1,8 @@
 # make demo    recognise handwritten digits with the bundled networks
 # make studio  draw digits in the browser, and watch a network recognise them
-# make test    ruff, mypy and all tests
+# make test    ruff, mypy and the tests: under 20 minutes on two cores
 # make check   the same without the slow tests: under a minute
+# make long    what `make test` has no time for: the same laws on more boards, models and examples
 # make lint    ruff, the format, and mypy over package, tests and tools
 # make docs    the API reference as HTML, in build/reference
 # make tools   install the cross compiler and QEMU (Debian, as root); `test` does, where it may
@@ -14,7 +15,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(VENV)/bin/python -m pytest --quiet -n 2
 
-.PHONY: help demo studio test check lint docs tools clean
+.PHONY: help demo studio test check long lint docs tools clean
 
 help:
 	@sed -n 's/^# \(make \)/\1/p' Makefile
@@ -26,10 +27,13 @@ studio: $(VENV)/.studio
 	@$(VENV)/bin/refengine studio
 
 test: lint tools
-	$(PYTEST)
+	$(PYTEST) -m "not long"
 
 check: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
+
+long: $(VENV)/.test tools
+	$(PYTEST) -m long
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .

@@ -24,7 +24,7 @@ from refengine.tflite_io import dump
 
 ROOT = Path(refengine.__file__).parent
 PAGES = (ROOT.parent / "README.md", *sorted((ROOT / "manual").glob("*.md")))
-ELSEWHERE = ("ProcessPoolExecutor(8)", ">>> ", "sys.argv")
+ELSEWHERE = ("ProcessPoolExecutor(8)", ">>> ")
 """What is no program of its own, or too much for a test: other tests run the like."""
 
 

@@ -135,6 +135,10 @@ def test_no_other_file_of_the_package_writes() -> None:
         ("files.py", "open"),
         ("fuzz.py", "save"),  # fuzz.save, which is in files.py
         ("server.py", "open"),  # a line to a server
+        ("collection.py", "savez_compressed"),  # into memory
+        ("comparison.py", "write_bytes"),  # in a temporary folder of its own
+        ("drawings.py", "write_bytes"),  # the same
+        ("serving.py", "open"),  # a page in the browser
         ("device.py", "save"),  # Recording.save
         ("pictures.py", "save"),  # into what `replacing` gives
         ("plots.py", "savefig"),  # the same

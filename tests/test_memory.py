@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -187,7 +186,7 @@ def test_threads_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(threads)
         return ThreadPoolExecutor(threads)
 
-    monkeypatch.setattr(sys.modules[execute.__module__], "ThreadPoolExecutor", pool)
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", pool)
     model, batch = padded(1 << 18, "float32"), np.ones((3, 1), np.float32)
     needed = make_plan(model).working_bytes
     for memory in (2 * needed - 1, 2 * needed):

@@ -431,4 +431,4 @@ def test_run_prints_the_outputs_that_can_be_computed(
 def test_explain_and_debug_go_on_from_given_tensors(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = "--input x.npy --partial --given given.npz"
     assert "operator 9" in asked(capsys, files, f"explain model.tflite {given} --op 9 --at 0,0")
-    assert "not known" not in asked(capsys, files, f"debug model.tflite {given} --command finish")
+    assert "not known" not in asked(capsys, files, f"debug model.tflite {given} --command continue")

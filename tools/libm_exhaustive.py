@@ -4,7 +4,7 @@
     python tools/libm_exhaustive.py host                   # this machine's C library, all 2^32 float32 values
     python tools/libm_exhaustive.py host --functions sin cos
     python tools/libm_exhaustive.py host --glibc FOLDER    # another glibc: its libm.so.6, libc.so.6 and ld-linux
-    python tools/libm_exhaustive.py m3 m4f m7sp m7 --stride 4099
+    python tools/libm_exhaustive.py m3 m4f m7sp m7 m55 --stride 4099
 
 `host` needs a C compiler; the Cortex-M targets need `gcc-arm-none-eabi`, `libnewlib-arm-none-eabi` and
 `qemu-system-arm`. `pow` gets an exponent in [-8, 8) for every base, see libm_probe.c. What is not proven for a target
@@ -36,9 +36,10 @@ CHUNK = 2**14 * 31  # not a power of two, so that edges fall on both sides of a 
 BLOCK = 16384  # values that the probe reads, and refengine computes, at a time
 
 LINKER_SCRIPT = """SECTIONS {
-  . = 0;
+  . = DEFINED(CODE) ? CODE : 0;
   .vectors : { KEEP(*(.isr_vector)) }
   .text : { *(.text*) *(.rodata*) }
+  . = DEFINED(DATA) ? DATA : .;
   .data : { *(.data*) }
   .bss : { *(.bss*) *(COMMON) }
 }"""
@@ -47,7 +48,7 @@ Results = dict[str, npt.NDArray[np.uint32]]
 
 
 class Target(NamedTuple):
-    """A Cortex-M that QEMU has, how to compile for it, and the `libm` that it should be."""
+    """A Cortex-M that QEMU has, how to compile and link for it, and the `libm` that it should be."""
 
     machine: str
     flags: str
@@ -59,6 +60,11 @@ TARGETS = {
     "m4f": Target("mps2-an386", "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16", "newlib-fma"),
     "m7sp": Target("mps2-an500", "-mcpu=cortex-m7 -mfloat-abi=hard -mfpu=fpv5-sp-d16", "newlib-fma"),
     "m7": Target("mps2-an500", "-mcpu=cortex-m7 -mfloat-abi=hard -mfpu=fpv5-d16", "newlib-double"),
+    "m55": Target(
+        "mps3-an547",
+        "-mcpu=cortex-m55 -mfloat-abi=hard -DSTACK=0x31400000 -Wl,--defsym=CODE=0x10000000,--defsym=DATA=0x31000000",
+        "newlib-double",
+    ),
 }
 
 

@@ -73,8 +73,12 @@ static void reset(void) {
   semihost(SYS_EXIT, (void *)0x20026);  /* ADP_Stopped_ApplicationExit */
 }
 
+#ifndef STACK
+#define STACK 0x00400000
+#endif
+
 __attribute__((section(".isr_vector"), used)) static void (*const vectors[])(void) = {
-    (void (*)(void))0x00400000, reset};
+    (void (*)(void))STACK, reset};
 
 #else
 

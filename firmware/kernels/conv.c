@@ -4,6 +4,8 @@
  */
 #include "dot.h"
 #include "layers.h"
+#include "mve.h"
+#include "packed.h"
 
 #define PATCH 1024 /* taps; twice as many bytes of stack */
 #define SHORT 16   /* bytes in a run that are not worth a loop of their own */
@@ -51,15 +53,32 @@ static struct runs runs_of(const struct conv_int8_params *p) {
   return is_joined ? joined : apart;
 }
 
+/* Copies of a few bytes, for which a call would take longer. */
+static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t count) {
+  for (; count >= 4; count -= 4, to += 4, from += 4) {
+    memcpy(to, from, 4);
+  }
+  for (; count > 0; --count) {
+    *to++ = *from++;
+  }
+  return to;
+}
+
 /* The inputs of one window side by side, the zero point where it is outside. */
 static void gather(const struct conv_int8_params *p, const struct position *at, const int8_t *input, int8_t *patch) {
   const struct window *w = &p->window;
-  const int8_t zero_point = (int8_t)-FAULT_ZERO_POINT(p->input_offset);
+  const struct runs r = runs_of(p);
   for (int32_t fy = 0; fy < w->filter_height; ++fy) {
-    for (int32_t fx = 0; fx < w->filter_width; ++fx) {
+    if (at->is_inside && r.runs == 1) {
+      patch = copy(patch, input + at->input + fy * r.row_step, r.run);
+      continue;
+    }
+    for (int32_t fx = 0; fx < w->filter_width; ++fx, patch += p->filter_depth) {
       const int32_t tap = tap_of(w, at, fy, fx);
-      for (int32_t ic = 0; ic < p->filter_depth; ++ic) {
-        *patch++ = tap < 0 ? zero_point : input[tap + ic];
+      if (tap < 0) {
+        memset(patch, -FAULT_ZERO_POINT(p->input_offset), (size_t)p->filter_depth);
+      } else {
+        copy(patch, input + tap, p->filter_depth);
       }
     }
   }
@@ -136,12 +155,52 @@ static void group_at(const struct conv_int8_params *p, const struct position *at
   }
 }
 
+#ifdef REFENGINE_MVE_LAYERS
+/* Output positions four by four, the windows read where they lie or else from copies, and a lone last one. */
+static void conv_int8_mve(const struct conv_int8_params *p, const int8_t *input, const int8_t *filter,
+                          const int32_t *bias, int8_t *output) {
+  const struct window *w = &p->window;
+  const struct runs r = runs_of(p);
+  const int32_t taps = r.rows * r.runs * r.run, depth = w->output_depth;
+  const int32_t positions = w->output_height * w->output_width;
+  int8_t patches[4][REFENGINE_PATCH];
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t n = 0; n < positions; n += 4, output += 4 * depth) {
+      const int32_t windows = positions - n < 4 ? positions - n : 4;
+      const int8_t *x[4];
+      for (int32_t k = 0; k < windows; ++k) {
+        const struct position at = position_of(w, batch, n + k);
+        x[k] = at.is_inside && r.rows * r.runs == 1 ? input + at.input : patches[k];
+        if (x[k] == patches[k]) {
+          gather(p, &at, input, patches[k]);
+        }
+      }
+      for (int32_t k = windows; k < 4; ++k) {
+        x[k] = x[0];
+      }
+      if (windows == 1) {
+        one_window_mve(&p->requantize, x[0], taps, filter, bias, depth, output);
+      } else {
+        four_windows_mve(&p->requantize, x, windows, taps, filter, bias, depth, output);
+      }
+    }
+    output -= (4 - positions % 4) % 4 * depth;
+  }
+}
+#endif
+
 /* Output positions two by two, a lone last one is its own partner. */
 void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8_t *filter, const int32_t *bias,
                int8_t *output) {
   const struct window *w = &p->window;
   const int32_t groups = w->input_depth / p->filter_depth;
   const int32_t positions = w->output_height * w->output_width;
+#ifdef REFENGINE_MVE_LAYERS
+  if (groups == 1 && w->filter_height * w->filter_width * p->filter_depth <= REFENGINE_PATCH) {
+    conv_int8_mve(p, input, filter, bias, output);
+    return;
+  }
+#endif
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     for (int32_t n = 0; n < positions; n += 2) {
       const int32_t m = n + 1 < positions ? n + 1 : n;
@@ -154,6 +213,62 @@ void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8
     output += positions * w->output_depth;
   }
 }
+
+/* ---- packed ---- */
+
+#if REFENGINE_MVE || defined(REFENGINE_UNPACKED)
+
+void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter,
+                      const int32_t *bias, int8_t *output) {
+  const struct window *w = &p->window;
+  const int32_t taps = w->filter_height * w->filter_width * p->filter_depth;
+  conv_int8(p, input, unpacked(filter, w->output_depth, taps), bias, output);
+}
+
+#else
+
+/* Widen the window of position `place`; at the border, or where its runs are no multiples of four, from a copy. */
+static void widen_window(const struct conv_int8_params *p, int32_t batch, int32_t place, const int8_t *input,
+                         int16_t *to, int32_t step) {
+  const struct position at = position_of(&p->window, batch, place);
+  const struct runs r = runs_of(p);
+  int8_t patch[REFENGINE_PATCH];
+  if (at.is_inside && (r.run % 4 == 0 || r.rows * r.runs == 1)) {
+    for (int32_t row = 0; row < r.rows; ++row) {
+      for (int32_t run = 0; run < r.runs; ++run) {
+        to = widen(input + at.input + row * r.row_step + run * r.run_step, r.run, to, step);
+      }
+    }
+  } else {
+    gather(p, &at, input, patch);
+    widen(patch, r.rows * r.runs * r.run, to, step);
+  }
+}
+
+/* Output positions two by two, then the last of an odd number. */
+void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter,
+                      const int32_t *bias, int8_t *output) {
+  const struct window *w = &p->window;
+  const int32_t taps = w->filter_height * w->filter_width * p->filter_depth, even = taps + taps % 2;
+  const int32_t positions = w->output_height * w->output_width, depth = w->output_depth;
+  struct patch patch;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    int32_t n = 0;
+    for (; n + 1 < positions; n += 2, output += 2 * depth) {
+      widen_window(p, batch, n, input, patch.taps, 4);
+      widen_window(p, batch, n + 1, input, patch.taps + 2, 4);
+      two_windows(&p->requantize, &patch, even, filter, bias, depth, output);
+    }
+    if (n < positions) {
+      widen_window(p, batch, n, input, patch.taps, 2);
+      one_window(&p->requantize, &patch, even, filter, bias, depth, output);
+      output += depth;
+    }
+  }
+  clamp_codes(&p->requantize, output - w->batches * positions * depth, w->batches * positions * depth);
+}
+
+#endif
 
 /* total[0 … 3] += one window times the filters of four channels, `stride` apart, each in TFLM's order. */
 static void float_sums(const struct conv_float32_params *p, const struct position *at, const float *input,

@@ -24,6 +24,15 @@
 
 #include <stdint.h>
 
+/* Packed layers do it all at once; to be broken one by one, they are unpacked and left to the other kernels. */
+#if defined(REFENGINE_FAULT_SINGLE_ROUNDING) || defined(REFENGINE_FAULT_ROUND_DOWN) || defined(REFENGINE_FAULT_PAD) || \
+    defined(REFENGINE_FAULT_CLAMP) || defined(REFENGINE_FAULT_ZERO_POINT) || defined(REFENGINE_FAULT_OUTPUT_OFFSET) || \
+    defined(REFENGINE_FAULT_MISSING_BIAS) || defined(REFENGINE_FAULT_ENDIANNESS) || \
+    defined(REFENGINE_FAULT_NARROW_ACCUMULATOR) || defined(REFENGINE_FAULT_TRANSPOSED_WEIGHTS) || \
+    defined(REFENGINE_FAULT_SWAPPED_CHANNELS)
+#define REFENGINE_UNPACKED
+#endif
+
 #ifdef REFENGINE_FAULT_PAD
 #define FAULT_PAD(pad) ((pad) + 1)
 #else

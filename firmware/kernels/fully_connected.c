@@ -4,6 +4,8 @@
  */
 #include "dot.h"
 #include "layers.h"
+#include "mve.h"
+#include "packed.h"
 
 /* The sums of products of up to four outputs from o on, as many as are left. */
 static void four_sums(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter, int32_t o,
@@ -30,6 +32,15 @@ static void four_sums(const struct fully_connected_int8_params *p, const int8_t 
 void fully_connected_int8(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter,
                           const int32_t *bias, int8_t *output) {
   const int32_t depth = p->accum_depth;
+#ifdef REFENGINE_MVE_LAYERS
+  for (int32_t b = 0; b < p->batches && !p->filter_offset; ++b) {
+    one_window_mve(&p->requantize, input + b * depth, depth, filter, bias, p->output_depth,
+                   output + b * p->output_depth);
+  }
+  if (!p->filter_offset) {
+    return;
+  }
+#endif
   for (int32_t b = 0; b < p->batches; ++b) {
     const int32_t offset = p->filter_offset ? p->filter_offset * sum(input, depth) : 0;
     for (int32_t o = 0; o < p->output_depth; o += 4) {
@@ -45,6 +56,36 @@ void fully_connected_int8(const struct fully_connected_int8_params *p, const int
     output += p->output_depth;
   }
 }
+
+#if REFENGINE_MVE || defined(REFENGINE_UNPACKED)
+
+void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
+                                 const packed_filter *filter, const int32_t *bias, int8_t *output) {
+  fully_connected_int8(p, input, unpacked(filter, p->output_depth, p->accum_depth), bias, output);
+}
+
+#else
+
+/* Batches two by two, then the last of an odd number. */
+void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
+                                 const packed_filter *filter, const int32_t *bias, int8_t *output) {
+  int8_t *const codes = output;
+  const int32_t taps = p->accum_depth, even = taps + taps % 2, depth = p->output_depth;
+  struct patch patch;
+  int32_t b = 0;
+  for (; b + 1 < p->batches; b += 2, input += 2 * taps, output += 2 * depth) {
+    widen(input, taps, patch.taps, 4);
+    widen(input + taps, taps, patch.taps + 2, 4);
+    two_windows(&p->requantize, &patch, even, filter, bias, depth, output);
+  }
+  if (b < p->batches) {
+    widen(input, taps, patch.taps, 2);
+    one_window(&p->requantize, &patch, even, filter, bias, depth, output);
+  }
+  clamp_codes(&p->requantize, codes, p->batches * depth);
+}
+
+#endif
 
 /* Each sum in order from 0.0, the bias last; four outputs side by side hide the waiting of one sum. */
 void fully_connected_float32(const struct fully_connected_float32_params *p, const float *input, const float *filter,

@@ -11,6 +11,15 @@
 
 #include "fixedpoint.h"
 
+/* Cores with Helium have kernels of their own, and take the filters of packed layers as they lie in the .tflite. */
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && defined(__GNUC__)
+#define REFENGINE_MVE 1
+typedef int8_t packed_filter;
+#else
+#define REFENGINE_MVE 0
+typedef int16_t packed_filter;
+#endif
+
 /* Where a convolution's or pool's window lies. `padding` is what lies above and to the left of the image. */
 struct window {
   int32_t batches, input_height, input_width, input_depth;
@@ -43,6 +52,10 @@ struct conv_int8_params {
 void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8_t *filter, const int32_t *bias,
                int8_t *output);
 
+/* The same for a filter packed as packed.h says, by pairs of channels, all inputs in one group. */
+void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter,
+                      const int32_t *bias, int8_t *output);
+
 struct conv_float32_params {
   struct window window;
   int32_t filter_depth;
@@ -63,6 +76,21 @@ struct depthwise_conv_int8_params {
 void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_t *input, const int8_t *filter,
                          const int32_t *bias, int8_t *output);
 
+/* Filters of 3 × 3, each channel by itself, their number a multiple of four. The window moves along the longer side of
+ * the output, `along`, and then across; steps are elements. `filter` lies as depthwise_conv.c says. */
+struct direction {
+  int32_t input_size, output_size, stride, padding;
+  int32_t input_step, output_step;
+};
+struct depthwise_conv_int8_packed_params {
+  int32_t batches, depth;
+  int32_t input_offset;
+  struct direction along, across;
+  struct requantize requantize;
+};
+void depthwise_conv_int8_packed(const struct depthwise_conv_int8_packed_params *p, const int8_t *input,
+                                const int8_t *filter, const int32_t *bias, int8_t *output);
+
 struct depthwise_conv_float32_params {
   struct window window;
   int32_t depth_multiplier;
@@ -81,6 +109,10 @@ struct fully_connected_int8_params {
 };
 void fully_connected_int8(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter,
                           const int32_t *bias, int8_t *output);
+
+/* The same for a filter packed as packed.h says, filter_offset 0. */
+void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
+                                 const packed_filter *filter, const int32_t *bias, int8_t *output);
 
 struct fully_connected_float32_params {
   int32_t batches, accum_depth, output_depth;

@@ -7,6 +7,7 @@
 
 #include "kernels.h"
 #include "layers.h"
+#include "mve.h"
 
 /* The part of a window inside the image: `height` rows of `width` positions from input index `start` on. */
 struct part {
@@ -15,6 +16,12 @@ struct part {
 
 /* largest[c] = max(largest[c], in[c]), four at a time. */
 static void larger_of(int8_t *largest, const int8_t *in, int32_t count) {
+#ifdef REFENGINE_MVE_LAYERS
+  for (; count > 0; count -= 16, largest += 16, in += 16) {
+    const mve_pred16_t some = vctp8q((uint32_t)count);
+    vstrbq_p_s8(largest, vmaxq_s8(vldrbq_z_s8(largest, some), vldrbq_z_s8(in, some)), some);
+  }
+#endif
   for (; count >= 4; count -= 4) {
     const int32_t a = largest[0], b = largest[1], c = largest[2], d = largest[3];
     const int32_t e = in[0], f = in[1], g = in[2], h = in[3];
@@ -65,7 +72,20 @@ void max_pool_int8(const struct pool_int8_params *p, const int8_t *input, int8_t
   }
 }
 
-/* The mean of the codes, rounded half away from zero. */
+/* The sums of four channels, `next` apart, over the part of a window from `in` on. */
+static inline void four_sums(const struct window *w, const struct part *part, const int8_t *in, int32_t next,
+                             int32_t acc[4]) {
+  int32_t a = 0, b = 0, c = 0, d = 0;
+  for (int32_t fy = 0; fy < part->height; ++fy, in += w->input_width * w->input_depth) {
+    const int8_t *at = in;
+    for (int32_t fx = 0; fx < part->width; ++fx, at += w->input_depth) {
+      a += at[0], b += at[next], c += at[2 * next], d += at[3 * next];
+    }
+  }
+  acc[0] = a, acc[1] = b, acc[2] = c, acc[3] = d;
+}
+
+/* The mean of the codes, rounded half away from zero; the channels left of the last four are taken one by one. */
 void average_pool_int8(const struct pool_int8_params *p, const int8_t *input, int8_t *output) {
   const struct window *w = &p->window;
   const int32_t depth = w->input_depth;
@@ -73,20 +93,15 @@ void average_pool_int8(const struct pool_int8_params *p, const int8_t *input, in
     for (int32_t y = 0; y < w->output_height; ++y) {
       for (int32_t x = 0; x < w->output_width; ++x) {
         const struct part part = part_of(w, batch, y, x);
-        const int32_t count = part.height * part.width;
-        for (int32_t c = 0; c < depth; ++c) {
-          const int8_t *row = input + part.start + c;
-          int32_t acc = 0;
-          for (int32_t fy = 0; fy < part.height; ++fy) {
-            const int8_t *in = row;
-            for (int32_t fx = 0; fx < part.width; ++fx) {
-              acc += *in;
-              in += depth;
-            }
-            row += w->input_width * depth;
+        const int32_t count = part.height * part.width, half = count / 2;
+        for (int32_t c = 0; c < depth;) {
+          const int32_t channels = depth - c < 4 ? 1 : 4;
+          int32_t acc[4];
+          four_sums(w, &part, input + part.start + c, channels == 4, acc);
+          for (int32_t k = 0; k < channels; ++k, ++c) {
+            const int32_t mean = (acc[k] > 0 ? acc[k] + half : acc[k] - half) / count;
+            *output++ = (int8_t)clamp(mean, p->activation_min, p->activation_max);
           }
-          const int32_t mean = (acc > 0 ? acc + count / 2 : acc - count / 2) / count;
-          *output++ = (int8_t)clamp(mean, p->activation_min, p->activation_max);
         }
       }
     }

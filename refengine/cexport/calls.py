@@ -22,6 +22,7 @@ from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
 from ..plan import Step
+from .packing import Packed, packed_3x3, packed_pairs
 
 MAX_RANK = 6
 
@@ -30,10 +31,11 @@ Fields = dict[str, Any]
 
 
 class Constant(NamedTuple):
-    """An argument that is constant data."""
+    """An argument that is constant data; `plain` is the same where the C says REFENGINE_MVE, if that differs."""
 
     name: str
     data: Array
+    plain: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ class Call:
     """`kernel(&params, *arguments, output)`: `params` of type `struct`, arguments tensors or constants.
 
     `source` is the kernel's file, `output` the number of the step's output that it writes, whole or in part.
-    `in_place`: output and first argument may share their memory.
+    `in_place`: output and first argument may share their memory. `patch` is how many taps of a window the kernel
+    copies to the stack.
     """
 
     source: str
@@ -51,6 +54,7 @@ class Call:
     arguments: tuple[Tensor | Constant, ...]
     in_place: bool = False
     output: int = 0
+    patch: int = 0
 
 
 def calls_of(step: Step, constants: Mapping[int, Array]) -> tuple[Call, ...]:
@@ -159,7 +163,37 @@ def _conv_int8(step: Step) -> Call:
         "requantize": _requantize(parts[0], multiplier),
     }
     bias = _folded(np.concatenate([part.bias for part in parts]), p.input_offset, sums)
-    return Call("conv.c", "conv_int8", "conv_int8_params", params, (_input(step), Constant("filter", filter), bias))
+    arguments = (_input(step), Constant("filter", filter), bias)
+    call = Call("conv.c", "conv_int8", "conv_int8_params", params, arguments, patch=filter[0].size)
+    return _by_pairs(call, filter.reshape(len(filter), -1), multiplier) if len(parts) == 1 else call
+
+
+def _by_pairs(call: Call, rows: Array, multiplier: Multiplier) -> Call:
+    """The call of the packed twin of a layer's kernel, where that gives the same codes."""
+    return _packed(call, packed_pairs(rows, _bias(call), multiplier, _output_offset(call)))
+
+
+def _packed(call: Call, packed: Packed | None) -> Call:
+    """The call of the packed twin, if there is one."""
+    if packed is None:
+        return call
+    input, filter, _ = call.arguments
+    assert isinstance(filter, Constant)
+    arguments = (input, Constant("filter", packed.filter, filter.data), Constant("bias", packed.bias))
+    per_channel = int(packed.multiplier.shift.size > 1)
+    requantize = {"output_multiplier": packed.multiplier, "per_channel": per_channel}
+    params = call.params | {"requantize": call.params["requantize"] | requantize}
+    return replace(call, kernel=f"{call.kernel}_packed", params=params, arguments=arguments)
+
+
+def _bias(call: Call) -> Array:
+    bias = call.arguments[2]
+    assert isinstance(bias, Constant)
+    return bias.data
+
+
+def _output_offset(call: Call) -> int:
+    return int(call.params["requantize"]["output_offset"])
 
 
 def _conv_float32(step: Step) -> Call:
@@ -179,7 +213,50 @@ def _depthwise_conv_int8(step: Step) -> Call:
         "requantize": _requantize(p.requantize, p.requantize.multiplier),
     }
     arguments = (_input(step), Constant("filter", filter), _folded(p.requantize.bias, p.input_offset, sums))
-    return Call("depthwise_conv.c", "depthwise_conv_int8", "depthwise_conv_int8_params", params, arguments)
+    call = Call("depthwise_conv.c", "depthwise_conv_int8", "depthwise_conv_int8_params", params, arguments)
+    return _sliding(call, p.requantize.multiplier)
+
+
+def _sliding(call: Call, multiplier: Multiplier) -> Call:
+    """The call of the packed twin, for filters of 3 × 3, or of a convolution's, where all share one input channel."""
+    w, filter = call.params["window"], call.arguments[1]
+    assert isinstance(filter, Constant)
+    channels = np.moveaxis(filter.data[0], 2, 0)
+    if w["input_depth"] == 1:
+        shared = {key: value for key, value in call.params.items() if key != "depth_multiplier"} | {"filter_depth": 1}
+        arguments = (call.arguments[0], Constant("filter", channels[..., np.newaxis]), call.arguments[2])
+        conv = Call("conv.c", "conv_int8", "conv_int8_params", shared, arguments, patch=channels[0].size)
+        twin = _by_pairs(conv, channels.reshape(len(channels), -1), multiplier)
+        return call if twin is conv else twin
+    dilation = (w["dilation_height_factor"], w["dilation_width_factor"])
+    if call.params["depth_multiplier"] != 1 or channels.shape[1:] != (3, 3) or dilation != (1, 1) or len(channels) % 4:
+        return call
+    is_tall = w["output_height"] > w["output_width"]
+    height, width = (_direction(w, "height", w["input_width"], w["output_width"]), _direction(w, "width", 1, 1))
+    params = {
+        "batches": w["batches"],
+        "depth": w["input_depth"],
+        "input_offset": call.params["input_offset"],
+        "along": height if is_tall else width,
+        "across": width if is_tall else height,
+        "requantize": call.params["requantize"],
+    }
+    rows = np.swapaxes(channels, 1, 2) if is_tall else channels
+    packed = packed_3x3(rows, _bias(call), multiplier, _output_offset(call))
+    twin = replace(call, struct="depthwise_conv_int8_packed_params", params=params)
+    return _packed(twin, packed) if packed else call
+
+
+def _direction(window: Fields, side: str, input_step: int, output_step: int) -> Fields:
+    depth = window["input_depth"]
+    return {
+        "input_size": window[f"input_{side}"],
+        "output_size": window[f"output_{side}"],
+        "stride": window[f"stride_{side}"],
+        "padding": window[f"padding_{side}"],
+        "input_step": input_step * depth,
+        "output_step": output_step * depth,
+    }
 
 
 def _depthwise_conv_float32(step: Step) -> Call:
@@ -205,8 +282,11 @@ def _fully_connected_int8(step: Step) -> Call:
         "requantize": _requantize(p.requantize, p.requantize.multiplier),
     }
     sums = (filter.astype(np.int64) + p.weights_offset).sum(axis=1)
-    arguments = (_input(step), Constant("filter", filter), _folded(p.requantize.bias, p.input_offset, sums))
-    return Call("fully_connected.c", "fully_connected_int8", "fully_connected_int8_params", params, arguments)
+    bias = _folded(p.requantize.bias, p.input_offset, sums)
+    arguments = (_input(step), Constant("filter", filter), bias)
+    name = "fully_connected_int8"
+    call = Call("fully_connected.c", name, f"{name}_params", params, arguments, patch=filter.shape[1])
+    return call if p.weights_offset else _by_pairs(call, filter, p.requantize.multiplier)
 
 
 def _fully_connected_float32(step: Step) -> Call:
@@ -250,19 +330,28 @@ def _softmax_float32(step: Step) -> Call:
 
 
 def _broadcast(step: Step) -> Fields:
+    """Shape and strides, dimensions joined with the next one where both inputs' elements simply follow each other."""
     output = step.outputs[0].shape
     ones = (1,) * (MAX_RANK - len(output))
 
-    def strides(tensor: Tensor | None) -> Array:
+    def strides(tensor: Tensor | None) -> list[int]:
         assert tensor is not None
         shape = (1,) * (MAX_RANK - len(tensor.shape)) + tensor.shape
-        return np.where(np.array(shape) == 1, 0, [prod(shape[d + 1 :]) for d in range(MAX_RANK)])
+        return [0 if shape[d] == 1 else prod(shape[d + 1 :]) for d in range(MAX_RANK)]
 
-    return {
-        "shape": Values(ones + output),
-        "input1_strides": Values(strides(step.inputs[0])),
-        "input2_strides": Values(strides(step.inputs[1])),
-    }
+    rows = list(zip(ones + output, strides(step.inputs[0]), strides(step.inputs[1]), strict=True))
+    joined = [rows.pop()]
+    while rows:
+        (outer, first, second), (inner, first_step, second_step) = rows.pop(), joined[0]
+        if inner == 1:
+            joined[0] = (outer, first, second)
+        elif (first, second) == (inner * first_step, inner * second_step):
+            joined[0] = (outer * inner, first_step, second_step)
+        elif outer != 1:
+            joined.insert(0, (outer, first, second))
+    front = [(1, 0, 0)] * (MAX_RANK - len(joined))
+    names = ("shape", "input1_strides", "input2_strides")
+    return {name: Values(values) for name, values in zip(names, zip(*front, *joined, strict=True), strict=True)}
 
 
 def _add_int8(step: Step) -> Call:

@@ -27,12 +27,13 @@ from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_a
 from ..reading.counterparts import stands_alone
 from ..text import in_c
 from .calls import Call, Constant, Values, calls_of
+from .packing import PATCH
 
 HERE = Path(__file__).parent
 KERNELS = next(path for path in (HERE / "kernels", HERE.parents[1] / "firmware" / "kernels") if path.is_dir())
 """The hand-written C: beside this file in an installed package, else the repository's own."""
 
-HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "walk.h", "step.h")
+HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "packed.h", "mve.h", "walk.h", "step.h")
 COMMON = (*HEADERS, "selftest.c")
 
 C_TYPES = {
@@ -107,7 +108,7 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     written = {
         "model.h": _header(plan, name, offsets, sizes["arena_bytes"], len(rows)),
         "model.c": _source(plan, name, data, steps, rows, known, offsets, golden),
-        "numerics.h": _numerics(plan),
+        "numerics.h": _numerics(plan, rows),
     }
     copied = (*COMMON, *sorted({call.source for row in rows for call in row.calls}))
     written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in copied}
@@ -215,9 +216,21 @@ class _Data:
         self.lines: list[str] = []
         self.bytes = 0
 
+    def constant(self, name: str, constant: Constant) -> str:
+        """Define the data of an argument, for cores with Helium as it is; its name."""
+        if constant.plain is None:
+            return self.array(name, constant.data)
+        self.lines.append("#if REFENGINE_MVE")
+        self.array(name, constant.plain)
+        self.bytes -= constant.plain.nbytes
+        self.lines.append("#else")
+        self.array(name, constant.data)
+        self.lines += ["#endif", ""]
+        return name
+
     def array(self, name: str, array: Array) -> str:
         """Define a constant array; its name."""
-        flat = np.asarray(array).reshape(-1)
+        flat = np.ascontiguousarray(array).reshape(-1)
         self.bytes += flat.nbytes
         kind = C_TYPES[flat.dtype.name]
         self.lines += [
@@ -301,7 +314,7 @@ def _calls(row: _Row, name: str, offsets: Mapping[int, int], data: _Data) -> str
 def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
     """The arguments of a call but its output, their data defined."""
     places = [
-        data.array(f"{name}_{a.name}", a.data) if isinstance(a, Constant) else f"AT({offsets[a.index]})"
+        data.constant(f"{name}_{a.name}", a) if isinstance(a, Constant) else f"AT({offsets[a.index]})"
         for a in call.arguments
     ]
     return ", ".join([f"&{data.params(name, call)}", *places])
@@ -462,8 +475,9 @@ def _tensor(tensor: Tensor, offsets: Mapping[int, int]) -> str:
     )
 
 
-def _numerics(plan: Plan) -> str:
+def _numerics(plan: Plan, rows: Sequence[_Row]) -> str:
     n = plan.numerics
+    patch = max([call.patch for row in rows for call in row.calls if call.patch <= PATCH], default=0)
     chosen = {
         "SINGLE_ROUNDING": n.rounding == "single",
         "XNNPACK_ROUNDING": n.rounding == "xnnpack",
@@ -475,5 +489,7 @@ def _numerics(plan: Plan) -> str:
     )
     return (
         f"/* The arithmetic this model was planned for: {n}.\n * The weights and CRCs belong to it. */\n"
-        "#ifndef REFENGINE_NUMERICS_H\n#define REFENGINE_NUMERICS_H\n\n" + "\n".join(lines) + "\n#endif\n"
+        "#ifndef REFENGINE_NUMERICS_H\n#define REFENGINE_NUMERICS_H\n\n" + "\n".join(lines) + "\n"
+        f"/* The most taps of a window that is copied to the stack, five bytes each. */\n"
+        f"#define REFENGINE_PATCH {max(4, -(-patch // 4) * 4)}\n\n#endif\n"
     )

@@ -33,7 +33,7 @@ from refengine.tensors.inputs import pixels_to_input
 
 pytestmark = pytest.mark.slow
 
-EMULATED = ("mps2-an500", "mps2-an386", "mps2-an385")
+EMULATED = ("mps2-an500", "mps2-an386", "mps2-an385", "mps3-an547")
 NETWORKS = ("dense_int8", "stm32f746_int8", "stm32f746_float32")
 
 
@@ -271,7 +271,10 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
 
 
 def test_make_complains_in_one_line() -> None:
-    assert "no board 'toaster'; there are: host mps2-an385 mps2-an386 mps2-an500" in make("BOARD=toaster").stderr
+    assert (
+        "no board 'toaster'; there are: host mps2-an385 mps2-an386 mps2-an500 mps3-an547"
+        in make("BOARD=toaster").stderr
+    )
 
 
 # ---- refengine device

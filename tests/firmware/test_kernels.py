@@ -12,21 +12,25 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, reject, settings
+from hypothesis import Phase, given, reject, seed, settings
 from hypothesis import strategies as st
 from oracle import host_plan
 
-from refengine import Numerics, UnsupportedError, execute, strategies
+from refengine import PRESETS, Numerics, UnsupportedError, execute, make_plan, strategies
+from refengine.cexport import export
 from refengine.cexport.calls import CALLS, MAKERS, calls_of
+from refengine.device.qemu import missing_tools
 from refengine.errors import LimitError
+from refengine.kernel import Node
 from refengine.model import Array, Model
 from tests.firmware.kernel_library import KERNELS, Library
-from tests.models import const, fed, one_op, q
+from tests.models import const, fed, network, q
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")]
 
@@ -104,7 +108,7 @@ def test_equals_numpy_in_other_dialects(op: str, dtype: str, library: Callable[[
     run()
 
 
-def layer(op: str, input: tuple[int, ...], filter: tuple[int, ...], **options: object) -> Model:
+def layer(op: str, input: tuple[int, ...], filter: tuple[int, ...], **options: object) -> Node:
     """An int8 layer with SAME padding, its weights and biases noise."""
     rng = np.random.default_rng(0)
     channels = filter[3] if op == "DEPTHWISE_CONV_2D" else filter[0]
@@ -115,26 +119,96 @@ def layer(op: str, input: tuple[int, ...], filter: tuple[int, ...], **options: o
     shared = {"padding": "SAME", "stride_w": stride, "dilation_h_factor": 1, "dilation_w_factor": 1}
     activation = {"fused_activation_function": "NONE", "quantized_bias_type": "float32"}
     tensors = [fed(input, "int8", q(0.05, -3)), weights, bias]
-    return one_op(op, shared | activation | options, tensors, fed(output, "int8", q(0.4, 5), "y"))
+    return Node(op, shared | activation | options, tuple(tensors), (fed(output, "int8", q(0.4, 5), "y"),))
+
+
+PATHS = {
+    "too large for a patch": ("conv_int8", layer("CONV_2D", (1, 3, 4, 132), (6, 3, 3, 132))),
+    "grouped": ("conv_int8", layer("CONV_2D", (2, 5, 5, 8), (6, 3, 3, 4), stride_h=2)),
+    "a large patch": ("conv_int8_packed", layer("CONV_2D", (1, 3, 4, 96), (6, 3, 3, 96))),
+    "odd taps, channels and positions": ("conv_int8_packed", layer("CONV_2D", (2, 3, 3, 7), (5, 1, 1, 7))),
+    "runs of no whole words": ("conv_int8_packed", layer("CONV_2D", (1, 9, 9, 3), (8, 3, 3, 3), stride_h=2)),
+    "one input channel": (
+        "conv_int8_packed",
+        layer("DEPTHWISE_CONV_2D", (1, 7, 6, 1), (1, 3, 3, 8), depth_multiplier=8, stride_h=2),
+    ),
+    "shared channels": (
+        "depthwise_conv_int8",
+        layer("DEPTHWISE_CONV_2D", (1, 4, 4, 3), (1, 5, 3, 12), depth_multiplier=4),
+    ),
+    "a few channels left": (
+        "depthwise_conv_int8",
+        layer("DEPTHWISE_CONV_2D", (2, 5, 5, 11), (1, 3, 3, 11), depth_multiplier=1),
+    ),
+    "wider than a band": (
+        "depthwise_conv_int8_packed",
+        layer("DEPTHWISE_CONV_2D", (2, 3, 85, 8), (1, 3, 3, 8), depth_multiplier=1),
+    ),
+    "down a tall image": (
+        "depthwise_conv_int8_packed",
+        layer("DEPTHWISE_CONV_2D", (1, 90, 4, 4), (1, 3, 3, 4), depth_multiplier=1, stride_h=2),
+    ),
+    "smaller than its window": (
+        "depthwise_conv_int8_packed",
+        layer("DEPTHWISE_CONV_2D", (2, 1, 2, 4), (1, 3, 3, 4), depth_multiplier=1),
+    ),
+}
+"""Layers, each of which takes another path through the C, and the kernel that it is exported to."""
 
 
 @pytest.mark.parametrize("dialect", ["tflm", "dsp"])
-@pytest.mark.parametrize(
-    "model",
-    [
-        layer("CONV_2D", (1, 3, 4, 128), (6, 3, 3, 128)),
-        layer("CONV_2D", (2, 5, 5, 8), (6, 3, 3, 4), stride_h=2),
-        layer("CONV_2D", (1, 3, 3, 7), (4, 1, 1, 7)),
-        layer("DEPTHWISE_CONV_2D", (1, 7, 6, 1), (1, 3, 3, 8), depth_multiplier=8, stride_h=2),
-        layer("DEPTHWISE_CONV_2D", (1, 4, 4, 3), (1, 5, 3, 12), depth_multiplier=4),
-        layer("DEPTHWISE_CONV_2D", (2, 5, 5, 11), (1, 3, 3, 11), depth_multiplier=1),
-    ],
-    ids=["too large to gather", "grouped", "pointwise", "one input channel", "shared channels", "a few channels left"],
-)
-def test_shapes_beyond_the_examples(model: Model, dialect: str, library: Callable[[str], Library]) -> None:
-    """Each of these takes another path through the C, at the border and inside."""
+@pytest.mark.parametrize(("kernel", "node"), PATHS.values(), ids=PATHS)
+def test_shapes_beyond_the_examples(kernel: str, node: Node, dialect: str, library: Callable[[str], Library]) -> None:
+    model = strategies.model_of(node)
+    plan = host_plan(model, Numerics())
+    assert [call.kernel for call in calls_of(plan.steps[0], plan.constants)] == [kernel]
     tensor = model.graphs[0].tensors[0]
     check(library(dialect), Numerics(), model, (np.random.default_rng(1).integers(-128, 128, tensor.shape, np.int8),))
+
+
+@pytest.mark.parametrize("dialect", ["tflm", "dsp"])
+def test_windows_of_3x3_slide_along_any_image(dialect: str, library: Callable[[str], Library]) -> None:
+    @settings(max_examples=60)
+    @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3), st.sampled_from([4, 8]))
+    def run(height: int, width: int, stride: int, depth: int) -> None:
+        shapes = (1, height, width, depth), (1, 3, 3, depth)
+        model = strategies.model_of(layer("DEPTHWISE_CONV_2D", *shapes, depth_multiplier=1, stride_h=stride))
+        x = np.random.default_rng(height * width).integers(-128, 128, (1, height, width, depth), np.int8)
+        check(library(dialect), Numerics(), model, (x,))
+
+    run()
+
+
+@pytest.mark.parametrize("board", ["mps2-an500", "mps3-an547"])
+def test_equals_numpy_where_the_core_has_instructions_of_its_own(board: str, tmp_path: Path) -> None:
+    """One model of many layers beside each other, drawn and those of `PATHS`, checks itself under QEMU."""
+    if tools := missing_tools(board):
+        pytest.skip(f"NOT TESTED: {board} needs {', '.join(tools)} (`make tools` installs them)")
+    nodes = [node for _, node in PATHS.values()]
+    ops = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MAX_POOL_2D")
+
+    @seed(0)
+    @settings(max_examples=25, phases=[Phase.generate], database=None)
+    @given(st.tuples(*(strategies.nodes(op, "int8") for op in ops)))
+    def draw(drawn: tuple[Node, ...]) -> None:
+        nodes.extend(filter(is_exported, drawn))
+
+    draw()
+    export(make_plan(network(*nodes), numerics=PRESETS["cortex-m7"]), tmp_path / "model")
+    command = ["make", "-s", "-C", str(KERNELS.parent), "check", f"BOARD={board}"]
+    done = subprocess.run(
+        [*command, f"MODEL={tmp_path / 'model'}", f"BUILD={tmp_path / 'build'}"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("right") == len(nodes) > 100
+
+
+def is_exported(node: Node) -> bool:
+    """Whether its weights are constant, and there is a kernel for it."""
+    plan = make_plan(strategies.model_of(node), numerics=PRESETS["cortex-m7"])
+    with suppress(UnsupportedError):
+        return bool(calls_of(plan.steps[0], plan.constants))
+    return False
 
 
 FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS / "faults.h").read_text(), re.MULTILINE)

@@ -132,17 +132,18 @@ def test_a_socket_is_a_door(port: str) -> None:
         check(Port("/dev/nosuchport"), dense())
 
 
-QEMU = "qemu-system-arm -machine mps2-an500 -display none -semihosting-config enable=on,target=native -kernel"
+QEMU = "qemu-system-arm -machine {0} -display none -semihosting-config enable=on,target=native -kernel {1}"
 
 
 @pytest.mark.skipif(
     any(shutil.which(tool) is None for tool in ("make", "arm-none-eabi-gcc", "qemu-system-arm")),
     reason="no compiler or emulator for Arm",
 )
-def test_our_kernels_on_an_emulated_cortex_m7(tmp_path: Path) -> None:
-    command = ["make", "--silent", "-C", str(FUZZ), "image", f"BUILD={tmp_path}", "DEFINES=-DREFENGINE_FMA=1"]
-    subprocess.run(command, check=True)
-    door = Emulator(f"{QEMU} {tmp_path / 'mps2-an500-semihosting.elf'}")
+@pytest.mark.parametrize("board", ["mps2-an500", "mps3-an547"])
+def test_our_kernels_on_an_emulated_core(board: str, tmp_path: Path) -> None:
+    command = ["make", "--silent", "-C", str(FUZZ), "image", f"BUILD={tmp_path}", f"BOARD={board}"]
+    subprocess.run([*command, "DEFINES=-DREFENGINE_FMA=1"], check=True)
+    door = Emulator(QEMU.format(board, tmp_path / f"{board}-semihosting.elf"))
     for op, dtype in (("CONV_2D", "int8"), ("FULLY_CONNECTED", "float32")):
         (result,) = fuzz(door, [op], [dtype], cases=20, numerics=PRESETS["cortex-m7"])
         assert result.finding is None, result.finding
