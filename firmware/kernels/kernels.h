@@ -394,10 +394,12 @@ struct pair_params {
 void maximum_int8(const struct pair_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
 void maximum_int16(const struct pair_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
 void maximum_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void maximum_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, int64_t *output);
 void maximum_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
 void minimum_int8(const struct pair_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
 void minimum_int16(const struct pair_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
 void minimum_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void minimum_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, int64_t *output);
 void minimum_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
 
 struct squared_difference_params {
@@ -410,6 +412,9 @@ void squared_difference_int8(const struct squared_difference_params *p, const in
                              int8_t *output);
 void squared_difference_int16(const struct squared_difference_params *p, const int16_t *input1, const int16_t *input2,
                               int16_t *output);
+void squared_difference_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+void squared_difference_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2,
+                              int32_t *output);
 
 /* ---- transpose_conv ---- */
 
@@ -486,5 +491,164 @@ struct arg_min_max_params {
 };
 void arg_min_max_int8(const struct arg_min_max_params *p, const int8_t *input, int32_t *output);
 void arg_min_max_float32(const struct arg_min_max_params *p, const float *input, int32_t *output);
+
+/* ---- elementwise ---- */
+
+void abs_float32(const struct size_params *p, const float *input, float *output);
+void neg_float32(const struct size_params *p, const float *input, float *output);
+void sqrt_float32(const struct size_params *p, const float *input, float *output);
+void rsqrt_float32(const struct size_params *p, const float *input, float *output);
+void square_float32(const struct size_params *p, const float *input, float *output);
+void exp_float32(const struct size_params *p, const float *input, float *output);
+void log_float32(const struct size_params *p, const float *input, float *output);
+void sin_float32(const struct size_params *p, const float *input, float *output);
+void cos_float32(const struct size_params *p, const float *input, float *output);
+void elu_float32(const struct size_params *p, const float *input, float *output);
+void ceil_float32(const struct size_params *p, const float *input, float *output);
+void floor_float32(const struct size_params *p, const float *input, float *output);
+void round_float32(const struct size_params *p, const float *input, float *output);
+void logical_not(const struct size_params *p, const uint8_t *input, uint8_t *output);
+
+/* Without a scale nothing `rescales`, and the lowest code, which has no absolute value, becomes `abs_of_lowest`. */
+struct abs_int16_params {
+  int32_t size;
+  int32_t rescales, abs_of_lowest;
+  struct multiplier multiplier;
+};
+void abs_int16(const struct abs_int16_params *p, const int16_t *input, int16_t *output);
+
+struct rsqrt_int16_params {
+  int32_t size;
+  struct multiplier multiplier;
+};
+void rsqrt_int16(const struct rsqrt_int16_params *p, const int16_t *input, int16_t *output);
+
+/* `sign` is −1 for a negative alpha, whose magnitude the multiplier has. */
+struct leaky_relu_int16_params {
+  int32_t size;
+  int32_t input_zero_point, output_zero_point;
+  struct multiplier multiplier_identity, multiplier_alpha;
+  int32_t sign;
+};
+void leaky_relu_int16(const struct leaky_relu_int16_params *p, const int16_t *input, int16_t *output);
+
+/* ---- comparisons ---- */
+
+void equal_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void not_equal_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void greater_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void greater_equal_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void less_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void less_equal_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void equal_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void not_equal_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void greater_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void greater_equal_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void less_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void less_equal_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void equal_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void not_equal_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void greater_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void greater_equal_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void less_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void less_equal_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void equal_bool(const struct pair_params *p, const uint8_t *input1, const uint8_t *input2, uint8_t *output);
+void not_equal_bool(const struct pair_params *p, const uint8_t *input1, const uint8_t *input2, uint8_t *output);
+void logical_and(const struct pair_params *p, const uint8_t *input1, const uint8_t *input2, uint8_t *output);
+void logical_or(const struct pair_params *p, const uint8_t *input1, const uint8_t *input2, uint8_t *output);
+
+struct comparison_int8_params {
+  struct broadcast broadcast;
+  int32_t input1_zero_point, input2_zero_point;
+  struct multiplier input1_multiplier, input2_multiplier;
+};
+void equal_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2, uint8_t *output);
+void not_equal_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2,
+                    uint8_t *output);
+void greater_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2, uint8_t *output);
+void greater_equal_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2,
+                        uint8_t *output);
+void less_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2, uint8_t *output);
+void less_equal_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2,
+                     uint8_t *output);
+
+/* ---- div ---- */
+
+/* `shifts_modulo_64`: shifts that C does not define come out as on x86, not as on Arm. */
+struct div_int8_params {
+  struct broadcast broadcast;
+  int32_t input1_zero_point, input2_zero_point, output_zero_point;
+  struct multiplier output_multiplier;
+  int32_t output_activation_min, output_activation_max;
+  int32_t shifts_modulo_64;
+};
+void div_int8(const struct div_int8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void div_float32(const struct pair_float32_params *p, const float *input1, const float *input2, float *output);
+void div_int32(const struct pair_int32_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void floor_div_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+void floor_mod_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+
+/* ---- prelu ---- */
+
+struct prelu_params {
+  struct broadcast broadcast;
+  int32_t input_zero_point, alpha_zero_point, output_zero_point;
+  struct multiplier output_multiplier_1, output_multiplier_2;
+};
+void prelu_int8(const struct prelu_params *p, const int8_t *input, const int8_t *alpha, int8_t *output);
+void prelu_int16(const struct prelu_params *p, const int16_t *input, const int8_t *alpha, int16_t *output);
+void prelu_float32(const struct pair_params *p, const float *input, const float *alpha, float *output);
+
+/* ---- select ---- */
+
+/* Strides as in `broadcast`; an element has `element_size` bytes. */
+struct select_params {
+  int32_t element_size;
+  int32_t shape[MAX_RANK], condition_strides[MAX_RANK], x_strides[MAX_RANK], y_strides[MAX_RANK];
+};
+void select_elements(const struct select_params *p, const uint8_t *condition, const void *x, const void *y,
+                     void *output);
+
+/* ---- reduce_extremes ---- */
+
+struct axes_params {
+  struct axes axes;
+};
+void reduce_max_int8(const struct axes_params *p, const int8_t *input, int8_t *output);
+void reduce_max_float32(const struct axes_params *p, const float *input, float *output);
+void reduce_min_int8(const struct axes_params *p, const int8_t *input, int8_t *output);
+void reduce_min_float32(const struct axes_params *p, const float *input, float *output);
+void reduce_all(const struct axes_params *p, const uint8_t *input, uint8_t *output);
+
+/* ---- cast ---- */
+
+enum cast_type { CAST_FLOAT32, CAST_INT8, CAST_INT16, CAST_INT32, CAST_UINT32, CAST_BOOL };
+
+/* `from` and `to` are of enum cast_type. */
+struct cast_params {
+  int32_t size;
+  int32_t from, to;
+};
+void cast(const struct cast_params *p, const void *input, void *output);
+
+/* ---- cumsum ---- */
+
+/* The input is (outer, count, inner), summed along count. */
+struct cumsum_size {
+  int32_t outer, count, inner;
+  int32_t exclusive, reverse;
+};
+
+struct cumsum_int8_params {
+  struct cumsum_size size;
+  int32_t input_offset, output_offset;
+  struct multiplier output_multiplier;
+};
+void cumsum_int8(const struct cumsum_int8_params *p, const int8_t *input, int8_t *output);
+
+struct cumsum_float32_params {
+  struct cumsum_size size;
+};
+void cumsum_float32(const struct cumsum_float32_params *p, const float *input, float *output);
 
 #endif

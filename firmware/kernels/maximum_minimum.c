@@ -20,6 +20,10 @@ void maximum_int32(const struct pair_params *p, const int32_t *input1, const int
   FOR_EACH_PAIR(LARGER, p, input1, input2, output);
 }
 
+void maximum_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, int64_t *output) {
+  FOR_EACH_PAIR(LARGER, p, input1, input2, output);
+}
+
 void maximum_float32(const struct pair_params *p, const float *input1, const float *input2, float *output) {
   FOR_EACH_PAIR(LARGER, p, input1, input2, output);
 }
@@ -33,6 +37,10 @@ void minimum_int16(const struct pair_params *p, const int16_t *input1, const int
 }
 
 void minimum_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, int32_t *output) {
+  FOR_EACH_PAIR(SMALLER, p, input1, input2, output);
+}
+
+void minimum_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, int64_t *output) {
   FOR_EACH_PAIR(SMALLER, p, input1, input2, output);
 }
 

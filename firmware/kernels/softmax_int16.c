@@ -11,19 +11,8 @@ static int32_t interpolated(const int16_t *lut, int32_t x) {
   return lut[index] + (((lut[index + 1] - lut[index]) * (x & 127) + 64) >> 7);
 }
 
-/* As everywhere, but that XNNPACK has no softmax of codes: TFLite's own, which rounds twice, runs there. */
-static int32_t scaled(int32_t difference, struct multiplier m) {
-#if REFENGINE_XNNPACK_ROUNDING
-  const int32_t left = m.shift > 0 ? m.shift : 0, right = m.shift < 0 ? -m.shift : 0;
-  const int32_t high = saturating_rounding_doubling_high_mul(shift_left_wrap(difference, left), m.multiplier);
-  return rounding_divide_by_pot(high, right);
-#else
-  return multiply_by_quantized_multiplier(difference, m);
-#endif
-}
-
 static int32_t exponential(const struct softmax_int16_params *p, int32_t difference) {
-  return interpolated(p->exp_lut, add_wrap(scaled(difference, p->input_multiplier), 32767));
+  return interpolated(p->exp_lut, add_wrap(multiply_in_fixed_point(difference, p->input_multiplier), 32767));
 }
 
 void softmax_int16(const struct softmax_int16_params *p, const int16_t *input, int16_t *output) {

@@ -31,3 +31,21 @@ void squared_difference_int16(const struct squared_difference_params *p, const i
                               int16_t *output) {
   FOR_EACH_PAIR(square_int16, p, input1, input2, output);
 }
+
+#define SQUARE_FLOAT32(p, a, b) (((a) - (b)) * ((a) - (b)))
+
+static int32_t square_int32(int32_t a, int32_t b) {
+  const int32_t difference = (int32_t)((uint32_t)a - (uint32_t)b);
+  return multiply_wrap(difference, difference);
+}
+
+#define SQUARE_INT32(p, a, b) square_int32(a, b)
+
+void squared_difference_float32(const struct pair_params *p, const float *input1, const float *input2, float *output) {
+  FOR_EACH_PAIR(SQUARE_FLOAT32, p, input1, input2, output);
+}
+
+void squared_difference_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2,
+                              int32_t *output) {
+  FOR_EACH_PAIR(SQUARE_INT32, p, input1, input2, output);
+}

@@ -584,9 +584,38 @@ def _pair(step: Step, source: str, kernel: str) -> Call:
     return Call(source, kernel, f"pair_{dtype}_params", params, _tensors(*step.inputs[:2]))
 
 
-def _compared(step: Step, kernel: str) -> Call:
-    params = {"broadcast": _broadcast(step)}
-    return Call("maximum_minimum.c", kernel, "pair_params", params, _tensors(*step.inputs))
+def _plain_pair(step: Step, source: str, kernel: str) -> Call:
+    """Of what needs no params but the shapes."""
+    return Call(source, kernel, "pair_params", {"broadcast": _broadcast(step)}, _tensors(*step.inputs))
+
+
+def _of_params(step: Step, source: str, kernel: str, struct: str, *names: str) -> Call:
+    """Of what has its params' fields `names` as they are."""
+    params = {"broadcast": _broadcast(step)} | {name: getattr(step.params, name) for name in names}
+    return Call(source, kernel, struct, params, _tensors(*step.inputs[:2]))
+
+
+def _comparison_int8(step: Step, kernel: str) -> Call:
+    names = ("input1_zero_point", "input2_zero_point", "input1_multiplier", "input2_multiplier")
+    return _of_params(step, "comparisons.c", kernel, "comparison_int8_params", *names)
+
+
+def _div_int8(step: Step) -> Call:
+    names = (
+        "input1_zero_point",
+        "input2_zero_point",
+        "output_zero_point",
+        "output_multiplier",
+        "output_activation_min",
+        "output_activation_max",
+    )
+    call = _of_params(step, "div.c", "div_int8", "div_int8_params", *names)
+    return replace(call, params=call.params | {"shifts_modulo_64": int(step.params.processor == "x86")})
+
+
+def _prelu(step: Step, kernel: str) -> Call:
+    names = ("input_zero_point", "alpha_zero_point", "output_zero_point", "output_multiplier_1", "output_multiplier_2")
+    return _of_params(step, "prelu.c", kernel, "prelu_params", *names)
 
 
 def _squared_difference(step: Step, kernel: str) -> Call:
@@ -709,6 +738,83 @@ def _sigmoid_int16(step: Step, kernel: str) -> Call:
         "table": SIGMOID.astype(np.uint16),
     }
     return Call("sigmoid_int16.c", kernel, "sigmoid_int16_params", params, (_input(step),))
+
+
+def _elementwise(step: Step, kernel: str) -> Call:
+    return Call("elementwise.c", kernel, "size_params", {"size": _size(step)}, (_input(step),))
+
+
+def _abs_int16(step: Step) -> Call:
+    p, unscaled = (
+        step.params,
+        Multiplier(np.zeros((), np.int64), np.zeros((), np.int64), np.ones((), np.float32), "double"),
+    )
+    params = {
+        "size": _size(step),
+        "rescales": int(p.multiplier is not None),
+        "abs_of_lowest": int(p.table[1 << 15]),
+        "multiplier": p.multiplier or unscaled,
+    }
+    return Call("elementwise.c", "abs_int16", "abs_int16_params", params, (_input(step),))
+
+
+def _rsqrt_int16(step: Step) -> Call:
+    params = {"size": _size(step), "multiplier": step.params.multiplier}
+    return Call("elementwise.c", "rsqrt_int16", "rsqrt_int16_params", params, (_input(step),))
+
+
+def _leaky_relu_int16(step: Step) -> Call:
+    p = step.params
+    names = ("input_zero_point", "output_zero_point", "multiplier_identity", "multiplier_alpha")
+    params = {"size": _size(step)} | {name: getattr(p, name) for name in names}
+    params["sign"] = -1 if p.is_alpha_negative else 1
+    return Call("elementwise.c", "leaky_relu_int16", "leaky_relu_int16_params", params, (_input(step),))
+
+
+CAST_TYPES = ("float32", "int8", "int16", "int32", "uint32", "bool")
+"""`enum cast_type`."""
+
+
+def _cast(step: Step) -> Call:
+    types = {"from": CAST_TYPES.index(_input(step).dtype), "to": CAST_TYPES.index(step.params.dtype)}
+    return Call("cast.c", "cast", "cast_params", {"size": _size(step)} | types, (_input(step),))
+
+
+def _line(step: Step) -> Fields:
+    """The size of an operator along an axis."""
+    p, shape = step.params, _input(step).shape
+    sizes = {"outer": prod(shape[: p.axis]), "count": shape[p.axis], "inner": prod(shape[p.axis + 1 :])}
+    return {"size": sizes | {"exclusive": int(p.exclusive), "reverse": int(p.reverse)}}
+
+
+def _cumsum_int8(step: Step) -> Call:
+    params = _line(step) | {
+        name: getattr(step.params, name) for name in ("input_offset", "output_offset", "output_multiplier")
+    }
+    return Call("cumsum.c", "cumsum_int8", "cumsum_int8_params", params, (_input(step),))
+
+
+def _cumsum_float32(step: Step) -> Call:
+    return Call("cumsum.c", "cumsum_float32", "cumsum_float32_params", _line(step), (_input(step),))
+
+
+def _extreme(step: Step, kernel: str) -> Call:
+    params = {"axes": _reduced(step, step.params.axis)}
+    return Call("reduce_extremes.c", kernel, "axes_params", params, (_input(step),))
+
+
+def _select(step: Step) -> Call:
+    tensors, shape = _tensors(*step.inputs), step.outputs[0].shape
+    ones = (1,) * (MAX_RANK - len(shape))
+
+    def strides(tensor: Tensor) -> Values:
+        padded = (1,) * (MAX_RANK - len(tensor.shape)) + tensor.shape
+        return Values(0 if padded[d] == 1 else prod(padded[d + 1 :]) for d in range(MAX_RANK))
+
+    names = ("condition_strides", "x_strides", "y_strides")
+    params = {"element_size": np.dtype(tensors[1].dtype).itemsize, "shape": Values(ones + shape)}
+    params |= {name: strides(tensor) for name, tensor in zip(names, tensors, strict=True)}
+    return Call("select.c", "select_elements", "select_params", params, tensors)
 
 
 # ---- codes of 8 bits by table -------------------------------------------------------------------------------
@@ -902,12 +1008,64 @@ MAKERS: dict[str, Callable[[Step], Call | tuple[Call, ...]]] = {
     "mul_float32": partial(_pair, source="mul.c", kernel="mul_float32"),
     "mul_int32": partial(_pair, source="mul.c", kernel="mul_int32"),
     **{
-        f"{op}_{dtype}": partial(_compared, kernel=f"{op}_{dtype}")
+        f"{op}_{dtype}": partial(_plain_pair, source="maximum_minimum.c", kernel=f"{op}_{dtype}")
         for op in ("maximum", "minimum")
-        for dtype in ("int8", "int16", "int32", "float32")
+        for dtype in ("int8", "int16", "int32", "int64", "float32")
     },
     "squared_difference_int8": partial(_squared_difference, kernel="squared_difference_int8"),
     "squared_difference_int16": partial(_squared_difference, kernel="squared_difference_int16"),
+    **{
+        kernel: partial(_plain_pair, source="squared_difference.c", kernel=kernel)
+        for kernel in ("squared_difference_float32", "squared_difference_int32")
+    },
+    **{
+        f"{op}_int8": partial(_comparison_int8, kernel=f"{op}_int8")
+        for op in ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
+    },
+    **{
+        kernel: partial(_plain_pair, source="comparisons.c", kernel=kernel)
+        for kernel in (
+            *(
+                f"{op}_{dtype}"
+                for op in ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
+                for dtype in ("float32", "int32", "int64")
+            ),
+            "equal_bool",
+            "not_equal_bool",
+            "logical_and",
+            "logical_or",
+        )
+    },
+    "div_int8": _div_int8,
+    "div_float32": partial(_pair, source="div.c", kernel="div_float32"),
+    "div_int32": partial(_pair, source="div.c", kernel="div_int32"),
+    "floor_div_float32": partial(_plain_pair, source="div.c", kernel="floor_div_float32"),
+    "floor_mod_float32": partial(_plain_pair, source="div.c", kernel="floor_mod_float32"),
+    "prelu_int8": partial(_prelu, kernel="prelu_int8"),
+    "prelu_int16": partial(_prelu, kernel="prelu_int16"),
+    "prelu_float32": partial(_plain_pair, source="prelu.c", kernel="prelu_float32"),
+    "select": _select,
+    **{
+        kernel: partial(_extreme, kernel=kernel)
+        for kernel in ("reduce_max_int8", "reduce_max_float32", "reduce_min_int8", "reduce_min_float32", "reduce_all")
+    },
+    "cast": _cast,
+    "cumsum_int8": _cumsum_int8,
+    "cumsum_float32": _cumsum_float32,
+    **{
+        kernel: partial(_elementwise, kernel=kernel)
+        for kernel in (
+            *(
+                f"{op}_float32"
+                for op in ("abs", "neg", "sqrt", "rsqrt", "square", "exp", "log", "sin", "cos", "elu", "ceil", "floor")
+            ),
+            "round_float32",
+            "logical_not",
+        )
+    },
+    "abs_int16": _abs_int16,
+    "rsqrt_int16": _rsqrt_int16,
+    "leaky_relu_int16": _leaky_relu_int16,
     "transpose_conv_int8": partial(_transpose_conv, kernel="transpose_conv_int8"),
     "transpose_conv_int16": partial(_transpose_conv, kernel="transpose_conv_int16"),
     "resize_bilinear_int8": _resize_bilinear,

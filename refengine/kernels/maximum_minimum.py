@@ -24,7 +24,7 @@ FACTS = {
         joins=True,
         shares_scale=True,
         quantized=Quantizing(),
-        c_kernels={t: f"{op.lower()}_{t}" for t in ("int8", "int16", "int32", "float32")},
+        c_kernels={t: f"{op.lower()}_{t}" for t in TYPES},
     )
     for op in ("MAXIMUM", "MINIMUM")
 }

@@ -24,7 +24,9 @@ LEFT_SHIFT = {"int8": 7, "int16": 0}
 """So that the square of a difference fits 32 bits."""
 
 FACTS = Facts(
-    elementwise=True, quantized=Quantizing(), c_kernels={t: f"squared_difference_{t}" for t in ("int8", "int16")}
+    elementwise=True,
+    quantized=Quantizing(),
+    c_kernels={t: f"squared_difference_{t}" for t in ("int8", "int16", "float32", "int32")},
 )
 
 
