@@ -90,7 +90,6 @@ def test_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (["dense_int8"], "-o/--output"),
         (["-o", "x"], "nothing to export"),
         (["nix", "-o", "x"], "no such file, and no bundled network"),
-        (["dense_int16x8", "-o", "x"], "no C kernel for int16"),
         (["dense_int8", "-o", os.devnull], "is a file"),
         (["dense_int8", "-o", os.devnull, "--array"], os.devnull),
         (["--image", "nix.png", "-o", "x"], "nix.png: cannot be read"),

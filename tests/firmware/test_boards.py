@@ -235,6 +235,16 @@ def test_a_clock_that_stands_still_is_no_clock(tmp_path: Path) -> None:
     assert checked.stdout.endswith("0 ticks  FAILED\nthe clock stands still: look at board_ticks()\n")
 
 
+@pytest.mark.parametrize(
+    "network",
+    ["dense_int16x8"]
+    + [pytest.param(f"{name}_int16x8", marks=pytest.mark.long) for name in ("dense128", "stm32f746", "esp32")],
+)
+def test_int16_networks_check_themselves(board: str, network: str, tmp_path: Path) -> None:
+    done = make("check", f"BOARD={board}", f"MODEL={network}", f"BUILD={tmp_path / 'build'}")
+    assert (done.returncode, done.stderr) == (0, "") and "passed" in done.stdout
+
+
 def test_an_unknown_fault_is_no_sound_build(capsys: pytest.CaptureFixture[str]) -> None:
     needs("host")
     port = ["--port", "qemu:host", "--model", "dense_int8"]
@@ -342,7 +352,6 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["run", "--port", "qemu:host", "--model", "nothing", "--input", "x"], "no bundled network"),
         (["run", "--port", "qemu:host", "--model", "dense_int8", "--input", "x.npy"], "x.npy"),
         (["info", "--port", "/dev/null", "--model", "dense_int8", "--fault", "pad"], "--fault is for qemu: only"),
-        (["info", "--port", "qemu:host", "--model", "dense_int16x8"], "no C kernel"),
         (["info"], "--port"),
     ],
 )
