@@ -81,28 +81,8 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     inputs that do not fit or a directory that is none.
     """
     plan = plan_of(plan)
-    require(
-        plan.numerics.kernels == "tflm",
-        f"the C kernels compute what TFLM's do, not those of {plan.numerics.kernels}; export in another dialect",
-    )
-    require_whole(plan, "C export")
-    for step in plan.steps:
-        does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
-        require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
-    for tensor, x in zip(plan.inputs, golden, strict=False):
-        if x.shape != tensor.shape:
-            raise InputError(
-                f"golden input '{tensor.name}' has shape {x.shape}; it takes one inference, {tensor.shape}"
-            )
-    for tensor in (*plan.inputs, *plan.outputs):
-        require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
-    require_room_for_all(plan)
-    records = tuple(kept(plan, execute(plan, *golden)))
-    known = _known(plan, records)
-    live = [record for record in records if any(t.index not in known for t in record.step.outputs)]
-    rows = [row for record in live for row in _rows(record, known)]
-    offsets, sizes = _layout(plan, live, rows)
+    records, known, rows, offsets, sizes = _laid_out(plan, golden)
     data = _Data()
     steps = [_calls(row, f"step{place}", offsets, data) for place, row in enumerate(rows)]
     written = {
@@ -125,7 +105,47 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     )
 
 
+def offsets_of(plan: Source) -> dict[int, int]:
+    """Where the arena of an export has the tensors: offsets in bytes, by index. Raises what `export` raises."""
+    plan = plan_of(plan)
+    return _laid_out(plan, tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))).offsets
+
+
 # ---- what runs ---------------------------------------------------------------------------------------------
+
+
+class _LaidOut(NamedTuple):
+    """What runs and what is known beforehand, the lines of the step table, and where tensors lie."""
+
+    records: tuple[Record, ...]
+    known: dict[int, Array]
+    rows: list[_Row]
+    offsets: dict[int, int]
+    sizes: dict[str, int]
+
+
+def _laid_out(plan: Plan, golden: tuple[Array, ...]) -> _LaidOut:
+    require(
+        plan.numerics.kernels == "tflm",
+        f"the C kernels compute what TFLM's do, not those of {plan.numerics.kernels}; export in another dialect",
+    )
+    require_whole(plan, "C export")
+    for step in plan.steps:
+        does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
+        require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")
+    for tensor, x in zip(plan.inputs, golden, strict=False):
+        if x.shape != tensor.shape:
+            raise InputError(
+                f"golden input '{tensor.name}' has shape {x.shape}; it takes one inference, {tensor.shape}"
+            )
+    for tensor in (*plan.inputs, *plan.outputs):
+        require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
+    require_room_for_all(plan)
+    records = tuple(kept(plan, execute(plan, *golden)))
+    known = _known(plan, records)
+    live = [record for record in records if any(t.index not in known for t in record.step.outputs)]
+    rows = [row for record in live for row in _rows(record, known)]
+    return _LaidOut(records, known, rows, *_layout(plan, live, rows))
 
 
 class _Row(NamedTuple):

@@ -8,8 +8,6 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..accuracy import class_count, fitting
 from ..device import Board, Device, DeviceError, Sample, Validation, validate
 from ..device.validation import PATIENCE
@@ -138,7 +136,7 @@ def _labelled(args: argparse.Namespace, plan: Plan, data: Classes) -> Iterator[S
         else:
             name = f"{data.name}[{place}]"
             (sequence,) = fitting(plan, args.range, data.x[place : place + 1])
-            inferences = [(x[np.newaxis].reshape(plan.inputs[0].shape),) for x in sequence]
+            inferences = [(x.reshape(plan.inputs[0].shape),) for x in sequence]
         yield Sample(name, inferences, label)
 
 
@@ -197,7 +195,7 @@ class _Report:
         say(f"numerics: {info.numerics}")
 
     def _outputs(self) -> Any:
-        table = table_of("output", "equal", "RMSE", "MAE", "L2r", "NSE", "COS")
+        table = table_of("output", "equal", "RMSE", "MAE", "L2r", "NSE", "cosine")
         for each in self.found.outputs:
             shares = f"{each.equal:,} of {each.elements:,}"
             table.add_row(each.tensor.name, shares, *(_figure(getattr(each, name)) for name in FIGURES))
