@@ -502,7 +502,7 @@ def _numerics(plan: Plan, rows: Sequence[_Row]) -> str:
         "SINGLE_ROUNDING": n.rounding == "single",
         "XNNPACK_ROUNDING": n.rounding == "xnnpack",
         "FMA": n.contraction == "fma",
-        "SATURATE": n.float_to_int == "arm",
+        "SATURATE": ("x86", "arm", "riscv").index(n.float_to_int),
     }
     lines = (
         f"#ifndef REFENGINE_{key}\n#define REFENGINE_{key} {int(value)}\n#endif\n" for key, value in chosen.items()

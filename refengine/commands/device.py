@@ -2,7 +2,8 @@
 
 PORT is a serial port (/dev/ttyUSB0, COM3), a pyserial URL (socket://host:port), or qemu:BOARD: the firmware is then
 built with MODEL, started and stopped again; BOARD: mps2-an500 (Cortex-M7), mps2-an386 (M4F), mps2-an385 (M3),
-mps3-an547 (M55), or host (a process, no QEMU, neither DSP instructions nor Helium).
+mps3-an547 (M55), riscv-virt-imc (RISC-V as in an ESP32-C3), riscv-virt-imafc (with floats, as in an ESP32-P4), or host
+(a process, no QEMU, neither DSP instructions nor Helium).
 
   refengine device info   --port /dev/ttyUSB0
   refengine device run    --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit

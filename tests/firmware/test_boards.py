@@ -20,7 +20,7 @@ import pytest
 from refengine.bundled import bundled_models
 from refengine.cexport import export
 from refengine.commands import main
-from refengine.device import Device, DeviceError, connect, record
+from refengine.device import Device, DeviceError, connect, record, unequal_steps
 from refengine.device.protocol import Body, GetInfo, GetTensor, Range, Run, Write, encode, frame
 from refengine.device.qemu import FIRMWARE, Emulator, board_settings, boards, build, missing_tools
 from refengine.device.recording import device_plan
@@ -34,7 +34,9 @@ from refengine.tensors.inputs import pixels_to_input
 
 pytestmark = pytest.mark.slow
 
-EMULATED = ("mps2-an500", "mps2-an386", "mps2-an385", "mps3-an547")
+ARM = ("mps2-an500", "mps2-an386", "mps2-an385", "mps3-an547")
+RISC_V = ("riscv-virt-imc", "riscv-virt-imafc")
+EMULATED = (*ARM, *RISC_V)
 NETWORKS = ("dense_int8", "stm32f746_int8", "stm32f746_float32")
 
 
@@ -54,7 +56,7 @@ def digit_of(plan: Plan, label: int = 0) -> Array:
     return pixels_to_input(plan, images[first : first + 1])
 
 
-@pytest.fixture(scope="module", params=[*EMULATED, "host"])
+@pytest.fixture(scope="module", params=[*ARM, RISC_V[0], pytest.param(RISC_V[1], marks=pytest.mark.long), "host"])
 def board(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     needs(name)
@@ -90,6 +92,15 @@ def test_every_tensor_is_what_the_engine_computes(board: str, network: str) -> N
                 wanted = x if index == plan.inputs[0].index else expected[index]
                 assert (tensor.dtype, tensor.shape, tensor.tobytes()) == (wanted.dtype, wanted.shape, wanted.tobytes())
             assert [step["index"] for step in recording.meta["steps"]] == [t.operator_index for t in device.steps]
+
+
+def test_floats_of_a_risc_v_are_what_the_engine_computes() -> None:
+    """In short what `make long` tries at length: fused multiply-adds, and picolibc's expf."""
+    needs(RISC_V[1])
+    plan = plan_of("stm32f746_float32")
+    with connect(f"qemu:{RISC_V[1]}", plan) as device:
+        run = device.run((digit_of(plan),))
+        assert unequal_steps(device, plan, (digit_of(plan),), run) == () and all(run.ticks[:5])
 
 
 # ---- UART 0
@@ -307,10 +318,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
 
 
 def test_make_complains_in_one_line() -> None:
-    assert (
-        "no board 'toaster'; there are: host mps2-an385 mps2-an386 mps2-an500 mps3-an547"
-        in make("BOARD=toaster").stderr
-    )
+    assert f"no board 'toaster'; there are: {' '.join(sorted(boards()))}" in make("BOARD=toaster").stderr
 
 
 # ---- refengine device
