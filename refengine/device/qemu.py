@@ -108,13 +108,13 @@ class Emulator:
         self.console, self.line = SocketLine(ours[0]), SocketLine(ours[1])
         self._monitor: socket.socket = ours[2]
         files = [end.fileno() for end in theirs]
-        command, environment = _qemu(board, image, files), _environment()
-        if board == "host":
-            command, environment = [str(image)], environment | {"CONSOLE": str(files[0])}
+        host = board == "host"
+        command = [str(image)] if host else _qemu(board, image, files)
+        environment = _environment() | ({"CONSOLE": str(files[0])} if host else {})
         self.process = subprocess.Popen(
             command,
-            stdin=files[1] if board == "host" else subprocess.DEVNULL,
-            stdout=files[1] if board == "host" else subprocess.DEVNULL,
+            stdin=files[1] if host else subprocess.DEVNULL,
+            stdout=files[1] if host else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=files,
             env=environment,
