@@ -110,7 +110,9 @@ def _input_findings(layer: Layer) -> Iterator[Finding]:
     above, below = layer.shares["above_type"], layer.shares["below_type"]
     sides = [f"{100 * above:.3g} % at {high:.4g} (the largest is {most:.4g})"] if above else []
     sides += [f"{100 * below:.3g} % at {low:.4g} (the smallest is {least:.4g})"] if below else []
-    text = f"Of the data, {' and '.join(sides)} are cut off: the input holds only {low:.4g} … {high:.4g}. "
+    error = float(layer.own.layer.largest[0]) * layer.scale
+    text = f"Of the data, {' and '.join(sides)} are cut off, by up to {error:.3g}: the input holds only {low:.4g} … "
+    text += f"{high:.4g}. "
     text += f"Scale them as in training, or calibrate again with data like this. {_better(layer)}"
     yield _finding(layer, "input", max(0.0, _lost(float(layer.own.layer.rmse[0]), layer)), text)
 

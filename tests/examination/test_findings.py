@@ -58,7 +58,7 @@ def test_data_outside_of_what_the_input_holds_come_first(io: str | None) -> None
     result = examined(quantized(float_model, CALIBRATED, io), TO_THREE, float_model)
     finding = result.findings[0]
     assert finding.kind == "input"
-    assert finding.text.startswith("Of the data, 66 % at 1 (the largest is 3) are cut off: ")
+    assert finding.text.startswith("Of the data, 66 % at 1 (the largest is 3) are cut off, by up to 2: ")
     assert "Scale 0.01176 and zero point -128 would hold its values (0 … 3)." in finding.text
     last = result.layers[-1]
     assert last.total is not None
