@@ -10,6 +10,10 @@ stand between them.
   refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report
   refengine quantize model.tflite --data pictures/ -o mixed.tflite --keep SOFTMAX --io float32
   refengine quantize lstm.tflite --data utterances/ -o int8.tflite --stream
+  refengine quantize mobilenet.tflite --data pictures/ -o int8.tflite --equalize
+
+--equalize makes the ranges of a layer's channels alike, where the next layer can make up for it (cross-layer
+equalisation), and takes back by the biases what quantisation shifts on average (bias correction).
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -28,14 +34,16 @@ from ..errors import InputError, located
 from ..execute import batch_size, frames
 from ..files import write
 from ..identity import identity
-from ..model import Array
+from ..model import Array, Model
 from ..parallel import workers
 from ..plan import Plan, Step, make_plan
 from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
 from ..quantizer.choices import Choice, choices
 from ..quantizer.convert import check, convert
+from ..quantizer.correction import correct_biases
+from ..quantizer.equalization import Equalized, equalize
 from ..quantizer.parameters import left_in_float
-from ..quantizer.report import Error, LayerError, Outputs, rank
+from ..quantizer.report import Error, LayerError, Outputs, judge, rank
 from ..reading.counterparts import check_comparable
 from ..tensors.inputs import PixelRange
 from ..tflite_io import dump
@@ -85,6 +93,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} of the data"
     )
+    parser.add_argument(
+        "--equalize",
+        action="store_true",
+        help=f"equalise channels across layers and correct biases; what it brought is judged on the first {JUDGED}",
+    )
+    parser.add_argument(
+        "--equalized", metavar="FILE", help="with --equalize: write the equalised float model, too, for health --float"
+    )
     several = parser.add_mutually_exclusive_group()
     several.add_argument(
         "--stream",
@@ -109,7 +125,7 @@ def command(args: argparse.Namespace) -> int:
     keep = _kept(float_plan, args.keep)
     with located(args.model):
         check(float_plan, activations=args.activations, io=args.io, keep=keep)
-        if args.report:
+        if args.report or args.equalize:
             check_comparable(float_plan)
     if float_plan.initial and not (args.stream or args.independent):
         raise InputError(
@@ -117,23 +133,54 @@ def command(args: argparse.Namespace) -> int:
             "another, each file is a sequence) or --independent (each as the first)"
         )
     samples = _Samples(args, float_plan, "calibrating", args.samples)
+    judged = _Samples(args, float_plan, "judging", JUDGED)
     ranking: list[LayerError] = []
+    equalized: _Equalized | None = None
     try:
         with workers(args.jobs, args.scheduler) as executor:
-            ranges = calibrate(float_plan, samples, args.method, percentile=args.percentile, executor=executor)
-            with located(args.model):
-                model = convert(float_plan, ranges, activations=args.activations, io=args.io, keep=keep)
+
+            def quantized(plan: Plan) -> tuple[Ranges, Model]:
+                ranges = calibrate(plan, samples, args.method, percentile=args.percentile, executor=executor)
+                with located(args.model):
+                    return ranges, convert(plan, ranges, activations=args.activations, io=args.io, keep=keep)
+
+            ranges, model = quantized(float_plan)
+            if args.equalize:
+                equalized = _Equalized(float_plan, equalize(float_plan))
+                equalized.judge("without it", model, judged, executor)
+                float_plan = make_plan(equalized.made.model, memory=args.memory)
+                ranges, model = quantized(float_plan)
+                equalized.judge("equalised", model, judged, executor)
+                model = correct_biases(float_plan, model, judged)
+                equalized.judge("and biases corrected", model, judged, executor)
             data = dump(model)
             plan = make_plan(data, memory=args.memory)
             if args.report:
-                judged = _Samples(args, float_plan, "judging layers", JUDGED)
                 ranking = rank(float_plan, plan, judged, executor=executor)
         write(output, data)
+        if equalized and args.equalized:
+            write(args.equalized, dump(equalized.made.model))
     except KeyboardInterrupt as signal:
         fail("interrupted; nothing was written")
         return ended(signal)
-    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep)
+    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep, equalized)
     return 0
+
+
+@dataclass
+class _Equalized:
+    """The float model as it was trained, and equalised; and how far the outputs of quantised ones are off."""
+
+    trained: Plan
+    made: Equalized
+    brought: list[tuple[str, Outputs]] = field(default_factory=list)
+
+    def judge(self, done: str, model: Model, samples: _Samples, executor: Executor | None) -> None:
+        plan = make_plan(model, memory=self.trained.memory)
+        self.brought.append((done, judge(self.trained, plan, samples, executor=executor)))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"links": self.made.as_dict(), "outputs": {name: each.as_dict() for name, each in self.brought}}
 
 
 def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None:
@@ -144,6 +191,8 @@ def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None
         raise InputError(f"{output} is a folder, or in none; give -o the name of a file in a folder that exists")
     if args.io not in (None, args.activations, "float32"):
         raise InputError(f"--io {args.io} is for --activations {args.io}; give both, or --io float32")
+    if args.equalized and not args.equalize:
+        raise InputError("--equalized is for --equalize; give both")
     if args.percentile != PERCENTILE and args.method != "percentile":
         raise InputError("--percentile is for --method percentile; give both")
     if args.method == "entropy" and args.activations == "int16":
@@ -210,6 +259,7 @@ def _tell(
     ranges: Ranges,
     ranking: list[LayerError],
     keep: frozenset[int],
+    equalized: _Equalized | None,
 ) -> None:
     layers = choices(float_plan, plan, ranges)
     left = [float_plan.steps[i] for i in left_in_float(float_plan.graph, args.activations) if i not in keep]
@@ -217,7 +267,7 @@ def _tell(
     if args.json:
         facts: dict[str, Any] = {
             "model": args.model,
-            "sha256": float_plan.model.sha256,
+            "sha256": (equalized.trained if equalized else float_plan).model.sha256,
             "output": args.output,
             "output_sha256": plan.model.sha256,
             "data": samples.name,
@@ -234,6 +284,8 @@ def _tell(
             "bytes": {"before": before, "after": after},
             "tensors": [layer.as_dict() for layer in layers],
         }
+        if equalized:
+            facts["equalized"] = equalized.as_dict()
         if args.report:
             facts["report"] = [layer.as_dict() for layer in ranking]
         print_json(facts)
@@ -244,6 +296,8 @@ def _tell(
     say(*STATES[state])
     print_heard(samples.ears)
     print_table(_table_of_choices(layers))
+    if equalized:
+        _print_equalized(equalized)
     if args.report:
         _print_report(ranking)
     if left:
@@ -269,6 +323,20 @@ def _table_of_choices(layers: list[Choice]) -> Table:
             f"{len(weights)}: {min(weights):.3g} … {max(weights):.3g}" if weights else "",
         )
     return table
+
+
+def _print_equalized(equalized: _Equalized) -> None:
+    """Which channels were equalised, and what it brought."""
+    factors = equalized.made.factors
+    if not factors:
+        say("Nothing to equalise: no layer is read by the next one alone, with nothing between but what factors pass.")
+    for link, each in factors:
+        say(f"equalised: {link.first} with {link.second}, by factors {min(each):.3g} … {max(each):.3g}")
+    say(f"The outputs on {_samples(equalized.brought[0][1].samples)}, by which the biases were corrected:")
+    say(*(f"  {name}: off by {_outputs(outputs)}" for name, outputs in equalized.brought))
+    (_, before), *_, (_, after) = equalized.brought
+    if after.error.rmse >= before.error.rmse:
+        say("It brought nothing here: leave --equalize out.")
 
 
 def _print_report(ranking: list[LayerError]) -> None:

@@ -134,6 +134,7 @@ def _examples(op: str, dtype: str) -> Example:
 FACTS = {
     op: Facts(
         elementwise=True,
+        homogeneous=op == "RELU",
         monotone="each",
         quantized=Quantizing(),
         c_kernels={"int8": f"{op.lower()}_int8", "float32": f"{op.lower()}_float32"},

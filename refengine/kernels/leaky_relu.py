@@ -135,7 +135,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "LEAKY_RELU", {"alpha": float(np.float32(alpha))}, input, output)
 
 
-FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1, "int16": 2}))
+FACTS = Facts(elementwise=True, homogeneous=True, quantized=Quantizing({"int8": 1, "int16": 2}))
 
 KERNELS = {
     ("LEAKY_RELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -66,8 +66,8 @@ def test_commands_warn(command: list[str], tmp_path: Path, capsys: pytest.Captur
     assert main(line) == 0
     printed = capsys.readouterr()
     assert printed.err.startswith(
-        "refengine: warning: 1 of the 4 values (25 %) given to input 'input0' are cut off, by 2 (RMSE): they go from 0 to "
-        "3.275, and it holds 0 … 1.275; "
+        "refengine: warning: 1 of the 4 values (25 %) given to input 'input0' are cut off, by 2 (RMSE): they go from 0 "
+        "to 3.275, and it holds 0 … 1.275; "
     )
     assert len(printed.err.splitlines()) == 1
     assert main([*line, "--json"]) == 0
