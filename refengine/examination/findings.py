@@ -11,13 +11,15 @@ import numpy as np
 
 from ..kernel import Ints
 from ..numerics.quantize import code_range
-from ..plan import Plan
+from ..plan import Plan, Step
+from ..reading.links import links
 from .effect import Effect, Experiment, Where
 from .layer import ROUNDING, Floats, Layer
 
 LEAST_LOSS = 1.0  # bits lost that make a layer suspicious
 LEAST_INFERENCES = 10  # before a channel is called silent
 ENOUGH = 1.05  # of the scale that is right, by which another is no smaller
+FEW = 1 / 16  # of the codes, or less, that weights need to be no coarse ones
 DOMINANT = 0.5  # the part of the outputs' error that makes coarse channels a finding
 
 
@@ -59,6 +61,7 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
     """All suspicious things about a model's layers, the worst first."""
     unchanging = {layer.tensor.index: set(layer.unchanging) for layer in layers}
     reached = _reached(experiment.plan)
+    readers = _equalisable(experiment)
     found: list[Finding] = []
     for layer in layers:
         if layer.tensor.index not in reached:  # constants, such as a detector's anchors, are what they are
@@ -68,7 +71,7 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
             continue
         found += (*_overflow_findings(layer), *_error_findings(layer), *_range_findings(layer))
         found += _channel_findings(layer, _unchanging_before(layer, unchanging), inferences)
-        found += _coarse_findings(layer)
+        found += (*_coarse_findings(layer, readers.get(layer.tensor.index)), *_weights_findings(layer))
     if not found:
         return []
     everything, alone = experiment.effects([finding.place for finding in found])
@@ -85,6 +88,12 @@ def _reached(plan: Plan) -> set[int]:
         if any(t is not None and t.index in reached for t in step.inputs):
             reached |= {t.index for t in step.outputs}
     return reached
+
+
+def _equalisable(experiment: Experiment) -> dict[int, Step]:
+    """By the tensors between layers of which the float model's channels can be equalised, the next layer there."""
+    found = {link.first.outputs[0].index: link.second for link in links(experiment.reference)}
+    return {mine: found[yours] for mine, yours in experiment.same.items() if yours in found}
 
 
 def _finding(layer: Layer, kind: str, lost: float, text: str, channels: Sequence[int] | None = None) -> Finding:
@@ -283,7 +292,7 @@ def _never_changes(layer: Layer, kind: str, lost: float, channels: list[int], te
     return _finding(layer, kind, lost, f"In {_named(channels, layer)} the code never changes, {text}", channels)
 
 
-def _coarse_findings(layer: Layer) -> Iterator[Finding]:
+def _coarse_findings(layer: Layer, reader: Step | None) -> Iterator[Finding]:
     """Channels too small for the scale that they share with others."""
     if layer.is_inherited or _has_fixed_scale(layer) or not layer.coarse:
         return
@@ -292,10 +301,37 @@ def _coarse_findings(layer: Layer) -> Iterator[Finding]:
     shown = ", ".join(map(str, used[:8])) + (" …" if len(used) > 8 else "")
     one = len(used) == 1
     text = f"{_named(layer.coarse, layer).capitalize()} use{'s' if one else ''} {shown} of {high - low + 1} codes: the "
-    text += "channels' ranges differ too much for the one scale that they share. Equalise them (this layer's weights "
-    text += "and bias times a factor a channel, the next layer's divided by it), or take int16 activations."
+    text += "channels' ranges differ too much for the one scale that they share. "
+    if reader is not None:
+        text += f"Equalise them with those of the next layer, {reader.name}, which can make up for it (quantize "
+        text += "--equalize), or take 16x8 (--activations int16)."
+    else:
+        text += "No layer behind it alone can make up for other factors, so --equalize does not help: take 16x8 "
+        text += "(quantize --activations int16), leave it in float (--keep), or train channels that are more alike."
     lost = log2((high - low + 1) / min(used)) - _spare_bits(layer)
     yield _finding(layer, "channels", max(0.0, lost), text, layer.coarse)
+
+
+def _weights_findings(layer: Layer) -> Iterator[Finding]:
+    """Output channels whose weights are too small for the one scale that all of the layer's share."""
+    weights = None if layer.step is None else layer.step.weights
+    scaled = None if weights is None else weights.quantization
+    if layer.step is None or weights is None or weights.data is None or scaled is None or weights.dtype == "int4":
+        return
+    values = weights.data.astype(np.int64) - (*scaled.zero_point, 0)[0]
+    codes = np.moveaxis(values, layer.step.facts.layout.index("O"), 0).reshape(len(layer.low), -1)
+    low, high = code_range(weights.dtype)
+    small = (np.abs(codes).max(axis=1) <= FEW * (high - low + 1) / 2) & codes.any(axis=1)
+    few = [channel for channel in np.flatnonzero(small).tolist() if channel not in layer.dead]
+    if few and len(scaled.scale) == 1:
+        used = (codes.max(axis=1) - codes.min(axis=1) + 1)[few]
+        shown = ", ".join(map(str, used[:8])) + (" …" if len(few) > 8 else "")
+        text = (
+            f"The weights of {_named(few, layer)} use {shown} of {high - low + 1} codes, since all channels share one "
+        )
+        text += "scale: give each its own (per channel, as refengine quantize and TFLite's converter do)."
+        lost = log2((high - low + 1) / 2 / float(np.abs(codes[few]).max()))
+        yield _finding(layer, "weights", lost, text, few)
 
 
 def _named(channels: Sequence[int], layer: Layer) -> str:
