@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from math import isfinite
@@ -42,6 +42,7 @@ from ..quantizer.choices import Choice, choices
 from ..quantizer.convert import check, convert
 from ..quantizer.correction import correct_biases
 from ..quantizer.equalization import Equalized, equalize
+from ..quantizer.outliers import Extremes, Outliers, others, outliers
 from ..quantizer.parameters import left_in_float
 from ..quantizer.report import Error, LayerError, Outputs, judge, rank
 from ..reading.counterparts import check_comparable
@@ -69,6 +70,8 @@ from ._front import (
 )
 from .run import STATES
 
+Watch = Callable[[Extremes], None]
+TRIED = (99.9, 99.0)  # percentiles, where there are outliers
 JUDGED = 100  # samples that --report runs: it runs the network many times
 
 
@@ -136,15 +139,22 @@ def command(args: argparse.Namespace) -> int:
     judged = _Samples(args, float_plan, "judging", JUDGED)
     ranking: list[LayerError] = []
     equalized: _Equalized | None = None
+    odd: _Odd | None = None
+    extremes: list[Extremes] = []
     try:
         with workers(args.jobs, args.scheduler) as executor:
 
-            def quantized(plan: Plan) -> tuple[Ranges, Model]:
-                ranges = calibrate(plan, samples, args.method, percentile=args.percentile, executor=executor)
+            def quantized(plan: Plan, watch: Watch | None = None) -> tuple[Ranges, Model]:
+                method, percentile = args.method, args.percentile
+                ranges = calibrate(plan, samples, method, percentile=percentile, executor=executor, watch=watch)
                 with located(args.model):
                     return ranges, convert(plan, ranges, activations=args.activations, io=args.io, keep=keep)
 
-            ranges, model = quantized(float_plan)
+            ranges, model = quantized(float_plan, extremes.append)
+            if found := outliers(extremes, ranges) if extremes else None:
+                odd = _Odd(found)
+                if not float_plan.initial:
+                    odd.try_methods(args, float_plan, samples, keep, executor)
             if args.equalize:
                 equalized = _Equalized(float_plan, equalize(float_plan))
                 equalized.judge("without it", model, judged, executor)
@@ -163,8 +173,37 @@ def command(args: argparse.Namespace) -> int:
     except KeyboardInterrupt as signal:
         fail("interrupted; nothing was written")
         return ended(signal)
-    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep, equalized)
+    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep, equalized, odd)
     return 0
+
+
+@dataclass
+class _Odd:
+    """Outliers, and how far the outputs of the other samples are off by each method of calibration."""
+
+    found: Outliers
+    tried: list[tuple[str, Outputs]] = field(default_factory=list)
+
+    def try_methods(
+        self, args: argparse.Namespace, plan: Plan, samples: _Samples, keep: frozenset[int], executor: Executor | None
+    ) -> None:
+        left_out = self.found.samples
+        rest = [*others(plan, _Samples(args, plan, "judging", JUDGED + len(left_out)), left_out)]
+        tries: list[tuple[str, str, float, Iterable[tuple[Array, ...]]]] = [
+            ("--method minmax", "minmax", PERCENTILE, samples),
+            *((f"--method percentile --percentile {p:g}", "percentile", p, samples) for p in TRIED),
+            ("--method moving-average", "moving-average", PERCENTILE, samples),
+            *([("--method entropy", "entropy", PERCENTILE, samples)] if args.activations == "int8" else []),
+            ("minmax without them", "minmax", PERCENTILE, others(plan, samples, left_out)),
+        ]
+        for name, method, percentile, batches in tries:
+            ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
+            model = convert(plan, ranges, activations=args.activations, io=args.io, keep=keep)
+            made = make_plan(model, memory=plan.memory)
+            self.tried.append((name, judge(plan, made, rest, executor=executor)))
+
+    def as_dict(self) -> dict[str, Any]:
+        return self.found.as_dict() | {"tried": {name: each.as_dict() for name, each in self.tried}}
 
 
 @dataclass
@@ -260,6 +299,7 @@ def _tell(
     ranking: list[LayerError],
     keep: frozenset[int],
     equalized: _Equalized | None,
+    odd: _Odd | None,
 ) -> None:
     layers = choices(float_plan, plan, ranges)
     left = [float_plan.steps[i] for i in left_in_float(float_plan.graph, args.activations) if i not in keep]
@@ -280,6 +320,7 @@ def _tell(
             "io": args.io or args.activations,
             "state": state,
             "kept": [identity(step.op, step.subgraph) for step in float_plan.steps if step.index in keep],
+            "outliers": odd and odd.as_dict(),
             "left_in_float": [identity(step.op, step.subgraph) for step in left],
             "bytes": {"before": before, "after": after},
             "tensors": [layer.as_dict() for layer in layers],
@@ -296,6 +337,8 @@ def _tell(
     say(*STATES[state])
     print_heard(samples.ears)
     print_table(_table_of_choices(layers))
+    if odd:
+        _print_outliers(odd)
     if equalized:
         _print_equalized(equalized)
     if args.report:
@@ -323,6 +366,17 @@ def _table_of_choices(layers: list[Choice]) -> Table:
             f"{len(weights)}: {min(weights):.3g} … {max(weights):.3g}" if weights else "",
         )
     return table
+
+
+def _print_outliers(odd: _Odd) -> None:
+    """Which samples set the ranges, and what the ways out are worth."""
+    say(f"{odd.found}.")
+    if odd.tried:
+        count = _samples(odd.tried[0][1].samples)
+        say(f"Leave out what is no data of yours. The outputs on {count} of the others, by method:")
+        say(*(f"  {name}: off by {_outputs(outputs)}" for name, outputs in odd.tried))
+        best = min((each for each in odd.tried if each[0].startswith("--")), key=lambda each: each[1].error.rmse)
+        say(f"Of the methods, {best[0]} is best for them.")
 
 
 def _print_equalized(equalized: _Equalized) -> None:

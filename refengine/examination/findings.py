@@ -326,10 +326,8 @@ def _weights_findings(layer: Layer) -> Iterator[Finding]:
     if few and len(scaled.scale) == 1:
         used = (codes.max(axis=1) - codes.min(axis=1) + 1)[few]
         shown = ", ".join(map(str, used[:8])) + (" …" if len(few) > 8 else "")
-        text = (
-            f"The weights of {_named(few, layer)} use {shown} of {high - low + 1} codes, since all channels share one "
-        )
-        text += "scale: give each its own (per channel, as refengine quantize and TFLite's converter do)."
+        text = f"The weights of {_named(few, layer)} use {shown} of {high - low + 1} codes, since all channels share "
+        text += "one scale: give each its own (per channel, as refengine quantize and TFLite's converter do)."
         lost = log2((high - low + 1) / 2 / float(np.abs(codes[few]).max()))
         yield _finding(layer, "weights", lost, text, few)
 
