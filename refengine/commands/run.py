@@ -127,8 +127,8 @@ def command(args: argparse.Namespace) -> int:
     if args.output:
         _check_drawing(args, task)
     intake = Intake(plan)
-    given_cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range, real=True, hear=ears.hear)
-    cases = ((name, intake(arrays)) for name, arrays in given_cases)
+    files = read_inputs(plan, args.input, digit=args.digit, real_range=args.range, real=True, hear=ears.hear)
+    cases: Iterator[Case] = ((name, intake(arrays)) for name, arrays in files)
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
     if others:

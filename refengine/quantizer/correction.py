@@ -85,7 +85,8 @@ def _float_means(plan: Plan, layers: set[int], fed: Iterable[Mapping[int, Array]
 
 def _mean(step: Step, constants: Values, parts: Iterable[Values]) -> Means:
     """The mean of each channel's sums in one layer."""
-    return np.concatenate([_by_channel(step, {**constants, **part}) for part in parts]).mean(axis=0)
+    means: Means = np.concatenate([_by_channel(step, {**constants, **part}) for part in parts]).mean(axis=0)
+    return means
 
 
 def _by_channel(step: Step, values: Values) -> Means:

@@ -49,8 +49,8 @@ class Outliers:
         return (
             f"{'Sample' if one else 'Samples'} {numbers} of {self.count} (counted from 0) alone "
             f"set{'s' if one else ''} {len(self.widened)} of {self.ranges} ranges, and take{'s' if one else ''} up to "
-            f"{self.bits:.1f} bits of the others: the first of them would be {least:.4g} … {most:.4g} instead of {low:.4g} … "
-            f"{high:.4g}"
+            f"{self.bits:.1f} bits of the others: the first of them would be {least:.4g} … {most:.4g} instead "
+            f"of {low:.4g} … {high:.4g}"
         )
 
     def as_dict(self) -> dict[str, Any]:

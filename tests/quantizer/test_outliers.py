@@ -58,7 +58,7 @@ def test_of_few_samples_none_is_an_outlier() -> None:
 
 
 def test_an_outlier_in_one_tensor_alone_does_not_set_all_ranges() -> None:
-    extremes = np.tile(np.float32([[[0.0]], [[1.0]]]), (1, 50, 4))
+    extremes = np.tile(np.array([[[0]], [[1]]], np.float32), (1, 50, 4))
     extremes[1, 7, 2] = 9
     assert outliers([extremes], dict.fromkeys(range(4), (0.0, 1.0))) is None
     extremes[1, 7, 3] = 9

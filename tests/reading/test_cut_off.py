@@ -22,7 +22,7 @@ def holding() -> Model:
     return one_op("RELU", {}, [fed((1, 4), "int8", q(0.005, -128))], fed((1, 4), "int8", q(0.005, -128), "y"))
 
 
-VALUES = np.float32([[0.0, 1.0, 1.275, 3.275], [-2.0, 0.5, 0.5, 1.279]])
+VALUES = np.array([[0.0, 1.0, 1.275, 3.275], [-2.0, 0.5, 0.5, 1.279]], np.float32)
 
 
 def test_what_lies_more_than_a_code_outside_is_cut_off_whatever_the_split() -> None:
