@@ -147,7 +147,8 @@ def test_channels_whose_weights_share_a_scale() -> None:
         const(np.zeros(4), "int32", q(1 / 128 / 127)),
     )
     model = network(Node("FULLY_CONNECTED", DENSE | NONE, inputs, (fed((1, 4), "int8", q(1 / 64), name="y"),)))
-    (finding,) = [f for f in examined(model, np.array([[0.5, -0.5], [-1, 0.5]], np.float32)).findings if f.kind == "weights"]
+    data = np.array([[0.5, -0.5], [-1, 0.5]], np.float32)
+    (finding,) = [each for each in examined(model, data).findings if each.kind == "weights"]
     assert finding.text.startswith("The weights of channels 1, 3 of 4 use 15, 4 of 256 codes, since all channels share")
 
 
