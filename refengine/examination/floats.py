@@ -60,9 +60,11 @@ class FloatLayer:
 
     def __add__(self, other: FloatLayer) -> FloatLayer:
         """What both saw of the same layer."""
-        sums = {name: getattr(self, name) + getattr(other, name) for name in ("count", "zeros", "infinite", "nan")}
-        ends = {"low": np.minimum(self.low, other.low), "high": np.maximum(self.high, other.high)}
-        return replace(self, **sums, **ends, spoilt=self.spoilt + other.spoilt)
+        sums: dict[str, Any] = {
+            name: getattr(self, name) + getattr(other, name) for name in ("count", "zeros", "infinite", "nan", "spoilt")
+        }
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        return replace(self, low=low, high=high, **sums)
 
     @property
     def silent(self) -> list[int]:
@@ -90,7 +92,8 @@ class FloatLayer:
     @property
     def coarse(self) -> list[int]:
         """The channels that move, but would have few of these codes."""
-        return np.flatnonzero((self.codes <= FEW) & (self.high > self.low)).tolist()
+        few: list[int] = np.flatnonzero((self.codes <= FEW) & (self.high > self.low)).tolist()
+        return few
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -124,8 +127,8 @@ def measure_floats(plan: Plan, inputs: tuple[Array, ...], batch: int) -> Iterato
             yield _layer(tensor, None, x, 0)
     for record in execute(plan, *inputs):
         whole = np.ones(batch, np.bool_)
-        for tensor, given in zip(record.step.inputs, record.inputs, strict=True):
-            if tensor is not None and given is not None and tensor.data is None and given.dtype.kind == "f":
+        for read, given in zip(record.step.inputs, record.inputs, strict=True):
+            if read is not None and given is not None and read.data is None and given.dtype.kind == "f":
                 whole &= _finite(given, batch)
         for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
             if tensor.dtype == "float32" and tensor.index not in behind and x.size:
