@@ -22,6 +22,7 @@ import argparse
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -30,7 +31,7 @@ from typing import Any
 from rich.table import Table
 
 from ..bundled import model_file
-from ..errors import InputError, located
+from ..errors import InputError, UnsupportedError, located
 from ..execute import batch_size, frames
 from ..files import write
 from ..identity import identity
@@ -198,9 +199,10 @@ class _Odd:
         ]
         for name, method, percentile, batches in tries:
             ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
-            model = convert(plan, ranges, activations=args.activations, io=args.io, keep=keep)
-            made = make_plan(model, memory=plan.memory)
-            self.tried.append((name, judge(plan, made, rest, executor=executor)))
+            with suppress(InputError, UnsupportedError):  # what this one makes, TFLM would not run
+                model = convert(plan, ranges, activations=args.activations, io=args.io, keep=keep)
+                made = make_plan(model, memory=plan.memory)
+                self.tried.append((name, judge(plan, made, rest, executor=executor)))
 
     def as_dict(self) -> dict[str, Any]:
         return self.found.as_dict() | {"tried": {name: each.as_dict() for name, each in self.tried}}
@@ -375,8 +377,8 @@ def _print_outliers(odd: _Odd) -> None:
         count = _samples(odd.tried[0][1].samples)
         say(f"Leave out what is no data of yours. The outputs on {count} of the others, by method:")
         say(*(f"  {name}: off by {_outputs(outputs)}" for name, outputs in odd.tried))
-        best = min((each for each in odd.tried if each[0].startswith("--")), key=lambda each: each[1].error.rmse)
-        say(f"Of the methods, {best[0]} is best for them.")
+        methods = [(outputs.error.rmse, name) for name, outputs in odd.tried if name.startswith("--")]
+        say(*(f"Of the methods, {name} is best for them." for _, name in sorted(methods)[:1]))
 
 
 def _print_equalized(equalized: _Equalized) -> None:
