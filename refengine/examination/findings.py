@@ -12,6 +12,7 @@ import numpy as np
 from ..kernel import Ints
 from ..numerics.quantize import code_range
 from ..plan import Plan, Step
+from ..reading.float_reading import is_quantized, real_values
 from ..reading.links import links
 from .effect import Effect, Experiment, Where
 from .layer import ROUNDING, Floats, Layer
@@ -20,6 +21,7 @@ LEAST_LOSS = 1.0  # bits lost that make a layer suspicious
 LEAST_INFERENCES = 10  # before a channel is called silent
 ENOUGH = 1.05  # of the scale that is right, by which another is no smaller
 FEW = 1 / 16  # of the codes, or less, that weights need to be no coarse ones
+FAR = 2.0  # codes that half of a layer's weights are apart from those of a float model that they were not made from
 DOMINANT = 0.5  # the part of the outputs' error that makes coarse channels a finding
 
 
@@ -41,9 +43,10 @@ class Finding:
 
     @property
     def order(self) -> tuple[bool, float, float]:
-        """Ascending: inputs that do not fit come first, then what does most to the outputs (NaN is the most)."""
+        """Ascending: inputs that do not fit, and a float model that does not, come first, then what does most to the
+        outputs (NaN is the most)."""
         effect = self.effect.rmse if self.effect else 0.0
-        return self.kind != "input", -inf if isnan(effect) else -effect, -self.bits_lost
+        return self.kind not in ("input", "float model"), -inf if isnan(effect) else -effect, -self.bits_lost
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -62,7 +65,7 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
     unchanging = {layer.tensor.index: set(layer.unchanging) for layer in layers}
     reached = _reached(experiment.plan)
     readers = _equalisable(experiment)
-    found: list[Finding] = []
+    found = list(_foreign_findings(experiment))
     for layer in layers:
         if layer.tensor.index not in reached:  # constants, such as a detector's anchors, are what they are
             continue
@@ -108,6 +111,35 @@ def _matters(finding: Finding) -> bool:
     if finding.effect is None or finding.everything is None:
         return False
     return finding.effect.rmse > DOMINANT * finding.everything.rmse > 0
+
+
+def _foreign_findings(experiment: Experiment) -> Iterator[Finding]:
+    """Weights that are not those of the float model, by more than their rounding."""
+    apart = {step: codes for step in experiment.plan.steps if (codes := _codes_apart(experiment, step)) > FAR}
+    if apart:
+        first, codes = next(iter(apart)), max(apart.values())
+        numbers = ", ".join(str(step.index) for step in apart)
+        text = f"The float model is not the one that this was made from: the weights of operators {numbers} are up to "
+        text += f"{codes:.3g} codes apart (the median), so that total errors tell little. Give the file that was quantised: after "
+        text += "quantize --equalize, the one that --equalized writes."
+        yield Finding(str(first), "float model", 0.0, text, (first.outputs[0].index, ()))
+
+
+def _codes_apart(experiment: Experiment, step: Step) -> float:
+    """The median distance of a layer's weights from the float model's; 0 where there is nothing to compare."""
+    pair = experiment.pairs.get(step.outputs[0].index) if step.outputs else None
+    theirs = [each.weights for each in pair.float_steps if each.facts.layout] if pair is not None else []
+    weights = step.weights
+    if weights is None or weights.data is None or not is_quantized(weights) or len(theirs) != 1:
+        return 0.0
+    (other,) = theirs
+    if other is None or other.data is None or other.shape != weights.shape or weights.quantization is None:
+        return 0.0
+    along = [-1 if i == weights.quantization.quantized_dimension else 1 for i in range(len(weights.shape))]
+    scale = np.reshape(weights.quantization.scale, along if len(weights.quantization.scale) > 1 else ())
+    with np.errstate(all="ignore"):  # of scales that are next to nothing
+        codes = np.abs(real_values(weights.data, weights) - np.float64(other.data)) / scale
+    return float(np.nan_to_num(np.median(codes), posinf=0.0))
 
 
 def _input_findings(layer: Layer) -> Iterator[Finding]:

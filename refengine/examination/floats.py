@@ -124,22 +124,26 @@ def measure_floats(plan: Plan, inputs: tuple[Array, ...], batch: int) -> Iterato
     behind = plan.behind()
     for tensor, x in zip(plan.inputs, inputs, strict=True):
         if tensor.dtype == "float32":
-            yield _layer(tensor, None, x, 0)
+            yield _layer(tensor, None, _each(x, tensor, batch), 0)
     for record in execute(plan, *inputs):
         whole = np.ones(batch, np.bool_)
         for read, given in zip(record.step.inputs, record.inputs, strict=True):
             if read is not None and given is not None and read.data is None and given.dtype.kind == "f":
-                whole &= _finite(given, batch)
+                whole &= _finite(_each(given, read, batch))
         for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
             if tensor.dtype == "float32" and tensor.index not in behind and x.size:
-                spoilt = int((whole & ~_finite(x, batch)).sum())
-                yield _layer(tensor, record.step, x, spoilt)
+                values = _each(x, tensor, batch)
+                yield _layer(tensor, record.step, values, int((whole & ~_finite(values)).sum()))
 
 
-def _finite(values: Array, batch: int) -> npt.NDArray[np.bool_]:
-    """Of which inferences all values are finite; what depends on no input is the same in all."""
-    rows = values.reshape(batch if values.size % batch == 0 else 1, -1)
-    return np.asarray((np.abs(rows) < END).all(axis=1))
+def _each(values: Array, tensor: Tensor, batch: int) -> Array:
+    """(batch, *shape): what depends on no input is the same in all inferences."""
+    return np.broadcast_to(values.reshape(-1, *tensor.shape), (batch, *tensor.shape))
+
+
+def _finite(values: Array) -> npt.NDArray[np.bool_]:
+    """Of which inferences all values are finite, and none is at the end of float32."""
+    return np.asarray((np.abs(values.reshape(len(values), -1)) < END).all(axis=1))
 
 
 def _layer(tensor: Tensor, step: Step | None, values: Array, spoilt: int) -> FloatLayer:
@@ -157,17 +161,23 @@ def float_findings(
     """What is suspicious: first what overflows, where it arises, then what int8 would lose, then silent channels."""
     readers = {link.first.outputs[0].index: link.second for link in links(plan)}
     found = [finding for layer in layers for finding in _overflows(layer, inferences)]
-    overflows = bool(found)  # then the ranges are those of data that the network is not made for
+    overflows = any(finding.kind == "overflow" for finding in found)  # of data that the network is not made for
     for layer in layers:
         if layer.step is not None and layer.step.facts.layout:
             found += _silent(layer, inferences)
             found += () if overflows else _coarse(layer, readers.get(layer.tensor.index), plan, samples)
-    kinds = ("overflow", "channels", "dead", "silent")
+    kinds = ("overflow", "constant", "channels", "dead", "silent")
     return sorted(found, key=lambda finding: kinds.index(finding.kind))
 
 
 def _overflows(layer: FloatLayer, inferences: int) -> Iterator[Finding]:
-    if layer.spoilt:
+    constants = [] if layer.step is None else [t for t in layer.step.inputs if t is not None and t.dtype == "float32"]
+    bad = [t for t in constants if t.data is not None and not np.isfinite(t.data).all()]
+    if layer.spoilt and bad:
+        text = f"Its constant '{printable(bad[0].name)}' is not finite, nor are results in {layer.spoilt:,} of "
+        text += f"{inferences:,} inferences. If that is no mask, train the network again."
+        yield _finding(layer, "constant", text)
+    elif layer.spoilt:
         some = [(layer.infinite, "beyond float32's end, 3.4e38,"), (layer.nan, "NaN")]
         what = " and ".join(f"{counts.sum():,} {name}" for counts, name in some if counts.any())
         text = f"In {layer.spoilt:,} of {inferences:,} inferences finite inputs give results here that are not: {what} "

@@ -19,7 +19,7 @@ from refengine.kernel import Node
 from refengine.model import Array, Model
 from refengine.numerics.quantize import code_range, dequantize
 from refengine.numerics.quantize import quantize as as_codes
-from refengine.quantizer import calibrate, convert
+from refengine.quantizer import calibrate, convert, equalize
 from refengine.reading.counterparts import same_tensors
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import dequantize_output, pixels_to_input, quantize_input
@@ -130,6 +130,17 @@ def test_a_channel_too_small_for_its_scale_is_alive() -> None:
     assert coarse.effect is not None and killed.effect is not None and coarse.everything is not None
     assert coarse.everything.rmse * 1.1 > coarse.effect.rmse > killed.effect.rmse > 0
     assert coarse.effect.changed is not None and coarse.effect.changed > 0
+
+
+def test_another_float_model_than_the_one_it_was_made_from_is_named() -> None:
+    float_model, data = uneven(np.geomspace(1, 1 / 400, 8))
+    equalized = equalize(make_plan(float_model)).model
+    model = quantize(float_model, [(data,)], equalized=True)
+    first = examined(model, data, float_model).findings[0]
+    assert first.kind == "float model" and "the weights of operators 0, 2 are up to" in first.text
+    assert examined(model, data, equalized).findings == []
+    plain = quantized(float_model, data)
+    assert "float model" not in [kind for _, kind in kinds(examined(plain, data, float_model).findings)]
 
 
 def test_coarse_channels_that_nothing_behind_can_make_up_for() -> None:

@@ -74,6 +74,21 @@ def test_nan_is_told_of_where_it_arises() -> None:
     assert '"nan": 1' in told
 
 
+def test_a_constant_that_is_not_finite_is_named() -> None:
+    inputs = [fed((1, 2), "float32"), const([[0.0, -np.inf]], "float32", name="mask")]
+    model = one_op("ADD", NONE, inputs, fed((1, 2), "float32", name="y"))
+    (finding,) = examined(model, np.ones((3, 2), np.float32)).findings
+    assert finding.kind == "constant" and "is not finite, nor are results in 3 of 3 inferences" in finding.text
+
+
+def test_what_depends_on_no_input_is_the_same_in_every_inference() -> None:
+    total = fed((1, 2), "float32", name="total")
+    half = Node("ADD", NONE, (const([[1.0, 2.0]], "float32"), const([[1.0, 2.0]], "float32")), (total,))
+    end = Node("MUL", NONE, (fed((1, 2), "float32"), total), (fed((1, 2), "float32", name="y"),))
+    result = examined(network(half, end), np.ones((4, 2), np.float32))
+    assert [layer.count for layer in result.floats] == [4, 4, 4]
+
+
 def test_channels_that_int8_would_make_coarse_are_named_if_it_matters() -> None:
     model, data = uneven(np.geomspace(1, 1 / 400, 8))
     result = examined(model, data)
