@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..execute import batch_size, tile_size
+from ..errors import InputError, require
+from ..execute import batch_size, frames, tile_size
 from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
@@ -131,11 +131,12 @@ def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source 
     Inputs are codes, of the declared dtypes, or real values (float32) of quantised inputs, which are quantised here:
     only those tell what the input's type cuts off. `float_plan` is the float model to compare with, its tensors found
     as `counterparts` tells; without one, the comparison is with the float reading of the same graph. A model of floats
-    is measured by itself.
+    is measured by itself; where something lives on from one inference to the next, each of `cases` is a sequence, (T,
+    …), and the next begins anew.
 
     Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
     that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator
-    without a float32 kernel, and for a model that runs subgraphs or remembers something for the next inference. Of a
+    without a float32 kernel, for a model that runs subgraphs, and for a quantised one that remembers something. Of a
     partial plan, what depends on a gap is left out (`Health.unjudged`), and so is an operator without a float32 kernel.
     """
     plan, float_plan = plan_of(plan), None if float_plan is None else plan_of(float_plan)
@@ -179,18 +180,30 @@ def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source 
 
 def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Health]:
     """`health` of a model of floats."""
-    check_comparable(plan)
+    for step in plan.steps:
+        require(not step.facts.control, f"{step} runs other subgraphs, and health looks at the main one alone")
     sampler = Sampler()
     done: tuple[FloatLayer, ...] = ()
     count = 0
     for inputs in cases:
-        for part, _ in _parts(plan, *_both(plan, inputs)):
+        state = plan.initial
+        for part in _inferences(plan, inputs):
             batch = batch_size(plan, part) or 1
-            measured = tuple(measure_floats(plan, part, batch))
-            done = tuple(map(FloatLayer.__add__, done, measured)) if done else measured
+            layers, state = measure_floats(plan, part, batch, state)
+            done = tuple(map(FloatLayer.__add__, done, layers)) if done else tuple(layers)
             count += batch
-            sampler.add(tuple(x.reshape(batch, *t.shape) for x, t in zip(part, plan.inputs, strict=True)))
+            if not plan.initial:  # an effect is of one inference
+                sampler.add(tuple(x.reshape(batch, *t.shape) for x, t in zip(part, plan.inputs, strict=True)))
             yield Health(plan, count, (), Experiment(plan, plan, {}, {}, tuple(sampler.chosen)), done)
+
+
+def _inferences(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
+    """What runs at once: a tile of a batch, or each inference of a sequence, where something lives on."""
+    if plan.initial:
+        for frame in frames(plan, inputs):
+            yield _both(plan, frame)[0]
+    else:
+        yield from (codes for codes, _ in _parts(plan, *_both(plan, inputs)))
 
 
 def _check_scale(tensor: Tensor) -> None:

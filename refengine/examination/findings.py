@@ -120,8 +120,8 @@ def _foreign_findings(experiment: Experiment) -> Iterator[Finding]:
         first, codes = next(iter(apart)), max(apart.values())
         numbers = ", ".join(str(step.index) for step in apart)
         text = f"The float model is not the one that this was made from: the weights of operators {numbers} are up to "
-        text += f"{codes:.3g} codes apart (the median), so that total errors tell little. Give the file that was quantised: after "
-        text += "quantize --equalize, the one that --equalized writes."
+        text += f"{codes:.3g} codes apart (the median), so that total errors tell little. Give the file that was "
+        text += "quantised: after quantize --equalize, the one that --equalized writes."
         yield Finding(str(first), "float model", 0.0, text, (first.outputs[0].index, ()))
 
 

@@ -16,7 +16,7 @@ from ..identity import identity
 from ..kernel import Ints
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
-from ..plan import Plan, Step
+from ..plan import Plan, State, Step
 from ..reading.counterparts import computed, rows, what_if
 from ..reading.links import links
 from ..text import printable
@@ -38,7 +38,7 @@ HEADINGS = ("#", "layer", "smallest", "largest", "zeros", "not finite", "silent"
 
 @dataclass(frozen=True, eq=False)
 class FloatLayer:
-    """What was measured of one float32 tensor: the output of `step`, or an input of the model (`step` is None).
+    """What was measured of one float32 tensor: what `step` writes, or an input of the model (`step` is None).
 
     `low` and `high` are the ends of each channel's finite values, of `count` in all, `zeros` how many are 0, `infinite`
     how many are infinite or at the end of float32, to which TFLM clamps them, and `nan` how many are no number; in
@@ -56,7 +56,13 @@ class FloatLayer:
     spoilt: int
 
     def __str__(self) -> str:
-        return f"input '{printable(self.tensor.name)}'" if self.step is None else str(self.step)
+        name = printable(self.tensor.name)
+        return f"input '{name}'" if self.step is None else f"{self.step}{f', state {name!r}' if self.lives_on else ''}"
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether it is a variable that the step updates, not its output."""
+        return self.step is not None and self.tensor.index not in self.step.op.outputs
 
     def __add__(self, other: FloatLayer) -> FloatLayer:
         """What both saw of the same layer."""
@@ -119,21 +125,23 @@ class FloatLayer:
         }
 
 
-def measure_floats(plan: Plan, inputs: tuple[Array, ...], batch: int) -> Iterator[FloatLayer]:
-    """One `FloatLayer` for each float32 input and output of a step, but what depends on a gap."""
+def measure_floats(plan: Plan, inputs: tuple[Array, ...], batch: int, state: State) -> tuple[list[FloatLayer], State]:
+    """One `FloatLayer` for each float32 input, output of a step and variable that it updates, but what depends on a
+    gap; and the state after it."""
+    pairs = zip(plan.inputs, inputs, strict=True)
+    found = [_layer(t, None, _each(x, t, batch), 0) for t, x in pairs if t.dtype == "float32"]
     behind = plan.behind()
-    for tensor, x in zip(plan.inputs, inputs, strict=True):
-        if tensor.dtype == "float32":
-            yield _layer(tensor, None, _each(x, tensor, batch), 0)
-    for record in execute(plan, *inputs):
+    for record in execute(plan, *inputs, state=state):
+        state = record.state
         whole = np.ones(batch, np.bool_)
         for read, given in zip(record.step.inputs, record.inputs, strict=True):
             if read is not None and given is not None and read.data is None and given.dtype.kind == "f":
                 whole &= _finite(_each(given, read, batch))
-        for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
+        for tensor, x in zip(record.step.writes, (*record.outputs, *record.updates), strict=True):
             if tensor.dtype == "float32" and tensor.index not in behind and x.size:
                 values = _each(x, tensor, batch)
-                yield _layer(tensor, record.step, values, int((whole & ~_finite(values)).sum()))
+                found.append(_layer(tensor, record.step, values, int((whole & ~_finite(values)).sum())))
+    return found, state
 
 
 def _each(values: Array, tensor: Tensor, batch: int) -> Array:
@@ -246,7 +254,7 @@ def float_rows(layers: Iterable[FloatLayer]) -> Iterator[tuple[str, ...]]:
     for layer in layers:
         step, total = layer.step, layer.count * len(layer.low)
         activation = "NONE" if step is None else step.op.options.get("fused_activation_function", "NONE")
-        name = "input" if step is None else step.name
+        name = "input" if step is None else step.name + (" (state)" if layer.lives_on else "")
         moving = layer.codes[layer.high > layer.low]
         yield (
             "" if step is None else str(step.index),

@@ -14,10 +14,12 @@ from refengine.commands import main
 from refengine.examination import Health, health
 from refengine.kernel import Node
 from refengine.model import Array, Model
+from refengine.session import Session
+from refengine.strategies import model_of
 from refengine.tflite_io import dump
 from tests.examination.nets import DENSE, NONE, RELU, converted, float_net, pictures
 from tests.examination.test_findings import examined, gate, kinds, uneven
-from tests.models import const, fed, network, one_op, present
+from tests.models import const, fed, network, one_op, present, svdf
 
 DEEP = "operator 0 (DEPTHWISE_CONV_2D)"
 
@@ -87,6 +89,23 @@ def test_what_depends_on_no_input_is_the_same_in_every_inference() -> None:
     end = Node("MUL", NONE, (fed((1, 2), "float32"), total), (fed((1, 2), "float32", name="y"),))
     result = examined(network(half, end), np.ones((4, 2), np.float32))
     assert [layer.count for layer in result.floats] == [4, 4, 4]
+
+
+def test_what_lives_on_is_measured_in_sequences() -> None:
+    model = model_of(svdf(fed((1, 3), "float32"), 2, np.random.default_rng(2)))
+    plan, data = make_plan(model), np.random.default_rng(3).normal(size=(2, 5, 1, 3)).astype(np.float32)
+    *_, result = health(plan, [(sequence,) for sequence in data])
+    fed_, output, state = result.floats
+    assert (result.inferences, fed_.count, output.count, state.count) == (10, 10, 10, 10)
+    outputs, states = [], []
+    for sequence in data:
+        session = Session(plan)
+        outputs += [session.run(frame)[0] for frame in sequence]
+        states.append(next(iter(session.state.variables.values())))
+    np.testing.assert_array_equal(output.high, np.max(outputs, axis=(0, 1)))
+    assert str(state) == "operator 0 (SVDF), state 'input4'"
+    assert (state.high >= np.max(states, axis=(0, 1))).all()
+    assert "SVDF (state)" in result._repr_html_()
 
 
 def test_channels_that_int8_would_make_coarse_are_named_if_it_matters() -> None:
