@@ -105,6 +105,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--equalized", metavar="FILE", help="with --equalize: write the equalised float model, too, for health --float"
     )
+    parser.add_argument(
+        "--relu", action="store_true", help="with --equalize: ReLU for ReLU6, where that lets factors pass"
+    )
     several = parser.add_mutually_exclusive_group()
     several.add_argument(
         "--stream",
@@ -157,7 +160,7 @@ def command(args: argparse.Namespace) -> int:
                 if not float_plan.initial:
                     odd.try_methods(args, float_plan, samples, keep, executor)
             if args.equalize:
-                equalized = _Equalized(float_plan, equalize(float_plan))
+                equalized = _Equalized(float_plan, equalize(float_plan, relu=args.relu))
                 equalized.judge("without it", model, judged, executor)
                 float_plan = make_plan(equalized.made.model, memory=args.memory)
                 ranges, model = quantized(float_plan)
@@ -221,7 +224,7 @@ class _Equalized:
         self.brought.append((done, judge(self.trained, plan, samples, executor=executor)))
 
     def as_dict(self) -> dict[str, Any]:
-        return {"links": self.made.as_dict(), "outputs": {name: each.as_dict() for name, each in self.brought}}
+        return self.made.as_dict() | {"outputs": {name: each.as_dict() for name, each in self.brought}}
 
 
 def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None:
@@ -232,8 +235,9 @@ def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None
         raise InputError(f"{output} is a folder, or in none; give -o the name of a file in a folder that exists")
     if args.io not in (None, args.activations, "float32"):
         raise InputError(f"--io {args.io} is for --activations {args.io}; give both, or --io float32")
-    if args.equalized and not args.equalize:
-        raise InputError("--equalized is for --equalize; give both")
+    for name in ("equalized", "relu"):
+        if getattr(args, name) and not args.equalize:
+            raise InputError(f"--{name} is for --equalize; give both")
     if args.percentile != PERCENTILE and args.method != "percentile":
         raise InputError("--percentile is for --method percentile; give both")
     if args.method == "entropy" and args.activations == "int16":
@@ -388,6 +392,9 @@ def _print_equalized(equalized: _Equalized) -> None:
         say("Nothing to equalise: no layer is read by the next one alone, with nothing between but what factors pass.")
     for link, each in factors:
         say(f"equalised: {link.first} with {link.second}, by factors {min(each):.3g} … {max(each):.3g}")
+    made = equalized.made
+    say(*(f"ReLU stands for another activation: {step}" for step in made.opened))
+    say(*(f"no factor passes the clamp of its activation: {step} (--relu puts ReLU there)" for step in made.clamped))
     say(f"The outputs on {_samples(equalized.brought[0][1].samples)}, by which the biases were corrected:")
     say(*(f"  {name}: off by {_outputs(outputs)}" for name, outputs in equalized.brought))
     (_, before), *_, (_, after) = equalized.brought

@@ -95,7 +95,7 @@ def _reached(plan: Plan) -> set[int]:
 
 def _equalisable(experiment: Experiment) -> dict[int, Step]:
     """By the tensors between layers of which the float model's channels can be equalised, the next layer there."""
-    found = {link.first.outputs[0].index: link.second for link in links(experiment.reference)}
+    found = {link.first.outputs[0].index: link.second for link in links(experiment.reference) if link.is_open}
     return {mine: found[yours] for mine, yours in experiment.same.items() if yours in found}
 
 

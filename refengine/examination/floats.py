@@ -167,7 +167,7 @@ def float_findings(
     plan: Plan, layers: Sequence[FloatLayer], inferences: int, samples: Sequence[Inference]
 ) -> list[Finding]:
     """What is suspicious: first what overflows, where it arises, then what int8 would lose, then silent channels."""
-    readers = {link.first.outputs[0].index: link.second for link in links(plan)}
+    readers = {link.first.outputs[0].index: link.second for link in links(plan) if link.is_open}
     found = [finding for layer in layers for finding in _overflows(layer, inferences)]
     overflows = any(finding.kind == "overflow" for finding in found)  # of data that the network is not made for
     for layer in layers:

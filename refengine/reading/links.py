@@ -35,6 +35,11 @@ class Link:
     second: Step
     channels: npt.NDArray[np.int64]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a factor passes: the first layer's activation, if there is one, clamps at 0 alone."""
+        return _is_open(self.first)
+
     def ranges(self, weights: Mapping[int, Array]) -> tuple[Factors, Factors]:
         """The largest |weight| of each channel in the first layer, and in the second."""
         one, two = (_along(step, weights, letter) for step, letter in ((self.first, "O"), (self.second, self._axis)))
@@ -63,14 +68,15 @@ class Link:
 
 
 def links(plan: Plan) -> Iterator[Link]:
-    """The pairs of layers, with what is homogeneous between them, of which the second alone reads the first."""
+    """The pairs of layers, with what is homogeneous between them, of which the second alone reads the first; those too
+    whose first layer clamps, so that no factor passes (`Link.is_open`)."""
     fixed = _fixed(plan)
     counted = [step for step in plan.steps if not step.facts.shapes_only]
     readers = Counter(i for step in counted for i in step.op.inputs)
     readers.update(plan.graph.outputs)
     for first in filter(partial(_is_layer, readers), counted):
         way = [first, *_followers(counted, fixed, readers, first)]
-        if _is_open(first) and _is_layer(readers, way[-1]) and (channels := _channels(way, fixed)) is not None:
+        if _is_layer(readers, way[-1]) and (channels := _channels(way, fixed)) is not None:
             yield Link(first, way[-1], channels)
 
 

@@ -26,7 +26,7 @@ RNG = np.random.default_rng(0)
 
 
 def pairs(model: Model) -> dict[tuple[int, int], Link]:
-    return {(link.first.index, link.second.index): link for link in links(make_plan(model))}
+    return {(link.first.index, link.second.index): link for link in links(make_plan(model)) if link.is_open}
 
 
 def of_convolutions(activation: dict[str, str], *between: Node, end: Tensor, x: Tensor | None = None) -> Model:
@@ -75,7 +75,7 @@ def test_ways_on_which_channels_stay_apart() -> None:
 
 def test_ways_that_no_factor_passes() -> None:
     six = {"fused_activation_function": "RELU6"}
-    assert not pairs(of_convolutions(six, end=OUT, x=OUT)), "a factor would move its clamp"
+    assert [link.is_open for link in links(make_plan(of_convolutions(six, end=OUT, x=OUT)))] == [False], "its clamp"
     mixed = fed((1, 4, 4), "float32", name="mean")
     mean = Node("MEAN", {"keep_dims": False}, (OUT, const([3], "int32")), (mixed,))
     assert not pairs(of_convolutions(RELU, mean, end=mixed, x=OUT)), "channels are mixed"
@@ -114,6 +114,19 @@ def test_a_channel_without_weights_stays_as_it_is() -> None:
     tensors = tuple(replace(t, data=present(t.data) * alive) if t.shape == (1, 1, 1, 8) else t for t in graph.tensors)
     ((_, factors),) = equalize(make_plan(replace(model, graphs=(replace(graph, tensors=tensors),)))).factors
     assert factors[2] == 1 and np.isfinite(factors).all()
+
+
+def test_relu_may_stand_for_another_activation() -> None:
+    plan = make_plan(of_convolutions({"fused_activation_function": "RELU6"}, end=OUT, x=OUT))
+    shut, opened = equalize(plan), equalize(plan, relu=True)
+    assert [step.index for step in shut.clamped] == [0] and shut.opened == shut.factors == ()
+    assert [step.index for step in opened.opened] == [0] and opened.clamped == () and len(opened.factors) == 1
+    small = np.random.default_rng(1).uniform(-0.1, 0.1, (5, 6, 6, 2)).astype(np.float32)
+    np.testing.assert_allclose(run(make_plan(opened.model), small)[0], run(plan, small)[0], rtol=1e-4, atol=1e-4)
+    large = small * 1000
+    assert np.abs(run(make_plan(opened.model), large)[0] - run(plan, large)[0]).max() > 1
+    minus = make_plan(of_convolutions({"fused_activation_function": "RELU_N1_TO_1"}, end=OUT, x=OUT))
+    assert equalize(minus, relu=True).opened == (), "ReLU would cut off what it lets through"
 
 
 def off(model: Model, quantized: Model, data: Array) -> float:
