@@ -82,8 +82,8 @@ def equalize(plan: Plan, *, relu: bool = False) -> Equalized:
     graph = plan.graph
     tensors = tuple(replace(t, data=weights[t.index]) if t.index in weights else t for t in graph.tensors)
     model = replace(plan.model, graphs=(replace(graph, tensors=tensors), *plan.model.graphs[1:]), sha256="")
-    factors = tuple((link, total[id(link)]) for link in found)
-    return Equalized(model, factors, tuple(step for step in shut if step not in opened), tuple(opened))
+    divided = tuple((link, total[id(link)]) for link in found)
+    return Equalized(model, divided, tuple(step for step in shut if step not in opened), tuple(opened))
 
 
 def _activation(step: Step) -> str:

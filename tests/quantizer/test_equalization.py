@@ -119,7 +119,7 @@ def test_a_channel_without_weights_stays_as_it_is() -> None:
 def test_relu_may_stand_for_another_activation() -> None:
     plan = make_plan(of_convolutions({"fused_activation_function": "RELU6"}, end=OUT, x=OUT))
     shut, opened = equalize(plan), equalize(plan, relu=True)
-    assert [step.index for step in shut.clamped] == [0] and shut.opened == shut.factors == ()
+    assert [step.index for step in shut.clamped] == [0] and (shut.opened, shut.factors) == ((), ())
     assert [step.index for step in opened.opened] == [0] and opened.clamped == () and len(opened.factors) == 1
     small = np.random.default_rng(1).uniform(-0.1, 0.1, (5, 6, 6, 2)).astype(np.float32)
     np.testing.assert_allclose(run(make_plan(opened.model), small)[0], run(plan, small)[0], rtol=1e-4, atol=1e-4)
