@@ -253,7 +253,8 @@ def float_rows(layers: Iterable[FloatLayer]) -> Iterator[tuple[str, ...]]:
     """A row of cells for each layer, under `HEADINGS`."""
     for layer in layers:
         step, total = layer.step, layer.count * len(layer.low)
-        activation = "NONE" if step is None else step.op.options.get("fused_activation_function", "NONE")
+        made = step if step is not None and not layer.lives_on else None
+        activation = "NONE" if made is None else made.op.options.get("fused_activation_function", "NONE")
         name = "input" if step is None else step.name + (" (state)" if layer.lives_on else "")
         moving = layer.codes[layer.high > layer.low]
         yield (
