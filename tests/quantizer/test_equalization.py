@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracle import Tflm, host_plan
 
 from refengine import make_plan, quantize, run
 from refengine.commands import main
@@ -17,6 +18,7 @@ from refengine.model import Array, Model, Tensor
 from refengine.quantizer import calibrate, convert, equalize
 from refengine.quantizer.report import judge
 from refengine.reading.links import Link, links
+from refengine.tensors.inputs import quantize_input
 from refengine.tflite_io import dump
 from tests.examination.nets import DENSE, NONE, POOL, RELU, WINDOW, float_net, pictures
 from tests.examination.test_findings import uneven
@@ -137,6 +139,17 @@ def test_uneven_channels_get_their_codes_back() -> None:
     model, data = uneven(np.geomspace(1, 1 / 400, 8))
     plain, equalized = (quantize(model, [(data,)], equalized=each) for each in (False, True))
     assert off(model, equalized, data) < off(model, plain, data) / 10
+
+
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_tflm_runs_what_was_equalised_bit_for_bit(tflm: Tflm, activations: str) -> None:
+    data = pictures(30)
+    model = quantize(float_net(), [(data,)], activations=activations, equalized=True)
+    plan = host_plan(model)
+    for picture in data[:3]:
+        codes = quantize_input(plan, picture[None])
+        (theirs,), (ours,) = tflm.run(dump(model), [codes]), run(plan, codes)
+        assert theirs.tobytes() == ours.tobytes()
 
 
 def test_biases_take_back_what_weights_shift() -> None:
