@@ -133,9 +133,13 @@ def measure_floats(plan: Plan, inputs: tuple[Array, ...], batch: int, state: Sta
     behind = plan.behind()
     for record in execute(plan, *inputs, state=state):
         state = record.state
+        if record.step.gap:
+            continue
         whole = np.ones(batch, np.bool_)
         for read, given in zip(record.step.inputs, record.inputs, strict=True):
-            if read is not None and given is not None and read.data is None and given.dtype.kind == "f":
+            if read is None or given is None or read.data is not None or read.index in behind:
+                continue
+            if given.dtype.kind == "f":
                 whole &= _finite(_each(given, read, batch))
         for tensor, x in zip(record.step.writes, (*record.outputs, *record.updates), strict=True):
             if tensor.dtype == "float32" and tensor.index not in behind and x.size:

@@ -20,6 +20,7 @@ from refengine.tflite_io import dump
 from tests.examination.nets import DENSE, NONE, RELU, converted, float_net, pictures
 from tests.examination.test_findings import examined, gate, kinds, uneven
 from tests.models import const, fed, network, one_op, present, svdf
+from tests.test_partial import vendored
 
 DEEP = "operator 0 (DEPTHWISE_CONV_2D)"
 
@@ -89,6 +90,13 @@ def test_what_depends_on_no_input_is_the_same_in_every_inference() -> None:
     end = Node("MUL", NONE, (fed((1, 2), "float32"), total), (fed((1, 2), "float32", name="y"),))
     result = examined(network(half, end), np.ones((4, 2), np.float32))
     assert [layer.count for layer in result.floats] == [4, 4, 4]
+
+
+def test_of_a_partial_plan_what_depends_on_a_gap_is_left_out() -> None:
+    plan = make_plan(vendored(float_net(), 4), partial=True)
+    *_, result = health(plan, [(pictures(3),)])
+    assert [None if layer.step is None else layer.step.index for layer in result.floats] == [None, 0, 1, 2, 3]
+    assert len(result.findings) == 0 and len(result.as_dict()["gaps"]) == 1
 
 
 def test_what_lives_on_is_measured_in_sequences() -> None:
