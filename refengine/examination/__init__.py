@@ -101,9 +101,10 @@ class Health:
     @cached_property
     def unjudged(self) -> tuple[Step, ...]:
         """Of a partial plan, what nothing is said of: gaps, what depends on them, and what has no float32 kernel."""
-        judged = {layer.step.index for layer in self.layers if layer.step is not None}
-        quantized = (step for step in self.plan.steps if step.gap or any(map(is_quantized, step.outputs)))
-        return tuple(step for step in quantized if step.index not in judged) if self.plan.gaps else ()
+        judged = {layer.step.index for layer in self.floats or self.layers if layer.step is not None}
+        looked_at = (lambda tensor: tensor.dtype == "float32") if self.floats else is_quantized
+        meant = (step for step in self.plan.steps if step.gap or any(map(looked_at, step.outputs)))
+        return tuple(step for step in meant if step.index not in judged) if self.plan.gaps else ()
 
     @cached_property
     def findings(self) -> list[Finding]:
