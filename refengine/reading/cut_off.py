@@ -96,8 +96,8 @@ def _coded(plan: Plan) -> Iterator[tuple[int, Tensor]]:
 def _cut_off(name: str, real: Array, tensor: Tensor) -> CutOff:
     scale, zero_point = affine(tensor)
     low, high = (scale * (code - zero_point) for code in code_range(tensor.dtype))
-    below, above = outside(real, tensor)
-    with np.errstate(all="ignore"):  # of infinities
+    with np.errstate(all="ignore"):  # of infinities, and of scales that are next to nothing
+        below, above = outside(real, tensor)
         error = (real - np.clip(real, low, high, dtype=np.float64))[below | above]
         square = float(np.square(error).sum())
     ends = float(np.min(real)), float(np.max(real))

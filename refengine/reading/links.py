@@ -51,15 +51,15 @@ class Link:
 
     def apply(self, weights: dict[int, Array], factors: Factors) -> None:
         """Divide the first layer's channels by the factors, and multiply the second's."""
-        for tensor, letter in ((self.first.weights, "O"), (self.first.bias, "O")):
+        read = np.where(self.channels < 0, 1.0, factors[self.channels])
+        for step, tensor, letter, by in (
+            (self.first, self.first.weights, "O", 1 / factors),
+            (self.first, self.first.bias, "O", 1 / factors),
+            (self.second, self.second.weights, self._axis, read),
+        ):
             if tensor is not None:
-                by = _shaped(self.first, tensor, letter, 1 / factors)
-                weights[tensor.index] = (weights[tensor.index] * by).astype(np.float32)
-        tensor = self.second.weights
-        assert tensor is not None
-        there = np.where(self.channels < 0, 1.0, factors[self.channels])
-        by = _shaped(self.second, tensor, self._axis, there)
-        weights[tensor.index] = (weights[tensor.index] * by).astype(np.float32)
+                product = weights[tensor.index] * _shaped(step, tensor, letter, by)
+                weights[tensor.index] = product.astype(np.float32)
 
     @property
     def _axis(self) -> str:
