@@ -70,8 +70,8 @@ def blocks(text: str) -> list[Block]:
             continue
         proof = CRC.search(line)
         if proof and (of := TENSOR.search(line, 0, proof.start()) or OPERATOR.search(line, 0, proof.start())):
-            label = f"t{int(of[1])}" if of.re is TENSOR else f"operator {int(of[1])}"
-            current = Block(label, number, crc=int(proof[1], 16))
+            name = f"t{int(of[1])}" if of.re is TENSOR else f"operator {int(of[1])}"
+            current = Block(name, number, crc=int(proof[1], 16))
             found.append(current)
             continue
         label, rest = _parted(line)
