@@ -2,7 +2,7 @@
  *
  * One call is one step: kernel(params, inputs …, output). Params are constants of the step, worked out when the model
  * was exported; their fields have the names they have in TFLM and in refengine/kernels/<the same file>.py. Tensors are
- * NHWC and contiguous. No kernel keeps state, allocates, or fails. <op>.c implements what the heading <op> declares.
+ * NHWC and contiguous. No kernel allocates or fails, and what lives on from one inference to the next is an argument. <op>.c implements what the heading <op> declares.
  */
 #ifndef REFENGINE_KERNELS_H
 #define REFENGINE_KERNELS_H
@@ -650,5 +650,68 @@ struct cumsum_float32_params {
   struct cumsum_size size;
 };
 void cumsum_float32(const struct cumsum_float32_params *p, const float *input, float *output);
+
+/* ---- svdf ---- */
+
+/* The state is (batches, filters, memory); `rank` filters make a unit. */
+struct svdf_params {
+  int32_t batches, input_size, filters, memory, rank;
+  int32_t input_offset, state_zero_point, output_zero_point;
+  struct multiplier feature_multiplier, output_multiplier;
+};
+void svdf_int8(const struct svdf_params *p, const int8_t *input, const int8_t *weights_feature,
+               const int8_t *weights_time, const int32_t *bias, int8_t *state, int8_t *output);
+void svdf_int8_int16(const struct svdf_params *p, const int8_t *input, const int8_t *weights_feature,
+                     const int16_t *weights_time, const int32_t *bias, int16_t *state, int8_t *output);
+
+enum svdf_activation { SVDF_NONE, SVDF_RELU, SVDF_RELU_N1_TO_1, SVDF_RELU6, SVDF_TANH };
+
+/* `activation` is of enum svdf_activation. */
+struct svdf_float32_params {
+  int32_t batches, input_size, filters, memory, rank;
+  int32_t activation;
+};
+void svdf_float32(const struct svdf_float32_params *p, const float *input, const float *weights_feature,
+                  const float *weights_time, const float *bias, float *state, float *output);
+
+/* ---- unidirectional_sequence_lstm ---- */
+
+/* The input is (steps, batches, depth) if `time_major`, else (batches, steps, depth), and so is the output. */
+struct lstm_size {
+  int32_t time_major, batches, steps, units;
+};
+
+/* One entry for each gate: input, forget, cell, output. */
+struct lstm_layer {
+  int32_t depth;
+  int32_t input_offset;
+  const int32_t *weights_offset;
+  const struct multiplier *multipliers;
+};
+
+/* `cell_clip` is −1 for no clip. */
+struct lstm_params {
+  struct lstm_size size;
+  struct lstm_layer input_layer, hidden_layer;
+  struct sigmoid_int16_params gate_activation, cell_tanh;
+  int32_t linear_cell_gate;
+  struct multiplier forget_cell_mul, input_mul, output_mul;
+  int32_t hidden_zero_point;
+  int32_t cell_clip;
+};
+void lstm_int8(const struct lstm_params *p, const int8_t *input, const int8_t *weights_input,
+               const int8_t *weights_hidden, const int32_t *bias, int8_t *hidden, int16_t *cell, int8_t *output);
+void lstm_int16(const struct lstm_params *p, const int16_t *input, const int8_t *weights_input,
+                const int8_t *weights_hidden, const int64_t *bias, int16_t *hidden, int16_t *cell, int16_t *output);
+
+/* `cell_clip` is 0 for no clip; `nan_clips` if a NaN becomes the clip. */
+struct lstm_float32_params {
+  struct lstm_size size;
+  int32_t depth;
+  int32_t linear_cell_gate, nan_clips;
+  float cell_clip;
+};
+void lstm_float32(const struct lstm_float32_params *p, const float *input, const float *weights_input,
+                  const float *weights_hidden, const float *bias, float *hidden, float *cell, float *output);
 
 #endif

@@ -42,7 +42,7 @@ extern void (*model_step_hook)(int32_t step);
 /* The CRC-32 of zlib, Ethernet and PNG. */
 uint32_t model_crc32(const void *bytes, uint32_t count);
 
-/* Run the golden input; 0 if the CRC-32 of every step's output is right, else 1 + the first wrong step's place. */
+/* Run the golden input, and forget it; 0 if the CRC-32 of every step's output is right, else 1 + the first wrong step's place. */
 int model_selftest(void);
 
 /* For model.c: one step, and the way of inputs into and outputs out of the arena. A NULL or the place itself: leave it. */

@@ -17,7 +17,9 @@ import numpy as np
 from ..errors import InferenceError, require
 from ..kernels import FACTS
 from ..kernels._linear import Computed
-from ..kernels._sigmoid import SIGMOID
+from ..kernels._lstm import CELL, CONSTANTS, HIDDEN
+from ..kernels._sigmoid import SIGMOID, Params16
+from ..kernels.unidirectional_sequence_lstm import Layer
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
@@ -44,7 +46,7 @@ class Call:
 
     `source` is the kernel's file, `output` the number of the step's output that it writes, whole or in part.
     `in_place`: output and first argument may share their memory. `patch` is how many taps of a window the kernel
-    copies to the stack.
+    copies to the stack, `uses` the files besides its own whose functions it calls.
     """
 
     source: str
@@ -55,6 +57,7 @@ class Call:
     in_place: bool = False
     output: int = 0
     patch: int = 0
+    uses: tuple[str, ...] = ()
 
 
 def calls_of(step: Step, constants: Mapping[int, Array]) -> tuple[Call, ...]:
@@ -817,6 +820,95 @@ def _select(step: Step) -> Call:
     return Call("select.c", "select_elements", "select_params", params, tensors)
 
 
+# ---- what remembers ------------------------------------------------------------------------------------------
+
+
+def _svdf_size(step: Step) -> Fields:
+    s = step.params.sizes
+    return {"batches": s.batch, "input_size": s.input, "filters": s.filters, "memory": s.memory, "rank": s.rank}
+
+
+def _svdf_int8(step: Step) -> Call:
+    p, (input, feature, time, bias, state) = step.params, _tensors(*step.inputs)
+    assert bias.data is not None
+    params = _svdf_size(step) | {
+        "input_offset": p.input_offset,
+        "state_zero_point": p.state_zero_point,
+        "output_zero_point": p.output.output_offset,
+        "feature_multiplier": p.feature.multiplier,
+        "output_multiplier": p.output.multiplier,
+    }
+    kernel = {"int8": "svdf_int8", "int16": "svdf_int8_int16"}[state.dtype]
+    return Call("svdf.c", kernel, "svdf_params", params, (input, feature, time, bias, state))
+
+
+def _svdf_float32(step: Step) -> Call:
+    activations = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH")  # enum svdf_activation
+    params = _svdf_size(step) | {"activation": activations.index(step.params.activation)}
+    return Call("svdf.c", "svdf_float32", "svdf_float32_params", params, _tensors(*step.inputs))
+
+
+def _lstm_size(step: Step) -> Fields:
+    s = step.params.sizes
+    return {"time_major": int(s.time_major), "batches": s.batch, "steps": s.steps, "units": s.state}
+
+
+def _lstm_arguments(step: Step) -> tuple[Tensor | Constant, ...]:
+    names = ("weights_input", "weights_hidden", "bias")
+    stacked = [
+        Constant(name, np.concatenate([t.data for t in step.inputs[part] if t is not None and t.data is not None]))
+        for name, part in zip(names, CONSTANTS, strict=True)
+    ]
+    return (_input(step), *stacked, *_tensors(step.inputs[HIDDEN], step.inputs[CELL]))
+
+
+def _lstm(step: Step, kernel: str) -> Call:
+    p = step.params
+
+    def fields(layer: Layer, depth: int) -> Fields:
+        multiplier = layer.requantize.multiplier
+        each = [field[:: p.sizes.state] for field in (multiplier.multiplier, multiplier.shift, multiplier.scale)]
+        return {
+            "depth": depth,
+            "input_offset": layer.input_offset,
+            "weights_offset": np.array(layer.weights_offset, np.int32),
+            "multipliers": Multiplier(*each, multiplier.rounding),
+        }
+
+    def activation(table: Params16) -> Fields:
+        shifts = {"input_multiplier": table.input_multiplier, "input_left_shift": table.input_left_shift}
+        return {"size": 1} | shifts | {"table": SIGMOID.astype(np.uint16)}
+
+    params = {
+        "size": _lstm_size(step),
+        "input_layer": fields(p.input, p.sizes.input),
+        "hidden_layer": fields(p.hidden, p.sizes.state),
+        "gate_activation": activation(p.gate_activation),
+        "cell_tanh": activation(p.tanh),
+        "linear_cell_gate": int(p.cell_activation is None),
+        "forget_cell_mul": p.forget_cell_mul,
+        "input_mul": p.input_mul,
+        "output_mul": p.output_mul,
+        "hidden_zero_point": p.hidden_zero_point,
+        "cell_clip": -1 if p.cell_clip is None else p.cell_clip,
+    }
+    uses = ("sigmoid_int16.c", "unary.c")
+    return Call("unidirectional_sequence_lstm.c", kernel, "lstm_params", params, _lstm_arguments(step), uses=uses)
+
+
+def _lstm_float32(step: Step) -> Call:
+    p = step.params
+    params = {
+        "size": _lstm_size(step),
+        "depth": p.sizes.input,
+        "linear_cell_gate": int(p.linear),
+        "nan_clips": int(p.nan_clips),
+        "cell_clip": p.cell_clip or np.float32(0),
+    }
+    source, uses = "unidirectional_sequence_lstm.c", ("sigmoid_int16.c", "unary.c")
+    return Call(source, "lstm_float32", "lstm_float32_params", params, _lstm_arguments(step), uses=uses)
+
+
 # ---- codes of 8 bits by table -------------------------------------------------------------------------------
 
 
@@ -1063,6 +1155,11 @@ MAKERS: dict[str, Callable[[Step], Call | tuple[Call, ...]]] = {
             "logical_not",
         )
     },
+    "svdf_int8": _svdf_int8,
+    "svdf_float32": _svdf_float32,
+    "lstm_int8": partial(_lstm, kernel="lstm_int8"),
+    "lstm_int16": partial(_lstm, kernel="lstm_int16"),
+    "lstm_float32": _lstm_float32,
     "abs_int16": _abs_int16,
     "rsqrt_int16": _rsqrt_int16,
     "leaky_relu_int16": _leaky_relu_int16,

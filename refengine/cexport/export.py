@@ -24,7 +24,6 @@ from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
-from ..reading.counterparts import stands_alone
 from ..text import in_c
 from .calls import Call, Constant, Values, calls_of
 from .packing import PATCH
@@ -87,8 +86,11 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     )
     require_whole(plan, "C export")
     for step in plan.steps:
-        does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
-        require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")
+        does = "runs other subgraphs" if step.facts.control else "keeps what is no tensor for the next inference"
+        require(
+            not (step.facts.control or step.remembers or any(t.is_variable for t in step.outputs)),
+            f"{step} {does}; the C export has one subgraph, and of what lives on variable tensors only",
+        )
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
     for tensor, x in zip(plan.inputs, golden, strict=False):
         if x.shape != tensor.shape:
@@ -110,7 +112,7 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
         "model.c": _source(plan, name, data, steps, rows, known, offsets, golden),
         "numerics.h": _numerics(plan, rows),
     }
-    copied = (*COMMON, *sorted({call.source for row in rows for call in row.calls}))
+    copied = (*COMMON, *sorted({file for row in rows for call in row.calls for file in (call.source, *call.uses)}))
     written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in copied}
     included = {file for text in written.values() for file in re.findall(r'#include "(\w+\.h)"', text)} - written.keys()
     written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in included}
@@ -189,16 +191,17 @@ def _layout(plan: Plan, live: Sequence[Record], rows: Sequence[_Row]) -> tuple[d
 def lifetimes(plan: Plan, steps: Sequence[Step], kept: Iterable[int]) -> tuple[list[int], list[Buffer]]:
     """The run-time tensors that `steps` and the model's inputs need, by index, and when each is alive.
 
-    As TFLM counts: inputs from time 0, step i at time i + 1, `kept` until the end.
+    As TFLM counts: inputs and variables from time 0, step i at time i + 1, variables and `kept` until the end.
     TFLM: `micro_allocation_info.cc`, `MarkAllocationLifetimes`.
     """
-    first = dict.fromkeys(plan.graph.inputs, 0)
+    variables = {t.index for step in steps for t in step.inputs if t is not None and t.is_variable}
+    first = dict.fromkeys((*plan.graph.inputs, *sorted(variables)), 0)
     last = dict(first)
     for time, step in enumerate(steps, 1):
         first |= {t.index: time for t in step.outputs}
         last |= {t.index: time for t in (*step.inputs, *step.outputs) if t is not None and t.index in first}
-    last |= {index: len(steps) for index in kept if index in first}
-    indices = sorted(index for index in first if plan.graph.tensors[index].data is None)
+    last |= {index: len(steps) for index in (*kept, *variables) if index in first}
+    indices = sorted(i for i in first if plan.graph.tensors[i].data is None or i in variables)
     return indices, [Buffer(_bytes(plan.graph.tensors[i]), first[i], last[i]) for i in indices]
 
 
@@ -379,6 +382,9 @@ def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int,
             "extern const struct tensor model_inputs[MODEL_INPUTS];",
             "extern const struct tensor model_outputs[MODEL_OUTPUTS];",
             "",
+            "/* Forgets what lives on from one inference to the next; before the first one that is done for you. */",
+            "void model_reset(void);",
+            "",
             "/* Runs the golden input that the CRCs belong to; int model_selftest(void) in step.h checks them. */",
             "void model_invoke_golden(void);",
             "",
@@ -416,10 +422,16 @@ def _source(
         f"0x{zlib.crc32(np.ascontiguousarray(row.value).tobytes()):08x}}},"
         for row in rows
     ]
+    forgotten = [
+        f"  memset(AT({offsets[index]}), {_byte(value)}, {value.nbytes});"
+        for (_, index), value in plan.initial.variables.items()
+        if index in offsets
+    ]
     return "\n".join(
         [
             _about(plan, name),
             "#include <math.h>",
+            "#include <string.h>",
             "",
             '#include "kernels.h"',
             '#include "model.h"',
@@ -441,7 +453,13 @@ def _source(
             *(f"    {_tensor(t, offsets)}," for t in plan.outputs),
             "};",
             "",
+            *(["static int remembers; /* whether model_reset was called */", ""] if forgotten else []),
+            "void model_reset(void) {",
+            *([*forgotten, "  remembers = 1;"] if forgotten else []),
+            "}",
+            "",
             f"{_prototype(plan)} {{",
+            *(["  if (!remembers) {", "    model_reset();", "  }"] if forgotten else []),
             *(
                 f"  model_copy(AT({offsets[t.index]}), {label}, {_bytes(t)});"
                 for label, t in zip(inputs, plan.inputs, strict=True)
@@ -453,12 +471,21 @@ def _source(
             ),
             "}",
             "",
-            f"void model_invoke_golden(void) {{ model_invoke({', '.join(goldens + ['0'] * len(outputs))}); }}",
+            "void model_invoke_golden(void) {",
+            "  model_reset();",
+            f"  model_invoke({', '.join(goldens + ['0'] * len(outputs))});",
+            "}",
             "",
             f"void model_invoke_in_place(void) {{ model_invoke({', '.join(['0'] * len(inputs + outputs))}); }}",
             "",
         ]
     )
+
+
+def _byte(value: Array) -> int:
+    """What every byte of a variable is before the first inference: TFLM resets them by `memset`."""
+    (byte,) = set(value.tobytes())
+    return byte
 
 
 def _tensor(tensor: Tensor, offsets: Mapping[int, int]) -> str:

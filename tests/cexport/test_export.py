@@ -14,6 +14,7 @@ from oracle import host_plan
 from refengine import PRESETS, InputError, Numerics, Plan, UnsupportedError, make_plan, run
 from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
+from refengine.execute import execute
 from refengine.model import Array, Graph, Model, Op
 from tests.models import const, fed, one_op, q
 
@@ -176,13 +177,65 @@ def test_each_output_of_an_operator_is_a_step_and_each_input_of_a_join_a_call(tm
     assert done.stdout == b"".join(x.tobytes() for x in run(plan, *inputs))
 
 
+STREAM = """
+#include <stdio.h>
+#include "model.h"
+
+int main(void) {
+  static uint8_t frame[MODEL_INPUT_BYTES], output[MODEL_OUTPUT_BYTES];
+  while (fread(frame, 1, sizeof frame, stdin) == sizeof frame) {
+    if (frame[0] == 7) {
+      model_reset();
+    }
+    model_invoke(frame, output);
+    fwrite(output, 1, sizeof output, stdout);
+  }
+  return model_selftest();
+}
+"""
+"""A stream of frames, that begins anew with those whose first byte is 7."""
+
+
+def remembering() -> Model:
+    """An SVDF of two units, of rank 1 and with a memory of three features, whose state's zero point is not 0."""
+    state = replace(fed((1, 6), "int8", q(0.5, 4), "state"), is_variable=True)
+    tensors = (
+        fed((1, 2), "int8", q(0.5, 1), "x"),
+        const([[3, -5], [7, 2]], "int8", q(0.25), "feature"),
+        const([[1, 2, 3], [-4, 5, 6]], "int8", q(0.5), "time"),
+        const([10, -20], "int32", q(0.25), "bias"),
+        state,
+    )
+    options = {"rank": 1, "fused_activation_function": "NONE", "asymmetric_quantize_inputs": False}
+    return one_op("SVDF", options, [*tensors], fed((1, 2), "int8", q(2.0, -3), "y"))
+
+
+@needs_cc
+def test_what_lives_on_is_forgotten_on_demand(tmp_path: Path) -> None:
+    plan = make_plan(remembering())
+    export(plan, tmp_path)
+    (tmp_path / "main.c").write_text(STREAM)
+    sources = [str(path) for path in tmp_path.glob("*.c")]
+    subprocess.run(["cc", *FLAGS, *SANITIZERS, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
+    frames = np.array([[[9, 4]], [[-100, 88]], [[6, 6]], [[7, 1]], [[9, 4]]], np.int8)
+    expected, state = [], None
+    for frame in frames:
+        state = None if frame[0, 0] == 7 else state
+        (record,) = execute(plan, frame, state=state)
+        expected.append(record.outputs[0])
+        state = record.state
+    assert not np.array_equal(expected[0], expected[4])
+    done = subprocess.run([str(tmp_path / "a.out")], input=frames.tobytes(), capture_output=True, check=True)
+    assert done.stdout == b"".join(x.tobytes() for x in expected)
+
+
 def without_a_kernel() -> Model:
-    tensors = [fed((1, 2), "int8", q(0.5)), const([1], "int32", name="axis")]
-    return one_op("REDUCE_MAX", {"keep_dims": False}, tensors, fed((1,), "int8", q(0.5), "y"))
+    inputs = [fed((1, 2), "float32"), fed((1, 2), "float32", name="b")]
+    return one_op("ADD_N", {}, [*inputs], fed((1, 2), "float32", name="y"))
 
 
 def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"operator \d+ \(REDUCE_MAX\): there is no C kernel for int8"):
+    with pytest.raises(UnsupportedError, match=r"operator \d+ \(ADD_N\): there is no C kernel for float32"):
         export(make_plan(without_a_kernel()), tmp_path)
     assert not any(tmp_path.iterdir())
 

@@ -26,7 +26,7 @@ class Library:
     def __init__(self, folder: Path, *flags: str) -> None:
         path = folder / "kernels.so"
         sources = [str(path) for path in sorted(KERNELS.glob("*.c")) if path.name != "selftest.c"]
-        command = ["cc", *WARNINGS, *flags, "-shared", "-fPIC", "-O1", "-g", *sources, "-o", str(path), "-lm"]
+        command = ["cc", *WARNINGS, *flags, "-shared", "-fPIC", "-O1", *sources, "-o", str(path), "-lm"]
         subprocess.run(command, check=True)
         self.functions = ctypes.CDLL(str(path))
         self.structs = dict(
