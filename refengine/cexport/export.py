@@ -26,6 +26,7 @@ from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from ..text import in_c
 from .calls import Call, Constant, Values, calls_of
+from .layouts import MODEL, Layout, check_prefix, laid_out, prefixed
 from .packing import PATCH
 
 HERE = Path(__file__).parent
@@ -73,12 +74,23 @@ class Exported:
         return {**vars(self), "directory": str(self.directory), "folded": folded}
 
 
-def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "model") -> Exported:
+def export(
+    plan: Source,
+    directory: str | Path,
+    *inputs: Array,
+    name: str = "model",
+    prefix: str = MODEL,
+    layout: Layout = "plain",
+    names: bool = True,
+) -> Exported:
     """Write `plan` to `directory` as C; `inputs` are the golden input of the self-test (noise by default).
 
-    `name` is what the files call the model. Raises `UnsupportedError` for what has no C kernel, `InputError` for
-    inputs that do not fit or a directory that is none.
+    `name` is what the files call the model, `prefix` what its functions and files begin with, and `layout` for which
+    tool they are laid out; without `names`, those of the model, its tensors and operators are left out. Raises
+    `UnsupportedError` for what has no C kernel, `InputError` for inputs that do not fit, a prefix that begins no name
+    in C, or a directory that is none.
     """
+    check_prefix(prefix)
     plan = plan_of(plan)
     require(
         plan.numerics.kernels == "tflm",
@@ -105,11 +117,11 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     live = [record for record in records if any(t.index not in known for t in record.step.outputs)]
     rows = [row for record in live for row in _rows(record, known)]
     offsets, sizes = _layout(plan, live, rows)
-    data = _Data()
+    data, tables = _Data(), _Tables(offsets, names)
     steps = [_calls(row, f"step{place}", offsets, data) for place, row in enumerate(rows)]
     written = {
-        "model.h": _header(plan, name, offsets, sizes["arena_bytes"], len(rows)),
-        "model.c": _source(plan, name, data, steps, rows, known, offsets, golden),
+        "model.h": _header(plan, name, tables, offsets, sizes["arena_bytes"], len(rows)),
+        "model.c": _source(plan, name, tables, data, steps, rows, known, offsets, golden),
         "numerics.h": _numerics(plan, rows),
     }
     copied = (*COMMON, *sorted({file for row in rows for call in row.calls for file in (call.source, *call.uses)}))
@@ -119,7 +131,9 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is a file; give a folder to export to")
-    directory.mkdir(parents=True, exist_ok=True)
+    written = laid_out(prefixed(written, prefix), layout, prefix, in_c(name))
+    for folder in {(directory / file).parent for file in written}:
+        folder.mkdir(parents=True, exist_ok=True)
     write_all({directory / file: text for file, text in written.items()})
     folded = tuple(r.step for r in records if r.step.outputs[0].index in known)
     return Exported(
@@ -301,9 +315,52 @@ def _wrapped(items: Iterable[str]) -> Iterator[str]:
     yield line if line.strip() else "  0"
 
 
+LONGEST_NAME = 64
+"""Longer ones are cut: some compilers limit strings, and every board its flash."""
+
+
 def _string(text: str) -> str:
     """A C string literal."""
-    return f'"{in_c(text)}"'
+    return f'"{in_c(text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 3] + "...")}"'
+
+
+class _Tables(NamedTuple):
+    """What the tables of steps and tensors say: where they lie, and what they are called, if anything."""
+
+    offsets: Mapping[int, int]
+    names: bool
+
+    def name(self, text: str) -> str:
+        return _string(text if self.names else "")
+
+    def tensor(self, tensor: Tensor) -> str:
+        """A row of `struct tensor`."""
+        scale, zero_point = _affine(tensor)
+        if len(tensor.shape) > 6:
+            raise UnsupportedError(
+                f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions; an export takes at most 6"
+            )
+        shape = ", ".join(map(str, tensor.shape)) or "0"
+        return (
+            f"{{{self.name(tensor.name)}, {tensor.index}, {self.offsets.get(tensor.index, 0)}, {_bytes(tensor)}, "
+            f"DTYPE_{tensor.dtype.upper()}, {len(tensor.shape)}, {{{shape}}}, {_number(np.float32(scale))}, "
+            f"{zero_point}}}"
+        )
+
+
+def _affine(tensor: Tensor) -> tuple[float, int]:
+    """Scale and zero point, 0 where there are none."""
+    quantization = tensor.quantization
+    if not quantization or not quantization.scale:
+        return 0.0, 0
+    return quantization.scale[0], (*quantization.zero_point, 0)[0]
+
+
+def _told(label: str, tensor: Tensor) -> str:
+    """What a tensor of the interface holds, in a line of model.h."""
+    scale, zero_point = _affine(tensor)
+    codes = f", scale {np.float32(scale):.9g}, zero point {zero_point}" if scale else ""
+    return f" * {label}: {tensor.dtype} {'x'.join(map(str, tensor.shape)) or 'of one element'}{codes}"
 
 
 def _calls(row: _Row, name: str, offsets: Mapping[int, int], data: _Data) -> str:
@@ -345,10 +402,10 @@ def _about(plan: Plan, name: str) -> str:
     )
 
 
-def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int, steps: int) -> str:
+def _header(plan: Plan, name: str, tables: _Tables, offsets: Mapping[int, int], arena_bytes: int, steps: int) -> str:
     inputs, outputs = _names(plan)
     defines = [
-        ("NAME", _string(name)),
+        ("NAME", tables.name(name)),
         ("SHA256", _string(plan.model.sha256)),
         ("NUMERICS", _string(str(plan.numerics))),
         ("ARENA_BYTES", arena_bytes),
@@ -374,7 +431,10 @@ def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int,
             *(f"#define MODEL_{key} {value}" for key, value in defines),
             "",
             "/* Inputs are copied into the arena, outputs out of it. A NULL, or the tensor's own place in the arena",
-            " * (model_arena + MODEL_…_OFFSET), copies nothing. */",
+            " * (model_arena + MODEL_…_OFFSET), copies nothing.",
+            " *",
+            *(_told(i, t) for i, t in zip((*inputs, *outputs), (*plan.inputs, *plan.outputs), strict=True)),
+            " */",
             f"{_prototype(plan)};",
             "",
             "extern uint8_t model_arena[MODEL_ARENA_BYTES];",
@@ -404,6 +464,7 @@ def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int,
 def _source(
     plan: Plan,
     name: str,
+    tables: _Tables,
     data: _Data,
     calls: Sequence[str],
     rows: Sequence[_Row],
@@ -418,7 +479,7 @@ def _source(
         for label, t in zip(outputs, plan.outputs, strict=True)
     ]
     steps = [
-        f"    {{{row.step.index}, {_string(row.step.name)}, {_tensor(row.output, offsets)}, "
+        f"    {{{row.step.index}, {tables.name(row.step.name)}, {tables.tensor(row.output)}, "
         f"0x{zlib.crc32(np.ascontiguousarray(row.value).tobytes()):08x}}},"
         for row in rows
     ]
@@ -441,16 +502,18 @@ def _source(
             "",
             "#define AT(offset) ((void *)(model_arena + (offset)))",
             "",
+            *_STEP,
+            "",
             "const struct step model_steps[MODEL_STEPS] = {",
             *steps,
             "};",
             "",
             "const struct tensor model_inputs[MODEL_INPUTS] = {",
-            *(f"    {_tensor(t, offsets)}," for t in plan.inputs),
+            *(f"    {tables.tensor(t)}," for t in plan.inputs),
             "};",
             "",
             "const struct tensor model_outputs[MODEL_OUTPUTS] = {",
-            *(f"    {_tensor(t, offsets)}," for t in plan.outputs),
+            *(f"    {tables.tensor(t)}," for t in plan.outputs),
             "};",
             "",
             *(["static int remembers; /* whether model_reset was called */", ""] if forgotten else []),
@@ -482,24 +545,22 @@ def _source(
     )
 
 
+_STEP = """\
+#define STEP(place, call)       \\
+  do {                          \\
+    if (FAULT_RUNS(place)) {    \\
+      call;                     \\
+    }                           \\
+    if (model_step_hook) {      \\
+      model_step_hook(place);   \\
+    }                           \\
+  } while (0)""".splitlines()
+
+
 def _byte(value: Array) -> int:
     """What every byte of a variable is before the first inference: TFLM resets them by `memset`."""
     (byte,) = set(value.tobytes())
     return byte
-
-
-def _tensor(tensor: Tensor, offsets: Mapping[int, int]) -> str:
-    quantization = tensor.quantization
-    scale, zero_point = 0.0, 0
-    if quantization and quantization.scale:
-        scale, zero_point = quantization.scale[0], (*quantization.zero_point, 0)[0]
-    if len(tensor.shape) > 6:
-        raise UnsupportedError(f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions; an export takes at most 6")
-    shape = ", ".join(map(str, tensor.shape)) or "0"
-    return (
-        f"{{{_string(tensor.name)}, {tensor.index}, {offsets.get(tensor.index, 0)}, {_bytes(tensor)}, "
-        f"DTYPE_{tensor.dtype.upper()}, {len(tensor.shape)}, {{{shape}}}, {_number(np.float32(scale))}, {zero_point}}}"
-    )
 
 
 def _numerics(plan: Plan, rows: Sequence[_Row]) -> str:

@@ -259,11 +259,17 @@ def test_a_golden_input_must_fit(tmp_path: Path) -> None:
         export(plan, tmp_path / "file")
 
 
+def named(name: str) -> Model:
+    """A RELU whose tensors are called so."""
+    model = one_op("RELU", {}, [fed((2,), "float32")], fed((2,), "float32"))
+    (graph,) = model.graphs
+    return replace(model, graphs=(replace(graph, tensors=tuple(replace(t, name=name) for t in graph.tensors)),))
+
+
 @needs_cc
 def test_names_in_the_file_cannot_become_code(tmp_path: Path) -> None:
     evil = '"; int x[-1]; /* */ \\ ??/ \n #error'
-    model = one_op("RELU", {}, [fed((2,), "float32", name=evil)], fed((2,), "float32"))
-    plan = make_plan(model)
+    plan = make_plan(named(evil))
     export(plan, tmp_path, name=evil)
     assert ran(built(plan, tmp_path), np.array([-1, 2], np.float32)).stdout == np.array([0, 2], np.float32).tobytes()
 
