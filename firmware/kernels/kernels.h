@@ -714,4 +714,97 @@ struct lstm_float32_params {
 void lstm_float32(const struct lstm_float32_params *p, const float *input, const float *weights_input,
                   const float *weights_hidden, const float *bias, float *hidden, float *cell, float *output);
 
+/* ---- l2norm ---- */
+
+struct l2norm_int8_params {
+  int32_t rows, depth;
+  int32_t input_zero_point;
+};
+void l2norm_int8(const struct l2norm_int8_params *p, const int8_t *input, int8_t *output);
+
+struct l2norm_float32_params {
+  int32_t rows, depth;
+};
+void l2norm_float32(const struct l2norm_float32_params *p, const float *input, float *output);
+
+/* ---- log_softmax ---- */
+
+/* For each difference 0 … 255 from the maximum: minus it in Q5.26 (`scaled`), and its exponential in Q12.19 (`terms`). */
+struct log_softmax_int8_params {
+  int32_t rows, depth;
+  int32_t diff_min;
+  struct multiplier reverse_scaling;
+  const int32_t *scaled;
+  const int32_t *terms;
+};
+void log_softmax_int8(const struct log_softmax_int8_params *p, const int8_t *input, int8_t *output);
+
+struct log_softmax_float32_params {
+  int32_t rows, depth;
+};
+void log_softmax_float32(const struct log_softmax_float32_params *p, const float *input, float *output);
+
+/* ---- batch_matmul, transpose_conv, resize_bilinear, pooling of floats ---- */
+
+struct batch_matmul_float32_params {
+  struct broadcast matrices;
+  int32_t rows, columns, accum_depth;
+  int32_t lhs_row_stride, lhs_depth_stride, rhs_column_stride, rhs_depth_stride;
+};
+void batch_matmul_float32(const struct batch_matmul_float32_params *p, const float *lhs, const float *rhs,
+                          float *output);
+
+void transpose_conv_float32(const struct conv_float32_params *p, const float *input, const float *filter,
+                            const float *bias, float *output);
+
+struct resize_bilinear_float32_params {
+  int32_t batches, input_height, input_width, depth;
+  int32_t output_height, output_width;
+  const int32_t *row_lower;
+  const int32_t *row_upper;
+  const float *row_offset;
+  const int32_t *column_lower;
+  const int32_t *column_upper;
+  const float *column_offset;
+};
+void resize_bilinear_float32(const struct resize_bilinear_float32_params *p, const float *input, float *output);
+
+void l2_pool_float32(const struct pool_float32_params *p, const float *input, float *output);
+
+/* ---- gather ---- */
+
+/* The input is (batches, outer, count, bytes), the positions (batches, positions), and each is one along count. */
+struct gather_elements_params {
+  int32_t batches, outer, count, bytes;
+  int32_t positions;
+};
+void gather_elements(const struct gather_elements_params *p, const void *input, const int32_t *positions, void *output);
+void embedding_lookup(const struct gather_elements_params *p, const int32_t *ids, const void *table, void *output);
+
+/* The table is (rows, depth). */
+struct embedding_params {
+  int32_t ids, rows, depth;
+  float scale;
+};
+void embedding_lookup_int8_float32(const struct embedding_params *p, const int32_t *ids, const int8_t *table,
+                                   float *output);
+
+/* As `gather_params`; a block that starts at −1 is padding. */
+struct gather_padded_params {
+  int32_t count, bytes;
+  int32_t pad_byte;
+  const int32_t *starts;
+};
+void gather_padded(const struct gather_padded_params *p, const void *input, void *output);
+
+/* `bytes` are those of the operand, the strides its own; `largest` is where the update still fits. */
+struct update_params {
+  int32_t element_size, bytes, rank;
+  int32_t update_shape[MAX_RANK], strides[MAX_RANK], largest[MAX_RANK];
+};
+void dynamic_update_slice_int32(const struct update_params *p, const void *operand, const void *part,
+                                const int32_t *indices, void *output);
+void dynamic_update_slice_int64(const struct update_params *p, const void *operand, const void *part,
+                                const int64_t *indices, void *output);
+
 #endif

@@ -9,7 +9,17 @@
 
 #include "faults.h"
 
-enum dtype { DTYPE_FLOAT32, DTYPE_INT8, DTYPE_INT16, DTYPE_INT32, DTYPE_INT64, DTYPE_UINT8, DTYPE_BOOL };
+enum dtype {
+  DTYPE_FLOAT32,
+  DTYPE_INT8,
+  DTYPE_INT16,
+  DTYPE_INT32,
+  DTYPE_INT64,
+  DTYPE_UINT8,
+  DTYPE_BOOL,
+  DTYPE_UINT32,
+  DTYPE_UINT64
+};
 
 /* A tensor in the arena. `index` is its number in the .tflite; integer codes stand for scale · (code − zero_point). */
 struct tensor {

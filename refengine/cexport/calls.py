@@ -19,6 +19,7 @@ from ..kernels import FACTS
 from ..kernels._linear import Computed
 from ..kernels._lstm import CELL, CONSTANTS, HIDDEN
 from ..kernels._sigmoid import SIGMOID, Params16
+from ..kernels.batch_matmul import Operands
 from ..kernels.unidirectional_sequence_lstm import Layer
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
@@ -99,8 +100,8 @@ def _placed(call: Call, constants: Mapping[int, Array]) -> Call:
 # ---- layers ------------------------------------------------------------------------------------------------
 
 
-def _window(step: Step) -> Fields:
-    window, (input, output) = step.params.window, (step.inputs[0], step.outputs[0])
+def _window(step: Step, window: Any = None) -> Fields:
+    window, (input, output) = window or step.params.window, (step.inputs[0], step.outputs[0])
     assert input is not None
     names = ("input", "output", "filter", "stride")
     pairs = {
@@ -313,6 +314,12 @@ def _pool_int8(step: Step, kernel: str, source: str = "pooling.c") -> Call:
 def _pool_float32(step: Step, kernel: str) -> Call:
     params = {"window": _window(step), **_float_activation(step.params)}
     return Call("pooling.c", kernel, "pool_float32_params", params, (_input(step),))
+
+
+def _l2_pool_float32(step: Step) -> Call:
+    pool = step.params.pool
+    params = {"window": _window(step, pool.window), **_float_activation(pool)}
+    return Call("pooling.c", "l2_pool_float32", "pool_float32_params", params, (_input(step),))
 
 
 def _rows(step: Step) -> Fields:
@@ -640,8 +647,26 @@ def _squared_difference(step: Step, kernel: str) -> Call:
 
 
 def _transpose_conv(step: Step, kernel: str) -> Call:
-    p, filter, input, output = step.params, _filter(step), _data(step), step.outputs[0]
-    scatter, requantize = p.scatter, p.requantize
+    p, requantize = step.params, step.params.requantize
+    params = {
+        "window": _scatter(step),
+        "input_offset": p.input_offset,
+        "accumulator_bits": requantize.bits,
+        "requantize": _requantize(requantize, requantize.multiplier),
+    }
+    arguments = (_data(step), Constant("filter", _filter(step)), Constant("bias", requantize.bias))
+    return Call("transpose_conv.c", kernel, "transpose_conv_params", params, arguments)
+
+
+def _transpose_conv_float32(step: Step) -> Call:
+    params = {"window": _scatter(step), "filter_depth": _filter(step).shape[3], **_float_activation(step.params)}
+    arguments = (_data(step), Constant("filter", _filter(step)), Constant("bias", step.params.bias))
+    return Call("transpose_conv.c", "transpose_conv_float32", "conv_float32_params", params, arguments)
+
+
+def _scatter(step: Step) -> Fields:
+    """The window of a transposed convolution."""
+    scatter, input, output = step.params.scatter, _data(step), step.outputs[0]
     pairs = {"input": scatter.input, "output": scatter.output, "filter": scatter.filter, "stride": scatter.stride}
     window = {
         f"{name}_{side}": size
@@ -649,38 +674,50 @@ def _transpose_conv(step: Step, kernel: str) -> Call:
         for side, size in zip(("height", "width"), sizes, strict=True)
     }
     depths = {"batches": input.shape[0], "input_depth": input.shape[3], "output_depth": output.shape[3]}
-    params = {
-        "window": window | depths | {"dilation_height_factor": 1, "dilation_width_factor": 1},
-        "input_offset": p.input_offset,
-        "accumulator_bits": requantize.bits,
-        "requantize": _requantize(requantize, requantize.multiplier),
-    }
-    arguments = (input, Constant("filter", filter), Constant("bias", requantize.bias))
-    return Call("transpose_conv.c", kernel, "transpose_conv_params", params, arguments)
+    return window | depths | {"dilation_height_factor": 1, "dilation_width_factor": 1}
 
 
-def _resize_bilinear(step: Step) -> Call:
-    p, input, output = step.params, _input(step), step.outputs[0]
-    sizes = {"batches": input.shape[0], "input_height": input.shape[1], "input_width": input.shape[2]}
+def _resized(step: Step) -> Fields:
+    """Sizes, and where rows and columns lie."""
+    p, (_, *input, depth), (_, *output, _) = step.params, _input(step).shape, step.outputs[0].shape
+    offset = np.float32 if _input(step).dtype == "float32" else np.int32
     axes = {
-        f"{name}_{part}": getattr(axis, part).astype(np.int32)
+        f"{name}_{part}": getattr(axis, part).astype(offset if part == "offset" else np.int32)
         for name, axis in (("row", p.height), ("column", p.width))
         for part in ("lower", "upper", "offset")
     }
-    params = {
-        **sizes,
-        "depth": input.shape[3],
-        "output_height": output.shape[1],
-        "output_width": output.shape[2],
-        "bits": p.one.bit_length() - 1,
-        "ties_away": int(p.rounding == "double"),
-        **axes,
-    }
+    names = ("batches", "input_height", "input_width", "depth", "output_height", "output_width")
+    return dict(zip(names, (_input(step).shape[0], *input, depth, *output), strict=True)) | axes
+
+
+def _resize_bilinear_float32(step: Step) -> Call:
+    name = "resize_bilinear_float32"
+    return Call("resize_bilinear.c", name, f"{name}_params", _resized(step), (_input(step),))
+
+
+def _resize_bilinear(step: Step) -> Call:
+    p, input = step.params, _input(step)
+    params = _resized(step) | {"bits": p.one.bit_length() - 1, "ties_away": int(p.rounding == "double")}
     return Call("resize_bilinear.c", "resize_bilinear_int8", "resize_bilinear_params", params, (input,))
 
 
 def _batch_matmul(step: Step, kernel: str) -> Call:
-    p, (lhs, rhs), output = step.params, _tensors(*step.inputs), step.outputs[0]
+    p = step.params
+    params = _matrices(step, p.operands) | {
+        "lhs_offset": p.lhs_offset,
+        "rhs_offset": p.rhs_offset,
+        "requantize": _requantize(p.requantize, _of_channels(p.requantize.multiplier)),
+    }
+    return Call("batch_matmul.c", kernel, "batch_matmul_params", params, _tensors(*step.inputs))
+
+
+def _batch_matmul_float32(step: Step) -> Call:
+    name, params = "batch_matmul_float32", _matrices(step, step.params)
+    return Call("batch_matmul.c", name, f"{name}_params", params, _tensors(*step.inputs))
+
+
+def _matrices(step: Step, operands: Operands) -> Fields:
+    (lhs, rhs), output = _tensors(*step.inputs), step.outputs[0]
     front = (1,) * (MAX_RANK - len(output.shape) + 1)
 
     def strides(tensor: Tensor) -> Values:
@@ -690,9 +727,9 @@ def _batch_matmul(step: Step, kernel: str) -> Call:
         return Values((*(0,) * (len(front) - 1 + 1), *apart, 0))
 
     (_, left), (_, right) = lhs.shape[-2:], rhs.shape[-2:]
-    lhs_strides = (1, left) if p.operands.adj_x else (left, 1)
-    rhs_strides = (right, 1) if p.operands.adj_y else (1, right)
-    params = {
+    lhs_strides = (1, left) if operands.adj_x else (left, 1)
+    rhs_strides = (right, 1) if operands.adj_y else (1, right)
+    return {
         "matrices": {
             "shape": Values((*front, *output.shape[:-2], 1)),
             "input1_strides": strides(lhs),
@@ -700,16 +737,12 @@ def _batch_matmul(step: Step, kernel: str) -> Call:
         },
         "rows": output.shape[-2],
         "columns": output.shape[-1],
-        "accum_depth": p.operands.accum_depth,
+        "accum_depth": operands.accum_depth,
         "lhs_row_stride": lhs_strides[0],
         "lhs_depth_stride": lhs_strides[1],
         "rhs_column_stride": rhs_strides[0],
         "rhs_depth_stride": rhs_strides[1],
-        "lhs_offset": p.lhs_offset,
-        "rhs_offset": p.rhs_offset,
-        "requantize": _requantize(p.requantize, _of_channels(p.requantize.multiplier)),
     }
-    return Call("batch_matmul.c", kernel, "batch_matmul_params", params, (lhs, rhs))
 
 
 def _of_channels(m: Multiplier) -> Multiplier:
@@ -818,6 +851,76 @@ def _select(step: Step) -> Call:
     params = {"element_size": np.dtype(tensors[1].dtype).itemsize, "shape": Values(ones + shape)}
     params |= {name: strides(tensor) for name, tensor in zip(names, tensors, strict=True)}
     return Call("select.c", "select_elements", "select_params", params, tensors)
+
+
+def _l2norm_int8(step: Step) -> Call:
+    params = _rows(step) | {"input_zero_point": step.params.input_zero_point}
+    return Call("l2norm.c", "l2norm_int8", "l2norm_int8_params", params, (_input(step),))
+
+
+def _by_rows(step: Step, source: str, kernel: str) -> Call:
+    """Of what is told the rows alone."""
+    return Call(source, kernel, f"{kernel}_params", _rows(step), (_input(step),))
+
+
+def _log_softmax_int8(step: Step) -> Call:
+    p = step.params
+    tables = {name: getattr(p, name).astype(np.int32) for name in ("scaled", "terms")}
+    params = _rows(step) | {"diff_min": p.diff_min, "reverse_scaling": p.reverse_scaling} | tables
+    return Call("log_softmax.c", "log_softmax_int8", "log_softmax_int8_params", params, (_input(step),))
+
+
+def _gather(step: Step) -> Call | tuple[Call, ...]:
+    """By positions that are computed; constant ones only move elements."""
+    p, (input, positions) = step.params, _tensors(*step.inputs)
+    if positions.data is not None:
+        return _copies(step)
+    batches, outer, count, inner = p.input_shape
+    params = {"batches": batches, "outer": outer, "count": count, "bytes": inner * np.dtype(input.dtype).itemsize}
+    params["positions"] = p.positions_shape[1]
+    return Call("gather.c", "gather_elements", "gather_elements_params", params, (input, positions))
+
+
+def _embedding_lookup(step: Step) -> Call:
+    p, (ids, table) = step.params, _tensors(*step.inputs)
+    depth = prod(table.shape[1:])
+    if p.scale is not None:
+        params = {"ids": prod(ids.shape), "rows": p.rows, "depth": depth, "scale": p.scale}
+        return Call("gather.c", "embedding_lookup_int8_float32", "embedding_params", params, (ids, table))
+    sizes = {"batches": 1, "outer": 1, "count": p.rows, "bytes": depth * np.dtype(table.dtype).itemsize}
+    params = sizes | {"positions": prod(ids.shape)}
+    return Call("gather.c", "embedding_lookup", "gather_elements_params", params, (ids, table))
+
+
+def _space_to_batch_nd(step: Step) -> Call:
+    """Where each pixel comes from, by the kernel itself: it moves the elements' numbers, and pads with 0."""
+    p, input = step.params, _data(step)
+    require(
+        p.blocks is not None,
+        f"{step}: blocks and paddings are computed at run time; the C kernel takes constant ones only",
+    )
+    numbered = replace(step, params=replace(p, pad_value=0))
+    (taken,) = _taken(numbered, [input], np.array([1, 1 + prod(input.shape)]))
+    depth, size = input.shape[-1], np.dtype(input.dtype).itemsize
+    starts = np.maximum((taken[::depth] - 1) * size, -1).astype(np.int32)
+    params = {"count": len(starts), "bytes": depth * size, "pad_byte": p.pad_value & 0xFF, "starts": starts}
+    return Call("gather.c", "gather_padded", "gather_padded_params", params, (input,))
+
+
+def _dynamic_update_slice(step: Step) -> Call:
+    operand, update, indices = _tensors(*step.inputs)
+    rank, shape = len(operand.shape), operand.shape
+    front = MAX_RANK - rank
+    params = {
+        "element_size": np.dtype(operand.dtype).itemsize,
+        "bytes": prod(shape) * np.dtype(operand.dtype).itemsize,
+        "rank": rank,
+        "update_shape": Values((1,) * front + update.shape),
+        "strides": Values((0,) * front + tuple(prod(shape[d + 1 :]) for d in range(rank))),
+        "largest": Values((0,) * front + step.params.largest),
+    }
+    kernel = f"dynamic_update_slice_{indices.dtype}"
+    return Call("gather.c", kernel, "update_params", params, (operand, update, indices))
 
 
 # ---- what remembers ------------------------------------------------------------------------------------------
@@ -1155,6 +1258,18 @@ MAKERS: dict[str, Callable[[Step], Call | tuple[Call, ...]]] = {
             "logical_not",
         )
     },
+    "l2norm_int8": _l2norm_int8,
+    "l2norm_float32": partial(_by_rows, source="l2norm.c", kernel="l2norm_float32"),
+    "log_softmax_int8": _log_softmax_int8,
+    "log_softmax_float32": partial(_by_rows, source="log_softmax.c", kernel="log_softmax_float32"),
+    "batch_matmul_float32": _batch_matmul_float32,
+    "transpose_conv_float32": _transpose_conv_float32,
+    "resize_bilinear_float32": _resize_bilinear_float32,
+    "l2_pool_float32": _l2_pool_float32,
+    "gather": _gather,
+    "embedding_lookup": _embedding_lookup,
+    "space_to_batch_nd": _space_to_batch_nd,
+    "dynamic_update_slice": _dynamic_update_slice,
     "svdf_int8": _svdf_int8,
     "svdf_float32": _svdf_float32,
     "lstm_int8": partial(_lstm, kernel="lstm_int8"),

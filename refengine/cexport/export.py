@@ -45,9 +45,10 @@ C_TYPES = {
     "uint8": "uint8_t",
     "uint16": "uint16_t",
     "uint32": "uint32_t",
+    "uint64": "uint64_t",
     "bool": "uint8_t",
 }
-TENSOR_TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool")
+TENSOR_TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool", "uint32", "uint64")
 """Those of `enum dtype` in step.h."""
 WIDTH = 120
 
