@@ -39,7 +39,7 @@ static void larger_of(int8_t *largest, const int8_t *in, int32_t count) {
 static struct part part_of(const struct window *w, int32_t batch, int32_t y, int32_t x) {
   const int32_t iy = y * w->stride_height - w->padding_height, ix = x * w->stride_width - w->padding_width;
   const int32_t top = iy > 0 ? iy : 0, left = ix > 0 ? ix : 0;
-  const int32_t bottom = iy + w->filter_height, right = ix + FAULT_POOL(w->filter_width);
+  const int32_t bottom = iy + w->filter_height, right = ix + w->filter_width;
   struct part part;
   part.height = (bottom < w->input_height ? bottom : w->input_height) - top;
   part.width = (right < w->input_width ? right : w->input_width) - left;

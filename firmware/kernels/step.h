@@ -7,8 +7,6 @@
 
 #include <stdint.h>
 
-#include "faults.h"
-
 enum dtype {
   DTYPE_FLOAT32,
   DTYPE_INT8,

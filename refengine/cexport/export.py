@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 KERNELS = next(path for path in (HERE / "kernels", HERE.parents[1] / "firmware" / "kernels") if path.is_dir())
 """The hand-written C: beside this file in an installed package, else the repository's own."""
 
-HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "packed.h", "mve.h", "walk.h", "step.h")
+HEADERS = ("kernels.h", "fixedpoint.h", "layers.h", "dot.h", "packed.h", "mve.h", "walk.h", "step.h")
 COMMON = (*HEADERS, "selftest.c")
 
 C_TYPES = {
@@ -547,14 +547,12 @@ def _source(
 
 
 _STEP = """\
-#define STEP(place, call)       \\
-  do {                          \\
-    if (FAULT_RUNS(place)) {    \\
-      call;                     \\
-    }                           \\
-    if (model_step_hook) {      \\
-      model_step_hook(place);   \\
-    }                           \\
+#define STEP(place, call)     \\
+  do {                        \\
+    call;                     \\
+    if (model_step_hook) {    \\
+      model_step_hook(place); \\
+    }                         \\
   } while (0)""".splitlines()
 
 

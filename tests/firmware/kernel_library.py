@@ -16,18 +16,27 @@ from refengine.model import Array, Tensor
 from refengine.numerics.fixedpoint import Multiplier
 
 KERNELS = Path(__file__).parents[2] / "firmware" / "kernels"
+FAULTS = KERNELS.parent / "faults"
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion"]
 NUMBERS: dict[str, Any] = {"int32_t": ctypes.c_int32, "float": ctypes.c_float}
 
 
 class Library:
-    """All kernels, compiled with `flags` and, while they run, watched by the sanitizers among them."""
+    """All kernels, compiled with `flags` and, while they run, watched by the sanitizers among them.
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    With a `fault`, they are called by `firmware/faults` as there.
+    """
+
+    def __init__(self, folder: Path, *flags: str, fault: str = "") -> None:
         path = folder / "kernels.so"
         sources = [str(path) for path in sorted(KERNELS.glob("*.c")) if path.name != "selftest.c"]
-        command = ["cc", *WARNINGS, *flags, "-shared", "-fPIC", "-O1", *sources, "-o", str(path), "-lm"]
-        subprocess.run(command, check=True)
+        command = ["cc", *WARNINGS, *flags, "-fPIC", "-O1"]
+        if fault:
+            command += [f"-DREFENGINE_FAULT_{fault}", f"-I{KERNELS}"]
+            subprocess.run([*command, "-c", FAULTS / "faults.c", "-o", folder / "faults.o"], check=True)
+            command += ["-include", str(FAULTS / "faults.h")]
+            sources += ["-x", "none", str(folder / "faults.o")]
+        subprocess.run([*command, "-shared", *sources, "-o", str(path), "-lm"], check=True)
         self.functions = ctypes.CDLL(str(path))
         self.structs = dict(
             _structs(

@@ -239,7 +239,7 @@ def is_exported(node: Node) -> bool:
     return False
 
 
-FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS / "faults.h").read_text(), re.MULTILINE)
+FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS.parent / "faults" / "faults.h").read_text(), re.MULTILINE)
 """The deliberate faults that `faults.h` lists."""
 
 
@@ -247,7 +247,7 @@ FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS / "faults.h").read_text
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "STALE"])
 def test_a_fault_shows(fault: str, tmp_path: Path) -> None:
     """With each fault compiled in, some integer kernel gives other bits for some drawn operator."""
-    faulty = Library(tmp_path, f"-DREFENGINE_FAULT_{fault}")
+    faulty = Library(tmp_path, fault=fault)
     ops = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "SOFTMAX")
     models = st.one_of([cases(op, "int8") for op in ops])
 
