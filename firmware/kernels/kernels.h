@@ -239,6 +239,7 @@ struct quantize_float32_params {
   int32_t zero_point;
 };
 void quantize_float32(const struct quantize_float32_params *p, const float *input, int8_t *output);
+void quantize_float32_int16(const struct quantize_float32_params *p, const float *input, int16_t *output);
 
 /* ---- dequantize ---- */
 

@@ -41,9 +41,16 @@ class Constant(NamedTuple):
     plain: Array | None = None
 
 
+class Resource(NamedTuple):
+    """An argument that is a resource variable, by container and shared name."""
+
+    container: str
+    shared_name: str
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
-    """`kernel(&params, *arguments, output)`: `params` of type `struct`, arguments tensors or constants.
+    """`kernel(&params, *arguments, output)`: `params` of type `struct`, arguments tensors, constants or variables.
 
     `source` is the kernel's file, `output` the number of the step's output that it writes, whole or in part.
     `in_place`: output and first argument may share their memory. `patch` is how many taps of a window the kernel
@@ -54,7 +61,7 @@ class Call:
     kernel: str
     struct: str
     params: Fields
-    arguments: tuple[Tensor | Constant, ...]
+    arguments: tuple[Tensor | Constant | Resource, ...]
     in_place: bool = False
     output: int = 0
     patch: int = 0
@@ -67,22 +74,22 @@ def calls_of(step: Step, constants: Mapping[int, Array]) -> tuple[Call, ...]:
     Raises `UnsupportedError` for an operator or type without a C kernel, and for layers whose weights are computed.
     """
     dtype = step.data.dtype if step.data else ""
-    make = CALLS.get((step.name, dtype))
+    make = _moved_resource if step.facts.resource in ("read", "assign") else CALLS.get((step.name, dtype))
     require(
         make,
-        f"{step}: there is no C kernel{f' for {dtype}' if dtype else ''}; export takes "
-        f"{', '.join(dict.fromkeys(op for op, _ in CALLS))}, and whatever depends on constants only",
+        f"{step}: there is no C kernel{f' for {dtype}' if dtype else ''}, though refengine runs it; "
+        "`refengine manual devices` tells what exports",
     )
     assert make is not None
     require(
         not isinstance(step.params, Computed),
         f"{step}: the C kernels of layers take weights and biases that are constant in the file only",
     )
-    made = make(_with(constants, step))
+    made = make(with_known(constants, step))
     return tuple(_placed(call, constants) for call in ((made,) if isinstance(made, Call) else made))
 
 
-def _with(constants: Mapping[int, Array], step: Step) -> Step:
+def with_known(constants: Mapping[int, Array], step: Step) -> Step:
     """The step with the inputs that are known when exporting as constants."""
     inputs = (t and replace(t, data=constants[t.index][0]) if t and t.index in constants else t for t in step.inputs)
     return replace(step, node=step.node._replace(inputs=tuple(inputs)))
@@ -459,9 +466,9 @@ def _quantize_int8(step: Step) -> Call:
 
 def _quantize_float32(step: Step) -> Call:
     p = step.params
-    require(p.dtype == "int8", f"{step}: has a C kernel from float32 to int8 only, not to {p.dtype}")
     params = {"size": _size(step), "scale": p.scale, "zero_point": p.zero_point}
-    return Call("quantize.c", "quantize_float32", "quantize_float32_params", params, (_input(step),))
+    kernel = {"int8": "quantize_float32", "int16": "quantize_float32_int16"}[p.dtype]
+    return Call("quantize.c", kernel, "quantize_float32_params", params, (_input(step),))
 
 
 def _dequantize_int8(step: Step) -> Call:
@@ -1010,6 +1017,22 @@ def _lstm_float32(step: Step) -> Call:
     }
     source, uses = "unidirectional_sequence_lstm.c", ("sigmoid_int16.c", "unary.c")
     return Call(source, "lstm_float32", "lstm_float32_params", params, _lstm_arguments(step), uses=uses)
+
+
+def resource_of(step: Step) -> Resource:
+    """The resource variable of a step whose handle is known."""
+    handle = _input(step)
+    require(handle.data is not None, f"{step}: the variable whose handle is '{handle.name}' is known at run time only")
+    assert handle.data is not None
+    return Resource(*step.node.resources[int(handle.data.reshape(-1)[0])])
+
+
+def _moved_resource(step: Step) -> Call:
+    """The bytes of a resource variable, out of it or into it."""
+    moved = step.outputs[0] if step.outputs else _tensors(*step.inputs)[1]
+    params = {"bytes": prod(moved.shape) * np.dtype(moved.dtype).itemsize}
+    arguments = (resource_of(step),) if step.outputs else (moved,)
+    return Call("reshape.c", "reshape", "reshape_params", params, arguments)
 
 
 # ---- codes of 8 bits by table -------------------------------------------------------------------------------

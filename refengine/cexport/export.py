@@ -25,7 +25,7 @@ from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from ..text import in_c
-from .calls import Call, Constant, Values, calls_of
+from .calls import Call, Constant, Resource, Values, calls_of, resource_of, with_known
 from .layouts import MODEL, Layout, check_prefix, laid_out, prefixed
 from .packing import PATCH
 
@@ -101,8 +101,8 @@ def export(
     for step in plan.steps:
         does = "runs other subgraphs" if step.facts.control else "keeps what is no tensor for the next inference"
         require(
-            not (step.facts.control or step.remembers or any(t.is_variable for t in step.outputs)),
-            f"{step} {does}; the C export has one subgraph, and of what lives on variable tensors only",
+            step.facts.control in ("", "once") and not step.memory and not any(t.is_variable for t in step.outputs),
+            f"{step} {does}; the C export has one subgraph, and of what lives on variables only",
         )
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
     for tensor, x in zip(plan.inputs, golden, strict=False):
@@ -113,16 +113,18 @@ def export(
     for tensor in (*plan.inputs, *plan.outputs):
         require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
     require_room_for_all(plan)
-    records = tuple(kept(plan, execute(plan, *golden)))
+    records = tuple(record for record in kept(plan, execute(plan, *golden)) if not record.path)
     known = _known(plan, records)
-    live = [record for record in records if any(t.index not in known for t in record.step.outputs)]
+    live = [record for record in records if _runs(record.step, known)]
     rows = [row for record in live for row in _rows(record, known)]
-    offsets, sizes = _layout(plan, live, rows)
+    begins = _beginnings(plan, records)
+    offsets, sizes = _layout(plan, live, rows, begins)
     data, tables = _Data(), _Tables(offsets, names)
-    steps = [_calls(row, f"step{place}", offsets, data) for place, row in enumerate(rows)]
+    steps = _steps(rows, offsets, data)
+    shown = [row for row in rows if row.output is not None]
     written = {
-        "model.h": _header(plan, name, tables, offsets, sizes["arena_bytes"], len(rows)),
-        "model.c": _source(plan, name, tables, data, steps, rows, known, offsets, golden),
+        "model.h": _header(plan, name, tables, offsets, sizes["arena_bytes"], len(shown)),
+        "model.c": _source(plan, name, tables, data, steps, shown, known, begins, golden),
         "numerics.h": _numerics(plan, rows),
     }
     copied = (*COMMON, *sorted({file for row in rows for call in row.calls for file in (call.source, *call.uses)}))
@@ -136,28 +138,59 @@ def export(
     for folder in {(directory / file).parent for file in written}:
         folder.mkdir(parents=True, exist_ok=True)
     write_all({directory / file: text for file, text in written.items()})
-    folded = tuple(r.step for r in records if r.step.outputs[0].index in known)
+    folded = tuple(r.step for r in records if r.step.outputs and not _runs(r.step, known))
     return Exported(
-        directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(rows), folded=folded, **sizes
+        directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(shown), folded=folded, **sizes
     )
 
 
 # ---- what runs ---------------------------------------------------------------------------------------------
 
 
+Place = int | Resource
+"""Of what lies in the arena: a tensor's index, or a resource variable."""
+
+
 class _Row(NamedTuple):
-    """One line of the step table: an output of a step, its value for the golden input, and the calls that write it."""
+    """One line of the step table: an output of a step, its value for the golden input, and the calls that write it.
+
+    What a step assigns to a resource variable, at `to`, is no line.
+    """
 
     step: Step
-    output: Tensor
-    value: Array
+    to: Place
+    output: Tensor | None
+    value: Array | None
     calls: tuple[Call, ...]
+
+
+def _runs(step: Step, known: Mapping[int, Array]) -> bool:
+    """Whether anything is left to do of it: CALL_ONCE has been done when the variables begin."""
+    return step.facts.resource == "assign" or any(t.index not in known for t in step.outputs)
 
 
 def _rows(record: Record, known: Mapping[int, Array]) -> Iterator[_Row]:
     step, calls = record.step, calls_of(record.step, known)
+    if not step.outputs:
+        yield _Row(step, resource_of(with_known(known, step)), None, None, calls)
     for number, (tensor, value) in enumerate(zip(step.outputs, record.outputs, strict=True)):
-        yield _Row(step, tensor, value, tuple(call for call in calls if call.output == number))
+        require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
+        yield _Row(step, tensor.index, tensor, value, tuple(call for call in calls if call.output == number))
+
+
+def _beginnings(plan: Plan, records: Sequence[Record]) -> dict[Place, Array]:
+    """What variables hold before the first inference, those that CALL_ONCE assigns as it leaves them."""
+    resources, touched = plan.initial.resources, False
+    for record in records:
+        if record.step.facts.control == "once":
+            require(
+                not touched,
+                f"{record.step} runs after variables were read or assigned; the C export sets up all of them first",
+            )
+            resources = record.state.resources
+        touched = touched or record.step.facts.resource in ("read", "assign")
+    variables = {index: x for (graph, index), x in plan.initial.variables.items() if graph == plan.graph.index}
+    return variables | {Resource(*name): x for name, x in resources.items()}
 
 
 def _noise(tensor: Tensor, seed: int) -> Array:
@@ -174,19 +207,24 @@ def _known(plan: Plan, records: Iterable[Record]) -> dict[int, Array]:
     known = dict(plan.constants)
     for record in records:
         inputs = [t for t in record.step.inputs if t is not None]
-        if record.step.facts.shapes_only or all(t.index in known for t in inputs):
+        if record.step.facts.shapes_only or (not record.step.remembers and all(t.index in known for t in inputs)):
             known |= {t.index: x[np.newaxis] for t, x in zip(record.step.outputs, record.outputs, strict=True)}
     return known
 
 
-def _layout(plan: Plan, live: Sequence[Record], rows: Sequence[_Row]) -> tuple[dict[int, int], dict[str, int]]:
-    """The offset of every tensor in the arena, and the sizes to report."""
-    indices, buffers = lifetimes(plan, [record.step for record in live], plan.graph.outputs)
+def _layout(
+    plan: Plan, live: Sequence[Record], rows: Sequence[_Row], begins: Mapping[Place, Array]
+) -> tuple[dict[Place, int], dict[str, int]]:
+    """The offset of every tensor and resource variable in the arena, and the sizes to report."""
+    tensors, buffers = lifetimes(plan, [record.step for record in live], plan.graph.outputs)
+    resources = {place: x.nbytes for place, x in begins.items() if isinstance(place, Resource)}
+    indices: list[Place] = [*tensors, *resources]
+    buffers += [Buffer(size, 0, len(live)) for size in resources.values()]
     places = {index: place for place, index in enumerate(indices)}
     shared = list(range(len(indices)))  # tensor → the first of those that share its memory
     for row in rows:
         if len(row.calls) == 1 and row.calls[0].in_place and isinstance(source := row.calls[0].arguments[0], Tensor):
-            shared[places[row.output.index]] = shared[places[source.index]]
+            shared[places[row.to]] = shared[places[source.index]]
     sharing: dict[int, list[int]] = {}
     for i, first in enumerate(shared):
         sharing.setdefault(first, []).append(i)
@@ -221,7 +259,8 @@ def lifetimes(plan: Plan, steps: Sequence[Step], kept: Iterable[int]) -> tuple[l
 
 
 def _bytes(tensor: Tensor) -> int:
-    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+    """Of a handle, those of its id."""
+    return prod(tensor.shape) * np.dtype({"resource": "int32"}.get(tensor.dtype, tensor.dtype)).itemsize
 
 
 # ---- as text -----------------------------------------------------------------------------------------------
@@ -328,7 +367,7 @@ def _string(text: str) -> str:
 class _Tables(NamedTuple):
     """What the tables of steps and tensors say: where they lie, and what they are called, if anything."""
 
-    offsets: Mapping[int, int]
+    offsets: Mapping[Place, int]
     names: bool
 
     def name(self, text: str) -> str:
@@ -364,18 +403,33 @@ def _told(label: str, tensor: Tensor) -> str:
     return f" * {label}: {tensor.dtype} {'x'.join(map(str, tensor.shape)) or 'of one element'}{codes}"
 
 
-def _calls(row: _Row, name: str, offsets: Mapping[int, int], data: _Data) -> str:
+def _steps(rows: Sequence[_Row], offsets: Mapping[Place, int], data: _Data) -> list[str]:
+    """The lines of the rows, the data that they need defined."""
+    lines: list[str] = []
+    place = 0
+    for row in rows:
+        if row.output is None:
+            lines.append(f"  {_calls(row, f'assign{row.step.index}', offsets, data)};")
+        else:
+            lines.append(f"  STEP({place}, {_calls(row, f'step{place}', offsets, data)});")
+            place += 1
+    return lines
+
+
+def _calls(row: _Row, name: str, offsets: Mapping[Place, int], data: _Data) -> str:
     """The calls of a row, one behind the other, the data that they need defined."""
     several = len(row.calls) > 1
     named = ((call, f"{name}_{i}" if several else name) for i, call in enumerate(row.calls))
-    end = f"AT({offsets[row.output.index]})"
+    end = f"AT({offsets[row.to]})"
     return "; ".join(f"{call.kernel}({_arguments(call, label, offsets, data)}, {end})" for call, label in named)
 
 
-def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
+def _arguments(call: Call, name: str, offsets: Mapping[Place, int], data: _Data) -> str:
     """The arguments of a call but its output, their data defined."""
     places = [
-        data.constant(f"{name}_{a.name}", a) if isinstance(a, Constant) else f"AT({offsets[a.index]})"
+        data.constant(f"{name}_{a.name}", a)
+        if isinstance(a, Constant)
+        else f"AT({offsets[a.index if isinstance(a, Tensor) else a]})"
         for a in call.arguments
     ]
     return ", ".join([f"&{data.params(name, call)}", *places])
@@ -403,7 +457,7 @@ def _about(plan: Plan, name: str) -> str:
     )
 
 
-def _header(plan: Plan, name: str, tables: _Tables, offsets: Mapping[int, int], arena_bytes: int, steps: int) -> str:
+def _header(plan: Plan, name: str, tables: _Tables, offsets: Mapping[Place, int], arena_bytes: int, steps: int) -> str:
     inputs, outputs = _names(plan)
     defines = [
         ("NAME", tables.name(name)),
@@ -470,10 +524,10 @@ def _source(
     calls: Sequence[str],
     rows: Sequence[_Row],
     known: Mapping[int, Array],
-    offsets: Mapping[int, int],
+    begins: Mapping[Place, Array],
     golden: Sequence[Array],
 ) -> str:
-    inputs, outputs = _names(plan)
+    (inputs, outputs), offsets = _names(plan), tables.offsets
     goldens = [data.array(f"golden_{label}", x) for label, x in zip(inputs, golden, strict=True)]
     results = [
         f"AT({offsets[t.index]})" if t.index in offsets else data.array(f"constant_{label}", known[t.index])
@@ -483,11 +537,12 @@ def _source(
         f"    {{{row.step.index}, {tables.name(row.step.name)}, {tables.tensor(row.output)}, "
         f"0x{zlib.crc32(np.ascontiguousarray(row.value).tobytes()):08x}}},"
         for row in rows
+        if row.output is not None and row.value is not None
     ]
     forgotten = [
-        f"  memset(AT({offsets[index]}), {_byte(value)}, {value.nbytes});"
-        for (_, index), value in plan.initial.variables.items()
-        if index in offsets
+        _begun(offsets[place], f"initial{i}", value, data)
+        for i, (place, value) in enumerate(begins.items())
+        if place in offsets
     ]
     return "\n".join(
         [
@@ -528,7 +583,7 @@ def _source(
                 f"  model_copy(AT({offsets[t.index]}), {label}, {_bytes(t)});"
                 for label, t in zip(inputs, plan.inputs, strict=True)
             ),
-            *(f"  STEP({place}, {call});" for place, call in enumerate(calls)),
+            *calls,
             *(
                 f"  model_copy({label}, {result}, {_bytes(t)});"
                 for label, t, result in zip(outputs, plan.outputs, results, strict=True)
@@ -556,10 +611,11 @@ _STEP = """\
   } while (0)""".splitlines()
 
 
-def _byte(value: Array) -> int:
-    """What every byte of a variable is before the first inference: TFLM resets them by `memset`."""
-    (byte,) = set(value.tobytes())
-    return byte
+def _begun(offset: int, name: str, value: Array, data: _Data) -> str:
+    """A line that sets a variable to what it is before the first inference."""
+    if len(set(value.tobytes())) == 1:
+        return f"  memset(AT({offset}), {value.tobytes()[0]}, {value.nbytes});"
+    return f"  memcpy(AT({offset}), {data.array(name, value)}, {value.nbytes});"
 
 
 def _numerics(plan: Plan, rows: Sequence[_Row]) -> str:

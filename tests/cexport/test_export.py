@@ -12,11 +12,16 @@ import numpy as np
 import pytest
 from oracle import host_plan
 
+import refengine
 from refengine import PRESETS, InputError, Numerics, Plan, UnsupportedError, make_plan, run
 from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
-from refengine.execute import execute
+from refengine.cexport.calls import CALLS
+from refengine.execute import infer
+from refengine.kernel import Facts
+from refengine.kernels import KERNELS
 from refengine.model import Array, Graph, Model, Op
+from tests.kernels.test_call_once import accumulator
 from tests.models import const, fed, one_op, q
 
 pytestmark = pytest.mark.slow
@@ -223,8 +228,9 @@ def remembering() -> Model:
 
 
 @needs_cc
-def test_what_lives_on_is_forgotten_on_demand(tmp_path: Path) -> None:
-    plan = make_plan(remembering())
+@pytest.mark.parametrize("model", [remembering(), accumulator()], ids=["variable", "resource"])
+def test_what_lives_on_is_forgotten_on_demand(model: Model, tmp_path: Path) -> None:
+    plan = make_plan(model)
     export(plan, tmp_path)
     (tmp_path / "main.c").write_text(STREAM)
     sources = [str(path) for path in tmp_path.glob("*.c")]
@@ -233,12 +239,29 @@ def test_what_lives_on_is_forgotten_on_demand(tmp_path: Path) -> None:
     expected, state = [], None
     for frame in frames:
         state = None if frame[0, 0] == 7 else state
-        (record,) = execute(plan, frame, state=state)
-        expected.append(record.outputs[0])
-        state = record.state
+        outputs, state = infer(plan, None, [frame], state)
+        expected.append(outputs[0])
     assert not np.array_equal(expected[0], expected[4])
     done = subprocess.run([str(tmp_path / "a.out")], input=frames.tobytes(), capture_output=True, check=True)
     assert done.stdout == b"".join(x.tobytes() for x in expected)
+
+
+def worked_out(facts: Facts) -> bool:
+    """Whether it is left to the export, not to a kernel: constants, variables and what sets them up."""
+    return facts.shapes_only or facts.unpacks or bool(facts.resource) or facts.control == "once"
+
+
+def test_the_manual_counts_what_exports() -> None:
+    """Pairs of operator and type."""
+    exported = [key for key, kernel in KERNELS.items() if key in CALLS or worked_out(kernel.facts)]
+    operators, runs = {op for op, _ in exported}, {op for op, _ in KERNELS}
+    none, some = runs - operators, {op for op, dtype in KERNELS if (op, dtype) not in exported} & operators
+    page = Path(refengine.__file__).with_name("manual") / "devices.md"
+    told = " ".join(page.read_text(encoding="utf-8").split())
+    assert f"{len(exported)} of the {len(KERNELS)} pairs of operator and type" in told
+    assert f"{len(operators)} of the {len(runs)} operators" in told
+    assert all(f"{op}" in told.partition("does not export")[2] for op in none)
+    assert not some, "the page says that an operator exports in all its types"
 
 
 def without_a_kernel() -> Model:
