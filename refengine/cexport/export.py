@@ -25,8 +25,10 @@ from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from ..text import in_c
-from .calls import Call, Constant, Resource, Values, calls_of, resource_of, with_known
+from .call import Call, Constant, Resource, Values
+from .calls import calls_of, with_known
 from .layouts import MODEL, Layout, check_prefix, laid_out, prefixed
+from .memory import resource_of
 from .packing import PATCH
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from refengine.cexport.calls import Call, Constant, Values
+from refengine.cexport.call import Call, Constant, Values
 from refengine.model import Array, Tensor
 from refengine.numerics.fixedpoint import Multiplier
 

@@ -24,7 +24,8 @@ from oracle import host_plan
 
 from refengine import PRESETS, Numerics, UnsupportedError, execute, make_plan, strategies
 from refengine.cexport import export
-from refengine.cexport.calls import CALLS, MAKERS, Call, calls_of
+from refengine.cexport.call import Call
+from refengine.cexport.calls import CALLS, MAKERS, calls_of
 from refengine.device.qemu import missing_tools
 from refengine.errors import LimitError
 from refengine.execute import Record
