@@ -62,12 +62,14 @@ def _lstm(step: Step, kernel: str) -> Call:
 
     def fields(layer: Layer, depth: int) -> Fields:
         multiplier = layer.requantize.multiplier
-        each = [field[:: p.sizes.state] for field in (multiplier.multiplier, multiplier.shift, multiplier.scale)]
+        gates = slice(None, None, p.sizes.state)  # the first unit of each
         return {
             "depth": depth,
             "input_offset": layer.input_offset,
             "weights_offset": np.array(layer.weights_offset, np.int32),
-            "multipliers": Multiplier(*each, multiplier.rounding),
+            "multipliers": Multiplier(
+                multiplier.multiplier[gates], multiplier.shift[gates], multiplier.scale[gates], multiplier.rounding
+            ),
         }
 
     def activation(table: Params16) -> Fields:

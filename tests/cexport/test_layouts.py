@@ -110,7 +110,8 @@ def test_cmake_builds_it(layout: str, tmp_path: Path) -> None:
     export(make_plan(remembering()), tmp_path / "model", prefix="net", layout=layout)  # type: ignore[arg-type]
     stubs, library = STUBS[layout]
     (tmp_path / "CMakeLists.txt").write_text(PROGRAM.format(stubs=stubs, library=library))
-    for command in (["cmake", "-S", tmp_path, "-B", tmp_path / "build"], ["cmake", "--build", tmp_path / "build"]):
+    build = str(tmp_path / "build")
+    for command in (["cmake", "-S", str(tmp_path), "-B", build], ["cmake", "--build", build]):
         subprocess.run(command, check=True, capture_output=True)
     assert subprocess.run([tmp_path / "build" / "program"], check=False).returncode == 0
 

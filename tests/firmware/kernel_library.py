@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from refengine.cexport.call import Call, Constant, Values
+from refengine.cexport.call import Call, Constant, Resource, Values
 from refengine.model import Array, Tensor
 from refengine.numerics.fixedpoint import Multiplier
 
@@ -56,7 +56,7 @@ class Library:
     def _run(self, call: Call, inputs: dict[int, Array], result: Array) -> None:
         kept: list[Any] = []
         params = self._struct(self.structs[call.struct], call.params, kept)
-        arrays = [np.ascontiguousarray(a.data if isinstance(a, Constant) else inputs[a.index]) for a in call.arguments]
+        arrays = [np.ascontiguousarray(_value_of(a, inputs)) for a in call.arguments]
         pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, result)]
         getattr(self.functions, call.kernel)(ctypes.byref(params), *pointers)
 
@@ -86,6 +86,11 @@ class Library:
             return rows[0]
         kept.append((struct * len(rows))(*rows))
         return ctypes.addressof(kept[-1])
+
+
+def _value_of(argument: Tensor | Constant | Resource, inputs: dict[int, Array]) -> Array:
+    assert not isinstance(argument, Resource)
+    return argument.data if isinstance(argument, Constant) else inputs[argument.index]
 
 
 def _size(tensor: Tensor) -> int:
