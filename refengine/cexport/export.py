@@ -95,32 +95,8 @@ def export(
     """
     check_prefix(prefix)
     plan = plan_of(plan)
-    require(
-        plan.numerics.kernels == "tflm",
-        f"the C kernels compute what TFLM's do, not those of {plan.numerics.kernels}; export in another dialect",
-    )
-    require_whole(plan, "C export")
-    for step in plan.steps:
-        does = "runs other subgraphs" if step.facts.control else "keeps what is no tensor for the next inference"
-        require(
-            step.facts.control in ("", "once") and not step.memory and not any(t.is_variable for t in step.outputs),
-            f"{step} {does}; the C export has one subgraph, and of what lives on variables only",
-        )
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
-    for tensor, x in zip(plan.inputs, golden, strict=False):
-        if x.shape != tensor.shape:
-            raise InputError(
-                f"golden input '{tensor.name}' has shape {x.shape}; it takes one inference, {tensor.shape}"
-            )
-    for tensor in (*plan.inputs, *plan.outputs):
-        require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
-    require_room_for_all(plan)
-    records = tuple(record for record in kept(plan, execute(plan, *golden)) if not record.path)
-    known = _known(plan, records)
-    live = [record for record in records if _runs(record.step, known)]
-    rows = [row for record in live for row in _rows(record, known)]
-    begins = _beginnings(plan, records)
-    offsets, sizes = _layout(plan, live, rows, begins)
+    records, known, rows, begins, offsets, sizes = _laid_out(plan, golden)
     data, tables = _Data(), _Tables(offsets, names)
     steps = _steps(rows, offsets, data)
     shown = [row for row in rows if row.output is not None]
@@ -146,11 +122,57 @@ def export(
     )
 
 
+def offsets_of(plan: Source) -> dict[int, int]:
+    """Where the arena of an export has the tensors: offsets in bytes, by index. Raises what `export` raises."""
+    plan = plan_of(plan)
+    offsets = _laid_out(plan, tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))).offsets
+    return {place: offset for place, offset in offsets.items() if isinstance(place, int)}
+
+
 # ---- what runs ---------------------------------------------------------------------------------------------
 
 
 Place = int | Resource
 """Of what lies in the arena: a tensor's index, or a resource variable."""
+
+
+class _LaidOut(NamedTuple):
+    """What runs and what is known beforehand, the lines of the step table, how variables begin, and where all lie."""
+
+    records: tuple[Record, ...]
+    known: dict[int, Array]
+    rows: list[_Row]
+    begins: dict[Place, Array]
+    offsets: dict[Place, int]
+    sizes: dict[str, int]
+
+
+def _laid_out(plan: Plan, golden: tuple[Array, ...]) -> _LaidOut:
+    require(
+        plan.numerics.kernels == "tflm",
+        f"the C kernels compute what TFLM's do, not those of {plan.numerics.kernels}; export in another dialect",
+    )
+    require_whole(plan, "C export")
+    for step in plan.steps:
+        does = "runs other subgraphs" if step.facts.control else "keeps what is no tensor for the next inference"
+        require(
+            step.facts.control in ("", "once") and not step.memory and not any(t.is_variable for t in step.outputs),
+            f"{step} {does}; the C export has one subgraph, and of what lives on variables only",
+        )
+    for tensor, x in zip(plan.inputs, golden, strict=False):
+        if x.shape != tensor.shape:
+            raise InputError(
+                f"golden input '{tensor.name}' has shape {x.shape}; it takes one inference, {tensor.shape}"
+            )
+    for tensor in (*plan.inputs, *plan.outputs):
+        require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
+    require_room_for_all(plan)
+    records = tuple(record for record in kept(plan, execute(plan, *golden)) if not record.path)
+    known = _known(plan, records)
+    live = [record for record in records if _runs(record.step, known)]
+    rows = [row for record in live for row in _rows(record, known)]
+    begins = _beginnings(plan, records)
+    return _LaidOut(records, known, rows, begins, *_layout(plan, live, rows, begins))
 
 
 class _Row(NamedTuple):
@@ -627,7 +649,7 @@ def _numerics(plan: Plan, rows: Sequence[_Row]) -> str:
         "SINGLE_ROUNDING": n.rounding == "single",
         "XNNPACK_ROUNDING": n.rounding == "xnnpack",
         "FMA": n.contraction == "fma",
-        "SATURATE": n.float_to_int == "arm",
+        "SATURATE": ("x86", "arm", "riscv").index(n.float_to_int),
     }
     lines = (
         f"#ifndef REFENGINE_{key}\n#define REFENGINE_{key} {int(value)}\n#endif\n" for key, value in chosen.items()

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from refengine import make_plan
 from refengine.commands import main
 from refengine.tensors.datasets import bundled_digits
+from refengine.tensors.images import read_inputs
 
 
 def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -54,6 +56,17 @@ def test_golden_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     a, b = ((tmp_path / folder / "model.c").read_text() for folder in "ab")
     assert ", ".join(str(int(x) - 128) for x in images[0][14, 10:18]) in a
     assert a != b
+
+
+def test_a_golden_digit_is_prepared_as_run_prepares_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    seven = str(Path(__file__).parents[1] / "data/seven.png")
+    plan = make_plan("dense_int8")
+    ((_, (x,)),) = read_inputs(plan, [seven], digit=True)
+    np.save(tmp_path / "x.npy", x)
+    ask(capsys, "dense_int8", "-o", tmp_path / "a", "--input", seven, "--digit")
+    ask(capsys, "dense_int8", "-o", tmp_path / "b", "--input", tmp_path / "x.npy")
+    a, b = ((tmp_path / folder / "model.c").read_text() for folder in "ab")
+    assert a == b
 
 
 def test_numerics(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

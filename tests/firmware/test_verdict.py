@@ -1,6 +1,6 @@
 """The judge judged: firmware broken on purpose, run on every board, its tensors read over the wire, and the verdict.
 
-Each fault of `firmware/kernels/faults.h` is built into the firmware of a small network in which it shows. The diff must
+Each fault of `firmware/faults/faults.h` is built into the firmware of a small network in which it shows. The diff must
 call every operator that the fault touches a culprit and no other, and say of each what is wrong with it; of faults that
 it does not know, that nothing explains them. About sound firmware it must say nothing.
 """
@@ -80,7 +80,7 @@ def _tools(request: pytest.FixtureRequest) -> None:
     """Skips a board whose tools are missing, and says which they are."""
     board = request.node.callspec.params.get("board", "host") if hasattr(request.node, "callspec") else "host"
     if missing := qemu.missing_tools(board):
-        pytest.skip(f"NOT TESTED on {board}: {' and '.join(missing)} missing; apt install make gcc {qemu.DEBIAN}")
+        pytest.skip(f"NOT TESTED on {board}: {' and '.join(missing)} missing (`make tools` installs them)")
 
 
 def dumped(board: str, model: Model, folder: Path, fault: str = "") -> Path:
