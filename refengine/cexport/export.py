@@ -385,7 +385,7 @@ LONGEST_NAME = 64
 
 def _string(text: str) -> str:
     """A C string literal."""
-    return f'"{in_c(text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 3] + "...")}"'
+    return f'"{in_c(text)}"'
 
 
 class _Tables(NamedTuple):
@@ -395,7 +395,8 @@ class _Tables(NamedTuple):
     names: bool
 
     def name(self, text: str) -> str:
-        return _string(text if self.names else "")
+        cut = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 3] + "..."
+        return _string(cut if self.names else "")
 
     def tensor(self, tensor: Tensor) -> str:
         """A row of `struct tensor`."""
