@@ -14,7 +14,6 @@ LARGE = 100
 
 ELSEWHERE = {
     "cexport/test_command.py": ("commands/export",),
-    "cexport/test_export.py": ("cexport/calls",),
     "commands/test_main.py": ("commands/_front", "commands/inspect", "commands/run"),
     "debugger/test_debugger.py": (
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),
@@ -28,6 +27,7 @@ ELSEWHERE = {
     "examination/test_health.py": ("examination/__init__", "examination/layer", "examination/measure"),
     "explanation/test_explain.py": ("commands/explain", "explanation/__init__"),
     "firmware/test_boards.py": ("commands/device", "device/qemu"),
+    "firmware/test_kernels.py": ("cexport/elements", "cexport/layers", "cexport/memory", "cexport/moves"),
     "fuzzer/test_command.py": ("commands/fuzz", "fuzzer/text"),
     "fuzzer/test_doors.py": ("fuzzer/image",),
     "fuzzer/test_search.py": ("fuzzer/draw", "fuzzer/simplify"),

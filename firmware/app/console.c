@@ -12,7 +12,8 @@ static uint32_t length;
 
 /* ---- CMD=1 ---- */
 
-static const char *const type_names[] = {"float32", "int8", "int16", "int32", "int64", "uint8", "bool"};
+static const char *const type_names[] = {"float32", "int8", "int16", "int32", "int64",
+                                         "uint8",   "bool", "uint32", "uint64"};
 
 static void print_tensor(const struct tensor *tensor) {
   print_padded(type_names[tensor->dtype], 8);

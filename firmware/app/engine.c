@@ -22,6 +22,7 @@ const struct engine *engine(void) { return &exported; }
 uint8_t *engine_bytes(const struct tensor *tensor) { return model_arena + tensor->offset; }
 
 void engine_run(void (*after)(int32_t place)) {
+  model_reset();
   model_step_hook = after;
   model_invoke_in_place();
   model_step_hook = NULL;

@@ -22,8 +22,8 @@ const struct engine *engine(void);
 /* Where an input is to be put before a run, a step's output when `after` is called for it, an output after a run. */
 uint8_t *engine_bytes(const struct tensor *tensor);
 
-/* Run on what lies in the inputs; `after` is called with each step's place when it is complete. What the inputs held is
- * lost then. */
+/* Run on what lies in the inputs, as if it were the first inference; `after` is called with each step's place when it is
+ * complete. What the inputs held is lost then. */
 void engine_run(void (*after)(int32_t place));
 
 /* The same on the golden input. */

@@ -40,3 +40,22 @@ void batch_matmul_int16(const struct batch_matmul_params *p, const int16_t *lhs,
     }
   }
 }
+
+void batch_matmul_float32(const struct batch_matmul_float32_params *p, const float *lhs, const float *rhs,
+                          float *output) {
+  const struct broadcast *b = &p->matrices;
+  for (struct walk walk = walk_over(b->shape); !walk.done; next_row(&walk, b->shape)) {
+    const float *left = lhs + place(&walk, b->input1_strides), *right = rhs + place(&walk, b->input2_strides);
+    for (int32_t row = 0; row < p->rows; ++row) {
+      for (int32_t column = 0; column < p->columns; ++column) {
+        const float *l = left + row * p->lhs_row_stride, *r = right + column * p->rhs_column_stride;
+        float total = 0.0f;
+        for (int32_t k = 0; k < p->accum_depth; ++k) {
+          total = multiply_add(*l, *r, total);
+          l += p->lhs_depth_stride, r += p->rhs_depth_stride;
+        }
+        *output++ = total;
+      }
+    }
+  }
+}

@@ -20,8 +20,8 @@ struct position {
 static struct position position_of(const struct window *w, int32_t batch, int32_t place) {
   const int32_t y = place / w->output_width, x = place % w->output_width;
   struct position at;
-  at.iy = y * w->stride_height - FAULT_PAD(w->padding_height);
-  at.ix = x * w->stride_width - FAULT_PAD(w->padding_width);
+  at.iy = y * w->stride_height - w->padding_height;
+  at.ix = x * w->stride_width - w->padding_width;
   at.input = ((batch * w->input_height + at.iy) * w->input_width + at.ix) * w->input_depth;
   at.is_inside = at.iy >= 0 && at.ix >= 0 &&
                  at.iy + (w->filter_height - 1) * w->dilation_height_factor < w->input_height &&
@@ -76,7 +76,7 @@ static void gather(const struct conv_int8_params *p, const struct position *at, 
     for (int32_t fx = 0; fx < w->filter_width; ++fx, patch += p->filter_depth) {
       const int32_t tap = tap_of(w, at, fy, fx);
       if (tap < 0) {
-        memset(patch, -FAULT_ZERO_POINT(p->input_offset), (size_t)p->filter_depth);
+        memset(patch, -p->input_offset, (size_t)p->filter_depth);
       } else {
         copy(patch, input + tap, p->filter_depth);
       }
@@ -105,7 +105,7 @@ static int32_t sum_at_border(const struct conv_int8_params *p, const struct posi
     for (int32_t fx = 0; fx < p->window.filter_width; ++fx) {
       const int32_t tap = tap_of(&p->window, at, fy, fx);
       if (tap < 0) {
-        acc -= FAULT_ZERO_POINT(p->input_offset) * sum(filter, p->filter_depth);
+        acc -= p->input_offset * sum(filter, p->filter_depth);
       } else {
         acc = dot(input + tap, filter, p->filter_depth, acc);
       }
@@ -122,7 +122,6 @@ static void group_at(const struct conv_int8_params *p, const struct position *at
                      int8_t *const outputs[2]) {
   const int32_t taps = p->window.filter_height * p->window.filter_width * p->filter_depth;
   const struct runs gathered = {1, 1, taps, 0, 0};
-  const int32_t depth = p->window.output_depth;
   const struct requantize requantize = p->requantize;
   struct runs runs = runs_of(p);
   int8_t patch[2][PATCH];
@@ -146,11 +145,9 @@ static void group_at(const struct conv_int8_params *p, const struct position *at
       acc[3] = sum_at_border(p, &at[1], input, w1);
     }
     const struct multiplier m0 = multiplier_of(&requantize, c), m1 = multiplier_of(&requantize, d);
-    const int32_t b0 = fault_bias(bias[c], p->input_offset, w0, taps, 1);
-    const int32_t b1 = fault_bias(bias[d], p->input_offset, w1, taps, 1);
     for (int32_t i = 0; i < 2; ++i) {
-      outputs[i][FAULT_CHANNEL(c, depth)] = requantized(&requantize, m0, add_wrap(acc[2 * i], b0));
-      outputs[i][FAULT_CHANNEL(d, depth)] = requantized(&requantize, m1, add_wrap(acc[2 * i + 1], b1));
+      outputs[i][c] = requantized(&requantize, m0, add_wrap(acc[2 * i], bias[c]));
+      outputs[i][d] = requantized(&requantize, m1, add_wrap(acc[2 * i + 1], bias[d]));
     }
   }
 }
@@ -216,13 +213,11 @@ void conv_int8(const struct conv_int8_params *p, const int8_t *input, const int8
 
 /* ---- packed ---- */
 
-#if REFENGINE_MVE || defined(REFENGINE_UNPACKED)
+#if REFENGINE_MVE
 
 void conv_int8_packed(const struct conv_int8_params *p, const int8_t *input, const packed_filter *filter,
                       const int32_t *bias, int8_t *output) {
-  const struct window *w = &p->window;
-  const int32_t taps = w->filter_height * w->filter_width * p->filter_depth;
-  conv_int8(p, input, unpacked(filter, w->output_depth, taps), bias, output);
+  conv_int8(p, input, filter, bias, output);
 }
 
 #else
@@ -306,8 +301,7 @@ void conv_float32(const struct conv_float32_params *p, const float *input, const
         float total[4] = {0.0f, 0.0f, 0.0f, 0.0f};
         float_sums(p, &at, input + group * p->filter_depth, filter + c * taps, stride, total);
         for (int32_t k = 0; k < count; ++k, ++c) {
-          output[FAULT_CHANNEL(c, w->output_depth)] = activated(total[k] + FAULT_FLOAT_BIAS(bias[c]),
-                                                                p->float_activation_min, p->float_activation_max);
+          output[c] = clamp_float(total[k] + bias[c], p->float_activation_min, p->float_activation_max);
         }
       }
       output += w->output_depth;

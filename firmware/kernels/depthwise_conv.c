@@ -35,7 +35,7 @@ static void four_channels(const struct depthwise_conv_int8_params *p, const int8
   const struct window *w = &p->window;
   const int32_t row_step = w->dilation_height_factor * w->input_width * w->input_depth;
   const int32_t column_step = w->dilation_width_factor * w->input_depth, depth = w->output_depth;
-  const int32_t m = p->depth_multiplier, zero_point = -FAULT_ZERO_POINT(p->input_offset);
+  const int32_t m = p->depth_multiplier, zero_point = -p->input_offset;
   int32_t sums[4] = {0, 0, 0, 0};
   filter += c;
   for (int32_t fy = 0; fy < w->filter_height; ++fy) {
@@ -69,7 +69,7 @@ static int32_t one_channel(const struct depthwise_conv_int8_params *p, const int
     for (int32_t fx = 0; fx < w->filter_width; ++fx) {
       const int32_t weight = filter[(fy * w->filter_width + fx) * w->output_depth + c];
       if (fy < place->rows.first || fy >= place->rows.end || fx < place->columns.first || fx >= place->columns.end) {
-        acc -= FAULT_ZERO_POINT(p->input_offset) * weight;
+        acc -= p->input_offset * weight;
       } else {
         const int32_t dy = fy * w->dilation_height_factor, dx = fx * w->dilation_width_factor;
         acc += input[place->at + (dy * w->input_width + dx) * w->input_depth + c / p->depth_multiplier] * weight;
@@ -199,18 +199,19 @@ static void window_mve(const struct depthwise_conv_int8_params *p, const struct 
 void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_t *input, const int8_t *filter,
                          const int32_t *bias, int8_t *output) {
   const struct window *w = &p->window;
-  const int32_t depth = w->output_depth, taps = w->filter_height * w->filter_width;
+  const int32_t depth = w->output_depth;
   const struct requantize requantize = p->requantize;
 #ifdef REFENGINE_MVE_LAYERS
+  const int32_t taps = w->filter_height * w->filter_width;
   struct taps_mve found = {.all = 0};
   const int32_t by_eights = requantize.per_channel && shifts_right(&requantize, depth);
 #endif
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     for (int32_t y = 0; y < w->output_height; ++y) {
-      const int32_t iy = y * w->stride_height - FAULT_PAD(w->padding_height);
+      const int32_t iy = y * w->stride_height - w->padding_height;
       struct place place = {0, taps_inside(iy, w->dilation_height_factor, w->filter_height, w->input_height), {0, 0}};
       for (int32_t x = 0; x < w->output_width; ++x) {
-        const int32_t ix = x * w->stride_width - FAULT_PAD(w->padding_width);
+        const int32_t ix = x * w->stride_width - w->padding_width;
         place.columns = taps_inside(ix, w->dilation_width_factor, w->filter_width, w->input_width);
         place.at = (iy * w->input_width + ix) * w->input_depth;
 #ifdef REFENGINE_MVE_LAYERS
@@ -230,8 +231,7 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
             acc[0] = one_channel(p, input, filter, &place, c);
           }
           for (int32_t k = 0; k < count; ++k, ++c) {
-            const int32_t folded = fault_bias(bias[c], p->input_offset, filter + c, taps, depth);
-            output[c] = requantized(&requantize, multiplier_of(&requantize, c), add_wrap(acc[k], folded));
+            output[c] = requantized(&requantize, multiplier_of(&requantize, c), add_wrap(acc[k], bias[c]));
           }
         }
         output += depth;
@@ -251,26 +251,7 @@ void depthwise_conv_int8(const struct depthwise_conv_int8_params *p, const int8_
  * the four w22.
  */
 
-#if REFENGINE_MVE || defined(REFENGINE_UNPACKED)
-
-/* The filter as it was, HWC. */
-static const int8_t *unpacked_3x3(const int8_t *filter, int32_t depth, int32_t is_tall) {
 #if REFENGINE_MVE
-  (void)depth, (void)is_tall;
-  return filter;
-#else
-  static const int8_t places[9] = {0, 1, 4, 2, 3, 6, 5, 7, 0}; /* of w[line][column] */
-  static int8_t plain[1 << 16];
-  for (int32_t c = 0; c < depth; ++c) {
-    const int8_t *four = filter + 9 * (c & ~3);
-    for (int32_t k = 0; k < 9; ++k) {
-      const int32_t tap = is_tall ? k % 3 * 3 + k / 3 : k;
-      plain[tap * depth + c] = k == 8 ? four[32 + c % 4] : four[8 * (c % 4) + places[k]];
-    }
-  }
-  return plain;
-#endif
-}
 
 /* By the kernel above. */
 void depthwise_conv_int8_packed(const struct depthwise_conv_int8_packed_params *p, const int8_t *input,
@@ -293,7 +274,7 @@ void depthwise_conv_int8_packed(const struct depthwise_conv_int8_packed_params *
                                 .padding_height = height->padding,
                                 .padding_width = width->padding};
   const struct depthwise_conv_int8_params params = {window, 1, p->input_offset, p->requantize};
-  depthwise_conv_int8(&params, input, unpacked_3x3(filter, p->depth, is_tall), bias, output);
+  depthwise_conv_int8(&params, input, filter, bias, output);
 }
 
 #else
@@ -403,10 +384,10 @@ void depthwise_conv_float32(const struct depthwise_conv_float32_params *p, const
   const struct window *w = &p->window;
   for (int32_t batch = 0; batch < w->batches; ++batch) {
     for (int32_t y = 0; y < w->output_height; ++y) {
-      const int32_t iy = y * w->stride_height - FAULT_PAD(w->padding_height);
+      const int32_t iy = y * w->stride_height - w->padding_height;
       const struct taps rows = taps_inside(iy, w->dilation_height_factor, w->filter_height, w->input_height);
       for (int32_t x = 0; x < w->output_width; ++x) {
-        const int32_t ix = x * w->stride_width - FAULT_PAD(w->padding_width);
+        const int32_t ix = x * w->stride_width - w->padding_width;
         const struct taps columns = taps_inside(ix, w->dilation_width_factor, w->filter_width, w->input_width);
         for (int32_t c = 0; c < w->output_depth; ++c) {
           float total = 0.0f;
@@ -417,7 +398,7 @@ void depthwise_conv_float32(const struct depthwise_conv_float32_params *p, const
                                    filter[(fy * w->filter_width + fx) * w->output_depth + c], total);
             }
           }
-          *output++ = activated(total + FAULT_FLOAT_BIAS(bias[c]), p->float_activation_min, p->float_activation_max);
+          *output++ = clamp_float(total + bias[c], p->float_activation_min, p->float_activation_max);
         }
       }
     }

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdint.h>
 
-#include "faults.h"
 #include "numerics.h"
 
 /* The real factor multiplier · 2^(shift − 31). */
@@ -39,18 +38,14 @@ static inline int32_t saturating_rounding_doubling_high_mul(int32_t a, int32_t b
 
 /* x / 2^exponent to the nearest integer, ties away from zero; exponent 0 … 31. */
 static inline int32_t rounding_divide_by_pot(int32_t x, int32_t exponent) {
-#ifdef REFENGINE_FAULT_ROUND_DOWN
-  return x >> exponent;
-#else
   const int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1);
   const int32_t threshold = (mask >> 1) + (x < 0);
   return (x >> exponent) + ((x & mask) > threshold);
-#endif
 }
 
 /* x · m in fixed point, in every dialect: for operators that XNNPACK has not. */
 static inline int32_t multiply_in_fixed_point(int32_t x, struct multiplier m) {
-#if REFENGINE_SINGLE_ROUNDING || defined(REFENGINE_FAULT_SINGLE_ROUNDING)
+#if REFENGINE_SINGLE_ROUNDING
   return (int32_t)(((int64_t)x * m.multiplier + (INT64_C(1) << (30 - m.shift))) >> (31 - m.shift));
 #else
   const int32_t left = m.shift & ~(m.shift >> 31), right = -m.shift & (m.shift >> 31); /* max(±shift, 0) */

@@ -10,14 +10,6 @@
 /* The sums of products of up to four outputs from o on, as many as are left. */
 static void four_sums(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter, int32_t o,
                       int32_t left, int32_t acc[4]) {
-#ifdef REFENGINE_FAULT_TRANSPOSED_WEIGHTS
-  for (int32_t c = 0; c < 4 && c < left; ++c) {
-    for (int32_t d = 0; d < p->accum_depth; ++d) { /* what the bias holds of the right weights is taken back */
-      const int32_t read = filter[d * p->output_depth + o + c], right = filter[(o + c) * p->accum_depth + d];
-      acc[c] += (input[d] + p->input_offset) * read - p->input_offset * right;
-    }
-  }
-#else
   const int8_t *rows = filter + o * p->accum_depth;
   if (left >= 4) {
     dot_1x4(input, rows, p->accum_depth, acc);
@@ -26,7 +18,6 @@ static void four_sums(const struct fully_connected_int8_params *p, const int8_t 
       acc[c] = dot(input, rows + c * p->accum_depth, p->accum_depth, acc[c]);
     }
   }
-#endif
 }
 
 void fully_connected_int8(const struct fully_connected_int8_params *p, const int8_t *input, const int8_t *filter,
@@ -48,8 +39,8 @@ void fully_connected_int8(const struct fully_connected_int8_params *p, const int
       int32_t acc[4] = {offset, offset, offset, offset};
       four_sums(p, input, filter, o, left, acc);
       for (int32_t c = 0; c < 4 && c < left; ++c) {
-        const int32_t folded = fault_bias(bias[o + c], p->input_offset, filter + (o + c) * depth, depth, 1);
-        output[o + c] = requantized(&p->requantize, multiplier_of(&p->requantize, o + c), add_wrap(acc[c], folded));
+        output[o + c] =
+            requantized(&p->requantize, multiplier_of(&p->requantize, o + c), add_wrap(acc[c], bias[o + c]));
       }
     }
     input += depth;
@@ -57,11 +48,11 @@ void fully_connected_int8(const struct fully_connected_int8_params *p, const int
   }
 }
 
-#if REFENGINE_MVE || defined(REFENGINE_UNPACKED)
+#if REFENGINE_MVE
 
 void fully_connected_int8_packed(const struct fully_connected_int8_params *p, const int8_t *input,
                                  const packed_filter *filter, const int32_t *bias, int8_t *output) {
-  fully_connected_int8(p, input, unpacked(filter, p->output_depth, p->accum_depth), bias, output);
+  fully_connected_int8(p, input, filter, bias, output);
 }
 
 #else
@@ -91,15 +82,10 @@ void fully_connected_int8_packed(const struct fully_connected_int8_params *p, co
 void fully_connected_float32(const struct fully_connected_float32_params *p, const float *input, const float *filter,
                              const float *bias, float *output) {
   const int32_t depth = p->accum_depth;
-#ifdef REFENGINE_FAULT_TRANSPOSED_WEIGHTS
-  const int32_t row = 1, column = p->output_depth;
-#else
-  const int32_t row = depth, column = 1;
-#endif
   for (int32_t b = 0; b < p->batches; ++b) {
     for (int32_t o = 0; o < p->output_depth;) {
-      const int32_t count = p->output_depth - o < 4 ? 1 : 4, next = count == 4 ? row : 0;
-      const float *weights = filter + o * row;
+      const int32_t count = p->output_depth - o < 4 ? 1 : 4, next = count == 4 ? depth : 0;
+      const float *weights = filter + o * depth;
       float total[4] = {0.0f, 0.0f, 0.0f, 0.0f};
       for (int32_t d = 0; d < depth; ++d) {
         const float x = input[d];
@@ -107,11 +93,10 @@ void fully_connected_float32(const struct fully_connected_float32_params *p, con
         total[1] = multiply_add(x, weights[next], total[1]);
         total[2] = multiply_add(x, weights[2 * next], total[2]);
         total[3] = multiply_add(x, weights[3 * next], total[3]);
-        weights += column;
+        ++weights;
       }
       for (int32_t k = 0; k < count; ++k, ++o) {
-        output[o] =
-            activated(total[k] + FAULT_FLOAT_BIAS(bias[o]), p->float_activation_min, p->float_activation_max);
+        output[o] = clamp_float(total[k] + bias[o], p->float_activation_min, p->float_activation_max);
       }
     }
     input += depth;

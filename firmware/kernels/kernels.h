@@ -2,7 +2,7 @@
  *
  * One call is one step: kernel(params, inputs …, output). Params are constants of the step, worked out when the model
  * was exported; their fields have the names they have in TFLM and in refengine/kernels/<the same file>.py. Tensors are
- * NHWC and contiguous. No kernel keeps state, allocates, or fails. <op>.c implements what the heading <op> declares.
+ * NHWC and contiguous. No kernel allocates or fails, and what lives on from one inference to the next is an argument. <op>.c implements what the heading <op> declares.
  */
 #ifndef REFENGINE_KERNELS_H
 #define REFENGINE_KERNELS_H
@@ -239,6 +239,7 @@ struct quantize_float32_params {
   int32_t zero_point;
 };
 void quantize_float32(const struct quantize_float32_params *p, const float *input, int8_t *output);
+void quantize_float32_int16(const struct quantize_float32_params *p, const float *input, int16_t *output);
 
 /* ---- dequantize ---- */
 
@@ -650,5 +651,161 @@ struct cumsum_float32_params {
   struct cumsum_size size;
 };
 void cumsum_float32(const struct cumsum_float32_params *p, const float *input, float *output);
+
+/* ---- svdf ---- */
+
+/* The state is (batches, filters, memory); `rank` filters make a unit. */
+struct svdf_params {
+  int32_t batches, input_size, filters, memory, rank;
+  int32_t input_offset, state_zero_point, output_zero_point;
+  struct multiplier feature_multiplier, output_multiplier;
+};
+void svdf_int8(const struct svdf_params *p, const int8_t *input, const int8_t *weights_feature,
+               const int8_t *weights_time, const int32_t *bias, int8_t *state, int8_t *output);
+void svdf_int8_int16(const struct svdf_params *p, const int8_t *input, const int8_t *weights_feature,
+                     const int16_t *weights_time, const int32_t *bias, int16_t *state, int8_t *output);
+
+enum svdf_activation { SVDF_NONE, SVDF_RELU, SVDF_RELU_N1_TO_1, SVDF_RELU6, SVDF_TANH };
+
+/* `activation` is of enum svdf_activation. */
+struct svdf_float32_params {
+  int32_t batches, input_size, filters, memory, rank;
+  int32_t activation;
+};
+void svdf_float32(const struct svdf_float32_params *p, const float *input, const float *weights_feature,
+                  const float *weights_time, const float *bias, float *state, float *output);
+
+/* ---- unidirectional_sequence_lstm ---- */
+
+/* The input is (steps, batches, depth) if `time_major`, else (batches, steps, depth), and so is the output. */
+struct lstm_size {
+  int32_t time_major, batches, steps, units;
+};
+
+/* One entry for each gate: input, forget, cell, output. */
+struct lstm_layer {
+  int32_t depth;
+  int32_t input_offset;
+  const int32_t *weights_offset;
+  const struct multiplier *multipliers;
+};
+
+/* `cell_clip` is −1 for no clip. */
+struct lstm_params {
+  struct lstm_size size;
+  struct lstm_layer input_layer, hidden_layer;
+  struct sigmoid_int16_params gate_activation, cell_tanh;
+  int32_t linear_cell_gate;
+  struct multiplier forget_cell_mul, input_mul, output_mul;
+  int32_t hidden_zero_point;
+  int32_t cell_clip;
+};
+void lstm_int8(const struct lstm_params *p, const int8_t *input, const int8_t *weights_input,
+               const int8_t *weights_hidden, const int32_t *bias, int8_t *hidden, int16_t *cell, int8_t *output);
+void lstm_int16(const struct lstm_params *p, const int16_t *input, const int8_t *weights_input,
+                const int8_t *weights_hidden, const int64_t *bias, int16_t *hidden, int16_t *cell, int16_t *output);
+
+/* `cell_clip` is 0 for no clip; `nan_clips` if a NaN becomes the clip. */
+struct lstm_float32_params {
+  struct lstm_size size;
+  int32_t depth;
+  int32_t linear_cell_gate, nan_clips;
+  float cell_clip;
+};
+void lstm_float32(const struct lstm_float32_params *p, const float *input, const float *weights_input,
+                  const float *weights_hidden, const float *bias, float *hidden, float *cell, float *output);
+
+/* ---- l2norm ---- */
+
+struct l2norm_int8_params {
+  int32_t rows, depth;
+  int32_t input_zero_point;
+};
+void l2norm_int8(const struct l2norm_int8_params *p, const int8_t *input, int8_t *output);
+
+struct l2norm_float32_params {
+  int32_t rows, depth;
+};
+void l2norm_float32(const struct l2norm_float32_params *p, const float *input, float *output);
+
+/* ---- log_softmax ---- */
+
+/* For each difference 0 … 255 from the maximum: minus it in Q5.26 (`scaled`), and its exponential in Q12.19 (`terms`). */
+struct log_softmax_int8_params {
+  int32_t rows, depth;
+  int32_t diff_min;
+  struct multiplier reverse_scaling;
+  const int32_t *scaled;
+  const int32_t *terms;
+};
+void log_softmax_int8(const struct log_softmax_int8_params *p, const int8_t *input, int8_t *output);
+
+struct log_softmax_float32_params {
+  int32_t rows, depth;
+};
+void log_softmax_float32(const struct log_softmax_float32_params *p, const float *input, float *output);
+
+/* ---- batch_matmul, transpose_conv, resize_bilinear, pooling of floats ---- */
+
+struct batch_matmul_float32_params {
+  struct broadcast matrices;
+  int32_t rows, columns, accum_depth;
+  int32_t lhs_row_stride, lhs_depth_stride, rhs_column_stride, rhs_depth_stride;
+};
+void batch_matmul_float32(const struct batch_matmul_float32_params *p, const float *lhs, const float *rhs,
+                          float *output);
+
+void transpose_conv_float32(const struct conv_float32_params *p, const float *input, const float *filter,
+                            const float *bias, float *output);
+
+struct resize_bilinear_float32_params {
+  int32_t batches, input_height, input_width, depth;
+  int32_t output_height, output_width;
+  const int32_t *row_lower;
+  const int32_t *row_upper;
+  const float *row_offset;
+  const int32_t *column_lower;
+  const int32_t *column_upper;
+  const float *column_offset;
+};
+void resize_bilinear_float32(const struct resize_bilinear_float32_params *p, const float *input, float *output);
+
+void l2_pool_float32(const struct pool_float32_params *p, const float *input, float *output);
+
+/* ---- gather ---- */
+
+/* The input is (batches, outer, count, bytes), the positions (batches, positions), and each is one along count. */
+struct gather_elements_params {
+  int32_t batches, outer, count, bytes;
+  int32_t positions;
+};
+void gather_elements(const struct gather_elements_params *p, const void *input, const int32_t *positions, void *output);
+void embedding_lookup(const struct gather_elements_params *p, const int32_t *ids, const void *table, void *output);
+
+/* The table is (rows, depth). */
+struct embedding_params {
+  int32_t ids, rows, depth;
+  float scale;
+};
+void embedding_lookup_int8_float32(const struct embedding_params *p, const int32_t *ids, const int8_t *table,
+                                   float *output);
+
+/* As `gather_params`; a block that starts at −1 is padding. */
+struct gather_padded_params {
+  int32_t count, bytes;
+  int32_t pad_byte;
+  const int32_t *starts;
+};
+void gather_padded(const struct gather_padded_params *p, const void *input, void *output);
+
+/* `bytes` are those of the operand, the strides its own; `largest` is where the update still fits. */
+struct update_params {
+  int32_t element_size, bytes, rank;
+  int32_t update_shape[MAX_RANK], strides[MAX_RANK], largest[MAX_RANK];
+};
+void dynamic_update_slice_int32(const struct update_params *p, const void *operand, const void *part,
+                                const int32_t *indices, void *output);
+void dynamic_update_slice_int64(const struct update_params *p, const void *operand, const void *part,
+                                const int64_t *indices, void *output);
 
 #endif

@@ -10,9 +10,9 @@ static inline struct multiplier multiplier_of(const struct requantize *r, int32_
 
 /* The code for the accumulator `acc`, its bias included. */
 static inline int8_t requantized(const struct requantize *r, struct multiplier m, int32_t acc) {
-  const int32_t scaled = multiply_by_quantized_multiplier(FAULT_ACCUMULATOR(acc), m);
-  const int32_t code = add_wrap(scaled, FAULT_OUTPUT_OFFSET(r->output_offset));
-  return (int8_t)clamp(code, FAULT_CLAMP(r->output_activation_min, code), FAULT_CLAMP(r->output_activation_max, code));
+  const int32_t scaled = multiply_by_quantized_multiplier(acc, m);
+  const int32_t code = add_wrap(scaled, r->output_offset);
+  return (int8_t)clamp(code, r->output_activation_min, r->output_activation_max);
 }
 
 /* total + x · w, by the dialect's one or two roundings. Without FMA the compiler must not fuse the two either: GCC does
@@ -33,10 +33,6 @@ static inline float multiply_add(float x, float w, float total) {
 static inline float clamp_float(float x, float low, float high) {
   x = x < low ? low : x;
   return high < x ? high : x;
-}
-
-static inline float activated(float x, float low, float high) {
-  return clamp_float(x, FAULT_CLAMP(low, -INFINITY), FAULT_CLAMP(high, INFINITY));
 }
 
 #endif

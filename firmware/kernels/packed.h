@@ -183,26 +183,6 @@ static inline void one_window(const struct requantize *requantize, const struct 
   }
 }
 
-#if REFENGINE_MVE
-static inline const int8_t *unpacked(const packed_filter *filter, int32_t channels, int32_t taps) {
-  (void)channels, (void)taps;
-  return filter;
-}
-#elif defined(REFENGINE_UNPACKED)
-/* The filter as it was, (channels, taps). */
-static inline const int8_t *unpacked(const int16_t *filter, int32_t channels, int32_t taps) {
-  static int8_t plain[1 << 20];
-  for (int32_t c = 0; c < channels; ++c) {
-    for (int32_t k = 0; k < taps; ++k) {
-      const int16_t both = filter[c / 2 * (taps + taps % 2) + k];
-      const int8_t first = (int8_t)(both & 0xff);
-      plain[c * taps + k] = c % 2 ? (int8_t)((both - first) >> 8) : first;
-    }
-  }
-  return plain;
-}
-#endif
-
 /* Widen `count` inputs, in pairs `step` int16 apart. */
 INLINE int16_t *widen(const int8_t *x, int32_t count, int16_t *to, int32_t step) {
   for (; count >= 4; count -= 4, x += 4, to += 2 * step) {

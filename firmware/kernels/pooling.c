@@ -39,7 +39,7 @@ static void larger_of(int8_t *largest, const int8_t *in, int32_t count) {
 static struct part part_of(const struct window *w, int32_t batch, int32_t y, int32_t x) {
   const int32_t iy = y * w->stride_height - w->padding_height, ix = x * w->stride_width - w->padding_width;
   const int32_t top = iy > 0 ? iy : 0, left = ix > 0 ? ix : 0;
-  const int32_t bottom = iy + w->filter_height, right = ix + FAULT_POOL(w->filter_width);
+  const int32_t bottom = iy + w->filter_height, right = ix + w->filter_width;
   struct part part;
   part.height = (bottom < w->input_height ? bottom : w->input_height) - top;
   part.width = (right < w->input_width ? right : w->input_width) - left;
@@ -147,6 +147,30 @@ void average_pool_float32(const struct pool_float32_params *p, const float *inpu
           }
           const float mean = total / (float)(part.height * part.width);
           *output++ = clamp_float(mean, p->float_activation_min, p->float_activation_max);
+        }
+      }
+    }
+  }
+}
+
+/* The root of the mean of the squares. */
+void l2_pool_float32(const struct pool_float32_params *p, const float *input, float *output) {
+  const struct window *w = &p->window;
+  const int32_t depth = w->input_depth;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t y = 0; y < w->output_height; ++y) {
+      for (int32_t x = 0; x < w->output_width; ++x) {
+        const struct part part = part_of(w, batch, y, x);
+        for (int32_t c = 0; c < depth; ++c) {
+          float total = 0.0f;
+          for (int32_t fy = 0; fy < part.height; ++fy) {
+            for (int32_t fx = 0; fx < part.width; ++fx) {
+              const float value = input[part.start + (fy * w->input_width + fx) * depth + c];
+              total = multiply_add(value, value, total);
+            }
+          }
+          const float root = sqrtf(total / (float)(part.height * part.width));
+          *output++ = clamp_float(root, p->float_activation_min, p->float_activation_max);
         }
       }
     }

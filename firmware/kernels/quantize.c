@@ -29,3 +29,9 @@ void quantize_float32(const struct quantize_float32_params *p, const float *inpu
     output[i] = (int8_t)clamp(add_wrap(to_int32(roundf(input[i] / p->scale)), p->zero_point), INT8_MIN, INT8_MAX);
   }
 }
+
+void quantize_float32_int16(const struct quantize_float32_params *p, const float *input, int16_t *output) {
+  for (int32_t i = 0; i < p->size; ++i) {
+    output[i] = (int16_t)clamp(add_wrap(to_int32(roundf(input[i] / p->scale)), p->zero_point), INT16_MIN, INT16_MAX);
+  }
+}

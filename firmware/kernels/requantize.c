@@ -4,7 +4,7 @@
  */
 #include "walk.h"
 
-static int32_t requantized(const struct quantize_int8_params *p, int32_t code, int32_t low, int32_t high) {
+static int32_t rescaled(const struct quantize_int8_params *p, int32_t code, int32_t low, int32_t high) {
   const int32_t centred = (int32_t)((uint32_t)code - (uint32_t)p->input_zero_point);
   const int32_t scaled = multiply_by_quantized_multiplier(centred, p->requantize_output_multiplier);
   return clamp(add_wrap(scaled, p->output_zero_point), low, high);
@@ -12,31 +12,31 @@ static int32_t requantized(const struct quantize_int8_params *p, int32_t code, i
 
 void quantize_int16_int8(const struct quantize_int8_params *p, const int16_t *input, int8_t *output) {
   for (int32_t i = 0; i < p->size; ++i) {
-    output[i] = (int8_t)requantized(p, input[i], INT8_MIN, INT8_MAX);
+    output[i] = (int8_t)rescaled(p, input[i], INT8_MIN, INT8_MAX);
   }
 }
 
 void quantize_int16_int16(const struct quantize_int8_params *p, const int16_t *input, int16_t *output) {
   for (int32_t i = 0; i < p->size; ++i) {
-    output[i] = (int16_t)requantized(p, input[i], INT16_MIN, INT16_MAX);
+    output[i] = (int16_t)rescaled(p, input[i], INT16_MIN, INT16_MAX);
   }
 }
 
 void quantize_int16_int32(const struct quantize_int8_params *p, const int16_t *input, int32_t *output) {
   for (int32_t i = 0; i < p->size; ++i) {
-    output[i] = requantized(p, input[i], INT32_MIN, INT32_MAX);
+    output[i] = rescaled(p, input[i], INT32_MIN, INT32_MAX);
   }
 }
 
 void quantize_int32_int8(const struct quantize_int8_params *p, const int32_t *input, int8_t *output) {
   for (int32_t i = 0; i < p->size; ++i) {
-    output[i] = (int8_t)requantized(p, input[i], INT8_MIN, INT8_MAX);
+    output[i] = (int8_t)rescaled(p, input[i], INT8_MIN, INT8_MAX);
   }
 }
 
 void quantize_int32_int16(const struct quantize_int8_params *p, const int32_t *input, int16_t *output) {
   for (int32_t i = 0; i < p->size; ++i) {
-    output[i] = (int16_t)requantized(p, input[i], INT16_MIN, INT16_MAX);
+    output[i] = (int16_t)rescaled(p, input[i], INT16_MIN, INT16_MAX);
   }
 }
 

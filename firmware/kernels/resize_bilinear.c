@@ -25,3 +25,24 @@ void resize_bilinear_int8(const struct resize_bilinear_params *p, const int8_t *
     input += p->input_height * row;
   }
 }
+
+/* The four products, of three factors each, are added in TFLM's order. */
+void resize_bilinear_float32(const struct resize_bilinear_float32_params *p, const float *input, float *output) {
+  const int32_t row = p->input_width * p->depth;
+  for (int32_t batch = 0; batch < p->batches; ++batch) {
+    for (int32_t y = 0; y < p->output_height; ++y) {
+      const float *above = input + p->row_lower[y] * row, *below = input + p->row_upper[y] * row;
+      const float dy = p->row_offset[y];
+      for (int32_t x = 0; x < p->output_width; ++x) {
+        const int32_t left = p->column_lower[x] * p->depth, right = p->column_upper[x] * p->depth;
+        const float dx = p->column_offset[x];
+        for (int32_t c = 0; c < p->depth; ++c) {
+          const float first = above[left + c] * (1 - dy) * (1 - dx), second = below[left + c] * dy * (1 - dx);
+          const float third = above[right + c] * (1 - dy) * dx, fourth = below[right + c] * dy * dx;
+          *output++ = first + second + third + fourth + 0.0f; /* which makes +0 of −0 */
+        }
+      }
+    }
+    input += p->input_height * row;
+  }
+}

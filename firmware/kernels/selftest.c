@@ -39,5 +39,6 @@ int model_selftest(void) {
   model_step_hook = check;
   model_invoke_golden();
   model_step_hook = hook;
+  model_reset();
   return first_wrong;
 }

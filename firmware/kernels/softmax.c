@@ -26,7 +26,7 @@ static struct divisor divisor_of(const struct softmax_int8_params *p, const int8
                                  int32_t output_bits) {
   int32_t sum_of_exps = 0;
   for (int32_t c = 0; c < p->depth; ++c) {
-    const int32_t difference = FAULT_SOFTMAX(largest - row[c]);
+    const int32_t difference = largest - row[c];
     if (difference < p->exps_length) {
       sum_of_exps += rounding_divide_by_pot(p->exps[difference], ACCUMULATION_INTEGER_BITS);
     }
@@ -52,7 +52,7 @@ void softmax_int8(const struct softmax_int8_params *p, const int8_t *input, int8
     const int32_t largest = largest_of(input, p->depth);
     const struct divisor d = divisor_of(p, input, largest, 8);
     for (int32_t c = 0; c < p->depth; ++c) {
-      const int32_t code = INT8_MIN + probability(p, d, FAULT_SOFTMAX(largest - input[c]));
+      const int32_t code = INT8_MIN + probability(p, d, largest - input[c]);
       *output++ = (int8_t)(code > INT8_MAX ? INT8_MAX : code);
     }
     input += p->depth;
@@ -64,7 +64,7 @@ void softmax_int8_int16(const struct softmax_int8_params *p, const int8_t *input
     const int32_t largest = largest_of(input, p->depth);
     const struct divisor d = divisor_of(p, input, largest, 16);
     for (int32_t c = 0; c < p->depth; ++c) {
-      const int32_t code = INT16_MIN + probability(p, d, FAULT_SOFTMAX(largest - input[c]));
+      const int32_t code = INT16_MIN + probability(p, d, largest - input[c]);
       *output++ = (int16_t)(code > INT16_MAX ? INT16_MAX : code);
     }
     input += p->depth;

@@ -1,19 +1,23 @@
 /* What an exported model tells about itself: tables of its tensors and steps, and a hook after every step.
  *
- * The names here are the same for every model; model.h has what differs.
+ * The types are the same for every model, and the functions but for their prefix; model.h has what differs.
  */
 #ifndef REFENGINE_STEP_H
 #define REFENGINE_STEP_H
 
 #include <stdint.h>
 
-#include "faults.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-enum dtype { DTYPE_FLOAT32, DTYPE_INT8, DTYPE_INT16, DTYPE_INT32, DTYPE_INT64, DTYPE_UINT8, DTYPE_BOOL };
+enum dtype {
+  DTYPE_FLOAT32,
+  DTYPE_INT8,
+  DTYPE_INT16,
+  DTYPE_INT32,
+  DTYPE_INT64,
+  DTYPE_UINT8,
+  DTYPE_BOOL,
+  DTYPE_UINT32,
+  DTYPE_UINT64
+};
 
 /* A tensor in the arena. `index` is its number in the .tflite; integer codes stand for scale · (code − zero_point). */
 struct tensor {
@@ -35,6 +39,15 @@ struct step {
   uint32_t crc32;
 };
 
+#endif
+
+#ifndef MODEL_STEP_H
+#define MODEL_STEP_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Called after every step with its place in the step table, if not NULL: read the time, or take the output from the
  * arena, where the next steps may overwrite it. */
 extern void (*model_step_hook)(int32_t step);
@@ -42,19 +55,11 @@ extern void (*model_step_hook)(int32_t step);
 /* The CRC-32 of zlib, Ethernet and PNG. */
 uint32_t model_crc32(const void *bytes, uint32_t count);
 
-/* Run the golden input; 0 if the CRC-32 of every step's output is right, else 1 + the first wrong step's place. */
+/* Run the golden input, and forget it; 0 if the CRC-32 of every step's output is right, else 1 + the place of the first
+ * wrong step. */
 int model_selftest(void);
 
-/* For model.c: one step, and the way of inputs into and outputs out of the arena. A NULL or the place itself: leave it. */
-#define STEP(place, call)       \
-  do {                          \
-    if (FAULT_RUNS(place)) {    \
-      call;                     \
-    }                           \
-    if (model_step_hook) {      \
-      model_step_hook(place);   \
-    }                           \
-  } while (0)
+/* For the model itself: a NULL, or the place itself, copies nothing. */
 void model_copy(void *to, const void *from, uint32_t bytes);
 
 #ifdef __cplusplus

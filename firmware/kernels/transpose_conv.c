@@ -66,3 +66,36 @@ void transpose_conv_int16(const struct transpose_conv_params *p, const int16_t *
     input += w->input_height * w->input_width * w->input_depth;
   }
 }
+
+/* In TFLM's order: rows and columns of the input that come later meet earlier taps. */
+static float products_float32(const struct window *w, const float *image, const float *filter, int32_t y, int32_t x) {
+  float total = 0.0f;
+  for (int32_t fy = w->filter_height - 1; fy >= 0; --fy) {
+    const int32_t iy = source(y, w->padding_height, fy, w->stride_height, w->input_height);
+    for (int32_t fx = w->filter_width - 1; fx >= 0; --fx) {
+      const int32_t ix = source(x, w->padding_width, fx, w->stride_width, w->input_width);
+      for (int32_t ic = 0; ic < w->input_depth && iy >= 0 && ix >= 0; ++ic) {
+        total = multiply_add(image[(iy * w->input_width + ix) * w->input_depth + ic],
+                             filter[(fy * w->filter_width + fx) * w->input_depth + ic], total);
+      }
+    }
+  }
+  return total;
+}
+
+void transpose_conv_float32(const struct conv_float32_params *p, const float *input, const float *filter,
+                            const float *bias, float *output) {
+  const struct window *w = &p->window;
+  const int32_t taps = w->filter_height * w->filter_width * w->input_depth;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t y = 0; y < w->output_height; ++y) {
+      for (int32_t x = 0; x < w->output_width; ++x) {
+        for (int32_t oc = 0; oc < w->output_depth; ++oc) {
+          const float total = products_float32(w, input, filter + oc * taps, y, x) + bias[oc];
+          *output++ = clamp_float(total, p->float_activation_min, p->float_activation_max);
+        }
+      }
+    }
+    input += w->input_height * w->input_width * w->input_depth;
+  }
+}

@@ -7,8 +7,10 @@ from ..reading.arena import Buffer, plan_arena, tflm_greedy
 from .export import Exported, export, offsets_of
 from .headers import Pixels, array_header, image_header
 from .inputs import input_lines
+from .layouts import LAYOUTS
 
 __all__ = [
+    "LAYOUTS",
     "Buffer",
     "Exported",
     "Pixels",

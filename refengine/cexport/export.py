@@ -24,16 +24,18 @@ from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
-from ..reading.counterparts import stands_alone
 from ..text import in_c
-from .calls import Call, Constant, Values, calls_of
+from .call import Call, Constant, Resource, Values
+from .calls import calls_of, with_known
+from .layouts import MODEL, Layout, check_prefix, laid_out, prefixed
+from .memory import resource_of
 from .packing import PATCH
 
 HERE = Path(__file__).parent
 KERNELS = next(path for path in (HERE / "kernels", HERE.parents[1] / "firmware" / "kernels") if path.is_dir())
 """The hand-written C: beside this file in an installed package, else the repository's own."""
 
-HEADERS = ("kernels.h", "fixedpoint.h", "faults.h", "layers.h", "dot.h", "packed.h", "mve.h", "walk.h", "step.h")
+HEADERS = ("kernels.h", "fixedpoint.h", "layers.h", "dot.h", "packed.h", "mve.h", "walk.h", "step.h")
 COMMON = (*HEADERS, "selftest.c")
 
 C_TYPES = {
@@ -45,9 +47,10 @@ C_TYPES = {
     "uint8": "uint8_t",
     "uint16": "uint16_t",
     "uint32": "uint32_t",
+    "uint64": "uint64_t",
     "bool": "uint8_t",
 }
-TENSOR_TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool")
+TENSOR_TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool", "uint32", "uint64")
 """Those of `enum dtype` in step.h."""
 WIDTH = 120
 
@@ -74,53 +77,73 @@ class Exported:
         return {**vars(self), "directory": str(self.directory), "folded": folded}
 
 
-def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "model") -> Exported:
+def export(
+    plan: Source,
+    directory: str | Path,
+    *inputs: Array,
+    name: str = "model",
+    prefix: str = MODEL,
+    layout: Layout = "plain",
+    names: bool = True,
+) -> Exported:
     """Write `plan` to `directory` as C; `inputs` are the golden input of the self-test (noise by default).
 
-    `name` is what the files call the model. Raises `UnsupportedError` for what has no C kernel, `InputError` for
-    inputs that do not fit or a directory that is none.
+    `name` is what the files call the model, `prefix` what its functions and files begin with, and `layout` for which
+    tool they are laid out; without `names`, those of the model, its tensors and operators are left out. Raises
+    `UnsupportedError` for what has no C kernel, `InputError` for inputs that do not fit, a prefix that begins no name
+    in C, or a directory that is none.
     """
+    check_prefix(prefix)
     plan = plan_of(plan)
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
-    records, known, rows, offsets, sizes = _laid_out(plan, golden)
-    data = _Data()
-    steps = [_calls(row, f"step{place}", offsets, data) for place, row in enumerate(rows)]
+    records, known, rows, begins, offsets, sizes = _laid_out(plan, golden)
+    data, tables = _Data(), _Tables(offsets, names)
+    steps = _steps(rows, offsets, data)
+    shown = [row for row in rows if row.output is not None]
     written = {
-        "model.h": _header(plan, name, offsets, sizes["arena_bytes"], len(rows)),
-        "model.c": _source(plan, name, data, steps, rows, known, offsets, golden),
+        "model.h": _header(plan, name, tables, offsets, sizes["arena_bytes"], len(shown)),
+        "model.c": _source(plan, name, tables, data, steps, shown, known, begins, golden),
         "numerics.h": _numerics(plan, rows),
     }
-    copied = (*COMMON, *sorted({call.source for row in rows for call in row.calls}))
+    copied = (*COMMON, *sorted({file for row in rows for call in row.calls for file in (call.source, *call.uses)}))
     written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in copied}
     included = {file for text in written.values() for file in re.findall(r'#include "(\w+\.h)"', text)} - written.keys()
     written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in included}
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is a file; give a folder to export to")
-    directory.mkdir(parents=True, exist_ok=True)
+    written = laid_out(prefixed(written, prefix), layout, prefix, in_c(name))
+    for folder in {(directory / file).parent for file in written}:
+        folder.mkdir(parents=True, exist_ok=True)
     write_all({directory / file: text for file, text in written.items()})
-    folded = tuple(r.step for r in records if r.step.outputs[0].index in known)
+    folded = tuple(r.step for r in records if r.step.outputs and not _runs(r.step, known))
     return Exported(
-        directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(rows), folded=folded, **sizes
+        directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(shown), folded=folded, **sizes
     )
 
 
 def offsets_of(plan: Source) -> dict[int, int]:
     """Where the arena of an export has the tensors: offsets in bytes, by index. Raises what `export` raises."""
     plan = plan_of(plan)
-    return _laid_out(plan, tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))).offsets
+    offsets = _laid_out(plan, tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))).offsets
+    return {place: offset for place, offset in offsets.items() if isinstance(place, int)}
 
 
 # ---- what runs ---------------------------------------------------------------------------------------------
 
 
+Place = int | Resource
+"""Of what lies in the arena: a tensor's index, or a resource variable."""
+
+
 class _LaidOut(NamedTuple):
-    """What runs and what is known beforehand, the lines of the step table, and where tensors lie."""
+    """What runs and what is known beforehand, the lines of the step table, how variables begin, and where all lie."""
 
     records: tuple[Record, ...]
     known: dict[int, Array]
     rows: list[_Row]
-    offsets: dict[int, int]
+    begins: dict[Place, Array]
+    offsets: dict[Place, int]
     sizes: dict[str, int]
 
 
@@ -131,8 +154,11 @@ def _laid_out(plan: Plan, golden: tuple[Array, ...]) -> _LaidOut:
     )
     require_whole(plan, "C export")
     for step in plan.steps:
-        does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
-        require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")
+        does = "runs other subgraphs" if step.facts.control else "keeps what is no tensor for the next inference"
+        require(
+            step.facts.control in ("", "once") and not step.memory and not any(t.is_variable for t in step.outputs),
+            f"{step} {does}; the C export has one subgraph, and of what lives on variables only",
+        )
     for tensor, x in zip(plan.inputs, golden, strict=False):
         if x.shape != tensor.shape:
             raise InputError(
@@ -141,26 +167,54 @@ def _laid_out(plan: Plan, golden: tuple[Array, ...]) -> _LaidOut:
     for tensor in (*plan.inputs, *plan.outputs):
         require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
     require_room_for_all(plan)
-    records = tuple(kept(plan, execute(plan, *golden)))
+    records = tuple(record for record in kept(plan, execute(plan, *golden)) if not record.path)
     known = _known(plan, records)
-    live = [record for record in records if any(t.index not in known for t in record.step.outputs)]
+    live = [record for record in records if _runs(record.step, known)]
     rows = [row for record in live for row in _rows(record, known)]
-    return _LaidOut(records, known, rows, *_layout(plan, live, rows))
+    begins = _beginnings(plan, records)
+    return _LaidOut(records, known, rows, begins, *_layout(plan, live, rows, begins))
 
 
 class _Row(NamedTuple):
-    """One line of the step table: an output of a step, its value for the golden input, and the calls that write it."""
+    """One line of the step table: an output of a step, its value for the golden input, and the calls that write it.
+
+    What a step assigns to a resource variable, at `to`, is no line.
+    """
 
     step: Step
-    output: Tensor
-    value: Array
+    to: Place
+    output: Tensor | None
+    value: Array | None
     calls: tuple[Call, ...]
+
+
+def _runs(step: Step, known: Mapping[int, Array]) -> bool:
+    """Whether anything is left to do of it: CALL_ONCE has been done when the variables begin."""
+    return step.facts.resource == "assign" or any(t.index not in known for t in step.outputs)
 
 
 def _rows(record: Record, known: Mapping[int, Array]) -> Iterator[_Row]:
     step, calls = record.step, calls_of(record.step, known)
+    if not step.outputs:
+        yield _Row(step, resource_of(with_known(known, step)), None, None, calls)
     for number, (tensor, value) in enumerate(zip(step.outputs, record.outputs, strict=True)):
-        yield _Row(step, tensor, value, tuple(call for call in calls if call.output == number))
+        require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
+        yield _Row(step, tensor.index, tensor, value, tuple(call for call in calls if call.output == number))
+
+
+def _beginnings(plan: Plan, records: Sequence[Record]) -> dict[Place, Array]:
+    """What variables hold before the first inference, those that CALL_ONCE assigns as it leaves them."""
+    resources, touched = plan.initial.resources, False
+    for record in records:
+        if record.step.facts.control == "once":
+            require(
+                not touched,
+                f"{record.step} runs after variables were read or assigned; the C export sets up all of them first",
+            )
+            resources = record.state.resources
+        touched = touched or record.step.facts.resource in ("read", "assign")
+    variables = {index: x for (graph, index), x in plan.initial.variables.items() if graph == plan.graph.index}
+    return variables | {Resource(*name): x for name, x in resources.items()}
 
 
 def _noise(tensor: Tensor, seed: int) -> Array:
@@ -177,19 +231,24 @@ def _known(plan: Plan, records: Iterable[Record]) -> dict[int, Array]:
     known = dict(plan.constants)
     for record in records:
         inputs = [t for t in record.step.inputs if t is not None]
-        if record.step.facts.shapes_only or all(t.index in known for t in inputs):
+        if record.step.facts.shapes_only or (not record.step.remembers and all(t.index in known for t in inputs)):
             known |= {t.index: x[np.newaxis] for t, x in zip(record.step.outputs, record.outputs, strict=True)}
     return known
 
 
-def _layout(plan: Plan, live: Sequence[Record], rows: Sequence[_Row]) -> tuple[dict[int, int], dict[str, int]]:
-    """The offset of every tensor in the arena, and the sizes to report."""
-    indices, buffers = lifetimes(plan, [record.step for record in live], plan.graph.outputs)
+def _layout(
+    plan: Plan, live: Sequence[Record], rows: Sequence[_Row], begins: Mapping[Place, Array]
+) -> tuple[dict[Place, int], dict[str, int]]:
+    """The offset of every tensor and resource variable in the arena, and the sizes to report."""
+    tensors, buffers = lifetimes(plan, [record.step for record in live], plan.graph.outputs)
+    resources = {place: x.nbytes for place, x in begins.items() if isinstance(place, Resource)}
+    indices: list[Place] = [*tensors, *resources]
+    buffers += [Buffer(size, 0, len(live)) for size in resources.values()]
     places = {index: place for place, index in enumerate(indices)}
     shared = list(range(len(indices)))  # tensor → the first of those that share its memory
     for row in rows:
         if len(row.calls) == 1 and row.calls[0].in_place and isinstance(source := row.calls[0].arguments[0], Tensor):
-            shared[places[row.output.index]] = shared[places[source.index]]
+            shared[places[row.to]] = shared[places[source.index]]
     sharing: dict[int, list[int]] = {}
     for i, first in enumerate(shared):
         sharing.setdefault(first, []).append(i)
@@ -209,21 +268,23 @@ def _layout(plan: Plan, live: Sequence[Record], rows: Sequence[_Row]) -> tuple[d
 def lifetimes(plan: Plan, steps: Sequence[Step], kept: Iterable[int]) -> tuple[list[int], list[Buffer]]:
     """The run-time tensors that `steps` and the model's inputs need, by index, and when each is alive.
 
-    As TFLM counts: inputs from time 0, step i at time i + 1, `kept` until the end.
+    As TFLM counts: inputs and variables from time 0, step i at time i + 1, variables and `kept` until the end.
     TFLM: `micro_allocation_info.cc`, `MarkAllocationLifetimes`.
     """
-    first = dict.fromkeys(plan.graph.inputs, 0)
+    variables = {t.index for step in steps for t in step.inputs if t is not None and t.is_variable}
+    first = dict.fromkeys((*plan.graph.inputs, *sorted(variables)), 0)
     last = dict(first)
     for time, step in enumerate(steps, 1):
         first |= {t.index: time for t in step.outputs}
         last |= {t.index: time for t in (*step.inputs, *step.outputs) if t is not None and t.index in first}
-    last |= {index: len(steps) for index in kept if index in first}
-    indices = sorted(index for index in first if plan.graph.tensors[index].data is None)
+    last |= {index: len(steps) for index in (*kept, *variables) if index in first}
+    indices = sorted(i for i in first if plan.graph.tensors[i].data is None or i in variables)
     return indices, [Buffer(_bytes(plan.graph.tensors[i]), first[i], last[i]) for i in indices]
 
 
 def _bytes(tensor: Tensor) -> int:
-    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+    """Of a handle, those of its id."""
+    return prod(tensor.shape) * np.dtype({"resource": "int32"}.get(tensor.dtype, tensor.dtype)).itemsize
 
 
 # ---- as text -----------------------------------------------------------------------------------------------
@@ -318,23 +379,82 @@ def _wrapped(items: Iterable[str]) -> Iterator[str]:
     yield line if line.strip() else "  0"
 
 
+LONGEST_NAME = 64
+"""Longer ones are cut: some compilers limit strings, and every board its flash."""
+
+
 def _string(text: str) -> str:
     """A C string literal."""
     return f'"{in_c(text)}"'
 
 
-def _calls(row: _Row, name: str, offsets: Mapping[int, int], data: _Data) -> str:
+class _Tables(NamedTuple):
+    """What the tables of steps and tensors say: where they lie, and what they are called, if anything."""
+
+    offsets: Mapping[Place, int]
+    names: bool
+
+    def name(self, text: str) -> str:
+        cut = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 3] + "..."
+        return _string(cut if self.names else "")
+
+    def tensor(self, tensor: Tensor) -> str:
+        """A row of `struct tensor`."""
+        scale, zero_point = _affine(tensor)
+        if len(tensor.shape) > 6:
+            raise UnsupportedError(
+                f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions; an export takes at most 6"
+            )
+        shape = ", ".join(map(str, tensor.shape)) or "0"
+        return (
+            f"{{{self.name(tensor.name)}, {tensor.index}, {self.offsets.get(tensor.index, 0)}, {_bytes(tensor)}, "
+            f"DTYPE_{tensor.dtype.upper()}, {len(tensor.shape)}, {{{shape}}}, {_number(np.float32(scale))}, "
+            f"{zero_point}}}"
+        )
+
+
+def _affine(tensor: Tensor) -> tuple[float, int]:
+    """Scale and zero point, 0 where there are none."""
+    quantization = tensor.quantization
+    if not quantization or not quantization.scale:
+        return 0.0, 0
+    return quantization.scale[0], (*quantization.zero_point, 0)[0]
+
+
+def _told(label: str, tensor: Tensor) -> str:
+    """What a tensor of the interface holds, in a line of model.h."""
+    scale, zero_point = _affine(tensor)
+    codes = f", scale {np.float32(scale):.9g}, zero point {zero_point}" if scale else ""
+    return f" * {label}: {tensor.dtype} {'x'.join(map(str, tensor.shape)) or 'of one element'}{codes}"
+
+
+def _steps(rows: Sequence[_Row], offsets: Mapping[Place, int], data: _Data) -> list[str]:
+    """The lines of the rows, the data that they need defined."""
+    lines: list[str] = []
+    place = 0
+    for row in rows:
+        if row.output is None:
+            lines.append(f"  {_calls(row, f'assign{row.step.index}', offsets, data)};")
+        else:
+            lines.append(f"  STEP({place}, {_calls(row, f'step{place}', offsets, data)});")
+            place += 1
+    return lines
+
+
+def _calls(row: _Row, name: str, offsets: Mapping[Place, int], data: _Data) -> str:
     """The calls of a row, one behind the other, the data that they need defined."""
     several = len(row.calls) > 1
     named = ((call, f"{name}_{i}" if several else name) for i, call in enumerate(row.calls))
-    end = f"AT({offsets[row.output.index]})"
+    end = f"AT({offsets[row.to]})"
     return "; ".join(f"{call.kernel}({_arguments(call, label, offsets, data)}, {end})" for call, label in named)
 
 
-def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
+def _arguments(call: Call, name: str, offsets: Mapping[Place, int], data: _Data) -> str:
     """The arguments of a call but its output, their data defined."""
     places = [
-        data.constant(f"{name}_{a.name}", a) if isinstance(a, Constant) else f"AT({offsets[a.index]})"
+        data.constant(f"{name}_{a.name}", a)
+        if isinstance(a, Constant)
+        else f"AT({offsets[a.index if isinstance(a, Tensor) else a]})"
         for a in call.arguments
     ]
     return ", ".join([f"&{data.params(name, call)}", *places])
@@ -362,10 +482,10 @@ def _about(plan: Plan, name: str) -> str:
     )
 
 
-def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int, steps: int) -> str:
+def _header(plan: Plan, name: str, tables: _Tables, offsets: Mapping[Place, int], arena_bytes: int, steps: int) -> str:
     inputs, outputs = _names(plan)
     defines = [
-        ("NAME", _string(name)),
+        ("NAME", tables.name(name)),
         ("SHA256", _string(plan.model.sha256)),
         ("NUMERICS", _string(str(plan.numerics))),
         ("ARENA_BYTES", arena_bytes),
@@ -391,13 +511,19 @@ def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int,
             *(f"#define MODEL_{key} {value}" for key, value in defines),
             "",
             "/* Inputs are copied into the arena, outputs out of it. A NULL, or the tensor's own place in the arena",
-            " * (model_arena + MODEL_…_OFFSET), copies nothing. */",
+            " * (model_arena + MODEL_…_OFFSET), copies nothing.",
+            " *",
+            *(_told(i, t) for i, t in zip((*inputs, *outputs), (*plan.inputs, *plan.outputs), strict=True)),
+            " */",
             f"{_prototype(plan)};",
             "",
             "extern uint8_t model_arena[MODEL_ARENA_BYTES];",
             "extern const struct step model_steps[MODEL_STEPS];",
             "extern const struct tensor model_inputs[MODEL_INPUTS];",
             "extern const struct tensor model_outputs[MODEL_OUTPUTS];",
+            "",
+            "/* Forgets what lives on from one inference to the next; before the first one that is done for you. */",
+            "void model_reset(void);",
             "",
             "/* Runs the golden input that the CRCs belong to; int model_selftest(void) in step.h checks them. */",
             "void model_invoke_golden(void);",
@@ -418,28 +544,36 @@ def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int,
 def _source(
     plan: Plan,
     name: str,
+    tables: _Tables,
     data: _Data,
     calls: Sequence[str],
     rows: Sequence[_Row],
     known: Mapping[int, Array],
-    offsets: Mapping[int, int],
+    begins: Mapping[Place, Array],
     golden: Sequence[Array],
 ) -> str:
-    inputs, outputs = _names(plan)
+    (inputs, outputs), offsets = _names(plan), tables.offsets
     goldens = [data.array(f"golden_{label}", x) for label, x in zip(inputs, golden, strict=True)]
     results = [
         f"AT({offsets[t.index]})" if t.index in offsets else data.array(f"constant_{label}", known[t.index])
         for label, t in zip(outputs, plan.outputs, strict=True)
     ]
     steps = [
-        f"    {{{row.step.index}, {_string(row.step.name)}, {_tensor(row.output, offsets)}, "
+        f"    {{{row.step.index}, {tables.name(row.step.name)}, {tables.tensor(row.output)}, "
         f"0x{zlib.crc32(np.ascontiguousarray(row.value).tobytes()):08x}}},"
         for row in rows
+        if row.output is not None and row.value is not None
+    ]
+    forgotten = [
+        _begun(offsets[place], f"initial{i}", value, data)
+        for i, (place, value) in enumerate(begins.items())
+        if place in offsets
     ]
     return "\n".join(
         [
             _about(plan, name),
             "#include <math.h>",
+            "#include <string.h>",
             "",
             '#include "kernels.h"',
             '#include "model.h"',
@@ -449,31 +583,42 @@ def _source(
             "",
             "#define AT(offset) ((void *)(model_arena + (offset)))",
             "",
+            *_STEP,
+            "",
             "const struct step model_steps[MODEL_STEPS] = {",
             *steps,
             "};",
             "",
             "const struct tensor model_inputs[MODEL_INPUTS] = {",
-            *(f"    {_tensor(t, offsets)}," for t in plan.inputs),
+            *(f"    {tables.tensor(t)}," for t in plan.inputs),
             "};",
             "",
             "const struct tensor model_outputs[MODEL_OUTPUTS] = {",
-            *(f"    {_tensor(t, offsets)}," for t in plan.outputs),
+            *(f"    {tables.tensor(t)}," for t in plan.outputs),
             "};",
             "",
+            *(["static int remembers; /* whether model_reset was called */", ""] if forgotten else []),
+            "void model_reset(void) {",
+            *([*forgotten, "  remembers = 1;"] if forgotten else []),
+            "}",
+            "",
             f"{_prototype(plan)} {{",
+            *(["  if (!remembers) {", "    model_reset();", "  }"] if forgotten else []),
             *(
                 f"  model_copy(AT({offsets[t.index]}), {label}, {_bytes(t)});"
                 for label, t in zip(inputs, plan.inputs, strict=True)
             ),
-            *(f"  STEP({place}, {call});" for place, call in enumerate(calls)),
+            *calls,
             *(
                 f"  model_copy({label}, {result}, {_bytes(t)});"
                 for label, t, result in zip(outputs, plan.outputs, results, strict=True)
             ),
             "}",
             "",
-            f"void model_invoke_golden(void) {{ model_invoke({', '.join(goldens + ['0'] * len(outputs))}); }}",
+            "void model_invoke_golden(void) {",
+            "  model_reset();",
+            f"  model_invoke({', '.join(goldens + ['0'] * len(outputs))});",
+            "}",
             "",
             f"void model_invoke_in_place(void) {{ model_invoke({', '.join(['0'] * len(inputs + outputs))}); }}",
             "",
@@ -481,18 +626,21 @@ def _source(
     )
 
 
-def _tensor(tensor: Tensor, offsets: Mapping[int, int]) -> str:
-    quantization = tensor.quantization
-    scale, zero_point = 0.0, 0
-    if quantization and quantization.scale:
-        scale, zero_point = quantization.scale[0], (*quantization.zero_point, 0)[0]
-    if len(tensor.shape) > 6:
-        raise UnsupportedError(f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions; an export takes at most 6")
-    shape = ", ".join(map(str, tensor.shape)) or "0"
-    return (
-        f"{{{_string(tensor.name)}, {tensor.index}, {offsets.get(tensor.index, 0)}, {_bytes(tensor)}, "
-        f"DTYPE_{tensor.dtype.upper()}, {len(tensor.shape)}, {{{shape}}}, {_number(np.float32(scale))}, {zero_point}}}"
-    )
+_STEP = """\
+#define STEP(place, call)     \\
+  do {                        \\
+    call;                     \\
+    if (model_step_hook) {    \\
+      model_step_hook(place); \\
+    }                         \\
+  } while (0)""".splitlines()
+
+
+def _begun(offset: int, name: str, value: Array, data: _Data) -> str:
+    """A line that sets a variable to what it is before the first inference."""
+    if len(set(value.tobytes())) == 1:
+        return f"  memset(AT({offset}), {value.tobytes()[0]}, {value.nbytes});"
+    return f"  memcpy(AT({offset}), {data.array(name, value)}, {value.nbytes});"
 
 
 def _numerics(plan: Plan, rows: Sequence[_Row]) -> str:

@@ -66,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             "--timeout", type=positive, default=30, metavar="SECONDS", help="a step may take (default: %(default)s)"
         )
         one.add_argument(
-            "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/kernels/faults.h"
+            "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/faults/faults.h"
         )
         if action in ("run", "record"):
             fed = one.add_mutually_exclusive_group(required=True)

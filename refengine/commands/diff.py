@@ -107,7 +107,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baud", type=positive, default=115200, help="of a serial port (default: %(default)s)")
     parser.add_argument("--timeout", type=positive, default=30, metavar="SECONDS", help="a device's step may take")
     parser.add_argument(
-        "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/kernels/faults.h"
+        "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/faults/faults.h"
     )
     add_json(parser)
 

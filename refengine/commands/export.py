@@ -5,6 +5,7 @@ main of yours that calls model_invoke(input, output), or model_selftest(), which
 
   refengine export stm32f746_int8 -o exported
   refengine export model.tflite -o exported --numerics cortex-m7 --input golden.npy
+  refengine export model.tflite -o lib/wake --prefix wake --layout cmake     two models link together
   refengine export model.tflite -o include --array           the file as an aligned array, for TFLM
   refengine export --image digit.png -o include --bits 1     a picture, for a board without a camera
   refengine export --image digits -o include --bits 8        the 100 bundled digits and their labels
@@ -16,7 +17,7 @@ import argparse
 from pathlib import Path
 
 from ..bundled import model_file
-from ..cexport import Exported, Pixels, array_header, export, image_header
+from ..cexport import LAYOUTS, Exported, Pixels, array_header, export, image_header
 from ..errors import InputError, located
 from ..files import write
 from ..kernel import PRESETS
@@ -39,6 +40,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", metavar="FILE", nargs="+", help="golden input of the self-test, as `run` takes it (default: noise)"
     )
+    parser.add_argument("--prefix", default="model", help="what names and files begin with (default: %(default)s)")
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default="plain", help="for which tool to lay the files out (default: %(default)s)"
+    )
+    parser.add_argument("--no-names", action="store_true", help="leave out the names of the model and its tensors")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--array", action="store_true", help="write the file itself as a C array instead")
     instead.add_argument(
@@ -63,7 +69,9 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(path, numerics=PRESETS[args.numerics], memory=args.memory)
     with located(args.model):
         golden = _golden(plan, args.input, args.digit) if args.input else ()
-        exported = export(plan, args.output, *golden, name=path.stem)
+        exported = export(
+            plan, args.output, *golden, name=path.stem, prefix=args.prefix, layout=args.layout, names=not args.no_names
+        )
     if args.json:
         return print_json(heading(args, plan) | exported.as_dict())
     _print(exported)

@@ -28,7 +28,7 @@ STEP, INPUT, OUTPUT = range(3)
 UNKNOWN_REQUEST, OUT_OF_RANGE, INPUT_DIFFERS = range(3)
 """Reasons, in `Refused`."""
 
-TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool")
+TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool", "uint32", "uint64")
 
 
 class Range(NamedTuple):

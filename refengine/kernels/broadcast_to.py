@@ -79,7 +79,7 @@ FACTS = Facts(
     copies=True,
     shares_scale=True,
     quantized=Quantizing({"int8": 3, "int16": 3}),
-    c_kernels=dict.fromkeys(_copies.TYPES[:7], "copies"),
+    c_kernels=dict.fromkeys(_copies.TYPES, "copies"),
 )
 
 KERNELS = {

@@ -95,7 +95,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("DYNAMIC_UPDATE_SLICE", {}, (operand, update, chosen), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({}))
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({}),
+    c_kernels=dict.fromkeys(("float32", "int8", "int16", "int32"), "dynamic_update_slice"),
+)
 
 KERNELS = {
     ("DYNAMIC_UPDATE_SLICE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -101,7 +101,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("EMBEDDING_LOOKUP", {}, (ids, table), (output,), before=before)
 
 
-FACTS = Facts(data=1, shares_scale=True, computes={"int8": ("int8", "float32")}, quantized=Quantizing({"int8": 1}))
+FACTS = Facts(
+    data=1,
+    shares_scale=True,
+    computes={"int8": ("int8", "float32")},
+    quantized=Quantizing({"int8": 1}),
+    c_kernels=dict.fromkeys(("float32", "int8"), "embedding_lookup"),
+)
 """The converter gives table and output scales of their own, which TFLM ignores; refengine's share one."""
 
 KERNELS = {

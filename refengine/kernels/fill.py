@@ -72,7 +72,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("FILL", {}, (dims, value), (make.tensor(shape, dtype, value.quantization),))
 
 
-FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing({"int8": 3, "int16": 3}))
+FACTS = Facts(
+    data=1,
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({"int8": 3, "int16": 3}),
+    c_kernels=dict.fromkeys(("float32", "int8", "int32"), "copies"),
+)
 
 KERNELS = {
     ("FILL", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -122,7 +122,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 
 FACTS = Facts(
-    copies=True, shares_scale=True, quantized=Quantizing(), c_kernels=dict.fromkeys(("float32", "int8"), "copies")
+    copies=True, shares_scale=True, quantized=Quantizing(), c_kernels=dict.fromkeys(("float32", "int8"), "gather")
 )
 
 KERNELS = {

@@ -65,6 +65,10 @@ def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
 
 KERNELS = {
     ("L2_POOL_2D", "float32"): Kernel(
-        prepare, evaluate, explain, partial(pooling.example, op="L2_POOL_2D", dtype="float32"), Facts()
+        prepare,
+        evaluate,
+        explain,
+        partial(pooling.example, op="L2_POOL_2D", dtype="float32"),
+        Facts(c_kernels={"float32": "l2_pool_float32"}),
     )
 }

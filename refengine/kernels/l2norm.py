@@ -136,7 +136,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "L2_NORMALIZATION", {"fused_activation_function": "NONE"}, input, output)
 
 
-FACTS = Facts(fixed_output={"int8": (1 / 128, 0)}, quantized=Quantizing({"int8": 2}))
+FACTS = Facts(
+    fixed_output={"int8": (1 / 128, 0)},
+    quantized=Quantizing({"int8": 2}),
+    c_kernels={t: f"l2norm_{t}" for t in ("int8", "float32")},
+)
 
 KERNELS = {
     ("L2_NORMALIZATION", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -177,7 +177,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "LOG_SOFTMAX", {}, input, output)
 
 
-FACTS = Facts(fixed_output={"int8": (1 / 16, 127)}, quantized=Quantizing({"int8": 2}))
+FACTS = Facts(
+    fixed_output={"int8": (1 / 16, 127)},
+    quantized=Quantizing({"int8": 2}),
+    c_kernels={t: f"log_softmax_{t}" for t in ("int8", "float32")},
+)
 
 KERNELS = {
     ("LOG_SOFTMAX", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

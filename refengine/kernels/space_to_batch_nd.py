@@ -172,7 +172,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPACE_TO_BATCH_ND", {}, (input, *controls), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing(),
+    c_kernels=dict.fromkeys(("float32", "int8"), "space_to_batch_nd"),
+)
 
 KERNELS = {
     ("SPACE_TO_BATCH_ND", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

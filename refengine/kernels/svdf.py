@@ -37,6 +37,7 @@ FACTS = Facts(
     quantized=Quantizing(
         {"int8": 3}, weighed=(Weighed(1, None, 0), Weighed(2, 3, STATE, largest=512)), states={STATE: "around"}
     ),
+    c_kernels={"int8": "svdf_int8", "float32": "svdf_float32"},
 )
 
 

@@ -67,6 +67,7 @@ FACTS = Facts(
         ),
         time=_time_axis,
     ),
+    c_kernels={dtype: f"lstm_{dtype}" for dtype in ("int8", "int16", "float32")},
 )
 """The converter makes no int16 layer; that type's is refengine's own, by the same rules."""
 

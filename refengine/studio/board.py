@@ -21,7 +21,7 @@ FAULTS = (
     "single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness",
     "narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta",
 )  # fmt: skip
-"""What emulated firmware may be built with, to see it found (`firmware/kernels/faults.h`)."""
+"""What emulated firmware may be built with, to see it found (`firmware/faults/faults.h`)."""
 
 
 def ports(studio: Studio, asked: Asked) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -11,10 +12,16 @@ import numpy as np
 import pytest
 from oracle import host_plan
 
+import refengine
 from refengine import PRESETS, InputError, Numerics, Plan, UnsupportedError, make_plan, run
 from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
+from refengine.cexport.calls import CALLS
+from refengine.execute import infer
+from refengine.kernel import Facts
+from refengine.kernels import KERNELS
 from refengine.model import Array, Graph, Model, Op
+from tests.kernels.test_call_once import accumulator
 from tests.models import const, fed, one_op, q
 
 pytestmark = pytest.mark.slow
@@ -97,8 +104,19 @@ def test_a_wrong_step_is_named(tmp_path: Path) -> None:
     """The self-test returns 1 + the first step that differs: pools lie between the layers, and are sound."""
     plan = make_plan(bundled_models()["stm32f746_int8"])
     export(plan, tmp_path)
-    assert ran(built(plan, tmp_path, "-DREFENGINE_FAULT_POOL_SHORT"), *drawn(plan, 1)).returncode == 1 + 2
-    assert ran(built(plan, tmp_path, "-DREFENGINE_FAULT_STALE=4"), *drawn(plan, 1)).returncode == 1 + 5
+    for file, sound, wrong, step in (
+        ("model.c", r"STEP\(4, .*", "STEP(4, (void)0);", 5),
+        ("pooling.c", "largest\\[0\\] = ", "largest[0] = 1 + 0 * ", 2),
+    ):
+        text = (tmp_path / file).read_text()
+        (tmp_path / file).write_text(re.sub(sound, wrong, text))
+        flags = ("-Wno-unused-const-variable", "-Wno-unused-variable")
+        assert ran(built(plan, tmp_path, *flags), *drawn(plan, 1)).returncode == 1 + step
+
+
+def test_no_test_switch_is_exported(tmp_path: Path) -> None:
+    export(make_plan(bundled_models()["stm32f746_int8"]), tmp_path)
+    assert not any("FAULT" in path.read_text() for path in tmp_path.iterdir())
 
 
 def two_inputs() -> Model:
@@ -176,13 +194,83 @@ def test_each_output_of_an_operator_is_a_step_and_each_input_of_a_join_a_call(tm
     assert done.stdout == b"".join(x.tobytes() for x in run(plan, *inputs))
 
 
+STREAM = """
+#include <stdio.h>
+#include "model.h"
+
+int main(void) {
+  static uint8_t frame[MODEL_INPUT_BYTES], output[MODEL_OUTPUT_BYTES];
+  while (fread(frame, 1, sizeof frame, stdin) == sizeof frame) {
+    if (frame[0] == 7) {
+      model_reset();
+    }
+    model_invoke(frame, output);
+    fwrite(output, 1, sizeof output, stdout);
+  }
+  return model_selftest();
+}
+"""
+"""A stream of frames, that begins anew with those whose first byte is 7."""
+
+
+def remembering() -> Model:
+    """An SVDF of two units, of rank 1 and with a memory of three features, whose state's zero point is not 0."""
+    state = replace(fed((1, 6), "int8", q(0.5, 4), "state"), is_variable=True)
+    tensors = (
+        fed((1, 2), "int8", q(0.5, 1), "x"),
+        const([[3, -5], [7, 2]], "int8", q(0.25), "feature"),
+        const([[1, 2, 3], [-4, 5, 6]], "int8", q(0.5), "time"),
+        const([10, -20], "int32", q(0.25), "bias"),
+        state,
+    )
+    options = {"rank": 1, "fused_activation_function": "NONE", "asymmetric_quantize_inputs": False}
+    return one_op("SVDF", options, [*tensors], fed((1, 2), "int8", q(2.0, -3), "y"))
+
+
+@needs_cc
+@pytest.mark.parametrize("model", [remembering(), accumulator()], ids=["variable", "resource"])
+def test_what_lives_on_is_forgotten_on_demand(model: Model, tmp_path: Path) -> None:
+    plan = make_plan(model)
+    export(plan, tmp_path)
+    (tmp_path / "main.c").write_text(STREAM)
+    sources = [str(path) for path in tmp_path.glob("*.c")]
+    subprocess.run(["cc", *FLAGS, *SANITIZERS, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
+    frames = np.array([[[9, 4]], [[-100, 88]], [[6, 6]], [[7, 1]], [[9, 4]]], np.int8)
+    expected, state = [], None
+    for frame in frames:
+        state = None if frame[0, 0] == 7 else state
+        outputs, state = infer(plan, None, [frame], state)
+        expected.append(outputs[0])
+    assert not np.array_equal(expected[0], expected[4])
+    done = subprocess.run([str(tmp_path / "a.out")], input=frames.tobytes(), capture_output=True, check=True)
+    assert done.stdout == b"".join(x.tobytes() for x in expected)
+
+
+def worked_out(facts: Facts) -> bool:
+    """Whether it is left to the export, not to a kernel: constants, variables and what sets them up."""
+    return facts.shapes_only or facts.unpacks or bool(facts.resource) or facts.control == "once"
+
+
+def test_the_manual_counts_what_exports() -> None:
+    """Pairs of operator and type."""
+    exported = [key for key, kernel in KERNELS.items() if key in CALLS or worked_out(kernel.facts)]
+    operators, runs = {op for op, _ in exported}, {op for op, _ in KERNELS}
+    none, some = runs - operators, {op for op, dtype in KERNELS if (op, dtype) not in exported} & operators
+    page = Path(refengine.__file__).with_name("manual") / "devices.md"
+    told = " ".join(page.read_text(encoding="utf-8").split())
+    assert f"{len(exported)} of the {len(KERNELS)} pairs of operator and type" in told
+    assert f"{len(operators)} of the {len(runs)} operators" in told
+    assert all(f"{op}" in told.partition("does not export")[2] for op in none)
+    assert not some, "the page says that an operator exports in all its types"
+
+
 def without_a_kernel() -> Model:
-    tensors = [fed((1, 2), "int8", q(0.5)), const([1], "int32", name="axis")]
-    return one_op("REDUCE_MAX", {"keep_dims": False}, tensors, fed((1,), "int8", q(0.5), "y"))
+    inputs = [fed((1, 2), "float32"), fed((1, 2), "float32", name="b")]
+    return one_op("ADD_N", {}, [*inputs], fed((1, 2), "float32", name="y"))
 
 
 def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"operator \d+ \(REDUCE_MAX\): there is no C kernel for int8"):
+    with pytest.raises(UnsupportedError, match=r"operator \d+ \(ADD_N\): there is no C kernel for float32"):
         export(make_plan(without_a_kernel()), tmp_path)
     assert not any(tmp_path.iterdir())
 
@@ -206,11 +294,17 @@ def test_a_golden_input_must_fit(tmp_path: Path) -> None:
         export(plan, tmp_path / "file")
 
 
+def named(name: str) -> Model:
+    """A RELU whose tensors are called so."""
+    model = one_op("RELU", {}, [fed((2,), "float32")], fed((2,), "float32"))
+    (graph,) = model.graphs
+    return replace(model, graphs=(replace(graph, tensors=tuple(replace(t, name=name) for t in graph.tensors)),))
+
+
 @needs_cc
 def test_names_in_the_file_cannot_become_code(tmp_path: Path) -> None:
     evil = '"; int x[-1]; /* */ \\ ??/ \n #error'
-    model = one_op("RELU", {}, [fed((2,), "float32", name=evil)], fed((2,), "float32"))
-    plan = make_plan(model)
+    plan = make_plan(named(evil))
     export(plan, tmp_path, name=evil)
     assert ran(built(plan, tmp_path), np.array([-1, 2], np.float32)).stdout == np.array([0, 2], np.float32).tobytes()
 

@@ -100,8 +100,8 @@ SAID = {
         f"{role} {what}": (saying(role, {"type": 1} | said), message)
         for role in ("step", "input", "output")
         for what, said, message in (
-            ("of an unknown type", {"type": 200}, "is of type 200, and the last is 6"),
-            ("of the next type", {"type": 7}, "is of type 7"),
+            ("of an unknown type", {"type": 200}, "is of type 200, and the last is 8"),
+            ("of the next type", {"type": 9}, "is of type 9"),
             ("of another shape than bytes", {"shape": (7, 7), "bytes": 10}, r"has 10 bytes for int8 \(7, 7\)"),
             ("of a negative shape", {"shape": (-1, -10), "bytes": 10}, r"has 10 bytes for int8 \(-1, -10\)"),
             ("of a huge shape", {"shape": (2**31 - 1,) * 30}, "bytes for int8"),

@@ -11,23 +11,32 @@ from typing import Any
 
 import numpy as np
 
-from refengine.cexport.calls import Call, Constant, Values
+from refengine.cexport.call import Call, Constant, Resource, Values
 from refengine.model import Array, Tensor
 from refengine.numerics.fixedpoint import Multiplier
 
 KERNELS = Path(__file__).parents[2] / "firmware" / "kernels"
+FAULTS = KERNELS.parent / "faults"
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion"]
 NUMBERS: dict[str, Any] = {"int32_t": ctypes.c_int32, "float": ctypes.c_float}
 
 
 class Library:
-    """All kernels, compiled with `flags` and, while they run, watched by the sanitizers among them."""
+    """All kernels, compiled with `flags` and, while they run, watched by the sanitizers among them.
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    With a `fault`, they are called by `firmware/faults` as there.
+    """
+
+    def __init__(self, folder: Path, *flags: str, fault: str = "") -> None:
         path = folder / "kernels.so"
         sources = [str(path) for path in sorted(KERNELS.glob("*.c")) if path.name != "selftest.c"]
-        command = ["cc", *WARNINGS, *flags, "-shared", "-fPIC", "-O1", "-g", *sources, "-o", str(path), "-lm"]
-        subprocess.run(command, check=True)
+        command = ["cc", *WARNINGS, *flags, "-fPIC", "-O1"]
+        if fault:
+            command += [f"-DREFENGINE_FAULT_{fault}", f"-I{KERNELS}"]
+            subprocess.run([*command, "-c", FAULTS / "faults.c", "-o", folder / "faults.o"], check=True)
+            command += ["-include", str(FAULTS / "faults.h")]
+            sources += ["-x", "none", str(folder / "faults.o")]
+        subprocess.run([*command, "-shared", *sources, "-o", str(path), "-lm"], check=True)
         self.functions = ctypes.CDLL(str(path))
         self.structs = dict(
             _structs(
@@ -47,7 +56,7 @@ class Library:
     def _run(self, call: Call, inputs: dict[int, Array], result: Array) -> None:
         kept: list[Any] = []
         params = self._struct(self.structs[call.struct], call.params, kept)
-        arrays = [np.ascontiguousarray(a.data if isinstance(a, Constant) else inputs[a.index]) for a in call.arguments]
+        arrays = [np.ascontiguousarray(_value_of(a, inputs)) for a in call.arguments]
         pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, result)]
         getattr(self.functions, call.kernel)(ctypes.byref(params), *pointers)
 
@@ -77,6 +86,11 @@ class Library:
             return rows[0]
         kept.append((struct * len(rows))(*rows))
         return ctypes.addressof(kept[-1])
+
+
+def _value_of(argument: Tensor | Constant | Resource, inputs: dict[int, Array]) -> Array:
+    assert not isinstance(argument, Resource)
+    return argument.data if isinstance(argument, Constant) else inputs[argument.index]
 
 
 def _size(tensor: Tensor) -> int:

@@ -71,7 +71,7 @@ def test_no_port_is_opened_that_is_not_this_machines(client: Client, more: dict[
 
 
 def test_the_faults_that_may_be_chosen_are_those_of_the_firmware() -> None:
-    header = (ROOT / "firmware" / "kernels" / "faults.h").read_text()
+    header = (ROOT / "firmware" / "faults" / "faults.h").read_text()
     told = re.findall(r"^ \*   ([A-Z_]+)  ", header, re.M)  # STALE=k needs the number of a step
     assert [fault.upper() for fault in FAULTS] == told
 
