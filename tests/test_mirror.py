@@ -15,7 +15,8 @@ LARGE = 100
 ELSEWHERE = {
     "cexport/test_command.py": ("commands/export",),
     "cexport/test_export.py": ("cexport/calls",),
-    "commands/test_main.py": ("commands/_front", "commands/inspect", "commands/run"),
+    "commands/test_main.py": ("commands/_front", "commands/inspect"),
+    "commands/test_run.py": ("commands/_seen",),
     "debugger/test_debugger.py": (
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),
         *("debugger/conversation", "tensors/pictures", "tensors/stats"),
@@ -48,6 +49,7 @@ ELSEWHERE = {
     ),
     "test_kernels.py": ("kernel",),
     "test_package.py": ("__init__",),
+    "test_reprs.py": ("tensors/reprs",),
 }
 """Test files by modules without one of their own. What kernels share (`kernels/_*.py`) is tried by the kernels."""
 

@@ -162,6 +162,11 @@ def named(names: Sequence[str] | Mapping[int, str], label: int) -> str:
     return f"{label} ({known[label]})" if label in known else str(label)
 
 
+def sureness(score: float, is_probability: bool) -> str:
+    """What a class's score says, which is a confidence if it is a probability."""
+    return f"confidence {score:.4f}" if is_probability else f"score {score:.6g} (no probability)"
+
+
 def add_sound(parser: argparse.ArgumentParser) -> None:
     """The options --front-end, --step, --hop and --resample, for `ears_of`."""
     sounds = parser.add_argument_group("sounds (.wav)")
@@ -338,6 +343,17 @@ def _files(path: str) -> list[str]:
     if not found:
         raise InputError(f"{path}: the folder is empty; give pictures, .npy, .npz, .raw, .wav or MNIST's IDX files")
     return found
+
+
+def leave_out(args: argparse.Namespace, why: str, *names: str) -> None:
+    """Raise `InputError` if options are given that would do nothing; `why` says beside what."""
+    if idle := [called(name) for name in names if getattr(args, name) not in (None, False, [])]:
+        raise InputError(f"{why}: leave out {', '.join(idle)}")
+
+
+def called(name: str) -> str:
+    """An argument as one types it."""
+    return "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
 
 
 def positive(text: str) -> int:

@@ -23,6 +23,7 @@ from ..identity import identified
 from ..judge.revealing import telling
 from ..model import Array
 from ..plan import Plan, make_plan
+from ..tasks.recognition import tells_probabilities
 from ..tensors.images import read_inputs
 from ._front import (
     add_json,
@@ -34,6 +35,7 @@ from ._front import (
     print_table,
     progress_bar,
     say,
+    sureness,
     table_of,
 )
 
@@ -151,7 +153,7 @@ def _run(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Arr
     print_table(table)
     if is_classifier(plan):
         (answer,) = predictions(plan, *outputs)
-        say(f"class {answer.label}, confidence {answer.confidence:.4f}")
+        say(f"class {answer.label}, {sureness(answer.confidence, tells_probabilities(plan))}")
         outputs = (answer.output,)
     for output in outputs:
         say(f"  {output.dtype!s:8} {numbers(output.tolist())}")

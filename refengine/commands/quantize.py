@@ -35,8 +35,9 @@ from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
 from ..quantizer.choices import Choice, choices
 from ..quantizer.convert import check, convert
 from ..quantizer.parameters import left_in_float
-from ..quantizer.report import Error, LayerError, Outputs, rank
+from ..quantizer.report import LayerError, Outputs, rank
 from ..reading.counterparts import check_comparable
+from ..reading.error import Error
 from ..tensors.inputs import PixelRange
 from ..tflite_io import dump
 from ._front import (

@@ -354,7 +354,7 @@ def truncated(folder: Path) -> Path:
 ERRORS = {
     "no command": ([], "required: COMMAND"),
     "an unknown command": (["walk"], "invalid choice: 'walk'"),
-    "no input": (["run", MODEL], "required: --input"),
+    "no input": (["run", MODEL], "one of the arguments --input --random is required"),
     "three dialects": (["run", MODEL, "--input", "x", "--numerics", "tflm,single,litert"], "are 3 dialects"),
     "an unknown dialect": (
         ["run", MODEL, "--input", "x", "--numerics", "y"],
@@ -423,7 +423,7 @@ def test_control_c_leaves_without_a_traceback(
     def interrupted(*arguments: object, **options: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_command, "read_inputs", interrupted)
+    monkeypatch.setattr(run_command, "fed", interrupted)
     assert main(["run", MODEL, "--input", digit]) == INTERRUPTED
     assert capsys.readouterr() == ("", "")
 
@@ -459,7 +459,7 @@ def terminal() -> Iterator[Callable[[str], str]]:
         ("demo", "stm32f746 int8 0 2 6 100"),
         ("inspect stm32f746_int8", "0 CONV_2D + RELU 0 → 14 int8 1×26×26×32 194,688 416 1 MAX_POOL_2D"),
         (f"evaluate {MODEL}", "accuracy 100.00% (100 of 100)"),
-        ("run nothing", "refengine: the following arguments are required: --input"),
+        ("run nothing", "refengine: one of the arguments --input --random is required"),
     ],
     ids=lambda text: text.split()[0],
 )
