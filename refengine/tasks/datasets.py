@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -32,6 +32,12 @@ from .segmentation import Map
 T = TypeVar("T")
 
 MASK = "_mask"
+TOLD = {".json", ".csv", ".txt"}
+"""Files in a folder that tell of the others."""
+
+BUNDLED = "digits"
+BUNDLED_TOLD = "the 100 bundled digits"
+
 DIGITS = 10
 """From so many on, a word is no number of a class."""
 
@@ -70,28 +76,71 @@ class Pictures(Generic[T]):
 # ---- classes -------------------------------------------------------------------------------------------------
 
 
-def classes(path: str | None, split: str = "test", names: Sequence[str] = (), memory: int = MEMORY) -> Classes:
-    """What a path holds: MNIST (its `split`), a folder for each class, a `.csv`, an `.npz`; None are bundled digits.
+def classes(path: str, split: str = "test", names: Sequence[str] = (), memory: int = MEMORY) -> Classes:
+    """What a path holds: MNIST (its `split`), a folder for each class, a `.csv`, an `.npz`; ``digits`` are bundled.
 
     Raises `InputError` for anything else, and for a class that is not among `names`, if there are some.
     """
-    if path is None:
+    if path == BUNDLED:
         x, y = bundled_digits()
-        return Classes("the bundled digits (100; more with --data)", x, y.astype(np.int64))
+        return Classes(BUNDLED_TOLD, x, y.astype(np.int64))
     with located(path):
         if Path(path).suffix.lower() == ".npz":
             x, y = _pair(path, memory)
             return Classes(path, x, _labels(x, y))
         if Path(path).suffix.lower() == ".csv":
             return _numbered(path, [*_lines(Path(path), memory)], names)
-    folders = sorted(each for each in Path(path).glob("*") if each.is_dir() and not each.name.startswith("."))
-    if folders and not any(Path(path).glob("*-images*idx3-ubyte*")):
-        with located(path):
+    if is_mnist(path):
+        x, y = load_mnist(path, split)
+        return Classes(path, x, y.astype(np.int64))
+    with located(path):
+        if folders := _folders(Path(path)):
             return _numbered(path, _in_turn(folders), names)
-    if Path(path).is_file():
-        raise InputError(f"{path}: is no data with classes; give a folder with one for each class, a .csv or an .npz")
-    x, y = load_mnist(path, split)
-    return Classes(path, x, y.astype(np.int64))
+        what = "is no data with classes" if Path(path).exists() else "there is no such file or folder"
+        raise InputError(f"{what}; give a folder with one for each class or with MNIST's IDX files, a .csv or an .npz")
+
+
+def is_mnist(path: str) -> bool:
+    """Whether a folder holds MNIST's IDX files."""
+    return any(Path(path).glob("*-images*idx3-ubyte*"))
+
+
+def _folders(path: Path) -> list[Path]:
+    """Those in a folder, but hidden ones."""
+    return sorted(each for each in path.glob("*") if each.is_dir() and not each.name.startswith("."))
+
+
+def without_truth(path: str, split: str, inputs: Collection[str], memory: int = MEMORY) -> Array | list[str]:
+    """What a network is fed of a path, whatever is known about it: x of an `.npz` or of MNIST, or the names of files.
+
+    Of a folder with one for each class files come in turn, so that the first ones are of every class; masks and JSON
+    are left out. An `.npz` that holds all of the model's `inputs` by their names is a file like others. Raises
+    `InputError` for a folder without files.
+    """
+    if path == BUNDLED:
+        return bundled_digits()[0]
+    if is_mnist(path):
+        return load_mnist(path, split)[0]
+    with located(path):
+        suffix = Path(path).suffix.lower()
+        if (
+            suffix == ".npz"
+            and (arrays := read_npz(path, memory)).keys() >= {"x", "y"}
+            and not arrays.keys() >= {*inputs}
+        ):
+            return _pair(path, memory)[0]
+        if suffix == ".csv":
+            return [file for file, _ in _lines(Path(path), memory)]
+        if not Path(path).is_dir():
+            return [path]
+        masked = [*_masked(Path(path))]
+        left_out = {str(mask) for _, mask in masked}
+        in_turn = [file for file, _ in _in_turn(_folders(Path(path)))]
+        found = [str(file) for file in files_in(Path(path)) if file.parent == Path(path)] + in_turn
+        files = [file for file in found if file not in left_out and Path(file).suffix.lower() not in TOLD]
+        if not files:
+            raise InputError("the folder is empty; give pictures, .npy, .npz, .raw, .wav or MNIST's IDX files")
+        return files
 
 
 def files_in(folder: Path) -> list[Path]:

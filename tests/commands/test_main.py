@@ -234,7 +234,7 @@ def test_evaluate_as_json(ask: Ask) -> None:
 
 
 def test_evaluate_without_data_says_what_it_took(ask: Ask) -> None:
-    assert "on the bundled digits (100; more with --data)" in ask("evaluate", MODEL)
+    assert "on the 100 bundled digits" in ask("evaluate", MODEL)
 
 
 @pytest.mark.parametrize("json_", [[], ["--json"]])
@@ -368,8 +368,8 @@ ERRORS = {
     "no such picture": (["run", MODEL, "--input", "{tmp}/none.png"], "{tmp}/none.png: cannot be read: No such file"),
     "a folder for a picture": (["run", MODEL, "--input", "{tmp}"], "{tmp}: cannot be read: Is a directory"),
     "a text for a picture": (["run", MODEL, "--input", __file__], "neither a picture"),
-    "no such folder": (["evaluate", MODEL, "--data", "{tmp}/none"], "has no file t10k-images"),
-    "a folder without digits": (["evaluate", MODEL, "--data", "{tmp}"], "give the folder of MNIST's IDX files"),
+    "no such folder": (["evaluate", MODEL, "--data", "{tmp}/none"], "{tmp}/none: there is no such file or folder"),
+    "a file without classes": (["evaluate", MODEL, "--data", "{digit}"], "{digit}: is no data with classes; give"),
     "no digits": (["evaluate", MODEL, "--limit", "0"], "'0' is no positive number"),
     "an endless range": (["evaluate", MODEL, "--range", "0", "inf"], "inf is no finite number"),
     "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from refengine import InputError
-from refengine.tasks.datasets import boxes, classes, mask_of, masks
+from refengine.tasks.datasets import boxes, classes, mask_of, masks, without_truth
 from refengine.tasks.detection import Truth
+from refengine.tensors.datasets import bundled_digits
 
 
 def touch(path: Path) -> Path:
@@ -95,6 +96,26 @@ def test_lines_that_say_nothing_are_refused(tmp_path: Path, text: str, reason: s
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(InputError, match=reason):
         classes(str(tmp_path / "x.csv"))
+
+
+def test_the_word_digits_is_the_bundled_ones() -> None:
+    assert classes("digits").y.tolist() == bundled_digits()[1].tolist()
+    assert np.array_equal(without_truth("digits", "test", ()), bundled_digits()[0])
+
+
+def test_without_the_truth_masks_and_what_tells_of_files_are_left_out(tmp_path: Path) -> None:
+    for name in ("a.png", "a_mask.png", "b.png", "coco.json", "deep/c.png", "other/d.png", "deep/e.png"):
+        touch(tmp_path / name)
+    found = without_truth(str(tmp_path), "test", ())
+    assert [str(Path(file).relative_to(tmp_path)) for file in found] == [
+        *("a.png", "b.png"), *("deep/c.png", "other/d.png", "deep/e.png")
+    ]  # fmt: skip
+
+
+def test_an_archive_of_the_models_own_inputs_is_a_file_like_others(tmp_path: Path) -> None:
+    path = npz(tmp_path / "x.npz", x=np.zeros((2, 3)), y=np.zeros(2))
+    assert np.shape(without_truth(path, "test", ["input"])) == (2, 3)
+    assert without_truth(path, "test", ["x", "y"]) == [path]
 
 
 # ---- boxes ---------------------------------------------------------------------------------------------------
