@@ -457,6 +457,11 @@ class _Table(Table):
         super().add_row(*map(printable, cells), **options)
 
 
+def terminal_width() -> int:
+    """Columns of the terminal that is printed to; 100 in a pipe."""
+    return Console().width if sys.stdout.isatty() else 100
+
+
 def table_of(*headings: str) -> Table:
     return _Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 

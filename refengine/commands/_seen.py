@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from rich.console import Console
-
 from ..errors import InferenceError, InputError
 from ..execute import NONE, Record, execute, frames
 from ..identity import identity
@@ -21,7 +19,7 @@ from ..tensors.images import read_inputs
 from ..tensors.inputs import random_inputs
 from ..tensors.reprs import told_values, traced
 from ..tensors.stats import stats
-from ._front import say
+from ._front import say, terminal_width
 
 Case = tuple[str, tuple[Array, ...]]
 
@@ -46,8 +44,7 @@ def singly(plan: Plan, cases: Iterable[Case]) -> Iterator[Case]:
 
 def shown(plan: Plan, cases: Iterable[Case]) -> Iterator[Case]:
     """The same, each drawn as it goes by: grey from the smallest value, black, to the largest, white."""
-    colour = sys.stdout.isatty()
-    width = Console().width if colour else 100
+    colour, width = sys.stdout.isatty(), terminal_width()
     for name, arrays in cases:
         for place, inputs in singly(plan, [(name, arrays)]):
             for tensor, x in zip(plan.inputs, inputs, strict=True):
