@@ -40,7 +40,6 @@ def table_lines(lines: list[str]) -> list[str]:
         "inspect stm32f746_int8",
         pytest.param("health dense_int8", marks=pytest.mark.slow),
         pytest.param("run stm32f746_int8 --against stm32f746_float32 --random", marks=pytest.mark.long),
-        pytest.param("demo", marks=pytest.mark.long),
     ],
 )
 def test_a_table_fits_its_terminal_with_every_cell_whole(command: str, columns: int) -> None:
