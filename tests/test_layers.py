@@ -58,6 +58,7 @@ EXTRA = {
     "parallel": {"distributed"},
     "device": {"serial"},
     "examination": {"matplotlib"},
+    "commands": {"shtab"},
     "studio": {"starlette", "uvicorn", "segno"},
 }  # the optional ones, and who may use them
 

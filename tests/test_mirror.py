@@ -15,7 +15,7 @@ LARGE = 100
 ELSEWHERE = {
     "cexport/test_command.py": ("commands/export",),
     "cexport/test_export.py": ("cexport/calls",),
-    "commands/test_main.py": ("commands/_front", "commands/inspect"),
+    "commands/test_main.py": ("commands/__init__", "commands/_front", "commands/inspect"),
     "commands/test_run.py": ("commands/_seen",),
     "debugger/test_debugger.py": (
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),

@@ -196,6 +196,10 @@ def add_sound(parser: argparse.ArgumentParser) -> None:
     )
 
 
+OF_SOUNDS = ("front_end", "step", "hop", "resample")
+"""Its options, as `leave_out` names them."""
+
+
 def ears_of(plan: Plan, args: argparse.Namespace) -> Ears:
     """Who hears the sounds among the inputs."""
     return Ears(plan, args.front_end, args.step, args.hop, args.resample)

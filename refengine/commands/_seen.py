@@ -83,9 +83,9 @@ def print_trace(place: str, record: Record) -> None:
 
 
 def trace_json(place: str, record: Record) -> dict[str, Any]:
-    """The same for JSON; tensors that it reads by index, null where one is left out."""
+    """The same for JSON; null where an input is left out."""
     step = record.step
-    inputs = [None if t is None else t.index for t in step.inputs]
+    inputs = [None if t is None else identity(t, step.subgraph) for t in step.inputs]
     pairs = zip(step.outputs, record.outputs, strict=True)
     outputs = [identity(t, step.subgraph) | _ends(t, x, t.index in record.unknown) for t, x in pairs]
     return {"input": place, "operator": identity(step.op, step.subgraph), "inputs": inputs, "outputs": outputs}

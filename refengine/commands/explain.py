@@ -69,6 +69,8 @@ def command(args: argparse.Namespace) -> int:
         leave_out(args, "--primer teaches without a model", *BESIDE_PRIMER)
         say(*(line for part in primer() for line in part.split("\n")))
         return 0
+    if args.json:
+        leave_out(args, "--json holds every line", "html", "full")
     if args.model is None or args.input is None or args.op is None:
         raise InputError("explain needs MODEL, --input and --op (or --primer)")
     plan = make_plan(args.model, memory=args.memory, partial=args.partial)

@@ -26,6 +26,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import write, write_npz
 from ..fuzzer import callable_of
+from ..identity import identity
 from ..kernel import PRESETS
 from ..plan import Plan, make_plan
 from ..reducer import Command, Fails, Reduced, Runtime, reduce
@@ -103,16 +104,16 @@ def _fails(args: argparse.Namespace) -> Fails:
 
 
 def _tell(args: argparse.Namespace, plan: Plan, smallest: Reduced, written: list[str], is_interrupted: bool) -> None:
-    before, kinds = len(plan.steps), [op.kind for op in smallest.model.graphs[0].ops]
+    before, ops = len(plan.steps), smallest.model.graphs[0].ops
     if args.json:
         told = {"failure": smallest.failure, "interrupted": is_interrupted, "tried": smallest.tried}
-        told |= {"operators": {"before": before, "after": kinds}, "simplified": smallest.simplified}
+        told |= {"operators": before, "kept": [identity(op) for op in ops], "simplified": smallest.simplified}
         print_json(heading(args, plan) | told | {"written": written})
         return
     so_far = " so far" if is_interrupted else ""
     say(
-        f"{args.model} {smallest.failure}; so does a part with {len(kinds)} of its {before} operators{so_far}: "
-        f"{', '.join(kinds)}",
+        f"{args.model} {smallest.failure}; so does a part with {len(ops)} of its {before} operators{so_far}: "
+        f"{', '.join(op.kind for op in ops)}",
         f"made neutral or all alike: {smallest.simplified} constants and inputs; models tried: {smallest.tried}",
     )
     say(*(f"wrote {path}" for path in written))

@@ -37,6 +37,7 @@ from ..tensors.inputs import dequantize_output
 from ..tensors.stats import is_quantized
 from ._against import against
 from ._front import (
+    OF_SOUNDS,
     add_dialects,
     add_given,
     add_json,
@@ -354,7 +355,7 @@ def _check(args: argparse.Namespace, task: Task, two_dialects: bool) -> None:
     if args.json:
         leave_out(args, "--json draws nothing", "show")
     if args.random is not None:
-        leave_out(args, "--random makes the input itself", "digit", "front_end", "step", "hop", "resample")
+        leave_out(args, "--random makes the input itself", "digit", *OF_SOUNDS)
     if args.top and task.name != "classification":
         raise InputError(f"--top tells classes, and this is no classifier: {task.reason}")
     if args.output and not _is_archive(args.output):

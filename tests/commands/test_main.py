@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,9 +27,11 @@ from refengine.commands import demo, main
 from refengine.commands import evaluate as evaluate_command
 from refengine.commands import run as run_command
 from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED
+from refengine.kernels._tflm import COMMIT, LITERT, WHEEL
 from refengine.tensors.datasets import bundled_digits
 
-DATA = Path(__file__).parents[1] / "data"
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
 MODEL = "dense_int8"
 COMMAND = [sys.executable, "-m", "refengine"]
 
@@ -339,7 +342,11 @@ def test_help_reads_well(capsys: pytest.CaptureFixture[str], command: list[str])
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
-    assert capsys.readouterr().out == f"refengine {refengine.__version__}\n"
+    told, pins = capsys.readouterr().out, (ROOT / "pyproject.toml").read_text()
+    assert told.startswith(f"refengine {refengine.__version__}\nTFLM: commit 8f6596d; ")
+    assert f"commit {COMMIT}," in pins and f"tflite-micro=={WHEEL};" in pins and f"ai-edge-litert=={LITERT}" in pins
+    assert f"tflite-micro {WHEEL}\n" in told and f"ai-edge-litert {LITERT}\n" in told
+    assert told.endswith(f"that of tflite {version('tflite')}; of JSON, dumps and recordings 1\n")
 
 
 # ---- what goes wrong --------------------------------------------------------------------------------------
@@ -372,6 +379,13 @@ ERRORS = {
     "a file without classes": (["evaluate", MODEL, "--data", "{digit}"], "{digit}: is no data with classes; give"),
     "no digits": (["evaluate", MODEL, "--limit", "0"], "'0' is no positive number"),
     "an endless range": (["evaluate", MODEL, "--range", "0", "inf"], "inf is no finite number"),
+    "a device's option for a dump": (
+        ["diff", MODEL, "x.npz", "--fault", "y"],
+        "a dump is no device: leave out --fault",
+    ),
+    "how to read no file": (["diff", MODEL, "x.npz", "--digit", "--hop", "2"], "is read: leave out --digit, --hop"),
+    "a search for one case": (["fuzz", "--replay", "x", "--spec"], "--replay tries one case: leave out --spec"),
+    "an input for a search": (["fuzz", "--input", "x"], "--input is for --replay: leave out --input"),
     "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),
 }
 
