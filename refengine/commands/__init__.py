@@ -14,6 +14,7 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import NoReturn
 
@@ -88,6 +89,8 @@ def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Of the command that comes first; of all where that is none: each brings what it needs, some much."""
     files = {name.replace("_", "-"): name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")}
     called = {name: file for name, file in files.items() if [name] == [*arguments[:1]]}
+    if arguments and not called and (near := get_close_matches(arguments[0], files, 1)):
+        sys.exit(fail(f"there is no command {arguments[0]!r}; did you mean {near[0]!r}? (see refengine --help)"))
     parser = _Parser(
         prog="refengine",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -361,6 +361,7 @@ def truncated(folder: Path) -> Path:
 ERRORS = {
     "no command": ([], "required: COMMAND"),
     "an unknown command": (["walk"], "invalid choice: 'walk'"),
+    "nearly a command": (["evalute"], "there is no command 'evalute'; did you mean 'evaluate'? (see refengine --help)"),
     "no input": (["run", MODEL], "one of the arguments --input --random is required"),
     "three dialects": (["run", MODEL, "--input", "x", "--numerics", "tflm,single,litert"], "are 3 dialects"),
     "an unknown dialect": (

