@@ -204,9 +204,15 @@ def _answers(
     for places, sequences in _sequences(plan, real_range, read, images):
         outputs = _outputs(plan, threads, sequences)
         scores = outputs[:, -1] if answer == "last" else outputs.max(axis=1)
-        alone = scores.shape[1] == 1
-        found[places] = dequantize_output(plan, scores)[:, 0] > ALONE if alone else scores.argmax(axis=1)
+        found[places] = answers_of(plan, scores)
     return found
+
+
+def answers_of(plan: Plan, scores: Array) -> npt.NDArray[np.intp]:
+    """The class (N,) that each row of a classifier's scores (N×classes, its output's codes) answers."""
+    if scores.shape[1] == 1:
+        return np.asarray(dequantize_output(plan, scores)[:, 0] > ALONE, np.intp)
+    return np.asarray(scores.argmax(axis=1))
 
 
 def _sequences(

@@ -422,7 +422,7 @@ FACTS = Facts(
     computes={"int8": ("int8", "int16")},
     probabilities=True,
     quantized=Quantizing(),
-    c_kernels={"int8": "softmax_int8", "float32": "softmax_float32"},
+    c_kernels={"int8": "softmax_int8", "float32": "softmax_float32", "int16": "softmax_int16"},
 )
 
 KERNELS = {

@@ -45,10 +45,7 @@ def test_a_command_is_asked_with_files(here: Path, capsys: pytest.CaptureFixture
     assert main(["reduce", "dense_int8", "--command", words, "-o", "small.tflite", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["failure"] == "exits with 1" and told["operators"] == 7
-    assert len(told["kept"]) == 1 and told["written"] == [
-        "small.tflite",
-        "small.npz",
-    ]
+    assert len(told["kept"]) == 1 and told["written"] == ["small.tflite", "small.npz"]
 
 
 @pytest.mark.parametrize(
