@@ -13,11 +13,12 @@ from ..errors import InputError
 from ..kernel import PRESETS
 from ..plan import Plan, make_plan
 from ..reading.beside import Beside, Layer, beside
-from ._front import heading, print_json, print_table, say, table_of
+from ..tensors.inputs import PixelRange
+from ._front import heading, print_json, print_ranges, print_table, say, table_of
 from ._seen import Case
 
 
-def against(args: argparse.Namespace, plan: Plan, cases: Iterable[Case]) -> int:
+def against(args: argparse.Namespace, plan: Plan, cases: Iterable[Case], ranges: Iterable[PixelRange]) -> int:
     """Run both files on what the first one is given, and tell how far their layers are apart."""
     other = make_plan(args.against, numerics=PRESETS[args.numerics[0]], memory=args.memory)
     answers, found = list[tuple[int, int]](), None
@@ -36,6 +37,7 @@ def against(args: argparse.Namespace, plan: Plan, cases: Iterable[Case]) -> int:
     if differing is not None:
         one = f"class {answers[0][0]} in both" if not differing else f"class {answers[0][0]} becomes {answers[0][1]}"
         say(one if len(answers) == 1 else f"{differing} of {len(answers)} answers differ")
+    print_ranges(ranges)
     say(f"numerics: {plan.numerics}")
     return 0
 
@@ -72,6 +74,6 @@ def _parting(found: Beside) -> str:
     alone = len(found.layers) - len(compared)
     without = f"; {alone} have no counterpart there, by name or order" if alone else ""
     if found.first is None:
-        return f"The {len(compared)} tensors compared are the same{without}."
+        return f"Tensors compared: {len(compared)}, all the same{without}."
     apart = sum(not layer.is_equal for layer in compared)
-    return f"They part at {found.first.step}: {apart} of {len(compared)} tensors compared differ{without}."
+    return f"They part at {found.first.step}; tensors that differ: {apart} of {len(compared)}{without}."

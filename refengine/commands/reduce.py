@@ -75,6 +75,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     if Path(args.output).suffix.lower() == ".npz":
         raise InputError(f"-o {args.output}: the inputs are written there; give the model's file another name")
+    if not Path(args.output).parent.is_dir():
+        raise InputError(f"-o {args.output}: there is no such folder to write to")
     plan = make_plan(args.model, numerics=PRESETS[args.numerics], memory=args.memory, partial=True)
     inputs = one_inference(plan, args) if args.input else random_inputs(plan, args.random, args.range)
     operators, smallest, status = len(plan.steps), None, 0

@@ -33,7 +33,7 @@ from ..tasks.recognition import Task, task_of, tells_probabilities
 from ..tasks.segmentation import class_maps, shares
 from ..tensors.dumps import stacked, write_dump
 from ..tensors.images import ARRAYS, pixel_ranges
-from ..tensors.inputs import dequantize_output
+from ..tensors.inputs import PixelRange, dequantize_output
 from ..tensors.stats import is_quantized
 from ._against import against
 from ._front import (
@@ -156,34 +156,23 @@ def command(args: argparse.Namespace) -> int:
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
     cases = shown(plan, cases) if args.show else cases
+    ranges = pixel_ranges(plan, args.input or (), args.range)
     if others:
-        return _compared(args, plan, others[0], cases)
+        return _compared(args, plan, others[0], cases, ranges)
     if args.against:
-        status = against(args, plan, cases)
-        print_ranges(() if args.json else pixel_ranges(plan, args.input or (), args.range))
-        return status
-    known, trace, is_archive = given(plan, args), list[dict[str, Any]](), _is_archive(args.output)
+        return against(args, plan, cases, ranges)
+    known, trace = given(plan, args), list[dict[str, Any]]()
     if args.trace:
         tell = (lambda *told: trace.append(trace_json(*told))) if args.json else print_trace
         cases = watched(plan, cases, tell, args.stream, known)
-    read = list(cases) if is_archive else []
-    cases = iter(read) if is_archive else cases
-    if plan.gaps:
-        ran = _partly(plan, cases, args, known)
-    else:
-        ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
-    given_out = list(ran)
-    drawn = partial(_draw, plan, args, task, names) if args.output and not is_archive else None
-    results = [result for name, outputs in given_out for result in _results(plan, task, name, outputs, drawn, args.top)]
-    if is_archive:
-        _write(plan, args.output, read, given_out)
-    ranges = pixel_ranges(plan, args.input or (), args.range)
+    drawn = partial(_draw, plan, args, task, names) if args.output and not _is_archive(args.output) else None
+    ran = _ran(plan, args, cases, known)
+    results = [result for name, outputs in ran for result in _results(plan, task, name, outputs, drawn, args.top)]
     state = "none" if not plan.initial else "kept" if args.stream else "fresh"
     if args.json:
         told = {"pictures": [vars(each) for each in ranges], "sounds": heard_json(ears), "state": state}
-        told |= {"task": vars(task), "drawn": None if is_archive else args.output, "results": results}
-        told |= {"written": args.output} | ({"trace": trace} if args.trace else {})
-        return print_json(heading(args, plan) | told)
+        told |= {"task": vars(task), "drawn": args.output if drawn else None, "written": args.output}
+        return print_json(heading(args, plan) | told | {"results": results} | ({"trace": trace} if args.trace else {}))
     for result in results:
         _print_result(result, names, args.score)
     if task.name in TELLING:
@@ -196,7 +185,24 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable[Case]) -> int:
+def _ran(plan: Plan, args: argparse.Namespace, cases: Iterable[Case], known: Mapping[int, Array]) -> Iterator[Ran]:
+    """The inferences' outputs; into an archive, with what went in, if that is what -o names."""
+    kept = list(cases) if _is_archive(args.output) else None
+    cases = cases if kept is None else kept
+    if plan.gaps:
+        ran = _partly(plan, cases, args, known)
+    else:
+        ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
+    if kept is None:
+        return ran
+    found = list(ran)
+    _write(plan, args.output, kept, found)
+    return iter(found)
+
+
+def _compared(
+    args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable[Case], ranges: Iterable[PixelRange]
+) -> int:
     """Tell where two dialects part on each inference."""
     partings = [(name, parting(plan, other, *inputs)) for name, inputs in singly(plan, cases)]
     if args.json:
@@ -207,7 +213,7 @@ def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable
     classes = [found.classes for _, found in partings if found.classes]
     if len(classes) > 1:
         say(f"{sum(mine != theirs for mine, theirs in classes)} of {len(classes)} answers differ")
-    print_ranges(pixel_ranges(plan, args.input or (), args.range))
+    print_ranges(ranges)
     say(f"numerics: {plan.numerics}", f"against: {other.numerics}")
     return 0
 

@@ -54,6 +54,7 @@ def test_a_command_is_asked_with_files(here: Path, capsys: pytest.CaptureFixture
         (["--command", "true {model}", "-o", "x.tflite"], "it does not fail on the whole model: there is nothing"),
         (["--command", "true", "-o", "x.tflite"], "must contain {model}"),
         (["--command", "false {model}", "-o", "x.npz"], "the inputs are written there"),
+        (["--command", "false {model}", "-o", "none/x.tflite"], "-o none/x.tflite: there is no such folder"),
         (["--runtime", "its_runtime:nothing", "-o", "x.tflite"], "cannot be imported as module:function"),
         (["--runtime", "its_runtime:run", "--saying", "x", "-o", "y"], "is no command: leave out --saying"),
     ],
