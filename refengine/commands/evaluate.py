@@ -2,8 +2,9 @@
 
 PATH is the data. For classes: a folder of MNIST's IDX files, or the word digits
 for the 100 bundled ones; a folder with a folder for each class, of pictures,
-arrays or sounds; a .csv whose lines are a file and its class; an .npz with x
-and y, where x may be sequences (N × T × …), each of which begins afresh. For
+arrays or sounds; a .csv whose lines are a file and its class, or numbers and a
+class (in the column label, or the last; pixels if the columns are called so); an
+.npz with x and y, where x may be sequences (N × T × …), each of which begins afresh. For
 boxes: a folder of pictures with COCO's JSON, or that file; an .npz whose y is
 N × M × 5: class, top, left, bottom, right. For masks: a folder of pictures with
 PNGs beside them (a.jpg and a.png, a.png and a_mask.png, or folders images and

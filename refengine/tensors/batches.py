@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from ..errors import InputError
@@ -13,6 +15,8 @@ from .inputs import picture_shape, pixels_to_input, quantize_input
 def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | None = None, real: bool = False) -> Array:
     """(N, T, …) for the input, of pictures (uint8) or what it takes, alone (T is 1) or in sequences, one axis more.
 
+    Rows of as many values as the input has will do, too.
+
     Real values are quantised, unless `real` leaves them as they are, in float32; `real_range` is as for
     `inputs.pixels_to_input`. Raises `InputError` for a model of several inputs, and for arrays that do not fit.
     """
@@ -21,6 +25,7 @@ def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | No
     if not images.size:
         raise InputError(f"there is nothing in the data, which have the shape {images.shape}")
     (tensor,) = plan.inputs
+    images = _unfolded(tensor, images)
     if images.dtype == np.uint8 and (tensor.dtype != "uint8" or takes_pictures(tensor)):
         if _are_sequences(tensor, images):
             each = [pixels_to_input(plan, images[:, t], 0, real_range, real) for t in range(images.shape[1])]
@@ -33,6 +38,14 @@ def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | No
     if real and images.dtype.kind == "f":
         codes = images.astype(np.float32)
     return codes[:, np.newaxis] if images.shape[1:] == rest else codes
+
+
+def _unfolded(tensor: Tensor, images: Array) -> Array:
+    """Rows of as many values as an input has, N × values, in its shape: a picture's where they are pixels."""
+    if images.ndim != 2 or images.shape[1] != prod(tensor.shape[1:]):
+        return images
+    is_picture = images.dtype == np.uint8 and takes_pictures(tensor)
+    return images.reshape(len(images), *(picture_shape(tensor) if is_picture else tensor.shape[1:]))
 
 
 def takes_pictures(tensor: Tensor) -> bool:
