@@ -393,7 +393,8 @@ def _fitting(
 
 def leave_out(args: argparse.Namespace, why: str, *names: str) -> None:
     """Raise `InputError` if options are given that would do nothing; `why` says beside what."""
-    if idle := [called(name) for name in names if getattr(args, name) not in (None, False, [])]:
+    given = {name: getattr(args, name) for name in names}
+    if idle := [called(name) for name, value in given.items() if not (value is None or value is False or value == [])]:
         raise InputError(f"{why}: leave out {', '.join(idle)}")
 
 

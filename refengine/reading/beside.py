@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -46,11 +47,12 @@ class Layer:
         return not (self.error.square if self.differing is None else self.differing)
 
     def as_dict(self) -> dict[str, Any]:
-        """In plain Python, for JSON."""
+        """In plain Python, for JSON; an infinite SQNR is None."""
         told = {"operator": identity(self.step.op), "tensor": identity(self.tensor)}
         if self.other is None or not self.error.count:
             return told | {"other": None}
-        figures = {"rmse": self.error.rmse, "max": self.error.largest, "sqnr_db": self.error.sqnr}
+        sqnr = self.error.sqnr if isfinite(self.error.sqnr) else None
+        figures = {"rmse": self.error.rmse, "max": self.error.largest, "sqnr_db": sqnr}
         return told | {"other": identity(self.other), "size": self.error.count, "differing": self.differing} | figures
 
 

@@ -20,6 +20,7 @@ from ..model import Array, Model
 from ..plan import make_plan
 from ..processes import finished
 from ..tensors.difference import unlike
+from ..tensors.dumps import dump_names
 from ..tflite_io import dump
 
 TIME_OUT = 60.0
@@ -83,8 +84,9 @@ def _written(model: Model, inputs: tuple[Array, ...], folder: Path) -> dict[str,
     file, npz = folder / "model.tflite", folder / "inputs.npz"
     raw = [folder / f"input{i}.raw" for i, _ in enumerate(inputs)]
     graph = model.graphs[0]
+    names = dump_names(graph.tensors)
     file.write_bytes(dump(model))
-    write_npz(npz, {graph.tensors[i].name: x for i, x in zip(graph.inputs, inputs, strict=True)})
+    write_npz(npz, {names[i]: x for i, x in zip(graph.inputs, inputs, strict=True)})
     for path, x in zip(raw, inputs, strict=True):
         path.write_bytes(x.tobytes())
     return dict(zip(PLACES, ([str(file)], [str(npz)], [*map(str, raw)]), strict=True))

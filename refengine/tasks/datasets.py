@@ -131,12 +131,9 @@ def without_truth(path: str, split: str, inputs: Collection[str], memory: int = 
         return load_mnist(path, split)[0]
     with located(path):
         suffix = Path(path).suffix.lower()
-        if (
-            suffix == ".npz"
-            and (arrays := read_npz(path, memory)).keys() >= {"x", "y"}
-            and not arrays.keys() >= {*inputs}
-        ):
-            return _pair(path, memory)[0]
+        if suffix == ".npz":
+            names = read_npz(path, memory).keys()
+            return _pair(path, memory)[0] if names >= {"x", "y"} and not names >= {*inputs} else [path]
         if suffix == ".csv":
             rows = _rows(Path(path), memory)
             table = _table(Path(path), rows)

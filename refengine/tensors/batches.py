@@ -15,10 +15,9 @@ from .inputs import picture_shape, pixels_to_input, quantize_input
 def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | None = None, real: bool = False) -> Array:
     """(N, T, …) for the input, of pictures (uint8) or what it takes, alone (T is 1) or in sequences, one axis more.
 
-    Rows of as many values as the input has will do, too.
-
-    Real values are quantised, unless `real` leaves them as they are, in float32; `real_range` is as for
-    `inputs.pixels_to_input`. Raises `InputError` for a model of several inputs, and for arrays that do not fit.
+    Rows of as many values as the input has will do, too. Real values are quantised, unless `real` leaves them as they
+    are, in float32; `real_range` is as for `inputs.pixels_to_input`. Raises `InputError` for a model of several inputs,
+    and for arrays that do not fit.
     """
     if len(plan.inputs) != 1:
         raise InputError(f"the model has {len(plan.inputs)} inputs, and x is for models of one")
