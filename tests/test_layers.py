@@ -34,7 +34,7 @@ LAYERS = (
     {"reading", "session"},
     {"accuracy", "allocation", "cexport", "explanation", "interpreter", "strategies"},
     {"debugger", "device", "dialects", "examination", "judge", "quantizer", "survey", "tasks"},
-    {"fuzzer", "studio"},
+    {"fuzzer", "lessons", "studio"},
     {"__init__"},
     {"commands", "pytest"},
     {"__main__"},
@@ -57,6 +57,7 @@ EXTRA = {
     "parallel": {"distributed"},
     "device": {"serial"},
     "examination": {"matplotlib"},
+    "lessons": {"ipycanvas"},
     "studio": {"starlette", "uvicorn", "segno"},
 }  # the optional ones, and who may use them
 
