@@ -13,7 +13,7 @@ export const title = "The idea";
 const found = new Set(); // names of classes that were read without a doubt
 let seen, pieces, larger, votes, mattered, tasks; // what moves in each station
 let maps; // of the first and of the last pictures
-let covered = null; // the answer whose places were covered
+let covered = ""; // the inference whose places were covered
 let known = null; // what the server says of the network
 let knownOf = ""; // of which
 
@@ -51,7 +51,7 @@ export const refresh = latest(async () => {
     knownOf = wanted;
   }
   const answer = state.answer;
-  if (answer !== covered) mattered.replaceChildren();
+  if (inference() !== covered) mattered.replaceChildren();
   if (answer?.task !== "classification") return nothing();
   const shown = drawnMaps();
   const values = await Promise.all(shown.map((tensor) => valuesOf(tensor)));
@@ -116,21 +116,27 @@ function showPieces(shown, values) {
   });
 }
 
+// Which inference is asked about: when that is another one, what was covered is out of date.
+const inference = () => JSON.stringify(present());
+
+// What is drawn on while the network is asked is asked about once more.
 async function cover({ target }) {
-  if (!state.answer?.classes) return;
   target.disabled = true;
-  const answer = state.answer;
-  const { label, name } = answer.classes[answer.label];
-  const told = await attempt(() => ask("heat", present({ label })));
-  const text =
-    `A bit of paper was laid on every place, one after the other, and the computer was asked each time. Orange: without ` +
-    `this place it believes less in the ${name}. Blue: without it, it would believe more.`;
-  if (told && answer === state.answer) {
-    covered = answer;
-    mattered.replaceChildren(heatMap(told.rows, name), paragraph(text));
-  }
+  let told = null;
+  let name;
+  do {
+    covered = inference();
+    const { classes, label } = state.answer ?? {};
+    name = classes?.[label].name;
+    told = classes ? await attempt(() => ask("heat", present({ label }))) : null;
+  } while (told && covered !== inference());
+  if (told) mattered.replaceChildren(heatMap(told.rows, name), paragraph(coveredText(name)));
   target.disabled = false;
 }
+
+const coveredText = (name) =>
+  "A bit of paper was laid on every place, one after the other, and the computer was asked each time. Orange: without " +
+  `this place it believes less in the ${name}. Blue: without it, it would believe more.`;
 
 function showTasks({ classes }) {
   const isFew = classes.length <= 20;
