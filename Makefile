@@ -50,8 +50,9 @@ clean:
 # ---- what the firmware's and the browser's tests need: installed where we may, else they skip, each by name, and this
 # says so
 
-TOOLS := arm-none-eabi-gcc qemu-system-arm flatc chromium chromedriver
-DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm flatbuffers-compiler libflatbuffers-dev \
+TOOLS := arm-none-eabi-gcc qemu-system-arm riscv64-unknown-elf-gcc qemu-system-riscv32 flatc chromium chromedriver
+DEBIAN := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
+    gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc flatbuffers-compiler libflatbuffers-dev \
     chromium chromium-driver
 
 tools:

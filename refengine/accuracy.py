@@ -203,9 +203,15 @@ def _answers(
     for places, sequences in _sequences(plan, real_range, read, images):
         outputs = _outputs(plan, threads, sequences)
         scores = outputs[:, -1] if answer == "last" else outputs.max(axis=1)
-        alone = scores.shape[1] == 1
-        found[places] = dequantize_output(plan, scores)[:, 0] > ALONE if alone else scores.argmax(axis=1)
+        found[places] = answers_of(plan, scores)
     return found
+
+
+def answers_of(plan: Plan, scores: Array) -> npt.NDArray[np.intp]:
+    """The class (N,) that each row of a classifier's scores (N×classes, its output's codes) answers."""
+    if scores.shape[1] == 1:
+        return np.asarray(dequantize_output(plan, scores)[:, 0] > ALONE, np.intp)
+    return np.asarray(scores.argmax(axis=1))
 
 
 def _sequences(
@@ -214,7 +220,7 @@ def _sequences(
     """(which, (N, T, …) for the input) of those that are equally long."""
     if read is None:
         assert isinstance(images, np.ndarray)
-        yield slice(None), _fitting(plan, real_range, images)
+        yield slice(None), fitting(plan, real_range, images)
         return
     each = read([*images])
     for length in sorted({len(x) for x in each}):
@@ -222,8 +228,8 @@ def _sequences(
         yield places, np.stack([each[i] for i in places])
 
 
-def _fitting(plan: Plan, real_range: tuple[float, float] | None, images: Array) -> Array:
-    """(N, T, …) for the input, of pictures or what it takes, alone or in sequences."""
+def fitting(plan: Plan, real_range: tuple[float, float] | None, images: Array) -> Array:
+    """(N, T, …) for the input, of pictures or what it takes, alone or in sequences. `InputError` for others."""
     if len(plan.inputs) != 1:
         raise InputError(f"the model has {len(plan.inputs)} inputs; accuracy is measured of models of one")
     if not images.size:

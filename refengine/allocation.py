@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from .kernels._arena import NEEDS, Needs, elements
 from .model import Graph, Tensor
 from .plan import Plan, offline_offsets
-from .reading.arena import ALIGNMENT, Buffer, peak, tflm_greedy
+from .reading.arena import ALIGNMENT, Buffer, tflm_greedy
 
 ANYWHERE = -1
 """The offset of what the file leaves to the planner (`kOnlinePlannedBuffer`)."""
@@ -67,6 +67,14 @@ class Allocation:
     @property
     def total(self) -> int:
         return self.planned + self.persistent
+
+
+class Placed(NamedTuple):
+    """What lies at an `offset` of the planned part: (subgraph, `tensor`), or an operator's scratch buffer (None)."""
+
+    tensor: tuple[int, int] | None
+    offset: int
+    buffer: Buffer
 
 
 REQUEST, INFO, PLANNED = 16, 32, 40
@@ -143,11 +151,11 @@ def allocation(plan: Plan, target: Target = "x86-64") -> Allocation:
             if tensor.quantization and tensor.quantization.scale and tensor.quantization.zero_point:
                 tail.take(sizes.quantization, sizes.pointer)
                 tail.take(4 + 4 * len(tensor.quantization.scale), 4)
-    buffers, given = _planned(plan, scratch)
+    planned = _placed(plan, scratch)
+    head = max((each.offset + each.buffer.size for each in planned), default=0)
     custom = {step.name for _, step in steps if step.op.kind != step.op.name and step.name not in NEEDS}
     unknown = sorted(custom | {step.name for _, step in steps if step.gap})
-    head = peak(buffers, tflm_greedy(buffers, given))
-    planning = _up(_head(scratch) + sizes.pointer * len(plans) + INFO * infos) + PLANNED * len(buffers) + before
+    planning = _up(_head(scratch) + sizes.pointer * len(plans) + INFO * infos) + PLANNED * len(planned) + before
     minimum = max(planning, head + tail.used)
     known = target == "x86-64" and not unknown and preparing + before <= minimum
     return Allocation(head, tail.used, tuple(unknown), _up(minimum) if known else None)
@@ -191,16 +199,40 @@ def _bytes(tensor: Tensor) -> int:
     return elements(tensor) * size
 
 
-def _planned(plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]) -> tuple[list[Buffer], Mapping[int, int]]:
-    """All buffers that are planned, and the offsets of those that the file has placed."""
+def placed(plan: Plan) -> list[Placed]:
+    """Where TFLM's planner lays tensors and scratch buffers, by its reference kernels on x86-64.
+
+    `first` and `last` of the buffers count operators in the order in which they run, called subgraphs' too; what is
+    there before the first is of 0.
+    """
+    return _placed(plan, _scratch(plan))
+
+
+def _scratch(plan: Plan) -> dict[tuple[int, int], list[int]]:
+    """The bytes of the scratch buffers that each operator asks for."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for p in (plan.plans[i] for i in sorted(plan.plans)):
+        for step in p.steps:
+            need = Needs() if step.gap else NEEDS.get(step.name, Needs())
+            for request in need.more(step.node, SIZES["x86-64"].pointer) if need.more else ():
+                if request.scratch:
+                    found.setdefault((p.graph.index, step.index), []).append(request.size)
+    return found
+
+
+def _placed(plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]]) -> list[Placed]:
+    """Everything that is planned, where the file or else the planner places it."""
     found = list(_lifetimes(plan, scratch, offline_offsets(plan.model)))
-    return [buffer for buffer, _ in found], {i: at for i, (_, at) in enumerate(found) if at != ANYWHERE}
+    given = {i: at for i, (_, _, at) in enumerate(found) if at != ANYWHERE}
+    offsets = tflm_greedy([buffer for _, buffer, _ in found], given)
+    return [Placed(key, offset, buffer) for (key, buffer, _), offset in zip(found, offsets, strict=True)]
 
 
 def _lifetimes(
     plan: Plan, scratch: Mapping[tuple[int, int], Sequence[int]], offsets: Sequence[int] | None
-) -> Iterator[tuple[Buffer, int]]:
-    """The planned buffers, their first and last use on a clock that runs through called subgraphs, and their offsets.
+) -> Iterator[tuple[tuple[int, int] | None, Buffer, int]]:
+    """The planned tensors and scratch buffers (None), their first and last use on a clock that runs through called
+    subgraphs, and their offsets.
 
     TFLM: `AllocationInfoBuilder::MarkSubgraphLifetimesIfNecessary`. First all tensors, then all scratch buffers, in the
     order of which the planner breaks ties.
@@ -214,10 +246,10 @@ def _lifetimes(
             key, place = (p.graph.index, tensor.index), next(places)
             planned = place != ANYWHERE if tensor.is_variable else tensor.data is None
             if planned and elements(tensor) and key in clock.first and tensor.index not in handles:
-                yield Buffer(_bytes(tensor), clock.first[key], clock.last.get(key, clock.first[key])), place
+                yield key, Buffer(_bytes(tensor), clock.first[key], clock.last.get(key, clock.first[key])), place
     for operator in sorted(scratch):
         for size in scratch[operator]:
-            yield Buffer(size, *clock.calls.get(operator, (0, 0))), ANYWHERE
+            yield None, Buffer(size, *clock.calls.get(operator, (0, 0))), ANYWHERE
 
 
 class _Clock:

@@ -19,4 +19,4 @@ def bundled_models() -> dict[str, Path]:
 def model_file(name: str | os.PathLike[str]) -> Path:
     """The file at a path, or else the bundled network of that name; the path if there is neither."""
     path = Path(name)
-    return path if path.exists() else bundled_models().get(os.fspath(name), path)
+    return path if path.is_file() else bundled_models().get(os.fspath(name), path)

@@ -277,7 +277,8 @@ class Numerics:
     - `contraction`: whether the target's compiler fuses float32 multiply and add: ``none`` or ``fma``.
     - `libm`: whose `expf`, `tanhf` and so on: ``glibc`` (2.28 to 2.40 on x86-64), ``glibc-2.41``, or a newlib variant,
       see `numerics.float32`.
-    - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN) or ``arm`` (saturated, NaN is 0).
+    - `float_to_int`: what an out-of-range float becomes as int32: ``x86`` (INT_MIN), ``arm`` (saturated, NaN is 0) or
+      ``riscv`` (saturated, NaN is INT_MAX).
     - `kernels`: whose kernels compute what each library has its own way of: TFLM's reference kernels (``tflm``),
       ``cmsis-nn``, ``esp-nn``, or LiteRT's on x86-64, which are ``litert-ref``, those of its BUILTIN_REF resolver, and
       ``litert``, its usual ones, XNNPACK's where `rounding` is ``xnnpack``. Where a library's results are not known,
@@ -288,7 +289,7 @@ class Numerics:
     scale_math: Literal["double", "float32", "tflite"] = "double"
     contraction: Literal["none", "fma"] = "none"
     libm: Literal["glibc", "glibc-2.41", "newlib", "newlib-fma", "newlib-double"] = "glibc"
-    float_to_int: Literal["x86", "arm"] = "x86"
+    float_to_int: Literal["x86", "arm", "riscv"] = "x86"
     kernels: Literal["tflm", "cmsis-nn", "esp-nn", "litert-ref", "litert"] = "tflm"
 
     def __str__(self) -> str:
@@ -340,10 +341,12 @@ PRESETS = Presets(
         "cortex-m3": Numerics(libm="newlib", float_to_int="arm"),
         "cortex-m4f": Numerics(contraction="fma", libm="newlib-fma", float_to_int="arm"),
         "cortex-m7": Numerics(contraction="fma", libm="newlib-double", float_to_int="arm"),
+        "rv32imc": Numerics(libm="newlib", float_to_int="riscv"),
+        "rv32imafc": Numerics(contraction="fma", libm="newlib", float_to_int="riscv"),
     },
 )
 """Dialects of real libraries and targets by name. Kernels alone run on x86-64, and a target alone runs TFLM's; Cortex-M
-ones are as arm-none-eabi-gcc builds with hardware floats, if any."""
+ones are as arm-none-eabi-gcc builds with hardware floats, if any, with newlib, RISC-V ones with picolibc."""
 
 
 def dialect(choice: Numerics | str | None) -> Numerics:

@@ -21,6 +21,7 @@ ELSEWHERE = {
         *("debugger/conversation", "tensors/pictures", "tensors/stats"),
     ),
     "debugger/test_terminal.py": ("debugger/prompt",),
+    "device/test_validation.py": ("commands/_validate",),
     "device/test_lies.py": ("device/recording", "device/transport"),
     "examination/test_command.py": ("commands/health",),
     "examination/test_findings.py": ("examination/effect",),

@@ -4,11 +4,12 @@
     python tools/libm_exhaustive.py host                   # this machine's C library, all 2^32 float32 values
     python tools/libm_exhaustive.py host --functions sin cos
     python tools/libm_exhaustive.py host --glibc FOLDER    # another glibc: its libm.so.6, libc.so.6 and ld-linux
-    python tools/libm_exhaustive.py m3 m4f m7sp m7 m55 --stride 4099
+    python tools/libm_exhaustive.py m3 m4f m7sp m7 m55 rv32imc rv32imafc --stride 4099
 
 `host` needs a C compiler; the Cortex-M targets need `gcc-arm-none-eabi`, `libnewlib-arm-none-eabi` and
-`qemu-system-arm`. `pow` gets an exponent in [-8, 8) for every base, see libm_probe.c. What is not proven for a target
-is left out. The SHA-256 is that of the real library's results; tests/numerics/test_float32.py keeps some.
+`qemu-system-arm`, those of RISC-V `gcc-riscv64-unknown-elf`, `picolibc-riscv64-unknown-elf` and `qemu-system-misc`.
+`pow` gets an exponent in [-8, 8) for every base, see libm_probe.c. What is not proven for a target is left out. The
+SHA-256 is that of the real library's results; tests/numerics/test_float32.py keeps some.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ Results = dict[str, npt.NDArray[np.uint32]]
 
 
 class Target(NamedTuple):
-    """A Cortex-M that QEMU has, how to compile and link for it, and the `libm` that it should be."""
+    """A Cortex-M or RISC-V that QEMU has, how to compile and link for it, and the `libm` that it should be."""
 
     machine: str
     flags: str
@@ -65,6 +66,8 @@ TARGETS = {
         "-mcpu=cortex-m55 -mfloat-abi=hard -DSTACK=0x31400000 -Wl,--defsym=CODE=0x10000000,--defsym=DATA=0x31000000",
         "newlib-double",
     ),
+    "rv32imc": Target("virt", "-march=rv32imc -mabi=ilp32", "newlib"),
+    "rv32imafc": Target("virt", "-march=rv32imafc -mabi=ilp32f", "newlib"),
 }
 
 
@@ -107,7 +110,14 @@ def libm_of(version: str) -> str:
 
 
 def board(functions: Sequence[str], target: Target) -> Library:
-    """newlib on a Cortex-M under QEMU, which reads and writes this machine's files by semihosting."""
+    """newlib on a Cortex-M, or picolibc on a RISC-V, under QEMU, which reads and writes this machine's files by
+    semihosting."""
+    if target.machine == "virt":
+        compiler = ["riscv64-unknown-elf-gcc", *target.flags.split(), "-mcmodel=medany", "--specs=picolibc.specs",
+                    "-nostartfiles", "-T", "probe.ld", "-Wl,--defsym=CODE=0x80000000,--no-warnings"]  # fmt: skip
+        runner = ["qemu-system-riscv32", "-M", "virt", "-bios", "none", "-nographic", "-semihosting-config",
+                  "enable=on,target=native", "-kernel"]  # fmt: skip
+        return Library(functions, compiler, runner, target.libm, "riscv")
     compiler = ["arm-none-eabi-gcc", "-mthumb", *target.flags.split(), "-nostartfiles", "--specs=nosys.specs",
                 "-Wl,-T,probe.ld,--no-warnings"]  # fmt: skip
     runner = ["qemu-system-arm", "-M", target.machine, "-nographic", "-semihosting-config", "enable=on,target=native",

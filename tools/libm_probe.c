@@ -1,7 +1,7 @@
 /* The C library's float functions over arrays: what tools/libm_exhaustive.py compares refengine with.
  *
  * A program that reads float32 values from the file "x" and writes, for each block of them, what every function makes
- * of it to the file "y". On a Cortex-M under QEMU it is bare metal, and the files are the host's by semihosting.
+ * of it to the file "y". On a Cortex-M or RISC-V under QEMU it is bare metal, and the files are the host's by semihosting.
  */
 #include <math.h>
 #include <stdint.h>
@@ -39,10 +39,22 @@ __attribute__((noinline)) static void run(void) {  /* its registers are saved wh
   }
 }
 
-#ifdef __arm__
+#if defined(__arm__) || defined(__riscv)
 
 enum { SYS_OPEN = 0x01, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT = 0x18, READ_BINARY = 1, WRITE_BINARY = 5 };
 static int in, out;
+
+#ifdef __riscv
+
+static int semihost(int operation, const void *arguments) {
+  register int a0 __asm__("a0") = operation;
+  register const void *a1 __asm__("a1") = arguments;
+  __asm__ volatile(".option push\n .option norvc\n .balign 16\n slli x0, x0, 0x1f\n ebreak\n srai x0, x0, 7\n .option pop"
+                   : "+r"(a0) : "r"(a1) : "memory");
+  return a0;
+}
+
+#else
 
 static int semihost(int operation, const void *arguments) {
   register int r0 __asm__("r0") = operation;
@@ -50,6 +62,8 @@ static int semihost(int operation, const void *arguments) {
   __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
   return r0;
 }
+
+#endif
 
 static int open_file(const char *name, int mode) { return semihost(SYS_OPEN, (const void *[]){name, (void *)mode, (void *)1}); }
 
@@ -62,7 +76,13 @@ static void write_block(const float *y, int n) {
   semihost(SYS_WRITE, (const void *[]){(void *)out, y, (void *)(n * sizeof *y)});
 }
 
+#ifdef __riscv
+__attribute__((used))
+#endif
 static void reset(void) {
+#ifdef __riscv_flen
+  __asm__ volatile(".option arch, +zicsr\n csrs mstatus, %0\n fscsr zero" : : "r"(1 << 13));  /* FS: initial */
+#endif
 #ifdef __ARM_FP
   *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20;  /* CPACR: full access to the FPU */
   __asm__ volatile("dsb\n isb");
@@ -73,12 +93,22 @@ static void reset(void) {
   semihost(SYS_EXIT, (void *)0x20026);  /* ADP_Stopped_ApplicationExit */
 }
 
+#ifdef __riscv
+
+__attribute__((naked, section(".isr_vector"), used)) static void begin(void) {
+  __asm__ volatile("li sp, 0x80800000\n j reset");
+}
+
+#else
+
 #ifndef STACK
 #define STACK 0x00400000
 #endif
 
 __attribute__((section(".isr_vector"), used)) static void (*const vectors[])(void) = {
     (void (*)(void))STACK, reset};
+
+#endif
 
 #else
 

@@ -17,7 +17,7 @@ enum { CAPACITY = FRAME_HEAD + MESSAGE_BYTES + FRAME_TAIL };
 /* Numbers of device.fbs: members of union Body, and fields in their order. */
 enum body {
   GET_INFO = 1, GET_TENSOR, WRITE, RUN,
-  INFO, TENSOR, WRITTEN, STARTED, STEP_DONE, CHUNK, FINISHED, REFUSED
+  INFO, TENSOR, WRITTEN, STARTED, STEP_DONE, CHUNK, FINISHED, REFUSED, RESTARTED
 };
 enum role { ROLE_STEP, ROLE_INPUT, ROLE_OUTPUT };
 enum reason { UNKNOWN_REQUEST, OUT_OF_RANGE, INPUT_DIFFERS };
@@ -178,7 +178,11 @@ static void run(void) {
 
 /* ---- the line ---- */
 
-void link_start(void) { frame = (struct frame){.bytes = received, .capacity = CAPACITY}; }
+void link_start(void) {
+  frame = (struct frame){.bytes = received, .capacity = CAPACITY};
+  sequence = 0;
+  send_numbers(RESTARTED, NULL, 0);
+}
 
 void link_receive(uint8_t byte) {
   const uint32_t payload = frame_receive(&frame, byte);

@@ -48,14 +48,21 @@ static inline int32_t rounding_divide_by_pot(int32_t x, int32_t exponent) {
 #endif
 }
 
-static inline int32_t multiply_by_quantized_multiplier(int32_t x, struct multiplier m) {
-#if REFENGINE_XNNPACK_ROUNDING
-  return (int32_t)rintf(fminf(fmaxf((float)x * m.scale, -0x1p30f), 0x1p30f)); /* ties to even; no code is that large */
-#elif REFENGINE_SINGLE_ROUNDING || defined(REFENGINE_FAULT_SINGLE_ROUNDING)
+/* x · m in fixed point, in every dialect: for operators that XNNPACK has not. */
+static inline int32_t multiply_in_fixed_point(int32_t x, struct multiplier m) {
+#if REFENGINE_SINGLE_ROUNDING || defined(REFENGINE_FAULT_SINGLE_ROUNDING)
   return (int32_t)(((int64_t)x * m.multiplier + (INT64_C(1) << (30 - m.shift))) >> (31 - m.shift));
 #else
   const int32_t left = m.shift & ~(m.shift >> 31), right = -m.shift & (m.shift >> 31); /* max(±shift, 0) */
   return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shift_left_wrap(x, left), m.multiplier), right);
+#endif
+}
+
+static inline int32_t multiply_by_quantized_multiplier(int32_t x, struct multiplier m) {
+#if REFENGINE_XNNPACK_ROUNDING
+  return (int32_t)rintf(fminf(fmaxf((float)x * m.scale, -0x1p30f), 0x1p30f)); /* ties to even; no code is that large */
+#else
+  return multiply_in_fixed_point(x, m);
 #endif
 }
 

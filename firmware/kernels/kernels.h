@@ -266,4 +266,389 @@ struct reshape_params {
 };
 void reshape(const struct reshape_params *p, const void *input, void *output);
 
+/* ---- the int16 layers: conv_int16, depthwise_conv_int16, fully_connected_int16, pooling_int16, softmax_int16 ---- */
+
+/* `accumulator_bits` is 64, or 32 where the sum wraps; the fields else, and filter and bias, are as those of int8. */
+struct conv_int16_params {
+  struct window window;
+  int32_t filter_depth;
+  int32_t accumulator_bits;
+  struct requantize requantize;
+};
+void conv_int16(const struct conv_int16_params *p, const int16_t *input, const int8_t *filter, const int64_t *bias,
+                int16_t *output);
+
+struct depthwise_conv_int16_params {
+  struct window window;
+  int32_t depth_multiplier;
+  int32_t accumulator_bits;
+  struct requantize requantize;
+};
+void depthwise_conv_int16(const struct depthwise_conv_int16_params *p, const int16_t *input, const int8_t *filter,
+                          const int64_t *bias, int16_t *output);
+
+struct fully_connected_int16_params {
+  int32_t batches, accum_depth, output_depth;
+  int32_t filter_offset;
+  int32_t accumulator_bits;
+  struct requantize requantize;
+};
+void fully_connected_int16(const struct fully_connected_int16_params *p, const int16_t *input, const int8_t *filter,
+                           const int64_t *bias, int16_t *output);
+
+void max_pool_int16(const struct pool_int8_params *p, const int16_t *input, int16_t *output);
+void average_pool_int16(const struct pool_int8_params *p, const int16_t *input, int16_t *output);
+
+/* The tables have 513 entries: e^x over [−10, 0] and 1 / (1 + x) over [0, 1]. */
+struct softmax_int16_params {
+  int32_t rows, depth;
+  struct multiplier input_multiplier;
+  const int16_t *exp_lut;
+  const int16_t *one_over_one_plus_x_lut;
+};
+void softmax_int16(const struct softmax_int16_params *p, const int16_t *input, int16_t *output);
+
+/* ---- sub, mul, maximum_minimum ---- */
+
+struct pair_float32_params {
+  struct broadcast broadcast;
+  float output_activation_min, output_activation_max;
+};
+
+struct pair_int32_params {
+  struct broadcast broadcast;
+  int32_t output_activation_min, output_activation_max;
+};
+
+void sub_int8(const struct add_int8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void sub_int16(const struct add_int8_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void sub_float32(const struct pair_float32_params *p, const float *input1, const float *input2, float *output);
+void sub_int32(const struct pair_int32_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void add_int16(const struct add_int8_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void add_int32(const struct pair_int32_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+
+struct mul_params {
+  struct broadcast broadcast;
+  int32_t input1_zero_point, input2_zero_point, output_zero_point;
+  struct multiplier output_multiplier;
+  int32_t output_activation_min, output_activation_max;
+};
+void mul_int8(const struct mul_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void mul_int16(const struct mul_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void mul_float32(const struct pair_float32_params *p, const float *input1, const float *input2, float *output);
+void mul_int32(const struct pair_int32_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+
+/* ---- requantize ---- */
+
+void quantize_int16_int8(const struct quantize_int8_params *p, const int16_t *input, int8_t *output);
+void quantize_int16_int16(const struct quantize_int8_params *p, const int16_t *input, int16_t *output);
+void quantize_int16_int32(const struct quantize_int8_params *p, const int16_t *input, int32_t *output);
+void quantize_int32_int8(const struct quantize_int8_params *p, const int32_t *input, int8_t *output);
+void quantize_int32_int16(const struct quantize_int8_params *p, const int32_t *input, int16_t *output);
+void dequantize_int16(const struct dequantize_int8_params *p, const int16_t *input, float *output);
+void sum_int16(const struct sum_int8_params *p, const int16_t *input, int16_t *output);
+
+/* ---- lookup ---- */
+
+struct lookup_8_params {
+  int32_t size;
+  const uint8_t *table;
+};
+void lookup_8(const struct lookup_8_params *p, const void *input, uint8_t *output);
+
+struct lookup_16_params {
+  int32_t size;
+  const uint16_t *table;
+};
+void lookup_16(const struct lookup_16_params *p, const void *input, uint16_t *output);
+
+struct lookup_32_params {
+  int32_t size;
+  const uint32_t *table;
+};
+void lookup_32(const struct lookup_32_params *p, const void *input, uint32_t *output);
+
+/* ---- copies ---- */
+
+/* Elements of `shape` go from the input's places to the output's; starts and strides count elements. */
+struct copy_params {
+  int32_t element_size;
+  int32_t shape[MAX_RANK];
+  int32_t input_start, output_start;
+  int32_t input_strides[MAX_RANK], output_strides[MAX_RANK];
+};
+void copy_elements(const struct copy_params *p, const void *input, void *output);
+
+/* `count` blocks of as many `bytes`, one behind the other in the output; `starts` are theirs in the input, in bytes. */
+struct gather_params {
+  int32_t count, bytes;
+  const int32_t *starts;
+};
+void gather_blocks(const struct gather_params *p, const void *input, void *output);
+
+/* ---- maximum_minimum, squared_difference ---- */
+
+struct pair_params {
+  struct broadcast broadcast;
+};
+void maximum_int8(const struct pair_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void maximum_int16(const struct pair_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void maximum_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void maximum_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, int64_t *output);
+void maximum_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+void minimum_int8(const struct pair_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void minimum_int16(const struct pair_params *p, const int16_t *input1, const int16_t *input2, int16_t *output);
+void minimum_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void minimum_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, int64_t *output);
+void minimum_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+
+struct squared_difference_params {
+  struct broadcast broadcast;
+  int32_t left_shift;
+  int32_t input1_zero_point, input2_zero_point, output_zero_point;
+  struct multiplier input1_multiplier, input2_multiplier, output_multiplier;
+};
+void squared_difference_int8(const struct squared_difference_params *p, const int8_t *input1, const int8_t *input2,
+                             int8_t *output);
+void squared_difference_int16(const struct squared_difference_params *p, const int16_t *input1, const int16_t *input2,
+                              int16_t *output);
+void squared_difference_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+void squared_difference_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2,
+                              int32_t *output);
+
+/* ---- transpose_conv ---- */
+
+/* `filter` is OHWI; the window's dilation is 1. The accumulator is as for conv_int16. */
+struct transpose_conv_params {
+  struct window window;
+  int32_t input_offset;
+  int32_t accumulator_bits;
+  struct requantize requantize;
+};
+void transpose_conv_int8(const struct transpose_conv_params *p, const int8_t *input, const int8_t *filter,
+                         const int64_t *bias, int8_t *output);
+void transpose_conv_int16(const struct transpose_conv_params *p, const int16_t *input, const int8_t *filter,
+                          const int64_t *bias, int16_t *output);
+
+/* ---- resize_bilinear ---- */
+
+/* For each row and column of the output the two of the input that it lies between, and how far in 2^-bits. */
+struct resize_bilinear_params {
+  int32_t batches, input_height, input_width, depth;
+  int32_t output_height, output_width;
+  int32_t bits, ties_away;
+  const int32_t *row_lower;
+  const int32_t *row_upper;
+  const int32_t *row_offset;
+  const int32_t *column_lower;
+  const int32_t *column_upper;
+  const int32_t *column_offset;
+};
+void resize_bilinear_int8(const struct resize_bilinear_params *p, const int8_t *input, int8_t *output);
+
+/* ---- batch_matmul ---- */
+
+/* `matrices` walks over the batches, whose strides count elements. */
+struct batch_matmul_params {
+  struct broadcast matrices;
+  int32_t rows, columns, accum_depth;
+  int32_t lhs_row_stride, lhs_depth_stride, rhs_column_stride, rhs_depth_stride;
+  int32_t lhs_offset, rhs_offset;
+  struct requantize requantize;
+};
+void batch_matmul_int8(const struct batch_matmul_params *p, const int8_t *lhs, const int8_t *rhs, int8_t *output);
+void batch_matmul_int16(const struct batch_matmul_params *p, const int16_t *lhs, const int16_t *rhs, int16_t *output);
+
+/* ---- unary, sigmoid_int16 ---- */
+
+void logistic_float32(const struct size_params *p, const float *input, float *output);
+void tanh_float32(const struct size_params *p, const float *input, float *output);
+void hard_swish_float32(const struct size_params *p, const float *input, float *output);
+
+struct leaky_relu_params {
+  int32_t size;
+  float alpha;
+};
+void leaky_relu_float32(const struct leaky_relu_params *p, const float *input, float *output);
+void relu_int16(const struct relu_int8_params *p, const int16_t *input, int16_t *output);
+void relu6_int16(const struct relu6_int8_params *p, const int16_t *input, int16_t *output);
+
+/* `table` has 65536 · sigmoid(k / 24) for k = 0 … 255. */
+struct sigmoid_int16_params {
+  int32_t size;
+  int32_t input_multiplier, input_left_shift;
+  const uint16_t *table;
+};
+void logistic_int16(const struct sigmoid_int16_params *p, const int16_t *input, int16_t *output);
+void tanh_int16(const struct sigmoid_int16_params *p, const int16_t *input, int16_t *output);
+
+/* ---- arg_min_max ---- */
+
+/* The input is (outer, count, inner), the output (outer, inner). */
+struct arg_min_max_params {
+  int32_t outer, count, inner;
+  int32_t largest;
+};
+void arg_min_max_int8(const struct arg_min_max_params *p, const int8_t *input, int32_t *output);
+void arg_min_max_float32(const struct arg_min_max_params *p, const float *input, int32_t *output);
+
+/* ---- elementwise ---- */
+
+void abs_float32(const struct size_params *p, const float *input, float *output);
+void neg_float32(const struct size_params *p, const float *input, float *output);
+void sqrt_float32(const struct size_params *p, const float *input, float *output);
+void rsqrt_float32(const struct size_params *p, const float *input, float *output);
+void square_float32(const struct size_params *p, const float *input, float *output);
+void exp_float32(const struct size_params *p, const float *input, float *output);
+void log_float32(const struct size_params *p, const float *input, float *output);
+void sin_float32(const struct size_params *p, const float *input, float *output);
+void cos_float32(const struct size_params *p, const float *input, float *output);
+void elu_float32(const struct size_params *p, const float *input, float *output);
+void ceil_float32(const struct size_params *p, const float *input, float *output);
+void floor_float32(const struct size_params *p, const float *input, float *output);
+void round_float32(const struct size_params *p, const float *input, float *output);
+void logical_not(const struct size_params *p, const uint8_t *input, uint8_t *output);
+
+/* Without a scale nothing `rescales`, and the lowest code, which has no absolute value, becomes `abs_of_lowest`. */
+struct abs_int16_params {
+  int32_t size;
+  int32_t rescales, abs_of_lowest;
+  struct multiplier multiplier;
+};
+void abs_int16(const struct abs_int16_params *p, const int16_t *input, int16_t *output);
+
+struct rsqrt_int16_params {
+  int32_t size;
+  struct multiplier multiplier;
+};
+void rsqrt_int16(const struct rsqrt_int16_params *p, const int16_t *input, int16_t *output);
+
+/* `sign` is −1 for a negative alpha, whose magnitude the multiplier has. */
+struct leaky_relu_int16_params {
+  int32_t size;
+  int32_t input_zero_point, output_zero_point;
+  struct multiplier multiplier_identity, multiplier_alpha;
+  int32_t sign;
+};
+void leaky_relu_int16(const struct leaky_relu_int16_params *p, const int16_t *input, int16_t *output);
+
+/* ---- comparisons ---- */
+
+void equal_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void not_equal_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void greater_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void greater_equal_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void less_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void less_equal_float32(const struct pair_params *p, const float *input1, const float *input2, uint8_t *output);
+void equal_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void not_equal_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void greater_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void greater_equal_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void less_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void less_equal_int32(const struct pair_params *p, const int32_t *input1, const int32_t *input2, uint8_t *output);
+void equal_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void not_equal_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void greater_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void greater_equal_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void less_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void less_equal_int64(const struct pair_params *p, const int64_t *input1, const int64_t *input2, uint8_t *output);
+void equal_bool(const struct pair_params *p, const uint8_t *input1, const uint8_t *input2, uint8_t *output);
+void not_equal_bool(const struct pair_params *p, const uint8_t *input1, const uint8_t *input2, uint8_t *output);
+void logical_and(const struct pair_params *p, const uint8_t *input1, const uint8_t *input2, uint8_t *output);
+void logical_or(const struct pair_params *p, const uint8_t *input1, const uint8_t *input2, uint8_t *output);
+
+struct comparison_int8_params {
+  struct broadcast broadcast;
+  int32_t input1_zero_point, input2_zero_point;
+  struct multiplier input1_multiplier, input2_multiplier;
+};
+void equal_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2, uint8_t *output);
+void not_equal_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2,
+                    uint8_t *output);
+void greater_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2, uint8_t *output);
+void greater_equal_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2,
+                        uint8_t *output);
+void less_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2, uint8_t *output);
+void less_equal_int8(const struct comparison_int8_params *p, const int8_t *input1, const int8_t *input2,
+                     uint8_t *output);
+
+/* ---- div ---- */
+
+/* `shifts_modulo_64`: shifts that C does not define come out as on x86, not as on Arm. */
+struct div_int8_params {
+  struct broadcast broadcast;
+  int32_t input1_zero_point, input2_zero_point, output_zero_point;
+  struct multiplier output_multiplier;
+  int32_t output_activation_min, output_activation_max;
+  int32_t shifts_modulo_64;
+};
+void div_int8(const struct div_int8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void div_float32(const struct pair_float32_params *p, const float *input1, const float *input2, float *output);
+void div_int32(const struct pair_int32_params *p, const int32_t *input1, const int32_t *input2, int32_t *output);
+void floor_div_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+void floor_mod_float32(const struct pair_params *p, const float *input1, const float *input2, float *output);
+
+/* ---- prelu ---- */
+
+struct prelu_params {
+  struct broadcast broadcast;
+  int32_t input_zero_point, alpha_zero_point, output_zero_point;
+  struct multiplier output_multiplier_1, output_multiplier_2;
+};
+void prelu_int8(const struct prelu_params *p, const int8_t *input, const int8_t *alpha, int8_t *output);
+void prelu_int16(const struct prelu_params *p, const int16_t *input, const int8_t *alpha, int16_t *output);
+void prelu_float32(const struct pair_params *p, const float *input, const float *alpha, float *output);
+
+/* ---- select ---- */
+
+/* Strides as in `broadcast`; an element has `element_size` bytes. */
+struct select_params {
+  int32_t element_size;
+  int32_t shape[MAX_RANK], condition_strides[MAX_RANK], x_strides[MAX_RANK], y_strides[MAX_RANK];
+};
+void select_elements(const struct select_params *p, const uint8_t *condition, const void *x, const void *y,
+                     void *output);
+
+/* ---- reduce_extremes ---- */
+
+struct axes_params {
+  struct axes axes;
+};
+void reduce_max_int8(const struct axes_params *p, const int8_t *input, int8_t *output);
+void reduce_max_float32(const struct axes_params *p, const float *input, float *output);
+void reduce_min_int8(const struct axes_params *p, const int8_t *input, int8_t *output);
+void reduce_min_float32(const struct axes_params *p, const float *input, float *output);
+void reduce_all(const struct axes_params *p, const uint8_t *input, uint8_t *output);
+
+/* ---- cast ---- */
+
+enum cast_type { CAST_FLOAT32, CAST_INT8, CAST_INT16, CAST_INT32, CAST_UINT32, CAST_BOOL };
+
+/* `from` and `to` are of enum cast_type. */
+struct cast_params {
+  int32_t size;
+  int32_t from, to;
+};
+void cast(const struct cast_params *p, const void *input, void *output);
+
+/* ---- cumsum ---- */
+
+/* The input is (outer, count, inner), summed along count. */
+struct cumsum_size {
+  int32_t outer, count, inner;
+  int32_t exclusive, reverse;
+};
+
+struct cumsum_int8_params {
+  struct cumsum_size size;
+  int32_t input_offset, output_offset;
+  struct multiplier output_multiplier;
+};
+void cumsum_int8(const struct cumsum_int8_params *p, const int8_t *input, int8_t *output);
+
+struct cumsum_float32_params {
+  struct cumsum_size size;
+};
+void cumsum_float32(const struct cumsum_float32_params *p, const float *input, float *output);
+
 #endif

@@ -17,7 +17,9 @@
 #define REFENGINE_FMA 0
 #endif
 
-#ifndef REFENGINE_SATURATE /* 1: floats beyond int32 saturate and NaN is 0, as on Arm; 0: all become INT32_MIN, as on x86 */
+/* Floats beyond int32. 0: all become INT32_MIN, as on x86; 1: they saturate and NaN is 0, as on Arm; 2: NaN is INT32_MAX, as
+ * on RISC-V. */
+#ifndef REFENGINE_SATURATE
 #define REFENGINE_SATURATE 0
 #endif
 

@@ -18,7 +18,7 @@ static int32_t to_int32(float x) {
     return (int32_t)x;
   }
 #if REFENGINE_SATURATE
-  return isnan(x) ? 0 : x > 0.0f ? INT32_MAX : INT32_MIN;
+  return isnan(x) ? (REFENGINE_SATURATE == 1 ? 0 : INT32_MAX) : x > 0.0f ? INT32_MAX : INT32_MIN;
 #else
   return INT32_MIN;
 #endif

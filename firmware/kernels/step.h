@@ -9,6 +9,10 @@
 
 #include "faults.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum dtype { DTYPE_FLOAT32, DTYPE_INT8, DTYPE_INT16, DTYPE_INT32, DTYPE_INT64, DTYPE_UINT8, DTYPE_BOOL };
 
 /* A tensor in the arena. `index` is its number in the .tflite; integer codes stand for scale · (code − zero_point). */
@@ -52,5 +56,9 @@ int model_selftest(void);
     }                           \
   } while (0)
 void model_copy(void *to, const void *from, uint32_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,7 +4,7 @@
 """
 
 from ..reading.arena import Buffer, plan_arena, tflm_greedy
-from .export import Exported, export
+from .export import Exported, export, offsets_of
 from .headers import Pixels, array_header, image_header
 from .inputs import input_lines
 
@@ -16,6 +16,7 @@ __all__ = [
     "export",
     "image_header",
     "input_lines",
+    "offsets_of",
     "plan_arena",
     "tflm_greedy",
 ]

@@ -6,12 +6,13 @@ call is `firmware/kernels`, copied along.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from ..reading.counterparts import stands_alone
 from ..text import in_c
-from .calls import Call, Constant, Values, call_of
+from .calls import Call, Constant, Values, calls_of
 from .packing import PATCH
 
 HERE = Path(__file__).parent
@@ -42,8 +43,12 @@ C_TYPES = {
     "int32": "int32_t",
     "int64": "int64_t",
     "uint8": "uint8_t",
+    "uint16": "uint16_t",
+    "uint32": "uint32_t",
     "bool": "uint8_t",
 }
+TENSOR_TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool")
+"""Those of `enum dtype` in step.h."""
 WIDTH = 120
 
 
@@ -76,6 +81,50 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     inputs that do not fit or a directory that is none.
     """
     plan = plan_of(plan)
+    golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
+    records, known, rows, offsets, sizes = _laid_out(plan, golden)
+    data = _Data()
+    steps = [_calls(row, f"step{place}", offsets, data) for place, row in enumerate(rows)]
+    written = {
+        "model.h": _header(plan, name, offsets, sizes["arena_bytes"], len(rows)),
+        "model.c": _source(plan, name, data, steps, rows, known, offsets, golden),
+        "numerics.h": _numerics(plan, rows),
+    }
+    copied = (*COMMON, *sorted({call.source for row in rows for call in row.calls}))
+    written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in copied}
+    included = {file for text in written.values() for file in re.findall(r'#include "(\w+\.h)"', text)} - written.keys()
+    written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in included}
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: is a file; give a folder to export to")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_all({directory / file: text for file, text in written.items()})
+    folded = tuple(r.step for r in records if r.step.outputs[0].index in known)
+    return Exported(
+        directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(rows), folded=folded, **sizes
+    )
+
+
+def offsets_of(plan: Source) -> dict[int, int]:
+    """Where the arena of an export has the tensors: offsets in bytes, by index. Raises what `export` raises."""
+    plan = plan_of(plan)
+    return _laid_out(plan, tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))).offsets
+
+
+# ---- what runs ---------------------------------------------------------------------------------------------
+
+
+class _LaidOut(NamedTuple):
+    """What runs and what is known beforehand, the lines of the step table, and where tensors lie."""
+
+    records: tuple[Record, ...]
+    known: dict[int, Array]
+    rows: list[_Row]
+    offsets: dict[int, int]
+    sizes: dict[str, int]
+
+
+def _laid_out(plan: Plan, golden: tuple[Array, ...]) -> _LaidOut:
     require(
         plan.numerics.kernels == "tflm",
         f"the C kernels compute what TFLM's do, not those of {plan.numerics.kernels}; export in another dialect",
@@ -84,42 +133,34 @@ def export(plan: Source, directory: str | Path, *inputs: Array, name: str = "mod
     for step in plan.steps:
         does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
         require(stands_alone(step), f"{step} {does}; the C export has single inferences without subgraphs only")
-        require(len(step.outputs) == 1, f"{step} has {len(step.outputs)} outputs; there is no C kernel for several")
-    golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
     for tensor, x in zip(plan.inputs, golden, strict=False):
         if x.shape != tensor.shape:
             raise InputError(
                 f"golden input '{tensor.name}' has shape {x.shape}; it takes one inference, {tensor.shape}"
             )
     for tensor in (*plan.inputs, *plan.outputs):
-        require(tensor.dtype in C_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
+        require(tensor.dtype in TENSOR_TYPES, f"tensor '{tensor.name}' is {tensor.dtype}, which has no C type here")
     require_room_for_all(plan)
     records = tuple(kept(plan, execute(plan, *golden)))
     known = _known(plan, records)
-    live = [record for record in records if record.step.outputs[0].index not in known]
-    calls = [call_of(record.step, known) for record in live]
-    offsets, sizes = _layout(plan, live, calls)
-    data = _Data()
-    arguments = [_arguments(call, f"step{place}", offsets, data) for place, call in enumerate(calls)]
-    written = {
-        "model.h": _header(plan, name, offsets, sizes["arena_bytes"], len(calls)),
-        "model.c": _source(plan, name, data, calls, arguments, live, known, offsets, golden),
-        "numerics.h": _numerics(plan, calls),
-    }
-    copied = (*COMMON, *sorted({call.source for call in calls}))
-    written |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in copied}
-    directory = Path(directory)
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory}: is a file; give a folder to export to")
-    directory.mkdir(parents=True, exist_ok=True)
-    write_all({directory / file: text for file, text in written.items()})
-    folded = tuple(r.step for r in records if r.step.outputs[0].index in known)
-    return Exported(
-        directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(calls), folded=folded, **sizes
-    )
+    live = [record for record in records if any(t.index not in known for t in record.step.outputs)]
+    rows = [row for record in live for row in _rows(record, known)]
+    return _LaidOut(records, known, rows, *_layout(plan, live, rows))
 
 
-# ---- what runs ---------------------------------------------------------------------------------------------
+class _Row(NamedTuple):
+    """One line of the step table: an output of a step, its value for the golden input, and the calls that write it."""
+
+    step: Step
+    output: Tensor
+    value: Array
+    calls: tuple[Call, ...]
+
+
+def _rows(record: Record, known: Mapping[int, Array]) -> Iterator[_Row]:
+    step, calls = record.step, calls_of(record.step, known)
+    for number, (tensor, value) in enumerate(zip(step.outputs, record.outputs, strict=True)):
+        yield _Row(step, tensor, value, tuple(call for call in calls if call.output == number))
 
 
 def _noise(tensor: Tensor, seed: int) -> Array:
@@ -141,14 +182,14 @@ def _known(plan: Plan, records: Iterable[Record]) -> dict[int, Array]:
     return known
 
 
-def _layout(plan: Plan, live: Sequence[Record], calls: Sequence[Call]) -> tuple[dict[int, int], dict[str, int]]:
+def _layout(plan: Plan, live: Sequence[Record], rows: Sequence[_Row]) -> tuple[dict[int, int], dict[str, int]]:
     """The offset of every tensor in the arena, and the sizes to report."""
     indices, buffers = lifetimes(plan, [record.step for record in live], plan.graph.outputs)
     places = {index: place for place, index in enumerate(indices)}
     shared = list(range(len(indices)))  # tensor → the first of those that share its memory
-    for record, call in zip(live, calls, strict=True):
-        if call.in_place and isinstance(source := call.arguments[0], Tensor):
-            shared[places[record.step.outputs[0].index]] = shared[places[source.index]]
+    for row in rows:
+        if len(row.calls) == 1 and row.calls[0].in_place and isinstance(source := row.calls[0].arguments[0], Tensor):
+            shared[places[row.output.index]] = shared[places[source.index]]
     sharing: dict[int, list[int]] = {}
     for i, first in enumerate(shared):
         sharing.setdefault(first, []).append(i)
@@ -282,6 +323,14 @@ def _string(text: str) -> str:
     return f'"{in_c(text)}"'
 
 
+def _calls(row: _Row, name: str, offsets: Mapping[int, int], data: _Data) -> str:
+    """The calls of a row, one behind the other, the data that they need defined."""
+    several = len(row.calls) > 1
+    named = ((call, f"{name}_{i}" if several else name) for i, call in enumerate(row.calls))
+    end = f"AT({offsets[row.output.index]})"
+    return "; ".join(f"{call.kernel}({_arguments(call, label, offsets, data)}, {end})" for call, label in named)
+
+
 def _arguments(call: Call, name: str, offsets: Mapping[int, int], data: _Data) -> str:
     """The arguments of a call but its output, their data defined."""
     places = [
@@ -335,6 +384,10 @@ def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int,
             "",
             '#include "step.h"',
             "",
+            "#ifdef __cplusplus",
+            'extern "C" {',
+            "#endif",
+            "",
             *(f"#define MODEL_{key} {value}" for key, value in defines),
             "",
             "/* Inputs are copied into the arena, outputs out of it. A NULL, or the tensor's own place in the arena",
@@ -352,6 +405,10 @@ def _header(plan: Plan, name: str, offsets: Mapping[int, int], arena_bytes: int,
             "/* Runs on what lies in the inputs' places in the arena. */",
             "void model_invoke_in_place(void);",
             "",
+            "#ifdef __cplusplus",
+            "}",
+            "#endif",
+            "",
             "#endif",
             "",
         ]
@@ -362,9 +419,8 @@ def _source(
     plan: Plan,
     name: str,
     data: _Data,
-    calls: Sequence[Call],
-    arguments: Sequence[str],
-    live: Sequence[Record],
+    calls: Sequence[str],
+    rows: Sequence[_Row],
     known: Mapping[int, Array],
     offsets: Mapping[int, int],
     golden: Sequence[Array],
@@ -375,11 +431,10 @@ def _source(
         f"AT({offsets[t.index]})" if t.index in offsets else data.array(f"constant_{label}", known[t.index])
         for label, t in zip(outputs, plan.outputs, strict=True)
     ]
-    ends = [f"AT({offsets[record.step.outputs[0].index]})" for record in live]
     steps = [
-        f"    {{{record.step.index}, {_string(record.step.name)}, {_tensor(record.step.outputs[0], offsets)}, "
-        f"0x{zlib.crc32(np.ascontiguousarray(record.outputs[0]).tobytes()):08x}}},"
-        for record in live
+        f"    {{{row.step.index}, {_string(row.step.name)}, {_tensor(row.output, offsets)}, "
+        f"0x{zlib.crc32(np.ascontiguousarray(row.value).tobytes()):08x}}},"
+        for row in rows
     ]
     return "\n".join(
         [
@@ -411,10 +466,7 @@ def _source(
                 f"  model_copy(AT({offsets[t.index]}), {label}, {_bytes(t)});"
                 for label, t in zip(inputs, plan.inputs, strict=True)
             ),
-            *(
-                f"  STEP({place}, {call.kernel}({given}, {end}));"
-                for place, (call, given, end) in enumerate(zip(calls, arguments, ends, strict=True))
-            ),
+            *(f"  STEP({place}, {call});" for place, call in enumerate(calls)),
             *(
                 f"  model_copy({label}, {result}, {_bytes(t)});"
                 for label, t, result in zip(outputs, plan.outputs, results, strict=True)
@@ -443,14 +495,14 @@ def _tensor(tensor: Tensor, offsets: Mapping[int, int]) -> str:
     )
 
 
-def _numerics(plan: Plan, calls: Sequence[Call]) -> str:
+def _numerics(plan: Plan, rows: Sequence[_Row]) -> str:
     n = plan.numerics
-    patch = max([call.patch for call in calls if call.patch <= PATCH], default=0)
+    patch = max([call.patch for row in rows for call in row.calls if call.patch <= PATCH], default=0)
     chosen = {
         "SINGLE_ROUNDING": n.rounding == "single",
         "XNNPACK_ROUNDING": n.rounding == "xnnpack",
         "FMA": n.contraction == "fma",
-        "SATURATE": n.float_to_int == "arm",
+        "SATURATE": ("x86", "arm", "riscv").index(n.float_to_int),
     }
     lines = (
         f"#ifndef REFENGINE_{key}\n#define REFENGINE_{key} {int(value)}\n#endif\n" for key, value in chosen.items()

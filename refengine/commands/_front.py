@@ -403,6 +403,17 @@ def table_of(*headings: str) -> Table:
     return _Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
+def confusion_table(confusion: Array, names: Sequence[str]) -> Table:
+    """A row per true class, a column per answer."""
+    table = table_of("is \\ seen as")
+    rows = confusion.tolist()
+    for label, _ in enumerate(rows):
+        table.add_column(str(label), justify="right")
+    for label, row in enumerate(rows):
+        table.add_row(named(names, label), *(str(count) if count else "·" for count in row))
+    return table
+
+
 def print_table(table: Table) -> None:
     """In a terminal, one below the other what is too wide for it; in a pipe, or if it is long, as wide as it needs."""
     if sys.stdout.isatty() and table.row_count <= LONG:

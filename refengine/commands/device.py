@@ -1,19 +1,25 @@
-"""Talk to a board: what it runs, one inference with the time of each step, every tensor into a file.
+"""Talk to a board: what it runs, one inference with the time of each step, every tensor into a file, or many samples.
 
 PORT is a serial port (/dev/ttyUSB0, COM3), a pyserial URL (socket://host:port), or qemu:BOARD: the firmware is then
 built with MODEL, started and stopped again; BOARD: mps2-an500 (Cortex-M7), mps2-an386 (M4F), mps2-an385 (M3),
-mps3-an547 (M55), or host (a process, no QEMU, neither DSP instructions nor Helium).
+mps3-an547 (M55), riscv-virt-imc (RISC-V as in an ESP32-C3), riscv-virt-imafc (with floats, as in an ESP32-P4), or host
+(a process, no QEMU, neither DSP instructions nor Helium).
 
   refengine device info   --port /dev/ttyUSB0
   refengine device run    --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit
   refengine device record --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit -o dump.npz
+  refengine device validate --port qemu:mps2-an500 --model stm32f746_int8 --data mnist/ --limit 100
+
+exit status of validate: 0 every step of every sample is refengine's, 1 not so, 2 it could not be found out
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..accuracy import is_classifier, predictions
 from ..device import Device, TensorInfo, connect, output_steps, outputs_of, record, unequal_steps
@@ -24,6 +30,7 @@ from ..judge.revealing import telling
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.images import read_inputs
+from . import _validate
 from ._front import (
     add_json,
     add_memory,
@@ -37,6 +44,8 @@ from ._front import (
     table_of,
 )
 
+Connect: TypeAlias = Callable[[], Device]
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -44,6 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         ("info", _info, "what runs on the board"),
         ("run", _run, "one inference: outputs, and ticks and CRC-32 of each step, compared with refengine's"),
         ("record", _record, "one inference: every step's tensor into a file"),
+        ("validate", _validate.command, "many samples: accuracy, closeness to refengine, times, and what differs"),
     ):
         one = actions.add_parser(action, help=sentence, description=sentence[0].upper() + sentence[1:] + ".")
         one.set_defaults(act=function)
@@ -58,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument(
             "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/kernels/faults.h"
         )
-        if action != "info":
+        if action in ("run", "record"):
             fed = one.add_mutually_exclusive_group(required=True)
             fed.add_argument("--input", metavar="FILE", nargs="+", help="one inference, as `run` takes it")
             fed.add_argument(
@@ -67,24 +77,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                 help="an input of refengine's making: any noise, or of many kinds that on which the outputs move most",
             )
             one.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
+        if action == "validate":
+            _validate.arguments(one)
+        if action != "info":
             add_range(one)
         add_memory(one)
         if action == "record":
             one.add_argument("-o", "--output", metavar="FILE", required=True, help="the .npz to write")
-        else:
+        elif action != "validate":
             add_json(one)
 
 
 def command(args: argparse.Namespace) -> int:
     plan = make_plan(args.model, memory=args.memory) if args.model else None
-    inputs = _one_inference(args, plan) if plan and "input" in args else ()
     options = [f"FAULT={args.fault}"] if args.fault else []
     if options and not args.port.startswith("qemu:"):
         raise InputError("--fault is for qemu: only; build other boards' firmware with FAULT=")
     name = Path(args.model).stem if args.model else ""
-    with connect(args.port, plan, name=name, baud=args.baud, timeout=args.timeout, options=options) as device:
-        status: int = args.act(args, device, plan, inputs)
-        return status
+    told = {"name": name, "baud": args.baud, "timeout": args.timeout, "options": options}
+    status: int = args.act(args, plan, partial(connect, args.port, plan, **told))
+    return status
 
 
 def _one_inference(args: argparse.Namespace, plan: Plan) -> tuple[Array, ...]:
@@ -96,8 +108,9 @@ def _one_inference(args: argparse.Namespace, plan: Plan) -> tuple[Array, ...]:
     return cases[0][1]
 
 
-def _info(args: argparse.Namespace, device: Device, plan: Plan | None, inputs: tuple[Array, ...]) -> int:
-    info = device.info
+def _info(args: argparse.Namespace, plan: Plan | None, connect: Connect) -> int:
+    with connect() as device:
+        info = device.info
     if args.json:
         ends = {"inputs": [*map(_tensor, device.inputs)], "outputs": [*map(_tensor, device.outputs)]}
         return print_json(vars(info) | ends | {"steps": [_step(tensor) for tensor in device.steps]})
@@ -128,8 +141,9 @@ def _tensor(tensor: TensorInfo) -> dict[str, Any]:
     }
 
 
-def _run(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> int:
-    with progress_bar() as bar:
+def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
+    inputs = _one_inference(args, plan)
+    with connect() as device, progress_bar() as bar:
         task = bar.add_task("bytes")
         run = device.run(inputs, output_steps(device), lambda n, of: bar.update(task, completed=n, total=of))
     unequal = unequal_steps(device, plan, inputs, run)
@@ -159,11 +173,14 @@ def _run(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Arr
         f"{len(unequal)} steps differ: refengine diff tells why" if unequal else "every step as refengine computes it"
     )
     say(f"{verdict}; numerics: {device.info.numerics}")
+    if not any(run.ticks):
+        say("the clock stands still: look at the board's board_ticks()")
     return 0
 
 
-def _record(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> int:
-    with progress_bar() as bar:
+def _record(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
+    inputs = _one_inference(args, plan)
+    with connect() as device, progress_bar() as bar:
         task = bar.add_task("bytes")
         recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of))
     recording.save(args.output)

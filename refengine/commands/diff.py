@@ -2,9 +2,10 @@
 
 DUMP is what `refengine device record` or the debugger's save wrote, any .npz with tensors by name or index (14, t14),
 a folder of .npy, .raw and .bin so called, or a log in text that has them (t14: 1 2 3, int8_t t14[] = {1, 2}, CSV, xxd);
-it may hold some of the tensors only. With --port the device itself is
-asked. Each step is judged again on the device's own inputs, which tells culprits from victims; culprits are replayed
-under every dialect and every known fault.
+it may hold some of the tensors only. With --port the device itself is asked;
+with --arena an image of its memory is read, as gdb's `dump memory` writes it.
+Each step is judged again on the device's own inputs, which tells culprits from
+victims; culprits are replayed under every dialect and every known fault.
 
 exit status: 0 everything is the same, 1 something differs, 2 it could not be compared
 """
@@ -23,6 +24,7 @@ from ..device import Device, connect, numerics_of, record
 from ..errors import InputError, ModelError, UnsupportedError
 from ..files import write, write_npz
 from ..judge import Dump, Report, diff, read_dump, tapped, with_weights_of
+from ..judge.arena import LAYOUTS, read_arena
 from ..judge.page import as_html
 from ..judge.revealing import as_c, separating
 from ..judge.text import HEADINGS, rows, told
@@ -63,6 +65,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", metavar="PORT", help="ask a device instead: /dev/ttyUSB0, socket://host:port, qemu:BOARD"
     )
+    image = parser.add_argument_group("memory images")
+    image.add_argument(
+        "--arena", metavar="FILE", help="an image of the arena, read instead: by TFLM's plan or the C export's"
+    )
+    image.add_argument(
+        "--after", metavar="K", type=int, help="taken when operator K had run and none after it (default: the last)"
+    )
+    image.add_argument("--layout", choices=LAYOUTS, help="whose plan (default: the one of which the image shows more)")
+    image.add_argument("--at", metavar="BYTE", type=int, default=0, help="where in FILE the arena begins (default: 0)")
     parser.add_argument("--bisect", action="store_true", help="with --port: CRCs first, then only the tensors needed")
     add_one_input(parser, required=False)
     parser.add_argument(
@@ -102,8 +113,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
-    if (args.dump is None) == (args.port is None):
-        raise InputError("diff needs DUMP, or --port PORT, and not both")
+    if [args.dump, args.port, args.arena].count(None) != 2:
+        raise InputError("diff needs DUMP, --port PORT or --arena FILE, and one of them")
+    if args.arena is None and (args.after is not None or args.layout or args.at):
+        raise InputError("--after, --layout and --at are for --arena FILE")
     model, memory, partial = load(args.model), args.memory, args.partial
     plan = make_plan(model, numerics=PRESETS[args.numerics or "tflm"], memory=memory, partial=partial)
     if args.bisect and not args.port:
@@ -112,7 +125,7 @@ def command(args: argparse.Namespace) -> int:
         raise InputError("--port needs --input: what to run")
     ears = ears_of(plan, args)
     inputs = one_inference(plan, args, ears) if args.input else ()
-    dump = _asked(args, plan, inputs) if args.port else read_dump(plan, args.dump, args.sample)
+    dump = _dump(args, plan, inputs)
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
@@ -174,6 +187,15 @@ def _states(plan: Plan, args: argparse.Namespace) -> Sequence[State | None]:
     else:
         return (None,)
     return deque(states_through(plan, before), maxlen=OLDER + 1)
+
+
+def _dump(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
+    """What is to be judged."""
+    if args.port:
+        return _asked(args, plan, inputs)
+    if args.arena:
+        return read_arena(plan, args.arena, *inputs, after=args.after, layout=args.layout, at=args.at)
+    return read_dump(plan, args.dump, args.sample)
 
 
 def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:

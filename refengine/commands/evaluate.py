@@ -23,8 +23,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.table import Table
-
 from ..accuracy import Accuracy, Comparison, compare, evaluate
 from ..errors import InputError
 from ..kernel import PRESETS
@@ -50,6 +48,7 @@ from ._front import (
     add_sound,
     add_task,
     add_workers,
+    confusion_table,
     ears_of,
     ended,
     heading,
@@ -154,7 +153,7 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
         f"accuracy {accuracy.accuracy:.2%} ({accuracy.correct} of {accuracy.count}), "
         f"{accuracy.images_per_second:,.0f} images/s"
     )
-    print_table(_confusion_table(accuracy, data.names or names))
+    print_table(confusion_table(accuracy.confusion, data.names or names))
     say(*([data.told] if data.told else []))
     if plan.initial or ears.are_used:
         say(f"several inferences are answered by {ANSWERS[args.answer]}; --answer changes it")
@@ -178,17 +177,6 @@ def _inferences(
 def _ranges(plan: Plan, data: Classes, given: tuple[float, float] | None) -> list[PixelRange]:
     """What black and white stood for, if arrays held pictures."""
     return [pixel_range(plan, 0, given)] if getattr(data.x, "dtype", None) == "uint8" else []
-
-
-def _confusion_table(accuracy: Accuracy, names: Sequence[str]) -> Table:
-    """A row per true class, a column per answer."""
-    table = table_of("is \\ seen as")
-    rows = accuracy.confusion.tolist()
-    for label, _ in enumerate(rows):
-        table.add_column(str(label), justify="right")
-    for label, row in enumerate(rows):
-        table.add_row(named(names, label), *(str(count) if count else "·" for count in row))
-    return table
 
 
 # ---- boxes and masks -----------------------------------------------------------------------------------------

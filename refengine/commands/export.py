@@ -62,7 +62,7 @@ def command(args: argparse.Namespace) -> int:
         return _write(args, *array_header(path.read_bytes(), path.name))
     plan = make_plan(path, numerics=PRESETS[args.numerics], memory=args.memory)
     with located(args.model):
-        golden = _golden(plan, args.input) if args.input else ()
+        golden = _golden(plan, args.input, args.digit) if args.input else ()
         exported = export(plan, args.output, *golden, name=path.stem)
     if args.json:
         return print_json(heading(args, plan) | exported.as_dict())
@@ -71,8 +71,8 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _golden(plan: Plan, files: list[str]) -> tuple[Array, ...]:
-    (_, golden), *others = read_inputs(plan, files)
+def _golden(plan: Plan, files: list[str], digit: bool) -> tuple[Array, ...]:
+    (_, golden), *others = read_inputs(plan, files, digit=digit)
     if others:
         raise InputError(f"the self-test runs one inference; {' '.join(files)} holds {1 + len(others)}")
     return golden

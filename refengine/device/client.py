@@ -34,6 +34,7 @@ from .protocol import (
     Info,
     Range,
     Refused,
+    Restarted,
     Run,
     StepDone,
     TensorInfo,
@@ -43,7 +44,7 @@ from .protocol import (
     encode,
     frame,
 )
-from .transport import DeviceError, Line
+from .transport import DeviceError, Line, LostError
 
 QUICK = 1.0
 """Seconds to wait for what takes no time."""
@@ -117,7 +118,7 @@ class Device:
         self.deframer, self.heard = Deframer(), Heard()
         self.sequence = random.getrandbits(31)
         self.last = 0.0  # when something came of that patience is renewed
-        self.retries = 0
+        self.retries = self.restarts = 0
         try:
             self.info = self._ask(GetInfo(), Info)
             _check_info(self.info)
@@ -161,13 +162,18 @@ class Device:
             fruitless = 0 if gained and believed else fruitless + 1
             self.retries += fruitless > 0
             if fruitless == TRIES:
-                raise DeviceError(
-                    f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; give a slow board more "
-                    "time (--timeout), else look at the line and at UART 0"
+                raise LostError(
+                    f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; {self._look_at}"
                 )
         done = [got.done[step] for step in range(len(self.steps))]
         tensors = {step: _array(self.steps[step], got.data[step].data) for step in taps}
         return DeviceRun(tuple(d.ticks for d in done), tuple(d.crc32 for d in done), tensors)
+
+    @property
+    def _look_at(self) -> str:
+        if self.restarts >= TRIES:
+            return "it began anew each time: look at its watchdog, its power, and its stack (STACK_BYTES in link.ld)"
+        return "give a slow board more time (--timeout), else look at the line and at UART 0"
 
     # ---- one run
 
@@ -232,7 +238,7 @@ class Device:
                         "build its firmware with this version of refengine"
                     )
             self.retries += 1
-        raise DeviceError(f"nobody answers ({TRIES} times asked): {self.heard}")
+        raise LostError(f"nobody answers ({TRIES} times asked): {self.heard}")
 
     def _exchange(self, request: Body) -> Iterator[Body]:
         """Send `request` once and yield its replies, until none that counts (see `last`) has come for too long."""
@@ -252,6 +258,10 @@ class Device:
                 message = decode(payload)
                 if payload == asked:
                     self.heard.echoes += 1
+                elif message and isinstance(message[1], Restarted):
+                    if isinstance(request, Run):  # other requests it answers after it
+                        self.restarts += 1
+                        return
                 elif message and message[0] == self.sequence:
                     if isinstance(request, Run) and patience != self.timeout:
                         patience, self.last = self.timeout, time.monotonic()

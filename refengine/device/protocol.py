@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import flatbuffers
 from flatbuffers import number_types
@@ -134,10 +134,16 @@ class Refused:
     reason: uint8
 
 
-BODIES = (GetInfo, GetTensor, Write, Run, Info, TensorInfo, Written, Started, StepDone, Chunk, Finished, Refused)
+@dataclass(frozen=True)
+class Restarted:
+    """Sent unasked when a device begins."""
+
+
 Body: TypeAlias = (
-    GetInfo | GetTensor | Write | Run | Info | TensorInfo | Written | Started | StepDone | Chunk | Finished | Refused
-)
+    GetInfo | GetTensor | Write | Run
+    | Info | TensorInfo | Written | Started | StepDone | Chunk | Finished | Refused | Restarted
+)  # fmt: skip
+BODIES = get_args(Body)
 
 NUMBERS: dict[str, Any] = {
     "uint8": number_types.Uint8Flags,

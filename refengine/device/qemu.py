@@ -7,7 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +29,11 @@ FIRMWARE = next(
 SHIFT = 6
 """QEMU's clock: 2^SHIFT virtual nanoseconds for every instruction, so that ticks are the same on every computer."""
 
-DEBIAN = "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+DEBIAN = {
+    "qemu-system-arm": "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm",
+    "qemu-system-riscv32": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc",
+}
+"""The packages that a board needs, by its emulator."""
 
 
 def boards() -> dict[str, dict[str, str]]:
@@ -50,8 +54,15 @@ def board_settings(board: str) -> dict[str, str]:
 
 def missing_tools(board: str) -> list[str]:
     """The programs that are needed for a board and not there."""
-    needed = ["make", *(["cc"] if board == "host" else ["arm-none-eabi-gcc", "qemu-system-arm"])]
+    settings = board_settings(board)
+    emulator, compiler = _emulator(settings), settings.get("CROSS", "arm-none-eabi-") + "gcc"
+    needed = ["make", *([compiler, emulator] if emulator else ["cc"])]
     return [tool for tool in needed if shutil.which(tool) is None]
+
+
+def _emulator(settings: Mapping[str, str]) -> str:
+    """The program that a board runs in; none for this computer's own."""
+    return settings.get("QEMU", "").partition(" ")[0]
 
 
 def build(
@@ -63,9 +74,11 @@ def build(
     tools are missing or the build fails, and what `export` raises.
     """
     require_posix("firmware in an emulator")
-    numerics = PRESETS[board_settings(board)["NUMERICS"]]
+    settings = board_settings(board)
+    numerics = PRESETS[settings["NUMERICS"]]
     if tools := missing_tools(board):
-        raise DeviceError(f"{board} needs {' and '.join(tools)}; on Debian: sudo apt install make {DEBIAN}")
+        packages = f"make {DEBIAN.get(_emulator(settings), 'gcc')}"
+        raise DeviceError(f"{board} needs {' and '.join(tools)}; on Debian: sudo apt install {packages}")
     plan = make_plan(source.model, numerics=numerics, kernels=source.kernels, memory=source.memory)
     export(plan, folder / "model", *golden, name=name)
     command = [
@@ -95,13 +108,13 @@ class Emulator:
         self.console, self.line = SocketLine(ours[0]), SocketLine(ours[1])
         self._monitor: socket.socket = ours[2]
         files = [end.fileno() for end in theirs]
-        command, environment = _qemu(board, image, files), _environment()
-        if board == "host":
-            command, environment = [str(image)], environment | {"CONSOLE": str(files[0])}
+        host = board == "host"
+        command = [str(image)] if host else _qemu(board, image, files)
+        environment = _environment() | ({"CONSOLE": str(files[0])} if host else {})
         self.process = subprocess.Popen(
             command,
-            stdin=files[1] if board == "host" else subprocess.DEVNULL,
-            stdout=files[1] if board == "host" else subprocess.DEVNULL,
+            stdin=files[1] if host else subprocess.DEVNULL,
+            stdout=files[1] if host else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=files,
             env=environment,
@@ -154,12 +167,13 @@ class EmulatedLine:
 
 def _qemu(board: str, image: Path, files: Sequence[int]) -> list[str]:
     """Both UARTs and the monitor on sockets that the process inherits: no port to choose, no file to leave behind."""
-    command = f"qemu-system-arm -machine {board} -icount shift={SHIFT} -display none".split()
+    settings = board_settings(board)
+    command = [*settings["QEMU"].split(), "-display", "none"]
     for name, file in zip(("console", "link", "monitor"), files, strict=True):
         command += ["-chardev", f"socket,id={name},fd={file}"]
     return [
-        *command, "-serial", "chardev:console", "-serial", "chardev:link", "-mon", "chardev=monitor,mode=readline",
-        "-semihosting-config", "enable=on,target=native", "-kernel", str(image),
+        *command, "-serial", "chardev:console", *settings.get("UART1", "-serial chardev:link").split(),
+        "-mon", "chardev=monitor,mode=readline", "-kernel", str(image),
     ]  # fmt: skip
 
 

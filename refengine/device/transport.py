@@ -13,6 +13,10 @@ class DeviceError(RefengineError):
     """A device, or the way to it, does not do what was asked."""
 
 
+class LostError(DeviceError):
+    """Nobody is at the other end of the line, or not any more: it may help to try again later."""
+
+
 class Line(Protocol):
     """`receive` returns as soon as there is something, and nothing when `timeout` seconds have passed."""
 
@@ -42,7 +46,7 @@ class SocketLine:
         except TimeoutError:
             return b""
         if not data:
-            raise DeviceError("the process at the other end has ended; run `make -C firmware check` to see why")
+            raise LostError("the process at the other end has ended; run `make -C firmware check` to see why")
         return data
 
     def close(self) -> None:
@@ -61,7 +65,7 @@ class SerialLine:
         try:
             self.serial: Any = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=10, exclusive=True)
         except (serial.SerialException, ValueError, OSError) as error:
-            raise DeviceError(_why(url, error)) from error
+            raise LostError(_why(url, error)) from error
 
     def send(self, data: bytes) -> None:
         with _lost(self.url):
@@ -89,7 +93,7 @@ def serial_ports() -> list[str]:
 
 
 class _lost:  # noqa: N801  (a context manager, used like a function)
-    """Turns what the operating system says about a dead line into a `DeviceError`."""
+    """Turns what the operating system says about a dead line into a `LostError`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -99,7 +103,7 @@ class _lost:  # noqa: N801  (a context manager, used like a function)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-            raise DeviceError(f"the line to {self.name} was lost ({error.strerror or error})") from error
+            raise LostError(f"the line to {self.name} was lost ({error.strerror or error})") from error
 
 
 def _why(url: str, error: Exception) -> str:

@@ -97,14 +97,18 @@ def function_kernel(
     scalar: Callable[[Any], Any],
     told: str,
     quantized: Quantizing | None = IN_FLOAT,
+    c_kernel: str = "",
 ) -> Kernel:
-    """The kernel of a `function` of arrays, which `scalar` computes of one number; explanations have it `told`."""
+    """The kernel of a `function` of arrays, which `scalar` computes of one number; explanations have it `told`.
+
+    `c_kernel` is called after the operator and its type by default.
+    """
     return Kernel(
         prepare_float,
         partial(evaluate_function, function=function),
         partial(explain_function, scalar=scalar, told=told),
         partial(example, op=op, dtype=dtype),
-        replace(FACTS, quantized=quantized),
+        replace(FACTS, quantized=quantized, c_kernels={dtype: c_kernel or f"{op.lower()}_{dtype}"}),
     )
 
 
@@ -134,7 +138,7 @@ def library_kernel(
         partial(evaluate_library, function=function),
         partial(explain_library, scalar=scalar, name=name),
         partial(example, op=op, dtype="float32"),
-        replace(LIBRARY, quantized=quantized),
+        replace(LIBRARY, quantized=quantized, c_kernels={"float32": f"{name}_float32"}),
     )
 
 

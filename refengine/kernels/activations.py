@@ -136,7 +136,7 @@ FACTS = {
         elementwise=True,
         monotone="each",
         quantized=Quantizing(),
-        c_kernels={"int8": f"{op.lower()}_int8", "float32": f"{op.lower()}_float32"},
+        c_kernels={dtype: f"{op.lower()}_{dtype}" for dtype in ("int8", "int16", "float32")},
     )
     for op in ("RELU", "RELU6")
 }

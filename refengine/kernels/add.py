@@ -184,7 +184,7 @@ FACTS = Facts(
     arithmetic="+",
     monotone="each",
     quantized=Quantizing(int16_options={"pot_scale_int16": False}),
-    c_kernels={"int8": "add_int8", "float32": "add_float32"},
+    c_kernels={"int8": "add_int8", "float32": "add_float32", "int16": "add_int16", "int32": "add_int32"},
 )
 
 KERNELS = {

@@ -80,7 +80,14 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     return Node(op, {"output_type": "int32"}, inputs, (output,))
 
 
-FACTS = Facts(computes={"float32": ("int32",), "int8": ("int32",)}, quantized=Quantizing({"int8": 2}))
+FACTS = {
+    op: Facts(
+        computes={"float32": ("int32",), "int8": ("int32",)},
+        quantized=Quantizing({"int8": 2}),
+        c_kernels=dict.fromkeys(("float32", "int8"), op.lower()),
+    )
+    for op in ("ARG_MAX", "ARG_MIN")
+}
 
 KERNELS = {
     (op, dtype): Kernel(
@@ -88,7 +95,7 @@ KERNELS = {
         partial(evaluate, largest=op == "ARG_MAX"),
         partial(explain, largest=op == "ARG_MAX"),
         partial(example, op=op, dtype=dtype),
-        FACTS,
+        FACTS[op],
     )
     for op in ("ARG_MAX", "ARG_MIN")
     for dtype in ("float32", "int8")

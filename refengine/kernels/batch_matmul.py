@@ -223,7 +223,7 @@ def _draw_output(draw: Draw, make: Toolbox, lhs: Tensor, rhs: Tensor, depth: int
     return replace(output, zero_point=(0,)) if lhs.dtype == "int16" else output
 
 
-FACTS = Facts(quantized=Quantizing())
+FACTS = Facts(quantized=Quantizing(), c_kernels={t: f"batch_matmul_{t}" for t in ("int8", "int16")})
 
 KERNELS = {
     ("BATCH_MATMUL", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -92,7 +92,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("BATCH_TO_SPACE_ND", {}, (input, *controls), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
+FACTS = Facts(
+    copies=True, shares_scale=True, quantized=Quantizing(), c_kernels=dict.fromkeys(("float32", "int8"), "copies")
+)
 
 KERNELS = {
     ("BATCH_TO_SPACE_ND", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

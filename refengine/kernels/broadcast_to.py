@@ -75,7 +75,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("BROADCAST_TO", {}, (input, dims), (make.tensor(broad, dtype, input.quantization),))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 3, "int16": 3}))
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({"int8": 3, "int16": 3}),
+    c_kernels=dict.fromkeys(_copies.TYPES[:7], "copies"),
+)
 
 KERNELS = {
     ("BROADCAST_TO", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -24,7 +24,12 @@ from . import _affine, _unary
 TYPES = ("float32", "int8", "int16", "int32", "uint32", "bool")
 """What TFLM casts from and into."""
 
-FACTS = Facts(elementwise=True, computes=dict.fromkeys(TYPES, TYPES), quantized=Quantizing({}))
+FACTS = Facts(
+    elementwise=True,
+    computes=dict.fromkeys(TYPES, TYPES),
+    quantized=Quantizing({}),
+    c_kernels=dict.fromkeys(TYPES, "cast"),
+)
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,8 @@ FACTS = {
         elementwise=True,
         computes=dict.fromkeys(("float32", "int8", "int32", "int64"), ("bool",)),
         quantized=Quantizing({} if op == "NOT_EQUAL" else {"int8": 2}),
+        c_kernels={dtype: f"{op.lower()}_{dtype}" for dtype in ("int8", "float32", "int32", "int64")}
+        | ({"bool": f"{op.lower()}_bool"} if op in ("EQUAL", "NOT_EQUAL") else {}),
     )
     for op in OPERATORS
 }

@@ -121,7 +121,14 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("CONCATENATION", options, tuple(inputs), (make.tensor(joined, dtype, quantization),))
 
 
-FACTS = Facts(joins=True, copies=True, shares_scale=True, monotone="rising", quantized=Quantizing())
+FACTS = Facts(
+    joins=True,
+    copies=True,
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing(),
+    c_kernels=dict.fromkeys(("float32", "int8", "int16", "int32", "int64", "bool"), "copies"),
+)
 
 KERNELS = {
     ("CONCATENATION", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -226,7 +226,7 @@ FACTS = Facts(
     bias=2,
     layout="OHWI",
     quantized=Quantizing({"int8": 3, "int16": 3}, {"quantized_bias_type": "int64"}),
-    c_kernels={"int8": "conv_int8", "float32": "conv_float32"},
+    c_kernels={"int8": "conv_int8", "float32": "conv_float32", "int16": "conv_int16"},
 )
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))

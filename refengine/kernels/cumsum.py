@@ -142,7 +142,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("CUMSUM", options, inputs, (make.tensor(input.shape, dtype, output),))
 
 
-FACTS = Facts(quantized=Quantizing({}))
+FACTS = Facts(quantized=Quantizing({}), c_kernels={t: f"cumsum_{t}" for t in ("int8", "float32")})
 
 KERNELS = {
     ("CUMSUM", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -59,7 +59,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("DEPTH_TO_SPACE", {"block_size": size}, (input,), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 2}))
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({"int8": 2}),
+    c_kernels=dict.fromkeys(("float32", "int8"), "copies"),
+)
 
 KERNELS = {
     ("DEPTH_TO_SPACE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

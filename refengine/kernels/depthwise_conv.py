@@ -295,7 +295,7 @@ FACTS = Facts(
     bias=2,
     layout="1HWO",
     quantized=Quantizing({"int8": 3, "int16": 3}),
-    c_kernels={"int8": "depthwise_conv_int8", "float32": "depthwise_conv_float32"},
+    c_kernels={dtype: f"depthwise_conv_{dtype}" for dtype in ("int8", "float32", "int16")},
 )
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))

@@ -73,7 +73,10 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 
 FACTS = Facts(
-    elementwise=True, recodes=True, computes=dict.fromkeys(TYPES, ("float32",)), c_kernels={"int8": "dequantize_int8"}
+    elementwise=True,
+    recodes=True,
+    computes=dict.fromkeys(TYPES, ("float32",)),
+    c_kernels={"int8": "dequantize_int8", "int16": "dequantize_int16", "uint8": "lookup"},
 )
 
 KERNELS = {(NAME, dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in TYPES}

@@ -33,7 +33,12 @@ from ..numerics.fixedpoint import (
 from ..numerics.quantize import activation_range
 from . import _affine, _broadcast, _litert, _narrate
 
-FACTS = Facts(elementwise=True, arithmetic="/", quantized=Quantizing({"int8": 1}))
+FACTS = Facts(
+    elementwise=True,
+    arithmetic="/",
+    quantized=Quantizing({"int8": 1}),
+    c_kernels={dtype: f"div_{dtype}" for dtype in ("int8", "float32", "int32")},
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -178,21 +178,28 @@ def _square(x: Any) -> Any:
     return x * x
 
 
-FACTS = replace(_unary.FACTS, quantized=Quantizing())
+FACTS = {
+    op: replace(
+        _unary.FACTS,
+        quantized=Quantizing(),
+        c_kernels={"int8": "lookup"} | {dtype: f"{op.lower()}_{dtype}" for dtype in ("int16", "float32")},
+    )
+    for op in ("ABS", "RSQRT")
+}
 
 KERNELS = {
     **{
-        ("ABS", dtype): Kernel(prepare_abs, evaluate, explain_abs, partial(example, dtype=dtype), FACTS)
+        ("ABS", dtype): Kernel(prepare_abs, evaluate, explain_abs, partial(example, dtype=dtype), FACTS["ABS"])
         for dtype in ("int8", "int16")
     },
     **{
         ("RSQRT", dtype): Kernel(
-            prepare_rsqrt, evaluate_rsqrt, explain_rsqrt, partial(example_rsqrt, dtype=dtype), FACTS
+            prepare_rsqrt, evaluate_rsqrt, explain_rsqrt, partial(example_rsqrt, dtype=dtype), FACTS["RSQRT"]
         )
         for dtype in ("int8", "int16")
     },
-    ("RSQRT", "float32"): _unary.function_kernel(
-        "RSQRT", "float32", float32.rsqrt, scalar_float.rsqrt, "1 / √x", Quantizing()
+    ("RSQRT", "float32"): replace(
+        _unary.function_kernel("RSQRT", "float32", float32.rsqrt, scalar_float.rsqrt, "1 / √x"), facts=FACTS["RSQRT"]
     ),
     ("SQRT", "float32"): _unary.function_kernel(
         "SQRT", "float32", float32.sqrt, scalar_float.sqrt, "√x", Quantizing({"int8": 2})
@@ -200,9 +207,11 @@ KERNELS = {
     ("LOG", "float32"): _unary.library_kernel("LOG", "log", float32.log, scalar_float.log, Quantizing()),
     ("SIN", "float32"): _unary.library_kernel("SIN", "sin", float32.sin, scalar_float.sin),
     ("COS", "float32"): _unary.library_kernel("COS", "cos", float32.cos, scalar_float.cos),
-    ("ABS", "float32"): _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared", Quantizing()),
+    ("ABS", "float32"): replace(
+        _unary.function_kernel("ABS", "float32", np.abs, abs, "|x|: its sign cleared"), facts=FACTS["ABS"]
+    ),
     ("SQUARE", "float32"): _unary.function_kernel("SQUARE", "float32", np.square, _square, "x · x in float32"),
     ("LOGICAL_NOT", "bool"): _unary.function_kernel(
-        "LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x", None
+        "LOGICAL_NOT", "bool", np.logical_not, operator.not_, "not x", None, "logical_not"
     ),
 }

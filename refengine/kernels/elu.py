@@ -67,7 +67,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "ELU", {}, input, output)
 
 
-FACTS = replace(_unary.LIBRARY, quantized=_unary.IN_FLOAT)
+FACTS = replace(_unary.LIBRARY, quantized=_unary.IN_FLOAT, c_kernels={"int8": "lookup", "float32": "elu_float32"})
 
 KERNELS = {
     ("ELU", "int8"): Kernel(prepare, evaluate, _lut.explain, partial(example, dtype="int8"), FACTS),

@@ -51,7 +51,7 @@ FACTS = Facts(
     shares_scale=True,
     monotone="rising",
     quantized=Quantizing({"int8": 1, "int16": 1}),
-    c_kernels={"int8": "reshape", "float32": "reshape"},
+    c_kernels=dict.fromkeys(("float32", "int8", "int16"), "reshape"),
 )
 
 KERNELS = {

@@ -15,7 +15,7 @@ from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, 
 from ..model import Array
 from . import _broadcast
 
-FACTS = Facts(elementwise=True, quantized=Quantizing({}))
+FACTS = Facts(elementwise=True, quantized=Quantizing({}), c_kernels={"float32": "floor_div_float32"})
 
 
 def prepare(node: Node, numerics: Numerics) -> _broadcast.NoParams:

@@ -17,7 +17,7 @@ from ..kernel import At, Draw, Facts, Kernel, Line, Node, Quantizing, Toolbox
 from ..model import Array
 from . import _broadcast
 
-FACTS = Facts(elementwise=True, quantized=Quantizing({}))
+FACTS = Facts(elementwise=True, quantized=Quantizing({}), c_kernels={"float32": "floor_mod_float32"})
 
 
 def _floor_mod(a: Array, b: Array) -> Array:

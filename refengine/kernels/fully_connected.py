@@ -225,7 +225,7 @@ FACTS = Facts(
     bias=2,
     layout="OI",
     quantized=Quantizing({"int8": 4, "int16": 4}, {"quantized_bias_type": "int64"}),
-    c_kernels={"int8": "fully_connected_int8", "float32": "fully_connected_float32"},
+    c_kernels={dtype: f"fully_connected_{dtype}" for dtype in ("int8", "float32", "int16")},
 )
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False))

@@ -121,7 +121,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("GATHER", options, (input, positions), (output,), before=before)
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
+FACTS = Facts(
+    copies=True, shares_scale=True, quantized=Quantizing(), c_kernels=dict.fromkeys(("float32", "int8"), "copies")
+)
 
 KERNELS = {
     ("GATHER", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -111,7 +111,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("GATHER_ND", {}, (input, indices), (output,), before=before)
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 1, "int16": 3}))
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({"int8": 1, "int16": 3}),
+    c_kernels=dict.fromkeys(("float32", "int8"), "copies"),
+)
 
 KERNELS = {
     ("GATHER_ND", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -146,7 +146,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "HARD_SWISH", {}, input, output)
 
 
-FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1, "int16": 1}))
+FACTS = Facts(
+    elementwise=True,
+    quantized=Quantizing({"int8": 1, "int16": 1}),
+    c_kernels={"int8": "lookup", "float32": "hard_swish_float32"},
+)
 
 KERNELS = {
     ("HARD_SWISH", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -135,7 +135,11 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _unary.node(make, "LEAKY_RELU", {"alpha": float(np.float32(alpha))}, input, output)
 
 
-FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1, "int16": 2}))
+FACTS = Facts(
+    elementwise=True,
+    quantized=Quantizing({"int8": 1, "int16": 2}),
+    c_kernels={"int8": "lookup", "int16": "leaky_relu_int16", "float32": "leaky_relu_float32"},
+)
 
 KERNELS = {
     ("LEAKY_RELU", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -6,6 +6,7 @@ TFLM: `kernels/logical.cc`, `logical_common.cc`, which read whatever they get as
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -36,7 +37,7 @@ KERNELS = {
         partial(_broadcast.evaluate_plain, function=function),
         partial(explain, word=word),
         partial(example, op=op),
-        FACTS,
+        replace(FACTS, c_kernels={"bool": op.lower()}),
     )
     for op, word, function in (("LOGICAL_AND", "and", np.logical_and), ("LOGICAL_OR", "or", np.logical_or))
 }

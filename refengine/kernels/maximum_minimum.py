@@ -18,7 +18,16 @@ from . import _broadcast
 
 TYPES = ("float32", "int8", "int16", "int32", "int64")
 
-FACTS = Facts(elementwise=True, joins=True, shares_scale=True, quantized=Quantizing())
+FACTS = {
+    op: Facts(
+        elementwise=True,
+        joins=True,
+        shares_scale=True,
+        quantized=Quantizing(),
+        c_kernels={t: f"{op.lower()}_{t}" for t in TYPES},
+    )
+    for op in ("MAXIMUM", "MINIMUM")
+}
 
 
 def _larger(a: Array, b: Array) -> Array:
@@ -51,7 +60,7 @@ KERNELS = {
         partial(_broadcast.evaluate_plain, function=function),
         partial(explain, op=op),
         partial(example, op=op, dtype=dtype),
-        FACTS,
+        FACTS[op],
     )
     for op, function in (("MAXIMUM", _larger), ("MINIMUM", _smaller))
     for dtype in TYPES

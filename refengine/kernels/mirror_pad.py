@@ -119,7 +119,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("MIRROR_PAD", {"mode": mode}, (input, paddings), (output,))
 
 
-FACTS = Facts(copies=True, pads=True, shares_scale=True, quantized=Quantizing())
+FACTS = Facts(
+    copies=True,
+    pads=True,
+    shares_scale=True,
+    quantized=Quantizing(),
+    c_kernels=dict.fromkeys(("float32", "int8"), "copies"),
+)
 
 KERNELS = {
     ("MIRROR_PAD", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

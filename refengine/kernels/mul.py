@@ -135,7 +135,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return _broadcast.node(draw, make, "MUL", {}, inputs, output)
 
 
-FACTS = Facts(elementwise=True, arithmetic="*", monotone="each", quantized=Quantizing())
+FACTS = Facts(
+    elementwise=True,
+    arithmetic="*",
+    monotone="each",
+    quantized=Quantizing(),
+    c_kernels={t: f"mul_{t}" for t in ("int8", "int16", "float32", "int32")},
+)
 
 KERNELS = {
     ("MUL", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

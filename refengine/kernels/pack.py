@@ -80,7 +80,14 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("PACK", {"axis": axis - from_the_end, "values_count": len(inputs)}, tuple(inputs), (output,))
 
 
-FACTS = Facts(joins=True, copies=True, shares_scale=True, monotone="rising", quantized=Quantizing())
+FACTS = Facts(
+    joins=True,
+    copies=True,
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing(),
+    c_kernels=dict.fromkeys(("float32", "int8", "int16", "int32", "int64"), "copies"),
+)
 
 KERNELS = {
     ("PACK", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

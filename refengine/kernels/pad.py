@@ -130,7 +130,7 @@ FACTS = Facts(
     shares_scale=True,
     monotone="rising",
     quantized=Quantizing(),
-    c_kernels={"int8": "pad", "float32": "pad"},
+    c_kernels=dict.fromkeys(("int8", "int16", "int32", "float32"), "pad"),
 )
 
 KERNELS = {

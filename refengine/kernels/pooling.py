@@ -212,9 +212,11 @@ MAX = Facts(
     shares_scale=True,
     monotone="rising",
     quantized=Quantizing(),
-    c_kernels={"int8": "max_pool_int8", "float32": "max_pool_float32"},
+    c_kernels={dtype: f"max_pool_{dtype}" for dtype in ("int8", "float32", "int16")},
 )
-AVERAGE = replace(MAX, inexact="sums", c_kernels={"int8": "average_pool_int8", "float32": "average_pool_float32"})
+AVERAGE = replace(
+    MAX, inexact="sums", c_kernels={dtype: f"average_pool_{dtype}" for dtype in ("int8", "float32", "int16")}
+)
 
 KERNELS = {
     (op, dtype): Kernel(

@@ -20,7 +20,11 @@ from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, 
 from ..numerics.quantize import code_range, product_multiplier
 from . import _affine, _broadcast, _narrate, _unary
 
-FACTS = Facts(elementwise=True, quantized=Quantizing({"int8": 1}, weighed=(Weighed(1, None, 0),)))
+FACTS = Facts(
+    elementwise=True,
+    quantized=Quantizing({"int8": 1}, weighed=(Weighed(1, None, 0),)),
+    c_kernels={dtype: f"prelu_{dtype}" for dtype in ("int8", "int16", "float32")},
+)
 
 MAX_FLOAT_RANK = 4
 """TFLM's float32 loop aborts on more."""

@@ -191,7 +191,11 @@ FACTS = Facts(
     monotone="each",
     recodes=True,
     computes=OUTPUT_TYPES,
-    c_kernels={"int8": "quantize_int8", "float32": "quantize_float32"},
+    c_kernels={
+        "int8": "quantize_int8",
+        "float32": "quantize_float32",
+        **dict.fromkeys(("int16", "int32", "uint8"), "requantize"),
+    },
 )
 
 KERNELS = {

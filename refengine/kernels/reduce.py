@@ -9,7 +9,7 @@ TFLM: `kernels/reduce.cc`, `reduce_common.cc`; the loops in `kernels/internal/re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from math import prod
@@ -288,7 +288,11 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
     return Node(op, {"keep_dims": keep_dims}, (input, axis), (make.tensor(kept, dtype, output),))
 
 
-MEAN_AND_SUM = Facts(inexact="sums", quantized=Quantizing(), c_kernels={"int8": "sum_int8", "float32": "sum_float32"})
+MEAN_AND_SUM = Facts(
+    inexact="sums",
+    quantized=Quantizing(),
+    c_kernels={"int8": "sum_int8", "float32": "sum_float32", "int16": "sum_int16"},
+)
 """The converter's older quantizer lets SUM share its input's scale, and saturate; refengine's does not."""
 
 EXTREMES = Facts(shares_scale=True, monotone="rising", quantized=Quantizing())
@@ -317,7 +321,9 @@ KERNELS = (
             partial(evaluate_extreme, largest=op == "REDUCE_MAX"),
             partial(explain_extreme, largest=op == "REDUCE_MAX"),
             partial(example, op=op, dtype=dtype),
-            EXTREMES if op != "REDUCE_ALL" else Facts(),
+            replace(EXTREMES, c_kernels={t: f"{op.lower()}_{t}" for t in ("int8", "float32")})
+            if op != "REDUCE_ALL"
+            else Facts(c_kernels={"bool": "reduce_all"}),
         )
         for op, dtype in (
             ("REDUCE_MAX", "int8"),

@@ -99,7 +99,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("RESIZE_NEAREST_NEIGHBOR", options, inputs, (make.tensor((n, *size, c), dtype, input.quantization),))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing(),
+    c_kernels=dict.fromkeys(("float32", "int8", "int16"), "copies"),
+)
 
 KERNELS = {
     ("RESIZE_NEAREST_NEIGHBOR", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

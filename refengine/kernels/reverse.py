@@ -90,7 +90,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("REVERSE_V2", {}, (input, make.constant(np.array(shuffled, np.int32))), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 3, "int16": 3}))
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({"int8": 3, "int16": 3}),
+    c_kernels=dict.fromkeys(("float32", "int8", "uint8", "int16", "int32", "int64", "bool"), "copies"),
+)
 
 KERNELS = {
     ("REVERSE_V2", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

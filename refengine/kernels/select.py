@@ -96,7 +96,13 @@ def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
     return len(shape) <= len(whole) and all(size in (1, length) for size, length in pairs)
 
 
-FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing({"int8": 1}))
+FACTS = Facts(
+    data=1,
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({"int8": 1}),
+    c_kernels=dict.fromkeys(("float32", "int8", "int16"), "select"),
+)
 
 KERNELS = {
     ("SELECT_V2", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -111,7 +111,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SLICE", {}, inputs, (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing(),
+    c_kernels=dict.fromkeys(("float32", "int8", "int16", "int32", "bool"), "copies"),
+)
 
 KERNELS = {
     ("SLICE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

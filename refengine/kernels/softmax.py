@@ -421,7 +421,7 @@ FACTS = Facts(
     fixed_output={"int8": (1 / 256, -128), "int16": (1 / 32768, 0)},
     computes={"int8": ("int8", "int16")},
     quantized=Quantizing(),
-    c_kernels={"int8": "softmax_int8", "float32": "softmax_float32"},
+    c_kernels={"int8": "softmax_int8", "float32": "softmax_float32", "int16": "softmax_int16"},
 )
 
 KERNELS = {

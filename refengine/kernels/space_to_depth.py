@@ -78,7 +78,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPACE_TO_DEPTH", {"block_size": size}, (input,), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 2}))
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({"int8": 2}),
+    c_kernels=dict.fromkeys(("float32", "int8"), "copies"),
+)
 
 KERNELS = {
     ("SPACE_TO_DEPTH", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -101,7 +101,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPLIT", {"num_splits": splits}, (at, input), outputs)
 
 
-FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing())
+FACTS = Facts(data=1, copies=True, shares_scale=True, quantized=Quantizing(), c_kernels=dict.fromkeys(TYPES, "copies"))
 
 KERNELS = {
     ("SPLIT", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in TYPES

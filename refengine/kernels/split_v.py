@@ -52,7 +52,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SPLIT_V", {"num_splits": len(outputs)}, (input, sizes, at), outputs)
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing())
+FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing(), c_kernels=dict.fromkeys(split.TYPES, "copies"))
 
 KERNELS = {
     ("SPLIT_V", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

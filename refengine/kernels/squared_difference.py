@@ -23,7 +23,11 @@ from . import _affine, _broadcast, _narrate
 LEFT_SHIFT = {"int8": 7, "int16": 0}
 """So that the square of a difference fits 32 bits."""
 
-FACTS = Facts(elementwise=True, quantized=Quantizing())
+FACTS = Facts(
+    elementwise=True,
+    quantized=Quantizing(),
+    c_kernels={t: f"squared_difference_{t}" for t in ("int8", "int16", "float32", "int32")},
+)
 
 
 @dataclass(frozen=True, eq=False)

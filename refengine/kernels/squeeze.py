@@ -50,7 +50,7 @@ FACTS = Facts(
     shares_scale=True,
     monotone="rising",
     quantized=Quantizing({"int8": 1, "int16": 1}),
-    c_kernels={"int8": "reshape", "float32": "reshape"},
+    c_kernels=dict.fromkeys(_copies.TYPES[:7], "reshape"),
 )
 
 KERNELS = {

@@ -127,7 +127,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("STRIDED_SLICE", options, (input, *indices), (make.tensor(sliced, dtype, input.quantization),))
 
 
-FACTS = Facts(copies=True, shares_scale=True, monotone="rising", quantized=Quantizing())
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing(),
+    c_kernels=dict.fromkeys(("float32", "int8", "int16", "int32", "bool"), "copies"),
+)
 
 KERNELS = {
     ("STRIDED_SLICE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

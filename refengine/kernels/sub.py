@@ -71,7 +71,11 @@ def explain_int32(p: _broadcast.Params, at: At, input1: Array, input2: Array) ->
 _example = partial(add.example, op="SUB")
 
 FACTS = Facts(
-    elementwise=True, arithmetic="-", monotone="each", quantized=Quantizing(int16_options={"pot_scale_int16": False})
+    elementwise=True,
+    arithmetic="-",
+    monotone="each",
+    quantized=Quantizing(int16_options={"pot_scale_int16": False}),
+    c_kernels={t: f"sub_{t}" for t in ("int8", "int16", "float32", "int32")},
 )
 
 KERNELS = {

@@ -102,6 +102,7 @@ FACTS = Facts(
     inexact="libm",
     fixed_output={"int8": (1 / 128, 0), "int16": (1 / 32768, 0)},
     quantized=Quantizing(),
+    c_kernels={"int8": "lookup", "int16": "tanh_int16", "float32": "tanh_float32"},
 )
 
 KERNELS = {

@@ -76,7 +76,13 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("TRANSPOSE", {}, (input, make.constant(np.array(order, np.int32))), (output,))
 
 
-FACTS = Facts(copies=True, shares_scale=True, monotone="rising", quantized=Quantizing())
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    monotone="rising",
+    quantized=Quantizing(),
+    c_kernels=dict.fromkeys(("int8", "int16", "float32"), "copies"),
+)
 
 KERNELS = {
     ("TRANSPOSE", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -275,6 +275,7 @@ FACTS = Facts(
     bias=3,
     layout="OHWI",
     quantized=Quantizing({"int8": 2, "int16": 3}, {"quantized_bias_type": "int64"}),
+    c_kernels={t: f"transpose_conv_{t}" for t in ("int8", "int16")},
 )
 
 _CODES = _linear.layer(prepare, evaluate, explain, partial(prepare, prove=False), (1, 3))

@@ -63,7 +63,12 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("UNPACK", options, (input,), outputs)
 
 
-FACTS = Facts(copies=True, shares_scale=True, quantized=Quantizing({"int8": 2, "int16": 1}))
+FACTS = Facts(
+    copies=True,
+    shares_scale=True,
+    quantized=Quantizing({"int8": 2, "int16": 1}),
+    c_kernels=dict.fromkeys(split.TYPES, "copies"),
+)
 
 KERNELS = {
     ("UNPACK", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS) for dtype in split.TYPES

@@ -30,12 +30,12 @@ def round_half_away(x: float) -> float:
 
 
 def to_int32(x: float, float_to_int: str) -> int:
-    """C's conversion of a float to int32 on ``"x86"`` (−2³¹ for all that does not fit) or ``"arm"`` (saturated)."""
+    """C's conversion of a float to int32: −2³¹ for all that does not fit on ``"x86"``; saturated on others."""
     if math.isnan(x):
-        return 0 if float_to_int == "arm" else INT32_MIN
+        return {"x86": INT32_MIN, "arm": 0, "riscv": INT32_MAX}[float_to_int]
     if math.isfinite(x) and INT32_MIN <= math.trunc(x) <= INT32_MAX:
         return math.trunc(x)
-    return INT32_MAX if float_to_int == "arm" and x > 0 else INT32_MIN
+    return INT32_MAX if float_to_int != "x86" and x > 0 else INT32_MIN
 
 
 def round_to_float32(exact: Fraction) -> np.float32:

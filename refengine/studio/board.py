@@ -27,7 +27,7 @@ FAULTS = (
 def ports(studio: Studio, asked: Asked) -> dict[str, Any]:
     """What boards there are, and what some of them need."""
     found = [{"port": port, "missing": missing} for port, missing in studio.boards.ports().items()]
-    return {"ports": found, "faults": FAULTS, "install": f"sudo apt install make {DEBIAN}"}
+    return {"ports": found, "faults": FAULTS, "install": f"sudo apt install make {' '.join(DEBIAN.values())}"}
 
 
 def board(studio: Studio, asked: Asked) -> dict[str, Any]:

@@ -66,11 +66,8 @@ def drawn(plan: Plan, seed: int) -> list[Array]:
     return [rng.integers(-128, 128, t.shape).astype(t.dtype) for t in plan.inputs]
 
 
-EXPORTABLE = [name for name in bundled_models() if "int16" not in name]
-
-
 @needs_cc
-@pytest.mark.parametrize("name", EXPORTABLE)
+@pytest.mark.parametrize("name", bundled_models())
 def test_networks_equal_run(name: str, tmp_path: Path) -> None:
     plan = host_plan(bundled_models()[name].read_bytes())
     exported = export(plan, tmp_path, name=name)
@@ -134,14 +131,59 @@ def test_one_pointer_per_tensor(tmp_path: Path) -> None:
     assert done.stdout == b"".join(x.tobytes() for x in run(plan, *inputs))
 
 
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
+def test_a_cpp_program_links_with_the_export(tmp_path: Path) -> None:
+    export(make_plan(bundled_models()["dense_int8"]), tmp_path)
+    (tmp_path / "main.cc").write_text('#include "model.h"\nint main() { return model_selftest(); }\n')
+    for source in tmp_path.glob("*.c"):
+        subprocess.run(["cc", "-std=c11", "-c", source, "-o", source.with_suffix(".o")], check=True)
+    program = tmp_path / "program"
+    objects = map(str, tmp_path.glob("*.o"))
+    subprocess.run(
+        ["c++", "-Wall", "-Werror", str(tmp_path / "main.cc"), *objects, "-o", str(program), "-lm"], check=True
+    )
+    assert subprocess.run([str(program)], check=False).returncode == 0
+
+
 def test_a_reshape_shares_its_input_s_memory(tmp_path: Path) -> None:
     assert export(make_plan(two_inputs()), tmp_path).arena_bytes == 48
 
 
+def split_and_joined() -> Model:
+    """x (1, 4) is split into a and b, both outputs, and c joins b, a constant and a."""
+    tensors = (
+        fed((1, 4), "int16", q(0.5), "x"),
+        const([1], "int32", name="axis"),
+        fed((1, 2), "int16", q(0.5), "a"),
+        fed((1, 2), "int16", q(0.5), "b"),
+        const([[7, -9]], "int16", q(0.5), "k"),
+        fed((1, 6), "int16", q(0.5), "c"),
+    )
+    placed = tuple(replace(tensor, index=i) for i, tensor in enumerate(tensors))
+    joined = {"axis": 1, "fused_activation_function": "NONE"}
+    ops = (Op(0, "SPLIT", (1, 0), (2, 3), {"num_splits": 2}), Op(1, "CONCATENATION", (3, 4, 2), (5,), joined))
+    return Model((Graph(0, "main", placed, (0,), (2, 3, 5), ops),))
+
+
+@needs_cc
+def test_each_output_of_an_operator_is_a_step_and_each_input_of_a_join_a_call(tmp_path: Path) -> None:
+    plan = make_plan(split_and_joined())
+    assert export(plan, tmp_path).steps == 3
+    assert (tmp_path / "model.c").read_text().count("copy_elements(&step2_") == 3
+    inputs = drawn(plan, 4)
+    done = ran(built(plan, tmp_path), *inputs)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == b"".join(x.tobytes() for x in run(plan, *inputs))
+
+
+def without_a_kernel() -> Model:
+    tensors = [fed((1, 2), "int8", q(0.5)), const([1], "int32", name="axis")]
+    return one_op("REDUCE_MAX", {"keep_dims": False}, tensors, fed((1,), "int8", q(0.5), "y"))
+
+
 def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
-    plan = make_plan(bundled_models()["dense_int16x8"])
-    with pytest.raises(UnsupportedError, match=r"operator \d+ \(RESHAPE\): there is no C kernel for int16"):
-        export(plan, tmp_path)
+    with pytest.raises(UnsupportedError, match=r"operator \d+ \(REDUCE_MAX\): there is no C kernel for int8"):
+        export(make_plan(without_a_kernel()), tmp_path)
     assert not any(tmp_path.iterdir())
 
 

@@ -17,7 +17,7 @@ from refengine.device.protocol import Chunk, Deframer, Refused, Run, StepDone, d
 from refengine.execute import execute, run
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
-from tests.device.memory_board import FaultyLine, MemoryBoard
+from tests.device.memory_board import NEVER, FaultyLine, MemoryBoard
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
@@ -169,3 +169,16 @@ def test_a_wrong_input_is_told_in_time(board: MemoryBoard) -> None:
     device = Device(board)
     with pytest.raises(DeviceError, match="takes 784 bytes"):
         device.run((np.zeros(10, np.int8),))
+
+
+def test_whoever_begins_anew_says_so_and_is_asked_again_at_once(board: MemoryBoard) -> None:
+    class FailingPower(FaultyLine):
+        def send(self, data: bytes) -> None:
+            (request,) = (decode(payload) for payload in Deframer().feed(data))
+            cuts = request is not None and isinstance(request[1], Run) and device.restarts < 2
+            self.waiting += self.board.exchange(data, 300 if cuts else NEVER)
+
+    device = Device(FailingPower(board, 0, 1))
+    got = device.run((digit(3),), output_steps(device))
+    np.testing.assert_array_equal(outputs_of(device, got)[0], run(PLAN, digit(3))[0])
+    assert device.restarts == 2

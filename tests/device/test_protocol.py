@@ -127,6 +127,7 @@ def test_flatc_reads_what_the_firmware_writes(tmp_path: Path) -> None:
     for i in range(len(requests)):
         subprocess.run(["flatc", "--binary", str(SCHEMA), f"m{i}.json"], cwd=tmp_path, check=True)
         replies += list(Deframer().feed(board.exchange(frame((tmp_path / f"m{i}.bin").read_bytes()))))
+    replies += Deframer().feed(board.exchange(frame(encode(9, BODIES[0]())), power_fails_at=3))
     messages = [decode(reply) for reply in replies]
     assert None not in messages
     assert {type(body).__name__ for _, body in messages} == {table.__name__ for table in BODIES[4:]}  # type: ignore

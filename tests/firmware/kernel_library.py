@@ -36,15 +36,20 @@ class Library:
             )
         )
 
-    def run(self, call: Call, inputs: dict[int, Array], output: Tensor) -> Array:
-        """The output of a call, for the arrays that its arguments (by tensor index) stand for."""
+    def run(self, calls: tuple[Call, ...], inputs: dict[int, Array], outputs: tuple[Tensor, ...]) -> list[Array]:
+        """The outputs of a step's calls, for the arrays that their arguments (by tensor index) stand for."""
+        noise = np.random.default_rng(0)
+        results = [np.frombuffer(noise.bytes(_size(t)), t.dtype).copy().reshape(t.shape) for t in outputs]
+        for call in calls:
+            self._run(call, inputs, results[call.output])
+        return results
+
+    def _run(self, call: Call, inputs: dict[int, Array], result: Array) -> None:
         kept: list[Any] = []
         params = self._struct(self.structs[call.struct], call.params, kept)
         arrays = [np.ascontiguousarray(a.data if isinstance(a, Constant) else inputs[a.index]) for a in call.arguments]
-        result: Array = np.frombuffer(np.random.default_rng(0).bytes(_size(output)), output.dtype).copy()
         pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, result)]
         getattr(self.functions, call.kernel)(ctypes.byref(params), *pointers)
-        return result.reshape(output.shape)
 
     def _struct(self, struct: type[ctypes.Structure], fields: dict[str, Any], kept: list[Any]) -> ctypes.Structure:
         kinds = {field[0]: field[1] for field in struct._fields_}

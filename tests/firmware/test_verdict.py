@@ -80,7 +80,7 @@ def _tools(request: pytest.FixtureRequest) -> None:
     """Skips a board whose tools are missing, and says which they are."""
     board = request.node.callspec.params.get("board", "host") if hasattr(request.node, "callspec") else "host"
     if missing := qemu.missing_tools(board):
-        pytest.skip(f"NOT TESTED on {board}: {' and '.join(missing)} missing; apt install make gcc {qemu.DEBIAN}")
+        pytest.skip(f"NOT TESTED on {board}: {' and '.join(missing)} missing (`make tools` installs them)")
 
 
 def dumped(board: str, model: Model, folder: Path, fault: str = "") -> Path:

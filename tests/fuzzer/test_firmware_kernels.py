@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,7 +28,17 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "librefengine.so"
 
 
-@pytest.mark.parametrize(("op", "dtype"), sorted(CALLS), ids=["-".join(key) for key in sorted(CALLS)])
+BEHIND_THE_DOOR = sorted(
+    re.findall(r'^    \{"(\w+)", "(\w+)", \w+\},$', (FUZZ / "adapter.c").read_text(), re.MULTILINE)
+)
+"""What the adapter's table names. The other C kernels are tried without a door, in `tests/firmware/test_kernels.py`."""
+
+
+def test_the_door_hands_on_what_is_exported() -> None:
+    assert BEHIND_THE_DOOR and set(BEHIND_THE_DOOR) <= set(CALLS)
+
+
+@pytest.mark.parametrize(("op", "dtype"), BEHIND_THE_DOOR, ids=["-".join(key) for key in BEHIND_THE_DOOR])
 def test_nothing_found(op: str, dtype: str, library: Path) -> None:
     (result,) = fuzz(Library(library), [op], [dtype], cases=CASES)
     assert result.finding is None, result.finding

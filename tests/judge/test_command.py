@@ -101,10 +101,10 @@ def test_the_recording_says_whose_arithmetic_it_is(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "diff needs DUMP, or --port PORT"),
+        ([], "diff needs DUMP, --port PORT or --arena FILE, and one of them"),
         (["missing.npz"], "missing.npz: cannot be read: No such file"),
         (["missing"], "missing: cannot be read: No such file"),
-        (["{sound}", "--port", "qemu:host"], "not both"),
+        (["{sound}", "--port", "qemu:host"], "and one of them"),
         (["--port", "qemu:host"], "--port needs --input"),
         (["{sound}", "--bisect"], "--bisect asks a device"),
     ],

@@ -80,9 +80,10 @@ def test_to_int32_where_machines_differ() -> None:
     lowest, highest = -(2**31), 2**31 - 1
     assert float32.to_int32(x, "x86").tolist() == [-1, 2147483520, lowest, lowest, lowest, lowest, lowest]
     assert float32.to_int32(x, "arm").tolist() == [-1, 2147483520, highest, lowest, lowest, highest, 0]
+    assert float32.to_int32(x, "riscv").tolist() == [-1, 2147483520, highest, lowest, lowest, highest, highest]
 
 
-@pytest.mark.parametrize("float_to_int", ["x86", "arm"])
+@pytest.mark.parametrize("float_to_int", ["x86", "arm", "riscv"])
 @given(values=st.lists(floats, min_size=1))
 def test_to_int32_is_the_scalar_one(float_to_int: str, values: list[float]) -> None:
     x = np.array(values, np.float32)

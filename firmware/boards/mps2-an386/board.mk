@@ -4,4 +4,4 @@ TICKS_PER_SECOND := 25000000
 CPU := -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16
 SOURCES := boards/mps2/start.c boards/mps2/board.c
 LINKER_SCRIPT := boards/mps2/link.ld
-RUN = qemu-system-arm -machine mps2-an386 -icount shift=6 -nographic -semihosting-config enable=on,target=native -kernel $(1)
+QEMU := qemu-system-arm -machine mps2-an386 -icount shift=6 -semihosting-config enable=on,target=native

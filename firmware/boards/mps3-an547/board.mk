@@ -5,4 +5,4 @@ TICKS_PER_SECOND := 32000000
 CPU := -mcpu=cortex-m55 -mthumb -mfloat-abi=hard
 SOURCES := boards/mps2/start.c boards/mps3/board.c
 LINKER_SCRIPT := boards/mps3/link.ld
-RUN = qemu-system-arm -machine mps3-an547 -icount shift=6 -nographic -semihosting-config enable=on,target=native -kernel $(1)
+QEMU := qemu-system-arm -machine mps3-an547 -icount shift=6 -semihosting-config enable=on,target=native

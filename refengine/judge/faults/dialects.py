@@ -22,6 +22,7 @@ DIALECTS = {
     ("libm", "newlib-double"): "newlib's expf with a double-precision FPU",
     ("float_to_int", "x86"): "x86's conversion of floats to integers",
     ("float_to_int", "arm"): "Arm's conversion of floats to integers",
+    ("float_to_int", "riscv"): "RISC-V's conversion of floats to integers",
     ("kernels", "tflm"): "TFLM's kernels",
     ("kernels", "cmsis-nn"): "CMSIS-NN's kernels",
     ("kernels", "esp-nn"): "ESP-NN's kernels",

@@ -1,0 +1,21 @@
+/* FULLY_CONNECTED of int16: output[o] = requantised(bias[o] + Σ input · (filter[o] + filter_offset)).
+ *
+ * TFLM: kernels/fully_connected.cc. refengine: kernels/fully_connected.py. The input's zero point is in the bias.
+ */
+#include "wide.h"
+
+void fully_connected_int16(const struct fully_connected_int16_params *p, const int16_t *input, const int8_t *filter,
+                           const int64_t *bias, int16_t *output) {
+  for (int32_t batch = 0; batch < p->batches; ++batch) {
+    const int8_t *weights = filter;
+    for (int32_t o = 0; o < p->output_depth; ++o) {
+      int64_t acc = bias[o];
+      for (int32_t k = 0; k < p->accum_depth; ++k) {
+        acc += input[k] * (weights[k] + p->filter_offset);
+      }
+      *output++ = requantized_wide(&p->requantize, p->accumulator_bits, o, acc);
+      weights += p->accum_depth;
+    }
+    input += p->accum_depth;
+  }
+}

@@ -1,0 +1,68 @@
+/* TRANSPOSE_CONV: every input pixel adds its products with the filter to the output pixels around it.
+ *
+ * TFLM: kernels/transpose_conv.cc. refengine: kernels/transpose_conv.py. Here each output pixel looks for the input
+ * pixels that reach it, which needs no memory for sums.
+ */
+#include "wide.h"
+
+/* The input position whose tap `f` comes to output position `at`, or −1. */
+static int32_t source(int32_t at, int32_t padding, int32_t f, int32_t stride, int32_t size) {
+  const int32_t scaled = at + padding - f;
+  return scaled >= 0 && scaled % stride == 0 && scaled / stride < size ? scaled / stride : -1;
+}
+
+/* Σ (input + input_offset) · filter over what reaches output pixel (y, x), for images of either type. */
+#define PRODUCTS(name, type)                                                                                       \
+  static int64_t name(const struct transpose_conv_params *p, const type *image, const int8_t *filter, int32_t y,   \
+                      int32_t x) {                                                                                 \
+    const struct window *w = &p->window;                                                                           \
+    int64_t acc = 0;                                                                                               \
+    for (int32_t fy = 0; fy < w->filter_height; ++fy) {                                                            \
+      const int32_t iy = source(y, w->padding_height, fy, w->stride_height, w->input_height);                      \
+      for (int32_t fx = 0; fx < w->filter_width; ++fx) {                                                           \
+        const int32_t ix = source(x, w->padding_width, fx, w->stride_width, w->input_width);                       \
+        for (int32_t ic = 0; ic < w->input_depth && iy >= 0 && ix >= 0; ++ic) {                                    \
+          acc += (image[(iy * w->input_width + ix) * w->input_depth + ic] + p->input_offset) *                     \
+                 filter[(fy * w->filter_width + fx) * w->input_depth + ic];                                        \
+        }                                                                                                          \
+      }                                                                                                            \
+    }                                                                                                              \
+    return acc;                                                                                                    \
+  }
+
+PRODUCTS(products_int8, int8_t)
+PRODUCTS(products_int16, int16_t)
+
+void transpose_conv_int8(const struct transpose_conv_params *p, const int8_t *input, const int8_t *filter,
+                         const int64_t *bias, int8_t *output) {
+  const struct window *w = &p->window;
+  const int32_t taps = w->filter_height * w->filter_width * w->input_depth;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t y = 0; y < w->output_height; ++y) {
+      for (int32_t x = 0; x < w->output_width; ++x) {
+        for (int32_t oc = 0; oc < w->output_depth; ++oc) {
+          const int64_t acc = products_int8(p, input, filter + oc * taps, y, x) + bias[oc];
+          *output++ = (int8_t)requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);
+        }
+      }
+    }
+    input += w->input_height * w->input_width * w->input_depth;
+  }
+}
+
+void transpose_conv_int16(const struct transpose_conv_params *p, const int16_t *input, const int8_t *filter,
+                          const int64_t *bias, int16_t *output) {
+  const struct window *w = &p->window;
+  const int32_t taps = w->filter_height * w->filter_width * w->input_depth;
+  for (int32_t batch = 0; batch < w->batches; ++batch) {
+    for (int32_t y = 0; y < w->output_height; ++y) {
+      for (int32_t x = 0; x < w->output_width; ++x) {
+        for (int32_t oc = 0; oc < w->output_depth; ++oc) {
+          const int64_t acc = products_int16(p, input, filter + oc * taps, y, x) + bias[oc];
+          *output++ = requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);
+        }
+      }
+    }
+    input += w->input_height * w->input_width * w->input_depth;
+  }
+}
