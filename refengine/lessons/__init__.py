@@ -38,7 +38,7 @@ def notebook(text: str) -> dict[str, Any]:
 
     Each block of Python becomes a cell of code, what stands between them a cell of text, and each heading begins one.
     """
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"cell_type": kind, "id": f"cell-{i}", "metadata": {}, "source": source.splitlines(keepends=True)}
         | ({"execution_count": None, "outputs": []} if kind == "code" else {})
         for i, (kind, source) in enumerate(_cells(text))
