@@ -15,10 +15,11 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+from ..processes import Terminated
 from ._front import say
 
-JUPYTER = {"jupyterlab": "lab", "notebook": "notebook"}
-"""What may be there, and the module's command of each."""
+JUPYTER = ("jupyterlab", "notebook")
+"""The modules that open a notebook, whichever is there."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,5 +46,17 @@ def command(args: argparse.Namespace) -> int:
     else:
         say("opening Jupyter; Ctrl-C ends it")
         sys.stdout.flush()
-        return subprocess.run([sys.executable, "-m", jupyter, first]).returncode
+        return _run([sys.executable, "-m", jupyter, first])
     return 0
+
+
+def _run(words: list[str]) -> int:
+    """The command's exit status. Ctrl-C reaches it, too, and is its own: Jupyter asks whether it shall end."""
+    with subprocess.Popen(words) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt as signal:
+                if isinstance(signal, Terminated):
+                    process.terminate()
+                    raise

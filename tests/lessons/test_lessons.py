@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -91,22 +92,46 @@ def test_the_command_writes_every_lesson_and_keeps_what_is_there(
     assert f"1 file written, {len(LESSONS) + len(FILES) - 1} were there and stay" in capsys.readouterr().out
 
 
-def test_the_command_opens_jupyter_or_says_what_is_missing(
+def test_without_jupyter_the_command_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    called: list[list[str]] = []
-
-    def run(words: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
-        called.append(words)
-        return subprocess.CompletedProcess(words, 0)
-
-    monkeypatch.setattr("refengine.commands.lessons.subprocess.run", run)
     monkeypatch.setattr("refengine.commands.lessons.find_spec", lambda name: None)
-    assert main(["lessons", str(tmp_path)]) == 0 and not called
-    assert "pip install 'refengine[lessons]'" in capsys.readouterr().out
-    monkeypatch.setattr("refengine.commands.lessons.find_spec", lambda name: name == "notebook" or None)
     assert main(["lessons", str(tmp_path)]) == 0
-    assert called == [[sys.executable, "-m", "notebook", str(tmp_path / "1-pixels.ipynb")]]
+    assert "pip install 'refengine[lessons]'" in capsys.readouterr().out
+
+
+JUPYTER = """
+import signal, sys, time
+asked = []
+def ask(number, frame):
+    print("asked" if not asked else "ended", flush=True)
+    asked.append(number)
+    if len(asked) == 2:
+        sys.exit(0)
+signal.signal(signal.SIGINT, ask)
+print("opened", *sys.argv[1:], flush=True)
+while True:
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to a group are POSIX's")
+def test_the_command_opens_jupyter_which_is_asked_by_ctrl_c_whether_it_shall_end(tmp_path: Path) -> None:
+    for name in ("jupyterlab", "notebook"):
+        (tmp_path / f"{name}.py").write_text(JUPYTER)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    words = [sys.executable, "-m", "refengine", "lessons", "course"]
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        assert lines[-1] == "opened course/1-pixels.ipynb\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.readline() == "asked\n" and process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.read() == "ended\n"
+        assert process.wait(10) == 0
 
 
 def test_a_folder_that_cannot_be_is_an_error_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
