@@ -229,7 +229,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("RESIZE_BILINEAR", options, (input, make.constant(np.array(sizes, np.int32))), (output,))
 
 
-FACTS = Facts(shares_scale=True, quantized=Quantizing(), c_kernels={"int8": "resize_bilinear_int8"})
+FACTS = Facts(homogeneous=True, shares_scale=True, quantized=Quantizing(), c_kernels={"int8": "resize_bilinear_int8"})
 
 KERNELS = {
     ("RESIZE_BILINEAR", "int8"): Kernel(prepare, evaluate, explain, partial(example, dtype="int8"), FACTS),

@@ -243,7 +243,7 @@ def test_a_fault_shows(fault: str, tmp_path: Path) -> None:
         run()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_under_the_address_sanitizer() -> None:
     """All of the above again, with every array's ends watched."""
     if SANITIZERS != "undefined":
