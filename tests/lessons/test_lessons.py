@@ -104,8 +104,8 @@ JUPYTER = """
 import signal, sys, time
 asked = []
 def ask(number, frame):
-    print("asked" if not asked else "ended", flush=True)
-    asked.append(number)
+    asked.append(number)  # first: the next signal may come at once
+    print("asked" if len(asked) == 1 else "ended", flush=True)
     if len(asked) == 2:
         sys.exit(0)
 signal.signal(signal.SIGINT, ask)
