@@ -34,7 +34,7 @@ LAYERS = (
     {"reading", "session"},
     {"accuracy", "allocation", "cexport", "explanation", "interpreter", "strategies"},
     {"debugger", "device", "dialects", "examination", "judge", "quantizer", "survey", "tasks"},
-    {"fuzzer", "reducer", "studio"},
+    {"fuzzer", "lessons", "reducer", "studio"},
     {"__init__"},
     {"commands", "pytest"},
     {"__main__"},
@@ -59,6 +59,7 @@ EXTRA = {
     "device": {"serial"},
     "examination": {"matplotlib"},
     "commands": {"shtab"},
+    "lessons": {"ipycanvas"},
     "studio": {"starlette", "uvicorn", "segno"},
 }  # the optional ones, and who may use them
 
