@@ -136,6 +136,8 @@ class Facts:
     - `arithmetic`: the operator is this sign between its two inputs, then clamped.
     - `joins`: its inputs are all of one kind, and become one output: here branches meet.
     - `copies`: output elements are input elements, moved or repeated, every bit of them, or padding.
+    - `homogeneous`: of floats, twice the data gives twice the output, and so does any factor above zero, as far as
+      rounding goes; but for a fused activation, and for a padding value that is given.
     - `pads`: the output is the input with padding around it.
     - `shapes_only`: the output depends on the inputs' shapes alone.
     - `monotone`: ``rising`` if no output of codes descends where its inputs ascend; ``each`` if it ascends or descends
@@ -167,6 +169,7 @@ class Facts:
     arithmetic: Literal["", "+", "-", "*", "/"] = ""
     joins: bool = False
     copies: bool = False
+    homogeneous: bool = False
     pads: bool = False
     shapes_only: bool = False
     monotone: Literal["", "rising", "each"] = ""

@@ -116,6 +116,21 @@ def test_copies_are_the_inputs_elements(op: str, dtype: str) -> None:
     check(op, dtype, law)
 
 
+@those(lambda facts: facts.homogeneous, "float32")
+def test_homogeneous_twice_the_data_gives_twice_the_output(op: str, dtype: str) -> None:
+    def law(case: Case) -> None:
+        step, given_ = step_of(case), arrays(case)
+        assume(step.op.options.get("fused_activation_function", "NONE") in ("NONE", "RELU"))
+        data = given_[0]
+        assert step.facts.data == 0 and data is not None
+        ends = np.isfinite(data) & ((np.abs(data) < 2.0**60) & (np.abs(data) > 2.0**-60) | (data == 0))
+        assume(ends.all())
+        (one,), (other,) = step.evaluate(*given_), step.evaluate(data * np.float32(2), *given_[1:])
+        np.testing.assert_array_equal(one * np.float32(2), other)
+
+    check(op, dtype, law)
+
+
 @those(lambda facts: facts.elementwise)
 def test_elementwise_an_element_matters_at_its_own_place_only(op: str, dtype: str) -> None:
     def law(case: Case) -> None:

@@ -41,6 +41,7 @@ ELSEWHERE = {
     ),
     "numerics/test_float32.py": ("numerics/scalar_float",),
     "quantizer/test_command.py": ("commands/quantize",),
+    "quantizer/test_equalization.py": ("quantizer/correction", "reading/links"),
     "studio/test_application.py": ("studio/drawings", "studio/studio"),
     "studio/test_elements.py": ("studio/words",),
     "tasks/test_commands.py": ("commands/evaluate",),

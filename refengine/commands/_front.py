@@ -25,6 +25,7 @@ from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
 from ..processes import Terminated
+from ..reading.cut_off import Intake
 from ..tasks.audio import BUNDLED, NONE, Ears
 from ..tasks.recognition import TASKS
 from ..tensors.arrays import read_bytes
@@ -249,9 +250,11 @@ def one_inference(plan: Plan, args: argparse.Namespace, ears: Ears | None = None
     return chosen_inference(plan, args, ears)[0]
 
 
-def chosen_inference(plan: Plan, args: argparse.Namespace, ears: Ears | None = None) -> tuple[tuple[Array, ...], State]:
+def chosen_inference(
+    plan: Plan, args: argparse.Namespace, ears: Ears | None = None, intake: Intake | None = None
+) -> tuple[tuple[Array, ...], State]:
     """The same, and the state before it: what the inferences before it have left."""
-    found = every_inference(plan, args.input, args, ears)
+    found = every_inference(plan, args.input, args, ears, intake)
     index = 0 if args.index is None else args.index
     if not 0 <= index < len(found) or (args.index is None and len(found) > 1):
         raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
@@ -259,12 +262,13 @@ def chosen_inference(plan: Plan, args: argparse.Namespace, ears: Ears | None = N
 
 
 def every_inference(
-    plan: Plan, paths: list[str], args: argparse.Namespace, ears: Ears | None = None
+    plan: Plan, paths: list[str], args: argparse.Namespace, ears: Ears | None = None, intake: Intake | None = None
 ) -> list[tuple[Array, ...]]:
-    """The inferences that files hold, one after the other; `ears` know afterwards what was made of sounds."""
+    """The inferences that files hold, one after the other; `ears` know afterwards what was made of sounds, and an
+    `intake` what was cut off."""
     hear = (ears or ears_of(plan, args)).hear
-    cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range, hear=hear)
-    return [each for _, arrays in cases for each in frames(plan, arrays)]
+    cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range, real=intake is not None, hear=hear)
+    return [each for _, arrays in cases for each in frames(plan, intake(arrays) if intake else arrays)]
 
 
 def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
@@ -493,6 +497,12 @@ def print_json(value: dict[str, Any]) -> int:
 def ended(signal: KeyboardInterrupt) -> int:
     """The exit status after Ctrl-C, or another signal."""
     return 128 + signal.number if isinstance(signal, Terminated) else INTERRUPTED
+
+
+def warn(*lines: object) -> None:
+    """Lines on stderr, of what a result is worth."""
+    for line in lines:
+        print(f"refengine: warning: {printable(line)}", file=sys.stderr)
 
 
 def fail(why: str | Exception) -> int:

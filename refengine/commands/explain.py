@@ -12,6 +12,7 @@ from ..explanation.primer import primer
 from ..files import write
 from ..kernel import PRESETS
 from ..plan import Plan, Step, make_plan
+from ..reading.cut_off import Intake
 from ..tasks.audio import Ears
 from ._front import (
     add_given,
@@ -26,6 +27,7 @@ from ._front import (
     print_heard,
     print_json,
     say,
+    warn,
 )
 
 
@@ -70,8 +72,8 @@ def command(args: argparse.Namespace) -> int:
     if args.model is None or args.input is None or args.op is None:
         raise InputError("explain needs MODEL, --input and --op (or --primer)")
     plan = make_plan(args.model, memory=args.memory, partial=args.partial)
-    ears = ears_of(plan, args)
-    record = _record(plan, step_at(plan, args.op), args, ears)
+    ears, intake = ears_of(plan, args), Intake(plan)
+    record = _record(plan, step_at(plan, args.op), args, ears, intake)
     at = _only_element(record, args.output) if args.at is None else args.at
     told = explain(plan, record, at, args.output)
     other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), at, args.output) if args.numerics else None
@@ -80,10 +82,12 @@ def command(args: argparse.Namespace) -> int:
         print_heard(ears)
     elif args.json:
         sounds = {"sounds": heard_json(ears)} if ears.are_used else {}
-        return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}) | sounds)
+        cut_off = {"cut_off": [each.as_dict() for each in intake.cut_off]}
+        return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}) | sounds | cut_off)
     else:
         say(*(side_by_side(told, other, args.full) if other else text(told, args.full)))
         print_heard(ears)
+    warn(*intake.cut_off)
     return 0
 
 
@@ -106,9 +110,9 @@ def _first(shape: tuple[int, ...]) -> str:
     return ",".join("0" for _ in shape)
 
 
-def _record(plan: Plan, step: Step, args: argparse.Namespace, ears: Ears) -> Record:
+def _record(plan: Plan, step: Step, args: argparse.Namespace, ears: Ears, intake: Intake) -> Record:
     """What the step does at its --time-th time in the inference that is chosen."""
-    inputs, state = chosen_inference(plan, args, ears)
+    inputs, state = chosen_inference(plan, args, ears, intake)
     run = execute(plan, *inputs, state=state, known=given(plan, args))
     records = [record for record in run if record.step is step]
     if args.time >= len(records):

@@ -13,11 +13,13 @@ import argparse
 from rich.table import Table
 
 from ..accuracy import CHUNK
+from ..errors import InputError
 from ..examination import Health, health
 from ..examination.plots import prepare_folder, save_plots
-from ..examination.text import HEADINGS, rows, told
+from ..examination.text import table, told
 from ..kernel import PRESETS
 from ..plan import make_plan
+from ..reading.float_reading import is_quantized
 from ..tensors.datasets import PREFIXES
 from ..text import printable
 from ._front import (
@@ -72,6 +74,8 @@ def command(args: argparse.Namespace) -> int:
     data, total, cases, ranges = read_data(
         plan, args.data, args.split, args.limit, args.range, CHUNK, real=True, hear=ears.hear
     )
+    if args.plots and not any(map(is_quantized, plan.graph.tensors)):
+        raise InputError("--plots draws the codes of quantised layers, and the model has none")
     if args.plots:
         prepare_folder(args.plots)
     measured, status = None, 0
@@ -84,7 +88,7 @@ def command(args: argparse.Namespace) -> int:
         status = ended(signal)
     if measured is None:
         return status
-    against = args.float or "the float reading of the same graph"
+    against = None if measured.floats else args.float or "the float reading of the same graph"
     plots = [str(path) for path in save_plots(measured.layers, args.plots)] if args.plots else []
     if args.json:
         done = {"data": data, "interrupted": bool(status), "float": against, "plots": plots}
@@ -94,7 +98,8 @@ def command(args: argparse.Namespace) -> int:
     after = f", interrupted after {measured.inferences} of {total}" if status else ""
     found, layers = measured.compared
     partly = f" ({found} of {layers} layers found there, by names or order)" if found < layers else ""
-    say(f"{args.model} on {data}{after}: {measured.inferences} inferences, against {against}{partly}")
+    beside = f", against {against}{partly}" if against else ", in floats"
+    say(f"{args.model} on {data}{after}: {measured.inferences} inferences{beside}")
     print_table(_table(measured))
     say(*told(measured))
     if measured.unjudged:
@@ -107,9 +112,10 @@ def command(args: argparse.Namespace) -> int:
 
 
 def _table(measured: Health) -> Table:
-    table = table_of(*HEADINGS)
-    for column in table.columns[3:-1]:
-        column.justify = "right"
-    for row in rows(measured):
-        table.add_row(*row)
-    return table
+    headings, rows = table(measured)
+    drawn = table_of(*headings)
+    for column in drawn.columns[2 if measured.floats else 3 :]:
+        column.justify = "left" if column.header == "error" else "right"
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn

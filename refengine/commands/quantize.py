@@ -10,13 +10,20 @@ stand between them.
   refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report
   refengine quantize model.tflite --data pictures/ -o mixed.tflite --keep SOFTMAX --io float32
   refengine quantize lstm.tflite --data utterances/ -o int8.tflite --stream
+  refengine quantize mobilenet.tflite --data pictures/ -o int8.tflite --equalize
+
+--equalize makes the ranges of a layer's channels alike, where the next layer can make up for it (cross-layer
+equalisation), and takes back by the biases what quantisation shifts on average (bias correction).
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -24,18 +31,21 @@ from typing import Any
 from rich.table import Table
 
 from ..bundled import model_file
-from ..errors import InputError, located
+from ..errors import InputError, UnsupportedError, located
 from ..execute import batch_size, frames
 from ..files import write
 from ..identity import identity
-from ..model import Array
+from ..model import Array, Model
 from ..parallel import workers
 from ..plan import Plan, Step, make_plan
 from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
 from ..quantizer.choices import Choice, choices
 from ..quantizer.convert import check, convert
+from ..quantizer.correction import correct_biases
+from ..quantizer.equalization import Equalized, equalize
+from ..quantizer.outliers import Extremes, Outliers, others, outliers
 from ..quantizer.parameters import left_in_float
-from ..quantizer.report import Error, LayerError, Outputs, rank
+from ..quantizer.report import Error, LayerError, Outputs, judge, rank
 from ..reading.counterparts import check_comparable
 from ..tensors.inputs import PixelRange
 from ..tflite_io import dump
@@ -61,6 +71,8 @@ from ._front import (
 )
 from .run import STATES
 
+Watch = Callable[[Extremes], None]
+TRIED = (99.9, 99.0)  # percentiles, where there are outliers
 JUDGED = 100  # samples that --report runs: it runs the network many times
 
 
@@ -84,6 +96,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", metavar="LAYER", nargs="+", default=[], help="operators to leave in float; see above")
     parser.add_argument(
         "--report", action="store_true", help=f"rank layers by the error they bring, on the first {JUDGED} of the data"
+    )
+    parser.add_argument(
+        "--equalize",
+        action="store_true",
+        help=f"equalise channels across layers and correct biases; what it brought is judged on the first {JUDGED}",
+    )
+    parser.add_argument(
+        "--equalized", metavar="FILE", help="with --equalize: write the equalised float model, too, for health --float"
+    )
+    parser.add_argument(
+        "--relu", action="store_true", help="with --equalize: ReLU for ReLU6, where that lets factors pass"
     )
     several = parser.add_mutually_exclusive_group()
     several.add_argument(
@@ -109,7 +132,7 @@ def command(args: argparse.Namespace) -> int:
     keep = _kept(float_plan, args.keep)
     with located(args.model):
         check(float_plan, activations=args.activations, io=args.io, keep=keep)
-        if args.report:
+        if args.report or args.equalize:
             check_comparable(float_plan)
     if float_plan.initial and not (args.stream or args.independent):
         raise InputError(
@@ -117,23 +140,91 @@ def command(args: argparse.Namespace) -> int:
             "another, each file is a sequence) or --independent (each as the first)"
         )
     samples = _Samples(args, float_plan, "calibrating", args.samples)
+    judged = _Samples(args, float_plan, "judging", JUDGED)
     ranking: list[LayerError] = []
+    equalized: _Equalized | None = None
+    odd: _Odd | None = None
+    extremes: list[Extremes] = []
     try:
         with workers(args.jobs, args.scheduler) as executor:
-            ranges = calibrate(float_plan, samples, args.method, percentile=args.percentile, executor=executor)
-            with located(args.model):
-                model = convert(float_plan, ranges, activations=args.activations, io=args.io, keep=keep)
+
+            def quantized(plan: Plan, watch: Watch | None = None) -> tuple[Ranges, Model]:
+                method, percentile = args.method, args.percentile
+                ranges = calibrate(plan, samples, method, percentile=percentile, executor=executor, watch=watch)
+                with located(args.model):
+                    return ranges, convert(plan, ranges, activations=args.activations, io=args.io, keep=keep)
+
+            ranges, model = quantized(float_plan, extremes.append)
+            if found := outliers(extremes, ranges) if extremes else None:
+                odd = _Odd(found)
+                if not float_plan.initial:
+                    odd.try_methods(args, float_plan, samples, keep, executor)
+            if args.equalize:
+                equalized = _Equalized(float_plan, equalize(float_plan, relu=args.relu))
+                equalized.judge("without it", model, judged, executor)
+                float_plan = make_plan(equalized.made.model, memory=args.memory)
+                ranges, model = quantized(float_plan)
+                equalized.judge("equalised", model, judged, executor)
+                model = correct_biases(float_plan, model, judged)
+                equalized.judge("and biases corrected", model, judged, executor)
             data = dump(model)
             plan = make_plan(data, memory=args.memory)
             if args.report:
-                judged = _Samples(args, float_plan, "judging layers", JUDGED)
                 ranking = rank(float_plan, plan, judged, executor=executor)
         write(output, data)
+        if equalized and args.equalized:
+            write(args.equalized, dump(equalized.made.model))
     except KeyboardInterrupt as signal:
         fail("interrupted; nothing was written")
         return ended(signal)
-    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep)
+    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep, equalized, odd)
     return 0
+
+
+@dataclass
+class _Odd:
+    """Outliers, and how far the outputs of the other samples are off by each method of calibration."""
+
+    found: Outliers
+    tried: list[tuple[str, Outputs]] = field(default_factory=list)
+
+    def try_methods(
+        self, args: argparse.Namespace, plan: Plan, samples: _Samples, keep: frozenset[int], executor: Executor | None
+    ) -> None:
+        left_out = self.found.samples
+        rest = [*others(plan, _Samples(args, plan, "judging", JUDGED + len(left_out)), left_out)]
+        tries: list[tuple[str, str, float, Iterable[tuple[Array, ...]]]] = [
+            ("--method minmax", "minmax", PERCENTILE, samples),
+            *((f"--method percentile --percentile {p:g}", "percentile", p, samples) for p in TRIED),
+            ("--method moving-average", "moving-average", PERCENTILE, samples),
+            *([("--method entropy", "entropy", PERCENTILE, samples)] if args.activations == "int8" else []),
+            ("minmax without them", "minmax", PERCENTILE, others(plan, samples, left_out)),
+        ]
+        for name, method, percentile, batches in tries:
+            ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
+            with suppress(InputError, UnsupportedError):  # what this one makes, TFLM would not run
+                model = convert(plan, ranges, activations=args.activations, io=args.io, keep=keep)
+                made = make_plan(model, memory=plan.memory)
+                self.tried.append((name, judge(plan, made, rest, executor=executor)))
+
+    def as_dict(self) -> dict[str, Any]:
+        return self.found.as_dict() | {"tried": {name: each.as_dict() for name, each in self.tried}}
+
+
+@dataclass
+class _Equalized:
+    """The float model as it was trained, and equalised; and how far the outputs of quantised ones are off."""
+
+    trained: Plan
+    made: Equalized
+    brought: list[tuple[str, Outputs]] = field(default_factory=list)
+
+    def judge(self, done: str, model: Model, samples: _Samples, executor: Executor | None) -> None:
+        plan = make_plan(model, memory=self.trained.memory)
+        self.brought.append((done, judge(self.trained, plan, samples, executor=executor)))
+
+    def as_dict(self) -> dict[str, Any]:
+        return self.made.as_dict() | {"outputs": {name: each.as_dict() for name, each in self.brought}}
 
 
 def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None:
@@ -144,6 +235,9 @@ def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None
         raise InputError(f"{output} is a folder, or in none; give -o the name of a file in a folder that exists")
     if args.io not in (None, args.activations, "float32"):
         raise InputError(f"--io {args.io} is for --activations {args.io}; give both, or --io float32")
+    for name in ("equalized", "relu"):
+        if getattr(args, name) and not args.equalize:
+            raise InputError(f"--{name} is for --equalize; give both")
     if args.percentile != PERCENTILE and args.method != "percentile":
         raise InputError("--percentile is for --method percentile; give both")
     if args.method == "entropy" and args.activations == "int16":
@@ -210,6 +304,8 @@ def _tell(
     ranges: Ranges,
     ranking: list[LayerError],
     keep: frozenset[int],
+    equalized: _Equalized | None,
+    odd: _Odd | None,
 ) -> None:
     layers = choices(float_plan, plan, ranges)
     left = [float_plan.steps[i] for i in left_in_float(float_plan.graph, args.activations) if i not in keep]
@@ -217,7 +313,7 @@ def _tell(
     if args.json:
         facts: dict[str, Any] = {
             "model": args.model,
-            "sha256": float_plan.model.sha256,
+            "sha256": (equalized.trained if equalized else float_plan).model.sha256,
             "output": args.output,
             "output_sha256": plan.model.sha256,
             "data": samples.name,
@@ -230,10 +326,13 @@ def _tell(
             "io": args.io or args.activations,
             "state": state,
             "kept": [identity(step.op, step.subgraph) for step in float_plan.steps if step.index in keep],
+            "outliers": odd and odd.as_dict(),
             "left_in_float": [identity(step.op, step.subgraph) for step in left],
             "bytes": {"before": before, "after": after},
             "tensors": [layer.as_dict() for layer in layers],
         }
+        if equalized:
+            facts["equalized"] = equalized.as_dict()
         if args.report:
             facts["report"] = [layer.as_dict() for layer in ranking]
         print_json(facts)
@@ -244,6 +343,10 @@ def _tell(
     say(*STATES[state])
     print_heard(samples.ears)
     print_table(_table_of_choices(layers))
+    if odd:
+        _print_outliers(odd)
+    if equalized:
+        _print_equalized(equalized)
     if args.report:
         _print_report(ranking)
     if left:
@@ -269,6 +372,34 @@ def _table_of_choices(layers: list[Choice]) -> Table:
             f"{len(weights)}: {min(weights):.3g} … {max(weights):.3g}" if weights else "",
         )
     return table
+
+
+def _print_outliers(odd: _Odd) -> None:
+    """Which samples set the ranges, and what the ways out are worth."""
+    say(f"{odd.found}.")
+    if odd.tried:
+        count = _samples(odd.tried[0][1].samples)
+        say(f"Leave out what is no data of yours. The outputs on {count} of the others, by method:")
+        say(*(f"  {name}: off by {_outputs(outputs)}" for name, outputs in odd.tried))
+        methods = [(outputs.error.rmse, name) for name, outputs in odd.tried if name.startswith("--")]
+        say(*(f"Of the methods, {name} is best for them." for _, name in sorted(methods)[:1]))
+
+
+def _print_equalized(equalized: _Equalized) -> None:
+    """Which channels were equalised, and what it brought."""
+    factors = equalized.made.factors
+    if not factors:
+        say("Nothing to equalise: no layer is read by the next one alone, with nothing between but what factors pass.")
+    for link, each in factors:
+        say(f"equalised: {link.first} with {link.second}, by factors {min(each):.3g} … {max(each):.3g}")
+    made = equalized.made
+    say(*(f"ReLU stands for another activation: {step}" for step in made.opened))
+    say(*(f"no factor passes the clamp of its activation: {step} (--relu puts ReLU there)" for step in made.clamped))
+    say(f"The outputs on {_samples(equalized.brought[0][1].samples)}, by which the biases were corrected:")
+    say(*(f"  {name}: off by {_outputs(outputs)}" for name, outputs in equalized.brought))
+    (_, before), *_, (_, after) = equalized.brought
+    if after.error.rmse >= before.error.rmse:
+        say("It brought nothing here: leave --equalize out.")
 
 
 def _print_report(ranking: list[LayerError]) -> None:

@@ -24,6 +24,7 @@ from ..identity import identity
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
+from ..reading.cut_off import Intake
 from ..session import Session
 from ..tasks.detection import Detection, detections
 from ..tasks.drawing import draw_boxes, draw_mask
@@ -53,6 +54,7 @@ from ._front import (
     print_ranges,
     read_names,
     say,
+    warn,
 )
 
 
@@ -124,11 +126,13 @@ def command(args: argparse.Namespace) -> int:
     task, names, ears = task_of(plan, args.task), read_names(args.labels), ears_of(plan, args)
     if args.output:
         _check_drawing(args, task)
-    cases = read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)
+    intake = Intake(plan)
+    files = read_inputs(plan, args.input, digit=args.digit, real_range=args.range, real=True, hear=ears.hear)
+    cases: Iterator[Case] = ((name, intake(arrays)) for name, arrays in files)
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
     if others:
-        return _compared(args, plan, others[0], cases)
+        return _compared(args, plan, others[0], cases, intake)
     known = given(plan, args)
     if plan.gaps:
         ran = _partly(plan, cases, args, known)
@@ -140,6 +144,7 @@ def command(args: argparse.Namespace) -> int:
     state = "none" if not plan.initial else "kept" if args.stream else "fresh"
     if args.json:
         told = {"pictures": [vars(each) for each in ranges], "sounds": heard_json(ears), "state": state}
+        told |= {"cut_off": [each.as_dict() for each in intake.cut_off]}
         told |= {"task": vars(task), "drawn": args.output, "results": results}
         return print_json(heading(args, plan) | told)
     for result in results:
@@ -151,10 +156,11 @@ def command(args: argparse.Namespace) -> int:
     print_heard(ears)
     say(*STATES[state])
     say(f"numerics: {plan.numerics}")
+    warn(*intake.cut_off)
     return 0
 
 
-def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable[Case]) -> int:
+def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable[Case], intake: Intake) -> int:
     """Tell where two dialects part on each inference."""
     partings = [
         (name if len(inferences) == 1 else f"{name}[{t}]", parting(plan, other, *inputs))
@@ -164,7 +170,8 @@ def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable
     ]
     if args.json:
         results = [{"input": name, **found.as_dict()} for name, found in partings]
-        return print_json(heading(args, plan) | {"other": args.numerics[1], "results": results})
+        cut_off = [each.as_dict() for each in intake.cut_off]
+        return print_json(heading(args, plan) | {"other": args.numerics[1], "cut_off": cut_off, "results": results})
     for name, found in partings:
         say(f"{name}: {found}")
     classes = [found.classes for _, found in partings if found.classes]
@@ -172,6 +179,7 @@ def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable
         say(f"{sum(mine != theirs for mine, theirs in classes)} of {len(classes)} answers differ")
     print_ranges(pixel_ranges(plan, args.input, args.range))
     say(f"numerics: {plan.numerics}", f"against: {other.numerics}")
+    warn(*intake.cut_off)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The numerical health of a quantised model: what each layer's numbers lose, measured on data, and what to do about it.
+"""The numerical health of a model, of integers above all: what layers lose, measured on data, and what to do about it.
 
     for result in refengine.health(plan, batches):  # after each batch, all so far
         print(*result.findings, sep="\\n")
@@ -17,6 +17,9 @@ For each layer, and each channel of it (the last axis of its output):
 - **own error**: against the layer's float reading on the quantised model's own inputs: the error that *enters* here.
 - **total error**: against the whole float model, or the float reading of the whole graph: also what is *passed on*.
 
+Of a model of floats there are ranges, channels that never move, what overflows, and what int8 would make of it (see
+`floats`).
+
 Errors are in codes, so that plain rounding is 1/√12 ≈ 0.29 of RMSE whatever the scale. What a finding is worth is
 measured at the network's outputs (see `effect`), and orders the findings.
 """
@@ -30,8 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..execute import batch_size, tile_size
+from ..errors import InputError, require
+from ..execute import batch_size, frames, tile_size
 from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
@@ -42,6 +45,7 @@ from ..text import html_lines, html_table
 from . import text
 from .effect import Effect, Experiment, Sampler
 from .findings import Finding, findings_of
+from .floats import FloatLayer, float_findings, measure_floats
 from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
 from .measure import Judge, measure
 from .proof import code_ranges, constant_channels
@@ -53,6 +57,7 @@ __all__ = [
     "Effect",
     "Errors",
     "Finding",
+    "FloatLayer",
     "Health",
     "Layer",
     "float_reading",
@@ -62,23 +67,30 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Health:
-    """The layers of a model, measured on `inferences` inputs; `experiment` tells what errors do to the outputs."""
+    """The layers of a model, measured on `inferences` inputs; `experiment` tells what errors do to the outputs.
+
+    Those of a model of floats are `floats`, and there are no others.
+    """
 
     plan: Plan
     inferences: int
     layers: tuple[Layer, ...]
     experiment: Experiment
+    floats: tuple[FloatLayer, ...] = ()
 
     def __repr__(self) -> str:
         """Without the findings, which take an experiment."""
+        if self.floats:
+            return f"<Health of {len(self.floats)} layers of floats on {self.inferences:,} inferences>"
         errors = {str(layer): float(layer.total.layer.rmse[0]) for layer in self.layers if layer.total is not None}
         worst = max(errors, key=lambda name: errors[name], default="")
         most = worst and f", the largest total error, {errors[worst]:.2f} codes RMSE, in {worst}"
         return f"<Health of {len(self.layers)} layers on {self.inferences:,} inferences{most}>"
 
     def _repr_html_(self) -> str:
-        headings = (heading.replace("\n", " ").strip() for heading in text.HEADINGS)
-        return html_table(repr(self), headings, text.rows(self)) + html_lines("findings", text.told(self))
+        headings, rows = text.table(self)
+        told = (heading.replace("\n", " ").strip() for heading in headings)
+        return html_table(repr(self), told, rows) + html_lines("findings", text.told(self))
 
     @property
     def compared(self) -> tuple[int, int]:
@@ -89,13 +101,16 @@ class Health:
     @cached_property
     def unjudged(self) -> tuple[Step, ...]:
         """Of a partial plan, what nothing is said of: gaps, what depends on them, and what has no float32 kernel."""
-        judged = {layer.step.index for layer in self.layers if layer.step is not None}
-        quantized = (step for step in self.plan.steps if step.gap or any(map(is_quantized, step.outputs)))
-        return tuple(step for step in quantized if step.index not in judged) if self.plan.gaps else ()
+        judged = {layer.step.index for layer in self.floats or self.layers if layer.step is not None}
+        looked_at = (lambda tensor: tensor.dtype == "float32") if self.floats else is_quantized
+        meant = (step for step in self.plan.steps if step.gap or any(map(looked_at, step.outputs)))
+        return tuple(step for step in meant if step.index not in judged) if self.plan.gaps else ()
 
     @cached_property
     def findings(self) -> list[Finding]:
         """All suspicious things: inputs that do not fit, then what alone brings the largest error to the outputs."""
+        if self.floats:
+            return float_findings(self.plan, self.floats, self.inferences, self.experiment.samples)
         return findings_of(self.layers, self.inferences, self.experiment)
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,7 +118,7 @@ class Health:
         return {
             "inferences": self.inferences,
             "compared": self.compared,
-            "layers": [layer.as_dict() for layer in self.layers],
+            "layers": [layer.as_dict() for layer in self.floats or self.layers],
             "unjudged": [identity(step.op, step.subgraph) for step in self.unjudged],
             "gaps": [str(gap.gap) for gap in self.plan.gaps],
             "findings": [finding.as_dict() for finding in self.findings],
@@ -116,19 +131,26 @@ def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source 
 
     Inputs are codes, of the declared dtypes, or real values (float32) of quantised inputs, which are quantised here:
     only those tell what the input's type cuts off. `float_plan` is the float model to compare with, its tensors found
-    as `counterparts` tells; without one, the comparison is with the float reading of the same graph.
+    as `counterparts` tells; without one, the comparison is with the float reading of the same graph. A model of floats
+    is measured by itself; where something lives on from one inference to the next, each of `cases` is a sequence, (T,
+    …), and the next begins anew.
 
-    Raises `InputError` for a model without quantised layers, inputs that do not fit or are not finite, and a float
-    model that does not belong to it; `UnsupportedError` for an operator without a float32 kernel, and for a model that
-    runs subgraphs or remembers something for the next inference. Of a partial plan, what depends on a gap is left out
-    (`Health.unjudged`), and so is an operator without a float32 kernel.
+    Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
+    that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator
+    without a float32 kernel, for a model that runs subgraphs, and for a quantised one that remembers something. Of a
+    partial plan, what depends on a gap is left out (`Health.unjudged`), and so is an operator without a float32 kernel.
     """
     plan, float_plan = plan_of(plan), None if float_plan is None else plan_of(float_plan)
     behind = plan.behind()
     known = [(step, tensor) for step in plan.steps for tensor in step.outputs if tensor.index not in behind]
     if not any(is_quantized(tensor) for _, tensor in known):
-        where = " that does without its gaps" if behind else ""
-        raise InputError(f"the model has no quantised layer{where}; health looks at what integer types do to numbers")
+        if float_plan is not None:
+            raise InputError("the model is of floats itself: a float model is compared with a quantised one")
+        if not any(tensor.dtype == "float32" for _, tensor in known):
+            where = " that does without its gaps" if behind else ""
+            raise InputError(f"the model has no quantised layer{where}, and none of float32: nothing can be measured")
+        yield from _of_floats(plan, cases)
+        return
     check_comparable(plan)
     for tensor in (*plan.inputs, *(tensor for _, tensor in known)):
         _check_scale(tensor)
@@ -155,6 +177,34 @@ def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source 
             sampler.add(fed)
             count += batch
             yield Health(plan, count, done, Experiment(plan, reference, same, pairs, tuple(sampler.chosen)))
+
+
+def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Health]:
+    """`health` of a model of floats."""
+    for step in plan.steps:
+        require(not step.facts.control, f"{step} runs other subgraphs, and health looks at the main one alone")
+    sampler = Sampler()
+    done: tuple[FloatLayer, ...] = ()
+    count = 0
+    for inputs in cases:
+        state = plan.initial
+        for part in _inferences(plan, inputs):
+            batch = batch_size(plan, part) or 1
+            layers, state = measure_floats(plan, part, batch, state)
+            done = tuple(map(FloatLayer.__add__, done, layers)) if done else tuple(layers)
+            count += batch
+            if not plan.initial:  # an effect is of one inference
+                sampler.add(tuple(x.reshape(batch, *t.shape) for x, t in zip(part, plan.inputs, strict=True)))
+            yield Health(plan, count, (), Experiment(plan, plan, {}, {}, tuple(sampler.chosen)), done)
+
+
+def _inferences(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
+    """What runs at once: a tile of a batch, or each inference of a sequence, where something lives on."""
+    if plan.initial:
+        for frame in frames(plan, inputs):
+            yield _both(plan, frame)[0]
+    else:
+        yield from (codes for codes, _ in _parts(plan, *_both(plan, inputs)))
 
 
 def _check_scale(tensor: Tensor) -> None:

@@ -11,13 +11,17 @@ import numpy as np
 
 from ..kernel import Ints
 from ..numerics.quantize import code_range
-from ..plan import Plan
+from ..plan import Plan, Step
+from ..reading.float_reading import is_quantized, real_values
+from ..reading.links import links
 from .effect import Effect, Experiment, Where
 from .layer import ROUNDING, Floats, Layer
 
 LEAST_LOSS = 1.0  # bits lost that make a layer suspicious
 LEAST_INFERENCES = 10  # before a channel is called silent
 ENOUGH = 1.05  # of the scale that is right, by which another is no smaller
+FEW = 1 / 16  # of the codes, or less, that weights need to be no coarse ones
+FAR = 2.0  # codes that half of a layer's weights are apart from those of a float model that they were not made from
 DOMINANT = 0.5  # the part of the outputs' error that makes coarse channels a finding
 
 
@@ -39,9 +43,10 @@ class Finding:
 
     @property
     def order(self) -> tuple[bool, float, float]:
-        """Ascending: inputs that do not fit come first, then what does most to the outputs (NaN is the most)."""
+        """Ascending: inputs that do not fit, and a float model that does not, come first, then what does most to the
+        outputs (NaN is the most)."""
         effect = self.effect.rmse if self.effect else 0.0
-        return self.kind != "input", -inf if isnan(effect) else -effect, -self.bits_lost
+        return self.kind not in ("input", "float model"), -inf if isnan(effect) else -effect, -self.bits_lost
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -59,7 +64,8 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
     """All suspicious things about a model's layers, the worst first."""
     unchanging = {layer.tensor.index: set(layer.unchanging) for layer in layers}
     reached = _reached(experiment.plan)
-    found: list[Finding] = []
+    readers = _equalisable(experiment)
+    found = list(_foreign_findings(experiment))
     for layer in layers:
         if layer.tensor.index not in reached:  # constants, such as a detector's anchors, are what they are
             continue
@@ -68,7 +74,7 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
             continue
         found += (*_overflow_findings(layer), *_error_findings(layer), *_range_findings(layer))
         found += _channel_findings(layer, _unchanging_before(layer, unchanging), inferences)
-        found += _coarse_findings(layer)
+        found += (*_coarse_findings(layer, readers.get(layer.tensor.index)), *_weights_findings(layer))
     if not found:
         return []
     everything, alone = experiment.effects([finding.place for finding in found])
@@ -87,6 +93,12 @@ def _reached(plan: Plan) -> set[int]:
     return reached
 
 
+def _equalisable(experiment: Experiment) -> dict[int, Step]:
+    """By the tensors between layers of which the float model's channels can be equalised, the next layer there."""
+    found = {link.first.outputs[0].index: link.second for link in links(experiment.reference) if link.is_open}
+    return {mine: found[yours] for mine, yours in experiment.same.items() if yours in found}
+
+
 def _finding(layer: Layer, kind: str, lost: float, text: str, channels: Sequence[int] | None = None) -> Finding:
     every = range(len(layer.low)) if channels is None else channels
     return Finding(str(layer), kind, lost, text, (layer.tensor.index, tuple(map(int, every))))
@@ -101,6 +113,35 @@ def _matters(finding: Finding) -> bool:
     return finding.effect.rmse > DOMINANT * finding.everything.rmse > 0
 
 
+def _foreign_findings(experiment: Experiment) -> Iterator[Finding]:
+    """Weights that are not those of the float model, by more than their rounding."""
+    apart = {step: codes for step in experiment.plan.steps if (codes := _codes_apart(experiment, step)) > FAR}
+    if apart:
+        first, codes = next(iter(apart)), max(apart.values())
+        numbers = ", ".join(str(step.index) for step in apart)
+        text = f"The float model is not the one that this was made from: the weights of operators {numbers} are up to "
+        text += f"{codes:.3g} codes apart (the median), so that total errors tell little. Give the file that was "
+        text += "quantised: after quantize --equalize, the one that --equalized writes."
+        yield Finding(str(first), "float model", 0.0, text, (first.outputs[0].index, ()))
+
+
+def _codes_apart(experiment: Experiment, step: Step) -> float:
+    """The median distance of a layer's weights from the float model's; 0 where there is nothing to compare."""
+    pair = experiment.pairs.get(step.outputs[0].index) if step.outputs else None
+    theirs = [each.weights for each in pair.float_steps if each.facts.layout] if pair is not None else []
+    weights = step.weights
+    if weights is None or weights.data is None or not is_quantized(weights) or len(theirs) != 1:
+        return 0.0
+    (other,) = theirs
+    if other is None or other.data is None or other.shape != weights.shape or weights.quantization is None:
+        return 0.0
+    along = [-1 if i == weights.quantization.quantized_dimension else 1 for i in range(len(weights.shape))]
+    scale = np.reshape(weights.quantization.scale, along if len(weights.quantization.scale) > 1 else ())
+    with np.errstate(all="ignore"):  # of scales that are next to nothing
+        codes = np.abs(real_values(weights.data, weights) - np.float64(other.data)) / scale
+    return float(np.nan_to_num(np.median(codes), posinf=0.0))
+
+
 def _input_findings(layer: Layer) -> Iterator[Finding]:
     """Data outside of what the input's type and scale can hold."""
     if layer.own is None or not layer.lost_to_type:
@@ -110,7 +151,9 @@ def _input_findings(layer: Layer) -> Iterator[Finding]:
     above, below = layer.shares["above_type"], layer.shares["below_type"]
     sides = [f"{100 * above:.3g} % at {high:.4g} (the largest is {most:.4g})"] if above else []
     sides += [f"{100 * below:.3g} % at {low:.4g} (the smallest is {least:.4g})"] if below else []
-    text = f"Of the data, {' and '.join(sides)} are cut off: the input holds only {low:.4g} … {high:.4g}. "
+    error = float(layer.own.layer.largest[0]) * layer.scale
+    text = f"Of the data, {' and '.join(sides)} are cut off, by up to {error:.3g}: the input holds only {low:.4g} … "
+    text += f"{high:.4g}. "
     text += f"Scale them as in training, or calibrate again with data like this. {_better(layer)}"
     yield _finding(layer, "input", max(0.0, _lost(float(layer.own.layer.rmse[0]), layer)), text)
 
@@ -281,7 +324,7 @@ def _never_changes(layer: Layer, kind: str, lost: float, channels: list[int], te
     return _finding(layer, kind, lost, f"In {_named(channels, layer)} the code never changes, {text}", channels)
 
 
-def _coarse_findings(layer: Layer) -> Iterator[Finding]:
+def _coarse_findings(layer: Layer, reader: Step | None) -> Iterator[Finding]:
     """Channels too small for the scale that they share with others."""
     if layer.is_inherited or _has_fixed_scale(layer) or not layer.coarse:
         return
@@ -290,10 +333,35 @@ def _coarse_findings(layer: Layer) -> Iterator[Finding]:
     shown = ", ".join(map(str, used[:8])) + (" …" if len(used) > 8 else "")
     one = len(used) == 1
     text = f"{_named(layer.coarse, layer).capitalize()} use{'s' if one else ''} {shown} of {high - low + 1} codes: the "
-    text += "channels' ranges differ too much for the one scale that they share. Equalise them (this layer's weights "
-    text += "and bias times a factor a channel, the next layer's divided by it), or take int16 activations."
+    text += "channels' ranges differ too much for the one scale that they share. "
+    if reader is not None:
+        text += f"Equalise them with those of the next layer, {reader.name}, which can make up for it (quantize "
+        text += "--equalize), or take 16x8 (--activations int16)."
+    else:
+        text += "No layer behind it alone can make up for other factors, so --equalize does not help: take 16x8 "
+        text += "(quantize --activations int16), leave it in float (--keep), or train channels that are more alike."
     lost = log2((high - low + 1) / min(used)) - _spare_bits(layer)
     yield _finding(layer, "channels", max(0.0, lost), text, layer.coarse)
+
+
+def _weights_findings(layer: Layer) -> Iterator[Finding]:
+    """Output channels whose weights are too small for the one scale that all of the layer's share."""
+    weights = None if layer.step is None else layer.step.weights
+    scaled = None if weights is None else weights.quantization
+    if layer.step is None or weights is None or weights.data is None or scaled is None or weights.dtype == "int4":
+        return
+    values = weights.data.astype(np.int64) - (*scaled.zero_point, 0)[0]
+    codes = np.moveaxis(values, layer.step.facts.layout.index("O"), 0).reshape(len(layer.low), -1)
+    low, high = code_range(weights.dtype)
+    small = (np.abs(codes).max(axis=1) <= FEW * (high - low + 1) / 2) & codes.any(axis=1)
+    few = [channel for channel in np.flatnonzero(small).tolist() if channel not in layer.dead]
+    if few and len(scaled.scale) == 1:
+        used = (codes.max(axis=1) - codes.min(axis=1) + 1)[few]
+        shown = ", ".join(map(str, used[:8])) + (" …" if len(few) > 8 else "")
+        text = f"The weights of {_named(few, layer)} use {shown} of {high - low + 1} codes, since all channels share "
+        text += "one scale: give each its own (per channel, as refengine quantize and TFLite's converter do)."
+        lost = log2((high - low + 1) / 2 / float(np.abs(codes[few]).max()))
+        yield _finding(layer, "weights", lost, text, few)
 
 
 def _named(channels: Sequence[int], layer: Layer) -> str:

@@ -340,6 +340,7 @@ class Layer:
             "dead_channels": self.dead,
             "killed_channels": self.killed,
             "silent_channels": self.silent,
+            "coarse_channels": self.coarse,
             "own_error": self.own and self.own.layer.as_dict(self.scale),
             "total_error": self.total and self.total.layer.as_dict(self.scale),
             "role": self.role,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from . import floats
 from .layer import Layer
 
 if TYPE_CHECKING:
@@ -14,6 +15,11 @@ HEADINGS = (
     "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "silent",
     "own\nRMSE", "total\nRMSE", "SQNR\ndB", "cosine", "max\nerror", "error",
 )  # fmt: skip
+
+
+def table(measured: Health) -> tuple[tuple[str, ...], Iterator[tuple[str, ...]]]:
+    """The headings, and a row of cells for each layer."""
+    return (floats.HEADINGS, floats.float_rows(measured.floats)) if measured.floats else (HEADINGS, rows(measured))
 
 
 def rows(measured: Health) -> Iterator[tuple[str, ...]]:

@@ -35,7 +35,7 @@ class Dump:
 
     `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold; `unsigned` those
     whose codes came as unsigned numbers, which may be their bits or count from the lowest code. `notes` say what was
-    read how.
+    read how. `crcs` are the CRC-32s of tensors' bytes, by index, whether the bytes are there or not.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Dump:
     recomputed: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
     unsigned: frozenset[int] = frozenset()
+    crcs: Mapping[int, int] = field(default_factory=dict)
 
 
 def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump:
@@ -60,11 +61,11 @@ def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump
         names = _names(plan.graph.tensors)
         with located(str(path)):
             reading = tensors_of(plan, text, lambda name: names.get(name) or names.get(_plain(name)), sample)
-        if not reading.arrays:
+        if not reading.arrays and not reading.crcs:
             why = [*reading.left_out, "nothing in it is called like one (t14, its name, operator 3), or as long as one"]
             raise InputError(f"{path} holds none of the model's tensors; {why[0]}")
-        dump = _fitted(plan, str(path), reading.arrays, {})
-        return replace(dump, notes=(*reading.notes, *reading.left_out, *dump.notes))
+        dump = _fitted(plan, str(path), reading.arrays, {}) if reading.arrays else Dump(str(path), {})
+        return replace(dump, notes=(*reading.notes, *reading.left_out, *dump.notes), crcs=reading.crcs)
     if sample:
         raise InputError(f"{path} is of one inference, and no text: there is no sample {sample}")
     arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))

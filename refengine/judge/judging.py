@@ -18,6 +18,7 @@ from ..model import Array
 from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of, require_whole
 from ..reading.counterparts import check_comparable, stands_alone
 from ..tensors.difference import difference, unlike
+from .crcs import with_proven
 from .dumps import Dump, read_dump, unshifted
 from .evidence import CERTAIN
 from .faults.memory import CHUNK
@@ -34,6 +35,7 @@ from .verdict import (
     Replay,
     Trial,
     evaluated,
+    image_of,
     ranked,
     try_dialects,
     try_faults,
@@ -76,6 +78,7 @@ def diff(
         x.shape != t.shape for x, t in zip(inputs, plan.inputs, strict=True)
     ):
         raise InputError("the input is a batch; a dump is of one inference")
+    dump = with_proven(plan, dump, *inputs)
     require_room_for_all(plan)
     left = _before(plan, previous)
     others = {} if state is None or left is plan.initial else {"is what the previous dump left: another stream's": left}
@@ -306,15 +309,6 @@ class _Evidence:
         for numerics, name in (under or {}).items():
             try_faults(trial, numerics, memory, name)
         return trial.candidates()
-
-
-def image_of(plan: Plan, step: Step) -> tuple[int, ...]:
-    """(height, width, channels) of a step's data before it was flattened, if it was an image."""
-    tensor = step.data or step.inputs[0]
-    while tensor is not None and len(tensor.shape) != 4:
-        writer = plan.writers.get(tensor.index)
-        tensor = writer.inputs[0] if writer is not None and writer.facts.copies else None
-    return tensor.shape[1:] if tensor is not None and tensor.shape[0] == 1 else ()
 
 
 def _batched(arrays: Sequence[Array | None]) -> Iterator[Array | None]:

@@ -30,6 +30,12 @@ PREFIXES = re.compile(
 DUMPED = re.compile(r"^\s*[0-9a-fA-F]{4,16}:?\s+((?:[0-9a-fA-F]{2,8}\s)*[0-9a-fA-F]{2,8})(?:\s\s.*|\s*\|.*\|)?\s*$")
 """A line of `xxd` or `hexdump -C`: address, bytes, and the characters that they are."""
 
+CRC = re.compile(r"\bcrc(?:-?32)?\W{0,3}(?:0x)?([0-9a-f]{8})\b", re.IGNORECASE)
+"""The CRC-32 of what its line names; the bytes may follow."""
+
+TENSOR = re.compile(r"\b(?:t|tensor)[ _#]*(\d+)\b", re.IGNORECASE)
+OPERATOR = re.compile(r"\b(?:op|operator|layer|node|step)[ _#]*(\d+)\b", re.IGNORECASE)
+
 DECLARED = re.compile(r"(\w+)\s*(?:\[[^\]]*\]\s*)+(?:\w+\s*)*=\s*\{?(.*)$")
 LABELLED = re.compile(r"^(?P<label>[^:=]*[A-Za-z_][^:=]*?)\s*[:=]\s*(?P<rest>.*)$")
 CELL = re.compile(r"^\s*\"?(?P<label>[^,;\"]*[A-Za-z_][^,;\"]*)\"?\s*[,;\t](?P<rest>.*)$")
@@ -40,13 +46,14 @@ PAIRS = re.compile(r"(?:[0-9a-fA-F]{2}[\s:,-]*)+")
 class Block:
     """Numbers that belong together: `words` as they stand there, under a `label` ("" without one), from a `line` on.
 
-    `raw` are bytes in hexadecimal, which need no 0x.
+    `raw` are bytes in hexadecimal, which need no 0x; `crc` is the CRC-32 of all bytes, if the log has it.
     """
 
     label: str
     line: int
     words: list[str] = field(default_factory=list)
     raw: bytearray = field(default_factory=bytearray)
+    crc: int | None = None
 
     @property
     def name(self) -> str:
@@ -61,6 +68,12 @@ def blocks(text: str) -> list[Block]:
         line = PREFIXES.sub("", re.sub(r"//.*$|/\*.*?\*/", "", line))
         if not line.strip():
             continue
+        proof = CRC.search(line)
+        if proof and (of := TENSOR.search(line, 0, proof.start()) or OPERATOR.search(line, 0, proof.start())):
+            name = f"t{int(of[1])}" if of.re is TENSOR else f"operator {int(of[1])}"
+            current = Block(name, number, crc=int(proof[1], 16))
+            found.append(current)
+            continue
         label, rest = _parted(line)
         if label is None and not _numbers(rest) and not _bytes(rest):
             current = None
@@ -74,7 +87,7 @@ def blocks(text: str) -> list[Block]:
             current.words += NUMBER.findall(rest)
         if "}" in rest:
             current = None
-    return [block for block in found if block.words or block.raw]
+    return [block for block in found if block.words or block.raw or block.crc is not None]
 
 
 def _parted(line: str) -> tuple[str | None, str]:
@@ -114,7 +127,11 @@ def tensors_of(plan: Plan, text: str, names: Callable[[str], Tensor | None], sam
             reading.left_out.extend([why] if why else [])
             continue
         seen[tensor.index] = seen.get(tensor.index, 0) + 1
-        if seen[tensor.index] == sample + 1:
+        if seen[tensor.index] != sample + 1:
+            continue
+        if block.crc is not None:
+            reading.crcs[tensor.index] = block.crc
+        if block.words or block.raw:
             reading.arrays[f"t{tensor.index}"] = _values(tensor, block)
             reading.notes.extend([why] if why else [])
     samples = max(seen.values(), default=0)
@@ -127,11 +144,13 @@ def tensors_of(plan: Plan, text: str, names: Callable[[str], Tensor | None], sam
 
 @dataclass(frozen=True)
 class Reading:
-    """`arrays` by ``t`` and the tensor's index; `notes` say what was taken for what, `left_out` what might be one's."""
+    """`arrays` by ``t`` and the tensor's index, `crcs` by its index; `notes` say what was taken for what, `left_out`
+    what might be one's."""
 
     arrays: dict[str, Array | bytes]
     notes: list[str]
     left_out: list[str]
+    crcs: dict[int, int] = field(default_factory=dict)
 
 
 def _tensor_of(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) -> tuple[Tensor | None, str]:
@@ -139,7 +158,7 @@ def _tensor_of(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) 
     for spelling in _spellings(block.label):
         if tensor := names(spelling):
             return tensor, ""
-    if match := re.search(r"\b(?:op|operator|layer|node|step)[ _#]*(\d+)\b", block.label, re.IGNORECASE):
+    if match := OPERATOR.search(block.label):
         steps = {step.index: step for step in plan.steps}
         if step := steps.get(int(match.group(1))):
             return step.outputs[0], f"{block.name} was taken for the output of {step}"
@@ -155,8 +174,9 @@ def _tensor_of(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) 
 def _spellings(label: str) -> Iterator[str]:
     """What a label may mean."""
     bare = re.sub(r"\s*[(\[].*?[)\]]", "", label).strip("'\"* \t")
-    yield from (label, bare, bare.split()[-1] if bare.split() else "")
-    if match := re.search(r"\b(?:t|tensor)[ _#]*(\d+)\b", label, re.IGNORECASE):
+    *before, last = bare.split() or [""]
+    yield from (label, bare, "" if before and last.isdecimal() else last)  # a number behind a word is that word's
+    if match := TENSOR.search(label):
         yield match.group(1)
 
 

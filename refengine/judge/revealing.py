@@ -21,9 +21,8 @@ from ..plan import Plan, Step, make_plan
 from ..tensors.difference import unlike
 from ..text import printable
 from .faults import FAULTS, Case
-from .judging import image_of
 from .report import Finding, Report
-from .verdict import Candidate
+from .verdict import Candidate, image_of
 
 TRIES = 24
 """So many inputs are tried."""

@@ -153,6 +153,15 @@ class Replay:
         return known
 
 
+def image_of(plan: Plan, step: Step) -> tuple[int, ...]:
+    """(height, width, channels) of a step's data before it was flattened, if it was an image."""
+    tensor = step.data or step.inputs[0]
+    while tensor is not None and len(tensor.shape) != 4:
+        writer = plan.writers.get(tensor.index)
+        tensor = writer.inputs[0] if writer is not None and writer.facts.copies else None
+    return tensor.shape[1:] if tensor is not None and tensor.shape[0] == 1 else ()
+
+
 class Hypothesis(NamedTuple):
     """That a tensor `holds` something, for a `cause`; `how` is its clause, and `paid` the bits that were fitted.
 

@@ -134,6 +134,7 @@ def _examples(op: str, dtype: str) -> Example:
 FACTS = {
     op: Facts(
         elementwise=True,
+        homogeneous=op == "RELU",
         monotone="each",
         quantized=Quantizing(),
         c_kernels={dtype: f"{op.lower()}_{dtype}" for dtype in ("int8", "int16", "float32")},

@@ -137,6 +137,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 FACTS = Facts(
     elementwise=True,
+    homogeneous=True,
     quantized=Quantizing({"int8": 1, "int16": 2}),
     c_kernels={"int8": "lookup", "int16": "leaky_relu_int16", "float32": "leaky_relu_float32"},
 )

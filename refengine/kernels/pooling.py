@@ -209,6 +209,7 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
 
 
 MAX = Facts(
+    homogeneous=True,
     shares_scale=True,
     monotone="rising",
     quantized=Quantizing(),

@@ -289,13 +289,14 @@ def example(draw: Draw, make: Toolbox, op: str, dtype: str) -> Node:
 
 
 MEAN_AND_SUM = Facts(
+    homogeneous=True,
     inexact="sums",
     quantized=Quantizing(),
     c_kernels={"int8": "sum_int8", "float32": "sum_float32", "int16": "sum_int16"},
 )
 """The converter's older quantizer lets SUM share its input's scale, and saturate; refengine's does not."""
 
-EXTREMES = Facts(shares_scale=True, monotone="rising", quantized=Quantizing())
+EXTREMES = Facts(homogeneous=True, shares_scale=True, monotone="rising", quantized=Quantizing())
 
 KERNELS = (
     {

@@ -230,7 +230,10 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
 
 
 FACTS = Facts(
-    shares_scale=True, quantized=Quantizing(), c_kernels={t: f"resize_bilinear_{t}" for t in ("int8", "float32")}
+    homogeneous=True,
+    shares_scale=True,
+    quantized=Quantizing(),
+    c_kernels={t: f"resize_bilinear_{t}" for t in ("int8", "float32")},
 )
 
 KERNELS = {

@@ -1,6 +1,7 @@
 """Post-training quantisation: a float32 network, ranges of its tensors, and an int8 or int16×8 network TFLM runs.
 
 `calibrate` finds the ranges, `convert` quantises given them, `quantize` does both; `report` tells what each layer lost.
+`equalize` comes before them and `correct_biases` behind, for whoever wants more than the converter does.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from ..kernels import KERNELS
 from ..memory import MEMORY
 from ..model import Model
 from ..plan import Plan, Source, make_plan
+from ..reading.counterparts import check_comparable
 from .calibrate import PERCENTILE, Batches, Ranges, calibrate
 from .convert import check, convert
+from .correction import correct_biases
+from .equalization import equalize
 
-__all__ = ["Ranges", "calibrate", "convert", "quantize"]
+__all__ = ["Ranges", "calibrate", "convert", "correct_biases", "equalize", "quantize"]
 
 
 def quantize(
@@ -28,6 +32,7 @@ def quantize(
     activations: str = "int8",
     io: str | None = None,
     keep: Collection[int] = (),
+    equalized: bool = False,
     executor: Executor | None = None,
     kernels: Kernels = KERNELS,
     memory: int = MEMORY,
@@ -39,8 +44,9 @@ def quantize(
     next, it is a sequence of N, and the next begins anew. `method` is ``"minmax"``, ``"moving-average"``,
     ``"percentile"`` (with `percentile`, above 50 and up to 100) or ``"entropy"``; `activations` ``"int8"`` or
     ``"int16"`` (16×8); `io`, of the inputs and outputs, the same (the default) or ``"float32"``; `keep` the indices of
-    operators that stay in float; `executor` runs the calibration's tasks, with the same result; `kernels` are those of
-    `make_plan`, for operators of your own, and `memory` the bytes that an inference may take.
+    operators that stay in float; with `equalized`, `equalize` comes before and `correct_biases`, on all of the batches,
+    behind; `executor` runs the calibration's tasks, with the same result; `kernels` are those of `make_plan`, for
+    operators of your own, and `memory` the bytes that an inference may take.
 
     The result has been planned, so it runs; `refengine.tflite_io.dump` gives its bytes. Parameters are those of
     TensorFlow 2.21's converter (see `convert` for where its models would be wrong). Raises `InputError` and
@@ -48,5 +54,11 @@ def quantize(
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     check(plan, activations=activations, io=io, keep=keep)
-    ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
-    return convert(plan, ranges, activations=activations, io=io, keep=keep)
+    if not equalized:
+        ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
+        return convert(plan, ranges, activations=activations, io=io, keep=keep)
+    check_comparable(plan)
+    every = list(batches() if callable(batches) else batches)
+    plan = make_plan(equalize(plan).model, kernels=plan.kernels, memory=plan.memory)
+    ranges = calibrate(plan, every, method, percentile=percentile, executor=executor)
+    return correct_biases(plan, convert(plan, ranges, activations=activations, io=io, keep=keep), every)

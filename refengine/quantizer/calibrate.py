@@ -72,6 +72,7 @@ def calibrate(
     *,
     percentile: float = PERCENTILE,
     executor: Executor | None = None,
+    watch: Callable[[npt.NDArray[np.float32]], None] | None = None,
 ) -> Ranges:
     """The range of every float32 tensor that `plan` is fed, computes or keeps, on `batches`, each the inputs of a run.
 
@@ -88,7 +89,8 @@ def calibrate(
       see `entropy_threshold`.
 
     The last two run the network twice, and keep `batches` if they can be iterated over only once; otherwise memory
-    does not grow with the number of samples. `executor` computes the tasks, see `parallel.spread`.
+    does not grow with the number of samples. `executor` computes the tasks, see `parallel.spread`. Of ``minmax``,
+    `watch` is shown each task's smallest and largest values, (2, samples, tensors) in the order of the result.
 
     Raises `InputError` for an unknown method, a percentile outside (50, 100], a model without floats, inputs that do
     not fit, no samples at all, and a sample that makes a value infinite or NaN.
@@ -110,7 +112,7 @@ def calibrate(
 
     match method:
         case "minmax":
-            low, high = _minmax(passed(_extremes))
+            low, high = _minmax(_shown(passed(_extremes), watch))
         case "moving-average":
             low, high = _moving_average(passed(_extremes))
         case "percentile":
@@ -283,6 +285,14 @@ def _extremes(plan: Plan, samples: Samples) -> npt.NDArray[np.float32]:
         lows[tensor] = np.minimum(lows[tensor], rows.min(axis=1))
         highs[tensor] = np.maximum(highs[tensor], rows.max(axis=1))
     return np.array([lows.T, highs.T])
+
+
+def _shown(found: Iterator[T], watch: Callable[[T], None] | None) -> Iterator[T]:
+    """The same, each shown to `watch` on the way."""
+    for each in found:
+        if watch:
+            watch(each)
+        yield each
 
 
 def _minmax(found: Iterator[npt.NDArray[np.float32]]) -> tuple[Array, Array]:

@@ -188,6 +188,43 @@ def rank(
     return sorted(found, key=lambda layer: -layer.only.error.square)
 
 
+def judge(
+    float_plan: Plan, quantized_plan: Plan, batches: Iterable[tuple[Array, ...]], *, executor: Executor | None = None
+) -> Outputs:
+    """The quantised network's outputs against the float one's, on what `rank` takes; raises what that raises."""
+    check_comparable(float_plan)
+    check_comparable(quantized_plan)
+    task = partial(_judged, float_plan, quantized_plan)
+    first, *more = spread(task, tasks_of(float_plan, batches), executor)
+    return sum(more, start=first)
+
+
+def _judged(float_plan: Plan, plan: Plan, samples: Samples) -> Outputs:
+    same = same_tensors(float_plan, plan)
+    outputs = [i for i in plan.graph.outputs if i not in plan.constants]
+    if not outputs:
+        raise InputError("the network's outputs are constants: no input changes them")
+    floats, codes = _both(float_plan, plan, samples)
+    wanted = rows(float_plan, floats, [same[i] for i in outputs])
+    return _compared(float_plan, rows(plan, codes, outputs), wanted)
+
+
+def _both(float_plan: Plan, plan: Plan, samples: Samples) -> tuple[Values, Values]:
+    """What both models compute of some samples."""
+    (inputs,) = samples.inferences
+    pairs = zip(float_plan.inputs, plan.inputs, inputs, strict=True)
+    fed = [(one, two, x.reshape(samples.count, *one.shape)) for one, two, x in pairs]
+    floats = computed(float_plan.steps, {**float_plan.constants, **{one.index: x for one, _, x in fed}})
+    return floats, computed(plan.steps, {**plan.constants, **{two.index: as_codes(x, two) for _, two, x in fed}})
+
+
+def _compared(float_plan: Plan, got: Array, wanted: Array) -> Outputs:
+    """Outputs (samples, values), in real units."""
+    agrees = got.argmax(axis=1) == wanted.argmax(axis=1) if is_classifier(float_plan) else np.empty(0)
+    squares = np.square(got - wanted).sum(axis=1)
+    return Outputs(_error(got - wanted, wanted), tuple(squares.tolist()), tuple(agrees.tolist()))
+
+
 def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError]:
     """The layers on some samples, in the model's order."""
     same = same_tensors(float_plan, plan)
@@ -196,23 +233,14 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
     outputs = [i for i in plan.graph.outputs if i not in plan.constants]
     if not pairs or not outputs:
         raise InputError("no operator of the quantised model computes what one of the float model does")
-    (inputs,) = samples.inferences
-    fed = {t.index: x.reshape(samples.count, *t.shape) for t, x in zip(float_plan.inputs, inputs, strict=True)}
-    floats = computed(float_plan.steps, {**float_plan.constants, **fed})
-    fed = {t.index: as_codes(fed[same[t.index]], t) for t in plan.inputs}
-    codes = computed(plan.steps, {**plan.constants, **fed})
+    floats, codes = _both(float_plan, plan, samples)
     wanted = rows(float_plan, floats, [same[i] for i in outputs])
 
-    def compared(got: Array) -> Outputs:
-        agrees = got.argmax(axis=1) == wanted.argmax(axis=1) if is_classifier(float_plan) else np.empty(0)
-        squares = np.square(got - wanted).sum(axis=1)
-        return Outputs(_error(got - wanted, wanted), tuple(squares.tolist()), tuple(agrees.tolist()))
-
     def of_floats(values: Values) -> Outputs:
-        return compared(rows(float_plan, values, [same[i] for i in outputs]))
+        return _compared(float_plan, rows(float_plan, values, [same[i] for i in outputs]), wanted)
 
     def of_codes(values: Values) -> Outputs:
-        return compared(rows(plan, values, outputs))
+        return _compared(float_plan, rows(plan, values, outputs), wanted)
 
     layers, everything = [], of_codes(codes)
     for pair in pairs:

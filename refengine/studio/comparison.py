@@ -40,6 +40,8 @@ def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
     plan = studio.plan(asked)
     data, cases = _cases(studio, asked, plan)
     *_, measured = health(plan, [cases])
+    if measured.floats:
+        raise InputError("the network has no quantised layer: its floats lose nothing to integers")
     if by == "findings":
         colours = _found(measured)
     else:

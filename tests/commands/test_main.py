@@ -290,7 +290,7 @@ def test_what_black_and_white_are_taken_for_is_said(
     name = make_plan(bundled_models()[model]).inputs[0].name
     said = f"pictures of '{name}': black is 0, white 1 ({why}; --range BLACK WHITE changes it)\n"
     assert said in ask(command, model, *more)
-    assert "black is 0.25, white -3 (as --range says)\n" in ask(command, model, *more, "--range", 0.25, -3)
+    assert "black is 0.75, white 0.25 (as --range says)\n" in ask(command, model, *more, "--range", 0.75, 0.25)
     (told,) = json.loads(ask(command, model, *more, "--json"))["pictures"]
     assert told == {"input": name, "black": 0, "white": 1, "known_from": known_from, "reason": why}
 

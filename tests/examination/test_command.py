@@ -108,7 +108,7 @@ def test_ctrl_c_reports_what_was_done(monkeypatch: pytest.MonkeyPatch, capsys: p
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["stm32f746_float32"], "no quantised layer"),
+        (["stm32f746_float32", "--float", "stm32f746_float32"], "the model is of floats itself"),
         (["dense_int8", "--float", "dense_int8"], "the float model's inputs are not float32 ones"),
         (["dense_int8", "--float", "missing.tflite"], "missing.tflite: no such file"),
         (["dense_int8", "--data", "missing.npy"], "missing.npy: cannot be read"),

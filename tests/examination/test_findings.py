@@ -10,20 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refengine
-from refengine import InputError, make_plan
+from refengine import InputError, make_plan, quantize
 from refengine.bundled import bundled_models
 from refengine.examination import Finding, Health, health
 from refengine.examination.effect import Effect, Sampler
 from refengine.examination.findings import activation_quantization
 from refengine.kernel import Node
 from refengine.model import Array, Model
-from refengine.numerics.quantize import code_range, dequantize, quantize
-from refengine.quantizer import calibrate, convert
+from refengine.numerics.quantize import code_range, dequantize
+from refengine.numerics.quantize import quantize as as_codes
+from refengine.quantizer import calibrate, convert, equalize
 from refengine.reading.counterparts import same_tensors
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import dequantize_output, pixels_to_input, quantize_input
 from tests.examination.nets import DENSE, NONE, RELU, WINDOW, converted, float_net, pictures
-from tests.models import const, fed, network, present
+from tests.models import const, fed, network, present, q
 
 
 def quantized(model: Model, data: Array, io: str | None = None) -> Model:
@@ -58,7 +59,7 @@ def test_data_outside_of_what_the_input_holds_come_first(io: str | None) -> None
     result = examined(quantized(float_model, CALIBRATED, io), TO_THREE, float_model)
     finding = result.findings[0]
     assert finding.kind == "input"
-    assert finding.text.startswith("Of the data, 66 % at 1 (the largest is 3) are cut off: ")
+    assert finding.text.startswith("Of the data, 66 % at 1 (the largest is 3) are cut off, by up to 2: ")
     assert "Scale 0.01176 and zero point -128 would hold its values (0 … 3)." in finding.text
     last = result.layers[-1]
     assert last.total is not None
@@ -124,9 +125,42 @@ def test_a_channel_too_small_for_its_scale_is_alive() -> None:
     assert f"Channels 4, 5, 6, 7 of 8 use {', '.join(map(str, used))} of 256 codes" in coarse.text
     assert killed.text.startswith("In channel 7 of 8 the code never changes, though the value in floats does")
     assert (deep.killed, deep.dead, deep.silent) == ([7], [], [])
+    assert "Equalise them with those of the next layer, FULLY_CONNECTED," in coarse.text
+    assert examined(quantize(float_model, [(data,)], equalized=True), data).findings == []
     assert coarse.effect is not None and killed.effect is not None and coarse.everything is not None
     assert coarse.everything.rmse * 1.1 > coarse.effect.rmse > killed.effect.rmse > 0
     assert coarse.effect.changed is not None and coarse.effect.changed > 0
+
+
+def test_another_float_model_than_the_one_it_was_made_from_is_named() -> None:
+    float_model, data = uneven(np.geomspace(1, 1 / 400, 8))
+    equalized = equalize(make_plan(float_model)).model
+    model = quantize(float_model, [(data,)], equalized=True)
+    first = examined(model, data, float_model).findings[0]
+    assert first.kind == "float model" and "the weights of operators 0, 2 are up to" in first.text
+    assert examined(model, data, equalized).findings == []
+    plain = quantized(float_model, data)
+    assert "float model" not in [kind for _, kind in kinds(examined(plain, data, float_model).findings)]
+
+
+def test_coarse_channels_that_nothing_behind_can_make_up_for() -> None:
+    float_model, data = uneven(np.geomspace(1, 1 / 400, 8))
+    graph = float_model.graphs[0]
+    read_twice = replace(float_model, graphs=(replace(graph, outputs=(*graph.outputs, graph.ops[0].outputs[0])),))
+    found = [f for f in examined(quantized(read_twice, data), data).findings if f.kind == "channels"]
+    assert [finding.text.endswith("or train channels that are more alike.") for finding in found] == [True]
+
+
+def test_channels_whose_weights_share_a_scale() -> None:
+    inputs = (
+        fed((1, 2), "int8", q(1 / 128)),
+        const([[127, -127], [7, -7], [0, 0], [-2, 1]], "int8", q(1 / 127)),
+        const(np.zeros(4), "int32", q(1 / 128 / 127)),
+    )
+    model = network(Node("FULLY_CONNECTED", DENSE | NONE, inputs, (fed((1, 4), "int8", q(1 / 64), name="y"),)))
+    data = np.array([[0.5, -0.5], [-1, 0.5]], np.float32)
+    (finding,) = [each for each in examined(model, data).findings if each.kind == "weights"]
+    assert finding.text.startswith("The weights of channels 1, 3 of 4 use 15, 4 of 256 codes, since all channels share")
 
 
 def test_channels_that_are_all_killed_are_not_told_of_twice() -> None:
@@ -241,7 +275,7 @@ def test_advised_scales_and_zero_points_hold_what_they_are_to(low: float, high: 
     assert least <= zero_point <= most and scale > 0 and float(np.float32(scale)) == scale
     assert dtype == "int8" or zero_point == 0
     ends = np.array([low, high], np.float32)
-    back = dequantize(quantize(ends, scale, zero_point, dtype), scale, zero_point)
+    back = dequantize(as_codes(ends, scale, zero_point, dtype), scale, zero_point)
     np.testing.assert_allclose(back, ends, rtol=1e-5, atol=1.01 * scale)
 
 

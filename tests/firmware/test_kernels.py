@@ -279,7 +279,7 @@ def test_a_fault_shows(fault: str, tmp_path: Path) -> None:
         run()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_under_the_address_sanitizer() -> None:
     """The above again, but for other dialects of the same loops, with every array's ends watched."""
     if SANITIZERS != "undefined":

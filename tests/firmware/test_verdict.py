@@ -72,7 +72,12 @@ CASES = [("int8", fault) for fault in INT8_FAULTS] + [("float32", fault) for fau
 MVE = "mps3-an547"
 """Has kernels of its own, but for broken ones, which are those of the others."""
 
-on_every_board = pytest.mark.parametrize("board", BOARDS)
+LONG = {"mps2-an385", "mps2-an386"}
+"""Their kernels are the portable ones and those with DSP instructions, which other boards have as well."""
+
+on_every_board = pytest.mark.parametrize(
+    "board", [pytest.param(board, marks=pytest.mark.long) if board in LONG else board for board in BOARDS]
+)
 
 
 @pytest.fixture(autouse=True)
