@@ -1,4 +1,4 @@
-/* The layers, pools and softmax as faults.h says: each calls the sound kernel with arguments that are wrong on purpose. */
+/* The layers, pools and softmax as faults.h says: each calls the sound kernel with wrong arguments. */
 #include <math.h>
 #include <string.h>
 

@@ -19,7 +19,7 @@
  * float layers have too. XNNPACK's rounding and FMA are no faults but dialects: export with them.
  *
  * The exported files know nothing of this. The Makefile has this header before each of the kernels: they come by other
- * names, and faults.c, which has theirs, calls them with wrong arguments; what arguments cannot break is redefined below.
+ * names, and faults.c, which has theirs, calls them with wrong arguments; what these cannot break is redefined below.
  * STALE is a line that the Makefile takes out of model.c.
  */
 #ifndef REFENGINE_FAULTS_H

@@ -1,5 +1,5 @@
-/* CAST: the input's numbers in another type. Integers keep their low bits; floats are cut off towards zero, NaN becomes 0,
- * and what does not fit the nearest end of the type.
+/* CAST: the input's numbers in another type. Integers keep their low bits; floats are cut off towards zero, NaN becomes
+ * 0, and what does not fit the nearest end of the type.
  *
  * TFLM: kernels/cast.cc. refengine: kernels/cast.py.
  */

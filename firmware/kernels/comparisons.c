@@ -1,8 +1,8 @@
-/* EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL; LOGICAL_AND, LOGICAL_OR: the inputs broadcast against each
- * other.
+/* EQUAL, NOT_EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL; LOGICAL_AND, LOGICAL_OR: the inputs broadcast against
+ * each other.
  *
- * TFLM: kernels/comparisons.cc, logical.cc. refengine: kernels/comparisons.py, logical.py. Codes of int8 are compared in
- * units of 1/256, as TFLM compares them.
+ * TFLM: kernels/comparisons.cc, logical.cc. refengine: kernels/comparisons.py, logical.py. Codes of int8 are compared
+ * in units of 1/256, as TFLM compares them.
  */
 #include "pairs.h"
 

@@ -1,9 +1,9 @@
 /* Functions of one element: ABS, NEG, SQRT, RSQRT, SQUARE, EXP, LOG, SIN, COS, ELU, CEIL, FLOOR, ROUND of floats,
  * LOGICAL_NOT, and ABS, RSQRT and LEAKY_RELU of int16.
  *
- * TFLM: kernels/elementwise.cc, neg.cc, exp.cc, elu.cc, ceil.cc, floor.cc, round.cc, leaky_relu.cc. refengine: the files
- * of these names. What math.h computes is the target's own, so that the last bit of a logarithm, an exponential or a sine
- * may differ from one C library to the next; roots may not.
+ * TFLM: kernels/elementwise.cc, neg.cc, exp.cc, elu.cc, ceil.cc, floor.cc, round.cc, leaky_relu.cc. refengine: the
+ * files of these names. What math.h computes is the target's own, so that the last bit of a logarithm, an exponential or
+ * a sine may differ from one C library to the next; roots may not.
  */
 #include "inverse_sqrt.h"
 #include "kernels.h"

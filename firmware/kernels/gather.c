@@ -9,7 +9,8 @@
 
 static int32_t inside(int32_t position, int32_t count) { return position >= 0 && position < count ? position : 0; }
 
-void gather_elements(const struct gather_elements_params *p, const void *input, const int32_t *positions, void *output) {
+void gather_elements(const struct gather_elements_params *p, const void *input, const int32_t *positions,
+                     void *output) {
   const uint8_t *in = input;
   uint8_t *out = output;
   for (int32_t batch = 0; batch < p->batches; ++batch, positions += p->positions) {

@@ -2,7 +2,8 @@
  *
  * One call is one step: kernel(params, inputs …, output). Params are constants of the step, worked out when the model
  * was exported; their fields have the names they have in TFLM and in refengine/kernels/<the same file>.py. Tensors are
- * NHWC and contiguous. No kernel allocates or fails, and what lives on from one inference to the next is an argument. <op>.c implements what the heading <op> declares.
+ * NHWC and contiguous. No kernel allocates or fails, and what lives on from one inference to the next is an argument.
+ * <op>.c implements what the heading <op> declares.
  */
 #ifndef REFENGINE_KERNELS_H
 #define REFENGINE_KERNELS_H
@@ -730,7 +731,7 @@ void l2norm_float32(const struct l2norm_float32_params *p, const float *input, f
 
 /* ---- log_softmax ---- */
 
-/* For each difference 0 … 255 from the maximum: minus it in Q5.26 (`scaled`), and its exponential in Q12.19 (`terms`). */
+/* For each difference 0 … 255 from the maximum: minus it in Q5.26 (`scaled`), its exponential in Q12.19 (`terms`). */
 struct log_softmax_int8_params {
   int32_t rows, depth;
   int32_t diff_min;

@@ -17,7 +17,8 @@ static int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
 /* log(x) in Q5.26 for x ≥ 1 in Q12.19: x is 2^power · r, and log r a Padé approximant around √√½. */
 static int32_t log_of(int32_t x) {
-  const int32_t sqrt_half = 1518500250, center = 1805811301, root_half_20th = 127690143, root_quarter = 638450708;
+  const int32_t sqrt_half = 1518500250, center = 1805811301; /* √½ and √√½ in Q0.31 */
+  const int32_t root_20th = 127690143, root_quarter = 638450708; /* √√2 / 20 and √√2 / 4 */
   const int32_t leading = leading_zeros((uint32_t)x), halved = times(x, sqrt_half);
   const int32_t headroom = leading_zeros((uint32_t)halved) - 1;
   const int32_t by_half = at_most_one((int64_t)times((int32_t)((uint32_t)x << (leading - 1)), sqrt_half) * 2);
@@ -26,9 +27,9 @@ static int32_t log_of(int32_t x) {
       larger((12 - leading) * (1 << 25) + (1 << 23), (12 - headroom) * (1 << 25) - (1 << 23));
   const int32_t mean = (int32_t)(((int64_t)r + center + 1) >> 1), twice_difference = (r - center) * 2;
   const int32_t square = times(twice_difference, twice_difference);
-  const int32_t numerator = times(twice_difference, r) + times(times(twice_difference, square), 117049297);
-  const int32_t denominator_minus_one =
-      times(mean, 1057819769 + twice_difference + times(square, root_half_20th)) + times(twice_difference, root_quarter);
+  const int32_t numerator = times(twice_difference, r) + times(times(twice_difference, square), 117049297); /* √√2 · 11/240 */
+  const int32_t factor = 1057819769 + twice_difference + times(square, root_20th);
+  const int32_t denominator_minus_one = times(mean, factor) + times(twice_difference, root_quarter);
   const int32_t log_r = times(rounding_divide_by_pot(numerator, 6),
                               one_over_one_plus_x_for_x_in_0_1(denominator_minus_one));
   return (times(power, 1488522236) + log_r) * 2;

@@ -11,7 +11,8 @@ void select_elements(const struct select_params *p, const uint8_t *condition, co
   const int32_t last = MAX_RANK - 1;
   uint8_t *out = output;
   for (struct walk walk = walk_over(p->shape); !walk.done; next_row(&walk, p->shape)) {
-    int32_t at = place(&walk, p->condition_strides), at_x = place(&walk, p->x_strides), at_y = place(&walk, p->y_strides);
+    int32_t at = place(&walk, p->condition_strides);
+    int32_t at_x = place(&walk, p->x_strides), at_y = place(&walk, p->y_strides);
     for (int32_t i = 0; i < p->shape[last]; ++i) {
       const uint8_t *from = condition[at] ? (const uint8_t *)x + at_x * p->element_size
                                           : (const uint8_t *)y + at_y * p->element_size;

@@ -1,7 +1,7 @@
 /* SVDF: output[b, u] = Σ over the filters f of unit u, Σ_m time weights[f, m] · state[b, f, m], + bias[u].
  *
- * TFLM: kernels/svdf.cc. refengine: kernels/svdf.py. The state holds each filter's last features, the oldest first; every
- * inference pushes one out and one in. The state's zero point is added to a feature after the clamp, and may wrap.
+ * TFLM: kernels/svdf.cc. refengine: kernels/svdf.py. The state holds each filter's last features, the oldest first;
+ * every inference pushes one out and one in. The state's zero point is added to a feature after the clamp, and may wrap.
  */
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* UNIDIRECTIONAL_SEQUENCE_LSTM: a long short-term memory runs over a sequence; its hidden states are the output.
  *
- * TFLM: kernels/unidirectional_sequence_lstm.cc, lstm_eval.h. refengine: kernels/unidirectional_sequence_lstm.py. All gates
- * of a step see the hidden state before it, so that the new one is put into the output first. Weights and biases are those
- * of the input, forget, cell and output gate, one behind the other.
+ * TFLM: kernels/unidirectional_sequence_lstm.cc, lstm_eval.h. refengine: kernels/unidirectional_sequence_lstm.py. All
+ * gates of a step see the hidden state before it, so that the new one is put into the output first. Weights and biases
+ * are those of the input, forget, cell and output gate, one behind the other.
  */
 #include <float.h>
 #include <string.h>
@@ -54,7 +54,8 @@ static int32_t gate_sum_int8(const struct lstm_layer *l, int32_t gate, const int
   return to_int16(multiply_by_quantized_multiplier(acc, l->multipliers[gate]));
 }
 
-static int32_t gate_sum_int16(const struct lstm_layer *l, int32_t gate, const int16_t *x, const int8_t *w, int64_t bias) {
+static int32_t gate_sum_int16(const struct lstm_layer *l, int32_t gate, const int16_t *x, const int8_t *w,
+                              int64_t bias) {
   uint64_t acc = (uint64_t)bias;
   for (int32_t k = 0; k < l->depth; ++k) {
     acc += (uint64_t)((int64_t)(x[k] + l->input_offset) * (w[k] + l->weights_offset[gate]));

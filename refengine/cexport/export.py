@@ -154,10 +154,15 @@ def _laid_out(plan: Plan, golden: tuple[Array, ...]) -> _LaidOut:
     )
     require_whole(plan, "C export")
     for step in plan.steps:
-        does = "runs other subgraphs" if step.facts.control else "keeps what is no tensor for the next inference"
+        does = "runs other subgraphs" if step.facts.control else "remembers something of its own for the next inference"
         require(
-            step.facts.control in ("", "once") and not step.memory and not any(t.is_variable for t in step.outputs),
-            f"{step} {does}; the C export has one subgraph, and of what lives on variables only",
+            step.facts.control in ("", "once") and not step.memory,
+            f"{step} {does}; the C export has one subgraph, and remembers variables only",
+        )
+        require(
+            not any(t.is_variable for t in step.outputs),
+            f"{step} writes to a variable tensor, which it may read at the same time; export takes the variables of "
+            "SVDF, of LSTM and resource variables: convert again with these",
         )
     for tensor, x in zip(plan.inputs, golden, strict=False):
         if x.shape != tensor.shape:

@@ -12,14 +12,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, reject, seed, settings
+from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from oracle import host_plan
 
 from refengine import PRESETS, Numerics, UnsupportedError, execute, make_plan, strategies
@@ -38,6 +39,9 @@ from tests.models import const, fed, network, q
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")]
 
 SANITIZERS = os.environ.get("REFENGINE_SANITIZE", "undefined")
+
+SLOWLY = () if SANITIZERS == "undefined" else ("-O0",)
+"""Under the address sanitizer it takes longer to optimise than to run."""
 
 DIALECTS = {
     "tflm": (Numerics(), ()),
@@ -63,7 +67,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Library
 
     @cache
     def compiled(dialect: str) -> Library:
-        sanitize = (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all")
+        sanitize = (f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all", *SLOWLY)
         return Library(tmp_path_factory.mktemp(dialect), *DIALECTS[dialect][1], *sanitize)
 
     return compiled
@@ -71,7 +75,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Library
 
 def examples(op: str, dtype: str) -> int:
     """How many to try: many of the layers, whose C has several paths, few of what other operators' C does, too."""
-    if CALLS[op, dtype] in SHARED:
+    if CALLS[op, dtype] in SHARED or SANITIZERS != "undefined":
         return 12
     return 100 if dtype == "int8" and FACTS[op].weights is not None else 24
 
@@ -138,6 +142,19 @@ def test_equals_numpy_in_other_dialects(op: str, dtype: str, library: Callable[[
         check(library(dialect), DIALECTS[dialect][0], *case)
 
     run()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dialect", DIALECTS)
+@every_kernel
+def test_equals_numpy_on_many_examples(op: str, dtype: str, dialect: str, library: Callable[[str], Library]) -> None:
+    @settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+    @given(cases(op, dtype))
+    def run(case: tuple[Model, tuple[Array, ...]]) -> None:
+        check(library(dialect), DIALECTS[dialect][0], *case)
+
+    with nullcontext() if dialect == "tflm" else suppress(Unsatisfiable):  # some dialects have no such operator
+        run()
 
 
 def layer(op: str, input: tuple[int, ...], filter: tuple[int, ...], **options: object) -> Node:
@@ -266,7 +283,7 @@ def test_a_fault_shows(fault: str, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_under_the_address_sanitizer() -> None:
-    """All of the above again, with every array's ends watched."""
+    """The above again, but for other dialects of the same loops, with every array's ends watched."""
     if SANITIZERS != "undefined":
         pytest.skip("this is it")
     runtime = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
@@ -279,5 +296,6 @@ def test_under_the_address_sanitizer() -> None:
         "PYTHONMALLOC": "malloc",
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", __file__]
+    command += ["-m", "not long", "-k", "not other_dialects and not a_fault_shows and not where_the_core"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
