@@ -35,6 +35,9 @@ HERE = Path(__file__).parent
 KERNELS = next(path for path in (HERE / "kernels", HERE.parents[1] / "firmware" / "kernels") if path.is_dir())
 """The hand-written C: beside this file in an installed package, else the repository's own."""
 
+NAMELESS = "A model"
+"""What files call a model whose name is to be left out."""
+
 HEADERS = ("kernels.h", "fixedpoint.h", "layers.h", "dot.h", "packed.h", "mve.h", "walk.h", "step.h")
 COMMON = (*HEADERS, "selftest.c")
 
@@ -91,10 +94,10 @@ def export(
     `name` is what the files call the model, `prefix` what its functions and files begin with, and `layout` for which
     tool they are laid out; without `names`, those of the model, its tensors and operators are left out. Raises
     `UnsupportedError` for what has no C kernel, `InputError` for inputs that do not fit, a prefix that begins no name
-    in C, or a directory that is none.
+    in C or is another file's, or a directory that is none.
     """
     check_prefix(prefix)
-    plan = plan_of(plan)
+    plan, name = plan_of(plan), name if names else NAMELESS
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
     records, known, rows, begins, offsets, sizes = _laid_out(plan, golden)
     data, tables = _Data(), _Tables(offsets, names)

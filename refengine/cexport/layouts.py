@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, get_args
 
 from ..errors import InputError
@@ -28,9 +29,15 @@ def check_prefix(prefix: str) -> None:
 
 
 def prefixed(files: Files, prefix: str) -> dict[str, str]:
-    """The same with ``model_``, ``MODEL_`` and the kernels called after `prefix`, so that two link together."""
+    """The same with ``model_``, ``MODEL_`` and the kernels called after `prefix`, so that two link together.
+
+    Raises `InputError` for a prefix by which a file would take another one's place, or a header of C's library.
+    """
     if prefix == MODEL:
         return dict(files)
+    ours = {Path(file).stem for file in files} | {*re.findall(r"#include <(\w+)\.h>", "".join(files.values()))}
+    if prefix.lower() in ours:
+        raise InputError(f"the prefix '{prefix}' is what a file that the export needs is called; choose another one")
     kernels = re.findall(r"^void (\w+)\(", files["kernels.h"], re.MULTILINE)
     named = {
         file: _renamed(text, prefix) if file in ("model.h", "model.c", "step.h", "selftest.c") else text

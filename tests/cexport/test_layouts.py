@@ -10,6 +10,7 @@ import pytest
 
 from refengine import InputError, Numerics, make_plan
 from refengine.cexport import LAYOUTS, export
+from refengine.cexport.layouts import Layout
 from refengine.commands import main
 from tests.cexport.test_export import FLAGS, SANITIZERS, named, needs_cc, remembering, two_inputs
 
@@ -48,6 +49,13 @@ def test_a_prefix_begins_a_name(prefix: str, tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("prefix", ["step", "Add", "numerics", "stdint", "math"])
+def test_a_prefix_takes_no_other_file_s_place(prefix: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"the prefix '{prefix}' is what a file"):
+        export(make_plan(two_inputs()), tmp_path, prefix=prefix)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_names_are_cut_or_left_out(tmp_path: Path) -> None:
     name = "StatefulPartitionedCall/" * 9
     model = named(name)
@@ -56,6 +64,12 @@ def test_names_are_cut_or_left_out(tmp_path: Path) -> None:
     export(make_plan(model), tmp_path / "none", name="wake", names=False)
     assert name[:9] not in (tmp_path / "none" / "model.c").read_text()
     assert '#define MODEL_NAME ""' in (tmp_path / "none" / "model.h").read_text()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_name_that_is_left_out_is_in_no_file(layout: Layout, tmp_path: Path) -> None:
+    export(make_plan(two_inputs()), tmp_path, name="secret", prefix="wake", layout=layout, names=False)
+    assert not any("secret" in path.read_text() for path in tmp_path.rglob("*.*"))
 
 
 PROGRAM = """
