@@ -181,6 +181,8 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
 
 
 def _record(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
+    if Path(args.output).suffix.lower() != ".npz":
+        raise InputError(f"{args.output}: a recording is an .npz, and diff knows it by that: call it so")
     inputs = _one_inference(args, plan)
     with connect() as device, progress_bar() as bar:
         task = bar.add_task("bytes")

@@ -472,7 +472,8 @@ class Console:
     def do_compare(self, rest: str) -> Iterator[str]:
         """compare [FILE [TENSOR]]: bit for bit against a dump, or against the run before any set.
 
-        FILE is an .npz with tensors by name or index, or an .npy with one tensor (out, unless named).
+        FILE is an .npz with tensors by name or index (as a recording has them), or an .npy with one tensor (out,
+        unless named).
         """
         if self.session.path:
             raise InputError("compare looks at the main graph; finish leaves the subgraph")

@@ -84,9 +84,10 @@ def dump_name(plan: Plan, tensor: Tensor) -> str:
 
 
 def dumped(plan: Plan) -> dict[str, Tensor]:
-    """The tensors by their names, or index, in a dump."""
+    """The tensors by their names, or index (14, t14), in a dump."""
     tensors = plan.graph.tensors
-    return {str(t.index): t for t in tensors} | dict(zip(dump_names(tensors), tensors, strict=True))
+    by_index = {name: t for t in tensors for name in (str(t.index), f"t{t.index}")}
+    return by_index | dict(zip(dump_names(tensors), tensors, strict=True))
 
 
 def _named(session: Session, name: str) -> Tensor:

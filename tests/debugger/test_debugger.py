@@ -484,7 +484,7 @@ def test_compare_says_where(ask: Prompt, session: Session, tmp_path: Path) -> No
     other = out.copy()
     other[0, 1, 2, 3] += 5
     other[0, 2, 2, 60] += 9
-    np.savez(tmp_path / "x.npz", **{"18": other, "17": session.record(3).outputs[0], "nobody": out, "16": out})
+    np.savez(tmp_path / "x.npz", **{"18": other, "17": session.record(3).outputs[0], "nobody": out, "t16": out})
     lines = ask(f"compare {tmp_path}/x.npz")
     assert lines[0] == "'nobody': the model has no such tensor"
     assert "int8 (1, 11, 11, 64) here and int8 (1, 3, 3, 64) there" in lines[1]
