@@ -27,6 +27,7 @@ from ._front import (
     confusion_table,
     ears_of,
     ended,
+    leave_out,
     positive,
     print_json,
     print_table,
@@ -41,6 +42,9 @@ TRIED = 10
 
 TOLD = 10
 """Samples that differ are named, to so many."""
+
+KEPT = 8
+"""So many samples that differ are kept, unless `--keep` says how many."""
 
 FIGURES = ("rmse", "mae", "l2r", "nse", "cos")
 
@@ -57,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line, the first for class 0")
     parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="keep what differs there, for `refengine diff`")
-    parser.add_argument("--keep", metavar="N", type=positive, default=8, help="at most so many (default: %(default)s)")
+    parser.add_argument("--keep", metavar="N", type=positive, help=f"with -o: at most so many (default: {KEPT})")
     parser.add_argument(
         "--patience",
         metavar="SECONDS",
@@ -71,6 +75,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace, plan: Plan, connect: Callable[[], Device]) -> int:
     """Run the samples; 0 if every step of each is refengine's, 1 if not, 2 if the line was lost for good."""
+    if args.output is None:
+        leave_out(args, "nothing is kept without -o FOLDER", "keep")
     source = _source(args, plan)
     found, failure, status = None, None, 0
     with Board(connect, plan, args.patience) as board:
@@ -121,6 +127,7 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
         each = [(name, inputs) for name, arrays in cases for inputs in frames(plan, arrays)][: args.limit]
         samples = (Sample(name, [inputs]) for name, inputs in each)
         return _Source(samples, len(each), f"{len(each)} inferences of {' '.join(args.input)}")
+    leave_out(args, "without --data and --input there is noise, --random N of it", "limit", "digit")
     noise = (Sample(f"noise {i}", [inputs]) for i, inputs in enumerate(inputs_of(plan, args.random)))
     return _Source(noise, args.random, f"{args.random} inputs of noise (seed 0)")
 
@@ -146,7 +153,7 @@ class _Keeper:
     def __init__(self, args: argparse.Namespace, board: Board) -> None:
         self.board = board
         self.folder = Path(args.output) if args.output else None
-        self.most, self.kept = args.keep, list[Path]()
+        self.most, self.kept = args.keep or KEPT, list[Path]()
         if self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
 

@@ -43,6 +43,7 @@ from ._front import (
     ears_of,
     every_inference,
     leave_out,
+    natural,
     one_inference,
     positive,
     print_heard,
@@ -63,7 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_memory(parser)
     add_partial(parser)
     parser.add_argument("dump", metavar="DUMP", nargs="?", help="an .npz, a folder of .npy, .raw or .bin, or a log")
-    parser.add_argument("--sample", type=int, default=0, metavar="N", help="which inference of a log (from 0)")
+    parser.add_argument("--sample", type=natural, default=0, metavar="N", help="which inference of a log (from 0)")
     parser.add_argument(
         "--port", metavar="PORT", help="ask a device instead: /dev/ttyUSB0, socket://host:port, qemu:BOARD"
     )
@@ -75,7 +76,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--after", metavar="K", type=int, help="taken when operator K had run and none after it (default: the last)"
     )
     image.add_argument("--layout", choices=LAYOUTS, help="whose plan (default: the one of which the image shows more)")
-    image.add_argument("--at", metavar="BYTE", type=int, default=0, help="where in FILE the arena begins (default: 0)")
+    image.add_argument(
+        "--at", metavar="BYTE", type=natural, default=0, help="where in FILE the arena begins (default: 0)"
+    )
     parser.add_argument("--bisect", action="store_true", help="with --port: CRCs first, then only the tensors needed")
     add_one_input(parser, required=False)
     parser.add_argument(
@@ -119,6 +122,7 @@ def command(args: argparse.Namespace) -> int:
         raise InputError("diff needs DUMP, --port PORT or --arena FILE, and one of them")
     if args.arena is None and (args.after is not None or args.layout or args.at):
         raise InputError("--after, --layout and --at are for --arena FILE")
+    models = _models_in(args.among) if args.among else []
     model, memory, partial = load(args.model), args.memory, args.partial
     plan = make_plan(model, numerics=PRESETS[args.numerics or "tflm"], memory=memory, partial=partial)
     if args.bisect and not args.port:
@@ -140,7 +144,7 @@ def command(args: argparse.Namespace) -> int:
     *older, state = _states(plan, args)
     report = diff(plan, dump, *inputs, previous=previous, state=state, older=[*filter(None, older)])
     if args.among:
-        report = with_weights_of(report, _others(args.among, plan), *inputs)
+        report = with_weights_of(report, _others(models, plan), *inputs)
     if args.html:
         write(args.html, as_html(report))
     found = separating(report) if args.reveal else None
@@ -172,11 +176,18 @@ def _write_input(path: str, plan: Plan, inputs: tuple[Array, ...]) -> None:
         write_npz(path, {t.name: x for t, x in zip(plan.inputs, inputs, strict=True)})
 
 
-def _others(folder: str, plan: Plan) -> Iterator[tuple[str, Plan]]:
-    """The plans of the models in a folder that can be planned, under the dialect of `plan`."""
+def _models_in(folder: str) -> list[Path]:
+    """A folder's models; `InputError` if there is none."""
+    if not Path(folder).is_dir():
+        raise InputError(f"--among {folder}: there is no such folder")
     files = sorted(Path(folder).glob("*.tflite"))
     if not files:
         raise InputError(f"--among {folder}: there is no .tflite file in it")
+    return files
+
+
+def _others(files: list[Path], plan: Plan) -> Iterator[tuple[str, Plan]]:
+    """The plans of those models that can be planned, under the dialect of `plan`."""
     for file in files:
         with suppress(ModelError, UnsupportedError):
             yield file.name, make_plan(file, numerics=plan.numerics, memory=plan.memory)

@@ -26,7 +26,7 @@ from ..plan import Plan, make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import read_inputs, read_picture
 from ..tflite_io import load
-from ._front import add_json, add_memory, add_numerics, heading, print_json, say
+from ._front import add_json, add_memory, add_numerics, heading, leave_out, print_json, say
 
 SIZE = (28, 28)
 
@@ -40,10 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", metavar="FILE", nargs="+", help="golden input of the self-test, as `run` takes it (default: noise)"
     )
-    parser.add_argument("--prefix", default="model", help="what names and files begin with (default: %(default)s)")
-    parser.add_argument(
-        "--layout", choices=LAYOUTS, default="plain", help="for which tool to lay the files out (default: %(default)s)"
-    )
+    parser.add_argument("--prefix", help="what names and files begin with (default: model)")
+    parser.add_argument("--layout", choices=LAYOUTS, help="for which tool to lay the files out (default: plain)")
     parser.add_argument("--no-names", action="store_true", help="leave out the names of the model and its tensors")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--array", action="store_true", help="write the file itself as a C array instead")
@@ -58,7 +56,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(args: argparse.Namespace) -> int:
+    if args.image or args.array:
+        leave_out(args, "an array is one file by itself", "input", "prefix", "layout", "no_names")
     if args.image:
+        leave_out(args, "--image writes pictures", "model")
         return _write(args, *_pictures(args))
     if args.model is None:
         raise InputError("nothing to export: give MODEL, or --image FILE (see refengine export --help)")
@@ -69,9 +70,8 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(path, numerics=PRESETS[args.numerics], memory=args.memory)
     with located(args.model):
         golden = _golden(plan, args.input, args.digit) if args.input else ()
-        exported = export(
-            plan, args.output, *golden, name=path.stem, prefix=args.prefix, layout=args.layout, names=not args.no_names
-        )
+        chosen = {name: value for name in ("prefix", "layout") if (value := getattr(args, name)) is not None}
+        exported = export(plan, args.output, *golden, name=path.stem, names=not args.no_names, **chosen)
     if args.json:
         return print_json(heading(args, plan) | exported.as_dict())
     _print(exported)

@@ -71,14 +71,17 @@ def read_arena(
 
     It was taken when operator `after` (its number in the file; the last by default) had run and the next one had not.
     The arena is laid out as `layout` says, by default in the way of which the image has more. `inputs` are what the
-    device was fed, to prove the layout by. Raises `InputError` if the file cannot be read, the operator does not
-    exist, the model runs subgraphs, or nothing in the image proves a layout that is not given.
+    device was fed, to prove the layout by. Raises `InputError` if the file cannot be read, or ends before `at`, the
+    operator does not exist, the model runs subgraphs, or nothing in the image proves a layout that is not given.
     """
     if any(step.calls for step in plan.steps):
         raise InputError("an image is read of models without called subgraphs; dump tensors by name instead")
     time = _time(plan, after)
     with located(str(path)):
-        image = read_bytes(Path(path), plan.memory)[at:]
+        data = read_bytes(Path(path), plan.memory)
+        if not 0 <= at < len(data):
+            raise InputError(f"an image of {len(data)} bytes; no arena begins at byte {at} of it")
+    image = data[at:]
     readings = []
     for each in [layout] if layout else LAYOUTS:
         with suppress(UnsupportedError) if layout is None else nullcontext():  # not every model exports

@@ -104,8 +104,8 @@ def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Ma
         except InputError as error:
             problems.append(str(error))
     if not tensors and not problems:
-        held = ", ".join(unknown[:5]) + (" …" if len(unknown) > 5 else "") or "nothing"
-        raise InputError(f"{path} holds none of the model's tensors (by name, by index, or as t and index), but {held}")
+        held = "but " + ", ".join(unknown[:5]) + (" …" if len(unknown) > 5 else "") if unknown else "and no others"
+        raise InputError(f"{path} holds none of the model's tensors (by name, by index, or as t and index), {held}")
     if unknown:
         problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
     return Dump(path, tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))

@@ -136,7 +136,7 @@ def tensors_of(plan: Plan, text: str, names: Callable[[str], Tensor | None], sam
             reading.notes.extend([why] if why else [])
     samples = max(seen.values(), default=0)
     if sample >= max(1, samples):
-        raise InputError(f"the log holds {samples} samples, counted from 0; there is no sample {sample}")
+        raise InputError(f"there is no sample {sample}; the log's last one, counted from 0, is {max(1, samples) - 1}")
     if samples > 1:
         reading.notes.append(f"the log holds {samples} samples; this is sample {sample} (choose by --sample)")
     return reading

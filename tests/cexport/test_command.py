@@ -109,6 +109,8 @@ def test_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (["--image", "digits", "-o", "x", "--bits", "4"], "invalid choice: 4"),
         (["dense_int8", "-o", "x", "--input", "nix.npy"], "nix.npy"),
         (["dense_int8", "-o", "x", "--array", "--image", "digits"], "not allowed with"),
+        (["dense_int8", "-o", "x", "--array", "--prefix", "wake"], "leave out --prefix"),
+        (["dense_int8", "-o", "x", "--image", "digits"], "leave out MODEL"),
     ],
 )
 def test_errors_are_one_line(

@@ -148,3 +148,5 @@ def test_whose_weights_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "certain: the device has the weights of older.tflite" in capsys.readouterr().out
     assert main(["diff", MODEL, device, "--among", str(tmp_path)]) == 2
     assert "there is no .tflite file in it" in capsys.readouterr().err
+    assert main(["diff", MODEL, device, "--among", str(tmp_path / "nowhere")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err

@@ -107,7 +107,7 @@ def test_several_samples(tmp_path: Path) -> None:
     second = log(tmp_path, text, sample=1)
     assert second.tensors[SCORES].tobytes() == other.tobytes()
     assert second.notes[-1] == "the log holds 2 samples; this is sample 1 (choose by --sample)"
-    with pytest.raises(InputError, match="holds 2 samples, counted from 0; there is no sample 2"):
+    with pytest.raises(InputError, match="there is no sample 2; the log's last one, counted from 0, is 1"):
         log(tmp_path, text, sample=2)
 
 
