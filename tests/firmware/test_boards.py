@@ -260,7 +260,7 @@ def test_an_unknown_fault_is_no_sound_build(capsys: pytest.CaptureFixture[str]) 
     needs("host")
     port = ["--port", "qemu:host", "--model", "dense_int8"]
     assert main(["device", "info", *port, "--fault", "gremlins"]) == 2
-    assert "no fault 'gremlins'" in capsys.readouterr().err
+    assert "no fault 'gremlins'; there are: single_rounding round_down " in capsys.readouterr().err
     assert main(["device", "info", *port, "--fault", "stale=1"]) == 0
 
 
@@ -360,6 +360,9 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["run", "--port", "qemu:host", "--model", "nothing", "--input", "x"], "no bundled network"),
         (["run", "--port", "qemu:host", "--model", "dense_int8", "--input", "x.npy"], "x.npy"),
         (["info", "--port", "/dev/null", "--model", "dense_int8", "--fault", "pad"], "--fault is for qemu: only"),
+        (["record", "--port", "qemu:host", "--model", "dense_int8", "--made", "noise", "-o", "x.log"], "call it so"),
+        (["validate", "--port", "qemu:host", "--model", "dense_int8", "--keep", "2"], "leave out --keep"),
+        (["validate", "--port", "qemu:host", "--model", "dense_int8", "--limit", "2"], "leave out --limit"),
         (["info"], "--port"),
     ],
 )
