@@ -92,8 +92,8 @@ def read_arena(
     where = f"{path}: the arena is read {ways}, after operator {plan.steps[time - 1].index}"
     proof = "that this is right is shown by " + ", ".join(_spelt(plan.graph.tensors[i]) for i in best.proof)
     if not best.proof:
-        hint = _hint(plan, image, inputs, at)
-        if layout is None or "--at" in hint:
+        hint = _hint(plan, image, inputs, at, [block for each in readings for block in each.blocks])
+        if layout is None or "lies at byte" in hint:
             raise InputError(f"{where}, and nothing in it is what refengine computes there; {hint}")
         proof = "nothing in it shows that this is right: it was said so"
     tensors, moved = best.found()
@@ -210,12 +210,15 @@ def _tells(x: Array) -> bool:
     return x.nbytes >= TELLING and len(set(x.tobytes())) > 1
 
 
-def _hint(plan: Plan, image: bytes, inputs: tuple[Array, ...], at: int) -> str:
-    """Where the inputs do lie, if they are there as a whole."""
+def _hint(plan: Plan, image: bytes, inputs: tuple[Array, ...], at: int, blocks: Sequence[_Block]) -> str:
+    """Where the inputs do lie, if they are there as a whole. At their place, they are not overlaid yet."""
     for tensor, x in zip(plan.inputs, inputs, strict=False):
         data = x.tobytes()
         if len(set(data)) > 1 and (place := image.find(data)) >= 0:
-            return f"input '{tensor.name}' lies at byte {place + at}: say where the arena begins by --at"
+            where = f"input '{printable(tensor.name)}' lies at byte {place + at}"
+            if any(b.tensor and b.tensor.index == tensor.index and b.offset == place for b in blocks):
+                return f"{where}, its own place: say --after which earlier operator the image was taken"
+            return f"{where}: say where the arena begins by --at"
     if not inputs:
         return "give the --input"
     return "stop after an earlier operator, where the input is there still, or say whose --layout it is"

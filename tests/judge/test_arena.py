@@ -147,6 +147,8 @@ def test_what_proves_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"input '.*' lies at byte \d+: say where the arena begins by --at"):
         read_arena(PLAN, path, x, after=0)
     assert read_arena(PLAN, path, x, after=0, at=40).tensors
+    with pytest.raises(InputError, match=r"its own place: say --after which earlier operator"):
+        read_arena(PLAN, path, x, after=3, at=40)
     with pytest.raises(InputError, match="no arena begins at byte 99999999 of it"):
         read_arena(PLAN, path, x, after=0, at=99999999)
     with pytest.raises(InputError, match=r"there is no operator 12; they are 0 to 11"):
