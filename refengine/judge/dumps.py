@@ -121,10 +121,13 @@ def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
             raise InputError(f"{place} is {wanted}, {size} bytes; the dump has {len(array)}")
         return np.frombuffer(array, dtype).astype(tensor.dtype).reshape(tensor.shape)
     array = _recoded(tensor, array)
+    if array.size and array.dtype.kind == "f" and np.dtype(tensor.dtype).kind == "i":
+        held = f"{array.dtype} {array.shape}, {array.min():g} to {array.max():g}"
+        raise InputError(f"{place} is {wanted}; the dump has {held}: neither its codes nor what they stand for")
     if array.dtype != tensor.dtype or (_bare(array.shape) != _bare(tensor.shape) and array.shape != (array.size,)):
         raise InputError(f"{place} is {wanted}; the dump has {array.dtype} {array.shape}")
     if array.size != int(np.prod(tensor.shape)):
-        raise InputError(f"{place} is {wanted}; the dump has {array.size} values")
+        raise InputError(f"{place} is {wanted}; the dump has {array.size} value{'s'[array.size == 1 :]}")
     return np.ascontiguousarray(array, tensor.dtype).reshape(tensor.shape)
 
 

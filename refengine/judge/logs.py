@@ -1,7 +1,8 @@
 """Tensors in text, as firmware prints them: by `printf`, as C arrays, as CSV, by `xxd` or `hexdump -C`.
 
 A log is read line by line. What names a tensor (``t24:``, ``int8_t t24[10] = {``, ``operator 3 output =``, a first cell
-of CSV) begins a block of numbers, which goes on over lines that hold numbers only; any other line ends it.
+of CSV) begins a block of numbers, which goes on over lines that hold numbers only; any other line ends it. A line for
+each element (``t24[3] = 41``) is the other way: what stands between such lines does not matter.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ OPERATOR = re.compile(r"\b(?:op|operator|layer|node|step)[ _#]*(\d+)\b", re.IGNO
 DECLARED = re.compile(r"(\w+)\s*(?:\[[^\]]*\]\s*)+(?:\w+\s*)*=\s*\{?(.*)$")
 LABELLED = re.compile(r"^(?P<label>[^:=]*[A-Za-z_][^:=]*?)\s*[:=]\s*(?P<rest>.*)$")
 CELL = re.compile(r"^\s*\"?(?P<label>[^,;\"]*[A-Za-z_][^,;\"]*)\"?\s*[,;\t](?P<rest>.*)$")
+ELEMENT = re.compile(
+    rf"^\s*(?P<label>\w[^\[\]:=]*?)\s*\[\s*(?P<place>\d{{1,9}})\s*\]\s*[:=]\s*(?P<word>{NUMBER.pattern})[\s;,]*$",
+    re.IGNORECASE,
+)
+"""One element of a tensor, by its place in the flat array."""
+
 PAIRS = re.compile(r"(?:[0-9a-fA-F]{2}[\s:,-]*)+")
 
 
@@ -64,6 +71,7 @@ def blocks(text: str) -> list[Block]:
     """All blocks of a log, in order, but those without numbers."""
     found: list[Block] = []
     current: Block | None = None
+    by_element: dict[str, Block] = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = PREFIXES.sub("", re.sub(r"//.*$|/\*.*?\*/", "", line))
         if not line.strip():
@@ -73,6 +81,14 @@ def blocks(text: str) -> list[Block]:
             name = f"t{int(of[1])}" if of.re is TENSOR else f"operator {int(of[1])}"
             current = Block(name, number, crc=int(proof[1], 16))
             found.append(current)
+            continue
+        if element := ELEMENT.match(line):
+            label, place, current = element["label"], int(element["place"]), None
+            if place == 0 or label not in by_element:
+                by_element[label] = Block(label, number)
+                found.append(by_element[label])
+            if place == len(by_element[label].words):  # else a line is lost, and the block stays too short
+                by_element[label].words.append(element["word"])
             continue
         label, rest = _parted(line)
         if label is None and not _numbers(rest) and not _bytes(rest):

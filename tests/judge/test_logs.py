@@ -53,6 +53,9 @@ WAYS: dict[str, Callable[[Array], str]] = {
     "hexadecimal": lambda x: f"t{LOGITS}: {listed(bits(x), '0x{:02x}')}",
     "bare hexadecimal": lambda x: f"t{LOGITS}: {listed(bits(x), '{:02X}')}",
     "unsigned": lambda x: f"t{LOGITS}: {listed(bits(x))}",
+    "a line for each element": lambda x: "\n".join(
+        f"I (344) tflm: t{LOGITS}[{i}] = {value}\nfree heap: 1200" for i, value in enumerate(x.ravel().tolist())
+    ),
     "csv": lambda x: f"time,3\nt{LOGITS},{listed(x, between=',')}",
     "operator": lambda x: f"operator {PLAN.steps[-2].index} (FULLY_CONNECTED) output: {listed(x)}",
     "name": lambda x: f"{PLAN.graph.tensors[LOGITS].name}: {listed(x)}",
@@ -130,6 +133,14 @@ def test_a_tensor_that_is_not_whole_is_told(tmp_path: Path) -> None:
     text = f"t{LOGITS}: {listed(SOUND[LOGITS][:, :7])}\nt{SCORES}: {listed(SOUND[SCORES])}"
     dump = log(tmp_path, text)
     assert dump.tensors.keys() == {SCORES} and "the dump has" in dump.problems[0] and "7" in dump.problems[0]
+    lines = [f"t{LOGITS}[{i}]: {x}\n" for i, x in enumerate(SOUND[LOGITS].ravel().tolist()) if i != 4]
+    dump = log(tmp_path, "".join(lines) + f"t{SCORES}: {listed(SOUND[SCORES])}")
+    assert dump.tensors.keys() == {SCORES} and "the dump has 4 values" in dump.problems[0]
+
+
+def test_a_line_for_each_element_begins_another_sample_at_0() -> None:
+    text = "".join(f"scores[{i % 10}]: {i}\n" for i in range(20))
+    assert [block.words for block in blocks(text)] == [[str(i) for i in range(k, k + 10)] for k in (0, 10)]
 
 
 def test_numbers_that_are_no_tensors_are_refused_in_a_sentence(tmp_path: Path) -> None:
