@@ -122,6 +122,8 @@ def command(args: argparse.Namespace) -> int:
         raise InputError("diff needs DUMP, --port PORT or --arena FILE, and one of them")
     if args.arena is None and (args.after is not None or args.layout or args.at):
         raise InputError("--after, --layout and --at are for --arena FILE")
+    if args.reveal and Path(args.reveal).suffix not in (".npz", ".h", ".c"):
+        raise InputError(f"--reveal {args.reveal}: an input is written as .npz, or as C arrays (.h, .c): call it so")
     models = _models_in(args.among) if args.among else []
     model, memory, partial = load(args.model), args.memory, args.partial
     plan = make_plan(model, numerics=PRESETS[args.numerics or "tflm"], memory=memory, partial=partial)

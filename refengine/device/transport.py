@@ -117,4 +117,6 @@ def _why(url: str, error: Exception) -> str:
         if "://" in url:
             return f"{url}: cannot be opened ({reason}); is something listening there?"
         return f"{url}: cannot be opened ({reason}); see `python -m serial.tools.list_ports` for the ports that exist"
+    if "could not configure port" in text:
+        return f"{url} is no serial port; see `python -m serial.tools.list_ports` for the ports that exist"
     return f"{url}: {error}"

@@ -357,6 +357,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["info", "--port", "/dev/nothing"], "cannot be opened"),
         (["info", "--port", "socket://localhost:1"], "socket://localhost:1"),
         (["info", "--port", "nonsense://x"], "nonsense://x"),
+        (["info", "--port", "/dev/null"], "/dev/null is no serial port"),
         (["run", "--port", "qemu:host", "--model", "nothing", "--input", "x"], "no bundled network"),
         (["run", "--port", "qemu:host", "--model", "dense_int8", "--input", "x.npy"], "x.npy"),
         (["info", "--port", "/dev/null", "--model", "dense_int8", "--fault", "pad"], "--fault is for qemu: only"),
