@@ -1,5 +1,6 @@
 # make demo    recognise handwritten digits with the bundled networks
 # make studio  draw digits in the browser, and watch a network recognise them
+# make lessons eight notebooks for a course, in Jupyter
 # make test    ruff, mypy and the tests: under 20 minutes on two cores
 # make check   the same without the slow tests: under a minute
 # make long    what `make test` has no time for: the same laws on more boards, models and examples
@@ -15,7 +16,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(VENV)/bin/python -m pytest --quiet -n 2
 
-.PHONY: help demo studio test check long lint docs tools clean
+.PHONY: help demo studio lessons test check long lint docs tools clean
 
 help:
 	@sed -n 's/^# \(make \)/\1/p' Makefile
@@ -25,6 +26,9 @@ demo: $(VENV)/.runtime
 
 studio: $(VENV)/.studio
 	@$(VENV)/bin/refengine studio
+
+lessons: $(VENV)/.lessons
+	@$(VENV)/bin/refengine lessons
 
 test: lint tools
 	$(PYTEST) -m "not long"
@@ -69,6 +73,10 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/.studio: pyproject.toml | $(VENV)/bin/pip
 	$(PIP) install --editable '.[studio]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.lessons: pyproject.toml | $(VENV)/bin/pip
+	$(PIP) install --editable '.[lessons]'
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/pip

@@ -4,8 +4,8 @@
     outputs = refengine.run("model.tflite", image)
 
 `load` reads a file, `make_plan` prepares it, `execute` yields what every step did, `run` just returns the outputs.
-`inspect`, `explain`, `debug`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export` and `fuzz` are what
-else one may ask for.
+`inspect`, `explain`, `debug`, `health`, `diff`, `check_input`, `evaluate`, `quantize`, `export`, `fuzz` and `reduce`
+are what else one may ask for.
 """
 
 from importlib import import_module
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .interpreter import Interpreter
     from .judge import check_input, diff
     from .quantizer import quantize
+    from .reducer import reduce
     from .session import Session
     from .survey import Layer, Survey, inspect
     from .tensors.digits import prepare_digit
@@ -44,6 +45,7 @@ else:
         "interpreter": ("Interpreter",),
         "judge": ("check_input", "diff"),
         "quantizer": ("quantize",),
+        "reducer": ("reduce",),
         "session": ("Session",),
         "survey": ("Layer", "Survey", "inspect"),
         "tensors.digits": ("prepare_digit",),
@@ -107,5 +109,6 @@ __all__ = [
     "prepare_digit",
     "quantize",
     "quantize_input",
+    "reduce",
     "run",
 ]

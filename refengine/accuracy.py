@@ -18,7 +18,8 @@ from .model import Array, Tensor
 from .parallel import spread
 from .plan import Plan, Source, plan_of
 from .session import Session
-from .tensors.inputs import dequantize_output, picture_shape, pixels_to_input, quantize_input
+from .tensors.batches import sequences_of
+from .tensors.inputs import dequantize_output
 from .tensors.stats import is_quantized
 
 CHUNK = 256  # pictures between two reports
@@ -220,31 +221,12 @@ def _sequences(
     """(which, (N, T, …) for the input) of those that are equally long."""
     if read is None:
         assert isinstance(images, np.ndarray)
-        yield slice(None), fitting(plan, real_range, images)
+        yield slice(None), sequences_of(plan, images, real_range)
         return
     each = read([*images])
     for length in sorted({len(x) for x in each}):
         places = [i for i, x in enumerate(each) if len(x) == length]
         yield places, np.stack([each[i] for i in places])
-
-
-def fitting(plan: Plan, real_range: tuple[float, float] | None, images: Array) -> Array:
-    """(N, T, …) for the input, of pictures or what it takes, alone or in sequences. `InputError` for others."""
-    if len(plan.inputs) != 1:
-        raise InputError(f"the model has {len(plan.inputs)} inputs; accuracy is measured of models of one")
-    if not images.size:
-        raise InputError(f"there is nothing in the data, which have the shape {images.shape}")
-    (tensor,) = plan.inputs
-    if images.dtype == np.uint8 and (tensor.dtype != "uint8" or _takes_pictures(tensor)):
-        if _are_sequences(tensor, images):
-            each = [pixels_to_input(plan, images[:, t], 0, real_range) for t in range(images.shape[1])]
-            return np.stack(each, axis=1)
-        return pixels_to_input(plan, images, 0, real_range)[:, np.newaxis]
-    rest = tensor.shape[1:]
-    if rest not in (images.shape[1:], images.shape[2:]):
-        raise InputError(f"input '{tensor.name}' takes N × {rest}, or N × T × {rest} of sequences; got {images.shape}")
-    codes = quantize_input(plan, images) if images.dtype.kind == "f" else images
-    return codes[:, np.newaxis] if images.shape[1:] == rest else codes
 
 
 def _outputs(plan: Plan, threads: int | None, sequences: Array) -> Array:
@@ -254,21 +236,6 @@ def _outputs(plan: Plan, threads: int | None, sequences: Array) -> Array:
         return np.stack([session.run(sequences[:, t])[0] for t in range(sequences.shape[1])], axis=1)
     (output,) = run(plan, sequences.reshape(-1, *sequences.shape[2:]), threads=threads)
     return output.reshape(*sequences.shape[:2], -1)
-
-
-def _takes_pictures(tensor: Tensor) -> bool:
-    try:
-        return bool(picture_shape(tensor))
-    except InputError:
-        return False
-
-
-def _are_sequences(tensor: Tensor, images: Array) -> bool:
-    """Whether the pictures have one axis more than the model's input makes them have; one picture goes first."""
-    if images.ndim < 4:
-        return False
-    picture = picture_shape(tensor)
-    return images.shape[1] > 0 and images.shape[1:] != picture and images.shape[2:] in (picture[:2], picture)
 
 
 def _classes(plan: Plan) -> int:

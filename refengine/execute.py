@@ -746,8 +746,7 @@ _CONTROL = {"branch": _branch, "loop": _loop, "once": _once}
 def _shown(array: Array, tensor: Tensor, batch: int | None, whole: bool = False) -> Array:
     """A kernel's array (batch axis in front) as its tensor's shape, or as N of them; constants once unless `whole`."""
     if batch is None or (tensor.data is not None and not tensor.is_variable and not whole):
-        # a masked scalar's [0] is numpy.ma.masked, which is a float64 whatever it is an element of
-        shown: Array = array[0, ...] if is_masked(array) else array[0]
+        shown: Array = array[0, ...]  # [0] of no more dimensions is no array, but a scalar
         return shown
     n = (batch, *array.shape[1:])
     shape = n[2:] if tensor.shape[:1] == (1,) else n[1:]

@@ -156,6 +156,7 @@ class Facts:
       name the subgraphs.
     - `detects`: the four outputs are things in a picture: boxes (top, left, bottom, right in parts of it), classes,
       scores, and how many there are.
+    - `probabilities`: the outputs stand for probabilities, each from 0 to 1 (in `fixed_output`).
     - `resource`: the operator makes a ``handle`` of a resource variable, or ``read``s or ``assign``s the one whose
       handle is its first input; the variable's value takes the place of a `memory` then.
     """
@@ -184,6 +185,7 @@ class Facts:
     control: Literal["", "branch", "loop", "once"] = ""
     calls: tuple[str, ...] = ()
     detects: bool = False
+    probabilities: bool = False
     resource: Literal["", "handle", "read", "assign"] = ""
 
 

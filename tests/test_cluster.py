@@ -120,7 +120,7 @@ def test_quantize(cluster: Any, tmp_path: Path) -> None:
     pictures, _ = bundled_digits()
     np.save(tmp_path / "digits.npy", np.concatenate([pictures[..., np.newaxis] / np.float32(255)] * 5))
     out = tmp_path / "int8.tflite"
-    options = ("--data", tmp_path / "digits.npy", "--samples", 500, "--method", "entropy", "--report", "-o", out)
+    options = ("--data", tmp_path / "digits.npy", "--limit", 500, "--method", "entropy", "--report", "-o", out)
     command = ("-m", "refengine", "quantize", "stm32f746_float32", *options)
     together = output_despite_a_death(cluster, *command), out.read_bytes()
     assert together == (output(started(*command)), out.read_bytes())

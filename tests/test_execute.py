@@ -256,3 +256,11 @@ def test_every_operators_straight_run_is_its_walk(data: st.DataObject) -> None:
         except InferenceError as error:
             outcome.append(str(error))
     assert outcome[0] == outcome[1]
+
+
+def test_a_tensor_without_dimensions_is_an_array_that_one_may_feed() -> None:
+    x, y = fed((), "float32"), fed((), "float32", name="y")
+    plan = make_plan(one_op("RELU", {}, [x], y))
+    (record,) = execute(plan, np.array(-1, np.float32))
+    assert all(isinstance(each, np.ndarray) for each in (*record.inputs, *record.outputs))
+    assert isinstance(run(plan, record.outputs[0])[0], np.ndarray)

@@ -103,6 +103,19 @@ def test_of_shapes_only_no_element_matters(op: str, dtype: str) -> None:
     check(op, dtype, law)
 
 
+@those(lambda facts: facts.probabilities)
+def test_probabilities_are_from_0_to_1_in_the_scale_that_tflm_computes_in(op: str, dtype: str) -> None:
+    def law(case: Case) -> None:
+        step = step_of(case)
+        (codes,) = step.evaluate(*arrays(case))
+        assume(codes.dtype.name == dtype)  # of int16 from int8, no fact tells the scale
+        scale, zero_point = step.facts.fixed_output.get(dtype, (1.0, 0))  # whatever the file declares
+        real = (codes.astype(np.float64) - zero_point) * scale
+        assert ((real >= 0) & (real <= 1) | np.isnan(real)).all()
+
+    check(op, dtype, law)
+
+
 @those(lambda facts: facts.copies)
 def test_copies_are_the_inputs_elements(op: str, dtype: str) -> None:
     def law(case: Case) -> None:

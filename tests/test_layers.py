@@ -34,7 +34,7 @@ LAYERS = (
     {"reading", "session"},
     {"accuracy", "allocation", "cexport", "explanation", "interpreter", "strategies"},
     {"debugger", "device", "dialects", "examination", "judge", "quantizer", "survey", "tasks"},
-    {"fuzzer", "studio"},
+    {"fuzzer", "lessons", "reducer", "studio"},
     {"__init__"},
     {"commands", "pytest"},
     {"__main__"},
@@ -48,6 +48,7 @@ ROOMS = {
     "export": "cexport",
     "fuzz": "fuzzer",
     "health": "examination",
+    "reduce": "reducer",
 }
 """The calls of the package that are imported only once somebody asks for them, and their rooms."""
 
@@ -57,6 +58,8 @@ EXTRA = {
     "parallel": {"distributed"},
     "device": {"serial"},
     "examination": {"matplotlib"},
+    "commands": {"shtab"},
+    "lessons": {"ipycanvas"},
     "studio": {"starlette", "uvicorn", "segno"},
 }  # the optional ones, and who may use them
 

@@ -14,7 +14,8 @@ LARGE = 100
 
 ELSEWHERE = {
     "cexport/test_command.py": ("commands/export",),
-    "commands/test_main.py": ("commands/_front", "commands/inspect", "commands/run"),
+    "commands/test_main.py": ("commands/__init__", "commands/_front", "commands/inspect"),
+    "commands/test_run.py": ("commands/_seen",),
     "debugger/test_debugger.py": (
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),
         *("debugger/conversation", "tensors/pictures", "tensors/stats"),
@@ -42,6 +43,7 @@ ELSEWHERE = {
     "numerics/test_float32.py": ("numerics/scalar_float",),
     "quantizer/test_command.py": ("commands/quantize",),
     "quantizer/test_equalization.py": ("quantizer/correction", "reading/links"),
+    "reducer/test_reduce.py": ("reducer/__init__",),
     "studio/test_application.py": ("studio/drawings", "studio/studio"),
     "studio/test_elements.py": ("studio/words",),
     "tasks/test_commands.py": ("commands/evaluate",),
@@ -50,6 +52,7 @@ ELSEWHERE = {
     ),
     "test_kernels.py": ("kernel",),
     "test_package.py": ("__init__",),
+    "test_reprs.py": ("tensors/reprs",),
 }
 """Test files by modules without one of their own. What kernels share (`kernels/_*.py`) is tried by the kernels."""
 

@@ -14,7 +14,7 @@ import pytest
 
 from refengine import commands, execute, load, make_plan
 from refengine.bundled import bundled_models
-from refengine.commands import _parser, main
+from refengine.commands import main, parser_of
 from refengine.device.protocol import Info, TensorInfo
 from refengine.errors import InputError, located
 from refengine.explanation import as_html, explain
@@ -125,6 +125,12 @@ COMMANDS = [
     ["run", MODEL, "--input", "{}/floats.npy", "{}/floats.npy", "{}/x.npy"],
     ["run", "{}/broken.tflite", "--input", X],
     ["run", "{}/custom.tflite", "--input", X],
+    ["run", MODEL, "--random", "--show", "--trace", "--top", "2"],
+    ["run", MODEL, "--random", "--trace", "--top", "2", "-o", "{}/all.npz", "--json"],
+    ["run", MODEL, "--input", X, "--against", MODEL],
+    ["run", MODEL, "--input", X, "--against", MODEL, "--json"],
+    ["reduce", MODEL, "--command", "false {model}", "-o", "{}/small.tflite", "--input", X],
+    ["reduce", MODEL, "--command", "false {model}", "-o", "{}/small.tflite", "--json"],
     ["explain", MODEL, "--input", X, "--op", "4", "--at", "0,0"],
     ["explain", MODEL, "--input", X, "--op", "4", "--at", "0,0", "--numerics", "single"],
     ["explain", MODEL, "--input", X, "--op", "4", "--at", "0,0", "--json"],
@@ -195,7 +201,7 @@ def test_no_command_prints_what_is_not_printable(
 
 def test_every_command_that_has_json_is_among_them() -> None:
     """So that each of their documents is looked at: its schema, its characters, its identities."""
-    (commands_of,) = (action.choices for action in _parser([])._actions if isinstance(action.choices, dict))
+    (commands_of,) = (action.choices for action in parser_of([])._actions if isinstance(action.choices, dict))
     having = {name for name, parser in commands_of.items() if "--json" in parser.format_help() or name == "device"}
     assert having == {command[0] for command in COMMANDS if "--json" in command}
 

@@ -6,6 +6,7 @@
 #include "board.h"
 #include "engine.h"
 #include "print.h"
+#include "screen.h"
 
 static char line[32];
 static uint32_t length;
@@ -67,6 +68,9 @@ static void print_step(int32_t place) {
   print_padded(step->operator_name, 20);
   print_thousandths(microseconds(ticks), 12);
   print_text(same ? " ms\n" : " ms  not what refengine computes\n");
+  if (place == 0) {
+    screen_input(); /* which the first step has read, and the next ones may overwrite */
+  }
   since = board_ticks();
 }
 
@@ -123,6 +127,7 @@ static void run_digit(void) {
   print_text("total                     ");
   print_thousandths(total, 12);
   print_text(!judged ? " ms\n" : wrong ? " ms, WRONG\n" : " ms, every step as refengine computes it\n");
+  screen_answer();
   for (uint32_t i = 0; i < engine()->output_count; ++i) {
     print_output(&engine()->outputs[i]);
   }

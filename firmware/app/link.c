@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "flat.h"
 #include "frame.h"
+#include "screen.h"
 
 #define IDENTIFIER "RFD1"
 
@@ -171,8 +172,10 @@ static void run(void) {
     return;
   }
   send_numbers(STARTED, NULL, 0);
+  screen_input();
   since = board_ticks();
   engine_run(step_done);
+  screen_answer();
   send_numbers(FINISHED, &model->step_count, 1);
 }
 

@@ -1,4 +1,4 @@
-/* What the application needs of a board: four functions, and two lines about itself. PORTING.md says how to add one.
+/* What the application needs of a board: four functions, a fifth where it has a display, and two lines about itself. PORTING.md says how to add one.
  *
  * UART 0 is for a person, UART 1 for the host. Nothing here needs interrupts.
  */
@@ -29,6 +29,10 @@ uint32_t board_ticks(void);
 _Noreturn
 #endif
 void board_exit(int status);
+
+/* Of a board with a display only, see SCREEN in the Makefile: w × h pixels at column x and row y from the upper left corner,
+ * row by row, RGB565; what lies outside is left out. */
+void board_draw(int x, int y, int w, int h, const uint16_t *pixels);
 
 /* From board.mk: BOARD_NAME (a string) and BOARD_TICKS_PER_SECOND. */
 

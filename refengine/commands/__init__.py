@@ -14,14 +14,17 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
+from importlib.metadata import version
 from typing import NoReturn
 
 from .. import __version__
 from ..bundled import bundled_models
 from ..errors import RefengineError
+from ..kernels._tflm import COMMIT, LITERT, WHEEL
 from ..processes import terminable
-from ..text import ALIKE
-from ._front import BROKEN_PIPE, ended, fail
+from ..text import ALIKE, SCHEMA
+from ._front import BROKEN_PIPE, ended, fail, say
 
 HELP = """\
 examples:
@@ -29,6 +32,7 @@ examples:
   refengine run stm32f746_int8 --input drawing.png --digit
   refengine inspect model.tflite
   refengine evaluate model.tflite --data mnist/
+  refengine completion bash
 
 MODEL is a .tflite file or the name of a bundled network:
   {bundled}
@@ -46,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with terminable():
             given = sys.argv[1:] if arguments is None else arguments
-            args = _parser(given).parse_args(given)
+            args = parser_of(given).parse_args(given)
             status: int = args.command(args)
             sys.stdout.flush()
             return status
@@ -61,6 +65,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(error)
 
 
+class _Version(argparse.Action):
+    """Tells the version, the oracles' and the schemas'."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> NoReturn:
+        say(
+            f"refengine {__version__}",
+            f"TFLM: commit {COMMIT}; oracle of the tests: tflite-micro {WHEEL}",
+            f"LiteRT (dialects litert and litert-ref): oracle of the tests: ai-edge-litert {LITERT}",
+            f"schemas: of .tflite files that of tflite {version('tflite')}; of JSON, dumps and recordings {SCHEMA}",
+        )
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     """One that complains in one line."""
 
@@ -68,17 +85,19 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(fail(f"{message} (see {self.prog} --help)"))
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Of the command that comes first; of all where that is none: each brings what it needs, some much."""
     files = {name.replace("_", "-"): name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")}
     called = {name: file for name, file in files.items() if [name] == [*arguments[:1]]}
+    if arguments and not called and (near := get_close_matches(arguments[0], files, 1)):
+        sys.exit(fail(f"there is no command {arguments[0]!r}; did you mean {near[0]!r}? (see refengine --help)"))
     parser = _Parser(
         prog="refengine",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="The golden model for TensorFlow Lite Micro: runs .tflite files bit for bit as TFLM does.",
         epilog=HELP.format(bundled="\n  ".join(bundled_models())),
     )
-    parser.add_argument("--version", action="version", version=f"refengine {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show whose arithmetic it is, and which schemas")
     added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, file in (called or files).items():
         module = importlib.import_module(f"{__name__}.{file}")

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -27,11 +27,14 @@ from ..plan import Plan, State
 from ..processes import Terminated
 from ..reading.cut_off import Intake
 from ..tasks.audio import BUNDLED, NONE, Ears
+from ..tasks.datasets import BUNDLED as BUNDLED_DIGITS
+from ..tasks.datasets import BUNDLED_TOLD, is_mnist, without_truth
 from ..tasks.recognition import TASKS
 from ..tensors.arrays import read_bytes
-from ..tensors.datasets import bundled_digits, load_mnist
+from ..tensors.batches import sequences_of
+from ..tensors.datasets import PREFIXES
 from ..tensors.images import pixel_ranges, read_inputs
-from ..tensors.inputs import PixelRange, pixel_range, pixels_to_input, quantize_input
+from ..tensors.inputs import PixelRange, picture_shape, pixel_range, quantize_input
 from ..text import SCHEMA, as_json, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
@@ -163,6 +166,11 @@ def named(names: Sequence[str] | Mapping[int, str], label: int) -> str:
     return f"{label} ({known[label]})" if label in known else str(label)
 
 
+def sureness(score: float, is_probability: bool) -> str:
+    """What a class's score says, which is a confidence if it is a probability."""
+    return f"confidence {score:.4f}" if is_probability else f"score {score:.6g} (no probability)"
+
+
 def add_sound(parser: argparse.ArgumentParser) -> None:
     """The options --front-end, --step, --hop and --resample, for `ears_of`."""
     sounds = parser.add_argument_group("sounds (.wav)")
@@ -187,6 +195,10 @@ def add_sound(parser: argparse.ArgumentParser) -> None:
     sounds.add_argument(
         "--resample", metavar="HZ", type=positive, help="so many samples a second, by refengine's own arithmetic"
     )
+
+
+OF_SOUNDS = ("front_end", "step", "hop", "resample")
+"""Its options, as `leave_out` names them."""
 
 
 def ears_of(plan: Plan, args: argparse.Namespace) -> Ears:
@@ -288,9 +300,46 @@ def states_through(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> Itera
         yield state
 
 
+def add_data(
+    parser: argparse.ArgumentParser, help: str, *, required: bool = False, split: str = "test", limit: int | None = None
+) -> None:
+    """The options --data, of which `help` tells, --split and --limit."""
+    parser.add_argument("--data", metavar="PATH", nargs="+", required=required, help=help)
+    add_part(parser, split, limit)
+
+
+def add_part(parser: argparse.ArgumentParser, split: str = "test", limit: int | None = None) -> None:
+    """The options --split and --limit."""
+    parser.add_argument("--split", choices=PREFIXES, default=split, help="which of MNIST's (default: %(default)s)")
+    by_default = f" (default: {limit})" if limit else ""
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=positive,
+        default=limit,
+        help=f"only the first N; folders for classes take turns{by_default}",
+    )
+
+
+def or_digits(plan: Plan, paths: list[str] | None) -> list[str]:
+    """What --data says, or the bundled digits for a network that takes such pictures; `InputError` for any other."""
+    if paths:
+        return paths
+    with suppress(InputError):
+        if len(plan.inputs) == 1 and picture_shape(plan.inputs[0]) == (28, 28, 1):
+            return [BUNDLED_DIGITS]
+    raise InputError(
+        f"what shall the model run on? Say --data PATH; its inputs are {', '.join(map(_input, plan.inputs))}"
+    )
+
+
+def _input(tensor: Tensor) -> str:
+    return f"'{tensor.name}' {tensor.dtype} {tensor.shape}"
+
+
 def read_data(
     plan: Plan,
-    paths: list[str] | None,
+    paths: list[str],
     split: str,
     limit: int | None,
     real_range: tuple[float, float] | None,
@@ -300,23 +349,35 @@ def read_data(
 ) -> tuple[str, int, Iterator[tuple[Array, ...]], tuple[PixelRange, ...]]:
     """(what it is, how many pictures or files, the inputs of each run, `pixel_ranges`) of at most `limit` of them.
 
-    `paths` are a folder of MNIST's IDX files, which come in runs of `chunk`, or files as `read_inputs` takes them and
-    folders of them; None are the bundled digits. `real` leaves what would be quantised as it is, in float32; `hear`
-    takes sounds.
+    `paths` are data with the truth or without, see `datasets.without_truth`. Arrays come in runs of `chunk`, sequences
+    for a network that remembers one by one, files as `read_inputs` takes them. `real` leaves what would be quantised
+    as it is, in float32; `hear` takes sounds.
     """
-    folders = [path for path in paths or () if any(Path(path).glob("*-images*idx3-ubyte*"))]
-    if folders and paths != folders[:1]:
+    if len(paths) > 1 and (folders := [path for path in paths if is_mnist(path)]):
         raise InputError(f"{folders[0]}: a folder of MNIST's IDX files is all the data; give nothing beside it")
-    if paths and not folders:
-        files = [file for path in paths for file in _files(path)][:limit]
-        cases = _fitting(plan, files, real_range, real, hear)
-        return " ".join(paths), len(files), cases, pixel_ranges(plan, files, real_range)
-    images, _ = load_mnist(paths[0], split) if paths else bundled_digits()
-    images = images[:limit]
-    parts = (images[start : start + chunk] for start in range(0, len(images), chunk))
-    name = paths[0] if paths else "the bundled digits (100; more with --data)"
-    cases = ((pixels_to_input(plan, part, 0, real_range, real),) for part in parts)
-    return name, len(images), cases, (pixel_range(plan, 0, real_range),)
+    found = [without_truth(path, split, [t.name for t in plan.inputs], plan.memory) for path in paths]
+    for path, x in zip(paths, found, strict=True):
+        if isinstance(x, list):
+            continue
+        if len(paths) > 1:
+            raise InputError(f"{path}: arrays are all the data; give nothing beside them")
+        with located(path):
+            ranges = (pixel_range(plan, 0, real_range),) if x.dtype == "uint8" else ()
+        name = BUNDLED_TOLD if path == BUNDLED_DIGITS else path
+        x = x[:limit]
+        return name, len(x), _runs(plan, x, real_range, 1 if plan.initial else chunk, real), ranges
+    files = [file for each in found if isinstance(each, list) for file in each][:limit]
+    cases = _fitting(plan, files, real_range, real, hear)
+    return " ".join(paths), len(files), cases, pixel_ranges(plan, files, real_range)
+
+
+def _runs(
+    plan: Plan, x: Array, real_range: tuple[float, float] | None, chunk: int, real: bool
+) -> Iterator[tuple[Array, ...]]:
+    """So many pictures, rows or sequences at once."""
+    for start in range(0, len(x), chunk):
+        part = sequences_of(plan, x[start : start + chunk], real_range, real)
+        yield (part.reshape(-1, *part.shape[2:]),)
 
 
 def _fitting(
@@ -334,14 +395,16 @@ def _fitting(
         yield inputs
 
 
-def _files(path: str) -> list[str]:
-    """A file as it is; of a folder all its files but hidden ones, sorted."""
-    if not Path(path).is_dir():
-        return [path]
-    found = [str(file) for file in sorted(Path(path).rglob("*")) if file.is_file() and not file.name.startswith(".")]
-    if not found:
-        raise InputError(f"{path}: the folder is empty; give pictures, .npy, .npz, .raw, .wav or MNIST's IDX files")
-    return found
+def leave_out(args: argparse.Namespace, why: str, *names: str) -> None:
+    """Raise `InputError` if options are given that would do nothing; `why` says beside what."""
+    given = {name: getattr(args, name) for name in names}
+    if idle := [called(name) for name, value in given.items() if not (value is None or value is False or value == [])]:
+        raise InputError(f"{why}: leave out {', '.join(idle)}")
+
+
+def called(name: str) -> str:
+    """An argument as one types it."""
+    return "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
 
 
 def positive(text: str) -> int:
@@ -401,6 +464,11 @@ def progress_bar() -> Progress:
 class _Table(Table):
     def add_row(self, *cells: object, **options: Any) -> None:
         super().add_row(*map(printable, cells), **options)
+
+
+def terminal_width() -> int:
+    """Columns of the terminal that is printed to; 100 in a pipe."""
+    return Console().width if sys.stdout.isatty() else 100
 
 
 def table_of(*headings: str) -> Table:

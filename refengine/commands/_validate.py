@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from ..accuracy import class_count, fitting
+from ..accuracy import class_count
 from ..device import Board, Device, DeviceError, Sample, Validation, validate
 from ..device.validation import PATIENCE
 from ..errors import InputError, located
@@ -18,10 +18,11 @@ from ..judge.revealing import inputs_of
 from ..model import Array
 from ..plan import Plan
 from ..tasks.datasets import Classes, classes
-from ..tensors.datasets import PREFIXES
+from ..tensors.batches import sequences_of
 from ..tensors.images import read_inputs
 from ._front import (
     add_json,
+    add_part,
     add_sound,
     confusion_table,
     ears_of,
@@ -52,8 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     fed.add_argument(
         "--random", metavar="N", type=positive, default=TRIED, help="so many inputs of noise (default: %(default)s)"
     )
-    parser.add_argument("--split", choices=PREFIXES, default="test", help="which of MNIST's (default: %(default)s)")
-    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N; folders for classes take turns")
+    add_part(parser)
     parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line, the first for class 0")
     parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="keep what differs there, for `refengine diff`")
@@ -135,7 +135,7 @@ def _labelled(args: argparse.Namespace, plan: Plan, data: Classes) -> Iterator[S
                 inferences = [inputs for _, arrays in cases for inputs in frames(plan, arrays)]
         else:
             name = f"{data.name}[{place}]"
-            (sequence,) = fitting(plan, args.range, data.x[place : place + 1])
+            (sequence,) = sequences_of(plan, data.x[place : place + 1], args.range)
             inferences = [(x.reshape(plan.inputs[0].shape),) for x in sequence]
         yield Sample(name, inferences, label)
 

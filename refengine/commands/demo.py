@@ -15,9 +15,12 @@ from ..plan import make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import half_blocks
 from ..tensors.inputs import pixels_to_input
-from ._front import print_table, say, table_of
+from ._front import print_table, say, table_of, terminal_width
 
 SHOWN = [13, 47, 82]  # of the bundled digits, in the demo
+
+WIDTH = 26
+"""Columns that one of them takes."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +29,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     images, labels = bundled_digits()
-    say(*map("  ".join, zip(*(half_blocks(image[2:-2, 2:-2]) for image in images[SHOWN]), strict=True)))
+    shown = SHOWN[: max(1, terminal_width() // WIDTH)]
+    say(*map("  ".join, zip(*(half_blocks(image[2:-2, 2:-2]) for image in images[shown]), strict=True)))
     table = table_of("network", "type", "reads above", "right of 100")
     for name, path in bundled_models().items():
         plan = make_plan(path)
-        answers = predictions(plan, *run(plan, pixels_to_input(plan, images[SHOWN])))
+        answers = predictions(plan, *run(plan, pixels_to_input(plan, images[shown])))
         *_, accuracy = evaluate(plan, images, labels)
         network, _, kind = name.rpartition("_")
         table.add_row(network, kind, "  ".join(str(answer.label) for answer in answers), str(accuracy.correct))

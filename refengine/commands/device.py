@@ -29,6 +29,7 @@ from ..identity import identified
 from ..judge.revealing import telling
 from ..model import Array
 from ..plan import Plan, make_plan
+from ..tasks.recognition import tells_probabilities
 from ..tensors.images import read_inputs
 from . import _validate
 from ._front import (
@@ -41,6 +42,7 @@ from ._front import (
     print_table,
     progress_bar,
     say,
+    sureness,
     table_of,
 )
 
@@ -165,7 +167,7 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
     print_table(table)
     if is_classifier(plan):
         (answer,) = predictions(plan, *outputs)
-        say(f"class {answer.label}, confidence {answer.confidence:.4f}")
+        say(f"class {answer.label}, {sureness(answer.confidence, tells_probabilities(plan))}")
         outputs = (answer.output,)
     for output in outputs:
         say(f"  {output.dtype!s:8} {numbers(output.tolist())}")

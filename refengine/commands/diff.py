@@ -34,6 +34,7 @@ from ..plan import Plan, State, make_plan
 from ..text import printable
 from ..tflite_io import load
 from ._front import (
+    OF_SOUNDS,
     add_json,
     add_memory,
     add_model,
@@ -41,6 +42,7 @@ from ._front import (
     add_partial,
     ears_of,
     every_inference,
+    leave_out,
     one_inference,
     positive,
     print_heard,
@@ -123,6 +125,10 @@ def command(args: argparse.Namespace) -> int:
         raise InputError("--bisect asks a device: give its --port")
     if args.port and not args.input:
         raise InputError("--port needs --input: what to run")
+    if args.dump:
+        leave_out(args, "a dump is no device", "fault")
+    if not args.input:
+        leave_out(args, "without --input no file is read", "index", "digit", "range", *OF_SOUNDS)
     ears = ears_of(plan, args)
     inputs = one_inference(plan, args, ears) if args.input else ()
     dump = _dump(args, plan, inputs)

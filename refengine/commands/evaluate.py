@@ -1,13 +1,15 @@
 """Measure how good a model's answers are: accuracy, mAP of boxes, or mean IoU of masks.
 
-PATH is the data. For classes: a folder of MNIST's IDX files; a folder with a
-folder for each class, of pictures, arrays or sounds; a .csv whose lines are a
-file and its class; an .npz with x and y, where x may be sequences (N × T × …),
-each of which begins afresh. For boxes: a folder of pictures with COCO's JSON,
-or that file; an .npz whose y is N × M × 5: class, top, left, bottom, right.
-For masks: a folder of pictures with PNGs beside them (a.jpg and a.png, a.png
-and a_mask.png, or folders images and masks), whose numbers are classes and 255
-where nobody is asked; an .npz whose y is N × H × W.
+PATH is the data. For classes: a folder of MNIST's IDX files, or the word digits
+for the 100 bundled ones; a folder with a folder for each class, of pictures,
+arrays or sounds; a .csv whose lines are a file and its class, or numbers and a
+class (in the column label, or the last; pixels if the columns are called so); an
+.npz with x and y, where x may be sequences (N × T × …), each of which begins afresh. For
+boxes: a folder of pictures with COCO's JSON, or that file; an .npz whose y is
+N × M × 5: class, top, left, bottom, right. For masks: a folder of pictures with
+PNGs beside them (a.jpg and a.png, a.png and a_mask.png, or folders images and
+masks), whose numbers are classes and 255 where nobody is asked; an .npz whose y
+is N × H × W.
 
   refengine evaluate stm32f746_int8 --data mnist/
   refengine evaluate keywords.tflite --data speech_commands/ --labels labels.txt
@@ -18,25 +20,20 @@ where nobody is asked; an .npz whose y is N × H × W.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..accuracy import Accuracy, Comparison, compare, evaluate
 from ..errors import InputError
 from ..kernel import PRESETS
-from ..model import Array
 from ..parallel import workers
 from ..plan import Plan, make_plan
-from ..tasks.audio import Ears
 from ..tasks.datasets import Classes, boxes, classes, masks
 from ..tasks.detection import Precision, Scorer
 from ..tasks.evaluation import evaluate_detection, evaluate_segmentation
 from ..tasks.recognition import Task, task_of
 from ..tasks.segmentation import Overlap
-from ..tensors.datasets import PREFIXES
-from ..tensors.images import SOUND, pixel_ranges, read_inputs
+from ..tensors.images import pixel_ranges
 from ..tensors.inputs import PixelRange, pixel_range
 from ..text import printable
 from ._front import (
@@ -44,6 +41,7 @@ from ._front import (
     add_json,
     add_memory,
     add_model,
+    add_part,
     add_range,
     add_sound,
     add_task,
@@ -54,7 +52,7 @@ from ._front import (
     heading,
     heard_json,
     named,
-    positive,
+    or_digits,
     print_heard,
     print_json,
     print_ranges,
@@ -64,6 +62,7 @@ from ._front import (
     say,
     table_of,
 )
+from ._measured import reader
 
 T = TypeVar("T")
 
@@ -75,9 +74,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_memory(parser)
     add_dialects(parser)
     add_json(parser)
-    parser.add_argument("--data", metavar="PATH", help="see above (default: 100 bundled digits)")
-    parser.add_argument("--split", choices=PREFIXES, default="test", help="which of MNIST's (default: %(default)s)")
-    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N; folders for classes take turns")
+    parser.add_argument(
+        "--data", metavar="PATH", help="see above (default: the bundled digits, for networks that take such pictures)"
+    )
+    add_part(parser)
     add_task(parser)
     parser.add_argument(
         "--answer",
@@ -126,11 +126,10 @@ def _last(args: argparse.Namespace, results: Iterable[T], total: int, done: str)
 def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
     """The accuracy, and beside that how many answers differ in the other dialect, if there is one."""
     names, ears = read_names(args.labels), ears_of(plan, args)
-    data = classes(args.data, args.split, names, plan.memory).first(args.limit)
+    (path,) = or_digits(plan, [args.data] if args.data else None)
+    data = classes(path, args.split, names, plan.memory).first(args.limit)
     files = data.x if isinstance(data.x, list) else []
-    if any(Path(file).suffix.lower() == SOUND for file in files):
-        ears.choose()
-    read = partial(_inferences, plan, args.range, ears) if files else None
+    read = reader(plan, data, args.range, ears)
     with workers(args.jobs, args.scheduler) as executor:
         options: Any = {"real_range": args.range, "executor": executor, "answer": args.answer, "read": read}
         results: Iterable[Accuracy | Comparison] = (
@@ -163,15 +162,6 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
         say(f"{found.differing} of {found.count} answers differ, accuracy {found.accuracies[1].accuracy:.2%} there")
     say(f"numerics: {plan.numerics}", *(f"against: {other.numerics}" for other in others))
     return status
-
-
-def _inferences(
-    plan: Plan, real_range: tuple[float, float] | None, ears: Ears, paths: Sequence[str]
-) -> Sequence[Array]:
-    """What each file holds for the one input, one inference after the other."""
-    if all(Path(path).suffix.lower() == SOUND for path in paths):
-        return ears.hear_all(paths)
-    return [arrays[0] for _, arrays in read_inputs(plan, paths, real_range=real_range, hear=ears.hear)]
 
 
 def _ranges(plan: Plan, data: Classes, given: tuple[float, float] | None) -> list[PixelRange]:

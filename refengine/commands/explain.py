@@ -23,6 +23,7 @@ from ._front import (
     ears_of,
     given,
     heard_json,
+    leave_out,
     natural,
     print_heard,
     print_json,
@@ -61,14 +62,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+BESIDE_PRIMER = ("model", "input", "index", "op", "at", "numerics", "full", "html", "json", "partial", "given")
+"""What does nothing beside --primer."""
+
+
 def command(args: argparse.Namespace) -> int:
     if args.primer:
-        if given := [
-            name for name in ("model", "input", "op", "at", "numerics", "html", "json") if getattr(args, name)
-        ]:
-            raise InputError(f"--primer teaches without a model: leave out {', '.join(map(_called, given))}")
+        leave_out(args, "--primer teaches without a model", *BESIDE_PRIMER)
         say(*(line for part in primer() for line in part.split("\n")))
         return 0
+    if args.json:
+        leave_out(args, "--json holds every line", "html", "full")
     if args.model is None or args.input is None or args.op is None:
         raise InputError("explain needs MODEL, --input and --op (or --primer)")
     plan = make_plan(args.model, memory=args.memory, partial=args.partial)
@@ -89,10 +93,6 @@ def command(args: argparse.Namespace) -> int:
         print_heard(ears)
     warn(*intake.cut_off)
     return 0
-
-
-def _called(name: str) -> str:
-    return "MODEL" if name == "model" else f"--{name}"
 
 
 def _only_element(record: Record, output: int) -> tuple[int, ...]:

@@ -56,6 +56,7 @@ from ._front import (
     add_numerics,
     add_workers,
     ended,
+    leave_out,
     positive,
     print_json,
     print_table,
@@ -105,6 +106,10 @@ def command(args: argparse.Namespace) -> int:
         if wanted:
             say(*file.read_text(encoding="utf-8").splitlines())
             return 0
+    if args.replay:
+        leave_out(args, "--replay tries one case", "operator", "type", "spec", "exclude")
+    else:
+        leave_out(args, "--input is for --replay", "input")
     door = _door(args)
     results: list[Result] = []
     status = 0

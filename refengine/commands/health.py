@@ -4,6 +4,9 @@ Runs the model over data and measures, for each layer: the share of values clamp
 accumulator, silent channels, and the error against floats: its own, which enters there, and the total one, which is
 also what earlier layers pass on. Suspicious layers are told in words, first those whose error does most to the
 outputs. Errors are in codes: rounding alone gives an RMSE of 1/√12 = 0.29.
+
+PATH is pictures, .npy, .npz, .raw or .wav files, or folders of them; or data as evaluate takes them, whose classes do
+not matter here: a folder for each class, a .csv, an .npz with x and y, MNIST's IDX files, or the word digits.
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ from ..examination.text import table, told
 from ..kernel import PRESETS
 from ..plan import make_plan
 from ..reading.float_reading import is_quantized
-from ..tensors.datasets import PREFIXES
 from ..text import printable
 from ._front import (
+    add_data,
     add_json,
     add_memory,
     add_model,
@@ -34,7 +37,7 @@ from ._front import (
     ended,
     heading,
     heard_json,
-    positive,
+    or_digits,
     print_heard,
     print_json,
     print_ranges,
@@ -52,14 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_numerics(parser)
     add_partial(parser)
     add_json(parser)
-    parser.add_argument(
-        "--data",
-        metavar="PATH",
-        nargs="+",
-        help="a folder of MNIST's IDX files, or pictures, arrays, sounds or folders of them (default: bundled digits)",
-    )
-    parser.add_argument("--split", choices=PREFIXES, default="test", help="which of MNIST's (default: %(default)s)")
-    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N pictures or files")
+    add_data(parser, "what to run it on, see above (default: the bundled digits, for networks that take such pictures)")
     parser.add_argument("--float", metavar="MODEL", help="the float32 model to compare with (default: the same graph)")
     parser.add_argument("--plots", metavar="DIR", help="write activations.png and errors.png there")
     add_range(parser)
@@ -72,7 +68,7 @@ def command(args: argparse.Namespace) -> int:
     float_plan = make_plan(args.float, memory=memory, partial=partial) if args.float else None
     ears = ears_of(plan, args)
     data, total, cases, ranges = read_data(
-        plan, args.data, args.split, args.limit, args.range, CHUNK, real=True, hear=ears.hear
+        plan, or_digits(plan, args.data), args.split, args.limit, args.range, CHUNK, real=True, hear=ears.hear
     )
     if args.plots and not any(map(is_quantized, plan.graph.tensors)):
         raise InputError("--plots draws the codes of quantised layers, and the model has none")

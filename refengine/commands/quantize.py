@@ -1,7 +1,8 @@
 """Quantise a float32 model to int8 or int16x8, as TFLite's converter does, without TensorFlow.
 
-PATH is what to calibrate with: a folder of MNIST's IDX files (the training images), pictures, .npy, .npz, .raw or
-.wav files or folders of them, or the word `digits` for the 100 bundled ones. LAYER is an operator's number (as
+PATH is what to calibrate with: pictures, .npy, .npz, .raw or .wav files, or folders of them; or data as evaluate takes
+them, whose classes do not matter here: a folder for each class, a .csv, an .npz with x and y, MNIST's IDX files (the
+training images), or the word digits for the 100 bundled ones. LAYER is an operator's number (as
 printed), its type (SOFTMAX: all such), or a part of its output's name between slashes and semicolons (conv2d_1).
 Numbers are the float model's, whose operators keep their order; in the file written, QUANTIZE and DEQUANTIZE may
 stand between them.
@@ -9,6 +10,7 @@ stand between them.
   refengine quantize stm32f746_float32 --data digits -o int8.tflite
   refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report
   refengine quantize model.tflite --data pictures/ -o mixed.tflite --keep SOFTMAX --io float32
+  refengine quantize model.tflite --data train/ --evaluate test/ --labels names.txt -o int8.tflite
   refengine quantize lstm.tflite --data utterances/ -o int8.tflite --stream
   refengine quantize mobilenet.tflite --data pictures/ -o int8.tflite --equalize
 
@@ -30,6 +32,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ..accuracy import Accuracy
 from ..bundled import model_file
 from ..errors import InputError, UnsupportedError, located
 from ..execute import batch_size, frames
@@ -45,11 +48,14 @@ from ..quantizer.correction import correct_biases
 from ..quantizer.equalization import Equalized, equalize
 from ..quantizer.outliers import Extremes, Outliers, others, outliers
 from ..quantizer.parameters import left_in_float
-from ..quantizer.report import Error, LayerError, Outputs, judge, rank
+from ..quantizer.report import LayerError, Outputs, judge, rank
 from ..reading.counterparts import check_comparable
-from ..tensors.inputs import PixelRange
+from ..reading.error import Error
+from ..tasks.datasets import Classes, classes
+from ..tensors.inputs import PixelRange, pixel_range
 from ..tflite_io import dump
 from ._front import (
+    add_data,
     add_json,
     add_memory,
     add_range,
@@ -59,16 +65,17 @@ from ._front import (
     ended,
     fail,
     heard_json,
-    positive,
     print_heard,
     print_json,
     print_ranges,
     print_table,
     progress_bar,
     read_data,
+    read_names,
     say,
     table_of,
 )
+from ._measured import measured
 from .run import STATES
 
 Watch = Callable[[Extremes], None]
@@ -78,9 +85,14 @@ JUDGED = 100  # samples that --report runs: it runs the network many times
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="FLOAT", help="a float32 .tflite file or the name of a bundled one")
-    parser.add_argument("--data", metavar="PATH", nargs="+", required=True, help="what to calibrate with; see above")
+    add_data(parser, "what to calibrate with; see above", required=True, split="train", limit=500)
+    parser.add_argument(
+        "--evaluate",
+        metavar="PATH",
+        help="measure the accuracy before and after on data with classes, as evaluate takes them",
+    )
+    parser.add_argument("--labels", metavar="FILE", help="with --evaluate: names of the classes, one a line")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the .tflite file to write")
-    parser.add_argument("--samples", metavar="N", type=positive, default=500, help="the first N (default: %(default)s)")
     parser.add_argument("--method", choices=METHODS, default="minmax", help="of calibration (default: %(default)s)")
     parser.add_argument(
         "--percentile",
@@ -139,13 +151,15 @@ def command(args: argparse.Namespace) -> int:
             "the model remembers something from one inference to the next: say --stream (those of a file follow one "
             "another, each file is a sequence) or --independent (each as the first)"
         )
-    samples = _Samples(args, float_plan, "calibrating", args.samples)
+    truth = classes(args.evaluate, "test", read_names(args.labels), args.memory) if args.evaluate else None
+    samples = _Samples(args, float_plan, "calibrating", args.limit)
     judged = _Samples(args, float_plan, "judging", JUDGED)
     ranking: list[LayerError] = []
     equalized: _Equalized | None = None
     odd: _Odd | None = None
     extremes: list[Extremes] = []
     try:
+        accuracies = _accuracies(args, float_plan, float_plan, truth)
         with workers(args.jobs, args.scheduler) as executor:
 
             def quantized(plan: Plan, watch: Watch | None = None) -> tuple[Ranges, Model]:
@@ -171,13 +185,15 @@ def command(args: argparse.Namespace) -> int:
             plan = make_plan(data, memory=args.memory)
             if args.report:
                 ranking = rank(float_plan, plan, judged, executor=executor)
+        accuracies += _accuracies(args, float_plan, plan, truth)
         write(output, data)
         if equalized and args.equalized:
             write(args.equalized, dump(equalized.made.model))
     except KeyboardInterrupt as signal:
         fail("interrupted; nothing was written")
         return ended(signal)
-    _tell(args, samples, path.stat().st_size, len(data), float_plan, plan, ranges, ranking, keep, equalized, odd)
+    sizes = path.stat().st_size, len(data)
+    _tell(args, samples, *sizes, float_plan, plan, ranges, ranking, keep, equalized, odd, accuracies)
     return 0
 
 
@@ -227,6 +243,18 @@ class _Equalized:
         return self.made.as_dict() | {"outputs": {name: each.as_dict() for name, each in self.brought}}
 
 
+def _accuracies(args: argparse.Namespace, float_plan: Plan, plan: Plan, truth: Classes | None) -> list[Accuracy]:
+    """That of `plan`, with black and white as in the float model; none without --evaluate."""
+    if truth is None:
+        return []
+    ends = args.range
+    with suppress(InputError):  # of integers that are no pixels
+        found = pixel_range(float_plan, 0, args.range)
+        ends = found.black, found.white
+    *_, accuracy = measured(plan, truth, args, ends)
+    return [accuracy]
+
+
 def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None:
     """Complain before hours of work, rather than after."""
     if output.exists() and path.exists() and output.samefile(path):
@@ -238,6 +266,8 @@ def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None
     for name in ("equalized", "relu"):
         if getattr(args, name) and not args.equalize:
             raise InputError(f"--{name} is for --equalize; give both")
+    if args.labels and not args.evaluate:
+        raise InputError("--labels is for --evaluate; give both")
     if args.percentile != PERCENTILE and args.method != "percentile":
         raise InputError("--percentile is for --method percentile; give both")
     if args.method == "entropy" and args.activations == "int16":
@@ -269,13 +299,11 @@ class _Samples:
         self.ears = ears_of(plan, args)
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
-        digits = self.args.data == ["digits"]
-        paths = None if digits else self.args.data
+        args = self.args
         self.ears.heard.clear()
-        name, total, cases, self.ranges = read_data(
-            self.plan, paths, "train", self.limit, self.args.range, TASK, hear=self.ears.hear
+        self.name, total, cases, self.ranges = read_data(
+            self.plan, args.data, args.split, self.limit, args.range, TASK, hear=self.ears.hear
         )
-        self.name = "the bundled digits" if digits else name
         self.count = 0
         with progress_bar() as bar:
             task = bar.add_task(self.doing)
@@ -297,8 +325,8 @@ class _Samples:
 def _tell(
     args: argparse.Namespace,
     samples: _Samples,
-    before: int,
-    after: int,
+    size: int,
+    written: int,
     float_plan: Plan,
     plan: Plan,
     ranges: Ranges,
@@ -306,6 +334,7 @@ def _tell(
     keep: frozenset[int],
     equalized: _Equalized | None,
     odd: _Odd | None,
+    accuracies: list[Accuracy],
 ) -> None:
     layers = choices(float_plan, plan, ranges)
     left = [float_plan.steps[i] for i in left_in_float(float_plan.graph, args.activations) if i not in keep]
@@ -328,13 +357,16 @@ def _tell(
             "kept": [identity(step.op, step.subgraph) for step in float_plan.steps if step.index in keep],
             "outliers": odd and odd.as_dict(),
             "left_in_float": [identity(step.op, step.subgraph) for step in left],
-            "bytes": {"before": before, "after": after},
+            "bytes": {"before": size, "after": written},
             "tensors": [layer.as_dict() for layer in layers],
         }
         if equalized:
             facts["equalized"] = equalized.as_dict()
         if args.report:
             facts["report"] = [layer.as_dict() for layer in ranking]
+        if accuracies:
+            both = dict(zip(("before", "after"), (each.as_dict() for each in accuracies), strict=True))
+            facts["accuracy"] = {"data": args.evaluate, **both}
         print_json(facts)
         return
     method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
@@ -352,9 +384,12 @@ def _tell(
     if left:
         named = ", ".join(f"{step.index} {step.name}" for step in left)
         say(f"In float, as TensorFlow's converter leaves them: {named}.")
-    say(f"wrote {args.output}: {after:,} bytes ({before:,} before)")
+    say(f"wrote {args.output}: {written:,} bytes ({size:,} before)")
     types = ", ".join(dict.fromkeys(tensor.dtype for tensor in (*plan.inputs, *plan.outputs)))
     say(f"TFLM runs it: all {len(plan.steps)} operators are prepared; inputs and outputs: {types}")
+    if accuracies:
+        before, after = (f"{each.accuracy:.2%} ({each.correct} of {each.count})" for each in accuracies)
+        say(f"accuracy on {args.evaluate}: {before} before, {after} after")
 
 
 def _table_of_choices(layers: list[Choice]) -> Table:

@@ -1,10 +1,12 @@
-"""Run a model on pictures, sounds or arrays.
+"""Run a model on pictures, sounds, arrays or random numbers.
 
 What the outputs mean is recognised where the graph tells, or said by --task:
 classes, boxes (detection) or a map of classes (segmentation). With -o, boxes
-and masks are drawn on the picture.
+and masks are drawn on the picture, or inputs and outputs kept in an .npz.
 
   refengine run detector.tflite --input street.jpg --labels names.txt -o boxes.png
+  refengine run model.tflite --random 7 --trace -o tensors.npz
+  refengine run float.tflite --against int8.tflite --input street.jpg
   refengine run wakeword.tflite --input hey.wav --stream --front-end micro_wake_word
 """
 
@@ -16,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..accuracy import predictions
+from ..accuracy import Prediction, predictions
 from ..dialects import parting
 from ..errors import InferenceError, InputError, located
 from ..execute import computable, frames, infer, run
@@ -28,12 +30,15 @@ from ..reading.cut_off import Intake
 from ..session import Session
 from ..tasks.detection import Detection, detections
 from ..tasks.drawing import draw_boxes, draw_mask
-from ..tasks.recognition import Task, task_of
+from ..tasks.recognition import Task, task_of, tells_probabilities
 from ..tasks.segmentation import class_maps, shares
-from ..tensors.images import ARRAYS, pixel_ranges, read_inputs
-from ..tensors.inputs import dequantize_output
+from ..tensors.dumps import stacked, write_dump
+from ..tensors.images import ARRAYS, pixel_ranges
+from ..tensors.inputs import PixelRange, dequantize_output
 from ..tensors.stats import is_quantized
+from ._against import against
 from ._front import (
+    OF_SOUNDS,
     add_dialects,
     add_given,
     add_json,
@@ -47,15 +52,20 @@ from ._front import (
     given,
     heading,
     heard_json,
+    leave_out,
     named,
+    natural,
     numbers,
+    positive,
     print_heard,
     print_json,
     print_ranges,
     read_names,
     say,
+    sureness,
     warn,
 )
+from ._seen import Case, fed, print_trace, shown, singly, trace_json, watched
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,13 +74,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_dialects(parser)
     add_given(parser)
     add_json(parser)
-    parser.add_argument(
+    fed = parser.add_mutually_exclusive_group(required=True)
+    fed.add_argument(
         "--input",
         metavar="FILE",
         nargs="+",
-        required=True,
         help="pictures (PNG, JPEG, BMP, PGM, GIF …), .npy, .npz (inputs by name), .raw, .bin or .wav; several "
         "files: one inference each, or one input each where the model has several",
+    )
+    fed.add_argument(
+        "--random",
+        metavar="SEED",
+        nargs="?",
+        type=natural,
+        const=0,
+        help="an inference on random numbers: every code, or real value between black and white, is as likely as any "
+        "other (default: 0)",
     )
     parser.add_argument(
         "--digit",
@@ -92,7 +111,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score", metavar="S", type=finite, default=0.5, help="of boxes, the least score (default: %(default)s)"
     )
-    parser.add_argument("-o", "--output", metavar="PNG", help="draw boxes or the mask on the picture that is given")
+    parser.add_argument("--top", metavar="N", type=positive, help="tell the N classes with the largest scores")
+    parser.add_argument("--show", action="store_true", help="draw what the network saw")
+    parser.add_argument("--trace", action="store_true", help="tell what each operator reads and gives, as it runs")
+    parser.add_argument(
+        "--against", metavar="OTHER", help="compare with another file of the network, layer by layer, on what it saw"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="a .png: draw boxes or the mask on the picture that is given; an .npz: all inputs and outputs by name",
+    )
     add_sound(parser)
 
 
@@ -109,7 +139,6 @@ TELLING = ("detection", "segmentation")
 ENDED = 15
 """What TFLM's Invoke returns where an operator ends the inference on purpose (kTfLiteAbort)."""
 
-Case = tuple[str, tuple[Array, ...]]
 Ran = tuple[str, "tuple[Array | None, ...] | str"]
 """A name with the outputs, each None if it depends on a gap, or why there are none."""
 
@@ -124,29 +153,30 @@ def command(args: argparse.Namespace) -> int:
             "two dialects are compared in whole inferences of their own: say --independent, or give one dialect"
         )
     task, names, ears = task_of(plan, args.task), read_names(args.labels), ears_of(plan, args)
-    if args.output:
-        _check_drawing(args, task)
+    _check(args, task, bool(others))
     intake = Intake(plan)
-    files = read_inputs(plan, args.input, digit=args.digit, real_range=args.range, real=True, hear=ears.hear)
-    cases: Iterator[Case] = ((name, intake(arrays)) for name, arrays in files)
+    cases = fed(plan, args, ears, intake)
     if plan.initial and not (args.stream or args.independent):
         cases = iter([_the_only(plan, list(cases))])
+    cases = shown(plan, cases) if args.show else cases
+    ranges = pixel_ranges(plan, args.input or (), args.range)
     if others:
-        return _compared(args, plan, others[0], cases, intake)
-    known = given(plan, args)
-    if plan.gaps:
-        ran = _partly(plan, cases, args, known)
-    else:
-        ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
-    drawn = partial(_draw, plan, args, task, names) if args.output else None
-    results = [result for name, outputs in ran for result in _results(plan, task, name, outputs, drawn)]
-    ranges = pixel_ranges(plan, args.input, args.range)
+        return _compared(args, plan, others[0], cases, ranges, intake)
+    if args.against:
+        return against(args, plan, cases, ranges, intake)
+    known, trace = given(plan, args), list[dict[str, Any]]()
+    if args.trace:
+        tell = (lambda *told: trace.append(trace_json(*told))) if args.json else print_trace
+        cases = watched(plan, cases, tell, args.stream, known)
+    drawn = partial(_draw, plan, args, task, names) if args.output and not _is_archive(args.output) else None
+    ran = _ran(plan, args, cases, known)
+    results = [result for name, outputs in ran for result in _results(plan, task, name, outputs, drawn, args.top)]
     state = "none" if not plan.initial else "kept" if args.stream else "fresh"
     if args.json:
         told = {"pictures": [vars(each) for each in ranges], "sounds": heard_json(ears), "state": state}
         told |= {"cut_off": [each.as_dict() for each in intake.cut_off]}
-        told |= {"task": vars(task), "drawn": args.output, "results": results}
-        return print_json(heading(args, plan) | told)
+        told |= {"task": vars(task), "drawn": args.output if drawn else None, "written": args.output}
+        return print_json(heading(args, plan) | told | {"results": results} | ({"trace": trace} if args.trace else {}))
     for result in results:
         _print_result(result, names, args.score)
     if task.name in TELLING:
@@ -160,14 +190,31 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable[Case], intake: Intake) -> int:
+def _ran(plan: Plan, args: argparse.Namespace, cases: Iterable[Case], known: Mapping[int, Array]) -> Iterator[Ran]:
+    """The inferences' outputs; into an archive, with what went in, if that is what -o names."""
+    kept = list(cases) if _is_archive(args.output) else None
+    cases = cases if kept is None else kept
+    if plan.gaps:
+        ran = _partly(plan, cases, args, known)
+    else:
+        ran = _streamed(plan, cases) if args.stream else _independent(plan, cases)
+    if kept is None:
+        return ran
+    found = list(ran)
+    _write(plan, args.output, kept, found)
+    return iter(found)
+
+
+def _compared(
+    args: argparse.Namespace,
+    plan: Plan,
+    other: Plan,
+    cases: Iterable[Case],
+    ranges: Iterable[PixelRange],
+    intake: Intake,
+) -> int:
     """Tell where two dialects part on each inference."""
-    partings = [
-        (name if len(inferences) == 1 else f"{name}[{t}]", parting(plan, other, *inputs))
-        for name, arrays in cases
-        for inferences in [frames(plan, arrays)]
-        for t, inputs in enumerate(inferences)
-    ]
+    partings = [(name, parting(plan, other, *inputs)) for name, inputs in singly(plan, cases)]
     if args.json:
         results = [{"input": name, **found.as_dict()} for name, found in partings]
         cut_off = [each.as_dict() for each in intake.cut_off]
@@ -177,7 +224,7 @@ def _compared(args: argparse.Namespace, plan: Plan, other: Plan, cases: Iterable
     classes = [found.classes for _, found in partings if found.classes]
     if len(classes) > 1:
         say(f"{sum(mine != theirs for mine, theirs in classes)} of {len(classes)} answers differ")
-    print_ranges(pixel_ranges(plan, args.input, args.range))
+    print_ranges(ranges)
     say(f"numerics: {plan.numerics}", f"against: {other.numerics}")
     warn(*intake.cut_off)
     return 0
@@ -250,6 +297,7 @@ def _results(
     name: str,
     outputs: tuple[Array | None, ...] | str,
     draw: Callable[[dict[str, Any]], None] | None,
+    top: int | None,
 ) -> Iterator[dict[str, Any]]:
     """What `run` gave, in plain Python: a result for each of a batch where the task is known, else one for all."""
     if isinstance(outputs, str):
@@ -259,7 +307,7 @@ def _results(
     if task.name == "none" or len(known) < len(outputs):
         yield {"input": name, "outputs": [_output(plan, i, output) for i, output in enumerate(outputs)]}
         return
-    answers = [*_answers(plan, task, known)]
+    answers = [*_answers(plan, task, known, top)]
     for i, (answer, rows) in enumerate(answers):
         place = name if len(answers) == 1 else f"{name}[{i}]"
         result = {"input": place} | answer | {"outputs": [_output(plan, k, row) for k, row in enumerate(rows)]}
@@ -268,17 +316,39 @@ def _results(
         yield result
 
 
-def _answers(plan: Plan, task: Task, outputs: tuple[Array, ...]) -> Iterator[tuple[dict[str, Any], tuple[Array, ...]]]:
-    """What each of a batch is answered, and its outputs."""
+def _answers(
+    plan: Plan, task: Task, outputs: tuple[Array, ...], top: int | None
+) -> Iterator[tuple[dict[str, Any], tuple[Array, ...]]]:
+    """What each of a batch is answered, and its outputs; a confidence where the scores are probabilities."""
     if task.name == "classification":
-        for each in predictions(plan, *outputs):
-            yield {"class": each.label, "confidence": each.confidence}, (each.output,)
+        are_probabilities = tells_probabilities(plan)
+        for answer in predictions(plan, *outputs):
+            confidence = answer.confidence if are_probabilities else None
+            told = {"class": answer.label, "confidence": confidence, "score": answer.confidence}
+            yield told | ({"top": _best(plan, answer, top)} if top else {}), (answer.output,)
     elif task.name == "detection":
         for i, found in enumerate(detections(outputs)):
-            yield {"detections": [each.as_dict() for each in found]}, tuple(x[i : i + 1] for x in outputs)
+            yield {"detections": [thing.as_dict() for thing in found]}, tuple(x[i : i + 1] for x in outputs)
     else:
         for i, classes in enumerate(class_maps(plan, outputs)):
             yield {"map": classes.tolist(), "shares": shares(classes)}, tuple(x[i : i + 1] for x in outputs)
+
+
+def _best(plan: Plan, answer: Prediction, count: int) -> list[dict[str, Any]]:
+    """The classes with the largest scores, the first of equals first."""
+    scores = dequantize_output(plan, answer.output).tolist()
+    order = sorted(range(len(scores)), key=lambda label: -scores[label])[:count]
+    return [{"class": label, "score": scores[label]} for label in order]
+
+
+def _write(plan: Plan, path: str, cases: Sequence[Case], ran: Sequence[Ran]) -> None:
+    """All inputs and outputs into an .npz; of several inferences one after the other, of those that gave outputs."""
+    outputs = [each for _, each in ran if not isinstance(each, str)]
+    pairs = [*zip(plan.inputs, zip(*(arrays for _, arrays in cases), strict=True), strict=True)]
+    pairs += zip(plan.outputs, zip(*outputs, strict=True), strict=True) if outputs else ()
+    known = {t.index: [x for x in arrays if x is not None] for t, arrays in pairs}
+    tensors = {index: stacked(plan.graph.tensors[index], arrays) for index, arrays in known.items() if arrays}
+    write_dump(path, plan, tensors)
 
 
 def _output(plan: Plan, index: int, values: Array | None) -> dict[str, Any]:
@@ -290,14 +360,34 @@ def _output(plan: Plan, index: int, values: Array | None) -> dict[str, Any]:
     return {**identity(tensor), "dtype": tensor.dtype, "values": values.tolist(), "real": real}
 
 
+def _is_archive(output: str | None) -> bool:
+    return output is not None and Path(output).suffix.lower() == ".npz"
+
+
+def _check(args: argparse.Namespace, task: Task, two_dialects: bool) -> None:
+    """Refuse, before anything is run, options that would do nothing, and what cannot be drawn."""
+    if args.against:
+        leave_out(args, "--against compares two files", "output", "trace", "top", "task", "labels", "stream", "partial")
+    if two_dialects:
+        leave_out(args, "two dialects are compared operator by operator", "trace", "top", "labels", "against")
+    if args.json:
+        leave_out(args, "--json draws nothing", "show")
+    if args.random is not None:
+        leave_out(args, "--random makes the input itself", "digit", *OF_SOUNDS)
+    if args.top and task.name != "classification":
+        raise InputError(f"--top tells classes, and this is no classifier: {task.reason}")
+    if args.output and not _is_archive(args.output):
+        _check_drawing(args, task)
+
+
 def _check_drawing(args: argparse.Namespace, task: Task) -> None:
-    """Refuse, before anything is run, what cannot be drawn."""
+    """Refuse what cannot be drawn."""
+    if Path(args.output).suffix.lower() != ".png":
+        raise InputError(f"-o {args.output}: give a name that ends in .png, for a drawing, or in .npz, for all values")
     if task.name not in TELLING:
         raise InputError(f"-o draws boxes or a mask, and this is neither: {task.reason}; --task says which it is")
-    if len(args.input) != 1 or args.digit or Path(args.input[0]).suffix.lower() in ARRAYS:
+    if len(args.input or ()) != 1 or args.digit or Path(args.input[0]).suffix.lower() in ARRAYS:
         raise InputError("-o draws on one picture: give one by --input, without --digit")
-    if Path(args.output).suffix.lower() != ".png":
-        raise InputError(f"-o {args.output}: the drawing is a PNG; give a name that ends in .png")
 
 
 def _draw(plan: Plan, args: argparse.Namespace, task: Task, names: Sequence[str], result: dict[str, Any]) -> None:
@@ -319,13 +409,20 @@ def _print_result(result: dict[str, Any], names: Sequence[str], least: float) ->
         each = ", ".join(f"{name(label)} {share:.1%}" for label, share in result["shares"].items())
         say(f"{result['input']}: {each}")
         return
-    answer = f": class {name(result['class'])}, confidence {result['confidence']:.4f}" if "class" in result else ""
-    say(result["input"] + answer + (f": {result['ended']}" if "ended" in result else ""))
+    say(result["input"] + _answer(result, names) + (f": {result['ended']}" if "ended" in result else ""))
+    say(*(f"  {best['score']:<11.6g} class {name(best['class'])}" for best in result.get("top", ())))
     for output in result["outputs"]:
         told = numbers(output["values"]) if output["values"] is not None else f"not known: {output['not_known']}"
         say(f"  {output['dtype']:8} {told}")
         if output["real"] is not None:
             say(f"  {'real':8} {numbers(output['real'])}")
+
+
+def _answer(result: dict[str, Any], names: Sequence[str]) -> str:
+    """The class, and how sure that is, where the network tells."""
+    if "class" not in result:
+        return ""
+    return f": class {named(names, result['class'])}, {sureness(result['score'], result['confidence'] is not None)}"
 
 
 def _print_detections(result: dict[str, Any], names: Sequence[str], least: float) -> None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from os.path import expanduser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,16 @@ from ..errors import InputError
 from ..explanation import explain
 from ..explanation import text as told_lines
 from ..files import write_npy, write_npz
-from ..kernel import PRESETS
 from ..model import Array, Tensor
-from ..plan import Plan, Step
+from ..plan import Step
 from ..tensors import pictures
 from ..tensors.arrays import META
 from ..tensors.difference import unlike
+from ..tensors.dumps import write_dump
 from ..tensors.stats import activation_of, clamp_range, histogram, stats
-from ..text import SCHEMA, as_json
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
-from .names import dump_name, dump_names, dumped, number_of, step_named, steps_named, suggested, tensor_named
+from .names import dump_name, dumped, number_of, step_named, steps_named, suggested, tensor_named
 from .session import START, Breakpoint, Session, Watch
 
 ALIASES = {
@@ -372,10 +370,8 @@ class Console:
         if name == "all":
             if path.suffix != ".npz":
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
-            names = dump_names(plan.graph.tensors)
             computed = self._computed()
-            tensors = {names[tensor.index]: self.session.final(tensor) for tensor in computed}
-            write_npz(path, {META: np.array(as_json(_facts(plan), indent=None))} | tensors)
+            write_dump(path, plan, {tensor.index: self.session.final(tensor) for tensor in computed})
             yield f"{len(computed)} tensors in {path}"
             return
         tensor, at = tensor_named(self.session, name)
@@ -615,12 +611,6 @@ class Console:
         label = int(row.argmax())
         real = text.reader(tensor)(row[label].item())
         return f" is largest at {label}: {text.number(row[label].item())}" + (f" = {real}" if real else "")
-
-
-def _facts(plan: Plan) -> dict[str, Any]:
-    """What a dump says of itself; a dialect without a name is not said."""
-    names = [name for name, preset in PRESETS.items() if preset == plan.numerics]
-    return {"schema": SCHEMA, "sha256": plan.model.sha256} | ({"numerics": names[0]} if names else {})
 
 
 def split(line: str) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 from ..errors import InputError
 from ..model import Tensor
 from ..plan import Plan, Step
+from ..tensors.dumps import dump_names
 from ..text import printable
 from .condition import Index, index
 from .session import START, Session
@@ -81,12 +81,6 @@ def tensor_named(session: Session, words: str) -> tuple[Tensor, Index | None]:
 def dump_name(plan: Plan, tensor: Tensor) -> str:
     """A tensor's name in a dump: its own if no other has it and files can, else its index."""
     return dump_names(plan.graph.tensors)[tensor.index]
-
-
-def dump_names(tensors: Sequence[Tensor]) -> list[str]:
-    """The same of all of a graph's tensors."""
-    count = Counter(t.name for t in tensors)
-    return [t.name if t.name.isprintable() and t.name and count[t.name] == 1 else str(t.index) for t in tensors]
 
 
 def dumped(plan: Plan) -> dict[str, Tensor]:

@@ -164,22 +164,26 @@ def side_by_side(one: Explanation, two: Explanation, full: bool = False) -> Iter
     yield ""
     yield from text(two, full)
     yield ""
+    yield _where_they_part(one, two)
+
+
+def _where_they_part(one: Explanation, two: Explanation) -> str:
+    """In a sentence."""
     parted = parting(one, two)
     if parted is None:
-        yield "The two dialects agree at every stage of this element."
-        return
+        return "The two dialects agree at every stage of this element."
     mine, theirs = (_number(line.value) for line in parted)
     ends = [_number(explanation.value) for explanation in (one, two)]
     ending = f"and both end in {ends[0]}" if ends[0] == ends[1] else f"and end in {ends[0]} and {ends[1]}"
-    yield f"They part at '{parted[0].name}' ({mine}) and '{parted[1].name}' ({theirs}), {ending}."
+    return f"They part at '{parted[0].name}' ({mine}) and '{parted[1].name}' ({theirs}), {ending}."
 
 
 def as_html(explanations: Sequence[Explanation], full: bool = False) -> str:
-    """One self-contained page with a table for each explanation."""
+    """One self-contained page with a table for each explanation, and of two the sentence that says where they part."""
     tables = "\n".join(_table(explanation, full) for explanation in explanations)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>refengine explain</title>{STYLE}\n{tables}</html>'
-    )
+    parted = f"\n<p>{markup(_where_they_part(*explanations))}</p>" if len(explanations) == 2 else ""
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>refengine explain</title>{STYLE}'
+    return f"{head}\n{tables}{parted}</html>"
 
 
 STYLE = """<style>

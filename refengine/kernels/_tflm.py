@@ -5,6 +5,13 @@ Read off TFLM's `micro_mutable_op_resolver.h`; the tests hold it against the whe
 
 from __future__ import annotations
 
+COMMIT = "8f6596d"
+"""Of TFLM, as whose reference kernels everything here computes."""
+
+WHEEL, LITERT = "0.dev20261023182759", "2.3.0"
+"""Of `tflite-micro`, which was built of that commit, and of `ai-edge-litert`: the oracles of the tests, as
+pyproject.toml has them."""
+
 TFLM_OPS: dict[str, str] = {
     "ABS": "AddAbs",
     "ADD": "AddAdd",

@@ -149,6 +149,7 @@ FACTS = Facts(
     elementwise=True,
     inexact="libm",
     fixed_output={"int8": (1 / 256, -128), "int16": (1 / 32768, 0)},
+    probabilities=True,
     quantized=Quantizing(),
     c_kernels={"int8": "lookup", "int16": "logistic_int16", "float32": "logistic_float32"},
 )

@@ -420,6 +420,7 @@ FACTS = Facts(
     inexact="libm",
     fixed_output={"int8": (1 / 256, -128), "int16": (1 / 32768, 0)},
     computes={"int8": ("int8", "int16")},
+    probabilities=True,
     quantized=Quantizing(),
     c_kernels={"int8": "softmax_int8", "float32": "softmax_float32", "int16": "softmax_int16"},
 )

@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf, isfinite, log10, sqrt
 from typing import Any
 
 import numpy as np
@@ -39,47 +38,12 @@ from ..reading.counterparts import (
     same_tensors,
     what_if,
 )
+from ..reading.error import Error, error_of
 from ..reading.float_reading import affine, as_codes, is_quantized, outside, real_values
 from .calibrate import Samples, tasks_of
 
 SURE = 2.5
 """Standard deviations of a coin's tosses: seven of seven pass, which chance does once in 128 layers."""
-
-
-@dataclass(frozen=True)
-class Error:
-    """How far `count` values are from what they should be: Σ error², Σ wanted², the largest |error|."""
-
-    count: int
-    square: float
-    signal: float
-    largest: float
-
-    def __add__(self, other: Error) -> Error:
-        largest = max(self.largest, other.largest)
-        return Error(self.count + other.count, self.square + other.square, self.signal + other.signal, largest)
-
-    @property
-    def rmse(self) -> float:
-        """Root mean square, in real units."""
-        return sqrt(self.square / self.count)
-
-    @property
-    def sqnr(self) -> float:
-        """Signal over quantisation noise, in dB; infinite without an error."""
-        if not self.square:
-            return inf
-        return 10 * log10(self.signal / self.square) if self.signal else -inf
-
-    def as_dict(self, scale: float) -> dict[str, float | None]:
-        """In real units and in codes, for JSON; an infinite SQNR is None."""
-        return {
-            "rmse": self.rmse,
-            "max": self.largest,
-            "sqnr_db": self.sqnr if isfinite(self.sqnr) else None,
-            "rmse_per_scale": self.rmse / scale,
-            "max_per_scale": self.largest / scale,
-        }
 
 
 @dataclass(frozen=True)
@@ -222,7 +186,7 @@ def _compared(float_plan: Plan, got: Array, wanted: Array) -> Outputs:
     """Outputs (samples, values), in real units."""
     agrees = got.argmax(axis=1) == wanted.argmax(axis=1) if is_classifier(float_plan) else np.empty(0)
     squares = np.square(got - wanted).sum(axis=1)
-    return Outputs(_error(got - wanted, wanted), tuple(squares.tolist()), tuple(agrees.tolist()))
+    return Outputs(error_of(got - wanted, wanted), tuple(squares.tolist()), tuple(agrees.tolist()))
 
 
 def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError]:
@@ -253,8 +217,8 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
                 pair.step,
                 tensor,
                 pair.float_steps,
-                own=_error(own, real),
-                total=_error(real_values(codes[tensor.index], tensor) - np.float64(real), real),
+                own=error_of(own, real),
+                total=error_of(real_values(codes[tensor.index], tensor) - np.float64(real), real),
                 saturated=sum(int(values.sum()) for values in outside(real, tensor)),
                 all=everything,
                 only=of_floats(what_if(float_plan, floats, pair.target, (real + own).astype(np.float32))),
@@ -262,8 +226,3 @@ def _measured(float_plan: Plan, plan: Plan, samples: Samples) -> list[LayerError
             )
         )
     return layers
-
-
-def _error(error: Array, wanted: Array) -> Error:
-    signal = float(np.square(wanted, dtype=np.float64).sum())
-    return Error(error.size, float(np.square(error).sum()), signal, float(np.abs(error).max()))

@@ -65,7 +65,7 @@ def same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
     """
     shapes = [[[t.shape for t in tensors] for tensors in (each.inputs, each.outputs)] for each in (plan, float_plan)]
     if shapes[0] != shapes[1]:
-        raise InputError("the quantised and the float model do not have the same inputs and outputs")
+        raise InputError("the two models do not have the same inputs and outputs")
     named, known = _by_name(plan), _by_name(float_plan)
     same = {named[key]: known[key] for key in named.keys() & known.keys()}
     steps, float_steps = ([s for s in each.steps if not s.facts.recodes] for each in (plan, float_plan))

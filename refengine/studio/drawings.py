@@ -16,13 +16,12 @@ import numpy as np
 from ..errors import InputError
 from ..execute import frames
 from ..model import Array, Tensor
-from ..numerics.quantize import code_range
 from ..plan import Plan
 from ..tasks.audio import Ears
 from ..tensors.datasets import bundled_digits
 from ..tensors.digits import Pixels, stages
 from ..tensors.images import ARRAYS, MODES, open_picture, read_inputs, read_picture
-from ..tensors.inputs import PixelRange, picture_shape, pixel_range, pixels_to_input
+from ..tensors.inputs import PixelRange, noise, picture_shape, pixel_range, pixels_to_input
 from .asked import Asked
 from .recent import Recent
 
@@ -106,7 +105,7 @@ def inferences(plan: Plan, drawing: Drawing) -> list[tuple[Array, ...]]:
         return frames(plan, (pixels_to_input(plan, _fitting(plan, _sample(drawing.sample))),))
     if drawing.noise is not None:
         random = np.random.default_rng(drawing.noise)
-        return [tuple(_noise(plan, index, tensor, random) for index, tensor in enumerate(plan.inputs))]
+        return [tuple(noise(plan, index, random) for index in range(len(plan.inputs)))]
     with _as_file(drawing) as path:
         cases = list(read_inputs(plan, [path], digit=drawing.digit, hear=Ears(plan).hear))
     found = [each for _, arrays in cases for each in frames(plan, arrays)]
@@ -132,19 +131,6 @@ def _fitting(plan: Plan, digit: Pixels) -> Pixels:
     height, width, channels = picture_shape(plan.inputs[0])
     picture = Image.fromarray(digit).resize((width, height), Image.Resampling.BILINEAR).convert(MODES[channels])
     return np.asarray(picture)[np.newaxis]
-
-
-def _noise(plan: Plan, index: int, tensor: Tensor, random: np.random.Generator) -> Array:
-    """Every code as likely as any other; of float32, every value between black and white."""
-    if tensor.dtype == "float32":
-        ends = pixel_range(plan, index)
-        return random.uniform(ends.black, ends.white, tensor.shape).astype(np.float32)
-    if tensor.dtype == "bool":
-        return random.integers(0, 2, tensor.shape).astype(np.bool_)
-    if tensor.dtype not in np.sctypeDict:
-        raise InputError(f"input '{tensor.name}' is {tensor.dtype}, of which there is no noise; give .npy")
-    low, high = code_range(tensor.dtype)
-    return random.integers(low, high, tensor.shape, tensor.dtype, endpoint=True)
 
 
 def pixels(plan: Plan, drawing: Drawing) -> Pixels:

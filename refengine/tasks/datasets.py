@@ -1,17 +1,17 @@
 """Data with the truth about them: classes, boxes as COCO's JSON has them, masks; and `.npz` files with x and y.
 
-Classes: MNIST's IDX files; a folder of folders, one for each class; a `.csv` whose lines are a file and its class (with
-a line of headings or without); an `.npz` with x and y. Classes that are words get their numbers by a list of names, or
-in alphabetical order. Boxes: a folder of pictures with a JSON file, or that file. Masks: PNG files beside the pictures,
-of the same name (``a.jpg``, ``a.png``) or with ``_mask`` behind it (``a.png``, ``a_mask.png``), or pictures and masks
-in two folders, ``images`` and ``masks``.
+Classes: MNIST's IDX files; a folder of folders, one for each class; a `.csv` whose lines are a file and its class, or
+numbers and a class (with a line of headings or without); an `.npz` with x and y. Classes that are words get their
+numbers by a list of names, or in alphabetical order. Boxes: a folder of pictures with a JSON file, or that file. Masks:
+PNG files beside the pictures, of the same name (``a.jpg``, ``a.png``) or with ``_mask`` behind it (``a.png``,
+``a_mask.png``), or pictures and masks in two folders, ``images`` and ``masks``.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -32,6 +32,15 @@ from .segmentation import Map
 T = TypeVar("T")
 
 MASK = "_mask"
+TOLD = {".json", ".csv", ".txt"}
+"""Files in a folder that tell of the others."""
+
+TRUTH = {"class", "label", "target", "y"}
+"""How the heading of a `.csv`'s classes may be called."""
+
+BUNDLED = "digits"
+BUNDLED_TOLD = "the 100 bundled digits"
+
 DIGITS = 10
 """From so many on, a word is no number of a class."""
 
@@ -70,28 +79,75 @@ class Pictures(Generic[T]):
 # ---- classes -------------------------------------------------------------------------------------------------
 
 
-def classes(path: str | None, split: str = "test", names: Sequence[str] = (), memory: int = MEMORY) -> Classes:
-    """What a path holds: MNIST (its `split`), a folder for each class, a `.csv`, an `.npz`; None are bundled digits.
+def classes(path: str, split: str = "test", names: Sequence[str] = (), memory: int = MEMORY) -> Classes:
+    """What a path holds: MNIST (its `split`), a folder for each class, a `.csv`, an `.npz`; ``digits`` are bundled.
 
     Raises `InputError` for anything else, and for a class that is not among `names`, if there are some.
     """
-    if path is None:
+    if path == BUNDLED:
         x, y = bundled_digits()
-        return Classes("the bundled digits (100; more with --data)", x, y.astype(np.int64))
+        return Classes(BUNDLED_TOLD, x, y.astype(np.int64))
     with located(path):
         if Path(path).suffix.lower() == ".npz":
             x, y = _pair(path, memory)
             return Classes(path, x, _labels(x, y))
         if Path(path).suffix.lower() == ".csv":
-            return _numbered(path, [*_lines(Path(path), memory)], names)
-    folders = sorted(each for each in Path(path).glob("*") if each.is_dir() and not each.name.startswith("."))
-    if folders and not any(Path(path).glob("*-images*idx3-ubyte*")):
-        with located(path):
+            rows = _rows(Path(path), memory)
+            if (table := _table(Path(path), rows)) is not None:
+                x, words = table
+                found = _numbered(path, [("", word) for word in words], names)
+                return Classes(path, x, found.y, found.names, found.told)
+            return _numbered(path, [*_lines(Path(path), rows)], names)
+    if is_mnist(path):
+        x, y = load_mnist(path, split)
+        return Classes(path, x, y.astype(np.int64))
+    with located(path):
+        if folders := _folders(Path(path)):
             return _numbered(path, _in_turn(folders), names)
-    if Path(path).is_file():
-        raise InputError(f"{path}: is no data with classes; give a folder with one for each class, a .csv or an .npz")
-    x, y = load_mnist(path, split)
-    return Classes(path, x, y.astype(np.int64))
+        what = "is no data with classes" if Path(path).exists() else "there is no such file or folder"
+        raise InputError(f"{what}; give a folder with one for each class or with MNIST's IDX files, a .csv or an .npz")
+
+
+def is_mnist(path: str) -> bool:
+    """Whether a folder holds MNIST's IDX files."""
+    return any(Path(path).glob("*-images*idx3-ubyte*"))
+
+
+def _folders(path: Path) -> list[Path]:
+    """Those in a folder, but hidden ones."""
+    return sorted(each for each in path.glob("*") if each.is_dir() and not each.name.startswith("."))
+
+
+def without_truth(path: str, split: str, inputs: Collection[str], memory: int = MEMORY) -> Array | list[str]:
+    """What a network is fed of a path, whatever is known about it: x of an `.npz` or of MNIST, or the names of files.
+
+    Of a folder with one for each class files come in turn, so that the first ones are of every class; masks and JSON
+    are left out. An `.npz` that holds all of the model's `inputs` by their names is a file like others. Raises
+    `InputError` for a folder without files.
+    """
+    if path == BUNDLED:
+        return bundled_digits()[0]
+    if is_mnist(path):
+        return load_mnist(path, split)[0]
+    with located(path):
+        suffix = Path(path).suffix.lower()
+        if suffix == ".npz":
+            names = read_npz(path, memory).keys()
+            return _pair(path, memory)[0] if names >= {"x", "y"} and not names >= {*inputs} else [path]
+        if suffix == ".csv":
+            rows = _rows(Path(path), memory)
+            table = _table(Path(path), rows)
+            return table[0] if table else [file for file, _ in _lines(Path(path), rows)]
+        if not Path(path).is_dir():
+            return [path]
+        masked = [*_masked(Path(path))]
+        left_out = {str(mask) for _, mask in masked}
+        in_turn = [file for file, _ in _in_turn(_folders(Path(path)))]
+        found = [str(file) for file in files_in(Path(path)) if file.parent == Path(path)] + in_turn
+        files = [file for file in found if file not in left_out and Path(file).suffix.lower() not in TOLD]
+        if not files:
+            raise InputError("the folder is empty; give pictures, .npy, .npz, .raw, .wav or MNIST's IDX files")
+        return files
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -121,20 +177,61 @@ def _numbered(name: str, found: list[tuple[str, str]], names: Sequence[str]) -> 
     return Classes(name, files, y, tuple(known), f"classes are numbered {told}")
 
 
-def _lines(path: Path, memory: int) -> Iterator[tuple[str, str]]:
-    """(file, class) of each line; the first may be headings, if it names no file."""
+def _rows(path: Path, memory: int) -> list[list[str]]:
+    """The lines of a `.csv` that hold something, at least two values each."""
     text = read_bytes(path, memory).decode("utf-8-sig", errors="replace")
     try:
-        rows = [row for row in csv.reader(text.splitlines()) if row]
+        rows = [[value.strip() for value in row] for row in csv.reader(text.splitlines()) if row]
     except csv.Error as error:
         raise InputError(f"is no CSV file: {error}") from error
     for i, row in enumerate(rows):
         if len(row) < 2:
-            raise InputError(f"line {i + 1} holds {len(row)} value; give a file and its class on each")
-        file = path.parent / row[0].strip()
+            raise InputError(f"line {i + 1} holds {len(row)} value; give a file and its class, or numbers and a class")
+    return rows
+
+
+def _table(path: Path, rows: list[list[str]]) -> tuple[Array, list[str]] | None:
+    """(x, the words for the classes) where lines are numbers and a class; None where they name files.
+
+    The class is in the column whose heading is one of `TRUTH`, else in the last one. Numbers are real values, but
+    those of columns called ``pixel…`` are pixels: uint8.
+    """
+    if not rows or (path.parent / rows[-1][0]).exists():
+        return None
+    head = [word.lower() for word in rows[0]]
+    at = next((i for i, word in enumerate(head) if word in TRUTH), len(head) - 1)
+    columns = [i for i in range(len(head)) if i != at]
+    first = _floats(rows[0], columns)
+    body = rows if first is not None else rows[1:]
+    if not body or _floats(body[0], columns) is None:
+        return None
+    values = [_floats(row, columns) if len(row) == len(head) else None for row in body]
+    for i, row in enumerate(values, len(rows) - len(body) + 1):
+        if row is None:
+            raise InputError(f"line {i} does not hold {len(columns)} numbers and a class, as the first does")
+    x = np.array(values, np.float32)
+    if first is None and all(head[i].startswith("pixel") for i in columns):
+        if not (np.isfinite(x).all() and np.array_equal(x, np.clip(np.rint(x), 0, 255))):
+            raise InputError("has pixels that are no whole numbers from 0 to 255; call the columns otherwise")
+        x = x.astype(np.uint8)
+    return x, [row[at] for row in body]
+
+
+def _floats(row: Sequence[str], columns: Sequence[int]) -> list[float] | None:
+    """The numbers of some columns; None where one is none."""
+    try:
+        return [float(row[i]) for i in columns]
+    except (ValueError, IndexError):
+        return None
+
+
+def _lines(path: Path, rows: list[list[str]]) -> Iterator[tuple[str, str]]:
+    """(file, class) of each line; the first may be headings, if it names no file."""
+    for i, row in enumerate(rows):
+        file = path.parent / row[0]
         if i == 0 and not file.exists():
             continue
-        yield str(file), row[1].strip()
+        yield str(file), row[1]
 
 
 def _pair(path: str, memory: int) -> tuple[Array, Array]:

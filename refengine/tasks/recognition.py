@@ -55,6 +55,17 @@ def task_of(plan: Plan, name: str | None = None) -> Task:
     return Task(name, "given")
 
 
+def tells_probabilities(plan: Plan) -> bool:
+    """Whether the first output holds probabilities: made by an operator that makes such, or quantised as if it were.
+
+    What only moves them or codes them anew may stand behind it.
+    """
+    tensor = plan.outputs[0]
+    while (step := plan.writers.get(tensor.index)) and (step.facts.recodes or step.facts.copies) and step.data:
+        tensor = step.data
+    return _are_probabilities(plan.outputs[0]) or (step is not None and step.facts.probabilities)
+
+
 def _recognised(plan: Plan) -> Task:
     made = [step for step in plan.steps if step.facts.detects]
     if made and tuple(t.index for t in made[-1].outputs) == tuple(t.index for t in plan.outputs):

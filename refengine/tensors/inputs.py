@@ -17,6 +17,7 @@ from ..model import Array, Graph, Model, Op, Tensor
 from ..numerics.quantize import code_range, dequantize, quantize
 from ..plan import Plan, Source
 from ..tflite_io import load
+from .stats import is_quantized
 
 CONVENTIONS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 """The real values (black, white) that networks are usually trained with."""
@@ -101,6 +102,30 @@ def pixels_to_input(
     levels = ends.black + np.arange(256, dtype=np.float32) / np.float32(255) * (ends.white - ends.black)
     values = levels.astype(np.float32) if real else quantize_input(plan, levels, index)
     return values[pixels].reshape(len(pixels), *tensor.shape[1:])
+
+
+def random_inputs(plan: Plan, seed: int, real_range: tuple[float, float] | None = None) -> tuple[Array, ...]:
+    """All inputs of an inference, `noise`: the same for the same seed, and NumPy."""
+    rng = np.random.default_rng(seed)
+    return tuple(noise(plan, index, rng, real_range) for index in range(len(plan.inputs)))
+
+
+def noise(plan: Plan, index: int, rng: np.random.Generator, real_range: tuple[float, float] | None = None) -> Array:
+    """An inference's random input `index`, in its declared dtype and shape.
+
+    Every code is as likely as any other; of float32, every value between black and white, see `pixel_range`. Integers
+    that are no codes are 0 or 1, since they may be indices. Raises `InputError` for a type of which there is no noise.
+    """
+    tensor = _tensor(plan, "input", index)
+    if tensor.dtype == "float32":
+        ends = pixel_range(plan, index, real_range)
+        return rng.uniform(ends.black, ends.white, tensor.shape).astype(np.float32)
+    if tensor.dtype in ("bool", "int32", "int64") and not is_quantized(tensor):
+        return rng.integers(0, 2, tensor.shape).astype(tensor.dtype)
+    if tensor.dtype not in np.sctypeDict:
+        raise InputError(f"input '{tensor.name}' is {tensor.dtype}, of which there is no noise; give .npy")
+    low, high = code_range(tensor.dtype)
+    return rng.integers(low, high, tensor.shape, tensor.dtype, endpoint=True)
 
 
 def picture_shape(tensor: Tensor) -> tuple[int, int, int]:

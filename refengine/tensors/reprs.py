@@ -15,6 +15,9 @@ from .stats import activation_of, real_values, stats
 
 NOT_KNOWN = "not known"
 
+FEW = 10
+"""Values that are told one by one."""
+
 LEAST, MOST, MAPS = 2, 96 * 96, 16
 """Pixels that a map has at least on a side, and in all at most, to be drawn; and how many maps are."""
 
@@ -26,6 +29,31 @@ def record_text(step: Step, outputs: Sequence[Array], unknown: Collection[int] =
     """
     spans = (f"{x.dtype} {x.shape}, {_span(t, x, unknown)}" for t, x in zip(step.outputs, outputs, strict=True))
     return f"<Record of {step}: {'; '.join(spans) or 'nothing'}>"
+
+
+def traced(
+    step: Step, outputs: Sequence[Array], unknown: Collection[int] = (), path: Sequence[object] = ()
+) -> Iterator[str]:
+    """What a step read and gave, a line and one for each output, deeper inside where it runs in a subgraph.
+
+    ``0 CONV_2D(0, 13, 12) → 14`` and ``int8 (1, 26, 26, 32), -128 … 127, which stand for 0 … 1.06``; few values are
+    told themselves.
+    """
+    deeper = "  " * len(path)
+    read = ", ".join("-" if t is None else str(t.index) for t in step.inputs)
+    yield f"{deeper}{step.index} {step.name}({read}) → {', '.join(str(t.index) for t in step.outputs)}"
+    for tensor, values in zip(step.outputs, outputs, strict=True):
+        yield f"{deeper}  {values.dtype} {values.shape}, {told_values(tensor, values, unknown)}"
+
+
+def told_values(tensor: Tensor, values: Array, unknown: Collection[int] = ()) -> str:
+    """Between which values, and what they stand for; few values themselves, as codes and as what they stand for."""
+    span = _span(tensor, values, unknown)
+    if span == NOT_KNOWN or not 0 < values.size <= FEW:
+        return span
+    reals = None if tensor.dtype == "float32" else real_values(tensor, values)
+    told = " ".join(f"{x:.9g}" for x in values.ravel().tolist())
+    return told if reals is None else f"{told}, which stand for {' '.join(f'{x:.6g}' for x in reals.ravel().tolist())}"
 
 
 def record_html(

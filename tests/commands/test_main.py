@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,9 +27,11 @@ from refengine.commands import demo, main
 from refengine.commands import evaluate as evaluate_command
 from refengine.commands import run as run_command
 from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED
+from refengine.kernels._tflm import COMMIT, LITERT, WHEEL
 from refengine.tensors.datasets import bundled_digits
 
-DATA = Path(__file__).parents[1] / "data"
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
 MODEL = "dense_int8"
 COMMAND = [sys.executable, "-m", "refengine"]
 
@@ -234,7 +237,7 @@ def test_evaluate_as_json(ask: Ask) -> None:
 
 
 def test_evaluate_without_data_says_what_it_took(ask: Ask) -> None:
-    assert "on the bundled digits (100; more with --data)" in ask("evaluate", MODEL)
+    assert "on the 100 bundled digits" in ask("evaluate", MODEL)
 
 
 @pytest.mark.parametrize("json_", [[], ["--json"]])
@@ -339,7 +342,11 @@ def test_help_reads_well(capsys: pytest.CaptureFixture[str], command: list[str])
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
-    assert capsys.readouterr().out == f"refengine {refengine.__version__}\n"
+    told, pins = capsys.readouterr().out, (ROOT / "pyproject.toml").read_text()
+    assert told.startswith(f"refengine {refengine.__version__}\nTFLM: commit 8f6596d; ")
+    assert f"commit {COMMIT}," in pins and f"tflite-micro=={WHEEL};" in pins and f"ai-edge-litert=={LITERT}" in pins
+    assert f"tflite-micro {WHEEL}\n" in told and f"ai-edge-litert {LITERT}\n" in told
+    assert told.endswith(f"that of tflite {version('tflite')}; of JSON, dumps and recordings 1\n")
 
 
 # ---- what goes wrong --------------------------------------------------------------------------------------
@@ -354,7 +361,8 @@ def truncated(folder: Path) -> Path:
 ERRORS = {
     "no command": ([], "required: COMMAND"),
     "an unknown command": (["walk"], "invalid choice: 'walk'"),
-    "no input": (["run", MODEL], "required: --input"),
+    "nearly a command": (["evalute"], "there is no command 'evalute'; did you mean 'evaluate'? (see refengine --help)"),
+    "no input": (["run", MODEL], "one of the arguments --input --random is required"),
     "three dialects": (["run", MODEL, "--input", "x", "--numerics", "tflm,single,litert"], "are 3 dialects"),
     "an unknown dialect": (
         ["run", MODEL, "--input", "x", "--numerics", "y"],
@@ -368,10 +376,17 @@ ERRORS = {
     "no such picture": (["run", MODEL, "--input", "{tmp}/none.png"], "{tmp}/none.png: cannot be read: No such file"),
     "a folder for a picture": (["run", MODEL, "--input", "{tmp}"], "{tmp}: cannot be read: Is a directory"),
     "a text for a picture": (["run", MODEL, "--input", __file__], "neither a picture"),
-    "no such folder": (["evaluate", MODEL, "--data", "{tmp}/none"], "has no file t10k-images"),
-    "a folder without digits": (["evaluate", MODEL, "--data", "{tmp}"], "give the folder of MNIST's IDX files"),
+    "no such folder": (["evaluate", MODEL, "--data", "{tmp}/none"], "{tmp}/none: there is no such file or folder"),
+    "a file without classes": (["evaluate", MODEL, "--data", "{digit}"], "{digit}: is no data with classes; give"),
     "no digits": (["evaluate", MODEL, "--limit", "0"], "'0' is no positive number"),
     "an endless range": (["evaluate", MODEL, "--range", "0", "inf"], "inf is no finite number"),
+    "a device's option for a dump": (
+        ["diff", MODEL, "x.npz", "--fault", "y"],
+        "a dump is no device: leave out --fault",
+    ),
+    "how to read no file": (["diff", MODEL, "x.npz", "--digit", "--hop", "2"], "is read: leave out --digit, --hop"),
+    "a search for one case": (["fuzz", "--replay", "x", "--spec"], "--replay tries one case: leave out --spec"),
+    "an input for a search": (["fuzz", "--input", "x"], "--input is for --replay: leave out --input"),
     "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),
 }
 
@@ -423,7 +438,7 @@ def test_control_c_leaves_without_a_traceback(
     def interrupted(*arguments: object, **options: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_command, "read_inputs", interrupted)
+    monkeypatch.setattr(run_command, "fed", interrupted)
     assert main(["run", MODEL, "--input", digit]) == INTERRUPTED
     assert capsys.readouterr() == ("", "")
 
@@ -459,7 +474,7 @@ def terminal() -> Iterator[Callable[[str], str]]:
         ("demo", "stm32f746 int8 0 2 6 100"),
         ("inspect stm32f746_int8", "0 CONV_2D + RELU 0 → 14 int8 1×26×26×32 194,688 416 1 MAX_POOL_2D"),
         (f"evaluate {MODEL}", "accuracy 100.00% (100 of 100)"),
-        ("run nothing", "refengine: the following arguments are required: --input"),
+        ("run nothing", "refengine: one of the arguments --input --random is required"),
     ],
     ids=lambda text: text.split()[0],
 )

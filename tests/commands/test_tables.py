@@ -7,8 +7,14 @@ import re
 import subprocess
 import sys
 from functools import cache
+from io import StringIO
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from refengine.commands._front import _side_by_side, table_of
 
 
 @cache
@@ -29,7 +35,12 @@ def table_lines(lines: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 200])
 @pytest.mark.parametrize(
-    "command", ["inspect stm32f746_int8", pytest.param("health dense_int8", marks=pytest.mark.slow)]
+    "command",
+    [
+        "inspect stm32f746_int8",
+        pytest.param("health dense_int8", marks=pytest.mark.slow),
+        pytest.param("run stm32f746_int8 --against stm32f746_float32 --random", marks=pytest.mark.long),
+    ],
 )
 def test_a_table_fits_its_terminal_with_every_cell_whole(command: str, columns: int) -> None:
     whole, shown = table_lines(printed(command)), table_lines(printed(command, columns))
@@ -38,3 +49,25 @@ def test_a_table_fits_its_terminal_with_every_cell_whole(command: str, columns: 
     missing = [cell for cell in cells if not any(cell in line for line in shown) and "─" not in cell]
     assert missing == []
     assert len(shown) > len(whole) if columns < max(map(len, whole)) else len(shown) == len(whole)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+@settings(max_examples=25)
+@given(
+    widths=st.lists(st.integers(1, 20), min_size=1, max_size=24),
+    key=st.sampled_from(["#", "class"]),
+    rows=st.integers(1, 3),
+)
+def test_any_table_fits_with_every_number_whole(columns: int, widths: list[int], key: str, rows: int) -> None:
+    """Numbers of any width, in any number of columns, whichever name the rows."""
+    cells = [[f"{i}{place}".zfill(width) for place, width in enumerate(widths)] for i in range(rows)]
+    table = table_of(key, "operator", *map(str, range(len(widths))))
+    for i, row in enumerate(cells):
+        table.add_row(str(i), "FULLY_CONNECTED", *row)
+    console = Console(width=columns, file=StringIO(), force_terminal=False)
+    console.print(*_side_by_side(table, columns), sep="\n")
+    shown = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, shown)) <= columns
+    for i, row in enumerate(cells):
+        words = {word for line in shown if line.split()[:1] == [str(i)] for word in line.split()}
+        assert {*row} <= words

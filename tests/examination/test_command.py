@@ -19,6 +19,7 @@ from refengine.model import Array
 from refengine.tensors.datasets import bundled_digits
 from refengine.tflite_io import dump
 from tests.examination.nets import calibrated, converted, float_net, pictures
+from tests.models import fed, one_op, q
 
 
 @pytest.fixture
@@ -83,6 +84,35 @@ def test_a_folder_of_idx_files(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(header + b"\1" + shape[:4] + labels[:20].tobytes())
     assert main(["health", "dense_int8", "--data", str(tmp_path), "--limit", "15", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["inferences"] == 15
+
+
+def test_data_with_classes_are_data_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a folder for each class, a .csv and an .npz with x and y, the first three are the first of three classes."""
+    images, labels = bundled_digits()
+    for label in range(3):
+        (tmp_path / "all" / str(label)).mkdir(parents=True)
+        for i, image in enumerate(images[labels == label][:2]):
+            Image.fromarray(image).save(tmp_path / "all" / str(label) / f"{i}.png")
+    (tmp_path / "lines.csv").write_text("".join(f"all/{label}/0.png,{label}\n" for label in range(3)))
+    np.savez(tmp_path / "xy.npz", x=np.stack([images[labels == label][0] for label in range(3)]), y=[0, 1, 2])
+    reports = []
+    for name in ("all", "lines.csv", "xy.npz"):
+        assert main(["health", "dense_int8", "--data", str(tmp_path / name), "--limit", "3", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["inferences"] == 3
+        reports.append([(layer["accumulator"], layer["codes"]) for layer in told["layers"]])
+    assert reports[0] == reports[1] == reports[2]
+
+
+def test_without_data_a_foreign_model_asks_for_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(dump(one_op("RELU", {}, [fed((1, 9, 4, 1), "int8", q(0.1))], fed((1, 9, 4, 1), "int8", q(0.1)))))
+    for name in ("health", "evaluate"):
+        assert main([name, str(path)]) == FAILED
+        told = capsys.readouterr().err
+        assert told == (
+            "refengine: what shall the model run on? Say --data PATH; its inputs are 'input0' int8 (1, 9, 4, 1)\n"
+        )
 
 
 def test_plots_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from refengine import InputError, Numerics, Plan, Record, execute, make_plan
 from refengine.commands import main
 from refengine.explanation import as_html, explain, in_dialect, parting, side_by_side, step_at, text
+from refengine.text import markup
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 from tests.test_execute import codes, two_layers
@@ -147,7 +148,26 @@ def test_command_prints_text_json_and_pages(files: tuple[str, str], tmp_path: Pa
     assert answer["beside"]["numerics"].startswith("single")
     page = tmp_path / "page.html"
     assert main([*base, "--html", str(page)]) == 0
-    assert "accumulator" in page.read_text(encoding="utf-8")
+    assert "accumulator" in page.read_text(encoding="utf-8") and "<p>" not in page.read_text(encoding="utf-8")
+
+
+def test_a_page_has_the_sentence_where_two_dialects_part(files: tuple[str, str], tmp_path: Path, capsys: Any) -> None:
+    model, array = files
+    base = ["explain", model, "--input", array, "--op", "1", "--at", "0,1", "--numerics", "single"]
+    assert main(base) == 0
+    sentence = capsys.readouterr().out.splitlines()[-1]
+    assert sentence.startswith(("They part at ", "The two dialects agree"))
+    assert main([*base, "--html", str(tmp_path / "page.html")]) == 0
+    assert f"<p>{markup(sentence)}</p>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "idle"), [(["--json", "--html", "x.html"], "--html"), (["--json", "--full"], "--full")]
+)
+def test_json_is_all_of_it_and_no_page(files: tuple[str, str], options: list[str], idle: str, capsys: Any) -> None:
+    model, array = files
+    assert main(["explain", model, "--input", array, "--op", "1", "--at", "0,1", *options]) == 2
+    assert f"--json holds every line: leave out {idle}" in capsys.readouterr().err
 
 
 def test_the_only_element_needs_no_place(tmp_path: Path, capsys: Any) -> None:

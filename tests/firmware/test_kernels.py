@@ -45,10 +45,12 @@ SLOWLY = () if SANITIZERS == "undefined" else ("-O0",)
 
 DIALECTS = {
     "tflm": (Numerics(), ()),
-    "single": (Numerics(rounding="single"), ("-DREFENGINE_SINGLE_ROUNDING=1",)),
+    "single": (
+        Numerics(rounding="single", float_to_int="riscv"),
+        ("-DREFENGINE_SINGLE_ROUNDING=1", "-DREFENGINE_SATURATE=2"),
+    ),
     "xnnpack": (Numerics(rounding="xnnpack"), ("-DREFENGINE_XNNPACK_ROUNDING=1",)),
     "fma": (Numerics(contraction="fma", float_to_int="arm"), ("-DREFENGINE_FMA=1", "-DREFENGINE_SATURATE=1")),
-    "riscv": (Numerics(libm="newlib", float_to_int="riscv"), ("-DREFENGINE_SATURATE=2",)),
     "dsp": (Numerics(), ("-DREFENGINE_DSP",)),
 }
 """Each dialect's numerics, and the flags that compile the kernels for it. `dsp` is no dialect but another way there."""

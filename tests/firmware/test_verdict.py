@@ -157,7 +157,8 @@ def test_a_dialect_is_told(case: str, board: str, tmp_path: Path, monkeypatch: p
     the dialects would differ in more than one choice.
     """
     dtype, dialect, wrong, where, name = DIALECTS[case]
-    monkeypatch.setattr(qemu, "board_settings", lambda board: {"NUMERICS": dialect})
+    settings = qemu.board_settings(board) | {"NUMERICS": dialect}
+    monkeypatch.setattr(qemu, "board_settings", lambda board: settings)
     model = network(dtype, softmax=False)
     path = dumped(board, model, tmp_path)
     assert not judged(model, path).differs

@@ -93,7 +93,7 @@ def test_the_report_ranks_layers(floats: str, arrays: str, tmp_path: Path, capsy
 
 def test_json_holds_everything(floats: str, arrays: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.tflite"
-    options = ["--method", "percentile", "--percentile", "99.5", "--samples", "20", "--json", "--report"]
+    options = ["--method", "percentile", "--percentile", "99.5", "--limit", "20", "--json", "--report"]
     assert main(["quantize", floats, "--data", arrays, "-o", str(out), *options]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["method"], told["samples"], told["output_sha256"]) == ("percentile", 20, load(out).sha256)
@@ -122,8 +122,33 @@ def test_digits_a_folder_of_idx_files_and_pictures_are_the_same_data(tmp_path: P
     wanted = load(dump(convert(plan.model, calibrate(plan, batches))))
     for data in ("digits", str(idx), str(drawn)):
         out = tmp_path / "out.tflite"
-        assert main(["quantize", "stm32f746_float32", "--data", data, "-o", str(out), "--samples", "12"]) == 0
+        assert main(["quantize", "stm32f746_float32", "--data", data, "-o", str(out), "--limit", "12"]) == 0
         assert load(out) == wanted
+
+
+def test_the_accuracy_before_and_after_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = bundled_digits()
+    wrong = labels.copy()
+    wrong[:3] = (wrong[:3] + 1) % 10
+    np.savez(tmp_path / "xy.npz", x=images[:20], y=wrong[:20])
+    out = tmp_path / "out.tflite"
+    command = ["quantize", "stm32f746_float32", "--data", "digits", "--limit", "5", "-o", str(out)]
+    assert main([*command, "--evaluate", str(tmp_path / "xy.npz")]) == 0
+    right = "85.00% (17 of 20)"
+    assert f"accuracy on {tmp_path / 'xy.npz'}: {right} before, {right} after" in capsys.readouterr().out
+    assert main([*command, "--evaluate", "digits", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["accuracy"]
+    assert (told["data"], told["before"]["correct"], told["after"]["correct"]) == ("digits", 100, 100)
+
+
+def test_labels_that_do_not_fit_are_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "xy.npz", x=bundled_digits()[0][:2], y=[0, 10])
+    command = ["quantize", "stm32f746_float32", "--data", "digits", "-o", str(tmp_path / "out.tflite")]
+    assert main([*command, "--evaluate", str(tmp_path / "xy.npz")]) == FAILED
+    assert "the labels are 0 to 10, but the model has 10 classes" in capsys.readouterr().err
+    assert not (tmp_path / "out.tflite").exists()
 
 
 def test_ctrl_c_leaves_nothing_behind(
@@ -179,7 +204,8 @@ def test_what_is_no_file_is_written_to_and_a_link_stays_one(floats: str, arrays:
         (["--keep", "missing"], "--keep missing: no operator has this number, type or name; there are 0 CONV_2D, 1"),
         (["--keep", "7"], "--keep 7: no operator"),
         (["--range", "0", "1e39"], "no finite number in float32"),
-        (["--samples", "0"], "'0' is no positive number"),
+        (["--labels", "names.txt"], "--labels is for --evaluate; give both"),
+        (["--limit", "0"], "'0' is no positive number"),
         (["--data", "missing.npy"], "missing.npy: cannot be read"),
         (["--data", "digits"], "input 'x' takes pictures of 10×10×1"),
         (["--data", "{folder}/empty"], "the folder is empty"),
@@ -236,7 +262,7 @@ def test_what_cannot_be_quantised_is_refused_before_calibration(
 
 def test_one_sample_is_one(floats: str, arrays: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out.tflite")
-    assert main(["quantize", floats, "--data", arrays, "-o", out, "--samples", "1"]) == 0
+    assert main(["quantize", floats, "--data", arrays, "-o", out, "--limit", "1"]) == 0
     assert "calibrated on 1 sample of" in capsys.readouterr().out
 
 

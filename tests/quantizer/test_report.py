@@ -23,7 +23,8 @@ from refengine.plan import Plan, make_plan
 from refengine.quantizer.calibrate import calibrate
 from refengine.quantizer.choices import choices
 from refengine.quantizer.convert import convert
-from refengine.quantizer.report import Error, LayerError, Outputs, rank
+from refengine.quantizer.report import LayerError, Outputs, rank
+from refengine.reading.error import Error
 from refengine.reading.float_reading import real_values
 from refengine.strategies import Case, models
 from refengine.tensors.datasets import bundled_digits

@@ -260,6 +260,30 @@ def test_nothing_is_wider_than_the_window(page: Page) -> None:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+# ---- The idea --------------------------------------------------------------------------------------------------------
+
+
+def test_pupils_follow_a_digit_from_squares_to_votes(page: Page) -> None:
+    page.click("#tab-idea")
+    page.until("document.querySelector('.station').textContent.includes('Nothing is drawn yet')")
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    page.until("document.querySelectorAll('.chips .found').length === 1")
+    assert page.text(".chips .found") == "7"
+    stations = page.js("[...document.querySelectorAll('.station')].map((each) => each.textContent)")
+    assert "784 little squares" in stations[0] and "32 little patterns" in stations[1]
+    assert "It looks like the number 7" in stations[3]
+    page.until("[...document.querySelectorAll('.station canvas.maps')].every((each) => each.width > 100)")
+    page.click("#idea-heat")
+    page.until("document.querySelector('.station canvas.heat')")
+    assert "believes less in the 7" in page.text("#view-idea")
+    page.choose("#network", "dense_int8")
+    page.until("document.querySelector('#view-idea').textContent.includes('every square has a say by itself')")
+    assert not page.js("document.querySelector('.station canvas.heat')"), "it was another network's"
+    page.click("#clear")
+    page.until("document.querySelector('.station').textContent.includes('Nothing is drawn yet')")
+
+
 # ---- Walk ------------------------------------------------------------------------------------------------------------
 
 

@@ -200,6 +200,14 @@ def test_sounds_in_a_folder_for_each_class(ask: Ask) -> None:
     assert told["sounds"]["front_end"] == "micro_speech"
 
 
+def test_sounds_in_a_folder_for_each_class_are_for_health_too(ask: Ask) -> None:
+    for word in ("no", "yes"):
+        Path("words", word).mkdir(parents=True)
+        wav(Path("words", word, "a.wav"), signal()[:16000].astype(np.int16))
+    told = json.loads(ask("health", save(keyword_spotter()), "--data", "words", "--json"))
+    assert told["inferences"] == 2 and told["sounds"]["front_end"] == "micro_speech"
+
+
 # ---- sequences and arrays --------------------------------------------------------------------------------------
 
 

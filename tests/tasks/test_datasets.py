@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from refengine import InputError
-from refengine.tasks.datasets import boxes, classes, mask_of, masks
+from refengine.tasks.datasets import boxes, classes, mask_of, masks, without_truth
 from refengine.tasks.detection import Truth
+from refengine.tensors.datasets import bundled_digits
 
 
 def touch(path: Path) -> Path:
@@ -58,6 +59,39 @@ def test_lines_of_files_and_classes(tmp_path: Path, headings: str) -> None:
     assert ([Path(file).name for file in data.x], data.y.tolist()) == (["a.png", "b.png"], [1, 0])
 
 
+@pytest.mark.parametrize(
+    ("text", "x", "y"),
+    [
+        ("1.5,2,yes\n-1,0.25,no\n", [[1.5, 2], [-1, 0.25]], [1, 0]),
+        ("a,b,label\n1,2,0\n3,4,1\n", [[1, 2], [3, 4]], [0, 1]),
+        ("Label,a,b\n1,2,3\n0,4,5\n", [[2, 3], [4, 5]], [1, 0]),
+    ],
+)
+def test_lines_of_numbers_and_a_class(tmp_path: Path, text: str, x: list[list[float]], y: list[int]) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    data = classes(str(tmp_path / "x.csv"))
+    assert isinstance(data.x, np.ndarray) and data.x.dtype == np.float32
+    assert (data.x.tolist(), data.y.tolist()) == (x, y)
+    assert np.array_equal(without_truth(str(tmp_path / "x.csv"), "test", ()), data.x)
+
+
+def test_columns_of_pixels_are_pixels(tmp_path: Path) -> None:
+    """As Kaggle has MNIST."""
+    (tmp_path / "x.csv").write_text("label,pixel0,pixel1\n7,0,255\n")
+    data = classes(str(tmp_path / "x.csv"))
+    assert isinstance(data.x, np.ndarray) and data.x.dtype == np.uint8 and data.x.tolist() == [[0, 255]]
+    (tmp_path / "x.csv").write_text("label,pixel0,pixel1\n7,0,nan\n")
+    with pytest.raises(InputError, match="has pixels that are no whole numbers from 0 to 255"):
+        classes(str(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize("line", ["1,2", "1,x,0", "1,2,3,0"])
+def test_a_line_that_is_not_as_the_first_is_told_by_its_number(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.csv").write_text(f"a,b,y\n1,2,0\n{line}\n")
+    with pytest.raises(InputError, match=r"x\.csv: line 3 does not hold 2 numbers and a class"):
+        classes(str(tmp_path / "x.csv"))
+
+
 def test_arrays_with_labels(tmp_path: Path) -> None:
     data = classes(npz(tmp_path / "x.npz", x=np.zeros((3, 2)), y=np.array([[1.0], [0], [2]])))
     assert isinstance(data.x, np.ndarray) and data.x.shape == (3, 2) and data.y.tolist() == [1, 0, 2]
@@ -95,6 +129,26 @@ def test_lines_that_say_nothing_are_refused(tmp_path: Path, text: str, reason: s
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(InputError, match=reason):
         classes(str(tmp_path / "x.csv"))
+
+
+def test_the_word_digits_is_the_bundled_ones() -> None:
+    assert classes("digits").y.tolist() == bundled_digits()[1].tolist()
+    assert np.array_equal(without_truth("digits", "test", ()), bundled_digits()[0])
+
+
+def test_without_the_truth_masks_and_what_tells_of_files_are_left_out(tmp_path: Path) -> None:
+    for name in ("a.png", "a_mask.png", "b.png", "coco.json", "deep/c.png", "other/d.png", "deep/e.png"):
+        touch(tmp_path / name)
+    found = without_truth(str(tmp_path), "test", ())
+    assert [str(Path(file).relative_to(tmp_path)) for file in found] == [
+        *("a.png", "b.png"), *("deep/c.png", "other/d.png", "deep/e.png")
+    ]  # fmt: skip
+
+
+def test_an_archive_of_the_models_own_inputs_is_a_file_like_others(tmp_path: Path) -> None:
+    path = npz(tmp_path / "x.npz", x=np.zeros((2, 3)), y=np.zeros(2))
+    assert np.shape(without_truth(path, "test", ["input"])) == (2, 3)
+    assert without_truth(path, "test", ["x", "y"]) == [path]
 
 
 # ---- boxes ---------------------------------------------------------------------------------------------------

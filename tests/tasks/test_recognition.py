@@ -8,7 +8,7 @@ from refengine import InputError, Plan, make_plan
 from refengine.kernel import Node
 from refengine.model import Model
 from refengine.strategies import model_of
-from refengine.tasks.recognition import task_of
+from refengine.tasks.recognition import task_of, tells_probabilities
 from tests.models import const, fed, q
 from tests.tasks.nets import detector, keyword_spotter, segmenter
 
@@ -55,6 +55,32 @@ def test_a_map_of_classes_is_one_of_a_picture(
     input: tuple[int, ...], output: tuple[int, ...], dtype: str, task: str
 ) -> None:
     assert task_of(shaped(input, output, dtype)).name == task
+
+
+def scores(*names: str, dtype: str = "float32") -> Plan:
+    """A row of scores by these operators, one behind the other."""
+    nodes, kinds = list[Node](), {"SOFTMAX": q(1 / 256, -128), "RELU": q(0.1)}
+    x = fed((1, 4), dtype, q(0.1) if dtype == "int8" else None)
+    for name in names:
+        shape = const([1, 4], "int32")
+        y = fed((1, 4), dtype, kinds.get(name, x.quantization) if dtype == "int8" else None)
+        nodes.append(
+            Node(name, {"beta": 1.0} if name == "SOFTMAX" else {}, (x, shape) if name == "RESHAPE" else (x,), (y,))
+        )
+        x = y
+    return make_plan(model_of(*nodes))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_probabilities_come_of_what_makes_them_whatever_only_moves_them(dtype: str) -> None:
+    assert tells_probabilities(scores("RELU", "SOFTMAX", dtype=dtype))
+    assert tells_probabilities(scores("SOFTMAX", "RESHAPE", dtype=dtype))
+    assert not tells_probabilities(scores("SOFTMAX", "RELU", dtype=dtype))
+    assert not tells_probabilities(scores("RESHAPE", dtype=dtype))
+
+
+def test_codes_of_a_softmax_are_probabilities_whoever_made_them() -> None:
+    assert tells_probabilities(shaped((1, 9), (1, 4), "int8"))
 
 
 def test_what_the_graph_does_not_tell_may_be_said() -> None:

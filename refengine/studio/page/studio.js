@@ -8,11 +8,12 @@ import * as pin from "./pin.js";
 import * as play from "./play.js";
 import { mountDrawing } from "./drawing.js";
 import { byId, el, offer } from "./element.js";
+import * as idea from "./idea.js";
 import { ask } from "./server.js";
 import { again, attempt, on, state, tell } from "./state.js";
 import * as walk from "./walk.js";
 
-const VIEWS = { draw, walk, play, compare, pin, collect, board };
+const VIEWS = { draw, idea, walk, play, compare, pin, collect, board };
 let chosen = "";
 
 async function start() {

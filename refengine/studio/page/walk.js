@@ -3,6 +3,7 @@
 import { el, short } from "./element.js";
 import { explanation } from "./explanation.js";
 import { Graph } from "./graph.js";
+import { heatMap, largest } from "./heat.js";
 import { Maps } from "./maps.js";
 import { ask } from "./server.js";
 import { attempt, latest, on, present, state } from "./state.js";
@@ -299,20 +300,8 @@ function heatTools() {
 }
 
 function heat({ rows, patch, stride, score, of }, name) {
-  const canvas = el("canvas", { className: "heat", width: rows[0].length, height: rows.length, role: "img" });
-  canvas.setAttribute("aria-label", `heat map for ${name}`);
-  const context = canvas.getContext("2d");
-  const most = Math.max(1e-9, ...rows.flat().map(Math.abs));
-  rows.forEach((row, y) =>
-    row.forEach((value, x) => {
-      const part = Math.round((100 * Math.abs(value)) / most);
-      context.fillStyle =
-        value >= 0 ? `color-mix(in srgb, #ff8c1a ${part}%, #14171b)` : `color-mix(in srgb, #4a9bff ${part}%, #14171b)`;
-      context.fillRect(x, y, 1, 1);
-    }),
-  );
   const text =
     `Occlusion: a patch of ${patch}×${patch} pixels, moved by ${stride}, is covered with paper, and the network asked again. ` +
-    `Orange: the score of ${name} (${short(score)}, at ${of}) falls without it, by up to ${short(most)}: it spoke for ${name}. Blue: it spoke against.`;
-  return [canvas, el("p", { className: "hint", textContent: text })];
+    `Orange: the score of ${name} (${short(score)}, at ${of}) falls without it, by up to ${short(largest(rows))}: it spoke for ${name}. Blue: it spoke against.`;
+  return [heatMap(rows, name), el("p", { className: "hint", textContent: text })];
 }

@@ -1,0 +1,75 @@
+"""Eight lessons as Jupyter notebooks: real questions about integer inference, with exercises and their answers.
+
+    from refengine.lessons import write_lessons
+
+    write_lessons("lessons")
+
+They are written down as Markdown beside this file, where they read and compare well; `notebook` makes of such a text
+what a reader gets. The files beside them are what the lessons work on: a drawing, and what boards recorded of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .pad import Pad
+
+__all__ = ["FILES", "LESSONS", "Pad", "notebook", "write_lessons"]
+
+HERE = Path(__file__).parent
+
+LESSONS = {path.stem: path for path in sorted(HERE.glob("*.md"))}
+"""The lessons' texts by the notebooks' names, in their order."""
+
+FILES = sorted((*HERE.glob("*.npz"), *HERE.glob("*.png")))
+"""What they work on."""
+
+CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^(?=#+ )", re.MULTILINE)
+
+
+def notebook(text: str) -> dict[str, Any]:
+    """The notebook (nbformat 4.5, as JSON holds it, without outputs) of a lesson in Markdown.
+
+    Each block of Python becomes a cell of code, what stands between them a cell of text, and each heading begins one.
+    """
+    cells: list[dict[str, Any]] = [
+        {"cell_type": kind, "id": f"cell-{i}", "metadata": {}, "source": source.splitlines(keepends=True)}
+        | ({"execution_count": None, "outputs": []} if kind == "code" else {})
+        for i, (kind, source) in enumerate(_cells(text))
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _cells(text: str) -> Iterator[tuple[str, str]]:
+    """(cell_type, source) of every cell in order."""
+    for i, part in enumerate(CODE.split(text)):
+        if i % 2:
+            yield "code", part.strip()
+        else:
+            yield from (("markdown", cell.strip()) for cell in SECTION.split(part) if cell.strip())
+
+
+def write_lessons(folder: str | Path) -> tuple[list[Path], list[Path]]:
+    """Write the notebooks and their files into `folder`, which is made; (those written, those that were there).
+
+    What is there already stays as it is: it holds somebody's work. Raises `OSError` where nothing can be written.
+    """
+    there = Path(folder)
+    there.mkdir(parents=True, exist_ok=True)
+    books = {there / f"{name}.ipynb": source for name, source in LESSONS.items()}
+    files = {there / source.name: source for source in FILES}
+    kept = [path for path in (*books, *files) if path.exists()]
+    for path in books.keys() - {*kept}:
+        book = notebook(books[path].read_text(encoding="utf-8"))
+        path.write_text(json.dumps(book, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path in files.keys() - {*kept}:
+        shutil.copyfile(files[path], path)
+    return [path for path in (*books, *files) if path not in kept], kept
