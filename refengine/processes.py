@@ -110,7 +110,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def filled(words: Sequence[str], paths: Mapping[str, Sequence[str]]) -> list[str]:
-    """The words of a command, its placeholders filled; one that is a word of its own becomes as many as it has paths."""
+    """The words of a command, its placeholders filled; one that is a whole word becomes as many as it has paths."""
     found: list[str] = []
     for word in words:
         if word in paths:
