@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -107,3 +107,16 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             process.wait(PATIENCE)
     process.kill()
     process.wait()
+
+
+def filled(words: Sequence[str], paths: Mapping[str, Sequence[str]]) -> list[str]:
+    """The words of a command, its placeholders filled; one that is a whole word becomes as many as it has paths."""
+    found: list[str] = []
+    for word in words:
+        if word in paths:
+            found += paths[word]
+            continue
+        for name, those in paths.items():
+            word = word.replace(name, " ".join(those))
+        found.append(word)
+    return found

@@ -164,8 +164,8 @@ def _laid_out(plan: Plan, golden: tuple[Array, ...]) -> _LaidOut:
         )
         require(
             not any(t.is_variable for t in step.outputs),
-            f"{step} writes to a variable tensor, which it may read at the same time; export takes the variables of "
-            "SVDF, of LSTM and resource variables: convert again with these",
+            f"{step} writes to a variable tensor, which it may read at the same time; export takes layers' states and "
+            "resource variables: convert again with these",
         )
     for tensor, x in zip(plan.inputs, golden, strict=False):
         if x.shape != tensor.shape:

@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import InputError, require_posix
 from ..files import write_npz
 from ..model import Array
-from ..processes import finished
+from ..processes import filled, finished
 from ..tflite_io import dump
 from . import child
 from .calls import Calls
@@ -130,7 +130,7 @@ class Command:
         with tempfile.TemporaryDirectory(prefix="refengine-") as folder:
             paths = _written(case, Path(folder))
             try:
-                done = finished(self._filled(paths), self.time_out)
+                done = finished(filled(self.words, paths), self.time_out)
             except subprocess.TimeoutExpired:
                 raise KernelError("hangs", f"has not ended after {self.time_out:g} seconds") from None
             except OSError as error:
@@ -141,18 +141,6 @@ class Command:
                 said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-1:]
                 raise KernelError("fails", _ended(done.returncode, said))
             return tuple(_read(Path(path), x) for path, x in zip(paths["{outputs}"], case.record.outputs, strict=True))
-
-    def _filled(self, paths: dict[str, list[str]]) -> list[str]:
-        """The words of the command; a placeholder that is a word of its own becomes as many words as it has paths."""
-        filled: list[str] = []
-        for word in self.words:
-            if word in paths:
-                filled += paths[word]
-                continue
-            for name, found in paths.items():
-                word = word.replace(name, " ".join(found))
-            filled.append(word)
-        return filled
 
 
 def _written(case: Case, folder: Path) -> dict[str, list[str]]:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..files import write_all
 from .pad import Pad
 
 __all__ = ["FILES", "LESSONS", "Pad", "notebook", "write_lessons"]
@@ -64,12 +64,16 @@ def write_lessons(folder: str | Path) -> tuple[list[Path], list[Path]]:
     """
     there = Path(folder)
     there.mkdir(parents=True, exist_ok=True)
-    books = {there / f"{name}.ipynb": source for name, source in LESSONS.items()}
-    files = {there / source.name: source for source in FILES}
-    kept = [path for path in (*books, *files) if path.exists()]
-    for path in books.keys() - {*kept}:
-        book = notebook(books[path].read_text(encoding="utf-8"))
-        path.write_text(json.dumps(book, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for path in files.keys() - {*kept}:
-        shutil.copyfile(files[path], path)
-    return [path for path in (*books, *files) if path not in kept], kept
+    sources = {there / f"{name}.ipynb": source for name, source in LESSONS.items()}
+    sources |= {there / source.name: source for source in FILES}
+    kept = [path for path in sources if path.exists()]
+    new = [path for path in sources if path not in kept]
+    write_all({path: _written(sources[path]) for path in new})
+    return new, kept
+
+
+def _written(source: Path) -> str | bytes:
+    """What a reader gets of a file beside this one."""
+    if source.suffix != ".md":
+        return source.read_bytes()
+    return json.dumps(notebook(source.read_text(encoding="utf-8")), indent=1, ensure_ascii=False) + "\n"

@@ -18,7 +18,7 @@ from ..files import write_npz
 from ..kernel import Numerics
 from ..model import Array, Model
 from ..plan import make_plan
-from ..processes import finished
+from ..processes import filled, finished
 from ..tensors.difference import unlike
 from ..tensors.dumps import dump_names
 from ..tflite_io import dump
@@ -55,7 +55,7 @@ class Command:
 
     def __call__(self, model: Model, inputs: tuple[Array, ...]) -> str:
         with tempfile.TemporaryDirectory(prefix="refengine-") as folder:
-            words = self._filled(_written(model, inputs, Path(folder)))
+            words = filled(self.words, _written(model, inputs, Path(folder)))
             try:
                 done = finished(words, self.time_out)
             except subprocess.TimeoutExpired:
@@ -65,18 +65,6 @@ class Command:
         if not done.returncode or not self.saying.search((done.stdout + done.stderr).decode(errors="replace")):
             return ""
         return f"exits with {done.returncode}" if done.returncode > 0 else f"is ended by signal {-done.returncode}"
-
-    def _filled(self, paths: dict[str, Sequence[str]]) -> list[str]:
-        """The words of the command; a place that is a word of its own becomes as many as it has paths."""
-        filled: list[str] = []
-        for word in self.words:
-            if word in paths:
-                filled += paths[word]
-                continue
-            for name, found in paths.items():
-                word = word.replace(name, " ".join(found))
-            filled.append(word)
-        return filled
 
 
 def _written(model: Model, inputs: tuple[Array, ...], folder: Path) -> dict[str, Sequence[str]]:

@@ -77,7 +77,9 @@ def examples(op: str, dtype: str) -> int:
     """How many to try: many of the layers, whose C has several paths, few of what other operators' C does, too."""
     if CALLS[op, dtype] in SHARED or SANITIZERS != "undefined":
         return 12
-    return 100 if dtype == "int8" and FACTS[op].weights is not None else 24
+    if dtype != "int8":
+        return 24
+    return 60 if FACTS[op].weights is None else 100
 
 
 def cases(op: str, dtype: str) -> st.SearchStrategy[tuple[Model, tuple[Array, ...]]]:
