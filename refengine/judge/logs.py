@@ -38,10 +38,12 @@ TENSOR = re.compile(r"\b(?:t|tensor)[ _#]*(\d+)\b", re.IGNORECASE)
 OPERATOR = re.compile(r"\b(?:op|operator|layer|node|step)[ _#]*(\d+)\b", re.IGNORECASE)
 
 DECLARED = re.compile(r"(\w+)\s*(?:\[[^\]]*\]\s*)+(?:\w+\s*)*=\s*\{?(.*)$")
-LABELLED = re.compile(r"^(?P<label>[^:=]*[A-Za-z_][^:=]*?)\s*[:=]\s*(?P<rest>.*)$")
+LABELLED = re.compile(r"^(?P<label>[^:=]*[A-Za-z_][^:=]*?(?::\d+)?)\s*[:=]\s*(?P<rest>.*)$")
+"""A label may end as TensorFlow's names of tensors do, in ``:0``."""
+
 CELL = re.compile(r"^\s*\"?(?P<label>[^,;\"]*[A-Za-z_][^,;\"]*)\"?\s*[,;\t](?P<rest>.*)$")
 ELEMENT = re.compile(
-    rf"^\s*(?P<label>\w[^\[\]:=]*?)\s*\[\s*(?P<place>\d{{1,9}})\s*\]\s*[:=]\s*(?P<word>{NUMBER.pattern})[\s;,]*$",
+    rf"^\s*(?P<label>\w[^\[\]:=]*?(?::\d+)?)\s*\[\s*(?P<place>\d{{1,9}})\s*\]\s*[:=]\s*(?P<word>{NUMBER.pattern})[\s;,]*$",
     re.IGNORECASE,
 )
 """One element of a tensor, by its place in the flat array."""

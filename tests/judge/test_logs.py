@@ -95,6 +95,14 @@ def test_what_is_called_otherwise_is_known_by_its_length_or_left_out(tmp_path: P
     assert left == f"left out: 'scores', which may be several tensors'; call it one of t{LOGITS}, t{SCORES}"
 
 
+@pytest.mark.parametrize("text", ["{}: {}", "{} = {{{}}};", "int8 {}: {}"])
+def test_names_that_end_in_a_number_behind_a_colon_are_read(text: str, tmp_path: Path) -> None:
+    name = PLAN.graph.tensors[SCORES].name
+    assert name.endswith(":0")
+    dump = log(tmp_path, text.format(name, listed(SOUND[SCORES])))
+    assert {i: x.tobytes() for i, x in dump.tensors.items()} == {SCORES: SOUND[SCORES].tobytes()}
+
+
 def test_the_models_output_and_input(tmp_path: Path) -> None:
     dump = log(tmp_path, f"input: {listed(X)}\noutput tensor: {listed(SOUND[SCORES])}")
     assert {i: x.tobytes() for i, x in dump.tensors.items()} == {
