@@ -272,11 +272,18 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
+def require_tuple(inputs: object) -> None:
+    """Refuse an array where a tuple of arrays is meant: whoever iterates over one array comes upon the next."""
+    if isinstance(inputs, np.ndarray):
+        raise InputError(f"the inputs are an array {inputs.shape}; give tuples, with an array for each input: (x,)")
+
+
 def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
     """N if `inputs` are a batch of N where the model declares 1, None if they have the declared shapes.
 
     Raises `InputError` for anything else.
     """
+    require_tuple(inputs)
     if len(inputs) != len(plan.inputs):
         raise InputError(
             f"the model has {len(plan.inputs)} inputs ({', '.join(t.name for t in plan.inputs)}); "

@@ -115,3 +115,13 @@ def test_a_custom_operator_of_the_users_runs_in_every_room(here: dict[str, Any])
     assert refengine.inspect(here["plan"].model, kernels=here["plan"].kernels).refusals == ()
     assert refengine.Session(here["plan"]).run(x)[0].tolist() == [[0, 2, 4, 6]]
     assert here["example"](lambda x: x, Dice(0)).name == "MyOp"
+
+
+def test_the_drop_in_prints_what_its_page_shows(here: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "manual" / "python.md").read_text(encoding="utf-8")
+    (classify,) = re.findall(r"^```python\n(from refengine import Interpreter.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (prepare,) = re.findall(r"^```python\n(import shutil.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(r"^\$ python classify.py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    exec(prepare, {})
+    exec(classify, {})
+    assert capsys.readouterr().out == shown

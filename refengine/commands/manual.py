@@ -13,6 +13,7 @@ import argparse
 import os
 import shutil
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 from ._front import print_table, say, table_of
@@ -21,7 +22,14 @@ PAGES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "manual
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("page", nargs="?", choices=PAGES, metavar="PAGE", help=f"one of {', '.join(PAGES)}")
+    parser.add_argument("page", nargs="?", type=_page, choices=PAGES, metavar="PAGE", help=f"one of {', '.join(PAGES)}")
+
+
+def _page(name: str) -> str:
+    """The name as it is, unless it is nearly that of a page: `quantize` is a command, and `quantise` tells of it."""
+    if name not in PAGES and (near := get_close_matches(name, PAGES, 1)):
+        raise argparse.ArgumentTypeError(f"there is no page {name!r}; did you mean {near[0]!r}?")
+    return name
 
 
 def command(args: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, require
-from ..execute import batch_size, frames, tile_size
+from ..execute import batch_size, frames, require_tuple, tile_size
 from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
@@ -221,6 +221,7 @@ def _check_scale(tensor: Tensor) -> None:
 
 def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Inputs as codes, and as the real values that were given or that the codes stand for."""
+    require_tuple(inputs)
     given = dict(enumerate(inputs))
     for i, (x, tensor) in enumerate(zip(inputs, plan.inputs, strict=False)):
         if x.dtype.kind == "f" and not np.isfinite(x).all():

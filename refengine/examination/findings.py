@@ -228,7 +228,7 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
         text = f"{cut}, though the scale is wide enough: the zero point {layer.zero_point} is too {way}."
         return _finding(layer, "zero point", lost, f"{text} {_better(layer)} Or {again}")
     factor = better[0] / layer.scale
-    text = f"{cut}: the scale {layer.scale:.4g} is {factor:.3g} times too small. {_better(layer)} Or {again}"
+    text = f"{cut}: the scale {layer.scale:.4g} is {_rounded(factor, 3)} times too small. {_better(layer)} Or {again}"
     return _finding(layer, "saturation", lost, text)
 
 
@@ -277,10 +277,15 @@ def _range_findings(layer: Layer) -> Iterator[Finding]:
     if layer.is_fed:
         text = f"The data use {facts}. Are they scaled as in training (--range, or the .npy's real values)?"
     else:
-        times = f"{1 / layer.used:.2g} times too large"
+        times = f"{_rounded(1 / layer.used, 2)} times too large"
         text = f"It uses {facts}: the scale {layer.scale:.4g} is about {times}. {_better(layer)} "
         text += "Calibrate again with data like this."
     yield _finding(layer, "range", lost, text)
+
+
+def _rounded(number: float, digits: int) -> str:
+    """A number to so many significant digits, a large one written out: 130, not 1.3e+02."""
+    return f"{float(f'{number:.{digits}g}'):.12g}"
 
 
 def _is_still(layer: Layer) -> bool:

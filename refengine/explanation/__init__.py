@@ -222,7 +222,8 @@ def _index(tensor: Tensor, output: Array, at: Sequence[int]) -> tuple[int, ...]:
     if output.shape != shape:
         raise InputError(f"output '{tensor.name}' holds a batch of {len(output)}; explain one inference")
     if len(at) != len(shape) or not all(-size <= i < size for i, size in zip(at, shape, strict=True)):
-        raise InputError(f"output '{tensor.name}' has shape {shape}; there is no element {list(at)}")
+        due = "" if len(at) == len(shape) else f", for one has {len(shape)} indices"
+        raise InputError(f"output '{tensor.name}' has shape {shape}; there is no element {list(at)}{due}")
     return tuple(i % size for i, size in zip(at, shape, strict=True))
 
 

@@ -90,6 +90,8 @@ def unreadable(error: BaseException) -> InputError:
     """What is wrong with a file, without its name and in one line."""
     if isinstance(error, InputError):
         return error
+    if isinstance(error, IsADirectoryError):
+        return InputError("cannot be read: it is a folder; give a file")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return InputError(f"cannot be read: {' '.join(reason.split()) or type(error).__name__}")
 

@@ -374,7 +374,7 @@ ERRORS = {
     "a picture for a model": (["inspect", "{digit}"], "not a .tflite file"),
     "half a model": (["inspect", "{short}"], "{short}: "),
     "no such picture": (["run", MODEL, "--input", "{tmp}/none.png"], "{tmp}/none.png: cannot be read: No such file"),
-    "a folder for a picture": (["run", MODEL, "--input", "{tmp}"], "{tmp}: cannot be read: Is a directory"),
+    "a folder for a picture": (["run", MODEL, "--input", "{tmp}"], "cannot be read: it is a folder; give a file"),
     "a text for a picture": (["run", MODEL, "--input", __file__], "neither a picture"),
     "no such folder": (["evaluate", MODEL, "--data", "{tmp}/none"], "{tmp}/none: there is no such file or folder"),
     "a file without classes": (["evaluate", MODEL, "--data", "{digit}"], "{digit}: is no data with classes; give"),

@@ -35,3 +35,9 @@ def test_a_page_that_there_is_not_names_those_that_there_are(capsys: pytest.Capt
     with pytest.raises(SystemExit):
         main(["manual", "nothing"])
     assert "invalid choice: 'nothing' (choose from" in capsys.readouterr().err
+
+
+def test_a_page_that_is_spelt_nearly_so_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["manual", "quantize"])
+    assert "there is no page 'quantize'; did you mean 'quantise'?" in capsys.readouterr().err

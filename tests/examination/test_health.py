@@ -89,6 +89,20 @@ def test_a_scale_eight_times_too_large(name: str, op: int, follow: tuple[int, ..
     assert times == pytest.approx(8, rel=0.15)
 
 
+def test_a_scale_far_too_large_is_told_in_plain_numbers() -> None:
+    scale, zero_point = calibrated(float_net())["logits"]
+    (text,) = (f.text for f in examined(converted({"logits": (300 * scale, zero_point)})).findings if f.kind == "range")
+    times = text.split("is about ")[1].split(" times")[0]
+    assert times.isdigit() and int(times) > 100
+
+
+def test_an_array_where_tuples_are_due_is_refused() -> None:
+    for source in (converted(), float_net()):
+        plan = make_plan(source)
+        with pytest.raises(InputError, match="the inputs are an array"):
+            next(health(plan, np.zeros((2, *plan.inputs[0].shape), np.float32)))  # type: ignore[arg-type]
+
+
 def test_only_the_layer_that_chose_a_scale_is_blamed() -> None:
     scale, zero_point = calibrated(float_net())["depthwise"]
     planted = dict.fromkeys(("depthwise", "pool", "flat"), (8 * scale, zero_point))

@@ -196,6 +196,7 @@ def test_primer_computes_its_famous_numbers(capsys: Any) -> None:
     [
         (["--at", "0,x"], "no list of integers"),
         (["--at", "0,9"], "there is no element"),
+        (["--at", "1"], "there is no element [1], for one has 2 indices"),
         (["--op", "9"], "there is no operator"),
         (["--input", "missing.npy"], "missing.npy"),
     ],

@@ -281,6 +281,13 @@ def test_a_function_may_give_the_batches_as_for_tflites_converter(method: str) -
     assert calibrate(PLAN, representative, method) == calibrate(PLAN, list(representative()), method)
 
 
+def test_an_array_instead_of_batches_is_refused() -> None:
+    x: Any = np.zeros((4, 1, 3), np.float32)
+    for batches in (x, [x]):
+        with pytest.raises(InputError, match="the inputs are an array"):
+            calibrate(PLAN, batches)
+
+
 @pytest.mark.parametrize(("batches", "kind"), [(None, "NoneType"), (3, "int")])
 def test_what_gives_no_batches_is_refused(batches: Any, kind: str) -> None:
     with pytest.raises(InputError, match=f"the batches are a {kind}; give tuples, with an array for each input"):
