@@ -387,6 +387,8 @@ ERRORS = {
     "how to read no file": (["diff", MODEL, "x.npz", "--digit", "--hop", "2"], "is read: leave out --digit, --hop"),
     "a search for one case": (["fuzz", "--replay", "x", "--spec"], "--replay tries one case: leave out --spec"),
     "an input for a search": (["fuzz", "--input", "x"], "--input is for --replay: leave out --input"),
+    "an unknown option": (["run", MODEL, "--random", "--shw"], "arguments: --shw (see refengine run --help)"),
+    "an unknown option of a part": (["device", "record", "--x"], "(see refengine device record --help)"),
     "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),
 }
 

@@ -100,7 +100,7 @@ def test_an_array_where_tuples_are_due_is_refused() -> None:
     for source in (converted(), float_net()):
         plan = make_plan(source)
         with pytest.raises(InputError, match="the inputs are an array"):
-            next(health(plan, np.zeros((2, *plan.inputs[0].shape), np.float32)))  # type: ignore[arg-type]
+            next(health(plan, np.zeros((2, *plan.inputs[0].shape), np.float32)))
 
 
 def test_only_the_layer_that_chose_a_scale_is_blamed() -> None:
