@@ -6,6 +6,7 @@ import pickle
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,10 +115,11 @@ def port(server: Built) -> Iterator[str]:
         free.bind(("localhost", 0))
         number = free.getsockname()[1]
     process = subprocess.Popen([str(server(WRITE, f"-DREFENGINE_PORT={number}"))])
-    for _ in range(100):
+    for _ in range(200):
         with socket.socket() as probe:
             if probe.connect_ex(("localhost", number)) == 0:
                 break
+        time.sleep(0.05)  # a busy machine starts a process slowly
     yield f"socket://localhost:{number}"
     process.kill()
     process.wait()
