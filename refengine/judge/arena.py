@@ -26,7 +26,7 @@ from ..reading.arena import ALIGNMENT
 from ..tensors.arrays import read_bytes
 from ..tensors.difference import unlike
 from ..text import printable
-from .dumps import Dump, as_tensor
+from .dumps import Dump, as_tensor, spelled
 
 Layout = Literal["tflm", "export"]
 LAYOUTS: Mapping[Layout, str] = {
@@ -90,7 +90,7 @@ def read_arena(
     alike = [each for each in readings if each.tensors.keys() == best.tensors.keys() and each.proof == best.proof]
     ways = ", and ".join(LAYOUTS[each.layout] for each in alike)
     where = f"{path}: the arena is read {ways}, after operator {plan.steps[time - 1].index}"
-    proof = "that this is right is shown by " + ", ".join(_spelt(plan.graph.tensors[i]) for i in best.proof)
+    proof = "that this is right is shown by " + ", ".join(spelled(plan.graph.tensors[i]) for i in best.proof)
     if not best.proof:
         hint = _hint(plan, image, inputs, at, [block for each in readings for block in each.blocks])
         if layout is None or "lies at byte" in hint:
@@ -129,10 +129,6 @@ def _blocks(plan: Plan, layout: Layout) -> list[_Block]:
     return blocks
 
 
-def _spelt(tensor: Tensor) -> str:
-    return f"tensor {tensor.index} '{printable(tensor.name)}'"
-
-
 def _bytes(tensor: Tensor) -> int:
     return int(np.prod(tensor.shape)) * np.dtype(tensor.dtype).itemsize
 
@@ -165,9 +161,9 @@ class _Reading:
             if block.tensor is None:
                 continue
             if any(other.overlays(block) for other in there):
-                overlaid.append(_spelt(block.tensor))
+                overlaid.append(spelled(block.tensor))
             elif end > len(self.image):
-                outside.append(_spelt(block.tensor))
+                outside.append(spelled(block.tensor))
             else:
                 tensors[block.tensor.index] = as_tensor(block.tensor, self.image[block.offset : end])
         told = [f"overlaid by then, and not read: {', '.join(overlaid)}"] if overlaid else []
@@ -183,7 +179,7 @@ class _Reading:
         elsewhere = {i: place for i, data in wanted.items() if (place := self.image.find(data)) >= 0}
         if not elsewhere:
             return self.tensors, []
-        spelt = {i: _spelt(self.plan.graph.tensors[i]) for i in self.differing}
+        spelt = {i: spelled(self.plan.graph.tensors[i]) for i in self.differing}
         told = ", ".join(f"{spelt[i]} at byte {place:,}" for i, place in elsewhere.items())
         notes = [f"laid out otherwise, which other kernels' scratch buffers do: {told}"]
         lost = [i for i in self.differing if i not in elsewhere]

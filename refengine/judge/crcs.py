@@ -15,10 +15,10 @@ import numpy as np
 
 from ..errors import InferenceError, InputError
 from ..kernel import Numerics
-from ..model import Array, Tensor
-from ..plan import Plan, Step
-from ..text import printable
-from .dumps import Dump
+from ..model import Array
+from ..plan import Plan, Step, require_whole
+from ..reading.counterparts import check_comparable
+from .dumps import Dump, spelled
 from .verdict import Hypothesis, Replay, Trial, evaluated, image_of, try_dialects, try_faults
 
 
@@ -27,12 +27,15 @@ def with_proven(plan: Plan, dump: Dump, *inputs: Array) -> Dump:
 
     From the first output on that nothing known computes, and whose bytes are not there, no more can be proven: that is
     told as a problem. Bytes that do not have their CRC have lost some on the way, and are told and left out. Raises
-    `InputError` if the input is not there or has another CRC than the device's.
+    `InputError` if the input is not there or has another CRC than the device's, and `UnsupportedError` where steps
+    do not stand alone.
     """
     if not dump.crcs:
         return dump
+    require_whole(plan, "judging by CRCs")
+    check_comparable(plan)
     sent = {i: x for i, x in dump.tensors.items() if dump.crcs.get(i, _crc(x)) == _crc(x)}
-    spelt = {i: _spelt(plan.graph.tensors[i]) for i in dump.crcs}
+    spelt = {i: spelled(plan.graph.tensors[i]) for i in dump.crcs}
     problems = [
         f"{spelt[i]}: its bytes do not have their CRC-32, the log lost some" for i in dump.tensors.keys() - sent
     ]
@@ -65,10 +68,6 @@ def _crc(x: Array) -> int:
     return zlib.crc32(np.ascontiguousarray(x).tobytes())
 
 
-def _spelt(tensor: Tensor) -> str:
-    return f"tensor {tensor.index} '{printable(tensor.name)}'"
-
-
 def _fed(plan: Plan, dump: Dump, sent: Mapping[int, Array], inputs: tuple[Array, ...]) -> dict[int, Array]:
     """What the device was fed, by tensor index."""
     given = {t.index: x for t, x in zip(plan.inputs, inputs, strict=False)}
@@ -79,7 +78,7 @@ def _fed(plan: Plan, dump: Dump, sent: Mapping[int, Array], inputs: tuple[Array,
             raise InputError(f"{dump.name} does not hold the input '{tensor.name}'; give it with --input")
         if dump.crcs.get(tensor.index, _crc(x)) != _crc(x):
             raise InputError(
-                f"{dump.name}: the device was fed another input than the one given: {_spelt(tensor)} has the CRC-32 "
+                f"{dump.name}: the device was fed another input than the one given: {spelled(tensor)} has the CRC-32 "
                 f"{dump.crcs[tensor.index]:08x} there and {_crc(x):08x} here; give the right one, or print its bytes"
             )
     return {i: x for i, x in fed.items() if x is not None}

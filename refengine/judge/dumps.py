@@ -20,7 +20,7 @@ from ..errors import InputError, located
 from ..model import Array, Tensor
 from ..plan import Plan
 from ..tensors.arrays import META, read_bytes, read_npy, read_npz
-from ..text import SCHEMA
+from ..text import SCHEMA, printable
 from .logs import tensors_of
 
 EXACT = 0.01
@@ -129,6 +129,11 @@ def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
     if array.size != int(np.prod(tensor.shape)):
         raise InputError(f"{place} is {wanted}; the dump has {array.size} value{'s'[array.size == 1 :]}")
     return np.ascontiguousarray(array, tensor.dtype).reshape(tensor.shape)
+
+
+def spelled(tensor: Tensor) -> str:
+    """What notes call a tensor."""
+    return f"tensor {tensor.index} '{printable(tensor.name)}'"
 
 
 def _recoded(tensor: Tensor, array: Array) -> Array:

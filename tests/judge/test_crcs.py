@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refengine import PRESETS, InputError, Plan, diff, make_plan
+from refengine import PRESETS, InputError, Plan, UnsupportedError, diff, make_plan
 from refengine.bundled import bundled_models
 from refengine.execute import execute
 from refengine.judge import read_dump
 from refengine.judge.revealing import inputs_of
 from refengine.model import Array
+from tests.kernels.test_if import adding, branching
 
 ROOT = Path(__file__).parents[2]
 MODEL = bundled_models()["esp32_int8"]
@@ -109,6 +110,14 @@ def test_another_input_is_known_by_its_crc(tmp_path: Path) -> None:
         diff(PLAN, tmp_path / "log.txt", INPUTS[0] ^ 1)
     with pytest.raises(InputError, match="give it with --input"):
         diff(PLAN, tmp_path / "log.txt")
+
+
+def test_what_does_not_stand_alone_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    plan = make_plan(branching(adding(1, [[1, 1]]), adding(2, [[10, 20]])))
+    (inputs,) = inputs_of(plan, 1)
+    (tmp_path / "log.txt").write_text(f"tensor {plan.steps[-1].outputs[0].index} crc 00000001")
+    with pytest.raises(UnsupportedError, match="runs other subgraphs"):
+        diff(plan, tmp_path / "log.txt", *inputs)
 
 
 STUBS = """#pragma once
