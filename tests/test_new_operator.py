@@ -147,8 +147,8 @@ def test_inspect() -> None:
     assert [t.shape for t in survey.layers[0].outputs] == [(1, 3), (1, 3)]
 
 
-def test_health_refuses_what_remembers_in_a_sentence() -> None:
-    with pytest.raises(UnsupportedError, match=r"operator 0 \(UNIQUE\) remembers something"):
+def test_health_refuses_what_has_no_kernel_for_floats_in_a_sentence() -> None:
+    with pytest.raises(UnsupportedError, match=r"the float reading of the model: subgraph 0, operator 0 \(UNIQUE\)"):
         list(refengine.health(make_plan(stateful(), kernels=ALL), [(X,)]))
 
 

@@ -34,21 +34,22 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, require
-from ..execute import batch_size, frames, require_tuple, tile_size
+from ..execute import batch_size, execute, frames, require_tuple, tile_size
 from ..identity import identity
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
-from ..plan import Plan, Source, Step, plan_of
-from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors
+from ..plan import Plan, Source, State, Step, plan_of
+from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors, stands_alone
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
 from ..text import html_lines, html_table
 from . import text
-from .effect import Effect, Experiment, Sampler
+from .effect import Effect, Experiment, Sampler, Samples
 from .findings import Finding, findings_of
 from .floats import FloatLayer, float_findings, measure_floats
 from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
-from .measure import Judge, measure
+from .measure import Judge, measure, measure_inputs
 from .proof import code_ranges, constant_channels
+from .streams import Sequences, Streams, moment
 
 __all__ = [
     "ROUNDING",
@@ -82,7 +83,8 @@ class Health:
         """Without the findings, which take an experiment."""
         if self.floats:
             return f"<Health of {len(self.floats)} layers of floats on {self.inferences:,} inferences>"
-        errors = {str(layer): float(layer.total.layer.rmse[0]) for layer in self.layers if layer.total is not None}
+        totals = [(str(each), each.total.layer.rmse) for each in self.layers if each.total and not each.lives_on]
+        errors = {name: float(rmse[0]) for name, rmse in totals}
         worst = max(errors, key=lambda name: errors[name], default="")
         most = worst and f", the largest total error, {errors[worst]:.2f} codes RMSE, in {worst}"
         return f"<Health of {len(self.layers)} layers on {self.inferences:,} inferences{most}>"
@@ -110,7 +112,8 @@ class Health:
     def findings(self) -> list[Finding]:
         """All suspicious things: inputs that do not fit, then what alone brings the largest error to the outputs."""
         if self.floats:
-            return float_findings(self.plan, self.floats, self.inferences, self.experiment.samples)
+            samples = self.experiment.samples if isinstance(self.experiment, Samples) else ()
+            return float_findings(self.plan, self.floats, self.inferences, samples)
         return findings_of(self.layers, self.inferences, self.experiment)
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,13 +135,14 @@ def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source 
     Inputs are codes, of the declared dtypes, or real values (float32) of quantised inputs, which are quantised here:
     only those tell what the input's type cuts off. `float_plan` is the float model to compare with, its tensors found
     as `counterparts` tells; without one, the comparison is with the float reading of the same graph. A model of floats
-    is measured by itself; where something lives on from one inference to the next, each of `cases` is a sequence, (T,
-    …), and the next begins anew.
+    is measured by itself. Where something lives on from one inference to the next, each of `cases` is a sequence, (T,
+    …), and the next begins anew, in floats as well; variables are layers of their own, and a step that remembers is
+    judged by the float reading's, on what it found.
 
     Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
     that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator
-    without a float32 kernel, for a model that runs subgraphs, and for a quantised one that remembers something. Of a
-    partial plan, what depends on a gap is left out (`Health.unjudged`), and so is an operator without a float32 kernel.
+    without a float32 kernel, and for a model that runs subgraphs, but by CALL_ONCE. Of a partial plan, what depends on
+    a gap is left out (`Health.unjudged`), and so is an operator without a float32 kernel.
     """
     plan, float_plan = plan_of(plan), None if float_plan is None else plan_of(float_plan)
     behind = plan.behind()
@@ -151,32 +155,52 @@ def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source 
             raise InputError(f"the model has no quantised layer{where}, and none of float32: nothing can be measured")
         yield from _of_floats(plan, cases)
         return
-    check_comparable(plan)
+    for step in plan.steps:
+        require(
+            step.facts.control in ("", "once"), f"{step} runs other subgraphs, and health looks at the main one alone"
+        )
     for tensor in (*plan.inputs, *(tensor for _, tensor in known)):
         _check_scale(tensor)
     reading = float_reading(plan)
     itself = {t.index: t.index for t in plan.graph.tensors}
     reference, same = (reading, itself) if float_plan is None else (float_plan, _counterparts(float_plan, plan))
-    made = [(step, t) for step, t in known if is_quantized(t) and not reading.steps[step.index].gap]
+    made = [
+        (step, t) for step, t in known if is_quantized(t) and stands_alone(step) and not reading.steps[step.index].gap
+    ]
     pairs = {tensor.index: pair for step, tensor in made if (pair := pair_of(reference, step, tensor, same))}
     own = {tensor.index: pair for step, tensor in made if (pair := pair_of(reading, step, tensor, itself))}
     judges = {i: Judge(reference, pairs[i]) if i in pairs else Judge(reading, pair) for i, pair in own.items()}
     ranges = code_ranges(plan)
     quantized = (*filter(is_quantized, plan.inputs), *(tensor for _, tensor in made))
     constant = {tensor.index: constant_channels(tensor, ranges[tensor.index]) for tensor in quantized}
-    sampler = Sampler()
+    sampler, sequences = Sampler(), Sequences()
     done: tuple[Layer, ...] = ()
     count = 0
     for inputs in cases:
-        for codes, reals in _parts(plan, *_both(plan, inputs)):
+        state, real_state = plan.initial, reference.initial
+        sequences.begin()
+        for codes, reals in _inferences(plan, inputs):
             batch = batch_size(plan, codes) or 1
             fed = tuple(x.reshape(batch, *t.shape) for x, t in zip(reals, plan.inputs, strict=True))
-            floats = _floats(plan, reference, same, fed)
-            measured = tuple(measure(plan, judges, codes, batch, floats, constant))
-            done = tuple(map(Layer.__add__, done, measured)) if done else measured
-            sampler.add(fed)
+            floats, real_state = _floats(reference, same, fed, real_state)
+            records = list(execute(plan, *codes, state=state))
+            state = records[-1].state if records else state
+            layers = (
+                *measure_inputs(plan, codes, floats, constant),
+                *measure(plan, reading, judges, records, batch, floats, constant),
+            )
+            done = tuple(map(Layer.__add__, done, layers)) if done else layers
             count += batch
-            yield Health(plan, count, done, Experiment(plan, reference, same, pairs, tuple(sampler.chosen)))
+            (sequences if plan.initial else sampler).add(fed)
+            beside = (plan, reference, same, pairs)
+            yield Health(
+                plan,
+                count,
+                done,
+                Streams(*beside, sequences.chosen, float_plan is None)
+                if plan.initial
+                else Samples(*beside, tuple(sampler.chosen)),
+            )
 
 
 def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Health]:
@@ -188,23 +212,27 @@ def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Healt
     count = 0
     for inputs in cases:
         state = plan.initial
-        for part in _inferences(plan, inputs):
+        for part, _ in _inferences(plan, inputs):
             batch = batch_size(plan, part) or 1
             layers, state = measure_floats(plan, part, batch, state)
             done = tuple(map(FloatLayer.__add__, done, layers)) if done else tuple(layers)
             count += batch
             if not plan.initial:  # an effect is of one inference
                 sampler.add(tuple(x.reshape(batch, *t.shape) for x, t in zip(part, plan.inputs, strict=True)))
-            yield Health(plan, count, (), Experiment(plan, plan, {}, {}, tuple(sampler.chosen)), done)
+            yield Health(plan, count, (), Samples(plan, plan, {}, {}, tuple(sampler.chosen)), done)
 
 
-def _inferences(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
-    """What runs at once: a tile of a batch, or each inference of a sequence, where something lives on."""
+def _inferences(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]:
+    """What runs at once, as codes and as real values: a tile of a batch, or each inference of a sequence, where
+    something lives on."""
+    codes, reals = _both(plan, inputs)
     if plan.initial:
-        for frame in frames(plan, inputs):
-            yield _both(plan, frame)[0]
+        sequence = frames(plan, codes)
+        for i, frame in enumerate(sequence):
+            pairs = zip(reals, frame, strict=True)
+            yield frame, tuple(x.reshape(len(sequence), *one.shape)[i] for x, one in pairs)
     else:
-        yield from (codes for codes, _ in _parts(plan, *_both(plan, inputs)))
+        yield from _parts(plan, codes, reals)
 
 
 def _check_scale(tensor: Tensor) -> None:
@@ -228,13 +256,11 @@ def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tup
             raise InputError(f"input '{tensor.name}' is given NaN or infinity; health measures finite values")
         if x.dtype.kind == "f" and is_quantized(tensor):
             given[i] = as_codes(x, tensor)
-    codes = tuple(given.values())
-    batch_size(plan, codes)
     reals = (
         x.astype(np.float32) if x.dtype.kind == "f" else real_values(x, tensor)
-        for x, tensor in zip(inputs, plan.inputs, strict=True)
+        for x, tensor in zip(inputs, plan.inputs, strict=False)
     )
-    return codes, tuple(reals)
+    return tuple(given.values()), tuple(reals)
 
 
 def _parts(
@@ -256,12 +282,17 @@ def _counterparts(float_plan: Plan, plan: Plan) -> dict[int, int]:
     if kinds != [(t.dtype, t.shape) for t in float_plan.inputs]:
         wanted = ", ".join(f"'{t.name}' {t.shape}" for t in plan.inputs)
         raise InputError(f"the float model's inputs are not float32 ones of the quantised model's shapes: {wanted}")
-    check_comparable(float_plan)
+    if not plan.initial:
+        check_comparable(float_plan)
     return same_tensors(float_plan, plan)
 
 
-def _floats(plan: Plan, reference: Plan, same: Mapping[int, int], inputs: tuple[Array, ...]) -> Values:
-    """The float model's values of the plan's tensors, by the plan's indices."""
-    fed = dict(zip(reference.graph.inputs, inputs, strict=True))
-    found = computed(reference.steps, {**reference.constants, **fed})
-    return {mine: found[yours] for mine, yours in same.items() if yours in found}
+def _floats(reference: Plan, same: Mapping[int, int], inputs: tuple[Array, ...], state: State) -> tuple[Values, State]:
+    """The float model's values by the quantised plan's indices, and its state afterwards."""
+    if reference.initial:
+        found, _, state = moment(reference, inputs, state)
+    else:
+        found = computed(
+            reference.steps, {**reference.constants, **dict(zip(reference.graph.inputs, inputs, strict=True))}
+        )
+    return {mine: found[yours] for mine, yours in same.items() if yours in found}, state

@@ -7,7 +7,8 @@ So the error of one layer hides no other's, however large it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..accuracy import is_classifier
 from ..execute import tile_size
-from ..model import Array
+from ..model import Array, Tensor
 from ..plan import Plan
 from ..reading.counterparts import Pair, Values, computed, own_error, rows, what_if
 from ..reading.float_reading import as_codes, is_quantized, real_values
@@ -80,66 +81,95 @@ class Sampler:
 
 
 @dataclass(frozen=True, eq=False)
-class Experiment:
-    """A quantised model beside the float one `reference`: `same` and `pairs` tell what belongs together, and `samples`
-    are inferences to try."""
+class Experiment(ABC):
+    """A quantised model beside the float one `reference`: `same` and `pairs` tell what belongs together."""
 
     plan: Plan
     reference: Plan
     same: Mapping[int, int]
     pairs: Mapping[int, Pair]
-    samples: tuple[Inference, ...]
 
     def effects(self, places: Sequence[Where]) -> tuple[Effect | None, list[Effect | None]]:
         """What all errors together do to the outputs, and what the error in each place alone does; None where the float
         model has nothing to compare with, or the model takes no inputs."""
-        if not self.samples:
-            return None, [None] * len(places)
-        tile = tile_size(self.plan)
-        parts = (self.samples[start : start + tile] for start in range(0, len(self.samples), tile))
         with np.errstate(all="ignore"):  # values in floats may be infinite
-            found = [self._on([np.concatenate(x) for x in zip(*part, strict=True)], places) for part in parts]
+            found = list(self._parts(places))
+        if not found:
+            return None, [None] * len(places)
         everything, *alone = (_sum(each) for each in zip(*found, strict=True))
         return everything, alone
 
+    @abstractmethod
+    def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
+        """The effect of everything, then of each place, on some of the data at a time."""
+
+    def _outputs(self, floats: Values) -> list[int]:
+        """The outputs that depend on something and are known in both models."""
+        plan = self.plan
+        known = {i for i, target in self.same.items() if target in floats} - plan.behind().keys()
+        return [i for i in plan.graph.outputs if i not in plan.constants and (i in known or not plan.gaps)]
+
+
+def compared(plan: Plan, got: Array, wanted: Array) -> Effect:
+    """Rows of outputs against what they should be."""
+    changed = int((got.argmax(axis=1) != wanted.argmax(axis=1)).sum()) if is_classifier(plan) else None
+    return Effect(len(got), got.size, float(np.square(got - wanted).sum()), changed)
+
+
+def only_in(error: Array, place: Where, plan: Plan) -> Array:
+    """An error in the place's channels alone."""
+    index, channels = place
+    only = np.zeros_like(error)
+    kept: Any = (..., list(channels)) if len(plan.graph.tensors[index].shape) > 1 else ...
+    only[kept] = error[kept]
+    return only
+
+
+def rounding_error(tensor: Tensor, real: Array) -> Array:
+    """What quantising adds to an input's real values."""
+    rounding: Array = real_values(as_codes(real, tensor), tensor) - np.float64(real)
+    return rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Samples(Experiment):
+    """On `samples`, each afresh."""
+
+    samples: tuple[Inference, ...]
+
+    def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
+        tile = tile_size(self.plan)
+        for start in range(0, len(self.samples), tile):
+            part = self.samples[start : start + tile]
+            yield self._on([np.concatenate(x) for x in zip(*part, strict=True)], places)
+
     def _on(self, reals: Sequence[Array], places: Sequence[Where]) -> list[Effect | None]:
-        """The effect of everything, then of each place, on one part of the samples."""
         plan, reference = self.plan, self.reference
         fed = dict(zip(reference.graph.inputs, reals, strict=True))
         floats = computed(reference.steps, {**reference.constants, **fed})
-        known = {i for i, target in self.same.items() if target in floats} - plan.behind().keys()
-        outputs = [i for i in plan.graph.outputs if i not in plan.constants and (i in known or not plan.gaps)]
+        outputs = self._outputs(floats)
         if not outputs:
             return [None] * (1 + len(places))
-        wanted = rows(reference, floats, [self.same[i] for i in outputs])
-
-        def compared(got: Array) -> Effect:
-            changed = int((got.argmax(axis=1) != wanted.argmax(axis=1)).sum()) if is_classifier(plan) else None
-            return Effect(len(got), got.size, float(np.square(got - wanted).sum()), changed)
+        targets = [self.same[i] for i in outputs]
+        wanted = rows(reference, floats, targets)
 
         def alone(place: Where) -> Effect | None:
-            index, channels = place
-            error = self._error(index, floats)
+            error = self._error(place[0], floats)
             if error is None:
                 return None
-            only = np.zeros_like(error)
-            kept: Any = (..., list(channels)) if len(plan.graph.tensors[index].shape) > 1 else ...
-            only[kept] = error[kept]
-            target = self.same[index]
-            changed = what_if(reference, floats, target, (floats[target] + only).astype(np.float32))
-            return compared(rows(reference, changed, [self.same[i] for i in outputs]))
+            target = self.same[place[0]]
+            changed = (floats[target] + only_in(error, place, plan)).astype(np.float32)
+            return compared(plan, rows(reference, what_if(reference, floats, target, changed), targets), wanted)
 
         codes = {t.index: as_codes(x, t) for t, x in zip(plan.inputs, reals, strict=True)}
         everything = rows(plan, computed(plan.steps, {**plan.constants, **codes}), outputs)
-        return [compared(everything), *map(alone, places)]
+        return [compared(plan, everything, wanted), *map(alone, places)]
 
     def _error(self, index: int, floats: Values) -> Array | None:
         """What the layer that computes a tensor adds to the float model's values of it."""
         tensor = self.plan.graph.tensors[index]
         if index in self.plan.graph.inputs and is_quantized(tensor):
-            real = floats[self.same[index]]
-            rounding: Array = real_values(as_codes(real, tensor), tensor) - np.float64(real)
-            return rounding
+            return rounding_error(tensor, floats[self.same[index]])
         pair = self.pairs.get(index)
         if pair is None or not floats.keys() >= {*pair.reads.values()}:
             return None

@@ -72,6 +72,9 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
         if layer.is_fed:
             found += (*_input_findings(layer), *_range_findings(layer))
             continue
+        if layer.lives_on:  # its channels are those of the layer's output
+            found += () if layer.is_inherited else (*_error_findings(layer), *_range_findings(layer))
+            continue
         found += (*_overflow_findings(layer), *_error_findings(layer), *_range_findings(layer))
         found += _channel_findings(layer, _unchanging_before(layer, unchanging), inferences)
         found += (*_coarse_findings(layer, readers.get(layer.tensor.index)), *_weights_findings(layer))
@@ -85,11 +88,11 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
 
 
 def _reached(plan: Plan) -> set[int]:
-    """The tensors that depend on an input."""
+    """The tensors that depend on an input, of this inference or an earlier one."""
     reached = {t.index for t in plan.inputs}
     for step in plan.steps:
-        if any(t is not None and t.index in reached for t in step.inputs):
-            reached |= {t.index for t in step.outputs}
+        if step.remembers or any(t is not None and t.index in reached for t in step.inputs):
+            reached |= {t.index for t in step.writes}
     return reached
 
 
@@ -240,10 +243,11 @@ def _reals(layer: Layer) -> tuple[float, float]:
 
 
 def _better(layer: Layer) -> str:
-    """Advice: the scale and zero point that hold what the layer should hold; nothing where there are none."""
+    """Advice: the scale and zero point that hold what the layer should hold; nothing where there are none, or of what
+    lives on, for which TFLM does not take all (an LSTM's cells want a power of two)."""
     least, most = _reals(layer)
     better = activation_quantization(least, most, layer.tensor.dtype)
-    if better is None:
+    if better is None or layer.lives_on:
         return ""
     return f"Scale {better[0]:.4g} and zero point {better[1]} would hold its values ({least:.4g} … {most:.4g})."
 

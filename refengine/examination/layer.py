@@ -153,7 +153,7 @@ class Accumulator:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What was measured of one tensor: the output of `step`, or an input of the model (`step` is None).
+    """What was measured of one tensor: what `step` writes, or an input of the model (`step` is None).
 
     `is_fed` tells that it holds an input's codes: an input itself, or what QUANTIZE makes of a float one.
     `low` and `high` are each channel's smallest and largest code, `count` its number of values, `histogram` counts
@@ -175,7 +175,14 @@ class Layer:
     total: Errors | None
 
     def __str__(self) -> str:
-        return f"input '{printable(self.tensor.name)}'" if self.step is None else str(self.step)
+        if self.step is None:
+            return f"input '{printable(self.tensor.name)}'"
+        return f"{self.step}, state '{printable(self.tensor.name)}'" if self.lives_on else str(self.step)
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether it is a variable that the step updates, not its output."""
+        return self.step is not None and self.tensor.index not in self.step.op.outputs
 
     def __add__(self, other: Layer) -> Layer:
         """What both saw of the same layer."""
@@ -300,10 +307,13 @@ class Layer:
 
     @property
     def is_inherited(self) -> bool:
-        """Whether the codes mean what an input's codes mean: then their range was chosen further up."""
-        return self.step is not None and any(
-            t is not None and t.data is None and t.quantization == self.tensor.quantization for t in self.step.inputs
-        )
+        """Whether the codes mean what an input's codes mean: then their range was chosen further up. So those of what
+        lives on mean what its layer's output means, or those of what was left by an earlier inference."""
+        if self.step is None:
+            return False
+        fed = (t for t in self.step.inputs if t is not None and t.data is None and not t.is_variable)
+        others = self.step.outputs if self.lives_on else fed
+        return self.step.facts.resource == "read" or any(t.quantization == self.tensor.quantization for t in others)
 
     @property
     def role(self) -> str:

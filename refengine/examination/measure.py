@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..execute import Record, execute
+from ..execute import Record
 from ..kernel import Ints
 from ..kernels import conv, depthwise_conv, fully_connected, reduce
 from ..model import Array, Tensor
 from ..numerics.quantize import activation_range, code_range
 from ..numerics.requantize import Requantizer
 from ..plan import Plan, Step
-from ..reading.counterparts import Pair, Values, by_floats
+from ..reading.counterparts import Pair, Values, by_floats, stands_alone
 from ..reading.float_reading import affine, is_quantized, outside
 from .layer import Accumulator, Clamped, Errors, Layer
+from .streams import by_float_step
 
 BINS = 256
 
@@ -33,41 +34,60 @@ class Judge(NamedTuple):
 
 def measure(
     plan: Plan,
+    reading: Plan,
     judges: Mapping[int, Judge],
-    codes: tuple[Array, ...],
+    records: Iterable[Record],
     batch: int,
     floats: Values,
     constant: Mapping[int, npt.NDArray[np.bool_]],
 ) -> Iterator[Layer]:
-    """One `Layer` for each quantised input and output of a step.
+    """One `Layer` for each quantised tensor that steps of the main graph write, what lives on among them.
 
-    `codes` are the inputs; `judges` are for each quantised output, by its index; `floats` are the float model's values
-    by this plan's indices, its inputs' among them; `constant` tells which channels of a tensor are proven to hold one
-    code for any input. All steps must stand alone (see `counterparts`), so that records are of the main graph. Outputs
-    without a judge, which depend on a gap, are left out.
+    `judges` are for each quantised output of a step that stands alone, by its index; another is judged by the step of
+    the float `reading`, on what it found. `floats` are the float model's values by this plan's indices; `constant`
+    tells which channels of an output are proven to hold one code for any input. What depends on a gap, or has no float
+    step, is left out.
     """
+    for record in records:
+        step = record.step
+        if record.path or not any(map(is_quantized, step.writes)) or step.gap or reading.steps[step.index].gap:
+            continue
+        arrays = _as_kernels_take_them(record, batch)
+        by_reading = () if stands_alone(step) else by_float_step(reading.steps[step.index], record)
+        written = zip(step.writes, (*record.outputs, *record.updates), strict=True)
+        for place, (tensor, x) in enumerate(written):
+            if is_quantized(tensor) and (by_reading or tensor.index in judges):
+                own = by_reading[place] if by_reading else _by_judge(plan, judges[tensor.index], step, arrays)
+                got = _by_channel(x, tensor)
+                nowhere = np.zeros(got.shape[1], np.bool_)
+                layer = _layer(tensor, step, got, constant.get(tensor.index, nowhere))
+                yield _judged(layer, got, plan, own, arrays, floats)
+
+
+def measure_inputs(
+    plan: Plan, codes: Iterable[Array], floats: Values, constant: Mapping[int, npt.NDArray[np.bool_]]
+) -> Iterator[Layer]:
+    """One `Layer` for each quantised input; `floats` are the real values that were meant, by tensor index."""
     for tensor, x in zip(plan.inputs, codes, strict=True):
         if is_quantized(tensor):
             real = _by_channel(floats[tensor.index], tensor)
             errors = _errors(tensor, _by_channel(x, tensor), real)
             layer = _layer(tensor, None, _by_channel(x, tensor), constant[tensor.index])
             yield replace(layer, clamped=_clamped_reals(tensor, real), own=errors, total=errors)
-    for record in execute(plan, *codes):
-        arrays = _as_kernels_take_them(record, batch)
-        for tensor, x in zip(record.step.outputs, record.outputs, strict=True):
-            if tensor.index in judges:
-                got = _by_channel(x, tensor)
-                layer = _layer(tensor, record.step, got, constant[tensor.index])
-                yield _judged(layer, got, plan, judges[tensor.index], arrays, floats)
 
 
-def _judged(
-    layer: Layer, got: Array, plan: Plan, judge: Judge, arrays: Sequence[Array | None], floats: Values
-) -> Layer:
-    """The layer of the codes `got`, with what its step's inputs (as kernels take them) and the float model tell."""
-    step, tensor = judge.pair.step, layer.tensor
+def _by_judge(plan: Plan, judge: Judge, step: Step, arrays: Sequence[Array | None]) -> Array:
+    """What the float steps make of the step's inputs."""
     inputs = {t.index: x for t, x in zip(step.inputs, arrays, strict=True) if t and x is not None}
-    own = _repeated(_by_channel(by_floats(plan, judge.plan, judge.pair, inputs), tensor), len(got))
+    return by_floats(plan, judge.plan, judge.pair, inputs)
+
+
+def _judged(layer: Layer, got: Array, plan: Plan, own: Array, arrays: Sequence[Array | None], floats: Values) -> Layer:
+    """The layer of the codes `got`, with what its step's inputs (as kernels take them) and the float model tell, `own`
+    of the same inputs."""
+    step, tensor = layer.step, layer.tensor
+    assert step is not None
+    own = _repeated(_by_channel(own, tensor), len(got))
     total = floats.get(tensor.index)
     layer = replace(
         layer,

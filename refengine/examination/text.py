@@ -29,9 +29,10 @@ def rows(measured: Health) -> Iterator[tuple[str, ...]]:
 
 def _cells(told: dict[str, Any], layer: Layer) -> Iterator[str]:
     clamped, acc, own, total = told["clamped"], told["accumulator"], told["own_error"], told["total_error"]
-    activation = "NONE" if layer.step is None else layer.step.op.options.get("fused_activation_function", "NONE")
+    made = None if layer.lives_on else layer.step
+    activation = "NONE" if made is None else made.op.options.get("fused_activation_function", "NONE")
     yield "" if layer.step is None else str(layer.step.index)
-    name = "input" if layer.step is None else told["operator"]["name"]
+    name = "input" if layer.step is None else told["operator"]["name"] + (" (state)" if layer.lives_on else "")
     yield name + (f" + {activation}" if activation != "NONE" else "")
     yield f"{told['codes'][0]} … {told['codes'][1]}"
     yield f"{layer.below:.1%}" if clamped else ""

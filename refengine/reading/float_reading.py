@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..errors import located
 from ..kernel import Kernel, Node, Numerics
 from ..kernels import reshape
-from ..model import Array, Tensor
+from ..model import Array, Graph, Tensor
 from ..numerics.quantize import code_range, dequantize, quantize
 from ..plan import Plan, Step, facts_of, make_plan
 from ..tensors.stats import is_quantized as is_quantized
@@ -58,13 +58,12 @@ def outside(real: Array, tensor: Tensor) -> tuple[npt.NDArray[np.bool_], npt.NDA
 
 
 def float_reading(plan: Plan) -> Plan:
-    """A plan of the same graph in float32, with the same tensor indices and steps.
+    """A plan of the same graph in float32, with the same tensor indices and steps; so of the subgraphs that it runs.
 
     Raises `UnsupportedError` for an operator that has no float32 kernel; of a partial plan that is one more gap.
     """
-    graph, biases = plan.graph, _biases(plan.steps)
-    tensors = tuple(_as_float(tensor, biases.get(tensor.index)) for tensor in graph.tensors)
-    model = replace(plan.model, graphs=(replace(graph, tensors=tensors), *plan.model.graphs[1:]), sha256="")
+    graphs = (_graph_as_float(graph, plan.plans.get(graph.index)) for graph in plan.model.graphs)
+    model = replace(plan.model, graphs=tuple(graphs), sha256="")
     with located("the float reading of the model"):
         handing_on = {
             (op, "float32"): replace(IDENTITY, facts=facts)
@@ -73,6 +72,14 @@ def float_reading(plan: Plan) -> Plan:
         }
         kernels = {**plan.kernels, **handing_on}
         return make_plan(model, kernels=kernels, memory=plan.memory, partial=bool(plan.gaps))
+
+
+def _graph_as_float(graph: Graph, plan: Plan | None) -> Graph:
+    """A subgraph in float32, as it is if nobody runs it."""
+    if plan is None:
+        return graph
+    biases = _biases(plan.steps)
+    return replace(graph, tensors=tuple(_as_float(tensor, biases.get(tensor.index)) for tensor in graph.tensors))
 
 
 def _as_float(tensor: Tensor, bias: npt.NDArray[np.float32] | None) -> Tensor:

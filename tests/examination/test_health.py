@@ -18,7 +18,7 @@ from refengine.bundled import bundled_models
 from refengine.examination import ROUNDING, Finding, Health, health
 from refengine.execute import execute
 from refengine.kernel import At, Facts, Kernel, Node, Numerics
-from refengine.model import Array, Graph, Model, Op, Tensor
+from refengine.model import Array, Graph, Model, Op
 from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input, quantize_input
@@ -392,18 +392,6 @@ def test_a_layer_that_depends_on_no_input_counts_once_for_each_inference() -> No
     assert layer.own.largest.max() < 1e-4
 
 
-def remembering() -> Model:
-    """x → RELU, and a variable that x is assigned to."""
-    named = (Tensor(0, "h", (), "resource"), fed((1, 2), "int8", q(0.1), "x"), fed((1, 2), "int8", q(0.1), "y"))
-    tensors = tuple(replace(t, index=i) for i, t in enumerate(named))
-    ops = (
-        Op(0, "RELU", (1,), (2,)),
-        Op(1, "VAR_HANDLE", (), (0,), {"container": "", "shared_name": "v"}),
-        Op(2, "ASSIGN_VARIABLE", (0, 1), ()),
-    )
-    return Model((Graph(0, "main", tensors, (1,), (2,), ops),))
-
-
 def choosing() -> Model:
     """x and a condition → RELU of x, or x."""
     x, condition = fed((1, 2), "int8", q(0.1), "x"), fed((), "bool", name="condition")
@@ -420,14 +408,7 @@ def choosing() -> Model:
     )
 
 
-@pytest.mark.parametrize(
-    ("model", "sentence"),
-    [
-        (remembering(), r"operator 2 \(ASSIGN_VARIABLE\) remembers something for the next inference; refengine judges"),
-        (choosing(), r"operator 1 \(IF\) runs other subgraphs; refengine judges layers only one by one"),
-    ],
-)
-def test_what_is_not_of_one_graph_and_one_inference_is_refused(model: Model, sentence: str) -> None:
-    plan = make_plan(model)
-    with pytest.raises(UnsupportedError, match=sentence):
+def test_what_runs_other_subgraphs_is_refused() -> None:
+    plan = make_plan(choosing())
+    with pytest.raises(UnsupportedError, match=r"operator 1 \(IF\) runs other subgraphs, and health looks at the main"):
         next(health(plan, []))

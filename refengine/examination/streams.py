@@ -1,0 +1,161 @@
+"""Where something lives on from one inference to the next: all tensors of an inference, and what an error does then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..execute import NONE, Record, execute
+from ..model import Array
+from ..plan import Plan, State, Step
+from ..reading.counterparts import Values, own_error, rows, stands_alone
+from ..reading.float_reading import as_codes, real_values
+from .effect import SAMPLES, Effect, Experiment, Inference, Where, compared, only_in, rounding_error
+
+
+class Sequences:
+    """Keeps the first `SAMPLES` inferences of a stream, in the sequences they came in."""
+
+    def __init__(self) -> None:
+        self._kept: list[list[Inference]] = []
+
+    def begin(self) -> None:
+        """The next inference begins anew."""
+        self._kept.append([])
+
+    def add(self, reals: Inference) -> None:
+        """The real inputs of one inference, (1, *shape) each."""
+        if sum(map(len, self._kept)) < SAMPLES:
+            self._kept[-1].append(reals)
+
+    @property
+    def chosen(self) -> tuple[tuple[Inference, ...], ...]:
+        return tuple(tuple(each) for each in self._kept if each)
+
+
+class Moment(NamedTuple):
+    """One inference of a sequence: every tensor by its index, as kernels take them (a variable as it is afterwards),
+    the record of each step of the main graph by the step's index, and the state that the next one begins with."""
+
+    values: Values
+    records: Mapping[int, Record]
+    state: State
+
+
+def moment(plan: Plan, inputs: Sequence[Array], state: State, known: Mapping[int, Array] = NONE) -> Moment:
+    """The inference of `inputs`, (1, *shape) each, that begins with `state`; `known` is as for `execute`."""
+    values, records = dict(plan.constants), dict[int, Record]()
+    values.update(zip(plan.graph.inputs, inputs, strict=True))
+    fed = (x.reshape(tensor.shape) for x, tensor in zip(inputs, plan.inputs, strict=True))
+    for record in execute(plan, *fed, known=known, state=state):
+        state = record.state
+        if not record.path:
+            records[record.step.index] = record
+            written = zip(record.step.writes, (*record.outputs, *record.updates), strict=True)
+            values.update((tensor.index, x.reshape(1, *tensor.shape)) for tensor, x in written)
+    return Moment(values, records, state)
+
+
+def by_float_step(step: Step, record: Record) -> tuple[Array, ...]:
+    """What the float reading's `step` makes of what the quantised one found in `record`, of what lived on as well: its
+    outputs, then the variables that it updates, (1, *shape) each."""
+    found = zip(record.inputs, record.step.inputs, strict=True)
+    inputs = [None if x is None or t is None else real_values(x.reshape(1, *t.shape), t) for x, t in found]
+    (tensor, *_) = record.step.writes
+    memory = (real_values(x, tensor) if x.dtype == tensor.dtype else x for x in _memory(record))
+    return step.evaluate(*inputs, *memory)
+
+
+def by_codes(plan: Plan, step: Step, record: Record) -> tuple[Array, ...]:
+    """The other way round: the real values of what `plan`'s quantised `step` makes of what its float reading found."""
+    inputs = [
+        None if x is None or t is None else plan.constants.get(t.index, as_codes(x.reshape(1, *t.shape), t))
+        for x, t in zip(record.inputs, step.inputs, strict=True)
+    ]
+    (tensor, *_) = step.writes
+    memory = (as_codes(x, tensor) if x.dtype == np.float32 else x for x in _memory(record))
+    return tuple(real_values(x, t) for x, t in zip(step.evaluate(*inputs, *memory), step.writes, strict=False))
+
+
+def _memory(record: Record) -> Iterator[Array]:
+    """As kernels take it: of one inference, records hold it without the batch axis."""
+    return (x[np.newaxis] for x in record.memory)
+
+
+@dataclass(frozen=True, eq=False)
+class Streams(Experiment):
+    """On `sequences`: the error is made anew in each inference, and what it leaves behind for the next ones counts.
+
+    `by_reading` tells that the float model is the float reading: what a step that remembers adds is measured only then,
+    for what lives on in another model may mean something else.
+    """
+
+    sequences: tuple[tuple[Inference, ...], ...]
+    by_reading: bool
+
+    def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
+        return (self._on(sequence, places) for sequence in self.sequences)
+
+    def _on(self, sequence: Sequence[Inference], places: Sequence[Where]) -> list[Effect | None]:
+        plan, reference = self.plan, self.reference
+        floats = list(self._moments(sequence))
+        outputs = self._outputs(floats[0].values)
+        if not outputs:
+            return [None] * (1 + len(places))
+        targets = [self.same[i] for i in outputs]
+        wanted = np.concatenate([rows(reference, each.values, targets) for each in floats])
+        got, state = [], plan.initial
+        for reals in sequence:
+            codes = [as_codes(x, tensor) for x, tensor in zip(reals, plan.inputs, strict=True)]
+            values, _, state = moment(plan, codes, state)
+            got.append(rows(plan, values, outputs))
+
+        def alone(place: Where) -> Effect | None:
+            errors = [self._error(place[0], each) for each in floats]
+            found = [only_in(error, place, plan) for error in errors if error is not None]
+            if len(found) < len(floats):
+                return None
+            changed = self._changed(sequence, self.same[place[0]], found)
+            return compared(plan, np.concatenate([rows(reference, x, targets) for x in changed]), wanted)
+
+        return [compared(plan, np.concatenate(got), wanted), *map(alone, places)]
+
+    def _moments(self, sequence: Sequence[Inference]) -> Iterator[Moment]:
+        state = self.reference.initial
+        for reals in sequence:
+            found = moment(self.reference, reals, state)
+            state = found.state
+            yield found
+
+    def _error(self, index: int, found: Moment) -> Array | None:
+        """What the layer that computes a tensor adds in one inference to the float model's values of it."""
+        if index in self.plan.graph.inputs:
+            return rounding_error(self.plan.graph.tensors[index], found.values[self.same[index]])
+        step = self.plan.writers.get(index)
+        if step is not None and not stands_alone(step):
+            if not self.by_reading:
+                return None
+            made = by_codes(self.plan, step, found.records[step.index])
+            theirs: Array = made[step.op.outputs.index(index)] - np.float64(found.values[index])
+            return theirs
+        pair = self.pairs.get(index)
+        if pair is None or not found.values.keys() >= {*pair.reads.values()}:
+            return None
+        return own_error(self.plan, self.reference, pair, found.values)
+
+    def _changed(self, sequence: Sequence[Inference], target: int, errors: Sequence[Array]) -> Iterator[Values]:
+        """The float model's values if an error is added to one tensor in each inference."""
+        reference, state = self.reference, self.reference.initial
+        for reals, error in zip(sequence, errors, strict=True):
+            if target in reference.graph.inputs:
+                place = reference.graph.inputs.index(target)
+                reals = tuple((x + error).astype(np.float32) if i == place else x for i, x in enumerate(reals))
+                found = moment(reference, reals, state)
+            else:
+                before = moment(reference, reals, state).values[target]
+                found = moment(reference, reals, state, {target: (before + error).astype(np.float32)[0]})
+            state = found.state
+            yield found.values
