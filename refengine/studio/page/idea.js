@@ -2,10 +2,10 @@
 
 import { bars, isUnsure, sentence } from "./drawing.js";
 import { el, picture } from "./element.js";
-import { heatMap } from "./heat.js";
+import { askedHeat, heatMap, inference } from "./heat.js";
 import { Maps } from "./maps.js";
 import { ask } from "./server.js";
-import { attempt, latest, present, state } from "./state.js";
+import { latest, state } from "./state.js";
 import { valuesOf } from "./tensors.js";
 
 export const title = "The idea";
@@ -116,21 +116,18 @@ function showPieces(shown, values) {
   });
 }
 
-// Which inference is asked about: when that is another one, what was covered is out of date.
-const inference = () => JSON.stringify(present());
-
-// What is drawn on while the network is asked is asked about once more.
 async function cover({ target }) {
   target.disabled = true;
-  let told = null;
   let name;
-  do {
-    covered = inference();
+  const told = await askedHeat(() => {
     const { classes, label } = state.answer ?? {};
     name = classes?.[label].name;
-    told = classes ? await attempt(() => ask("heat", present({ label }))) : null;
-  } while (told && covered !== inference());
-  if (told) mattered.replaceChildren(heatMap(told.rows, name), paragraph(coveredText(name)));
+    return classes ? { label, way: "occlusion" } : null;
+  });
+  if (told) {
+    covered = told.inference;
+    mattered.replaceChildren(heatMap(told.rows, name), paragraph(coveredText(name)));
+  }
   target.disabled = false;
 }
 
