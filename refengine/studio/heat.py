@@ -72,7 +72,8 @@ class _Question:
 
 def heat(studio: Studio, asked: Asked) -> dict[str, Any]:
     """For class ``label``, how much each place of the picture speaks for it: rows of numbers, of every ``stride``
-    pixels, found in the ``way`` that is asked for; ``score`` is what it is for the picture, ``blank`` for paper.
+    pixels, found in the ``way`` that is asked for; ``score`` is what it is for the picture, ``blank`` for paper,
+    ``of`` the logits or the output.
 
     Contributions tell in how many ``orders``, occlusion the side of its ``patch``.
     """
@@ -90,9 +91,10 @@ def heat(studio: Studio, asked: Asked) -> dict[str, Any]:
         raise InputError(f"there is no class {label}; the last is {scored.shape[-1] - 1}")
     height, width, channels = picture_shape(plan.inputs[0])
     question = _Question(_up_to(plan, scored), inputs[0].reshape(height, width, channels), label)
+    of = "the output" if scored.index == plan.outputs[0].index else "the logits"
     blank, score = question.scores(np.stack([np.broadcast_to(question.paper, inputs[0].shape[1:]), question.picture]))
     rows, told = WAYS[way](question)
-    facts = {"way": way, "label": label, "score": float(score), "blank": float(blank), "of": scored.name}
+    facts = {"way": way, "label": label, "score": float(score), "blank": float(blank), "of": of}
     return facts | {"stride": question.stride, "height": height, "width": width, "rows": rows.tolist()} | told
 
 

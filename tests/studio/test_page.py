@@ -556,7 +556,7 @@ def test_drawings_are_kept_shown_and_forgotten(page: Page) -> None:
     for label in (7, 1):
         page.click(f"[aria-label='keep as {label}']")
         page.until(f"document.querySelectorAll('.gallery figure').length === {1 if label == 7 else 2}")
-    assert "1 of them are read right" in page.text("#collected")
+    assert "1 of them is read right" in page.text("#collected")
     page.click("#only-misread")
     page.until("document.querySelectorAll('.gallery figure').length === 1")
     assert page.js("document.querySelector('.gallery figure').className") == "wrong"
@@ -588,3 +588,25 @@ def test_the_board_answers_the_same_drawing_and_a_broken_one_is_shown(page: Page
     page.until("document.querySelector('#board-shown .unsure')", 60)
     page.click("#show-verdict")
     page.until("document.querySelector('#view-compare .culprit')")
+    page.draw(ONE)
+    page.until("!document.querySelector('#view-compare .culprit')")
+    page.click("#tab-board")
+    page.until(
+        "document.querySelector('#board-shown').textContent.startsWith('This drawing has not been on the board')"
+    )
+
+
+def test_on_a_phone_a_chosen_view_comes_into_sight_and_the_tabs_stay(page: Page) -> None:
+    metrics = {"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.draw(SEVEN)
+        page.answered("the number 7")
+        for view in ("walk", "board", "collect"):
+            page.find(f"#tab-{view}").click()
+            tops = "['#tabs', '#view-VIEW'].map((each) => document.querySelector(each).getBoundingClientRect().top)"
+            page.until(f"(([tabs, view]) => tabs === 0 && 30 < view && view < 640)({tops.replace('VIEW', view)})")
+        page.find("#tab-draw").click()
+        assert page.js("scrollY") == 0
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

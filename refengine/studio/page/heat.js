@@ -2,10 +2,7 @@
 
 import { Maps } from "./maps.js";
 import { ask } from "./server.js";
-import { attempt, present } from "./state.js";
-
-// Which inference is asked about: when that is another one, a heat map is out of date.
-export const inference = () => JSON.stringify(present());
+import { attempt, inference, present } from "./state.js";
 
 // What the server answers to `question()`, { label, way }, and of which `inference`; null if there is no question, or a
 // refusal. What is drawn on while the network is asked is asked about once more.

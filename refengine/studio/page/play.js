@@ -86,7 +86,7 @@ const same = ({ count, steps }) =>
 
 function apart({ first, steps, count }) {
   const how = `They part at ${first.step} ${first.name}: ${first.count.toLocaleString("en")} of ${first.size.toLocaleString("en")} numbers differ, by up to ${short(first.largest)} ${first.unit}`;
-  const more = `${steps} of ${count} operators differ. ${first.where}`;
+  const more = `${steps} of ${count} operators differ${first.where ? `, here ${first.where}` : ""}.`;
   const stage = first.stages.length
     ? `The first number that differs is [${first.at.join(", ")}]; its two stories part at “${first.stages[0]}”.`
     : "";

@@ -3,10 +3,10 @@
 import { el, short } from "./element.js";
 import { explanation } from "./explanation.js";
 import { Graph } from "./graph.js";
-import { askedHeat, heatMap, inference, largest } from "./heat.js";
+import { askedHeat, heatMap, largest } from "./heat.js";
 import { Maps } from "./maps.js";
 import { ask } from "./server.js";
-import { attempt, latest, on, present, state } from "./state.js";
+import { attempt, inference, latest, on, present, state } from "./state.js";
 import { indexOf, placeOf, real, valuesOf } from "./tensors.js";
 
 export const title = "Walk";
@@ -326,8 +326,8 @@ function contributed({ rows, stride, orders, score, blank, of }, name) {
   const sum = rows.flat().reduce((total, value) => total + value, 0);
   return (
     `Contributions: the ${places(stride)} are put onto blank paper one after another, in ${orders} different orders, and the ` +
-    `network is asked after each. A number is by how much the score of ${name}, at ${of}, rises when this one comes, on ` +
-    `average. They add up, exactly: ${short(blank)} for blank paper, and ${short(sum)} from all of them, is ` +
+    `network is asked after each. A number is by how much the score of ${name}, among ${of}, rises when this one ` +
+    `comes, on average. They add up, exactly: ${short(blank)} for blank paper, and ${short(sum)} from all of them, is ` +
     `${short(score)} for the drawing. Orange speaks for ${name}, by up to ${short(largest(rows))}, blue against it. ` +
     "(Estimated Shapley values: more orders would change them a little, never their sum.)"
   );
@@ -336,7 +336,7 @@ function contributed({ rows, stride, orders, score, blank, of }, name) {
 function occluded({ rows, patch, stride, score, of }, name) {
   return (
     `Occlusion: a patch of ${patch}×${patch} pixels, moved by ${stride}, is covered with paper, and the network asked ` +
-    `again. Orange: the score of ${name}, ${short(score)} at ${of}, falls without it, by up to ${short(largest(rows))}; ` +
+    `again. Orange: the score of ${name}, ${short(score)} among ${of}, falls without it, by up to ${short(largest(rows))}; ` +
     "blue: it rises. Patches overlap, so these numbers add up to nothing."
   );
 }
