@@ -186,7 +186,7 @@ def test_samples_noise_and_files_are_answered(page: Page, tmp_path: Path) -> Non
     assert page.text("#source").startswith("mine.png")
     np.save(tmp_path / "codes.npy", np.full((4, 28, 28, 1), -128, np.int8))
     page.find("#file").send_keys(str(tmp_path / "codes.npy"))
-    page.until("document.querySelector('#answer input[type=range]')?.max === '3'")
+    page.until("document.querySelector('#frames input')?.max === '3'")
     (tmp_path / "bad.npy").write_bytes(b"no array")
     page.find("#file").send_keys(str(tmp_path / "bad.npy"))
     page.until("document.querySelector('#trouble').textContent.startsWith('bad.npy')")
@@ -323,6 +323,39 @@ def test_the_winning_class_is_followed_to_a_pixel(page: Page) -> None:
     page.click(".explanation button")
     page.until("document.querySelector('.why .result')?.textContent.startsWith('The pixel [0, ')")
     page.click(".trail button")
+    page.until("document.querySelector('.layer h2').textContent === '0 CONV_2D'")
+
+
+def test_the_keyboard_alone_draws_and_follows_a_number_to_its_pixel(page: Page) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def press(*keys: str) -> None:
+        ActionChains(page.driver, duration=0).send_keys(*keys).perform()
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            if page.js("document.activeElement.matches(arguments[0])", selector):
+                return
+            press(Keys.TAB)
+        raise AssertionError(f"{selector} cannot be reached by the tabulator")
+
+    tab_to("#pad")
+    press(Keys.ARROW_UP * 14, " ", Keys.ARROW_DOWN * 28, " ")
+    page.answered("the number 1")
+    page.driver.execute_script("document.activeElement.blur()")
+    tab_to("#tab-draw")
+    press(Keys.ARROW_RIGHT * 2)
+    page.until("document.querySelector('.explanation')")
+    tab_to(".explanation button")
+    for step in ("10 ", "9 ", "8 ", "4 ", "3 ", "2 ", "1 ", "0 "):
+        press(Keys.ENTER)
+        page.until(f"document.querySelector('.layer h2').textContent.startsWith('{step}')")
+        page.until("document.activeElement.matches('.explanation button')")
+    press(Keys.ENTER)
+    page.until("document.querySelector('.why .result')?.textContent.startsWith('The pixel [0, ')")
+    page.until("document.activeElement.matches('.trail button')")
+    press(Keys.ENTER)
     page.until("document.querySelector('.layer h2').textContent === '0 CONV_2D'")
 
 
@@ -496,7 +529,7 @@ def test_a_file_of_several_inferences_is_gone_through(page: Page, tmp_path: Path
     codes = bundled_digits()[0][[3, 40, 70], :, :, np.newaxis].astype(np.int16) - 128
     np.save(tmp_path / "three.npy", codes.astype(np.int8))
     page.find("#file").send_keys(str(tmp_path / "three.npy"))
-    page.until("document.querySelector('#answer input[type=range]')")
+    page.until("document.querySelector('#frames input')")
     show(page, "play", "canvas.chart")
     page.click("#frame-next")
     page.answered(f"the number {bundled_digits()[1][40]}")
@@ -513,13 +546,15 @@ def test_the_graph_is_coloured_by_what_is_lost(page: Page) -> None:
     page.click("#sample")
     page.until("document.querySelector('#answer .big')")
     show(page, "compare", "#colour")
-    for way in ("own", "total", "findings"):
-        page.choose("#way", way)
-        page.click("#colour")
-        page.until("document.querySelector('.compared svg rect:not(.input)')")
+    page.click("#colour")
+    for way in ("total", "findings", "own"):
         page.until("document.querySelector('#compare-summary').textContent.startsWith('100 inferences')")
+        page.until("document.querySelector('.compared svg rect:not(.input)')")
+        page.choose("#way", way)
+        page.until("document.querySelector('#compare-summary').textContent === 'measuring …'")
+    page.until("document.querySelector('#compare-summary').textContent.startsWith('100 inferences')")
     page.click(".compared a[href='#step1']")
-    page.until("document.querySelector('#compare-details h2').textContent.startsWith('1 ')")
+    page.until("document.querySelector('#compare-details h2')?.textContent.startsWith('1 ')")
     page.choose("#way", "time")
     page.until("document.querySelector('#compare-summary').textContent.includes('view Board')")
 

@@ -3,7 +3,7 @@
 import { byId, el } from "./element.js";
 import { Graph } from "./graph.js";
 import { ask } from "./server.js";
-import { attempt, inference, on, present, state } from "./state.js";
+import { attempt, inference, latest, on, present, state } from "./state.js";
 
 export const title = "Compare";
 
@@ -22,7 +22,7 @@ export function mount(section) {
   graph = new Graph(chosen);
   way = el("select", { id: "way", "aria-label": "colour the graph" });
   way.append(...Object.entries(WAYS).map(([value, text]) => el("option", { value, textContent: text })));
-  way.onchange = () => attempt(colour);
+  way.onchange = colour;
   dump = el(
     "label",
     { className: "file", hidden: true },
@@ -30,7 +30,7 @@ export function mount(section) {
     el("input", { type: "file", id: "dump", accept: ".npz" }),
   );
   dump.firstElementChild.onchange = ({ target }) => attempt(() => judge(target));
-  const go = el("button", { id: "colour", className: "main", textContent: "Colour", onclick: () => attempt(colour) });
+  const go = el("button", { id: "colour", className: "main", textContent: "Colour", onclick: colour });
   summary = el("p", { className: "result", id: "compare-summary" });
   key = el("p", { className: "key" });
   details = el("div", { id: "compare-details" });
@@ -56,7 +56,7 @@ function clear() {
   details.replaceChildren();
 }
 
-async function colour() {
+const colour = latest(async () => {
   refresh();
   clear();
   if (way.value === "dump")
@@ -76,7 +76,7 @@ async function colour() {
     clear();
     throw error;
   }
-}
+});
 
 function hint(text) {
   summary.textContent = text;

@@ -1,6 +1,6 @@
 // The view Draw: what the network saw of the drawing, and how other networks and dialects answer it.
 
-import { el, offer, percent, picture } from "./element.js";
+import { el, offer, percent, picture, refill } from "./element.js";
 import { ask } from "./server.js";
 import { attempt, latest, on, state } from "./state.js";
 
@@ -57,7 +57,7 @@ function showSteps(saw) {
 const showOthers = latest(async () => {
   const drawing = state.drawing;
   const told = drawing ? await Promise.all(others.map(([name, dialect]) => answerOf(name, dialect, drawing))) : [];
-  rows.replaceChildren(...told.map((cells, i) => row(others[i], cells, i)));
+  refill(rows, ...told.map((cells, i) => row(others[i], cells, i)));
 });
 
 // [answer, confidence], or why there is none.

@@ -1,6 +1,6 @@
 // The view Walk: the graph, each layer's numbers as pictures, and where any one of them comes from.
 
-import { el, short } from "./element.js";
+import { el, refill, short } from "./element.js";
 import { explanation } from "./explanation.js";
 import { Graph } from "./graph.js";
 import { askedHeat, heatMap, largest } from "./heat.js";
@@ -117,7 +117,7 @@ function showTrail() {
     attempt(show);
   };
   const names = [...trail, here].map((place) => `${nameOf(place)}${place.at ? ` [${place.at.join(", ")}]` : ""}`);
-  parts.trail.replaceChildren(back, el("span", { className: "hint", textContent: names.join("  ←  ") }));
+  refill(parts.trail, back, el("span", { className: "hint", textContent: names.join("  ←  ") }));
 }
 
 const nameOf = (place) => (place.step === undefined ? "input" : `${place.step} ${known.steps[place.step].name}`);
@@ -230,7 +230,9 @@ function source(index, place) {
 }
 
 function showWhy(told, tensor, values) {
-  parts.why.replaceChildren(...(told ? reasons(told) : [hint(tensor, values)]));
+  const wasHere = parts.why.contains(document.activeElement);
+  refill(parts.why, ...(told ? reasons(told) : [hint(tensor, values)]));
+  if (wasHere && !parts.why.contains(document.activeElement)) parts.trail.querySelector("button").focus(); // the way back
 }
 
 function hint(tensor, values) {
