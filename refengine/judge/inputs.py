@@ -59,7 +59,7 @@ def try_element(trial: Trial, tensor: int, sample: Sample) -> None:
     """
     right = np.asarray(trial.replay.values[tensor])
     macs = sum(getattr(step.params, "macs", 0) for step in trial.replay.steps)
-    if 2 * right.size * max(right.size, macs) > WORK:
+    if right.dtype.kind not in "iuf" or 2 * right.size * max(right.size, macs) > WORK:
         return
     ends = (sample.black, sample.white) if sample.is_float else code_range(sample.tensor.dtype)
     made = [_with(right, place, end) for end in ends for place in np.flatnonzero(right != end).tolist()]
