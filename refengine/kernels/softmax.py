@@ -179,7 +179,7 @@ def code_by_code(p: Params, input: Array) -> Array:
     """`evaluate`, in Python's integers."""
     exps, terms = p.lists
     low, high = code_range(p.output_type)
-    unit = ACCUMULATION_INTEGER_BITS + 31 - np.iinfo(p.output_type).bits
+    unit = ACCUMULATION_INTEGER_BITS + 31 - (high - low).bit_length()
     found: list[int] = []
     for row in input.reshape(-1, input.shape[-1]).tolist():
         largest = max(row)

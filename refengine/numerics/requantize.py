@@ -55,7 +55,7 @@ class Requantizer:
     line: tuple[Array, Array] | None = None
     drop: Array | None = None
 
-    @property
+    @cached_property
     def half(self) -> int:
         """How many codes of the type are negative."""
         return 1 << (8 * np.dtype(self.dtype).itemsize - 1)
