@@ -494,7 +494,7 @@ def _evaluated(scene: _Scene, step: Step, read: Sequence[Array | None], memory: 
     lost = scene.lost(*depending)
     if not lost.any():
         return step.evaluate(*read, *memory)
-    nothing = (*map(unknown, step.writes), *(_hidden(x[:1], lost[:1] | True) for x in memory))
+    nothing = (*map(unknown, step.writes), *(_hidden(x[:1], np.ones(1, np.bool_)) for x in memory))
     rows = np.flatnonzero(~lost), np.flatnonzero(lost)
     if lost.all():
         return nothing
