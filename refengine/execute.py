@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
@@ -127,6 +128,7 @@ def run(
     require_room(results, plan.memory, "the results" + (f" of a batch of {batch}" if batch else ""), InputError)
     if plan.macs * (batch or 1) < HEAVY and (batch or 1) <= tile_size(plan):
         return defined(plan, infer(plan, batch, inputs)[0])
+    _keep_what_is_freed()
     with _one_blas_thread:
         if batch is None:
             return defined(plan, infer(plan, batch, inputs)[0])
@@ -147,6 +149,17 @@ def run(
         error.rows, error.outputs, error.state = np.concatenate(rows), outputs, None
         raise error
     return defined(plan, outputs)
+
+
+@cache
+def _keep_what_is_freed() -> None:
+    """Have glibc keep the memory of arrays that are gone, for the next ones.
+
+    Until it has seen a large block freed, just below 32 MiB, it hands everything back at once, and a quarter of a
+    network's time may go into pages that the kernel clears again (`M_MMAP_THRESHOLD`, `M_TRIM_THRESHOLD` of mallopt).
+    """
+    with suppress(MemoryError):
+        np.empty(31 << 20, np.uint8)
 
 
 def _tile(plan: Plan, inputs: Sequence[Array], part: slice) -> tuple[Arrays, InferenceError | None]:
@@ -481,7 +494,7 @@ def _evaluated(scene: _Scene, step: Step, read: Sequence[Array | None], memory: 
     lost = scene.lost(*depending)
     if not lost.any():
         return step.evaluate(*read, *memory)
-    nothing = (*map(unknown, step.writes), *(_hidden(x[:1], lost[:1] | True) for x in memory))
+    nothing = (*map(unknown, step.writes), *(_hidden(x[:1], np.ones(1, np.bool_)) for x in memory))
     rows = np.flatnonzero(~lost), np.flatnonzero(lost)
     if lost.all():
         return nothing

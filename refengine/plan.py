@@ -309,7 +309,7 @@ class Plan:
         )
         return html_table(repr(self), ("#", "operator", "reads", "writes"), rows)
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.inputs)
 
@@ -323,7 +323,7 @@ class Plan:
         """Multiply-accumulates per inference of this subgraph's own operators."""
         return sum(getattr(step.params, "macs", 0) for step in self.steps)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[i] for i in self.graph.outputs)
 

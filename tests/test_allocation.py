@@ -13,6 +13,7 @@ from oracle import OracleCrash, Tflm
 from refengine import KERNELS, UnsupportedError, inspect, make_plan
 from refengine.allocation import allocation
 from refengine.bundled import bundled_models
+from refengine.kernels._arena import NEEDS
 from refengine.model import Model
 from refengine.tflite_io import dump
 from tests.test_long_graphs import chain
@@ -106,3 +107,8 @@ def test_an_offline_plan_of_another_model_is_refused(offsets: list[int], tflm: T
         make_plan(model)
     assert inspect(model).runs_on_tflm == "no"
     assert not tflm.accepts(dump(model))
+
+
+def test_reductions_share_a_struct() -> None:
+    """TFLM's OpDataReduce: 32-bit sizes have no oracle here, but one struct has one size."""
+    assert len({NEEDS[op].data for op in ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL")}) == 1

@@ -196,10 +196,11 @@ def concerning(path: str) -> list[list[str]]:
         operators = sorted(_operators(ROOT / path))
         laws = ["tests/test_kernels.py", "tests/test_plan_fuzz.py", "-k", " or ".join(operators) or name]
         first = [own] if (ROOT / own).exists() else _users(name)
-        return [first, ["tests/test_facts.py"], [*laws, "-m", "not slow"], laws]
+        dialects = ["tests/test_dialects.py", "-k", " or ".join(operators) or name]
+        return [first, ["tests/test_facts.py"], [*laws, "-m", "not slow"], laws, dialects]
     if room == "numerics":
         properties = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests/properties").glob("test_*.py"))
-        return [["tests/numerics"], properties, ["tests/kernels"]]
+        return [["tests/numerics"], properties, ["tests/kernels"], ["tests/test_dialects.py"]]
     if room == "judge":
         own_first = [[own]] if (ROOT / own).exists() else []
         return [

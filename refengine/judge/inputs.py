@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..model import Array
+from ..numerics.quantize import code_range
+from ..tensors.difference import unlike
 from . import evidence
 from .preparation import Preparation, preparations
 from .sample import Sample
@@ -25,6 +27,9 @@ CLOSER = 2.0
 
 STEPS = 4.0
 """How wide, in codes or units in the last place, an input known in part only may leave an output and still be told."""
+
+WORK = 4 << 30
+"""So many multiply-accumulates (or elements copied, if those are more) it may take to try each element by itself."""
 
 DRAWS = 3
 """How often an input that is not wholly known is drawn, to see how far that takes the outputs apart."""
@@ -45,6 +50,34 @@ def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> No
     near = [_nearly(trial.replay, tensor, *each) for each in _close(trial, tensor, made[False])]
     telling = [h for h in near if h.near <= STEPS or trial.beyond(h.near) >= evidence.LIKELY]
     trial.judge_all(trial.replay, tensor, telling, None)
+
+
+def try_element(trial: Trial, tensor: int, sample: Sample) -> None:
+    """One element of the input at an end of its range, as a dead or a hot pixel has it.
+
+    Only what leads to just what was seen counts, as one hypothesis, which pays for its choice among all elements.
+    """
+    right = np.asarray(trial.replay.values[tensor])
+    macs = sum(getattr(step.params, "macs", 0) for step in trial.replay.steps)
+    if right.dtype.kind not in "iuf" or 2 * right.size * max(right.size, macs) > WORK:
+        return
+    ends = (sample.black, sample.white) if sample.is_float else code_range(sample.tensor.dtype)
+    made = [_with(right, place, end) for end in ends for place in np.flatnonzero(right != end).tolist()]
+    found = trial.ends(trial.replay, tensor, [Hypothesis("input", "", x) for x in made])
+    fitting = [x for x, end in zip(made, found, strict=True) if end is not None and not unlike(end, trial.seen).any()]
+    if fitting:
+        (place, *_) = np.argwhere(unlike(fitting[0], right)).tolist()
+        others = f" (or one of {len(fitting) - 1} that fit as well)" if len(fitting) > 1 else ""
+        how = f"if the input is right but for one element, {place}{others}, that holds {fitting[0][tuple(place)]}"
+        paid = float(np.log2(len(made) / len(fitting)))
+        trial.judge_all(trial.replay, tensor, [Hypothesis("input", how, fitting[0], paid)], None)
+
+
+def _with(right: Array, place: int, value: float) -> Array:
+    """The array with another value in one flat place."""
+    made: Array = right.copy()
+    made.flat[place] = value
+    return made
 
 
 def _close(

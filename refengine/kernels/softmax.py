@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from math import floor
 from typing import Any
 
@@ -51,6 +51,11 @@ class Params:
     exps: Ints
     terms: Ints
     output_type: str
+
+    @cached_property
+    def lists(self) -> tuple[list[int], list[int]]:
+        """`exps` and `terms` as Python has them."""
+        return self.exps.tolist(), self.terms.tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +159,44 @@ def _rounding(numerics: Numerics) -> str:
 
 def evaluate(p: Params | TableParams, input: Array) -> Array:
     """(B, …, c) codes → (B, …, c) codes, by table and one reciprocal a row."""
-    codes = input.view(np.uint8) ^ 0x80
-    diffs = np.maximum.reduce(codes, axis=-1, keepdims=True) - codes
     if isinstance(p, TableParams):
-        return _by_table(p, p.exps[diffs])
+        return _by_table(p, p.exps[_diffs(input)])
+    return (code_by_code if input.size <= FEW_CODES else array_by_array)(p, input)
+
+
+def _diffs(input: Array) -> Array:
+    """How far each code is below its row's largest: uint8."""
+    codes = input.view(np.uint8) ^ 0x80
+    diffs: Array = np.maximum.reduce(codes, axis=-1, keepdims=True) - codes
+    return diffs
+
+
+FEW_CODES = 32
+"""So few codes Python computes in less time than NumPy."""
+
+
+def code_by_code(p: Params, input: Array) -> Array:
+    """`evaluate`, in Python's integers."""
+    exps, terms = p.lists
+    low, high = code_range(p.output_type)
+    unit = ACCUMULATION_INTEGER_BITS + 31 - (high - low).bit_length()
+    found: list[int] = []
+    for row in input.reshape(-1, input.shape[-1]).tolist():
+        largest = max(row)
+        diffs = [largest - code for code in row]
+        total = sum([terms[diff] for diff in diffs])
+        headroom_plus_one = 32 - total.bit_length()
+        reciprocal = scalar_gemmlowp.one_over_one_plus_x_for_x_in_0_1((total << headroom_plus_one) - 2**31)
+        exponent = unit - headroom_plus_one
+        half = 1 << (exponent - 1)
+        products = [(reciprocal * exps[diff] + (1 << 30)) >> 31 for diff in diffs]
+        found += [min(low + ((product + half) >> exponent), high) for product in products]
+    return np.array(found, p.output_type).reshape(input.shape)
+
+
+def array_by_array(p: Params, input: Array) -> Array:
+    """`evaluate`, in NumPy's."""
+    diffs = _diffs(input)
     sums = np.add.reduce(p.terms[diffs], axis=-1, keepdims=True)
     reciprocal, headroom_plus_one = (one_by_one if sums.size <= FEW else all_at_once)(sums)
     num_bits_over_unit = ACCUMULATION_INTEGER_BITS - headroom_plus_one

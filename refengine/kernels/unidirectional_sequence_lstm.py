@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -33,7 +33,7 @@ from ..errors import require, within_limits
 from ..kernel import At, Facts, Kernel, Line, Node, Numerics, Quantizing, Weighed
 from ..model import Array, Tensor
 from ..numerics import float32, scalar, scalar_float
-from ..numerics.fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, quantize_multiplier
+from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import FLOAT_MAX, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
@@ -114,6 +114,20 @@ class Params:
     @property
     def macs(self) -> int:
         return self.sizes.macs
+
+    def products(self, dtype: str) -> tuple[Requantizer, Requantizer, Requantizer]:
+        """What rescales products of int16 codes: forget gate · cell state, input gate · cell gate, and tanh of the cell
+        state · output gate, to hidden codes of `dtype`. Source: `MulElementwise`, reference/integer_ops/mul.h."""
+        return self._products[dtype]
+
+    @cached_property
+    def _products(self) -> dict[str, tuple[Requantizer, Requantizer, Requantizer]]:
+        def of(factor: Multiplier, zero_point: int, dtype: str) -> Requantizer:
+            return requantizer(np.zeros(1, np.int64), factor, zero_point, *code_range(dtype), dtype, np.array([2**30]))
+
+        kept, new = of(self.forget_cell_mul, 0, "int16"), of(self.input_mul, 0, "int16")
+        hidden = {dtype: of(self.output_mul, self.hidden_zero_point, dtype) for dtype in ("int8", "int16")}
+        return {dtype: (kept, new, last) for dtype, last in hidden.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,23 +254,22 @@ def evaluate(p: Params, *arrays: Array) -> tuple[Array, Array, Array]:
     """Input codes (B, …), constants and states (B, …) → output codes (B, …) and both new states."""
     x, h, c = _lstm.by_time(p.sizes, arrays)
     over_input = p.input(x.reshape(-1, p.sizes.input)).reshape(p.sizes.steps, len(h), -1).astype(np.int32)
-    outputs, ends = np.empty((p.sizes.steps, *h.shape), h.dtype), code_range(h.dtype.name)
+    outputs = np.empty((p.sizes.steps, *h.shape), h.dtype)
+    kept, new, hidden = p.products(h.dtype.name)
     for step, sums in enumerate(over_input):
         gates = np.clip(sums + p.hidden(h), LOW, HIGH).astype(np.int16).reshape(len(h), 4, -1)
         i, f, o = (_unary.look_up(p.gate_activation.table, gates[:, k]) for k in (INPUT, FORGET, OUTPUT))
         g = gates[:, CELL] if p.cell_activation is None else _unary.look_up(p.cell_activation.table, gates[:, CELL])
-        kept, new = (np.clip(x, LOW, HIGH) for x in (_product(f, c, p.forget_cell_mul), _product(i, g, p.input_mul)))
-        c = np.clip(kept + new, LOW, HIGH).astype(np.int16)
+        c = np.clip(np.add(kept(_product(f, c)), new(_product(i, g)), dtype=np.int32), LOW, HIGH).astype(np.int16)
         if p.cell_clip is not None:
             c = np.clip(c, -p.cell_clip, p.cell_clip)
-        product = _product(_unary.look_up(p.tanh.table, c), o, p.output_mul) + p.hidden_zero_point
-        outputs[step] = h = np.clip(product.astype(np.int32), *ends).astype(h.dtype)
+        outputs[step] = h = hidden(_product(_unary.look_up(p.tanh.table, c), o))
     return _lstm.by_batch(p.sizes, arrays, outputs, h, c)
 
 
-def _product(a: Array, b: Array, factor: Multiplier) -> Ints:
-    """The rescaled product of int16 arrays. Source: `MulElementwise`, reference/integer_ops/mul.h."""
-    return multiply_by_quantized_multiplier(np.multiply(a, b, dtype=np.int64), factor)
+def _product(a: Array, b: Array) -> Array:
+    """Of int16 arrays, exact."""
+    return np.multiply(a, b, dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False)

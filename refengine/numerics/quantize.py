@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ LEFT_OUT = ("TANH", "SIGN_BIT")
 """Fused activations that TFLM's kernels take for none, without a word (`CalculateActivationRange` and its like)."""
 
 
+@cache
 def code_range(dtype: str) -> tuple[int, int]:
     """The smallest and largest code of an integer type, ``"int8"`` → (−128, 127)."""
     info = np.iinfo(dtype)

@@ -2,8 +2,10 @@
 
 With double rounding, code(acc) is a staircase that never descends, and so is truncate(acc · scale + offset) in
 float64. Two such staircases are equal everywhere if they are equal on both sides of each of their few steps, which is
-checked when the plan is made, per channel, for every accumulator that the weights can produce. Layers that pass run
-as four or five float64 passes; the others (and all int16 ones) run the integer arithmetic itself.
+checked when the plan is made, per channel, for every accumulator that the weights can produce. Codes of 16 bits have
+too many steps for that: there it is checked that float64 holds every number on the way, so that nothing is rounded but
+by the last truncation. Layers that pass run as four or five float64 passes; the others run the integer arithmetic
+itself.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ LINE = 1024
 FEW = 2048
 """Below so many accumulators two calls that begin at once are quicker than `np.clip`."""
 
+LINES = (("int8", 32), ("int16", 32), ("int16", 64))
+"""(type of the codes, width of the accumulator) of those that may have a line."""
+
 BLOCK = 8192
 """How many accumulators the integer arithmetic takes at once: what keeps its temporaries in the cache."""
 
@@ -35,8 +40,9 @@ class Requantizer:
     """Accumulators (…, channels) → codes. Made by `requantizer`; fields of length `channels` or 1 broadcast.
 
     `bits` is the accumulator's width in TFLM: 32 wraps after the bias, 64 takes the 16-bit multiplier.
-    `line`, if proven, is the float64 (scale, offset) for which code = truncate(clip(acc · scale + offset)) − 128.
-    With a `drop`, both are in units of it, and the line lies one unit lower where the scaled accumulator is negative.
+    `line`, if proven, is the float64 (scale, offset) for which code = truncate(clip(acc · scale + offset)) − `half`.
+    With a `drop`, both are in units of it, and where it is less than 1, the line lies one unit lower where the scaled
+    accumulator is negative.
     """
 
     bias: Ints
@@ -48,6 +54,11 @@ class Requantizer:
     bits: int = 32
     line: tuple[Array, Array] | None = None
     drop: Array | None = None
+
+    @cached_property
+    def half(self) -> int:
+        """How many codes of the type are negative."""
+        return 1 << (8 * np.dtype(self.dtype).itemsize - 1)
 
     def __call__(self, acc: Array) -> Array:
         """Codes of type `dtype` for accumulators without bias, exact integers held in any numeric type."""
@@ -75,7 +86,7 @@ class Requantizer:
         return np.clip((scaled + self.output_offset).astype(np.int32), self.activation_min, high)
 
     def proven(self, acc: Array) -> Array:
-        """The same codes by the proven line; int8 only."""
+        """The same codes by the proven line."""
         assert self.line is not None
         channels = self.line[1].size
         width = channels * _side_by_side(acc.size // channels, LINE // channels) if channels > 1 else max(1, acc.size)
@@ -85,21 +96,22 @@ class Requantizer:
         if self.drop is not None:
             real -= real < edge
             real *= drop
-        low, high = self.activation_min + 128, self.activation_max + 128.5
+        half = self.half
+        low, high = self.activation_min + half, self.activation_max + half + 0.5
         if real.size < FEW:  # np.clip takes its time to begin
             np.minimum(np.maximum(real, low, out=real), high, out=real)
         else:
             np.clip(real, low, high, out=real)
-        codes = real.astype(np.uint8)
-        codes ^= 0x80
-        return codes.view(np.int8).reshape(acc.shape)
+        codes = real.astype(f"u{self.dtype}")
+        codes ^= half
+        return codes.view(self.dtype).reshape(acc.shape)
 
     @cached_property
     def _pixel(self) -> tuple[Array, ...]:
         """(scale, offset, drop, where it drops) of the line for one pixel's channels."""
         assert self.line is not None
         drop = np.ones(1) if self.drop is None else np.asarray(self.drop).reshape(-1)
-        return *self.line, drop, (self.output_offset + 128.5) / drop
+        return *self.line, drop, np.where(drop < 1, (self.output_offset + self.half + 0.5) / drop, -np.inf)
 
     def _pixels(self, width: int) -> tuple[Array, ...]:
         """The same for pixels side by side, `width` channels in all."""
@@ -133,31 +145,52 @@ def requantizer(
     Without a `bound`, nothing can.
     """
     integer = Requantizer(bias, multiplier, output_offset, activation_min, activation_max, dtype, bits)
-    if bound is None or dtype != "int8" or bits != 32 or multiplier.rounding not in ("double", "single"):
+    if bound is None or (dtype, bits) not in LINES or multiplier.rounding not in ("double", "single"):
         return integer
+    if bits == 64:  # rounded once, whatever the dialect
+        multiplier = _reduced(multiplier)
     moves = bound > 0  # where all weights are zero, biases and multipliers are often senseless
     factor = np.ldexp(multiplier.multiplier.astype(np.float64), multiplier.shift - 31)
-    reach = (bound + np.abs(bias)) * np.exp2(np.maximum(multiplier.shift, 0))
-    if np.any((factor <= 0) & moves) or np.any((reach >= 2**31) & moves):
+    reach = bound + np.abs(bias.astype(np.float64))  # of int64, the least one has no opposite
+    register = reach * np.exp2(np.maximum(multiplier.shift, 0)) if bits == 32 else reach / 2.0**15
+    if np.any((factor <= 0) & moves) or np.any((np.maximum(register, reach * factor + 2**17) >= 2**31) & moves):
         return integer  # a register may wrap: no staircase
     # Rounding the high multiply first moves the steps of positive codes down by half a unit of the bits shifted
     # out, and those of negative codes up by as much: the line drops at zero, unless the clamp (any ReLU) hides that.
-    halved = (multiplier.shift < 0) & (multiplier.rounding == "double")
+    halved = (multiplier.shift < 0) & moves & (multiplier.rounding == "double") & (bits == 32)
     early = np.where(halved, np.exp2(multiplier.shift - 1.0), 0.0)
-    drops = (halved & moves).any() and activation_min < output_offset
-    if drops and not (halved | ~moves).all():
-        return integer
-    drop = (
-        np.where(moves, 2 * early, 1 / 16) if drops else None
-    )  # any step of less than half a code, where nothing moves
+    drop = np.where(halved, 2 * early, 1.0) if halved.any() and activation_min < output_offset else None
     unit = 1.0 if drop is None else drop
-    scale, offset = factor / unit, (bias * factor + 0.5 + early + output_offset + 128) / unit
+    scale, offset = factor / unit, (bias * factor + 0.5 + early + output_offset + integer.half) / unit
     if not moves.all():
         code = integer.exact(np.zeros((1, len(bound)), np.int64))[0]
-        level = (code + 128.5) / unit + (0 if drop is None else code < output_offset)
-        scale, offset = np.where(moves, scale, 0.0), np.where(moves, offset, level)
+        scale, offset = np.where(moves, scale, 0.0), np.where(moves, offset, code + integer.half + 0.5)
     fast = replace(integer, line=(scale, offset), drop=drop)
-    return fast if _clear_of_edges(fast, bound) or _equal_everywhere(integer, fast, bound) else integer
+    if dtype == "int8":
+        proven = _clear_of_edges(fast, bound) or _equal_everywhere(integer, fast, bound)
+    else:
+        proven = bool((_is_exact(reach, multiplier, early, integer.half) | ~moves).all())
+    return fast if proven else integer
+
+
+def _reduced(multiplier: Multiplier) -> Multiplier:
+    """The 16 bits of it that int64 accumulators are multiplied by, as such a one of 32."""
+    bits = np.where(multiplier.multiplier < 0x7FFF0000, (multiplier.multiplier + (1 << 15)) >> 16, 0x7FFF)
+    return multiplier._replace(multiplier=bits.astype(np.int64) << 16)
+
+
+def _is_exact(reach: Array, multiplier: Multiplier, early: Array, half: int) -> npt.NDArray[np.bool_]:
+    """Whether float64 holds all numbers on the line's way: multiples of one power of two, less than 2⁵³ of them.
+
+    `reach` is what |acc| + |bias| come to at most. In real numbers the line is the integer arithmetic, see
+    `_clear_of_edges`.
+    """
+    factor, lowest = (
+        np.ldexp(np.asarray(bits, np.float64), multiplier.shift - 31)
+        for bits in (multiplier.multiplier, np.maximum(multiplier.multiplier & -multiplier.multiplier, 1))
+    )
+    grain = np.minimum(lowest, np.where(early > 0, early, 0.5))
+    return np.asarray(reach * factor + 4 * half < 2.0**53 * grain)
 
 
 def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:
@@ -170,13 +203,13 @@ def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:
     assert fast.line is not None
     scale, offset, drop, edge = fast._pixel
     codes, step = _steps(fast, bound, over=1)
-    units = (codes + 128) / drop
+    units = (codes + fast.half) / drop
 
     def real(acc: Ints) -> tuple[Array, Array]:
         """(the line in units of the drop, how far it may be off, and the drop's own edge from it)."""
         product = acc * scale
         value = product + offset
-        reach = np.abs(product) + np.abs(offset) + np.abs(fast.bias * scale) + 512 / drop
+        reach = np.abs(product) + np.abs(offset) + np.abs(fast.bias * scale) + 4 * fast.half / drop
         error = 16 * np.finfo(np.float64).eps * reach
         if fast.drop is None:
             return value, error
@@ -192,7 +225,7 @@ def _steps(fast: Requantizer, bound: Ints, over: int = 0) -> tuple[Ints, Ints]:
     other end."""
     scale, offset, drop, _ = fast._pixel
     codes = np.arange(fast.activation_min + 1, fast.activation_max + 1)[:, None]
-    real = (codes + 128.0) / drop + (0 if fast.drop is None else codes <= fast.output_offset)
+    real = (codes + float(fast.half)) / drop + ((drop < 1) & (codes <= fast.output_offset))
     with np.errstate(divide="ignore"):  # where nothing moves
         return codes, np.ceil((real - offset) / scale).clip(-bound, bound + over).astype(np.int64)
 

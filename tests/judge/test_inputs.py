@@ -37,6 +37,18 @@ def test_the_previous_sample_is_one_of_the_suspects() -> None:
     assert "previous sample" in culprit.verdict
 
 
+@pytest.mark.parametrize(("value", "claimed"), [(127, True), (31, False)])
+def test_one_dead_or_hot_pixel_is_found_by_what_came_of_it(value: int, claimed: bool) -> None:
+    """Of all elements at either end of their range, just this one leads to what the first layer computed."""
+    plan, x = network("stm32f746_int8", 3)
+    hot = x.copy()
+    hot[0, 20, 9, 0] = value
+    (culprit,) = diff(plan, dump_of(plan, hot, fed=False), x).culprits
+    named = [candidate for candidate in culprit.fitting if "one element, [0, 20, 9, 0], that holds" in candidate.how]
+    assert bool(named) is claimed
+    assert (culprit.certainty == "certain" and culprit.cause == "input") is claimed
+
+
 def test_what_is_open_says_what_to_dump_next() -> None:
     _, before = network("dense_int8", 4)
     scores = PLAN.outputs[0].index

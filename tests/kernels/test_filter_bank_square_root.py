@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isqrt
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,3 +54,11 @@ def test_an_explanation_tells_the_rest_that_rounds() -> None:
     assert [[line.name for line in lines] for lines in told] == [["root", "shift"], ["root", "rounding", "shift"]]
     assert "the rest is 3" in told[0][0].text
     assert told[1][0].text == "the square root of 13, rounded down; the rest is 4"
+
+
+@pytest.mark.parametrize(("shift", "told"), [(31, "7 / 2^31, rounded down"), (32, "undefined"), (-1, "undefined")])
+def test_an_explanation_tells_a_shift_that_c_does_not_define(shift: int, told: str) -> None:
+    inputs = [fed((1,), "uint64"), fed((), "int32")]
+    plan = make_plan(custom("SignalFilterBankSquareRoot", b"", [*inputs], fed((1,), "uint32")))
+    (record,) = execute(plan, np.array([49], np.uint64), np.array(shift, np.int32))
+    assert told in explain(plan, record, (0,)).lines[-1].text

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.kernels import hard_swish
 from refengine.model import Array, Model, Quantization
+from refengine.numerics.fixedpoint import Multiplier
 from tests.models import fed, one_op, q
 
 INT8 = np.arange(-128, 128).astype(np.int8)
@@ -73,3 +75,12 @@ def test_scale_math_reaches_the_multipliers() -> None:
 def test_refusals(node: Model, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         make_plan(node)
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "narrow"),
+    [(2**30, 2**14), (2**30 + 2**15 - 1, 2**14), (2**30 + 2**15, 2**14 + 1), (2**31 - 1, 2**15 - 1)],
+)
+def test_multipliers_keep_their_upper_16_bits_rounded_and_saturated(multiplier: int, narrow: int) -> None:
+    factor = Multiplier(np.array(multiplier), np.array(-3), np.float32(0))
+    assert hard_swish._narrow(factor) == (narrow, -3)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine import Numerics, UnsupportedError, execute, explain, make_plan, run
 from refengine.model import Model, Quantization
 from tests.models import fed, one_op, q
 
@@ -72,3 +72,10 @@ def test_scale_math_reaches_both_multipliers() -> None:
 def test_refusals(node: Model, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         make_plan(node)
+
+
+@pytest.mark.parametrize(("alpha", "told"), [(-0.5, True), (0.0, False), (0.5, False)])
+def test_an_explanation_tells_of_a_negative_alpha_only(alpha: float, told: bool) -> None:
+    plan = make_plan(model(alpha, "int8", q(1.0), q(1.0)))
+    (record,) = execute(plan, np.array([-7, -1, 0, 3], np.int8))
+    assert any(line.text == "alpha is negative" for line in explain(plan, record, (0,)).lines) is told

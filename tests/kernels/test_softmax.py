@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from refengine import Numerics, Plan, Quantization, Tensor, UnsupportedError, make_plan, run
 from refengine.kernel import At, Node
@@ -169,3 +170,14 @@ def test_reciprocals_are_the_same_one_by_one_and_all_at_once(sums: list[int]) ->
     rows = np.array(sums, np.int64)[:, None]
     for mine, theirs in zip(softmax.one_by_one(rows), softmax.all_at_once(rows), strict=True):
         assert mine.shape == theirs.shape and np.array_equal(mine, theirs)
+
+
+@given(
+    arrays(np.int8, st.tuples(st.integers(1, 4), st.integers(1, 40))),
+    st.floats(2.0**-8, 2.0),
+    st.sampled_from(("int8", "int16")),
+)
+def test_codes_are_the_same_one_by_one_and_as_arrays(codes: Array, scale: float, output: str) -> None:
+    p = params(node(codes.shape[1], "int8", output, scale=scale))
+    one, all_ = softmax.code_by_code(p, codes), softmax.array_by_array(p, codes)
+    assert one.dtype == all_.dtype and np.array_equal(one, all_)

@@ -25,8 +25,12 @@ def array(values: list[int]) -> np.ndarray:
     return np.array(values, np.int64)
 
 
+ROUNDINGS = ("double", "single", "ruy", "real", "xnnpack", "xnnpack-int16", "xnnpack-int32")
+
+
 def factor(multiplier: int, shift: int, scale: float, rounding: str) -> Multiplier:
-    return Multiplier(np.array(multiplier), np.array(shift), np.float32(scale), rounding)
+    real = np.array(scale, np.float64 if rounding == "real" else np.float32)
+    return Multiplier(np.array(multiplier), np.array(shift), real, rounding)
 
 
 @given(st.lists(st.floats(-(2.0**53), 2.0**53) | st.integers(-9, 9).map(lambda n: n / 2), min_size=1))
@@ -69,11 +73,19 @@ def test_rounding_divide_by_pot(values: list[int], exponent: int) -> None:
     assert fixedpoint.rounding_divide_by_pot(array(values), exponent).tolist() == expected
 
 
-@given(st.lists(INT32, min_size=1), MULTIPLIERS, st.integers(-31, 30), st.sampled_from(("double", "single", "xnnpack")))
+@given(st.lists(INT32, min_size=1), MULTIPLIERS, st.integers(-31, 30), st.sampled_from(ROUNDINGS))
 def test_multiply_by_quantized_multiplier(values: list[int], multiplier: int, shift: int, rounding: str) -> None:
     scale = multiplier * 2.0 ** (shift - 31)
     expected = [scalar.multiply_by_quantized_multiplier(x, multiplier, shift, scale, rounding) for x in values]
     ours = fixedpoint.multiply_by_quantized_multiplier(array(values), factor(multiplier, shift, scale, rounding))
+    assert ours.tolist() == expected
+
+
+@given(st.lists(INT48, min_size=1), MULTIPLIERS, st.integers(-31, 7))
+def test_64_bits_times_a_real_number(values: list[int], multiplier: int, shift: int) -> None:
+    scale = multiplier * 2.0 ** (shift - 31)
+    expected = [scalar.multiply_by_quantized_multiplier_64(x, multiplier, shift, scale, "real") for x in values]
+    ours = fixedpoint.multiply_by_quantized_multiplier_64(array(values), factor(multiplier, shift, scale, "real"))
     assert ours.tolist() == expected
 
 

@@ -221,6 +221,15 @@ def test_functions_are_the_scalar_ones(function: str, libm: str) -> None:
         assert same(getattr(float32, function)(SAMPLE, libm), wanted)
 
 
+@pytest.mark.parametrize(("off", "by_hand"), [(0.0, True), (2.0**-46, True), (-(2.0**-46), True), (2.0**-40, False)])
+def test_values_beside_a_tie_are_not_left_to_this_machines_float64(off: float, by_hand: bool) -> None:
+    tie = 1 + 2.0**-24
+    rounded = float32._correctly_rounded(
+        lambda x: np.full_like(x, tie + off), np.zeros(1, np.float32), lambda x, libm: np.float32(7)
+    )
+    assert bool(rounded[0] == 7) is by_hand
+
+
 def test_roots_are_the_scalar_ones() -> None:
     for function in (float32.sqrt, float32.rsqrt):
         assert same(function(SAMPLE), np.array([getattr(scalar_float, function.__name__)(v) for v in SAMPLE]))

@@ -118,13 +118,65 @@ def test_the_integer_arithmetic_is_the_scalar_one(values: list[int], scale: floa
 
 @given(st.lists(st.integers(-(2**40), 2**40), min_size=1), st.floats(2.0**-20, 2.0**-8))
 def test_64_bit_accumulators(values: list[int], scale: float) -> None:
-    requantize = make(np.array([scale]), bias=2**33, low=-32768, high=32767, offset=0, dtype="int16", bits=64)
+    requantize = make(
+        np.array([scale]), bias=2**33, low=-32768, high=32767, offset=0, bound=2**40, dtype="int16", bits=64
+    )
     multiplier, shift = scalar.quantize_multiplier(scale)
     expected = [
         scalar.clamp(scalar.multiply_by_quantized_multiplier_64(x + 2**33, multiplier, shift), -32768, 32767)
         for x in values
     ]
     assert requantize(np.array(values, np.float64)[:, None])[:, 0].tolist() == expected
+
+
+WIDE_SCALES = st.sampled_from((2.0**-15, 0.5, 1 - 2.0**-15, 0.75, 1.0)) | st.floats(2.0**-24, 0.9)
+
+
+@given(
+    st.lists(WIDE_SCALES, min_size=1, max_size=3),
+    st.sampled_from((32, 64)),
+    st.sampled_from((8, 16, 22, 30, 36)),
+    st.sampled_from(((-32768, 32767), (0, 32767), (-300, 90), (7, 7))),
+    st.sampled_from(("double", "single")),
+    st.integers(0, 2**32 - 1),
+)
+def test_16_bit_codes_with_and_without_their_line(
+    scales: list[float], bits: int, width: int, clamp: tuple[int, int], rounding: str, seed: int
+) -> None:
+    """Of random accumulators, of ties, and at the ends; where there is a line, the integers are its definition."""
+    rng, bound, bias = np.random.default_rng(seed), 2**width, int(seed % 2**width) - 2 ** (width - 1)
+    low, high = clamp
+    real = np.array(scales)
+    requantize = make(
+        real, bias=bias, offset=0, low=low, high=high, bound=bound, rounding=rounding, dtype="int16", bits=bits
+    )
+    acc = rng.integers(-bound, bound, (4000, real.size), endpoint=True) >> rng.integers(0, width, (4000, 1))
+    ties = np.rint((np.arange(-500, 500)[:, None] + 0.5) / real).astype(np.int64) - bias
+    acc = np.clip(
+        np.concatenate([acc, ties - 1, ties, ties + 1, [[-bound] * real.size, [bound] * real.size]]), -bound, bound
+    )
+    for given_ in (acc, acc.astype(np.float64)):
+        assert np.array_equal(requantize(given_), integer(requantize, acc))
+
+
+@pytest.mark.parametrize(("bits", "bound"), [(32, 2**19), (64, 2**30)])
+@pytest.mark.parametrize("low", [-32768, 0])
+def test_usual_layers_of_16_bit_codes_do_get_their_line(bits: int, bound: int, low: int) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        real, bias = np.append(rng.uniform(2.0**-2, 2.0, 15), 0.3), rng.integers(-(2**15), 2**15, 16)
+        requantize = make(
+            real if bits == 32 else real / 2**14,
+            bias=bias,
+            low=low,
+            high=32767,
+            offset=0,
+            bound=bound,
+            dtype="int16",
+            bits=bits,
+        )
+        assert requantize.line is not None
+        assert (requantize.drop is not None) == (bits == 32 and low < 0)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 2, 5, 3), (BLOCK, 3), (0, 3)])
@@ -138,15 +190,18 @@ def test_shapes_pass_through_whole_or_in_blocks(shape: tuple[int, ...]) -> None:
     "change",
     [
         {"rounding": "xnnpack"},
-        {"dtype": "int16"},
+        {"dtype": "int16", "bound": 2**28},
+        {"dtype": "int16", "bits": 64, "bound": 2**50},
+        {"dtype": "int16", "bits": 64, "bound": 2**30, "real": np.array([4.0])},
         {"bits": 64},
         {"real": np.array([0.1, 0.0])},
         {"real": np.array([4.0]), "bound": 2**29},
         {"bias": 2**31 - BOUND},
+        {"dtype": "int16", "bits": 64, "bias": -(2**63)},
     ],
 )
 def test_no_line_where_there_is_no_staircase(change: dict[str, object]) -> None:
-    """Ties to even, other types, a factor of 0, registers that may wrap."""
+    """Ties to even, too many bits for float64, another width, a factor of 0, registers that may wrap."""
     assert make(**{"real": np.array([0.1]), **change}).line is None  # type: ignore[arg-type]
 
 

@@ -144,3 +144,18 @@ def test_inverse_sqrt_is_near(x: int) -> None:
 
 def test_the_inverse_root_of_0_is_that_of_1() -> None:
     assert scalar.inverse_sqrt(0) == scalar.inverse_sqrt(1) == (2**31 - 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("rounding", "lowest", "highest"),
+    [
+        ("xnnpack", -(2**30), 2**30),
+        ("xnnpack-int16", -(2**30), 2**30),
+        ("xnnpack-int32", -2147483648, 2**30),
+        ("real", -2147483648, -2147483648),
+    ],
+)
+def test_where_products_end(rounding: str, lowest: int, highest: int) -> None:
+    """What no register holds: XNNPACK clamps, and x86 makes INT_MIN of a float that is too large."""
+    ends = [scalar.multiply_by_quantized_multiplier(x, 2**30, 13, 4096.0, rounding) for x in (-(2**31), 2**31 - 1)]
+    assert ends == [lowest, highest]
