@@ -52,7 +52,8 @@ class _Question:
     @property
     def stride(self) -> int:
         """Pixels along a side of a place."""
-        return ceil(max(self.picture.shape[:2]) / SIDE)
+        height, width, _ = self.picture.shape
+        return ceil(max(height, width) / SIDE)
 
     @property
     def grid(self) -> tuple[int, int]:

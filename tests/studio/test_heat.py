@@ -27,7 +27,7 @@ def told(way: str, label: int, network: str = NETWORK, **drawing: str) -> dict[s
 
 
 def picture() -> np.ndarray:
-    return (bundled_digits()[0][13].astype(np.int16) - 128).astype(np.int8)
+    return np.asarray(bundled_digits()[0][13].astype(np.int16) - 128, np.int8)
 
 
 def logit(plan: Plan, codes: np.ndarray, label: int) -> int:
