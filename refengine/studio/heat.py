@@ -52,8 +52,8 @@ class _Question:
     @property
     def stride(self) -> int:
         """Pixels along a side of a place."""
-        height, width, _ = self.picture.shape
-        return ceil(max(height, width) / SIDE)
+        longer: int = max(self.picture.shape[:2])
+        return ceil(longer / SIDE)
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -67,7 +67,7 @@ def test_a_lesson_asks_first_and_has_short_cells_exercises_and_answers(name: str
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_the_answers_are_folded_and_all_there(name: str) -> None:
-    """HTML around Markdown, which JupyterLab, Jupyter Notebook, VS Code and nbviewer show alike."""
+    """HTML around Markdown, as JupyterLab 4, Notebook 7 and nbconvert show it, without anything installed for it."""
     folded = sources(notebook(LESSONS[name].read_text(encoding="utf-8")))
     start = [source.startswith("## Answers\n\nTry first") for _, source in folded].index(True)
     _, exercises = next(cell for cell in folded if cell[1].startswith("## Exercises"))
