@@ -46,7 +46,8 @@ def notebook(text: str, folded: bool = True) -> dict[str, Any]:
 
     Each block of Python becomes a cell of code, what stands between them a cell of text, and each heading begins one.
     Each answer (``**1.**`` behind the heading ``## Answers``) becomes a cell of text that opens when it is asked for,
-    its code included: front ends differ in how they hide cells of code, and agree on HTML. If it is not `folded`, its code is cells as well.
+    its code included: front ends differ in how they hide cells of code, and agree on HTML. If it is not `folded`, its
+    code is cells as well.
     """
     cells: list[dict[str, Any]] = [
         {"cell_type": kind, "id": f"cell-{i}", "metadata": {}, "source": source.splitlines(keepends=True)}
