@@ -35,6 +35,9 @@ SIDE = 28
 ASKED = 1500
 """How often the network is asked for contributions, if two orders take no more."""
 
+MOST = 64
+"""Orders, however few places there are."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Question:
@@ -122,7 +125,7 @@ def _up_to(plan: Plan, scored: Tensor) -> Plan:
 def _contributions(question: _Question) -> tuple[Array, dict[str, Any]]:
     sums = np.zeros(question.grid)
     places = _places(question)
-    orders = 2 * max(1, ASKED // 2 // max(1, len(places)))
+    orders = 2 * min(MOST // 2, max(1, ASKED // 2 // max(1, len(places))))
     random = np.random.default_rng(0)  # the same drawing has the same map
     for _ in range(orders // 2):
         order = random.permutation(places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from refengine import execute
 from refengine.errors import InputError
 from refengine.plan import Plan
 from refengine.studio.asked import Asked
-from refengine.studio.heat import ASKED, heat
+from refengine.studio.heat import ASKED, MOST, heat
 from refengine.studio.studio import Studio
 from refengine.tensors.datasets import bundled_digits
 from refengine.tflite_io import dump
@@ -74,6 +75,13 @@ def test_contributions_add_up_to_the_answer_without_what_blank_paper_gets(networ
         assert total == pytest.approx(found["score"] - found["blank"], abs=1e-9) and total != 0
         steps = np.array(found["rows"]) * found["orders"] / scale(plan)
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-6, err_msg="they are whole codes, in all orders")
+
+
+def test_blank_paper_contributes_nothing() -> None:
+    paper = io.BytesIO()
+    np.save(paper, np.full((1, 28, 28, 1), PAPER, np.int8))
+    found = heat(Studio(), Asked({"network": NETWORK, "label": "0", "name": "paper.npy"}, paper.getvalue()))
+    assert found["orders"] == MOST and not np.any(found["rows"]) and found["score"] == found["blank"]
 
 
 def test_the_same_drawing_has_the_same_contributions() -> None:

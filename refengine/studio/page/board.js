@@ -111,7 +111,9 @@ function why({ verdict }) {
 }
 
 function table({ steps, total }) {
-  const head = ["step", "operator", "ms", "share", "CRC-32", "refengine's"].map((name) => el("th", { textContent: name }));
+  const head = ["step", "operator", "ms", "share", "CRC-32", "refengine's"].map((name) =>
+    el("th", { textContent: name }),
+  );
   const rows = steps.map(({ index, name, milliseconds, crc32, equal }) => {
     const bar = el("div");
     bar.style.width = `${(100 * milliseconds) / Math.max(total, 1e-9)}%`;

@@ -49,7 +49,10 @@ async function keep(label) {
 }
 
 function show(told) {
-  const right = told.correct === null ? "" : ` ${told.correct} of them ${told.correct === 1 ? "is" : "are"} read right by ${state.network}.`;
+  const right =
+    told.correct === null
+      ? ""
+      : ` ${told.correct} of them ${told.correct === 1 ? "is" : "are"} read right by ${state.network}.`;
   summary.textContent = `${told.count} ${told.count === 1 ? "drawing is" : "drawings are"} kept in ${told.folder}.${right} ${told.fits}`;
   const shown = told.drawings.filter(
     ({ label, answer }) => !only.checked || (answer !== undefined && answer !== label),

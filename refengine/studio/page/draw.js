@@ -19,7 +19,11 @@ export function mount(section) {
     el("h2", { textContent: "What the network saw" }),
     steps,
     el("h2", { textContent: "How others answer the same drawing" }),
-    el("div", { className: "scroll" }, el("table", { id: "others" }, el("thead", {}, el("tr", {}, head, el("td"))), rows)),
+    el(
+      "div",
+      { className: "scroll" },
+      el("table", { id: "others" }, el("thead", {}, el("tr", {}, head, el("td"))), rows),
+    ),
     el("div", { className: "tools" }, network, numerics, el("button", { id: "add", textContent: "Add", onclick: add })),
   );
   on("choices", offerChoices);
@@ -51,7 +55,10 @@ function showSteps(saw) {
       return el("figure", {}, shown, el("figcaption", { textContent: step.name + size }));
     }),
   );
-  if (!saw.length) steps.textContent = state.answer ? "This input is no picture." : "Draw something first: then each step of its way into the network is here.";
+  if (!saw.length)
+    steps.textContent = state.answer
+      ? "This input is no picture."
+      : "Draw something first: then each step of its way into the network is here.";
 }
 
 const showOthers = latest(async () => {

@@ -18,7 +18,7 @@ export async function askedHeat(question) {
 
 // Rows of numbers as a picture to point at.
 export function heatMap(rows, name) {
-  const maps = new Maps(`heat map for ${name}`, (place) => maps.light([], place));
+  const maps = new Maps(`heat map for ${name}`, (place) => maps.light([], place), true);
   maps.canvas.classList.add("heat");
   maps.show({ shape: [rows.length, rows[0].length], scale: [], dtype: "float32" }, rows.flat());
   return maps.element;

@@ -289,7 +289,11 @@ const WAYS = { contributions: "what each contributes", occlusion: "what is misse
 function heatTools() {
   const classes = state.answer.classes ?? [];
   if (!classes.length) return "";
-  const label = choice("class", "heat-class", classes.map(({ label, name }) => [label, name]));
+  const label = choice(
+    "class",
+    "heat-class",
+    classes.map(({ label, name }) => [label, name]),
+  );
   const way = choice("way", "heat-way", Object.entries(WAYS));
   label.value = state.answer.label;
   const shown = el("div", { id: "heat" });
@@ -299,7 +303,7 @@ function heatTools() {
     shown.textContent = "asking the network again and again …";
     const told = await askedHeat(() => (state.answer ? { label: label.value, way: way.value } : null));
     shown.dataset.inference = told?.inference ?? "";
-    shown.replaceChildren(...(told ? heat(told, label.selectedOptions[0].textContent) : []));
+    shown.replaceChildren(...(told ? heat(told, classes[told.label].name) : []));
     button.disabled = false;
   };
   return el("div", {}, el("div", { className: "tools" }, "Which pixels spoke for", label, way, button), shown);
@@ -327,8 +331,8 @@ const places = (stride) => (stride === 1 ? "pixels" : `squares of ${stride}×${s
 function contributed({ rows, stride, orders, score, blank, of }, name) {
   const sum = rows.flat().reduce((total, value) => total + value, 0);
   return (
-    `Contributions: the ${places(stride)} are put onto blank paper one after another, in ${orders} different orders, and the ` +
-    `network is asked after each. A number is by how much the score of ${name}, among ${of}, rises when this one ` +
+    `Contributions: the ${places(stride)} are put onto blank paper one after another, in ${orders} orders, and the network is ` +
+    `asked after each. A number is by how much the score of ${name}, among ${of}, rises when this one ` +
     `comes, on average. They add up, exactly: ${short(blank)} for blank paper, and ${short(sum)} from all of them, is ` +
     `${short(score)} for the drawing. Orange speaks for ${name}, by up to ${short(largest(rows))}, blue against it. ` +
     "(Estimated Shapley values: more orders would change them a little, never their sum.)"
