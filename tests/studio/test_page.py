@@ -640,7 +640,7 @@ def test_on_a_phone_a_chosen_view_comes_into_sight_and_the_tabs_stay(page: Page)
         for view in ("walk", "board", "collect"):
             page.find(f"#tab-{view}").click()
             tops = "['#tabs', '#view-VIEW'].map((each) => document.querySelector(each).getBoundingClientRect().top)"
-            page.until(f"(([tabs, view]) => tabs === 0 && 30 < view && view < 640)({tops.replace('VIEW', view)})")
+            page.until(f"(([tabs, view]) => tabs === 0 && 30 < view && view < 80)({tops.replace('VIEW', view)})")
         page.find("#tab-draw").click()
         assert page.js("scrollY") == 0
     finally:
