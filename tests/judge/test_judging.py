@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refengine import PRESETS
+from refengine import PRESETS, Plan, make_plan
 from refengine.errors import InputError
 from refengine.files import write_npz
 from refengine.judge import META, Dump, Report, diff, tapped
+from refengine.judge.verdict import OTHER_WEIGHTS
 from refengine.model import Array
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
+from tests.models import present
 
 PLAN, X = network("stm32f746_int8")
 CLAUSE = "if the bias is left out"
@@ -90,6 +92,31 @@ def test_another_input_than_given() -> None:
     (fed,) = report.wrong_inputs
     assert fed.difference is not None and fed.certainty == "open" and "another sample" in fed.verdict
     assert report.as_dict()["inputs"][0]["certainty"] == "open"
+
+
+def older(plan: Plan, *operators: int) -> Plan:
+    """The network with other weights in some layers, as an earlier training left them."""
+    (graph,), rng = plan.model.graphs, np.random.default_rng(0)
+    tensors = list(graph.tensors)
+    for index in (graph.ops[operator].inputs[1] for operator in operators):
+        data = present(tensors[index].data)
+        moved = np.clip(data + rng.integers(-9, 10, data.shape), -127, 127).astype(np.int8)
+        tensors[index] = replace(tensors[index], data=moved)
+    return make_plan(replace(plan.model, graphs=(replace(graph, tensors=tuple(tensors)),), sha256=""))
+
+
+def test_other_weights_explain_layers_with_weights_the_better_the_more_others_are_right() -> None:
+    """Four bits for each wrong layer, and one for each right one without constants, up to four."""
+    plan, x = network("dense_int8", 3)
+    dump = dump_of(older(plan, 4, 5), x)
+    report = diff(plan, dump, x)
+    for culprit in report.culprits:
+        best = culprit.candidates[0]
+        assert (best.how, best.bits, culprit.certainty) == (OTHER_WEIGHTS, 12.0, "likely")
+    garbage = np.arange(-5, 5, dtype=np.int8).reshape(1, 10)
+    report = diff(plan, dump_of(older(plan, 4, 5), x, wrong={6: garbage}), x)
+    assert len(report.culprits) == 3  # one of them has no weights
+    assert not any(each.how == OTHER_WEIGHTS for culprit in report.culprits for each in culprit.candidates)
 
 
 def test_what_does_not_fit_is_not_called_the_same() -> None:
