@@ -23,6 +23,8 @@ from refengine.kernels import KERNELS
 from refengine.model import Array, Graph, Model, Op
 from tests.kernels.test_call_once import accumulator
 from tests.models import const, fed, one_op, q
+from tests.test_subgraphs import inputs as program_inputs
+from tests.test_subgraphs import program
 
 pytestmark = pytest.mark.slow
 
@@ -246,9 +248,55 @@ def test_what_lives_on_is_forgotten_on_demand(model: Model, tmp_path: Path) -> N
     assert done.stdout == b"".join(x.tobytes() for x in expected)
 
 
+FRAMES = """
+#include <stdio.h>
+#include "model.h"
+
+int main(void) {
+  static uint8_t x[2][MODEL_INPUT0_BYTES], y[2][MODEL_OUTPUT0_BYTES];
+  while (fread(x, 1, sizeof x, stdin) == sizeof x) {
+    model_invoke(x[0], x[1], y[0], y[1]);
+    fwrite(y, 1, sizeof y, stdout);
+  }
+  return model_selftest();
+}
+"""
+"""A stream of frames of two inputs and two outputs, all of one size."""
+
+
+def check_program(seed: int, folder: Path) -> None:
+    """A random program of subgraphs gives in C what it gives here, over three inferences, and checks itself."""
+    plan, frames = make_plan(program(seed)), program_inputs(seed, 3)
+    export(plan, folder, *frames[2])
+    (folder / "main.c").write_text(FRAMES)
+    sources = [str(path) for path in folder.glob("*.c")]
+    subprocess.run(["cc", *FLAGS, *SANITIZERS, *sources, "-o", str(folder / "a.out"), "-lm"], check=True)
+    expected, state = [], None
+    for frame in frames:
+        outputs, state = infer(plan, None, frame, state)
+        expected += [np.ascontiguousarray(y).tobytes() for y in outputs]
+    stdin = b"".join(x.tobytes() for frame in frames for x in frame)
+    done = subprocess.run([str(folder / "a.out")], input=stdin, capture_output=True)
+    assert done.returncode == 0, f"seed {seed}: {done.returncode} {done.stderr.decode()}"
+    assert done.stdout == b"".join(expected), f"seed {seed}"
+
+
+@needs_cc
+@pytest.mark.parametrize("seed", [7, 10, 12, 30])
+def test_subgraphs_branches_and_loops_run_in_c(seed: int, tmp_path: Path) -> None:
+    check_program(seed, tmp_path)
+
+
+@needs_cc
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(30, 130))
+def test_many_programs_of_subgraphs_run_in_c(seed: int, tmp_path: Path) -> None:
+    check_program(seed, tmp_path)
+
+
 def worked_out(facts: Facts) -> bool:
-    """Whether it is left to the export, not to a kernel: constants, variables and what sets them up."""
-    return facts.shapes_only or facts.unpacks or bool(facts.resource) or facts.control == "once"
+    """Whether it is left to the export, not to a kernel: constants, variables and subgraphs."""
+    return facts.shapes_only or facts.unpacks or bool(facts.resource) or bool(facts.control)
 
 
 def test_the_manual_counts_what_exports() -> None:
