@@ -54,6 +54,14 @@ class Kept(NamedTuple):
     number: int
 
 
+class Several(NamedTuple):
+    """An argument that is an array of pointers."""
+
+    arguments: tuple[Tensor | Constant, ...]
+
+
+Argument = Tensor | Constant | Resource | Kept | Several
+
 Place = At | Resource | Kept
 """Of what lies in the arena."""
 
@@ -73,6 +81,7 @@ class Rows(NamedTuple):
 class Call:
     """`kernel(&params, *arguments, output)`: `params` of type `struct`, arguments tensors, constants or variables.
 
+    Arguments may be outputs, too: all but the last one of a kernel that writes several.
     `source` is the kernel's file, `output` the number of the step's output that it writes, whole or in part, None if
     it is told by its params or arguments where to write. `in_place`: output and first argument may share their memory.
     `patch` is how many taps of a window the kernel copies to the stack, `uses` the files besides its own whose
@@ -83,7 +92,7 @@ class Call:
     kernel: str
     struct: str
     params: Fields
-    arguments: tuple[Tensor | Constant | Resource | Kept, ...]
+    arguments: tuple[Argument, ...]
     in_place: bool = False
     output: int | None = 0
     patch: int = 0

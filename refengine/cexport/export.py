@@ -25,7 +25,7 @@ from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from ..text import in_c
-from .call import At, Call, Constant, Function, Kept, Place, Resource, Rows, Values, bytes_of
+from .call import Argument, At, Call, Constant, Function, Kept, Place, Resource, Rows, Several, Values, bytes_of
 from .calls import calls_of, with_known
 from .control import control_call
 from .layouts import MODEL, Layout, check_prefix, laid_out, prefixed
@@ -136,7 +136,7 @@ def offsets_of(plan: Source) -> dict[int, int]:
     for step in plan.steps:
         require(
             not step.calls,
-            f"{step} runs other subgraphs, whose tensors lie in the same memory; print tensors as they are made instead",
+            f"{step} runs other subgraphs, whose tensors lie in the same memory; print tensors as they are made",
         )
     offsets = _laid_out(plan, tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))).offsets
     return {at.tensor: offset for at, offset in offsets.items() if isinstance(at, At) and at.subgraph == 0}
@@ -552,16 +552,23 @@ def _calls_in_c(row: _Row, name: str, data: _Data) -> str:
 
 def _arguments(row: _Row, call: Call, name: str, data: _Data) -> str:
     """The arguments of a call, their data defined."""
-    places = [
-        data.constant(f"{name}_{a.name}", a)
-        if isinstance(a, Constant)
-        else f"AT({data.offsets[At(row.step.subgraph, a.index) if isinstance(a, Tensor) else a]})"
-        for a in call.arguments
-    ]
+    places = [_argument(a, row, name, data) for a in call.arguments]
     if call.output is not None:
         assert row.to is not None
         places.append(f"AT({data.offsets[row.to]})")
     return ", ".join([f"&{data.params(name, call)}", *places])
+
+
+def _argument(argument: Argument, row: _Row, name: str, data: _Data) -> str:
+    match argument:
+        case Constant():
+            return data.constant(f"{name}_{argument.name}", argument)
+        case Several():
+            each = ", ".join(_argument(a, row, name, data) for a in argument.arguments)
+            return f"(const void *const[]){{{each}}}"
+        case Tensor():
+            return f"AT({data.offsets[At(row.step.subgraph, argument.index)]})"
+    return f"AT({data.offsets[argument]})"
 
 
 def _names(plan: Plan) -> tuple[list[str], list[str]]:

@@ -19,10 +19,11 @@ from refengine.cexport import array_header, export, image_header
 from refengine.cexport.calls import CALLS
 from refengine.execute import infer
 from refengine.kernel import Facts
-from refengine.kernels import KERNELS
+from refengine.kernels import KERNELS, _flexbuffer
 from refengine.model import Array, Graph, Model, Op
+from tests.commands.test_streams import totalling
 from tests.kernels.test_call_once import accumulator
-from tests.models import const, fed, one_op, q
+from tests.models import const, custom, fed, one_op, q
 from tests.test_subgraphs import inputs as program_inputs
 from tests.test_subgraphs import program
 
@@ -201,12 +202,12 @@ STREAM = """
 #include "model.h"
 
 int main(void) {
-  static uint8_t frame[MODEL_INPUT_BYTES], output[MODEL_OUTPUT_BYTES];
+  static uint8_t frame[MODEL_INPUT_BYTES], output[OUTPUT_BYTES];
   while (fread(frame, 1, sizeof frame, stdin) == sizeof frame) {
     if (frame[0] == 7) {
       model_reset();
     }
-    model_invoke(frame, output);
+    model_invoke(frame, OUTPUTS);
     fwrite(output, 1, sizeof output, stdout);
   }
   return model_selftest();
@@ -229,21 +230,42 @@ def remembering() -> Model:
     return one_op("SVDF", options, [*tensors], fed((1, 2), "int8", q(2.0, -3), "y"))
 
 
+def delaying() -> Model:
+    """The samples come out three later."""
+    return custom(
+        "SignalDelay", _flexbuffer.pack(delay_length=3), [fed((1, 2), "int16")], fed((1, 2), "int16", name="y")
+    )
+
+
+def stacking() -> Model:
+    """Each frame with the one before; whether there are enough, too."""
+    options = dict(num_channels=2, stacker_left_context=1, stacker_right_context=0, stacker_step=1)
+    outputs = fed((4,), "int16", name="y"), fed((), "bool", name="valid")
+    return custom("SignalStacker", _flexbuffer.pack(**options), [fed((2,), "int16")], *outputs)
+
+
 @needs_cc
-@pytest.mark.parametrize("model", [remembering(), accumulator()], ids=["variable", "resource"])
+@pytest.mark.parametrize(
+    "model",
+    [remembering(), accumulator(), delaying(), stacking(), totalling((1, 2), "int32")],
+    ids=["variable", "resource", "memory", "two outputs", "written variable"],
+)
 def test_what_lives_on_is_forgotten_on_demand(model: Model, tmp_path: Path) -> None:
     plan = make_plan(model)
     export(plan, tmp_path)
     (tmp_path / "main.c").write_text(STREAM)
     sources = [str(path) for path in tmp_path.glob("*.c")]
-    subprocess.run(["cc", *FLAGS, *SANITIZERS, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
-    frames = np.array([[[9, 4]], [[-100, 88]], [[6, 6]], [[7, 1]], [[9, 4]]], np.int8)
+    outputs, size = ("output", "OUTPUT") if len(plan.outputs) == 1 else ("output,0", "OUTPUT0")
+    flags = (f"-DOUTPUTS={outputs}", f"-DOUTPUT_BYTES=MODEL_{size}_BYTES")
+    subprocess.run(["cc", *FLAGS, *SANITIZERS, *flags, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
+    frames = np.array([[[9, 4]], [[-100, 88]], [[6, 6]], [[7, 1]], [[9, 4]]]).astype(plan.inputs[0].dtype)
+    frames = frames.reshape(5, *plan.inputs[0].shape)
     expected, state = [], None
     for frame in frames:
-        state = None if frame[0, 0] == 7 else state
+        state = None if frame.flat[0] == 7 else state
         outputs, state = infer(plan, None, [frame], state)
         expected.append(outputs[0])
-    assert not np.array_equal(expected[0], expected[4])
+    assert len({x.tobytes() for x in expected}) > 2
     done = subprocess.run([str(tmp_path / "a.out")], input=frames.tobytes(), capture_output=True, check=True)
     assert done.stdout == b"".join(x.tobytes() for x in expected)
 
@@ -312,14 +334,11 @@ def test_the_manual_counts_what_exports() -> None:
     assert not some, "the page says that an operator exports in all its types"
 
 
-def without_a_kernel() -> Model:
-    inputs = [fed((1, 2), "float32"), fed((1, 2), "float32", name="b")]
-    return one_op("ADD_N", {}, [*inputs], fed((1, 2), "float32", name="y"))
-
-
 def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"operator \d+ \(ADD_N\): there is no C kernel for float32"):
-        export(make_plan(without_a_kernel()), tmp_path)
+    kernels = {("RELU", "float64"): KERNELS["RELU", "float32"]}
+    plan = make_plan(one_op("RELU", {}, [fed((2,), "float64")], fed((2,), "float64")), kernels=kernels)
+    with pytest.raises(UnsupportedError, match="tensor 'input0' is float64, which has no C type here"):
+        export(plan, tmp_path)
     assert not any(tmp_path.iterdir())
 
 
