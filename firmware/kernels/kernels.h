@@ -809,6 +809,16 @@ void dynamic_update_slice_int32(const struct update_params *p, const void *opera
 void dynamic_update_slice_int64(const struct update_params *p, const void *operand, const void *part,
                                 const int64_t *indices, void *output);
 
+/* ---- circular_buffer ---- */
+
+/* The output has `slots` of as many `bytes`, and keeps them. Returns whether the inference ends here, which it does but
+ * for every `cycles_max`-th time; `left` counts them. */
+struct circular_buffer_params {
+  int32_t slots, bytes;
+  int32_t cycles_max;
+};
+int circular_buffer(const struct circular_buffer_params *p, const int8_t *input, int64_t *left, int8_t *output);
+
 /* ---- add_n, broadcast_args ---- */
 
 struct add_n_int8_params {

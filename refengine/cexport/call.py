@@ -85,7 +85,7 @@ class Call:
     `source` is the kernel's file, `output` the number of the step's output that it writes, whole or in part, None if
     it is told by its params or arguments where to write. `in_place`: output and first argument may share their memory.
     `patch` is how many taps of a window the kernel copies to the stack, `uses` the files besides its own whose
-    functions it calls.
+    functions it calls. `ends`: it returns whether the inference ends there.
     """
 
     source: str
@@ -97,6 +97,7 @@ class Call:
     output: int | None = 0
     patch: int = 0
     uses: tuple[str, ...] = ()
+    ends: bool = False
 
 
 def input_of(step: Step) -> Tensor:

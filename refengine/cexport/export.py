@@ -20,6 +20,7 @@ from ..errors import InferenceError, InputError, UnsupportedError, require
 from ..execute import Record, execute, kept, require_room_for_all
 from ..files import write_all
 from ..identity import identity
+from ..kernels.circular_buffer import ABORT
 from ..model import Array, Graph, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
@@ -100,14 +101,14 @@ def export(
     check_prefix(prefix)
     plan, name = plan_of(plan), name if names else NAMELESS
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
-    parts, begins, offsets, sizes = _laid_out(plan, golden)
+    early, parts, begins, offsets, sizes = _laid_out(plan, golden)
     rows = [row for part in parts.values() for row in part.rows]
     data, tables = _Data(offsets), _Tables(offsets, names)
     calls = _steps(parts, data)
     shown = [row for row in rows if row.output is not None]
     written = {
         "model.h": _header(plan, name, tables, offsets, sizes["arena_bytes"], shown),
-        "model.c": _source(plan, name, tables, data, calls, shown, parts[0].known, begins, golden),
+        "model.c": _source(plan, name, tables, data, calls, shown, parts[0].known, begins, golden, early),
         "numerics.h": _numerics(plan, rows),
     }
     copied = (*COMMON, *sorted({file for row in rows for call in row.calls for file in (call.source, *call.uses)}))
@@ -150,8 +151,10 @@ Outputs = tuple[Array | None, ...]
 
 
 class _LaidOut(NamedTuple):
-    """What runs, by subgraph, the main one first; how variables begin, where everything lies, and sizes to report."""
+    """How many inferences on the golden input end early before one that does not; what runs, by subgraph, the main one
+    first; how variables begin, where everything lies, and sizes to report."""
 
+    early: int
     parts: dict[int, _Part]
     begins: dict[Place, Array]
     offsets: dict[Place, int]
@@ -194,10 +197,22 @@ def _laid_out(plan: Plan, golden: tuple[Array, ...]) -> _LaidOut:
     for tensor in (*plan.inputs, *plan.outputs):
         _check_type(tensor)
     require_room_for_all(plan)
-    records = tuple(kept(plan, execute(plan, *golden)))
+    early, records = _whole_inference(plan, golden)
     parts = _parts(plan, records)
     begins = _beginnings(plan)
-    return _LaidOut(parts, begins, *_layout(plan, parts, begins))
+    return _LaidOut(early, parts, begins, *_layout(plan, parts, begins))
+
+
+def _whole_inference(plan: Plan, golden: tuple[Array, ...]) -> tuple[int, tuple[Record, ...]]:
+    """The first inference on the golden input that is not ended early, and how many come before it."""
+    early, state = 0, plan.initial
+    while True:
+        try:
+            return early, tuple(kept(plan, execute(plan, *golden, state=state)))
+        except InferenceError as error:
+            if error.status != ABORT:
+                raise
+            early, state = early + 1, error.state
 
 
 def _check_type(tensor: Tensor) -> None:
@@ -250,6 +265,10 @@ def _rows(
     calls = (control_call(step, plan.plans, known),) if step.calls else calls_of(step, constants)
     if not step.outputs:
         yield _Row(step, None if step.calls else resource_of(with_known(constants, step)), None, (), calls)
+    require(
+        step.subgraph == 0 or not any(call.ends for call in calls),
+        f"subgraph {step.subgraph}, {step} may end the inference; the C export takes that in the main graph only",
+    )
     for number, tensor in enumerate(step.outputs):
         _check_type(tensor)
         own = tuple(call for call in calls if (call.output or 0) == number)
@@ -301,7 +320,8 @@ def _layout(
     places = {index: place for place, index in enumerate(indices)}
     shared = list(range(len(indices)))  # tensor → the first of those that share its memory
     for row in rows:
-        if len(row.calls) == 1 and row.calls[0].in_place and isinstance(source := row.calls[0].arguments[0], Tensor):
+        source = row.calls[0].arguments[0] if len(row.calls) == 1 and row.calls[0].in_place else None
+        if isinstance(source, Tensor) and not any(t and t.is_variable for t in (source, row.output)):
             assert row.to is not None
             shared[places[row.to]] = shared[places[At(row.step.subgraph, source.index)]]
     sharing: dict[int, list[int]] = {}
@@ -538,7 +558,8 @@ def _steps(parts: Mapping[int, _Part], data: _Data) -> dict[int, list[str]]:
                 inside = f"subgraph{graph}_" if graph else ""
                 lines[graph].append(f"  {_calls_in_c(row, f'{inside}assign{row.step.index}', data)};")
             else:
-                lines[graph].append(f"  STEP({place}, {_calls_in_c(row, f'step{place}', data) or '(void)0'});")
+                step = "STEP_OR_END" if any(call.ends for call in row.calls) else "STEP"
+                lines[graph].append(f"  {step}({place}, {_calls_in_c(row, f'step{place}', data) or '(void)0'});")
                 place += 1
     return lines
 
@@ -580,9 +601,19 @@ def _names(plan: Plan) -> tuple[list[str], list[str]]:
     return numbered("input", len(plan.inputs)), numbered("output", len(plan.outputs))
 
 
-def _prototype(plan: Plan) -> str:
+def _prototype(plan: Plan, ends: bool) -> str:
     inputs, outputs = _names(plan)
-    return f"void model_invoke({', '.join([f'const void *{i}' for i in inputs] + [f'void *{o}' for o in outputs])})"
+    given = ", ".join([f"const void *{i}" for i in inputs] + [f"void *{o}" for o in outputs])
+    return f"{_kind(ends)} model_invoke({given})"
+
+
+def _kind(ends: bool) -> str:
+    """Of what invokes the model: whether the inference ended early, where that may be."""
+    return "int" if ends else "void"
+
+
+def _may_end(rows: Iterable[_Row]) -> bool:
+    return any(call.ends for row in rows for call in row.calls)
 
 
 def _about(plan: Plan, name: str) -> str:
@@ -596,7 +627,7 @@ def _about(plan: Plan, name: str) -> str:
 def _header(
     plan: Plan, name: str, tables: _Tables, offsets: Mapping[Place, int], arena_bytes: int, rows: Sequence[_Row]
 ) -> str:
-    inputs, outputs = _names(plan)
+    (inputs, outputs), ends = _names(plan), _may_end(rows)
     defines = [
         ("NAME", tables.name(name)),
         ("SHA256", _string(plan.model.sha256)),
@@ -628,8 +659,13 @@ def _header(
             " * (model_arena + MODEL_…_OFFSET), copies nothing.",
             " *",
             *(_told(i, t) for i, t in zip((*inputs, *outputs), (*plan.inputs, *plan.outputs), strict=True)),
+            *(
+                [" *", " * 0; or 1 if the inference ended early, as TFLM's with kTfLiteAbort: no output then."]
+                if ends
+                else []
+            ),
             " */",
-            f"{_prototype(plan)};",
+            f"{_prototype(plan, ends)};",
             "",
             "extern uint8_t model_arena[MODEL_ARENA_BYTES];",
             "/* The model's steps, then those of the subgraphs that it runs. */",
@@ -644,7 +680,7 @@ def _header(
             "void model_invoke_golden(void);",
             "",
             "/* Runs on what lies in the inputs' places in the arena. */",
-            "void model_invoke_in_place(void);",
+            f"{_kind(ends)} model_invoke_in_place(void);",
             "",
             "#ifdef __cplusplus",
             "}",
@@ -666,6 +702,7 @@ def _source(
     known: Mapping[int, Array],
     begins: Mapping[Place, Array],
     golden: Sequence[Array],
+    early: int,
 ) -> str:
     (inputs, outputs), offsets = _names(plan), tables.offsets
     goldens = [data.array(f"golden_{label}", x) for label, x in zip(inputs, golden, strict=True)]
@@ -686,7 +723,7 @@ def _source(
         for i, (place, value) in enumerate(begins.items())
         if place in offsets
     ]
-    inner = [graph for graph in calls if graph]
+    inner, ends = [graph for graph in calls if graph], _may_end(rows)
     return "\n".join(
         [
             _about(plan, name),
@@ -705,6 +742,7 @@ def _source(
             f"_Alignas({ALIGNMENT}) uint8_t model_arena[MODEL_ARENA_BYTES];",
             "",
             *_STEP,
+            *(_STEP_OR_END if ends else []),
             "",
             "const struct step model_steps[MODEL_STEPS + MODEL_INNER_STEPS] = {",
             *steps,
@@ -724,7 +762,7 @@ def _source(
             "}",
             "",
             *(line for g in inner for line in (f"static void subgraph{g}(void) {{", *calls[g], "}", "")),
-            f"{_prototype(plan)} {{",
+            f"{_prototype(plan, ends)} {{",
             *(["  if (!remembers) {", "    model_reset();", "  }"] if forgotten else []),
             *(
                 f"  model_copy(AT({offsets[At(0, t.index)]}), {label}, {bytes_of(t)});"
@@ -735,14 +773,18 @@ def _source(
                 f"  model_copy({label}, {result}, {bytes_of(t)});"
                 for label, t, result in zip(outputs, plan.outputs, results, strict=True)
             ),
+            *(["  return 0;"] if ends else []),
             "}",
             "",
             "void model_invoke_golden(void) {",
             "  model_reset();",
+            *_unheard([f"  model_invoke({', '.join(goldens + ['0'] * len(outputs))});"], early),
             f"  model_invoke({', '.join(goldens + ['0'] * len(outputs))});",
             "}",
             "",
-            f"void model_invoke_in_place(void) {{ model_invoke({', '.join(['0'] * len(inputs + outputs))}); }}",
+            f"{_kind(ends)} model_invoke_in_place(void) {{",
+            f"  {'return ' if ends else ''}model_invoke({', '.join(['0'] * len(inputs + outputs))});",
+            "}",
             "",
         ]
     )
@@ -762,6 +804,28 @@ _STEP = """\
       model_step_hook(place); \\
     }                         \\
   } while (0)""".splitlines()
+
+
+_STEP_OR_END = """\
+
+#define STEP_OR_END(place, call) \\
+  do {                           \\
+    const int ends = call;       \\
+    if (model_step_hook) {       \\
+      model_step_hook(place);    \\
+    }                            \\
+    if (ends) {                  \\
+      return 1;                  \\
+    }                            \\
+  } while (0)""".splitlines()
+
+
+def _unheard(lines: Sequence[str], times: int) -> list[str]:
+    """The lines as often, while no hook hears of it."""
+    if not times:
+        return []
+    hook = "  void (*const hook)(int32_t) = model_step_hook;", "  model_step_hook = 0;"
+    return [*hook, *lines * times, "  model_step_hook = hook;"]
 
 
 def _begun(offset: int, name: str, value: Array, data: _Data) -> str:

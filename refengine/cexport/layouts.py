@@ -39,7 +39,7 @@ def prefixed(files: Files, prefix: str) -> dict[str, str]:
     if prefix.lower() in ours:
         raise InputError(f"the prefix '{prefix}' is what a file that the export needs is called; choose another one")
     headers = "".join(files[file] for file in ("kernels.h", "control.h") if file in files)
-    kernels = re.findall(r"^void (\w+)\(", headers, re.MULTILINE)
+    kernels = re.findall(r"^(?:void|int) (\w+)\(", headers, re.MULTILINE)
     named = {
         file: _renamed(text, prefix) if file in ("model.h", "model.c", "step.h", "selftest.c") else text
         for file, text in files.items()

@@ -18,9 +18,10 @@ from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
 from refengine.cexport.calls import CALLS
 from refengine.execute import infer
-from refengine.kernel import Facts
+from refengine.kernel import Facts, Node
 from refengine.kernels import KERNELS, _flexbuffer
 from refengine.model import Array, Graph, Model, Op
+from refengine.strategies import model_of
 from tests.commands.test_streams import totalling
 from tests.kernels.test_call_once import accumulator
 from tests.models import const, custom, fed, one_op, q
@@ -268,6 +269,45 @@ def test_what_lives_on_is_forgotten_on_demand(model: Model, tmp_path: Path) -> N
     assert len({x.tobytes() for x in expected}) > 2
     done = subprocess.run([str(tmp_path / "a.out")], input=frames.tobytes(), capture_output=True, check=True)
     assert done.stdout == b"".join(x.tobytes() for x in expected)
+
+
+ENDING = """
+#include <stdio.h>
+#include "model.h"
+
+int main(void) {
+  static uint8_t frame[MODEL_INPUT_BYTES], output[MODEL_OUTPUT_BYTES];
+  if (model_selftest()) {
+    return 2;
+  }
+  while (fread(frame, 1, sizeof frame, stdin) == sizeof frame) {
+    if (model_invoke(frame, output) == 0) {
+      fwrite(output, 1, sizeof output, stdout);
+    }
+  }
+  return 0;
+}
+"""
+"""A stream of frames, of which some end early."""
+
+
+@needs_cc
+def test_an_inference_that_ends_early_gives_no_output_and_says_so(tmp_path: Path) -> None:
+    """The golden one is the first that does not; its later steps are checked."""
+    buffered = replace(fed((1, 3, 1, 2), "int8", q(0.5, 7), "buffered"), is_variable=True)
+    options = _flexbuffer.pack(cycles_max=3)
+    frame = fed((1, 1, 1, 2), "int8", q(0.5, 7))
+    buffer = Node("CIRCULAR_BUFFER", {}, (frame,), (buffered,), custom_options=options)
+    then = Node("RESHAPE", {"new_shape": (6,)}, (buffered,), (fed((6,), "int8", q(0.5, 7), "y"),))
+    export(make_plan(model_of(buffer, then)), tmp_path)
+    assert "int model_invoke(" in (tmp_path / "model.h").read_text()
+    assert not re.search(r"0x00000000}", (tmp_path / "model.c").read_text())
+    (tmp_path / "main.c").write_text(ENDING)
+    sources = [str(path) for path in tmp_path.glob("*.c")]
+    subprocess.run(["cc", *FLAGS, *SANITIZERS, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
+    frames = np.arange(14, dtype=np.int8)
+    done = subprocess.run([str(tmp_path / "a.out")], input=frames.tobytes(), capture_output=True, check=True)
+    assert [*done.stdout] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
 FRAMES = """
