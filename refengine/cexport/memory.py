@@ -112,7 +112,9 @@ def _circular_buffer(step: Step) -> Call:
     slots, cycles = step.outputs[0].shape[1], step.params.cycles_max
     params = {"slots": slots, "bytes": size_of(step) // slots, "cycles_max": cycles}
     arguments = (input_of(step), left)
-    return Call("circular_buffer.c", "circular_buffer", "circular_buffer_params", params, arguments, ends=True)
+    return Call(
+        "circular_buffer.c", "circular_buffer", "circular_buffer_params", params, arguments, ends=step.facts.ends
+    )
 
 
 def resource_of(step: Step) -> Resource:

@@ -113,6 +113,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("CIRCULAR_BUFFER", {}, (input,), (output,), custom_options=packed)
 
 
-FACTS = Facts(c_kernels={"int8": "circular_buffer"})
+FACTS = Facts(ends=True, c_kernels={"int8": "circular_buffer"})
 
 KERNELS = {("CIRCULAR_BUFFER", "int8"): Kernel(prepare, evaluate, explain, example, FACTS)}
