@@ -122,6 +122,16 @@ struct fully_connected_float32_params {
 void fully_connected_float32(const struct fully_connected_float32_params *p, const float *input, const float *filter,
                              const float *bias, float *output);
 
+/* ---- fold_bias ---- */
+
+/* A channel's weights are `tap_step` apart, and begin `channel_step` after those of the channel before. */
+struct fold_bias_params {
+  int32_t channels, taps;
+  int32_t channel_step, tap_step;
+  int32_t input_offset, filter_offset;
+};
+void fold_bias(const struct fold_bias_params *p, const int8_t *filter, const int32_t *bias, int32_t *folded);
+
 /* ---- pooling ---- */
 
 struct pool_int8_params {

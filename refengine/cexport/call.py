@@ -54,15 +54,23 @@ class Kept(NamedTuple):
     number: int
 
 
+class Scratch(NamedTuple):
+    """An argument that is memory for one step alone."""
+
+    subgraph: int
+    operator: int
+    bytes: int
+
+
 class Several(NamedTuple):
     """An argument that is an array of pointers."""
 
     arguments: tuple[Tensor | Constant, ...]
 
 
-Argument = Tensor | Constant | Resource | Kept | Several
+Argument = Tensor | Constant | Resource | Kept | Scratch | Several
 
-Place = At | Resource | Kept
+Place = At | Resource | Kept | Scratch
 """Of what lies in the arena."""
 
 

@@ -23,7 +23,7 @@ from .memory import moved_resource
 def calls_of(step: Step, constants: Mapping[int, Array]) -> tuple[Call, ...]:
     """The C calls of a step, ordered by what they write; `constants` are the tensors known when exporting, by index.
 
-    Raises `UnsupportedError` for an operator or type without a C kernel, and for layers whose weights are computed.
+    Raises `UnsupportedError` for an operator or type without a C kernel.
     """
     dtype = step.data.dtype if step.data else ""
     make = moved_resource if step.facts.resource in ("read", "assign") else CALLS.get((step.name, dtype))
@@ -33,11 +33,8 @@ def calls_of(step: Step, constants: Mapping[int, Array]) -> tuple[Call, ...]:
         "`refengine manual devices` tells what exports",
     )
     assert make is not None
-    require(
-        not isinstance(step.params, Computed),
-        f"{step}: the C kernels of layers take weights and biases that are constant in the file only",
-    )
-    made = make(with_known(constants, step))
+    step = with_known(constants, step)
+    made = layers.computed_layer(step, make) if isinstance(step.params, Computed) else make(step)
     return tuple(_placed(call, constants) for call in ((made,) if isinstance(made, Call) else made))
 
 

@@ -26,7 +26,21 @@ from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
 from ..text import in_c
-from .call import Argument, At, Call, Constant, Function, Kept, Place, Resource, Rows, Several, Values, bytes_of
+from .call import (
+    Argument,
+    At,
+    Call,
+    Constant,
+    Function,
+    Kept,
+    Place,
+    Resource,
+    Rows,
+    Scratch,
+    Several,
+    Values,
+    bytes_of,
+)
 from .calls import calls_of, with_known
 from .control import control_call
 from .layouts import MODEL, Layout, check_prefix, laid_out, prefixed
@@ -313,10 +327,13 @@ def _layout(
     rows = [row for part in parts.values() for row in part.rows]
     tensors, buffers = lifetimes(plan, {graph: part.live for graph, part in parts.items()})
     used = {argument for row in rows for call in row.calls for argument in call.arguments if isinstance(argument, Kept)}
+    scratches = {a for row in rows for call in row.calls for a in call.arguments if isinstance(a, Scratch)}
+    clock = _clock(plan, {graph: part.live for graph, part in parts.items()})
     living = {place: x.nbytes for place, x in begins.items() if isinstance(place, Resource) or place in used}
-    indices: list[Place] = [*tensors, *living]
+    indices: list[Place] = [*tensors, *living, *sorted(scratches)]
     end = max((buffer.last for buffer in buffers), default=0)
     buffers += [Buffer(size, 0, end) for size in living.values()]
+    buffers += [Buffer(each.bytes, *clock.spans[each.subgraph, each.operator]) for each in sorted(scratches)]
     places = {index: place for place, index in enumerate(indices)}
     shared = list(range(len(indices)))  # tensor → the first of those that share its memory
     for row in rows:
@@ -347,6 +364,13 @@ def lifetimes(plan: Plan, steps: Mapping[int, Sequence[Step]]) -> tuple[list[At]
     after the other, before its own time ends; variables and the model's outputs until the end.
     TFLM: `micro_allocation_info.cc`, `MarkAllocationLifetimes`.
     """
+    clock = _clock(plan, steps)
+    tensors = {at: plan.plans[at.subgraph].graph.tensors[at.tensor] for at in sorted(clock.first)}
+    places = [at for at, tensor in tensors.items() if tensor.data is None or tensor.is_variable]
+    return places, [Buffer(bytes_of(tensors[at]), clock.first[at], clock.last[at]) for at in places]
+
+
+def _clock(plan: Plan, steps: Mapping[int, Sequence[Step]]) -> _Clock:
     variables = {
         At(graph, t.index)
         for graph, each in steps.items()
@@ -357,28 +381,29 @@ def lifetimes(plan: Plan, steps: Mapping[int, Sequence[Step]]) -> tuple[list[At]
     clock = _Clock(plan, steps, variables)
     clock.walk(plan.graph)
     clock.last |= dict.fromkeys(variables, clock.now)
-    tensors = {at: plan.plans[at.subgraph].graph.tensors[at.tensor] for at in sorted(clock.first)}
-    places = [at for at, tensor in tensors.items() if tensor.data is None or at in variables]
-    return places, [Buffer(bytes_of(tensors[at]), clock.first[at], clock.last[at]) for at in places]
+    return clock
 
 
 class _Clock:
-    """When each tensor is first and last needed, variables from the start."""
+    """When each tensor is first and last needed, variables from the start; `spans` are when the steps run."""
 
     def __init__(self, plan: Plan, steps: Mapping[int, Sequence[Step]], variables: Iterable[At]) -> None:
         self.plan, self.steps, self.now = plan, steps, 0
         self.first = dict.fromkeys(sorted(variables), 0)
         self.last = dict(self.first)
+        self.spans: dict[tuple[int, int], tuple[int, int]] = {}
 
     def walk(self, graph: Graph) -> None:
         self._need(graph, graph.inputs)
         for step in self.steps[graph.index]:
             self.now += 1
+            began, _ = self.spans.get((graph.index, step.index), (self.now, 0))
             self._need(graph, [t.index for t in step.outputs])
             for callee in step.calls:
                 if callee in self.steps:
                     self.now += 1
                     self.walk(self.plan.plans[callee].graph)
+            self.spans[graph.index, step.index] = began, self.now
             written = [t.index for t in (*step.inputs, *step.outputs) if t is not None]
             self._need(graph, [i for i in written if At(graph.index, i) in self.first])
         self._need(graph, [i for i in graph.outputs if At(graph.index, i) in self.first])

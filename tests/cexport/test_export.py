@@ -382,12 +382,21 @@ def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_weights_computed_at_run_time_are_refused(tmp_path: Path) -> None:
-    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"}
-    inputs = [fed((1, 2), "float32"), fed((3, 2), "float32", name="w"), None]
-    plan = make_plan(one_op("FULLY_CONNECTED", options, [*inputs], fed((1, 3), "float32")))
-    with pytest.raises(UnsupportedError, match=r"FULLY_CONNECTED.* take weights and biases that are constant"):
-        export(plan, tmp_path)
+@needs_cc
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_weights_and_biases_may_be_computed_at_run_time(dtype: str, tmp_path: Path) -> None:
+    """The bias of codes is folded in memory of its own."""
+    codes, options = dtype == "int8", {"fused_activation_function": "NONE", "keep_num_dims": False}
+    scales = [q(0.5, 3), q(0.25), q(0.125)] if codes else [None] * 3
+    shapes, types = ((1, 2), (3, 2), (3,)), (dtype, dtype, "int32" if codes else dtype)
+    inputs = [fed(shape, kind, scale, kind) for shape, kind, scale in zip(shapes, types, scales, strict=True)]
+    output = fed((1, 3), dtype, q(0.75, -5) if codes else None, "y")
+    plan = make_plan(one_op("FULLY_CONNECTED", options | {"quantized_bias_type": "float32"}, [*inputs], output))
+    export(plan, tmp_path)
+    given = drawn(plan, 5)
+    done = ran(built(plan, tmp_path), *given)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == run(plan, *given)[0].tobytes()
 
 
 def test_a_golden_input_must_fit(tmp_path: Path) -> None:

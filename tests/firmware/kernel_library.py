@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from refengine.cexport.call import Argument, Call, Constant, Kept, Resource, Several, Values
+from refengine.cexport.call import Argument, Call, Constant, Kept, Resource, Scratch, Several, Values
 from refengine.model import Array, Tensor
 from refengine.numerics.fixedpoint import Multiplier
 
@@ -19,7 +19,7 @@ KERNELS = Path(__file__).parents[2] / "firmware" / "kernels"
 FAULTS = KERNELS.parent / "faults"
 BROKEN = ("conv", "depthwise_conv", "fully_connected", "pooling", "softmax")
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion"]
-Arrays = dict[int | Kept, Array]
+Arrays = dict[int | Kept | Scratch, Array]
 NUMBERS: dict[str, Any] = {"int32_t": ctypes.c_int32, "float": ctypes.c_float}
 
 
@@ -59,16 +59,18 @@ class Library:
             for t in outputs
         ]
         known = inputs | {t.index: x for t, x in zip(outputs, results, strict=True)}
+        known |= {a: np.zeros(a.bytes, np.uint8) for call in calls for a in call.arguments if isinstance(a, Scratch)}
         for call in calls:
-            assert call.output is not None
-            self._run(call, known, results[call.output])
+            self._run(call, known, [] if call.output is None else [results[call.output]])
         return results
 
-    def _run(self, call: Call, known: Arrays, result: Array) -> None:
+    def _run(self, call: Call, known: Arrays, result: list[Array]) -> None:
         kept: list[Any] = []
         params = self._struct(self.structs[call.struct], call.params, kept)
         pointers = [_pointer(a, known, kept) for a in call.arguments]
-        getattr(self.functions, call.kernel)(ctypes.byref(params), *pointers, ctypes.c_void_p(result.ctypes.data))
+        getattr(self.functions, call.kernel)(
+            ctypes.byref(params), *pointers, *(ctypes.c_void_p(x.ctypes.data) for x in result)
+        )
 
     def _struct(self, struct: type[ctypes.Structure], fields: dict[str, Any], kept: list[Any]) -> ctypes.Structure:
         kinds = {field[0]: field[1] for field in struct._fields_}
@@ -111,7 +113,7 @@ def _pointer(argument: Argument, known: Arrays, kept: list[Any]) -> Any:
     return ctypes.c_void_p(kept[-1].ctypes.data)
 
 
-def _key(argument: Tensor | Kept) -> int | Kept:
+def _key(argument: Tensor | Kept | Scratch) -> int | Kept | Scratch:
     return argument.index if isinstance(argument, Tensor) else argument
 
 
