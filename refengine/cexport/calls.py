@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from ..errors import require
 from ..kernels import FACTS
@@ -18,6 +19,8 @@ from ..plan import Step
 from . import elements, layers, memory, moves, signals
 from .call import Argument, Call, Constant, Maker, Several
 from .memory import moved_resource
+
+T = TypeVar("T")
 
 
 def calls_of(step: Step, constants: Mapping[int, Array]) -> tuple[Call, ...]:
@@ -52,7 +55,11 @@ def _placed(call: Call, constants: Mapping[int, Array]) -> Call:
 
 def _known(argument: Argument, name: str, constants: Mapping[int, Array]) -> Argument:
     if isinstance(argument, Several):
-        return Several(tuple(_known(a, f"{name}_{i}", constants) for i, a in enumerate(argument.arguments)))
+        return Several(tuple(_constant(a, f"{name}_{i}", constants) for i, a in enumerate(argument.arguments)))
+    return _constant(argument, name, constants)
+
+
+def _constant(argument: T, name: str, constants: Mapping[int, Array]) -> T | Constant:
     if isinstance(argument, Tensor) and argument.index in constants:
         return Constant(name, constants[argument.index][0, ...])
     return argument

@@ -22,14 +22,13 @@ def control_call(step: Step, plans: Mapping[int, Plan], known: Known) -> Call:
     outputs = [At(graph, t.index) for t in step.outputs]
     first, second = (plans[callee] for callee in step.calls)
     if step.facts.control == "branch":
-        params = {
+        params: Fields = {
             "then_branch": _called(first, inputs[1:], outputs, known),
             "else_branch": _called(second, inputs[1:], outputs, known),
         }
         return Call("if.c", "run_if", "if_params", params, (_argument(step.inputs[0], inputs[0]),), output=None)
     going = first.outputs[0]
-    params = {
-        **_listed("carried", _handed(inputs, outputs, step.outputs)),
+    params = _listed("carried", _handed(inputs, outputs, step.outputs)) | {
         "cond": _called(first, outputs, [], known),
         "body": _called(second, outputs, outputs, known),
         "going": _value(first.graph.index, going, known),

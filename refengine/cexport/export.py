@@ -292,10 +292,10 @@ def _rows(
 def _beginnings(plan: Plan) -> dict[Place, Array]:
     """What lives on, as it is before the first inference."""
     state = plan.initial
-    variables = {At(*key): x for key, x in state.variables.items()}
-    resources = {Resource(*name): x for name, x in state.resources.items()}
-    memory = {Kept(*key, i): x for key, memory in state.memory.items() for i, x in enumerate(memory)}
-    return {**variables, **resources, **memory}
+    found: dict[Place, Array] = {At(*key): x for key, x in state.variables.items()}
+    found |= {Resource(*name): x for name, x in state.resources.items()}
+    found |= {Kept(*key, i): x for key, memory in state.memory.items() for i, x in enumerate(memory)}
+    return found
 
 
 def _noise(tensor: Tensor, seed: int) -> Array:
@@ -803,7 +803,7 @@ def _source(
             "",
             "void model_invoke_golden(void) {",
             "  model_reset();",
-            *_unheard([f"  model_invoke({', '.join(goldens + ['0'] * len(outputs))});"], early),
+            *_unheard(f"  model_invoke({', '.join(goldens + ['0'] * len(outputs))});", early),
             f"  model_invoke({', '.join(goldens + ['0'] * len(outputs))});",
             "}",
             "",
@@ -845,12 +845,12 @@ _STEP_OR_END = """\
   } while (0)""".splitlines()
 
 
-def _unheard(lines: Sequence[str], times: int) -> list[str]:
-    """The lines as often, while no hook hears of it."""
+def _unheard(line: str, times: int) -> list[str]:
+    """The line so often, while no hook hears of it."""
     if not times:
         return []
     hook = "  void (*const hook)(int32_t) = model_step_hook;", "  model_step_hook = 0;"
-    return [*hook, *lines * times, "  model_step_hook = hook;"]
+    return [*hook, *[line] * times, "  model_step_hook = hook;"]
 
 
 def _begun(offset: int, name: str, value: Array, data: _Data) -> str:

@@ -399,10 +399,8 @@ def computed_layer(step: Step, make: Maker) -> tuple[Call, ...]:
     if make in PLAIN:
         channels = step.outputs[0].shape[-1]
         scratch = Scratch(step.subgraph, step.index, 4 * channels)
-        if not is_fed:
-            given_bias = np.zeros(channels, np.int32) if bias is None else bias.data
-            assert given_bias is not None
-        added = bias if is_fed and bias is not None else Constant("bias", given_bias)
+        zeros = np.zeros(channels, np.int32)
+        added = bias if is_fed and bias else Constant("bias", bias.data if bias and bias.data is not None else zeros)
         return _fold(call, weights, (filter, added, scratch)), replace(call, arguments=(input, filter, scratch))
     require(
         call.kernel != "fully_connected_int16" or not constant.params.input_offset,

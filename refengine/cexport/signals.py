@@ -11,13 +11,18 @@ from ..kernels._kiss_fft import Complex
 from ..kernels.filter_bank_log import SEGMENTS
 from ..model import Array
 from ..plan import Step
-from .call import Call, Maker, given, input_of, kept_by, size_of
+from .call import Argument, Call, Maker, given, input_of, kept_by, size_of
+
+
+def _with_memory(step: Step) -> tuple[Argument, ...]:
+    """The input, what the step keeps, and the second output, if there is one."""
+    return (input_of(step), *kept_by(step), *step.outputs[1:])
 
 
 def _delay(step: Step) -> Call:
     shape = input_of(step).shape
     params = {"rows": prod(shape[:-1]), "row_size": shape[-1], "delay_length": step.params.delay_length}
-    return Call("delay.c", "delay", "delay_params", params, (input_of(step), *kept_by(step)))
+    return Call("delay.c", "delay", "delay_params", params, _with_memory(step))
 
 
 def _framer(step: Step) -> Call:
@@ -29,21 +34,20 @@ def _framer(step: Step) -> Call:
         "frame_step": p.frame_step,
         "capacity": step.memory[0].shape[-1],
     }
-    return Call("framer.c", "framer", "framer_params", params, (input_of(step), *kept_by(step), step.outputs[1]))
+    return Call("framer.c", "framer", "framer_params", params, _with_memory(step))
 
 
 def _stacker(step: Step) -> Call:
     names = ("num_channels", "stacker_left_context", "stacker_step", "buffer_size")
     params = {name: getattr(step.params, name) for name in names}
-    return Call("stacker.c", "stacker", "stacker_params", params, (input_of(step), *kept_by(step), step.outputs[1]))
+    return Call("stacker.c", "stacker", "stacker_params", params, _with_memory(step))
 
 
 def _overlap_add(step: Step) -> Call:
     p = step.params
     sizes = {"n_frames": p.n_frames, "frame_size": p.frame_size, "frame_step": p.frame_step}
     params = {"rows": prod(p.outer_shape)} | sizes
-    arguments = (input_of(step), *kept_by(step))
-    return Call("overlap_add.c", f"overlap_add_{p.dtype}", "overlap_add_params", params, arguments)
+    return Call("overlap_add.c", f"overlap_add_{p.dtype}", "overlap_add_params", params, _with_memory(step))
 
 
 def _window(step: Step) -> Call:
@@ -104,9 +108,8 @@ def _spectral_subtraction(step: Step) -> Call:
         "clamping",
     )
     params = {name: _signed(int(getattr(step.params, name))) for name in names}
-    arguments = (input_of(step), *kept_by(step), step.outputs[1])
     name = "filter_bank_spectral_subtraction"
-    return Call(f"{name}.c", name, "spectral_subtraction_params", params, arguments)
+    return Call(f"{name}.c", name, "spectral_subtraction_params", params, _with_memory(step))
 
 
 def _signed(word: int) -> int:

@@ -256,8 +256,8 @@ def test_what_lives_on_is_forgotten_on_demand(model: Model, tmp_path: Path) -> N
     export(plan, tmp_path)
     (tmp_path / "main.c").write_text(STREAM)
     sources = [str(path) for path in tmp_path.glob("*.c")]
-    outputs, size = ("output", "OUTPUT") if len(plan.outputs) == 1 else ("output,0", "OUTPUT0")
-    flags = (f"-DOUTPUTS={outputs}", f"-DOUTPUT_BYTES=MODEL_{size}_BYTES")
+    given, size = ("output", "OUTPUT") if len(plan.outputs) == 1 else ("output,0", "OUTPUT0")
+    flags = (f"-DOUTPUTS={given}", f"-DOUTPUT_BYTES=MODEL_{size}_BYTES")
     subprocess.run(["cc", *FLAGS, *SANITIZERS, *flags, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
     frames = np.array([[[9, 4]], [[-100, 88]], [[6, 6]], [[7, 1]], [[9, 4]]]).astype(plan.inputs[0].dtype)
     frames = frames.reshape(5, *plan.inputs[0].shape)
