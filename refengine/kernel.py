@@ -154,6 +154,7 @@ class Facts:
     - `control`: the operator runs other subgraphs, which `execute` does for it: a ``branch``, a ``loop``, or ``once``.
       Its kernel has no `evaluate`, and its `explain` gets the outputs behind the inputs. `calls` are the options that
       name the subgraphs.
+    - `ends`: it may end the inference early, after which no later operator runs.
     - `detects`: the four outputs are things in a picture: boxes (top, left, bottom, right in parts of it), classes,
       scores, and how many there are.
     - `probabilities`: the outputs stand for probabilities, each from 0 to 1 (in `fixed_output`).
@@ -184,6 +185,7 @@ class Facts:
     c_kernels: Mapping[str, str] = field(default_factory=dict)
     control: Literal["", "branch", "loop", "once"] = ""
     calls: tuple[str, ...] = ()
+    ends: bool = False
     detects: bool = False
     probabilities: bool = False
     resource: Literal["", "handle", "read", "assign"] = ""

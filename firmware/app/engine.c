@@ -21,14 +21,23 @@ const struct engine *engine(void) { return &exported; }
 
 uint8_t *engine_bytes(const struct tensor *tensor) { return model_arena + tensor->offset; }
 
-void engine_run(void (*after)(int32_t place)) {
-  model_reset();
+static uint32_t lives_on; /* the name of the inferences that left what lives on; 0 while nobody knows */
+
+int engine_follows(uint32_t history) { return history == 0 || history == lives_on; }
+
+void engine_run(uint32_t history, uint32_t then, void (*after)(int32_t place)) {
+  if (history == 0) {
+    model_reset();
+  }
+  lives_on = 0;
   model_step_hook = after;
   model_invoke_in_place();
   model_step_hook = NULL;
+  lives_on = then;
 }
 
 void engine_run_golden(void (*after)(int32_t place)) {
+  lives_on = 0;
   model_step_hook = after;
   model_invoke_golden();
   model_step_hook = NULL;

@@ -22,9 +22,12 @@ const struct engine *engine(void);
 /* Where an input is to be put before a run, a step's output when `after` is called for it, an output after a run. */
 uint8_t *engine_bytes(const struct tensor *tensor);
 
-/* Run on what lies in the inputs, as if it were the first inference; `after` is called with each step's place when it is
- * complete. What the inputs held is lost then. */
-void engine_run(void (*after)(int32_t place));
+/* Whether what lives on is what the inferences of that name left; 0 forgets it. */
+int engine_follows(uint32_t history);
+
+/* Run on what lies in the inputs, after such a history; `then` names what lives on after it. `after` is called with each
+ * step's place when it is complete. What the inputs held is lost then. */
+void engine_run(uint32_t history, uint32_t then, void (*after)(int32_t place));
 
 /* The same on the golden input. */
 void engine_run_golden(void (*after)(int32_t place));

@@ -1,5 +1,6 @@
 /* UART 1, for the host: answers the requests of protocol/device.fbs. Nothing is remembered from one request to the next but
- * the bytes in the inputs, and a run checks these: so a request may be lost, repeated or come after a reset. */
+ * the bytes in the inputs and what the model remembers, and a run checks both: so a request may be lost, repeated or come
+ * after a reset. */
 #include <stddef.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@ enum body {
   INFO, TENSOR, WRITTEN, STARTED, STEP_DONE, CHUNK, FINISHED, REFUSED, RESTARTED
 };
 enum role { ROLE_STEP, ROLE_INPUT, ROLE_OUTPUT };
-enum reason { UNKNOWN_REQUEST, OUT_OF_RANGE, INPUT_DIFFERS };
+enum reason { UNKNOWN_REQUEST, OUT_OF_RANGE, INPUT_DIFFERS, STATE_DIFFERS };
+enum { VERSION = 1 };
 enum { MESSAGE_SEQUENCE, MESSAGE_BODY_TYPE, MESSAGE_BODY, MESSAGE_FIELDS };
 
 _Alignas(4) static uint8_t received[CAPACITY], sent[CAPACITY];
@@ -80,9 +82,9 @@ static void get_info(void) {
   const struct engine *model = engine();
   const char *const texts[] = {model->name, model->sha256, model->numerics, BOARD_NAME};
   const uint32_t numbers[] = {BOARD_TICKS_PER_SECOND, model->arena_bytes, DATA_BYTES,
-                              model->step_count,      model->input_count, model->output_count};
-  const uint32_t table = reply(INFO, 10);
-  for (uint32_t i = 0; i < 6; ++i) {
+                              model->step_count,      model->input_count, model->output_count, VERSION};
+  const uint32_t table = reply(INFO, 11);
+  for (uint32_t i = 0; i < 7; ++i) {
     flat_set(&writer, table, 4 + i, numbers[i]);
   }
   for (uint32_t i = 0; i < 4; ++i) {
@@ -151,6 +153,9 @@ static void send_chunks(uint32_t place, const struct tensor *tensor) {
 }
 
 static void step_done(int32_t place) {
+  if ((uint32_t)place >= engine()->step_count) {
+    return; /* a subgraph's: part of the step that runs it */
+  }
   const uint32_t ticks = board_ticks() - since;
   const struct tensor *tensor = &engine()->steps[place].output;
   const uint32_t crc32 = model_crc32(engine_bytes(tensor), tensor->bytes);
@@ -171,10 +176,19 @@ static void run(void) {
     refuse(INPUT_DIFFERS);
     return;
   }
+  const uint32_t history = flat_u32(&request, body, 2);
+  if (!engine_follows(history)) {
+    refuse(STATE_DIFFERS);
+    return;
+  }
+  uint32_t then = history;
+  for (uint32_t i = 0; i < count; ++i) {
+    then = model_crc32((const uint32_t[]){then, flat_load(crcs + 4 * i)}, 8);
+  }
   send_numbers(STARTED, NULL, 0);
   screen_input();
   since = board_ticks();
-  engine_run(step_done);
+  engine_run(history, then | 1, step_done);
   screen_answer();
   send_numbers(FINISHED, &model->step_count, 1);
 }

@@ -168,6 +168,46 @@ static void fully_connected_float32_case(const test_case *c) {
   fully_connected_float32(&p, c->inputs[0].data, c->inputs[1].data, float_bias(c), c->outputs[0].data);
 }
 
+/* ---- layers of int16 --------------------------------------------------------------------------------------------- */
+
+/* The type of the sum: that of the bias, or without bias what the options say (2 is int32). */
+static int32_t accumulator_bits(const test_case *c) {
+  const int has_bias = c->n_inputs > 2 && c->inputs[2].data;
+  const int said = refengine_find(c, "quantized_bias_type") && refengine_int(c, "quantized_bias_type") == 2;
+  return (has_bias ? strcmp(c->inputs[2].dtype, "int32") == 0 : said) ? 32 : 64;
+}
+
+static const int64_t *wide_bias(const test_case *c, int32_t channels) {
+  static int64_t wide[MOST_CHANNELS];
+  const void *bias = c->n_inputs > 2 ? c->inputs[2].data : NULL;
+  const int is_narrow = bias && strcmp(c->inputs[2].dtype, "int32") == 0;
+  for (int32_t o = 0; o < channels; ++o) {
+    wide[o] = !bias ? 0 : is_narrow ? ((const int32_t *)bias)[o] : ((const int64_t *)bias)[o];
+  }
+  return wide;
+}
+
+static void conv_2d_int16(const test_case *c) {
+  const struct conv_int16_params p = {
+      .window = filter_window(c),
+      .filter_depth = c->inputs[1].dims[3],
+      .accumulator_bits = accumulator_bits(c),
+      .requantize = requantize_of(c),
+  };
+  conv_int16(&p, c->inputs[0].data, c->inputs[1].data, wide_bias(c, c->inputs[1].dims[0]), c->outputs[0].data);
+}
+
+static void depthwise_conv_2d_int16(const test_case *c) {
+  const struct depthwise_conv_int16_params p = {
+      .window = filter_window(c),
+      .depth_multiplier = refengine_int(c, "depth_multiplier"),
+      .accumulator_bits = accumulator_bits(c),
+      .requantize = requantize_of(c),
+  };
+  depthwise_conv_int16(&p, c->inputs[0].data, c->inputs[1].data, wide_bias(c, c->inputs[1].dims[3]),
+                       c->outputs[0].data);
+}
+
 /* ---- pools ------------------------------------------------------------------------------------------------------- */
 
 static struct pool_int8_params pool_int8(const test_case *c) {
@@ -206,6 +246,21 @@ static void average_pool_2d_int8(const test_case *c) {
 static void average_pool_2d_float32(const test_case *c) {
   const struct pool_float32_params p = pool_float32(c);
   average_pool_float32(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+static void max_pool_2d_int16(const test_case *c) {
+  const struct pool_int8_params p = pool_int8(c);
+  max_pool_int16(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+static void average_pool_2d_int16(const test_case *c) {
+  const struct pool_int8_params p = pool_int8(c);
+  average_pool_int16(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+static void l2_pool_2d_float32(const test_case *c) {
+  const struct pool_float32_params p = pool_float32(c);
+  l2_pool_float32(&p, c->inputs[0].data, c->outputs[0].data);
 }
 
 /* ---- softmax ----------------------------------------------------------------------------------------------------- */
@@ -259,7 +314,7 @@ static struct broadcast broadcast_of(const test_case *c) {
   return b;
 }
 
-static void add_int8_case(const test_case *c) {
+static struct add_int8_params scaled_pair(const test_case *c) {
   const struct add_int8_params p = {
       .broadcast = broadcast_of(c),
       .left_shift = refengine_int(c, "left_shift"),
@@ -272,8 +327,85 @@ static void add_int8_case(const test_case *c) {
       .output_activation_min = refengine_int(c, "quantized_activation_min"),
       .output_activation_max = refengine_int(c, "quantized_activation_max"),
   };
-  add_int8(&p, c->inputs[0].data, c->inputs[1].data, c->outputs[0].data);
+  return p;
 }
+
+static struct mul_params product(const test_case *c) {
+  const struct mul_params p = {
+      .broadcast = broadcast_of(c),
+      .input1_zero_point = -refengine_int(c, "input1_offset"),
+      .input2_zero_point = -refengine_int(c, "input2_offset"),
+      .output_zero_point = refengine_int(c, "output_offset"),
+      .output_multiplier = multiplier_called(c, "output_multiplier", "output_shift"),
+      .output_activation_min = refengine_int(c, "quantized_activation_min"),
+      .output_activation_max = refengine_int(c, "quantized_activation_max"),
+  };
+  return p;
+}
+
+static struct pair_float32_params pair_float32(const test_case *c) {
+  const struct pair_float32_params p = {
+      .broadcast = broadcast_of(c),
+      .output_activation_min = refengine_float(c, "float_activation_min"),
+      .output_activation_max = refengine_float(c, "float_activation_max"),
+  };
+  return p;
+}
+
+static struct pair_int32_params pair_int32(const test_case *c) {
+  const struct pair_int32_params p = {
+      .broadcast = broadcast_of(c),
+      .output_activation_min = refengine_int(c, "quantized_activation_min"),
+      .output_activation_max = refengine_int(c, "quantized_activation_max"),
+  };
+  return p;
+}
+
+static struct pair_params plain_pair(const test_case *c) {
+  const struct pair_params p = {broadcast_of(c)};
+  return p;
+}
+
+/* Two inputs, and params that are made as `made` says. */
+#define PAIR(kernel, type, made)                                                  \
+  static void kernel##_case(const test_case *c) {                                 \
+    const struct type p = made(c);                                                \
+    kernel(&p, c->inputs[0].data, c->inputs[1].data, c->outputs[0].data);         \
+  }
+
+PAIR(add_int8, add_int8_params, scaled_pair)
+PAIR(add_int16, add_int8_params, scaled_pair)
+PAIR(sub_int8, add_int8_params, scaled_pair)
+PAIR(sub_int16, add_int8_params, scaled_pair)
+PAIR(mul_int8, mul_params, product)
+PAIR(mul_int16, mul_params, product)
+PAIR(sub_float32, pair_float32_params, pair_float32)
+PAIR(mul_float32, pair_float32_params, pair_float32)
+PAIR(add_int32, pair_int32_params, pair_int32)
+PAIR(sub_int32, pair_int32_params, pair_int32)
+PAIR(mul_int32, pair_int32_params, pair_int32)
+PAIR(maximum_int8, pair_params, plain_pair)
+PAIR(maximum_int16, pair_params, plain_pair)
+PAIR(maximum_int32, pair_params, plain_pair)
+PAIR(maximum_float32, pair_params, plain_pair)
+PAIR(minimum_int8, pair_params, plain_pair)
+PAIR(minimum_int16, pair_params, plain_pair)
+PAIR(minimum_int32, pair_params, plain_pair)
+PAIR(minimum_float32, pair_params, plain_pair)
+PAIR(equal_float32, pair_params, plain_pair)
+PAIR(equal_int32, pair_params, plain_pair)
+PAIR(not_equal_float32, pair_params, plain_pair)
+PAIR(greater_float32, pair_params, plain_pair)
+PAIR(greater_equal_float32, pair_params, plain_pair)
+PAIR(less_float32, pair_params, plain_pair)
+PAIR(less_equal_float32, pair_params, plain_pair)
+PAIR(logical_and, pair_params, plain_pair)
+PAIR(logical_or, pair_params, plain_pair)
+PAIR(prelu_float32, pair_params, plain_pair)
+PAIR(squared_difference_float32, pair_params, plain_pair)
+PAIR(squared_difference_int32, pair_params, plain_pair)
+PAIR(floor_div_float32, pair_params, plain_pair)
+PAIR(floor_mod_float32, pair_params, plain_pair)
 
 static void add_float32_case(const test_case *c) {
   const struct add_float32_params p = {
@@ -307,14 +439,71 @@ static void relu6_int8_case(const test_case *c) {
   relu6_int8(&p, c->inputs[0].data, c->outputs[0].data);
 }
 
-static void relu_float32_case(const test_case *c) {
-  const struct size_params p = {refengine_elements(&c->outputs[0])};
-  relu_float32(&p, c->inputs[0].data, c->outputs[0].data);
+/* ---- functions of one element ------------------------------------------------------------------------------------ */
+
+#define OF_EACH(kernel)                                                                     \
+  static void kernel##_case(const test_case *c) {                                           \
+    const struct size_params p = {refengine_elements(&c->outputs[0])};                      \
+    kernel(&p, c->inputs[0].data, c->outputs[0].data);                                      \
+  }
+
+OF_EACH(relu_float32)
+OF_EACH(relu6_float32)
+OF_EACH(logistic_float32)
+OF_EACH(tanh_float32)
+OF_EACH(hard_swish_float32)
+OF_EACH(abs_float32)
+OF_EACH(neg_float32)
+OF_EACH(sqrt_float32)
+OF_EACH(rsqrt_float32)
+OF_EACH(square_float32)
+OF_EACH(exp_float32)
+OF_EACH(log_float32)
+OF_EACH(sin_float32)
+OF_EACH(cos_float32)
+OF_EACH(elu_float32)
+OF_EACH(ceil_float32)
+OF_EACH(floor_float32)
+OF_EACH(round_float32)
+OF_EACH(logical_not)
+
+static void leaky_relu_float32_case(const test_case *c) {
+  const struct leaky_relu_params p = {refengine_elements(&c->outputs[0]), refengine_float(c, "alpha")};
+  leaky_relu_float32(&p, c->inputs[0].data, c->outputs[0].data);
 }
 
-static void relu6_float32_case(const test_case *c) {
-  const struct size_params p = {refengine_elements(&c->outputs[0])};
-  relu6_float32(&p, c->inputs[0].data, c->outputs[0].data);
+/* ---- along an axis, and rows ------------------------------------------------------------------------------------- */
+
+static void arg_min_max_case(const test_case *c) {
+  const tensor *in = &c->inputs[0];
+  struct arg_min_max_params p = {.outer = 1, .inner = 1, .largest = strcmp(c->op, "ARG_MAX") == 0};
+  const int32_t axis = refengine_int(c, "axis");
+  for (int32_t d = 0; d < in->rank; ++d) {
+    *(d < axis ? &p.outer : d > axis ? &p.inner : &p.count) = (d < axis ? p.outer : d > axis ? p.inner : 1) * in->dims[d];
+  }
+  if (strcmp(in->dtype, "int8") == 0) {
+    arg_min_max_int8(&p, in->data, c->outputs[0].data);
+  } else {
+    arg_min_max_float32(&p, in->data, c->outputs[0].data);
+  }
+}
+
+static void l2norm_int8_case(const test_case *c) {
+  const int32_t depth = last_dimension(&c->inputs[0]);
+  const struct l2norm_int8_params p = {refengine_elements(&c->inputs[0]) / depth, depth, c->inputs[0].zero_point[0]};
+  l2norm_int8(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+static void l2norm_float32_case(const test_case *c) {
+  const int32_t depth = last_dimension(&c->inputs[0]);
+  const struct l2norm_float32_params p = {refengine_elements(&c->inputs[0]) / depth, depth};
+  l2norm_float32(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+static void log_softmax_float32_case(const test_case *c) {
+  const int32_t depth = last_dimension(&c->inputs[0]);
+  const struct log_softmax_float32_params p = {refengine_elements(&c->inputs[0]) / depth, depth};
+  log_softmax_float32(&p, c->inputs[0].data, c->outputs[0].data);
 }
 
 /* ---- mean, sum --------------------------------------------------------------------------------------------------- */
@@ -375,6 +564,27 @@ static void sum_float32_case(const test_case *c) {
   sum_float32(&p, c->inputs[0].data, c->outputs[0].data);
 }
 
+static void sum_int16_case(const test_case *c) {
+  const struct sum_int8_params p = {
+      .axes = axes_of(c),
+      .bias = multiply_wrap(elements_summed(c), -c->inputs[0].zero_point[0]),
+      .multiplier = multiplier_called(c, "output_multiplier", "output_shift"),
+      .output_offset = refengine_int(c, "output_offset"),
+  };
+  sum_int16(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+#define EXTREME(kernel)                                                                     \
+  static void kernel##_case(const test_case *c) {                                           \
+    const struct axes_params p = {axes_of(c)};                                              \
+    kernel(&p, c->inputs[0].data, c->outputs[0].data);                                      \
+  }
+
+EXTREME(reduce_max_int8)
+EXTREME(reduce_max_float32)
+EXTREME(reduce_min_int8)
+EXTREME(reduce_min_float32)
+
 /* ---- quantize, dequantize ---------------------------------------------------------------------------------------- */
 
 static void quantize_int8_case(const test_case *c) {
@@ -394,6 +604,15 @@ static void quantize_float32_case(const test_case *c) {
       .zero_point = c->outputs[0].zero_point[0],
   };
   quantize_float32(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+static void dequantize_int16_case(const test_case *c) {
+  const struct dequantize_int8_params p = {
+      .size = refengine_elements(&c->outputs[0]),
+      .scale = c->inputs[0].scale[0],
+      .zero_point = c->inputs[0].zero_point[0],
+  };
+  dequantize_int16(&p, c->inputs[0].data, c->outputs[0].data);
 }
 
 static void dequantize_int8_case(const test_case *c) {
@@ -469,6 +688,75 @@ static const struct {
     {"SQUEEZE", "float32", reshape_case},
     {"EXPAND_DIMS", "int8", reshape_case},
     {"EXPAND_DIMS", "float32", reshape_case},
+    {"CONV_2D", "int16", conv_2d_int16},
+    {"DEPTHWISE_CONV_2D", "int16", depthwise_conv_2d_int16},
+    {"MAX_POOL_2D", "int16", max_pool_2d_int16},
+    {"AVERAGE_POOL_2D", "int16", average_pool_2d_int16},
+    {"L2_POOL_2D", "float32", l2_pool_2d_float32},
+    {"ADD", "int16", add_int16_case},
+    {"ADD", "int32", add_int32_case},
+    {"SUB", "int8", sub_int8_case},
+    {"SUB", "int16", sub_int16_case},
+    {"SUB", "int32", sub_int32_case},
+    {"SUB", "float32", sub_float32_case},
+    {"MUL", "int8", mul_int8_case},
+    {"MUL", "int16", mul_int16_case},
+    {"MUL", "int32", mul_int32_case},
+    {"MUL", "float32", mul_float32_case},
+    {"MAXIMUM", "int8", maximum_int8_case},
+    {"MAXIMUM", "int16", maximum_int16_case},
+    {"MAXIMUM", "int32", maximum_int32_case},
+    {"MAXIMUM", "float32", maximum_float32_case},
+    {"MINIMUM", "int8", minimum_int8_case},
+    {"MINIMUM", "int16", minimum_int16_case},
+    {"MINIMUM", "int32", minimum_int32_case},
+    {"MINIMUM", "float32", minimum_float32_case},
+    {"EQUAL", "float32", equal_float32_case},
+    {"EQUAL", "int32", equal_int32_case},
+    {"NOT_EQUAL", "float32", not_equal_float32_case},
+    {"GREATER", "float32", greater_float32_case},
+    {"GREATER_EQUAL", "float32", greater_equal_float32_case},
+    {"LESS", "float32", less_float32_case},
+    {"LESS_EQUAL", "float32", less_equal_float32_case},
+    {"LOGICAL_AND", "bool", logical_and_case},
+    {"LOGICAL_OR", "bool", logical_or_case},
+    {"LOGICAL_NOT", "bool", logical_not_case},
+    {"PRELU", "float32", prelu_float32_case},
+    {"SQUARED_DIFFERENCE", "float32", squared_difference_float32_case},
+    {"SQUARED_DIFFERENCE", "int32", squared_difference_int32_case},
+    {"FLOOR_DIV", "float32", floor_div_float32_case},
+    {"FLOOR_MOD", "float32", floor_mod_float32_case},
+    {"LOGISTIC", "float32", logistic_float32_case},
+    {"TANH", "float32", tanh_float32_case},
+    {"HARD_SWISH", "float32", hard_swish_float32_case},
+    {"LEAKY_RELU", "float32", leaky_relu_float32_case},
+    {"ABS", "float32", abs_float32_case},
+    {"NEG", "float32", neg_float32_case},
+    {"SQRT", "float32", sqrt_float32_case},
+    {"RSQRT", "float32", rsqrt_float32_case},
+    {"SQUARE", "float32", square_float32_case},
+    {"EXP", "float32", exp_float32_case},
+    {"LOG", "float32", log_float32_case},
+    {"SIN", "float32", sin_float32_case},
+    {"COS", "float32", cos_float32_case},
+    {"ELU", "float32", elu_float32_case},
+    {"CEIL", "float32", ceil_float32_case},
+    {"FLOOR", "float32", floor_float32_case},
+    {"ROUND", "float32", round_float32_case},
+    {"LOG_SOFTMAX", "float32", log_softmax_float32_case},
+    {"L2_NORMALIZATION", "int8", l2norm_int8_case},
+    {"L2_NORMALIZATION", "float32", l2norm_float32_case},
+    {"ARG_MAX", "int8", arg_min_max_case},
+    {"ARG_MAX", "float32", arg_min_max_case},
+    {"ARG_MIN", "int8", arg_min_max_case},
+    {"ARG_MIN", "float32", arg_min_max_case},
+    {"REDUCE_MAX", "int8", reduce_max_int8_case},
+    {"REDUCE_MAX", "float32", reduce_max_float32_case},
+    {"REDUCE_MIN", "int8", reduce_min_int8_case},
+    {"REDUCE_MIN", "float32", reduce_min_float32_case},
+    {"MEAN", "int16", sum_int16_case},
+    {"SUM", "int16", sum_int16_case},
+    {"DEQUANTIZE", "int16", dequantize_int16_case},
 };
 
 /* Of what the table names, two things are left out: QUANTIZE to other types, and layers with too many channels. */

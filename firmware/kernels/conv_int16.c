@@ -36,7 +36,7 @@ void conv_int16(const struct conv_int16_params *p, const int16_t *input, const i
       for (int32_t x = 0; x < w->output_width; ++x) {
         for (int32_t oc = 0; oc < w->output_depth; ++oc) {
           const int16_t *group = input + oc / channels_per_group * p->filter_depth;
-          const int64_t acc = products(p, group, filter + oc * taps, y, x) + bias[oc];
+          const int64_t acc = add_wrap_64(products(p, group, filter + oc * taps, y, x), bias[oc]);
           *output++ = requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);
         }
       }

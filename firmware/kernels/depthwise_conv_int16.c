@@ -27,7 +27,7 @@ void depthwise_conv_int16(const struct depthwise_conv_int16_params *p, const int
     for (int32_t y = 0; y < w->output_height; ++y) {
       for (int32_t x = 0; x < w->output_width; ++x) {
         for (int32_t oc = 0; oc < w->output_depth; ++oc) {
-          const int64_t acc = products(w, input + oc / p->depth_multiplier, filter + oc, y, x) + bias[oc];
+          const int64_t acc = add_wrap_64(products(w, input + oc / p->depth_multiplier, filter + oc, y, x), bias[oc]);
           *output++ = requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);
         }
       }

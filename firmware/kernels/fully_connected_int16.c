@@ -9,11 +9,11 @@ void fully_connected_int16(const struct fully_connected_int16_params *p, const i
   for (int32_t batch = 0; batch < p->batches; ++batch) {
     const int8_t *weights = filter;
     for (int32_t o = 0; o < p->output_depth; ++o) {
-      int64_t acc = bias[o];
+      int64_t acc = 0;
       for (int32_t k = 0; k < p->accum_depth; ++k) {
         acc += input[k] * (weights[k] + p->filter_offset);
       }
-      *output++ = requantized_wide(&p->requantize, p->accumulator_bits, o, acc);
+      *output++ = requantized_wide(&p->requantize, p->accumulator_bits, o, add_wrap_64(acc, bias[o]));
       weights += p->accum_depth;
     }
     input += p->accum_depth;

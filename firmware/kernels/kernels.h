@@ -122,6 +122,16 @@ struct fully_connected_float32_params {
 void fully_connected_float32(const struct fully_connected_float32_params *p, const float *input, const float *filter,
                              const float *bias, float *output);
 
+/* ---- fold_bias ---- */
+
+/* A channel's weights are `tap_step` apart, and begin `channel_step` after those of the channel before. */
+struct fold_bias_params {
+  int32_t channels, taps;
+  int32_t channel_step, tap_step;
+  int32_t input_offset, filter_offset;
+};
+void fold_bias(const struct fold_bias_params *p, const int8_t *filter, const int32_t *bias, int32_t *folded);
+
 /* ---- pooling ---- */
 
 struct pool_int8_params {
@@ -808,5 +818,143 @@ void dynamic_update_slice_int32(const struct update_params *p, const void *opera
                                 const int32_t *indices, void *output);
 void dynamic_update_slice_int64(const struct update_params *p, const void *operand, const void *part,
                                 const int64_t *indices, void *output);
+
+/* ---- circular_buffer ---- */
+
+/* The output has `slots` of as many `bytes`, and keeps them. Returns whether the inference ends here, which it does but
+ * for every `cycles_max`-th time; `left` counts them. */
+struct circular_buffer_params {
+  int32_t slots, bytes;
+  int32_t cycles_max;
+};
+int circular_buffer(const struct circular_buffer_params *p, const int8_t *input, int64_t *left, int8_t *output);
+
+/* ---- add_n, broadcast_args ---- */
+
+struct add_n_int8_params {
+  int32_t size, count;
+  int32_t input_zero_point, output_zero_point;
+  struct multiplier input_multiplier, output_multiplier;
+};
+void add_n_int8(const struct add_n_int8_params *p, const void *const *inputs, int8_t *output);
+
+struct add_n_float32_params {
+  int32_t size, count;
+};
+void add_n_float32(const struct add_n_float32_params *p, const void *const *inputs, float *output);
+
+/* Lengths of the shapes, and of the longer one. */
+struct broadcast_args_params {
+  int32_t rank1, rank2, rank;
+};
+void broadcast_args_int32(const struct broadcast_args_params *p, const int32_t *shape1, const int32_t *shape2,
+                          int32_t *output);
+void broadcast_args_int64(const struct broadcast_args_params *p, const int64_t *shape1, const int64_t *shape2,
+                          int64_t *output);
+
+/* ---- the audio front end: delay, framer, stacker, overlap_add, window ---- */
+
+/* `waiting` are the samples that are still to come out of each row. */
+struct delay_params {
+  int32_t rows, row_size;
+  int32_t delay_length;
+};
+void delay(const struct delay_params *p, const int16_t *input, int16_t *waiting, int16_t *output);
+
+/* The queues are (rows, capacity), of which the last `available` samples count. */
+struct framer_params {
+  int32_t rows, n_frames;
+  int32_t frame_size, frame_step, capacity;
+};
+void framer(const struct framer_params *p, const int16_t *input, int16_t *queue, int64_t *available, uint8_t *valid,
+            int16_t *output);
+
+/* The queue has `buffer_size` numbers, of which the last `available` count. */
+struct stacker_params {
+  int32_t num_channels;
+  int32_t stacker_left_context, stacker_step;
+  int32_t buffer_size;
+};
+void stacker(const struct stacker_params *p, const int16_t *input, int16_t *queue, int64_t *available, uint8_t *begun,
+             uint8_t *valid, int16_t *output);
+
+/* `sums` are those so far of what has not come out, (rows, frame_size). */
+struct overlap_add_params {
+  int32_t rows, n_frames;
+  int32_t frame_size, frame_step;
+};
+void overlap_add_int16(const struct overlap_add_params *p, const int16_t *input, int16_t *sums, int16_t *output);
+void overlap_add_float32(const struct overlap_add_params *p, const float *input, float *sums, float *output);
+
+struct signal_window_params {
+  int32_t size, window_size;
+  int32_t shift;
+};
+void signal_window(const struct signal_window_params *p, const int16_t *input, const int16_t *weights,
+                   int16_t *output);
+
+/* ---- the audio front end: fft_auto_scale, rfft, energy ---- */
+
+void fft_auto_scale(const struct size_params *p, const int16_t *input, int32_t *scale_bits, int16_t *output);
+
+/* `input_size` of a row's samples, which may be fewer than `fft_length`. `factors` are radix and length of each of the
+ * `stages`; the twiddles are complex numbers of the samples' type. */
+struct fft_params {
+  int32_t rows, input_size, fft_length;
+  int32_t inverse;
+  int32_t stages;
+  const int32_t *factors;
+  const void *twiddles;
+  const void *super_twiddles;
+};
+void rfft_int16(const struct fft_params *p, const int16_t *input, int16_t *output);
+void rfft_int32(const struct fft_params *p, const int32_t *input, int32_t *output);
+void rfft_float32(const struct fft_params *p, const float *input, float *output);
+void irfft_int16(const struct fft_params *p, const int16_t *input, int16_t *output);
+void irfft_int32(const struct fft_params *p, const int32_t *input, int32_t *output);
+void irfft_float32(const struct fft_params *p, const float *input, float *output);
+
+struct energy_params {
+  int32_t start_index, end_index;
+};
+void energy(const struct energy_params *p, const int16_t *input, uint32_t *output);
+
+/* ---- the audio front end: filter_bank and what follows it, pcan ---- */
+
+struct filter_bank_params {
+  int32_t num_channels;
+};
+void filter_bank(const struct filter_bank_params *p, const uint32_t *input, const int16_t *weights,
+                 const int16_t *unweights, const int16_t *frequency_starts, const int16_t *weight_starts,
+                 const int16_t *widths, uint64_t *output);
+
+void filter_bank_square_root(const struct size_params *p, const uint64_t *input, const int32_t *scale_bits,
+                             uint32_t *output);
+
+/* The estimate comes out beside the channels, too. */
+struct spectral_subtraction_params {
+  int32_t num_channels;
+  int32_t smoothing, one_minus_smoothing, alternate_smoothing, alternate_one_minus_smoothing;
+  int32_t smoothing_bits, spectral_subtraction_bits;
+  int32_t min_signal_remaining;
+  int32_t clamping;
+};
+void filter_bank_spectral_subtraction(const struct spectral_subtraction_params *p, const uint32_t *input,
+                                      uint32_t *noise_estimate, uint32_t *noise_after, uint32_t *output);
+
+struct pcan_params {
+  int32_t size;
+  int32_t snr_shift;
+};
+void pcan(const struct pcan_params *p, const uint32_t *input, const uint32_t *noise_estimate, const int16_t *gain_lut,
+          uint32_t *output);
+
+/* `segments` has 130 entries: how far the logarithm to base 2 is above the straight line, with 16 fractional bits. */
+struct filter_bank_log_params {
+  int32_t size;
+  int32_t input_correction_bits, output_scale;
+  const int32_t *segments;
+};
+void filter_bank_log(const struct filter_bank_log_params *p, const uint32_t *input, int16_t *output);
 
 #endif

@@ -28,7 +28,7 @@ void model_copy(void *to, const void *from, uint32_t bytes) {
 
 static void check(int32_t place) {
   const struct step *step = &model_steps[place];
-  if (!first_wrong && model_crc32(model_arena + step->output.offset, step->output.bytes) != step->crc32) {
+  if (!first_wrong && step->crc32 && model_crc32(model_arena + step->output.offset, step->output.bytes) != step->crc32) {
     first_wrong = 1 + place;
   }
 }

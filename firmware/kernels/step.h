@@ -31,7 +31,7 @@ struct tensor {
 };
 
 /* One operator: `index` is its number in the .tflite (steps that depend on constants only are left out), `crc32` that of
- * its output's bytes for the golden input. */
+ * its output's bytes for the golden input, 0 if these are others from one time to the next, or not all written. */
 struct step {
   int32_t index;
   const char *operator_name;
@@ -49,7 +49,8 @@ extern "C" {
 #endif
 
 /* Called after every step with its place in the step table, if not NULL: read the time, or take the output from the
- * arena, where the next steps may overwrite it. */
+ * arena, where the next steps may overwrite it. Steps of a subgraph, whose places are behind the model's own, are told
+ * each time that they run, before the step that runs the subgraph. */
 extern void (*model_step_hook)(int32_t step);
 
 /* The CRC-32 of zlib, Ethernet and PNG. */

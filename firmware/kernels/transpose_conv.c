@@ -41,7 +41,7 @@ void transpose_conv_int8(const struct transpose_conv_params *p, const int8_t *in
     for (int32_t y = 0; y < w->output_height; ++y) {
       for (int32_t x = 0; x < w->output_width; ++x) {
         for (int32_t oc = 0; oc < w->output_depth; ++oc) {
-          const int64_t acc = products_int8(p, input, filter + oc * taps, y, x) + bias[oc];
+          const int64_t acc = add_wrap_64(products_int8(p, input, filter + oc * taps, y, x), bias[oc]);
           *output++ = (int8_t)requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);
         }
       }
@@ -58,7 +58,7 @@ void transpose_conv_int16(const struct transpose_conv_params *p, const int16_t *
     for (int32_t y = 0; y < w->output_height; ++y) {
       for (int32_t x = 0; x < w->output_width; ++x) {
         for (int32_t oc = 0; oc < w->output_depth; ++oc) {
-          const int64_t acc = products_int16(p, input, filter + oc * taps, y, x) + bias[oc];
+          const int64_t acc = add_wrap_64(products_int16(p, input, filter + oc * taps, y, x), bias[oc]);
           *output++ = requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);
         }
       }

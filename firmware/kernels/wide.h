@@ -11,6 +11,9 @@ static inline int32_t multiply_by_quantized_multiplier_64(int64_t x, struct mult
   return (int32_t)((int64_t)product >> (15 - m.shift));
 }
 
+/* A bias that is computed in the inference may be any number. */
+static inline int64_t add_wrap_64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
+
 static inline int16_t requantized_wide(const struct requantize *r, int32_t accumulator_bits, int32_t channel,
                                        int64_t acc) {
   const struct multiplier m = multiplier_of(r, channel);

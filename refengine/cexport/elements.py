@@ -13,7 +13,7 @@ from ..kernels._sigmoid import SIGMOID
 from ..model import Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Step
-from .call import MAX_RANK, Call, Fields, Maker, Values, given, input_of, rows_of, size_of
+from .call import MAX_RANK, Call, Fields, Maker, Several, Values, given, input_of, rows_of, size_of
 
 
 def _softmax_int8(step: Step) -> Call:
@@ -284,6 +284,20 @@ def _resize_bilinear(step: Step) -> Call:
     return Call("resize_bilinear.c", "resize_bilinear_int8", "resize_bilinear_params", params, (input,))
 
 
+def _add_n(step: Step, kernel: str) -> Call:
+    p, inputs = step.params, given(*step.inputs)
+    names = ("input_zero_point", "output_zero_point", "input_multiplier", "output_multiplier")
+    params = {"size": size_of(step), "count": len(inputs)}
+    params |= {name: getattr(p, name) for name in names} if inputs[0].dtype == "int8" else {}
+    return Call("add_n.c", kernel, f"{kernel}_params", params, (Several(inputs),))
+
+
+def _broadcast_args(step: Step) -> Call:
+    shapes, rank = given(*step.inputs), step.params.rank
+    params = {"rank1": shapes[0].shape[0], "rank2": shapes[1].shape[0], "rank": rank}
+    return Call("broadcast_args.c", f"broadcast_args_{shapes[0].dtype}", "broadcast_args_params", params, shapes)
+
+
 def _arg_min_max(step: Step, largest: bool) -> Call:
     input, axis = input_of(step), step.params.axis
     sizes = {"outer": prod(input.shape[:axis]), "count": input.shape[axis], "inner": prod(input.shape[axis + 1 :])}
@@ -509,6 +523,9 @@ MAKERS: dict[str, Maker] = {
     "tanh_int16": partial(_sigmoid_int16, kernel="tanh_int16"),
     "relu_int16": lambda step: replace(_relu_int8(step), source="unary.c", kernel="relu_int16"),
     "relu6_int16": lambda step: replace(_relu6_int8(step), source="unary.c", kernel="relu6_int16"),
+    "add_n_int8": partial(_add_n, kernel="add_n_int8"),
+    "add_n_float32": partial(_add_n, kernel="add_n_float32"),
+    "broadcast_args": _broadcast_args,
     "arg_max": partial(_arg_min_max, largest=True),
     "arg_min": partial(_arg_min_max, largest=False),
     "lookup": _lookup,

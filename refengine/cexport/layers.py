@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import require
 from ..kernels.batch_matmul import Operands
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
 from ..plan import Step
-from .call import MAX_RANK, Call, Constant, Fields, Maker, Values, data_of, given, input_of
+from .call import MAX_RANK, Argument, Call, Constant, Fields, Maker, Scratch, Values, data_of, given, input_of
 from .packing import Packed, packed_3x3, packed_pairs
 
 
@@ -75,6 +76,11 @@ def _folded(bias: Array, offset: int, sums: Array) -> Constant:
 
 
 def _conv_int8(step: Step) -> Call:
+    call, filter = _plain_conv_int8(step), _filter(step)
+    return _by_pairs(call, filter.reshape(len(filter), -1), _multiplier(call)) if len(step.params.groups) == 1 else call
+
+
+def _plain_conv_int8(step: Step) -> Call:
     p, filter = step.params, _filter(step)
     parts = [requantize for _, requantize in p.groups]
     multiplier = _joined([part.multiplier for part in parts])
@@ -87,8 +93,7 @@ def _conv_int8(step: Step) -> Call:
     }
     bias = _folded(np.concatenate([part.bias for part in parts]), p.input_offset, sums)
     arguments = (input_of(step), Constant("filter", filter), bias)
-    call = Call("conv.c", "conv_int8", "conv_int8_params", params, arguments, patch=filter[0].size)
-    return _by_pairs(call, filter.reshape(len(filter), -1), multiplier) if len(parts) == 1 else call
+    return Call("conv.c", "conv_int8", "conv_int8_params", params, arguments, patch=filter[0].size)
 
 
 def _by_pairs(call: Call, rows: Array, multiplier: Multiplier) -> Call:
@@ -115,6 +120,11 @@ def _bias(call: Call) -> Array:
     return bias.data
 
 
+def _multiplier(call: Call) -> Multiplier:
+    multiplier: Multiplier = call.params["requantize"]["output_multiplier"]
+    return multiplier
+
+
 def _output_offset(call: Call) -> int:
     return int(call.params["requantize"]["output_offset"])
 
@@ -127,6 +137,11 @@ def _conv_float32(step: Step) -> Call:
 
 
 def _depthwise_conv_int8(step: Step) -> Call:
+    call = _plain_depthwise_conv_int8(step)
+    return _sliding(call, _multiplier(call))
+
+
+def _plain_depthwise_conv_int8(step: Step) -> Call:
     p, filter = step.params, _filter(step)
     sums = filter.reshape(-1, filter.shape[3]).sum(axis=0, dtype=np.int64)
     params = {
@@ -136,8 +151,7 @@ def _depthwise_conv_int8(step: Step) -> Call:
         "requantize": _requantize(p.requantize, p.requantize.multiplier),
     }
     arguments = (input_of(step), Constant("filter", filter), _folded(p.requantize.bias, p.input_offset, sums))
-    call = Call("depthwise_conv.c", "depthwise_conv_int8", "depthwise_conv_int8_params", params, arguments)
-    return _sliding(call, p.requantize.multiplier)
+    return Call("depthwise_conv.c", "depthwise_conv_int8", "depthwise_conv_int8_params", params, arguments)
 
 
 def _sliding(call: Call, multiplier: Multiplier) -> Call:
@@ -198,6 +212,11 @@ def _fully_connected_size(step: Step) -> Fields:
 
 
 def _fully_connected_int8(step: Step) -> Call:
+    call = _plain_fully_connected_int8(step)
+    return call if step.params.weights_offset else _by_pairs(call, _filter(step), _multiplier(call))
+
+
+def _plain_fully_connected_int8(step: Step) -> Call:
     p, filter = step.params, _filter(step)
     params = _fully_connected_size(step) | {
         "input_offset": p.input_offset,
@@ -208,8 +227,7 @@ def _fully_connected_int8(step: Step) -> Call:
     bias = _folded(p.requantize.bias, p.input_offset, sums)
     arguments = (input_of(step), Constant("filter", filter), bias)
     name = "fully_connected_int8"
-    call = Call("fully_connected.c", name, f"{name}_params", params, arguments, patch=filter.shape[1])
-    return call if p.weights_offset else _by_pairs(call, filter, p.requantize.multiplier)
+    return Call("fully_connected.c", name, f"{name}_params", params, arguments, patch=filter.shape[1])
 
 
 def _fully_connected_float32(step: Step) -> Call:
@@ -358,6 +376,70 @@ def _matrices(step: Step, operands: Operands) -> Fields:
 def _of_channels(m: Multiplier) -> Multiplier:
     return Multiplier(np.atleast_1d(m.multiplier), np.atleast_1d(m.shift), np.atleast_1d(m.scale), m.rounding)
 
+
+# ---- weights and biases that are computed at run time ----------------------------------------------------------
+
+
+def computed_layer(step: Step, make: Maker) -> tuple[Call, ...]:
+    """The calls of a layer of which `make` makes that of constants.
+
+    Where the export folds the input's zero point into the bias of constants, a call of its own does it at run time.
+    """
+    places, weights, bias = step.params.places, step.weights, step.bias
+    assert weights is not None
+    filled = (
+        t and replace(t, data=np.zeros(t.shape, t.dtype)) if i in places else t for i, t in enumerate(step.inputs)
+    )
+    constant = replace(step, params=step.params.alike, node=step.node._replace(inputs=tuple(filled)))
+    call = PLAIN[make](constant) if make in PLAIN else make(constant)
+    assert isinstance(call, Call)
+    input, filter, added = call.arguments
+    filter = weights if step.facts.weights in places else filter
+    is_fed = bias is not None and step.facts.bias in places
+    if make in PLAIN:
+        channels = step.outputs[0].shape[-1]
+        scratch = Scratch(step.subgraph, step.index, 4 * channels)
+        zeros = np.zeros(channels, np.int32)
+        added = bias if is_fed and bias else Constant("bias", bias.data if bias and bias.data is not None else zeros)
+        return _fold(call, weights, (filter, added, scratch)), replace(call, arguments=(input, filter, scratch))
+    require(
+        call.kernel != "fully_connected_int16" or not constant.params.input_offset,
+        f"{step}: the C kernel takes computed weights only where the int16 input's zero point is 0",
+    )
+    if is_fed:
+        assert bias is not None
+        taken = "float32" if data_of(step).dtype == "float32" else "int64"
+        require(
+            bias.dtype == taken,
+            f"{step}: the C kernel takes a bias that is computed as {taken} only, and '{bias.name}' is {bias.dtype}",
+        )
+        added = bias
+    return (replace(call, arguments=(input, filter, added)),)
+
+
+def _fold(call: Call, weights: Tensor, arguments: tuple[Argument, ...]) -> Call:
+    """The call that works out the bias of an int8 layer."""
+    channels, last = weights.shape[0], prod(weights.shape[1:])
+    of_last = call.kernel == "depthwise_conv_int8"  # channels lie in the last dimension
+    if of_last:
+        channels, last = weights.shape[-1], prod(weights.shape[:-1])
+    params = {
+        "channels": channels,
+        "taps": last,
+        "channel_step": 1 if of_last else last,
+        "tap_step": channels if of_last else 1,
+        "input_offset": call.params["input_offset"],
+        "filter_offset": call.params.get("filter_offset", 0),
+    }
+    return Call("fold_bias.c", "fold_bias", "fold_bias_params", params, arguments, output=None)
+
+
+PLAIN: dict[Maker, Maker] = {
+    _conv_int8: _plain_conv_int8,
+    _depthwise_conv_int8: _plain_depthwise_conv_int8,
+    _fully_connected_int8: _plain_fully_connected_int8,
+}
+"""By what makes the call of an int8 layer: what makes that of the kernel that needs no proofs."""
 
 MAKERS: dict[str, Maker] = {
     "conv_int8": _conv_int8,

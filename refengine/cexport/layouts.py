@@ -38,7 +38,8 @@ def prefixed(files: Files, prefix: str) -> dict[str, str]:
     ours = {Path(file).stem for file in files} | {*re.findall(r"#include <(\w+)\.h>", "".join(files.values()))}
     if prefix.lower() in ours:
         raise InputError(f"the prefix '{prefix}' is what a file that the export needs is called; choose another one")
-    kernels = re.findall(r"^void (\w+)\(", files["kernels.h"], re.MULTILINE)
+    headers = "".join(files[file] for file in ("kernels.h", "control.h") if file in files)
+    kernels = re.findall(r"^(?:void|int) (\w+)\(", headers, re.MULTILINE)
     named = {
         file: _renamed(text, prefix) if file in ("model.h", "model.c", "step.h", "selftest.c") else text
         for file, text in files.items()

@@ -1,4 +1,4 @@
-"""What lives on from one inference to the next: SVDF, LSTM, and resource variables."""
+"""What lives on from one inference to the next: SVDF, LSTM, buffers of frames, and resource variables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..kernels.unidirectional_sequence_lstm import Layer
 from ..model import Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Step
-from .call import Call, Constant, Fields, Maker, Resource, given, input_of
+from .call import Call, Constant, Fields, Maker, Resource, given, input_of, kept_by, size_of
 
 
 def _svdf_size(step: Step) -> Fields:
@@ -106,6 +106,17 @@ def _lstm_float32(step: Step) -> Call:
     return Call(source, "lstm_float32", "lstm_float32_params", params, _lstm_arguments(step), uses=uses)
 
 
+def _circular_buffer(step: Step) -> Call:
+    """The frames lie in the output, a variable tensor, so that only the count is kept beside it."""
+    _, left = kept_by(step)
+    slots, cycles = step.outputs[0].shape[1], step.params.cycles_max
+    params = {"slots": slots, "bytes": size_of(step) // slots, "cycles_max": cycles}
+    arguments = (input_of(step), left)
+    return Call(
+        "circular_buffer.c", "circular_buffer", "circular_buffer_params", params, arguments, ends=step.facts.ends
+    )
+
+
 def resource_of(step: Step) -> Resource:
     """The resource variable of a step whose handle is known."""
     handle = input_of(step)
@@ -123,6 +134,7 @@ def moved_resource(step: Step) -> Call:
 
 
 MAKERS: dict[str, Maker] = {
+    "circular_buffer": _circular_buffer,
     "svdf_int8": _svdf_int8,
     "svdf_float32": _svdf_float32,
     "lstm_int8": partial(_lstm, kernel="lstm_int8"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..accuracy import class_count
 from ..device import Board, Device, DeviceError, Sample, Validation, validate
-from ..device.validation import PATIENCE
+from ..device.validation import PATIENCE, Inferences
 from ..errors import InputError, located
 from ..execute import frames
 from ..identity import identified
@@ -124,9 +124,11 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
     if args.input:
         ears = ears_of(plan, args)
         cases = [*read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)]
-        each = [(name, inputs) for name, arrays in cases for inputs in frames(plan, arrays)][: args.limit]
-        samples = (Sample(name, [inputs]) for name, inputs in each)
-        return _Source(samples, len(each), f"{len(each)} inferences of {' '.join(args.input)}")
+        if plan.initial:
+            each = [Sample(name, frames(plan, arrays)) for name, arrays in cases][: args.limit]
+            return _Source(iter(each), len(each), f"sequences of {' '.join(args.input)}, {len(each)} of them")
+        each = [Sample(name, [inputs]) for name, arrays in cases for inputs in frames(plan, arrays)][: args.limit]
+        return _Source(iter(each), len(each), f"{len(each)} inferences of {' '.join(args.input)}")
     leave_out(args, "without --data and --input there is noise, --random N of it", "limit", "digit")
     noise = (Sample(f"noise {i}", [inputs]) for i, inputs in enumerate(inputs_of(plan, args.random)))
     return _Source(noise, args.random, f"{args.random} inputs of noise (seed 0)")
@@ -157,12 +159,12 @@ class _Keeper:
         if self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def keep(self, place: int, sample: Sample, inputs: tuple[Array, ...]) -> None:
+    def keep(self, place: int, sample: Sample, inputs: tuple[Array, ...], before: Inferences) -> None:
         if self.folder is None or len(self.kept) == self.most:
             return
         path = self.folder / f"sample{place:05}.npz"
         if path not in self.kept:
-            self.board.record(inputs).save(path)
+            self.board.record(inputs, before).save(path)
             self.kept.append(path)
 
 

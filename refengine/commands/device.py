@@ -25,6 +25,7 @@ from ..accuracy import is_classifier, predictions
 from ..device import Device, TensorInfo, connect, output_steps, outputs_of, record, unequal_steps
 from ..device.protocol import TYPES
 from ..errors import InputError
+from ..execute import frames
 from ..identity import identified
 from ..judge.revealing import telling
 from ..model import Array
@@ -72,7 +73,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         )
         if action in ("run", "record"):
             fed = one.add_mutually_exclusive_group(required=True)
-            fed.add_argument("--input", metavar="FILE", nargs="+", help="one inference, as `run` takes it")
+            fed.add_argument(
+                "--input",
+                metavar="FILE",
+                nargs="+",
+                help="one inference, as `run` takes it; of a model that remembers, several in a row: the last counts",
+            )
             fed.add_argument(
                 "--made",
                 choices=("noise", "revealing"),
@@ -101,13 +107,17 @@ def command(args: argparse.Namespace) -> int:
     return status
 
 
-def _one_inference(args: argparse.Namespace, plan: Plan) -> tuple[Array, ...]:
+def _inferences(args: argparse.Namespace, plan: Plan) -> tuple[list[tuple[Array, ...]], tuple[Array, ...]]:
+    """The inputs of the inferences before, of a model that remembers, and those of the one that counts."""
     if args.made:
-        return telling(plan, *(1,) if args.made == "noise" else ())
+        return [], telling(plan, *(1,) if args.made == "noise" else ())
     cases = list(read_inputs(plan, args.input, digit=args.digit, real_range=args.range))
+    if plan.initial:
+        *before, last = (inputs for _, arrays in cases for inputs in frames(plan, arrays))
+        return before, last
     if len(cases) != 1:
         raise InputError(f"a device runs one inference at a time, and the files hold {len(cases)}; give one")
-    return cases[0][1]
+    return [], cases[0][1]
 
 
 def _info(args: argparse.Namespace, plan: Plan | None, connect: Connect) -> int:
@@ -144,11 +154,11 @@ def _tensor(tensor: TensorInfo) -> dict[str, Any]:
 
 
 def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
-    inputs = _one_inference(args, plan)
+    before, inputs = _inferences(args, plan)
     with connect() as device, progress_bar() as bar:
         task = bar.add_task("bytes")
-        run = device.run(inputs, output_steps(device), lambda n, of: bar.update(task, completed=n, total=of))
-    unequal = unequal_steps(device, plan, inputs, run)
+        run = device.run(inputs, output_steps(device), lambda n, of: bar.update(task, completed=n, total=of), before)
+    unequal = unequal_steps(device, plan, inputs, run, before)
     outputs = outputs_of(device, run)
     steps: list[dict[str, Any]] = [
         _step(tensor) | {"ticks": ticks, "crc32": crc, "equal": place not in unequal}
@@ -183,10 +193,11 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
 def _record(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
     if Path(args.output).suffix.lower() != ".npz":
         raise InputError(f"{args.output}: a recording is an .npz, and diff knows it by that: call it so")
-    inputs = _one_inference(args, plan)
+    before, inputs = _inferences(args, plan)
     with connect() as device, progress_bar() as bar:
         task = bar.add_task("bytes")
-        recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of))
+        recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of), before)
     recording.save(args.output)
-    say(f"wrote {args.output}: {len(recording.tensors)} tensors of {device.info.name} on {device.info.board}")
+    after = f", after {len(before)} inferences before it" if before else ""
+    say(f"wrote {args.output}: {len(recording.tensors)} tensors of {device.info.name} on {device.info.board}{after}")
     return 0

@@ -60,7 +60,7 @@ def quantisation(session: Session, name: str) -> Iterator[str]:
 def arena(session: Session, name: str) -> Iterator[str]:
     """Time 0 is before the first step, so that step i is at time i + 1."""
     plan, now = session.plan, session.reached + 1
-    indices, buffers = lifetimes(plan, plan.steps, plan.graph.outputs)
+    places, buffers = lifetimes(plan, {plan.graph.index: plan.steps})
     offsets, times = tflm_greedy(buffers), range(len(plan.steps) + 1)
     change = [0] * (len(times) + 1)
     for buffer in buffers:
@@ -70,7 +70,7 @@ def arena(session: Session, name: str) -> Iterator[str]:
     stride = -(-len(times) // COLUMNS)
     together = f", {stride} in a column" if stride > 1 else ""
     rows = [("tensor", "bytes", "offset", f"alive from start to operator {len(plan.steps) - 1}{together}", "")]
-    for i, buffer, offset in zip(indices, buffers, offsets, strict=True):
+    for (_, i), buffer, offset in zip(places, buffers, offsets, strict=True):
         spans = (buffer.first - stride < time <= buffer.last for time in times[::stride])
         alive = "".join("█" if span else "·" for span in spans)
         rows.append((str(i), f"{buffer.bytes:,}", f"{offset:,}", alive, text.name_of(plan.graph.tensors[i])))

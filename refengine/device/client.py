@@ -1,8 +1,9 @@
 """The host's end of the conversation: asks until it has the answer, and believes nothing that does not add up.
 
 Every request may be lost, repeated, or meet a device that has just been reset, so each can be sent again: the device
-remembers nothing but the bytes in its inputs, and a run proves these by their CRC-32. A tensor is believed when its
-bytes have the CRC-32 that the device took of it during the same run.
+remembers nothing but the bytes in its inputs, which a run proves by their CRC-32, and what the model remembers, which
+it proves by one over the inputs of all inferences before. A tensor is believed when its bytes have the CRC-32 that the
+device took of it during the same run.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .heard import Heard
 from .protocol import (
     INPUT,
     OUTPUT,
+    STATE_DIFFERS,
     STEP,
     TYPES,
     Body,
@@ -136,14 +138,20 @@ class Device:
         self.line.close()
 
     def run(
-        self, inputs: Sequence[Array], taps: Collection[int] = (), progress: Progress = lambda done, of: None
+        self,
+        inputs: Sequence[Array],
+        taps: Collection[int] = (),
+        progress: Progress = lambda done, of: None,
+        before: Sequence[Sequence[Array]] = (),
     ) -> DeviceRun:
         """Run on `inputs` (the declared dtypes and shapes); `taps` are places in `steps` whose outputs to bring along.
 
-        The outputs come from the very run whose CRCs are returned, or from one that gave the same CRCs. `progress` is
-        told how many bytes of all have arrived. Raises `DeviceError`.
+        `before` are the inputs of the inferences that come before, of a model that remembers: the device has run them
+        last, or else runs them again; without any it begins afresh. The outputs come from the very run whose CRCs are
+        returned, or from one that gave the same CRCs. `progress` is told how many bytes of all have arrived. Raises
+        `DeviceError`.
         """
-        data = [np.ascontiguousarray(x).tobytes() for x in inputs]
+        data, history = _bytes(inputs), [_bytes(each) for each in before]
         if len(data) != len(self.inputs):
             raise DeviceError(f"the device takes {len(self.inputs)} inputs, got {len(data)}")
         for tensor, x in zip(self.inputs, data, strict=True):
@@ -157,7 +165,7 @@ class Device:
             missing = [part for step, tensor in got.data.items() for part in tensor.missing(step)]
             if not missing and len(got.done) == len(self.steps):
                 break
-            gained = self._attempt(data, missing[:RANGES], got, lambda n: progress(n, whole))
+            gained = self._attempt(data, missing[:RANGES], got, lambda n: progress(n, whole), history)
             believed = self._drop_wrong(got)
             fruitless = 0 if gained and believed else fruitless + 1
             self.retries += fruitless > 0
@@ -178,18 +186,23 @@ class Device:
     # ---- one run
 
     def _attempt(
-        self, data: Sequence[bytes], taps: Sequence[Range], got: _Collected, progress: Callable[[int], None]
+        self,
+        data: Sequence[bytes],
+        taps: Sequence[Range],
+        got: _Collected,
+        progress: Callable[[int], None],
+        history: Sequence[Sequence[bytes]],
     ) -> bool:
         """Write the inputs, run once, collect; whether anything new came."""
-        for place, x in enumerate(data):
-            for offset in range(0, len(x), self.info.data_bytes):
-                self._ask(Write(place, offset, x[offset : offset + self.info.data_bytes]), Written)
+        self._write(data)
         gained, seen = False, set[int]()
-        request = Run(tuple(zlib.crc32(x) for x in data), tuple(taps))
+        request = _run(data, history, taps)
         wanted = {tap.step for tap in taps}
         for reply in self._exchange(request):
             match reply:
                 case Refused():
+                    if reply.reason == STATE_DIFFERS:
+                        self._replay(history)
                     return gained
                 case StepDone() if reply.step < len(self.steps) and reply.step not in seen:
                     seen.add(reply.step)
@@ -209,6 +222,20 @@ class Device:
                 case Finished():
                     return gained
         return gained
+
+    def _write(self, data: Sequence[bytes]) -> None:
+        for place, x in enumerate(data):
+            for offset in range(0, len(x), self.info.data_bytes):
+                self._ask(Write(place, offset, x[offset : offset + self.info.data_bytes]), Written)
+
+    def _replay(self, history: Sequence[Sequence[bytes]]) -> None:
+        """Run the inferences before. The next attempt tells whether the device was reset meanwhile."""
+        for inference, data in enumerate(history):
+            request = _run(data, history[:inference])
+            for _ in range(TRIES):
+                self._write(data)
+                if any(_is_behind(reply) for reply in self._exchange(request)):
+                    break
 
     def _drop_wrong(self, got: _Collected) -> bool:
         """Forget complete tensors that do not have their CRC-32, to ask for them again; whether there were none."""
@@ -270,6 +297,25 @@ class Device:
                 else:
                     self.heard.messages += message is not None
                     self.heard.frames += message is None
+
+
+def _bytes(inputs: Sequence[Array]) -> list[bytes]:
+    return [np.ascontiguousarray(x).tobytes() for x in inputs]
+
+
+def _is_behind(reply: Body) -> bool:
+    """Whether it tells that an inference has run, now or before."""
+    return isinstance(reply, Finished) or reply == Refused(STATE_DIFFERS)
+
+
+def _run(data: Sequence[bytes], history: Sequence[Sequence[bytes]], taps: Sequence[Range] = ()) -> Run:
+    """The request for an inference after those of the `history`, which it names as device.fbs says."""
+    name = 0
+    for inputs in history:
+        for x in inputs:
+            name = zlib.crc32(name.to_bytes(4, "little") + zlib.crc32(x).to_bytes(4, "little"))
+        name |= 1
+    return Run(tuple(zlib.crc32(x) for x in data), tuple(taps), name)
 
 
 def _check_info(info: Info) -> None:

@@ -25,7 +25,7 @@ IDENTIFIER = b"RFD1"
 STEP, INPUT, OUTPUT = range(3)
 """Roles, for `GetTensor`."""
 
-UNKNOWN_REQUEST, OUT_OF_RANGE, INPUT_DIFFERS = range(3)
+UNKNOWN_REQUEST, OUT_OF_RANGE, INPUT_DIFFERS, STATE_DIFFERS = range(4)
 """Reasons, in `Refused`."""
 
 TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool", "uint32", "uint64")
@@ -64,6 +64,7 @@ class Write:
 class Run:
     inputs_crc32: tuple[uint32, ...]
     taps: tuple[Range, ...] = ()
+    history: uint32 = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Info:
     steps: uint32
     inputs: uint32
     outputs: uint32
+    version: uint32 = 0
 
 
 @dataclass(frozen=True)

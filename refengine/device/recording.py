@@ -12,20 +12,19 @@ and the output of every step), and `__meta__` is a string of JSON:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..execute import batch_size, execute
+from ..errors import InputError, require
+from ..execute import Record, batch_size, execute, infer
 from ..files import write_npz
 from ..kernel import PRESETS
 from ..model import Array, Tensor
-from ..plan import Plan, make_plan
-from ..reading.counterparts import check_comparable
+from ..plan import Plan, State, make_plan
 from ..tensors.arrays import META
 from ..text import SCHEMA, as_json
 from .client import Device, DeviceRun, Progress
@@ -34,6 +33,9 @@ from .qemu import EmulatedLine
 from .transport import DeviceError, Line, SerialLine
 
 EMULATED = "qemu:"
+
+REMEMBERING = 1
+"""From which version on a device's firmware goes on where the inference before ended."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,12 @@ def connect(
     """The device at a serial port, a pyserial URL (`socket://host:port`), or `qemu:BOARD`, built and started for it.
 
     `timeout`: seconds a step may take. With `plan`, the device must run that model; `qemu:` needs one to run, called
-    `name` there, and gives `options` to `make`. Raises `DeviceError`, and `UnsupportedError` for a model that runs
-    subgraphs or remembers something: the protocol knows straight inferences only.
+    `name` there, and gives `options` to `make`. Raises `DeviceError`, and `UnsupportedError` for a model whose
+    inferences may end early: the protocol waits for every step.
     """
     if plan is not None:
-        check_comparable(plan)
+        for step in plan.steps:
+            require(not step.facts.ends, f"{step} may end an inference early; the link to devices waits for every step")
     line: Line
     if port.startswith(EMULATED):
         if plan is None:
@@ -85,6 +88,11 @@ def _check_model(device: Device, plan: Plan, port: str) -> None:
         raise DeviceError(
             f"{port}: the device runs another model, '{device.info.name}' with SHA-256 {device.info.sha256[:12]}…, "
             f"not {sha256[:12]}…; export this one and flash it, or give the other"
+        )
+    if plan.initial and device.info.version < REMEMBERING:
+        raise DeviceError(
+            f"{port}: the model remembers, and the device's firmware begins afresh at each run; build it again with "
+            "this version of refengine"
         )
     steps = [(t.operator_index, *_facts_there(t)) for t in device.steps]
     agreed = {
@@ -119,14 +127,38 @@ def device_plan(device: Device, plan: Plan) -> Plan:
     return make_plan(plan.model, numerics=PRESETS[numerics_of(device)], kernels=plan.kernels, memory=plan.memory)
 
 
-def unequal_steps(device: Device, plan: Plan, inputs: Sequence[Array], run: DeviceRun) -> tuple[int, ...]:
-    """The places of the steps whose output is not, by its CRC-32, what `plan` computes with the device's arithmetic."""
-    expected = {
-        record.step.outputs[0].index: zlib.crc32(np.ascontiguousarray(record.outputs[0]).tobytes())
-        for record in execute(device_plan(device, plan), *inputs)
-    }
+def unequal_steps(
+    device: Device, plan: Plan, inputs: Sequence[Array], run: DeviceRun, before: Sequence[Sequence[Array]] = ()
+) -> tuple[int, ...]:
+    """The places of the steps whose output is not, by its CRC-32, what `plan` computes with the device's arithmetic.
+
+    `before` are the inputs of the inferences that came before. What TFLM leaves unwritten is never unequal.
+    """
+    golden = device_plan(device, plan)
+    expected = crcs_of(execute(golden, *inputs, state=state_after(golden, before)))
     pairs = zip(device.steps, run.crc32, strict=True)
-    return tuple(place for place, (tensor, crc) in enumerate(pairs) if expected.get(tensor.index) != crc)
+    return tuple(place for place, (tensor, crc) in enumerate(pairs) if expected.get(tensor.index, crc) != crc)
+
+
+def state_after(plan: Plan, before: Sequence[Sequence[Array]]) -> State:
+    """What lives on after inferences on these inputs."""
+    state = plan.initial
+    for inputs in before:
+        _, state = infer(plan, None, inputs, state)
+    return state
+
+
+def crcs_of(records: Iterable[Record]) -> dict[int, int]:
+    """Of what the steps of the main graph wrote whole, by tensor index."""
+    return {
+        tensor.index: zlib.crc32(np.ascontiguousarray(x).tobytes())
+        for record in records
+        if not record.path
+        for tensor, x, mask in zip(
+            record.step.outputs, record.outputs, record.undefined or (None,) * len(record.outputs), strict=True
+        )
+        if mask is None
+    }
 
 
 def outputs_of(device: Device, run: DeviceRun) -> tuple[Array, ...]:
@@ -145,12 +177,16 @@ def output_steps(device: Device) -> tuple[int, ...]:
 
 
 def record(
-    device: Device, plan: Plan, inputs: Sequence[Array], progress: Progress = lambda done, of: None
+    device: Device,
+    plan: Plan,
+    inputs: Sequence[Array],
+    progress: Progress = lambda done, of: None,
+    before: Sequence[Sequence[Array]] = (),
 ) -> Recording:
-    """Run once on `inputs`, one inference, and bring along the output of every step."""
+    """Run once on `inputs`, one inference, and bring along the output of every step; `before`: see `Device.run`."""
     if batch_size(plan, tuple(inputs)) is not None:
         raise InputError("a device runs one inference at a time; give one input, not a batch")
-    run = device.run(inputs, range(len(device.steps)), progress)
+    run = device.run(inputs, range(len(device.steps)), progress, before)
     tensors = {tensor.index: x for tensor, x in zip(device.inputs, inputs, strict=True)}
     tensors |= {device.steps[place].index: x for place, x in run.tensors.items()}
     meta = {

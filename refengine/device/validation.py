@@ -8,7 +8,6 @@ inferences: RMSE, the root of the mean of (d − r)²; MAE, the mean of |d − r
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,11 +20,11 @@ import numpy.typing as npt
 from ..accuracy import answers_of, class_count
 from ..execute import execute
 from ..model import Array, Tensor
-from ..plan import Plan
+from ..plan import Plan, State
 from ..tensors.difference import unlike
 from ..tensors.stats import real_values
 from .client import Device, DeviceRun
-from .recording import Recording, device_plan, output_steps, outputs_of, record
+from .recording import Recording, crcs_of, device_plan, output_steps, outputs_of, record
 from .transport import DeviceError, LostError
 
 PATIENCE = 30.0
@@ -33,6 +32,9 @@ PATIENCE = 30.0
 
 AGAIN = 1.0
 """Seconds between two attempts to find it."""
+
+Inferences = Sequence[tuple[Array, ...]]
+"""Their inputs."""
 
 T = TypeVar("T")
 
@@ -42,7 +44,10 @@ LOSSES = 3
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What a device shall run: one `inference` after the other, whose last output's class should be `label`."""
+    """What a device shall run: one `inference` after the other, whose last output's class should be `label`.
+
+    A model that remembers begins each sample afresh.
+    """
 
     name: str
     inferences: Sequence[tuple[Array, ...]]
@@ -154,13 +159,13 @@ class Board:
     def __exit__(self, *_: object) -> None:
         self.device.line.close()
 
-    def run(self, inputs: Sequence[Array]) -> DeviceRun:
+    def run(self, inputs: Sequence[Array], before: Inferences = ()) -> DeviceRun:
         """One inference, with the model's outputs. Raises `DeviceError`."""
-        return self._patiently(lambda device: device.run(inputs, output_steps(device)))
+        return self._patiently(lambda device: device.run(inputs, output_steps(device), before=before))
 
-    def record(self, inputs: Sequence[Array]) -> Recording:
+    def record(self, inputs: Sequence[Array], before: Inferences = ()) -> Recording:
         """One inference, with every tensor. Raises `DeviceError`."""
-        return self._patiently(lambda device: record(device, self.plan, inputs))
+        return self._patiently(lambda device: record(device, self.plan, inputs, before=before))
 
     def _patiently(self, work: Callable[[Device], T]) -> T:
         for left in reversed(range(LOSSES)):
@@ -193,21 +198,22 @@ class Board:
 def validate(
     board: Board,
     samples: Iterable[Sample],
-    differs: Callable[[int, Sample, tuple[Array, ...]], object] = lambda *_: None,
+    differs: Callable[[int, Sample, tuple[Array, ...], Inferences], object] = lambda *_: None,
 ) -> Iterator[Validation]:
     """Run `samples` on the board and here; yield what was found so far after each: one `Validation`, which grows.
 
-    `differs` is told of each inference in which a step differs: the sample's place, the sample, the inputs; it may ask
-    the board to `record` them. Raises `DeviceError` when the line is lost for good, and `InferenceError` where TFLM
-    would fail.
+    `differs` is told of each inference in which a step differs: the sample's place, the sample, the inputs, and those
+    before it that the model remembers; it may ask the board to `record` them. Raises `DeviceError` when the line is
+    lost for good, and `InferenceError` where TFLM would fail.
     """
     plan = board.golden
     found = Validation([StepTally() for _ in board.device.steps], [Closeness(tensor) for tensor in plan.outputs])
     for place, sample in enumerate(samples):
-        different, last = False, None
-        for inputs in sample.inferences:
-            run = board.run(inputs)
-            wrong, mine = _expected(board, inputs, run)
+        different, last, state = False, None, plan.initial
+        for number, inputs in enumerate(sample.inferences):
+            before = sample.inferences[:number] if plan.initial else ()
+            run = board.run(inputs, before)
+            wrong, mine, state = _expected(board, inputs, run, state)
             last = mine, outputs_of(board.device, run)
             for step, ticks, apart in zip(found.steps, run.ticks, wrong, strict=True):
                 step.add(ticks, apart)
@@ -215,7 +221,7 @@ def validate(
                 closeness.add(*values)
             if any(wrong):
                 different = True
-                differs(place, sample, inputs)
+                differs(place, sample, inputs, before)
             found.inferences += 1
         if sample.label is not None and last:
             _count(found, plan, sample.label, *last)
@@ -225,18 +231,24 @@ def validate(
         yield found
 
 
-def _expected(board: Board, inputs: tuple[Array, ...], run: DeviceRun) -> tuple[list[bool], list[Array]]:
-    """Which of the device's steps differ, and refengine's outputs, of one pass."""
+def _expected(
+    board: Board, inputs: tuple[Array, ...], run: DeviceRun, state: State
+) -> tuple[list[bool], list[Array], State]:
+    """Which of the device's steps differ, refengine's outputs, and what lives on, of one pass."""
     wanted = {tensor.index for tensor in board.golden.outputs}
     crcs: dict[int, int] = {}
     outputs: dict[int, Array] = {}
-    for step in execute(board.golden, *inputs):
-        for tensor, x in zip(step.step.outputs, step.outputs, strict=True):
-            crcs[tensor.index] = zlib.crc32(np.ascontiguousarray(x).tobytes())
-            if tensor.index in wanted:
-                outputs[tensor.index] = x
+    for step in execute(board.golden, *inputs, state=state):
+        state = step.state
+        crcs |= crcs_of([step])
+        outputs |= {
+            t.index: x
+            for t, x in zip(step.step.outputs, step.outputs, strict=True)
+            if not step.path and t.index in wanted
+        }
     pairs = zip(board.device.steps, run.crc32, strict=True)
-    return [crcs[t.index] != crc for t, crc in pairs], [outputs[t.index] for t in board.golden.outputs]
+    wrong = [crcs.get(t.index, crc) != crc for t, crc in pairs]
+    return wrong, [outputs[t.index] for t in board.golden.outputs], state
 
 
 def _count(found: Validation, plan: Plan, label: int, mine: Sequence[Array], theirs: Sequence[Array]) -> None:

@@ -23,7 +23,9 @@ from . import _affine, _broadcast, _copies, _narrate, _unary
 
 LEFT_SHIFT = 20
 
-FACTS = Facts(elementwise=True, joins=True, quantized=Quantizing({}))
+FACTS = Facts(
+    elementwise=True, joins=True, quantized=Quantizing({}), c_kernels={"int8": "add_n_int8", "float32": "add_n_float32"}
+)
 
 
 @dataclass(frozen=True, eq=False)

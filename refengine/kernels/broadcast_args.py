@@ -89,7 +89,7 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("BROADCAST_ARGS", {}, inputs, (output,))
 
 
-FACTS = Facts()
+FACTS = Facts(c_kernels={"int32": "broadcast_args", "int64": "broadcast_args"})
 
 KERNELS = {
     ("BROADCAST_ARGS", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InferenceError, consistent, require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Tensor
 from . import _affine, _flexbuffer
 
@@ -113,4 +113,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("CIRCULAR_BUFFER", {}, (input,), (output,), custom_options=packed)
 
 
-KERNELS = {("CIRCULAR_BUFFER", "int8"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(ends=True, c_kernels={"int8": "circular_buffer"})
+
+KERNELS = {("CIRCULAR_BUFFER", "int8"): Kernel(prepare, evaluate, explain, example, FACTS)}

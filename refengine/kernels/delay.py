@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _affine, _flexbuffer, _signal
 
@@ -68,4 +68,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalDelay", {}, (input,), (make.tensor(input.shape, "int16"),), custom_options=options)
 
 
-KERNELS = {("SignalDelay", "int16"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(c_kernels={"int16": "delay"})
+
+KERNELS = {("SignalDelay", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}

@@ -70,6 +70,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalEnergy", {}, (input,), (make.tensor((n,), "uint32"),), custom_options=options)
 
 
-FACTS = Facts(computes={"int16": ("uint32",)})
+FACTS = Facts(computes={"int16": ("uint32",)}, c_kernels={"int16": "energy"})
 
 KERNELS = {("SignalEnergy", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}

@@ -71,6 +71,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFftAutoScale", {}, (input,), outputs)
 
 
-FACTS = Facts(computes={"int16": ("int16", "int32")})
+FACTS = Facts(computes={"int16": ("int16", "int32")}, c_kernels={"int16": "fft_auto_scale"})
 
 KERNELS = {("SignalFftAutoScale", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}

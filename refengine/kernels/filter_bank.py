@@ -93,6 +93,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFilterBank", {}, inputs, (make.tensor((channels,), "uint64"),), custom_options=options)
 
 
-FACTS = Facts(computes={"uint32": ("uint64",)})
+FACTS = Facts(computes={"uint32": ("uint64",)}, c_kernels={"uint32": "filter_bank"})
 
 KERNELS = {("SignalFilterBank", "uint32"): Kernel(prepare, evaluate, explain, example, FACTS)}

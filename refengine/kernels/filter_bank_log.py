@@ -87,6 +87,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFilterBankLog", {}, (input,), (make.tensor(input.shape, "int16"),), custom_options=options)
 
 
-FACTS = Facts(computes={"uint32": ("int16",)})
+FACTS = Facts(computes={"uint32": ("int16",)}, c_kernels={"uint32": "filter_bank_log"})
 
 KERNELS = {("SignalFilterBankLog", "uint32"): Kernel(prepare, evaluate, explain, example, FACTS)}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
 
@@ -125,4 +125,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFilterBankSpectralSubtraction", {}, (input,), outputs, custom_options=options)
 
 
-KERNELS = {("SignalFilterBankSpectralSubtraction", "uint32"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(c_kernels={"uint32": "filter_bank_spectral_subtraction"})
+
+KERNELS = {("SignalFilterBankSpectralSubtraction", "uint32"): Kernel(prepare, evaluate, explain, example, FACTS)}

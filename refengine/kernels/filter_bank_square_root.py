@@ -66,6 +66,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFilterBankSquareRoot", {}, inputs, (make.tensor(input.shape, "uint32"),))
 
 
-FACTS = Facts(computes={"uint64": ("uint32",)})
+FACTS = Facts(computes={"uint64": ("uint32",)}, c_kernels={"uint64": "filter_bank_square_root"})
 
 KERNELS = {("SignalFilterBankSquareRoot", "uint64"): Kernel(prepare, evaluate, explain, example, FACTS)}

@@ -99,6 +99,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalFramer", {}, (make.tensor((*rows, n_frames * step), "int16"),), outputs, custom_options=options)
 
 
-FACTS = Facts(computes={"int16": ("int16", "bool")})
+FACTS = Facts(computes={"int16": ("int16", "bool")}, c_kernels={"int16": "framer"})
 
 KERNELS = {("SignalFramer", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}

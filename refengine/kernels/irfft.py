@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _fft_story, _kiss_fft
 from ._kiss_fft import Complex, Params
@@ -62,7 +62,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SignalIrfft", {}, (input,), (output,), custom_options=_kiss_fft.options(dtype, length))
 
 
+FACTS = Facts(c_kernels={"int16": "irfft", "int32": "irfft", "float32": "irfft"})
+
 KERNELS = {
-    ("SignalIrfft", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    ("SignalIrfft", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
     for dtype in _kiss_fft.BITS
 }

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
 
@@ -94,7 +94,9 @@ def example(draw: Draw, make: Toolbox, dtype: str) -> Node:
     return Node("SignalOverlapAdd", {}, (input,), (output,), custom_options=options)
 
 
+FACTS = Facts(c_kernels={"float32": "overlap_add", "int16": "overlap_add"})
+
 KERNELS = {
-    ("SignalOverlapAdd", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype))
+    ("SignalOverlapAdd", dtype): Kernel(prepare, evaluate, explain, partial(example, dtype=dtype), FACTS)
     for dtype in ("float32", "int16")
 }

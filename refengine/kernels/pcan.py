@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import require
-from ..kernel import At, Draw, Ints, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from ..numerics import scalar
 from ..numerics.fixedpoint import wrap32
@@ -95,4 +95,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalPCAN", {}, inputs, (make.tensor(input.shape, "uint32"),), custom_options=options)
 
 
-KERNELS = {("SignalPCAN", "uint32"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(c_kernels={"uint32": "pcan"})
+
+KERNELS = {("SignalPCAN", "uint32"): Kernel(prepare, evaluate, explain, example, FACTS)}

@@ -90,6 +90,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalStacker", {}, (make.tensor((channels,), "int16"),), outputs, custom_options=options)
 
 
-FACTS = Facts(computes={"int16": ("int16", "bool")})
+FACTS = Facts(computes={"int16": ("int16", "bool")}, c_kernels={"int16": "stacker"})
 
 KERNELS = {("SignalStacker", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}

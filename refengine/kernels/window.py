@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from ..errors import consistent
-from ..kernel import At, Draw, Kernel, Line, Node, Numerics, Toolbox
+from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array
 from . import _flexbuffer, _signal
 
@@ -65,4 +65,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("SignalWindow", {}, inputs, (output,), custom_options=options)
 
 
-KERNELS = {("SignalWindow", "int16"): Kernel(prepare, evaluate, explain, example)}
+FACTS = Facts(c_kernels={"int16": "signal_window"})
+
+KERNELS = {("SignalWindow", "int16"): Kernel(prepare, evaluate, explain, example, FACTS)}

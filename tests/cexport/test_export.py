@@ -18,11 +18,15 @@ from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
 from refengine.cexport.calls import CALLS
 from refengine.execute import infer
-from refengine.kernel import Facts
-from refengine.kernels import KERNELS
+from refengine.kernel import Facts, Node
+from refengine.kernels import KERNELS, _flexbuffer
 from refengine.model import Array, Graph, Model, Op
+from refengine.strategies import model_of
+from tests.commands.test_streams import totalling
 from tests.kernels.test_call_once import accumulator
-from tests.models import const, fed, one_op, q
+from tests.models import const, custom, fed, one_op, q
+from tests.test_subgraphs import inputs as program_inputs
+from tests.test_subgraphs import program
 
 pytestmark = pytest.mark.slow
 
@@ -199,12 +203,12 @@ STREAM = """
 #include "model.h"
 
 int main(void) {
-  static uint8_t frame[MODEL_INPUT_BYTES], output[MODEL_OUTPUT_BYTES];
+  static uint8_t frame[MODEL_INPUT_BYTES], output[OUTPUT_BYTES];
   while (fread(frame, 1, sizeof frame, stdin) == sizeof frame) {
     if (frame[0] == 7) {
       model_reset();
     }
-    model_invoke(frame, output);
+    model_invoke(frame, OUTPUTS);
     fwrite(output, 1, sizeof output, stdout);
   }
   return model_selftest();
@@ -227,28 +231,134 @@ def remembering() -> Model:
     return one_op("SVDF", options, [*tensors], fed((1, 2), "int8", q(2.0, -3), "y"))
 
 
+def delaying() -> Model:
+    """The samples come out three later."""
+    return custom(
+        "SignalDelay", _flexbuffer.pack(delay_length=3), [fed((1, 2), "int16")], fed((1, 2), "int16", name="y")
+    )
+
+
+def stacking() -> Model:
+    """Each frame with the one before; whether there are enough, too."""
+    options = dict(num_channels=2, stacker_left_context=1, stacker_right_context=0, stacker_step=1)
+    outputs = fed((4,), "int16", name="y"), fed((), "bool", name="valid")
+    return custom("SignalStacker", _flexbuffer.pack(**options), [fed((2,), "int16")], *outputs)
+
+
 @needs_cc
-@pytest.mark.parametrize("model", [remembering(), accumulator()], ids=["variable", "resource"])
+@pytest.mark.parametrize(
+    "model",
+    [remembering(), accumulator(), delaying(), stacking(), totalling((1, 2), "int32")],
+    ids=["variable", "resource", "memory", "two outputs", "written variable"],
+)
 def test_what_lives_on_is_forgotten_on_demand(model: Model, tmp_path: Path) -> None:
     plan = make_plan(model)
     export(plan, tmp_path)
     (tmp_path / "main.c").write_text(STREAM)
     sources = [str(path) for path in tmp_path.glob("*.c")]
-    subprocess.run(["cc", *FLAGS, *SANITIZERS, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
-    frames = np.array([[[9, 4]], [[-100, 88]], [[6, 6]], [[7, 1]], [[9, 4]]], np.int8)
+    given, size = ("output", "OUTPUT") if len(plan.outputs) == 1 else ("output,0", "OUTPUT0")
+    flags = (f"-DOUTPUTS={given}", f"-DOUTPUT_BYTES=MODEL_{size}_BYTES")
+    subprocess.run(["cc", *FLAGS, *SANITIZERS, *flags, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
+    frames = np.array([[[9, 4]], [[-100, 88]], [[6, 6]], [[7, 1]], [[9, 4]]]).astype(plan.inputs[0].dtype)
+    frames = frames.reshape(5, *plan.inputs[0].shape)
     expected, state = [], None
     for frame in frames:
-        state = None if frame[0, 0] == 7 else state
+        state = None if frame.flat[0] == 7 else state
         outputs, state = infer(plan, None, [frame], state)
         expected.append(outputs[0])
-    assert not np.array_equal(expected[0], expected[4])
+    assert len({x.tobytes() for x in expected}) > 2
     done = subprocess.run([str(tmp_path / "a.out")], input=frames.tobytes(), capture_output=True, check=True)
     assert done.stdout == b"".join(x.tobytes() for x in expected)
 
 
+ENDING = """
+#include <stdio.h>
+#include "model.h"
+
+int main(void) {
+  static uint8_t frame[MODEL_INPUT_BYTES], output[MODEL_OUTPUT_BYTES];
+  if (model_selftest()) {
+    return 2;
+  }
+  while (fread(frame, 1, sizeof frame, stdin) == sizeof frame) {
+    if (model_invoke(frame, output) == 0) {
+      fwrite(output, 1, sizeof output, stdout);
+    }
+  }
+  return 0;
+}
+"""
+"""A stream of frames, of which some end early."""
+
+
+@needs_cc
+def test_an_inference_that_ends_early_gives_no_output_and_says_so(tmp_path: Path) -> None:
+    """The golden one is the first that does not; its later steps are checked."""
+    buffered = replace(fed((1, 3, 1, 2), "int8", q(0.5, 7), "buffered"), is_variable=True)
+    options = _flexbuffer.pack(cycles_max=3)
+    frame = fed((1, 1, 1, 2), "int8", q(0.5, 7))
+    buffer = Node("CIRCULAR_BUFFER", {}, (frame,), (buffered,), custom_options=options)
+    then = Node("RESHAPE", {"new_shape": (6,)}, (buffered,), (fed((6,), "int8", q(0.5, 7), "y"),))
+    export(make_plan(model_of(buffer, then)), tmp_path)
+    assert "int model_invoke(" in (tmp_path / "model.h").read_text()
+    assert not re.search(r"0x00000000}", (tmp_path / "model.c").read_text())
+    (tmp_path / "main.c").write_text(ENDING)
+    sources = [str(path) for path in tmp_path.glob("*.c")]
+    subprocess.run(["cc", *FLAGS, *SANITIZERS, *sources, "-o", str(tmp_path / "a.out"), "-lm"], check=True)
+    frames = np.arange(14, dtype=np.int8)
+    done = subprocess.run([str(tmp_path / "a.out")], input=frames.tobytes(), capture_output=True, check=True)
+    assert [*done.stdout] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+
+
+FRAMES = """
+#include <stdio.h>
+#include "model.h"
+
+int main(void) {
+  static uint8_t x[2][MODEL_INPUT0_BYTES], y[2][MODEL_OUTPUT0_BYTES];
+  while (fread(x, 1, sizeof x, stdin) == sizeof x) {
+    model_invoke(x[0], x[1], y[0], y[1]);
+    fwrite(y, 1, sizeof y, stdout);
+  }
+  return model_selftest();
+}
+"""
+"""A stream of frames of two inputs and two outputs, all of one size."""
+
+
+def check_program(seed: int, folder: Path) -> None:
+    """A random program of subgraphs gives in C what it gives here, over three inferences, and checks itself."""
+    plan, frames = make_plan(program(seed)), program_inputs(seed, 3)
+    export(plan, folder, *frames[2])
+    (folder / "main.c").write_text(FRAMES)
+    sources = [str(path) for path in folder.glob("*.c")]
+    subprocess.run(["cc", *FLAGS, *SANITIZERS, *sources, "-o", str(folder / "a.out"), "-lm"], check=True)
+    expected, state = [], None
+    for frame in frames:
+        outputs, state = infer(plan, None, frame, state)
+        expected += [np.ascontiguousarray(y).tobytes() for y in outputs]
+    stdin = b"".join(x.tobytes() for frame in frames for x in frame)
+    done = subprocess.run([str(folder / "a.out")], input=stdin, capture_output=True)
+    assert done.returncode == 0, f"seed {seed}: {done.returncode} {done.stderr.decode()}"
+    assert done.stdout == b"".join(expected), f"seed {seed}"
+
+
+@needs_cc
+@pytest.mark.parametrize("seed", [7, 10, 12, 30])
+def test_subgraphs_branches_and_loops_run_in_c(seed: int, tmp_path: Path) -> None:
+    check_program(seed, tmp_path)
+
+
+@needs_cc
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(30, 130))
+def test_many_programs_of_subgraphs_run_in_c(seed: int, tmp_path: Path) -> None:
+    check_program(seed, tmp_path)
+
+
 def worked_out(facts: Facts) -> bool:
-    """Whether it is left to the export, not to a kernel: constants, variables and what sets them up."""
-    return facts.shapes_only or facts.unpacks or bool(facts.resource) or facts.control == "once"
+    """Whether it is left to the export, not to a kernel: constants, variables and subgraphs."""
+    return facts.shapes_only or facts.unpacks or bool(facts.resource) or bool(facts.control)
 
 
 def test_the_manual_counts_what_exports() -> None:
@@ -264,23 +374,29 @@ def test_the_manual_counts_what_exports() -> None:
     assert not some, "the page says that an operator exports in all its types"
 
 
-def without_a_kernel() -> Model:
-    inputs = [fed((1, 2), "float32"), fed((1, 2), "float32", name="b")]
-    return one_op("ADD_N", {}, [*inputs], fed((1, 2), "float32", name="y"))
-
-
 def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"operator \d+ \(ADD_N\): there is no C kernel for float32"):
-        export(make_plan(without_a_kernel()), tmp_path)
+    kernels = {("RELU", "float64"): KERNELS["RELU", "float32"]}
+    plan = make_plan(one_op("RELU", {}, [fed((2,), "float64")], fed((2,), "float64")), kernels=kernels)
+    with pytest.raises(UnsupportedError, match="tensor 'input0' is float64, which has no C type here"):
+        export(plan, tmp_path)
     assert not any(tmp_path.iterdir())
 
 
-def test_weights_computed_at_run_time_are_refused(tmp_path: Path) -> None:
-    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"}
-    inputs = [fed((1, 2), "float32"), fed((3, 2), "float32", name="w"), None]
-    plan = make_plan(one_op("FULLY_CONNECTED", options, [*inputs], fed((1, 3), "float32")))
-    with pytest.raises(UnsupportedError, match=r"FULLY_CONNECTED.* take weights and biases that are constant"):
-        export(plan, tmp_path)
+@needs_cc
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_weights_and_biases_may_be_computed_at_run_time(dtype: str, tmp_path: Path) -> None:
+    """The bias of codes is folded in memory of its own."""
+    codes, options = dtype == "int8", {"fused_activation_function": "NONE", "keep_num_dims": False}
+    scales = [q(0.5, 3), q(0.25), q(0.125)] if codes else [None] * 3
+    shapes, types = ((1, 2), (3, 2), (3,)), (dtype, dtype, "int32" if codes else dtype)
+    inputs = [fed(shape, kind, scale, kind) for shape, kind, scale in zip(shapes, types, scales, strict=True)]
+    output = fed((1, 3), dtype, q(0.75, -5) if codes else None, "y")
+    plan = make_plan(one_op("FULLY_CONNECTED", options | {"quantized_bias_type": "float32"}, [*inputs], output))
+    export(plan, tmp_path)
+    given = drawn(plan, 5)
+    done = ran(built(plan, tmp_path), *given)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == run(plan, *given)[0].tobytes()
 
 
 def test_a_golden_input_must_fit(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from refengine import InputError, Numerics, make_plan
 from refengine.cexport import LAYOUTS, export
 from refengine.cexport.layouts import Layout
 from refengine.commands import main
-from tests.cexport.test_export import FLAGS, SANITIZERS, named, needs_cc, remembering, two_inputs
+from tests.cexport.test_export import FLAGS, SANITIZERS, named, needs_cc, two_inputs
+from tests.test_subgraphs import program
 
 pytestmark = pytest.mark.slow
 
@@ -121,7 +122,8 @@ endmacro()
 @needs_cmake
 @pytest.mark.parametrize("layout", STUBS)
 def test_cmake_builds_it(layout: str, tmp_path: Path) -> None:
-    export(make_plan(remembering()), tmp_path / "model", prefix="net", layout=layout)  # type: ignore[arg-type]
+    """A program of subgraphs and variables."""
+    export(make_plan(program(12)), tmp_path / "model", prefix="net", layout=layout)  # type: ignore[arg-type]
     stubs, library = STUBS[layout]
     (tmp_path / "CMakeLists.txt").write_text(PROGRAM.format(stubs=stubs, library=library))
     build = str(tmp_path / "build")
@@ -133,7 +135,7 @@ def test_cmake_builds_it(layout: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
 def test_a_sketch_of_arduino_compiles(tmp_path: Path) -> None:
     """As the IDE does it: the library's C in C, the sketch in C++ with Arduino.h before it."""
-    export(make_plan(remembering()), tmp_path, prefix="net", layout="arduino", name="a net")
+    export(make_plan(program(12)), tmp_path, prefix="net", layout="arduino", name="a net")
     assert "\nincludes=net.h\n" in (tmp_path / "library.properties").read_text()
     (tmp_path / "main.cpp").write_text("""
 #include <cstdio>
@@ -146,10 +148,10 @@ int main() { setup(); loop(); return std::strcmp(printed, "passed"); }
     for source in (tmp_path / "src").glob("*.c"):
         subprocess.run(["cc", "-std=gnu11", "-c", source, "-o", source.with_suffix(".o")], check=True)
     objects = map(str, (tmp_path / "src").glob("*.o"))
-    program = str(tmp_path / "a.out")
-    command = ["c++", f"-I{tmp_path / 'src'}", str(tmp_path / "main.cpp"), *objects, "-o", program, "-lm"]
+    sketch = str(tmp_path / "a.out")
+    command = ["c++", f"-I{tmp_path / 'src'}", str(tmp_path / "main.cpp"), *objects, "-o", sketch, "-lm"]
     subprocess.run(command, check=True)
-    assert subprocess.run([program], check=False).returncode == 0
+    assert subprocess.run([sketch], check=False).returncode == 0
 
 
 def test_every_layout_is_tried() -> None:

@@ -6,6 +6,7 @@ import random
 import shutil
 import zlib
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from refengine.device.protocol import Chunk, Deframer, Refused, Run, StepDone, d
 from refengine.execute import execute, run
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
+from tests.commands.test_streams import totalling
 from tests.device.memory_board import NEVER, FaultyLine, MemoryBoard
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
@@ -82,6 +84,24 @@ def test_thousands_of_faults_and_never_a_wrong_byte(board: MemoryBoard) -> None:
             assert zlib.crc32(tensor.tobytes()) == got.crc32[place]
         faults += line.faults
     assert faults.total() > 5000 and min(faults.values()) > 50, faults
+
+
+def test_what_a_model_remembers_is_restored_over_a_bad_line(tmp_path: Path) -> None:
+    """After lost replies, resets and somebody else's run the inferences before run again, in order."""
+    plan = make_plan(totalling((1, 100), "int32"))
+    board, frames = MemoryBoard(plan, tmp_path), [(np.full((1, 100), k, np.int32),) for k in (1, 20, 300, 4000)]
+    faults: Counter[str] = Counter()
+    for seed in range(20):
+        line = FaultyLine(board, seed, every=(1500, 2000, 3000)[seed % 3])
+        device = Device(line)
+        for k, inputs in enumerate(frames):
+            got = device.run(inputs, range(len(device.steps)), before=frames[:k])
+            assert unequal_steps(device, plan, inputs, got, frames[:k]) == ()
+            assert (outputs_of(device, got)[0] == 1 + sum(int(x[0, 0]) for (x,) in frames[: k + 1])).all()
+            if seed % 5 == k:
+                device.run(frames[3])
+        faults += line.faults
+    assert faults.total() > 100, faults
 
 
 def test_the_faults_do_damage(board: MemoryBoard) -> None:

@@ -16,12 +16,13 @@ from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.device import Board, Device, LostError, Recording, Sample, validate, validation
 from refengine.device.protocol import Body, Chunk, Run, StepDone
-from refengine.device.validation import Closeness
+from refengine.device.validation import Closeness, Inferences
 from refengine.execute import run
 from refengine.model import Array
 from refengine.plan import make_plan
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
+from tests.commands.test_streams import totalling
 from tests.device.liar import Liar, Lie, listening
 from tests.device.memory_board import MemoryBoard
 
@@ -90,7 +91,7 @@ def test_what_differs_is_told_and_kept() -> None:
     kept: list[tuple[int, str, Recording]] = []
     with board(wrong_for(2)) as there:
 
-        def keep(place: int, sample: Sample, inputs: tuple[Array, ...]) -> None:
+        def keep(place: int, sample: Sample, inputs: tuple[Array, ...], before: Inferences) -> None:
             kept.append((place, sample.name, there.record(inputs)))
 
         *_, found = validate(there, samples(3), keep)
@@ -162,3 +163,14 @@ def test_labels_that_the_model_has_not_are_refused(capsys: pytest.CaptureFixture
     np.savez(tmp_path / "data.npz", x=DIGITS[:2], y=np.array([3, 10]))
     status, _, err = validated(capsys, Lie(), "--data", str(tmp_path / "data.npz"))
     assert status == 2 and "the labels are 3 to 10, of 10 classes" in err
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_a_model_that_remembers_begins_each_sample_afresh(tmp_path: Path) -> None:
+    plan = make_plan(totalling((1, 4)))
+    inputs = [(np.full((1, 4), k, np.int32),) for k in range(6)]
+    with Board(lambda: Device(MemoryBoard(plan, tmp_path)), plan) as there:
+        *_, found = validate(there, [Sample("a", inputs[:4]), Sample("b", inputs[3:])])
+        assert there.record(inputs[2], inputs[:2]).tensors[2][0, 0] == 0 + 1 + 2 + 1
+    assert (found.samples, found.inferences, found.differing) == (2, 7, [])
+    assert found.outputs[0].equal == found.outputs[0].elements == 28

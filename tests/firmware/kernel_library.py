@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from refengine.cexport.call import Call, Constant, Resource, Values
+from refengine.cexport.call import Argument, Call, Constant, Kept, Resource, Scratch, Several, Values
 from refengine.model import Array, Tensor
 from refengine.numerics.fixedpoint import Multiplier
 
@@ -19,6 +19,7 @@ KERNELS = Path(__file__).parents[2] / "firmware" / "kernels"
 FAULTS = KERNELS.parent / "faults"
 BROKEN = ("conv", "depthwise_conv", "fully_connected", "pooling", "softmax")
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion"]
+Arrays = dict[int | Kept | Scratch, Array]
 NUMBERS: dict[str, Any] = {"int32_t": ctypes.c_int32, "float": ctypes.c_float}
 
 
@@ -47,20 +48,29 @@ class Library:
             )
         )
 
-    def run(self, calls: tuple[Call, ...], inputs: dict[int, Array], outputs: tuple[Tensor, ...]) -> list[Array]:
-        """The outputs of a step's calls, for the arrays that their arguments (by tensor index) stand for."""
+    def run(self, calls: tuple[Call, ...], inputs: Arrays, outputs: tuple[Tensor, ...]) -> list[Array]:
+        """The outputs of a step's calls, for the arrays that their arguments stand for: tensors, by index, and what the
+        step keeps for itself."""
         noise = np.random.default_rng(0)
-        results = [np.frombuffer(noise.bytes(_size(t)), t.dtype).copy().reshape(t.shape) for t in outputs]
+        results = [
+            inputs[t.index].copy()
+            if t.is_variable
+            else np.frombuffer(noise.bytes(_size(t)), t.dtype).copy().reshape(t.shape)
+            for t in outputs
+        ]
+        known = inputs | {t.index: x for t, x in zip(outputs, results, strict=True)}
+        known |= {a: np.zeros(a.bytes, np.uint8) for call in calls for a in call.arguments if isinstance(a, Scratch)}
         for call in calls:
-            self._run(call, inputs, results[call.output])
+            self._run(call, known, [] if call.output is None else [results[call.output]])
         return results
 
-    def _run(self, call: Call, inputs: dict[int, Array], result: Array) -> None:
+    def _run(self, call: Call, known: Arrays, result: list[Array]) -> None:
         kept: list[Any] = []
         params = self._struct(self.structs[call.struct], call.params, kept)
-        arrays = [np.ascontiguousarray(_value_of(a, inputs)) for a in call.arguments]
-        pointers = [ctypes.c_void_p(array.ctypes.data) for array in (*arrays, result)]
-        getattr(self.functions, call.kernel)(ctypes.byref(params), *pointers)
+        pointers = [_pointer(a, known, kept) for a in call.arguments]
+        getattr(self.functions, call.kernel)(
+            ctypes.byref(params), *pointers, *(ctypes.c_void_p(x.ctypes.data) for x in result)
+        )
 
     def _struct(self, struct: type[ctypes.Structure], fields: dict[str, Any], kept: list[Any]) -> ctypes.Structure:
         kinds = {field[0]: field[1] for field in struct._fields_}
@@ -90,9 +100,21 @@ class Library:
         return ctypes.addressof(kept[-1])
 
 
-def _value_of(argument: Tensor | Constant | Resource, inputs: dict[int, Array]) -> Array:
+def _pointer(argument: Argument, known: Arrays, kept: list[Any]) -> Any:
+    """What C gets for an argument; `kept` is what must live as long."""
     assert not isinstance(argument, Resource)
-    return argument.data if isinstance(argument, Constant) else inputs[argument.index]
+    if isinstance(argument, Several):
+        kept.append(
+            (ctypes.c_void_p * len(argument.arguments))(*(_pointer(a, known, kept) for a in argument.arguments))
+        )
+        return kept[-1]
+    value = argument.data if isinstance(argument, Constant) else known[_key(argument)]
+    kept.append(np.ascontiguousarray(value))
+    return ctypes.c_void_p(kept[-1].ctypes.data)
+
+
+def _key(argument: Tensor | Kept | Scratch) -> int | Kept | Scratch:
+    return argument.index if isinstance(argument, Tensor) else argument
 
 
 def _size(tensor: Tensor) -> int:

@@ -25,15 +25,16 @@ from oracle import host_plan
 
 from refengine import PRESETS, Numerics, UnsupportedError, execute, make_plan, strategies
 from refengine.cexport import export
-from refengine.cexport.call import Call
+from refengine.cexport.call import Call, Kept, kept_by
 from refengine.cexport.calls import CALLS, MAKERS, calls_of
 from refengine.device.qemu import missing_tools
-from refengine.errors import LimitError
+from refengine.errors import InferenceError, LimitError
 from refengine.execute import Record
 from refengine.kernel import Node
 from refengine.kernels import FACTS
+from refengine.kernels.circular_buffer import ABORT
 from refengine.model import Array, Model
-from tests.firmware.kernel_library import KERNELS, Library
+from tests.firmware.kernel_library import KERNELS, Arrays, Library
 from tests.models import const, fed, network, q
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")]
@@ -98,17 +99,24 @@ def check(library: Library, numerics: Numerics, model: Model, inputs: tuple[Arra
         calls = calls_of(plan.steps[-1], plan.constants)
     except (UnsupportedError, LimitError):
         reject()
-    state = None
-    for _ in range(1 + bool(plan.steps[-1].facts.updates)):  # the second time on what the first left
-        (*before, record) = execute(plan, *inputs, state=state)
-        compare(library, calls, before, record, dict(zip(plan.graph.inputs, inputs, strict=True)))
+    state = plan.initial
+    lives_on = plan.steps[-1].facts.updates or plan.steps[-1].memory
+    for _ in range(4 if lives_on else 1):  # then on what the first left
+        arrays: Arrays = dict(zip(plan.graph.inputs, inputs, strict=True))
+        arrays |= {tensor: x[0, ...] for (_, tensor), x in state.variables.items()}
+        try:
+            (*before, record) = execute(plan, *inputs, state=state)
+        except InferenceError as error:
+            if error.status != ABORT:
+                raise
+            state = error.state
+            continue
+        compare(library, calls, before, record, arrays)
         state = record.state
 
 
-def compare(
-    library: Library, calls: tuple[Call, ...], before: list[Record], record: Record, arrays: dict[int, Array]
-) -> None:
-    """The calls give the record's outputs, and leave the variables that it updates as it does."""
+def compare(library: Library, calls: tuple[Call, ...], before: list[Record], record: Record, arrays: Arrays) -> None:
+    """The calls give the record's outputs, and leave what lives on as it does."""
     arrays |= {t.index: x for r in before for t, x in zip(r.step.outputs, r.outputs, strict=True)}
     variables = [record.step.inputs[i] for i in record.step.facts.updates]
     arrays |= {
@@ -116,7 +124,11 @@ def compare(
         for t, x in zip(record.step.inputs, record.inputs, strict=True)
         if t and t.is_variable and x is not None
     }
+    arrays |= {place: x.copy() for place, x in zip(kept_by(record.step), record.memory, strict=True)}
     results = library.run(calls, arrays, record.step.outputs)
+    after = dict(zip(kept_by(record.step), record.state.memory.get((0, record.step.index), ()), strict=True))
+    for place in {a for call in calls for a in call.arguments if isinstance(a, Kept)}:
+        assert bits(arrays[place]) == bits(after[place][0, ...]), f"{place} becomes another"
     for tensor, expected in zip(variables, record.updates, strict=True):
         assert tensor is not None and bits(arrays[tensor.index]) == bits(expected), f"{tensor} becomes another"
     masks = record.undefined or [None] * len(results)
