@@ -144,6 +144,17 @@ def test_what_tells_too_little_is_open() -> None:
     assert fed(dot, np.roll(dot.codes, 1)).certainty == "open"
 
 
+@pytest.mark.parametrize(("wrong", "told"), [(100, "the others are as they should be"), (200, "another sample")])
+def test_what_is_alike_is_told_by_what_is_no_background(wrong: int, told: str) -> None:
+    """A third of the picture is no background: most elements are right by that alone."""
+    rng = np.random.default_rng(8)
+    pixels = np.where(np.arange(784) < 284, rng.integers(-127, 128, 784), -128)
+    other = np.where(rng.permutation(284) < wrong, rng.integers(-127, 128, 284), pixels[:284])
+    seen = np.concatenate([other, pixels[284:]]).astype(np.int8).reshape(1, 28, 28, 1)
+    verdict = fed(sample_of(GREY, pixels.astype(np.int8).reshape(seen.shape)), seen)
+    assert verdict.certainty == "open" and told in verdict.verdict
+
+
 def test_noise_at_the_ends_of_the_type_is_open() -> None:
     """At both ends of the type noise has but one direction, as truncation has."""
     rng = np.random.default_rng(2)

@@ -128,6 +128,27 @@ def test_what_people_do_to_sound() -> None:
     )
 
 
+LOUD = plan_of((1, 40), "float32", None)
+
+
+@pytest.mark.parametrize(
+    ("says", "factor"),
+    [
+        ("samples of 16 bits that are not divided by 32768", 32768),
+        ("divided by 32768, though it is real values already", 1 / 32768),
+        ("half of each real value", 0.5),
+        ("twice each real value", 2),
+        ("decibels instead of natural logarithms", 10 / np.log(10)),
+        ("natural logarithms instead of log10", np.log(10)),
+        ("log10 instead of natural logarithms", 1 / np.log(10)),
+    ],
+)
+def test_what_people_multiply_sound_with(says: str, factor: float) -> None:
+    wave = np.float32(np.sin(np.arange(40) / 3) * 0.7).reshape(1, 40)
+    (each,) = [each for each in preparations(sample_from(LOUD, wave)) if each.says.endswith(says)]
+    np.testing.assert_allclose(each.fed(), wave * factor, rtol=1e-6)
+
+
 def test_a_zero_point_within_the_range_is_forgotten_or_subtracted() -> None:
     real = np.linspace(-1, 1, 16).reshape(1, 4, 4, 1)
     sample = sample_from(WIDE, real)
