@@ -128,7 +128,31 @@ def test_what_people_do_to_sound() -> None:
     )
 
 
-LOUD = plan_of((1, 40), "float32", None)
+@pytest.mark.parametrize(
+    ("id", "says", "wrong"),
+    [
+        ("not normalised", "numbers", lambda p: p),
+        ("0 to 1", "", lambda p: p / 255),
+        ("-1 to 1", "-0.5", lambda p: p / 255 - 0.5),
+        ("divided by 256", "", lambda p: p / 256 * 2 - 1),
+        ("halved", "pixels", lambda p: p // 2 / 255 * 2 - 1),
+        ("black and white", "", lambda p: np.where(p > 127, 1, -1)),
+        ("codes as values", "", lambda p: p - 128),
+        ("inverted", "", lambda p: 1 - p / 255 * 2),
+        ("sign changed", "", lambda p: 1 - p / 255 * 2),
+        ("mean and deviation", "ImageNet's mean subtracted from pixels",
+         lambda p: p - np.array([123.68, 116.779, 103.939])),
+        ("mean and deviation", "CIFAR-10's mean subtracted, and",
+         lambda p: (p / 255 - [0.4914, 0.4822, 0.4465]) / [0.247, 0.2435, 0.2616]),
+        ("mean and deviation", "its own deviation", lambda p: (p - p.mean()) / p.std()),
+    ],
+)  # fmt: skip
+def test_what_people_do_to_floats_from_minus_1_to_1(id: str, says: str, wrong: Callable[[Array], Array]) -> None:
+    sample = sample_from(FLOATS, np.float32(PIXELS / 127.5 - 1), real_range=(-1, 1))
+    np.testing.assert_allclose(only(sample, id, says), wrong(PIXELS), rtol=1e-5, atol=2e-6)
+
+
+LOUD = plan_of((1, 40), "float32")
 
 
 @pytest.mark.parametrize(
