@@ -92,6 +92,23 @@ def test_another_input_than_given() -> None:
     assert report.as_dict()["inputs"][0]["certainty"] == "open"
 
 
+def other_weights(report: Report) -> list[float]:
+    """The evidence for other weights, in bits, of each culprit that may have them."""
+    return [c.bits for f in report.culprits for c in f.candidates if c.cause == "other weights"]
+
+
+def test_other_weights_are_those_of_layers_that_are_wrong_while_what_has_none_is_right() -> None:
+    plan, x = network("dense_int8", 3)
+    rng = np.random.default_rng(0)
+    wrong = {k: rng.integers(-128, 128, (1, n)).astype(np.int8) for k, n in ((4, 128), (5, 10), (6, 10))}
+    whole = dump_of(plan, x, wrong={k: wrong[k] for k in (4, 5)})
+    report = diff(plan, whole, x)
+    assert report.certainty == "likely" and len(other_weights(report)) == 2
+    layers = {i: whole.tensors[i] for i in (plan.steps[k].outputs[0].index for k in (4, 5))}
+    assert min(other_weights(report)) > max(other_weights(diff(plan, Dump("layers", layers), x)))
+    assert not other_weights(diff(plan, dump_of(plan, x, wrong={k: wrong[k] for k in (4, 6)}), x)), "a softmax has none"
+
+
 def test_what_does_not_fit_is_not_called_the_same() -> None:
     report = diff(PLAN, Dump("device", dump_of(PLAN, X).tensors, problems=("tensor 14 has another type",)), X)
     assert report.differs

@@ -16,7 +16,7 @@ from oracle import Litert
 from refengine import PRESETS, Numerics, Plan, execute, make_plan
 from refengine.bundled import bundled_models
 from refengine.execute import infer
-from refengine.judge import Dump, Report, diff
+from refengine.judge import Dump, Report, diff, verdict
 from refengine.judge.faults import DIALECTS, dialects
 from refengine.model import Array, Tensor
 from refengine.numerics import scalar
@@ -382,6 +382,15 @@ def test_wrong_floats_in_plain_numpy(change: Callable[[Array, Array], tuple[Arra
         wrong += x[:, k : k + 1] * wrong_weights[:, k]
     report = diff(plan, dump_of(plan, x, wrong={0: wrong + wrong_bias}), x)
     assert any(how.startswith(clause) for how in named(report, 0))
+
+
+def test_hypotheses_are_tried_by_as_many_as_there_is_memory_for() -> None:
+    steps = network("stm32f746_int8")[0].steps[:1]
+    replay = verdict.Replay(steps, {}, 0, State())
+    guesses = [verdict.Hypothesis("input", "", np.zeros((1, 28, 28, 1), np.int8))] * 2000
+    batches = [len(some) for some in verdict._batches(replay, guesses)]
+    assert sum(batches) == 2000 and max(batches) > 1
+    assert max(batches) * 26 * 26 * 32 < verdict.BATCH_BYTES, "what the convolution makes of them"
 
 
 # ---- what no replay computes: memory ----------------------------------------------------------------------
