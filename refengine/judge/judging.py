@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -110,7 +110,7 @@ def diff(
         fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors
     ]
     findings = _anything(evidence, _together(list(_second_look(evidence))))
-    notes = (*_notes(plan, dump), *_assumed(plan, state), *_unshown(plan, golden))
+    notes = (*_notes(plan, dump, evidence.failing), *_assumed(plan, state), *_unshown(plan, golden))
     return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right))
 
 
@@ -244,7 +244,8 @@ class _Evidence:
 
     `samples` are the inputs that the device should have had, `earlier` those of the inference before, by tensor index;
     `others` the states that it may have begun with instead, by what completes "its state …".
-    The values are completed, and variables and state brought up to date, as steps go by.
+    The values are completed, and variables and state brought up to date, as steps go by. `failing` are the steps that
+    cannot run on what the device gave them, and why.
     """
 
     plan: Plan
@@ -256,6 +257,7 @@ class _Evidence:
     samples: Mapping[int, Sample]
     earlier: Mapping[int, list[Sample]]
     others: Mapping[str, State]
+    failing: dict[Step, str] = field(default_factory=dict)
 
     @cached_property
     def suspected(self) -> Mapping[int, list[Preparation]]:
@@ -353,7 +355,17 @@ def _judged(evidence: _Evidence) -> Iterator[tuple[Finding, Mapping[int, Array]]
             yield from ((Finding(step, i, status), evidence.values) for i, status in enumerate(statuses))
             continue
         before = _merged(unseen.get(t.index, ()) for t in step.inputs if t is not None)
-        record, values = evidence.sound(step), dict(evidence.values)
+        values = dict(evidence.values)
+        try:
+            record = evidence.sound(step)
+        except InferenceError as error:  # of what the device gave it, as an index that is out of range
+            evidence.failing[step] = str(error)
+            for output, tensor in enumerate(step.outputs):
+                if tensor.index not in tensors:
+                    evidence.values[tensor.index] = evidence.golden[tensor.index]
+                    unseen[tensor.index] = (*before, step)
+                yield Finding(step, output, "unjudged" if tensor.index in tensors else "absent"), values
+            continue
         for output, (tensor, sound) in enumerate(zip(step.writes, (*record.outputs, *record.updates), strict=True)):
             if tensor.index in tensors and last[tensor.index] is step:
                 yield _judgement(evidence, record, output, before), values
@@ -490,15 +502,25 @@ def _overwritten(evidence: _Evidence, finding: Finding) -> Iterator[str]:
         inputs, output = [t.index for t in reader.inputs if t is not None], reader.outputs[0].index
         if tensor not in inputs or output not in tensors or any(i not in evidence.values for i in inputs):
             continue
-        healed = evaluated(reader, {**evidence.values, tensor: golden[tensor]}, evidence.state)[output]
-        wrong = evaluated(reader, evidence.values, evidence.state)[output]
-        if tensors[output].tobytes() == golden[output].tobytes() == healed.tobytes() != wrong.tobytes():
+        healed, wrong = (
+            _bytes_of(reader, output, values, evidence.state)
+            for values in ({**evidence.values, tensor: golden[tensor]}, evidence.values)
+        )
+        if tensors[output].tobytes() == golden[output].tobytes() == healed != wrong:
             yield f"if its buffer was reused after {reader} had read the right values from it, and before it was dumped"
             return
 
 
-def _notes(plan: Plan, dump: Dump) -> Iterator[str]:
-    """What one should know about the comparison besides its result."""
+def _bytes_of(step: Step, output: int, values: Mapping[int, Array], state: State) -> bytes | None:
+    """Of what a step makes of values; None where TFLM's Invoke would fail on them."""
+    try:
+        return evaluated(step, values, state)[output].tobytes()
+    except InferenceError:
+        return None
+
+
+def _notes(plan: Plan, dump: Dump, failing: Mapping[Step, str]) -> Iterator[str]:
+    """What one should know about the comparison besides its result; `failing` are steps that could not run, and why."""
     yield from dump.notes
     for tensor in plan.inputs:
         if tensor.index not in dump.tensors:
@@ -510,7 +532,9 @@ def _notes(plan: Plan, dump: Dump) -> Iterator[str]:
         numbers = ", ".join(str(step.index) for step in unjudged)
         yield f"not judged, and taken as they are in the dump, if there: the outputs of operators {numbers}"
     absent = {s.index: s for s in plan.steps if any(t.index not in dump.tensors for t in s.outputs)}
-    absent = {index: step for index, step in absent.items() if step not in unjudged}
+    absent = {index: step for index, step in absent.items() if step not in unjudged and step not in failing}
+    for step, why in failing.items():
+        yield f"{step} is not judged, for on what the device gave it TFLM's Invoke would fail: {why}"
     if absent:
         numbers = ", ".join(map(str, absent))
         yield f"not in the dump, and computed from what is there: the outputs of operators {numbers}"

@@ -162,14 +162,16 @@ def test_of_several_inputs_each_is_judged(here: Path, capsys: pytest.CaptureFixt
     assert status == 1 and "'input1': certain: the input is upside down" in out and "'input0'" not in out
 
 
-def test_inputs_of_other_shapes_are_not_exchanged() -> None:
-    a, b = fed((1, 8, 8, 1), "int8", q(1 / 255, -128), "a"), fed((1, 8, 1, 1), "int8", q(1 / 255, -128), "b")
-    options = {"fused_activation_function": "NONE"}
-    plan = make_plan(one_op("ADD", options, [a, b], fed((1, 8, 8, 1), "int8", q(1 / 127), "y")))
+def test_inputs_of_other_shapes_are_not_thought_exchanged() -> None:
+    tensors = [fed((1, 8, 8, 1), "int8", q(1 / 255, -128), "a"), fed((1, 8, 4, 1), "int8", q(1 / 255, -128), "b")]
+    options = {"axis": 2, "fused_activation_function": "NONE"}
+    plan = make_plan(one_op("CONCATENATION", options, tensors, fed((1, 8, 12, 1), "int8", q(1 / 255, -128), "y")))
     rng = np.random.default_rng(8)
     right = [rng.integers(-128, 128, t.shape).astype(np.int8) for t in plan.inputs]
-    verdict, other = refengine.check_input(plan, [right[0][:, ::-1], right[1]], right)
-    assert (verdict.cause, verdict.certainty, other.right) == ("upside down", "certain", True)
+    other = rng.integers(-128, 128, plan.inputs[0].shape).astype(np.int8)
+    first, second = check_input(plan, [other, right[1]], right)
+    assert (first.cause, first.certainty, second.right) == (None, "open", True)
+    assert not any(each.preparation.id.startswith("inputs exchanged") for each in first.explanations)
 
 
 def test_integers_that_stand_for_themselves_are_judged_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

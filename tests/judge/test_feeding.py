@@ -230,3 +230,27 @@ def test_evidence_counts_low() -> None:
     assert with_cause(exact, exact, exact, np.ones(64, np.bool_)) == pytest.approx(64 * 6), (
         "what is free is not explained"
     )
+
+
+@pytest.mark.parametrize(
+    ("factor", "says"),
+    [
+        (2.0**15, "holds samples of 16 bits that are not divided by 32768"),
+        (2.0**-15, "is divided by 32768, though it is real values already"),
+    ],
+)
+def test_sounds_that_are_not_scaled_or_twice(factor: float, says: str) -> None:
+    plan = plan_of((1, 401), "float32")  # no picture
+    sound = np.random.default_rng(0).integers(-(2**15), 2**15, (1, 401)).astype(np.float32) / np.float32(2**15)
+    verdict = fed(sample_from(plan, sound), sound * np.float32(factor))
+    assert verdict.certainty == "certain" and verdict.cause == "scaled" and says in verdict.verdict
+
+
+@pytest.mark.parametrize(("wrong", "told"), [(5, True), (300, True), (450, False)])
+def test_few_wrong_elements_are_told_from_another_sample(wrong: int, told: bool) -> None:
+    """If fewer than half differ, and the equal ones tell most."""
+    rng = np.random.default_rng(0)
+    sample = sample_from(plan_of((1, 784), "int8", q(1 / 255, -128)), rng.random((1, 784)).astype(np.float32))
+    seen = sample.codes.copy()
+    seen[0, :wrong] = rng.integers(-128, 128, wrong)
+    assert fed(sample, seen).alike is told

@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refengine import PRESETS
+from refengine import PRESETS, Plan, make_plan
 from refengine.errors import InputError
 from refengine.files import write_npz
 from refengine.judge import META, Dump, Report, diff, tapped
+from refengine.judge.verdict import OTHER_WEIGHTS
+from refengine.kernel import Node
 from refengine.model import Array
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
+from tests.models import const, fed, present
+from tests.models import network as chain_of
 
 PLAN, X = network("stm32f746_int8")
 CLAUSE = "if the bias is left out"
@@ -92,21 +96,53 @@ def test_another_input_than_given() -> None:
     assert report.as_dict()["inputs"][0]["certainty"] == "open"
 
 
-def other_weights(report: Report) -> list[float]:
-    """The evidence for other weights, in bits, of each culprit that may have them."""
-    return [c.bits for f in report.culprits for c in f.candidates if c.cause == "other weights"]
+def older(plan: Plan, *operators: int) -> Plan:
+    """The network with other weights in some layers, as an earlier training left them."""
+    (graph,), rng = plan.model.graphs, np.random.default_rng(0)
+    tensors = list(graph.tensors)
+    for index in (graph.ops[operator].inputs[1] for operator in operators):
+        data = present(tensors[index].data)
+        moved = np.clip(data + rng.integers(-9, 10, data.shape), -127, 127).astype(np.int8)
+        tensors[index] = replace(tensors[index], data=moved)
+    return make_plan(replace(plan.model, graphs=(replace(graph, tensors=tuple(tensors)),), sha256=""))
 
 
-def test_other_weights_are_those_of_layers_that_are_wrong_while_what_has_none_is_right() -> None:
+def test_other_weights_explain_layers_with_weights_the_better_the_more_others_are_right() -> None:
+    """Four bits for each wrong layer, and one for each right one without constants, up to four."""
     plan, x = network("dense_int8", 3)
-    rng = np.random.default_rng(0)
-    wrong = {k: rng.integers(-128, 128, (1, n)).astype(np.int8) for k, n in ((4, 128), (5, 10), (6, 10))}
-    whole = dump_of(plan, x, wrong={k: wrong[k] for k in (4, 5)})
-    report = diff(plan, whole, x)
-    assert report.certainty == "likely" and len(other_weights(report)) == 2
-    layers = {i: whole.tensors[i] for i in (plan.steps[k].outputs[0].index for k in (4, 5))}
-    assert min(other_weights(report)) > max(other_weights(diff(plan, Dump("layers", layers), x)))
-    assert not other_weights(diff(plan, dump_of(plan, x, wrong={k: wrong[k] for k in (4, 6)}), x)), "a softmax has none"
+    dump = dump_of(older(plan, 4, 5), x)
+    report = diff(plan, dump, x)
+    for culprit in report.culprits:
+        best = culprit.candidates[0]
+        assert (best.how, best.bits, culprit.certainty) == (OTHER_WEIGHTS, 12.0, "likely")
+    garbage = np.arange(-5, 5, dtype=np.int8).reshape(1, 10)
+    report = diff(plan, dump_of(older(plan, 4, 5), x, wrong={6: garbage}), x)
+    assert len(report.culprits) == 3  # one of them has no weights
+    assert not any(each.how == OTHER_WEIGHTS for culprit in report.culprits for each in culprit.candidates)
+
+
+@pytest.mark.parametrize("dumped", [True, False])
+def test_an_operator_that_cannot_run_on_what_it_was_given_is_not_judged_but_all_else_is(dumped: bool) -> None:
+    """The device's index is beyond the table, on which TFLM's Invoke fails."""
+    x, index = fed((1, 4), "float32"), fed((1,), "int32", name="index")
+    row, last = (fed((1, 3), "float32", name=name) for name in ("row", "last"))
+    table = const(np.arange(12).reshape(4, 3), "float32")
+    plan = make_plan(
+        chain_of(
+            Node("ARG_MAX", {"output_type": "int32"}, (x, const(1, "int32")), (index,)),
+            Node("GATHER", {"axis": 0, "batch_dims": 0}, (table, index), (row,)),
+            Node("NEG", {}, (row,), (last,)),
+        )
+    )
+    values = np.array([[0, 1, 5, 2]], np.float32)
+    tensors = dict(dump_of(plan, values).tensors)
+    first, second, _ = (step.outputs[0].index for step in plan.steps)
+    tensors[first] = np.array([9], np.int32)
+    if not dumped:
+        del tensors[second]
+    report = diff(plan, Dump("device", tensors), values)
+    assert statuses(report) == {0: "culprit", 1: "unjudged" if dumped else "absent", 2: "same"}
+    assert any(note.startswith("operator 1 (GATHER) is not judged") and "0 … 3" in note for note in report.notes)
 
 
 def test_what_does_not_fit_is_not_called_the_same() -> None:
