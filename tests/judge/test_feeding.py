@@ -146,7 +146,7 @@ def test_what_tells_too_little_is_open() -> None:
 
 @pytest.mark.parametrize(("wrong", "told"), [(100, "the others are as they should be"), (200, "another sample")])
 def test_what_is_alike_is_told_by_what_is_no_background(wrong: int, told: str) -> None:
-    """A third of the picture is no background: most elements are right by that alone."""
+    """A third of the picture is none: most elements are right by the background alone."""
     rng = np.random.default_rng(8)
     pixels = np.where(np.arange(784) < 284, rng.integers(-127, 128, 784), -128)
     other = np.where(rng.permutation(284) < wrong, rng.integers(-127, 128, 284), pixels[:284])

@@ -152,7 +152,7 @@ def test_what_people_do_to_floats_from_minus_1_to_1(id: str, says: str, wrong: C
     np.testing.assert_allclose(only(sample, id, says), wrong(PIXELS), rtol=1e-5, atol=2e-6)
 
 
-LOUD = plan_of((1, 40), "float32")
+SOUND = plan_of((1, 40), "float32")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ LOUD = plan_of((1, 40), "float32")
 )
 def test_what_people_multiply_sound_with(says: str, factor: float) -> None:
     wave = np.float32(np.sin(np.arange(40) / 3) * 0.7).reshape(1, 40)
-    (each,) = [each for each in preparations(sample_from(LOUD, wave)) if each.says.endswith(says)]
+    (each,) = [each for each in preparations(sample_from(SOUND, wave)) if each.says.endswith(says)]
     np.testing.assert_allclose(each.fed(), wave * factor, rtol=1e-6)
 
 

@@ -173,10 +173,6 @@ SCALES = (0.05, 0.02, 0.11)  # of input, weights and output
 CONV = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
 
 
-ZERO_POINT = 20
-"""Of the input."""
-
-
 def small_layer(activation: str = "NONE") -> tuple[Plan, Array, Array, Array]:
     """A 3×3 convolution, 6×6×2 → 6×6×3, with its weights, bias and an input."""
     rng = np.random.default_rng(7)
@@ -250,42 +246,16 @@ def test_faults_in_plain_python(fault: dict[str, Any], clause: str) -> None:
     assert clause in named(diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, x, **fault)}), x), 0)
 
 
-def sums(weights: Array) -> Array:
-    """The sum of each channel's weights."""
-    return np.asarray(weights.sum(axis=(1, 2, 3)))
-
-
-def refolded(weights: Array, bias: Array, channels: list[int]) -> Array:
-    """The biases of a kernel that folds the zero point into them, and then takes them from other channels."""
-    folded = bias - ZERO_POINT * sums(weights)
-    return np.asarray(folded[channels] + ZERO_POINT * sums(weights))
-
-
 @pytest.mark.parametrize(
     ("change", "clause"),
     [
         (lambda w, b: (w, 0 * b), "if the bias is left out"),
         (lambda w, b: (w, 2 * b), "if the bias is added twice"),
         (lambda w, b: (w, -b), "if the bias is subtracted"),
-        (lambda w, b: (w, np.roll(b, -1)), "if the bias is the next channel's"),
-        (lambda w, b: (w, np.roll(b, 1)), "if the bias is the previous channel's"),
-        (lambda w, b: (w, b[[0, 0, 0]]), "if the bias is that of every fourth channel"),
-        (lambda w, b: (w, b[[0, 0, 0]]), "if the bias is the first channel's"),
-        (lambda w, b: (w, b + ZERO_POINT * sums(w)), "if the zero point of the input is not folded into the bias"),
-        (
-            lambda w, b: (w, refolded(w, b, [1, 2, 0])),
-            "if the bias with the zero point folded in is the next channel's",
-        ),
-        (
-            lambda w, b: (w, refolded(w, b, [2, 0, 1])),
-            "if the bias with the zero point folded in is the previous channel's",
-        ),
-        (
-            lambda w, b: (w, refolded(w, b, [0, 0, 0])),
-            "if the bias with the zero point folded in is the first channel's",
-        ),
         (lambda w, b: (w, b.astype("<i4").byteswap()), "if the bytes of each bias value are reversed"),
         (lambda w, b: (w, np.roll(b, -1)), "if the bias is the next channel's"),
+        (lambda w, b: (w, np.roll(b, 1)), "if the bias is the previous channel's"),
+        (lambda w, b: (w, b[[0, 0, 0]]), "if the bias is the first channel's"),
         (
             lambda w, b: (w, np.roll(b - 20 * w.sum((1, 2, 3)), -1) + 20 * w.sum((1, 2, 3))),
             "if the bias with the zero point folded in is the next channel's",
@@ -385,61 +355,23 @@ def test_a_missing_clamp_in_plain_python() -> None:
     assert "if the fused activation is not applied" in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
 
 
-@pytest.mark.parametrize("op", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
-def test_pools_in_plain_numpy(op: str) -> None:
-    pool = {"padding": "VALID", "stride_h": 2, "stride_w": 2, "filter_height": 2, "filter_width": 2}
-    options = pool | {"fused_activation_function": "NONE"}
-    input, output = fed((1, 8, 8, 2), "int8", q(0.1, -5)), fed((1, 4, 4, 2), "int8", q(0.1, -5))
-    plan = make_plan(one_op(op, options, [input], output))
-    x = np.random.default_rng(3).integers(-128, 128, (1, 8, 8, 2)).astype(np.int8)
-    taps = np.stack([x[:, y::2, z::2] for y in (0, 1) for z in (0, 1)]).astype(int)
-    faults = {"if the pool's window is 1×1 (it copies the first element of each window)": taps[0]}
-    if op == "MAX_POOL_2D":
-        faults["if the last row of the window is skipped"] = taps[:2].max(axis=0)
-        faults["if the last column of the window is skipped"] = taps[::2].max(axis=0)
-        faults["if the maximum starts at 0 instead of the lowest value"] = np.maximum(taps.max(axis=0), 0)
-    else:
-        faults["if the last row of the window is skipped, and not counted"] = rounded(taps[:2].sum(axis=0), 2)
-        faults["if the last column of the window is skipped"] = rounded(taps[::2].sum(axis=0), 4)
-        faults["if the mean is truncated towards zero"] = np.trunc(taps.mean(axis=0))
-        faults["if the mean is rounded down"] = np.floor(taps.mean(axis=0))
-    for clause, wrong in faults.items():
-        assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong.astype(np.int8)}), x), 0)
-
-
-def rounded(total: Array, count: int) -> Array:
-    """Means, ties away from zero."""
-    return np.asarray(np.trunc(total / count + np.copysign(0.5, total)))
-
-
 @pytest.mark.parametrize(
-    ("change", "clause"),
+    ("narrow", "clause"),
     [
-        (lambda w, b: (w * np.float32(1.01), b), "if all weights of the layer are scaled by a factor of about 1.01"),
-        (
-            lambda w, b: (w * np.float32(1.01), b * np.float32(1.01)),
-            "if all weights and biases of the layer are scaled by a factor of about 1.01",
-        ),
-        (
-            lambda w, b: (w, b + np.float32(0.05)),
-            "if the layer has other biases than this file's: each is off by about 0.05",
-        ),
-        (lambda w, b: (w.astype(np.float16).astype(np.float32), b), "if the weights were rounded to float16"),
-        (lambda w, b: ((w.view(np.uint32) >> 16 << 16).view(np.float32), b), "if the weights were cut to bfloat16"),
+        (lambda w: w.astype(np.float16).astype(np.float32), "if the weights were rounded to float16"),
+        (lambda w: (w.view(np.uint32) >> 16 << 16).view(np.float32), "if the weights were cut to bfloat16"),
     ],
 )
-def test_wrong_floats_in_plain_numpy(change: Callable[[Array, Array], tuple[Array, Array]], clause: str) -> None:
+def test_narrow_weights_in_plain_numpy(narrow: Callable[[Array], Array], clause: str) -> None:
     rng = np.random.default_rng(9)
     weights, bias, x = (rng.normal(size=shape).astype(np.float32) for shape in ((24, 16), (24,), (4, 16)))
     options = {"fused_activation_function": "NONE", "keep_num_dims": False, "asymmetric_quantize_inputs": False}
     inputs = [fed((4, 16), "float32"), const(weights, "float32"), const(bias, "float32")]
     plan = make_plan(one_op("FULLY_CONNECTED", options, inputs, fed((4, 24), "float32")))
-    wrong_weights, wrong_bias = change(weights, bias)
     wrong = np.zeros((4, 24), np.float32)
     for k in range(16):
-        wrong += x[:, k : k + 1] * wrong_weights[:, k]
-    report = diff(plan, dump_of(plan, x, wrong={0: wrong + wrong_bias}), x)
-    assert any(how.startswith(clause) for how in named(report, 0))
+        wrong += x[:, k : k + 1] * narrow(weights)[:, k]
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong + bias}), x), 0)
 
 
 def test_hypotheses_are_tried_by_as_many_as_there_is_memory_for() -> None:
