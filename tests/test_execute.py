@@ -244,16 +244,16 @@ def test_nothing_is_straight_that_remembers_or_runs_subgraphs() -> None:
 
 
 def test_constants_of_which_one_is_unwritten_in_part_leave_undefined_what_depends_on_it() -> None:
-    """Two of three detections: their number is known beforehand, but to the third score one can't add."""
+    """Two of three detections: their number is known beforehand, but of the third score there is no root."""
     (graph,) = detection().graphs
-    scores, x, y = graph.inputs[0], len(graph.tensors), len(graph.tensors) + 1
+    scores, y = graph.inputs[0], len(graph.tensors)
     constant = replace(graph.tensors[scores], data=np.array([[[0.5, 0.25], [0.25, 0.75], [0.125, 0]]], np.float32))
     tensors = [constant if t.index == scores else t for t in graph.tensors]
-    tensors += [Tensor(i, name, (1, 3), "float32") for i, name in ((x, "x"), (y, "y"))]
-    add = Op(1, "ADD", (graph.outputs[2], x), (y,), {"fused_activation_function": "NONE"})
-    whole = replace(graph, tensors=tuple(tensors), inputs=(x,), outputs=(y,), ops=(*graph.ops, add))
-    ((sums,), _) = infer(make_plan(Model((whole,))), None, (np.ones((1, 3), np.float32),))
-    assert sums.tolist() == [[1.75, 1.125, None]]
+    root = Op(1, "SQRT", (graph.outputs[2],), (y,), {})
+    tensors.append(Tensor(y, "y", (1, 3), "float32"))
+    whole = replace(graph, tensors=tuple(tensors), inputs=(), outputs=(y,), ops=(*graph.ops, root))
+    ((roots,), _) = infer(make_plan(Model((whole,))), None, ())
+    assert roots.tolist() == [[np.sqrt(np.float32(0.75)), np.sqrt(np.float32(0.125)), None]]
 
 
 @settings(max_examples=25)
