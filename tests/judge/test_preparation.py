@@ -98,6 +98,7 @@ def test_an_exact_sample_and_its_codes_make_the_same_where_codes_suffice() -> No
         ("-1 to 1", "-1 … 1 ", lambda x: 2 * x - 1),
         ("truncated", "", np.trunc),
         ("narrow floats", "to float16", lambda x: x.astype(np.float16)),
+        ("narrow floats", "to bfloat16", lambda x: np.ldexp(np.rint(np.frexp(x)[0] * 256), np.frexp(x)[1] - 8)),
         ("inverted", "", lambda x: 1 - x),
         ("halved", "each real value", lambda x: x / 2),
         ("bytes swapped", "", lambda x: x.astype(np.float32).byteswap()),

@@ -374,6 +374,65 @@ def test_narrow_weights_in_plain_numpy(narrow: Callable[[Array], Array], clause:
     assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong + bias}), x), 0)
 
 
+def single_bit(tap: int, bit: int) -> Callable[[Array, Array], tuple[Array, Array]]:
+    """One bit of a weight of output channel 1 the other way."""
+
+    def flipped(weights: Array, bias: Array) -> tuple[Array, Array]:
+        changed = weights.astype(np.int8)
+        changed[1].reshape(-1)[tap] ^= np.uint8(1 << bit).view(np.int8)
+        return changed, bias
+
+    return flipped
+
+
+@pytest.mark.parametrize(("tap", "bit"), [(5, 6), (0, 5), (17, 7)])
+def test_a_single_bit_of_a_weight_in_plain_python(tap: int, bit: int) -> None:
+    plan, weights, bias, x = small_layer()
+    report = diff(plan, dump_of(plan, x, wrong={0: naive(*single_bit(tap, bit)(weights, bias), x)}), x)
+    told = f"if a single bit of one weight is flipped: bit {bit} of weight {tap} of output channel 1"
+    assert any(how.startswith(told) for how in named(report, 0))
+
+
+@pytest.mark.parametrize(
+    ("change", "clause"),
+    [
+        (lambda y: y.transpose(0, 3, 1, 2).reshape(y.shape), "if the output is written as NCHW"),
+        (lambda y: y.transpose(0, 2, 1, 3), "if rows and columns of the output are exchanged (transposed)"),
+        (lambda y: y[..., ::-1], "if the output's channels are in reverse order"),
+        (lambda y: y[..., [1, 2, 0]], "if the output's channels are in the order 1 2 0"),
+    ],
+)
+def test_wrong_places_of_the_output_in_plain_python(change: Callable[[Array], Array], clause: str) -> None:
+    plan, weights, bias, x = small_layer()
+    wrong = np.ascontiguousarray(change(naive(weights, bias, x)))
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+
+
+def test_an_input_read_in_another_order_in_plain_python() -> None:
+    plan, weights, bias, x = small_layer()
+    planar = x.reshape(1, 2, 6, 6).transpose(0, 2, 3, 1)
+    report = diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, planar)}), x)
+    assert "if the input is read as NCHW" in named(report, 0)
+
+
+@pytest.mark.parametrize(("off", "clause"), [
+    (4e-7, "within the rounding errors of another order of summation, or another libm"),
+    (1e-5, "if its expf is an approximation, off by up to 1e-05"),
+    (5e-4, "if its expf is an approximation, off by up to 0.0005"),
+])  # fmt: skip
+def test_a_softmax_by_another_exp_in_plain_numpy(off: float, clause: str) -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(12, 10)).astype(np.float32)
+    plan = make_plan(one_op("SOFTMAX", {"beta": 1.0}, [fed((12, 10), "float32")], fed((12, 10), "float32")))
+    (record,) = execute(plan, x)
+    errors = rng.uniform(-off, off, x.shape)
+    errors[3, 3] = off
+    wrong = (record.outputs[0] * (1 + errors)).astype(np.float32)
+    found = named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+    assert clause in found
+    assert any("rounding errors" in how for how in found) is (off < 1e-6)
+
+
 def test_hypotheses_are_tried_by_as_many_as_there_is_memory_for() -> None:
     steps = network("stm32f746_int8")[0].steps[:1]
     replay = verdict.Replay(steps, {}, 0, State())
