@@ -173,6 +173,10 @@ SCALES = (0.05, 0.02, 0.11)  # of input, weights and output
 CONV = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
 
 
+ZERO_POINT = 20
+"""Of the input."""
+
+
 def small_layer(activation: str = "NONE") -> tuple[Plan, Array, Array, Array]:
     """A 3×3 convolution, 6×6×2 → 6×6×3, with its weights, bias and an input."""
     rng = np.random.default_rng(7)
@@ -182,7 +186,7 @@ def small_layer(activation: str = "NONE") -> tuple[Plan, Array, Array, Array]:
         "CONV_2D",
         CONV | {"fused_activation_function": activation},
         [
-            fed((1, 6, 6, 2), "int8", q(SCALES[0], 20)),
+            fed((1, 6, 6, 2), "int8", q(SCALES[0], ZERO_POINT)),
             const(weights, "int8", q(SCALES[1])),
             const(bias, "int32", q(SCALES[0] * SCALES[1])),
         ],
@@ -197,8 +201,8 @@ def naive(
     x: Array,
     *,
     pad: int = 1,
-    fill: int = 20,
-    zero_point: int = 20,
+    fill: int = ZERO_POINT,
+    zero_point: int = ZERO_POINT,
     floor: bool = False,
     wrap: bool = False,
     low: int = -128,
@@ -372,6 +376,44 @@ def test_narrow_weights_in_plain_numpy(narrow: Callable[[Array], Array], clause:
     for k in range(16):
         wrong += x[:, k : k + 1] * narrow(weights)[:, k]
     assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong + bias}), x), 0)
+
+
+MULTIPLIER, SHIFT = scalar.quantize_multiplier(
+    float(np.float32(SCALES[0])) * float(np.float32(SCALES[1])) / float(np.float32(SCALES[2]))
+)
+REAL = MULTIPLIER * 2.0 ** (SHIFT - 31)
+
+
+def wrapped(x: int) -> int:
+    return (x + 2**15) % 2**16 - 2**15
+
+
+@pytest.mark.parametrize(
+    ("code", "clause"),
+    [
+        (lambda x, b: scaled(x, shift=SHIFT + 1), "if the multiplier shifts one bit too far to the left"),
+        (lambda x, b: scaled(x, shift=SHIFT - 1), "if the multiplier shifts one bit too far to the right"),
+        (lambda x, b: 0, "if the multiplier is 0, or next to nothing"),
+        (lambda x, b: scaled(wrapped(x)), "if the accumulator wraps at 16 bits"),
+        (lambda x, b: scaled(wrapped(x - b) + b), "if the accumulator wraps at 16 bits, before the bias"),
+        (lambda x, b: int(x * REAL), "if requantisation truncates towards zero"),
+        (lambda x, b: ((x * MULTIPLIER + 2**30) >> 31) >> -SHIFT, "if requantisation drops the bits it shifts out"),
+    ],
+)
+def test_wrong_last_stages_in_plain_python(code: Callable[[int, int], int], clause: str) -> None:
+    plan, weights, bias, x = small_layer()
+    image = np.pad(x.astype(int) - ZERO_POINT, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3), (1, 2))
+    acc = np.einsum("nyxiab,oabi->nyxo", windows, weights) + bias
+    codes = [
+        code(int(a), int(b)) - 11 for a, b in zip(acc.ravel(), np.broadcast_to(bias, acc.shape).ravel(), strict=True)
+    ]
+    wrong = np.clip(codes, -128, 127).astype(np.int8).reshape(acc.shape)
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+
+
+def scaled(acc: int, shift: int = SHIFT) -> int:
+    return scalar.multiply_by_quantized_multiplier(acc, MULTIPLIER, shift)
 
 
 def single_bit(tap: int, bit: int) -> Callable[[Array, Array], tuple[Array, Array]]:
