@@ -115,6 +115,12 @@ def test_what_people_do_to_floats(id: str, says: str, wrong: Callable[[Array], A
     )
 
 
+def test_bfloat16_rounds_ties_to_the_even_one() -> None:
+    nine_bits = np.float32((257 + 2 * np.arange(90)) / 512).reshape(PIXELS.shape)
+    found = only(sample_from(FLOATS, nine_bits), "narrow floats", "to bfloat16")
+    assert found.tobytes() == np.float32(np.rint(nine_bits * 256) / 256).tobytes()
+
+
 def test_what_people_do_to_sound() -> None:
     wave = np.sin(np.arange(40) / 3) * 0.7
     sample = sample_from(AUDIO, wave.reshape(1, 40))

@@ -475,6 +475,20 @@ def test_a_softmax_by_another_exp_in_plain_numpy(off: float, clause: str) -> Non
     assert any("rounding errors" in how for how in found) is (off < 1e-6)
 
 
+def test_means_in_another_order_in_plain_numpy() -> None:
+    pool = {"padding": "VALID", "stride_h": 4, "stride_w": 4, "filter_height": 4, "filter_width": 4}
+    options = pool | {"fused_activation_function": "NONE"}
+    plan = make_plan(one_op("AVERAGE_POOL_2D", options, [fed((1, 8, 8, 9), "float32")], fed((1, 2, 2, 9), "float32")))
+    x = np.random.default_rng(5).normal(size=(1, 8, 8, 9)).astype(np.float32)
+    total = np.zeros((1, 2, 2, 9), np.float32)
+    for tap in reversed([x[:, y::4, z::4] for y in range(4) for z in range(4)]):
+        total += tap
+    clause = "within the rounding errors of another order of summation, or another libm"
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: total / np.float32(16)}), x), 0)
+    small = np.float32(1 + 3e-5)
+    assert clause not in named(diff(plan, dump_of(plan, x, wrong={0: total / np.float32(16) * small}), x), 0)
+
+
 def test_hypotheses_are_tried_by_as_many_as_there_is_memory_for() -> None:
     steps = network("stm32f746_int8")[0].steps[:1]
     replay = verdict.Replay(steps, {}, 0, State())
