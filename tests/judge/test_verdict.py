@@ -388,6 +388,12 @@ def wrapped(x: int) -> int:
     return (x + 2**15) % 2**16 - 2**15
 
 
+def half_up(x: int) -> int:
+    """Rounded twice, each time ties towards +∞."""
+    high = (x * MULTIPLIER + 2**30) >> 31
+    return (high + (1 << -SHIFT >> 1)) >> -SHIFT
+
+
 @pytest.mark.parametrize(
     ("code", "clause"),
     [
@@ -397,11 +403,13 @@ def wrapped(x: int) -> int:
         (lambda x, b: scaled(wrapped(x)), "if the accumulator wraps at 16 bits"),
         (lambda x, b: scaled(wrapped(x - b) + b), "if the accumulator wraps at 16 bits, before the bias"),
         (lambda x, b: int(x * REAL), "if requantisation truncates towards zero"),
+        (lambda x, b: half_up(x), "if requantisation rounds twice, and ties upwards (half up)"),
         (lambda x, b: ((x * MULTIPLIER + 2**30) >> 31) >> -SHIFT, "if requantisation drops the bits it shifts out"),
     ],
 )
 def test_wrong_last_stages_in_plain_python(code: Callable[[int, int], int], clause: str) -> None:
-    plan, weights, bias, x = small_layer()
+    plan, weights, bias, _ = small_layer()
+    x = np.random.default_rng(5).integers(-128, 128, (1, 6, 6, 2)).astype(np.int8)  # a tie below 0 among the sums
     image = np.pad(x.astype(int) - ZERO_POINT, ((0, 0), (1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3), (1, 2))
     acc = np.einsum("nyxiab,oabi->nyxo", windows, weights) + bias
