@@ -17,12 +17,14 @@ from refengine.bundled import bundled_models
 from refengine.execute import infer
 from refengine.judge import Dump, Report, diff, verdict
 from refengine.judge.faults import DIALECTS, dialects
+from refengine.kernel import Node
 from refengine.model import Array, Tensor
 from refengine.numerics import scalar
 from refengine.plan import State
 from refengine.strategies import inputs_of, model_of, nodes
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
 from tests.models import const, fed, one_op, q, svdf
+from tests.models import network as joined
 
 pytestmark = pytest.mark.slow
 
@@ -483,6 +485,55 @@ def test_a_softmax_by_another_exp_in_plain_numpy(off: float, clause: str) -> Non
     assert any("rounding errors" in how for how in found) is (off < 1e-6)
     wrong[5, 5] *= np.float32(1.01)  # more than any approximation is off
     assert not any("expf" in how for how in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0))
+
+
+# ---- outputs that nobody saw ------------------------------------------------------------------------------
+
+
+def then(name: str, *more: Tensor, output: Tensor) -> tuple[Plan, Array, Array, Array]:
+    """`small_layer`, and an operator after it."""
+    plan, weights, bias, x = small_layer()
+    (step,) = plan.steps
+    node = Node(name, {"new_shape": output.shape} if more else {}, (step.outputs[0], *more), (output,))
+    first = Node(step.name, step.op.options, step.inputs, step.outputs)
+    return make_plan(joined(first, node)), weights, bias, x
+
+
+def test_an_output_is_seen_through_a_copy_of_it() -> None:
+    shape = const([1, 108], "int32", name="shape")
+    plan, weights, bias, x = then("RESHAPE", shape, output=fed((1, 108), "int8", q(SCALES[2], -11), "flat"))
+    wrong = naive(weights, bias + np.array([300, 0, -77]), x).reshape(1, 108)
+    dump = Dump("device", {plan.inputs[0].index: x, plan.outputs[0].index: wrong})
+    (culprit,) = diff(plan, dump, x).culprits
+    assert any("other biases than this file's (channel 0: +295" in c.how for c in culprit.fitting)
+
+
+def test_an_output_is_not_seen_through_what_computes() -> None:
+    plan, weights, bias, x = then("RELU", output=fed((1, 6, 6, 3), "int8", q(SCALES[2], -11), "positive"))
+    wrong = np.maximum(naive(weights, bias + np.array([300, 0, -77]), x), -11)
+    dump = Dump("device", {plan.inputs[0].index: x, plan.outputs[0].index: wrong})
+    (culprit,) = diff(plan, dump, x).culprits
+    assert not any("other biases" in c.how and c.steps == plan.steps[:1] for c in culprit.candidates)
+
+
+def test_one_fault_in_all_operators_of_which_the_last_is_seen() -> None:
+    rng = np.random.default_rng(9)
+    layers = [rng.normal(size=(16, 16)).astype(np.float32) for _ in range(2)]
+    x, hidden, y = (fed((4, 16), "float32", name=name) for name in ("x", "hidden", "y"))
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "asymmetric_quantize_inputs": False}
+    nodes_ = [
+        Node("FULLY_CONNECTED", options, (data, const(w, "float32", name="w"), None), (output,))
+        for data, w, output in ((x, layers[0], hidden), (hidden, layers[1], y))
+    ]
+    plan, given_ = make_plan(joined(*nodes_)), rng.normal(size=(4, 16)).astype(np.float32)
+    value = given_
+    for weights in layers:
+        value, data = np.zeros((4, 16), np.float32), value
+        for k in range(16):
+            value += data[:, k : k + 1] * (weights.view(np.uint32) >> 16 << 16).view(np.float32)[:, k]
+    dump = Dump("device", {plan.inputs[0].index: given_, plan.outputs[0].index: value})
+    (culprit,) = diff(plan, dump, given_).culprits
+    assert "if the weights were cut to bfloat16, in every operator" in [c.how for c in culprit.fitting]
 
 
 def test_means_in_another_order_in_plain_numpy() -> None:
