@@ -199,6 +199,15 @@ def test_a_part_that_was_not_written_begins_where_it_begins() -> None:
     assert verdict.certainty == "certain" and verdict.cause == "previous sample"
 
 
+def test_a_part_may_be_written_of_what_is_wrong_already() -> None:
+    sample = SAMPLES["a digit"]
+    flat = (sample.codes ^ np.int8(-128)).ravel()  # raw pixels
+    flat[437:] = -128
+    verdict = fed(sample, flat.reshape(sample.codes.shape))
+    assert verdict.certainty == "certain" and verdict.cause == "off by 128 + half filled"
+    assert "up to element 437 only: background from there on" in verdict.verdict
+
+
 def test_any_shift_and_any_straight_line_is_found() -> None:
     sample = SAMPLES["a digit"]
     moved = np.roll(sample.codes, (5, -3), (1, 2))
