@@ -150,6 +150,22 @@ def test_what_is_no_copy_computes_something() -> None:
     assert not unseen
 
 
+ANY_SCALE = {"MAXIMUM", "MINIMUM", "SELECT_V2"}
+"""Those whose examples also declare scales that differ: they compute on codes, whatever these stand for."""
+
+
+def test_who_shares_a_scale_has_the_inputs_in_every_example() -> None:
+    """And nobody else has, but for the buffer, which hands on what it gets."""
+    dice, sharing, differing = Dice(3), set(), {"CIRCULAR_BUFFER"}
+    for op, dtype in [key for key in KEYS if key[1] in ("int8", "int16")] * 20:
+        node = KERNELS[op, dtype].example(lambda value: value, dice)
+        given_ = [t.quantization for t in node.inputs if t is not None and t.dtype == dtype and t.quantization]
+        if given_ and node.outputs[0].dtype == dtype and node.outputs[0].quantization:
+            sharing.add(op)
+            differing |= {op} if node.outputs[0].quantization != given_[0] else set()
+    assert sharing - differing == {op for op in sharing if FACTS[op].shares_scale} - ANY_SCALE
+
+
 @those(lambda facts: facts.homogeneous, "float32")
 def test_homogeneous_twice_the_data_gives_twice_the_output(op: str, dtype: str) -> None:
     def law(case: Case) -> None:
