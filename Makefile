@@ -7,6 +7,7 @@
 # make lint    ruff, the format, and mypy over package, tests and tools
 # make docs    the API reference as HTML, in build/reference
 # make tools   install the cross compiler and QEMU (Debian, as root); `test` does, where it may
+# make browsers install Firefox and WebKit for the studio's tests, which skip without; `long` does, where it may
 # make clean   remove what these made
 #
 # Each sets up what it needs in .venv, with $(PYTHON): any Python from 3.10 on.
@@ -16,7 +17,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(VENV)/bin/python -m pytest --quiet -n 2
 
-.PHONY: help demo studio lessons test check long lint docs tools clean
+.PHONY: help demo studio lessons test check long lint docs tools browsers clean
 
 help:
 	@sed -n 's/^# \(make \)/\1/p' Makefile
@@ -36,7 +37,7 @@ test: lint tools
 check: lint
 	$(PYTEST) -m "not slow and not long"
 
-long: $(VENV)/.test tools
+long: $(VENV)/.test tools browsers
 	$(PYTEST) -m long
 
 lint: $(VENV)/.test
@@ -64,6 +65,14 @@ tools:
 	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(DEBIAN) >/dev/null; } || \
 	echo "*** NOT TESTED: what needs" $$missing "- install: sudo apt install $(DEBIAN)" >&2
+
+BROWSERS := firefox-esr webkit2gtk-driver xvfb
+
+browsers:
+	@command -v firefox-esr >/dev/null && command -v WebKitWebDriver >/dev/null && command -v Xvfb >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(BROWSERS) >/dev/null; } || \
+	echo "*** NOT TESTED: the studio in Firefox and WebKit - install: sudo apt install $(BROWSERS)" >&2
 
 # ---- .venv: what `demo` needs, and with it what `studio` and `test` need
 

@@ -32,29 +32,48 @@ FILES = sorted((*HERE.glob("*.npz"), *HERE.glob("*.png")))
 CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^(?=#+ )", re.MULTILINE)
 
+ANSWERS = "\n## Answers\n"
+ANSWER = re.compile(r"^\*\*(\d)\.\*\* ?(.*?)(?=^\*\*\d\.|\Z)", re.MULTILINE | re.DOTALL)
 
-def notebook(text: str) -> dict[str, Any]:
+TRY_FIRST = "\n\nTry first; then open them. To run an answer's code, copy it into the cell above."
+
+FOLD = "<details>\n<summary><b>Answer {}</b></summary>\n\n{}\n\n</details>"
+"""HTML around Markdown: blank lines tell where one ends."""
+
+
+def notebook(text: str, folded: bool = True) -> dict[str, Any]:
     """The notebook (nbformat 4.5, as JSON holds it, without outputs) of a lesson in Markdown.
 
     Each block of Python becomes a cell of code, what stands between them a cell of text, and each heading begins one.
+    Each answer (``**1.**`` behind the heading ``## Answers``) becomes a cell of text that opens when it is asked for,
+    its code included: front ends differ in how they hide cells of code, and agree on HTML. If it is not `folded`, its
+    code is cells as well.
     """
     cells: list[dict[str, Any]] = [
         {"cell_type": kind, "id": f"cell-{i}", "metadata": {}, "source": source.splitlines(keepends=True)}
         | ({"execution_count": None, "outputs": []} if kind == "code" else {})
-        for i, (kind, source) in enumerate(_cells(text))
+        for i, (kind, source) in enumerate(_cells(text, folded))
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _cells(text: str) -> Iterator[tuple[str, str]]:
+def _cells(text: str, folded: bool) -> Iterator[tuple[str, str]]:
     """(cell_type, source) of every cell in order."""
-    for i, part in enumerate(CODE.split(text)):
+    lesson, heading, answers = text.partition(ANSWERS)
+    for i, part in enumerate(CODE.split(lesson)):
         if i % 2:
             yield "code", part.strip()
         else:
             yield from (("markdown", cell.strip()) for cell in SECTION.split(part) if cell.strip())
+    if not heading:
+        return
+    yield "markdown", heading.strip() + TRY_FIRST
+    if folded:
+        yield from (("markdown", FOLD.format(number, answer.strip())) for number, answer in ANSWER.findall(answers))
+    else:
+        yield from _cells(answers, folded)
 
 
 def write_lessons(folder: str | Path) -> tuple[list[Path], list[Path]]:

@@ -33,7 +33,7 @@ PARTS = (0.02, 0.1, 0.25, 0.5)
 
 def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
     """What quantisation costs, operator by operator: ``by`` its ``own`` error, the ``total`` one, or health's
-    ``findings``. `told` are lines for each operator, `summary` what it was measured on."""
+    ``findings``. `told` are lines for each operator, `summary` and `of` what it was measured on."""
     by = asked.text("by", "own")
     if by not in ("own", "total", "findings"):
         raise InputError(f"'by' is {by[:20]!r}; choose own, total or findings")
@@ -52,7 +52,7 @@ def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
         }
     told = {str(layer.step.index): [*_health_lines(layer, measured)] for layer in measured.layers if layer.step}
     summary = f"{measured.inferences} inferences, {data}, against the float reading of the same graph"
-    return described(plan, _rest(plan, colours)) | {"told": told, "summary": summary, "key": _key(by)}
+    return described(plan, _rest(plan, colours)) | {"told": told, "summary": summary, "of": data, "key": _key(by)}
 
 
 def _cases(studio: Studio, asked: Asked, plan: Plan) -> tuple[str, tuple[Array, ...]]:

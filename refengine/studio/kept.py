@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ..accuracy import class_count, evaluate, predictions
@@ -34,9 +37,11 @@ def forget(studio: Studio, asked: Asked) -> dict[str, Any]:
 
 
 def kept(studio: Studio, asked: Asked) -> dict[str, Any]:
-    """All that is kept, and what the network makes of each; `fits` is why it cannot say, or nothing."""
+    """All that is kept, and what the network makes of each; `fits` is why it cannot say, or nothing, and `command` by
+    what refengine is called at a prompt in the studio's folder."""
     x, y = studio.collection.held
-    told: dict[str, Any] = {"folder": str(studio.collection.folder), "count": len(y), "fits": "", "correct": None}
+    folder = str(studio.collection.folder)
+    told: dict[str, Any] = {"folder": folder, "command": _command(), "count": len(y), "fits": "", "correct": None}
     answers: list[dict[str, Any]] = [{} for _ in y]
     try:
         if len(y):
@@ -49,6 +54,14 @@ def kept(studio: Studio, asked: Asked) -> dict[str, Any]:
     each = zip(x, y.tolist(), answers, strict=True)
     told["drawings"] = [_told(studio, place, *one) for place, one in enumerate(each)]
     return told
+
+
+def _command() -> str:
+    """In a checkout, `make studio` leaves it in ``.venv``, where no shell looks."""
+    script = Path(sys.executable).with_name("refengine")
+    if shutil.which("refengine") or not script.exists():
+        return "refengine"
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
 def _told(studio: Studio, place: int, picture: Pixels, label: int, answer: dict[str, Any]) -> dict[str, Any]:

@@ -181,3 +181,10 @@ def test_codes_are_the_same_one_by_one_and_as_arrays(codes: Array, scale: float,
     p = params(node(codes.shape[1], "int8", output, scale=scale))
     one, all_ = softmax.code_by_code(p, codes), softmax.array_by_array(p, codes)
     assert one.dtype == all_.dtype and np.array_equal(one, all_)
+
+
+@given(arrays(np.int16, st.tuples(st.integers(1, 4), st.integers(1, 40))), st.floats(2.0**-14, 2.0**-4))
+def test_16_bit_codes_are_the_same_one_by_one_and_as_arrays(codes: Array, scale: float) -> None:
+    p = params(node(codes.shape[1], "int16", scale=scale))
+    one, all_ = softmax.code_by_code_int16(p, codes), softmax.array_by_array_int16(p, codes)
+    assert one.dtype == all_.dtype and np.array_equal(one, all_)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +23,17 @@ ROOT = Path(__file__).parents[2]
 
 
 def cells(name: str, kind: str) -> list[str]:
-    """The sources of a lesson's cells of that kind."""
-    made = notebook(LESSONS[name].read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in made if cell["cell_type"] == kind]
+    """The sources of a lesson's cells of that kind, its answers among them."""
+    return [source for each, source in sources(answered(name)) if each == kind]
+
+
+def answered(name: str) -> dict[str, Any]:
+    """The notebook of a lesson with its answers as cells to run."""
+    return notebook(LESSONS[name].read_text(encoding="utf-8"), folded=False)
+
+
+def sources(book: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in book["cells"]]
 
 
 @pytest.mark.slow
@@ -36,8 +46,8 @@ def test_a_lesson_runs_and_what_it_asserts_holds(name: str, tmp_path: Path, monk
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     write_lessons(tmp_path)
-    book = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4)
-    nbformat.validate(book)
+    nbformat.validate(nbformat.read(tmp_path / f"{name}.ipynb", as_version=4))
+    book = nbformat.reads(json.dumps(answered(name)), as_version=4)
     nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.get("name") == "stderr"]
@@ -55,8 +65,25 @@ def test_a_lesson_asks_first_and_has_short_cells_exercises_and_answers(name: str
     assert max(len(cell.splitlines()) for cell in code) <= 25
 
 
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_answers_are_folded_and_all_there(name: str) -> None:
+    """HTML around Markdown, as JupyterLab 4, Notebook 7 and nbconvert show it, without anything installed for it."""
+    folded = sources(notebook(LESSONS[name].read_text(encoding="utf-8")))
+    start = [source.startswith("## Answers\n\nTry first") for _, source in folded].index(True)
+    _, exercises = next(cell for cell in folded if cell[1].startswith("## Exercises"))
+    answers = folded[start + 1 :]
+    assert folded[start - 1] == ("code", "# your turn")
+    assert len(answers) == len(re.findall(r"^\d\. ", exercises, re.MULTILINE)) >= 3
+    for i, (kind, source) in enumerate(answers, start=1):
+        assert kind == "markdown" and source.startswith(f"<details>\n<summary><b>Answer {i}</b></summary>\n\n")
+        assert source.endswith("\n\n</details>") and source.count("```python\n") == source.count("\n```\n") >= 1
+    unfolded = [source for kind, source in sources(answered(name))[start + 1 :] if kind == "code"]
+    assert unfolded and all(any(code in source for _, source in answers) for code in unfolded)
+
+
 def test_the_code_of_the_lessons_is_as_clean_as_ours(tmp_path: Path) -> None:
-    write_lessons(tmp_path)
+    for name in LESSONS:
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(answered(name)), encoding="utf-8")
     ruff = [sys.executable, "-m", "ruff"]
     config = ["--config", str(ROOT / "pyproject.toml"), "--no-cache", str(tmp_path)]
     found = [
@@ -68,8 +95,7 @@ def test_the_code_of_the_lessons_is_as_clean_as_ours(tmp_path: Path) -> None:
 
 def test_a_text_becomes_cells_at_its_headings_and_code() -> None:
     book = notebook("# One\nwords\n\n## Two\nmore\n\n```python\nx = 1  # no heading\n# nor this\nx\n```\n\nthe end\n")
-    made = [(cell["cell_type"], "".join(cell["source"])) for cell in book["cells"]]
-    assert made == [
+    assert sources(book) == [
         ("markdown", "# One\nwords"),
         ("markdown", "## Two\nmore"),
         ("code", "x = 1  # no heading\n# nor this\nx"),

@@ -45,6 +45,24 @@ def test_ten_drawings_are_data_for_evaluate(tmp_path: Path, capsys: pytest.Captu
         assert (told["images"], told["correct"]) == (10, 9)
 
 
+def test_the_page_names_the_command_as_it_is_found_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / ".venv" / "bin" / "refengine"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    with served(Studio(keep="kept")) as client:
+
+        def named() -> str:
+            told: str = client.get("call/kept", {"network": NETWORK}).json()["command"]
+            return told
+
+        monkeypatch.setattr("sys.executable", str(script.with_name("python")))
+        monkeypatch.setattr("shutil.which", lambda name: None)
+        assert named() == ".venv/bin/refengine"
+        monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+        assert named() == "refengine"
+
+
 def archive_labels(folder: Path) -> list[int]:
     with np.load(folder / ARCHIVE) as archive:
         found: list[int] = archive["y"].tolist()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import refengine
-from refengine import execute, make_plan, run
+from refengine import execute, make_plan
 from refengine.bundled import bundled_models
 from refengine.explanation import explain
 from refengine.kernel import Line
@@ -84,28 +84,6 @@ def test_an_element_is_explained_as_explain_does_and_says_what_it_reads(client: 
 def test_what_there_is_not_is_said(client: Client, call: str, more: dict[str, Any], why: str) -> None:
     response = client.get(f"call/{call}", {**ASKED, **more})
     assert response.status == 400 and why in response.json()["error"]
-
-
-def test_heat_is_the_difference_of_two_answers() -> None:
-    """One place of the map, computed again by hand: a patch of 3 × 3 around it covered, and the logit read."""
-    from refengine.studio.asked import Asked
-    from refengine.studio.heat import heat
-    from refengine.studio.studio import Studio
-
-    plan, x = sample()
-    label = int(run(plan, x)[0].argmax())
-    told = heat(Studio(), Asked({"network": NETWORK, "sample": "13", "label": str(label)}))
-    rows = np.array(told["rows"])
-    y, column = np.unravel_index(np.abs(rows).argmax(), rows.shape)
-    covered = x.copy()
-    covered[0, y - 1 : y + 2, column - 1 : column + 2] = -128
-    logits = [next(r for r in execute(plan, each) if r.step.index == 10) for each in (x, covered)]
-    codes = [int(record.outputs[0][0, label]) for record in logits]
-    quantization = logits[0].step.outputs[0].quantization
-    assert quantization is not None and rows.shape == (28, 28) and codes[0] != codes[1]
-    assert rows[y, column] == pytest.approx((codes[0] - codes[1]) * quantization.scale[0], rel=1e-5)
-    corner = rows[0, 0]
-    assert corner == 0, "paper over paper changes nothing"
 
 
 def test_the_stages_of_the_bundled_networks_are_told_in_words() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -184,32 +186,49 @@ def test_samples_noise_and_files_are_answered(page: Page, tmp_path: Path) -> Non
     assert page.text("#source").startswith("mine.png")
     np.save(tmp_path / "codes.npy", np.full((4, 28, 28, 1), -128, np.int8))
     page.find("#file").send_keys(str(tmp_path / "codes.npy"))
-    page.until("document.querySelector('#answer input[type=range]')?.max === '3'")
+    page.until("document.querySelector('#frames input')?.max === '3'")
     (tmp_path / "bad.npy").write_bytes(b"no array")
     page.find("#file").send_keys(str(tmp_path / "bad.npy"))
     page.until("document.querySelector('#trouble').textContent.startsWith('bad.npy')")
 
 
-def test_a_picture_may_be_dropped_and_pasted(page: Page, tmp_path: Path) -> None:
-    """By the events that a browser makes of it: no driver can drag a file."""
-    made = """(async () => {
-      const canvas = document.createElement('canvas');
-      [canvas.width, canvas.height] = [100, 100];
-      const context = canvas.getContext('2d');
-      context.fillStyle = '#fff'; context.fillRect(0, 0, 100, 100);
-      context.fillStyle = '#000'; context.fillRect(45, 15, 9, 70);
-      const blob = await new Promise((resolve) => canvas.toBlob(resolve));
-      const data = new DataTransfer();
-      data.items.add(new File([blob], 'one.png', { type: 'image/png' }));
-      const event = KIND;
-      document.dispatchEvent(event);
-    })()"""
-    for kind in ("new DragEvent('drop', { dataTransfer: data, cancelable: true })",
-                 "new ClipboardEvent('paste', { clipboardData: data })"):  # fmt: skip
-        page.driver.execute_script(made.replace("KIND", kind))
-        page.until("document.querySelector('#source').textContent.startsWith('one.png')")
-        page.answered("the number 1")
-        page.click("#clear")
+def picture_of_a_one(path: Path) -> Path:
+    pixels = np.full((100, 100), 255, np.uint8)
+    pixels[15:85, 45:54] = 0
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_a_picture_is_dragged_onto_the_page(page: Page, tmp_path: Path) -> None:
+    """As the browser does when files are dragged into its window."""
+    files = [str(picture_of_a_one(tmp_path / "one.png"))]
+    data = {"items": [], "files": files, "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        event = {"type": kind, "x": 600, "y": 300, "data": data}
+        page.driver.execute_cdp_cmd("Input.dispatchDragEvent", event)
+        if kind == "dragOver":
+            page.until("document.querySelector('#pad').classList.contains('over')")
+    page.until("document.querySelector('#source').textContent.startsWith('one.png')")
+    page.answered("the number 1")
+    assert not page.js("document.querySelector('#pad').classList.contains('over')")
+
+
+def test_a_picture_is_pasted_by_the_keys_for_it(page: Page, tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    permissions = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    page.driver.execute_cdp_cmd("Browser.grantPermissions", permissions)
+    data = b64encode(picture_of_a_one(tmp_path / "one.png").read_bytes()).decode()
+    copied = page.driver.execute_async_script(
+        """const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
+        const item = new ClipboardItem({ 'image/png': new Blob([bytes], { type: 'image/png' }) });
+        navigator.clipboard.write([item]).then(() => arguments[1](''), (error) => arguments[1](String(error)));""",
+        data,
+    )
+    assert copied == ""
+    page.find("#pad").send_keys(Keys.CONTROL, "v")
+    page.until("document.querySelector('#source').textContent.includes('.png')")
+    page.answered("the number 1")
 
 
 def test_networks_and_dialects_are_chosen_and_compared(page: Page) -> None:
@@ -307,6 +326,39 @@ def test_the_winning_class_is_followed_to_a_pixel(page: Page) -> None:
     page.until("document.querySelector('.layer h2').textContent === '0 CONV_2D'")
 
 
+def test_the_keyboard_alone_draws_and_follows_a_number_to_its_pixel(page: Page) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def press(*keys: str) -> None:
+        ActionChains(page.driver, duration=0).send_keys(*keys).perform()
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            if page.js("document.activeElement.matches(arguments[0])", selector):
+                return
+            press(Keys.TAB)
+        raise AssertionError(f"{selector} cannot be reached by the tabulator")
+
+    tab_to("#pad")
+    press(Keys.ARROW_UP * 14, " ", Keys.ARROW_DOWN * 28, " ")
+    page.answered("the number 1")
+    page.driver.execute_script("document.activeElement.blur()")
+    tab_to("#tab-draw")
+    press(Keys.ARROW_RIGHT * 2)
+    page.until("document.querySelector('.explanation')")
+    tab_to(".explanation button")
+    for step in ("10 ", "9 ", "8 ", "4 ", "3 ", "2 ", "1 ", "0 "):
+        press(Keys.ENTER)
+        page.until(f"document.querySelector('.layer h2').textContent.startsWith('{step}')")
+        page.until("document.activeElement.matches('.explanation button')")
+    press(Keys.ENTER)
+    page.until("document.querySelector('.why .result')?.textContent.startsWith('The pixel [0, ')")
+    page.until("document.activeElement.matches('.trail button')")
+    press(Keys.ENTER)
+    page.until("document.querySelector('.layer h2').textContent === '0 CONV_2D'")
+
+
 def test_a_click_on_a_number_lights_its_window_and_the_numbers_move_with_the_drawing(page: Page) -> None:
     page.draw(SEVEN)
     page.answered("the number 7")
@@ -355,18 +407,51 @@ def test_things_that_are_found_are_drawn(page: Page, tmp_path: Path) -> None:
         page.click("#clear")
 
 
-def test_a_finger_draws_as_a_mouse_does(page: Page) -> None:
-    box = page.js("(({ x, y, width }) => [x, y, width / 280])(document.querySelector('#pad').getBoundingClientRect())")
-    points = [(140, y) for y in range(40, 250, 15)]
-    for i, (x, y) in enumerate(points):
-        touch = [{"x": box[0] + x * box[2], "y": box[1] + y * box[2]}]
-        kind = "touchMove" if i else "touchStart"
-        page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touch})
-    page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+@pytest.mark.parametrize("pointer", ["touch", "pen"])
+def test_a_finger_and_a_pen_draw_as_a_mouse_does(page: Page, pointer: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+    page.js(
+        "document.querySelector('#pad').addEventListener('pointermove', (event) => (window.by = event.pointerType))"
+    )
+    canvas, device = page.find("#pad"), PointerInput(pointer, pointer)
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    chain = ActionChains(page.driver)
+    actions = chain.w3c_actions
+    actions.devices = [device]
+    device.create_pointer_move(duration=0, x=0, y=-80, origin=canvas)
+    device.create_pointer_down(button=0)
+    for y in range(-70, 90, 10):
+        device.create_pointer_move(duration=10, x=0, y=y, origin=canvas)
+    device.create_pointer_up(button=0)
+    actions.perform()
+    assert page.js("window.by") == pointer
     page.answered("the number 1")
 
 
-def test_the_heat_map_says_what_it_is(page: Page) -> None:
+def test_a_finger_that_goes_far_draws_and_does_not_scroll(page: Page) -> None:
+    """By what the browser makes of the screen's touches, scrolling among it, where the page is a phone's."""
+    metrics = {"width": 360, "height": 600, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.driver.execute_script("document.querySelector('#pad').scrollIntoView({block: 'center'})")
+        box = page.js(
+            "(({ x, y, width }) => [x, y, width / 280])(document.querySelector('#pad').getBoundingClientRect())"
+        )
+        before = page.js("scrollY")
+        for i, y in enumerate(range(40, 250, 15)):
+            touch = [{"x": box[0] + 140 * box[2], "y": box[1] + y * box[2]}]
+            kind = "touchMove" if i else "touchStart"
+            page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touch})
+        page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.answered("the number 1")
+        assert page.js("scrollY") == before
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_heat_maps_say_what_they_are_and_go_with_their_drawing(page: Page) -> None:
     page.draw(SEVEN)
     page.answered("the number 7")
     show(page, "walk", ".explanation")
@@ -375,7 +460,18 @@ def test_the_heat_map_says_what_it_is(page: Page) -> None:
     page.choose("#heat-class", "7")
     page.click("#heat-run")
     page.until("document.querySelector('canvas.heat')")
-    assert page.text("#heat").startswith("Occlusion: ")
+    assert page.text("#heat-words").startswith("Contributions: ")
+    sums = re.search(r"exactly: (\S+) for .*, and (\S+) from .*, is (\S+) for", page.text("#heat-words"))
+    assert sums is not None
+    blank, risen, score = map(float, sums.groups())
+    assert score == pytest.approx(blank + risen, abs=1e-3) and score > 10
+    page.click("#heat canvas")
+    assert re.fullmatch(r"\[\d+, \d+\]: -?[\d.e-]+", page.text("#heat .says"))
+    page.choose("#heat-way", "occlusion")
+    page.click("#heat-run")
+    page.until("document.querySelector('#heat').textContent.includes('Occlusion: ')")
+    page.draw(ONE)
+    page.until("!document.querySelector('canvas.heat')")
 
 
 def test_every_box_of_every_network_can_be_looked_at(page: Page) -> None:
@@ -433,7 +529,7 @@ def test_a_file_of_several_inferences_is_gone_through(page: Page, tmp_path: Path
     codes = bundled_digits()[0][[3, 40, 70], :, :, np.newaxis].astype(np.int16) - 128
     np.save(tmp_path / "three.npy", codes.astype(np.int8))
     page.find("#file").send_keys(str(tmp_path / "three.npy"))
-    page.until("document.querySelector('#answer input[type=range]')")
+    page.until("document.querySelector('#frames input')")
     show(page, "play", "canvas.chart")
     page.click("#frame-next")
     page.answered(f"the number {bundled_digits()[1][40]}")
@@ -450,13 +546,15 @@ def test_the_graph_is_coloured_by_what_is_lost(page: Page) -> None:
     page.click("#sample")
     page.until("document.querySelector('#answer .big')")
     show(page, "compare", "#colour")
-    for way in ("own", "total", "findings"):
-        page.choose("#way", way)
-        page.click("#colour")
-        page.until("document.querySelector('.compared svg rect:not(.input)')")
+    page.click("#colour")
+    for way in ("total", "findings", "own"):
         page.until("document.querySelector('#compare-summary').textContent.startsWith('100 inferences')")
+        page.until("document.querySelector('.compared svg rect:not(.input)')")
+        page.choose("#way", way)
+        page.until("document.querySelector('#compare-summary').textContent === 'measuring …'")
+    page.until("document.querySelector('#compare-summary').textContent.startsWith('100 inferences')")
     page.click(".compared a[href='#step1']")
-    page.until("document.querySelector('#compare-details h2').textContent.startsWith('1 ')")
+    page.until("document.querySelector('#compare-details h2')?.textContent.startsWith('1 ')")
     page.choose("#way", "time")
     page.until("document.querySelector('#compare-summary').textContent.includes('view Board')")
 
@@ -493,7 +591,7 @@ def test_drawings_are_kept_shown_and_forgotten(page: Page) -> None:
     for label in (7, 1):
         page.click(f"[aria-label='keep as {label}']")
         page.until(f"document.querySelectorAll('.gallery figure').length === {1 if label == 7 else 2}")
-    assert "1 of them are read right" in page.text("#collected")
+    assert "1 of them is read right" in page.text("#collected")
     page.click("#only-misread")
     page.until("document.querySelectorAll('.gallery figure').length === 1")
     assert page.js("document.querySelector('.gallery figure').className") == "wrong"
@@ -525,3 +623,25 @@ def test_the_board_answers_the_same_drawing_and_a_broken_one_is_shown(page: Page
     page.until("document.querySelector('#board-shown .unsure')", 60)
     page.click("#show-verdict")
     page.until("document.querySelector('#view-compare .culprit')")
+    page.draw(ONE)
+    page.until("!document.querySelector('#view-compare .culprit')")
+    page.click("#tab-board")
+    page.until(
+        "document.querySelector('#board-shown').textContent.startsWith('This drawing has not been on the board')"
+    )
+
+
+def test_on_a_phone_a_chosen_view_comes_into_sight_and_the_tabs_stay(page: Page) -> None:
+    metrics = {"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.draw(SEVEN)
+        page.answered("the number 7")
+        for view in ("walk", "board", "collect"):
+            page.find(f"#tab-{view}").click()
+            tops = "['#tabs', '#view-VIEW'].map((each) => document.querySelector(each).getBoundingClientRect().top)"
+            page.until(f"(([tabs, view]) => tabs === 0 && 30 < view && view < 80)({tops.replace('VIEW', view)})")
+        page.find("#tab-draw").click()
+        assert page.js("scrollY") == 0
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -3,12 +3,13 @@
 import { showVerdict } from "./compare.js";
 import { el, percent } from "./element.js";
 import { ask } from "./server.js";
-import { attempt, on, present, state } from "./state.js";
+import { attempt, inference, on, present, state } from "./state.js";
 
 export const title = "Board";
 
 let port, fault, runs, needs, shown;
 let choices = null;
+let ran = ""; // the inference that the board's answer is of
 
 export function mount(section) {
   port = el("select", { id: "port", "aria-label": "board" });
@@ -23,14 +24,14 @@ export function mount(section) {
     needs,
     shown,
   );
-  on("network", () => {
-    state.times = null;
-    shown.replaceChildren();
-  });
 }
 
 export function refresh() {
   runs.disabled = !state.answer;
+  if (ran && ran !== inference()) {
+    ran = "";
+    shown.replaceChildren(el("p", { className: "hint", textContent: "This drawing has not been on the board yet." }));
+  }
   if (!choices) attempt(learn);
 }
 
@@ -56,12 +57,14 @@ function showNeeds() {
 }
 
 async function runOnBoard() {
+  const asked = inference();
   runs.disabled = true;
   shown.replaceChildren(el("p", { textContent: `${port.value} is at it …` }));
   const told = await attempt(() => ask("board", present({ port: port.value, fault: fault.value, changes: undefined })));
-  runs.disabled = false;
   shown.replaceChildren(...(told ? result(told) : []));
-  if (told) state.times = told.times;
+  if (told) state.times = { ...told.times, inference: asked };
+  ran = asked;
+  refresh(); // somebody may have drawn on
 }
 
 function result(told) {
@@ -73,7 +76,7 @@ function result(told) {
     ...answers(told),
     el("p", { className: unequal ? "unsure result" : "sure result", textContent: verdict }),
     ...why(told),
-    el("div", { className: "scroll" }, table(told)),
+    el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "each operator" }, table(told)),
     el("p", {
       className: "hint",
       textContent: `${told.board}: ${told.total.toFixed(1)} ms in all, ${told.arena.toLocaleString("en")} bytes of arena, numerics ${told.numerics}`,
@@ -83,7 +86,7 @@ function result(told) {
 
 function answers({ answers: { classes, codes } }) {
   if (!classes) return [el("p", { textContent: `The board gives ${codes.board.flat().slice(0, 16).join(" ")} …` })];
-  const names = state.answer.classes;
+  const names = state.answer?.classes ?? [];
   const said = ({ label, score }) => `${names[label]?.name ?? label} (${percent(score)})`;
   const number = names[classes.board.label]?.name ?? classes.board.label;
   return [
@@ -102,13 +105,15 @@ function why({ verdict }) {
   const show = el("button", {
     id: "show-verdict",
     textContent: "Show it in the graph",
-    onclick: () => showVerdict(verdict),
+    onclick: () => showVerdict(verdict, ran),
   });
   return [el("p", { id: "board-why", textContent: verdict.summary }), show];
 }
 
 function table({ steps, total }) {
-  const head = ["step", "operator", "ms", "", "CRC-32", "refengine's"].map((name) => el("th", { textContent: name }));
+  const head = ["step", "operator", "ms", "share", "CRC-32", "refengine's"].map((name) =>
+    el("th", { textContent: name }),
+  );
   const rows = steps.map(({ index, name, milliseconds, crc32, equal }) => {
     const bar = el("div");
     bar.style.width = `${(100 * milliseconds) / Math.max(total, 1e-9)}%`;

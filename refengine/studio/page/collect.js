@@ -1,6 +1,6 @@
 // The view Collect: drawings that are kept with what they are, and those of them that the network misreads.
 
-import { el, percent, picture } from "./element.js";
+import { el, percent, picture, refill } from "./element.js";
 import { ask, link } from "./server.js";
 import { attempt, latest, on, present, state } from "./state.js";
 
@@ -35,7 +35,8 @@ export const refresh = latest(async () => {
 
 function showLabels() {
   const classes = state.answer?.classes ?? [];
-  labels.replaceChildren(
+  refill(
+    labels,
     ...classes.map(({ label, name }) =>
       el("button", { textContent: name, "aria-label": `keep as ${name}`, onclick: () => attempt(() => keep(label)) }),
     ),
@@ -48,15 +49,18 @@ async function keep(label) {
 }
 
 function show(told) {
-  const right = told.correct === null ? "" : ` ${told.correct} of them are read right by ${state.network}.`;
+  const right =
+    told.correct === null
+      ? ""
+      : ` ${told.correct} of them ${told.correct === 1 ? "is" : "are"} read right by ${state.network}.`;
   summary.textContent = `${told.count} ${told.count === 1 ? "drawing is" : "drawings are"} kept in ${told.folder}.${right} ${told.fits}`;
   const shown = told.drawings.filter(
     ({ label, answer }) => !only.checked || (answer !== undefined && answer !== label),
   );
-  gallery.replaceChildren(...shown.map(figure));
+  refill(gallery, ...shown.map(figure));
   use.textContent = [
-    `refengine evaluate ${state.network} --data ${told.folder}`,
-    `refengine health ${state.network} --data ${told.folder}`,
+    `${told.command} evaluate ${state.network} --data ${told.folder}`,
+    `${told.command} health ${state.network} --data ${told.folder}`,
     `python tools/train.py stm32f746 --out models --add ${told.folder}`,
   ].join("\n");
 }

@@ -3,7 +3,7 @@
 import { byId, el } from "./element.js";
 import { Graph } from "./graph.js";
 import { ask } from "./server.js";
-import { attempt, on, present, state } from "./state.js";
+import { attempt, inference, latest, on, present, state } from "./state.js";
 
 export const title = "Compare";
 
@@ -22,7 +22,7 @@ export function mount(section) {
   graph = new Graph(chosen);
   way = el("select", { id: "way", "aria-label": "colour the graph" });
   way.append(...Object.entries(WAYS).map(([value, text]) => el("option", { value, textContent: text })));
-  way.onchange = () => attempt(colour);
+  way.onchange = colour;
   dump = el(
     "label",
     { className: "file", hidden: true },
@@ -30,7 +30,7 @@ export function mount(section) {
     el("input", { type: "file", id: "dump", accept: ".npz" }),
   );
   dump.firstElementChild.onchange = ({ target }) => attempt(() => judge(target));
-  const go = el("button", { id: "colour", className: "main", textContent: "Colour", onclick: () => attempt(colour) });
+  const go = el("button", { id: "colour", className: "main", textContent: "Colour", onclick: colour });
   summary = el("p", { className: "result", id: "compare-summary" });
   key = el("p", { className: "key" });
   details = el("div", { id: "compare-details" });
@@ -45,6 +45,7 @@ export function mount(section) {
 
 export function refresh() {
   dump.hidden = way.value !== "dump";
+  if (told?.inference && told.inference !== inference()) clear(); // it was of another drawing
 }
 
 function clear() {
@@ -55,7 +56,7 @@ function clear() {
   details.replaceChildren();
 }
 
-async function colour() {
+const colour = latest(async () => {
   refresh();
   clear();
   if (way.value === "dump")
@@ -63,17 +64,19 @@ async function colour() {
       "Give a dump of a device that ran on the drawing: `refengine device record` writes one, and so do other tools (`refengine manual diff`).",
     );
   if (way.value === "time")
-    return state.times
-      ? show(state.times)
+    return state.times?.inference === inference()
+      ? show(state.times, inference())
       : hint("Run the drawing on a board first (view Board): its times are shown here.");
   hint("measuring …");
+  const asked = inference();
   try {
-    show(await ask("lost", present({ by: way.value })));
+    const found = await ask("lost", present({ by: way.value }));
+    show(found, found.of === "the drawing" ? asked : "");
   } catch (error) {
     clear();
     throw error;
   }
-}
+});
 
 function hint(text) {
   summary.textContent = text;
@@ -82,11 +85,13 @@ function hint(text) {
 async function judge(input) {
   const [file] = input.files;
   input.value = "";
-  if (file) show(await ask("verdict", present({ name: file.name }), file));
+  const asked = inference();
+  if (file) show(await ask("verdict", present({ name: file.name }), file), asked);
 }
 
-function show(found) {
-  told = found;
+// Colours that are of one inference only go with it; "" for those of many.
+function show(found, of) {
+  told = { ...found, inference: of };
   graph.show(found.svg);
   summary.textContent = found.summary ?? "Parts of the whole time, as the device counted it.";
   key.replaceChildren(
@@ -107,9 +112,9 @@ function chosen(name) {
 }
 
 // What the view Board has measured, and where it differs.
-export function showVerdict(found) {
+export function showVerdict(found, of) {
   way.value = "dump";
   refresh();
-  show(found);
+  show(found, of);
   byId("tab-compare").click();
 }

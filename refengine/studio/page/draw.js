@@ -1,6 +1,6 @@
 // The view Draw: what the network saw of the drawing, and how other networks and dialects answer it.
 
-import { el, offer, percent, picture } from "./element.js";
+import { el, offer, percent, picture, refill } from "./element.js";
 import { ask } from "./server.js";
 import { attempt, latest, on, state } from "./state.js";
 
@@ -14,12 +14,16 @@ export function mount(section) {
   rows = el("tbody");
   network = el("select", { "aria-label": "network to add" });
   numerics = el("select", { "aria-label": "dialect to add" });
-  const head = ["network", "dialect", "answer", "confidence", ""].map((name) => el("th", { textContent: name }));
+  const head = ["network", "dialect", "answer", "confidence"].map((name) => el("th", { textContent: name }));
   section.append(
     el("h2", { textContent: "What the network saw" }),
     steps,
     el("h2", { textContent: "How others answer the same drawing" }),
-    el("div", { className: "scroll" }, el("table", { id: "others" }, el("thead", {}, el("tr", {}, head)), rows)),
+    el(
+      "div",
+      { className: "scroll" },
+      el("table", { id: "others" }, el("thead", {}, el("tr", {}, head, el("td"))), rows),
+    ),
     el("div", { className: "tools" }, network, numerics, el("button", { id: "add", textContent: "Add", onclick: add })),
   );
   on("choices", offerChoices);
@@ -51,13 +55,16 @@ function showSteps(saw) {
       return el("figure", {}, shown, el("figcaption", { textContent: step.name + size }));
     }),
   );
-  if (!saw.length) steps.textContent = state.answer ? "This input is no picture." : "Draw something on the left.";
+  if (!saw.length)
+    steps.textContent = state.answer
+      ? "This input is no picture."
+      : "Draw something first: then each step of its way into the network is here.";
 }
 
 const showOthers = latest(async () => {
   const drawing = state.drawing;
   const told = drawing ? await Promise.all(others.map(([name, dialect]) => answerOf(name, dialect, drawing))) : [];
-  rows.replaceChildren(...told.map((cells, i) => row(others[i], cells, i)));
+  refill(rows, ...told.map((cells, i) => row(others[i], cells, i)));
 });
 
 // [answer, confidence], or why there is none.

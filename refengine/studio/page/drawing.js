@@ -1,6 +1,6 @@
 // The drawing beside every view: where it comes from, when it is run, and what the network says to it.
 
-import { byId, el, percent, picture, short } from "./element.js";
+import { byId, el, percent, picture, refill, short } from "./element.js";
 import { Pad } from "./pad.js";
 import { ask, Refusal } from "./server.js";
 import { again, attempt, change, forget, latest, on, run, state, tell } from "./state.js";
@@ -93,7 +93,10 @@ async function takeNetwork(given) {
 // ---- the answer --------------------------------------------------------------------------------------------------
 
 function showAnswer() {
-  byId("answer").replaceChildren(...(state.answer ? told(state.answer) : []));
+  refill(byId("answer"), ...(state.answer ? told(state.answer) : []));
+  const aloud = byId("answer").querySelector(".big")?.textContent ?? "";
+  if (byId("said").textContent !== aloud) byId("said").textContent = aloud; // for those who hear the page, once
+  showFrames(state.answer?.frames ?? 1);
 }
 
 function told(answer) {
@@ -102,7 +105,7 @@ function told(answer) {
     textContent: `answered within ${answer.milliseconds.toFixed(0)} ms, ${answer.numerics}`,
   });
   const lines = { classification: classes, detection: things, segmentation: parts, none: values }[answer.task](answer);
-  return [...lines, ...frames(answer), ...changed(answer), time];
+  return [...lines, ...changed(answer), time];
 }
 
 export const isUnsure = (answer) => answer.classes[answer.label].score < UNSURE;
@@ -208,13 +211,16 @@ function changed({ changes }) {
   return [el("p", { className: "unsure" }, text, back)];
 }
 
-// Of a file with several inferences, which one this is.
-function frames({ frames: count, frame }) {
-  if (count < 2) return [];
-  const chosen = el("input", { type: "range", min: 0, max: count - 1, value: frame, "aria-label": "inference" });
-  chosen.oninput = () => {
-    state.frame = Number(chosen.value);
+// Of a file with several inferences, which one this is. The slider stays the same one, for who is dragging it.
+function showFrames(count) {
+  const box = byId("frames");
+  if (count < 2) return box.replaceChildren();
+  const slider = box.querySelector("input") ?? el("input", { type: "range", min: 0, "aria-label": "inference" });
+  slider.oninput = () => {
+    state.frame = Number(slider.value);
     again();
   };
-  return [el("label", { className: "tools" }, `inference ${frame} of ${count}: `, chosen)];
+  Object.assign(slider, { max: count - 1, value: state.frame });
+  if (!box.firstChild) box.append(el("label", { className: "tools" }, el("span"), slider));
+  box.querySelector("span").textContent = `inference ${state.frame} of ${count}: `;
 }

@@ -13,6 +13,15 @@ export function el(tag, properties = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+// Other children for `part`. Who was at one of its controls with the keyboard is at the same one of the new ones, or at
+// the last if there are fewer.
+export function refill(part, ...children) {
+  const controls = () => [...part.querySelectorAll("a, button:enabled, input:enabled, select:enabled, [tabindex='0']")];
+  const at = controls().indexOf(document.activeElement);
+  part.replaceChildren(...children);
+  if (at >= 0) (controls()[at] ?? controls().at(-1))?.focus({ preventScroll: true });
+}
+
 // <select> gets these choices; the one chosen stays if it is among them.
 export function offer(select, choices, chosen = select.value) {
   select.replaceChildren(...choices.map((choice) => el("option", { value: choice, textContent: choice })));

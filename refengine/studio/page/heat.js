@@ -1,22 +1,27 @@
-// A heat map on a canvas: what the network would lose without a place.
+// Heat maps: how much each place of the drawing speaks for a class, orange for it, blue against it.
 
-import { el } from "./element.js";
+import { Maps } from "./maps.js";
+import { ask } from "./server.js";
+import { attempt, inference, present } from "./state.js";
 
-// Rows of numbers, a pixel each: orange above 0, blue below it.
-export function heatMap(rows, name) {
-  const canvas = el("canvas", { className: "heat", width: rows[0].length, height: rows.length, role: "img" });
-  canvas.setAttribute("aria-label", `heat map for ${name}`);
-  const context = canvas.getContext("2d");
-  const most = largest(rows);
-  rows.forEach((row, y) =>
-    row.forEach((value, x) => {
-      const part = Math.round((100 * Math.abs(value)) / most);
-      context.fillStyle =
-        value >= 0 ? `color-mix(in srgb, #ff8c1a ${part}%, #14171b)` : `color-mix(in srgb, #4a9bff ${part}%, #14171b)`;
-      context.fillRect(x, y, 1, 1);
-    }),
-  );
-  return canvas;
+// What the server answers to `question()`, { label, way }, and of which `inference`; null if there is no question, or a
+// refusal. What is drawn on while the network is asked is asked about once more.
+export async function askedHeat(question) {
+  let told, asked;
+  do {
+    asked = inference();
+    const wanted = question();
+    told = wanted ? await attempt(() => ask("heat", present(wanted))) : null;
+  } while (told && asked !== inference());
+  return told && { ...told, inference: asked };
 }
 
-export const largest = (rows) => Math.max(1e-9, ...rows.flat().map(Math.abs));
+// Rows of numbers as a picture to point at.
+export function heatMap(rows, name) {
+  const maps = new Maps(`heat map for ${name}`, (place) => maps.light([], place), true);
+  maps.canvas.classList.add("heat");
+  maps.show({ shape: [rows.length, rows[0].length], scale: [], dtype: "float32" }, rows.flat());
+  return maps.element;
+}
+
+export const largest = (rows) => Math.max(0, ...rows.flat().map(Math.abs));

@@ -2,10 +2,10 @@
 
 import { bars, isUnsure, sentence } from "./drawing.js";
 import { el, picture } from "./element.js";
-import { heatMap } from "./heat.js";
+import { askedHeat, heatMap } from "./heat.js";
 import { Maps } from "./maps.js";
 import { ask } from "./server.js";
-import { attempt, latest, present, state } from "./state.js";
+import { inference, latest, state } from "./state.js";
 import { valuesOf } from "./tensors.js";
 
 export const title = "The idea";
@@ -23,7 +23,7 @@ export function mount(section) {
   [seen, pieces, larger, votes, mattered, tasks] = Array.from({ length: 6 }, () => el("div"));
   const button = el("button", { id: "idea-heat", textContent: "Cover each place once", onclick: cover });
   section.append(
-    el("p", { textContent: "How can a computer read what you write? Draw a digit on the left, and follow it." }),
+    el("p", { textContent: "How can a computer read what you write? Draw a digit, and follow it." }),
     station("1 · It sees squares", seen, "Stand back from the screen: can you still read it?"),
     station("2 · It looks for little pieces", pieces, "Draw one more line. Which of the pictures change?"),
     station("3 · It puts pieces together", larger, "Can you still tell what you have drawn? The computer can."),
@@ -116,21 +116,18 @@ function showPieces(shown, values) {
   });
 }
 
-// Which inference is asked about: when that is another one, what was covered is out of date.
-const inference = () => JSON.stringify(present());
-
-// What is drawn on while the network is asked is asked about once more.
 async function cover({ target }) {
   target.disabled = true;
-  let told = null;
   let name;
-  do {
-    covered = inference();
+  const told = await askedHeat(() => {
     const { classes, label } = state.answer ?? {};
     name = classes?.[label].name;
-    told = classes ? await attempt(() => ask("heat", present({ label }))) : null;
-  } while (told && covered !== inference());
-  if (told) mattered.replaceChildren(heatMap(told.rows, name), paragraph(coveredText(name)));
+    return classes ? { label, way: "occlusion" } : null;
+  });
+  if (told) {
+    covered = told.inference;
+    mattered.replaceChildren(heatMap(told.rows, name), paragraph(coveredText(name)));
+  }
   target.disabled = false;
 }
 

@@ -17,9 +17,9 @@ function colour(value, most, isSigned) {
 }
 
 export class Maps {
-  // `pick(place)` is called for the element that somebody chooses.
-  constructor(name, pick) {
-    Object.assign(this, { pick, lit: [], chosen: null, over: null });
+  // `pick(place)` is called for the element that somebody chooses; `signed`: in colours even where nothing is below 0.
+  constructor(name, pick, signed = false) {
+    Object.assign(this, { pick, signed, lit: [], chosen: null, over: null });
     this.canvas = el("canvas", { className: "maps", tabIndex: 0, role: "img", "aria-label": name });
     this.says = el("p", { className: "hint says", textContent: " " });
     this.element = el("div", {}, this.canvas, this.says);
@@ -61,7 +61,7 @@ export class Maps {
     const image = context.createImageData(this.still.width, this.still.height);
     const reals = Array.from({ length: grid.size }, (_, place) => real(this.tensor, values, place));
     const finite = reals.filter(Number.isFinite);
-    const isSigned = finite.some((x) => x < 0);
+    const isSigned = this.signed || finite.some((x) => x < 0);
     const most = finite.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
     for (let place = 0; place < grid.size; place++) {
       const [x, y] = this.corner(place);

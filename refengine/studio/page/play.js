@@ -1,7 +1,7 @@
 // The view Play: two dialects side by side, what becomes of a number that is set by hand, and inferences in turn.
 
 import { bars } from "./drawing.js";
-import { el, offer, short } from "./element.js";
+import { el, offer, refill, short } from "./element.js";
 import { explanation } from "./explanation.js";
 import { ask } from "./server.js";
 import { again, change, latest, on, present, state } from "./state.js";
@@ -86,7 +86,7 @@ const same = ({ count, steps }) =>
 
 function apart({ first, steps, count }) {
   const how = `They part at ${first.step} ${first.name}: ${first.count.toLocaleString("en")} of ${first.size.toLocaleString("en")} numbers differ, by up to ${short(first.largest)} ${first.unit}`;
-  const more = `${steps} of ${count} operators differ. ${first.where}`;
+  const more = `${steps} of ${count} operators differ${first.where ? `, here ${first.where}` : ""}.`;
   const stage = first.stages.length
     ? `The first number that differs is [${first.at.join(", ")}]; its two stories part at “${first.stages[0]}”.`
     : "";
@@ -172,7 +172,8 @@ const add = ([tensor, at, value, isReal]) =>
   change([...state.changes, [tensor, at, value, isReal && known.tensors[tensor].scale.length > 0, state.frame]]);
 
 function showChanges() {
-  list.replaceChildren(
+  refill(
+    list,
     ...state.changes.map(([tensor, at, value, isReal, frame], i) => {
       const text = targets().find(([, index]) => index === tensor)?.[0] ?? `tensor ${tensor}`;
       const place = `${text}${at ? ` [${at}]` : ""}`;
@@ -187,8 +188,7 @@ function showChanges() {
 }
 
 async function showEffect() {
-  effect.replaceChildren();
-  if (!state.changes.length || !state.answer?.classes) return;
+  if (!state.changes.length || !state.answer?.classes) return effect.replaceChildren();
   const before = await ask("answer", present({ changes: undefined }));
   const both = [
     ["as it is", before],
@@ -198,20 +198,18 @@ async function showEffect() {
     const best = answer.classes[answer.label];
     return el("div", {}, el("h3", { textContent: `${name}: ${best.name}` }), bars(answer.classes));
   });
-  effect.append(el("div", { className: "two" }, columns));
+  effect.replaceChildren(el("div", { className: "two" }, columns));
 }
 
 // ---- inferences in turn ------------------------------------------------------------------------------------------------
 
 async function showTime() {
-  time.replaceChildren();
   const count = state.answer?.frames ?? 0;
   if (count < 2) {
-    if (known.remembers) {
-      const text =
-        "This network remembers. Give it a file with several inferences (.npy, .npz, .wav) to go through them in turn.";
-      time.append(el("h2", { textContent: "In turn" }), el("p", { className: "hint", textContent: text }));
-    }
+    const text =
+      "This network remembers. Give it a file with several inferences (.npy, .npz, .wav) to go through them in turn.";
+    const hint = [el("h2", { textContent: "In turn" }), el("p", { className: "hint", textContent: text })];
+    time.replaceChildren(...(known.remembers ? hint : []));
     return;
   }
   const told = await ask("timeline", present());
@@ -222,7 +220,8 @@ async function showTime() {
       disabled: !(state.frame + by in told.scores),
       onclick: () => enter(state.frame + by),
     });
-  time.append(
+  refill(
+    time,
     el("h2", { textContent: "In turn" }),
     el(
       "div",

@@ -12,7 +12,7 @@ export const state = {
   changes: [], // [tensor, at, value, real, frame], as the server has them
   answer: null,
   wanted: null, // a number that shall be set: { tensor, at }
-  times: null, // of the operators on a board, as the view Compare shows them
+  times: null, // of the operators on a board, as the view Compare shows them, and of which `inference`
 };
 
 const listeners = {};
@@ -30,6 +30,9 @@ export const present = (more = {}) => ({
   changes: state.changes.length ? JSON.stringify(state.changes) : undefined,
   ...more,
 });
+
+// Which inference that is: what was found of another one is out of date.
+export const inference = () => JSON.stringify(present());
 
 // Run `work`; a refusal is shown in the page's one place for trouble, and everything else is an error of ours.
 export async function attempt(work) {

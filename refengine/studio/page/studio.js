@@ -14,6 +14,7 @@ import { again, attempt, on, state, tell } from "./state.js";
 import * as walk from "./walk.js";
 
 const VIEWS = { draw, idea, walk, play, compare, pin, collect, board };
+const isNarrow = matchMedia("(max-width: 52rem)"); // as the style sheet has it: the drawing stands above the views
 let chosen = "";
 
 async function start() {
@@ -54,19 +55,28 @@ function mountView([name, view]) {
     textContent: view.title,
     "aria-controls": `view-${name}`,
   });
-  tab.onclick = () => show(name);
+  tab.onclick = () => goTo(name);
   tab.onkeydown = ({ key }) => {
     const names = Object.keys(VIEWS);
     const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
     if (!step) return;
     const next = names[(names.indexOf(name) + step + names.length) % names.length];
-    show(next);
-    byId(`tab-${next}`).focus();
+    goTo(next);
+    byId(`tab-${next}`).focus({ preventScroll: true });
   };
   byId("tabs").append(tab);
   const section = el("section", { id: `view-${name}`, role: "tabpanel", hidden: true, "aria-labelledby": tab.id });
   byId("views").append(section);
   view.mount(section);
+}
+
+// Show a view, and move it into sight where it stands below the drawing.
+function goTo(name) {
+  show(name);
+  byId(`tab-${name}`).scrollIntoView({ block: "nearest", inline: "center" });
+  if (!isNarrow.matches) return;
+  if (name === "draw") scrollTo(0, 0);
+  else byId(`view-${name}`).scrollIntoView();
 }
 
 function show(name) {

@@ -1,12 +1,12 @@
 // The view Walk: the graph, each layer's numbers as pictures, and where any one of them comes from.
 
-import { el, short } from "./element.js";
+import { el, refill, short } from "./element.js";
 import { explanation } from "./explanation.js";
 import { Graph } from "./graph.js";
-import { heatMap, largest } from "./heat.js";
+import { askedHeat, heatMap, largest } from "./heat.js";
 import { Maps } from "./maps.js";
 import { ask } from "./server.js";
-import { attempt, latest, on, present, state } from "./state.js";
+import { attempt, inference, latest, on, present, state } from "./state.js";
 import { indexOf, placeOf, real, valuesOf } from "./tensors.js";
 
 export const title = "Walk";
@@ -102,6 +102,7 @@ async function show() {
   drawn.mark(keyOf(here));
   showTrail();
   showLayer(tensor);
+  forgetOldHeat();
   showOwn(tensor, values);
   showBefore(told, read);
   showWhy(told, tensor, values);
@@ -116,7 +117,7 @@ function showTrail() {
     attempt(show);
   };
   const names = [...trail, here].map((place) => `${nameOf(place)}${place.at ? ` [${place.at.join(", ")}]` : ""}`);
-  parts.trail.replaceChildren(back, el("span", { className: "hint", textContent: names.join("  ←  ") }));
+  refill(parts.trail, back, el("span", { className: "hint", textContent: names.join("  ←  ") }));
 }
 
 const nameOf = (place) => (place.step === undefined ? "input" : `${place.step} ${known.steps[place.step].name}`);
@@ -229,7 +230,9 @@ function source(index, place) {
 }
 
 function showWhy(told, tensor, values) {
-  parts.why.replaceChildren(...(told ? reasons(told) : [hint(tensor, values)]));
+  const wasHere = parts.why.contains(document.activeElement);
+  refill(parts.why, ...(told ? reasons(told) : [hint(tensor, values)]));
+  if (wasHere && !parts.why.contains(document.activeElement)) parts.trail.querySelector("button").focus(); // the way back
 }
 
 function hint(tensor, values) {
@@ -281,27 +284,65 @@ function toggle(text, checked, set) {
 
 // ---- which pixels spoke for a class -----------------------------------------------------------------------------------
 
+const WAYS = { contributions: "what each contributes", occlusion: "what is missed if it is covered" };
+
 function heatTools() {
   const classes = state.answer.classes ?? [];
   if (!classes.length) return "";
-  const select = el("select", { "aria-label": "class", id: "heat-class" });
-  select.append(...classes.map(({ label, name }) => el("option", { value: label, textContent: name })));
-  select.value = state.answer.label;
+  const label = choice(
+    "class",
+    "heat-class",
+    classes.map(({ label, name }) => [label, name]),
+  );
+  const way = choice("way", "heat-way", Object.entries(WAYS));
+  label.value = state.answer.label;
   const shown = el("div", { id: "heat" });
   const button = el("button", { textContent: "Heat map", id: "heat-run" });
   button.onclick = async () => {
     button.disabled = true;
-    shown.textContent = "asking the network once for every place …";
-    const told = await attempt(() => ask("heat", present({ label: select.value })));
-    shown.replaceChildren(...(told ? heat(told, select.selectedOptions[0].textContent) : []));
+    shown.textContent = "asking the network again and again …";
+    const told = await askedHeat(() => (state.answer ? { label: label.value, way: way.value } : null));
+    shown.dataset.inference = told?.inference ?? "";
+    shown.replaceChildren(...(told ? heat(told, classes[told.label].name) : []));
     button.disabled = false;
   };
-  return el("div", {}, el("div", { className: "tools" }, "Which pixels spoke for", select, button), shown);
+  return el("div", {}, el("div", { className: "tools" }, "Which pixels spoke for", label, way, button), shown);
 }
 
-function heat({ rows, patch, stride, score, of }, name) {
-  const text =
-    `Occlusion: a patch of ${patch}×${patch} pixels, moved by ${stride}, is covered with paper, and the network asked again. ` +
-    `Orange: the score of ${name} (${short(score)}, at ${of}) falls without it, by up to ${short(largest(rows))}: it spoke for ${name}. Blue: it spoke against.`;
-  return [heatMap(rows, name), el("p", { className: "hint", textContent: text })];
+function choice(name, id, choices) {
+  const select = el("select", { "aria-label": name, id });
+  select.append(...choices.map(([value, textContent]) => el("option", { value, textContent })));
+  return select;
+}
+
+// A heat map of what was drawn before is none of this.
+function forgetOldHeat() {
+  const shown = parts.layer.querySelector("#heat canvas") && parts.layer.querySelector("#heat");
+  if (shown && shown.dataset.inference !== inference()) shown.replaceChildren();
+}
+
+function heat(told, name) {
+  const text = { contributions: contributed, occlusion: occluded }[told.way](told, name);
+  return [heatMap(told.rows, name), el("p", { className: "hint", id: "heat-words", textContent: text })];
+}
+
+const places = (stride) => (stride === 1 ? "pixels" : `squares of ${stride}×${stride} pixels`);
+
+function contributed({ rows, stride, orders, score, blank, of }, name) {
+  const sum = rows.flat().reduce((total, value) => total + value, 0);
+  return (
+    `Contributions: the ${places(stride)} are put onto blank paper one after another, in ${orders} orders, and the network is ` +
+    `asked after each. A number is by how much the score of ${name}, among ${of}, rises when this one ` +
+    `comes, on average. They add up, exactly: ${short(blank)} for blank paper, and ${short(sum)} from all of them, is ` +
+    `${short(score)} for the drawing. Orange speaks for ${name}, by up to ${short(largest(rows))}, blue against it. ` +
+    "(Estimated Shapley values: more orders would change them a little, never their sum.)"
+  );
+}
+
+function occluded({ rows, patch, stride, score, of }, name) {
+  return (
+    `Occlusion: a patch of ${patch}×${patch} pixels, moved by ${stride}, is covered with paper, and the network asked ` +
+    `again. Orange: the score of ${name}, ${short(score)} among ${of}, falls without it, by up to ${short(largest(rows))}; ` +
+    "blue: it rises. Patches overlap, so these numbers add up to nothing."
+  );
 }
