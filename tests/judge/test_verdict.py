@@ -172,11 +172,8 @@ def test_roundings_of_invented_layers(rounding: str, data: st.DataObject) -> Non
 # ---- faults by other hands than the table's ---------------------------------------------------------------
 
 SCALES = (0.05, 0.02, 0.11)  # of input, weights and output
+ZERO_POINT = 20  # of the input
 CONV = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
-
-
-ZERO_POINT = 20
-"""Of the input."""
 
 
 def small_layer(activation: str = "NONE") -> tuple[Plan, Array, Array, Array]:
@@ -380,13 +377,13 @@ def test_narrow_weights_in_plain_numpy(narrow: Callable[[Array], Array], clause:
     assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong + bias}), x), 0)
 
 
-MULTIPLIER, SHIFT = scalar.quantize_multiplier(
-    float(np.float32(SCALES[0])) * float(np.float32(SCALES[1])) / float(np.float32(SCALES[2]))
-)
+INPUT, WEIGHTS, OUTPUT = (float(np.float32(scale)) for scale in SCALES)
+MULTIPLIER, SHIFT = scalar.quantize_multiplier(INPUT * WEIGHTS / OUTPUT)
 REAL = MULTIPLIER * 2.0 ** (SHIFT - 31)
 
 
 def wrapped(x: int) -> int:
+    """In 16 bits."""
     return (x + 2**15) % 2**16 - 2**15
 
 
@@ -487,55 +484,6 @@ def test_a_softmax_by_another_exp_in_plain_numpy(off: float, clause: str) -> Non
     assert not any("expf" in how for how in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0))
 
 
-# ---- outputs that nobody saw ------------------------------------------------------------------------------
-
-
-def then(name: str, *more: Tensor, output: Tensor) -> tuple[Plan, Array, Array, Array]:
-    """`small_layer`, and an operator after it."""
-    plan, weights, bias, x = small_layer()
-    (step,) = plan.steps
-    node = Node(name, {"new_shape": output.shape} if more else {}, (step.outputs[0], *more), (output,))
-    first = Node(step.name, step.op.options, step.inputs, step.outputs)
-    return make_plan(joined(first, node)), weights, bias, x
-
-
-def test_an_output_is_seen_through_a_copy_of_it() -> None:
-    shape = const([1, 108], "int32", name="shape")
-    plan, weights, bias, x = then("RESHAPE", shape, output=fed((1, 108), "int8", q(SCALES[2], -11), "flat"))
-    wrong = naive(weights, bias + np.array([300, 0, -77]), x).reshape(1, 108)
-    dump = Dump("device", {plan.inputs[0].index: x, plan.outputs[0].index: wrong})
-    (culprit,) = diff(plan, dump, x).culprits
-    assert any("other biases than this file's (channel 0: +295" in c.how for c in culprit.fitting)
-
-
-def test_an_output_is_not_seen_through_what_computes() -> None:
-    plan, weights, bias, x = then("RELU", output=fed((1, 6, 6, 3), "int8", q(SCALES[2], -11), "positive"))
-    wrong = np.maximum(naive(weights, bias + np.array([300, 0, -77]), x), -11)
-    dump = Dump("device", {plan.inputs[0].index: x, plan.outputs[0].index: wrong})
-    (culprit,) = diff(plan, dump, x).culprits
-    assert not any("other biases" in c.how and c.steps == plan.steps[:1] for c in culprit.candidates)
-
-
-def test_one_fault_in_all_operators_of_which_the_last_is_seen() -> None:
-    rng = np.random.default_rng(9)
-    layers = [rng.normal(size=(16, 16)).astype(np.float32) for _ in range(2)]
-    x, hidden, y = (fed((4, 16), "float32", name=name) for name in ("x", "hidden", "y"))
-    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "asymmetric_quantize_inputs": False}
-    nodes_ = [
-        Node("FULLY_CONNECTED", options, (data, const(w, "float32", name="w"), None), (output,))
-        for data, w, output in ((x, layers[0], hidden), (hidden, layers[1], y))
-    ]
-    plan, given_ = make_plan(joined(*nodes_)), rng.normal(size=(4, 16)).astype(np.float32)
-    value = given_
-    for weights in layers:
-        value, data = np.zeros((4, 16), np.float32), value
-        for k in range(16):
-            value += data[:, k : k + 1] * (weights.view(np.uint32) >> 16 << 16).view(np.float32)[:, k]
-    dump = Dump("device", {plan.inputs[0].index: given_, plan.outputs[0].index: value})
-    (culprit,) = diff(plan, dump, given_).culprits
-    assert "if the weights were cut to bfloat16, in every operator" in [c.how for c in culprit.fitting]
-
-
 def test_means_in_another_order_in_plain_numpy() -> None:
     pool = {"padding": "VALID", "stride_h": 4, "stride_w": 4, "filter_height": 4, "filter_width": 4}
     options = pool | {"fused_activation_function": "NONE"}
@@ -557,6 +505,41 @@ def test_hypotheses_are_tried_by_as_many_as_there_is_memory_for() -> None:
     batches = [len(some) for some in verdict._batches(replay, guesses)]
     assert sum(batches) == 2000 and max(batches) > 1
     assert max(batches) * 26 * 26 * 32 < verdict.BATCH_BYTES, "what the convolution makes of them"
+
+
+# ---- outputs that nobody saw ------------------------------------------------------------------------------
+
+
+def test_an_output_is_seen_through_a_copy_of_it() -> None:
+    layer, weights, bias, x = small_layer()
+    (step,) = layer.steps
+    flat = fed((1, 108), "int8", q(SCALES[2], -11), "flat")
+    copy = Node("RESHAPE", {"new_shape": (1, 108)}, (step.outputs[0], const([1, 108], "int32", name="shape")), (flat,))
+    plan = make_plan(joined(Node(step.name, step.op.options, step.inputs, step.outputs), copy))
+    wrong = naive(weights, bias + np.array([300, 0, -77]), x).reshape(1, 108)
+    dump = Dump("device", {plan.inputs[0].index: x, plan.outputs[0].index: wrong})
+    (culprit,) = diff(plan, dump, x).culprits
+    assert any("other biases than this file's (channel 0: +295" in c.how for c in culprit.fitting)
+
+
+def test_one_fault_in_all_operators_of_which_the_last_is_seen() -> None:
+    rng = np.random.default_rng(9)
+    layers = [rng.normal(size=(16, 16)).astype(np.float32) for _ in range(2)]
+    x, hidden, y = (fed((4, 16), "float32", name=name) for name in ("x", "hidden", "y"))
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "asymmetric_quantize_inputs": False}
+    nodes_ = [
+        Node("FULLY_CONNECTED", options, (data, const(w, "float32", name="w"), None), (output,))
+        for data, w, output in ((x, layers[0], hidden), (hidden, layers[1], y))
+    ]
+    plan, given_ = make_plan(joined(*nodes_)), rng.normal(size=(4, 16)).astype(np.float32)
+    value = given_
+    for weights in layers:
+        value, data = np.zeros((4, 16), np.float32), value
+        for k in range(16):
+            value += data[:, k : k + 1] * (weights.view(np.uint32) >> 16 << 16).view(np.float32)[:, k]
+    dump = Dump("device", {plan.inputs[0].index: given_, plan.outputs[0].index: value})
+    (culprit,) = diff(plan, dump, given_).culprits
+    assert "if the weights were cut to bfloat16, in every operator" in [c.how for c in culprit.fitting]
 
 
 # ---- what no replay computes: memory ----------------------------------------------------------------------
