@@ -112,3 +112,13 @@ def test_an_offline_plan_of_another_model_is_refused(offsets: list[int], tflm: T
 def test_reductions_share_a_struct() -> None:
     """TFLM's OpDataReduce: 32-bit sizes have no oracle here, but one struct has one size."""
     assert len({NEEDS[op].data for op in ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL")}) == 1
+
+
+def test_sizes_are_those_of_c_structs() -> None:
+    """Whole multiples of their alignment, a power of two; where 64 bits need whole words, so do 32; never more."""
+    for op, needs in NEEDS.items():
+        for size, alignment in needs.options or ():
+            assert alignment in (1, 2, 4, 8) and size % alignment == 0, op
+        if needs.data:
+            wide, narrow = needs.data
+            assert narrow <= wide and (wide % 4 == 0) == (narrow % 4 == 0), op

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from refengine.model import Graph, Op, Tensor
 from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tflite_io import dump
 from tests.kernels.test_assign_variable import remembering
+from tests.kernels.test_detection_postprocess import detection
 from tests.models import const, fed, one_op, present, q
 
 FC = {"fused_activation_function": "RELU", "keep_num_dims": False, "quantized_bias_type": "float32"}
@@ -239,6 +241,19 @@ def test_what_depends_on_shapes_is_computed_once() -> None:
 
 def test_nothing_is_straight_that_remembers_or_runs_subgraphs() -> None:
     assert make_plan(remembering("float32", read=("float32", (2,)))).straight is None
+
+
+def test_constants_of_which_one_is_unwritten_in_part_leave_undefined_what_depends_on_it() -> None:
+    """Two of three detections: their number is known beforehand, but of the third score there is no root."""
+    (graph,) = detection().graphs
+    scores, y = graph.inputs[0], len(graph.tensors)
+    constant = replace(graph.tensors[scores], data=np.array([[[0.5, 0.25], [0.25, 0.75], [0.125, 0]]], np.float32))
+    tensors = [constant if t.index == scores else t for t in graph.tensors]
+    root = Op(1, "SQRT", (graph.outputs[2],), (y,), {})
+    tensors.append(Tensor(y, "y", (1, 3), "float32"))
+    whole = replace(graph, tensors=tuple(tensors), inputs=(), outputs=(y,), ops=(*graph.ops, root))
+    ((roots,), _) = infer(make_plan(Model((whole,))), None, ())
+    assert roots.tolist() == [[np.sqrt(np.float32(0.75)), np.sqrt(np.float32(0.125)), None]]
 
 
 @settings(max_examples=25)

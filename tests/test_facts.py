@@ -8,11 +8,12 @@ from math import prod
 
 import numpy as np
 import pytest
+from dice import Dice, invented
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import host_plan
 
-from refengine import KERNELS, InferenceError, Plan, execute, strategies
+from refengine import KERNELS, InferenceError, Plan, RefengineError, execute, strategies
 from refengine.cexport.calls import CALLS
 from refengine.kernel import Facts
 from refengine.kernels import FACTS
@@ -127,6 +128,42 @@ def test_copies_are_the_inputs_elements(op: str, dtype: str) -> None:
         assert set().union(*map(elements, step.evaluate(*given_))) <= known
 
     check(op, dtype, law)
+
+
+CHOOSING = {"BROADCAST_ARGS", "LOGICAL_AND", "LOGICAL_OR", "MAXIMUM", "MINIMUM", "REDUCE_ALL", "REDUCE_MIN"}
+"""What has elements of its inputs only, but which of them depends on their values."""
+
+
+def test_what_is_no_copy_computes_something() -> None:
+    """Of each operator some example has an element that no input has."""
+    dice, unseen = Dice(7), {op for op, dtype in KEYS if not KERNELS[op, dtype].facts.copies} - CHOOSING
+    for op, dtype in KEYS * 30:
+        if op in unseen:
+            model = strategies.model_of(KERNELS[op, dtype].example(lambda value: value, dice))
+            try:
+                *_, record = execute(host_plan(model), *invented(model, dice))
+            except RefengineError:
+                continue
+            known = set().union(*(elements(x) for x in record.inputs if x is not None))
+            if not set().union(*(elements(np.asarray(x)) for x in record.outputs)) <= known:
+                unseen.remove(op)
+    assert not unseen
+
+
+ANY_SCALE = {"MAXIMUM", "MINIMUM", "SELECT_V2"}
+"""Those whose examples also declare scales that differ: they compute on codes, whatever these stand for."""
+
+
+def test_who_shares_a_scale_has_the_inputs_in_every_example() -> None:
+    """And nobody else has, but for the buffer, which hands on what it gets."""
+    dice, sharing, differing = Dice(3), set(), {"CIRCULAR_BUFFER"}
+    for op, dtype in [key for key in KEYS if key[1] in ("int8", "int16")] * 20:
+        node = KERNELS[op, dtype].example(lambda value: value, dice)
+        given_ = [t.quantization for t in node.inputs if t is not None and t.dtype == dtype and t.quantization]
+        if given_ and node.outputs[0].dtype == dtype and node.outputs[0].quantization:
+            sharing.add(op)
+            differing |= {op} if node.outputs[0].quantization != given_[0] else set()
+    assert sharing - differing == {op for op in sharing if FACTS[op].shares_scale} - ANY_SCALE
 
 
 @those(lambda facts: facts.homogeneous, "float32")

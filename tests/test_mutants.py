@@ -39,6 +39,16 @@ def test_every_change_is_one_place_of_code_and_no_text(source: Path) -> None:
         assert compile(mutant.text, "mutant", "exec")
 
 
+def test_what_is_no_behaviour_is_left_as_it_is(source: Path) -> None:
+    """Decorators of classes, what invents cases, and what an uneven `zip` would raise."""
+    source.write_text(
+        "@dataclass(frozen=True, eq=False)\nclass Sum:\n    terms: int = field(default=0, repr=False)\n\n\n"
+        "def noise(rng: Generator, count: int) -> bytes:\n    return rng.bytes(count + 1)\n\n\n"
+        "def both(a: list[int], b: list[int]) -> list[int]:\n    return [x + y for x, y in zip(a, b, strict=True)]\n"
+    )
+    assert sorted((m.line, m.before) for m in mutants.mutants(source)) == [(3, "0"), (11, "x + y")]
+
+
 def test_what_a_test_notices_is_told_from_what_survives(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "concerning", lambda path: [["tests/test_sums.py"]])
     verdicts = {m.after: mutants.survives(m)[1] for m in mutants.mutants(source) if m.after in ("(a - b)", "(a <= 9)")}
@@ -57,6 +67,15 @@ def test_a_survivor_is_found_again_although_lines_moved(source: Path) -> None:
     source.write_text("X = 1\n" + source.read_text())
     again = mutants._again(mutant)
     assert again is not None and again.line == 4
+
+
+def test_of_two_equal_changes_in_one_line_the_same_one_is_found_again(source: Path) -> None:
+    source.write_text("def same(a: bool) -> bool:\n    return a == a and a == a\n")
+    first, second = (m for m in mutants.mutants(source) if m.before == "a == a")
+    assert first.text != second.text
+    for mutant in (first, second):
+        again = mutants._again(mutant)
+        assert again is not None and again.text == mutant.text
 
 
 def test_the_interval_is_wilsons() -> None:

@@ -41,10 +41,9 @@ def evaluate(p: Params, input: Array) -> Array:
     """(B, 2n) int16 → (B, m) uint32."""
     energy = np.zeros((len(input), *p.output_shape), np.uint32)
     unwritten = np.ones(energy.shape, np.bool_)
-    if p.start_index < p.end_index:
-        parts = input[:, 2 * p.start_index : 2 * p.end_index].astype(np.int64).reshape(len(input), -1, 2)
-        energy[:, p.start_index : p.end_index] = (parts * parts).sum(axis=-1)
-        unwritten[:, p.start_index : p.end_index] = False
+    parts = input[:, 2 * p.start_index : 2 * p.end_index].astype(np.int64).reshape(len(input), -1, 2)
+    energy[:, p.start_index : p.end_index] = (parts * parts).sum(axis=-1)
+    unwritten[:, p.start_index : p.end_index] = False
     return np.ma.array(energy, mask=unwritten) if unwritten.any() else energy
 
 

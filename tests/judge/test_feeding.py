@@ -144,6 +144,17 @@ def test_what_tells_too_little_is_open() -> None:
     assert fed(dot, np.roll(dot.codes, 1)).certainty == "open"
 
 
+@pytest.mark.parametrize(("wrong", "told"), [(100, "the others are as they should be"), (200, "another sample")])
+def test_what_is_alike_is_told_by_what_is_no_background(wrong: int, told: str) -> None:
+    """A third of the picture is none: most elements are right by the background alone."""
+    rng = np.random.default_rng(8)
+    pixels = np.where(np.arange(784) < 284, rng.integers(-127, 128, 784), -128)
+    other = np.where(rng.permutation(284) < wrong, rng.integers(-127, 128, 284), pixels[:284])
+    seen = np.concatenate([other, pixels[284:]]).astype(np.int8).reshape(1, 28, 28, 1)
+    verdict = fed(sample_of(GREY, pixels.astype(np.int8).reshape(seen.shape)), seen)
+    assert verdict.certainty == "open" and told in verdict.verdict
+
+
 def test_noise_at_the_ends_of_the_type_is_open() -> None:
     """At both ends of the type noise has but one direction, as truncation has."""
     rng = np.random.default_rng(2)
@@ -186,6 +197,15 @@ def test_a_part_that_was_not_written_begins_where_it_begins() -> None:
         assert f": {name} from there on" in verdict.verdict
     verdict = fed(sample, before.codes, [before])
     assert verdict.certainty == "certain" and verdict.cause == "previous sample"
+
+
+def test_a_part_may_be_written_of_what_is_wrong_already() -> None:
+    sample = SAMPLES["a digit"]
+    flat = (sample.codes ^ np.int8(-128)).ravel()  # raw pixels
+    flat[437:] = -128
+    verdict = fed(sample, flat.reshape(sample.codes.shape))
+    assert verdict.certainty == "certain" and verdict.cause == "off by 128 + half filled"
+    assert "up to element 437 only: background from there on" in verdict.verdict
 
 
 def test_any_shift_and_any_straight_line_is_found() -> None:

@@ -30,6 +30,14 @@ def test_an_input_that_nobody_saw_is_found_by_what_came_of_it(words: str) -> Non
     assert any(words in candidate.how for candidate in (culprit.fitting[0], *culprit.rivals))
 
 
+def test_an_input_that_codes_do_not_tell_wholly_is_found_by_how_near_it_comes() -> None:
+    """Half of each pixel: the sample's codes leave some of them open by a code."""
+    pixels = X + 128.0 + np.random.default_rng(1).uniform(-0.49, 0.49, X.shape) * (X > -128)
+    halved = (np.clip(np.rint(pixels / 2), 0, 255) - 128).astype(np.int8)
+    (culprit,) = diff(PLAN, dump_of(PLAN, halved, fed=False), X).culprits
+    assert culprit.certainty == "certain" and "if the input holds half of each real value" in culprit.verdict
+
+
 def test_the_previous_sample_is_one_of_the_suspects() -> None:
     _, before = network("dense_int8", 4)
     previous = dump_of(PLAN, before)

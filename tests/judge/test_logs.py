@@ -137,6 +137,17 @@ def test_wider_types_by_their_bytes_and_bits(tmp_path: Path) -> None:
             assert read_dump(plan, tmp_path / "board.txt").tensors[index].tobytes() == sound[index].tobytes()
 
 
+@pytest.mark.parametrize("form", ["bytes", "numbers"])
+def test_wider_types_without_a_name_are_known_by_their_length(form: str, tmp_path: Path) -> None:
+    plan, x = network("dense_int16x8")
+    index = plan.steps[-3].outputs[0].index
+    hidden = dump_of(plan, x).tensors[index]
+    listing = listed(bits(hidden), "0x{:02x}") if form == "bytes" else listed(hidden)
+    (tmp_path / "board.txt").write_text(f"hidden layer: {listing}")
+    dump = read_dump(plan, tmp_path / "board.txt")
+    assert dump.tensors.keys() == {index} and dump.tensors[index].tobytes() == hidden.tobytes()
+
+
 def test_a_tensor_that_is_not_whole_is_told(tmp_path: Path) -> None:
     text = f"t{LOGITS}: {listed(SOUND[LOGITS][:, :7])}\nt{SCORES}: {listed(SOUND[SCORES])}"
     dump = log(tmp_path, text)

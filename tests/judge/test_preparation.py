@@ -98,6 +98,7 @@ def test_an_exact_sample_and_its_codes_make_the_same_where_codes_suffice() -> No
         ("-1 to 1", "-1 … 1 ", lambda x: 2 * x - 1),
         ("truncated", "", np.trunc),
         ("narrow floats", "to float16", lambda x: x.astype(np.float16)),
+        ("narrow floats", "to bfloat16", lambda x: np.ldexp(np.rint(np.frexp(x)[0] * 256), np.frexp(x)[1] - 8)),
         ("inverted", "", lambda x: 1 - x),
         ("halved", "each real value", lambda x: x / 2),
         ("bytes swapped", "", lambda x: x.astype(np.float32).byteswap()),
@@ -114,6 +115,12 @@ def test_what_people_do_to_floats(id: str, says: str, wrong: Callable[[Array], A
     )
 
 
+def test_bfloat16_rounds_ties_to_the_even_one() -> None:
+    nine_bits = np.float32((257 + 2 * np.arange(90)) / 512).reshape(PIXELS.shape)
+    found = only(sample_from(FLOATS, nine_bits), "narrow floats", "to bfloat16")
+    assert found.tobytes() == np.float32(np.rint(nine_bits * 256) / 256).tobytes()
+
+
 def test_what_people_do_to_sound() -> None:
     wave = np.sin(np.arange(40) / 3) * 0.7
     sample = sample_from(AUDIO, wave.reshape(1, 40))
@@ -126,6 +133,51 @@ def test_what_people_do_to_sound() -> None:
         only(sample, "truncated", "rounded down").tobytes()
         == np.floor(np.float32(wave) * 32768).astype(np.int16).tobytes()
     )
+
+
+@pytest.mark.parametrize(
+    ("id", "says", "wrong"),
+    [
+        ("not normalised", "numbers", lambda p: p),
+        ("0 to 1", "", lambda p: p / 255),
+        ("-1 to 1", "-0.5", lambda p: p / 255 - 0.5),
+        ("divided by 256", "", lambda p: p / 256 * 2 - 1),
+        ("halved", "pixels", lambda p: p // 2 / 255 * 2 - 1),
+        ("black and white", "", lambda p: np.where(p > 127, 1, -1)),
+        ("codes as values", "", lambda p: p - 128),
+        ("inverted", "", lambda p: 1 - p / 255 * 2),
+        ("sign changed", "", lambda p: 1 - p / 255 * 2),
+        ("mean and deviation", "ImageNet's mean subtracted from pixels",
+         lambda p: p - np.array([123.68, 116.779, 103.939])),
+        ("mean and deviation", "CIFAR-10's mean subtracted, and",
+         lambda p: (p / 255 - [0.4914, 0.4822, 0.4465]) / [0.247, 0.2435, 0.2616]),
+        ("mean and deviation", "its own deviation", lambda p: (p - p.mean()) / p.std()),
+    ],
+)  # fmt: skip
+def test_what_people_do_to_floats_from_minus_1_to_1(id: str, says: str, wrong: Callable[[Array], Array]) -> None:
+    sample = sample_from(FLOATS, np.float32(PIXELS / 127.5 - 1), real_range=(-1, 1))
+    np.testing.assert_allclose(only(sample, id, says), wrong(PIXELS), rtol=1e-5, atol=2e-6)
+
+
+SOUND = plan_of((1, 40), "float32")
+
+
+@pytest.mark.parametrize(
+    ("says", "factor"),
+    [
+        ("samples of 16 bits that are not divided by 32768", 32768),
+        ("divided by 32768, though it is real values already", 1 / 32768),
+        ("half of each real value", 0.5),
+        ("twice each real value", 2),
+        ("decibels instead of natural logarithms", 10 / np.log(10)),
+        ("natural logarithms instead of log10", np.log(10)),
+        ("log10 instead of natural logarithms", 1 / np.log(10)),
+    ],
+)
+def test_what_people_multiply_sound_with(says: str, factor: float) -> None:
+    wave = np.float32(np.sin(np.arange(40) / 3) * 0.7).reshape(1, 40)
+    (each,) = [each for each in preparations(sample_from(SOUND, wave)) if each.says.endswith(says)]
+    np.testing.assert_allclose(each.fed(), wave * factor, rtol=1e-6)
 
 
 def test_a_zero_point_within_the_range_is_forgotten_or_subtracted() -> None:

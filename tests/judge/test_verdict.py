@@ -15,14 +15,16 @@ from oracle import Litert
 from refengine import PRESETS, Numerics, Plan, execute, make_plan
 from refengine.bundled import bundled_models
 from refengine.execute import infer
-from refengine.judge import Dump, Report, diff
+from refengine.judge import Dump, Report, diff, verdict
 from refengine.judge.faults import DIALECTS, dialects
+from refengine.kernel import Node
 from refengine.model import Array, Tensor
 from refengine.numerics import scalar
 from refengine.plan import State
 from refengine.strategies import inputs_of, model_of, nodes
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
 from tests.models import const, fed, one_op, q, svdf
+from tests.models import network as joined
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +172,7 @@ def test_roundings_of_invented_layers(rounding: str, data: st.DataObject) -> Non
 # ---- faults by other hands than the table's ---------------------------------------------------------------
 
 SCALES = (0.05, 0.02, 0.11)  # of input, weights and output
+ZERO_POINT = 20  # of the input
 CONV = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
 
 
@@ -182,7 +185,7 @@ def small_layer(activation: str = "NONE") -> tuple[Plan, Array, Array, Array]:
         "CONV_2D",
         CONV | {"fused_activation_function": activation},
         [
-            fed((1, 6, 6, 2), "int8", q(SCALES[0], 20)),
+            fed((1, 6, 6, 2), "int8", q(SCALES[0], ZERO_POINT)),
             const(weights, "int8", q(SCALES[1])),
             const(bias, "int32", q(SCALES[0] * SCALES[1])),
         ],
@@ -197,8 +200,8 @@ def naive(
     x: Array,
     *,
     pad: int = 1,
-    fill: int = 20,
-    zero_point: int = 20,
+    fill: int = ZERO_POINT,
+    zero_point: int = ZERO_POINT,
     floor: bool = False,
     wrap: bool = False,
     low: int = -128,
@@ -251,8 +254,11 @@ def test_faults_in_plain_python(fault: dict[str, Any], clause: str) -> None:
     [
         (lambda w, b: (w, 0 * b), "if the bias is left out"),
         (lambda w, b: (w, 2 * b), "if the bias is added twice"),
+        (lambda w, b: (w, -b), "if the bias is subtracted"),
         (lambda w, b: (w, b.astype("<i4").byteswap()), "if the bytes of each bias value are reversed"),
         (lambda w, b: (w, np.roll(b, -1)), "if the bias is the next channel's"),
+        (lambda w, b: (w, np.roll(b, 1)), "if the bias is the previous channel's"),
+        (lambda w, b: (w, b[[0, 0, 0]]), "if the bias is the first channel's"),
         (
             lambda w, b: (w, np.roll(b - 20 * w.sum((1, 2, 3)), -1) + 20 * w.sum((1, 2, 3))),
             "if the bias with the zero point folded in is the next channel's",
@@ -350,6 +356,190 @@ def test_a_missing_clamp_in_plain_python() -> None:
     sound, wrong = naive(weights, bias, x, low=-11), naive(weights, bias, x)
     assert not diff(plan, dump_of(plan, x, wrong={0: sound}), x).differs
     assert "if the fused activation is not applied" in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+
+
+@pytest.mark.parametrize(
+    ("narrow", "clause"),
+    [
+        (lambda w: w.astype(np.float16).astype(np.float32), "if the weights were rounded to float16"),
+        (lambda w: (w.view(np.uint32) >> 16 << 16).view(np.float32), "if the weights were cut to bfloat16"),
+    ],
+)
+def test_narrow_weights_in_plain_numpy(narrow: Callable[[Array], Array], clause: str) -> None:
+    rng = np.random.default_rng(9)
+    weights, bias, x = (rng.normal(size=shape).astype(np.float32) for shape in ((24, 16), (24,), (4, 16)))
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "asymmetric_quantize_inputs": False}
+    inputs = [fed((4, 16), "float32"), const(weights, "float32"), const(bias, "float32")]
+    plan = make_plan(one_op("FULLY_CONNECTED", options, inputs, fed((4, 24), "float32")))
+    wrong = np.zeros((4, 24), np.float32)
+    for k in range(16):
+        wrong += x[:, k : k + 1] * narrow(weights)[:, k]
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong + bias}), x), 0)
+
+
+INPUT, WEIGHTS, OUTPUT = (float(np.float32(scale)) for scale in SCALES)
+MULTIPLIER, SHIFT = scalar.quantize_multiplier(INPUT * WEIGHTS / OUTPUT)
+REAL = MULTIPLIER * 2.0 ** (SHIFT - 31)
+
+
+def wrapped(x: int) -> int:
+    """In 16 bits."""
+    return (x + 2**15) % 2**16 - 2**15
+
+
+def half_up(x: int) -> int:
+    """Rounded twice, each time ties towards +∞."""
+    high = (x * MULTIPLIER + 2**30) >> 31
+    return (high + (1 << -SHIFT >> 1)) >> -SHIFT
+
+
+@pytest.mark.parametrize(
+    ("code", "clause"),
+    [
+        (lambda x, b: scaled(x, shift=SHIFT + 1), "if the multiplier shifts one bit too far to the left"),
+        (lambda x, b: scaled(x, shift=SHIFT - 1), "if the multiplier shifts one bit too far to the right"),
+        (lambda x, b: 0, "if the multiplier is 0, or next to nothing"),
+        (lambda x, b: scaled(wrapped(x)), "if the accumulator wraps at 16 bits"),
+        (lambda x, b: scaled(wrapped(x - b) + b), "if the accumulator wraps at 16 bits, before the bias"),
+        (lambda x, b: int(x * REAL), "if requantisation truncates towards zero"),
+        (lambda x, b: half_up(x), "if requantisation rounds twice, and ties upwards (half up)"),
+        (lambda x, b: ((x * MULTIPLIER + 2**30) >> 31) >> -SHIFT, "if requantisation drops the bits it shifts out"),
+    ],
+)
+def test_wrong_last_stages_in_plain_python(code: Callable[[int, int], int], clause: str) -> None:
+    plan, weights, bias, _ = small_layer()
+    x = np.random.default_rng(5).integers(-128, 128, (1, 6, 6, 2)).astype(np.int8)  # a tie below 0 among the sums
+    image = np.pad(x.astype(int) - ZERO_POINT, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3), (1, 2))
+    acc = np.einsum("nyxiab,oabi->nyxo", windows, weights) + bias
+    codes = [
+        code(int(a), int(b)) - 11 for a, b in zip(acc.ravel(), np.broadcast_to(bias, acc.shape).ravel(), strict=True)
+    ]
+    wrong = np.clip(codes, -128, 127).astype(np.int8).reshape(acc.shape)
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+
+
+def scaled(acc: int, shift: int = SHIFT) -> int:
+    return scalar.multiply_by_quantized_multiplier(acc, MULTIPLIER, shift)
+
+
+def single_bit(tap: int, bit: int) -> Callable[[Array, Array], tuple[Array, Array]]:
+    """One bit of a weight of output channel 1 the other way."""
+
+    def flipped(weights: Array, bias: Array) -> tuple[Array, Array]:
+        changed = weights.astype(np.int8)
+        changed[1].reshape(-1)[tap] ^= np.uint8(1 << bit).view(np.int8)
+        return changed, bias
+
+    return flipped
+
+
+@pytest.mark.parametrize(("tap", "bit"), [(5, 6), (0, 5), (17, 7)])
+def test_a_single_bit_of_a_weight_in_plain_python(tap: int, bit: int) -> None:
+    plan, weights, bias, x = small_layer()
+    report = diff(plan, dump_of(plan, x, wrong={0: naive(*single_bit(tap, bit)(weights, bias), x)}), x)
+    told = f"if a single bit of one weight is flipped: bit {bit} of weight {tap} of output channel 1"
+    assert any(how.startswith(told) for how in named(report, 0))
+
+
+@pytest.mark.parametrize(
+    ("change", "clause"),
+    [
+        (lambda y: y.transpose(0, 3, 1, 2).reshape(y.shape), "if the output is written as NCHW"),
+        (lambda y: y.transpose(0, 2, 1, 3), "if rows and columns of the output are exchanged (transposed)"),
+        (lambda y: y[..., ::-1], "if the output's channels are in reverse order"),
+        (lambda y: y[..., [1, 2, 0]], "if the output's channels are in the order 1 2 0"),
+    ],
+)
+def test_wrong_places_of_the_output_in_plain_python(change: Callable[[Array], Array], clause: str) -> None:
+    plan, weights, bias, x = small_layer()
+    wrong = np.ascontiguousarray(change(naive(weights, bias, x)))
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+
+
+def test_an_input_read_in_another_order_in_plain_python() -> None:
+    plan, weights, bias, x = small_layer()
+    planar = x.reshape(1, 2, 6, 6).transpose(0, 2, 3, 1)
+    report = diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, planar)}), x)
+    assert "if the input is read as NCHW" in named(report, 0)
+
+
+@pytest.mark.parametrize(("off", "clause"), [
+    (4e-7, "within the rounding errors of another order of summation, or another libm"),
+    (1e-5, "if its expf is an approximation, off by up to 1e-05"),
+    (5e-4, "if its expf is an approximation, off by up to 0.0005"),
+])  # fmt: skip
+def test_a_softmax_by_another_exp_in_plain_numpy(off: float, clause: str) -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(12, 10)).astype(np.float32)
+    plan = make_plan(one_op("SOFTMAX", {"beta": 1.0}, [fed((12, 10), "float32")], fed((12, 10), "float32")))
+    (record,) = execute(plan, x)
+    errors = rng.uniform(-off, off, x.shape)
+    errors[3, 3] = off
+    wrong = (record.outputs[0] * (1 + errors)).astype(np.float32)
+    found = named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0)
+    assert clause in found
+    assert any("rounding errors" in how for how in found) is (off < 1e-6)
+    wrong[5, 5] *= np.float32(1.01)  # more than any approximation is off
+    assert not any("expf" in how for how in named(diff(plan, dump_of(plan, x, wrong={0: wrong}), x), 0))
+
+
+def test_means_in_another_order_in_plain_numpy() -> None:
+    pool = {"padding": "VALID", "stride_h": 4, "stride_w": 4, "filter_height": 4, "filter_width": 4}
+    options = pool | {"fused_activation_function": "NONE"}
+    plan = make_plan(one_op("AVERAGE_POOL_2D", options, [fed((1, 8, 8, 9), "float32")], fed((1, 2, 2, 9), "float32")))
+    x = np.random.default_rng(5).normal(size=(1, 8, 8, 9)).astype(np.float32)
+    total = np.zeros((1, 2, 2, 9), np.float32)
+    for tap in reversed([x[:, y::4, z::4] for y in range(4) for z in range(4)]):
+        total += tap
+    clause = "within the rounding errors of another order of summation, or another libm"
+    assert clause in named(diff(plan, dump_of(plan, x, wrong={0: total / np.float32(16)}), x), 0)
+    small = np.float32(1 + 3e-5)
+    assert clause not in named(diff(plan, dump_of(plan, x, wrong={0: total / np.float32(16) * small}), x), 0)
+
+
+def test_hypotheses_are_tried_by_as_many_as_there_is_memory_for() -> None:
+    steps = network("stm32f746_int8")[0].steps[:1]
+    replay = verdict.Replay(steps, {}, 0, State())
+    guesses = [verdict.Hypothesis("input", "", np.zeros((1, 28, 28, 1), np.int8))] * 2000
+    batches = [len(some) for some in verdict._batches(replay, guesses)]
+    assert sum(batches) == 2000 and max(batches) > 1
+    assert max(batches) * 26 * 26 * 32 < verdict.BATCH_BYTES, "what the convolution makes of them"
+
+
+# ---- outputs that nobody saw ------------------------------------------------------------------------------
+
+
+def test_an_output_is_seen_through_a_copy_of_it() -> None:
+    layer, weights, bias, x = small_layer()
+    (step,) = layer.steps
+    flat = fed((1, 108), "int8", q(SCALES[2], -11), "flat")
+    copy = Node("RESHAPE", {"new_shape": (1, 108)}, (step.outputs[0], const([1, 108], "int32", name="shape")), (flat,))
+    plan = make_plan(joined(Node(step.name, step.op.options, step.inputs, step.outputs), copy))
+    wrong = naive(weights, bias + np.array([300, 0, -77]), x).reshape(1, 108)
+    dump = Dump("device", {plan.inputs[0].index: x, plan.outputs[0].index: wrong})
+    (culprit,) = diff(plan, dump, x).culprits
+    assert any("other biases than this file's (channel 0: +295" in c.how for c in culprit.fitting)
+
+
+def test_one_fault_in_all_operators_of_which_the_last_is_seen() -> None:
+    rng = np.random.default_rng(9)
+    layers = [rng.normal(size=(16, 16)).astype(np.float32) for _ in range(2)]
+    x, hidden, y = (fed((4, 16), "float32", name=name) for name in ("x", "hidden", "y"))
+    options = {"fused_activation_function": "NONE", "keep_num_dims": False, "asymmetric_quantize_inputs": False}
+    nodes_ = [
+        Node("FULLY_CONNECTED", options, (data, const(w, "float32", name="w"), None), (output,))
+        for data, w, output in ((x, layers[0], hidden), (hidden, layers[1], y))
+    ]
+    plan, given_ = make_plan(joined(*nodes_)), rng.normal(size=(4, 16)).astype(np.float32)
+    value = given_
+    for weights in layers:
+        value, data = np.zeros((4, 16), np.float32), value
+        for k in range(16):
+            value += data[:, k : k + 1] * (weights.view(np.uint32) >> 16 << 16).view(np.float32)[:, k]
+    dump = Dump("device", {plan.inputs[0].index: given_, plan.outputs[0].index: value})
+    (culprit,) = diff(plan, dump, given_).culprits
+    assert "if the weights were cut to bfloat16, in every operator" in [c.how for c in culprit.fitting]
 
 
 # ---- what no replay computes: memory ----------------------------------------------------------------------

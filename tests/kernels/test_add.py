@@ -114,3 +114,10 @@ def test_an_output_scale_on_which_tflm_aborts(dtype: str, scale: float) -> None:
 def test_refusals(model: Model, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         make_plan(model)
+
+
+def test_six_dimensions_are_as_many_as_tflm_holds() -> None:
+    x, y = fed((1, 1, 2, 1, 1, 1), "float32"), fed((1, 1, 2, 1, 1, 3), "float32")
+    model = one_op("ADD", {"fused_activation_function": "NONE"}, [x, const([1, 2, 4], "float32")], y)
+    (sums,) = run(model, np.array([8, 16], np.float32).reshape(x.shape))
+    assert sums.ravel().tolist() == [9, 10, 12, 17, 18, 20]

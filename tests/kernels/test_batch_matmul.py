@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine import PRESETS, LimitError, Numerics, UnsupportedError, make_plan, run
 from refengine.model import Model, Quantization, Tensor
 from tests.models import const, fed, one_op, q
 
@@ -42,6 +42,16 @@ def test_both_zero_points_count_and_the_outputs_is_added() -> None:
     """(5 − 2) · (1 + 4) + (0 − 2) · (0 + 4) = 7, halved is 3.5, rounded away from zero, minus 10."""
     model = matmul(fed((1, 2), "int8", q(1, 2)), const([[1], [0]], "int8", q(0.5, -4)), fed((1, 1), "int8", q(1, -10)))
     assert run(model, np.array([[5, 0]], np.int8))[0].item() == -6
+
+
+def test_xnnpack_multiplies_by_a_matrix_without_a_zero_point_only() -> None:
+    """It rounds ties to even; what TFLite does with other matrices is not known."""
+    lhs, output = fed((1, 1), "int8", q(0.5)), fed((1, 1), "int8", q(1))
+    plan = make_plan(matmul(lhs, const([[5]], "int8", q(0.2)), output), numerics=PRESETS["litert"])
+    assert run(plan, np.array([[5]], np.int8))[0].item() == 2, "5 · 5 · 0.1 = 2.5"
+    assert run(plan.model, np.array([[5]], np.int8))[0].item() == 3, "away from zero"
+    with pytest.raises(LimitError, match="as where the second has a zero point"):
+        make_plan(matmul(lhs, const([[5]], "int8", q(0.2, 1)), output), numerics=PRESETS["litert"])
 
 
 def test_a_per_channel_operand_has_its_first_scale_only() -> None:

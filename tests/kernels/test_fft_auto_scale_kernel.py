@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from refengine import UnsupportedError, make_plan, run
+from refengine import UnsupportedError, execute, explain, make_plan, run
 from tests.models import custom, fed
 
 
@@ -30,6 +30,17 @@ def test_the_sample_after_the_lowest_one_takes_its_place() -> None:
     assert scaled(5, 0, -32768) == ([5, 0, -32768], 0)
     assert scaled(-32768, -3, -2) == ([-32768, -3, -2], 0)
     assert scaled(-32768, -3, -4) == ([0, -12288, -16384], 12)
+
+
+@pytest.mark.parametrize("samples", [(-32768, 1, 0), (5, 0, -32768), (-32768, -3, -4), (1, -2, 255)])
+def test_an_explanation_ends_in_the_shift_whatever_is_the_lowest(samples: tuple[int, ...]) -> None:
+    size = len(samples)
+    plan = make_plan(
+        custom("SignalFftAutoScale", b"", [fed((size,), "int16")], fed((size,), "int16"), fed((), "int32"))
+    )
+    (record,) = execute(plan, np.array(samples, np.int16))
+    assert explain(plan, record, (), 1).value == scaled(*samples)[1]
+    assert [explain(plan, record, (i,)).value for i in range(size)] == scaled(*samples)[0]
 
 
 def test_another_length_is_refused() -> None:

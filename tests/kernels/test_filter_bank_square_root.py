@@ -56,6 +56,14 @@ def test_an_explanation_tells_the_rest_that_rounds() -> None:
     assert told[1][0].text == "the square root of 13, rounded down; the rest is 4"
 
 
+@pytest.mark.parametrize("x", [2**32 - 1, 2**32, 2**64 - 2**32 + 1, 2**64 - 1])
+def test_an_explanation_ends_in_the_root_where_none_is_larger(x: int) -> None:
+    inputs = [fed((1,), "uint64"), const(0, "int32")]
+    plan = make_plan(custom("SignalFilterBankSquareRoot", b"", [*inputs], fed((1,), "uint32")))
+    (record,) = execute(plan, np.array([x], np.uint64))
+    assert explain(plan, record, (0,)).value == record.outputs[0][0]
+
+
 @pytest.mark.parametrize(("shift", "told"), [(31, "7 / 2^31, rounded down"), (32, "undefined"), (-1, "undefined")])
 def test_an_explanation_tells_a_shift_that_c_does_not_define(shift: int, told: str) -> None:
     inputs = [fed((1,), "uint64"), fed((), "int32")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine import Numerics, UnsupportedError, execute, explain, make_plan, run
 from refengine.model import Model, Quantization
 from tests.models import fed, one_op, q
 
@@ -32,6 +32,13 @@ def test_one_alone_saturates_and_zeros_stay() -> None:
     x = np.array([[5, 0], [-5, 0], [0, 0], [1, 0]], np.int8)
     (y,) = run(l2norm((4, 2), "int8", q(1)), x)
     assert y.tolist() == [[127, 0], [-128, 0], [0, 0], [127, 0]]
+
+
+def test_an_explanation_goes_along_the_elements_own_row() -> None:
+    plan, x = make_plan(l2norm((2, 2, 2), "int8", q(1))), np.array([[[3, 4], [5, 12]], [[8, 6], [9, 40]]], np.int8)
+    (record,) = execute(plan, x)
+    for index in np.ndindex(2, 2, 2):
+        assert explain(plan, record, index).lines[-1].value == record.outputs[0][index]
 
 
 def test_single_rounding_differs_in_ties_only() -> None:

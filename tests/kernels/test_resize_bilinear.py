@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine import PRESETS, Numerics, UnsupportedError, make_plan, run
 from refengine.model import Model, Tensor
 from tests.models import const, fed, one_op, q
 
@@ -32,7 +32,7 @@ def row(*values: float, dtype: str = "int8") -> np.ndarray[Any, Any]:
     return np.array(values, dtype).reshape(1, 1, -1, 1)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "float32"])
+@pytest.mark.parametrize(("dtype", "dialect"), [("int8", "tflm"), ("float32", "tflm"), ("int8", "litert")])
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
@@ -41,8 +41,9 @@ def row(*values: float, dtype: str = "int8") -> np.ndarray[Any, Any]:
         ({"half_pixel_centers": True}, [0, 2, 6, 8]),  # columns −¼, ¼, ¾, 1¼
     ],
 )
-def test_two_columns_become_four(dtype: str, flags: dict[str, Any], expected: list[float]) -> None:
-    (y,) = run(resize((1, 2), (1, 4), dtype, **flags), row(0, 8, dtype=dtype))
+def test_two_columns_become_four(dtype: str, dialect: str, flags: dict[str, Any], expected: list[float]) -> None:
+    plan = make_plan(resize((1, 2), (1, 4), dtype, **flags), numerics=PRESETS[dialect])
+    (y,) = run(plan, row(0, 8, dtype=dtype))
     assert np.allclose(y.reshape(-1), np.rint(expected) if dtype == "int8" else expected, rtol=1e-6)
 
 

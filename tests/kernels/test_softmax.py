@@ -154,6 +154,7 @@ def test_refusals() -> None:
     make_plan(model_of(node(1000, "int8", "int16", scale=1e-4)))
     assert "may overflow" in refusal(node(8192, "int8"))
     assert "may overflow" in refusal(node(65537, "int16"))
+    make_plan(model_of(node(65536, "int16")))
     assert "must have the same shape" in refusal(with_output(int8, shape=(2, 2)))
     assert "last one not empty" in refusal(node(0, "float32"))
     assert "is float32; from int8 it can be int8 or int16" in refusal(with_output(int8, dtype="float32"))
