@@ -23,7 +23,7 @@ from ..bundled import bundled_models
 from ..errors import RefengineError
 from ..kernels._tflm import COMMIT, LITERT, WHEEL
 from ..processes import terminable
-from ..text import ALIKE, SCHEMA
+from ..text import ALIKE, SCHEMA, paragraphs
 from ._front import BROKEN_PIPE, ended, fail, say
 
 HELP = """\
@@ -65,6 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(error)
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Descriptions fill the terminal, as options do."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return paragraphs(text, width)
+
+
 class _Version(argparse.Action):
     """Tells the version, the oracles' and the schemas'."""
 
@@ -99,7 +106,7 @@ def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         sys.exit(fail(f"there is no command {arguments[0]!r}; did you mean {near[0]!r}? (see refengine --help)"))
     parser = _Parser(
         prog="refengine",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         description="The golden model for TensorFlow Lite Micro: runs .tflite files bit for bit as TFLM does.",
         epilog=HELP.format(bundled="\n  ".join(bundled_models())),
     )
@@ -110,10 +117,7 @@ def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         description = module.__doc__ or ""
         sentence = description.partition("\n")[0]
         one = added.add_parser(
-            name,
-            help=sentence[:1].lower() + sentence[1:-1],
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            name, help=sentence[:1].lower() + sentence[1:-1], description=description, formatter_class=_Help
         )
         module.arguments(one)
         one.set_defaults(command=module.command)

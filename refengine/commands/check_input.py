@@ -4,7 +4,7 @@ Which of the ways that people go wrong makes this input of this sample, how cert
 it right for this model's scale and zero point.
 
   refengine check-input model.tflite --fed input.npy --sample picture.png
-  refengine check-input model.tflite --fed dump.npz --sample frames.npy --index 5
+  refengine check-input model.tflite --fed x.npz --sample frames.npy --index 5
 """
 
 from __future__ import annotations

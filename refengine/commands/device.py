@@ -5,10 +5,12 @@ built with MODEL, started and stopped again; BOARD: mps2-an500 (Cortex-M7), mps2
 mps3-an547 (M55), riscv-virt-imc (RISC-V as in an ESP32-C3), riscv-virt-imafc (with floats, as in an ESP32-P4), or host
 (a process, no QEMU, neither DSP instructions nor Helium).
 
-  refengine device info   --port /dev/ttyUSB0
-  refengine device run    --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit
-  refengine device record --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit -o dump.npz
-  refengine device validate --port qemu:mps2-an500 --model stm32f746_int8 --data mnist/ --limit 100
+  refengine device info --port /dev/ttyUSB0
+  refengine device run --port /dev/ttyUSB0 --model m.tflite --input seven.png
+  refengine device record --port qemu:mps2-an500 --model stm32f746_int8 \\
+    --input seven.png --digit -o dump.npz
+  refengine device validate --port qemu:mps2-an500 --model stm32f746_int8 \\
+    --data mnist/ --limit 100
 
 exit status of validate: 0 every step of every sample is refengine's, 1 not so, 2 it could not be found out
 """
@@ -75,8 +77,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             fed.add_argument("--input", metavar="FILE", nargs="+", help="one inference, as `run` takes it")
             fed.add_argument(
                 "--made",
+                metavar="KIND",
                 choices=("noise", "revealing"),
-                help="an input of refengine's making: any noise, or of many kinds that on which the outputs move most",
+                help="an input of refengine's making: any `noise`, or the `revealing` one: of many kinds that on which "
+                "the outputs move most",
             )
             one.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
         if action == "validate":

@@ -13,7 +13,8 @@ is N × H × W.
 
   refengine evaluate stm32f746_int8 --data mnist/
   refengine evaluate keywords.tflite --data speech_commands/ --labels labels.txt
-  refengine evaluate wakeword.tflite --data clips/ --front-end micro_wake_word --answer max
+  refengine evaluate wakeword.tflite --data clips/ \\
+    --front-end micro_wake_word --answer max
   refengine evaluate detector.tflite --data coco/val2017/
 """
 

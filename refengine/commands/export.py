@@ -4,11 +4,17 @@ MODEL -o DIR writes DIR/model.h, model.c and the kernels they need: `cc -std=c11
 main of yours that calls model_invoke(input, output), or model_selftest(), which returns 0 when every step is right.
 
   refengine export stm32f746_int8 -o exported
-  refengine export model.tflite -o exported --numerics cortex-m7 --input golden.npy
-  refengine export model.tflite -o lib/wake --prefix wake --layout cmake     two models link together
-  refengine export model.tflite -o include --array           the file as an aligned array, for TFLM
-  refengine export --image digit.png -o include --bits 1     a picture, for a board without a camera
-  refengine export --image digits -o include --bits 8        the 100 bundled digits and their labels
+  refengine export model.tflite -o exported --numerics cortex-m7 --input x.npy
+
+two models link together:
+  refengine export model.tflite -o lib/wake --prefix wake --layout cmake
+
+the file as an aligned array, for TFLM:
+  refengine export model.tflite -o include --array
+
+a picture, for a board without a camera; the bundled digits and their labels:
+  refengine export --image digit.png -o include --bits 1
+  refengine export --image digits -o include --bits 8
 """
 
 from __future__ import annotations

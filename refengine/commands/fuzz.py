@@ -70,7 +70,8 @@ DOORS = ("library", "callable", "command", "emulator", "port")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    door = parser.add_argument_group("the kernels").add_mutually_exclusive_group()
+    parser.usage = "%(prog)s KERNELS [options]"  # one of the group, which argparse would not wrap
+    door = parser.add_argument_group("KERNELS, one of").add_mutually_exclusive_group()
     door.add_argument("--library", metavar="FILE", help="a shared library with refengine_kernel (see --header)")
     door.add_argument("--callable", metavar="MODULE:FUNCTION", help="a Python callable")
     door.add_argument("--command", metavar="COMMAND", dest="words", help="a command with {model} {inputs} {outputs}")

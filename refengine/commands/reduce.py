@@ -12,8 +12,10 @@ own, or say by --saying what it prints, so that another failure is not taken for
 MODULE:FUNCTION takes the file's bytes and a tuple of arrays, and returns the outputs. It fails where they are not those
 of refengine, bit for bit, or by what it raises.
 
-  refengine reduce model.tflite --command './my_runtime {model} {inputs}' -o small.tflite
-  refengine reduce model.tflite --runtime mine:run --input street.npy -o small.tflite
+  refengine reduce model.tflite -o small.tflite \\
+    --command './my_runtime {model} {inputs}'
+  refengine reduce model.tflite -o small.tflite \\
+    --runtime mine:run --input street.npy
 
 exit status: 0 done, 2 it does not fail on the whole model, or cannot be tried
 """

@@ -4,10 +4,11 @@ What the outputs mean is recognised where the graph tells, or said by --task:
 classes, boxes (detection) or a map of classes (segmentation). With -o, boxes
 and masks are drawn on the picture, or inputs and outputs kept in an .npz.
 
-  refengine run detector.tflite --input street.jpg --labels names.txt -o boxes.png
+  refengine run detector.tflite --input street.jpg --labels names.txt -o out.png
   refengine run model.tflite --random 7 --trace -o tensors.npz
   refengine run float.tflite --against int8.tflite --input street.jpg
-  refengine run wakeword.tflite --input hey.wav --stream --front-end micro_wake_word
+  refengine run wakeword.tflite --input hey.wav --stream \\
+    --front-end micro_wake_word
 """
 
 from __future__ import annotations

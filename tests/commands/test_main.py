@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 from PIL import Image
 
 import refengine
-from refengine import dequantize_output, make_plan, run
+from refengine import commands, dequantize_output, make_plan, run
 from refengine.accuracy import Accuracy
 from refengine.bundled import bundled_models
 from refengine.commands import demo, main
@@ -329,14 +330,31 @@ def test_the_demo_names_the_command_as_one_can_call_it(monkeypatch: pytest.Monke
     assert demo._called() == "refengine"
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["inspect"], ["evaluate"], ["demo"]])
-def test_help_reads_well(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+COMMANDS = [name.replace("_", "-") for _, name, _ in pkgutil.iter_modules(commands.__path__) if name[0] != "_"]
+
+
+@pytest.mark.parametrize(
+    "words", ["", *COMMANDS, *(f"device {action}" for action in ("info", "run", "record", "validate"))]
+)
+def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as caught:
-        main([*command, "--help"])
+        main([*words.split(), "--help"])
     assert caught.value.code == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"usage: {' '.join(['refengine', *command])}")
-    assert max(map(len, printed.splitlines())) <= 100
+    assert printed.startswith(f"usage: refengine {words}")
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_help_fills_the_terminal_and_leaves_examples_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main(["reduce", "--help"])
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) > 150
+    assert "  refengine reduce model.tflite -o small.tflite \\\n    --command './my_runtime" in printed
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -644,7 +644,13 @@ def test_help(ask: Prompt) -> None:
         assert f"\n{name}" in "\n" + listing
         assert ask(f"help {name}")[0].startswith(name)
     assert "saturation" in told(ask, "h break")
-    assert [line for line in listing.splitlines() if len(line) > 120] == []
+
+
+def test_help_fits_the_terminal(ask: Prompt) -> None:
+    ask.console.width = 80
+    answers = [told(ask, command) for command in ("help", *(f"help {name}" for name in Console.commands()))]
+    assert [line for answer in answers for line in answer.splitlines() if len(line) > 80] == []
+    assert "  break CONV_2D if zeros > 0.9     share" in told(ask, "help break")
 
 
 def test_completion(ask: Prompt, tmp_path: Path) -> None:
