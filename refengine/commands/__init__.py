@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except KeyboardInterrupt as signal:
+        fail("interrupted")
         return ended(signal)
     except MemoryError:
         return fail("out of memory")

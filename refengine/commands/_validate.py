@@ -87,6 +87,8 @@ def command(args: argparse.Namespace, plan: Plan, connect: Callable[[], Device])
                 for found in validate(board, source.samples, keeper.keep):
                     bar.update(task, completed=found.samples)
         except KeyboardInterrupt as signal:
+            if found is None:
+                raise
             status = ended(signal)
         except DeviceError as error:
             if found is None:

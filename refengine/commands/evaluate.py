@@ -108,8 +108,11 @@ def command(args: argparse.Namespace) -> int:
     return _pictures(args, plan, task)
 
 
-def _last(args: argparse.Namespace, results: Iterable[T], total: int, done: str) -> tuple[T | None, int]:
-    """The last result, while a bar shows how much of `total` is done (an attribute of it); the exit status."""
+def _last(args: argparse.Namespace, results: Iterable[T], total: int, done: str) -> tuple[T, int]:
+    """The last result, while a bar shows how much of `total` is done (an attribute of it); the exit status.
+
+    Ctrl-C ends it with the result until then, if there is one.
+    """
     result = None
     try:
         with progress_bar() as progress:
@@ -117,7 +120,10 @@ def _last(args: argparse.Namespace, results: Iterable[T], total: int, done: str)
             for result in results:
                 progress.update(bar, completed=getattr(result, done))
     except KeyboardInterrupt as signal:
+        if result is None:
+            raise
         return result, ended(signal)
+    assert result is not None, "data that hold nothing are refused"
     return result, 0
 
 
@@ -137,8 +143,6 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
             compare(plan, others[0], data.x, data.y, **options) if others else evaluate(plan, data.x, data.y, **options)
         )
         found, status = _last(args, results, len(data.x), "count")
-    if found is None:
-        return status
     accuracy = found.accuracies[0] if isinstance(found, Comparison) else found
     ranges = list(pixel_ranges(plan, files, args.range)) if files else _ranges(plan, data, args.range)
     if args.json:
@@ -176,7 +180,7 @@ def _ranges(plan: Plan, data: Classes, given: tuple[float, float] | None) -> lis
 def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
     if args.data is None:
         raise InputError(f"this is a model for {task.name} ({task.reason}): give pictures with the truth by --data")
-    result: Scorer | Overlap | None
+    result: Scorer | Overlap
     with workers(args.jobs, args.scheduler) as executor:
         options: Any = {"real_range": args.range, "executor": executor}
         if task.name == "detection":
@@ -187,8 +191,6 @@ def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
             masked = masks(args.data, plan.memory).first(args.limit)
             names, total = masked.names, len(masked.items)
             result, status = _last(args, evaluate_segmentation(plan, masked, **options), total, "pictures")
-    if result is None:
-        return status
     names, ranges = dict(enumerate(read_names(args.labels))) or names, [pixel_range(plan, 0, args.range)]
     if args.json:
         done = {"data": args.data, "pictures": [vars(each) for each in ranges], "interrupted": bool(status)}

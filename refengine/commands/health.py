@@ -81,9 +81,10 @@ def command(args: argparse.Namespace) -> int:
             for measured in health(plan, cases, float_plan):
                 progress.update(task, completed=measured.inferences)
     except KeyboardInterrupt as signal:
+        if measured is None:
+            raise
         status = ended(signal)
-    if measured is None:
-        return status
+    assert measured is not None, "data that hold nothing are refused"
     against = None if measured.floats else args.float or "the float reading of the same graph"
     plots = [str(path) for path in save_plots(measured.layers, args.plots)] if args.plots else []
     if args.json:

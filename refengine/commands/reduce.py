@@ -88,9 +88,10 @@ def command(args: argparse.Namespace) -> int:
             for smallest in reduce(plan, _fails(args), inputs, numerics=plan.numerics, memory=args.memory):
                 bar.update(task, completed=operators - smallest.operators)
     except KeyboardInterrupt as signal:
+        if smallest is None:
+            raise
         status = ended(signal)
-    if smallest is None:
-        return status
+    assert smallest is not None, "the first one is the whole model"
     data, beside = dump(smallest.model), Path(args.output).with_suffix(".npz")
     write(args.output, data)
     graph = smallest.model.graphs[0]

@@ -265,7 +265,7 @@ def test_evaluate_interrupted_at_once(capsys: pytest.CaptureFixture[str], monkey
 
     monkeypatch.setattr(evaluate_command, "evaluate", interrupted)
     assert main(["evaluate", MODEL]) == INTERRUPTED
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "refengine: interrupted\n")
 
 
 # ---- what black and white are taken for ---------------------------------------------------------------------
@@ -460,7 +460,7 @@ def test_control_c_leaves_without_a_traceback(
 
     monkeypatch.setattr(run_command, "fed", interrupted)
     assert main(["run", MODEL, "--input", digit]) == INTERRUPTED
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "refengine: interrupted\n")
 
 
 def test_an_ascii_terminal_gets_question_marks() -> None:

@@ -313,7 +313,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
     assert len(children) == 1
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=60)
-    assert (running.returncode, told) == (130, "")
+    assert (running.returncode, told) == (130, "refengine: interrupted\n")
     assert not Path(f"/proc/{children[0]}").exists()
 
 
