@@ -358,4 +358,6 @@ def dialect(choice: Numerics | str | None) -> Numerics:
     """A dialect itself, or by its name in `PRESETS`; None is TFLM's own. Raises `InputError` for other names."""
     if isinstance(choice, str) and choice not in PRESETS:
         raise InputError(f"there is no dialect {choice!r}; choose one of {', '.join(PRESETS)}, or KERNELS/TARGET")
+    if not isinstance(choice, str | Numerics | None):
+        raise InputError(f"a dialect is Numerics or the name of a preset, not of the type {type(choice).__name__}")
     return PRESETS[choice] if isinstance(choice, str) else choice or Numerics()

@@ -71,7 +71,14 @@ def samples_of(plan: Plan, arrays: Arrays, real_range: Range = None) -> tuple[Sa
 
 
 def _several(arrays: Arrays) -> tuple[Array, ...]:
-    return (arrays,) if isinstance(arrays, np.ndarray) else tuple(arrays)
+    each = (arrays,) if isinstance(arrays, np.ndarray) else arrays
+    if not isinstance(each, list | tuple) or not all(isinstance(x, np.ndarray) for x in each):
+        raise InputError(f"what was fed, and its sample, are an array, or a tuple of them; got a {_kind(arrays)}")
+    return tuple(each)
+
+
+def _kind(arrays: object) -> str:
+    return next((type(x).__name__ for x in arrays), "") if isinstance(arrays, list | tuple) else type(arrays).__name__
 
 
 def _sample(plan: Plan, values: Array, index: int, real_range: Range) -> Sample:
