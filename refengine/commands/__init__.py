@@ -24,7 +24,7 @@ from ..errors import RefengineError
 from ..kernels._tflm import COMMIT, LITERT, WHEEL
 from ..processes import terminable
 from ..text import ALIKE, SCHEMA, paragraphs
-from ._front import BROKEN_PIPE, ended, fail, say
+from ._front import BROKEN_PIPE, ended, fail, require_apart, say
 
 HELP = """\
 examples:
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with terminable():
             given = sys.argv[1:] if arguments is None else arguments
             args = parser_of(given).parse_args(given)
+            require_apart(args)
             status: int = args.command(args)
             sys.stdout.flush()
             return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,9 @@ LONG = 1000
 """Rows that Rich draws within seconds."""
 GAP = 2
 """Spaces beside each column of a table."""
+
+WRITTEN = ("output", "html", "plots", "equalized", "reveal", "save")
+"""The options that name what is written."""
 
 SUFFIXES = {"K": 10, "M": 20, "G": 30}
 
@@ -402,9 +406,26 @@ def leave_out(args: argparse.Namespace, why: str, *names: str) -> None:
         raise InputError(f"{why}: leave out {', '.join(idle)}")
 
 
+def require_apart(args: argparse.Namespace) -> None:
+    """Raise `InputError` if what a command would write is a file, or a folder, that it reads."""
+    options = {name: value if isinstance(value, list) else [value] for name, value in vars(args).items()}
+    given = [(name, path) for name, paths in options.items() for path in paths if isinstance(path, str)]
+    for wanted, path in given:
+        for name, other in given if wanted in WRITTEN else ():
+            if name not in WRITTEN and is_same(path, other):
+                raise InputError(
+                    f"{called(wanted)} {path}: {called(name)} is that, and would be lost; give another name"
+                )
+
+
+def is_same(path: str, other: str) -> bool:
+    """Whether both name one file or folder that is there: no device, pipe, or name of something else."""
+    return all(os.path.isfile(each) or os.path.isdir(each) for each in (path, other)) and os.path.samefile(path, other)
+
+
 def called(name: str) -> str:
     """An argument as one types it."""
-    return "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
+    return {"model": "MODEL", "dump": "DUMP", "output": "-o"}.get(name, f"--{name.replace('_', '-')}")
 
 
 def positive(text: str) -> int:

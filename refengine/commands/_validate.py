@@ -77,6 +77,8 @@ def command(args: argparse.Namespace, plan: Plan, connect: Callable[[], Device])
     """Run the samples; 0 if every step of each is refengine's, 1 if not, 2 if the line was lost for good."""
     if args.output is None:
         leave_out(args, "nothing is kept without -o FOLDER", "keep")
+    elif any(Path(path).resolve().parent == Path(args.output).resolve() for path in args.input or ()):
+        raise InputError(f"-o {args.output}: files of --input are there, which may be lost; give another folder")
     source = _source(args, plan)
     found, failure, status = None, None, 0
     with Board(connect, plan, args.patience) as board:

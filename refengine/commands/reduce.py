@@ -45,6 +45,7 @@ from ._front import (
     add_one_input,
     ended,
     heading,
+    is_same,
     leave_out,
     natural,
     one_inference,
@@ -77,6 +78,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     if Path(args.output).suffix.lower() == ".npz":
         raise InputError(f"-o {args.output}: the inputs are written there; give the model's file another name")
+    if any(is_same(path, str(Path(args.output).with_suffix(".npz"))) for path in args.input or ()):
+        raise InputError(f"-o {args.output}: the inputs are written beside it, over --input; give another name")
     if not Path(args.output).parent.is_dir():
         raise InputError(f"-o {args.output}: there is no such folder to write to")
     plan = make_plan(args.model, numerics=PRESETS[args.numerics], memory=args.memory, partial=True)

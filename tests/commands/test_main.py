@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import pkgutil
@@ -27,7 +28,7 @@ from refengine.bundled import bundled_models
 from refengine.commands import demo, main
 from refengine.commands import evaluate as evaluate_command
 from refengine.commands import run as run_command
-from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED
+from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED, WRITTEN
 from refengine.kernels._tflm import COMMIT, LITERT, WHEEL
 from refengine.tensors.datasets import bundled_digits
 
@@ -409,6 +410,57 @@ ERRORS = {
     "an unknown option of a part": (["device", "record", "--x"], "(see refengine device record --help)"),
     "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),
 }
+
+
+READ_AND_WRITTEN = {
+    "the model": (["run", "{model}", "--random", "-o", "{model}"], "-o {model}: MODEL is that, and would be lost"),
+    "by another way": (["run", "{model}", "--random", "-o", "{tmp}/../{tmp_name}/m.npz"], "MODEL is that"),
+    "by a link": (["quantize", "{model}", "--data", "{link}", "-o", "{x}"], "-o {x}: --data is that"),
+    "one of several": (["run", "{model}", "--input", "{digit}", "{x}", "-o", "{x}"], "-o {x}: --input is that"),
+    "the names": (["run", "{model}", "--random", "--labels", "{x}", "-o", "{x}"], "-o {x}: --labels is that"),
+    "a page over a dump": (["diff", "{model}", "{x}", "--html", "{x}"], "--html {x}: DUMP is that"),
+    "an input over a dump": (["diff", "{model}", "{x}", "--reveal", "{x}"], "--reveal {x}: DUMP is that"),
+    "a page over a model": (["explain", "{model}", "--op", "0", "--html", "{model}"], "--html {model}: MODEL is that"),
+    "a recording": (
+        ["device", "record", "--port", "x", "--model", "{model}", "--input", "{x}", "-o", "{x}"],
+        "--input",
+    ),
+    "what lies beside": (
+        ["reduce", "{model}", "--runtime", "a:b", "--input", "{x}", "-o", "{tmp}/x.tflite"],
+        "beside it",
+    ),
+    "samples beside samples": (
+        ["device", "validate", "--port", "x", "--model", MODEL, "--input", "{digit}", "-o", "{tmp}"],
+        "-o {tmp}: files of --input are there",
+    ),
+    "plots among the data": (["health", "{model}", "--data", "{tmp}", "--plots", "{tmp}"], "--plots {tmp}: --data is"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), READ_AND_WRITTEN.values(), ids=READ_AND_WRITTEN.keys())
+def test_what_is_read_is_not_overwritten(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, digit: str, arguments: list[str], message: str
+) -> None:
+    model, x, link = tmp_path / "m.npz", tmp_path / "x.npz", tmp_path / "l.npz"
+    shutil.copy(bundled_models()[MODEL], model)
+    x.write_bytes(b"what is there")
+    link.symlink_to(x)
+    places = {"tmp": tmp_path, "tmp_name": tmp_path.name, "digit": digit, "model": model, "x": x, "link": link}
+    assert main([argument.format(**places) for argument in arguments]) == FAILED
+    assert message.format(**places) in capsys.readouterr().err
+    assert model.read_bytes() == bundled_models()[MODEL].read_bytes() and x.read_bytes() == b"what is there"
+
+
+def test_every_option_that_writes_is_known_to_write() -> None:
+    """So that no command overwrites what it reads."""
+    parsers = [commands.parser_of()]
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += {id(each): each for each in action.choices.values()}.values()
+            elif action.nargs is None and re.search(r"\bwrite|\bkeep what|\bdraw boxes", action.help or ""):
+                assert action.dest in WRITTEN, f"{parser.prog} {action.option_strings}"
+    assert len(parsers) > 20
 
 
 @pytest.mark.parametrize(("arguments", "message"), ERRORS.values(), ids=ERRORS.keys())
