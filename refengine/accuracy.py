@@ -22,6 +22,7 @@ from .session import Session
 from .tensors.batches import sequences_of
 from .tensors.inputs import dequantize_output
 from .tensors.stats import is_quantized
+from .text import counted
 
 CHUNK = 256  # pictures between two reports
 ALONE = 0.5
@@ -182,7 +183,8 @@ def _classified(
     if read is None and not isinstance(images, np.ndarray):
         raise InputError(f"the pictures are a {type(images).__name__}; give an array, N×H×W or as the input takes them")
     if len(images) != len(labels) or not len(images):
-        raise InputError(f"there are {len(images)} pictures and {len(labels)} labels; expected as many, and some")
+        found = f"{counted(len(images), 'picture')} and {counted(len(labels), 'label')}"
+        raise InputError(f"the data are {found}; expected as many of one as of the other, and some")
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InputError(f"the labels are {labels.min()} to {labels.max()}, but the model has {classes} classes")
     classify = partial(_answers, plan, real_range, None if executor is None else 1, answer, read)

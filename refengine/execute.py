@@ -21,6 +21,7 @@ from .memory import MEMORY, require_room, tensor_bytes
 from .model import Array, Tensor
 from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, is_masked, joined, plan_of, taken, unknown
 from .tensors.reprs import record_html, record_text
+from .text import counted
 
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
@@ -294,8 +295,8 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
     require_tuple(inputs)
     if len(inputs) != len(plan.inputs):
         raise InputError(
-            f"the model has {len(plan.inputs)} inputs ({', '.join(t.name for t in plan.inputs)}); "
-            f"got {len(inputs)} arrays"
+            f"the model has {counted(len(plan.inputs), 'input')} ({', '.join(t.name for t in plan.inputs)}); "
+            f"got {counted(len(inputs), 'array')}"
         )
     batches: set[int | None] = set()
     for tensor, x in zip(plan.inputs, inputs, strict=True):

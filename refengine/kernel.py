@@ -44,6 +44,7 @@ import numpy as np
 from .errors import InputError
 from .model import Array, Graph, Quantization, Tensor
 from .numerics.fixedpoint import Ints as Ints
+from .text import counted
 
 Options = Mapping[str, Any]
 Tensors = Sequence[Tensor | None]
@@ -87,6 +88,11 @@ class Node(NamedTuple):
     subgraphs: tuple[Graph, ...] = ()
     resources: tuple[tuple[str, str], ...] = ()
     before: tuple[Node, ...] = ()
+
+    @property
+    def arity(self) -> str:
+        """How many inputs and outputs it has, in words."""
+        return f"{counted(len(self.inputs), 'input')} and {counted(len(self.outputs), 'output')}"
 
 
 class Weighed(NamedTuple):

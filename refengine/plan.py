@@ -19,7 +19,7 @@ from .kernels import FACTS, KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
-from .text import html_table, printable
+from .text import counted, html_table, printable
 from .tflite_io import load
 
 Rows = npt.NDArray[np.intp]
@@ -300,7 +300,7 @@ class Plan:
 
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(_kind, tensors)) for tensors in (self.inputs, self.outputs))
-        return f"<Plan of {len(self.steps)} operators, {self.numerics}: {inputs} → {outputs}>"
+        return f"<Plan of {counted(len(self.steps), 'operator')}, {self.numerics}: {inputs} → {outputs}>"
 
     def _repr_html_(self) -> str:
         rows = (

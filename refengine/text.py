@@ -38,6 +38,11 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, whose plural ends in an s: ``1 input``, ``1,000 inputs``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 LOOK_ALIKES = {
     "→": "->", "←": "<-", "↔": "<->", "…": "...", "·": ".", "×": "x", "−": "-", "±": "+-", "≈": "~", "≤": "<=",
     "≥": ">=", "√": "sqrt", "Σ": "sum", "σ": "sigma", "²": "^2", "─": "-", "━": "-", "│": "|", "▀": '"', "▄": "_",

@@ -108,7 +108,7 @@ def test_another_type_or_shape_is_no_match() -> None:
 @pytest.mark.parametrize(
     ("theirs", "why"),
     [
-        (lambda x: [], "the model has 1 outputs; <lambda> gave 0"),
+        (lambda x: [], "the model has 1 output; <lambda> gave 0"),
         (lambda x: [3], "<lambda> gave a int for tensor 25; give NumPy's arrays"),
         (lambda x: {"nobody": x}, "<lambda> holds none of the model's tensors"),
         ("nowhere.npz", "nowhere.npz"),

@@ -36,7 +36,7 @@ from ..tensors.batches import sequences_of
 from ..tensors.datasets import PREFIXES
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, picture_shape, pixel_range, quantize_input
-from ..text import SCHEMA, as_json, printable
+from ..text import SCHEMA, as_json, counted, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 FEW = 8
@@ -149,6 +149,11 @@ def add_range(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_random(parser: argparse._ActionsContainer, help: str) -> None:
+    """The option --random [SEED]: the same for the same seed."""
+    parser.add_argument("--random", metavar="SEED", nargs="?", type=natural, const=0, help=help)
+
+
 def add_task(parser: argparse.ArgumentParser) -> None:
     """The options --task and --labels, for `task_of` and `read_names`."""
     parser.add_argument("--task", choices=TASKS, help="what the outputs mean (default: as the graph tells)")
@@ -228,7 +233,7 @@ def print_heard(ears: Ears) -> None:
     else:
         seconds, inferences = sum(each.seconds for each in ears.heard), sum(each.inferences for each in ears.heard)
         filled, cut = (sum(map(bool, ends)) for ends in zip(*((s.added, s.left_out) for s in ears.heard), strict=True))
-        say(f"{len(ears.heard):,} sounds of {seconds:,.4g} s: {inferences:,} inferences")
+        say(f"{counted(len(ears.heard), 'sound')} of {seconds:,.4g} s: {counted(inferences, 'inference')}")
         say(*(f"  {count:,}: {kind}" for kind, count in Counter(each.kind for each in ears.heard).items()))
         say(f"  silence added to {filled:,}, the end left out of {cut:,}")
     made = ears.front_end
@@ -273,7 +278,8 @@ def chosen_inference(
     found = every_inference(plan, args.input, args, ears, intake)
     index = 0 if args.index is None else args.index
     if not 0 <= index < len(found) or (args.index is None and len(found) > 1):
-        raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
+        held = f"{' '.join(args.input)}: {counted(len(found), 'inference')}"
+        raise InputError(f"{held}; choose one by --index, counted from 0")
     return found[index], state_after(plan, found[:index] if plan.initial else ())
 
 

@@ -12,7 +12,8 @@ mps3-an547 (M55), riscv-virt-imc (RISC-V as in an ESP32-C3), riscv-virt-imafc (w
   refengine device validate --port qemu:mps2-an500 --model stm32f746_int8 \\
     --data mnist/ --limit 100
 
-exit status of validate: 0 every step of every sample is refengine's, 1 not so, 2 it could not be found out
+exit status of run and validate: 0 every step is as refengine computes it, of every sample, 1 not so, 2 it could not be
+found out
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from ..model import Array
 from ..plan import Plan, make_plan
 from ..tasks.recognition import tells_probabilities
 from ..tensors.images import read_inputs
+from ..text import counted
 from . import _validate
 from ._front import (
     add_json,
@@ -161,7 +163,8 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
     if args.json:
         heading = {"board": device.info.board, "model": args.model, "sha256": device.info.sha256}
         values = [output.tolist() for output in outputs]
-        return print_json(heading | {"numerics": device.info.numerics, "steps": steps, "outputs": values})
+        print_json(heading | {"numerics": device.info.numerics, "steps": steps, "outputs": values})
+        return int(bool(unequal))
     table = table_of("step", "operator", "ticks", "ms", "CRC-32", "refengine's")
     for step in steps:
         milliseconds = f"{1000 * step['ticks'] / device.info.ticks_per_second:.3f}"
@@ -176,12 +179,14 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
     for output in outputs:
         say(f"  {output.dtype!s:8} {numbers(output.tolist())}")
     verdict = (
-        f"{len(unequal)} steps differ: refengine diff tells why" if unequal else "every step as refengine computes it"
+        f"not as refengine computes it: {counted(len(unequal), 'step')}; refengine diff tells why"
+        if unequal
+        else "every step as refengine computes it"
     )
     say(f"{verdict}; numerics: {device.info.numerics}")
     if not any(run.ticks):
         say("the clock stands still: look at the board's board_ticks()")
-    return 0
+    return int(bool(unequal))
 
 
 def _record(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
@@ -192,5 +197,6 @@ def _record(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
         task = bar.add_task("bytes")
         recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of))
     recording.save(args.output)
-    say(f"wrote {args.output}: {len(recording.tensors)} tensors of {device.info.name} on {device.info.board}")
+    tensors = counted(len(recording.tensors), "tensor")
+    say(f"wrote {args.output}: {tensors} of {device.info.name} on {device.info.board}")
     return 0

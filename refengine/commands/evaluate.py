@@ -36,7 +36,7 @@ from ..tasks.recognition import Task, task_of
 from ..tasks.segmentation import Overlap
 from ..tensors.images import pixel_ranges
 from ..tensors.inputs import PixelRange, pixel_range
-from ..text import printable
+from ..text import counted, printable
 from ._front import (
     add_dialects,
     add_json,
@@ -212,8 +212,9 @@ def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
 
 def _print_precision(measured: Precision, names: Mapping[int, str]) -> None:
     say(
-        f"mAP {measured.map:.4f} (IoU 0.50:0.95), {measured.map50:.4f} (IoU 0.50): {measured.truths:,} things in "
-        f"{measured.pictures:,} pictures, {measured.found:,} detections"
+        f"mAP {measured.map:.4f} (IoU 0.50:0.95), {measured.map50:.4f} (IoU 0.50): "
+        f"{counted(measured.truths, 'thing')} in {counted(measured.pictures, 'picture')}, "
+        f"{counted(measured.found, 'detection')}"
     )
     table = table_of("class", "AP\n0.50:0.95", "AP\n0.50")
     for column in table.columns[1:]:
@@ -227,7 +228,7 @@ def _print_overlap(measured: Overlap, names: Mapping[int, str]) -> None:
     told = measured.as_dict()
     say(
         f"mean IoU {measured.mean:.4f} over {len(told['classes'])} classes, {measured.accuracy:.2%} of the pixels "
-        f"right, in {measured.pictures:,} pictures"
+        f"right, in {counted(measured.pictures, 'picture')}"
     )
     table = table_of("class", "IoU")
     table.columns[1].justify = "right"

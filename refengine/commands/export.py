@@ -31,6 +31,7 @@ from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import read_inputs, read_picture
+from ..text import counted
 from ..tflite_io import load
 from ._front import add_json, add_memory, add_numerics, heading, leave_out, print_json, say
 
@@ -118,6 +119,7 @@ def _write(args: argparse.Namespace, file: str, text: str) -> int:
 def _print(exported: Exported) -> None:
     folded = f" ({len(exported.folded)} folded: constants)" if exported.folded else ""
     least = "the least possible" if exported.arena_bytes == exported.least_bytes else f"least {exported.least_bytes:,}"
-    say(f"wrote {len(exported.files)} files to {exported.directory}: {exported.steps} steps{folded}")
+    files, steps = counted(len(exported.files), "file"), counted(exported.steps, "step")
+    say(f"wrote {files} to {exported.directory}: {steps}{folded}")
     say(f"constants {exported.constant_bytes:,} bytes")
     say(f"arena     {exported.arena_bytes:,} bytes, {least}; TFLM's greedy planner: {exported.tflm_arena_bytes:,}")

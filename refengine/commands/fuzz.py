@@ -49,6 +49,7 @@ from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import make_plan
 from ..tensors.images import read_inputs
+from ..text import counted
 from ._front import (
     FAILED,
     add_json,
@@ -175,7 +176,7 @@ def _saved(args: argparse.Namespace) -> Case:
         return stream
     found = [arrays for _, arrays in read_inputs(plan, args.input or [str(tensors)])]
     if len(found) != 1:
-        raise InputError(f"--input: {len(found)} inferences; --replay takes one")
+        raise InputError(f"--input: {counted(len(found), 'inference')}; --replay takes one")
     return replayed(plan, found[0])
 
 

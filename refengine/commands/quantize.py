@@ -56,6 +56,7 @@ from ..reading.counterparts import check_comparable
 from ..reading.error import Error
 from ..tasks.datasets import Classes, classes
 from ..tensors.inputs import PixelRange, pixel_range
+from ..text import counted
 from ..tflite_io import dump
 from ._front import (
     add_data,
@@ -473,7 +474,7 @@ def _print_report(ranking: list[LayerError]) -> None:
 
 
 def _samples(count: int) -> str:
-    return "1 sample" if count == 1 else f"{count} samples"
+    return counted(count, "sample")
 
 
 def _operator(step: Step) -> str:

@@ -45,6 +45,7 @@ from ._front import (
     add_json,
     add_memory,
     add_model,
+    add_random,
     add_range,
     add_sound,
     add_task,
@@ -55,7 +56,6 @@ from ._front import (
     heard_json,
     leave_out,
     named,
-    natural,
     numbers,
     positive,
     print_heard,
@@ -83,14 +83,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="pictures (PNG, JPEG, BMP, PGM, GIF …), .npy, .npz (inputs by name), .raw, .bin or .wav; several "
         "files: one inference each, or one input each where the model has several",
     )
-    fed.add_argument(
-        "--random",
-        metavar="SEED",
-        nargs="?",
-        type=natural,
-        const=0,
-        help="an inference on random numbers: every code, or real value between black and white, is as likely as any "
-        "other (default: 0)",
+    add_random(
+        fed,
+        "an inference on random numbers: every code, or real value between black and white, is as likely as any other "
+        "(default: 0)",
     )
     parser.add_argument(
         "--digit",

@@ -21,7 +21,7 @@ from ..tensors.arrays import META
 from ..tensors.difference import unlike
 from ..tensors.dumps import write_dump
 from ..tensors.stats import activation_of, clamp_range, histogram, stats
-from ..text import paragraphs
+from ..text import counted, paragraphs
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
 from .names import dump_name, dumped, number_of, step_named, steps_named, suggested, tensor_named
@@ -343,7 +343,7 @@ class Console:
         writer, real = self.session.writer(tensor), text.reader(tensor)
         activation = "NONE" if writer is None else activation_of(writer.op)
         found = stats(tensor, values, activation)
-        yield f"{tensor.index} {text.name_of(tensor)} {text.type_of(tensor)}: {found.count:,} values"
+        yield f"{tensor.index} {text.name_of(tensor)} {text.type_of(tensor)}: {counted(found.count, 'value')}"
         for name, value in (("min", found.min), ("max", found.max), ("mean", found.mean)):
             yield f"  {name:<8}{value:<12.6g}{real(value)}".rstrip()
         yield f"  zeros   {found.zeros:.2%}"
@@ -384,7 +384,7 @@ class Console:
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
             computed = self._computed()
             write_dump(path, plan, {tensor.index: self.session.final(tensor) for tensor in computed})
-            yield f"{len(computed)} tensors in {path}"
+            yield f"{counted(len(computed), 'tensor')} in {path}"
             return
         tensor, at = tensor_named(self.session, name)
         if path.suffix == ".png":
@@ -509,7 +509,7 @@ class Console:
         yield from text.columns([(str(t.index), text.name_of(t), difference or "equal") for t, difference in told], "r")
         apart = [tensor for tensor, difference in told if difference]
         if not apart:
-            yield f"all {len(told)} tensors are equal"
+            yield "equal: " + counted(len(told), "tensor")
             return
         self.differed = True
         writer = self.session.writer(apart[0])

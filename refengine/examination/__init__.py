@@ -42,7 +42,7 @@ from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Source, State, Step, plan_of
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors, stands_alone
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
-from ..text import html_lines, html_table
+from ..text import counted, html_lines, html_table
 from . import text
 from .effect import Effect, Experiment, Sampler, Samples
 from .findings import Finding, findings_of
@@ -82,13 +82,14 @@ class Health:
 
     def __repr__(self) -> str:
         """Without the findings, which take an experiment."""
+        on = f"on {counted(self.inferences, 'inference')}"
         if self.floats:
-            return f"<Health of {len(self.floats)} layers of floats on {self.inferences:,} inferences>"
+            return f"<Health of {counted(len(self.floats), 'layer')} of floats {on}>"
         totals = [(str(each), each.total.layer.rmse) for each in self.layers if each.total and not each.lives_on]
         errors = {name: float(rmse[0]) for name, rmse in totals}
         worst = max(errors, key=lambda name: errors[name], default="")
         most = worst and f", the largest total error, {errors[worst]:.2f} codes RMSE, in {worst}"
-        return f"<Health of {len(self.layers)} layers on {self.inferences:,} inferences{most}>"
+        return f"<Health of {counted(len(self.layers), 'layer')} {on}{most}>"
 
     def _repr_html_(self) -> str:
         headings, rows = text.table(self)

@@ -23,7 +23,7 @@ from ..kernel import At, Line, Numerics, dialect
 from ..model import Array, Tensor
 from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..tensors.stats import is_quantized
-from ..text import markup, printable
+from ..text import counted, markup, printable
 
 FOLDED = 3
 """How many terms of a long sum to show at each end when it is folded."""
@@ -52,7 +52,7 @@ class Explanation:
 
     def __repr__(self) -> str:
         real = "" if self.real is None else f", which stands for {self.real:g}"
-        return f"<Explanation of {self.place}: {self.value}{real}, in {len(self.lines)} lines>"
+        return f"<Explanation of {self.place}: {self.value}{real}, in {counted(len(self.lines), 'line')}>"
 
     def _repr_html_(self) -> str:
         return _table(self, full=False)
@@ -96,7 +96,8 @@ def explain(
         plan, record = in_dialect(plan, record, dialect(numerics))
     step = record.step
     if not isinstance(output, int | np.integer) or not 0 <= output < len(step.writes):
-        raise InputError(f"{step} has {len(step.writes)} outputs, counted from 0; there is no output {output}")
+        outputs = counted(len(step.writes), "output")
+        raise InputError(f"{step} has {outputs}, counted from 0; there is no output {output}")
     tensor, written = step.writes[output], (*record.outputs, *record.updates)
     _require_known(plan, record)
     index = _index(tensor, written[output], at)

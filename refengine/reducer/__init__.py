@@ -22,6 +22,7 @@ from ..memory import MEMORY
 from ..model import Array, Model
 from ..plan import Plan, Source, make_plan
 from ..tensors.inputs import random_inputs
+from ..text import counted
 from ..tflite_io import load
 from .cut import ends, numbers, part, simpler, with_constant
 from .failing import Command, Fails, Runtime
@@ -47,7 +48,8 @@ class Reduced:
         return len(self.model.graphs[0].ops)
 
     def __repr__(self) -> str:
-        return f"<Reduced to {self.operators} operators, which {self.failure}; {self.tried} models tried>"
+        left = counted(self.operators, "operator")
+        return f"<Reduced to {left}, which {self.failure}; {counted(self.tried, 'model')} tried>"
 
 
 def reduce(

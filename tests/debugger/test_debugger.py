@@ -472,10 +472,10 @@ def test_save_and_compare(ask: Prompt, session: Session, tmp_path: Path) -> None
     picture = np.asarray(Image.open(tmp_path / "e.png"))
     assert np.array_equal(picture, grey(maps(out)[3:4])[0])
     assert np.asarray(Image.open(tmp_path / "d.png")).shape == (95, 95)
-    assert ask(f"save all {tmp_path}/all.npz; compare {tmp_path}/all.npz")[-1] == "all 13 tensors are equal"
-    assert ask(f"compare {tmp_path}/a.npy")[-1] == "all 1 tensors are equal"
+    assert ask(f"save all {tmp_path}/all.npz; compare {tmp_path}/all.npz")[-1] == "equal: 13 tensors"
+    assert ask(f"compare {tmp_path}/a.npy")[-1] == "equal: 1 tensor"
     ask(f'save out "{tmp_path}/with space.npy"; compare "{tmp_path}/with space.npy" out')
-    assert ask(f"goto 5; compare {tmp_path}/a.npy 16")[-1] == "all 1 tensors are equal"
+    assert ask(f"goto 5; compare {tmp_path}/a.npy 16")[-1] == "equal: 1 tensor"
 
 
 def test_compare_says_where(ask: Prompt, session: Session, tmp_path: Path) -> None:
