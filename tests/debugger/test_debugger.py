@@ -715,7 +715,7 @@ def test_every_command_on_every_network(name: str) -> None:
         if zeros:
             assert list(console.run(f"explain {zeros}"))
     assert list(console.run("why"))
-    assert list(console.run("compare"))[-1].startswith("all ")
+    assert list(console.run("compare"))[-1].startswith("equal: ")
 
 
 def test_any_step_can_be_a_stop(session: Session) -> None:
