@@ -227,6 +227,8 @@ def _text(path: Path, memory: int) -> str | None:
         return None
     with located(str(path)):
         data = read_bytes(path, memory)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as PowerShell's > writes it
+        return data.decode("utf-16", errors="replace")
     return None if b"\0" in data else data.decode(errors="replace")
 
 
