@@ -327,8 +327,8 @@ class Console:
         """print TENSOR[slice]: raw codes, and the real values they stand for beside them.
 
         TENSOR is out (out1 … further outputs and updated variables), in (in1 … further inputs), a tensor's index, its
-        name, or a part of it that no other has (activations before constants); quote names with ; or spaces. Slices are
-        NumPy's: out[0,3,:,2:5].
+        name, or a part of it that no other has (activations before constants); quote names with ; or spaces. Before the
+        first step, out and in are the model's input. Slices are NumPy's: out[0,3,:,2:5].
         """
         tensor, at = tensor_named(self.session, rest or "out")
         yield text.about(tensor)

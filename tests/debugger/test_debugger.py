@@ -578,6 +578,18 @@ def test_set_the_input_is_another_inference(ask: Prompt, session: Session, plan:
     assert "first [0, 14, 14, 0]: 127 here" in told(ask, "compare")
 
 
+def test_the_input_is_in_before_the_first_step(ask: Prompt, session: Session) -> None:
+    assert session.position == -1
+    (told,) = ask("set in[0,14,14,0] = 5")
+    assert told.startswith("0 ") and told.endswith(" → 5")
+    assert ask("print in[0,14,14,0]") == ask("print out[0,14,14,0]") == ask("print 0[0,14,14,0]")
+    assert ask("info changes")[0].endswith("[0, 14, 14, 0] = 5")
+    before = ask("print in[0,14,14,0]")
+    assert ask("next; print in[0,14,14,0]") == before
+    with pytest.raises(InputError, match="the model has 1 input, counted from in0"):
+        ask("goto start; print in1")
+
+
 def test_set_a_weight_prepares_again() -> None:
     plan, x = make_plan(two_layers()), codes(1)
     session = Session(plan, x)
