@@ -88,3 +88,15 @@ def test_the_debugger_and_diff_warn(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["diff", model, dumped, "--input", x, "--json"]) == 0
     printed = capsys.readouterr()
     assert (printed.err, json.loads(printed.out)["cut_off"][0]["cut"]) == ("", 1)
+
+
+def test_evaluate_warns_of_arrays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = np.zeros((3, 28, 28, 1), np.float32)
+    x[0, 0, :7] = 2
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(3, np.int64))
+    assert main(["evaluate", "dense_int8", "--data", str(tmp_path / "data.npz")]) == 0
+    assert capsys.readouterr().err.startswith("refengine: warning: 7 of the 2,352 values (0.298 %) given to input")
+    assert main(["evaluate", "dense_int8", "--data", str(tmp_path / "data.npz"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cut_off"][0]["cut"] == 7
+    assert main(["evaluate", "dense_int8", "--limit", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cut_off"] == []
