@@ -156,7 +156,9 @@ def command(args: argparse.Namespace) -> int:
         _write_input(args.reveal, plan, found.inputs)
     second = diff(plan, _asked(args, plan, found.inputs), *found.inputs) if found and args.port else None
     if args.json:
-        more = {"revealing": found and {"inputs": args.reveal, "parted": found.parted, "pairs": found.pairs}}
+        more: dict[str, Any] = {
+            "revealing": found and {"inputs": args.reveal, "parted": found.parted, "pairs": found.pairs}
+        }
         more |= {"again": second and second.as_dict(), "cut_off": [each.as_dict() for each in intake.cut_off]}
         print_json({"model": args.model} | report.as_dict() | more)
         return int(report.differs)

@@ -24,14 +24,12 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-import numpy as np
-
-from ..accuracy import CHUNK, Accuracy, Comparison, compare, evaluate
+from ..accuracy import Accuracy, Comparison, compare, evaluate
 from ..errors import InputError
 from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import Plan, make_plan
-from ..reading.cut_off import CutOff, Intake
+from ..reading.cut_off import cut_off_of
 from ..tasks.datasets import Classes, boxes, classes, masks
 from ..tasks.detection import Precision, Scorer
 from ..tasks.evaluation import evaluate_detection, evaluate_segmentation
@@ -147,7 +145,7 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
             compare(plan, others[0], data.x, data.y, **options) if others else evaluate(plan, data.x, data.y, **options)
         )
         found, status = _last(args, results, len(data.x), "count")
-    accuracy, cut_off = found.accuracies[0] if isinstance(found, Comparison) else found, _cut_off(plan, data)
+    accuracy, cut_off = found.accuracies[0] if isinstance(found, Comparison) else found, cut_off_of(plan, data.x)
     ranges = list(pixel_ranges(plan, files, args.range)) if files else _ranges(plan, data, args.range)
     if args.json:
         done = {"data": data.name, "pictures": [vars(each) for each in ranges], "interrupted": bool(status)}
@@ -173,14 +171,6 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
     say(f"numerics: {plan.numerics}", *(f"against: {other.numerics}" for other in others))
     warn(*cut_off)
     return status
-
-
-def _cut_off(plan: Plan, data: Classes) -> list[CutOff]:
-    """What the input cannot hold of real values in arrays; nobody looks for it in files."""
-    intake = Intake(plan)
-    for start in range(0, len(data.x) if isinstance(data.x, np.ndarray) and data.x.dtype.kind == "f" else 0, CHUNK):
-        intake((np.asarray(data.x[start : start + CHUNK]),))
-    return intake.cut_off
 
 
 def _ranges(plan: Plan, data: Classes, given: tuple[float, float] | None) -> list[PixelRange]:
