@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 from .execute import run
+from .kernel import Numerics
 from .model import Array, Tensor
 from .parallel import spread
 from .plan import Plan, Source, plan_of
@@ -21,6 +22,7 @@ from .session import Session
 from .tensors.batches import sequences_of
 from .tensors.inputs import dequantize_output
 from .tensors.stats import is_quantized
+from .text import counted
 
 CHUNK = 256  # pictures between two reports
 ALONE = 0.5
@@ -104,12 +106,12 @@ def _is_scored(tensor: Tensor) -> bool:
     return tensor.dtype == "float32" or is_quantized(tensor)
 
 
-def predictions(plan: Source, output: Array) -> list[Prediction]:
+def predictions(source: Source, output: Array) -> list[Prediction]:
     """The answers in a classifier's output, N×classes: each row's largest score, the first of equals.
 
     Raises `InputError` if the model is no classifier.
     """
-    plan = plan_of(plan)
+    plan = plan_of(source)
     _classes(plan)
     reals = dequantize_output(plan, output)
     return [
@@ -119,10 +121,11 @@ def predictions(plan: Source, output: Array) -> list[Prediction]:
 
 
 def evaluate(
-    plan: Source,
+    source: Source,
     images: Array | Sequence[str],
-    labels: npt.NDArray[np.integer],
+    labels: npt.ArrayLike,
     *,
+    numerics: Numerics | str | None = None,
     real_range: tuple[float, float] | None = None,
     executor: Executor | None = None,
     answer: Answer = "last",
@@ -138,9 +141,12 @@ def evaluate(
 
     The last one is the result: ``*_, accuracy = evaluate(…)``; whoever stops earlier has what was done. Memory does not
     grow with N. `executor` computes the chunks, else all cores of this machine; see `parallel.spread`. `real_range` as
-    in `inputs.pixels_to_input`. Raises `InputError` for pictures, labels or a model that do not fit together.
+    in `inputs.pixels_to_input`, and `numerics` is for `make_plan`, where `source` is no plan yet. Raises `InputError`
+    for pictures, labels or a model that do not fit together.
     """
-    for _, _, accuracy in _classified(plan_of(plan), images, labels, real_range, executor, answer, read):
+    for _, _, accuracy in _classified(
+        plan_of(source, numerics=numerics), images, labels, real_range, executor, answer, read
+    ):
         yield accuracy
 
 
@@ -148,7 +154,7 @@ def compare(
     plan: Source,
     other: Source,
     images: Array | Sequence[str],
-    labels: npt.NDArray[np.integer],
+    labels: npt.ArrayLike,
     *,
     real_range: tuple[float, float] | None = None,
     executor: Executor | None = None,
@@ -166,16 +172,19 @@ def compare(
 def _classified(
     plan: Plan,
     images: Array | Sequence[str],
-    labels: npt.NDArray[np.integer],
+    labels: npt.ArrayLike,
     real_range: tuple[float, float] | None,
     executor: Executor | None,
     answer: Answer,
     read: Read | None,
 ) -> Iterator[tuple[int, npt.NDArray[np.intp], Accuracy]]:
     """(first picture, answers, accuracy so far) of each chunk."""
-    classes = class_count(plan)
+    classes, labels = class_count(plan), _labels(labels)
+    if read is None and not isinstance(images, np.ndarray):
+        raise InputError(f"the pictures are a {type(images).__name__}; give an array, N×H×W or as the input takes them")
     if len(images) != len(labels) or not len(images):
-        raise InputError(f"there are {len(images)} pictures and {len(labels)} labels; expected as many, and some")
+        found = f"{counted(len(images), 'picture')} and {counted(len(labels), 'label')}"
+        raise InputError(f"the data are {found}; expected as many of one as of the other, and some")
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InputError(f"the labels are {labels.min()} to {labels.max()}, but the model has {classes} classes")
     classify = partial(_answers, plan, real_range, None if executor is None else 1, answer, read)
@@ -184,6 +193,13 @@ def _classified(
     for start, answers in zip(starts, spread(classify, (images[i : i + CHUNK] for i in starts), executor), strict=True):
         np.add.at(confusion, (labels[start : start + CHUNK], answers), 1)
         yield start, answers, Accuracy(confusion.copy(), perf_counter() - started)
+
+
+def _labels(labels: npt.ArrayLike) -> npt.NDArray[np.integer]:
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InputError(f"the labels are {array.dtype} {array.shape}; give the classes' numbers, an integer each")
+    return array
 
 
 def class_count(plan: Plan) -> int:

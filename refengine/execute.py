@@ -22,6 +22,7 @@ from .memory import MEMORY, require_room, tensor_bytes
 from .model import Array, Tensor
 from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, is_masked, joined, plan_of, taken, unknown
 from .tensors.reprs import record_html, record_text
+from .text import counted
 
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
@@ -85,22 +86,28 @@ class Record:
 
 
 def execute(
-    plan: Source, *inputs: Array, known: Mapping[int, Array] = NONE, state: State | None = None
+    source: Source,
+    *inputs: Array,
+    known: Mapping[int, Array] = NONE,
+    state: State | None = None,
+    numerics: Numerics | str | None = None,
 ) -> Iterator[Record]:
-    """Run `plan` on `inputs`, one `Record` a step, in order; those of a subgraph before that of the step that calls it.
+    """Run a model on `inputs`, a `Record` a step, in order; those of a subgraph before that of the step that calls it.
 
     Inputs have the declared dtypes and shapes; where every input declares a leading 1, they may all have N there.
     Outputs in `known`, by tensor index of the main subgraph and as records hold them, are taken as they are instead of
     computed: to resume an inference, to ask what if, or to go on behind a gap of a partial plan, which computes all
     that depends on nothing unknown. What lives from one inference to the next begins as `state` has it (at first
     `plan.initial`), and the last record's `state` is where the next inference goes on; a batch is N streams that know
-    nothing of each other.
+    nothing of each other. `numerics` is for `make_plan`, where `source` is no plan yet.
 
     Raises `InputError` (before the first step) for a wrong count, dtype or shape and for a batch that takes more
     than `plan.memory` at once, and `InferenceError` where TFLM's Invoke fails; in a batch, after the other inferences'
     last record.
     """
-    plan = plan_of(plan)
+    plan = plan_of(source, numerics=numerics)
+    if strange := [i for i in known if not (isinstance(i, int | np.integer) and 0 <= i < len(plan.graph.tensors))]:
+        raise InputError(f"known holds {strange[0]!r}, which is no tensor's index in the main subgraph")
     for done in _inference(plan, batch_size(plan, inputs), inputs, state, known):
         yield _record(*done)
 
@@ -286,9 +293,11 @@ def _blas() -> ThreadpoolController:
 
 
 def require_tuple(inputs: object) -> None:
-    """Refuse an array where a tuple of arrays is meant: whoever iterates over one array comes upon the next."""
-    if isinstance(inputs, np.ndarray):
-        raise InputError(f"the inputs are an array {inputs.shape}; give tuples, with an array for each input: (x,)")
+    """Refuse an array where a tuple of arrays is meant, since whoever iterates over one comes upon the next, and
+    anything else that is no tuple or list."""
+    if not isinstance(inputs, list | tuple):
+        got = f"an array {inputs.shape}" if isinstance(inputs, np.ndarray) else f"a {type(inputs).__name__}"
+        raise InputError(f"the inputs are {got}; give tuples, with an array for each input: (x,)")
 
 
 def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
@@ -299,8 +308,8 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
     require_tuple(inputs)
     if len(inputs) != len(plan.inputs):
         raise InputError(
-            f"the model has {len(plan.inputs)} inputs ({', '.join(t.name for t in plan.inputs)}); "
-            f"got {len(inputs)} arrays"
+            f"the model has {counted(len(plan.inputs), 'input')} ({', '.join(t.name for t in plan.inputs)}); "
+            f"got {counted(len(inputs), 'array')}"
         )
     batches: set[int | None] = set()
     for tensor, x in zip(plan.inputs, inputs, strict=True):

@@ -44,6 +44,7 @@ import numpy as np
 from .errors import InputError
 from .model import Array, Graph, Quantization, Tensor
 from .numerics.fixedpoint import Ints as Ints
+from .text import counted
 
 Options = Mapping[str, Any]
 Tensors = Sequence[Tensor | None]
@@ -87,6 +88,11 @@ class Node(NamedTuple):
     subgraphs: tuple[Graph, ...] = ()
     resources: tuple[tuple[str, str], ...] = ()
     before: tuple[Node, ...] = ()
+
+    @property
+    def arity(self) -> str:
+        """How many inputs and outputs it has, in words."""
+        return f"{counted(len(self.inputs), 'input')} and {counted(len(self.outputs), 'output')}"
 
 
 class Weighed(NamedTuple):
@@ -360,4 +366,6 @@ def dialect(choice: Numerics | str | None) -> Numerics:
     """A dialect itself, or by its name in `PRESETS`; None is TFLM's own. Raises `InputError` for other names."""
     if isinstance(choice, str) and choice not in PRESETS:
         raise InputError(f"there is no dialect {choice!r}; choose one of {', '.join(PRESETS)}, or KERNELS/TARGET")
+    if not isinstance(choice, str | Numerics | None):
+        raise InputError(f"a dialect is Numerics or the name of a preset, not of the type {type(choice).__name__}")
     return PRESETS[choice] if isinstance(choice, str) else choice or Numerics()

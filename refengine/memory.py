@@ -15,6 +15,7 @@ import numpy as np
 
 from .errors import RefengineError
 from .model import Graph, Op, Tensor
+from .text import counted
 
 MEMORY = 1 << 30
 """Bytes that an inference, or an input, may take unless told otherwise."""
@@ -45,7 +46,7 @@ def size(bytes: int) -> str:
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if bytes >= 1 << shift:
             return f"{bytes / (1 << shift):,.1f} {unit}"
-    return f"{bytes} bytes"
+    return counted(bytes, "byte")
 
 
 def tensor_bytes(tensor: Tensor) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from .text import printable
+from .text import counted, printable
 
 Array = npt.NDArray[Any]
 
@@ -232,4 +232,5 @@ class Model:
             return str(self)
         tensors = sum(len(graph.tensors) for graph in self.graphs)
         graphs = f" in {len(self.graphs)} subgraphs" if len(self.graphs) > 1 else ""
-        return f"<Model {self.sha256[:16] or 'of no file'}: {ops} operators, {tensors} tensors{graphs}>"
+        held = f"{counted(ops, 'operator')}, {counted(tensors, 'tensor')}"
+        return f"<Model {self.sha256[:16] or 'of no file'}: {held}{graphs}>"

@@ -13,13 +13,13 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InferenceError, LimitError, UnsupportedError, located, require, within_limits
+from .errors import InferenceError, InputError, LimitError, UnsupportedError, located, require, within_limits
 from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect
 from .kernels import FACTS, KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
-from .text import html_table, printable
+from .text import counted, html_table, printable
 from .tflite_io import load
 
 Rows = npt.NDArray[np.intp]
@@ -300,7 +300,7 @@ class Plan:
 
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(_kind, tensors)) for tensors in (self.inputs, self.outputs))
-        return f"<Plan of {len(self.steps)} operators, {self.numerics}: {inputs} → {outputs}>"
+        return f"<Plan of {counted(len(self.steps), 'operator')}, {self.numerics}: {inputs} → {outputs}>"
 
     def _repr_html_(self) -> str:
         rows = (
@@ -458,8 +458,15 @@ Source = Plan | Model | str | os.PathLike[str] | bytes
 
 
 def plan_of(source: Source, *, numerics: Numerics | str | None = None, memory: int = MEMORY) -> Plan:
-    """A plan itself; of anything else, what `make_plan` makes, with `numerics` and `memory`."""
-    return source if isinstance(source, Plan) else make_plan(source, numerics=numerics, memory=memory)
+    """A plan itself; of anything else, what `make_plan` makes, with `numerics` and `memory`.
+
+    Raises what that does, and `InputError` for a plan of another dialect than `numerics`.
+    """
+    if not isinstance(source, Plan):
+        return make_plan(source, numerics=numerics, memory=memory)
+    if numerics is not None and dialect(numerics) != source.numerics:
+        raise InputError(f"the plan computes {source.numerics}; for another dialect, give its model: plan.model")
+    return source
 
 
 def make_plan(

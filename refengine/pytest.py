@@ -38,7 +38,7 @@ from .model import Array
 from .plan import Plan, Source, State, make_plan, plan_of, require_whole
 from .tensors.arrays import META
 from .tensors.difference import unlike
-from .text import SCHEMA, as_json
+from .text import SCHEMA, as_json, counted
 
 Outputs = Array | Sequence[Array] | Mapping[str, Array]
 """What a runtime answers: the model's outputs, or any of its tensors, by name, by index, or as ``t`` and its index."""
@@ -166,7 +166,7 @@ def _answered(plan: Plan, answer: Outputs, case: tuple[Array, ...], name: str) -
     if not isinstance(answer, Mapping):
         outputs = tuple(answer) if isinstance(answer, list | tuple) else (answer,)
         if len(outputs) != len(plan.outputs):
-            raise InputError(f"the model has {len(plan.outputs)} outputs; {name} gave {len(outputs)}")
+            raise InputError(f"the model has {counted(len(plan.outputs), 'output')}; {name} gave {len(outputs)}")
         answer = {str(tensor.index): x for tensor, x in zip(plan.outputs, outputs, strict=True)}
     for key, x in answer.items():
         if not isinstance(x, np.ndarray | np.generic):

@@ -8,6 +8,7 @@ from .kernel import Numerics
 from .memory import MEMORY
 from .model import Array
 from .plan import Source, State, plan_of
+from .text import counted
 
 
 class Session:
@@ -55,6 +56,6 @@ class Session:
     def __repr__(self) -> str:
         state = self.state
         kept = len(state.variables), len(state.resources), len(state.memory)
-        return "<Session of {}: {} variables, {} resource variables, {} operators with a memory>".format(
-            self.plan.graph.name or "a model", *kept
-        )
+        nouns = ("variable", "resource variable", "operator")
+        held = ", ".join(counted(count, noun) for count, noun in zip(kept, nouns, strict=True))
+        return f"<Session of {self.plan.graph.name or 'a model'}: {held} with a memory>"

@@ -20,7 +20,7 @@ from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY
 from .model import Array, Graph, Model, Op, Signature, Tensor
 from .plan import Plan, Source, State, Step, assembled, facts_of, first_assigned, prepared, state_before
-from .text import c_string, html_table
+from .text import c_string, counted, html_table
 from .tflite_io import load
 
 Verdict = Literal["yes", "no", "not in refengine", "unknown"]
@@ -106,7 +106,7 @@ class Survey:
 
     def __repr__(self) -> str:
         return (
-            f"<Survey of {len(self.layers)} operators: {self.macs:,} multiply-accumulates, constants of "
+            f"<Survey of {counted(len(self.layers), 'operator')}: {self.macs:,} multiply-accumulates, constants of "
             f"{self.constant_bytes:,} bytes, {self.peak_bytes:,} of tensors at once; runs on TFLM: {self.runs_on_tflm}>"
         )
 

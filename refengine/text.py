@@ -14,7 +14,9 @@ import codecs
 import html
 import json
 from collections.abc import Iterable, Mapping
+from inspect import cleandoc
 from math import isfinite, isnan
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,11 @@ def printable(text: object) -> str:
     if isinstance(text, Styled):
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, whose plural ends in an s: ``1 input``, ``1,000 inputs``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 LOOK_ALIKES = {
@@ -60,6 +67,12 @@ codecs.register_error(ALIKE, _alike)
 def encodable(text: str, encoding: str | None) -> str:
     """What a stream of that encoding takes."""
     return text.encode(encoding or "utf-8", ALIKE).decode(encoding or "utf-8")
+
+
+def paragraphs(text: str, width: int) -> str:
+    """Help of ours, filled to a width; a paragraph with indented lines, such as examples, stays as it stands."""
+    told = cleandoc(text).split("\n\n")
+    return "\n\n".join(each if "\n " in f"\n{each}" else fill(each, width) for each in told)
 
 
 def markup(text: object) -> str:

@@ -92,7 +92,7 @@ def test_a_long_batch_takes_memory_for_its_results_only() -> None:
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ((), r"has 1 inputs \(x\); got 0"),
+        ((), r"has 1 input \(x\); got 0"),
         ((codes(1), codes(1)), "got 2"),
         ((codes(1).astype(np.float32),), "input 'x' is int8, got float32"),
         ((codes(1).astype(">i2"),), "got >i2|got int16"),

@@ -51,7 +51,7 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_copies_of_the_firmware(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     held = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
-    sources = (*files(ROOT / "refengine"), ROOT / "pytest_refengine.py")
+    sources = (*files(ROOT / "refengine"), ROOT / "pytest_refengine.py", ROOT / "refengine_command.py")
     own = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sources}
     firmware = {path.read_bytes() for path in files(ROOT / "firmware")}
     assert {f"refengine/data/{path.name}" for path in DATA.iterdir()} <= held.keys()

@@ -64,7 +64,7 @@ def test_what_is_right_passes_however_it_is_given(tmp_path: Path) -> None:
     assert_golden(PLAN, read_dump(PLAN, tmp_path / "dump.npz"), IMAGE)
     (tmp_path / "board.log").write_text(f"t25: {' '.join(map(str, right(IMAGE)[0].ravel()))}\n", encoding="utf-8")
     assert_golden(PLAN, tmp_path / "board.log", IMAGE)
-    assert_golden("stm32f746_int8", lambda x: refengine.run(PLAN, x, numerics="single"), IMAGE, numerics="tflm")
+    assert_golden("stm32f746_int8", lambda x: refengine.run(PLAN, x, numerics="tflm"), IMAGE, numerics="tflm")
 
 
 def test_outputs_tell_how_many_inferences_differ_and_whose_arithmetic_it_is() -> None:
@@ -108,7 +108,7 @@ def test_another_type_or_shape_is_no_match() -> None:
 @pytest.mark.parametrize(
     ("theirs", "why"),
     [
-        (lambda x: [], "the model has 1 outputs; <lambda> gave 0"),
+        (lambda x: [], "the model has 1 output; <lambda> gave 0"),
         (lambda x: [3], "<lambda> gave a int for tensor 25; give NumPy's arrays"),
         (lambda x: {"nobody": x}, "<lambda> holds none of the model's tensors"),
         ("nowhere.npz", "nowhere.npz"),

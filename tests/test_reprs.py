@@ -29,7 +29,7 @@ THINGS: dict[str, tuple[Any, str]] = {
     "Survey": (refengine.inspect(PLAN.model), "2,794,240 multiply-accumulates"),
     "Session": (refengine.Session(PLAN), "of main"),
     "Report": (refengine.diff(PLAN, dump_of(PLAN, {"25": WRONG}, "mine.npz"), IMAGE), "mine.npz: 1 of 12 operators"),
-    "Health": ([*refengine.health(PLAN, [(IMAGE,)])][-1], "10 layers on 1 inferences, the largest total error"),
+    "Health": ([*refengine.health(PLAN, [(IMAGE,)])][-1], "10 layers on 1 inference, the largest total error"),
     "Interpreter": (refengine.Interpreter(str(bundled_models()["stm32f746_int8"])), "12 operators, 26 tensors"),
 }
 

@@ -21,7 +21,7 @@ from refengine.explanation import as_html, explain
 from refengine.judge import diff, read_dump
 from refengine.judge.page import as_html as page_of
 from refengine.model import Graph, Model, Op, Signature
-from refengine.text import Styled, as_json, c_string, in_c, markup, printable
+from refengine.text import Styled, as_json, c_string, counted, in_c, markup, printable
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 
@@ -280,3 +280,8 @@ def test_json_of_a_scale_that_is_no_number(tmp_path: Path, capsys: pytest.Captur
     (main_graph,) = told["subgraphs"]
     assert main_graph["inputs"][0]["quantization"]["scale"] == ["NaN"]
     assert main_graph["outputs"][0]["quantization"]["scale"] == ["Infinity"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 inputs"), (1, "1 input"), (2, "2 inputs"), (1234, "1,234 inputs")])
+def test_one_of_a_kind_is_told_in_the_singular(count: int, told: str) -> None:
+    assert counted(count, "input") == told

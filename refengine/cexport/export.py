@@ -6,6 +6,7 @@ code that they call is `firmware/kernels`, copied along.
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InferenceError, InputError, UnsupportedError, require
-from ..execute import Record, execute, kept, require_room_for_all
+from ..execute import Record, batch_size, execute, kept, require_room_for_all
 from ..files import write_all
 from ..identity import identity
+from ..kernel import Numerics
 from ..kernels.circular_buffer import ABORT
 from ..model import Array, Graph, Tensor
 from ..numerics.fixedpoint import Multiplier
@@ -43,7 +45,7 @@ from .call import (
 )
 from .calls import calls_of, with_known
 from .control import control_call
-from .layouts import MODEL, Layout, check_prefix, laid_out, prefixed
+from .layouts import LAYOUTS, MODEL, Layout, check_prefix, laid_out, prefixed
 from .memory import resource_of
 from .packing import PATCH
 
@@ -97,15 +99,17 @@ class Exported:
 
 
 def export(
-    plan: Source,
+    source: Source,
     directory: str | Path,
     *inputs: Array,
+    numerics: Numerics | str | None = None,
     name: str = "model",
     prefix: str = MODEL,
     layout: Layout = "plain",
     names: bool = True,
 ) -> Exported:
-    """Write `plan` to `directory` as C; `inputs` are the golden input of the self-test (noise by default).
+    """Write a model to `directory` as C; `inputs` are the golden input of the self-test (noise by default), and
+    `numerics` is for `make_plan`, where `source` is no plan yet.
 
     `name` is what the files call the model, `prefix` what its functions and files begin with, and `layout` for which
     tool they are laid out; without `names`, those of the model, its tensors and operators are left out. Raises
@@ -113,7 +117,13 @@ def export(
     in C or is another file's, or a directory that is none.
     """
     check_prefix(prefix)
-    plan, name = plan_of(plan), name if names else NAMELESS
+    if layout not in LAYOUTS:
+        raise InputError(f"there is no layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
+    if not isinstance(directory, str | os.PathLike):
+        raise InputError(f"the folder to export to is a path, not of the type {type(directory).__name__}")
+    plan, name = plan_of(source, numerics=numerics), name if names else NAMELESS
+    if inputs:
+        batch_size(plan, inputs)
     golden = inputs or tuple(_noise(tensor, i) for i, tensor in enumerate(plan.inputs))
     early, parts, begins, offsets, sizes = _laid_out(plan, golden)
     rows = [row for part in parts.values() for row in part.rows]

@@ -23,8 +23,8 @@ from ..bundled import bundled_models
 from ..errors import RefengineError
 from ..kernels._tflm import COMMIT, LITERT, WHEEL
 from ..processes import terminable
-from ..text import ALIKE, SCHEMA
-from ._front import BROKEN_PIPE, ended, fail, say
+from ..text import ALIKE, SCHEMA, paragraphs
+from ._front import BROKEN_PIPE, ended, fail, require_apart, say
 
 HELP = """\
 examples:
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with terminable():
             given = sys.argv[1:] if arguments is None else arguments
             args = parser_of(given).parse_args(given)
+            require_apart(args)
             status: int = args.command(args)
             sys.stdout.flush()
             return status
@@ -58,11 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except KeyboardInterrupt as signal:
+        fail("interrupted")
         return ended(signal)
     except MemoryError:
         return fail("out of memory")
     except (RefengineError, OSError) as error:
         return fail(error)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Descriptions fill the terminal, as options do."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return paragraphs(text, width)
 
 
 class _Version(argparse.Action):
@@ -99,7 +108,7 @@ def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         sys.exit(fail(f"there is no command {arguments[0]!r}; did you mean {near[0]!r}? (see refengine --help)"))
     parser = _Parser(
         prog="refengine",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         description="The golden model for TensorFlow Lite Micro: runs .tflite files bit for bit as TFLM does.",
         epilog=HELP.format(bundled="\n  ".join(bundled_models())),
     )
@@ -110,10 +119,7 @@ def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         description = module.__doc__ or ""
         sentence = description.partition("\n")[0]
         one = added.add_parser(
-            name,
-            help=sentence[:1].lower() + sentence[1:-1],
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            name, help=sentence[:1].lower() + sentence[1:-1], description=description, formatter_class=_Help
         )
         module.arguments(one)
         one.set_defaults(command=module.command)

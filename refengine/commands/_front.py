@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ from ..tensors.batches import sequences_of
 from ..tensors.datasets import PREFIXES
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, picture_shape, pixel_range, quantize_input
-from ..text import SCHEMA, as_json, printable
+from ..text import SCHEMA, as_json, counted, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 FEW = 8
@@ -45,6 +46,9 @@ LONG = 1000
 """Rows that Rich draws within seconds."""
 GAP = 2
 """Spaces beside each column of a table."""
+
+WRITTEN = ("output", "html", "plots", "equalized", "reveal", "save")
+"""The options that name what is written."""
 
 SUFFIXES = {"K": 10, "M": 20, "G": 30}
 
@@ -145,6 +149,11 @@ def add_range(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_random(parser: argparse._ActionsContainer, help: str) -> None:
+    """The option --random [SEED]: the same for the same seed."""
+    parser.add_argument("--random", metavar="SEED", nargs="?", type=natural, const=0, help=help)
+
+
 def add_task(parser: argparse.ArgumentParser) -> None:
     """The options --task and --labels, for `task_of` and `read_names`."""
     parser.add_argument("--task", choices=TASKS, help="what the outputs mean (default: as the graph tells)")
@@ -224,7 +233,7 @@ def print_heard(ears: Ears) -> None:
     else:
         seconds, inferences = sum(each.seconds for each in ears.heard), sum(each.inferences for each in ears.heard)
         filled, cut = (sum(map(bool, ends)) for ends in zip(*((s.added, s.left_out) for s in ears.heard), strict=True))
-        say(f"{len(ears.heard):,} sounds of {seconds:,.4g} s: {inferences:,} inferences")
+        say(f"{counted(len(ears.heard), 'sound')} of {seconds:,.4g} s: {counted(inferences, 'inference')}")
         say(*(f"  {count:,}: {kind}" for kind, count in Counter(each.kind for each in ears.heard).items()))
         say(f"  silence added to {filled:,}, the end left out of {cut:,}")
     made = ears.front_end
@@ -269,7 +278,8 @@ def chosen_inference(
     found = every_inference(plan, args.input, args, ears, intake)
     index = 0 if args.index is None else args.index
     if not 0 <= index < len(found) or (args.index is None and len(found) > 1):
-        raise InputError(f"{' '.join(args.input)}: {len(found)} inferences; choose one by --index, counted from 0")
+        held = f"{' '.join(args.input)}: {counted(len(found), 'inference')}"
+        raise InputError(f"{held}; choose one by --index, counted from 0")
     return found[index], state_after(plan, found[:index] if plan.initial else ())
 
 
@@ -402,9 +412,26 @@ def leave_out(args: argparse.Namespace, why: str, *names: str) -> None:
         raise InputError(f"{why}: leave out {', '.join(idle)}")
 
 
+def require_apart(args: argparse.Namespace) -> None:
+    """Raise `InputError` if what a command would write is a file, or a folder, that it reads."""
+    options = {name: value if isinstance(value, list) else [value] for name, value in vars(args).items()}
+    given = [(name, path) for name, paths in options.items() for path in paths if isinstance(path, str)]
+    for wanted, path in given:
+        for name, other in given if wanted in WRITTEN else ():
+            if name not in WRITTEN and is_same(path, other):
+                raise InputError(
+                    f"{called(wanted)} {path}: {called(name)} is that, and would be lost; give another name"
+                )
+
+
+def is_same(path: str, other: str) -> bool:
+    """Whether both name one file or folder that is there: no device, pipe, or name of something else."""
+    return all(os.path.isfile(each) or os.path.isdir(each) for each in (path, other)) and os.path.samefile(path, other)
+
+
 def called(name: str) -> str:
     """An argument as one types it."""
-    return "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
+    return {"model": "MODEL", "dump": "DUMP", "output": "-o"}.get(name, f"--{name.replace('_', '-')}")
 
 
 def positive(text: str) -> int:

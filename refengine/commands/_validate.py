@@ -20,9 +20,11 @@ from ..plan import Plan
 from ..tasks.datasets import Classes, classes
 from ..tensors.batches import sequences_of
 from ..tensors.images import read_inputs
+from ..text import counted
 from ._front import (
     add_json,
     add_part,
+    add_random,
     add_sound,
     confusion_table,
     ears_of,
@@ -38,7 +40,7 @@ from ._front import (
 )
 
 TRIED = 10
-"""Inputs of noise where no data is given, as ST's tool has it."""
+"""Inputs of noise without `--limit`, as ST's tool has it."""
 
 TOLD = 10
 """Samples that differ are named, to so many."""
@@ -54,9 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     fed = parser.add_mutually_exclusive_group()
     fed.add_argument("--data", metavar="PATH", help="labelled data for classes, as `evaluate` takes it")
     fed.add_argument("--input", metavar="FILE", nargs="+", help="inferences, as `run` takes them")
-    fed.add_argument(
-        "--random", metavar="N", type=positive, default=TRIED, help="so many inputs of noise (default: %(default)s)"
-    )
+    add_random(fed, f"noise, --limit N of it (default: {TRIED} inputs, of seed 0)")
     add_part(parser)
     parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line, the first for class 0")
     parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
@@ -77,6 +77,8 @@ def command(args: argparse.Namespace, plan: Plan, connect: Callable[[], Device])
     """Run the samples; 0 if every step of each is refengine's, 1 if not, 2 if the line was lost for good."""
     if args.output is None:
         leave_out(args, "nothing is kept without -o FOLDER", "keep")
+    elif any(Path(path).resolve().parent == Path(args.output).resolve() for path in args.input or ()):
+        raise InputError(f"-o {args.output}: files of --input are there, which may be lost; give another folder")
     source = _source(args, plan)
     found, failure, status = None, None, 0
     with Board(connect, plan, args.patience) as board:
@@ -87,6 +89,8 @@ def command(args: argparse.Namespace, plan: Plan, connect: Callable[[], Device])
                 for found in validate(board, source.samples, keeper.keep):
                     bar.update(task, completed=found.samples)
         except KeyboardInterrupt as signal:
+            if found is None:
+                raise
             status = ended(signal)
         except DeviceError as error:
             if found is None:
@@ -126,12 +130,13 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
         cases = [*read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)]
         if plan.initial:
             each = [Sample(name, frames(plan, arrays)) for name, arrays in cases][: args.limit]
-            return _Source(iter(each), len(each), f"sequences of {' '.join(args.input)}, {len(each)} of them")
+            return _Source(iter(each), len(each), f"{counted(len(each), 'sequence')} of {' '.join(args.input)}")
         each = [Sample(name, [inputs]) for name, arrays in cases for inputs in frames(plan, arrays)][: args.limit]
-        return _Source(iter(each), len(each), f"{len(each)} inferences of {' '.join(args.input)}")
-    leave_out(args, "without --data and --input there is noise, --random N of it", "limit", "digit")
-    noise = (Sample(f"noise {i}", [inputs]) for i, inputs in enumerate(inputs_of(plan, args.random)))
-    return _Source(noise, args.random, f"{args.random} inputs of noise (seed 0)")
+        return _Source(iter(each), len(each), f"{counted(len(each), 'inference')} of {' '.join(args.input)}")
+    leave_out(args, "without --data and --input there is noise", "digit")
+    count, seed = args.limit or TRIED, args.random or 0
+    noise = (Sample(f"noise {i}", [inputs]) for i, inputs in enumerate(inputs_of(plan, count, seed)))
+    return _Source(noise, count, f"{counted(count, 'input')} of noise (seed {seed})")
 
 
 def _labelled(args: argparse.Namespace, plan: Plan, data: Classes) -> Iterator[Sample]:

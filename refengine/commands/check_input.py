@@ -4,7 +4,7 @@ Which of the ways that people go wrong makes this input of this sample, how cert
 it right for this model's scale and zero point.
 
   refengine check-input model.tflite --fed input.npy --sample picture.png
-  refengine check-input model.tflite --fed dump.npz --sample frames.npy --index 5
+  refengine check-input model.tflite --fed x.npz --sample frames.npy --index 5
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..judge import Fed, Sample, judged, read_fed, read_samples
 from ..plan import Plan, make_plan
 from ..tensors.images import pixel_ranges
+from ..text import counted
 from ._front import add_json, add_memory, add_model, add_range, natural, print_json, print_ranges, say, type_of
 
 LISTED = 3
@@ -47,7 +48,8 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(args.model, memory=args.memory)
     samples, index = _samples(plan, args.sample, args), args.index or 0
     if index >= len(samples) or (args.index is None and len(samples) > 1):
-        raise InputError(f"{' '.join(args.sample)}: {len(samples)} samples; choose one by --index, counted from 0")
+        held = f"{' '.join(args.sample)}: {counted(len(samples), 'sample')}"
+        raise InputError(f"{held}; choose one by --index, counted from 0")
     before = (_samples(plan, args.previous, args) if args.previous else samples[:index])[-1:]
     given = read_fed(plan, args.fed)
     verdicts = dict(zip(given, judged(plan, given, samples[index], *before), strict=True))

@@ -1,10 +1,12 @@
 """Print what makes a shell complete commands, options, files and networks' names, once it has read it.
 
-  refengine completion bash > ~/.local/share/bash-completion/completions/refengine
-  refengine completion zsh > ~/.zfunc/_refengine        (with fpath+=~/.zfunc before compinit in ~/.zshrc)
+  refengine completion bash \\
+    > ~/.local/share/bash-completion/completions/refengine
+  refengine completion zsh > ~/.zfunc/_refengine
   refengine completion fish > ~/.config/fish/completions/refengine.fish
 
-The script knows what this version takes: print it anew after an upgrade.
+For zsh, fpath+=~/.zfunc stands before compinit in ~/.zshrc. The script knows what this version takes: print it anew
+after an upgrade.
 """
 
 from __future__ import annotations

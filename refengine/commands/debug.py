@@ -18,17 +18,19 @@ from ..debugger import Console, Session
 from ..debugger.conversation import colour, converse, read, width
 from ..kernel import PRESETS
 from ..plan import Plan, make_plan
+from ..reading.cut_off import Intake
 from ._front import (
     add_given,
     add_memory,
     add_model,
     add_numerics,
     add_one_input,
+    chosen_inference,
     ears_of,
     every_inference,
     given,
-    one_inference,
     print_heard,
+    warn,
 )
 
 
@@ -69,12 +71,13 @@ def command(args: argparse.Namespace) -> int:
 
 def _session(plan: Plan, args: argparse.Namespace) -> Session:
     """One inference; or, of a model that remembers, all that the input holds, at the one that --index chooses."""
-    ears = ears_of(plan, args)
+    ears, intake = ears_of(plan, args), Intake(plan)
     if args.stream or plan.initial:
-        first, *then = every_inference(plan, args.input, args, ears)
+        first, *then = every_inference(plan, args.input, args, ears, intake)
         session = Session(plan, *first, then=then, given=given(plan, args))
         session.enter(args.index or 0)
     else:
-        session = Session(plan, *one_inference(plan, args, ears), given=given(plan, args))
+        session = Session(plan, *chosen_inference(plan, args, ears, intake)[0], given=given(plan, args))
     print_heard(ears)
+    warn(*intake.cut_off)
     return session

@@ -5,12 +5,15 @@ built with MODEL, started and stopped again; BOARD: mps2-an500 (Cortex-M7), mps2
 mps3-an547 (M55), riscv-virt-imc (RISC-V as in an ESP32-C3), riscv-virt-imafc (with floats, as in an ESP32-P4), or host
 (a process, no QEMU, neither DSP instructions nor Helium).
 
-  refengine device info   --port /dev/ttyUSB0
-  refengine device run    --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit
-  refengine device record --port qemu:mps2-an500 --model stm32f746_int8 --input seven.png --digit -o dump.npz
-  refengine device validate --port qemu:mps2-an500 --model stm32f746_int8 --data mnist/ --limit 100
+  refengine device info --port /dev/ttyUSB0
+  refengine device run --port /dev/ttyUSB0 --model m.tflite --input seven.png
+  refengine device record --port qemu:mps2-an500 --model stm32f746_int8 \\
+    --input seven.png --digit -o dump.npz
+  refengine device validate --port qemu:mps2-an500 --model stm32f746_int8 \\
+    --data mnist/ --limit 100
 
-exit status of validate: 0 every step of every sample is refengine's, 1 not so, 2 it could not be found out
+exit status of run and validate: 0 every step is as refengine computes it, of every sample, 1 not so, 2 it could not be
+found out
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from ..model import Array
 from ..plan import Plan, make_plan
 from ..tasks.recognition import tells_probabilities
 from ..tensors.images import read_inputs
+from ..text import counted
 from . import _validate
 from ._front import (
     add_json,
@@ -81,8 +85,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             )
             fed.add_argument(
                 "--made",
+                metavar="KIND",
                 choices=("noise", "revealing"),
-                help="an input of refengine's making: any noise, or of many kinds that on which the outputs move most",
+                help="an input of refengine's making: any `noise`, or the `revealing` one: of many kinds that on which "
+                "the outputs move most",
             )
             one.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
         if action == "validate":
@@ -167,7 +173,8 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
     if args.json:
         heading = {"board": device.info.board, "model": args.model, "sha256": device.info.sha256}
         values = [output.tolist() for output in outputs]
-        return print_json(heading | {"numerics": device.info.numerics, "steps": steps, "outputs": values})
+        print_json(heading | {"numerics": device.info.numerics, "steps": steps, "outputs": values})
+        return int(bool(unequal))
     table = table_of("step", "operator", "ticks", "ms", "CRC-32", "refengine's")
     for step in steps:
         milliseconds = f"{1000 * step['ticks'] / device.info.ticks_per_second:.3f}"
@@ -182,12 +189,14 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
     for output in outputs:
         say(f"  {output.dtype!s:8} {numbers(output.tolist())}")
     verdict = (
-        f"{len(unequal)} steps differ: refengine diff tells why" if unequal else "every step as refengine computes it"
+        f"not as refengine computes it: {counted(len(unequal), 'step')}; refengine diff tells why"
+        if unequal
+        else "every step as refengine computes it"
     )
     say(f"{verdict}; numerics: {device.info.numerics}")
     if not any(run.ticks):
         say("the clock stands still: look at the board's board_ticks()")
-    return 0
+    return int(bool(unequal))
 
 
 def _record(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
@@ -198,6 +207,7 @@ def _record(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
         task = bar.add_task("bytes")
         recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of), before)
     recording.save(args.output)
-    after = f", after {len(before)} inferences before it" if before else ""
-    say(f"wrote {args.output}: {len(recording.tensors)} tensors of {device.info.name} on {device.info.board}{after}")
+    tensors = counted(len(recording.tensors), "tensor")
+    after = f", after {counted(len(before), 'inference')} before it" if before else ""
+    say(f"wrote {args.output}: {tensors} of {device.info.name} on {device.info.board}{after}")
     return 0

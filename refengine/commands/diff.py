@@ -31,6 +31,7 @@ from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, State, make_plan
+from ..reading.cut_off import Intake
 from ..text import printable
 from ..tflite_io import load
 from ._front import (
@@ -40,11 +41,11 @@ from ._front import (
     add_model,
     add_one_input,
     add_partial,
+    chosen_inference,
     ears_of,
     every_inference,
     leave_out,
     natural,
-    one_inference,
     positive,
     print_heard,
     print_json,
@@ -53,6 +54,7 @@ from ._front import (
     say,
     states_through,
     table_of,
+    warn,
 )
 
 OLDER = 4
@@ -135,8 +137,8 @@ def command(args: argparse.Namespace) -> int:
         leave_out(args, "a dump is no device", "fault")
     if not args.input:
         leave_out(args, "without --input no file is read", "index", "digit", "range", *OF_SOUNDS)
-    ears = ears_of(plan, args)
-    inputs = one_inference(plan, args, ears) if args.input else ()
+    ears, intake = ears_of(plan, args), Intake(plan)
+    inputs = chosen_inference(plan, args, ears, intake)[0] if args.input else ()
     dump = _dump(args, plan, inputs)
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
@@ -154,8 +156,11 @@ def command(args: argparse.Namespace) -> int:
         _write_input(args.reveal, plan, found.inputs)
     second = diff(plan, _asked(args, plan, found.inputs), *found.inputs) if found and args.port else None
     if args.json:
-        more = {"revealing": found and {"inputs": args.reveal, "parted": found.parted, "pairs": found.pairs}}
-        print_json({"model": args.model} | report.as_dict() | more | {"again": second and second.as_dict()})
+        more: dict[str, Any] = {
+            "revealing": found and {"inputs": args.reveal, "parted": found.parted, "pairs": found.pairs}
+        }
+        more |= {"again": second and second.as_dict(), "cut_off": [each.as_dict() for each in intake.cut_off]}
+        print_json({"model": args.model} | report.as_dict() | more)
         return int(report.differs)
     _show(args, report)
     print_heard(ears)
@@ -164,6 +169,7 @@ def command(args: argparse.Namespace) -> int:
     if second:
         say("the device ran it:", "")
         _show(args, second)
+    warn(*intake.cut_off)
     return int(report.differs)
 
 

@@ -13,7 +13,8 @@ is N × H × W.
 
   refengine evaluate stm32f746_int8 --data mnist/
   refengine evaluate keywords.tflite --data speech_commands/ --labels labels.txt
-  refengine evaluate wakeword.tflite --data clips/ --front-end micro_wake_word --answer max
+  refengine evaluate wakeword.tflite --data clips/ \\
+    --front-end micro_wake_word --answer max
   refengine evaluate detector.tflite --data coco/val2017/
 """
 
@@ -28,6 +29,7 @@ from ..errors import InputError
 from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import Plan, make_plan
+from ..reading.cut_off import cut_off_of
 from ..tasks.datasets import Classes, boxes, classes, masks
 from ..tasks.detection import Precision, Scorer
 from ..tasks.evaluation import evaluate_detection, evaluate_segmentation
@@ -35,7 +37,7 @@ from ..tasks.recognition import Task, task_of
 from ..tasks.segmentation import Overlap
 from ..tensors.images import pixel_ranges
 from ..tensors.inputs import PixelRange, pixel_range
-from ..text import printable
+from ..text import counted, printable
 from ._front import (
     add_dialects,
     add_json,
@@ -61,6 +63,7 @@ from ._front import (
     read_names,
     say,
     table_of,
+    warn,
 )
 from ._measured import reader
 
@@ -107,8 +110,11 @@ def command(args: argparse.Namespace) -> int:
     return _pictures(args, plan, task)
 
 
-def _last(args: argparse.Namespace, results: Iterable[T], total: int, done: str) -> tuple[T | None, int]:
-    """The last result, while a bar shows how much of `total` is done (an attribute of it); the exit status."""
+def _last(args: argparse.Namespace, results: Iterable[T], total: int, done: str) -> tuple[T, int]:
+    """The last result, while a bar shows how much of `total` is done (an attribute of it); the exit status.
+
+    Ctrl-C ends it with the result until then, if there is one.
+    """
     result = None
     try:
         with progress_bar() as progress:
@@ -116,7 +122,10 @@ def _last(args: argparse.Namespace, results: Iterable[T], total: int, done: str)
             for result in results:
                 progress.update(bar, completed=getattr(result, done))
     except KeyboardInterrupt as signal:
+        if result is None:
+            raise
         return result, ended(signal)
+    assert result is not None, "data that hold nothing are refused"
     return result, 0
 
 
@@ -136,13 +145,12 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
             compare(plan, others[0], data.x, data.y, **options) if others else evaluate(plan, data.x, data.y, **options)
         )
         found, status = _last(args, results, len(data.x), "count")
-    if found is None:
-        return status
-    accuracy = found.accuracies[0] if isinstance(found, Comparison) else found
+    accuracy, cut_off = found.accuracies[0] if isinstance(found, Comparison) else found, cut_off_of(plan, data.x)
     ranges = list(pixel_ranges(plan, files, args.range)) if files else _ranges(plan, data, args.range)
     if args.json:
         done = {"data": data.name, "pictures": [vars(each) for each in ranges], "interrupted": bool(status)}
         done |= {"sounds": heard_json(ears), "answer": args.answer, "names": list(data.names or names)}
+        done |= {"cut_off": [each.as_dict() for each in cut_off]}
         compared = {"other": {"numerics": args.numerics[1], **found.told()}} if isinstance(found, Comparison) else {}
         print_json(heading(args, plan) | done | accuracy.as_dict() | compared)
         return status
@@ -161,6 +169,7 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
     if isinstance(found, Comparison):
         say(f"{found.differing} of {found.count} answers differ, accuracy {found.accuracies[1].accuracy:.2%} there")
     say(f"numerics: {plan.numerics}", *(f"against: {other.numerics}" for other in others))
+    warn(*cut_off)
     return status
 
 
@@ -175,7 +184,7 @@ def _ranges(plan: Plan, data: Classes, given: tuple[float, float] | None) -> lis
 def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
     if args.data is None:
         raise InputError(f"this is a model for {task.name} ({task.reason}): give pictures with the truth by --data")
-    result: Scorer | Overlap | None
+    result: Scorer | Overlap
     with workers(args.jobs, args.scheduler) as executor:
         options: Any = {"real_range": args.range, "executor": executor}
         if task.name == "detection":
@@ -186,8 +195,6 @@ def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
             masked = masks(args.data, plan.memory).first(args.limit)
             names, total = masked.names, len(masked.items)
             result, status = _last(args, evaluate_segmentation(plan, masked, **options), total, "pictures")
-    if result is None:
-        return status
     names, ranges = dict(enumerate(read_names(args.labels))) or names, [pixel_range(plan, 0, args.range)]
     if args.json:
         done = {"data": args.data, "pictures": [vars(each) for each in ranges], "interrupted": bool(status)}
@@ -209,8 +216,9 @@ def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
 
 def _print_precision(measured: Precision, names: Mapping[int, str]) -> None:
     say(
-        f"mAP {measured.map:.4f} (IoU 0.50:0.95), {measured.map50:.4f} (IoU 0.50): {measured.truths:,} things in "
-        f"{measured.pictures:,} pictures, {measured.found:,} detections"
+        f"mAP {measured.map:.4f} (IoU 0.50:0.95), {measured.map50:.4f} (IoU 0.50): "
+        f"{counted(measured.truths, 'thing')} in {counted(measured.pictures, 'picture')}, "
+        f"{counted(measured.found, 'detection')}"
     )
     table = table_of("class", "AP\n0.50:0.95", "AP\n0.50")
     for column in table.columns[1:]:
@@ -224,7 +232,7 @@ def _print_overlap(measured: Overlap, names: Mapping[int, str]) -> None:
     told = measured.as_dict()
     say(
         f"mean IoU {measured.mean:.4f} over {len(told['classes'])} classes, {measured.accuracy:.2%} of the pixels "
-        f"right, in {measured.pictures:,} pictures"
+        f"right, in {counted(measured.pictures, 'picture')}"
     )
     table = table_of("class", "IoU")
     table.columns[1].justify = "right"

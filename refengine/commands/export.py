@@ -4,11 +4,17 @@ MODEL -o DIR writes DIR/model.h, model.c and the kernels they need: `cc -std=c11
 main of yours that calls model_invoke(input, output), or model_selftest(), which returns 0 when every step is right.
 
   refengine export stm32f746_int8 -o exported
-  refengine export model.tflite -o exported --numerics cortex-m7 --input golden.npy
-  refengine export model.tflite -o lib/wake --prefix wake --layout cmake     two models link together
-  refengine export model.tflite -o include --array           the file as an aligned array, for TFLM
-  refengine export --image digit.png -o include --bits 1     a picture, for a board without a camera
-  refengine export --image digits -o include --bits 8        the 100 bundled digits and their labels
+  refengine export model.tflite -o exported --numerics cortex-m7 --input x.npy
+
+two models link together:
+  refengine export model.tflite -o lib/wake --prefix wake --layout cmake
+
+the file as an aligned array, for TFLM:
+  refengine export model.tflite -o include --array
+
+a picture, for a board without a camera; the bundled digits and their labels:
+  refengine export --image digit.png -o include --bits 1
+  refengine export --image digits -o include --bits 8
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from ..model import Array
 from ..plan import Plan, make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import read_inputs, read_picture
+from ..text import counted
 from ..tflite_io import load
 from ._front import add_json, add_memory, add_numerics, heading, leave_out, print_json, say
 
@@ -112,6 +119,7 @@ def _write(args: argparse.Namespace, file: str, text: str) -> int:
 def _print(exported: Exported) -> None:
     folded = f" ({len(exported.folded)} folded: constants)" if exported.folded else ""
     least = "the least possible" if exported.arena_bytes == exported.least_bytes else f"least {exported.least_bytes:,}"
-    say(f"wrote {len(exported.files)} files to {exported.directory}: {exported.steps} steps{folded}")
+    files, steps = counted(len(exported.files), "file"), counted(exported.steps, "step")
+    say(f"wrote {files} to {exported.directory}: {steps}{folded}")
     say(f"constants {exported.constant_bytes:,} bytes")
     say(f"arena     {exported.arena_bytes:,} bytes, {least}; TFLM's greedy planner: {exported.tflm_arena_bytes:,}")

@@ -49,6 +49,7 @@ from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import make_plan
 from ..tensors.images import read_inputs
+from ..text import counted
 from ._front import (
     FAILED,
     add_json,
@@ -70,7 +71,8 @@ DOORS = ("library", "callable", "command", "emulator", "port")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    door = parser.add_argument_group("the kernels").add_mutually_exclusive_group()
+    parser.usage = "%(prog)s KERNELS [options]"  # one of the group, which argparse would not wrap
+    door = parser.add_argument_group("KERNELS, one of").add_mutually_exclusive_group()
     door.add_argument("--library", metavar="FILE", help="a shared library with refengine_kernel (see --header)")
     door.add_argument("--callable", metavar="MODULE:FUNCTION", help="a Python callable")
     door.add_argument("--command", metavar="COMMAND", dest="words", help="a command with {model} {inputs} {outputs}")
@@ -174,7 +176,7 @@ def _saved(args: argparse.Namespace) -> Case:
         return stream
     found = [arrays for _, arrays in read_inputs(plan, args.input or [str(tensors)])]
     if len(found) != 1:
-        raise InputError(f"--input: {len(found)} inferences; --replay takes one")
+        raise InputError(f"--input: {counted(len(found), 'inference')}; --replay takes one")
     return replayed(plan, found[0])
 
 

@@ -23,7 +23,7 @@ from ..examination.text import table, told
 from ..kernel import PRESETS
 from ..plan import make_plan
 from ..reading.float_reading import is_quantized
-from ..text import printable
+from ..text import counted, printable
 from ._front import (
     add_data,
     add_json,
@@ -81,9 +81,10 @@ def command(args: argparse.Namespace) -> int:
             for measured in health(plan, cases, float_plan):
                 progress.update(task, completed=measured.inferences)
     except KeyboardInterrupt as signal:
+        if measured is None:
+            raise
         status = ended(signal)
-    if measured is None:
-        return status
+    assert measured is not None, "data that hold nothing are refused"
     against = None if measured.floats else args.float or "the float reading of the same graph"
     plots = [str(path) for path in save_plots(measured.layers, args.plots)] if args.plots else []
     if args.json:
@@ -95,7 +96,7 @@ def command(args: argparse.Namespace) -> int:
     found, layers = measured.compared
     partly = f" ({found} of {layers} layers found there, by names or order)" if found < layers else ""
     beside = f", against {against}{partly}" if against else ", in floats"
-    say(f"{args.model} on {data}{after}: {measured.inferences} inferences{beside}")
+    say(f"{args.model} on {data}{after}: {counted(measured.inferences, 'inference')}{beside}")
     print_table(_table(measured))
     say(*told(measured))
     if measured.unjudged:

@@ -1,7 +1,7 @@
 """Read the manual: a list of its pages, or one of them.
 
-In a terminal a page is set for its width, and shown by a pager ($PAGER, else `less`); a file or a pipe gets its
-Markdown.
+In a terminal a page is set for its width, rows of wide tables cut, and shown by a pager ($PAGER, else `less`); a file
+or a pipe gets its Markdown.
 
   refengine manual
   refengine manual diff
@@ -11,12 +11,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from difflib import get_close_matches
 from pathlib import Path
+from textwrap import wrap
 
 from ._front import print_table, say, table_of
+
+BLOCK = re.compile(r"^(```\w[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROW = re.compile(r"\S {2,}\S|─{3}")
+"""What shows that a line has columns."""
+
+MARGINS = 2
+"""Columns that Rich puts around a block of code."""
 
 PAGES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "manual").glob("*.md"))}
 
@@ -40,13 +49,13 @@ def command(args: argparse.Namespace) -> int:
             table.add_row(name, text.partition("\n")[0].removeprefix("# "))
         print_table(table)
     elif sys.stdout.isatty():
-        _show(texts[args.page])
+        _show(args.page, texts[args.page])
     else:
         say(*texts[args.page].splitlines())
     return 0
 
 
-def _show(text: str) -> None:
+def _show(page: str, text: str) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -54,4 +63,20 @@ def _show(text: str) -> None:
         os.environ.setdefault("PAGER", "less -R")  # colours as they are
     console = Console()
     with console.pager(styles=True):
-        console.print(Markdown(text))
+        console.print(Markdown(BLOCK.sub(lambda block: _fitted(block, console.width - MARGINS, page), text)))
+
+
+def _fitted(block: re.Match[str], room: int, page: str) -> str:
+    """A block of code whose lines fit: rows of tables are cut, which folding would tear, and other lines folded."""
+    lines = [_fitting(line, room) for line in block[2].splitlines()]
+    told = f"\n*Rows that end in … are whole in a wider terminal, or by* `refengine manual {page} | less -S`*.*\n"
+    cut = any(len(each) == 1 and each[0].endswith("…") and each[0] not in block[2] for each in lines)
+    return "\n".join([block[1], *(line for each in lines for line in each), "```"]) + told * cut
+
+
+def _fitting(line: str, room: int) -> list[str]:
+    if len(line) <= room:
+        return [line]
+    if ROW.search(line) and not line.startswith("$ "):
+        return [line[: room - 1] + "…"]
+    return wrap(line, room, subsequent_indent="  ")

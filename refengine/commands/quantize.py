@@ -8,9 +8,12 @@ Numbers are the float model's, whose operators keep their order; in the file wri
 stand between them.
 
   refengine quantize stm32f746_float32 --data digits -o int8.tflite
-  refengine quantize model.tflite --data mnist/ -o int8.tflite --method percentile --percentile 99.9 --report
-  refengine quantize model.tflite --data pictures/ -o mixed.tflite --keep SOFTMAX --io float32
-  refengine quantize model.tflite --data train/ --evaluate test/ --labels names.txt -o int8.tflite
+  refengine quantize model.tflite --data mnist/ -o int8.tflite --report \\
+    --method percentile --percentile 99.9
+  refengine quantize model.tflite --data pictures/ -o mixed.tflite \\
+    --keep SOFTMAX --io float32
+  refengine quantize model.tflite --data train/ -o int8.tflite \\
+    --evaluate test/ --labels names.txt
   refengine quantize lstm.tflite --data utterances/ -o int8.tflite --stream
   refengine quantize mobilenet.tflite --data pictures/ -o int8.tflite --equalize
 
@@ -53,6 +56,7 @@ from ..reading.counterparts import check_comparable
 from ..reading.error import Error
 from ..tasks.datasets import Classes, classes
 from ..tensors.inputs import PixelRange, pixel_range
+from ..text import counted
 from ..tflite_io import dump
 from ._front import (
     add_data,
@@ -470,7 +474,7 @@ def _print_report(ranking: list[LayerError]) -> None:
 
 
 def _samples(count: int) -> str:
-    return "1 sample" if count == 1 else f"{count} samples"
+    return counted(count, "sample")
 
 
 def _operator(step: Step) -> str:

@@ -12,8 +12,10 @@ own, or say by --saying what it prints, so that another failure is not taken for
 MODULE:FUNCTION takes the file's bytes and a tuple of arrays, and returns the outputs. It fails where they are not those
 of refengine, bit for bit, or by what it raises.
 
-  refengine reduce model.tflite --command './my_runtime {model} {inputs}' -o small.tflite
-  refengine reduce model.tflite --runtime mine:run --input street.npy -o small.tflite
+  refengine reduce model.tflite -o small.tflite \\
+    --command './my_runtime {model} {inputs}'
+  refengine reduce model.tflite -o small.tflite \\
+    --runtime mine:run --input street.npy
 
 exit status: 0 done, 2 it does not fail on the whole model, or cannot be tried
 """
@@ -43,6 +45,7 @@ from ._front import (
     add_one_input,
     ended,
     heading,
+    is_same,
     leave_out,
     natural,
     one_inference,
@@ -75,6 +78,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     if Path(args.output).suffix.lower() == ".npz":
         raise InputError(f"-o {args.output}: the inputs are written there; give the model's file another name")
+    if any(is_same(path, str(Path(args.output).with_suffix(".npz"))) for path in args.input or ()):
+        raise InputError(f"-o {args.output}: the inputs are written beside it, over --input; give another name")
     if not Path(args.output).parent.is_dir():
         raise InputError(f"-o {args.output}: there is no such folder to write to")
     plan = make_plan(args.model, numerics=PRESETS[args.numerics], memory=args.memory, partial=True)
@@ -86,9 +91,10 @@ def command(args: argparse.Namespace) -> int:
             for smallest in reduce(plan, _fails(args), inputs, numerics=plan.numerics, memory=args.memory):
                 bar.update(task, completed=operators - smallest.operators)
     except KeyboardInterrupt as signal:
+        if smallest is None:
+            raise
         status = ended(signal)
-    if smallest is None:
-        return status
+    assert smallest is not None, "the first one is the whole model"
     data, beside = dump(smallest.model), Path(args.output).with_suffix(".npz")
     write(args.output, data)
     graph = smallest.model.graphs[0]

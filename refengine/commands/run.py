@@ -4,10 +4,11 @@ What the outputs mean is recognised where the graph tells, or said by --task:
 classes, boxes (detection) or a map of classes (segmentation). With -o, boxes
 and masks are drawn on the picture, or inputs and outputs kept in an .npz.
 
-  refengine run detector.tflite --input street.jpg --labels names.txt -o boxes.png
+  refengine run detector.tflite --input street.jpg --labels names.txt -o out.png
   refengine run model.tflite --random 7 --trace -o tensors.npz
   refengine run float.tflite --against int8.tflite --input street.jpg
-  refengine run wakeword.tflite --input hey.wav --stream --front-end micro_wake_word
+  refengine run wakeword.tflite --input hey.wav --stream \\
+    --front-end micro_wake_word
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from ._front import (
     add_json,
     add_memory,
     add_model,
+    add_random,
     add_range,
     add_sound,
     add_task,
@@ -54,7 +56,6 @@ from ._front import (
     heard_json,
     leave_out,
     named,
-    natural,
     numbers,
     positive,
     print_heard,
@@ -82,14 +83,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="pictures (PNG, JPEG, BMP, PGM, GIF …), .npy, .npz (inputs by name), .raw, .bin or .wav; several "
         "files: one inference each, or one input each where the model has several",
     )
-    fed.add_argument(
-        "--random",
-        metavar="SEED",
-        nargs="?",
-        type=natural,
-        const=0,
-        help="an inference on random numbers: every code, or real value between black and white, is as likely as any "
-        "other (default: 0)",
+    add_random(
+        fed,
+        "an inference on random numbers: every code, or real value between black and white, is as likely as any other "
+        "(default: 0)",
     )
     parser.add_argument(
         "--digit",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from os.path import expanduser
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from ..tensors.arrays import META
 from ..tensors.difference import unlike
 from ..tensors.dumps import write_dump
 from ..tensors.stats import activation_of, clamp_range, histogram, stats
+from ..text import counted, paragraphs
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
 from .names import dump_name, dumped, number_of, step_named, steps_named, suggested, tensor_named
@@ -58,6 +60,10 @@ CONTRIBUTIONS = 10
 
 LONGEST = 2000
 """Characters in a command."""
+
+
+HINT = "Unambiguous beginnings will do, and gdb's letters (n c b p l i q …); an empty line repeats the last one."
+"""What stands below the list of commands."""
 
 
 class Console:
@@ -227,12 +233,16 @@ class Console:
 
         OP is an operator's index, its type (SOFTMAX), or its output's name or a part of it. A condition is an
         expression over the record, in Python's syntax:
-          break if saturation > 0.05          share of the output at the ends of its range (a ReLU's zeros not counted)
-          break if max(abs(out)) == 127       out, input, weights are codes; real(out) are their real values
-          break CONV_2D if zeros > 0.9        share that stands for 0
-          break if out[0,7] > out[0,3] and mean(real(out)) < 0.1
-        with min max mean sum abs any all, + - * / // %, comparisons, and, or, not. It does not hold where a step lacks
-        what it speaks of. `info break` lists breakpoints, `delete N` removes one.
+
+          break if saturation > 0.05       share of the output at the ends of its range
+          break if max(abs(out)) == 127    out, input, weights are codes
+          break if mean(real(out)) < 0.1   real(out) are their real values
+          break CONV_2D if zeros > 0.9     share that stands for 0
+          break if out[0,7] > out[0,3] and min(out) == -128
+
+        A ReLU's zeros do not count as saturated. There are also min max mean sum abs any all, + - * / // %,
+        comparisons, and, or, not. A condition does not hold where a step lacks what it speaks of. `info break` lists
+        breakpoints, `delete N` removes one.
         """
         if not rest:
             raise InputError("break where? An operator's index, type or output name, or: if CONDITION")
@@ -298,11 +308,13 @@ class Console:
     def do_info(self, rest: str) -> Iterator[str]:
         """info TOPIC: op [OP], tensor [TENSOR], quant [TENSOR], arena, break, changes or state.
 
-        op: options, tensors and prepared params of an operator (the current one).
-        tensor: one tensor; without a name, all of the current operator.
-        quant: scales and zero points, and the real values they reach.
-        arena: which tensors are alive when, how many bytes at each step, and TFLM's layout of them.
-        state: what lives from one inference to the next, as it is here: variables, and what operators keep.
+        op      options, tensors and prepared params of an operator (the current one)
+        tensor  one tensor; without a name, all of the current operator
+        quant   scales and zero points, and the real values they reach
+        arena   which tensors are alive when, how many bytes at each step, and TFLM's
+                layout of them
+        state   what lives from one inference to the next, as it is here: variables,
+                and what operators keep
         """
         topic, _, name = rest.partition(" ")
         found = [word for word in info.TOPICS if topic and word.startswith(topic)]
@@ -315,8 +327,8 @@ class Console:
         """print TENSOR[slice]: raw codes, and the real values they stand for beside them.
 
         TENSOR is out (out1 … further outputs and updated variables), in (in1 … further inputs), a tensor's index, its
-        name, or a part of it that no other has (activations before constants); quote names with ; or spaces. Slices are
-        NumPy's: out[0,3,:,2:5].
+        name, or a part of it that no other has (activations before constants); quote names with ; or spaces. Before the
+        first step, out and in are the model's input. Slices are NumPy's: out[0,3,:,2:5].
         """
         tensor, at = tensor_named(self.session, rest or "out")
         yield text.about(tensor)
@@ -331,7 +343,7 @@ class Console:
         writer, real = self.session.writer(tensor), text.reader(tensor)
         activation = "NONE" if writer is None else activation_of(writer.op)
         found = stats(tensor, values, activation)
-        yield f"{tensor.index} {text.name_of(tensor)} {text.type_of(tensor)}: {found.count:,} values"
+        yield f"{tensor.index} {text.name_of(tensor)} {text.type_of(tensor)}: {counted(found.count, 'value')}"
         for name, value in (("min", found.min), ("max", found.max), ("mean", found.mean)):
             yield f"  {name:<8}{value:<12.6g}{real(value)}".rstrip()
         yield f"  zeros   {found.zeros:.2%}"
@@ -372,7 +384,7 @@ class Console:
                 raise InputError("save all FILE.npz: only an .npz holds several tensors")
             computed = self._computed()
             write_dump(path, plan, {tensor.index: self.session.final(tensor) for tensor in computed})
-            yield f"{len(computed)} tensors in {path}"
+            yield f"{counted(len(computed), 'tensor')} in {path}"
             return
         tensor, at = tensor_named(self.session, name)
         if path.suffix == ".png":
@@ -497,7 +509,7 @@ class Console:
         yield from text.columns([(str(t.index), text.name_of(t), difference or "equal") for t, difference in told], "r")
         apart = [tensor for tensor, difference in told if difference]
         if not apart:
-            yield f"all {len(told)} tensors are equal"
+            yield "equal: " + counted(len(told), "tensor")
             return
         self.differed = True
         writer = self.session.writer(apart[0])
@@ -509,13 +521,13 @@ class Console:
     def do_help(self, rest: str) -> Iterator[str]:
         """help [COMMAND]: this list, or all about one command."""
         if rest:
-            first, *more = (self._method(rest).__doc__ or "").strip().splitlines()
-            yield first
-            yield from (line.removeprefix(" " * 8) for line in more if line.strip())
+            yield from paragraphs(self._method(rest).__doc__ or "", self.width).splitlines()
             return
         methods: list[Callable[..., object]] = [getattr(self, f"do_{name}") for name in self.commands()]
-        yield from text.columns((_usage(method), _summary(method)) for method in methods)
-        yield "Unambiguous beginnings will do, and gdb's letters (n c b p l i q …); an empty line repeats the last one."
+        room = max(len(_usage(method)) for method in methods) + 2
+        for method in methods:
+            yield from wrap(f"{_usage(method):{room}}{_summary(method)}", self.width, subsequent_indent=" " * room)
+        yield from wrap(HINT, self.width)
 
     def do_quit(self, rest: str) -> Iterator[str]:
         """quit: leave; so does Ctrl-D."""

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..model import Tensor
 from ..plan import Plan, Step
 from ..tensors.dumps import dump_names
-from ..text import printable
+from ..text import counted, printable
 from .condition import Index, index
 from .session import START, Session
 
@@ -92,8 +92,8 @@ def dumped(plan: Plan) -> dict[str, Tensor]:
 
 def _named(session: Session, name: str) -> Tensor:
     tensors = session.frame.graph.tensors
-    if name == "out" and session.position == START:
-        return session.plan.inputs[0]
+    if session.position == START and (match := re.fullmatch(r"out|in(\d*)", name)):
+        return _input(session, int(match[1] or 0))
     if re.fullmatch(r"out\d*", name):
         return _output(session.current.step, int(name[3:] or 0))
     if re.fullmatch(r"in\d*", name):
@@ -109,6 +109,14 @@ def _named(session: Session, name: str) -> Tensor:
         raise InputError(f"'{name}' may be tensors {listing}; take an index, info tensor N tells more")
     known = suggested(name, (tensor.name for tensor in tensors))
     raise InputError(f"there is no tensor '{name}'; {known}out, in, an index, or a part of a name")
+
+
+def _input(session: Session, number: int) -> Tensor:
+    """What the first step will find."""
+    inputs = session.plan.inputs
+    if number >= len(inputs):
+        raise InputError(f"the model has {counted(len(inputs), 'input')}, counted from in0")
+    return inputs[number]
 
 
 def _output(step: Step, number: int) -> Tensor:

@@ -20,6 +20,7 @@ from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
 from ..plan import Plan, State, Step, frozen, make_plan
 from ..tensors.difference import unlike
+from ..text import counted
 from .condition import Condition, Index, elements
 
 START = -1
@@ -113,7 +114,7 @@ class Session:
     ) -> None:
         for each in (inputs, *then):
             if batch_size(plan, each) is not None:
-                raise InputError(f"a batch of {len(each[0])} inferences; debug one of them")
+                raise InputError(f"a batch of {counted(len(each[0]), 'inference')}; debug one of them")
         require_room_for_all(plan)
         every = tuple(tuple(frozen(np.array(x)) for x in each) for each in (inputs, *then))
         self._setting = _Setting(plan, every, {(0, tensor): frozen(np.array(x)) for tensor, x in given.items()})

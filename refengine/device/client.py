@@ -20,6 +20,7 @@ import numpy as np
 
 from ..memory import MEMORY, require_room
 from ..model import Array
+from ..text import counted
 from .heard import Heard
 from .protocol import (
     INPUT,
@@ -153,7 +154,7 @@ class Device:
         """
         data, history = _bytes(inputs), [_bytes(each) for each in before]
         if len(data) != len(self.inputs):
-            raise DeviceError(f"the device takes {len(self.inputs)} inputs, got {len(data)}")
+            raise DeviceError(f"the device takes {counted(len(self.inputs), 'input')}, got {len(data)}")
         for tensor, x in zip(self.inputs, data, strict=True):
             if len(x) != tensor.bytes:
                 raise DeviceError(f"input '{tensor.name}' takes {tensor.bytes} bytes on the device, got {len(x)}")

@@ -36,12 +36,13 @@ import numpy as np
 from ..errors import InputError, require
 from ..execute import batch_size, execute, frames, require_tuple, tile_size
 from ..identity import identity
+from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Source, State, Step, plan_of
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors, stands_alone
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
-from ..text import html_lines, html_table
+from ..text import counted, html_lines, html_table
 from . import text
 from .effect import Effect, Experiment, Sampler, Samples
 from .findings import Finding, findings_of
@@ -81,13 +82,14 @@ class Health:
 
     def __repr__(self) -> str:
         """Without the findings, which take an experiment."""
+        on = f"on {counted(self.inferences, 'inference')}"
         if self.floats:
-            return f"<Health of {len(self.floats)} layers of floats on {self.inferences:,} inferences>"
+            return f"<Health of {counted(len(self.floats), 'layer')} of floats {on}>"
         totals = [(str(each), each.total.layer.rmse) for each in self.layers if each.total and not each.lives_on]
         errors = {name: float(rmse[0]) for name, rmse in totals}
         worst = max(errors, key=lambda name: errors[name], default="")
         most = worst and f", the largest total error, {errors[worst]:.2f} codes RMSE, in {worst}"
-        return f"<Health of {len(self.layers)} layers on {self.inferences:,} inferences{most}>"
+        return f"<Health of {counted(len(self.layers), 'layer')} {on}{most}>"
 
     def _repr_html_(self) -> str:
         headings, rows = text.table(self)
@@ -128,8 +130,14 @@ class Health:
         }
 
 
-def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source | None = None) -> Iterator[Health]:
-    """Measure `plan` on `cases` (each the inputs of one run, single or a batch); yield the `Health` so far, again and
+def health(
+    source: Source,
+    cases: Iterable[tuple[Array, ...]],
+    float_plan: Source | None = None,
+    *,
+    numerics: Numerics | str | None = None,
+) -> Iterator[Health]:
+    """Measure a model on `cases` (each the inputs of one run, single or a batch); yield the `Health` so far, again and
     again: the last one is the result.
 
     Inputs are codes, of the declared dtypes, or real values (float32) of quantised inputs, which are quantised here:
@@ -137,14 +145,16 @@ def health(plan: Source, cases: Iterable[tuple[Array, ...]], float_plan: Source 
     as `counterparts` tells; without one, the comparison is with the float reading of the same graph. A model of floats
     is measured by itself. Where something lives on from one inference to the next, each of `cases` is a sequence, (T,
     …), and the next begins anew, in floats as well; variables are layers of their own, and a step that remembers is
-    judged by the float reading's, on what it found.
+    judged by the float reading's, on what it found. `numerics` is for `make_plan`, where `source` is no plan yet.
 
     Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
     that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator
     without a float32 kernel, and for a model that runs subgraphs, but by CALL_ONCE. Of a partial plan, what depends on
     a gap is left out (`Health.unjudged`), and so is an operator without a float32 kernel.
     """
-    plan, float_plan = plan_of(plan), None if float_plan is None else plan_of(float_plan)
+    plan, float_plan = plan_of(source, numerics=numerics), None if float_plan is None else plan_of(float_plan)
+    if not isinstance(cases, Iterable):
+        raise InputError(f"the cases are a {type(cases).__name__}; give tuples, with an array for each input")
     behind = plan.behind()
     known = [(step, tensor) for step in plan.steps for tensor in step.outputs if tensor.index not in behind]
     if not any(is_quantized(tensor) for _, tensor in known):
@@ -250,6 +260,8 @@ def _check_scale(tensor: Tensor) -> None:
 def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Inputs as codes, and as the real values that were given or that the codes stand for."""
     require_tuple(inputs)
+    if wrong := [type(x).__name__ for x in inputs if not isinstance(x, np.ndarray)]:
+        raise InputError(f"the inputs hold a {wrong[0]}; give NumPy's arrays")
     given = dict(enumerate(inputs))
     for i, (x, tensor) in enumerate(zip(inputs, plan.inputs, strict=False)):
         if x.dtype.kind == "f" and not np.isfinite(x).all():

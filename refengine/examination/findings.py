@@ -14,6 +14,7 @@ from ..numerics.quantize import code_range
 from ..plan import Plan, Step
 from ..reading.float_reading import is_quantized, real_values
 from ..reading.links import links
+from ..text import counted
 from .effect import Effect, Experiment, Where
 from .layer import ROUNDING, Floats, Layer
 
@@ -324,7 +325,7 @@ def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterat
         text += "." if (layer.low[dead] == layer.zero_point).all() else ", and add its value to the biases that follow."
         yield _never_changes(layer, "dead", 0.0, dead, text)
     if silent and inferences >= LEAST_INFERENCES:
-        text = f"nor does the value in floats: silent on these {inferences:,} inferences. Other data may wake "
+        text = f"nor does the value in floats: silent in {counted(inferences, 'inference')}. Other data may wake "
         text += f"{'them' if len(silent) > 1 else 'it'}."
         yield _never_changes(layer, "silent", 0.0, silent, text)
 

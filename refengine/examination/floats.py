@@ -239,7 +239,7 @@ def _silent(layer: FloatLayer, inferences: int) -> Iterator[Finding]:
         yield _finding(layer, "dead", f"The weights of {named} are all 0, so that no input changes it: prune.")
     silent = [channel for channel in layer.silent if channel not in layer.dead]
     if silent and inferences >= LEAST_INFERENCES:
-        text = f"In {_named(silent, len(layer.low))} the value never changes on these {inferences:,} inferences. Other "
+        text = f"In {_named(silent, len(layer.low))} the value never changes in {inferences:,} inferences. Other "
         text += f"data may wake {'them' if len(silent) > 1 else 'it'}."
         yield _finding(layer, "silent", text)
 

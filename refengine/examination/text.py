@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..text import counted
 from . import floats
 from .layer import Layer
 
@@ -62,7 +63,7 @@ def told(measured: Health) -> Iterator[str]:
     plural = "s, the worst first" if len(findings) > 1 else ""
     yield f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious."
     if findings and (everything := findings[0].everything):
-        yield f"(By all errors together, {everything}; measured on {everything.inferences} inferences.)"
+        yield f"(By all errors together, {everything}; measured on {counted(everything.inferences, 'inference')}.)"
     for number, finding in enumerate(findings, 1):
         lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
         effect = f" By this alone, {finding.effect}." if finding.effect and finding.effect.rmse else ""

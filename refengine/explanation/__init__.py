@@ -8,6 +8,7 @@ another dialect, and renders text, JSON-ready dictionaries and HTML. `primer` te
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -18,11 +19,11 @@ import numpy as np
 from ..errors import InputError
 from ..execute import Record, is_unknown
 from ..identity import identity
-from ..kernel import At, Line, Numerics
+from ..kernel import At, Line, Numerics, dialect
 from ..model import Array, Tensor
 from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..tensors.stats import is_quantized
-from ..text import markup, printable
+from ..text import counted, markup, printable
 
 FOLDED = 3
 """How many terms of a long sum to show at each end when it is folded."""
@@ -51,7 +52,7 @@ class Explanation:
 
     def __repr__(self) -> str:
         real = "" if self.real is None else f", which stands for {self.real:g}"
-        return f"<Explanation of {self.place}: {self.value}{real}, in {len(self.lines)} lines>"
+        return f"<Explanation of {self.place}: {self.value}{real}, in {counted(len(self.lines), 'line')}>"
 
     def _repr_html_(self) -> str:
         return _table(self, full=False)
@@ -70,15 +71,33 @@ class Explanation:
         }
 
 
-def explain(source: Source, record: Record, at: Sequence[int], output: int = 0) -> Explanation:
+def explain(
+    source: Source, record: Record, at: Sequence[int], output: int = 0, *, numerics: Numerics | str | None = None
+) -> Explanation:
     """How element `at` of one of the record's outputs came about; `source` is what made the record.
 
-    Variables that the step updates count as further outputs. Negative indices count from the end. Raises `InputError`
-    if the output has no such element or is unknown, or the record is of a batch.
+        for record in refengine.execute("model.tflite", image): ...
+        refengine.explain("model.tflite", record, (0, 3))  # of the last operator
+
+    A record of `execute`, or a debugger's (`Session.current`), holds all that is needed: nothing runs again. Variables
+    that the step updates count as further outputs. Negative indices count from the end. Under other `numerics` than the
+    plan's, it is told how the step goes there on the same inputs, see `in_dialect`. Raises `InputError` if the
+    output has no such element or is unknown, the record is of a batch or of another model, or is none.
     """
-    plan, step = plan_of(source), record.step
-    if not 0 <= output < len(step.writes):
-        raise InputError(f"{step} has {len(step.writes)} outputs, counted from 0; there is no output {output}")
+    if not isinstance(record, Record):
+        raise InputError(
+            f"explain takes a record, one of those that execute gives, such as [*execute(model, x)][-1], not a "
+            f"{type(record).__name__}"
+        )
+    plan = plan_of(source)
+    if not isinstance(source, Plan):
+        record = replace(record, step=_step(plan, record.step))
+    if numerics is not None and dialect(numerics) != plan.numerics:
+        plan, record = in_dialect(plan, record, dialect(numerics))
+    step = record.step
+    if not isinstance(output, int | np.integer) or not 0 <= output < len(step.writes):
+        outputs = counted(len(step.writes), "output")
+        raise InputError(f"{step} has {outputs}, counted from 0; there is no output {output}")
     tensor, written = step.writes[output], (*record.outputs, *record.updates)
     _require_known(plan, record)
     index = _index(tensor, written[output], at)
@@ -90,6 +109,15 @@ def explain(source: Source, record: Record, at: Sequence[int], output: int = 0) 
     if quantization and is_quantized(tensor):
         real = quantization.scale[0] * (value - (quantization.zero_point or (0,))[0])
     return Explanation(step, tensor, index, plan.numerics, lines, value, real)
+
+
+def _step(plan: Plan, like: Step) -> Step:
+    """The same step of a plan that has just been made, perhaps in another dialect than the record's."""
+    steps = plan.plans[like.subgraph].steps if like.subgraph in plan.plans else ()
+    own = steps[like.index] if like.index < len(steps) else None
+    if own is None or (own.name, own.reads) != (like.name, like.reads):
+        raise InputError(f"the record is of {like}, which is no operator of this model")
+    return own
 
 
 def _require_known(plan: Plan, record: Record) -> None:
@@ -221,9 +249,13 @@ def _index(tensor: Tensor, output: Array, at: Sequence[int]) -> tuple[int, ...]:
     shape = tensor.shape
     if output.shape != shape:
         raise InputError(f"output '{tensor.name}' holds a batch of {len(output)}; explain one inference")
+    try:
+        at = [*map(operator.index, at)]
+    except TypeError:
+        raise InputError(f"at is {at!r}; give an index for each dimension, such as {(0,) * len(shape)}") from None
     if len(at) != len(shape) or not all(-size <= i < size for i, size in zip(at, shape, strict=True)):
         due = "" if len(at) == len(shape) else f", for one has {len(shape)} indices"
-        raise InputError(f"output '{tensor.name}' has shape {shape}; there is no element {list(at)}{due}")
+        raise InputError(f"output '{tensor.name}' has shape {shape}; there is no element {at}{due}")
     return tuple(i % size for i, size in zip(at, shape, strict=True))
 
 

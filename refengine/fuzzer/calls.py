@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..model import Array
+from ..text import counted
 from .case import Case, KernelError
 from .image import GUARD, NATIVE, Image, filling, image_of, pieces_of
 
@@ -126,4 +127,4 @@ def _beside(place: int, parts: list[slice], what: str) -> str:
 
 
 def _bytes(count: int) -> str:
-    return "1 byte" if count == 1 else f"{count:,} bytes"
+    return counted(count, "byte")

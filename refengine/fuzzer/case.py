@@ -16,6 +16,7 @@ from ..kernels._linear import Computed
 from ..model import Array, Model, Tensor
 from ..plan import Plan, State, Step, make_plan
 from ..tensors.difference import Difference, difference
+from ..text import counted
 from .numbers import numbers_of
 
 
@@ -201,7 +202,7 @@ def check(door: Door, case: Case) -> Outcome:
     answers, count = answer if isinstance(answer, tuple) else (answer,), len(case.step.outputs)
     if len(answers) not in (count, len(case.step.writes)):
         due = "one array is" if count == 1 else f"{count} are"
-        return Outcome("wrong shape", f"gives {len(answers)} arrays where {due} due")
+        return Outcome("wrong shape", f"gives {counted(len(answers), 'array')} where {due} due")
     outcomes = [_judged(case, i, got) for i, got in enumerate(answers)]
     return next((outcome for outcome in outcomes if outcome.failed), outcomes[0])
 

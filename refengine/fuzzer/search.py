@@ -178,6 +178,11 @@ def fuzz(
     Raises `InputError` for an operator or type that there is no golden kernel for, for a door that cannot be used, and
     if Hypothesis is not installed.
     """
+    if not callable(door):
+        raise InputError(
+            f"kernels are a callable that takes a Case, or a Library, Command, Emulator or Port, not a "
+            f"{type(door).__name__}"
+        )
     pairs = chosen(ops, dtypes, kernels)
     door = Aside(door, tuple(exclude)) if exclude else door
     _drawing()

@@ -8,6 +8,7 @@ from ..explanation import explain
 from ..explanation import text as explained
 from ..model import Array, Tensor
 from ..tensors.difference import Difference
+from ..text import counted
 from .search import Finding, Result
 
 HEADINGS = ("operator", "type", "cases", "skipped", "elements compared", "failing", "first at case")
@@ -35,7 +36,7 @@ def summary(results: Sequence[Result]) -> str:
     skipped = len(results) - len(claimed)
     rest = f"; {skipped} more {'is' if skipped == 1 else 'are'} not claimed" if skipped else ""
     count = sum(result.cases - result.skipped for result in claimed)
-    cases = "1 case" if count == 1 else f"{count:,} cases"
+    cases = counted(count, "case")
     pairs = "1 operator and type" if len(claimed) == 1 else f"{len(claimed)} operators and types"
     if not results:
         return "nothing was tried to the end"

@@ -15,6 +15,7 @@ from ..plan import Plan, Source, plan_of
 from ..tensors.arrays import read_bytes, read_npy
 from ..tensors.images import read_inputs
 from ..tensors.inputs import picture_shape, pixels_to_input
+from ..text import counted
 from .dumps import RAW, as_tensor, read_dump
 from .feeding import Fed, fed
 from .pictures import otherwise
@@ -66,12 +67,20 @@ def samples_of(plan: Plan, arrays: Arrays, real_range: Range = None) -> tuple[Sa
     """The samples of all inputs, by arrays as `check_input` takes them."""
     each = _several(arrays)
     if len(each) != len(plan.inputs):
-        raise InputError(f"the model has {len(plan.inputs)} inputs; the sample has {len(each)} arrays")
+        takes, got = counted(len(plan.inputs), "input"), counted(len(each), "array")
+        raise InputError(f"the model has {takes}; the sample has {got}")
     return tuple(_sample(plan, x, i, real_range) for i, x in enumerate(each))
 
 
 def _several(arrays: Arrays) -> tuple[Array, ...]:
-    return (arrays,) if isinstance(arrays, np.ndarray) else tuple(arrays)
+    each = (arrays,) if isinstance(arrays, np.ndarray) else arrays
+    if not isinstance(each, list | tuple) or not all(isinstance(x, np.ndarray) for x in each):
+        raise InputError(f"what was fed, and its sample, are an array, or a tuple of them; got a {_kind(arrays)}")
+    return tuple(each)
+
+
+def _kind(arrays: object) -> str:
+    return next((type(x).__name__ for x in arrays), "") if isinstance(arrays, list | tuple) else type(arrays).__name__
 
 
 def _sample(plan: Plan, values: Array, index: int, real_range: Range) -> Sample:
@@ -136,8 +145,8 @@ def read_fed(plan: Plan, paths: Sequence[str]) -> dict[int, Array]:
         return found
     if len(paths) != len(plan.inputs):
         raise InputError(
-            f"the model has {len(plan.inputs)} inputs, each from a file of its own, or all from one .npz; "
-            f"{' '.join(paths)}: {len(paths)} files"
+            f"the model has {counted(len(plan.inputs), 'input')}, each from a file of its own, or all from one .npz; "
+            f"{' '.join(paths)}: {counted(len(paths), 'file')}"
         )
     return {i: _read(plan, path, tensor) for i, (path, tensor) in enumerate(zip(paths, plan.inputs, strict=True))}
 

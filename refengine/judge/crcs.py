@@ -18,6 +18,7 @@ from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, Step, require_whole
 from ..reading.counterparts import check_comparable
+from ..text import counted
 from .dumps import Dump, spelled
 from .verdict import Hypothesis, Replay, Trial, evaluated, image_of, try_dialects, try_faults
 
@@ -57,7 +58,7 @@ def with_proven(plan: Plan, dump: Dump, *inputs: Array) -> Dump:
         values |= made | {i: x for i, x in other.items() if x is not None}
         values |= {t.index: sent[t.index] for t in step.outputs if t.index in sent}
         found |= {i: values[i] for i in made if i in dump.crcs and i not in sent}
-    notes = [f"known by their CRC-32, not by their bytes: {len(found)} tensors"] if found else []
+    notes = [f"known by their CRC-32, not by their bytes: {counted(len(found), 'tensor')}"] if found else []
     fed = {t.index: values[t.index] for t in plan.inputs if t.index in dump.crcs}
     return replace(
         dump, tensors={**fed, **sent, **found}, problems=(*dump.problems, *problems), notes=(*dump.notes, *notes)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError, located
 from ..model import Array, Tensor
@@ -78,9 +79,29 @@ def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump
     return _fitted(plan, str(path), arrays, meta)
 
 
-def dump_of(plan: Plan, arrays: Mapping[str, Array], name: str) -> Dump:
-    """The same of arrays by what `read_dump` lets entries be called; `name` is what reports call their maker."""
-    return _fitted(plan, name, arrays, {})
+def dump_of(plan: Plan, arrays: Mapping[Any, npt.ArrayLike], name: str) -> Dump:
+    """The same of arrays by what `read_dump` lets entries be called, or by the tensors' indices as numbers; `name` is
+    what reports call their maker.
+
+    Raises `InputError` for other keys, for what is no array of numbers, and if none is of the model's tensors.
+    """
+    return _fitted(plan, name, {_key(key, name): _numbers(key, x, name) for key, x in arrays.items()}, {})
+
+
+def _key(key: object, name: str) -> str:
+    if isinstance(key, bool) or not isinstance(key, str | int | np.integer):
+        raise InputError(f"{name} holds {key!r}; call tensors by their names, or by their indices")
+    return str(key)
+
+
+def _numbers(key: object, values: npt.ArrayLike, name: str) -> Array:
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} holds a {type(values).__name__} for {key!r}, which is no array of numbers")
+    return array
 
 
 def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
@@ -206,6 +227,8 @@ def _text(path: Path, memory: int) -> str | None:
         return None
     with located(str(path)):
         data = read_bytes(path, memory)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as PowerShell's > writes it
+        return data.decode("utf-16", errors="replace")
     return None if b"\0" in data else data.decode(errors="replace")
 
 

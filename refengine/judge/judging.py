@@ -7,8 +7,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InferenceError, InputError
 from ..execute import Record, batch_size, execute, infer, kept, require_room_for_all
@@ -19,7 +21,7 @@ from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of, requir
 from ..reading.counterparts import check_comparable, stands_alone
 from ..tensors.difference import difference, unlike
 from .crcs import with_proven
-from .dumps import Dump, read_dump, unshifted
+from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
 from .faults.memory import CHUNK
 from .feeding import fed
@@ -49,16 +51,23 @@ SHOWN = 3
 """How many outputs to name that hardly move."""
 
 
+Dumped = Dump | str | os.PathLike[str] | Mapping[Any, npt.ArrayLike]
+"""What `diff` takes for a dump: one that was read, the path of one (see `read_dump`), or a mapping of arrays, see
+`dump_of`."""
+
+
 def diff(
     source: Source,
-    dump: Dump | str | os.PathLike[str],
+    dump: Dumped,
     *inputs: Array,
     numerics: Numerics | str | None = None,
-    previous: Dump | None = None,
+    previous: Dumped | None = None,
     state: State | None = None,
     older: Sequence[State] = (),
 ) -> Report:
-    """Judge `dump`, one that was read or the path of one (see `read_dump`), by a model.
+    """Judge `dump`, the path of one or just arrays by their tensors' names or indices, by a model.
+
+        refengine.diff("model.tflite", {"t24": scores, "conv2d/Relu": maps}, image)
 
     `numerics` is the dialect that the device is meant to compute, where `source` is no plan yet: by default that of the
     recording, or TFLM's own. `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left
@@ -69,9 +78,10 @@ def diff(
     behind the gaps are taken as they are, and the rest is judged on them.
 
     Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump, and what
-    `make_plan` and `read_dump` raise.
+    `make_plan`, `read_dump` and `dump_of` raise.
     """
     plan, dump = _both(source, dump, numerics)
+    previous = None if previous is None else _read(plan, previous)
     given = bool(inputs)
     inputs = inputs or _inputs_of(plan, dump)
     if batch_size(plan, inputs) is not None and any(
@@ -114,10 +124,24 @@ def diff(
     return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right))
 
 
-def _both(source: Source, dump: Dump | str | os.PathLike[str], numerics: Numerics | str | None) -> tuple[Plan, Dump]:
+def _read(plan: Plan, dump: Dumped) -> Dump:
+    """What somebody calls a dump, as one."""
+    if isinstance(dump, Dump):
+        return dump
+    if isinstance(dump, Mapping):
+        return dump_of(plan, dump, "the mapping")
+    if isinstance(dump, str | os.PathLike):
+        return read_dump(plan, dump)
+    raise InputError(
+        f"a dump is a path, or arrays by their tensors' names or indices, such as {{'t{plan.outputs[0].index}': y}}, "
+        f"not of the type {type(dump).__name__}"
+    )
+
+
+def _both(source: Source, dump: Dumped, numerics: Numerics | str | None) -> tuple[Plan, Dump]:
     """The plan to judge by, and the dump read by it."""
     plan = plan_of(source, numerics=numerics)
-    dump = dump if isinstance(dump, Dump) else read_dump(plan, dump)
+    dump = _read(plan, dump)
     said = str(dump.meta.get("numerics") or "").partition(" ")[0]
     if isinstance(source, Plan) or numerics is not None or not said:
         return plan, dump

@@ -1,14 +1,18 @@
-"""Tensors in text, as firmware prints them: by `printf`, as C arrays, as CSV, by `xxd` or `hexdump -C`.
+"""Tensors in text, as firmware prints them: by `printf`, as C arrays, as CSV or JSON, by `xxd`, `hexdump -C` or gdb.
 
 A log is read line by line. What names a tensor (``t24:``, ``int8_t t24[10] = {``, ``operator 3 output =``, a first cell
-of CSV) begins a block of numbers, which goes on over lines that hold numbers only; any other line ends it. A line for
-each element (``t24[3] = 41``) is the other way: what stands between such lines does not matter.
+of CSV) begins a block of numbers, which goes on over lines that hold numbers only; any other line ends it, and names
+the numbers that follow it at once if it speaks of one tensor (``--- t24 ---``). A line for each element (``t24[3] =
+41``) is the other way: what stands between such lines does not matter. Below a name they may do with their places
+(``3: 41``).
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
 
@@ -24,29 +28,77 @@ NUMBER = re.compile(
 )
 BETWEEN = re.compile(r"[\s,;|()\[\]{}]*")
 PREFIXES = re.compile(
-    r"^(?:\s*(?:\[[\d:. ]+\]|\d\d:\d\d:\d\d(?:\.\d+)?(?:\s*->)?|[EWIDV] \(\d+\) [\w.\-]+:|<\w{3}> \w+:))+\s*"
+    r"^(?:\s*(?:\[[\d:., ]+\]|(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d+)?Z?(?:\s*->)?|[EWIDV] \(\d+\) [\w.\-]+:|"
+    r"<\w{3}> \w+:|\d{1,10}:(?=\s+t(?:ensor)?[ _]?\d)|"
+    r"\[?(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR)\]?(?:\s*[:-])?(?=\s)))+\s*"
 )
-"""What loggers put before a line: time stamps, ESP-IDF's level, time and tag, Zephyr's level and module."""
+"""What loggers put before a line: time stamps, levels, ESP-IDF's level, time and tag, Zephyr's level and module."""
 
-DUMPED = re.compile(r"^\s*[0-9a-fA-F]{4,16}:?\s+((?:[0-9a-fA-F]{2,8}\s)*[0-9a-fA-F]{2,8})(?:\s\s.*|\s*\|.*\|)?\s*$")
+AROUND = [
+    (re.compile(pattern), instead)
+    for pattern, instead in (
+        (r"//.*$|/\*.*?\*/|\s#\s.*$", ""),  # comments
+        (r"^\s*(?:\(gdb\)\s*)?\$\d+ = ", ""),  # gdb's print, and its x
+        (r"^\s*0x[\da-f]+ <(\w+)>:", r"\1:"),
+        (r"^\s*0x[\da-f]+ <\w+\+\d+>:", ""),
+        (r"(?<=\d) '(?:\\\d{3}|\\.|[^\\])'(?=[,}\s]|$)", ""),  # characters that it shows beside numbers
+        (r"\b(?:np\.|numpy\.|torch\.)?(?:array|tensor)\((?=\[)|,? ?dtype=[\w.']+\)?", ""),  # Python's arrays
+        (r"\b(?:len|length|size|count)\s*[=:]\s*\d+[,;]?", ""),
+        (r"(?:\\x[\da-fA-F]{2})+", lambda match: match[0].replace("\\x", " 0x")),  # bytes in a string
+        (r"</\w+>\s*$", ""),
+        (
+            r"^\s*((?:0x)?[\da-fA-F]{4,16}:?\s)?\s*((?:[\da-fA-F]{2}\s{1,2}){2,})\s*\s\|.*$",
+            lambda match: _dumped(match),
+        ),
+    )
+]
+"""What languages and debuggers put around numbers, and what stands there for it."""
+
+COLOURS = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+
+REPEATS = re.compile(r"(?<!\w)([-+]?\w{1,64}),? <repeats (\d{1,7}) times>")
+"""How gdb shows equal elements."""
+
+DUMPED = re.compile(
+    r"^\s*(?:0x)?[0-9a-fA-F]{4,16}:?\s+((?:[0-9a-fA-F]{2,8}\s)*[0-9a-fA-F]{2,8})(?:\s\s.*|\s*\|.*\|)?\s*$"
+)
 """A line of `xxd` or `hexdump -C`: address, bytes, and the characters that they are."""
 
 CRC = re.compile(r"\bcrc(?:-?32)?\W{0,3}(?:0x)?([0-9a-f]{8})\b", re.IGNORECASE)
 """The CRC-32 of what its line names; the bytes may follow."""
 
-TENSOR = re.compile(r"\b(?:t|tensor)[ _#]*(\d+)\b", re.IGNORECASE)
+TENSOR = re.compile(r"\b(?:t|tensor)[ _#]*(?:(?<=tensor)\[)?(\d+)\b", re.IGNORECASE)
 OPERATOR = re.compile(r"\b(?:op|operator|layer|node|step)[ _#]*(\d+)\b", re.IGNORECASE)
 
-DECLARED = re.compile(r"(\w+)\s*(?:\[[^\]]*\]\s*)+(?:\w+\s*)*=\s*\{?(.*)$")
-LABELLED = re.compile(r"^(?P<label>[^:=]*[A-Za-z_][^:=]*?(?::\d+)?)\s*[:=]\s*(?P<rest>.*)$")
+DECLARED = re.compile(r"(?<!\w)(\w{1,200})\s*(?:\[[^\]]*\]\s*)+(?:\w+\s+)*(?:\w+\s*)?=\s*\{?(.*)$")
+LABELLED = re.compile(r"^(?P<label>[^:=]{0,200}[A-Za-z_][^:=]{0,200}?(?::\d+)?)\s*[:=]\s*(?P<rest>.*)$")
 """A label may end as TensorFlow's names of tensors do, in ``:0``."""
 
-CELL = re.compile(r"^\s*\"?(?P<label>[^,;\"]*[A-Za-z_][^,;\"]*)\"?\s*[,;\t](?P<rest>.*)$")
+CELL = re.compile(r"^\s*\"?(?P<label>[^,;\"=\t\[{]{0,200}[A-Za-z_][^,;\"=\t\[{]{0,200})\"?\s*[,;\t](?P<rest>.*)$")
+NAMED = re.compile(
+    r"^[\W_]*(?P<label>(?:t|tensor)[ _#\[]*\d+)\b[\])]*(?:\s+-\s|\s*[-=]?[>|]|(?=\s))(?P<rest>.*)$", re.IGNORECASE
+)
+"""A tensor's index, and its numbers behind whatever may stand between."""
+
+TOGETHER = re.compile(r"(?<=[\d\])};,])\s+(?=(?:t|tensor[ _]?)\d+\s*(?:\[\d+\]\s*)?[:=])", re.IGNORECASE)
+"""Where another tensor, or element, begins in the same line."""
+
 ELEMENT = re.compile(
-    rf"^\s*(?P<label>\w[^\[\]:=]*?(?::\d+)?)\s*\[\s*(?P<place>\d{{1,9}})\s*\]\s*[:=]\s*(?P<word>{NUMBER.pattern})[\s;,]*$",
+    rf"^\s*(?P<label>\w[^\[\]():=]*?(?::\d+)?)\s*(?:\[0\])*[\[(]\s*(?P<place>\d{{1,9}})\s*[\])]\s*[:=]\s*"
+    rf"(?P<word>{NUMBER.pattern})[\s;,]*$",
     re.IGNORECASE,
 )
 """One element of a tensor, by its place in the flat array."""
+
+ITEM = re.compile(
+    rf"^\s*(?:-\s+|(?:class|index|idx|element|i)?\s*\[?(?P<place>\d{{1,9}})\]?\s*[:=]\s*)(?P<word>{NUMBER.pattern})[\s;,]*$",
+    re.IGNORECASE,
+)
+"""The same below the tensor's name, or as YAML lists them."""
+
+ENDS = re.compile(r"\bend\b", re.IGNORECASE)
+PLACES = {"", "i", "index", "idx", "place", "class"}
+"""What the column of places is called in a table whose other columns are tensors."""
 
 PAIRS = re.compile(r"(?:[0-9a-fA-F]{2}[\s:,-]*)+")
 
@@ -55,7 +107,8 @@ PAIRS = re.compile(r"(?:[0-9a-fA-F]{2}[\s:,-]*)+")
 class Block:
     """Numbers that belong together: `words` as they stand there, under a `label` ("" without one), from a `line` on.
 
-    `raw` are bytes in hexadecimal, which need no 0x; `crc` is the CRC-32 of all bytes, if the log has it.
+    `raw` are bytes in hexadecimal, which need no 0x; `crc` is the CRC-32 of all bytes, if the log has it. A label
+    `is_guessed` if it is a line before that speaks of the tensor; `by_item`, each number has a line with its place.
     """
 
     label: str
@@ -63,6 +116,8 @@ class Block:
     words: list[str] = field(default_factory=list)
     raw: bytearray = field(default_factory=bytearray)
     crc: int | None = None
+    is_guessed: bool = False
+    by_item: bool = False
 
     @property
     def name(self) -> str:
@@ -71,49 +126,162 @@ class Block:
 
 def blocks(text: str) -> list[Block]:
     """All blocks of a log, in order, but those without numbers."""
-    found: list[Block] = []
-    current: Block | None = None
-    by_element: dict[str, Block] = {}
+    reader = _Reader()
     for number, line in enumerate(text.splitlines(), 1):
-        line = PREFIXES.sub("", re.sub(r"//.*$|/\*.*?\*/", "", line))
-        if not line.strip():
-            continue
-        proof = CRC.search(line)
-        if proof and (of := TENSOR.search(line, 0, proof.start()) or OPERATOR.search(line, 0, proof.start())):
-            name = f"t{int(of[1])}" if of.re is TENSOR else f"operator {int(of[1])}"
-            current = Block(name, number, crc=int(proof[1], 16))
-            found.append(current)
-            continue
-        if element := ELEMENT.match(line):
-            label, place, current = element["label"], int(element["place"]), None
-            if place == 0 or label not in by_element:
-                by_element[label] = Block(label, number)
-                found.append(by_element[label])
-            if place == len(by_element[label].words):  # else a line is lost, and the block stays too short
-                by_element[label].words.append(element["word"])
-            continue
+        for part in TOGETHER.split(_bare(line)):
+            if part.strip():
+                reader.read(part, number)
+    found = [block for block in reader.found if block.words or block.raw or block.crc is not None]
+    return [*_counted_up(found)]
+
+
+def _bare(line: str) -> str:
+    """A line without what is put around the numbers."""
+    line = PREFIXES.sub("", COLOURS.sub("", line))
+    for pattern, instead in AROUND:
+        line = pattern.sub(instead, line)
+    return REPEATS.sub(lambda match: ", ".join([match[1]] * int(match[2])), line)
+
+
+def _dumped(match: re.Match[str]) -> str:
+    """A line of a hexadecimal dump without the characters, with an address."""
+    return f"{(match[1] or '0000').strip()} {' '.join(match[2].split())}"
+
+
+class _Reader:
+    """The blocks that were found so far, the current one, and what the line before may call the next."""
+
+    def __init__(self) -> None:
+        self.found: list[Block] = []
+        self.current: Block | None = None
+        self.heading: str | None = None
+        self.by_element: dict[str, Block] = {}
+        self.columns: list[Block | None] = []
+
+    def read(self, line: str, number: int) -> None:
+        """One line, or what of it is of one tensor."""
+        heading, self.heading = self.heading, None
+        done = self._crc(line, number) or self._object(line, number) or self._row(line) or self._columns(line, number)
+        if done or self._element(line, number) or self._item(line, heading, number):
+            return
         label, rest = _parted(line)
         if label is None and not _numbers(rest) and not _bytes(rest):
-            current = None
-            continue
-        if label is not None or current is None:
-            current = Block(label or "", number)
-            found.append(current)
+            self.current, tensors = None, TENSOR.findall(line)
+            self.heading = f"t{tensors[0]}" if len(tensors) == 1 and not ENDS.search(line) else None
+            return
+        if label is not None or self.current is None:
+            self._begin(label or heading or "", number).is_guessed = label is None
+        self._add(rest)
+
+    def _begin(self, label: str, number: int, crc: int | None = None) -> Block:
+        self.current = Block(label, number, crc=crc)
+        self.found.append(self.current)
+        return self.current
+
+    def _add(self, rest: str) -> None:
+        assert self.current is not None
         if raw := _bytes(rest):
-            current.raw += raw
+            self.current.raw += raw
         else:
-            current.words += NUMBER.findall(rest)
+            self.current.words += NUMBER.findall(rest)
         if "}" in rest:
-            current = None
-    return [block for block in found if block.words or block.raw or block.crc is not None]
+            self.current = None
+
+    def _crc(self, line: str, number: int) -> bool:
+        proof = CRC.search(line)
+        of = proof and (TENSOR.search(line, 0, proof.start()) or OPERATOR.search(line, 0, proof.start()))
+        if proof and of:
+            self._begin(f"{'t' if of.re is TENSOR else 'operator '}{int(of[1])}", number, int(proof[1], 16))
+        return bool(of)
+
+    def _object(self, line: str, number: int) -> bool:
+        """An object of JSON, or as Python prints it, with several tensors in one line."""
+        text = line.strip()
+        if not (text.startswith("{") and text.endswith("}") and ":" in text):
+            return False
+        with suppress(ValueError, RecursionError):
+            held = json.loads(re.sub(r"([{,]\s*)(\d+)\s*:", r'\1"\2":', text.replace("'", '"')))
+            for label, values in held.items():
+                self._begin(label, number).words += NUMBER.findall(json.dumps(values))
+            self.current = None
+            return True
+        return False
+
+    def _columns(self, line: str, number: int) -> bool:
+        """The heading of a table, each of whose columns is a tensor."""
+        cells = [cell.strip("\" '") for cell in re.split(r"[,;\t|]", line.strip())]
+        tensors = [TENSOR.fullmatch(cell) for cell in cells]
+        if len(cells) < 2 or not any(tensors):
+            return False
+        if not all(tensor or cell.lower() in PLACES for cell, tensor in zip(cells, tensors, strict=True)):
+            return False
+        self.columns = [Block(cell, number) if tensor else None for cell, tensor in zip(cells, tensors, strict=True)]
+        self.found += filter(None, self.columns)
+        return True
+
+    def _row(self, line: str) -> bool:
+        words = NUMBER.findall(line) if self.columns and _numbers(line) else []
+        if len(words) != len(self.columns):
+            self.columns = []
+        for block, word in zip(self.columns, words, strict=False):
+            if block:
+                block.words.append(word)
+        return bool(self.columns)
+
+    def _element(self, line: str, number: int) -> bool:
+        if element := ELEMENT.match(line):
+            label, place, self.current = element["label"], int(element["place"]), None
+            if place == 0 or label not in self.by_element:
+                self.by_element[label] = Block(label, number)
+                self.found.append(self.by_element[label])
+            if place == len(self.by_element[label].words):  # else a line is lost, and the block stays too short
+                self.by_element[label].words.append(element["word"])
+        return bool(element)
+
+    def _item(self, line: str, heading: str | None, number: int) -> bool:
+        """An element below its tensor's name, which the line before, or a block without numbers yet, has."""
+        item = ITEM.match(line)
+        if not item or (item["place"] is None and self.current is None and heading is None):
+            return False
+        if self.current is None:
+            if heading is None or item["place"] not in (None, "0"):
+                return False
+            self._begin(heading, number).is_guessed = True
+        assert self.current is not None
+        fits = item["place"] is None or int(item["place"]) == len(self.current.words)
+        if self.current.raw or not fits or not (self.current.by_item or not self.current.words):
+            return False
+        self.current.by_item = True
+        self.current.words.append(item["word"])
+        return True
+
+
+def _counted_up(found: list[Block]) -> Iterator[Block]:
+    """The blocks; of several lines ``name, place, value`` that count up from 0, one."""
+    by_label: dict[str, list[Block]] = {}
+    for block in found:
+        by_label.setdefault(block.label, []).append(block)
+    counting = {
+        label: each
+        for label, each in by_label.items()
+        if label and len(each) > 2 and [b.words[:-1] for b in each] == [[str(i)] for i in range(len(each))]
+    }
+    for block in found:
+        each = counting.get(block.label)
+        if each is None:
+            yield block
+        elif block is each[0]:
+            yield Block(block.label, block.line, [one.words[1] for one in each])
 
 
 def _parted(line: str) -> tuple[str | None, str]:
     """(what the line calls the numbers that follow, None if nothing, what it holds of them)."""
-    for form in (DECLARED, LABELLED, CELL):
+    for form in (DECLARED, LABELLED, CELL, NAMED):
         match = form.search(line) if form is DECLARED else form.match(line)
         if match and not DUMPED.match(line):
-            label, rest = match.groups()
+            label, rest = match[1], match[2]
+            if form is DECLARED and label.lower().endswith("tensor"):  # tensor[24] = {
+                continue
             if not rest.strip() or _numbers(rest) or _bytes(rest) or rest.strip() in ("{", "["):
                 return label.strip(), rest
     return None, line
@@ -173,6 +341,17 @@ class Reading:
 
 def _tensor_of(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) -> tuple[Tensor | None, str]:
     """(the tensor whose numbers these are, a note), or (None, why nobody knows which it is)."""
+    if block.is_guessed:
+        tensor = names(block.label)
+        return (tensor, "") if tensor and _fits(tensor, block) else _by_size(plan, block)
+    if tensor := names(block.label):
+        return tensor, ""
+    if match := END.fullmatch(re.sub(r"(?:->|\.)data(?:\.\w+)?$|\[\d+\.\.+\d+\]$", "", block.label)):
+        word, place = match[1].lower(), int(match[2] or 0)
+        tensors = plan.outputs if word == "output" else plan.inputs
+        if place < len(tensors):
+            which = f" {place}" if len(tensors) > 1 else ""
+            return tensors[place], f"{block.name} was taken for the model's {word}{which}"
     for spelling in _spellings(block.label):
         if tensor := names(spelling):
             return tensor, ""
@@ -180,13 +359,13 @@ def _tensor_of(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) 
         steps = {step.index: step for step in plan.steps}
         if step := steps.get(int(match.group(1))):
             return step.outputs[0], f"{block.name} was taken for the output of {step}"
-    ends: Mapping[str, tuple[Tensor, ...]] = {"output": plan.outputs, "input": plan.inputs}
-    for word, tensors in ends.items():
-        if re.fullmatch(
-            rf"(?:model[ _]*)?{word}s?(?:[ _]*(?:tensor|data|values|\[?0\]?))?", block.label, re.IGNORECASE
-        ):
-            return tensors[0], f"{block.name} was taken for the model's {word}"
     return _by_size(plan, block)
+
+
+END = re.compile(
+    r"(?:model[ _]*)?(input|output)s?(?:[ _]*(?:tensor|data|values))?(?:[ _]*[\[(#]?(\d{1,3})[\])]?)?", re.IGNORECASE
+)
+"""What the model's own inputs and outputs are called."""
 
 
 def _spellings(label: str) -> Iterator[str]:

@@ -37,7 +37,7 @@ def given(node: Node, *names: str) -> tuple[Tensor, ...]:
     tensors = [tensor for tensor in node.inputs if tensor is not None]
     consistent(
         len(tensors) == len(node.inputs) == len(names) and len(node.outputs) == 1,
-        f"expected {', '.join(names)} and 1 output, got {len(tensors)} inputs and {len(node.outputs)} outputs",
+        f"expected {', '.join(names)} and 1 output, got {node.arity}",
     )
     return (*tensors, node.outputs[0])
 

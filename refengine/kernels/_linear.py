@@ -69,7 +69,7 @@ def operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """(input, filter, bias, output) of a convolution over NHWC images, after the checks of count, rank and type."""
     consistent(
         len(node.inputs) in (2, 3) and None not in node.inputs[:2] and len(node.outputs) == 1,
-        f"expected input, filter and an optional bias, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        f"expected input, filter and an optional bias, got {node.arity}",
     )
     input, filter, bias, output = (
         node.inputs[0],

@@ -30,7 +30,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an axis computed at run time, indices that are not int32, and shapes that do not fit together."""
     consistent(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
-        f"expected input and axis, and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        f"expected input and axis, and 1 output, got {node.arity}",
     )
     (input, axis), output = node.inputs, node.outputs[0]
     assert input is not None and axis is not None

@@ -27,7 +27,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses anything but a handle and a value, without outputs."""
     consistent(
         len(node.inputs) == 2 and None not in node.inputs and not node.outputs,
-        f"expected a handle, a value and no outputs, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        f"expected a handle, a value and no outputs, got {node.arity}",
     )
     handle, value = node.inputs
     assert handle is not None and value is not None

@@ -19,6 +19,7 @@ from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, 
 from ..model import Array, Tensor
 from ..numerics import scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, quantize_multiplier, wrap32
+from ..text import counted
 from . import _affine, _copies, _narrate, _unary
 
 LEFT_SHIFT = 20
@@ -59,7 +60,8 @@ class CodeParams(Params):
 def _operands(node: Node) -> tuple[Tensor, Tensor, Params]:
     """(input, output, params) after the checks that do not depend on the type."""
     consistent(
-        len(node.inputs) == 2 and None not in node.inputs, f"expected input and axis, got {len(node.inputs)} inputs"
+        len(node.inputs) == 2 and None not in node.inputs,
+        f"expected input and axis, got {counted(len(node.inputs), 'input')}",
     )
     axis = node.inputs[1]
     assert axis is not None

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..errors import consistent, require
 from ..kernel import Draw, Facts, Kernel, Node, Numerics, Quantizing, Toolbox
+from ..text import counted
 from . import _affine, reshape
 
 
 def prepare(node: Node, numerics: Numerics) -> reshape.Params:
     """Refuses an axis that is computed or outside, and an output of another type or shape."""
-    consistent(len(node.inputs) == 2, f"expected an input and an axis, got {len(node.inputs)} inputs")
+    consistent(len(node.inputs) == 2, f"expected an input and an axis, got {counted(len(node.inputs), 'input')}")
     p = reshape.prepare(node, numerics)
     input, axis = node.inputs
     assert input is not None

@@ -64,7 +64,7 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         and node.inputs[0] is not None
         and node.inputs[1] is not None
         and len(node.outputs) == 1,
-        f"expected input, weights and an optional bias, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        f"expected input, weights and an optional bias, got {node.arity}",
     )
     input, filter, bias, output = (
         node.inputs[0],

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import consistent
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
+from ..text import counted
 from . import _affine, _copies
 
 
@@ -33,8 +34,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     axis %= rank
     consistent(
         output.shape[axis] == len(tensors) == node.options["values_count"],
-        f"{len(tensors)} inputs, values_count {node.options['values_count']} and output '{output.name}' {output.shape} "
-        f"with axis {axis} do not agree",
+        f"{counted(len(tensors), 'input')}, values_count {node.options['values_count']} and output '{output.name}' "
+        f"{output.shape} with axis {axis} do not agree",
     )
     for tensor in tensors:
         consistent(

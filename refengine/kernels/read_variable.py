@@ -30,7 +30,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses anything but a handle and an output."""
     consistent(
         len(node.inputs) == 1 and node.inputs[0] is not None and len(node.outputs) == 1,
-        f"expected a handle and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        f"expected a handle and 1 output, got {node.arity}",
     )
     _control.size(node.outputs[0])
     return Params(node.outputs[0].dtype, node.outputs[0].shape)

@@ -86,8 +86,7 @@ class FloatParams:
 def _operands(node: Node) -> tuple[Tensor, Tensor, Axes]:
     """(input, output, axes) after the checks that do not depend on the type."""
     consistent(
-        len(node.inputs) == 2 and len(node.outputs) == 1,
-        f"expected input and axis, and one output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        len(node.inputs) == 2 and len(node.outputs) == 1, f"expected input and axis, and one output, got {node.arity}"
     )
     input, axis, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input is not None and output is not None

@@ -31,8 +31,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses an output of another type or number of elements, and (0,) for a scalar."""
     consistent(
         len(node.inputs) in (1, 2) and node.inputs[0] is not None and len(node.outputs) == 1,
-        f"expected an input, an optional shape and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} "
-        "outputs",
+        f"expected an input, an optional shape and 1 output, got {node.arity}",
     )
     input, output = node.inputs[0], node.outputs[0]
     assert input is not None and output is not None

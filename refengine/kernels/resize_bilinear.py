@@ -57,7 +57,7 @@ def _operands(node: Node) -> tuple[Tensor, Tensor]:
     """(input, output) after the checks that do not depend on the type."""
     consistent(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
-        f"expected input and size, and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        f"expected input and size, and 1 output, got {node.arity}",
     )
     input, size, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input is not None and size is not None

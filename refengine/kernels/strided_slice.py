@@ -34,8 +34,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses computed begins, ends and strides, a stride of 0, and single elements that lie outside the input."""
     consistent(
         len(node.inputs) == 4 and None not in node.inputs and len(node.outputs) == 1,
-        f"expected input, begin, end, strides and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} "
-        "outputs",
+        f"expected input, begin, end, strides and 1 output, got {node.arity}",
     )
     input, output = node.inputs[0], node.outputs[0]
     assert input is not None and output is not None

@@ -30,7 +30,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses more than 5 dimensions, a permutation computed at run time, and one that is none."""
     consistent(
         len(node.inputs) == 2 and None not in node.inputs and len(node.outputs) == 1,
-        f"expected input and permutation, and 1 output, got {len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        f"expected input and permutation, and 1 output, got {node.arity}",
     )
     input, perm, output = node.inputs[0], node.inputs[1], node.outputs[0]
     assert input is not None and perm is not None and output is not None

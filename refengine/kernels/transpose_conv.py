@@ -102,8 +102,7 @@ def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Scatte
     """(input, filter, bias, output, scatter) after the checks that do not depend on the type."""
     consistent(
         len(node.inputs) in (3, 4) and None not in node.inputs[:3] and len(node.outputs) == 1,
-        "expected output size, filter, input and an optional bias, and 1 output, got "
-        f"{len(node.inputs)} inputs and {len(node.outputs)} outputs",
+        f"expected output size, filter, input and an optional bias, and 1 output, got {node.arity}",
     )
     (_, filter, input, *rest), output = node.inputs, node.outputs[0]
     assert filter is not None and input is not None

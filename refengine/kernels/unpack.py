@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import consistent
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
+from ..text import counted
 from . import _affine, _copies, split
 
 
@@ -32,8 +33,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     axis = _copies.resolved_axis(node.options["axis"], input)
     consistent(
         input.shape[axis] == len(node.outputs) == node.options["num"],
-        f"{len(node.outputs)} outputs, num {node.options['num']} and input '{input.name}' {input.shape} with axis "
-        f"{axis} do not agree",
+        f"{counted(len(node.outputs), 'output')}, num {node.options['num']} and input '{input.name}' {input.shape} "
+        f"with axis {axis} do not agree",
     )
     _copies.same_type(input, *node.outputs)
     for output in node.outputs:

@@ -15,6 +15,9 @@ from ..tensors.inputs import quantize_input
 from ..text import printable
 from .float_reading import affine, is_quantized, outside
 
+CHUNK = 256
+"""Rows that are looked at together."""
+
 
 @dataclass(frozen=True)
 class CutOff:
@@ -81,6 +84,15 @@ class Intake:
     def cut_off(self) -> list[CutOff]:
         """Of the inputs that cut something off."""
         return [found for _, found in sorted(self._seen.items()) if found.cut]
+
+
+def cut_off_of(plan: Plan, values: object) -> list[CutOff]:
+    """What the only input cannot hold of an array of real values, (N, …); of anything else, nothing is known."""
+    intake = Intake(plan)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        for start in range(0, len(values), CHUNK):
+            intake((values[start : start + CHUNK],))
+    return intake.cut_off
 
 
 def _coded(plan: Plan) -> Iterator[tuple[int, Tensor]]:

@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 
 from ..errors import InferenceError, InputError, RefengineError
 from ..execute import execute
-from ..kernel import PRESETS, Numerics
+from ..kernel import Numerics
 from ..memory import MEMORY
 from ..model import Array, Model
 from ..plan import Plan, Source, make_plan
 from ..tensors.inputs import random_inputs
+from ..text import counted
 from ..tflite_io import load
 from .cut import ends, numbers, part, simpler, with_constant
 from .failing import Command, Fails, Runtime
@@ -47,7 +48,8 @@ class Reduced:
         return len(self.model.graphs[0].ops)
 
     def __repr__(self) -> str:
-        return f"<Reduced to {self.operators} operators, which {self.failure}; {self.tried} models tried>"
+        left = counted(self.operators, "operator")
+        return f"<Reduced to {left}, which {self.failure}; {counted(self.tried, 'model')} tried>"
 
 
 def reduce(
@@ -64,9 +66,10 @@ def reduce(
     what is computed of them is not known, and so nothing behind them can be fed. `fails` tells how it fails on a model
     and inputs, see `Command` and `Runtime`. Raises `InputError` if it does not fail on the whole model.
     """
+    if not callable(fails):
+        raise InputError(f"how it fails is told by a function, a Command or a Runtime, not by a {type(fails).__name__}")
     model = source.model if isinstance(source, Plan) else source if isinstance(source, Model) else load(source)
-    dialect = PRESETS[numerics] if isinstance(numerics, str) else numerics
-    plan = make_plan(model, numerics=dialect, memory=memory, partial=True)
+    plan = make_plan(model, numerics=numerics, memory=memory, partial=True)
     given = random_inputs(plan, 0) if inputs is None else inputs
     search = _Search(model, fails, plan, given)
     yield search.best

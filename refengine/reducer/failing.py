@@ -21,6 +21,7 @@ from ..plan import make_plan
 from ..processes import filled, finished
 from ..tensors.difference import unlike
 from ..tensors.dumps import dump_names
+from ..text import counted
 from ..tflite_io import dump
 
 TIME_OUT = 60.0
@@ -101,7 +102,7 @@ class Runtime:
             return f"raises {type(error).__name__}"
         found = [np.asarray(x) for x in (got if isinstance(got, list | tuple) else [got])]
         if len(found) != len(wanted):
-            return f"gives {len(found)} outputs"
+            return f"gives {counted(len(found), 'output')}"
         for mine, theirs in zip(wanted, found, strict=True):
             if mine.dtype != theirs.dtype or mine.size != theirs.size:
                 return f"gives {theirs.dtype} of another type or size"

@@ -18,6 +18,7 @@ from ..model import Array
 from ..plan import Plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.inputs import picture_shape, pixels_to_input
+from ..text import counted
 from .asked import Asked
 from .graph import described
 from .studio import Studio
@@ -51,7 +52,7 @@ def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
             if layer.step is not None and getattr(layer, by) is not None
         }
     told = {str(layer.step.index): [*_health_lines(layer, measured)] for layer in measured.layers if layer.step}
-    summary = f"{measured.inferences} inferences, {data}, against the float reading of the same graph"
+    summary = f"{counted(measured.inferences, 'inference')}, {data}, against the float reading of the same graph"
     return described(plan, _rest(plan, colours)) | {"told": told, "summary": summary, "of": data, "key": _key(by)}
 
 

@@ -22,6 +22,7 @@ from ..tensors.datasets import bundled_digits
 from ..tensors.digits import Pixels, stages
 from ..tensors.images import ARRAYS, MODES, open_picture, read_inputs, read_picture
 from ..tensors.inputs import PixelRange, noise, picture_shape, pixel_range, pixels_to_input
+from ..text import counted
 from .asked import Asked
 from .recent import Recent
 
@@ -110,7 +111,7 @@ def inferences(plan: Plan, drawing: Drawing) -> list[tuple[Array, ...]]:
         cases = list(read_inputs(plan, [path], digit=drawing.digit, hear=Ears(plan).hear))
     found = [each for _, arrays in cases for each in frames(plan, arrays)]
     if not 0 < len(found) <= LONGEST:
-        raise InputError(f"{drawing.name} holds {len(found):,} inferences; give from 1 to {LONGEST:,}")
+        raise InputError(f"{drawing.name} holds {counted(len(found), 'inference')}; give from 1 to {LONGEST:,}")
     return found
 
 

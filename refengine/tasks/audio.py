@@ -36,6 +36,7 @@ from ..session import Session
 from ..tensors.inputs import quantize_input
 from ..tensors.sounds import Sound, read_wav, resampled
 from ..tensors.stats import is_quantized
+from ..text import counted
 
 FRONT_ENDS = Path(__file__).parent / "front_ends"
 BUNDLED = {"micro_speech": 320, "micro_wake_word": 160}
@@ -115,8 +116,7 @@ class Heard:
     def __str__(self) -> str:
         ends = f", {self.added:.3g} s of silence added" if self.added else ""
         ends += f", {self.left_out:.3g} s left out at the end" if self.left_out else ""
-        plural = "" if self.inferences == 1 else "s"
-        return f"{self.kind}, {self.seconds:.4g} s{ends}: {self.inferences:,} inference{plural}"
+        return f"{self.kind}, {self.seconds:.4g} s{ends}: {counted(self.inferences, 'inference')}"
 
 
 def front_end(plan: Plan, name: str | None = None, step: int | None = None) -> FrontEnd:

@@ -53,6 +53,9 @@ def stages(image: npt.NDArray[np.number]) -> Iterator[tuple[str, Pixels]]:
 
     The last one is the digit. Raises `InputError` as `prepare_digit` does.
     """
+    image = np.asarray(image)
+    if image.dtype.kind not in "biuf":
+        raise InputError(f"a digit is a grey picture, height × width; got an array of {image.dtype}")
     if image.ndim != 2 or not image.size or not np.isfinite(image).all():
         raise InputError(f"a digit is a grey picture, height × width; got an array of shape {image.shape}")
     darkest, lightest = float(image.min()), float(image.max())

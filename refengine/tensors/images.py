@@ -15,6 +15,7 @@ from ..errors import InputError, located
 from ..memory import MEMORY, require_room
 from ..model import Array, Tensor
 from ..plan import Plan
+from ..text import counted
 from .arrays import UNREADABLE, read_bytes, read_npy, read_npz, unreadable
 from .digits import Pixels, prepare_digit
 from .inputs import PixelRange, picture_shape, pixel_range, pixels_to_input, quantize_input
@@ -73,7 +74,7 @@ def read_inputs(
             waiting, names = [], []
     if waiting:
         raise InputError(
-            f"the model has {len(plan.inputs)} inputs ({', '.join(t.name for t in plan.inputs)}), each "
+            f"the model has {counted(len(plan.inputs), 'input')} ({', '.join(t.name for t in plan.inputs)}), each "
             f"from a file of its own or all from one .npz; {' '.join(names)} gives {len(waiting)}"
         )
 

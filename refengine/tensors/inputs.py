@@ -46,7 +46,10 @@ def quantize_input(source: Source, x: npt.ArrayLike, index: int = 0) -> Array:
     for.
     """
     tensor = _tensor(source, "input", index)
-    values = np.asarray(x)
+    try:
+        values = np.asarray(x)
+    except ValueError:
+        raise InputError(f"input '{tensor.name}' takes an array; the rows of what is given differ in length") from None
     if values.dtype.kind not in "fiub":
         raise InputError(f"input '{tensor.name}' takes numbers, got an array of {values.dtype}")
     if tensor.dtype == "float32":
@@ -72,8 +75,9 @@ def dequantize_output(source: Source, y: Array, index: int = 0) -> npt.NDArray[n
     or `y` has another dtype than the output.
     """
     tensor = _tensor(source, "output", index)
-    if y.dtype != tensor.dtype:
-        raise InputError(f"output '{tensor.name}' is {tensor.dtype}, got {y.dtype}")
+    if not isinstance(y, np.ndarray | np.generic) or y.dtype != tensor.dtype:
+        got = y.dtype if isinstance(y, np.ndarray) else f"a {type(y).__name__}; give one of the arrays that run gives"
+        raise InputError(f"output '{tensor.name}' is {tensor.dtype}, got {got}")
     return y if tensor.dtype == "float32" else dequantize(y, *_affine(tensor))
 
 
@@ -285,8 +289,8 @@ def _graph(source: Source) -> Graph:
 def _tensor(source: Source, kind: str, index: int) -> Tensor:
     graph = _graph(source)
     indices = graph.inputs if kind == "input" else graph.outputs
-    if not 0 <= index < len(indices):
-        raise InputError(f"the model has no {kind} {index}: it has {len(indices)}, counted from 0")
+    if not isinstance(index, int) or not 0 <= index < len(indices):
+        raise InputError(f"the model has no {kind} {index!r}: it has {len(indices)}, counted from 0")
     return graph.tensors[indices[index]]
 
 

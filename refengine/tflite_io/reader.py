@@ -16,7 +16,7 @@ import numpy as np
 import tflite
 
 from ..bundled import bundled_models, model_file
-from ..errors import LimitError, ModelError, UnsupportedError, located
+from ..errors import InputError, LimitError, ModelError, UnsupportedError, located
 from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
 from . import compression as compressed
 from . import schema
@@ -34,12 +34,18 @@ def load(source: str | os.PathLike[str] | bytes) -> Model:
     Constants are read-only views of the bytes wherever their type and place allow. Fields that the file leaves out
     have the schema's defaults, so `options` is always complete.
 
-    Raises `ModelError` if the file cannot be read or is not well-formed, and `UnsupportedError` if it uses what came
-    after the schema of the installed `tflite` package, or dynamic shapes. Constants that TFLM's lookup tables compress
-    are read as what they stand for, and the metadata that says so is left out.
+    Raises `InputError` for anything else, `ModelError` if the file cannot be read or is not well-formed, and
+    `UnsupportedError` if it uses what came after the schema of the installed `tflite` package, or dynamic shapes.
+    Constants that TFLM's lookup tables compress are read as what they stand for, and the metadata that says so is left
+    out.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _load(bytes(source))
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"a model is a path, the bytes of a file or a bundled network's name, not of the type "
+            f"{type(source).__name__}; of a Plan, give its .model"
+        )
     try:
         data = model_file(source).read_bytes()
     except FileNotFoundError as error:

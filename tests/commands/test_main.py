@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -20,13 +22,13 @@ import pytest
 from PIL import Image
 
 import refengine
-from refengine import dequantize_output, make_plan, run
+from refengine import commands, dequantize_output, make_plan, run
 from refengine.accuracy import Accuracy
 from refengine.bundled import bundled_models
 from refengine.commands import demo, main
 from refengine.commands import evaluate as evaluate_command
 from refengine.commands import run as run_command
-from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED
+from refengine.commands._front import BROKEN_PIPE, FAILED, INTERRUPTED, WRITTEN
 from refengine.kernels._tflm import COMMIT, LITERT, WHEEL
 from refengine.tensors.datasets import bundled_digits
 
@@ -264,7 +266,7 @@ def test_evaluate_interrupted_at_once(capsys: pytest.CaptureFixture[str], monkey
 
     monkeypatch.setattr(evaluate_command, "evaluate", interrupted)
     assert main(["evaluate", MODEL]) == INTERRUPTED
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "refengine: interrupted\n")
 
 
 # ---- what black and white are taken for ---------------------------------------------------------------------
@@ -329,14 +331,31 @@ def test_the_demo_names_the_command_as_one_can_call_it(monkeypatch: pytest.Monke
     assert demo._called() == "refengine"
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["inspect"], ["evaluate"], ["demo"]])
-def test_help_reads_well(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+COMMANDS = [name.replace("_", "-") for _, name, _ in pkgutil.iter_modules(commands.__path__) if name[0] != "_"]
+
+
+@pytest.mark.parametrize(
+    "words", ["", *COMMANDS, *(f"device {action}" for action in ("info", "run", "record", "validate"))]
+)
+def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as caught:
-        main([*command, "--help"])
+        main([*words.split(), "--help"])
     assert caught.value.code == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"usage: {' '.join(['refengine', *command])}")
-    assert max(map(len, printed.splitlines())) <= 100
+    assert printed.startswith(f"usage: refengine {words}")
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_help_fills_the_terminal_and_leaves_examples_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main(["reduce", "--help"])
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) > 150
+    assert "  refengine reduce model.tflite -o small.tflite \\\n    --command './my_runtime" in printed
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -393,6 +412,57 @@ ERRORS = {
 }
 
 
+READ_AND_WRITTEN = {
+    "the model": (["run", "{model}", "--random", "-o", "{model}"], "-o {model}: MODEL is that, and would be lost"),
+    "by another way": (["run", "{model}", "--random", "-o", "{tmp}/../{tmp_name}/m.npz"], "MODEL is that"),
+    "by a link": (["quantize", "{model}", "--data", "{link}", "-o", "{x}"], "-o {x}: --data is that"),
+    "one of several": (["run", "{model}", "--input", "{digit}", "{x}", "-o", "{x}"], "-o {x}: --input is that"),
+    "the names": (["run", "{model}", "--random", "--labels", "{x}", "-o", "{x}"], "-o {x}: --labels is that"),
+    "a page over a dump": (["diff", "{model}", "{x}", "--html", "{x}"], "--html {x}: DUMP is that"),
+    "an input over a dump": (["diff", "{model}", "{x}", "--reveal", "{x}"], "--reveal {x}: DUMP is that"),
+    "a page over a model": (["explain", "{model}", "--op", "0", "--html", "{model}"], "--html {model}: MODEL is that"),
+    "a recording": (
+        ["device", "record", "--port", "x", "--model", "{model}", "--input", "{x}", "-o", "{x}"],
+        "--input",
+    ),
+    "what lies beside": (
+        ["reduce", "{model}", "--runtime", "a:b", "--input", "{x}", "-o", "{tmp}/x.tflite"],
+        "beside it",
+    ),
+    "samples beside samples": (
+        ["device", "validate", "--port", "x", "--model", MODEL, "--input", "{digit}", "-o", "{tmp}"],
+        "-o {tmp}: files of --input are there",
+    ),
+    "plots among the data": (["health", "{model}", "--data", "{tmp}", "--plots", "{tmp}"], "--plots {tmp}: --data is"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), READ_AND_WRITTEN.values(), ids=READ_AND_WRITTEN.keys())
+def test_what_is_read_is_not_overwritten(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, digit: str, arguments: list[str], message: str
+) -> None:
+    model, x, link = tmp_path / "m.npz", tmp_path / "x.npz", tmp_path / "l.npz"
+    shutil.copy(bundled_models()[MODEL], model)
+    x.write_bytes(b"what is there")
+    link.symlink_to(x)
+    places = {"tmp": tmp_path, "tmp_name": tmp_path.name, "digit": digit, "model": model, "x": x, "link": link}
+    assert main([argument.format(**places) for argument in arguments]) == FAILED
+    assert message.format(**places) in capsys.readouterr().err
+    assert model.read_bytes() == bundled_models()[MODEL].read_bytes() and x.read_bytes() == b"what is there"
+
+
+def test_every_option_that_writes_is_known_to_write() -> None:
+    """So that no command overwrites what it reads."""
+    parsers = [commands.parser_of()]
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += {id(each): each for each in action.choices.values()}.values()
+            elif action.nargs is None and re.search(r"\bwrite|\bkeep what|\bdraw boxes", action.help or ""):
+                assert action.dest in WRITTEN, f"{parser.prog} {action.option_strings}"
+    assert len(parsers) > 20
+
+
 @pytest.mark.parametrize(("arguments", "message"), ERRORS.values(), ids=ERRORS.keys())
 def test_errors_are_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, digit: str, arguments: list[str], message: str
@@ -442,7 +512,7 @@ def test_control_c_leaves_without_a_traceback(
 
     monkeypatch.setattr(run_command, "fed", interrupted)
     assert main(["run", MODEL, "--input", digit]) == INTERRUPTED
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "refengine: interrupted\n")
 
 
 def test_an_ascii_terminal_gets_question_marks() -> None:

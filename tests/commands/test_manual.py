@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -29,6 +30,19 @@ def test_a_terminal_shows_a_page_in_its_width(columns: int) -> None:
     lines = done.stdout.decode().splitlines()
     assert done.returncode == 0 and any("My model has state" in line for line in lines)
     assert not any("```" in line for line in lines)  # set, not its source
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_row_of_a_table_is_torn(columns: int) -> None:
+    command = f"stty cols {columns}; COLUMNS={columns} PAGER=cat exec {sys.executable} -m refengine manual printf-log"
+    done = subprocess.run(["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", done.stdout.decode())
+    lines = [line.strip() for line in shown.splitlines()]
+    assert max(map(len, shown.splitlines())) <= columns
+    rows = [line for line in lines if line.startswith(("0   CONV_2D + RELU", "1   MAX_POOL_2D", "#   operator"))]
+    assert len(rows) == 3 and all(line.endswith("…") == (columns < 200) for line in rows)
+    assert ("refengine manual printf-log | less -S" in re.sub(r"\s+", " ", shown)) == (columns < 200)
+    assert "--numerics cortex-m7" in re.sub(r"\s+", " ", shown)  # a command is folded, never cut
 
 
 def test_a_page_that_there_is_not_names_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -472,10 +472,10 @@ def test_save_and_compare(ask: Prompt, session: Session, tmp_path: Path) -> None
     picture = np.asarray(Image.open(tmp_path / "e.png"))
     assert np.array_equal(picture, grey(maps(out)[3:4])[0])
     assert np.asarray(Image.open(tmp_path / "d.png")).shape == (95, 95)
-    assert ask(f"save all {tmp_path}/all.npz; compare {tmp_path}/all.npz")[-1] == "all 13 tensors are equal"
-    assert ask(f"compare {tmp_path}/a.npy")[-1] == "all 1 tensors are equal"
+    assert ask(f"save all {tmp_path}/all.npz; compare {tmp_path}/all.npz")[-1] == "equal: 13 tensors"
+    assert ask(f"compare {tmp_path}/a.npy")[-1] == "equal: 1 tensor"
     ask(f'save out "{tmp_path}/with space.npy"; compare "{tmp_path}/with space.npy" out')
-    assert ask(f"goto 5; compare {tmp_path}/a.npy 16")[-1] == "all 1 tensors are equal"
+    assert ask(f"goto 5; compare {tmp_path}/a.npy 16")[-1] == "equal: 1 tensor"
 
 
 def test_compare_says_where(ask: Prompt, session: Session, tmp_path: Path) -> None:
@@ -578,6 +578,18 @@ def test_set_the_input_is_another_inference(ask: Prompt, session: Session, plan:
     assert "first [0, 14, 14, 0]: 127 here" in told(ask, "compare")
 
 
+def test_the_input_is_in_before_the_first_step(ask: Prompt, session: Session) -> None:
+    assert session.position == -1
+    (told,) = ask("set in[0,14,14,0] = 5")
+    assert told.startswith("0 ") and told.endswith(" → 5")
+    assert ask("print in[0,14,14,0]") == ask("print out[0,14,14,0]") == ask("print 0[0,14,14,0]")
+    assert ask("info changes")[0].endswith("[0, 14, 14, 0] = 5")
+    before = ask("print in[0,14,14,0]")
+    assert ask("next; print in[0,14,14,0]") == before
+    with pytest.raises(InputError, match="the model has 1 input, counted from in0"):
+        ask("goto start; print in1")
+
+
 def test_set_a_weight_prepares_again() -> None:
     plan, x = make_plan(two_layers()), codes(1)
     session = Session(plan, x)
@@ -644,7 +656,13 @@ def test_help(ask: Prompt) -> None:
         assert f"\n{name}" in "\n" + listing
         assert ask(f"help {name}")[0].startswith(name)
     assert "saturation" in told(ask, "h break")
-    assert [line for line in listing.splitlines() if len(line) > 120] == []
+
+
+def test_help_fits_the_terminal(ask: Prompt) -> None:
+    ask.console.width = 80
+    answers = [told(ask, command) for command in ("help", *(f"help {name}" for name in Console.commands()))]
+    assert [line for answer in answers for line in answer.splitlines() if len(line) > 80] == []
+    assert "  break CONV_2D if zeros > 0.9     share" in told(ask, "help break")
 
 
 def test_completion(ask: Prompt, tmp_path: Path) -> None:
@@ -709,7 +727,7 @@ def test_every_command_on_every_network(name: str) -> None:
         if zeros:
             assert list(console.run(f"explain {zeros}"))
     assert list(console.run("why"))
-    assert list(console.run("compare"))[-1].startswith("all ")
+    assert list(console.run("compare"))[-1].startswith("equal: ")
 
 
 def test_any_step_can_be_a_stop(session: Session) -> None:

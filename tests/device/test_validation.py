@@ -155,8 +155,12 @@ def test_the_command_prints_and_its_status_tells(capsys: pytest.CaptureFixture[s
     assert status == 1 and [each["sample"] for each in document["differing"]] == [1]
     assert document["kept"] == [str(tmp_path / "kept" / "sample00001.npz")]
     assert np.array(document["confusion"]).sum() == 4
-    status, out, _ = validated(capsys, Lie(), "--random", "2", "--json")
-    assert status == 0 and json.loads(out)["samples"] == 2 and json.loads(out)["confusion"] is None
+    kinds = ((), ("--random", "3"))
+    told = [json.loads(validated(capsys, Lie(), *kind, "--limit", "2", "--json")[1]) for kind in kinds]
+    assert [(each["samples"], each["confusion"], each["data"]) for each in told] == [
+        (2, None, "2 inputs of noise (seed 0)"),
+        (2, None, "2 inputs of noise (seed 3)"),
+    ]
 
 
 def test_labels_that_the_model_has_not_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -135,6 +135,18 @@ def test_ctrl_c_reports_what_was_done(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "interrupted after 7 of 100: 7 inferences" in capsys.readouterr().out
 
 
+def test_ctrl_c_before_the_first_batch_ends_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(plan: Plan, cases: Iterable[tuple[Array, ...]], float_plan: Plan | None) -> Iterator[Health]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(command, "health", interrupted)
+    assert main(["health", "dense_int8"]) == INTERRUPTED
+    assert capsys.readouterr() == ("", "refengine: interrupted\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -313,7 +313,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
     assert len(children) == 1
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=60)
-    assert (running.returncode, told) == (130, "")
+    assert (running.returncode, told) == (130, "refengine: interrupted\n")
     assert not Path(f"/proc/{children[0]}").exists()
 
 
@@ -335,9 +335,11 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["device", "run", *common, "--input", digit]) == 0
     told = capsys.readouterr().out
     assert "class 7, confidence 0.9961" in told and "every step as refengine computes it" in told
-    assert main(["device", "run", *common, "--input", digit, "--fault", "pad", "--json"]) == 0
+    assert main(["device", "run", *common, "--input", digit, "--fault", "pad", "--json"]) == 1
     steps = json.loads(capsys.readouterr().out)["steps"]
     assert not steps[0]["equal"]
+    assert main(["device", "run", *common, "--input", digit, "--fault", "pad"]) == 1
+    assert "; refengine diff tells why; numerics: " in capsys.readouterr().out
     dump = tmp_path / "dump.npz"
     assert main(["device", "record", *common, "--input", digit, "-o", str(dump)]) == 0
     with np.load(dump) as arrays:
@@ -363,7 +365,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["info", "--port", "/dev/null", "--model", "dense_int8", "--fault", "pad"], "--fault is for qemu: only"),
         (["record", "--port", "qemu:host", "--model", "dense_int8", "--made", "noise", "-o", "x.log"], "call it so"),
         (["validate", "--port", "qemu:host", "--model", "dense_int8", "--keep", "2"], "leave out --keep"),
-        (["validate", "--port", "qemu:host", "--model", "dense_int8", "--limit", "2"], "leave out --limit"),
+        (["validate", "--port", "qemu:host", "--model", "dense_int8", "--digit"], "leave out --digit"),
         (["info"], "--port"),
     ],
 )

@@ -204,7 +204,7 @@ def test_pixels_codes_and_real_values_are_samples() -> None:
             SEVEN[1:],
             "its sample is real values or codes of that shape, or a picture's pixels, not uint8 (27, 28)",
         ),
-        (RIGHT, [SEVEN, SEVEN], "the model has 1 inputs; the sample has 2 arrays"),
+        (RIGHT, [SEVEN, SEVEN], "the model has 1 input; the sample has 2 arrays"),
         ([RIGHT, RIGHT], SEVEN, "input 1 does not exist"),
     ],
 )
@@ -220,9 +220,9 @@ def test_what_does_not_fit_is_refused(given: Any, sample: Any, complaint: str) -
         (["--fed", "none.npy", "--sample", "seven.png"], "none.npy: cannot be read"),
         (["--fed", "right.npy", "--sample", "none.png"], "none.png: cannot be read"),
         (["--fed", "seven.png", "--sample", "seven.png"], "seven.png: what a device was fed is its buffer"),
-        (["--fed", "right.npy", "right.npy", "--sample", "seven.png"], "the model has 1 inputs"),
+        (["--fed", "right.npy", "right.npy", "--sample", "seven.png"], "the model has 1 input"),
         (["--fed", "right.npy", "--sample", "seven.png", "seven.png"], "2 samples; choose one by --index"),
-        (["--fed", "right.npy", "--sample", "seven.png", "--index", "1"], "1 samples; choose one by --index"),
+        (["--fed", "right.npy", "--sample", "seven.png", "--index", "1"], "1 sample; choose one by --index"),
         (["--fed", "right.npy"], "--sample"),
     ],
 )

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -61,6 +62,51 @@ WAYS: dict[str, Callable[[Array], str]] = {
     "name": lambda x: f"{PLAN.graph.tensors[LOGITS].name}: {listed(x)}",
     "esp-idf": lambda x: f"I (312) main: boot\nI (344) tflm: t{LOGITS}: {listed(x)}\nI (345) main: heap 1200",
     "time stamps": lambda x: f"[00:00:01.312] t{LOGITS}: {listed(x)}\n12:31:07.001 -> class: 7",
+    "glued": lambda x: f"t{LOGITS}:{listed(x, between=',')}",
+    "glued to an equals sign": lambda x: f"t{LOGITS} = {{{listed(x, between=', ')}}};",
+    "matlab": lambda x: f"t{LOGITS} = [{listed(x, between='; ')}]",
+    "nothing between": lambda x: f"t{LOGITS} {listed(x)}",
+    "tabs": lambda x: f"t{LOGITS}\t{listed(x, between=chr(9))}",
+    "arrows": lambda x: f"t{LOGITS} -> {listed(x)}",
+    "a table's row": lambda x: f"| t{LOGITS} | {listed(x, between=' | ')} |",
+    "a tag": lambda x: f"<t{LOGITS}>{listed(x)}</t{LOGITS}>",
+    "brackets around the name": lambda x: f"[t{LOGITS}] {listed(x)}",
+    "tensor[14]": lambda x: f"tensor[{LOGITS}] = {{{listed(x, between=', ')}}}",
+    "a heading": lambda x: f"--- BEGIN t{LOGITS} ---\n{listed(x)}\n--- END t{LOGITS} ---\n1 2 3 4 5 6 7 8 9 10",
+    "a heading with a word": lambda x: f"Tensor {LOGITS}: FULLY_CONNECTED\n{listed(x)}",
+    "json": lambda x: f'{{"t{LOGITS}": {x.tolist()}, "heap": 1200}}',
+    "json over lines": lambda x: f'{{\n  "t{LOGITS}": [\n    ' + listed(x, between=",\n    ") + "\n  ]\n}",
+    "a Python dictionary": lambda x: str({LOGITS: x.ravel().tolist()}),
+    "a NumPy array": lambda x: f"t{LOGITS} = np.array({x.tolist()}, dtype=np.int8)",
+    "yaml": lambda x: f"t{LOGITS}:\n  - " + listed(x, between="\n  - "),
+    "a line for each place": lambda x: "\n".join([f"t{LOGITS}:", *(f"{i}: {v}" for i, v in enumerate(x.ravel()))]),
+    "two indices": lambda x: "\n".join(f"t{LOGITS}[0][{i}] = {value}" for i, value in enumerate(x.ravel())),
+    "elements in one line": lambda x: " ".join(f"t{LOGITS}[{i}]={value}" for i, value in enumerate(x.ravel())),
+    "csv, a line for each element": lambda x: "\n".join(
+        ["tensor,index,value", *(f"t{LOGITS},{i},{value}" for i, value in enumerate(x.ravel()))]
+    ),
+    "csv, a column": lambda x: "\n".join([f"index,t{LOGITS}", *(f"{i},{value}" for i, value in enumerate(x.ravel()))]),
+    "its length told": lambda x: f"t{LOGITS} size=10 data={listed(x, between=',')}",
+    "a comment": lambda x: f"t{LOGITS}: {listed(x)}  # the logits",
+    "gdb": lambda x: (
+        f"(gdb) p t{LOGITS}\n$1 = {{" + ", ".join(f"{v} '\\{v & 255:03o}'" for v in x.ravel().tolist()) + "}"
+    ),
+    "gdb's x": lambda x: (
+        f"0x20000000 <t{LOGITS}>:\t{listed(x[:, :8], between=chr(9))}\n0x20000008 <t{LOGITS}+8>:\t"
+        + listed(x[:, 8:], between="\t")
+    ),
+    "bytes of a string": lambda x: f"t{LOGITS}: {listed(bits(x), chr(92) + 'x{:02x}', '')}",
+    "zephyr": lambda x: f"[00:00:00.344,000] <inf> app: t{LOGITS}: {listed(x)}",
+    "zephyr's hexdump": lambda x: (
+        f"<inf> app: t{LOGITS}\n          {listed(bits(x[:, :8]), '{:02x}')}  "
+        f"{listed(bits(x[:, 8:]), '{:02x}')}    |.... .."
+    ),
+    "esp-idf in colour": lambda x: f"\x1b[0;32mI (344) app: t{LOGITS}: {listed(x)}\x1b[0m",
+    "esp-idf's hexdump": lambda x: (
+        f"I (344) app: t{LOGITS}\nI (344) app: 0x3fff0000   {listed(bits(x[:, :8]), '{:02x}')}  "
+        f"{listed(bits(x[:, 8:]), '{:02x}')}  |..........|"
+    ),
+    "a logger's level": lambda x: f"2026-11-27 12:00:01,123 INFO: t{LOGITS}: {listed(x)}",
     "real values": lambda x: f"t{LOGITS}: " + listed((x - np.float64(point(LOGITS)[1])) * point(LOGITS)[0], "{:.9g}"),
 }
 
@@ -85,6 +131,57 @@ def test_xxd(options: tuple[str, ...], tmp_path: Path) -> None:
     text = "".join(f"t{i}:\n{xxd(SOUND[i], *options)}\n" for i in (HIDDEN, LOGITS))
     dump = log(tmp_path, text)
     assert {i: x.tobytes() for i, x in dump.tensors.items()} == {i: SOUND[i].tobytes() for i in (HIDDEN, LOGITS)}
+
+
+def test_hexdump(tmp_path: Path) -> None:
+    """Two blanks in the middle, and the characters behind them."""
+    lines = [
+        f"{at:08x}  {listed(row[:8], '{:02x}')}  {listed(row[8:], '{:02x}')}  |{'a' * len(row)}|"
+        for at, row in ((at, bits(SOUND[HIDDEN]).ravel()[at : at + 16]) for at in range(0, SOUND[HIDDEN].size, 16))
+    ]
+    dump = log(tmp_path, "\n".join([f"t{HIDDEN}:", *lines]))
+    assert {i: x.tobytes() for i, x in dump.tensors.items()} == {HIDDEN: SOUND[HIDDEN].tobytes()}
+
+
+@pytest.mark.parametrize(
+    "form", ['{{"t{}": [{}], "t{}": [{}]}}', "t{}: {} t{}: {}", "t{}={} t{}={}", "t{}: {}\r\nt{}: {}\r\n"]
+)
+def test_two_tensors_in_one_line(form: str, tmp_path: Path) -> None:
+    text = form.format(LOGITS, listed(SOUND[LOGITS], between=", "), SCORES, listed(SOUND[SCORES], between=", "))
+    dump = log(tmp_path, text)
+    assert {i: x.tobytes() for i, x in dump.tensors.items()} == {i: SOUND[i].tobytes() for i in (LOGITS, SCORES)}
+
+
+def test_a_table_of_two_tensors_and_equal_elements_as_gdb_has_them(tmp_path: Path) -> None:
+    rows = zip(SOUND[LOGITS].ravel(), SOUND[SCORES].ravel(), strict=True)
+    dump = log(tmp_path, "\n".join([f"t{LOGITS},t{SCORES}", *(f"{a},{b}" for a, b in rows)]))
+    assert {i: x.tobytes() for i, x in dump.tensors.items()} == {i: SOUND[i].tobytes() for i in (LOGITS, SCORES)}
+    (block,) = blocks("t3 = {7, 0 <repeats 12 times>, -1}")
+    assert block.words == ["7", *["0"] * 12, "-1"]
+
+
+def test_the_models_ends_by_their_numbers(tmp_path: Path) -> None:
+    dump = log(tmp_path, f"Input tensor 0: {listed(X)}\nOutput tensor 0: {listed(SOUND[SCORES])}")
+    assert dump.tensors.keys() == {PLAN.inputs[0].index, SCORES}
+    lines = "\n".join(f"output->data.int8[{i}] = {value}" for i, value in enumerate(SOUND[SCORES].ravel()))
+    assert log(tmp_path, lines).tensors[SCORES].tobytes() == SOUND[SCORES].tobytes()
+
+
+def test_a_line_that_only_speaks_of_a_tensor_names_no_other_numbers(tmp_path: Path) -> None:
+    dump = log(tmp_path, f"t{LOGITS} went to flash\n17 18 19\nt{SCORES}: {listed(SOUND[SCORES])}")
+    assert dump.tensors.keys() == {SCORES} and not dump.problems
+
+
+def test_a_log_of_powershell(tmp_path: Path) -> None:
+    (tmp_path / "board.log").write_bytes(f"t{SCORES}: {listed(SOUND[SCORES])}\r\n".encode("utf-16"))
+    assert read_dump(PLAN, tmp_path / "board.log").tensors.keys() == {SCORES}
+
+
+@pytest.mark.parametrize("line", ["a" * 20_000, "t1: 1" + " " * 20_000 + "x", "t[1] " + "a" * 60, "1:" * 9_000])
+def test_long_lines_take_no_longer(line: str) -> None:
+    began = perf_counter()
+    blocks(line)
+    assert perf_counter() - began < 5
 
 
 def test_what_is_called_otherwise_is_known_by_its_length_or_left_out(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_floats_are_added_in_order_from_plus_0() -> None:
         (cumsum((), axis=0), r"axis 0 is outside the 0 dimensions"),
         (cumsum((3,), "int8", q(1), q(2.0**-19)), r"scale .* of output 'output0' is too small .* TFLM aborts"),
         (cumsum((3,), "int8", q(1)), r"'output0' is int8 but has no positive scale"),
-        (one_op("CUMSUM", {}, [fed((3,), "float32")], fed((3,), "float32")), r"expected input and axis, got 1 inputs"),
+        (one_op("CUMSUM", {}, [fed((3,), "float32")], fed((3,), "float32")), r"expected input and axis, got 1 input"),
         (one_op("CUMSUM", {}, [fed((3,), "float32"), const(0, "int32")], fed((4,), "float32")), r"they must agree"),
     ],
 )

@@ -29,7 +29,7 @@ def test_constants_serve_a_whole_batch() -> None:
     ("model", "message"),
     [
         (pack([fed((3,), "int8")], fed((1, 3), "int8"), 2), r"axis 2 is outside the 2 dimensions"),
-        (pack([fed((3,), "int8")], fed((1, 3), "int8"), count=2), r"1 inputs, values_count 2"),
+        (pack([fed((3,), "int8")], fed((1, 3), "int8"), count=2), r"1 input, values_count 2"),
         (pack([fed((3,), "int8")], fed((2, 3), "int8")), r"with axis 0 do not agree"),
         (
             pack([fed((4,), "int8")], fed((1, 3), "int8")),

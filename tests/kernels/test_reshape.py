@@ -54,7 +54,7 @@ def test_flatten_in_a_batch() -> None:
         (one_op("RESHAPE", {}, [fed((0,), "int8")], fed((0,), "int8")), r"one element, and so TFLM refuses"),
         (one_op("RESHAPE", {}, [fed((1,), "int8")], fed((0,), "int8")), r"one element, and refengine does not"),
         (one_op("RESHAPE", {}, [fed((2,), "int8")], fed((2,), "uint8")), r"'output0' is uint8 but 'input0' is int8"),
-        (one_op("RESHAPE", {}, [fed((2,), "int8")] * 3, fed((2,), "int8")), r"got 3 inputs and 1 outputs"),
+        (one_op("RESHAPE", {}, [fed((2,), "int8")] * 3, fed((2,), "int8")), r"got 3 inputs and 1 output"),
     ],
 )
 def test_refusals(model: Model, message: str) -> None:

@@ -38,7 +38,7 @@ def test_slices_of_a_row_are_scalars() -> None:
     ("model", "message"),
     [
         (unpack(2, (3,), (3,)), r"axis 2 is outside the 2 dimensions of 'input0'"),
-        (unpack(0, (3,)), r"1 outputs, num 1 and input 'input0' \(2, 3\) with axis 0 do not agree"),
+        (unpack(0, (3,)), r"1 output, num 1 and input 'input0' \(2, 3\) with axis 0 do not agree"),
         (unpack(0, (3,), (3,), num=1), r"2 outputs, num 1 and input"),
         (unpack(0, (3,), (1, 3)), r"'output1' has shape \(1, 3\); 'input0' \(2, 3\) without axis 0 has \(3,\)"),
         (unpack(0, (3,), (3,), dtype="uint8"), r"'output0' is uint8 but 'input0' is int8"),

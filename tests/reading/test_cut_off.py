@@ -75,3 +75,28 @@ def test_commands_warn(command: list[str], tmp_path: Path, capsys: pytest.Captur
     assert printed.err == ""
     (found,) = json.loads(printed.out)["cut_off"]
     assert found["share"] == 0.25
+
+
+def test_the_debugger_and_diff_warn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, x, dumped = (str(tmp_path / name) for name in ("model.tflite", "x.npy", "dump.npz"))
+    Path(model).write_bytes(dump(holding()))
+    np.save(x, VALUES[:1])
+    assert main(["debug", model, "--input", x, "--command", f"continue; save all {dumped}"]) == 0
+    assert capsys.readouterr().err.startswith("refengine: warning: 1 of the 4 values (25 %) given to input 'input0'")
+    assert main(["diff", model, dumped, "--input", x]) == 0
+    assert capsys.readouterr().err.startswith("refengine: warning: 1 of the 4 values (25 %) given to input 'input0'")
+    assert main(["diff", model, dumped, "--input", x, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert (printed.err, json.loads(printed.out)["cut_off"][0]["cut"]) == ("", 1)
+
+
+def test_evaluate_warns_of_arrays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = np.zeros((3, 28, 28, 1), np.float32)
+    x[0, 0, :7] = 2
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(3, np.int64))
+    assert main(["evaluate", "dense_int8", "--data", str(tmp_path / "data.npz")]) == 0
+    assert capsys.readouterr().err.startswith("refengine: warning: 7 of the 2,352 values (0.298 %) given to input")
+    assert main(["evaluate", "dense_int8", "--data", str(tmp_path / "data.npz"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cut_off"][0]["cut"] == 7
+    assert main(["evaluate", "dense_int8", "--limit", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cut_off"] == []
