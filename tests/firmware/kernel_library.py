@@ -34,7 +34,9 @@ class Library:
         sources = [str(path) for path in sorted(KERNELS.glob("*.c")) if path.name != "selftest.c"]
         command = ["cc", *WARNINGS, "-fPIC", "-O1", *flags]
         if fault:
-            sources = [str(KERNELS / f"{name}.c") for name in BROKEN]
+            sources = [
+                str(KERNELS / f"{name}.c") for name in (*BROKEN, "fold_bias")
+            ]  # which layers' calls may begin with
             command += [f"-DREFENGINE_FAULT_{fault}", f"-I{KERNELS}"]
             subprocess.run([*command, "-c", FAULTS / "faults.c", "-o", folder / "faults.o"], check=True)
             command += ["-include", str(FAULTS / "faults.h")]
