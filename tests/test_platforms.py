@@ -176,7 +176,7 @@ def test_text_files_are_of_one_encoding_everywhere() -> None:
             "--command",
             "save all {0}/d.npz; compare {0}/d.npz; save 0 {0}/d.npz",
         ],
-        ["diff", "dense_int8", "{}/d.npz", "--html", "{}/d.npz"],
+        ["diff", "dense_int8", "{}/d.npz", "--html", "{}/d.html"],
     ],
 )
 def test_no_file_is_replaced_while_it_is_open(

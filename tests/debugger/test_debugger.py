@@ -682,7 +682,7 @@ def test_completion(ask: Prompt, tmp_path: Path) -> None:
 
 WRONG = """
     foo | next x | goto 99 | goto -7 | goto CONV_2D | goto | back | until | until 99 | break | break nowhere | break if
-    break 3 if | delete 3 | print nothing | print 99 | print out[ | print out[0,0,0,0,0,0] | print conv2d | print in
+    break 3 if | delete 3 | print nothing | print 99 | print out[ | print out[0,0,0,0,0,0] | print conv2d
     print out[::0] | info | info foo | info op | show 13[0.5] | stats out[0:0] | save | save out | save out x.jpg
     save out /no/such/folder/x.npy | explain | continue 3 | undo 2 | list x
     save out ~nobody/x.npy | explain | compare nofile.npz | compare x.txt | why x | why 10 | help foo | set
