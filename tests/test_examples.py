@@ -66,6 +66,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     *_, record = refengine.execute(plan, image)
     np.savez("dump.npz", **{str(t.index): record.outputs[0] for t in record.step.outputs})  # type: ignore[arg-type]
     names = {"refengine": refengine, "np": np, "plan": plan, "image": image, "x": image, "record": record}
+    names["y"] = record.outputs[0]
     return names | {"batches": [(image,)], "frames": [np.ones((1, 4), np.float32)] * 3, "my_runtime": refengine.run}
 
 

@@ -260,5 +260,5 @@ def test_the_command_line_refuses_and_allows(tmp_path: Any, capsys: pytest.Captu
 
 
 def test_sizes_as_people_read_them() -> None:
-    told = ["0 bytes", "1023 bytes", "1.0 KiB", "1.0 GiB", "1.5 GiB"]
+    told = ["0 bytes", "1,023 bytes", "1.0 KiB", "1.0 GiB", "1.5 GiB"]
     assert [size(n) for n in (0, 1023, 1024, MEMORY, 3 << 29)] == told

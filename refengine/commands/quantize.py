@@ -143,7 +143,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     path, output = model_file(args.model), Path(args.output)
-    _check_arguments(args, path, output)
+    _check_arguments(args, output)
     float_plan = make_plan(path, memory=args.memory)
     keep = _kept(float_plan, args.keep)
     with located(args.model):
@@ -259,10 +259,8 @@ def _accuracies(args: argparse.Namespace, float_plan: Plan, plan: Plan, truth: C
     return [accuracy]
 
 
-def _check_arguments(args: argparse.Namespace, path: Path, output: Path) -> None:
+def _check_arguments(args: argparse.Namespace, output: Path) -> None:
     """Complain before hours of work, rather than after."""
-    if output.exists() and path.exists() and output.samefile(path):
-        raise InputError(f"{output} is the float model itself; give -o another name")
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output} is a folder, or in none; give -o the name of a file in a folder that exists")
     if args.io not in (None, args.activations, "float32"):

@@ -67,7 +67,7 @@ def diff(
 ) -> Report:
     """Judge `dump`, the path of one or just arrays by their tensors' names or indices, by a model.
 
-        refengine.diff("model.tflite", {"t24": scores, "conv2d/Relu": maps}, image)
+        refengine.diff("model.tflite", {"t25": y}, image)
 
     `numerics` is the dialect that the device is meant to compute, where `source` is no plan yet: by default that of the
     recording, or TFLM's own. `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left

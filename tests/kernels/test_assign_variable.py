@@ -66,7 +66,7 @@ def test_states_are_values() -> None:
     assert other.run(np.array([5, 6], np.int32))[0].tolist() == [1, 2]
     session.state = kept
     assert session.run(np.array([0, 0], np.int32))[0].tolist() == [1, 2]
-    assert repr(session) == "<Session of main: 0 variables, 1 resource variables, 0 operators with a memory>"
+    assert repr(session) == "<Session of main: 0 variables, 1 resource variable, 0 operators with a memory>"
 
 
 def test_more_than_a_handle_and_a_value_is_refused() -> None:

@@ -193,7 +193,7 @@ def test_what_is_no_file_is_written_to_and_a_link_stays_one(floats: str, arrays:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["-o", "{floats}"], "is the float model itself"),
+        (["-o", "{floats}"], "MODEL is that, and would be lost; give another name"),
         (["-o", "{folder}"], "is a folder, or in none"),
         (["-o", "{folder}/none/out.tflite"], "is a folder, or in none"),
         (["--percentile", "99"], "--percentile is for --method percentile"),

@@ -76,7 +76,7 @@ def test_another_signal_ends_it_as_it_ends_other_commands() -> None:
     with studio() as (_, process):
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (143, "")
+    assert (process.returncode, err) == (143, "refengine: interrupted\n")
 
 
 def test_an_open_one_warns_and_shows_a_code() -> None:
