@@ -22,7 +22,7 @@ from ..reading.links import links
 from ..text import printable
 from .effect import Effect, Inference
 from .findings import LEAST_INFERENCES, Finding
-from .layer import ROUNDING, Floats
+from .layer import ROUNDING, Floats, lives_on
 
 CODES = 256
 """Of int8, that a layer's channels would share."""
@@ -62,7 +62,7 @@ class FloatLayer:
     @property
     def lives_on(self) -> bool:
         """Whether it is a variable that the step updates, not its output."""
-        return self.step is not None and self.tensor.index not in self.step.op.outputs
+        return lives_on(self.step, self.tensor)
 
     def __add__(self, other: FloatLayer) -> FloatLayer:
         """What both saw of the same layer."""

@@ -30,6 +30,11 @@ NOTHING = 0.01
 """An RMSE, in codes, that is none: the float32 rounding of the comparison itself."""
 
 
+def lives_on(step: Step | None, tensor: Tensor) -> bool:
+    """Whether it is a variable that the step updates, not its output."""
+    return step is not None and tensor.index not in step.op.outputs
+
+
 @dataclass(frozen=True, eq=False)
 class Errors:
     """Sums over quantised values and what they should have been, both in codes above the zero point, per channel.
@@ -182,7 +187,7 @@ class Layer:
     @property
     def lives_on(self) -> bool:
         """Whether it is a variable that the step updates, not its output."""
-        return self.step is not None and self.tensor.index not in self.step.op.outputs
+        return lives_on(self.step, self.tensor)
 
     def __add__(self, other: Layer) -> Layer:
         """What both saw of the same layer."""

@@ -31,6 +31,9 @@ STEPS = 4.0
 WORK = 4 << 30
 """So many multiply-accumulates (or elements copied, if those are more) it may take to try each element by itself."""
 
+AT_ONCE = 256
+"""So many inputs are made at a time: all of them take the square of the input's size."""
+
 DRAWS = 3
 """How often an input that is not wholly known is drawn, to see how far that takes the outputs apart."""
 
@@ -57,20 +60,24 @@ def try_element(trial: Trial, tensor: int, sample: Sample) -> None:
 
     Only what leads to just what was seen counts, as one hypothesis, which pays for its choice among all elements.
     """
-    right = np.asarray(trial.replay.values[tensor])
-    macs = sum(getattr(step.params, "macs", 0) for step in trial.replay.steps)
-    if right.dtype.kind not in "iuf" or 2 * right.size * max(right.size, macs) > WORK:
+    right, steps = np.asarray(trial.replay.values[tensor]), trial.replay.steps
+    work = max(right.size * len(steps), sum(getattr(step.params, "macs", 0) for step in steps))
+    if right.dtype.kind not in "iuf" or 2 * right.size * work > WORK:
         return
     ends = (sample.black, sample.white) if sample.is_float else code_range(sample.tensor.dtype)
-    made = [_with(right, place, end) for end in ends for place in np.flatnonzero(right != end).tolist()]
-    found = trial.ends(trial.replay, tensor, [Hypothesis("input", "", x) for x in made])
-    fitting = [x for x, end in zip(made, found, strict=True) if end is not None and not unlike(end, trial.seen).any()]
+    places = [(place, end) for end in ends for place in np.flatnonzero(right != end).tolist()]
+    fitting: list[tuple[int, float]] = []
+    for start in range(0, len(places), AT_ONCE):
+        some = places[start : start + AT_ONCE]
+        made = [Hypothesis("input", "", _with(right, *each)) for each in some]
+        found = zip(some, trial.ends(trial.replay, tensor, made), strict=True)
+        fitting += [each for each, end in found if end is not None and not unlike(end, trial.seen).any()]
     if fitting:
-        (place, *_) = np.argwhere(unlike(fitting[0], right)).tolist()
+        fed, place = _with(right, *fitting[0]), [*map(int, np.unravel_index(fitting[0][0], right.shape))]
         others = f" (or one of {len(fitting) - 1} that fit as well)" if len(fitting) > 1 else ""
-        how = f"if the input is right but for one element, {place}{others}, that holds {fitting[0][tuple(place)]}"
-        paid = float(np.log2(len(made) / len(fitting)))
-        trial.judge_all(trial.replay, tensor, [Hypothesis("input", how, fitting[0], paid)], None)
+        how = f"if the input is right but for one element, {place}{others}, that holds {fed[tuple(place)]}"
+        paid = float(np.log2(len(places) / len(fitting)))
+        trial.judge_all(trial.replay, tensor, [Hypothesis("input", how, fed, paid)], None)
 
 
 def _with(right: Array, place: int, value: float) -> Array:
