@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, require
-from ..execute import Record, batch_size, execute, infer
+from ..execute import Record, batch_size, execute
 from ..files import write_npz
 from ..kernel import PRESETS
 from ..model import Array, Tensor
-from ..plan import Plan, State, make_plan
+from ..plan import Plan, make_plan
+from ..session import Session
 from ..tensors.arrays import META
 from ..text import SCHEMA, as_json
 from .client import Device, DeviceRun, Progress
@@ -134,31 +135,28 @@ def unequal_steps(
 
     `before` are the inputs of the inferences that came before. What TFLM leaves unwritten is never unequal.
     """
-    golden = device_plan(device, plan)
-    expected = crcs_of(execute(golden, *inputs, state=state_after(golden, before)))
-    pairs = zip(device.steps, run.crc32, strict=True)
-    return tuple(place for place, (tensor, crc) in enumerate(pairs) if expected.get(tensor.index, crc) != crc)
+    session = Session(device_plan(device, plan))
+    for earlier in before:
+        session.run(*earlier)
+    expected = crcs_of(execute(session.plan, *inputs, state=session.state))
+    return tuple(place for place, apart in enumerate(apart_from(expected, device, run)) if apart)
 
 
-def state_after(plan: Plan, before: Sequence[Sequence[Array]]) -> State:
-    """What lives on after inferences on these inputs."""
-    state = plan.initial
-    for inputs in before:
-        _, state = infer(plan, None, inputs, state)
-    return state
-
-
-def crcs_of(records: Iterable[Record]) -> dict[int, int]:
-    """Of what the steps of the main graph wrote whole, by tensor index."""
+def crcs_of(records: Iterable[Record]) -> dict[int, int | None]:
+    """Of what the steps of the main graph wrote, by tensor index; None of what TFLM leaves unwritten in part."""
     return {
-        tensor.index: zlib.crc32(np.ascontiguousarray(x).tobytes())
+        tensor.index: zlib.crc32(np.ascontiguousarray(x).tobytes()) if mask is None else None
         for record in records
         if not record.path
         for tensor, x, mask in zip(
             record.step.outputs, record.outputs, record.undefined or (None,) * len(record.outputs), strict=True
         )
-        if mask is None
     }
+
+
+def apart_from(expected: Mapping[int, int | None], device: Device, run: DeviceRun) -> list[bool]:
+    """Of each of the device's steps, whether its CRC-32 is another than `expected`, see `crcs_of`."""
+    return [expected[t.index] not in (None, crc) for t, crc in zip(device.steps, run.crc32, strict=True)]
 
 
 def outputs_of(device: Device, run: DeviceRun) -> tuple[Array, ...]:

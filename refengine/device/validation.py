@@ -24,7 +24,7 @@ from ..plan import Plan, State
 from ..tensors.difference import unlike
 from ..tensors.stats import real_values
 from .client import Device, DeviceRun
-from .recording import Recording, crcs_of, device_plan, output_steps, outputs_of, record
+from .recording import Recording, apart_from, crcs_of, device_plan, output_steps, outputs_of, record
 from .transport import DeviceError, LostError
 
 PATIENCE = 30.0
@@ -236,7 +236,7 @@ def _expected(
 ) -> tuple[list[bool], list[Array], State]:
     """Which of the device's steps differ, refengine's outputs, and what lives on, of one pass."""
     wanted = {tensor.index for tensor in board.golden.outputs}
-    crcs: dict[int, int] = {}
+    crcs: dict[int, int | None] = {}
     outputs: dict[int, Array] = {}
     for step in execute(board.golden, *inputs, state=state):
         state = step.state
@@ -246,9 +246,7 @@ def _expected(
             for t, x in zip(step.step.outputs, step.outputs, strict=True)
             if not step.path and t.index in wanted
         }
-    pairs = zip(board.device.steps, run.crc32, strict=True)
-    wrong = [crcs.get(t.index, crc) != crc for t, crc in pairs]
-    return wrong, [outputs[t.index] for t in board.golden.outputs], state
+    return apart_from(crcs, board.device, run), [outputs[t.index] for t in board.golden.outputs], state
 
 
 def _count(found: Validation, plan: Plan, label: int, mine: Sequence[Array], theirs: Sequence[Array]) -> None:
