@@ -25,7 +25,7 @@ from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
 from .faults.memory import CHUNK
 from .feeding import fed
-from .inputs import suspected, try_element, try_inputs
+from .inputs import suspected, try_element, try_inputs, try_shown
 from .preparation import Preparation
 from .report import Finding, Report, Status
 from .sample import Sample, sample_of
@@ -327,6 +327,7 @@ class _Evidence:
             for index in self.samples:
                 if index in replay.values and index in self.suspected:
                     try_inputs(trial, index, self.suspected[index])
+                    try_shown(trial, index, self.samples[index], self.earlier.get(index, []))
                     try_element(trial, index, self.samples[index])
             try_dialects(trial, self.plan)
             try_states(trial, self.others)
