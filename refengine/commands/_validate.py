@@ -26,18 +26,15 @@ from ._front import (
     add_part,
     add_random,
     add_sound,
-    confusion_table,
     ears_of,
     ended,
     leave_out,
     positive,
     print_json,
-    print_table,
-    progress_bar,
     read_names,
     say,
-    table_of,
 )
+from ._tables import confusion_table, print_table, progress_bar, table_of
 
 TRIED = 10
 """Inputs of noise without `--limit`, as ST's tool has it."""

@@ -37,19 +37,8 @@ from ..tasks.recognition import tells_probabilities
 from ..tensors.images import read_inputs
 from ..text import counted
 from . import _validate
-from ._front import (
-    add_json,
-    add_memory,
-    add_range,
-    numbers,
-    positive,
-    print_json,
-    print_table,
-    progress_bar,
-    say,
-    sureness,
-    table_of,
-)
+from ._front import add_json, add_memory, add_range, numbers, positive, print_json, say, sureness
+from ._tables import print_table, progress_bar, table_of
 
 Connect: TypeAlias = Callable[[], Device]
 

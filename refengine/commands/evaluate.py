@@ -48,7 +48,6 @@ from ._front import (
     add_sound,
     add_task,
     add_workers,
-    confusion_table,
     ears_of,
     ended,
     heading,
@@ -58,14 +57,12 @@ from ._front import (
     print_heard,
     print_json,
     print_ranges,
-    print_table,
-    progress_bar,
     read_names,
     say,
-    table_of,
     warn,
 )
 from ._measured import reader
+from ._tables import confusion_table, print_table, progress_bar, table_of
 
 T = TypeVar("T")
 

@@ -41,12 +41,10 @@ from ._front import (
     print_heard,
     print_json,
     print_ranges,
-    print_table,
-    progress_bar,
     read_data,
     say,
-    table_of,
 )
+from ._tables import print_table, progress_bar, table_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

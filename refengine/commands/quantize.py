@@ -72,14 +72,12 @@ from ._front import (
     print_heard,
     print_json,
     print_ranges,
-    print_table,
-    progress_bar,
     read_data,
     read_names,
     say,
-    table_of,
 )
 from ._measured import measured
+from ._tables import print_table, progress_bar, table_of
 from .run import STATES
 
 Watch = Callable[[Extremes], None]

@@ -37,7 +37,6 @@ from ..tensors.dumps import stacked, write_dump
 from ..tensors.images import ARRAYS, pixel_ranges
 from ..tensors.inputs import PixelRange, dequantize_output
 from ..tensors.stats import is_quantized
-from ._against import against
 from ._front import (
     OF_SOUNDS,
     add_dialects,
@@ -160,6 +159,8 @@ def command(args: argparse.Namespace) -> int:
     if others:
         return _compared(args, plan, others[0], cases, ranges, intake)
     if args.against:
+        from ._against import against  # brings tables
+
         return against(args, plan, cases, ranges, intake)
     known, trace = given(plan, args), list[dict[str, Any]]()
     if args.trace:

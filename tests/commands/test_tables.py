@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from refengine.commands._front import _side_by_side, table_of
+from refengine.commands._tables import _side_by_side, table_of
 
 
 @cache
