@@ -179,7 +179,9 @@ def health(
     ]
     pairs = {tensor.index: pair for step, tensor in made if (pair := pair_of(reference, step, tensor, same))}
     own = {tensor.index: pair for step, tensor in made if (pair := pair_of(reading, step, tensor, itself))}
-    judges = {i: Judge(reference, pairs[i]) if i in pairs else Judge(reading, pair) for i, pair in own.items()}
+    judges = {i: Judge(reading, pair) for i, pair in own.items()}
+    if float_plan is not None:
+        judges |= {i: Judge(reference, pair, judges[i]) for i, pair in pairs.items() if i in judges}
     ranges = code_ranges(plan)
     quantized = (*filter(is_quantized, plan.inputs), *(tensor for _, tensor in made))
     constant = {tensor.index: constant_channels(tensor, ranges[tensor.index]) for tensor in quantized}
@@ -202,15 +204,11 @@ def health(
             done = tuple(map(Layer.__add__, done, layers)) if done else layers
             count += batch
             (sequences if plan.initial else sampler).add(fed)
-            beside = (plan, reference, same, pairs)
-            yield Health(
-                plan,
-                count,
-                done,
-                Streams(*beside, sequences.chosen, float_plan is None)
-                if plan.initial
-                else Samples(*beside, tuple(sampler.chosen)),
-            )
+            experiment = Streams if plan.initial else Samples
+            chosen = sequences.chosen if plan.initial else tuple(sampler.chosen)
+            by_reading = experiment(plan, reading, itself, own, None, chosen)
+            other = experiment(plan, reference, same, pairs, by_reading, chosen)
+            yield Health(plan, count, done, by_reading if float_plan is None else other)
 
 
 def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Health]:
@@ -227,7 +225,7 @@ def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Healt
             count += batch
             if not plan.initial:  # an effect is of one inference
                 sampler.add(tuple(x.reshape(batch, *t.shape) for x, t in zip(part, plan.inputs, strict=True)))
-            yield Health(plan, count, (), Samples(plan, plan, {}, {}, tuple(sampler.chosen)), done)
+            yield Health(plan, count, (), Samples(plan, plan, {}, {}, None, tuple(sampler.chosen)), done)
 
 
 def _inferences(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]:
