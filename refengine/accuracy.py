@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -97,7 +98,20 @@ class Comparison:
 
 
 def is_classifier(plan: Plan) -> bool:
-    """Whether the model's one output is a row of scores, 1×classes, of two or more: float32, or codes with a scale."""
+    """Whether the model's one output is a row of scores, and as far as the graph tells no reconstruction."""
+    return gives_scores(plan) and not reconstructs(plan)
+
+
+def reconstructs(plan: Plan) -> bool:
+    """Whether one input goes in and as many real values come out that are no probabilities, as of an autoencoder."""
+    if len(plan.inputs) != 1 or len(plan.outputs) != 1 or not all(map(_is_scored, (*plan.inputs, *plan.outputs))):
+        return False
+    return prod(plan.inputs[0].shape) == prod(plan.outputs[0].shape) and not tells_probabilities(plan)
+
+
+def gives_scores(plan: Plan) -> bool:
+    """Whether the model's one output may be a row of scores, 1×classes, of two or more: float32, or codes with a
+    scale."""
     shapes = [tensor.shape for tensor in plan.outputs]
     scored = all(map(_is_scored, plan.outputs))
     return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 < shapes[0][1] and scored
@@ -105,6 +119,24 @@ def is_classifier(plan: Plan) -> bool:
 
 def _is_scored(tensor: Tensor) -> bool:
     return tensor.dtype == "float32" or is_quantized(tensor)
+
+
+def tells_probabilities(plan: Plan) -> bool:
+    """Whether the first output holds probabilities: made by an operator that makes such, or quantised as if it were.
+
+    What only moves them or codes them anew may stand behind it.
+    """
+    tensor = plan.outputs[0]
+    while (step := plan.writers.get(tensor.index)) and (step.facts.recodes or step.facts.copies) and step.data:
+        tensor = step.data
+    return are_probabilities(plan.outputs[0]) or (step is not None and step.facts.probabilities)
+
+
+def are_probabilities(output: Tensor) -> bool:
+    """Whether codes are quantised as those of a softmax are: from 0 to 1."""
+    quantization = output.quantization
+    ends = {("int8", (1 / 256,), (-128,)), ("uint8", (1 / 256,), (0,))}
+    return quantization is not None and (output.dtype, quantization.scale, quantization.zero_point) in ends
 
 
 def predictions(source: Source, output: Array) -> list[Prediction]:
@@ -258,8 +290,8 @@ def _outputs(plan: Plan, threads: int | None, sequences: Array) -> Array:
 
 
 def _classes(plan: Plan) -> int:
-    """How many classes the model tells apart; `InputError` if it is no classifier."""
-    if not is_classifier(plan):
+    """How many classes the model tells apart; `InputError` if its output is no row of scores."""
+    if not gives_scores(plan):
         raise InputError(
             "the model is no classifier: its outputs are "
             + ", ".join(f"'{t.name}' {t.shape}" for t in plan.outputs)

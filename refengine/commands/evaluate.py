@@ -24,7 +24,7 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from ..accuracy import Accuracy, Comparison, compare, evaluate
+from ..accuracy import Accuracy, Comparison, compare, evaluate, gives_scores
 from ..errors import InputError
 from ..kernel import PRESETS
 from ..parallel import workers
@@ -100,6 +100,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     plan, *others = (make_plan(args.model, numerics=PRESETS[name], memory=args.memory) for name in args.numerics)
     task = task_of(plan, args.task)
+    if task.name == "none" and task.reason != "given" and gives_scores(plan):
+        raise InputError(f"{task.reason}: say --task classification if it is the latter")
     if task.name not in ("detection", "segmentation"):
         return _classes(args, plan, *others)
     if others:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..accuracy import reconstructs
 from ..text import counted
 from . import floats
 from .layer import Layer
 
 if TYPE_CHECKING:
     from . import Health  # which shows itself by what is told here
+
+NO_CLASSES = " There are no classes, since as many values come out as go in, and no softmax makes them."
 
 HEADINGS = (
     "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "silent",
@@ -63,7 +66,9 @@ def told(measured: Health) -> Iterator[str]:
     plural = "s, the worst first" if len(findings) > 1 else ""
     yield f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious."
     if findings and (everything := findings[0].everything):
-        yield f"(By all errors together, {everything}; measured on {counted(everything.inferences, 'inference')}.)"
+        classes = "" if everything.changed is not None or not reconstructs(measured.plan) else NO_CLASSES
+        on = counted(everything.inferences, "inference")
+        yield f"(By all errors together, {everything}; measured on {on}.{classes})"
     for number, finding in enumerate(findings, 1):
         lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
         effect = f" By this alone, {finding.effect}." if finding.effect and finding.effect.rmse else ""
