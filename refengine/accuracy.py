@@ -53,6 +53,9 @@ class Accuracy:
     confusion: npt.NDArray[np.int64]
     seconds: float
 
+    def __repr__(self) -> str:
+        return f"<Accuracy {self.accuracy:.2%}: {self.correct:,} of {self.count:,}>"
+
     @property
     def count(self) -> int:
         return int(self.confusion.sum())
@@ -87,6 +90,9 @@ class Comparison:
 
     accuracies: tuple[Accuracy, Accuracy]
     differing: int
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.accuracies[0]!r} and {self.accuracies[1]!r}, {self.differing:,} answers differ>"
 
     @property
     def count(self) -> int:
@@ -215,6 +221,8 @@ def _classified(
     classes, labels = class_count(plan), _labels(labels)
     if read is None and not isinstance(images, np.ndarray):
         raise InputError(f"the pictures are a {type(images).__name__}; give an array, N×H×W or as the input takes them")
+    if isinstance(images, np.ndarray) and images.dtype.kind == "f" and np.isnan(images).any():
+        raise InputError(f"picture {np.argwhere(np.isnan(images))[0][0]} (from 0) holds NaN; mend it or leave it out")
     if len(images) != len(labels) or not len(images):
         found = f"{counted(len(images), 'picture')} and {counted(len(labels), 'label')}"
         raise InputError(f"the data are {found}; expected as many of one as of the other, and some")

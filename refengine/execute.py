@@ -316,7 +316,8 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
         place = f"input '{tensor.name}'"
         if not isinstance(x, np.ndarray) or x.dtype != tensor.dtype:
             got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise InputError(f"{place} is {tensor.dtype}, got {got}; convert or quantise it first (quantize_input)")
+            way = "quantise real values first (quantize_input)" if tensor.quantization else "convert it first (astype)"
+            raise InputError(f"{place} is {tensor.dtype}, got {got}; {way}")
         if x.shape == tensor.shape:
             batches.add(None)
         elif tensor.shape[:1] == (1,) and x.ndim == len(tensor.shape) and x.shape[1:] == tensor.shape[1:] and len(x):

@@ -126,12 +126,24 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+class _TwoEnds(argparse.Action):
+    """Takes two numbers that differ."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None
+    ) -> None:
+        if values[0] == values[1]:
+            parser.error(f"argument --range: black and white are both {values[0]:g}; give two values that differ")
+        setattr(namespace, self.dest, values)
+
+
 def add_range(parser: argparse.ArgumentParser) -> None:
     """The option --range BLACK WHITE."""
     parser.add_argument(
         "--range",
         nargs=2,
         type=finite,
+        action=_TwoEnds,
         metavar=("BLACK", "WHITE"),
         help="real values of black and white (default: as the input's quantisation or the first layers tell, else 0 1)",
     )
@@ -308,7 +320,7 @@ def add_data(
 
 def add_part(parser: argparse.ArgumentParser, split: str = "test", limit: int | None = None) -> None:
     """The options --split and --limit."""
-    parser.add_argument("--split", choices=PREFIXES, default=split, help="which of MNIST's (default: %(default)s)")
+    parser.add_argument("--split", choices=PREFIXES, help=f"which of MNIST's (default: {split})")
     by_default = f" (default: {limit})" if limit else ""
     parser.add_argument(
         "--limit",
@@ -317,6 +329,13 @@ def add_part(parser: argparse.ArgumentParser, split: str = "test", limit: int | 
         default=limit,
         help=f"only the first N; folders for classes take turns{by_default}",
     )
+
+
+def split_of(args: argparse.Namespace, paths: Iterable[str], default: str = "test") -> str:
+    """What --split says, or the default; `InputError` for data that have no such parts."""
+    if args.split is not None and not any(map(is_mnist, paths)):
+        raise InputError(f"--split is for a folder of MNIST's IDX files, and {' '.join(paths)} is none: leave it out")
+    return args.split or default
 
 
 def or_digits(plan: Plan, paths: list[str] | None) -> list[str]:

@@ -33,6 +33,7 @@ from ._front import (
     print_json,
     read_names,
     say,
+    split_of,
 )
 from ._tables import confusion_table, print_table, progress_bar, table_of
 
@@ -112,7 +113,7 @@ class _Source:
 def _source(args: argparse.Namespace, plan: Plan) -> _Source:
     names = tuple(read_names(args.labels))
     if args.data:
-        data = classes(args.data, args.split, names, plan.memory).first(args.limit)
+        data = classes(args.data, split_of(args, [args.data]), names, plan.memory).first(args.limit)
         count = class_count(plan)
         if not 0 <= int(data.y.min()) <= int(data.y.max()) < count:
             raise InputError(f"{data.name}: the labels are {data.y.min()} to {data.y.max()}, of {count} classes")

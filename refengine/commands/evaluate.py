@@ -59,6 +59,7 @@ from ._front import (
     print_ranges,
     read_names,
     say,
+    split_of,
     warn,
 )
 from ._measured import reader
@@ -135,7 +136,7 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
     """The accuracy, and beside that how many answers differ in the other dialect, if there is one."""
     names, ears = read_names(args.labels), ears_of(plan, args)
     (path,) = or_digits(plan, [args.data] if args.data else None)
-    data = classes(path, args.split, names, plan.memory).first(args.limit)
+    data = classes(path, split_of(args, [path]), names, plan.memory).first(args.limit)
     files = data.x if isinstance(data.x, list) else []
     read = reader(plan, data, args.range, ears)
     with workers(args.jobs, args.scheduler) as executor:
@@ -183,6 +184,7 @@ def _ranges(plan: Plan, data: Classes, given: tuple[float, float] | None) -> lis
 def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
     if args.data is None:
         raise InputError(f"this is a model for {task.name} ({task.reason}): give pictures with the truth by --data")
+    split_of(args, [args.data])
     result: Scorer | Overlap
     with workers(args.jobs, args.scheduler) as executor:
         options: Any = {"real_range": args.range, "executor": executor}

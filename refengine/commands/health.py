@@ -43,6 +43,7 @@ from ._front import (
     print_ranges,
     read_data,
     say,
+    split_of,
 )
 from ._tables import print_table, progress_bar, table_of
 
@@ -65,8 +66,9 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(args.model, numerics=PRESETS[args.numerics], memory=memory, partial=partial)
     float_plan = make_plan(args.float, memory=memory, partial=partial) if args.float else None
     ears = ears_of(plan, args)
+    paths = or_digits(plan, args.data)
     data, total, cases, ranges = read_data(
-        plan, or_digits(plan, args.data), args.split, args.limit, args.range, CHUNK, real=True, hear=ears.hear
+        plan, paths, split_of(args, paths), args.limit, args.range, CHUNK, real=True, hear=ears.hear
     )
     if args.plots and not any(map(is_quantized, plan.graph.tensors)):
         raise InputError("--plots draws the codes of quantised layers, and the model has none")

@@ -26,9 +26,9 @@ measured at the network's outputs (see `effect`), and orders the findings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -191,7 +191,7 @@ def health(
     for inputs in cases:
         state, real_state = plan.initial, reference.initial
         sequences.begin()
-        for codes, reals in _inferences(plan, inputs):
+        for codes, reals in _inferences(plan, inputs, count):
             batch = batch_size(plan, codes) or 1
             fed = tuple(x.reshape(batch, *t.shape) for x, t in zip(reals, plan.inputs, strict=True))
             floats, real_state = _floats(reference, same, fed, real_state)
@@ -204,10 +204,13 @@ def health(
             done = tuple(map(Layer.__add__, done, layers)) if done else layers
             count += batch
             (sequences if plan.initial else sampler).add(fed)
-            experiment = Streams if plan.initial else Samples
-            chosen = sequences.chosen if plan.initial else tuple(sampler.chosen)
-            by_reading = experiment(plan, reading, itself, own, None, chosen)
-            other = experiment(plan, reference, same, pairs, by_reading, chosen)
+            experiment: Callable[..., Experiment] = (
+                partial(Streams, sequences=sequences.chosen)
+                if plan.initial
+                else partial(Samples, samples=tuple(sampler.chosen))
+            )
+            by_reading = experiment(plan, reading, itself, own, None)
+            other = experiment(plan, reference, same, pairs, by_reading)
             yield Health(plan, count, done, by_reading if float_plan is None else other)
 
 
@@ -218,7 +221,7 @@ def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Healt
     count = 0
     for inputs in cases:
         state = plan.initial
-        for part, _ in _inferences(plan, inputs):
+        for part, _ in _inferences(plan, inputs, count):
             batch = batch_size(plan, part) or 1
             layers, state = measure_floats(plan, part, batch, state)
             done = tuple(map(FloatLayer.__add__, done, layers)) if done else tuple(layers)
@@ -228,10 +231,12 @@ def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Healt
             yield Health(plan, count, (), Samples(plan, plan, {}, {}, None, tuple(sampler.chosen)), done)
 
 
-def _inferences(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]:
+def _inferences(
+    plan: Plan, inputs: tuple[Array, ...], first: int
+) -> Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]:
     """What runs at once, as codes and as real values: a tile of a batch, or each inference of a sequence, where
-    something lives on."""
-    codes, reals = _both(plan, inputs)
+    something lives on. The `first` of them has that number."""
+    codes, reals = _both(plan, inputs, first)
     if plan.initial:
         sequence = frames(plan, codes)
         for i, frame in enumerate(sequence):
@@ -253,7 +258,7 @@ def _check_scale(tensor: Tensor) -> None:
             )
 
 
-def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _both(plan: Plan, inputs: tuple[Array, ...], first: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Inputs as codes, and as the real values that were given or that the codes stand for."""
     require_tuple(inputs)
     if wrong := [type(x).__name__ for x in inputs if not isinstance(x, np.ndarray)]:
@@ -261,7 +266,11 @@ def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tup
     given = dict(enumerate(inputs))
     for i, (x, tensor) in enumerate(zip(inputs, plan.inputs, strict=False)):
         if x.dtype.kind == "f" and not np.isfinite(x).all():
-            raise InputError(f"input '{tensor.name}' is given NaN or infinity; health measures finite values")
+            odd = int(np.argwhere(~np.isfinite(x))[0][0]) if x.ndim == len(tensor.shape) > 0 else 0
+            raise InputError(
+                f"input '{tensor.name}' is given NaN or infinity in inference {first + odd} (from 0); health measures "
+                "finite values"
+            )
         if x.dtype.kind == "f" and is_quantized(tensor):
             given[i] = as_codes(x, tensor)
     reals = (

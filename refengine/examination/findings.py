@@ -49,7 +49,8 @@ class Finding:
         """Ascending: inputs that do not fit, and a float model that does not, come first, then what does most to the
         outputs (NaN is the most)."""
         effect = self.effect.rmse if self.effect else 0.0
-        return self.kind not in ("input", "float model"), -inf if isnan(effect) else -effect, -self.bits_lost
+        first = self.kind in ("input", "float model") or self.layer.startswith("input ")
+        return not first, -inf if isnan(effect) else -effect, -self.bits_lost
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -386,7 +387,7 @@ def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterat
         assert layer.wanted is not None
         moves = float((layer.wanted.most - layer.wanted.least)[killed].max())
         lost = max(0.0, log2(max(moves, 1.0)) - _spare_bits(layer))
-        text = f"though the value in floats does, by up to {moves:.3g} codes ({moves * layer.scale:.3g}): killed by "
+        text = f"though the value in floats does, by up to {_codes(moves)} ({moves * layer.scale:.3g}): killed by "
         text += "quantisation. Look at the weights, and whether the scale is too coarse."
         yield _never_changes(layer, "killed", lost, killed, text)
     if dead:
@@ -398,6 +399,11 @@ def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterat
         text = f"nor does the value in floats: silent in {counted(inferences, 'inference')}. Other data may wake "
         text += f"{'them' if len(silent) > 1 else 'it'}."
         yield _never_changes(layer, "silent", 0.0, silent, text)
+
+
+def _codes(number: float) -> str:
+    told = f"{number:.3g}"
+    return f"{told} code" if told == "1" else f"{told} codes"
 
 
 def _never_changes(layer: Layer, kind: str, lost: float, channels: list[int], text: str) -> Finding:

@@ -12,6 +12,7 @@ from .layer import Layer
 
 if TYPE_CHECKING:
     from . import Health  # which shows itself by what is told here
+    from .findings import Finding
 
 NO_CLASSES = " There are no classes, since as many values come out as go in, and no softmax makes them."
 
@@ -60,6 +61,13 @@ def _figure(errors: dict[str, float | None] | None, name: str, form: str) -> str
     return "" if value is None else format(value, form)
 
 
+def _more(finding: Finding) -> str:
+    """That all errors together do less to the outputs than one, where that is told."""
+    one, every = finding.effect, finding.everything
+    more = one is not None and every is not None and (one.changed or 0) > (every.changed or 0)
+    return ", more than by all together, where errors make up for each other" if more else ""
+
+
 def told(measured: Health) -> Iterator[str]:
     """The findings, the worst first, line by line."""
     findings = measured.findings
@@ -71,5 +79,5 @@ def told(measured: Health) -> Iterator[str]:
         yield f"(By all errors together, {everything}; measured on {on}.{classes})"
     for number, finding in enumerate(findings, 1):
         lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
-        effect = f" By this alone, {finding.effect}." if finding.effect and finding.effect.rmse else ""
+        effect = f" By this alone, {finding.effect}{_more(finding)}." if finding.effect and finding.effect.rmse else ""
         yield f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}{effect}"

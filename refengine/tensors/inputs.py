@@ -155,9 +155,11 @@ def pixel_range(source: Source, index: int = 0, given: tuple[float, float] | Non
     int16 codes are symmetric around 0 by definition, so that black is taken as 0 there; a network trained on (−1, 1)
     must be told so. float32 tells nothing: it is the first of `CONVENTIONS` that layers which multiply and add
     constants bring into a range as networks take it, or else a guess. Raises `InputError` if the model has no such
-    input, or it is of integers without quantisation.
+    input, it is of integers without quantisation, or the `given` two are one.
     """
     tensor = _tensor(source, "input", index)
+    if given is not None and given[0] == given[1]:
+        raise InputError(f"black and white are both {given[0]:g}; give two values that differ")
     if given is not None:
         return PixelRange(tensor.name, *given, "given", "as given")
     return _told(_graph(source), tensor)

@@ -83,8 +83,8 @@ def test_codes_are_taken_for_what_they_stand_for() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_data_that_are_not_finite_are_refused(value: float) -> None:
-    with pytest.raises(InputError, match="'x' is given NaN or infinity"):
-        examined(quantized(doubling(), CALIBRATED), np.array([[value]], np.float32))
+    with pytest.raises(InputError, match=r"'x' is given NaN or infinity in inference 1 \(from 0\)"):
+        examined(quantized(doubling(), CALIBRATED), np.array([[0], [value]], np.float32))
 
 
 # ---- channels that never change ---------------------------------------------------------------------------
