@@ -53,6 +53,7 @@ from ..quantizer.parameters import left_in_float
 from ..quantizer.report import LayerError, Outputs, check_judged, judge, rank
 from ..reading.error import Error
 from ..tasks.datasets import Classes, classes
+from ..tensors.batches import takes_pictures
 from ..tensors.inputs import PixelRange, pixel_range
 from ..text import counted
 from ..tflite_io import dump
@@ -74,6 +75,7 @@ from ._front import (
     read_names,
     say,
     split_of,
+    warn,
 )
 from ._measured import measured
 from ._tables import print_table, progress_bar, table_of
@@ -81,6 +83,7 @@ from .run import STATES
 
 Watch = Callable[[Extremes], None]
 TRIED = (99.9, 99.0)  # percentiles, where there are outliers
+PIXELS = 127.0, 255.0  # between these lies the largest of many pixels
 JUDGED = 100  # samples that --report runs: it runs the network many times
 
 
@@ -360,6 +363,7 @@ def _tell(
     say(*STATES[state])
     print_heard(samples.ears)
     print_table(_table_of_choices(layers))
+    warn(*_like_pixels(layers, float_plan))
     if odd:
         _print_outliers(odd)
     if equalized:
@@ -392,6 +396,20 @@ def _table_of_choices(layers: list[Choice]) -> Table:
             _scales(weights),
         )
     return table
+
+
+def _like_pixels(layers: Iterable[Choice], plan: Plan) -> Iterator[str]:
+    """That real values given to an input are as those of pixels, where networks that take such pictures want others."""
+    for tensor, layer in zip(plan.inputs, (layer for layer in layers if layer.step is None), strict=False):
+        if layer.calibrated is None or not takes_pictures(tensor):
+            continue
+        low, high = layer.calibrated
+        white = pixel_range(plan, plan.inputs.index(tensor)).white
+        if low == 0 and white < PIXELS[0] < high <= PIXELS[1]:
+            yield (
+                f"input '{tensor.name}' was given 0 … {high:.5g}, as pixels are: if the network was trained on other "
+                f"values, such as 0 … {white:g}, scale them so (of uint8 arrays and pictures, --range does it)"
+            )
 
 
 def _scales(scales: Sequence[float]) -> str:

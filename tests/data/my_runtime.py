@@ -1,5 +1,3 @@
-"""For the manual: the property test of a runtime, here one that saturates symmetrically."""
-
 import numpy as np
 from hypothesis import given
 

@@ -190,6 +190,17 @@ def test_what_is_no_file_is_written_to_and_a_link_stays_one(floats: str, arrays:
     assert (tmp_path / "target.tflite").read_bytes() == data
 
 
+def test_real_values_like_pixels_are_warned_of(
+    floats: str, arrays: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "raw.npy", np.rint(255 * pictures(3)))
+    out = str(tmp_path / "out.tflite")
+    assert main(["quantize", floats, "--data", str(tmp_path / "raw.npy"), "-o", out]) == 0
+    assert "input 'x' was given 0 … 255, as pixels are" in capsys.readouterr().err
+    assert main(["quantize", floats, "--data", arrays, "-o", out]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
