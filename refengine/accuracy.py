@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -221,8 +221,6 @@ def _classified(
     classes, labels = class_count(plan), _labels(labels)
     if read is None and not isinstance(images, np.ndarray):
         raise InputError(f"the pictures are a {type(images).__name__}; give an array, N×H×W or as the input takes them")
-    if isinstance(images, np.ndarray) and images.dtype.kind == "f" and np.isnan(images).any():
-        raise InputError(f"picture {np.argwhere(np.isnan(images))[0][0]} (from 0) holds NaN; mend it or leave it out")
     if len(images) != len(labels) or not len(images):
         found = f"{counted(len(images), 'picture')} and {counted(len(labels), 'label')}"
         raise InputError(f"the data are {found}; expected as many of one as of the other, and some")
@@ -233,9 +231,19 @@ def _classified(
     classify = partial(_answers, plan, real_range, None if executor is None else 1, answer, read)
     starts = range(0, len(images), CHUNK)
     confusion, started = np.zeros((classes, classes), np.int64), perf_counter()
-    for start, answers in zip(starts, spread(classify, (images[i : i + CHUNK] for i in starts), executor), strict=True):
+    for start, answers in zip(starts, spread(classify, _chunks(images, starts), executor), strict=True):
         np.add.at(confusion, (labels[start : start + CHUNK], answers), 1)
         yield start, answers, Accuracy(confusion.copy(), perf_counter() - started)
+
+
+def _chunks(images: Array | Sequence[str], starts: Iterable[int]) -> Iterator[Array | Sequence[str]]:
+    """Some at a time; `InputError` for NaN, of which no class comes."""
+    for start in starts:
+        chunk = images[start : start + CHUNK]
+        if isinstance(chunk, np.ndarray) and chunk.dtype.kind == "f" and np.isnan(chunk).any():
+            odd = start + int(np.argwhere(np.isnan(chunk))[0][0])
+            raise InputError(f"picture {odd} (from 0) holds NaN; mend it or leave it out")
+        yield chunk
 
 
 def _labels(labels: npt.ArrayLike) -> npt.NDArray[np.integer]:

@@ -123,6 +123,7 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
             f"the first {len(data.x)} of {data.name}" if args.limit else data.name,
             tuple(data.names) or names,
         )
+    leave_out(args, "without --data there are no parts of it", "split")
     if args.input:
         ears = ears_of(plan, args)
         cases = [*read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)]

@@ -25,6 +25,7 @@ ENOUGH = 1.05  # of the scale that is right, by which another is no smaller
 FEW = 1 / 16  # of the codes, or less, that weights need to be no coarse ones
 FAR = 2.0  # codes that half of a layer's weights are apart from those of a float model that they were not made from
 DOMINANT = 0.5  # the part of an error that makes something its cause
+TRACE = 0.01  # the part of an error that is not worth a word
 OTHERS = 1.0  # codes that a weight is apart from the float model's by more than rounding
 
 
@@ -216,7 +217,10 @@ def _error_findings(layer: Layer, weights: str) -> Iterator[Finding]:
     elif (of_cut := _share(layer.cut, layer, alive)) >= DOMINANT:
         yield _saturation(layer, lost, f"{errs}, {of_cut:.0%} of the squared error by them")
     else:
-        text = f"It is inexact: {errs}{_worst(layer.own.square * alive)}, and not because of clamping. "
+        little = (
+            "not because of clamping" if of_cut < TRACE else f"little because of clamping ({of_cut:.0%} of it squared)"
+        )
+        text = f"It is inexact: {errs}{_worst(layer.own.square * alive)}, and {little}. "
         if (of_weights := _share(layer.of_weights, layer, alive)) >= DOMINANT:
             text += f"Its weights, as they are rounded, make {min(of_weights, 1.0):.0%} of the squared error. {weights}"
         else:
@@ -426,10 +430,8 @@ def _coarse_findings(layer: Layer, reader: Step | None) -> Iterator[Finding]:
         text += f"Equalise them with those of the next layer, {reader.name}, which can make up for it (quantize "
         text += "--equalize). "
     else:
-        text += (
-            "No layer behind it alone can make up for other factors, so --equalize does not help: leave it in float "
-        )
-        text += "(--keep), or train channels that are more alike. "
+        text += "No layer behind it alone can make up for other factors, so --equalize does not help: leave it in "
+        text += "float (--keep), or train channels that are more alike. "
     lost = log2((high - low + 1) / min(used)) - _spare_bits(layer)
     yield _finding(layer, "channels", max(0.0, lost), text, layer.coarse)
 
@@ -448,10 +450,9 @@ def _weights_findings(layer: Layer) -> Iterator[Finding]:
     if few and len(scaled.scale) == 1:
         used = (codes.max(axis=1) - codes.min(axis=1) + 1)[few]
         shown = ", ".join(map(str, used[:8])) + (" …" if len(few) > 8 else "")
-        text = (
-            f"The weights of {_named(few, len(layer.low))} use {shown} of {high - low + 1} codes, since all channels "
-        )
-        text += "share one scale: give each its own (per channel, as refengine quantize and TFLite's converter do)."
+        text = f"The weights of {_named(few, len(layer.low))} use {shown} of {high - low + 1} codes, since all "
+        text += "channels share one scale: give each its own (per channel, as refengine quantize and TFLite's "
+        text += "converter do)."
         lost = log2((high - low + 1) / 2 / float(np.abs(codes[few]).max()))
         yield _finding(layer, "weights", lost, text, few)
 
