@@ -38,9 +38,9 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun, whose plural ends in an s: ``1 input``, ``1,000 inputs``."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun, whose plural ends in an s if none is given: ``1 input``, ``1,000 inputs``."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 LOOK_ALIKES = {
