@@ -15,10 +15,10 @@ STAGES = {
     "tap": "One of the numbers that this one is made of; the line says what was done with it.",
     "accumulator": "All products together, in a register wide enough that nothing is rounded yet.",
     "bias": "A constant that the layer learned for this channel, in the accumulator's own unit.",
-    "multiplier": "What comes in counts in steps of one scale (a layer's sum: input scale times weight scale), the result "
-    "in steps of another. The ratio of the two is a real number, kept as an integer (this one) and a power of two.",
-    "scale": "What comes in counts in steps of one scale (a layer's sum: input scale times weight scale), the result "
-    "in steps of another. This is the ratio of the two, as it is: this dialect multiplies in floats.",
+    "multiplier": "What comes in counts in steps of one scale (a layer's sum: input scale times weight scale), the "
+    "result in steps of another. The ratio of the two is a real number, kept as this integer and a power of two.",
+    "scale": "What comes in counts in steps of one scale (a layer's sum: input scale times weight scale), the "
+    "result in steps of another. This is the ratio of the two, as it is: this dialect multiplies in floats.",
     "shift": "The power of two that belongs to the multiplier: a chip moves bits instead of dividing.",
     "high multiply": "First rounding: the product's upper half is kept, rounded to the nearest integer.",
     "rounding remainder": "What the right shift is about to cut off. Above one half the result is rounded up, below it "
