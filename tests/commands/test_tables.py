@@ -42,8 +42,9 @@ def test_lines_are_as_wide_as_a_terminal_and_whole_in_a_pipe(command: str) -> No
 
 
 def table_lines(lines: list[str]) -> list[str]:
-    """Those of tables: they begin with a space, and a rule is among them."""
-    return [line for line in lines if line.startswith(" ") and line.strip()]
+    """Those of tables: they begin with a space, and go on no line of text."""
+    without = re.sub(r"(?m)^\S.*\n(?: {2}\S.*\n)+", "", "\n".join([*lines, ""]))
+    return [line for line in without.splitlines() if line.startswith(" ") and line.strip()]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 200])
