@@ -55,7 +55,7 @@ class Explanation:
         return f"<Explanation of {self.place}: {self.value}{real}, in {counted(len(self.lines), 'line')}>"
 
     def _repr_html_(self) -> str:
-        return _table(self, full=False, hint="the explanation's lines hold all")
+        return _table(self, full=False, hint=".lines holds all")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: `lines` (each with name, text, value) and the final `value`."""
