@@ -33,7 +33,9 @@ from ._front import (
     positive,
     print_json,
     read_names,
+    require_files,
     say,
+    warn_of_files,
 )
 from ._tables import confusion_table, print_table, progress_bar, table_of
 
@@ -113,6 +115,8 @@ class _Source:
 def _source(args: argparse.Namespace, plan: Plan) -> _Source:
     names = tuple(read_names(args.labels))
     if args.data:
+        require_files(args, plan, args.data)
+        warn_of_files(args, plan, args.data)
         data = classes(args.data, args.split, names, plan.memory).first(args.limit)
         count = class_count(plan)
         if not 0 <= int(data.y.min()) <= int(data.y.max()) < count:

@@ -58,8 +58,8 @@ def test_different_is_1_and_says_why(faulty: str, capsys: pytest.CaptureFixture[
         re.M,
     )
     assert printed.out.endswith(
-        "the fault enters at 4 CONV_2D, passed on to 3 more; certain: every difference vanishes if the bias is left out."
-        "\n"
+        "the fault enters at 4 CONV_2D, passed on to 3 more; "
+        "certain: every difference vanishes if the bias is left out.\n"
     )
 
 
