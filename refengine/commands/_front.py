@@ -349,7 +349,7 @@ def _input(tensor: Tensor) -> str:
 def require_files(args: argparse.Namespace, plan: Plan, *paths: str) -> None:
     """Raise `InputError` for --digit where all the data are arrays, which stay as they are."""
     inputs = [t.name for t in plan.inputs]
-    if args.digit and not any(isinstance(without_truth(path, "test", inputs, plan.memory), list) for path in paths):
+    if args.digit and not any(isinstance(without_truth(path, args.split, inputs, plan.memory), list) for path in paths):
         raise InputError(f"--digit is for pictures in files, and {' '.join(paths)} are arrays: leave it out")
 
 

@@ -349,6 +349,7 @@ def test_the_winning_class_is_followed_to_a_pixel(page: Page) -> None:
     page.answered("the number 7")
     show(page, "walk", ".explanation")
     assert "SOFTMAX [0, 7]" in page.text(".trail")
+    assert page.text(".own .places").split() == [*"0123456789"], "each class has its number"
     for step in ("10 ", "9 ", "8 ", "4 ", "3 ", "2 ", "1 ", "0 "):
         page.click(".explanation button")
         page.until(f"document.querySelector('.layer h2').textContent.startsWith('{step}')")
