@@ -50,6 +50,9 @@ FEW = 8
 SHOWN = 3
 """How many outputs to name that hardly move."""
 
+NEARLY = 0.99
+"""What explains that share of an operator's differences leaves no room for other weights, though it is no cause."""
+
 
 Dumped = Dump | str | os.PathLike[str] | Mapping[Any, npt.ArrayLike]
 """What `diff` takes for a dump: one that was read, the path of one (see `read_dump`), or a mapping of arrays, see
@@ -333,7 +336,8 @@ class _Evidence:
             try_states(trial, self.others)
             try_faults(trial, self.plan.numerics, memory)
             for how in _overwritten(self, finding):
-                trial.judge(trial.seen, Hypothesis("overwritten", how, trial.seen), finding.step)
+                told = Hypothesis("overwritten", how, trial.seen, most=CERTAIN - 1)  # of the bytes it says nothing
+                trial.judge(trial.seen, told, finding.step)
         for numerics, name in (under or {}).items():
             try_faults(trial, numerics, memory, name)
         return trial.candidates()
@@ -474,7 +478,8 @@ def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]
     culprits = [finding for finding in findings if finding.status == "culprit"]
     weighty = culprits and all(any(step.weights is not None for step in f.suspects) for f in culprits)
     spared = [f for f in findings if f.status in ("same", "victim") and f.step.weights is None]
-    told = len(culprits) > 1 and not all(finding.fitting for finding in culprits)
+    open_ = (f for f in culprits if not f.fitting and not any(c.share >= NEARLY for c in f.candidates))
+    told = len(culprits) > 1 and any(open_)
     bits = min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4)) if told else 0.0
 
     def added(finding: Finding) -> Finding:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...model import Array
-from ._case import Case, Fits, Sums, Variants, with_data, with_weights
+from ._case import Case, Fits, Sums, Variants, with_data, with_weights, with_zero_point, zero_point_of
+
+FACTORS = 9
+"""So many factors of a layer's scales are tried in between what its elements allow."""
 
 FEW = 12
 """So many elements a hypothesis must get right before it is tried on all."""
@@ -52,30 +57,85 @@ def other_scale(case: Case) -> Fits:
     sums = case.sums
     if sums is None or case.seen is None:
         return
-    acc = sums.acc.reshape(-1, sums.acc.shape[-1])
-    low, high = _preimage(sums, case.seen.reshape(acc.shape), 1 / (acc * sums.factor))
-    low, high = np.minimum(low, high), np.maximum(low, high)
-    low, high = np.where(np.isnan(low), 0, low), np.where(np.isnan(high), np.inf, high)
     for how, axis, bits in (
         ("all scales of the layer are off by one factor", None, 16.0),
-        ("each channel's scale is off by a factor of its own", 0, 12.0 * acc.shape[-1]),
+        ("each channel's scale is off by a factor of its own", 0, 12.0 * sums.acc.shape[-1]),
     ):
-        least, most = np.atleast_1d(low.max(axis=axis)), np.atleast_1d(high.min(axis=axis))
-        if ((least <= most * (1 + 1e-9)) & (most > 0)).all() and (axis == 0 or least[0] > 0):
-            most = np.where(np.isfinite(most), most, np.maximum(1, least))
-            best = np.where((least <= 1) & (most >= 1), 1, (least + most) / 2)
-            if (best == 1).all() or not np.isfinite(best).all() or (acc.shape[-1] < 2 and axis == 0):
-                continue
-            about = f" of about {best[0]:.6g}" if axis is None else ""
-            yield f"if {how}{about}", sums.scaled_by(sums.factor * best).reshape(case.sound.shape), bits
+        if axis == 0 and sums.acc.shape[-1] < 2:
+            continue
+        factor = _factor(sums, case.seen, axis)
+        if factor is not None and (factor != 1).any():
+            about = f" of about {factor[0]:.6g}" if axis is None else ""
+            yield f"if {how}{about}", sums.scaled_by(sums.factor * factor).reshape(case.sound.shape), bits
             return
 
 
-def _preimage(sums: Sums, seen: Array, unit: Array) -> tuple[Array, Array]:
+def other_output(case: Case) -> Fits:
+    """The output has another zero point than in this file, or another scale and zero point, as if quantised anew."""
+    quantization = case.tensor.quantization
+    if case.seen is None or case.sound.dtype.kind != "i" or not quantization or not quantization.zero_point:
+        return
+    seen, bits = case.seen.ravel().astype(np.int64), 8.0 * case.sound.itemsize
+    between = (seen > seen.min()) & (seen < seen.max())  # the others may be cut off
+    if not between.any():
+        return
+    moved, counts = np.unique((seen - case.sound.ravel())[between], return_counts=True)
+    by = int(moved[counts.argmax()])
+    if by:
+        point = zero_point_of(case.tensor) + by
+        wrong = case.replay(output=with_zero_point(case.tensor, point))
+        if wrong is not None:
+            yield f"if its zero point is {point}, not this file's {point - by} (quantised anew?)", wrong, bits
+    if (sums := case.sums) is not None and len(quantization.scale) == 1:
+        real = (sums.acc * sums.factor).ravel()
+        if np.ptp(real[between]) > 0:
+            point = int(np.rint(np.polyfit(real[between], seen[between], 1)[1]))
+            low, high = int(seen.min()), int(seen.max())
+            last = replace(sums.last, activation_min=low, activation_max=high, output_offset=point)
+            factor = _factor(replace(sums, last=last), case.seen, None)
+            if factor is not None and point != zero_point_of(case.tensor) and abs(point) < 1 << 16:
+                scale = quantization.scale[0] / float(factor[0])
+                output = with_zero_point(case.tensor, point)
+                output = replace(output, quantization=replace(quantization, scale=(scale,), zero_point=(point,)))
+                wrong = case.replay(output=output)
+                if wrong is not None:
+                    how = f"if its scale and zero point are about {scale:.6g} and {point}, not this file's"
+                    yield f"{how} (quantised anew?)", wrong, 16.0 + bits
+
+
+def _factor(sums: Sums, seen: Array, axis: int | None) -> Array | None:
+    """What all real factors (`axis` None), or each, would have to be multiplied by to give the codes that were seen.
+
+    None where nothing would.
+    """
+    acc = sums.acc.reshape(-1, sums.acc.shape[-1])
+    twice = np.exp2(np.minimum(sums.shift, 0) - 1.0)  # what the first of two roundings may do
+    low, high = _preimage(sums, seen.reshape(acc.shape), 1 / (acc * sums.factor), 0.5 + twice)
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    low, high = np.where(np.isnan(low), 0, low), np.where(np.isnan(high), np.inf, high)
+    least, most = np.atleast_1d(low.max(axis=axis)), np.atleast_1d(high.min(axis=axis))
+    if not ((least <= most * (1 + 1e-9)) & (most > 0)).all() or (axis is None and least[0] <= 0):
+        return None
+    most = np.where(np.isfinite(most), most, np.maximum(1, least))
+    if not np.isfinite(least + most).all():
+        return None
+    right = (least <= 1) & (most >= 1)
+    best, missed = np.where(right, 1.0, (least + most) / 2), np.full(least.shape, np.inf)
+    for part in (0.5, *np.linspace(0, 1, FACTORS)):  # roundings leave some room between what all elements allow
+        tried = np.where(right, 1.0, least + part * (most - least))
+        codes = sums.scaled_by(sums.factor * tried).reshape(acc.shape)
+        wrong = np.atleast_1d((codes != seen.reshape(acc.shape)).sum(axis=axis))
+        best, missed = np.where(wrong < missed, tried, best), np.minimum(missed, wrong)
+        if not missed.any():
+            break
+    return best
+
+
+def _preimage(sums: Sums, seen: Array, unit: Array, half: Array | float = 0.5) -> tuple[Array, Array]:
     """Between what bounds, in `unit`s, a scaled accumulator became each code; where it saturated, one side is open."""
     scaled = seen.astype(np.float64) - sums.last.output_offset
-    low = np.where(seen <= sums.last.activation_min, -np.inf, scaled - 0.5)
-    high = np.where(seen >= sums.last.activation_max, np.inf, scaled + 0.5)
+    low = np.where(seen <= sums.last.activation_min, -np.inf, scaled - half)
+    high = np.where(seen >= sums.last.activation_max, np.inf, scaled + half)
     return np.asarray(low * unit), np.asarray(high * unit)
 
 
