@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from ...model import Array
+from ...model import Array, Tensor
 from ._case import Case, Fits, Sums, Variants, with_data, with_weights, with_zero_point, zero_point_of
 
 FACTORS = 9
@@ -75,32 +76,40 @@ def other_output(case: Case) -> Fits:
     quantization = case.tensor.quantization
     if case.seen is None or case.sound.dtype.kind != "i" or not quantization or not quantization.zero_point:
         return
-    seen, bits = case.seen.ravel().astype(np.int64), 8.0 * case.sound.itemsize
-    between = (seen > seen.min()) & (seen < seen.max())  # the others may be cut off
-    if not between.any():
+    between = (case.seen > case.seen.min()) & (case.seen < case.seen.max())  # the others may be cut off
+    if between.any():
+        bits = 8.0 * case.sound.itemsize
+        for how, tensor, parameters in (*_moved(case, case.seen, between), *_rescaled(case, case.seen, between)):
+            wrong = case.replay(output=tensor)
+            if wrong is not None:
+                yield f"if its {how} (quantised anew?)", wrong, bits * parameters
+
+
+def _moved(case: Case, seen: Array, between: Array) -> Iterator[tuple[str, Tensor, int]]:
+    """The output with the zero point that explains most of what is not cut off."""
+    by, counts = np.unique((seen.astype(np.int64) - case.sound)[between], return_counts=True)
+    mine = zero_point_of(case.tensor)
+    point = mine + int(by[counts.argmax()])
+    if point != mine:
+        yield f"zero point is {point}, not this file's {mine}", with_zero_point(case.tensor, point), 1
+
+
+def _rescaled(case: Case, seen: Array, between: Array) -> Iterator[tuple[str, Tensor, int]]:
+    """The output with the scale and the zero point of a line through what is not cut off."""
+    sums, quantization = case.sums, case.tensor.quantization
+    if sums is None or quantization is None or len(quantization.scale) != 1:
         return
-    moved, counts = np.unique((seen - case.sound.ravel())[between], return_counts=True)
-    by = int(moved[counts.argmax()])
-    if by:
-        point = zero_point_of(case.tensor) + by
-        wrong = case.replay(output=with_zero_point(case.tensor, point))
-        if wrong is not None:
-            yield f"if its zero point is {point}, not this file's {point - by} (quantised anew?)", wrong, bits
-    if (sums := case.sums) is not None and len(quantization.scale) == 1:
-        real = (sums.acc * sums.factor).ravel()
-        if np.ptp(real[between]) > 0:
-            point = int(np.rint(np.polyfit(real[between], seen[between], 1)[1]))
-            low, high = int(seen.min()), int(seen.max())
-            last = replace(sums.last, activation_min=low, activation_max=high, output_offset=point)
-            factor = _factor(replace(sums, last=last), case.seen, None)
-            if factor is not None and point != zero_point_of(case.tensor) and abs(point) < 1 << 16:
-                scale = quantization.scale[0] / float(factor[0])
-                output = with_zero_point(case.tensor, point)
-                output = replace(output, quantization=replace(quantization, scale=(scale,), zero_point=(point,)))
-                wrong = case.replay(output=output)
-                if wrong is not None:
-                    how = f"if its scale and zero point are about {scale:.6g} and {point}, not this file's"
-                    yield f"{how} (quantised anew?)", wrong, 16.0 + bits
+    real = (sums.acc * sums.factor).reshape(seen.shape)[between]
+    if not np.ptp(real) > 0:
+        return
+    point = int(np.rint(np.polyfit(real, seen[between], 1)[1]))
+    low, high = int(seen.min()), int(seen.max())
+    last = replace(sums.last, activation_min=low, activation_max=high, output_offset=point)
+    factor = _factor(replace(sums, last=last), seen, None)
+    if factor is not None and point != zero_point_of(case.tensor) and abs(point) < 1 << 16:
+        scale = quantization.scale[0] / float(factor[0])
+        tensor = replace(case.tensor, quantization=replace(quantization, scale=(scale,), zero_point=(point,)))
+        yield f"scale and zero point are about {scale:.6g} and {point}, not this file's", tensor, 3
 
 
 def _factor(sums: Sums, seen: Array, axis: int | None) -> Array | None:
