@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,8 +16,8 @@ from ..execute import Record, batch_size, execute, infer, kept, require_room_for
 from ..explanation import explain
 from ..kernel import PRESETS, Numerics
 from ..model import Array
-from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of, require_whole
-from ..reading.counterparts import check_comparable, stands_alone
+from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of
+from ..reading.counterparts import stands_alone
 from ..tensors.difference import difference, unlike
 from .crcs import with_proven
 from .dumps import Dump, dump_of, read_dump, unshifted
@@ -221,41 +220,6 @@ def _before(plan: Plan, previous: Dump | None) -> State:
         if graph == plan.graph.index and previous and tensor in previous.tensors:
             state = state.with_variable(graph, tensor, frozen(previous.tensors[tensor][np.newaxis]))
     return state
-
-
-def tapped(
-    plan: Plan, crc: Callable[[int], int | None], fetch: Callable[[int], Array], *inputs: Array, name: str = "device"
-) -> Dump:
-    """A dump of a live device that sends as little as possible.
-
-    `crc(k)` is the CRC-32 of operator k's output on the device (None if it does not run that operator, whose output is
-    then not in the dump), `fetch(k)` the tensor. An output that has the CRC of what a sound kernel makes of the
-    device's own inputs need not be sent: only culprits are fetched. Raises `InputError` if inputs do not fit, or a
-    tensor is not what its operator writes.
-    """
-    batch_size(plan, inputs)
-    require_whole(plan, "judging by CRCs")
-    check_comparable(plan)
-    values = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
-    values.update((t.index, x) for t, x in zip(plan.inputs, inputs, strict=True))
-    absent, recomputed = set(), set()
-    for step in plan.steps:
-        tensor, check = step.outputs[0], crc(step.index)
-        values[tensor.index] = np.ascontiguousarray(evaluated(step, values, plan.initial)[tensor.index])
-        if check is None:
-            absent.add(tensor.index)
-            continue
-        if check == zlib.crc32(values[tensor.index].tobytes()):
-            recomputed.add(tensor.index)
-            continue
-        sent = fetch(step.index)
-        if sent.dtype != tensor.dtype or sent.shape != tensor.shape:
-            raise InputError(
-                f"the device's output of {step} is {sent.dtype} {sent.shape}, not {tensor.dtype} {tensor.shape}"
-            )
-        values[tensor.index] = sent
-    tensors = {i: x for i, x in values.items() if plan.graph.tensors[i].data is None and i not in absent}
-    return Dump(name, tensors, recomputed=frozenset(recomputed))
 
 
 def _inputs_of(plan: Plan, dump: Dump) -> tuple[Array, ...]:
