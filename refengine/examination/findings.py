@@ -121,17 +121,19 @@ def _finding(layer: Layer, kind: str, lost: float, text: str, channels: Sequence
 
 
 def _what_matters(findings: Sequence[Finding], experiment: Experiment) -> Iterator[Finding]:
-    """Channels may be coarse without harm: they are told of where most of what the activations' rounding does to the
-    outputs is theirs. That of weights, which a float model tells, hides them not; it says what 16x8 can mend."""
+    """Channels may be coarse without harm: they are told of where they do most of what all errors do to the outputs, or
+    of what the activations' rounding does: beside a float model, that of weights does not hide them. What it does alone
+    says what 16x8 can mend."""
     coarse = [finding for finding in findings if finding.kind == "channels"]
     told: dict[Where, str] = {}
     if coarse:
-        everything, effects = (experiment.by_reading or experiment).effects([finding.place for finding in coarse])
+        reading, places = experiment.by_reading, [finding.place for finding in coarse]
+        everything, effects = (None, [None] * len(places)) if reading is None else reading.effects(places)
         of_weights = experiment.of_weights()
         for finding, effect in zip(coarse, effects, strict=True):
-            if effect and everything and effect.rmse > DOMINANT * everything.rmse > 0:
+            if _dominates(effect, everything) or _dominates(finding.effect, finding.everything):
                 is_16x8 = experiment.plan.graph.tensors[finding.place[0]].dtype == "int16"
-                told[finding.place] = "" if is_16x8 else _finer(finding.everything, of_weights)
+                told[finding.place] = "" if is_16x8 else _finer(finding.everything, of_weights, reading is not None)
     for finding in findings:
         if finding.kind != "channels":
             yield finding
@@ -139,10 +141,15 @@ def _what_matters(findings: Sequence[Finding], experiment: Experiment) -> Iterat
             yield replace(finding, text=(finding.text + told[finding.place]).rstrip())
 
 
-def _finer(everything: Effect | None, of_weights: Effect | None) -> str:
-    """What 16x8 can be hoped to do, as far as it was measured."""
+def _dominates(effect: Effect | None, everything: Effect | None) -> bool:
+    return bool(effect and everything and effect.rmse > DOMINANT * everything.rmse > 0)
+
+
+def _finer(everything: Effect | None, of_weights: Effect | None, is_beside: bool) -> str:
+    """What 16x8 can be hoped to do, as far as it was measured; `is_beside` tells that there is a float model."""
     if everything is None or of_weights is None:
-        return "16x8 (--activations int16) makes activations finer, not weights: --float tells what that brings."
+        what = "16x8 (--activations int16) makes activations finer, not weights"
+        return f"{what}." if is_beside else f"{what}: --float tells what that brings."
     hope = "is not enough" if of_weights.rmse > DOMINANT * everything.rmse else "helps"
     text = f"16x8 (--activations int16) {hope}: the weights alone, which are the same there, bring the outputs an "
     return f"{text}RMSE of {of_weights.rmse:.3g}, all errors together {everything.rmse:.3g}."
