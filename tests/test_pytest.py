@@ -96,6 +96,25 @@ def test_a_dump_is_judged_on_its_own_or_with_the_input_that_was_meant(tmp_path: 
     assert "input 'serving_default_keras_tensor:0'" in complaint(tmp_path / "dump.npz", IMAGES[1:2])
 
 
+def test_a_runtime_may_write_over_what_it_was_given_and_over_what_it_gave() -> None:
+    memory = np.zeros((1, 10), np.int8)
+
+    def reusing(x: Array) -> Array:
+        memory[...] = right(x)[0]
+        x += 1
+        return memory
+
+    given = IMAGES.copy()
+    assert_golden(PLAN, reusing, given)
+    assert given.tobytes() == IMAGES.tobytes()
+
+
+def test_an_error_of_ours_has_no_way_to_it() -> None:
+    with pytest.raises(refengine.InputError) as caught:
+        assert_golden(PLAN, lambda x: [], IMAGE)
+    assert [*map(str, caught.traceback)][-1].count("assert_golden") == 1
+
+
 def test_another_type_or_shape_is_no_match() -> None:
     for other, got in ((np.int32(1) * right(IMAGE)[0], "int32 (1, 10)"), (right(IMAGE)[0][0], "int8 (10,)")):
         for theirs in (lambda x, other=other: other, lambda x, other=other: {"t25": other}):

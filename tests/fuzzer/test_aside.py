@@ -80,6 +80,11 @@ def test_what_all_cases_have_leaves_nothing_to_compare() -> None:
     assert [*told(result)][-1] == "with that set aside, nothing more could be compared: all 60 cases have it"
 
 
+@pytest.mark.parametrize("trait", ["padding", "CONV_2D: padding"])
+def test_a_trait_of_one_word_is_no_type_of_weights(trait: str) -> None:
+    assert 0 < one(lambda case: case.expected, "CONV_2D", cases=20, exclude=[trait]).skipped < 20
+
+
 def test_what_one_knows_is_excluded_beforehand() -> None:
     def kernel(case: Case) -> Array:
         known = set(traits(case))
