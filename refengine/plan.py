@@ -628,7 +628,7 @@ def prepared(
                 require_room(needed, memory, "it", LimitError)
                 with _unknown_lengths(node):
                     params = kernel.prepare(node, numerics)
-                if kernels is not KERNELS and not _is_bundled(kernel, node.name):
+                if kernels is not KERNELS and not is_bundled(kernel, node.name):
                     kernel = held(kernel, node)
             step = Step(graph.index, op.index, op, kernel, params, node, last_use)
             if kernel.facts.unpacks:
@@ -639,7 +639,7 @@ def prepared(
             yield _gap(graph, op, node, last_use, error) if partial else error
 
 
-def _is_bundled(kernel: Kernel, name: str) -> bool:
+def is_bundled(kernel: Kernel, name: str) -> bool:
     """Whether a kernel of a table is one of the package's own, for that operator."""
     return any(kernel is own for (op, _), own in KERNELS.items() if op == name)
 

@@ -23,7 +23,7 @@ from ..execute import Record, is_unknown
 from ..identity import identity
 from ..kernel import At, Line, Numerics, dialect
 from ..model import Array, Tensor
-from ..plan import Plan, Source, Step, make_plan, plan_of
+from ..plan import Plan, Source, Step, is_bundled, make_plan, plan_of
 from ..tensors.stats import is_quantized
 from ..text import counted, kind_of, markup, printable, printed
 
@@ -110,7 +110,7 @@ def explain(
     index = _index(tensor, written[output], at)
     more = written if step.facts.control else record.memory
     lines = tuple(step.kernel.explain(step.params, At(output, index), *record.inputs, *more))
-    if output >= len(record.undefined) or record.undefined[output] is None:
+    if not is_bundled(step.kernel, step.name) and not record.undefined:
         require_told(str(step), lines, written[output][index])
     quantization = tensor.quantization
     value = _plain(lines[-1].value)
