@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from ..errors import InferenceError, InputError, located
-from ..execute import batch_size, frames, infer
+from ..execute import batch_size, frames
 from ..kernel import PRESETS
 from ..memory import MEMORY, byte_count
 from ..model import Array, Tensor
@@ -20,6 +20,7 @@ from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
 from ..processes import Terminated
 from ..reading.cut_off import Intake
+from ..session import Session
 from ..tasks.audio import BUNDLED, NONE, Ears
 from ..tasks.datasets import BUNDLED as BUNDLED_DIGITS
 from ..tasks.datasets import BUNDLED_TOLD, is_mnist, without_truth
@@ -287,13 +288,12 @@ def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
 
 def states_through(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> Iterator[State]:
     """What lives on before the first of inferences, then after each of them."""
-    yield (state := plan.initial)
+    session = Session(plan)
+    yield session.state
     for inputs in inferences:
-        try:
-            _, state = infer(plan, batch_size(plan, inputs), inputs, state)
-        except InferenceError as error:
-            state = error.state
-        yield state
+        with suppress(InferenceError):
+            session.run(*inputs)
+        yield session.state
 
 
 def add_data(

@@ -91,7 +91,8 @@ class Finding:
         equal = self.own.size - self.own.count
         if self.certainty == "certain":
             return f"{best}" + (f", and {equal:,} equal elements stay equal" if equal else "")
-        others = f", or {rivals[0].clause}" if rivals else ""
+        other = [c for c in rivals if c.cause != best.cause] or rivals  # of another kind, if there is one
+        others = f", or {other[0].clause}" if other else ""
         more = f", or by {len(rivals) - 1} more causes" if len(rivals) > 1 else ""
         if self.certainty == "likely":
             return f"{best}{others}{more}" + (", which cannot be told apart here" if rivals else "; it might be chance")

@@ -206,7 +206,8 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
         if not rows.start:
             padded = p.window.padded(images[part])
         with np.errstate(all="ignore"):
-            total = sums(p, padded, rows) + p.bias
+            total = sums(p, padded, rows)
+            total += p.bias
         output[part, rows] = float32.clamp(total, p.float_activation_min, p.float_activation_max)
     return output.reshape(-1, *p.output_shape)
 
