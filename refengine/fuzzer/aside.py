@@ -93,7 +93,8 @@ def _patterns(trait: str, op: str) -> tuple[str, ...]:
     if colon and name != op:
         return ()
     wanted = rest if colon else trait
-    return (f"{wanted} for the filter", f"{wanted} for the weights") if wanted in TYPES else (wanted,)
+    is_type = " " not in wanted and any(fnmatchcase(each, wanted) for each in TYPES)
+    return (f"{wanted} for the filter", f"{wanted} for the weights") if is_type else (wanted,)
 
 
 TYPES = ("int4", "int8", "int16", "float32")
