@@ -215,8 +215,8 @@ def infer(
     Elements that TFLM leaves unwritten are masked, and outputs that depend on a gap of a partial plan altogether
     (`is_unknown`); `known` is as for `execute`, which also tells what is raised.
     """
-    _check_state(plan, batch, state)
     if plan.straight and not known:
+        _check_state(plan, batch, state)
         try:
             return _declared(plan, _straight(plan, batch, inputs), batch), plan.initial
         except (InferenceError, _UndefinedError):
