@@ -123,7 +123,8 @@ def _check_known(plan: Plan, batch: int | None, known: object) -> None:
         tensor, one = plan.graph.tensors[i], plan.graph.tensors[i].shape
         shape = one if batch is None else (batch, *(one[1:] if one[:1] == (1,) else one))
         dtype = "int8" if tensor.dtype == "int4" else tensor.dtype
-        if not isinstance(x, np.ndarray) or x.dtype != dtype or x.shape != shape:
+        with_batch = (batch or 1, *one)  # as kernels have it
+        if not isinstance(x, np.ndarray) or x.dtype != dtype or x.shape not in (shape, with_batch):
             raise InputError(f"known: tensor {i} '{tensor.name}' is an array of {dtype} {shape}, got {kind_of(x)}")
 
 
