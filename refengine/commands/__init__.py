@@ -32,6 +32,7 @@ examples:
   refengine inspect model.tflite
   refengine evaluate model.tflite --data mnist/
   refengine completion bash
+  refengine help evaluate
 
 MODEL is a .tflite file or the name of a bundled network:
   {bundled}
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             getattr(sys, name).reconfigure(errors=ALIKE)
     try:
         with terminable():
-            given = sys.argv[1:] if arguments is None else arguments
+            given = [*(sys.argv[1:] if arguments is None else arguments)]
+            given = [*given[1:], "--help"] if given[:1] == ["help"] else given
             args = parser_of(given).parse_args(given)
             require_apart(args)
             status: int = args.command(args)

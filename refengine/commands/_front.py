@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from shutil import get_terminal_size
 from typing import Any
 
@@ -20,17 +21,18 @@ from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
 from ..processes import Terminated
 from ..reading.cut_off import Intake
+from ..reading.paper import on_paper
 from ..session import Session
 from ..tasks.audio import BUNDLED, NONE, Ears
 from ..tasks.datasets import BUNDLED as BUNDLED_DIGITS
-from ..tasks.datasets import BUNDLED_TOLD, is_mnist, without_truth
+from ..tasks.datasets import BUNDLED_TOLD, files_in, is_mnist, left_out, without_truth
 from ..tasks.recognition import TASKS
 from ..tensors.arrays import read_bytes
 from ..tensors.batches import sequences_of
 from ..tensors.datasets import PREFIXES
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, picture_shape, pixel_range, quantize_input
-from ..text import SCHEMA, as_json, counted, printable
+from ..text import SCHEMA, as_json, counted, hung, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 FEW = 8
@@ -133,6 +135,15 @@ def add_range(parser: argparse.ArgumentParser) -> None:
         type=finite,
         metavar=("BLACK", "WHITE"),
         help="real values of black and white (default: as the input's quantisation or the first layers tell, else 0 1)",
+    )
+
+
+def add_digit(parser: argparse.ArgumentParser) -> None:
+    """The option --digit."""
+    parser.add_argument(
+        "--digit",
+        action="store_true",
+        help="pictures in files are drawn digits: crop, thicken, centre and scale them as MNIST's are",
     )
 
 
@@ -248,7 +259,7 @@ def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> Non
         "--input", metavar="FILE", nargs="+", required=required, help="one inference: a picture, .npy, .npz, .raw, .wav"
     )
     parser.add_argument("--index", metavar="I", type=int, help="which inference, where there are several (from 0)")
-    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
+    add_digit(parser)
     add_range(parser)
     add_sound(parser)
 
@@ -333,6 +344,32 @@ def _input(tensor: Tensor) -> str:
     return f"'{tensor.name}' {tensor.dtype} {tensor.shape}"
 
 
+def require_files(args: argparse.Namespace, plan: Plan, *paths: str) -> None:
+    """Raise `InputError` for --digit where all the data are arrays, which stay as they are."""
+    inputs = [t.name for t in plan.inputs]
+    if args.digit and not any(isinstance(without_truth(path, args.split, inputs, plan.memory), list) for path in paths):
+        raise InputError(f"--digit is for pictures in files, and {' '.join(paths)} are arrays: leave it out")
+
+
+def warn_of_files(args: argparse.Namespace, plan: Plan, *paths: str) -> None:
+    """What is to be known of folders before their files are run: what is left out, and what looks like paper."""
+    for path in paths:
+        if found := left_out(path):
+            names = ", ".join(os.path.relpath(file, path) for file in found[:FEW]) + ", …" * (len(found) > FEW)
+            warn(f"{path}: left out {counted(len(found), 'file')}, neither picture, array nor sound: {names}")
+    warn_of_paper(args, plan, (file for path in paths for file in _files(path)))
+
+
+def warn_of_paper(args: argparse.Namespace, plan: Plan, files: Iterable[str | os.PathLike[str]]) -> None:
+    """That pictures look like ink on paper, unless it is said how to prepare them."""
+    if not args.digit and args.range is None:
+        warn(*filter(None, [on_paper(plan, files)]))
+
+
+def _files(path: str) -> Iterable[str | os.PathLike[str]]:
+    return files_in(Path(path)) if os.path.isdir(path) and not is_mnist(path) else [path]
+
+
 def read_data(
     plan: Plan,
     paths: list[str],
@@ -340,6 +377,8 @@ def read_data(
     limit: int | None,
     real_range: tuple[float, float] | None,
     chunk: int,
+    *,
+    digit: bool = False,
     real: bool = False,
     hear: Callable[[str], Array] | None = None,
 ) -> tuple[str, int, Iterator[tuple[Array, ...]], tuple[PixelRange, ...]]:
@@ -363,7 +402,7 @@ def read_data(
         x = x[:limit]
         return name, len(x), _runs(plan, x, real_range, 1 if plan.initial else chunk, real), ranges
     files = [file for each in found if isinstance(each, list) for file in each][:limit]
-    cases = _fitting(plan, files, real_range, real, hear)
+    cases = _fitting(plan, files, digit, real_range, real, hear)
     return " ".join(paths), len(files), cases, pixel_ranges(plan, files, real_range)
 
 
@@ -379,12 +418,13 @@ def _runs(
 def _fitting(
     plan: Plan,
     files: list[str],
+    digit: bool,
     real_range: tuple[float, float] | None,
     real: bool,
     hear: Callable[[str], Array] | None,
 ) -> Iterator[tuple[Array, ...]]:
     """The inferences of files, each refused by its name if it does not fit."""
-    for name, inputs in read_inputs(plan, files, real_range=real_range, real=real, hear=hear):
+    for name, inputs in read_inputs(plan, files, digit=digit, real_range=real_range, real=real, hear=hear):
         with located(name):
             codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
             (frames if plan.initial else batch_size)(plan, tuple(codes))
@@ -468,9 +508,13 @@ def terminal_width() -> int:
 
 
 def say(*lines: object) -> None:
-    """Print lines, whatever foreign text they hold: nothing else but tables, JSON and errors reaches the terminal."""
+    """Print lines, whatever foreign text they hold: nothing else but tables, JSON and errors reaches the terminal.
+
+    Where that is one, long lines go on in their last column.
+    """
     for line in lines:
-        print(printable(line))
+        told = printable(line)
+        print(*(hung(told, terminal_width()) if sys.stdout.isatty() else [told]), sep="\n")
 
 
 def print_json(value: dict[str, Any]) -> int:

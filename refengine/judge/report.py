@@ -228,14 +228,14 @@ class Report:
     def _claim(self) -> str:
         """What the causes explain, and how certainly."""
         if self.weights_of:
-            return f"; certain: the device has the weights of {self.weights_of}, with which everything vanishes"
+            return f"; certain: the device has the weights of {self.weights_of}, with which every difference vanishes"
         if not self.causes:
             return ""
         if self.certainty == "open":
             known = next((c.how for c in self.culprits[0].fitting if c.how in self.causes and not c.fits_anything), "")
             return f"; open: too little to tell why{known and f', perhaps {known}'}"
         apart = ", which cannot be told apart here" if len(self.causes) > 1 else ""
-        return f"; {self.certainty}: everything vanishes {', or '.join(self.causes[:2])}{apart}"
+        return f"; {self.certainty}: every difference vanishes {', or '.join(self.causes[:2])}{apart}"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""

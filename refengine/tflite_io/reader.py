@@ -9,6 +9,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 from pathlib import Path
@@ -52,7 +53,9 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Mod
     try:
         data = _bytes_of(model_file(source))
     except FileNotFoundError as error:
-        raise ModelError(f"{source}: no such file, and no bundled network ({', '.join(bundled_models())})") from error
+        near = get_close_matches(str(source), bundled_models(), 1)
+        known = f"; did you mean {near[0]!r}?" if near else f" ({', '.join(bundled_models())})"
+        raise ModelError(f"{source}: no such file, and no bundled network{known}") from error
     except OSError as error:
         raise ModelError(f"{source}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # a name that no file can have
