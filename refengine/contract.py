@@ -34,14 +34,15 @@ def held(kernel: Kernel, node: Node) -> Kernel:
         results = results if isinstance(results, tuple) else (results,)
         memory: tuple[Array, ...] = getattr(params, "memory", ())
         place = f"the kernel for {node.name}"
-        if len(results) != len(written) + len(memory):
-            due = counted(len(written), "array") + f", then the {len(memory)} that it keeps" * bool(memory)
+        kept = 1 if kernel.facts.resource in ("read", "assign") else len(memory)  # a variable's value, of any shape
+        if len(results) != len(written) + kept:
+            due = counted(len(written), "array") + f", then the {kept} that it keeps" * bool(kept)
             raise InputError(f"{place} gives {counted(len(results), 'array')}; its evaluate must return {due}")
         batch = 1 if kernel.facts.shapes_only else _batch(arrays)
         for i, (tensor, x) in enumerate(zip(written, results, strict=False)):
             dtype = AS_ARRAYS.get(tensor.dtype, tensor.dtype)
             _check(f"{place} gives {{}} for {_called(i, tensor, node)}", dtype, tensor.shape, x, batch)
-        for before, x in zip(memory, results[len(written) :], strict=True):
+        for before, x in zip(memory, results[len(written) :], strict=False):
             _check(f"{place} gives {{}} for what it keeps", before.dtype.name, before.shape[1:], x, batch)
         return results
 
