@@ -9,7 +9,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import tflite
 
 from ..bundled import bundled_models, model_file
-from ..errors import InputError, LimitError, ModelError, UnsupportedError, located
+from ..errors import InputError, LimitError, ModelError, UnsupportedError, instead, located
 from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
 from ..text import kind_of
 from . import compression as compressed
@@ -53,8 +52,7 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Mod
     try:
         data = _bytes_of(model_file(source))
     except FileNotFoundError as error:
-        near = get_close_matches(str(source), bundled_models(), 1)
-        known = f"; did you mean {near[0]!r}?" if near else f" ({', '.join(bundled_models())})"
+        known = instead(str(source), bundled_models()) or f" ({', '.join(bundled_models())})"
         raise ModelError(f"{source}: no such file, and no bundled network{known}") from error
     except OSError as error:
         raise ModelError(f"{source}: cannot be read: {error.strerror}") from error
