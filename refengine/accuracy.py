@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,9 @@ from .model import Array, Tensor
 from .plan import Plan, Source, plan_of
 from .session import Session
 from .tensors.batches import sequences_of
-from .tensors.inputs import dequantize_output
+from .tensors.inputs import dequantize_output, require_range
 from .tensors.stats import is_quantized
-from .text import counted
+from .text import counted, kind_of, shown
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -148,11 +148,13 @@ def are_probabilities(output: Tensor) -> bool:
 def predictions(source: Source, output: Array) -> list[Prediction]:
     """The answers in a classifier's output, N×classes: each row's largest score, the first of equals.
 
-    Raises `InputError` if the model is no classifier.
+    Raises `InputError` if the model is no classifier, and for anything else than rows of as many scores, of its type.
     """
     plan = plan_of(source)
-    _classes(plan)
+    classes = _classes(plan)
     reals = dequantize_output(plan, output)
+    if reals.shape[1:] != (classes,):
+        raise InputError(f"the output is N rows of {classes} scores, (N, {classes}); got {reals.shape}")
     return [
         Prediction(label, float(scores[label]), codes)
         for label, scores, codes in zip(output.argmax(axis=1).tolist(), reals, output, strict=True)
@@ -219,8 +221,13 @@ def _classified(
 ) -> Iterator[tuple[int, npt.NDArray[np.intp], Accuracy]]:
     """(first picture, answers, accuracy so far) of each chunk."""
     classes, labels = class_count(plan), _labels(labels)
+    if answer not in get_args(Answer):
+        raise InputError(f"answer is {shown(answer)}; choose one of {', '.join(get_args(Answer))}")
+    if read is not None and not callable(read):
+        raise InputError(f"read is {kind_of(read)}; give a function that makes sequences of names")
+    require_range(real_range)
     if read is None and not isinstance(images, np.ndarray):
-        raise InputError(f"the pictures are a {type(images).__name__}; give an array, N×H×W or as the input takes them")
+        raise InputError(f"the pictures are {kind_of(images)}; give an array, N×H×W or as the input takes them")
     if len(images) != len(labels) or not len(images):
         found = f"{counted(len(images), 'picture')} and {counted(len(labels), 'label')}"
         raise InputError(f"the data are {found}; expected as many of one as of the other, and some")

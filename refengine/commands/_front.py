@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import InferenceError, InputError, located
 from ..execute import batch_size, frames
 from ..kernel import PRESETS
-from ..memory import MEMORY
+from ..memory import MEMORY, byte_count
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
@@ -41,8 +41,6 @@ FEW = 8
 WRITTEN = ("output", "html", "plots", "equalized", "reveal", "save")
 """The options that name what is written."""
 
-SUFFIXES = {"K": 10, "M": 20, "G": 30}
-
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The argument MODEL."""
@@ -54,7 +52,7 @@ def add_memory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory",
         metavar="SIZE",
-        type=byte_count,
+        type=bytes_allowed,
         default=MEMORY,
         help="what inferences and inputs may take: bytes, or with K, M or G (default: 1G)",
     )
@@ -494,9 +492,11 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def byte_count(text: str) -> int:
-    number, shift = (text[:-1], SUFFIXES[text[-1].upper()]) if text[-1:].upper() in SUFFIXES else (text, 0)
-    return positive(number) << shift
+def bytes_allowed(text: str) -> int:
+    try:
+        return byte_count(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def print_ranges(ranges: Iterable[PixelRange]) -> None:

@@ -42,7 +42,7 @@ from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Source, State, Step, plan_of
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors, stands_alone
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
-from ..text import counted, html_lines, html_table
+from ..text import counted, html_lines, html_table, kind_of, printed
 from . import text
 from .effect import Effect, Experiment, Sampler, Samples
 from .findings import Finding, findings_of
@@ -80,6 +80,7 @@ class Health:
     experiment: Experiment
     floats: tuple[FloatLayer, ...] = ()
 
+    @printed
     def __repr__(self) -> str:
         """Without the findings, which take an experiment."""
         on = f"on {counted(self.inferences, 'inference')}"
@@ -130,6 +131,16 @@ class Health:
         }
 
 
+def _some(cases: Iterable[tuple[Array, ...]]) -> Iterator[tuple[Array, ...]]:
+    """The cases; raises `InputError` behind the last one of none."""
+    none = True
+    for each in cases:
+        none = False
+        yield each
+    if none:
+        raise InputError("there are no cases, and nothing was measured: give tuples, with an array for each input")
+
+
 def health(
     source: Source,
     cases: Iterable[tuple[Array, ...]],
@@ -154,7 +165,7 @@ def health(
     """
     plan, float_plan = plan_of(source, numerics=numerics), None if float_plan is None else plan_of(float_plan)
     if not isinstance(cases, Iterable):
-        raise InputError(f"the cases are a {type(cases).__name__}; give tuples, with an array for each input")
+        raise InputError(f"the cases are {kind_of(cases)}; give tuples, with an array for each input")
     for step in plan.steps:
         require(
             step.facts.control in ("", "once"), f"{step} runs other subgraphs, and health looks at the main one alone"
@@ -167,7 +178,7 @@ def health(
         if not any(tensor.dtype == "float32" for _, tensor in known):
             where = " that does without its gaps" if behind else ""
             raise InputError(f"the model has no quantised layer{where}, and none of float32: nothing can be measured")
-        yield from _of_floats(plan, cases)
+        yield from _of_floats(plan, _some(cases))
         return
     for tensor in (*plan.inputs, *(tensor for _, tensor in known)):
         _check_scale(tensor)
@@ -188,7 +199,7 @@ def health(
     sampler, sequences = Sampler(), Sequences()
     done: tuple[Layer, ...] = ()
     count = 0
-    for inputs in cases:
+    for inputs in _some(cases):
         state, real_state = plan.initial, reference.initial
         sequences.begin()
         for codes, reals in _inferences(plan, inputs, count):

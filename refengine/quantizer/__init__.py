@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 
 from ..kernel import Kernels
 from ..kernels import KERNELS
-from ..memory import MEMORY
+from ..memory import MEMORY, Memory
 from ..model import Model
 from ..plan import Plan, Source, make_plan
 from .calibrate import PERCENTILE, Batches, Ranges, calibrate
@@ -35,7 +35,7 @@ def quantize(
     equalized: bool = False,
     executor: Executor | None = None,
     kernels: Kernels = KERNELS,
-    memory: int = MEMORY,
+    memory: Memory = MEMORY,
 ) -> Model:
     """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`.
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InputError, UnsupportedError, located, require
 from ..kernel import Kernels, Numerics
 from ..kernels import KERNELS, dequantize, quantize
-from ..memory import MEMORY
+from ..memory import MEMORY, Memory
 from ..model import Graph, Model, Op, Quantization, Tensor
 from ..plan import Plan, Source, Step, make_plan, prepared, require_whole
 from .calibrate import Ranges
@@ -39,7 +39,7 @@ def convert(
     io: str | None = None,
     keep: Collection[int | str] = (),
     kernels: Kernels = KERNELS,
-    memory: int = MEMORY,
+    memory: Memory = MEMORY,
 ) -> Model:
     """Quantise a trained float32 `model`: weights to int8, `activations` to ``"int8"`` or ``"int16"`` (16×8).
 
