@@ -630,16 +630,13 @@ static void pad_case(const test_case *c) {
   const tensor *in = &c->inputs[0];
   const int32_t front = MAX_RANK - in->rank, *left_padding = refengine_ints(c, "left_padding", NULL);
   const int32_t zero_point = in->scales ? c->outputs[0].zero_point[0] : 0; /* its low byte is int8's; of floats, 0.0 */
-  struct pad_params p = {
-      .element_size = strcmp(in->dtype, "int8") == 0 ? 1 : 4,
-      .pad_value = c->n_inputs > 2 ? c->inputs[2].data : (const void *)&zero_point,
-  };
+  struct pad_params p = {.element_size = strcmp(in->dtype, "int8") == 0 ? 1 : 4};
   shape_of(in, p.input_shape);
   shape_of(&c->outputs[0], p.output_shape);
   for (int32_t d = 0; d < MAX_RANK; ++d) {
     p.left_padding[d] = d < front ? 0 : left_padding[d - front];
   }
-  pad(&p, in->data, c->outputs[0].data);
+  pad(&p, in->data, c->n_inputs > 2 ? c->inputs[2].data : (const void *)&zero_point, c->outputs[0].data);
 }
 
 static void reshape_case(const test_case *c) {

@@ -361,17 +361,12 @@ def worked_out(facts: Facts) -> bool:
     return facts.shapes_only or facts.unpacks or bool(facts.resource) or bool(facts.control)
 
 
-def test_the_manual_counts_what_exports() -> None:
+def test_all_that_runs_exports_and_the_manual_counts_it() -> None:
     """Pairs of operator and type."""
-    exported = [key for key, kernel in KERNELS.items() if key in CALLS or worked_out(kernel.facts)]
-    operators, runs = {op for op, _ in exported}, {op for op, _ in KERNELS}
-    none, some = runs - operators, {op for op, dtype in KERNELS if (op, dtype) not in exported} & operators
+    assert [key for key, kernel in KERNELS.items() if key not in CALLS and not worked_out(kernel.facts)] == []
     page = Path(refengine.__file__).with_name("manual") / "devices.md"
     told = " ".join(page.read_text(encoding="utf-8").split())
-    assert f"{len(exported)} of the {len(KERNELS)} pairs of operator and type" in told
-    assert f"{len(operators)} of the {len(runs)} operators" in told
-    assert all(f"{op}" in told.partition("does not export")[2] for op in none)
-    assert not some, "the page says that an operator exports in all its types"
+    assert f"{len(KERNELS)} pairs of operator and type, of {len({op for op, _ in KERNELS})} operators" in told
 
 
 def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
