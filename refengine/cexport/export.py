@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from ..model import Array, Graph, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
+from ..tensors.difference import crc32_of
 from ..text import in_c
 from .call import (
     Argument,
@@ -508,6 +508,9 @@ def _multiplier(m: Multiplier, channel: int) -> str:
     return f"{{{multiplier}, {shift}{f', {_number(scale)}' if m.rounding == 'xnnpack' else ''}}}"
 
 
+LOWEST = {-(2**31): "INT32_MIN", -(2**63): "INT64_MIN"}
+
+
 def _number(value: Any) -> str:
     """A C literal with just this value."""
     if isinstance(value, np.floating):
@@ -515,7 +518,10 @@ def _number(value: Any) -> str:
             return "NAN"
         return f"{float(value).hex()}f" if np.isfinite(value) else ("INFINITY" if value > 0 else "-INFINITY")
     number = int(value)
-    return f"INT64_C({number})" if abs(number) > 2**31 else "INT32_MIN" if number == -(2**31) else str(number)
+    if number in LOWEST:  # in C, the minus is an operator
+        return LOWEST[number]
+    wide = "" if abs(number) <= 2**31 else "INT64_C" if number < 2**63 else "UINT64_C"
+    return f"{wide}({number})" if wide else str(number)
 
 
 def _wrapped(items: Iterable[str]) -> Iterator[str]:
@@ -827,8 +833,8 @@ def _source(
 
 def _crc32(values: Outputs) -> int:
     """Of the bytes of a step's output; 0 if nobody knows them, or they are others from one time to the next."""
-    found = {0 if x is None else zlib.crc32(np.ascontiguousarray(x).tobytes()) for x in values}
-    return found.pop() if len(found) == 1 else 0
+    found = {None if x is None else crc32_of(x) for x in values}
+    return (found.pop() or 0) if len(found) == 1 else 0
 
 
 _STEP = """\

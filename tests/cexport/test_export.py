@@ -378,6 +378,28 @@ def test_what_has_no_kernel_is_refused(tmp_path: Path) -> None:
 
 
 @needs_cc
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint64"])
+def test_the_ends_of_wide_integers_are_constants_in_c(dtype: str, tmp_path: Path) -> None:
+    ends, shape = np.iinfo(dtype), fed((2,), dtype)
+    model = one_op("RESHAPE", {"new_shape": (2,)}, [shape], fed((2,), dtype, name="y"))
+    if dtype == "uint64":
+        model = custom("SignalFilterBankSquareRoot", b"", [shape, const(0, "int32")], fed((2,), "uint32", name="y"))
+    plan, x = make_plan(model), np.array([ends.min, ends.max], dtype)
+    export(plan, tmp_path, x)
+    assert ran(built(plan, tmp_path), x).stdout == run(plan, x)[0].tobytes()
+
+
+@needs_cc
+def test_nobody_judges_the_bits_of_a_nan(tmp_path: Path) -> None:
+    """They are the processor's: of 0 / 0 the sign is another on Arm than on x86."""
+    pair = [fed((2,), "float32", name="a"), fed((2,), "float32", name="b")]
+    plan = make_plan(one_op("DIV", {"fused_activation_function": "NONE"}, [*pair], fed((2,), "float32", name="y")))
+    for zero, judged in ((0, False), (1, True)):
+        export(plan, tmp_path, np.array([0, 1], np.float32), np.array([zero, 2], np.float32))
+        assert ("0x00000000}" not in (tmp_path / "model.c").read_text()) is judged
+
+
+@needs_cc
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
 def test_weights_and_biases_may_be_computed_at_run_time(dtype: str, tmp_path: Path) -> None:
     """The bias of codes is folded in memory of its own."""
