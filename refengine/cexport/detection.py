@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..plan import Step
-from .call import Call, Maker, Scratch, given
+from .call import Argument, Call, Maker, Scratch, given
 
 
 def _detection_postprocess(step: Step) -> Call:
@@ -21,7 +21,7 @@ def _detection_postprocess(step: Step) -> Call:
         "scales": np.array(p.scales, np.float32),
     } | {name: getattr(p, name) for name in names}
     scratch = Scratch(step.subgraph, step.index, 5 * 4 * boxes)
-    arguments = (encodings, scores, anchors, scratch, *step.outputs[1:])
+    arguments: tuple[Argument, ...] = (encodings, scores, anchors, scratch, *step.outputs[1:])
     return Call("detection_postprocess.c", "detection_postprocess", "detection_params", params, arguments)
 
 

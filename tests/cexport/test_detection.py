@@ -45,6 +45,7 @@ def test_the_same_boxes_are_kept(regular: bool, per_box: int, tmp_path: Path) ->
     done = ran(built(plan, tmp_path), *inputs)
     assert done.returncode == 0, done.stderr.decode()
     written = np.frombuffer(done.stdout, np.float32)
-    expected = np.ma.concatenate([x.ravel() for x in outputs])
-    assert expected.count() > 6 * MOST
-    assert written[~np.ma.getmaskarray(expected)].tobytes() == expected.compressed().tobytes()
+    expected = np.concatenate([np.ma.getdata(x).ravel() for x in outputs])
+    is_known = ~np.concatenate([np.ma.getmaskarray(x).ravel() for x in outputs])
+    assert is_known.sum() > 6 * MOST
+    assert written[is_known].tobytes() == expected[is_known].tobytes()

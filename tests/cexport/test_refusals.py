@@ -40,7 +40,7 @@ def refusals() -> Iterator[str]:
 
 
 def literal(message: ast.expr) -> str:
-    return "".join(part.value for part in ast.walk(message) if isinstance(part, ast.Constant) and part.value != "")
+    return "".join(str(part.value) for part in ast.walk(message) if isinstance(part, ast.Constant))
 
 
 def test_each_refusal_has_its_phrase() -> None:
