@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InferenceError
 from ..kernels._sigmoid import SIGMOID
-from ..model import Tensor
+from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Step
 from .call import MAX_RANK, Call, Fields, Maker, Several, Values, given, input_of, rows_of, size_of
@@ -347,22 +347,25 @@ def _log_softmax_int8(step: Step) -> Call:
     return Call("log_softmax.c", "log_softmax_int8", "log_softmax_int8_params", params, (input_of(step),))
 
 
-def _lookup(step: Step) -> Call:
-    """Every value that the operator gives, computed by its own kernel for the 256 codes.
+def lookup_table(step: Step) -> Array:
+    """The values (256) that the operator gives for the codes of 8 bits, by their bits, computed by its own kernel.
 
     Codes on which TFLM's Invoke fails are taken for the nearest above that it takes.
     """
-    input = input_of(step)
-    codes = np.arange(256, dtype=np.uint8).view(input.dtype)[:, np.newaxis]
+    codes = np.arange(256, dtype=np.uint8).view(input_of(step).dtype)[:, np.newaxis]
     assert step.kernel.evaluate is not None
     try:
-        values = np.asarray(step.kernel.evaluate(step.params, codes)).reshape(-1)
+        return np.asarray(step.kernel.evaluate(step.params, codes)).reshape(-1)
     except InferenceError as error:
         least = codes[~error.rows].min()
-        values = np.asarray(step.kernel.evaluate(step.params, np.maximum(codes, least))).reshape(-1)
+        return np.asarray(step.kernel.evaluate(step.params, np.maximum(codes, least))).reshape(-1)
+
+
+def _lookup(step: Step) -> Call:
+    values = lookup_table(step)
     bits = 8 * values.itemsize
     params = {"size": size_of(step), "table": values.view(f"uint{bits}")}
-    return Call("lookup.c", f"lookup_{bits}", f"lookup_{bits}_params", params, (input,))
+    return Call("lookup.c", f"lookup_{bits}", f"lookup_{bits}_params", params, (input_of(step),))
 
 
 MAKERS: dict[str, Maker] = {
