@@ -101,6 +101,7 @@ $(VENV)/bin/pip:
 	    "refengine needs Python 3.10 or newer; name one that you have: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MISSING_VENV)
 	$(PYTHON) -m venv --clear $(VENV)
+	@PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m compileall -q refengine  # else each command would compile it anew
 
 # Debian keeps half of the venv module in a package of its own.
 MISSING_VENV = { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq --yes python3-venv; } || \

@@ -17,7 +17,6 @@ from .kernel import PRESETS, Kernel, Line, Numerics
 from .kernels import KERNELS
 from .model import Graph, Model, Op, Quantization, Signature, Tensor
 from .plan import Plan, Step, make_plan
-from .tflite_io import load
 
 if TYPE_CHECKING:
     from .accuracy import Accuracy, Prediction, evaluate, predictions
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from .survey import Layer, Survey, inspect
     from .tensors.digits import prepare_digit
     from .tensors.inputs import dequantize_output, quantize_input
+    from .tflite_io import load
 else:
     _ROOMS = {
         "accuracy": ("Accuracy", "Prediction", "evaluate", "predictions"),
@@ -50,6 +50,7 @@ else:
         "survey": ("Layer", "Survey", "inspect"),
         "tensors.digits": ("prepare_digit",),
         "tensors.inputs": ("dequantize_output", "quantize_input"),
+        "tflite_io": ("load",),
     }
     _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

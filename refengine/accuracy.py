@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,15 @@ from .errors import InputError
 from .execute import run
 from .kernel import Numerics
 from .model import Array, Tensor
-from .parallel import spread
 from .plan import Plan, Source, plan_of
 from .session import Session
 from .tensors.batches import sequences_of
 from .tensors.inputs import dequantize_output
 from .tensors.stats import is_quantized
 from .text import counted
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 CHUNK = 256  # pictures between two reports
 ALONE = 0.5
@@ -187,6 +188,8 @@ def _classified(
         raise InputError(f"the data are {found}; expected as many of one as of the other, and some")
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InputError(f"the labels are {labels.min()} to {labels.max()}, but the model has {classes} classes")
+    from .parallel import spread  # brings sockets and processes
+
     classify = partial(_answers, plan, real_range, None if executor is None else 1, answer, read)
     starts = range(0, len(images), CHUNK)
     confusion, started = np.zeros((classes, classes), np.int64), perf_counter()

@@ -20,7 +20,6 @@ from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_H
 from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
 from .text import counted, html_table, printable
-from .tflite_io import load
 
 Rows = npt.NDArray[np.intp]
 
@@ -491,7 +490,10 @@ def make_plan(
     memory; after it returns, nothing in the file can raise any more, but for what TFLM itself finds only in the data
     (`InferenceError`).
     """
-    model = model if isinstance(model, Model) else load(model)
+    if not isinstance(model, Model):
+        from .tflite_io import load  # brings the schema's hundreds of classes
+
+        model = load(model)
     numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
     steps = [_steps(model, graph, numerics, kernels, memory, partial) for graph in model.graphs]
     return assembled(model, numerics, kernels, memory, steps)

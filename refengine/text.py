@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from math import isfinite, isnan
-from textwrap import fill
+from textwrap import fill, wrap
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,9 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun, whose plural ends in an s: ``1 input``, ``1,000 inputs``."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun, whose plural ends in an s if none is given: ``1 input``, ``1,000 inputs``."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 LOOK_ALIKES = {
@@ -73,6 +73,26 @@ def paragraphs(text: str, width: int) -> str:
     """Help of ours, filled to a width; a paragraph with indented lines, such as examples, stays as it stands."""
     told = cleandoc(text).split("\n\n")
     return "\n\n".join(each if "\n " in f"\n{each}" else fill(each, width) for each in told)
+
+
+MOST_INDENT = 0.6
+"""Of the width: what stands in a column further to the right goes on near the line's own beginning."""
+
+
+def hung(line: str, width: int) -> list[str]:
+    """A line of ours in a terminal's width: what does not fit goes on in its last column, or a little indented.
+
+    Columns are what two spaces or more part. Sentences go on as they begin, and `Styled` lines are as wide as they
+    shall be.
+    """
+    if len(line) <= width or isinstance(line, Styled):
+        return [line]
+    if line.endswith("."):
+        return wrap(line, width, break_on_hyphens=False)
+    own = len(line) - len(line.lstrip(" "))
+    column = line.rstrip().rfind("  ") + 2
+    indent = column if own < column <= MOST_INDENT * width and "  " in line.strip() else own + 2
+    return wrap(line, width, subsequent_indent=" " * min(indent, width // 2), break_on_hyphens=False)
 
 
 def markup(text: object) -> str:

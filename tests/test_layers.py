@@ -216,11 +216,21 @@ def test_a_name_is_found_as_a_word_in_code(source: str, found: set[str]) -> None
 def test_the_package_imports_fast_and_lean() -> None:
     """`import refengine` brings none of the heavy or optional modules along, nor the rooms whose calls are lazy."""
     heavy = ["rich", "PIL", "prompt_toolkit", "hypothesis", "tensorflow", "tflite_micro", "ai_edge_litert", "serial"]
-    heavy += ["starlette", "uvicorn"]
+    heavy += ["starlette", "uvicorn", "tflite", "multiprocessing"]
     heavy += [f"refengine.{room}" for room in ROOMS.values()]
     code = f"import refengine, sys; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
     assert printed.strip() == "[]"
+
+
+def test_a_run_brings_only_what_it_needs() -> None:
+    """Two thirds of the command's time were modules that it did not use."""
+    heavy = ["rich", "PIL", "multiprocessing", "concurrent.futures", "email", "prompt_toolkit"]
+    heavy += [f"refengine.{room}" for room in ROOMS.values()]
+    code = "from refengine.commands import main; main(['run', 'dense_int8', '--random', '1'])"
+    code += f"; import sys; print([name for name in {heavy} if name in sys.modules])"
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
+    assert printed.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(("call", "room"), ROOMS.items())

@@ -17,6 +17,7 @@ ELSEWHERE = {
     "cexport/test_export.py": ("cexport/data", "cexport/model_c", "cexport/model_h", "cexport/running"),
     "commands/test_main.py": ("commands/__init__", "commands/_front", "commands/inspect"),
     "commands/test_run.py": ("commands/_seen",),
+    "commands/test_tables.py": ("commands/_tables",),
     "debugger/test_debugger.py": (
         *("debugger/condition", "debugger/console", "debugger/info", "debugger/names", "debugger/text"),
         *("debugger/conversation", "tensors/pictures", "tensors/stats"),

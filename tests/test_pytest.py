@@ -81,7 +81,7 @@ def test_outputs_tell_how_many_inferences_differ_and_whose_arithmetic_it_is() ->
 def test_tensors_tell_which_operator_how_far_and_why() -> None:
     told = complaint(lambda x: every_tensor(x, "single"), IMAGE)
     assert (
-        "the fault enters at 0 CONV_2D, 2 CONV_2D, passed on to 7 more; likely: everything vanishes under single"
+        "the fault enters at 0 CONV_2D, 2 CONV_2D, passed on to 7 more; likely: every difference vanishes under single"
         in told
     )
     assert (

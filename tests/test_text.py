@@ -21,7 +21,7 @@ from refengine.explanation import as_html, explain
 from refengine.judge import diff, read_dump
 from refengine.judge.page import as_html as page_of
 from refengine.model import Graph, Model, Op, Signature
-from refengine.text import Styled, as_json, c_string, counted, in_c, markup, printable
+from refengine.text import Styled, as_json, c_string, counted, hung, in_c, markup, printable
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 
@@ -41,6 +41,15 @@ def test_what_is_printable_stays_and_the_rest_is_told() -> None:
 
 def test_only_lines_of_our_own_keep_their_escape_sequences() -> None:
     assert printable(Styled("\x1b[0m")) == "\x1b[0m" and printable(str(Styled("\x1b[0m")) + "x") == r"\x1b[0mx"
+
+
+def test_a_long_line_goes_on_in_its_last_column_or_a_little_indented() -> None:
+    row = "  tap    12  one two three four five"
+    assert hung(row, 26) == ["  tap    12  one two three", "             four five"]
+    assert hung("This is a sentence.", 10) == ["This is a", "sentence."]
+    assert hung("numerics: one two three", 14) == ["numerics: one", "  two three"]
+    assert hung(row, len(row)) == [row] and hung(Styled(row), 9) == [row]
+    assert all(len(part) <= 8 for part in hung("a " + "x" * 30, 8))
 
 
 def test_markup_is_one_escaped_line() -> None:
@@ -233,7 +242,7 @@ def calls() -> Iterator[tuple[str, str]]:
 
 def test_only_the_front_prints() -> None:
     ways = {"print", "sys.stdout.write", "sys.stdout.writelines", "sys.stderr.write", "Progress", "json.dumps", "Table"}
-    assert {file for file, called in calls() if called in ways} == {"_front.py"}
+    assert {file for file, called in calls() if called in ways} == {"_front.py", "_tables.py"}
 
 
 # ---- one shape for identities --------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """How fast the engine is: refengine, TFLM and LiteRT side by side, on the same inputs, in the same run.
 
-    python tools/bench.py [MODEL.tflite …] [--rounds 3] [--markdown]
+    python tools/bench.py [MODEL.tflite …] [--rounds 3] [--markdown] [--plot speed.png]
 
 For each model (the bundled ones by default; any that keeps nothing from one inference to the next) every contender runs
 in a process of its own, in turn, `--rounds` times; each contender's best round counts. "single" is one image a call,
 "batch" many: refengine streams them through in one call, LiteRT is resized to the batch, TFLM has nothing but a loop.
 Loading and preparing are not counted, but for what making a plan takes; copying inputs in and outputs out is. All get
 both cores: TFLM cannot use them. Figures are ratios to TFLM's time for one image, so a number above 1 means "that many
-times faster than TFLM's C++".
+times faster than TFLM's C++". The plot shows how an image's cost grows with its multiply-adds, with the batch, and
+with the number of operators (of one byte each: what is left is what an operator costs beyond its kernel).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -38,6 +40,10 @@ CONTENDERS = ("tflm", "refengine", "litert-ref", "litert")
 SECONDS = 1.0  # how long a contender repeats one measurement
 BATCH = 512
 GROWTH = (2, 4, 8, 16, 32, 64, 128, 256)  # how the cost of an image falls with the batch
+CHAIN = (1, 4, 16, 64, 256)  # operators in a row
+LABELS = {"single": "one image", "batch": f"{BATCH} in a call"}
+LEAST_DRAWN = 1_000_000
+"""Multiply-adds from which on a network's batches are drawn: those of others lie on one line."""
 
 Array = np.ndarray[Any, Any]
 
@@ -148,11 +154,11 @@ def run_contender(name: str, path: Path) -> dict[str, float]:
     return contender_litert(model, images, reference=name == "litert-ref")
 
 
-def measure(path: Path, rounds: int) -> dict[str, dict[str, float]]:
+def measure(path: Path, rounds: int, contenders: Sequence[str] = CONTENDERS) -> dict[str, dict[str, float]]:
     """The best of `rounds` interleaved rounds, by contender and measurement; a contender that fails is left out."""
     best: dict[str, dict[str, float]] = {}
     for _ in range(rounds):
-        for name in CONTENDERS:
+        for name in contenders:
             child = subprocess.run(
                 [sys.executable, __file__, "--contender", name, str(path)], capture_output=True, text=True
             )
@@ -177,6 +183,51 @@ def peak_memory(path: Path) -> float:
         cwd=Path(__file__).resolve().parent.parent,
     )
     return int(answer.stdout) / (1 << 10)
+
+
+def chains(rounds: int) -> dict[int, dict[str, dict[str, float]]]:
+    """The same of rows of so many operators that do next to nothing, by their number."""
+    from refengine.model import Graph, Model, Op, Quantization, Tensor
+    from refengine.tflite_io import dump
+
+    found = {}
+    for length in CHAIN:
+        tensors = tuple(Tensor(i, f"t{i}", (1, 1), "int8", Quantization((1.0,), (0,))) for i in range(length + 1))
+        ops = tuple(Op(i, "RELU", (i,), (i + 1,)) for i in range(length))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "chain.tflite"
+            path.write_bytes(dump(Model((Graph(0, "main", tensors, (0,), (length,), ops),))))
+            found[length] = measure(path, rounds, ("tflm", "refengine"))
+    return found
+
+
+def draw(results: dict[str, Any], rows: dict[int, dict[str, dict[str, float]]], path: Path) -> None:
+    """How the cost of an image grows, in three pictures side by side."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, (macs, batch, operators) = pyplot.subplots(1, 3, figsize=(15, 5), layout="constrained")
+    work = [times["refengine"]["macs"] for times in results.values()]
+    for name, key, mark in (("tflm", "single", "s"), ("refengine", "single", "o"), ("refengine", "batch", "^")):
+        cost = [1e3 * times[name][key] for times in results.values()]
+        macs.loglog(work, cost, mark, label=f"{'TFLM' if name == 'tflm' else name}, {LABELS[key]}", alpha=0.8)
+    macs.set(title="by the multiply-adds of a network", xlabel="multiply-adds", ylabel="ms an image")
+    for name, times in results.items():
+        if times["refengine"]["macs"] >= LEAST_DRAWN:
+            steps = {1: "single", **{size: f"batch {size}" for size in GROWTH}, BATCH: "batch"}
+            cost = [times["refengine"][key] / times["tflm"]["single"] for key in steps.values()]
+            batch.loglog(list(steps), cost, "-", label=name)
+    batch.set(title="by the images in a call", xlabel="images", ylabel="time of an image, in TFLM's of one")
+    for name in ("tflm", "refengine"):
+        cost = [1e6 * times[name]["single"] for times in rows.values()]
+        operators.loglog(list(rows), cost, "o-", label="TFLM" if name == "tflm" else name)
+    operators.set(title="by operators of one byte each", xlabel="operators", ylabel="µs an inference")
+    for axes in (macs, batch, operators):
+        axes.grid(True, which="major", alpha=0.3)
+        axes.legend(fontsize="small")
+    figure.savefig(path, dpi=80)
 
 
 def rows_of(results: dict[str, Any]) -> list[list[str]]:
@@ -227,6 +278,7 @@ def main() -> int:
     parser.add_argument("models", nargs="*", type=Path, help=".tflite files (default: bundled)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (default 3)")
     parser.add_argument("--markdown", action="store_true", help="print tables for the README")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw how the cost grows, too")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.contender:
@@ -251,6 +303,8 @@ def main() -> int:
     show(
         ["refengine, ms an image at batch", "1", *(s.split()[1] for s in sizes), str(BATCH)], growth, arguments.markdown
     )
+    if arguments.plot and results:
+        draw(results, chains(arguments.rounds), arguments.plot)
     return 0
 
 

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from importlib.metadata import version
 from typing import Any, NoReturn
 
 from .. import __version__
@@ -33,6 +32,7 @@ examples:
   refengine inspect model.tflite
   refengine evaluate model.tflite --data mnist/
   refengine completion bash
+  refengine help evaluate
 
 MODEL is a .tflite file or the name of a bundled network:
   {bundled}
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             getattr(sys, name).reconfigure(errors=ALIKE)
     try:
         with terminable():
-            given = sys.argv[1:] if arguments is None else arguments
+            given = [*(sys.argv[1:] if arguments is None else arguments)]
+            given = [*given[1:], "--help"] if given[:1] == ["help"] else given
             args = parser_of(given).parse_args(given)
             require_apart(args)
             status: int = args.command(args)
@@ -78,6 +79,8 @@ class _Version(argparse.Action):
     """Tells the version, the oracles' and the schemas'."""
 
     def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> NoReturn:
+        from importlib.metadata import version  # brings email and sockets
+
         say(
             f"refengine {__version__}",
             f"TFLM: commit {COMMIT}; oracle of the tests: tflite-micro {WHEEL}",
@@ -101,7 +104,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Of the command that comes first; of all where that is none: each brings what it needs, some much."""
+    """Of the command that comes first; of all, which bring much, where that is none but --version."""
     files = {name.replace("_", "-"): name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")}
     called = {name: file for name, file in files.items() if [name] == [*arguments[:1]]}
     if arguments and not called and (near := get_close_matches(arguments[0], files, 1)):
@@ -114,7 +117,8 @@ def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show whose arithmetic it is, and which schemas")
     added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, file in (called or files).items():
+    wanted: dict[str, str] = {} if [*arguments] == ["--version"] else called or files
+    for name, file in wanted.items():
         module = importlib.import_module(f"{__name__}.{file}")
         description = module.__doc__ or ""
         sentence = description.partition("\n")[0]

@@ -15,8 +15,9 @@ from ..plan import Plan, make_plan
 from ..reading.beside import Beside, Layer, beside
 from ..reading.cut_off import Intake
 from ..tensors.inputs import PixelRange
-from ._front import heading, print_json, print_ranges, print_table, say, table_of, warn
+from ._front import heading, print_json, print_ranges, say, warn
 from ._seen import Case
+from ._tables import print_table, table_of
 
 
 def against(

@@ -8,18 +8,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from copy import copy
-from dataclasses import replace
+from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
-from rich import box
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
 from ..errors import InferenceError, InputError, located
-from ..execute import batch_size, frames, infer
+from ..execute import batch_size, frames
 from ..kernel import PRESETS
 from ..memory import MEMORY
 from ..model import Array, Tensor
@@ -27,25 +21,22 @@ from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
 from ..processes import Terminated
 from ..reading.cut_off import Intake
+from ..reading.paper import on_paper
+from ..session import Session
 from ..tasks.audio import BUNDLED, NONE, Ears
 from ..tasks.datasets import BUNDLED as BUNDLED_DIGITS
-from ..tasks.datasets import BUNDLED_TOLD, is_mnist, without_truth
+from ..tasks.datasets import BUNDLED_TOLD, files_in, is_mnist, left_out, without_truth
 from ..tasks.recognition import TASKS
 from ..tensors.arrays import read_bytes
 from ..tensors.batches import sequences_of
 from ..tensors.datasets import PREFIXES
 from ..tensors.images import pixel_ranges, read_inputs
 from ..tensors.inputs import PixelRange, picture_shape, pixel_range, quantize_input
-from ..text import SCHEMA, as_json, counted, printable
+from ..text import SCHEMA, as_json, counted, hung, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
 FEW = 8
 """Files that are told of one by one."""
-
-LONG = 1000
-"""Rows that Rich draws within seconds."""
-GAP = 2
-"""Spaces beside each column of a table."""
 
 WRITTEN = ("output", "html", "plots", "equalized", "reveal", "save")
 """The options that name what is written."""
@@ -146,6 +137,15 @@ def add_range(parser: argparse.ArgumentParser) -> None:
         type=finite,
         metavar=("BLACK", "WHITE"),
         help="real values of black and white (default: as the input's quantisation or the first layers tell, else 0 1)",
+    )
+
+
+def add_digit(parser: argparse.ArgumentParser) -> None:
+    """The option --digit."""
+    parser.add_argument(
+        "--digit",
+        action="store_true",
+        help="pictures in files are drawn digits: crop, thicken, centre and scale them as MNIST's are",
     )
 
 
@@ -261,7 +261,7 @@ def add_one_input(parser: argparse.ArgumentParser, required: bool = True) -> Non
         "--input", metavar="FILE", nargs="+", required=required, help="one inference: a picture, .npy, .npz, .raw, .wav"
     )
     parser.add_argument("--index", metavar="I", type=int, help="which inference, where there are several (from 0)")
-    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
+    add_digit(parser)
     add_range(parser)
     add_sound(parser)
 
@@ -301,13 +301,12 @@ def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:
 
 def states_through(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> Iterator[State]:
     """What lives on before the first of inferences, then after each of them."""
-    yield (state := plan.initial)
+    session = Session(plan)
+    yield session.state
     for inputs in inferences:
-        try:
-            _, state = infer(plan, batch_size(plan, inputs), inputs, state)
-        except InferenceError as error:
-            state = error.state
-        yield state
+        with suppress(InferenceError):
+            session.run(*inputs)
+        yield session.state
 
 
 def add_data(
@@ -347,6 +346,32 @@ def _input(tensor: Tensor) -> str:
     return f"'{tensor.name}' {tensor.dtype} {tensor.shape}"
 
 
+def require_files(args: argparse.Namespace, plan: Plan, *paths: str) -> None:
+    """Raise `InputError` for --digit where all the data are arrays, which stay as they are."""
+    inputs = [t.name for t in plan.inputs]
+    if args.digit and not any(isinstance(without_truth(path, args.split, inputs, plan.memory), list) for path in paths):
+        raise InputError(f"--digit is for pictures in files, and {' '.join(paths)} are arrays: leave it out")
+
+
+def warn_of_files(args: argparse.Namespace, plan: Plan, *paths: str) -> None:
+    """What is to be known of folders before their files are run: what is left out, and what looks like paper."""
+    for path in paths:
+        if found := left_out(path):
+            names = ", ".join(os.path.relpath(file, path) for file in found[:FEW]) + ", …" * (len(found) > FEW)
+            warn(f"{path}: left out {counted(len(found), 'file')}, neither picture, array nor sound: {names}")
+    warn_of_paper(args, plan, (file for path in paths for file in _files(path)))
+
+
+def warn_of_paper(args: argparse.Namespace, plan: Plan, files: Iterable[str | os.PathLike[str]]) -> None:
+    """That pictures look like ink on paper, unless it is said how to prepare them."""
+    if not args.digit and args.range is None:
+        warn(*filter(None, [on_paper(plan, files)]))
+
+
+def _files(path: str) -> Iterable[str | os.PathLike[str]]:
+    return files_in(Path(path)) if os.path.isdir(path) and not is_mnist(path) else [path]
+
+
 def read_data(
     plan: Plan,
     paths: list[str],
@@ -354,6 +379,8 @@ def read_data(
     limit: int | None,
     real_range: tuple[float, float] | None,
     chunk: int,
+    *,
+    digit: bool = False,
     real: bool = False,
     hear: Callable[[str], Array] | None = None,
 ) -> tuple[str, int, Iterator[tuple[Array, ...]], tuple[PixelRange, ...]]:
@@ -377,7 +404,7 @@ def read_data(
         x = x[:limit]
         return name, len(x), _runs(plan, x, real_range, 1 if plan.initial else chunk, real), ranges
     files = [file for each in found if isinstance(each, list) for file in each][:limit]
-    cases = _fitting(plan, files, real_range, real, hear)
+    cases = _fitting(plan, files, digit, real_range, real, hear)
     return " ".join(paths), len(files), cases, pixel_ranges(plan, files, real_range)
 
 
@@ -393,12 +420,13 @@ def _runs(
 def _fitting(
     plan: Plan,
     files: list[str],
+    digit: bool,
     real_range: tuple[float, float] | None,
     real: bool,
     hear: Callable[[str], Array] | None,
 ) -> Iterator[tuple[Array, ...]]:
     """The inferences of files, each refused by its name if it does not fit."""
-    for name, inputs in read_inputs(plan, files, real_range=real_range, real=real, hear=hear):
+    for name, inputs in read_inputs(plan, files, digit=digit, real_range=real_range, real=real, hear=hear):
         with located(name):
             codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
             (frames if plan.initial else batch_size)(plan, tuple(codes))
@@ -474,113 +502,19 @@ def numbers(values: Any) -> str:
     return f"{values:.9g}" if isinstance(values, float) else str(values)
 
 
-def progress_bar() -> Progress:
-    """A bar on stderr while that is a terminal, and nothing in a pipe."""
-    quiet = not sys.stderr.isatty()
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True, quiet=quiet),
-        transient=True,
-        disable=quiet,
-    )
-
-
-class _Table(Table):
-    def add_row(self, *cells: object, **options: Any) -> None:
-        super().add_row(*map(printable, cells), **options)
-
-
 def terminal_width() -> int:
     """Columns of the terminal that is printed to; 100 in a pipe."""
-    return Console().width if sys.stdout.isatty() else 100
-
-
-def table_of(*headings: str) -> Table:
-    return _Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-
-
-def confusion_table(confusion: Array, names: Sequence[str]) -> Table:
-    """A row per true class, a column per answer."""
-    table = table_of("is \\ seen as")
-    rows = confusion.tolist()
-    for label, _ in enumerate(rows):
-        table.add_column(str(label), justify="right")
-    for label, row in enumerate(rows):
-        table.add_row(named(names, label), *(str(count) if count else "·" for count in row))
-    return table
-
-
-def print_table(table: Table) -> None:
-    """In a terminal, one below the other what is too wide for it; in a pipe, or if it is long, as wide as it needs."""
-    if sys.stdout.isatty() and table.row_count <= LONG:
-        console = _Console(markup=False, highlight=False, emoji=False)
-        console.print(*_side_by_side(table, console.width), sep="\n")
-    else:
-        sys.stdout.writelines(f" {line} \n" for line in _plain_lines(table))
-
-
-def _side_by_side(table: Table, width: int) -> Iterator[Table]:
-    """A table in parts that fit a terminal, each with the columns that name the row. No digit is cut off."""
-    keys = 2 if table.columns[0].header == "#" else 1
-    taken = [width + GAP for width in _widths(table)]
-    parts, room = [[*range(keys)]], width - sum(taken[:keys])
-    for i in range(keys, len(taken)):
-        if len(parts[-1]) > keys and taken[i] > room:
-            parts.append([*range(keys)])
-            room = width - sum(taken[:keys])
-        parts[-1].append(i)
-        room -= taken[i]
-    for columns in parts:
-        part = copy(table)
-        part.columns = [replace(table.columns[i], _index=n, overflow="fold") for n, i in enumerate(columns)]
-        yield part
-
-
-def _widths(table: Table) -> list[int]:
-    """How wide each column is if nothing is cut or wrapped."""
-    return [
-        max(map(cell_len, (*str(column.header).split("\n"), str(column.footer), *map(str, column._cells))))
-        for column in table.columns
-    ]
-
-
-def _plain_lines(table: Table) -> Iterator[str]:
-    """What Rich draws where there is room, in a thousandth of the time."""
-    columns = [[*map(str, column._cells)] for column in table.columns]
-    headings = [str(column.header).split("\n") for column in table.columns]
-    footers = [str(column.footer) for column in table.columns]
-    widths = _widths(table)
-
-    def line(cells: Iterable[str]) -> str:
-        return (" " * GAP).join(
-            f"{' ' * (width - cell_len(cell))}{cell}" if column.justify == "right" else set_cell_size(cell, width)
-            for column, cell, width in zip(table.columns, cells, widths, strict=True)
-        )
-
-    height, blank = max(map(len, headings)), line("" for _ in widths)
-    yield blank
-    yield from map(line, zip(*([""] * (height - len(heading)) + heading for heading in headings), strict=True))
-    yield "─" * len(blank)
-    yield from map(line, zip(*columns, strict=True))
-    yield blank
-    if table.show_footer:
-        yield line(footers)
-        yield blank
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Leave it to `commands.main`: Rich would exit with 1."""
-        raise
+    return get_terminal_size().columns if sys.stdout.isatty() else 100
 
 
 def say(*lines: object) -> None:
-    """Print lines, whatever foreign text they hold: nothing else but tables, JSON and errors reaches the terminal."""
+    """Print lines, whatever foreign text they hold: nothing else but tables, JSON and errors reaches the terminal.
+
+    Where that is one, long lines go on in their last column.
+    """
     for line in lines:
-        print(printable(line))
+        told = printable(line)
+        print(*(hung(told, terminal_width()) if sys.stdout.isatty() else [told]), sep="\n")
 
 
 def print_json(value: dict[str, Any]) -> int:

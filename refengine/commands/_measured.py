@@ -18,21 +18,23 @@ from ..tensors.images import SOUND, read_inputs
 from ._front import ears_of
 
 
-def reader(plan: Plan, data: Classes, real_range: tuple[float, float] | None, ears: Ears) -> Read | None:
+def reader(
+    plan: Plan, data: Classes, args: argparse.Namespace, real_range: tuple[float, float] | None, ears: Ears
+) -> Read | None:
     """Who reads the data's files, if there are some; front ends are chosen before that, so that errors come at once."""
     files = data.x if isinstance(data.x, list) else []
     if any(Path(file).suffix.lower() == SOUND for file in files):
         ears.choose()
-    return partial(_inferences, plan, real_range, ears) if files else None
+    return partial(_inferences, plan, args.digit, real_range, ears) if files else None
 
 
 def _inferences(
-    plan: Plan, real_range: tuple[float, float] | None, ears: Ears, paths: Sequence[str]
+    plan: Plan, digit: bool, real_range: tuple[float, float] | None, ears: Ears, paths: Sequence[str]
 ) -> Sequence[Array]:
     """What each file holds for the one input, one inference after the other."""
     if all(Path(path).suffix.lower() == SOUND for path in paths):
         return ears.hear_all(paths)
-    return [arrays[0] for _, arrays in read_inputs(plan, paths, real_range=real_range, hear=ears.hear)]
+    return [arrays[0] for _, arrays in read_inputs(plan, paths, digit=digit, real_range=real_range, hear=ears.hear)]
 
 
 def measured(
@@ -40,5 +42,6 @@ def measured(
 ) -> Iterator[Accuracy]:
     """`accuracy.evaluate`, by as many workers as the arguments say."""
     with workers(args.jobs, args.scheduler) as executor:
-        options: Any = {"real_range": real_range, "executor": executor}
-        yield from evaluate(plan, data.x, data.y, read=reader(plan, data, real_range, ears_of(plan, args)), **options)
+        read = reader(plan, data, args, real_range, ears_of(plan, args))
+        options: Any = {"real_range": real_range, "executor": executor, "read": read}
+        yield from evaluate(plan, data.x, data.y, **options)

@@ -22,22 +22,22 @@ from ..tensors.batches import sequences_of
 from ..tensors.images import read_inputs
 from ..text import counted
 from ._front import (
+    add_digit,
     add_json,
     add_part,
     add_random,
     add_sound,
-    confusion_table,
     ears_of,
     ended,
     leave_out,
     positive,
     print_json,
-    print_table,
-    progress_bar,
     read_names,
+    require_files,
     say,
-    table_of,
+    warn_of_files,
 )
+from ._tables import confusion_table, print_table, progress_bar, table_of
 
 TRIED = 10
 """Inputs of noise without `--limit`, as ST's tool has it."""
@@ -59,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_random(fed, f"noise, --limit N of it (default: {TRIED} inputs, of seed 0)")
     add_part(parser)
     parser.add_argument("--labels", metavar="FILE", help="names of the classes, one a line, the first for class 0")
-    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
+    add_digit(parser)
     parser.add_argument("-o", "--output", metavar="FOLDER", help="keep what differs there, for `refengine diff`")
     parser.add_argument("--keep", metavar="N", type=positive, help=f"with -o: at most so many (default: {KEPT})")
     parser.add_argument(
@@ -115,6 +115,8 @@ class _Source:
 def _source(args: argparse.Namespace, plan: Plan) -> _Source:
     names = tuple(read_names(args.labels))
     if args.data:
+        require_files(args, plan, args.data)
+        warn_of_files(args, plan, args.data)
         data = classes(args.data, args.split, names, plan.memory).first(args.limit)
         count = class_count(plan)
         if not 0 <= int(data.y.min()) <= int(data.y.max()) < count:

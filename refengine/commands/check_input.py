@@ -17,7 +17,18 @@ from ..judge import Fed, Sample, judged, read_fed, read_samples
 from ..plan import Plan, make_plan
 from ..tensors.images import pixel_ranges
 from ..text import counted
-from ._front import add_json, add_memory, add_model, add_range, natural, print_json, print_ranges, say, type_of
+from ._front import (
+    add_digit,
+    add_json,
+    add_memory,
+    add_model,
+    add_range,
+    natural,
+    print_json,
+    print_ranges,
+    say,
+    type_of,
+)
 
 LISTED = 3
 """How many explanations to list that are worth less than the best."""
@@ -38,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="which sample, where there are several (from 0); those before it are what a stale buffer may hold",
     )
     parser.add_argument("--previous", metavar="FILE", nargs="+", help="the sample before: what a stale buffer may hold")
-    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: make them look like MNIST's")
+    add_digit(parser)
     add_range(parser)
     add_memory(parser)
     add_json(parser)

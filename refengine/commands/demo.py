@@ -15,7 +15,8 @@ from ..plan import make_plan
 from ..tensors.datasets import bundled_digits
 from ..tensors.images import half_blocks
 from ..tensors.inputs import pixels_to_input
-from ._front import print_table, say, table_of, terminal_width
+from ._front import say, terminal_width
+from ._tables import print_table, table_of
 
 SHOWN = [13, 47, 82]  # of the bundled digits, in the demo
 

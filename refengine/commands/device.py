@@ -37,19 +37,8 @@ from ..tasks.recognition import tells_probabilities
 from ..tensors.images import read_inputs
 from ..text import counted
 from . import _validate
-from ._front import (
-    add_json,
-    add_memory,
-    add_range,
-    numbers,
-    positive,
-    print_json,
-    print_table,
-    progress_bar,
-    say,
-    sureness,
-    table_of,
-)
+from ._front import add_digit, add_json, add_memory, add_range, numbers, positive, print_json, say, sureness
+from ._tables import print_table, progress_bar, table_of
 
 Connect: TypeAlias = Callable[[], Device]
 
@@ -90,7 +79,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                 help="an input of refengine's making: any `noise`, or the `revealing` one: of many kinds that on which "
                 "the outputs move most",
             )
-            one.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's")
+            add_digit(one)
         if action == "validate":
             _validate.arguments(one)
         if action != "info":

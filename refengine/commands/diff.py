@@ -49,13 +49,11 @@ from ._front import (
     positive,
     print_heard,
     print_json,
-    print_table,
-    progress_bar,
     say,
     states_through,
-    table_of,
     warn,
 )
+from ._tables import print_table, progress_bar, table_of
 
 OLDER = 4
 """So many inferences back, a device may have the state of one still."""

@@ -40,6 +40,7 @@ from ..tensors.inputs import PixelRange, pixel_range
 from ..text import counted, printable
 from ._front import (
     add_dialects,
+    add_digit,
     add_json,
     add_memory,
     add_model,
@@ -48,24 +49,24 @@ from ._front import (
     add_sound,
     add_task,
     add_workers,
-    confusion_table,
     ears_of,
     ended,
     heading,
     heard_json,
+    leave_out,
     named,
     or_digits,
     print_heard,
     print_json,
     print_ranges,
-    print_table,
-    progress_bar,
     read_names,
+    require_files,
     say,
-    table_of,
     warn,
+    warn_of_files,
 )
 from ._measured import reader
+from ._tables import confusion_table, print_table, progress_bar, table_of
 
 T = TypeVar("T")
 
@@ -95,6 +96,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="COCO's category that is the model's class 0 (default: %(default)s)",
     )
+    add_digit(parser)
     add_range(parser)
     add_sound(parser)
     add_workers(parser)
@@ -136,9 +138,11 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
     """The accuracy, and beside that how many answers differ in the other dialect, if there is one."""
     names, ears = read_names(args.labels), ears_of(plan, args)
     (path,) = or_digits(plan, [args.data] if args.data else None)
+    require_files(args, plan, path)
     data = classes(path, args.split, names, plan.memory).first(args.limit)
+    warn_of_files(args, plan, path)
     files = data.x if isinstance(data.x, list) else []
-    read = reader(plan, data, args.range, ears)
+    read = reader(plan, data, args, args.range, ears)
     with workers(args.jobs, args.scheduler) as executor:
         options: Any = {"real_range": args.range, "executor": executor, "answer": args.answer, "read": read}
         results: Iterable[Accuracy | Comparison] = (
@@ -182,6 +186,7 @@ def _ranges(plan: Plan, data: Classes, given: tuple[float, float] | None) -> lis
 
 
 def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
+    leave_out(args, "drawn digits have classes", "digit")
     if args.data is None:
         raise InputError(f"this is a model for {task.name} ({task.reason}): give pictures with the truth by --data")
     result: Scorer | Overlap

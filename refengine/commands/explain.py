@@ -65,6 +65,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 BESIDE_PRIMER = ("model", "input", "index", "op", "at", "numerics", "full", "html", "json", "partial", "given")
 """What does nothing beside --primer."""
 
+FULL = "--full shows all"
+
 
 def command(args: argparse.Namespace) -> int:
     if args.primer:
@@ -78,27 +80,32 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(args.model, memory=args.memory, partial=args.partial)
     ears, intake = ears_of(plan, args), Intake(plan)
     record = _record(plan, step_at(plan, args.op), args, ears, intake)
-    at = _only_element(record, args.output) if args.at is None else args.at
+    at = _element(record, args)
     told = explain(plan, record, at, args.output)
     other = explain(*in_dialect(plan, record, PRESETS[args.numerics]), at, args.output) if args.numerics else None
     if args.html:
-        write(args.html, as_html([told, other] if other else [told], args.full))
+        write(args.html, as_html([told, other] if other else [told], args.full, FULL))
+        say(f"wrote {args.html}")
         print_heard(ears)
     elif args.json:
         sounds = {"sounds": heard_json(ears)} if ears.are_used else {}
         cut_off = {"cut_off": [each.as_dict() for each in intake.cut_off]}
         return print_json(told.as_dict() | ({"beside": other.as_dict()} if other else {}) | sounds | cut_off)
     else:
-        say(*(side_by_side(told, other, args.full) if other else text(told, args.full)))
+        say(*(side_by_side(told, other, args.full, FULL) if other else text(told, args.full, FULL)))
         print_heard(ears)
     warn(*intake.cut_off)
     return 0
 
 
-def _only_element(record: Record, output: int) -> tuple[int, ...]:
-    """Where the only element is of an output that has one only; `explain` complains if there is no such output."""
-    writes = record.step.writes
+def _element(record: Record, args: argparse.Namespace) -> tuple[int, ...]:
+    """--at, or the element of an output that has one only; `explain` complains if there is no such output."""
+    writes, output = record.step.writes, args.output
     shape = writes[output].shape if output < len(writes) else ()
+    if args.at is not None:
+        if output < len(writes) and not shape:
+            raise InputError(f"output '{writes[output].name}' is a single number: leave out --at")
+        return tuple(args.at)
     if prod(shape) != 1:
         raise InputError(
             f"output '{writes[output].name}' has shape {shape}: which element? --at {_first(shape)} is the first"

@@ -33,7 +33,7 @@ from ..tensors.datasets import bundled_digits
 from ..tensors.images import read_inputs, read_picture
 from ..text import counted
 from ..tflite_io import load
-from ._front import add_json, add_memory, add_numerics, heading, leave_out, print_json, say
+from ._front import add_digit, add_json, add_memory, add_numerics, heading, leave_out, print_json, say
 
 SIZE = (28, 28)
 
@@ -59,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="write pictures as a C array instead, all 28×28; `digits` for MNIST's",
     )
     parser.add_argument("--bits", type=int, choices=(1, 8), default=8, help="of a pixel (default: %(default)s)")
-    parser.add_argument("--digit", action="store_true", help="pictures are drawn digits: prepare them as MNIST's are")
+    add_digit(parser)
 
 
 def command(args: argparse.Namespace) -> int:

@@ -50,21 +50,8 @@ from ..parallel import workers
 from ..plan import make_plan
 from ..tensors.images import read_inputs
 from ..text import counted
-from ._front import (
-    FAILED,
-    add_json,
-    add_memory,
-    add_numerics,
-    add_workers,
-    ended,
-    leave_out,
-    positive,
-    print_json,
-    print_table,
-    progress_bar,
-    say,
-    table_of,
-)
+from ._front import FAILED, add_json, add_memory, add_numerics, add_workers, ended, leave_out, positive, print_json, say
+from ._tables import print_table, progress_bar, table_of
 
 DOORS = ("library", "callable", "command", "emulator", "port")
 """The options that lead to kernels."""

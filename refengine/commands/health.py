@@ -26,6 +26,7 @@ from ..reading.float_reading import is_quantized
 from ..text import counted, printable
 from ._front import (
     add_data,
+    add_digit,
     add_json,
     add_memory,
     add_model,
@@ -41,12 +42,12 @@ from ._front import (
     print_heard,
     print_json,
     print_ranges,
-    print_table,
-    progress_bar,
     read_data,
+    require_files,
     say,
-    table_of,
+    warn_of_files,
 )
+from ._tables import print_table, progress_bar, table_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser, "what to run it on, see above (default: the bundled digits, for networks that take such pictures)")
     parser.add_argument("--float", metavar="MODEL", help="the float32 model to compare with (default: the same graph)")
     parser.add_argument("--plots", metavar="DIR", help="write activations.png and errors.png there")
+    add_digit(parser)
     add_range(parser)
     add_sound(parser)
 
@@ -67,8 +69,11 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(args.model, numerics=PRESETS[args.numerics], memory=memory, partial=partial)
     float_plan = make_plan(args.float, memory=memory, partial=partial) if args.float else None
     ears = ears_of(plan, args)
+    paths = or_digits(plan, args.data)
+    require_files(args, plan, *paths)
+    warn_of_files(args, plan, *paths)
     data, total, cases, ranges = read_data(
-        plan, or_digits(plan, args.data), args.split, args.limit, args.range, CHUNK, real=True, hear=ears.hear
+        plan, paths, args.split, args.limit, args.range, CHUNK, digit=args.digit, real=True, hear=ears.hear
     )
     if args.plots and not any(map(is_quantized, plan.graph.tensors)):
         raise InputError("--plots draws the codes of quantised layers, and the model has none")

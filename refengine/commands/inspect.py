@@ -11,18 +11,8 @@ from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..survey import Layer, Part, Survey, Verdict, inspect
 from ..tflite_io import load
-from ._front import (
-    add_json,
-    add_memory,
-    add_model,
-    add_numerics,
-    add_partial,
-    print_json,
-    print_table,
-    say,
-    table_of,
-    type_of,
-)
+from ._front import add_json, add_memory, add_model, add_numerics, add_partial, print_json, say, type_of
+from ._tables import print_table, table_of
 
 TARGETS = {"x86-64": "x86-64, as the Python wheel", "arm": "32-bit Cortex-M, by GCC"}
 MARKS = {"yes": "", "no": "✗", "not in refengine": "!", "unknown": "?"}

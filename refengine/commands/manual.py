@@ -18,7 +18,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from textwrap import wrap
 
-from ._front import print_table, say, table_of
+from ._front import say
+from ._tables import print_table, table_of
 
 BLOCK = re.compile(r"^(```\w[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"\S {2,}\S|─{3}")

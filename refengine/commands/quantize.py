@@ -60,6 +60,7 @@ from ..text import counted
 from ..tflite_io import dump
 from ._front import (
     add_data,
+    add_digit,
     add_json,
     add_memory,
     add_range,
@@ -72,14 +73,14 @@ from ._front import (
     print_heard,
     print_json,
     print_ranges,
-    print_table,
-    progress_bar,
     read_data,
     read_names,
+    require_files,
     say,
-    table_of,
+    warn_of_files,
 )
 from ._measured import measured
+from ._tables import print_table, progress_bar, table_of
 from .run import STATES
 
 Watch = Callable[[Extremes], None]
@@ -136,6 +137,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_memory(parser)
     add_json(parser)
+    add_digit(parser)
     add_range(parser)
     add_sound(parser)
     add_workers(parser)
@@ -155,6 +157,9 @@ def command(args: argparse.Namespace) -> int:
             "the model remembers something from one inference to the next: say --stream (those of a file follow one "
             "another, each file is a sequence) or --independent (each as the first)"
         )
+    paths = [*args.data, *([args.evaluate] if args.evaluate else [])]
+    require_files(args, float_plan, *paths)
+    warn_of_files(args, float_plan, *dict.fromkeys(paths))
     truth = classes(args.evaluate, "test", read_names(args.labels), args.memory) if args.evaluate else None
     samples = _Samples(args, float_plan, "calibrating", args.limit)
     judged = _Samples(args, float_plan, "judging", JUDGED)
@@ -304,7 +309,7 @@ class _Samples:
         args = self.args
         self.ears.heard.clear()
         self.name, total, cases, self.ranges = read_data(
-            self.plan, args.data, args.split, self.limit, args.range, TASK, hear=self.ears.hear
+            self.plan, args.data, args.split, self.limit, args.range, TASK, digit=args.digit, hear=self.ears.hear
         )
         self.count = 0
         with progress_bar() as bar:

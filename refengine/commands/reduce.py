@@ -51,9 +51,9 @@ from ._front import (
     one_inference,
     positive,
     print_json,
-    progress_bar,
     say,
 )
+from ._tables import progress_bar
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

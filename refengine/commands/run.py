@@ -37,10 +37,10 @@ from ..tensors.dumps import stacked, write_dump
 from ..tensors.images import ARRAYS, pixel_ranges
 from ..tensors.inputs import PixelRange, dequantize_output
 from ..tensors.stats import is_quantized
-from ._against import against
 from ._front import (
     OF_SOUNDS,
     add_dialects,
+    add_digit,
     add_given,
     add_json,
     add_memory,
@@ -65,6 +65,7 @@ from ._front import (
     say,
     sureness,
     warn,
+    warn_of_paper,
 )
 from ._seen import Case, fed, print_trace, shown, singly, trace_json, watched
 
@@ -88,11 +89,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "an inference on random numbers: every code, or real value between black and white, is as likely as any other "
         "(default: 0)",
     )
-    parser.add_argument(
-        "--digit",
-        action="store_true",
-        help="pictures are drawn digits: crop, thicken, centre and scale them as MNIST's are",
-    )
+    add_digit(parser)
     several = parser.add_mutually_exclusive_group()
     several.add_argument(
         "--stream",
@@ -157,9 +154,12 @@ def command(args: argparse.Namespace) -> int:
         cases = iter([_the_only(plan, list(cases))])
     cases = shown(plan, cases) if args.show else cases
     ranges = pixel_ranges(plan, args.input or (), args.range)
+    warn_of_paper(args, plan, args.input or ())
     if others:
         return _compared(args, plan, others[0], cases, ranges, intake)
     if args.against:
+        from ._against import against  # brings tables
+
         return against(args, plan, cases, ranges, intake)
     known, trace = given(plan, args), list[dict[str, Any]]()
     if args.trace:

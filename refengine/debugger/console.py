@@ -413,7 +413,7 @@ class Console:
         tensor = record.step.writes[output]
         at = index(words.strip(" []")) if words.strip(" []") else ()
         whole = [i for i in at if isinstance(i, int)]
-        if not whole or len(whole) < len(at):
+        if (not whole and tensor.shape) or len(whole) < len(at):
             zeros = ",".join("0" for _ in tensor.shape[1:]) or "0"
             raise InputError(f"explain which element of {text.type_of(tensor)}? For example: explain {zeros}")
         here = (tensor.index, self.session.inference)
@@ -421,7 +421,10 @@ class Console:
         if here in by_hand and not self.session.path:
             raise InputError(f"the output of {record.step} was set by hand; undo or reset, then explain")
         implied = [0] if len(whole) == len(tensor.shape) - 1 and tensor.shape[0] == 1 else []
-        yield from told_lines(explain(self.session.plan, record, implied + whole, output), full)
+        told = explain(self.session.plan, record, implied + whole, output)
+        place = ",".join(map(str, told.at))
+        again = f"{name[0]}[{place}]" if name else place
+        yield from told_lines(told, full, f"explain full {again} shows all")
 
     def do_why(self, rest: str) -> Iterator[str]:
         """why [CLASS]: what contributed most to a class's logit (by default the answer's).

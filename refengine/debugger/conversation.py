@@ -15,7 +15,7 @@ from ..kernel import Numerics
 from ..model import Array
 from ..plan import Source, plan_of
 from ..processes import Terminated
-from ..text import encodable, printable
+from ..text import encodable, hung, printable
 from .console import Console, split
 from .session import Session
 
@@ -87,7 +87,9 @@ def converse(console: Console) -> None:
 def tell(lines: Iterable[str]) -> None:
     """An answer, as it comes."""
     for line in lines:
-        print(encodable(printable(line), sys.stdout.encoding))
+        told = printable(line)
+        for part in hung(told, width()) if sys.stdout.isatty() else [told]:
+            print(encodable(part, sys.stdout.encoding))
 
 
 def obey(console: Console, commands: Iterable[str], show: Callable[[Iterable[str]], None] = tell) -> bool:

@@ -24,7 +24,7 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from ..processes import ENDING, Terminated
-from ..text import printable
+from ..text import hung, printable
 from .console import Console
 
 HISTORY = "~/.refengine_history"
@@ -81,7 +81,7 @@ def paged(lines: Iterable[str]) -> None:
     told: list[str] = []
     try:
         for line in lines:
-            told += [printable(line)]
+            told += hung(printable(line), shutil.get_terminal_size().columns)
     finally:  # what comes before an error is an answer, too
         tall = len(told) >= shutil.get_terminal_size().lines
         if tall and (os.environ.get("PAGER") or shutil.which("less")):

@@ -155,6 +155,10 @@ def health(
     plan, float_plan = plan_of(source, numerics=numerics), None if float_plan is None else plan_of(float_plan)
     if not isinstance(cases, Iterable):
         raise InputError(f"the cases are a {type(cases).__name__}; give tuples, with an array for each input")
+    for step in plan.steps:
+        require(
+            step.facts.control in ("", "once"), f"{step} runs other subgraphs, and health looks at the main one alone"
+        )
     behind = plan.behind()
     known = [(step, tensor) for step in plan.steps for tensor in step.outputs if tensor.index not in behind]
     if not any(is_quantized(tensor) for _, tensor in known):
@@ -165,10 +169,6 @@ def health(
             raise InputError(f"the model has no quantised layer{where}, and none of float32: nothing can be measured")
         yield from _of_floats(plan, cases)
         return
-    for step in plan.steps:
-        require(
-            step.facts.control in ("", "once"), f"{step} runs other subgraphs, and health looks at the main one alone"
-        )
     for tensor in (*plan.inputs, *(tensor for _, tensor in known)):
         _check_scale(tensor)
     reading = float_reading(plan)
@@ -215,8 +215,6 @@ def health(
 
 def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Health]:
     """`health` of a model of floats."""
-    for step in plan.steps:
-        require(not step.facts.control, f"{step} runs other subgraphs, and health looks at the main one alone")
     sampler = Sampler()
     done: tuple[FloatLayer, ...] = ()
     count = 0

@@ -126,14 +126,14 @@ class FloatLayer:
 
 
 def measure_floats(plan: Plan, inputs: tuple[Array, ...], batch: int, state: State) -> tuple[list[FloatLayer], State]:
-    """One `FloatLayer` for each float32 input, output of a step and variable that it updates, but what depends on a
-    gap; and the state after it."""
+    """One `FloatLayer` for each float32 input, output of a step of the main graph and variable that it updates, but
+    what depends on a gap; and the state after it."""
     pairs = zip(plan.inputs, inputs, strict=True)
     found = [_layer(t, None, _each(x, t, batch), 0) for t, x in pairs if t.dtype == "float32"]
     behind = plan.behind()
     for record in execute(plan, *inputs, state=state):
         state = record.state
-        if record.step.gap:
+        if record.path or record.step.gap:
             continue
         whole = np.ones(batch, np.bool_)
         for read, given in zip(record.step.inputs, record.inputs, strict=True):

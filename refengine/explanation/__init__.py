@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Explanation:
         return f"<Explanation of {self.place}: {self.value}{real}, in {counted(len(self.lines), 'line')}>"
 
     def _repr_html_(self) -> str:
-        return _table(self, full=False)
+        return _table(self, full=False, hint=".lines holds all")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: `lines` (each with name, text, value) and the final `value`."""
@@ -176,21 +176,24 @@ def step_at(plan: Plan, op: str) -> Step:
     raise InputError(f"{'several operators are' if found else 'there is no operator'} '{op}': {listing}")
 
 
-def text(explanation: Explanation, full: bool = False) -> Iterator[str]:
-    """The explanation as lines of text, the value of each stage in a column; long sums folded unless `full`."""
+def text(explanation: Explanation, full: bool = False, hint: str = "") -> Iterator[str]:
+    """The explanation as lines of text, the value of each stage in a column; long sums folded unless `full`.
+
+    `hint` says there how one gets at all of it.
+    """
     yield f"{explanation.place}, {explanation.numerics}"
-    rows = [(line.name, _number(line.value), line.text) for line in _folded(explanation.lines, full)]
+    rows = [*_rows(explanation.lines, full, hint)]
     names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
     yield from (f"  {name:<{names}}  {value:>{values}}  {words}" for name, value, words in rows)
     reading = "" if explanation.real is None else f", which stands for {explanation.real:.6g}"
     yield f"= {_number(explanation.value)}{reading}"
 
 
-def side_by_side(one: Explanation, two: Explanation, full: bool = False) -> Iterator[str]:
+def side_by_side(one: Explanation, two: Explanation, full: bool = False, hint: str = "") -> Iterator[str]:
     """Both tellings, and the sentence that says where they part."""
-    yield from text(one, full)
+    yield from text(one, full, hint)
     yield ""
-    yield from text(two, full)
+    yield from text(two, full, hint)
     yield ""
     yield _where_they_part(one, two)
 
@@ -206,43 +209,63 @@ def _where_they_part(one: Explanation, two: Explanation) -> str:
     return f"They part at '{parted[0].name}' ({mine}) and '{parted[1].name}' ({theirs}), {ending}."
 
 
-def as_html(explanations: Sequence[Explanation], full: bool = False) -> str:
+def as_html(explanations: Sequence[Explanation], full: bool = False, hint: str = "") -> str:
     """One self-contained page with a table for each explanation, and of two the sentence that says where they part."""
-    tables = "\n".join(_table(explanation, full) for explanation in explanations)
+    tables = "\n".join(_table(explanation, full, hint) for explanation in explanations)
     parted = f"\n<p>{markup(_where_they_part(*explanations))}</p>" if len(explanations) == 2 else ""
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>refengine explain</title>{STYLE}'
-    return f"{head}\n{tables}{parted}</html>"
+    title = f"<title>refengine explain</title>{STYLE}"
+    return f'<!doctype html><html lang="en"><meta charset="utf-8">{VIEWPORT}{title}\n{tables}{parted}</html>'
 
 
+VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 STYLE = """<style>
+:root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
 table { border-collapse: collapse; margin-bottom: 2em } caption { text-align: left; font-weight: 600; padding: .4em 0 }
-td { padding: .15em .8em; border-bottom: 1px solid #ddd; vertical-align: top }
-td.value { text-align: right; font-family: ui-monospace, monospace } tr:last-child { font-weight: 600 }
+caption, td { overflow-wrap: anywhere } td:first-child { overflow-wrap: normal }
+td { padding: .15em .8em; border-bottom: 1px solid #8885; vertical-align: top }
+td.value { text-align: right; white-space: nowrap; font-family: ui-monospace, monospace }
+tr:last-child { font-weight: 600 }
+@media (prefers-color-scheme: dark) { body { color: #e4e7ea; background: #15181c } }
+@media (max-width: 40em) { body { margin: 1em .6em } td { padding: .15em .3em } }
 </style>"""
+LEFT = 'style="text-align: left"'
+"""Of words, which Jupyter's own style sheet would put to the right."""
 
 
-def _table(explanation: Explanation, full: bool) -> str:
+def _table(explanation: Explanation, full: bool, hint: str) -> str:
     rows = "\n".join(
-        f'<tr><td>{markup(line.name)}</td><td class="value">{_number(line.value)}</td><td>{markup(line.text)}</td></tr>'
-        for line in _folded(explanation.lines, full)
+        f'<tr><td {LEFT}>{markup(name)}</td><td class="value">{value}</td><td {LEFT}>{markup(words)}</td></tr>'
+        for name, value, words in _rows(explanation.lines, full, hint)
     )
     caption = markup(f"{explanation.place}, {explanation.numerics}")
     return f"<table><caption>{caption}</caption>\n{rows}</table>"
 
 
-def _folded(lines: Sequence[Line], full: bool) -> Iterator[Line]:
-    """The lines, the middle of each long run of one name told in one line."""
-    for name, run in groupby(lines, key=lambda line: line.name):
-        terms = list(run)
-        if full or len(terms) <= 2 * FOLDED + 1:
-            yield from terms
-            continue
-        hidden = terms[FOLDED:-FOLDED]
-        yield from terms[:FOLDED]
-        last = hidden[-1].value
-        yield Line(name, f"… {len(hidden)} more, the last of them {_number(last)} (--full shows all)", last)
-        yield from terms[-FOLDED:]
+def _rows(lines: Sequence[Line], full: bool, hint: str) -> Iterator[tuple[str, str, str]]:
+    """(name, value, text) of the lines, the middle of each long run of one name told in one, as `hint` says.
+
+    Its value is the sum of those left out where the line behind the run is the sum of all: the column adds up.
+    """
+    runs = [[*run] for _, run in groupby(lines, key=lambda line: line.name)]
+    for terms, then in zip_longest(runs, runs[1:]):
+        ends = len(terms) if full or len(terms) <= 2 * FOLDED + 1 else FOLDED
+        yield from (_row(line) for line in terms[:ends])
+        if hidden := terms[ends:-FOLDED]:
+            adds_up = then is not None and _sum(terms) == then[0].value
+            more = f"… {len(hidden)} more{', and what they add up to' * adds_up}{f' ({hint})' * bool(hint)}"
+            yield terms[0].name, str(_sum(hidden)) if adds_up else "", more
+            yield from (_row(line) for line in terms[-FOLDED:])
+
+
+def _row(line: Line) -> tuple[str, str, str]:
+    return line.name, _number(line.value), line.text
+
+
+def _sum(terms: Sequence[Line]) -> int | None:
+    """Of integers; floats may be running sums."""
+    values = [line.value for line in terms]
+    return sum(map(int, values)) if all(isinstance(value, int | np.integer) for value in values) else None
 
 
 def _index(tensor: Tensor, output: Array, at: Sequence[int]) -> tuple[int, ...]:
@@ -254,7 +277,8 @@ def _index(tensor: Tensor, output: Array, at: Sequence[int]) -> tuple[int, ...]:
     except TypeError:
         raise InputError(f"at is {at!r}; give an index for each dimension, such as {(0,) * len(shape)}") from None
     if len(at) != len(shape) or not all(-size <= i < size for i, size in zip(at, shape, strict=True)):
-        due = "" if len(at) == len(shape) else f", for one has {len(shape)} indices"
+        due = "" if len(at) == len(shape) else f", for one has {counted(len(shape), 'index', 'indices')}"
+        due = due if shape else ": it is a single number, whose index is empty"
         raise InputError(f"output '{tensor.name}' has shape {shape}; there is no element {at}{due}")
     return tuple(i % size for i, size in zip(at, shape, strict=True))
 

@@ -11,10 +11,11 @@ made from: its `preparation` is found again among all that people make, and `fee
 from ..tensors.arrays import META
 from ..tensors.difference import Difference, difference
 from .check import check_input, judged, read_fed, read_samples
+from .crcs import tapped
 from .dumps import Dump, dump_of, read_dump
 from .faults import FAULTS, FITS
 from .feeding import Explanation, Fed
-from .judging import diff, tapped, with_weights_of
+from .judging import diff, with_weights_of
 from .preparation import Preparation
 from .report import Finding, Report
 from .sample import Sample

@@ -8,12 +8,13 @@ under every dialect and known fault: an array of that CRC is taken for the devic
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import InferenceError, InputError
+from ..execute import batch_size
 from ..kernel import Numerics
 from ..model import Array
 from ..plan import Plan, Step, require_whole
@@ -63,6 +64,41 @@ def with_proven(plan: Plan, dump: Dump, *inputs: Array) -> Dump:
     return replace(
         dump, tensors={**fed, **sent, **found}, problems=(*dump.problems, *problems), notes=(*dump.notes, *notes)
     )
+
+
+def tapped(
+    plan: Plan, crc: Callable[[int], int | None], fetch: Callable[[int], Array], *inputs: Array, name: str = "device"
+) -> Dump:
+    """A dump of a live device that sends as little as possible.
+
+    `crc(k)` is the CRC-32 of operator k's output on the device (None if it does not run that operator, whose output is
+    then not in the dump), `fetch(k)` the tensor. An output that has the CRC of what a sound kernel makes of the
+    device's own inputs need not be sent: only culprits are fetched. Raises `InputError` if inputs do not fit, or a
+    tensor is not what its operator writes.
+    """
+    batch_size(plan, inputs)
+    require_whole(plan, "judging by CRCs")
+    check_comparable(plan)
+    values = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
+    values.update((t.index, x) for t, x in zip(plan.inputs, inputs, strict=True))
+    absent, recomputed = set(), set()
+    for step in plan.steps:
+        tensor, check = step.outputs[0], crc(step.index)
+        values[tensor.index] = np.ascontiguousarray(evaluated(step, values, plan.initial)[tensor.index])
+        if check is None:
+            absent.add(tensor.index)
+            continue
+        if check == _crc(values[tensor.index]):
+            recomputed.add(tensor.index)
+            continue
+        sent = fetch(step.index)
+        if sent.dtype != tensor.dtype or sent.shape != tensor.shape:
+            raise InputError(
+                f"the device's output of {step} is {sent.dtype} {sent.shape}, not {tensor.dtype} {tensor.shape}"
+            )
+        values[tensor.index] = sent
+    tensors = {i: x for i, x in values.items() if plan.graph.tensors[i].data is None and i not in absent}
+    return Dump(name, tensors, recomputed=frozenset(recomputed))
 
 
 def _crc(x: Array) -> int:

@@ -10,6 +10,7 @@ from ..model import Array
 from ..numerics.quantize import code_range
 from ..tensors.difference import unlike
 from . import evidence
+from .feeding import fed
 from .preparation import Preparation, preparations
 from .sample import Sample
 from .verdict import Hypothesis, Replay, Trial
@@ -43,16 +44,26 @@ def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> No
     told = {trial.replay.values[tensor].tobytes()}
     made = {True: list[tuple[Preparation, Hypothesis]](), False: list[tuple[Preparation, Hypothesis]]()}
     for preparation in suspects:
-        fed = preparation.fed()
-        if not preparation.known and fed.tobytes() in told:  # as truncation may leave every code as it is
-            fed = _drawn(preparation, np.random.default_rng(0))
-        if (raw := fed.tobytes()) not in told:
+        held = preparation.fed()
+        if not preparation.known and held.tobytes() in told:  # as truncation may leave every code as it is
+            held = _drawn(preparation, np.random.default_rng(0))
+        if (raw := held.tobytes()) not in told:
             told.add(raw)
-            made[preparation.known].append((preparation, Hypothesis("input", preparation.how, fed)))
+            made[preparation.known].append((preparation, Hypothesis("input", preparation.how, held)))
     trial.judge_all(trial.replay, tensor, [hypothesis for _, hypothesis in made[True]], None)
     near = [_nearly(trial.replay, tensor, *each) for each in _close(trial, tensor, made[False])]
     telling = [h for h in near if h.near <= STEPS or trial.beyond(h.near) >= evidence.LIKELY]
     trial.judge_all(trial.replay, tensor, telling, None)
+
+
+def try_shown(trial: Trial, tensor: int, sample: Sample, previous: Sequence[Sample]) -> None:
+    """The input as a copy of it in the dump shows it, by preparations that are known in part only."""
+    held = trial.replay.shown(tensor, trial.seen)
+    if held is not None:
+        found = [each for each in fed(sample, held, previous).explanations if each.complete]
+        vague = [each for each in found if not each.preparation.known]
+        made = [Hypothesis("input", each.preparation.how, held, most=each.bits) for each in vague]
+        trial.judge_all(trial.replay, tensor, made, None)
 
 
 def try_element(trial: Trial, tensor: int, sample: Sample) -> None:
@@ -73,11 +84,11 @@ def try_element(trial: Trial, tensor: int, sample: Sample) -> None:
         found = zip(some, trial.ends(trial.replay, tensor, made), strict=True)
         fitting += [each for each, end in found if end is not None and not unlike(end, trial.seen).any()]
     if fitting:
-        fed, place = _with(right, *fitting[0]), [*map(int, np.unravel_index(fitting[0][0], right.shape))]
+        held, place = _with(right, *fitting[0]), [*map(int, np.unravel_index(fitting[0][0], right.shape))]
         others = f" (or one of {len(fitting) - 1} that fit as well)" if len(fitting) > 1 else ""
-        how = f"if the input is right but for one element, {place}{others}, that holds {fed[tuple(place)]}"
+        how = f"if the input is right but for one element, {place}{others}, that holds {held[tuple(place)]}"
         paid = float(np.log2(len(places) / len(fitting)))
-        trial.judge_all(trial.replay, tensor, [Hypothesis("input", how, fed, paid)], None)
+        trial.judge_all(trial.replay, tensor, [Hypothesis("input", how, held, paid)], None)
 
 
 def _with(right: Array, place: int, value: float) -> Array:

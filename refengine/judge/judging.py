@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,15 +16,15 @@ from ..execute import Record, batch_size, execute, infer, kept, require_room_for
 from ..explanation import explain
 from ..kernel import PRESETS, Numerics
 from ..model import Array
-from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of, require_whole
-from ..reading.counterparts import check_comparable, stands_alone
+from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of
+from ..reading.counterparts import stands_alone
 from ..tensors.difference import difference, unlike
 from .crcs import with_proven
 from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
 from .faults.memory import CHUNK
 from .feeding import fed
-from .inputs import suspected, try_element, try_inputs
+from .inputs import suspected, try_element, try_inputs, try_shown
 from .preparation import Preparation
 from .report import Finding, Report, Status
 from .sample import Sample, sample_of
@@ -49,6 +48,9 @@ FEW = 8
 
 SHOWN = 3
 """How many outputs to name that hardly move."""
+
+NEARLY = 0.99
+"""What explains that share of an operator's differences leaves no room for other weights, though it is no cause."""
 
 
 Dumped = Dump | str | os.PathLike[str] | Mapping[Any, npt.ArrayLike]
@@ -220,41 +222,6 @@ def _before(plan: Plan, previous: Dump | None) -> State:
     return state
 
 
-def tapped(
-    plan: Plan, crc: Callable[[int], int | None], fetch: Callable[[int], Array], *inputs: Array, name: str = "device"
-) -> Dump:
-    """A dump of a live device that sends as little as possible.
-
-    `crc(k)` is the CRC-32 of operator k's output on the device (None if it does not run that operator, whose output is
-    then not in the dump), `fetch(k)` the tensor. An output that has the CRC of what a sound kernel makes of the
-    device's own inputs need not be sent: only culprits are fetched. Raises `InputError` if inputs do not fit, or a
-    tensor is not what its operator writes.
-    """
-    batch_size(plan, inputs)
-    require_whole(plan, "judging by CRCs")
-    check_comparable(plan)
-    values = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
-    values.update((t.index, x) for t, x in zip(plan.inputs, inputs, strict=True))
-    absent, recomputed = set(), set()
-    for step in plan.steps:
-        tensor, check = step.outputs[0], crc(step.index)
-        values[tensor.index] = np.ascontiguousarray(evaluated(step, values, plan.initial)[tensor.index])
-        if check is None:
-            absent.add(tensor.index)
-            continue
-        if check == zlib.crc32(values[tensor.index].tobytes()):
-            recomputed.add(tensor.index)
-            continue
-        sent = fetch(step.index)
-        if sent.dtype != tensor.dtype or sent.shape != tensor.shape:
-            raise InputError(
-                f"the device's output of {step} is {sent.dtype} {sent.shape}, not {tensor.dtype} {tensor.shape}"
-            )
-        values[tensor.index] = sent
-    tensors = {i: x for i, x in values.items() if plan.graph.tensors[i].data is None and i not in absent}
-    return Dump(name, tensors, recomputed=frozenset(recomputed))
-
-
 def _inputs_of(plan: Plan, dump: Dump) -> tuple[Array, ...]:
     missing = [tensor.name for tensor in plan.inputs if tensor.index not in dump.tensors]
     if missing:
@@ -327,12 +294,14 @@ class _Evidence:
             for index in self.samples:
                 if index in replay.values and index in self.suspected:
                     try_inputs(trial, index, self.suspected[index])
+                    try_shown(trial, index, self.samples[index], self.earlier.get(index, []))
                     try_element(trial, index, self.samples[index])
             try_dialects(trial, self.plan)
             try_states(trial, self.others)
             try_faults(trial, self.plan.numerics, memory)
             for how in _overwritten(self, finding):
-                trial.judge(trial.seen, Hypothesis("overwritten", how, trial.seen), finding.step)
+                told = Hypothesis("overwritten", how, trial.seen, most=CERTAIN - 1)  # of the bytes it says nothing
+                trial.judge(trial.seen, told, finding.step)
         for numerics, name in (under or {}).items():
             try_faults(trial, numerics, memory, name)
         return trial.candidates()
@@ -473,7 +442,8 @@ def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]
     culprits = [finding for finding in findings if finding.status == "culprit"]
     weighty = culprits and all(any(step.weights is not None for step in f.suspects) for f in culprits)
     spared = [f for f in findings if f.status in ("same", "victim") and f.step.weights is None]
-    told = len(culprits) > 1 and not all(finding.fitting for finding in culprits)
+    open_ = (f for f in culprits if not f.fitting and not any(c.share >= NEARLY for c in f.candidates))
+    told = len(culprits) > 1 and any(open_)
     bits = min(CERTAIN - 1, 4.0 * len(culprits) + min(len(spared), 4)) if told else 0.0
 
     def added(finding: Finding) -> Finding:

@@ -91,7 +91,8 @@ class Finding:
         equal = self.own.size - self.own.count
         if self.certainty == "certain":
             return f"{best}" + (f", and {equal:,} equal elements stay equal" if equal else "")
-        others = f", or {rivals[0].clause}" if rivals else ""
+        other = [c for c in rivals if c.cause != best.cause] or rivals  # of another kind, if there is one
+        others = f", or {other[0].clause}" if other else ""
         more = f", or by {len(rivals) - 1} more causes" if len(rivals) > 1 else ""
         if self.certainty == "likely":
             return f"{best}{others}{more}" + (", which cannot be told apart here" if rivals else "; it might be chance")
@@ -225,14 +226,14 @@ class Report:
     def _claim(self) -> str:
         """What the causes explain, and how certainly."""
         if self.weights_of:
-            return f"; certain: the device has the weights of {self.weights_of}, with which everything vanishes"
+            return f"; certain: the device has the weights of {self.weights_of}, with which every difference vanishes"
         if not self.causes:
             return ""
         if self.certainty == "open":
             known = next((c.how for c in self.culprits[0].fitting if c.how in self.causes and not c.fits_anything), "")
             return f"; open: too little to tell why{known and f', perhaps {known}'}"
         apart = ", which cannot be told apart here" if len(self.causes) > 1 else ""
-        return f"; {self.certainty}: everything vanishes {', or '.join(self.causes[:2])}{apart}"
+        return f"; {self.certainty}: every difference vanishes {', or '.join(self.causes[:2])}{apart}"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""

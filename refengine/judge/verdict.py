@@ -146,6 +146,19 @@ class Replay:
             return [None] if len(ways) == 1 else [self.ends(tensor, [way])[0] for way in ways]
         return list(np.broadcast_to(end, (len(ways), *end.shape[1:])))
 
+    def shown(self, tensor: int, seen: Array) -> Array | None:
+        """What a tensor held where the output is what was `seen`, if the steps hand on its elements as they lie."""
+        sound = self.values[tensor]
+        if not all(step.facts.copies for step in self.steps) or seen.size != sound.size:
+            return None
+        places = np.arange(sound.size).reshape(sound.shape)
+        marks = [(places >> bit & 1).astype(sound.dtype) for bit in range(max(1, sound.size.bit_length()))]
+        ends = self.ends(tensor, marks)
+        lie_alike = all(
+            end is not None and np.array_equal(end.ravel(), x.ravel()) for end, x in zip(ends, marks, strict=True)
+        )
+        return seen.reshape(sound.shape) if lie_alike else None
+
     def _run(self, known: Mapping[int, Array]) -> Mapping[int, Array]:
         for step in self.steps:
             if any(t.index not in known or t.is_variable for t in step.outputs):
@@ -270,14 +283,18 @@ def _joined(found: Sequence[Candidate]) -> list[Candidate]:
 
 def ranked(found: Sequence[Candidate]) -> list[Candidate]:
     """The best first; of those that are equally good, one of each cause before the second ones."""
-    unique = list({(c.steps, c.how): c for c in reversed(found)}.values())[::-1]
+    best: dict[tuple[tuple[Step, ...], str], Candidate] = {}
+    for c in found:  # what a cause is worth as the way to try it that told most has it
+        key = c.steps, c.how
+        best[key] = min(best.get(key, c), c, key=lambda each: (each.remaining, -each.bits))
+    unique = [*best.values()]
     before = Counter[tuple[int, int, str]]()
     places = []
     for candidate in unique:
-        key = candidate.remaining, -round(candidate.bits)
-        kind = (*key, candidate.cause)
+        rank = candidate.remaining, -round(candidate.bits)
+        kind = (*rank, candidate.cause)
         before[kind] += 1
-        places.append((*key, before[kind]))
+        places.append((*rank, before[kind]))
     return [unique[i] for i in sorted(range(len(unique)), key=places.__getitem__)]
 
 
@@ -331,9 +348,9 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
             sound = results[tensor.index]
             if tensor.index != replay.output if last else output >= len(step.outputs):
                 continue
-            shown = _shown(replay.steps[i + 1 :], sound, trial.seen)
-            case = Case(step, numerics, arrays, sound, shown, memory, image, output, kept)
             after = replace(replay, steps=replay.steps[i + 1 :], values=known)
+            shown = after.shown(tensor.index, trial.seen)
+            case = Case(step, numerics, arrays, sound, shown, memory, image, output, kept)
             trial.judge_all(after, tensor.index, [h._replace(how=h.how + suffix) for h in _wrong(case)], step)
             fitted = [h._replace(how=h.how + suffix) for h in _fitted(case)]
             if replay.unsure or replay.steps[1:]:  # what an input or a step before has done may look like it
@@ -341,22 +358,6 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
             trial.judge_all(after, tensor.index, fitted, None if replay.steps[1:] else step)
         memory = {**memory, **{f"the output of {step}": results[t.index] for t in step.outputs[:1]}}
     _try_everywhere(trial, replay, numerics, suffix)
-
-
-def _shown(after: Sequence[Step], sound: Array, seen: Array) -> Array | None:
-    """What the device had where a sound one has `sound`, if the steps `after` it hand on the bytes as they are."""
-    marked = np.arange(sound.size).astype(sound.dtype).reshape(sound.shape)
-    value = marked
-    for step in after:
-        if not step.facts.copies or any(t is None or t.data is None for t in step.inputs[1:]):
-            return None
-        value = np.asarray(
-            step.evaluate(
-                value[np.newaxis],
-                *(t.data[np.newaxis] for t in step.inputs[1:] if t is not None and t.data is not None),
-            )[0][0]
-        )
-    return seen.reshape(sound.shape) if value.tobytes() == marked.tobytes() and value.size == seen.size else None
 
 
 def _wrong(case: Case) -> Iterator[Hypothesis]:

@@ -11,6 +11,9 @@ from ..kernel import Line
 from ..numerics import scalar, scalar_float
 from ..numerics.fixedpoint import Multiplier
 
+FLOAT_SCALED = {*scalar.XNNPACK_LOWEST, "real"}
+"""The dialects that multiply by a float, not by an integer and a power of two."""
+
 
 def factor_at(factor: Multiplier, channel: int) -> tuple[int, int, float]:
     """(multiplier, shift, scale) of one channel, for factors of one entry or one a channel."""
@@ -21,21 +24,21 @@ def factor_at(factor: Multiplier, channel: int) -> tuple[int, int, float]:
 def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, None, int]:
     """`x` times the channel's factor in the factor's dialect, a line a stage; returns the result, the last value."""
     multiplier, shift, scale = factor_at(factor, channel)
+    if factor.rounding in FLOAT_SCALED:
+        return (yield from _rescale_by_float(x, scale, factor.rounding))
     real = multiplier * 2.0 ** (shift - 31)
     yield Line("multiplier", f"effective scale {real:.9g} = {multiplier} · 2^({shift} − 31)", multiplier)
     yield Line("shift", f"2^{shift}: {'left, before' if shift > 0 else 'right, after'} the multiplication", shift)
-    if factor.rounding in scalar.XNNPACK_LOWEST:
-        product = np.float32(x) * np.float32(scale)
-        yield Line("product", f"{x} · {np.float32(scale):.9g} in float32 (XNNPACK)", product)
-    elif factor.rounding == "real":
-        yield Line("product", f"{x} · {scale:.17g} in float64 (TFLite)", x * scale)
-    elif factor.rounding in ("double", "ruy"):
+    how = "rounded once, ties up"
+    if factor.rounding in ("double", "ruy"):
         shifted = scalar.wrap(x << max(shift, 0))
         high = scalar.saturating_rounding_doubling_high_mul(shifted, multiplier)
         yield Line(
             "high multiply", f"round({shifted} · {multiplier} / 2^31) = round({shifted * multiplier / 2**31:.6f})", high
         )
+        how = "as it is: nothing is shifted to the right"
         if shift < 0:
+            how = f"second rounding, ties {'up' if factor.rounding == 'ruy' else 'away from zero'}"
             rest = high - (high >> -shift << -shift)
             yield Line(
                 "rounding remainder",
@@ -43,16 +46,23 @@ def rescale(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, Non
                 rest,
             )
     result = scalar.multiply_by_quantized_multiplier(x, multiplier, shift, scale, factor.rounding)
-    how = {
-        "double": "second rounding, ties away from zero",
-        "single": "rounded once, ties up",
-        "ruy": "second rounding, ties up",
-        "xnnpack": "ties to even",
-        "xnnpack-int16": "ties to even",
-        "xnnpack-int32": "ties to even",
-        "real": "ties away from zero",
-    }[factor.rounding]
     yield Line("scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} ({how})", result)
+    return result
+
+
+def _rescale_by_float(x: int, scale: float, rounding: str) -> Generator[Line, None, int]:
+    """The same in dialects that never make a multiplier of integers, but keep the factor as a float."""
+    if rounding == "real":
+        yield Line("scale", "the effective scale as a float64: no integer multiplier is made", scale)
+        product, how = x * scale, "ties away from zero"
+        yield Line("product", f"{x} · {scale:.17g} in float64 (TFLite)", product)
+    else:
+        single = np.float32(scale)
+        yield Line("scale", "the effective scale as a float32: no integer multiplier is made", single)
+        product, how = np.float32(x) * single, "ties to even"
+        yield Line("product", f"{x} · {single:.9g} in float32 (XNNPACK)", product)
+    result = scalar.multiply_by_quantized_multiplier(x, 0, 0, scale, rounding)
+    yield Line("scaled", f"{float(product):.6f} → {result} ({how})", result)
     return result
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import consistent, require
 from ..kernel import Draw, Ints, Options, Toolbox
@@ -22,8 +24,11 @@ MOST_PADDED = 1 << 20
 PATCH_BYTES = 1 << 20
 """How many bytes of patches to gather at a time: what a core's second-level cache holds."""
 
+WIDE = 64
+"""From so many channels on, NumPy's loops over those of one pixel are quick enough."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Window:
     """(height, width) pairs throughout; `pad` is what SAME adds above and to the left."""
 
@@ -34,7 +39,7 @@ class Window:
     input: tuple[int, int]
     output: tuple[int, int]
 
-    @property
+    @cached_property
     def is_padded(self) -> bool:
         """Whether any output position looks outside the image."""
         return self.pad != (0, 0) or any(need > size for need, size in zip(self.span, self.input, strict=True))
@@ -49,6 +54,11 @@ class Window:
         return y, x
 
     @property
+    def is_pixel(self) -> bool:
+        """Whether each output position sees just the pixel in its own place."""
+        return self.filter == self.stride == (1, 1)
+
+    @cached_property
     def span(self) -> tuple[int, int]:
         """How many padded rows and columns the output positions cover."""
         (h, w) = (
@@ -59,13 +69,26 @@ class Window:
 
     def padded(self, images: Array, value: Any = 0) -> Array:
         """(n, *input, c) → (n, *span, c): the images within `value`, cut where no window reaches; maybe a view."""
-        (top, left), (height, width) = self.pad, self.span
         if not self.is_padded:
-            return images[:, :height, :width]
-        framed = np.full((len(images), height, width, images.shape[3]), value, images.dtype)
-        inside = framed[:, top : top + self.input[0], left : left + self.input[1]]
+            return images[:, : self.span[0], : self.span[1]]
+        framed = np.full((len(images), *self.span, images.shape[3]), value, images.dtype)
+        inside = self._inside(framed)
         inside[...] = images[:, : inside.shape[1], : inside.shape[2]]
         return framed
+
+    def centred(self, codes: Array, offset: int, dtype: npt.DTypeLike) -> Array:
+        """`padded(codes + offset)` as `dtype`, in one pass."""
+        if not self.is_padded:
+            return np.add(self.padded(codes), offset, dtype=dtype)
+        framed = np.zeros((len(codes), *self.span, codes.shape[3]), dtype)
+        inside = self._inside(framed)
+        np.add(codes[:, : inside.shape[1], : inside.shape[2]], offset, out=inside, dtype=dtype)
+        return framed
+
+    def _inside(self, framed: Array) -> Array:
+        """Where the images lie in what is padded."""
+        (top, left), (height, width) = self.pad, self.input
+        return framed[:, top : top + height, left : left + width]
 
     def patches(self, padded: Array) -> Array:
         """A view (n, *output, *filter, c) of `padded(images)`: what each output position sees."""
@@ -78,19 +101,39 @@ class Window:
             writeable=False,
         )
 
-    def lines(self, padded: Array, rows: slice) -> Iterator[Array]:
-        """What each tap sees of `padded(images)` in output `rows`, tap after tap: views (n, rows, output columns · c).
+    def columns(self, padded: Array, rows: slice) -> Array:
+        """What each position of output `rows` sees of `padded(images)`: (n · rows · output columns, taps · c)."""
+        if self.is_pixel:
+            return padded[:, rows].reshape(-1, padded.shape[3])
+        return self.patches(padded)[:, rows].reshape(-1, prod(self.filter) * padded.shape[3])
 
-        Pixels lie side by side in them: with a stride they are of copies that hold every so-many-th column each.
+    def side_by_side(self, channels: int) -> int:
+        """How many output positions `lines` puts into one: all of a row, or each alone where there is a stride, and so
+        many channels that it is not worth a copy."""
+        return self.output[1] if self.stride[1] == 1 or channels < WIDE else 1
+
+    def lines(self, padded: Array, rows: slice) -> Array:
+        """What each tap sees of `padded(images)` in output `rows`, in lines that are contiguous.
+
+        A view (*filter, n, rows, output columns / s, s · c), s being `side_by_side`; if there is a stride, of copies
+        that hold every so-many-th column each.
         """
-        (sy, sx), (dy, dx), c = self.stride, self.dilation, padded.shape[3]
-        first, last = rows.start * sy, (min(rows.stop, self.output[0]) - 1) * sy
-        every = (padded[:, first : last + (self.filter[0] - 1) * dy + 1, phase::sx] for phase in range(sx))
-        columns = [np.ascontiguousarray(x).reshape(*x.shape[:2], -1) for x in every]
-        for fy, fx in np.ndindex(self.filter):
-            left, phase = divmod(fx * dx, sx)
-            top = slice(fy * dy, fy * dy + last - first + 1, sy)
-            yield columns[phase][:, top, left * c : (left + self.output[1]) * c]
+        (sy, sx), (dy, dx), (fh, fw), (height, width) = self.stride, self.dilation, self.filter, self.output
+        first, last = rows.start * sy, (min(rows.stop, height) - 1) * sy
+        seen, beside = padded[:, first : last + (fh - 1) * dy + 1], self.side_by_side(padded.shape[3])
+        if beside == 1 or sx == 1:
+            seen = seen if seen[0, 0].flags.c_contiguous else np.ascontiguousarray(seen)
+            n, y, x, c = seen.strides
+            across, x = dx * x, sx * x
+        else:
+            columns = (slice(fx * dx, fx * dx + (width - 1) * sx + 1, sx) for fx in range(fw))
+            across, n, y, x, c = (seen := np.stack([seen[:, :, each] for each in columns])).strides
+        return np.lib.stride_tricks.as_strided(
+            seen,
+            (fh, fw, len(padded), (last - first) // sy + 1, width // beside, beside * padded.shape[3]),
+            (dy * y, across, n, sy * y, x, c),
+            writeable=False,
+        )
 
     def tiles(self, images: int, bytes_a_position: int) -> Iterator[tuple[slice, slice]]:
         """(images, output rows) slices whose patches take about `PATCH_BYTES`: whole images, or rows of one."""

@@ -104,12 +104,11 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     dtype = p.groups[0][0].dtype
     step = output.shape[3] // len(p.groups)
     for part, rows in p.window.tiles(len(images), max(taps * len(p.groups), 2 * output.shape[3]) * dtype.itemsize):
-        codes = np.add(images[part], p.input_offset, dtype=dtype)
-        patches = p.window.patches(p.window.padded(codes))[:, rows]
+        padded = p.window.centred(images[part], p.input_offset, dtype)
         for g, (gemm, requantize) in enumerate(p.groups):
-            columns = patches[..., g * depth : (g + 1) * depth].reshape(-1, taps)
-            result = requantize(gemm(columns.astype(gemm.dtype, copy=False)))
-            output[part, rows, :, g * step : (g + 1) * step] = result.reshape(*patches.shape[:3], step)
+            columns = p.window.columns(padded[..., g * depth : (g + 1) * depth], rows)
+            made = output[part, rows, :, g * step : (g + 1) * step]
+            made[...] = requantize(gemm(columns.astype(gemm.dtype, copy=False))).reshape(made.shape)
     return output.reshape(-1, *p.output_shape)
 
 

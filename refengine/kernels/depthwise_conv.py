@@ -8,7 +8,7 @@ ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
@@ -67,8 +67,9 @@ class FloatParams:
 
 
 def _lines(weights: Array, window: _window.Window) -> Array:
-    """The weights (taps, output columns · channels) as a line of pixels meets them."""
-    return np.tile(weights.reshape(prod(window.filter), -1), window.output[1])
+    """The weights as `Window.lines` meet them."""
+    channels = weights.shape[2] * weights.shape[3]
+    return np.tile(weights.reshape(*window.filter, 1, channels), window.side_by_side(channels))
 
 
 def _operands(node: Node) -> tuple[Tensor, Tensor, Tensor | None, Tensor, _window.Window]:
@@ -133,52 +134,24 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     """(B, n, h, w, c) codes → (B, *output_shape) codes."""
     images = input.reshape(-1, *input.shape[2:])
     output = np.empty((len(images), *p.output_shape[1:]), p.requantize.dtype)
-    sums, position = _way(p, len(images))
-    for part, rows in p.window.tiles(len(images), position):
+    alone = p.weights.shape[2] == 1
+    sums, taps = (by_product, prod(p.window.filter)) if alone else (by_lines, p.output_shape[3])
+    for part, rows in p.window.tiles(len(images), taps * p.weights.itemsize):
         if not rows.start:
-            padded = p.window.padded(np.add(images[part], p.input_offset, dtype=p.weights.dtype))
+            padded = p.window.centred(images[part], p.input_offset, p.weights.dtype)
         output[part, rows] = p.requantize(sums(p, padded, rows))
     return output.reshape(-1, *p.output_shape)
 
 
-def _way(p: Params, images: int) -> tuple[Callable[[Params, Array, slice], Array], int]:
-    """The quickest way to the sums, exact all of them, and how many bytes it takes for each output position."""
-    bytes_a_position = p.output_shape[3] * p.weights.itemsize
-    if p.weights.shape[2] == 1:
-        return by_product, prod(p.window.filter) * p.weights.itemsize
-    if p.output_shape[3] >= WIDE and images * prod(p.output_shape) < FEW:
-        return by_patches, bytes_a_position
-    return by_lines, bytes_a_position * NARROW
-
-
-WIDE, FEW = 64, 16384
-"""From so many channels on, lines of pixels are not worth their while for less output than that."""
-
-NARROW = 4
-"""Lines are summed in tiles so much smaller than those of `Window.tiles`: sums and products share the cache."""
-
-
-def by_patches(p: Params, padded: Array, rows: slice) -> Array:
-    """The sums (n, rows, columns, channels) of output `rows`, position by position."""
-    patches = p.window.patches(padded)[:, rows]
-    sums: Array = np.einsum("nyxabc,abcm->nyxcm", patches, p.weights)
-    return sums.reshape(*patches.shape[:3], -1)
-
-
 def by_product(p: Params, padded: Array, rows: slice) -> Array:
-    """The same of one input channel: a matrix product."""
-    patches = p.window.patches(padded)[:, rows]
-    product: Array = patches.reshape(*patches.shape[:3], -1) @ p.weights.reshape(prod(p.window.filter), -1)
-    return product
+    """The sums (n, rows, columns, channels) of output `rows` of one input channel: a matrix product."""
+    product: Array = p.window.columns(padded, rows) @ p.weights.reshape(prod(p.window.filter), -1)
+    return product.reshape(len(padded), -1, p.window.output[1], product.shape[1])
 
 
 def by_lines(p: Params, padded: Array, rows: slice) -> Array:
-    """The same tap by tap, over whole lines of pixels: NumPy's loops are slow over a few channels only."""
-    first, *others = zip(p.window.lines(_repeated(p, padded), rows), p.lines, strict=True)
-    total: Array = np.multiply(*first)
-    product = np.empty_like(total)
-    for x, weights in others:
-        np.add(total, np.multiply(x, weights, out=product), out=total)
+    """The same of any, over whole lines of pixels: NumPy's loops are slow over a few channels only."""
+    total: Array = np.einsum("abnyxc,abxc->nyxc", p.window.lines(_repeated(p, padded), rows), p.lines)
     return total.reshape(*total.shape[:2], p.window.output[1], -1)
 
 
@@ -228,12 +201,13 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     """(B, n, h, w, c) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
     images = input.reshape(-1, *input.shape[2:])
     output = np.empty((len(images), *p.output_shape[1:]), np.float32)
-    sums, position = (floats_by_lines, NARROW) if p.inside is None else (floats_by_patches, 1)
-    for part, rows in p.window.tiles(len(images), 4 * p.output_shape[3] * position):
+    sums = floats_by_lines if p.inside is None else floats_by_patches
+    for part, rows in p.window.tiles(len(images), 4 * p.output_shape[3]):
         if not rows.start:
             padded = p.window.padded(images[part])
         with np.errstate(all="ignore"):
-            total = sums(p, padded, rows) + p.bias
+            total = sums(p, padded, rows)
+            total += p.bias
         output[part, rows] = float32.clamp(total, p.float_activation_min, p.float_activation_max)
     return output.reshape(-1, *p.output_shape)
 
@@ -251,15 +225,7 @@ def floats_by_patches(p: FloatParams, padded: Array, rows: slice) -> Array:
 
 def floats_by_lines(p: FloatParams, padded: Array, rows: slice) -> Array:
     """The same over whole lines of pixels, where it is no matter what pads: see `_linear.taps_inside`."""
-    total: Array | None = None
-    for x, w in zip(p.window.lines(_repeated(p, padded), rows), p.lines, strict=True):
-        if total is None:
-            total, product = np.zeros(x.shape, np.float32), np.empty(x.shape, np.float32)
-        if p.contraction == "fma":
-            total = float32.fma(x, w, total)
-        else:
-            np.add(total, np.multiply(x, w, out=product), out=total)
-    assert total is not None
+    total = float32.sums_over_taps(p.window.lines(_repeated(p, padded), rows), p.lines, p.contraction)
     return total.reshape(*total.shape[:2], p.window.output[1], -1)
 
 

@@ -53,9 +53,9 @@ def explain(p: Params, at: At, input: Array, scale_bits: Array) -> Iterator[Line
         root += 1
         yield Line("rounding", "the rest is more than the root: one more", root)
     if 0 <= shift < 32:
-        yield Line("shift", f"{root} / 2^{shift}, rounded down", root >> shift)
+        yield Line("shifted", f"{root} / 2^{shift}, rounded down", root >> shift)
     else:
-        yield Line("shift", f"C leaves a shift by {shift} bits undefined; shown as 0", 0)
+        yield Line("shifted", f"C leaves a shift by {shift} bits undefined; shown as 0", 0)
 
 
 def example(draw: Draw, make: Toolbox) -> Node:

@@ -110,7 +110,7 @@ def explain(p: Params, at: At, input: Array) -> Iterator[Line]:
             exp = scalar_gemmlowp.exp_on_negative_values(_scaled(p, code - largest), INPUT_INTEGER_BITS)
         term = scalar.rounding_divide_by_pot(exp, ACCUMULATION_INTEGER_BITS)
         sum_of_exps += term
-        yield Line("exponential", f"exp of input[{k}] = {code} − {largest}: {exp} / 2^31 = {exp / 2**31:.9f}", term)
+        yield Line("exponential", f"exp of input[{k}] = {code} − {largest}: {exp} / 2^31, as {term} / 2^19", term)
     yield Line("sum", f"{sum_of_exps} / 2^19 = {sum_of_exps / 2**19:.6f}", sum_of_exps)
     log_sum = scalar_gemmlowp.log_x_for_x_greater_than_or_equal_to_1(sum_of_exps)
     yield Line("logarithm", f"{log_sum} / 2^26 = {log_sum / 2**26:.9f}", log_sum)

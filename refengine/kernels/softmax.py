@@ -255,7 +255,7 @@ def explain(p: Params | TableParams, at: At, input: Array) -> Iterator[Line]:
         term = scalar.rounding_divide_by_pot(exp, ACCUMULATION_INTEGER_BITS)
         sum_of_exps += term
         mine = exp if k == at.index[-1] else mine
-        yield Line("exponential", f"exp of input[{k}] = {code} − {largest}: {exp} / 2^31 = {exp / 2**31:.9f}", term)
+        yield Line("exponential", f"exp of input[{k}] = {code} − {largest}: {exp} / 2^31, as {term} / 2^19", term)
     yield Line("sum", f"{sum_of_exps} / 2^19 = {sum_of_exps / 2**19:.6f}", sum_of_exps)
     headroom_plus_one = 32 - sum_of_exps.bit_length()
     over = ACCUMULATION_INTEGER_BITS - headroom_plus_one

@@ -49,7 +49,7 @@ def explain(p: Params, at: At, input: Array, weights: Array) -> Iterator[Line]:
     place = int(np.ravel_multi_index(at.index, input.shape))
     x, w = int(input[at.index]), int(weights[place % len(weights)])
     yield Line("product", f"sample {x} · weight {w} (number {place % len(weights)} of {len(weights)})", x * w)
-    yield Line("shift", f"{x * w} / 2^{p.shift}, rounded down", x * w >> p.shift)
+    yield Line("shifted", f"{x * w} / 2^{p.shift}, rounded down", x * w >> p.shift)
     yield Line("clamp", "kept in 16 bits", min(max(x * w >> p.shift, -(2**15)), 2**15 - 1))
 
 

@@ -55,7 +55,7 @@ FLT_MAX = np.finfo(np.float32).max
 def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32) -> Float32:
     """min(max(v, lo), hi) as C++ evaluates it (`ActivationFunctionWithMinMax`): NaN and −0.0 pass, ∞ is cut."""
     low, high = np.float32(lo), np.float32(hi)
-    clamped: Float32 = np.minimum(np.maximum(v, low), high)
+    clamped: Float32 = np.clip(v, low, high)  # a quarter of what `minimum` and `maximum` take
     if 0 in (low, high):  # which of two zeros these return is the processor's choice; C++ keeps v's
         zero = v == 0
         if zero.any():
@@ -178,6 +178,27 @@ def _fused_multiply_add(few: Float32, rows: Float32, out: Float32) -> None:
         out[...] = fma(column[:, None], row, out)
 
 
+def sums_over_taps(x: Float32, w: Float32, contraction: str) -> Float32:
+    """Σ x · w over the first two axes, from 0.0 and in order: (rows, columns, …, m) by what broadcasts to it."""
+    # `einsum` nests its loops by strides; with the last axis innermost, each of the sums is in order.
+    if contraction == EINSUM_CONTRACTION and x.shape[-1] > 1 and x.strides[1] > x.strides[-1]:
+        return _einsum_over_taps(x, w)
+    return _taps_in_turn(x, w, contraction)
+
+
+def _einsum_over_taps(x: Float32, w: Float32) -> Float32:
+    total: Float32 = np.einsum("ab...,ab...->...", x, w, optimize=False)
+    return total
+
+
+def _taps_in_turn(x: Float32, w: Float32, contraction: str) -> Float32:
+    """The same on any build of NumPy, and half as fast."""
+    total = np.zeros(x.shape[2:], np.float32)
+    for tap in np.ndindex(x.shape[:2]):
+        total = fma(x[tap], w[tap], total) if contraction == "fma" else total + x[tap] * w[tap]
+    return total
+
+
 def _einsum_contraction() -> str:
     """How this build of NumPy sums in `einsum`: as ``"none"`` does, as ``"fma"`` does, or some other way.
 
@@ -185,15 +206,17 @@ def _einsum_contraction() -> str:
     """
     few = np.float32(1) / np.arange(3, 36, dtype=np.float32).reshape(3, 11)
 
-    def agree(accumulate: Callable[[Float32, Float32, Float32], None], width: int) -> bool:
+    def agree(name: str, width: int) -> bool:
         rows = np.float32(1) / np.arange(1, 11 * width + 1, dtype=np.float32).reshape(11, width)
         seen, wanted = np.empty((2, 3, width), np.float32)
         _einsum(few, rows, seen)
-        accumulate(few, rows, wanted)
-        return np.array_equal(seen, wanted)
+        _FUSED_OR_NOT[name](few, rows, wanted)
+        taps, weights = rows[:10].reshape(2, 5, width), rows[1:].reshape(2, 5, width)
+        alike = np.array_equal(_einsum_over_taps(taps, weights), _taps_in_turn(taps, weights, name))
+        return alike and np.array_equal(seen, wanted)
 
     widths = (2, 3, 5, 8, 15, 33, 66)  # whole vectors and remainders
-    agreeing = [name for name, loop in _FUSED_OR_NOT.items() if all(agree(loop, width) for width in widths)]
+    agreeing = [name for name in _FUSED_OR_NOT if all(agree(name, width) for width in widths)]
     return agreeing[0] if agreeing else "neither"
 
 

@@ -17,7 +17,7 @@ from ..model import Array, Tensor
 from ..plan import Plan
 from .asked import Asked, Bytes
 from .studio import Studio
-from .words import of_line
+from .words import of_lines
 
 MOST = 64 << 20
 """Bytes of a tensor that the page gets to see."""
@@ -42,15 +42,15 @@ def element(studio: Studio, asked: Asked) -> dict[str, Any]:
 
 
 def told(session: Session, record: Record, output: int, at: Sequence[int]) -> dict[str, Any]:
-    """The same of a record; `words` tell what each name of a line is about. Raises `InputError` for an element that
-    there is not."""
+    """The same of a record; the `words` of a line tell what it is about. Raises `InputError` for an element that there
+    is not."""
     explanation = explain(session.plan, record, at, output)
+    words = of_lines(record.step, explanation.lines)
     lines = [
-        {"name": line.name, "text": line.text, "value": line.value, "reads": found}
-        for line, found in reads(record, output, explanation.at)
+        {"name": line.name, "text": line.text, "value": line.value, "reads": found, "words": about}
+        for (line, found), about in zip(reads(record, output, explanation.at), words, strict=True)
     ]
-    words = {line.name: of_line(line) for line in explanation.lines}
-    return explanation.as_dict() | {"lines": lines, "words": words}
+    return explanation.as_dict() | {"lines": lines}
 
 
 def _record(session: Session, step: int) -> Record:

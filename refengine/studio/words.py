@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
 from ..kernel import Facts, Line
 from ..model import Tensor
 from ..plan import Step
 from ..tensors.stats import is_quantized
 
 STAGES = {
-    "tap": "One product: an input, its zero point taken off, times a weight. The window slides over the layer before; "
-    "this is one place in it.",
+    "tap": "One of the numbers that this one is made of; the line says what was done with it.",
     "accumulator": "All products together, in a register wide enough that nothing is rounded yet.",
     "bias": "A constant that the layer learned for this channel, in the accumulator's own unit.",
-    "multiplier": "The accumulator counts in units of input scale times weight scale; the output has another scale. "
-    "The ratio of the two is a real number, kept as an integer (this one) and a power of two.",
+    "multiplier": "What comes in counts in steps of one scale (a layer's sum: input scale times weight scale), the "
+    "result in steps of another. The ratio of the two is a real number, kept as this integer and a power of two.",
+    "scale": "What comes in counts in steps of one scale (a layer's sum: input scale times weight scale), the "
+    "result in steps of another. This is the ratio of the two, as it is: this dialect multiplies in floats.",
     "shift": "The power of two that belongs to the multiplier: a chip moves bits instead of dividing.",
     "high multiply": "First rounding: the product's upper half is kept, rounded to the nearest integer.",
-    "rounding remainder": "What the right shift is about to cut off. From one half on, the result is rounded up.",
-    "scaled": "Second rounding: after the shift this is the sum in the output's own steps. Kernels that round once, or "
-    "to even, may differ by one here.",
+    "rounding remainder": "What the right shift is about to cut off. Above one half the result is rounded up, below it "
+    "down; where just one half goes, the next line says.",
+    "scaled": "The same in steps of another size: the line says of which.",
+    "shifted": "Moved by some bits: times a power of two, or divided by one.",
     "output offset": "The code 0 need not stand for the real 0: the zero point moves the result to where it belongs.",
     "input offset": "The input's zero point is taken off, so that the code 0 stands for the real 0.",
     "clamp": "The code must fit its type; a ReLU folded into the layer cuts off what is below 0 at the same time.",
@@ -60,7 +66,32 @@ STAGES = {
     "saturated": "Cut off at the end of the register.",
     "fixed point": "A real number as an integer with an agreed power of two.",
 }
-"""By the name of a line."""
+"""By the name of a line, where it is the same in every operator and dialect."""
+
+OF_PRODUCTS = "One product: an input, its zero point taken off, times a weight."
+"""What a tap of a layer with weights is; in floats, `OF_FLOATS`."""
+
+OF_FLOATS = {
+    "tap": "One product, of an input and a weight; the number is the sum so far, which is rounded after each.",
+    "accumulator": "All products together. Each addition was rounded to float32, and so their order counts.",
+    "bias": "A constant that the layer learned for this channel.",
+    "clamp": "A ReLU folded into the layer cuts off what is below 0; without one only infinities are cut off.",
+    "maximum": "The largest of them. Before a softmax it is taken off, so that no exponential overflows.",
+    "exponential": "e to the power of the difference to the largest one: between 0 and 1.",
+}
+"""By the name of a line that holds a float."""
+
+ROUNDED = {
+    "rounding remainder": "Second rounding: after the shift this is the result in the output's own steps. Dialects "
+    "that round once, or ties to the even neighbour, may differ by one here.",
+    "high multiply": "The result in the output's own steps: nothing is shifted to the right, and the high multiply was "
+    "the only rounding.",
+    "scale": "The only rounding: the product becomes a whole number, in the output's own steps. Dialects that multiply "
+    "by an integer and a power of two may differ by one here.",
+    "multiplier": "The only rounding: product and shift in one, and this is the result in the output's own steps. "
+    "Dialects that round twice, or ties to the even neighbour, may differ by one here.",
+}
+"""What a multiplier's result is, by the first of these that stands between its beginning and the line "scaled"."""
 
 LAYOUTS = {
     "OHWI": "A small window slides over the layer before. Under it, every number is multiplied with a weight, all the "
@@ -72,8 +103,23 @@ LAYOUTS = {
 """By the layout of the weights."""
 
 
-def of_line(line: Line) -> str:
-    """What a line of that name is about; nothing of names that say it themselves."""
+def of_lines(step: Step, lines: Sequence[Line]) -> Iterator[str]:
+    """What each line of a step's explanation is about, as its dialect has it; nothing of names that say it."""
+    since: set[str] = set()  # the names since the last multiplier began
+    for line in lines:
+        since = {line.name} if line.name in ("multiplier", "scale") else since | {line.name}
+        yield _of_line(step, line, since if since & {"multiplier", "scale"} else set())
+        since = set() if line.name == "scaled" else since
+
+
+def _of_line(step: Step, line: Line, since: set[str]) -> str:
+    is_float = isinstance(line.value, float | np.floating)
+    if line.name == "scaled" and since:
+        return next(words for name, words in ROUNDED.items() if name in since)
+    if line.name == "tap" and step.facts.layout and not is_float:
+        return OF_PRODUCTS
+    if is_float and line.name in OF_FLOATS and (line.name != "tap" or step.facts.layout):
+        return OF_FLOATS[line.name]
     return STAGES.get(line.name, "")
 
 

@@ -25,7 +25,7 @@ from ..memory import MEMORY
 from ..model import Array
 from ..tensors.arrays import read_bytes, read_npz
 from ..tensors.datasets import bundled_digits, load_mnist
-from ..tensors.images import ARRAYS, read_mask
+from ..tensors.images import ARRAYS, is_input, read_mask
 from .detection import Truth
 from .segmentation import Map
 
@@ -34,6 +34,9 @@ T = TypeVar("T")
 MASK = "_mask"
 TOLD = {".json", ".csv", ".txt"}
 """Files in a folder that tell of the others."""
+
+LITTER = {"thumbs.db", "desktop.ini"}
+"""Files that systems leave in folders, beside hidden ones; nobody means them."""
 
 TRUTH = {"class", "label", "target", "y"}
 """How the heading of a `.csv`'s classes may be called."""
@@ -121,9 +124,9 @@ def _folders(path: Path) -> list[Path]:
 def without_truth(path: str, split: str, inputs: Collection[str], memory: int = MEMORY) -> Array | list[str]:
     """What a network is fed of a path, whatever is known about it: x of an `.npz` or of MNIST, or the names of files.
 
-    Of a folder with one for each class files come in turn, so that the first ones are of every class; masks and JSON
-    are left out. An `.npz` that holds all of the model's `inputs` by their names is a file like others. Raises
-    `InputError` for a folder without files.
+    Of a folder with one for each class files come in turn, so that the first ones are of every class; masks, and what
+    is no input (see `left_out`), are left out. An `.npz` that holds all of the model's `inputs` by their names is a
+    file like others. Raises `InputError` for a folder without files.
     """
     if path == BUNDLED:
         return bundled_digits()[0]
@@ -141,23 +144,35 @@ def without_truth(path: str, split: str, inputs: Collection[str], memory: int = 
         if not Path(path).is_dir():
             return [path]
         masked = [*_masked(Path(path))]
-        left_out = {str(mask) for _, mask in masked}
+        truths = {str(mask) for _, mask in masked}
         in_turn = [file for file, _ in _in_turn(_folders(Path(path)))]
         found = [str(file) for file in files_in(Path(path)) if file.parent == Path(path)] + in_turn
-        files = [file for file in found if file not in left_out and Path(file).suffix.lower() not in TOLD]
+        files = [file for file in found if file not in truths and is_input(file)]
         if not files:
-            raise InputError("the folder is empty; give pictures, .npy, .npz, .raw, .wav or MNIST's IDX files")
+            raise InputError(
+                "the folder holds nothing to run on; give pictures, .npy, .npz, .raw, .wav or MNIST's IDX files"
+            )
         return files
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All files in a folder and below but hidden ones, sorted."""
-    return sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    """All files in a folder and below but hidden ones and `LITTER`, sorted."""
+    found = (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return sorted(file for file in found if file.name.lower() not in LITTER)
+
+
+def left_out(path: str) -> list[Path]:
+    """The files of a folder, and below, that are no input and do not tell of the others."""
+    if is_mnist(path) or not Path(path).is_dir():
+        return []
+    told = {file for file in Path(path).glob("*") if file.suffix.lower() in TOLD}
+    return [file for file in files_in(Path(path)) if file not in told and not is_input(file)]
 
 
 def _in_turn(folders: list[Path]) -> list[tuple[str, str]]:
     """(file, folder): the first file of each, then the second of each …, so that the first ones are of every class."""
-    found = [(i, folder.name, str(file)) for folder in folders for i, file in enumerate(files_in(folder))]
+    kept = [(folder.name, filter(is_input, files_in(folder))) for folder in folders]
+    found = [(i, name, str(file)) for name, files in kept for i, file in enumerate(files)]
     return [(file, name) for _, name, file in sorted(found)]
 
 

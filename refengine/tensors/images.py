@@ -30,6 +30,9 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # pillow's name for pictures of so many c
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 """What pillow may take a file for: it knows forty formats more, some of which start other programs."""
 
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".webp"}
+"""How the names of such files end."""
+
 PIXEL_BYTES = 16
 """Of memory for each pixel of a file: four copies, as it is read, turned, laid on paper and converted."""
 
@@ -87,6 +90,19 @@ def pixel_ranges(
     count = max(1, len(plan.inputs))
     fed = {i % count for i, path in enumerate(each) if Path(path).suffix.lower() not in ARRAYS}
     return tuple(pixel_range(plan, index, real_range) for index in sorted(fed))
+
+
+def is_input(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's name, or else its beginning, says that `read_inputs` takes it: it may be broken all the same."""
+    from PIL import Image
+
+    if Path(path).suffix.lower() in ARRAYS | PICTURES:
+        return True
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except (*UNREADABLE, Image.DecompressionBombError):
+        return False
 
 
 def half_blocks(pixels: Pixels) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 from typing import Any
@@ -49,7 +50,9 @@ def load(source: str | os.PathLike[str] | bytes) -> Model:
     try:
         data = model_file(source).read_bytes()
     except FileNotFoundError as error:
-        raise ModelError(f"{source}: no such file, and no bundled network ({', '.join(bundled_models())})") from error
+        near = get_close_matches(str(source), bundled_models(), 1)
+        known = f"; did you mean {near[0]!r}?" if near else f" ({', '.join(bundled_models())})"
+        raise ModelError(f"{source}: no such file, and no bundled network{known}") from error
     except OSError as error:
         raise ModelError(f"{source}: cannot be read: {error.strerror}") from error
     with located(str(source)):

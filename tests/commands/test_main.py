@@ -334,6 +334,15 @@ def test_the_demo_names_the_command_as_one_can_call_it(monkeypatch: pytest.Monke
 COMMANDS = [name.replace("_", "-") for _, name, _ in pkgutil.iter_modules(commands.__path__) if name[0] != "_"]
 
 
+@pytest.mark.parametrize(("words", "same"), [(["help"], []), (["help", "explain"], ["explain"])])
+def test_help_is_a_command_too(words: list[str], same: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for call in (words, [*same, "--help"]):
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main(call)
+    told = capsys.readouterr().out
+    assert told[: len(told) // 2] == told[len(told) // 2 :] and told.startswith("usage: refengine")
+
+
 @pytest.mark.parametrize(
     "words", ["", *COMMANDS, *(f"device {action}" for action in ("info", "run", "record", "validate"))]
 )
@@ -388,6 +397,9 @@ ERRORS = {
         "there is no dialect 'y'; choose from tflm",
     ),
     "no such script": (["debug", MODEL, "--input", "{digit}", "--script", "{tmp}/none"], "{tmp}/none: No such file"),
+    "nearly a network": (["run", "stm32f746_in8", "--random"], "no bundled network; did you mean 'stm32f746_int8'?"),
+    "digits in arrays": (["evaluate", MODEL, "--digit"], "--digit is for pictures in files, and digits are arrays"),
+    "digits of health": (["health", MODEL, "--digit"], "--digit is for pictures in files, and digits are arrays"),
     "no such model": (["inspect", "nothing.tflite"], "nothing.tflite: no such file, and no bundled network (dense"),
     "a folder for a model": (["inspect", "{tmp}"], "{tmp}: cannot be read"),
     "a picture for a model": (["inspect", "{digit}"], "not a .tflite file"),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from refengine.commands._front import _side_by_side, table_of
+from refengine.commands._tables import _side_by_side, table_of
 
 
 @cache
@@ -28,9 +28,23 @@ def printed(command: str, columns: int | None = None) -> list[str]:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout).splitlines()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "explain stm32f746_int8 --input tests/data/seven.png --digit --op 10 --at 0,7",
+        "run stm32f746_int8 --input tests/data/seven.png --digit",
+    ],
+)
+def test_lines_are_as_wide_as_a_terminal_and_whole_in_a_pipe(command: str) -> None:
+    lines, whole = printed(command, 60), printed(command)
+    assert max(map(len, lines)) <= 60 < max(map(len, whole))
+    assert "".join(" ".join(lines).split()) == "".join(" ".join(whole).split())
+
+
 def table_lines(lines: list[str]) -> list[str]:
-    """Those of tables: they begin with a space, and a rule is among them."""
-    return [line for line in lines if line.startswith(" ") and line.strip()]
+    """Those of tables: they begin with a space, and go on no line of text."""
+    without = re.sub(r"(?m)^\S.*\n(?: {2}\S.*\n)+", "", "\n".join([*lines, ""]))
+    return [line for line in without.splitlines() if line.startswith(" ") and line.strip()]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 200])

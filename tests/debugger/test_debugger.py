@@ -383,6 +383,7 @@ def test_explain_ends_in_the_element(ask: Prompt, session: Session) -> None:
     assert ask("e 0,3,4,7") == ask("e [3, 4, 7]") == ask("e 3,4,7")
     assert len(ask("e full 3,4,7")) > 288 > len(ask("e 3,4,7"))
     assert ask("e --full 3,4,7") == ask("e full 3,4,7")
+    assert any("(explain full 0,3,4,7 shows all)" in line for line in ask("e 3,4,7"))
 
 
 def test_why_adds_up(ask: Prompt, session: Session) -> None:

@@ -169,4 +169,4 @@ def test_mistakes_are_one_line(arguments: list[str], complaint: str, capsys: pyt
 
 def test_an_empty_folder_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", "dense_int8", "--data", str(tmp_path)]) == FAILED
-    assert "the folder is empty" in capsys.readouterr().err
+    assert "the folder holds nothing to run on" in capsys.readouterr().err

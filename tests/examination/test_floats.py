@@ -13,12 +13,13 @@ from refengine import InputError, make_plan, quantize, run
 from refengine.commands import main
 from refengine.examination import Health, health
 from refengine.kernel import Node
-from refengine.model import Array, Model
+from refengine.model import Array, Graph, Model
 from refengine.session import Session
 from refengine.strategies import model_of
 from refengine.tflite_io import dump
 from tests.examination.nets import DENSE, NONE, RELU, converted, float_net, pictures
 from tests.examination.test_findings import examined, gate, kinds, uneven
+from tests.kernels.test_call_once import accumulator
 from tests.models import const, fed, network, one_op, present, svdf
 from tests.test_partial import vendored
 
@@ -114,6 +115,19 @@ def test_what_lives_on_is_measured_in_sequences() -> None:
     assert str(state) == "operator 0 (SVDF), state 'input4'"
     assert (state.high >= np.max(states, axis=(0, 1))).all()
     assert "SVDF (state)" in result._repr_html_()
+
+
+def test_what_sets_up_variables_once_is_no_layer() -> None:
+    def floats(graph: Graph) -> Graph:
+        ones = (replace(t, dtype="float32", quantization=None) if t.dtype == "int8" else t for t in graph.tensors)
+        made = (t if t.data is None else replace(t, data=t.data.astype(np.float32)) for t in ones)
+        return replace(graph, tensors=tuple(made))
+
+    model = Model(tuple(map(floats, accumulator(initial=5).graphs)))
+    *_, result = health(model, [(np.array([[[1, -2]], [[7, 3]], [[0, 0]]], np.float32),)])
+    assert [layer.step and layer.step.name for layer in result.floats] == [None, "READ_VARIABLE"]
+    read = result.floats[1]
+    assert (read.count, read.low.tolist(), read.high.tolist()) == (3, [1.0, -2.0], [7.0, 5.0])
 
 
 def test_channels_that_int8_would_make_coarse_are_named_if_it_matters() -> None:

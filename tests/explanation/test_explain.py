@@ -14,6 +14,7 @@ import pytest
 from refengine import InputError, Numerics, Plan, Record, execute, make_plan
 from refengine.commands import main
 from refengine.explanation import as_html, explain, in_dialect, parting, side_by_side, step_at, text
+from refengine.kernel import Line
 from refengine.text import markup
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
@@ -64,7 +65,7 @@ def test_dialects_part_where_they_round() -> None:
     mine = explain(plan, record, (0, 0))
     assert (mine.value, other.value) == (-119, -120)
     parted = parting(mine, other)
-    assert parted is not None and [line.name for line in parted] == ["high multiply", "product"]
+    assert parted is not None and [line.name for line in parted] == ["multiplier", "scale"]
     assert list(side_by_side(mine, other))[-1].endswith("and end in -119 and -120.")
     assert parting(mine, mine) is None
     assert list(side_by_side(mine, mine))[-1] == "The two dialects agree at every stage of this element."
@@ -86,8 +87,29 @@ def test_long_sums_are_folded_unless_asked() -> None:
     assert sum("tap" in line for line in text(told, full=True)) == 40
     folded = list(text(told))
     assert sum(line.lstrip().startswith("tap") for line in folded) == 7
-    assert any("… 34 more" in line for line in folded)
+    (more,) = (line for line in folded if "… 34 more, and what they add up to" in line)
+    taps = [line.value for line in told.lines if line.name == "tap"]
+    assert more.split()[1] == str(sum(map(int, taps[3:-3])))
+    assert not any("--full" in line for line in folded)
+    assert any("(--full shows all)" in line for line in text(told, hint="--full shows all"))
     assert f"= {told.value}, which stands for" in folded[-1]
+
+
+def test_floats_that_a_fold_leaves_out_have_no_sum() -> None:
+    plan = make_plan("dense_int8")
+    lines = [Line("tap", "", np.float32(i)) for i in range(9)]
+    record = [*execute(plan, np.zeros((1, 28, 28, 1), np.int8))][-1]
+    told = replace(explain(plan, record, (0, 0)), lines=(*lines, Line("accumulator", "", np.float32(36))))
+    (more,) = (line for line in text(told) if "… 3 more" in line)
+    assert more.split() == ["tap", "…", "3", "more"]
+
+
+def test_a_dialect_that_multiplies_in_floats_tells_of_no_integer_multiplier() -> None:
+    plan, record = tie()
+    told = explain(plan, record, (0, 0), numerics="xnnpack")
+    names = [line.name for line in told.lines]
+    assert names[names.index("bias") + 1 :] == ["scale", "product", "scaled", "output offset", "clamp"]
+    assert not {"multiplier", "shift"} & {*names}
 
 
 def test_html_is_one_well_formed_page_and_escapes_names() -> None:

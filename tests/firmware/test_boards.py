@@ -283,8 +283,8 @@ def test_a_live_board_runs_what_tells_the_causes_apart(tmp_path: Path, capsys: p
     wrong = ["--port", "qemu:host", "--fault", "single_rounding", "--reveal", str(tmp_path / "next.npz")]
     assert main(["diff", "esp32_int8", *digit, *wrong]) == 1
     first, second = capsys.readouterr().out.split("the device ran it:")
-    assert "; likely: everything vanishes under single rounding, or under XNNPACK's rounding" in first
-    assert "; certain: everything vanishes under single rounding." in second
+    assert "; likely: every difference vanishes under single rounding, or under XNNPACK's rounding" in first
+    assert "; certain: every difference vanishes under single rounding." in second
 
 
 def test_ctrl_c_leaves_nothing_behind() -> None:

@@ -166,7 +166,7 @@ def test_a_dialect_is_told(case: str, board: str, tmp_path: Path, monkeypatch: p
     assert tuple(finding.step.index for finding in report.culprits) == where
     best = [finding.candidates[0] for finding in report.culprits]
     assert all(candidate.complete and candidate.how == name for candidate in best)
-    assert f"everything vanishes {name}" in report.summary
+    assert f"every difference vanishes {name}" in report.summary
 
 
 @pytest.mark.parametrize("board", ["mps2-an500"])
@@ -185,7 +185,7 @@ def test_a_trained_network_end_to_end(board: str, tmp_path: Path, capsys: pytest
     assert main(["diff", "stm32f746_int8", path]) == 1
     summary = capsys.readouterr().out.splitlines()[-1].partition(": ")[2]
     assert summary.startswith(
-        "the fault enters at 0 CONV_2D, 2 CONV_2D, passed on to 6 more; likely: everything vanishes under"
+        "the fault enters at 0 CONV_2D, 2 CONV_2D, passed on to 6 more; likely: every difference vanishes under"
     )
     assert SINGLE in summary
 

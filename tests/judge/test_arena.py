@@ -118,7 +118,7 @@ def test_a_wrong_tensor_in_an_image_is_judged(tmp_path: Path, capsys: pytest.Cap
     assert main([*command, "--input", str(tmp_path / "x.npy")]) == 1
     told = capsys.readouterr().out
     assert "the arena is read as TFLM's planner lays it out" in told
-    assert "certain: everything vanishes if the output lies one column too late" in told
+    assert "certain: every difference vanishes if the output lies one column too late" in told
     assert main(["diff", "stm32f746_int8", str(tmp_path / "x.npy"), "--after", "0"]) == 2
     assert "are for --arena FILE" in capsys.readouterr().err
 

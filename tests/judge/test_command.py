@@ -58,7 +58,8 @@ def test_different_is_1_and_says_why(faulty: str, capsys: pytest.CaptureFixture[
         re.M,
     )
     assert printed.out.endswith(
-        "the fault enters at 4 CONV_2D, passed on to 3 more; certain: everything vanishes if the bias is left out.\n"
+        "the fault enters at 4 CONV_2D, passed on to 3 more; "
+        "certain: every difference vanishes if the bias is left out.\n"
     )
 
 
@@ -92,7 +93,7 @@ def test_the_recording_says_whose_arithmetic_it_is(tmp_path: Path, capsys: pytes
     assert main(["diff", MODEL, recorded]) == 0
     assert "(mine)" in capsys.readouterr().out
     assert main(["diff", MODEL, recorded, "--numerics", "tflm"]) == 1
-    assert "everything vanishes under single rounding" in capsys.readouterr().out
+    assert "every difference vanishes under single rounding" in capsys.readouterr().out
     unknown = write(tmp_path / "b.npz", dump, numerics="abacus")
     assert main(["diff", MODEL, unknown]) == 2
     assert main(["diff", MODEL, unknown, "--numerics", "single"]) == 0

@@ -38,6 +38,15 @@ def test_an_input_that_codes_do_not_tell_wholly_is_found_by_how_near_it_comes() 
     assert culprit.certainty == "certain" and "if the input holds half of each real value" in culprit.verdict
 
 
+def test_a_copy_in_the_dump_shows_what_codes_do_not_tell_wholly() -> None:
+    """Rounding down takes some codes down by one; the network's first step hands the input on as it is."""
+    floored = np.where(np.random.default_rng(1).random(X.shape) < 0.4, np.maximum(X, -127) - 1, X).astype(np.int8)
+    (culprit,) = diff(PLAN, dump_of(PLAN, floored, fed=False), X).culprits
+    (seen,) = diff(PLAN, dump_of(PLAN, floored), X).wrong_inputs
+    assert culprit.certainty == seen.certainty == "likely"  # a division by 256 does just that, too
+    assert all("every code rounded down" in verdict for verdict in (culprit.verdict, seen.verdict))
+
+
 def test_the_previous_sample_is_one_of_the_suspects() -> None:
     _, before = network("dense_int8", 4)
     previous = dump_of(PLAN, before)

@@ -51,7 +51,7 @@ def test_an_explanation_tells_the_rest_that_rounds() -> None:
     plan = make_plan(custom("SignalFilterBankSquareRoot", b"", [*inputs], fed((2,), "uint32")))
     (record,) = execute(plan, np.array([12, 13], np.uint64))
     told = [explain(plan, record, (i,)).lines for i in range(2)]
-    assert [[line.name for line in lines] for lines in told] == [["root", "shift"], ["root", "rounding", "shift"]]
+    assert [[line.name for line in lines] for lines in told] == [["root", "shifted"], ["root", "rounding", "shifted"]]
     assert "the rest is 3" in told[0][0].text
     assert told[1][0].text == "the square root of 13, rounded down; the rest is 4"
 

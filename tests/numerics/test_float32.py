@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -197,6 +198,8 @@ def test_sequential_matmul_with_infinities_and_nans() -> None:
 
 def test_a_numpy_whose_einsum_fuses_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(float32, "_einsum", float32._fused_multiply_add)
+    assert float32._einsum_contraction() == "neither", "one of its loops fuses, another does not"
+    monkeypatch.setattr(float32, "_einsum_over_taps", partial(float32._taps_in_turn, contraction="fma"))
     assert float32._einsum_contraction() == "fma"
     monkeypatch.setattr(
         float32, "_einsum", lambda few, rows, out: float32._multiply_then_add(few[:, ::-1], rows[::-1], out)

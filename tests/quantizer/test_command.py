@@ -208,7 +208,7 @@ def test_what_is_no_file_is_written_to_and_a_link_stays_one(floats: str, arrays:
         (["--limit", "0"], "'0' is no positive number"),
         (["--data", "missing.npy"], "missing.npy: cannot be read"),
         (["--data", "digits"], "input 'x' takes pictures of 10×10×1"),
-        (["--data", "{folder}/empty"], "the folder is empty"),
+        (["--data", "{folder}/empty"], "the folder holds nothing to run on"),
         (["--data", "{folder}/mnist", "digits"], "mnist: a folder of MNIST's IDX files is all the data"),
         (["--data", "{folder}/wide.npy"], "wide.npy: input 'x' has shape"),
         (["--data", "{folder}/nan.npy"], "sample 1: input 'x' holds nan"),

@@ -13,7 +13,7 @@ from refengine import execute, make_plan
 from refengine.bundled import bundled_models
 from refengine.explanation import explain
 from refengine.kernel import Line
-from refengine.studio.words import STAGES, of_line, of_step
+from refengine.studio.words import OF_FLOATS, ROUNDED, STAGES, of_lines, of_step
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from tests.studio.conftest import Client
@@ -91,8 +91,34 @@ def test_the_stages_of_the_bundled_networks_are_told_in_words() -> None:
         plan, x = sample(name)
         for record in execute(plan, x):
             at = tuple(0 for _ in record.outputs[0].shape)
-            for line in explain(plan, record, at).lines:
-                assert of_line(line), f"{record.step}: {line.name}"
+            lines = explain(plan, record, at).lines
+            for line, words in zip(lines, of_lines(record.step, lines), strict=True):
+                assert words, f"{record.step}: {line.name}"
             assert of_step(record.step).endswith(".")
-    assert of_line(Line("never heard of", "", 0)) == ""
-    assert all(words.endswith(".") for words in STAGES.values())
+    assert [*of_lines(record.step, [Line("never heard of", "", 0)])] == [""]
+    assert all(words.endswith(".") for told in (STAGES, OF_FLOATS, ROUNDED) for words in told.values())
+
+
+@pytest.mark.parametrize(
+    ("numerics", "step", "begins"),
+    [
+        ("tflm", 0, "Second rounding: "),
+        ("single", 0, "The only rounding: product and shift in one"),
+        ("xnnpack", 0, "The only rounding: the product becomes a whole number"),
+        ("tflm", 11, "The same in steps of another size"),
+    ],
+)
+def test_a_result_is_told_as_its_dialect_and_its_operator_round(numerics: str, step: int, begins: str) -> None:
+    plan, x = sample(numerics=numerics)
+    record = [*execute(plan, x)][step]
+    lines = explain(plan, record, tuple(0 for _ in record.outputs[0].shape)).lines
+    told = [words for line, words in zip(lines, of_lines(record.step, lines), strict=True) if line.name == "scaled"]
+    assert len(told) == 1 and told[0].startswith(begins)
+
+
+def test_taps_of_floats_and_of_pools_are_no_products_of_codes() -> None:
+    for name, step, begins in (("stm32f746_float32", 0, "One product, of"), (NETWORK, 1, "One of the numbers")):
+        plan, x = sample(name)
+        record = [*execute(plan, x)][step]
+        lines = explain(plan, record, (0, 0, 0, 0)).lines
+        assert next(of_lines(record.step, lines)).startswith(begins)

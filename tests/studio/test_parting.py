@@ -40,7 +40,7 @@ def test_two_dialects_part_at_the_first_element_that_differs(client: Client) -> 
     assert first["mine"]["value"] == m.outputs[0][tuple(where[0])]
     assert first["theirs"]["value"] == t.outputs[0][tuple(where[0])]
     assert (told["steps"], told["count"]) == (len(apart), len(pairs))
-    assert first["stages"] == ["high multiply", "product"]
+    assert first["stages"] == ["multiplier", "scale"]
 
 
 def test_dialects_that_agree_are_said_to(client: Client) -> None:

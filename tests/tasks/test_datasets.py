@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from refengine import InputError
-from refengine.tasks.datasets import boxes, classes, mask_of, masks, without_truth
+from refengine.tasks.datasets import boxes, classes, left_out, mask_of, masks, without_truth
 from refengine.tasks.detection import Truth
 from refengine.tensors.datasets import bundled_digits
 
@@ -43,6 +43,16 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     named = classes(str(tmp_path), names=["bird", "dog", "cat"])
     assert (named.y.tolist(), named.names) == ([2, 1, 1], ("bird", "dog", "cat"))
     assert data.first(1).y.tolist() == [0]
+
+
+def test_what_systems_leave_in_folders_is_no_data_and_other_strays_are_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("7/a.png", "7/Thumbs.db", "7/.DS_Store", "7/notes.txt", "0/desktop.ini", "0/b.npy", "x.csv"):
+        touch(tmp_path / name)
+    Image.new("L", (3, 3)).save(tmp_path / "7/pixels", "PNG")
+    kept = [str(tmp_path / name) for name in ("0/b.npy", "7/a.png", "7/pixels")]
+    found = classes(str(tmp_path))
+    assert sorted(found.x) == kept == sorted(without_truth(str(tmp_path), "test", []))
+    assert left_out(str(tmp_path)) == [tmp_path / "7/notes.txt"]
 
 
 def test_folders_that_are_numbers_are_classes_themselves(tmp_path: Path) -> None:

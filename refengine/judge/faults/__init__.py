@@ -82,6 +82,7 @@ FITS: Mapping[str, Fit] = _quiet(
         "weight bit": constants.weight_bit,
         "other bias": constants.other_bias,
         "other scale": constants.other_scale,
+        "other output": constants.other_output,
         "shifted": layout.shifted,
         "permuted channels": layout.permuted,
         "half written": memory.half_written,

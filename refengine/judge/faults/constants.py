@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
-from ...model import Array
-from ._case import Case, Fits, Sums, Variants, with_data, with_weights
+from ...model import Array, Tensor
+from ._case import Case, Fits, Sums, Variants, with_data, with_weights, with_zero_point, zero_point_of
+
+FACTORS = 9
+"""So many factors of a layer's scales are tried in between what its elements allow."""
 
 FEW = 12
 """So many elements a hypothesis must get right before it is tried on all."""
@@ -52,30 +58,93 @@ def other_scale(case: Case) -> Fits:
     sums = case.sums
     if sums is None or case.seen is None:
         return
-    acc = sums.acc.reshape(-1, sums.acc.shape[-1])
-    low, high = _preimage(sums, case.seen.reshape(acc.shape), 1 / (acc * sums.factor))
-    low, high = np.minimum(low, high), np.maximum(low, high)
-    low, high = np.where(np.isnan(low), 0, low), np.where(np.isnan(high), np.inf, high)
     for how, axis, bits in (
         ("all scales of the layer are off by one factor", None, 16.0),
-        ("each channel's scale is off by a factor of its own", 0, 12.0 * acc.shape[-1]),
+        ("each channel's scale is off by a factor of its own", 0, 12.0 * sums.acc.shape[-1]),
     ):
-        least, most = np.atleast_1d(low.max(axis=axis)), np.atleast_1d(high.min(axis=axis))
-        if ((least <= most * (1 + 1e-9)) & (most > 0)).all() and (axis == 0 or least[0] > 0):
-            most = np.where(np.isfinite(most), most, np.maximum(1, least))
-            best = np.where((least <= 1) & (most >= 1), 1, (least + most) / 2)
-            if (best == 1).all() or not np.isfinite(best).all() or (acc.shape[-1] < 2 and axis == 0):
-                continue
-            about = f" of about {best[0]:.6g}" if axis is None else ""
-            yield f"if {how}{about}", sums.scaled_by(sums.factor * best).reshape(case.sound.shape), bits
+        if axis == 0 and sums.acc.shape[-1] < 2:
+            continue
+        factor = _factor(sums, case.seen, axis)
+        if factor is not None and (factor != 1).any():
+            about = f" of about {factor[0]:.6g}" if axis is None else ""
+            yield f"if {how}{about}", sums.scaled_by(sums.factor * factor).reshape(case.sound.shape), bits
             return
 
 
-def _preimage(sums: Sums, seen: Array, unit: Array) -> tuple[Array, Array]:
+def other_output(case: Case) -> Fits:
+    """The output has another zero point than in this file, or another scale and zero point, as if quantised anew."""
+    quantization = case.tensor.quantization
+    if case.seen is None or case.sound.dtype.kind != "i" or not quantization or not quantization.zero_point:
+        return
+    between = (case.seen > case.seen.min()) & (case.seen < case.seen.max())  # the others may be cut off
+    if between.any():
+        bits = 8.0 * case.sound.itemsize
+        for how, tensor, parameters in (*_moved(case, case.seen, between), *_rescaled(case, case.seen, between)):
+            wrong = case.replay(output=tensor)
+            if wrong is not None:
+                yield f"if its {how} (quantised anew?)", wrong, bits * parameters
+
+
+def _moved(case: Case, seen: Array, between: Array) -> Iterator[tuple[str, Tensor, int]]:
+    """The output with the zero point that explains most of what is not cut off."""
+    by, counts = np.unique((seen.astype(np.int64) - case.sound)[between], return_counts=True)
+    mine = zero_point_of(case.tensor)
+    point = mine + int(by[counts.argmax()])
+    if point != mine:
+        yield f"zero point is {point}, not this file's {mine}", with_zero_point(case.tensor, point), 1
+
+
+def _rescaled(case: Case, seen: Array, between: Array) -> Iterator[tuple[str, Tensor, int]]:
+    """The output with the scale and the zero point of a line through what is not cut off."""
+    sums, quantization = case.sums, case.tensor.quantization
+    if sums is None or quantization is None or len(quantization.scale) != 1:
+        return
+    real = (sums.acc * sums.factor).reshape(seen.shape)[between]
+    if not np.ptp(real) > 0:
+        return
+    point = int(np.rint(np.polyfit(real, seen[between], 1)[1]))
+    low, high = int(seen.min()), int(seen.max())
+    last = replace(sums.last, activation_min=low, activation_max=high, output_offset=point)
+    factor = _factor(replace(sums, last=last), seen, None)
+    if factor is not None and point != zero_point_of(case.tensor) and abs(point) < 1 << 16:
+        scale = quantization.scale[0] / float(factor[0])
+        tensor = replace(case.tensor, quantization=replace(quantization, scale=(scale,), zero_point=(point,)))
+        yield f"scale and zero point are about {scale:.6g} and {point}, not this file's", tensor, 3
+
+
+def _factor(sums: Sums, seen: Array, axis: int | None) -> Array | None:
+    """What all real factors (`axis` None), or each, would have to be multiplied by to give the codes that were seen.
+
+    None where nothing would.
+    """
+    acc = sums.acc.reshape(-1, sums.acc.shape[-1])
+    twice = np.exp2(np.minimum(sums.shift, 0) - 1.0)  # what the first of two roundings may do
+    low, high = _preimage(sums, seen.reshape(acc.shape), 1 / (acc * sums.factor), 0.5 + twice)
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    low, high = np.where(np.isnan(low), 0, low), np.where(np.isnan(high), np.inf, high)
+    least, most = np.atleast_1d(low.max(axis=axis)), np.atleast_1d(high.min(axis=axis))
+    if not ((least <= most * (1 + 1e-9)) & (most > 0)).all() or (axis is None and least[0] <= 0):
+        return None
+    most = np.where(np.isfinite(most), most, np.maximum(1, least))
+    if not np.isfinite(least + most).all():
+        return None
+    right = (least <= 1) & (most >= 1)
+    best, missed = np.where(right, 1.0, (least + most) / 2), np.full(least.shape, np.inf)
+    for part in (0.5, *np.linspace(0, 1, FACTORS)):  # roundings leave some room between what all elements allow
+        tried = np.where(right, 1.0, least + part * (most - least))
+        codes = sums.scaled_by(sums.factor * tried).reshape(acc.shape)
+        wrong = np.atleast_1d((codes != seen.reshape(acc.shape)).sum(axis=axis))
+        best, missed = np.where(wrong < missed, tried, best), np.minimum(missed, wrong)
+        if not missed.any():
+            break
+    return best
+
+
+def _preimage(sums: Sums, seen: Array, unit: Array, half: Array | float = 0.5) -> tuple[Array, Array]:
     """Between what bounds, in `unit`s, a scaled accumulator became each code; where it saturated, one side is open."""
     scaled = seen.astype(np.float64) - sums.last.output_offset
-    low = np.where(seen <= sums.last.activation_min, -np.inf, scaled - 0.5)
-    high = np.where(seen >= sums.last.activation_max, np.inf, scaled + 0.5)
+    low = np.where(seen <= sums.last.activation_min, -np.inf, scaled - half)
+    high = np.where(seen >= sums.last.activation_max, np.inf, scaled + half)
     return np.asarray(low * unit), np.asarray(high * unit)
 
 

@@ -7,7 +7,7 @@ import { attempt, inference, on, present, state } from "./state.js";
 
 export const title = "Board";
 
-let port, fault, runs, needs, shown;
+let port, fault, runs, waits, needs, shown;
 let choices = null;
 let ran = ""; // the inference that the board's answer is of
 
@@ -17,10 +17,12 @@ export function mount(section) {
   runs = el("button", { id: "run-board", className: "main", textContent: "Run on the board" });
   runs.onclick = runOnBoard;
   port.onchange = showNeeds;
+  waits = el("p", { id: "board-waits", textContent: "Draw something first: then the board can be given it, too." });
   needs = el("p", { className: "hint" });
   shown = el("div", { id: "board-shown", "aria-live": "polite" });
   section.append(
     el("div", { className: "tools" }, port, el("label", {}, "Break it on purpose: ", fault), runs),
+    waits,
     needs,
     shown,
   );
@@ -28,6 +30,7 @@ export function mount(section) {
 
 export function refresh() {
   runs.disabled = !state.answer;
+  waits.hidden = Boolean(state.answer);
   if (ran && ran !== inference()) {
     ran = "";
     shown.replaceChildren(el("p", { className: "hint", textContent: "This drawing has not been on the board yet." }));

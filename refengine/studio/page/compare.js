@@ -46,6 +46,7 @@ export function mount(section) {
 export function refresh() {
   dump.hidden = way.value !== "dump";
   if (told?.inference && told.inference !== inference()) clear(); // it was of another drawing
+  if (!told && !summary.textContent) hint("Choose what the colours shall tell, then Colour: each operator is a box.");
 }
 
 function clear() {

@@ -8,7 +8,7 @@ const FEW = 12; // lines of one name that are shown at once
 export function explanation(told, { go = null, byValue = false, every = false, title = told.element } = {}) {
   const end =
     told.real === null ? `= ${short(told.value)}` : `= ${short(told.value)}, which stands for ${short(told.real)}`;
-  const parts = runs(told.lines).map((lines) => stage(lines, told.words, { go, byValue, every }));
+  const parts = runs(told.lines).map((lines) => stage(lines, { go, byValue, every }));
   return el(
     "div",
     { className: "explanation" },
@@ -28,8 +28,8 @@ function runs(lines) {
   return found;
 }
 
-function stage(lines, words, { go, byValue, every }) {
-  const { name } = lines[0];
+function stage(lines, { go, byValue, every }) {
+  const { name, words } = lines[0];
   const ordered =
     byValue && lines.length > FEW ? [...lines].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)) : lines;
   const shown = every ? ordered : ordered.slice(0, FEW);
@@ -41,7 +41,7 @@ function stage(lines, words, { go, byValue, every }) {
     "section",
     { className: "stage" },
     el("h4", { textContent: name + count }),
-    words[name] ? el("p", { className: "hint", textContent: words[name] }) : null,
+    words ? el("p", { className: "hint", textContent: words }) : null,
     el("table", {}, el("tbody", {}, rows, more)),
   );
 }

@@ -12,6 +12,7 @@ export const title = "The idea";
 
 const found = new Set(); // names of classes that were read without a doubt
 let seen, pieces, larger, votes, mattered, tasks; // what moves in each station
+let stations; // all of these, with their headings and questions
 let maps; // of the first and of the last pictures
 let covered = ""; // the inference whose places were covered
 let known = null; // what the server says of the network
@@ -22,15 +23,16 @@ export function mount(section) {
   for (const { canvas } of maps) canvas.tabIndex = -1; // to be looked at only
   [seen, pieces, larger, votes, mattered, tasks] = Array.from({ length: 6 }, () => el("div"));
   const button = el("button", { id: "idea-heat", textContent: "Cover each place once", onclick: cover });
-  section.append(
-    el("p", { textContent: "How can a computer read what you write? Draw a digit, and follow it." }),
+  stations = [
     station("1 · It sees squares", seen, "Stand back from the screen: can you still read it?"),
     station("2 · It looks for little pieces", pieces, "Draw one more line. Which of the pictures change?"),
     station("3 · It puts pieces together", larger, "Can you still tell what you have drawn? The computer can."),
     station("4 · The pieces vote", votes, "Take a part of your drawing away. Who gets the votes now?"),
     station("5 · What mattered?", el("div", {}, button, mattered), "What must you change to make it another digit?"),
     station("6 · Now you", tasks, "Draw a face. It names a digit all the same: it has never been shown anything else."),
-  );
+  ];
+  const begin = "How can a computer read what you write? Draw a digit, and follow it.";
+  section.append(el("p", { textContent: begin }), ...stations);
 }
 
 const station = (heading, body, question) =>
@@ -41,6 +43,9 @@ const station = (heading, body, question) =>
     body,
     el("p", { className: "question", textContent: question }),
   );
+
+// Whether a station's question has something to be about.
+const asks = (each, has) => (each.querySelector(".question").hidden = !has);
 
 const paragraph = (textContent) => el("p", { textContent });
 
@@ -53,16 +58,20 @@ export const refresh = latest(async () => {
   const answer = state.answer;
   if (inference() !== covered) mattered.replaceChildren();
   if (answer?.task !== "classification") return nothing();
+  for (const each of stations) each.hidden = false;
   const shown = drawnMaps();
   const values = await Promise.all(shown.map((tensor) => valuesOf(tensor)));
   if (answer !== state.answer) return; // another one is there
   showSeen(answer.saw ?? []);
   showPieces(shown, values);
+  const voters = shown.length ? "pieces" : "squares";
+  stations[3].querySelector("h2").textContent = `4 · The ${voters} vote`;
+  const each = shown.length ? "piece that was found" : "square that is bright";
   votes.replaceChildren(
     paragraph(
-      "Each piece that was found speaks for some digits and against others. The one with the most votes wins. Nobody has " +
+      `Each ${each} speaks for some digits and against others. The one with the most votes wins. Nobody has ` +
         "written down rules for it: the networks that come with the studio have practised on 60,000 digits of many " +
-        "people, and their patterns were changed a little again and again, so that they would have done better.",
+        "people. After each they were changed a little, so that they would have done better.",
     ),
     el("p", { className: `big ${isUnsure(answer) ? "unsure" : "sure"}`, textContent: sentence(answer) }),
     bars(answer.classes.slice(0, 20)),
@@ -75,6 +84,8 @@ function nothing() {
   for (const each of [seen, pieces, larger, votes, mattered, tasks]) each.replaceChildren();
   const other = "This page is about networks that read digits: choose one of those at the top.";
   seen.append(paragraph(state.answer ? other : "Nothing is drawn yet."));
+  stations.forEach((each, i) => (each.hidden = i > 0));
+  asks(stations[0], false);
 }
 
 // The first and the last layer's pictures; none of a network that has no patterns to move about.
@@ -87,20 +98,24 @@ function drawnMaps() {
 function showSeen(saw) {
   const last = saw.filter(({ data }) => data).at(-1);
   const count = last ? `${last.width * last.height} little squares` : "a long row of numbers";
+  const moved = saw.some(({ name }) => name === "thickened")
+    ? " Your drawing was moved into the middle first and made as thick as the digits it has practised on."
+    : "";
+  asks(stations[0], last);
   seen.replaceChildren(
     paragraph(
-      `You see a digit. The computer is given ${count}, each of them darker or brighter, and nothing else. Your ` +
-        "drawing was moved into the middle first and made as thick as the digits it has practised on.",
+      `You see a digit. The computer is given ${count}, each of them darker or brighter, and nothing else.${moved}`,
     ),
     el("div", { className: "steps" }, last ? el("figure", {}, picture(last)) : null),
   );
 }
 
 function showPieces(shown, values) {
+  [stations[1], stations[2]].forEach((each, i) => asks(each, shown[i]));
   if (!shown.length) {
-    const text = "This network has no little patterns: every square has a say by itself.";
+    const text = "This network has no little patterns: it looks at all the squares at once, each at its place.";
     pieces.replaceChildren(paragraph(`${text} Choose stm32f746_int8 at the top for one that has.`));
-    larger.replaceChildren(paragraph("This network puts nothing together, either."));
+    larger.replaceChildren(paragraph("So there are no pieces to put together, either."));
     return;
   }
   const texts = [

@@ -5,6 +5,7 @@ import { indexOf, layout, real } from "./tensors.js";
 
 const GAP = 2; // between tiles, in elements
 const ABREAST = 8; // tiles beside one another, if there are so many
+const FEW = 20; // elements of a row that are numbered
 const LARGEST = 22; // screen pixels of an element
 const LIT = "rgba(255, 190, 0, 0.95)";
 
@@ -22,7 +23,8 @@ export class Maps {
     Object.assign(this, { pick, signed, lit: [], chosen: null, over: null });
     this.canvas = el("canvas", { className: "maps", tabIndex: 0, role: "img", "aria-label": name });
     this.says = el("p", { className: "hint says", textContent: " " });
-    this.element = el("div", {}, this.canvas, this.says);
+    this.places = el("div", { className: "places", "aria-hidden": "true" });
+    this.element = el("div", {}, this.canvas, this.places, this.says);
     this.canvas.addEventListener("pointermove", (event) => this.point(this.under(event)));
     this.canvas.addEventListener("pointerleave", () => this.point(this.chosen));
     this.canvas.addEventListener("click", (event) => this.choose(this.under(event)));
@@ -71,7 +73,17 @@ export class Maps {
     context.putImageData(image, 0, 0);
     this.canvas.width = this.still.width * this.scale;
     this.canvas.height = this.still.height * this.scale;
+    this.count();
     this.draw();
+  }
+
+  // The numbers of a single row, such as one of classes, below it.
+  count() {
+    const { tiles, rows, columns } = this.grid;
+    const isFew = tiles === 1 && rows === 1 && columns > 1 && columns <= FEW;
+    const cells = Array.from({ length: isFew ? columns : 0 }, (_, i) => el("span", { textContent: i }));
+    for (const cell of cells) cell.style.width = `${this.scale}px`;
+    this.places.replaceChildren(...cells);
   }
 
   draw() {
@@ -95,7 +107,8 @@ export class Maps {
     const [x, y] = this.corner(place).map((edge) => edge * this.scale);
     context.lineWidth = 2;
     context.strokeStyle = "#f22";
-    context.strokeRect(x - 1, y - 1, this.scale + 2, this.scale + 2);
+    const inset = this.scale > 6 ? 1 : -1; // inside of it, where there is room: the canvas ends at its border
+    context.strokeRect(x + inset, y + inset, this.scale - 2 * inset, this.scale - 2 * inset);
   }
 
   // The upper left corner of an element, in elements.
