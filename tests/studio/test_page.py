@@ -8,6 +8,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,10 @@ def test_the_winning_class_is_followed_to_a_pixel(page: Page) -> None:
     show(page, "walk", ".explanation")
     assert "SOFTMAX [0, 7]" in page.text(".trail")
     assert page.text(".own .places").split() == [*"0123456789"], "each class has its number"
+    places = "['.graph', '.graph a.here'].map((each) => document.querySelector(each).getBoundingClientRect())"
+    assert page.js(f"(([own, box]) => own.top <= box.top && box.bottom <= own.bottom)({places})"), "its box is in sight"
+    headings = page.js("[...document.querySelectorAll('.walk :is(h2, h3, h4)')].map((each) => Number(each.tagName[1]))")
+    assert headings[0] == 2 and all(b <= a + 1 for a, b in pairwise(headings))
     for step in ("10 ", "9 ", "8 ", "4 ", "3 ", "2 ", "1 ", "0 "):
         page.click(".explanation button")
         page.until(f"document.querySelector('.layer h2').textContent.startsWith('{step}')")
@@ -635,6 +640,26 @@ def test_drawings_are_kept_shown_and_forgotten(page: Page) -> None:
     page.until("document.querySelectorAll('.gallery figure').length === 1")
     assert page.js("fetch(document.querySelector('#download').href).then((answer) => answer.ok)")
     page.click(".gallery button")
+
+
+def test_what_is_kept_is_the_drawing_as_it_is_however_late_its_answer(page: Page) -> None:
+    page.draw(ONE)
+    page.answered("the number 1")
+    show(page, "collect", "#labels button")
+    page.driver.execute_script(
+        """const soon = fetch;
+        window.fetch = async (...asked) => {
+          if (String(asked[0]).includes("call/answer")) await new Promise((resolve) => setTimeout(resolve, 400));
+          return soon(...asked);
+        };"""
+    )
+    page.draw(((140, 40), (40, 40)))
+    page.click("[aria-label='keep as 7']")
+    page.until("document.querySelectorAll('.gallery figure').length === 1")
+    assert page.text("#answer .big").startswith("It looks like the number 7")
+    assert page.text(".gallery figcaption").startswith("7, read right")
+    page.click(".gallery button")
+    page.until("document.querySelectorAll('.gallery figure').length === 0")
 
 
 @pytest.mark.skipif(bool(missing_tools("host")), reason="the board `host` needs make and a C compiler")

@@ -50,18 +50,20 @@ export async function attempt(work) {
 }
 
 // Runs `work` again and again as long as it is asked for meanwhile, but never twice at once: as fast as answers come.
+// Whoever asks may wait until nothing is asked for any more.
 export function latest(work) {
-  let busy = false;
+  let running = null;
   let wanted = false;
-  return async () => {
-    wanted = true;
-    if (busy) return;
-    busy = true;
+  const runAll = async () => {
     while (wanted) {
       wanted = false;
       await attempt(work);
     }
-    busy = false;
+    running = null;
+  };
+  return () => {
+    wanted = true;
+    return (running ??= runAll());
   };
 }
 

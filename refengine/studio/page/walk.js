@@ -255,7 +255,7 @@ function reasons(told) {
   const all = toggle("every line", options.every, (on) => (options.every = on));
   const other = el("button", { id: "what-if", textContent: "What if it were another?", onclick: playWithIt });
   return [
-    el("h2", { textContent: "Where it comes from" }),
+    el("h3", { textContent: "Where it comes from" }),
     el("div", { className: "tools" }, order, all, other),
     explanation(told, { go, ...options }),
   ];
