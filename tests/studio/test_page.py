@@ -84,6 +84,17 @@ class Page:
                 chain.click_and_hold()
         chain.release().perform()
 
+    def delay(self, call: str) -> None:
+        """Have the answers to a call come late."""
+        self.driver.execute_script(
+            """const soon = fetch;
+            window.fetch = async (...asked) => {
+              if (String(asked[0]).includes(arguments[0])) await new Promise((resolve) => setTimeout(resolve, 400));
+              return soon(...asked);
+            };""",
+            call,
+        )
+
     def answered(self, sentence: str) -> None:
         self.until(f"(document.querySelector('#answer .big')?.textContent ?? '').includes({json.dumps(sentence)})")
 
@@ -564,6 +575,23 @@ def test_numbers_are_set_silenced_and_taken_back(page: Page) -> None:
     assert page.js("document.querySelectorAll('#changes li').length") == 0
 
 
+def test_a_refusal_stays_though_something_else_ends_well_meanwhile(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    page.delay("call/parting")
+    show(page, "play", "#set")
+    page.find("#at").send_keys("0,99")
+    page.click("#set")
+    page.until("document.querySelector('#trouble').textContent.includes('there is no element')")
+    page.until("document.querySelectorAll('#parted .two > div').length === 2")
+    assert page.find("#trouble").is_displayed()
+    page.find("#at").clear()
+    page.click("#set")
+    page.until("document.querySelector('#trouble').hidden")
+    page.click("#answer .unsure button")
+    page.answered("the number 7")
+
+
 def test_a_file_of_several_inferences_is_gone_through(page: Page, tmp_path: Path) -> None:
     codes = bundled_digits()[0][[3, 40, 70], :, :, np.newaxis].astype(np.int16) - 128
     np.save(tmp_path / "three.npy", codes.astype(np.int8))
@@ -646,13 +674,7 @@ def test_what_is_kept_is_the_drawing_as_it_is_however_late_its_answer(page: Page
     page.draw(ONE)
     page.answered("the number 1")
     show(page, "collect", "#labels button")
-    page.driver.execute_script(
-        """const soon = fetch;
-        window.fetch = async (...asked) => {
-          if (String(asked[0]).includes("call/answer")) await new Promise((resolve) => setTimeout(resolve, 400));
-          return soon(...asked);
-        };"""
-    )
+    page.delay("call/answer")
     page.draw(((140, 40), (40, 40)))
     page.click("[aria-label='keep as 7']")
     page.until("document.querySelectorAll('.gallery figure').length === 1")
