@@ -21,6 +21,7 @@ from refengine.tensors.datasets import bundled_digits
 from refengine.tflite_io import dump
 from tests.studio.conftest import studio
 from tests.tasks.nets import detector, segmenter
+from tests.tasks.test_commands import remembering
 
 pytestmark = pytest.mark.slow
 
@@ -430,6 +431,23 @@ def test_a_click_on_a_number_lights_its_window_and_the_numbers_move_with_the_dra
 
     page.find(".own canvas").send_keys(Keys.PAGE_DOWN)
     page.until("document.querySelector('.trail').textContent.includes('1]')")
+
+
+def test_what_a_network_remembers_is_called_its_memory(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "remembering.tflite").write_bytes(dump(remembering()))
+    np.save(tmp_path / "steps.npy", np.random.default_rng(3).normal(size=(4, 1, 2)).astype(np.float32))
+    page.find("#file").send_keys(str(tmp_path / "remembering.tflite"))
+    page.until("document.querySelector('#network').value.startsWith('remembering')")
+    page.find("#file").send_keys(str(tmp_path / "steps.npy"))
+    page.until("document.querySelector('#frames input')?.max === '3'")
+    show(page, "walk", ".before canvas")
+    headings = [each.text for each in page.driver.find_elements("css selector", ".before h3")]
+    assert headings == ["Reads from the input", "Reads from its memory"]
+    page.click(".before > :last-child canvas")
+    page.until("document.querySelector('.layer h2').textContent === 'The memory'")
+    assert page.text(".why .result").startswith("Remembered [0, ") and not page.js(
+        "document.querySelector('#heat-run')"
+    )
 
 
 def test_a_number_that_is_looked_at_is_set_to_another(page: Page) -> None:
