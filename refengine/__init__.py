@@ -19,6 +19,8 @@ from .model import Graph, Model, Op, Quantization, Signature, Tensor
 from .plan import Plan, Step, make_plan
 
 if TYPE_CHECKING:
+    from . import fuzzer as fuzzer
+    from . import strategies as strategies
     from .accuracy import Accuracy, Prediction, evaluate, predictions
     from .cexport import export
     from .debugger import debug
@@ -52,10 +54,13 @@ else:
         "tensors.inputs": ("dequantize_output", "quantize_input"),
         "tflite_io": ("load",),
     }
+    _WHOLE_ROOMS = ("fuzzer", "strategies")
     _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
     def __getattr__(name: str) -> object:
         """What lies in rooms that are imported only once somebody asks for it."""
+        if name in _WHOLE_ROOMS:
+            return import_module(f".{name}", __name__)
         if name not in _ROOM_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f".{_ROOM_OF[name]}", __name__), name)

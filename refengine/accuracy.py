@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,9 @@ from .model import Array, Tensor
 from .plan import Plan, Source, plan_of
 from .session import Session
 from .tensors.batches import sequences_of
-from .tensors.inputs import dequantize_output
+from .tensors.inputs import dequantize_output, require_range
 from .tensors.stats import is_quantized
-from .text import counted
+from .text import counted, kind_of, shown
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -51,6 +52,9 @@ class Accuracy:
 
     confusion: npt.NDArray[np.int64]
     seconds: float
+
+    def __repr__(self) -> str:
+        return f"<Accuracy {self.accuracy:.2%}: {self.correct:,} of {self.count:,}>"
 
     @property
     def count(self) -> int:
@@ -87,6 +91,9 @@ class Comparison:
     accuracies: tuple[Accuracy, Accuracy]
     differing: int
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.accuracies[0]!r} and {self.accuracies[1]!r}, {self.differing:,} answers differ>"
+
     @property
     def count(self) -> int:
         return self.accuracies[0].count
@@ -97,7 +104,20 @@ class Comparison:
 
 
 def is_classifier(plan: Plan) -> bool:
-    """Whether the model's one output is a row of scores, 1×classes, of two or more: float32, or codes with a scale."""
+    """Whether the model's one output is a row of scores, and as far as the graph tells no reconstruction."""
+    return gives_scores(plan) and not reconstructs(plan)
+
+
+def reconstructs(plan: Plan) -> bool:
+    """Whether one input goes in and as many real values come out that are no probabilities, as of an autoencoder."""
+    if len(plan.inputs) != 1 or len(plan.outputs) != 1 or not all(map(_is_scored, (*plan.inputs, *plan.outputs))):
+        return False
+    return prod(plan.inputs[0].shape) == prod(plan.outputs[0].shape) and not tells_probabilities(plan)
+
+
+def gives_scores(plan: Plan) -> bool:
+    """Whether the model's one output may be a row of scores, 1×classes, of two or more: float32, or codes with a
+    scale."""
     shapes = [tensor.shape for tensor in plan.outputs]
     scored = all(map(_is_scored, plan.outputs))
     return len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 < shapes[0][1] and scored
@@ -107,14 +127,34 @@ def _is_scored(tensor: Tensor) -> bool:
     return tensor.dtype == "float32" or is_quantized(tensor)
 
 
+def tells_probabilities(plan: Plan) -> bool:
+    """Whether the first output holds probabilities: made by an operator that makes such, or quantised as if it were.
+
+    What only moves them or codes them anew may stand behind it.
+    """
+    tensor = plan.outputs[0]
+    while (step := plan.writers.get(tensor.index)) and (step.facts.recodes or step.facts.copies) and step.data:
+        tensor = step.data
+    return are_probabilities(plan.outputs[0]) or (step is not None and step.facts.probabilities)
+
+
+def are_probabilities(output: Tensor) -> bool:
+    """Whether codes are quantised as those of a softmax are: from 0 to 1."""
+    quantization = output.quantization
+    ends = {("int8", (1 / 256,), (-128,)), ("uint8", (1 / 256,), (0,))}
+    return quantization is not None and (output.dtype, quantization.scale, quantization.zero_point) in ends
+
+
 def predictions(source: Source, output: Array) -> list[Prediction]:
     """The answers in a classifier's output, N×classes: each row's largest score, the first of equals.
 
-    Raises `InputError` if the model is no classifier.
+    Raises `InputError` if the model is no classifier, and for anything else than rows of as many scores, of its type.
     """
     plan = plan_of(source)
-    _classes(plan)
+    classes = _classes(plan)
     reals = dequantize_output(plan, output)
+    if reals.shape[1:] != (classes,):
+        raise InputError(f"the output is N rows of {classes} scores, (N, {classes}); got {reals.shape}")
     return [
         Prediction(label, float(scores[label]), codes)
         for label, scores, codes in zip(output.argmax(axis=1).tolist(), reals, output, strict=True)
@@ -181,8 +221,13 @@ def _classified(
 ) -> Iterator[tuple[int, npt.NDArray[np.intp], Accuracy]]:
     """(first picture, answers, accuracy so far) of each chunk."""
     classes, labels = class_count(plan), _labels(labels)
+    if answer not in get_args(Answer):
+        raise InputError(f"answer is {shown(answer)}; choose one of {', '.join(get_args(Answer))}")
+    if read is not None and not callable(read):
+        raise InputError(f"read is {kind_of(read)}; give a function that makes sequences of names")
+    require_range(real_range)
     if read is None and not isinstance(images, np.ndarray):
-        raise InputError(f"the pictures are a {type(images).__name__}; give an array, N×H×W or as the input takes them")
+        raise InputError(f"the pictures are {kind_of(images)}; give an array, N×H×W or as the input takes them")
     if len(images) != len(labels) or not len(images):
         found = f"{counted(len(images), 'picture')} and {counted(len(labels), 'label')}"
         raise InputError(f"the data are {found}; expected as many of one as of the other, and some")
@@ -193,9 +238,19 @@ def _classified(
     classify = partial(_answers, plan, real_range, None if executor is None else 1, answer, read)
     starts = range(0, len(images), CHUNK)
     confusion, started = np.zeros((classes, classes), np.int64), perf_counter()
-    for start, answers in zip(starts, spread(classify, (images[i : i + CHUNK] for i in starts), executor), strict=True):
+    for start, answers in zip(starts, spread(classify, _chunks(images, starts), executor), strict=True):
         np.add.at(confusion, (labels[start : start + CHUNK], answers), 1)
         yield start, answers, Accuracy(confusion.copy(), perf_counter() - started)
+
+
+def _chunks(images: Array | Sequence[str], starts: Iterable[int]) -> Iterator[Array | Sequence[str]]:
+    """Some at a time; `InputError` for NaN, of which no class comes."""
+    for start in starts:
+        chunk = images[start : start + CHUNK]
+        if isinstance(chunk, np.ndarray) and chunk.dtype.kind == "f" and np.isnan(chunk).any():
+            odd = start + int(np.argwhere(np.isnan(chunk))[0][0])
+            raise InputError(f"picture {odd} (from 0) holds NaN; mend it or leave it out")
+        yield chunk
 
 
 def _labels(labels: npt.ArrayLike) -> npt.NDArray[np.integer]:
@@ -258,8 +313,8 @@ def _outputs(plan: Plan, threads: int | None, sequences: Array) -> Array:
 
 
 def _classes(plan: Plan) -> int:
-    """How many classes the model tells apart; `InputError` if it is no classifier."""
-    if not is_classifier(plan):
+    """How many classes the model tells apart; `InputError` if its output is no row of scores."""
+    if not gives_scores(plan):
         raise InputError(
             "the model is no classifier: its outputs are "
             + ", ".join(f"'{t.name}' {t.shape}" for t in plan.outputs)

@@ -11,6 +11,7 @@ from .identity import identity
 from .model import Array
 from .plan import Plan, Step
 from .tensors.difference import Difference, difference
+from .text import printed
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Parting:
     count: int
     classes: tuple[int, int] | None
 
+    @printed
     def __str__(self) -> str:
         if self.first is None:
             return f"the same in all {self.count} operators"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .text import printable
+from .text import printable, printed, shown
 
 POSIX = os.name == "posix"
 
@@ -16,6 +16,7 @@ POSIX = os.name == "posix"
 class RefengineError(Exception):
     """The root of every error that refengine raises on purpose; in its one line no foreign name does any harm."""
 
+    @printed
     def __str__(self) -> str:
         return printable(super().__str__())
 
@@ -60,6 +61,23 @@ def require(condition: object, message: str) -> None:
     """Raise `UnsupportedError(message)` unless `condition` holds: how `prepare` complains of what TFLM refuses."""
     if not condition:
         raise UnsupportedError(message)
+
+
+def instead(name: str, known: Iterable[str]) -> str:
+    """Which of the `known` names is meant, in brackets, if one is near."""
+    from difflib import get_close_matches  # which nobody needs who errs not
+
+    near = get_close_matches(name, [*known], 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def require_names(names: object, what: str) -> None:
+    """Raise `InputError` for anything else than a collection of names, or None; a str is a collection of letters."""
+    given = [*names] if isinstance(names, Collection) and not isinstance(names, str | bytes) else [None]
+    if names is None or all(isinstance(name, str) for name in given):
+        return
+    such = f", such as [{names!r}]" if isinstance(names, str) else ""
+    raise InputError(f"{what} are a list of names{such}, not {shown(names)}")
 
 
 def require_posix(what: str) -> None:

@@ -18,11 +18,11 @@ from threadpoolctl import ThreadpoolController
 
 from .errors import InferenceError, InputError, UnsupportedError
 from .kernel import Numerics
-from .memory import MEMORY, require_room, tensor_bytes
+from .memory import Memory, require_room, tensor_bytes
 from .model import Array, Tensor
 from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, is_masked, joined, plan_of, taken, unknown
 from .tensors.reprs import record_html, record_text
-from .text import counted
+from .text import counted, kind_of, printed, shown
 
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
@@ -78,6 +78,7 @@ class Record:
     undefined: tuple[npt.NDArray[np.bool_] | None, ...] = ()
     unknown: frozenset[int] = NOTHING_UNKNOWN
 
+    @printed
     def __repr__(self) -> str:
         return record_text(self.step, self.outputs, self.unknown)
 
@@ -106,10 +107,34 @@ def execute(
     last record.
     """
     plan = plan_of(source, numerics=numerics)
-    if strange := [i for i in known if not (isinstance(i, int | np.integer) and 0 <= i < len(plan.graph.tensors))]:
-        raise InputError(f"known holds {strange[0]!r}, which is no tensor's index in the main subgraph")
-    for done in _inference(plan, batch_size(plan, inputs), inputs, state, known):
+    batch = batch_size(plan, inputs)
+    _check_known(plan, batch, known)
+    for done in _inference(plan, batch, inputs, state, known):
         yield _record(*done)
+
+
+def _check_known(plan: Plan, batch: int | None, known: object) -> None:
+    """Raise `InputError` for anything else than arrays by index, as records hold those tensors."""
+    if not isinstance(known, Mapping):
+        raise InputError(f"known is {kind_of(known)}; give a mapping of arrays, by tensor index")
+    for i, x in known.items():
+        if not (isinstance(i, int | np.integer) and 0 <= i < len(plan.graph.tensors)):
+            raise InputError(f"known holds {i!r}, which is no tensor's index in the main subgraph")
+        tensor, one = plan.graph.tensors[i], plan.graph.tensors[i].shape
+        shape = one if batch is None else (batch, *(one[1:] if one[:1] == (1,) else one))
+        dtype = "int8" if tensor.dtype == "int4" else tensor.dtype
+        with_batch = (batch or 1, *one)  # as kernels have it
+        if not isinstance(x, np.ndarray) or x.dtype != dtype or x.shape not in (shape, with_batch):
+            raise InputError(f"known: tensor {i} '{tensor.name}' is an array of {dtype} {shape}, got {kind_of(x)}")
+
+
+def _check_state(plan: Plan, batch: int | None, state: object) -> None:
+    """Raise `InputError` for anything else than a state of this model, for so many streams."""
+    if state is None or state is plan.initial:
+        return
+    if not isinstance(state, State):
+        raise InputError(f"the state is {kind_of(state)}; give that of a record or a session of this model")
+    state.require_like(plan.initial, batch or 1)
 
 
 def run(
@@ -117,7 +142,7 @@ def run(
     *inputs: Array,
     numerics: Numerics | str | None = None,
     threads: int | None = None,
-    memory: int = MEMORY,
+    memory: Memory | None = None,
 ) -> tuple[Array, ...]:
     """The model's outputs, in its order and declared dtypes; nothing is converted silently.
 
@@ -130,6 +155,8 @@ def run(
     where TFLM's Invoke fails.
     """
     plan = plan_of(source, numerics=numerics, memory=memory)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise InputError(f"threads is {shown(threads)}; give a number from 1 on, or leave it out for one a core")
     batch = batch_size(plan, inputs)
     results = (batch or 1) * sum(map(tensor_bytes, plan.outputs))
     require_room(results, plan.memory, "the results" + (f" of a batch of {batch}" if batch else ""), InputError)
@@ -190,6 +217,7 @@ def infer(
     (`is_unknown`); `known` is as for `execute`, which also tells what is raised.
     """
     if plan.straight and not known:
+        _check_state(plan, batch, state)
         try:
             return _declared(plan, _straight(plan, batch, inputs), batch), plan.initial
         except (InferenceError, _UndefinedError):
@@ -296,8 +324,7 @@ def require_tuple(inputs: object) -> None:
     """Refuse an array where a tuple of arrays is meant, since whoever iterates over one comes upon the next, and
     anything else that is no tuple or list."""
     if not isinstance(inputs, list | tuple):
-        got = f"an array {inputs.shape}" if isinstance(inputs, np.ndarray) else f"a {type(inputs).__name__}"
-        raise InputError(f"the inputs are {got}; give tuples, with an array for each input: (x,)")
+        raise InputError(f"the inputs are {kind_of(inputs)}; give tuples, with an array for each input: (x,)")
 
 
 def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
@@ -316,7 +343,8 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
         place = f"input '{tensor.name}'"
         if not isinstance(x, np.ndarray) or x.dtype != tensor.dtype:
             got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise InputError(f"{place} is {tensor.dtype}, got {got}; convert or quantise it first (quantize_input)")
+            way = "quantise real values first (quantize_input)" if tensor.quantization else "convert it first (astype)"
+            raise InputError(f"{place} is {tensor.dtype}, got {got}; {way}")
         if x.shape == tensor.shape:
             batches.add(None)
         elif tensor.shape[:1] == (1,) and x.ndim == len(tensor.shape) and x.shape[1:] == tensor.shape[1:] and len(x):
@@ -424,6 +452,7 @@ def _fed(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> list[Array]:
 def _inference(
     plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None, known: Mapping[int, Array] = NONE
 ) -> Walk:
+    _check_state(plan, batch, state)
     scene, fed = _Scene(plan, plan, batch), _fed(plan, batch, inputs)
     return _entered(scene, fed, plan.initial if state is None else state, known)
 

@@ -17,10 +17,22 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import numpy as np
 from numpy.lib.format import write_array
 
+from .errors import InputError
 from .model import Array
 
 PART = ".part"
 """How the names end that files have while they are written."""
+
+
+@contextmanager
+def written_or_told() -> Iterator[None]:
+    """Raise what the operating system says of writing as `InputError`, in one sentence with the file's name."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be written: {error.strerror or error}") from error
+    except ValueError as error:  # of a name that no file can have
+        raise InputError(f"a file cannot be written: {error}") from error
 
 
 @contextmanager

@@ -21,12 +21,16 @@ import numpy.typing as npt
 
 from .errors import InferenceError, InputError, RefengineError, UnsupportedError
 from .execute import execute, require_room_for_all
-from .kernel import Kernels, Numerics, dialect
+from .kernel import Kernels, Numerics, dialect, require_kernels
 from .kernels import KERNELS
-from .memory import MEMORY
+from .memory import MEMORY, Memory, byte_count
 from .model import Array, Signature, Tensor
 from .plan import Plan, State, make_plan
+from .text import printed
 from .tflite_io import load
+
+Sizes = Sequence[int] | npt.NDArray[np.integer[Any]]
+"""A shape, such as a tuple, or what the details of a tensor hold."""
 
 
 class StateError(RefengineError, RuntimeError):
@@ -57,8 +61,8 @@ class Interpreter:
 
     def __init__(
         self,
-        model_path: str | os.PathLike[str] | None = None,
-        model_content: bytes | None = None,
+        model_path: str | bytes | os.PathLike[str] | None = None,
+        model_content: bytes | bytearray | memoryview | None = None,
         experimental_delegates: Sequence[Any] | None = None,
         num_threads: int | None = None,
         experimental_op_resolver_type: Any = OpResolverType.AUTO,
@@ -71,7 +75,7 @@ class Interpreter:
         *,
         numerics: Numerics | str | None = None,
         kernels: Kernels = KERNELS,
-        memory: int = MEMORY,
+        memory: Memory = MEMORY,
     ) -> None:
         """Read the model; `numerics` is a dialect or the name of one of `PRESETS` (default: TFLM's own).
 
@@ -89,13 +93,16 @@ class Interpreter:
             raise InputError("`model_path` or `model_content` must be specified")
         if model_path and model_content:
             raise InputError("can't both provide `model_path` and `model_content`; leave one out")
+        if isinstance(model_path, bytes | bytearray) and model_path[4:8] == b"TFL3":
+            raise InputError("`model_path` holds a model's bytes; give them as `model_content`")
         if experimental_delegates:
             raise UnsupportedError("refengine computes everything itself; leave out experimental_delegates")
         if experimental_compress_quantization_zero_points:
             raise UnsupportedError("zero points are given as the file has them; leave out the option to compress them")
         self._numerics = dialect(numerics)
-        self._kernels, self._memory = kernels, memory
-        self._model = load(os.fspath(model_path) if model_path else bytes(memoryview(model_content or b"")))
+        require_kernels(kernels)
+        self._kernels, self._memory = kernels, byte_count(memory)
+        self._model = load(os.fsdecode(model_path) if model_path else bytes(memoryview(model_content or b"")))
         self._graph = self._model.graphs[0]
         self._plan: Plan | None = None
         self._batch = 1  # how many inferences at once, in place of a leading dimension 1
@@ -104,6 +111,7 @@ class Interpreter:
         self._state = State()
         self._views: list[weakref.ref[Array]] = []
 
+    @printed
     def __repr__(self) -> str:
         return f"<Interpreter of {self._model!r}>" if self._plan is None else f"<Interpreter of {self._plan!r}>"
 
@@ -153,7 +161,7 @@ class Interpreter:
         finally:
             self._set_state(self._state, self._batch)
 
-    def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int], strict: bool = False) -> None:
+    def resize_tensor_input(self, input_index: int, tensor_size: Sizes, strict: bool = False) -> None:
         """Make an input a batch: N in place of a leading 1. Takes effect with `allocate_tensors`.
 
         Raises `UnsupportedError` (a RuntimeError) for any other change of shape, and where `strict` allows only
@@ -209,7 +217,7 @@ class Interpreter:
             raise InputError(f"Cannot set tensor: Got shape {array.shape} but expected {shape} for {place}")
         self._values[tensor.index][...] = array
 
-    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Any:
+    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
         """A copy of any tensor's value: inputs, outputs, constants, and every intermediate of the last `invoke`.
 
         Of a tensor without dimensions it is a NumPy scalar, as LiteRT gives it.
@@ -358,6 +366,9 @@ class Interpreter:
 
 class SignatureRunner:
     """Runs a model by the names of a signature. Made by `Interpreter.get_signature_runner`."""
+
+    def __repr__(self) -> str:
+        return f"<SignatureRunner of {', '.join(self._inputs)} -> {', '.join(self._outputs)}>"
 
     def __init__(self, interpreter: Interpreter, signature: Signature) -> None:
         if signature.subgraph != 0:

@@ -37,14 +37,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args, get_type_hints
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, instead
 from .model import Array, Graph, Quantization, Tensor
 from .numerics.fixedpoint import Ints as Ints
-from .text import counted
+from .text import counted, kind_of, shown
 
 Options = Mapping[str, Any]
 Tensors = Sequence[Tensor | None]
@@ -273,8 +273,26 @@ class Kernel:
     example: Example
     facts: Facts = Facts()
 
+    def __repr__(self) -> str:
+        functions = (getattr(each, "func", each) for each in (self.prepare, self.evaluate) if each)  # of a partial one
+        return f"<Kernel of {' and '.join(f'{each.__module__}.{each.__qualname__}' for each in functions)}>"
+
 
 Kernels = Mapping[tuple[str, str], Kernel]
+
+
+def require_kernels(kernels: object) -> None:
+    """Raise `InputError` for anything else than a table of kernels, such as ``{**KERNELS, ("MyOp", "int8"): mine}``."""
+    if not isinstance(kernels, Mapping):
+        raise InputError(f'kernels are a mapping such as {{**KERNELS, ("MyOp", "int8"): mine}}, not {shown(kernels)}')
+    for key, kernel in kernels.items():
+        if not (isinstance(key, tuple) and [type(part) for part in key] == [str, str]):
+            raise InputError(f"kernels are known by operator and type, such as ('MyOp', 'int8'), not by {key!r}")
+        if not isinstance(kernel, Kernel):
+            raise InputError(
+                f"the kernel for {key} is {kind_of(kernel)}; give a refengine.Kernel of prepare, evaluate, explain and "
+                "example"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,9 +323,20 @@ class Numerics:
     float_to_int: Literal["x86", "arm", "riscv"] = "x86"
     kernels: Literal["tflm", "cmsis-nn", "esp-nn", "litert-ref", "litert"] = "tflm"
 
+    def __post_init__(self) -> None:
+        """Raises `InputError` for what no kernel would know: it would compute something else."""
+        for choice, known in CHOICES.items():
+            if (value := getattr(self, choice)) not in known:
+                meant = instead(value, known) if isinstance(value, str) else ""
+                raise InputError(f"{choice} is {shown(value)}{meant}; choose one of {', '.join(known)}")
+
     def __str__(self) -> str:
         choices = (f.name for f in fields(self) if f.name != "kernels")  # which the name tells
         return f"{PRESETS.name(self)} ({', '.join(f'{choice}={getattr(self, choice)}' for choice in choices)})"
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {name: get_args(of) for name, of in get_type_hints(Numerics).items()}
+"""What each field of `Numerics` may be."""
 
 
 class Presets(Mapping[str, Numerics]):
@@ -328,6 +357,9 @@ class Presets(Mapping[str, Numerics]):
 
     def __len__(self) -> int:
         return len(self._kernels) + len(self._targets)
+
+    def __repr__(self) -> str:
+        return f"<Presets {', '.join(self._kernels)}; {', '.join(self._targets)}>"
 
     def name(self, numerics: Numerics) -> str:
         """The shortest name of a dialect, ``custom`` for one without; of others than TFLM's kernels with theirs."""
@@ -365,7 +397,8 @@ ones are as arm-none-eabi-gcc builds with hardware floats, if any, with newlib, 
 def dialect(choice: Numerics | str | None) -> Numerics:
     """A dialect itself, or by its name in `PRESETS`; None is TFLM's own. Raises `InputError` for other names."""
     if isinstance(choice, str) and choice not in PRESETS:
-        raise InputError(f"there is no dialect {choice!r}; choose one of {', '.join(PRESETS)}, or KERNELS/TARGET")
+        near = instead(choice, PRESETS)
+        raise InputError(f"there is no dialect {choice!r}{near}; choose one of {', '.join(PRESETS)}, or KERNELS/TARGET")
     if not isinstance(choice, str | Numerics | None):
-        raise InputError(f"a dialect is Numerics or the name of a preset, not of the type {type(choice).__name__}")
+        raise InputError(f"a dialect is Numerics or the name of a preset, not {kind_of(choice)}")
     return PRESETS[choice] if isinstance(choice, str) else choice or Numerics()

@@ -13,9 +13,9 @@ from operator import add
 
 import numpy as np
 
-from .errors import RefengineError
+from .errors import InputError, RefengineError
 from .model import Graph, Op, Tensor
-from .text import counted
+from .text import counted, shown
 
 MEMORY = 1 << 30
 """Bytes that an inference, or an input, may take unless told otherwise."""
@@ -30,6 +30,24 @@ SOFTMAX: 14 bytes from int8, 23 from int16.
 
 STATES = 2
 """How often what lives from one inference to the next is counted: as an inference finds it, and as it leaves it."""
+
+
+Memory = int | str
+"""Bytes, as a number or as text with K, M or G behind it: ``1 << 30`` or ``"1G"``."""
+
+SUFFIXES = {"K": 10, "M": 20, "G": 30}
+
+
+def byte_count(memory: Memory) -> int:
+    """The bytes that are meant. Raises `InputError` for anything else."""
+    number, shift = str(memory), 0
+    if isinstance(memory, str) and memory[-1:].upper() in SUFFIXES:
+        number, shift = memory[:-1], SUFFIXES[memory[-1].upper()]
+    if isinstance(memory, bool) or not isinstance(memory, int | np.integer | str):
+        raise InputError(f"memory is {shown(memory)}; give bytes as a whole number, or text such as '512M' or '1G'")
+    if not (number.isascii() and number.isdecimal() and int(number)):
+        raise InputError(f"{number!r} is no positive number; memory is bytes, or text with K, M or G, such as '1G'")
+    return int(number) << shift
 
 
 def require_room(needed: int, memory: int, what: str, error: type[RefengineError]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from .text import counted, printable
+from .text import counted, printable, printed
 
 Array = npt.NDArray[Any]
 
@@ -35,6 +35,7 @@ class Quantization:
     max: tuple[float, ...] = ()
     custom: bytes = b""
 
+    @printed
     def __str__(self) -> str:
         if len(self.scale) > 1:
             scales = (
@@ -117,6 +118,7 @@ class Tensor:
 
     __hash__ = None  # type: ignore[assignment]
 
+    @printed
     def __str__(self) -> str:
         facts = [f"{self.dtype} {self.shape}"]
         if self.data is not None:
@@ -154,6 +156,7 @@ class Op:
         """What the operator is: the builtin's name, or the custom code."""
         return self.custom_code if self.name == "CUSTOM" else self.name
 
+    @printed
     def __str__(self) -> str:
         options = "".join(f"  {name}={printable(value)}" for name, value in self.options.items())
         custom = f"  {len(self.custom_options)} bytes of custom options" if self.custom_options else ""
@@ -176,6 +179,7 @@ class Graph:
     ops: tuple[Op, ...]
     debug_metadata_index: int = -1
 
+    @printed
     def __str__(self) -> str:
         def lines() -> Iterator[str]:
             yield f"subgraph {self.index} {self.name!r}: inputs {self.inputs}, outputs {self.outputs}"
@@ -212,6 +216,7 @@ class Model:
     signatures: tuple[Signature, ...] = ()
     sha256: str = field(default="", compare=False)
 
+    @printed
     def __str__(self) -> str:
         def lines() -> Iterator[str]:
             yield f"TFLite model, version {self.version}, {self.description!r}, sha256 {self.sha256[:16] or 'unknown'}"
@@ -225,6 +230,7 @@ class Model:
 
         return "\n".join(lines())
 
+    @printed
     def __repr__(self) -> str:
         """All of a small model, as property tests find them; of others, how large they are."""
         ops = sum(len(graph.ops) for graph in self.graphs)

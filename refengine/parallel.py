@@ -33,6 +33,7 @@ from threadpoolctl import threadpool_limits
 
 from .errors import InputError, RefengineError
 from .processes import Terminated
+from .text import kind_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -62,6 +63,8 @@ def spread(function: Callable[[T], R], tasks: Iterable[T], executor: Executor | 
     if executor is None:
         yield from map(function, tasks)
         return
+    if not callable(getattr(executor, "submit", None)):
+        raise InputError(f"the executor is {kind_of(executor)}; give one of concurrent.futures, or parallel.workers")
     pickled = pickle.dumps(function)
     waiting: deque[_Handed[T, R]] = deque()
     with ExitStack() as stack:

@@ -13,13 +13,14 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from .contract import held
 from .errors import InferenceError, InputError, LimitError, UnsupportedError, located, require, within_limits
-from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect
+from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect, require_kernels
 from .kernels import FACTS, KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
-from .memory import MEMORY, STATES, needs, require_room, tensor_bytes
+from .memory import MEMORY, STATES, Memory, byte_count, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
-from .text import counted, html_table, printable
+from .text import counted, html_table, printable, printed
 
 Rows = npt.NDArray[np.intp]
 
@@ -140,6 +141,7 @@ class Step:
     def __str__(self) -> str:
         return f"operator {self.index} ({printable(self.name)})"
 
+    @printed
     def __repr__(self) -> str:
         types = [f"{t.dtype} {t.shape}" for t in self.inputs if t is not None]
         made = [f"{t.dtype} {t.shape}" for t in self.outputs]
@@ -232,6 +234,22 @@ class State:
     def with_memory(self, graph: int, operator: int, value: tuple[Array, ...]) -> State:
         return replace(self, memory={**self.memory, (graph, operator): value})
 
+    def require_like(self, other: State, batch: int) -> None:
+        """Raise `InputError` unless this is a state of the model that `other` is of, for so many streams."""
+        mine, theirs = dict(self._arrays()), dict(other._arrays())
+        if mine.keys() != theirs.keys() or any(x.shape[1:] != theirs[key].shape[1:] for key, x in mine.items()):
+            raise InputError("the state is of another model: begin with that of a record or a session of this one")
+        streams = max(map(len, mine.values()), default=1)
+        if streams not in (1, batch):
+            raise InputError(
+                f"the state is that of {counted(streams, 'stream')}, and the input is of {batch}: those of a batch are "
+                "streams of their own, as many each time"
+            )
+
+    def _arrays(self) -> Iterator[tuple[Any, Array]]:
+        yield from (*self.variables.items(), *self.resources.items())
+        yield from ((("kept", *key, i), x) for key, each in self.memory.items() for i, x in enumerate(each))
+
     def of(self, rows: Rows) -> State:
         """The state of some inferences of a batch."""
         return State(
@@ -297,6 +315,7 @@ class Plan:
     working_bytes: int = field(default=0, repr=False)
     memory: int = field(default=MEMORY, repr=False)
 
+    @printed
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(_kind, tensors)) for tensors in (self.inputs, self.outputs))
         return f"<Plan of {counted(len(self.steps), 'operator')}, {self.numerics}: {inputs} → {outputs}>"
@@ -452,51 +471,54 @@ def _kind(tensor: Tensor) -> str:
     return f"{tensor.dtype} {tensor.shape}"
 
 
-Source = Plan | Model | str | os.PathLike[str] | bytes
+Source = Plan | Model | str | os.PathLike[str] | bytes | bytearray | memoryview
 """What a plan is made of where none is given: a model, a file's path or bytes, the name of a bundled network."""
 
 
-def plan_of(source: Source, *, numerics: Numerics | str | None = None, memory: int = MEMORY) -> Plan:
+def plan_of(source: Source, *, numerics: Numerics | str | None = None, memory: Memory | None = None) -> Plan:
     """A plan itself; of anything else, what `make_plan` makes, with `numerics` and `memory`.
 
-    Raises what that does, and `InputError` for a plan of another dialect than `numerics`.
+    Raises what that does, and `InputError` for a plan of another dialect than `numerics`, or of another `memory`.
     """
     if not isinstance(source, Plan):
-        return make_plan(source, numerics=numerics, memory=memory)
+        return make_plan(source, numerics=numerics, memory=MEMORY if memory is None else memory)
+    if memory is not None and byte_count(memory) != source.memory:
+        raise InputError(f"the plan was made with memory={source.memory}; for another, give its model: plan.model")
     if numerics is not None and dialect(numerics) != source.numerics:
         raise InputError(f"the plan computes {source.numerics}; for another dialect, give its model: plan.model")
     return source
 
 
 def make_plan(
-    model: Model | str | os.PathLike[str] | bytes,
+    model: Model | str | os.PathLike[str] | bytes | bytearray | memoryview,
     *,
     numerics: Numerics | str | None = None,
     kernels: Kernels | None = None,
-    memory: int = MEMORY,
+    memory: Memory = MEMORY,
     partial: bool = False,
 ) -> Plan:
     """Prepare every operator of the model, of all its subgraphs as TFLM does.
 
     `numerics` is the dialect to compute, or its name (TFLM's own by default); `kernels` maps (operator, dtype of the
     input that holds its data) to kernels, by default `KERNELS`, so that a user's own operator is ``{**KERNELS, key:
-    mine}``; a custom operator is known by its custom code. `memory` are the bytes that an inference may take, 1 GiB by
-    default.
+    mine}``; a custom operator is known by its custom code. What your kernels return is held to what the model declares.
+    `memory` are the bytes that an inference may take, 1 GiB by default, as a number or as text: ``"512M"``.
 
     A `partial` plan has a gap for each operator that would be refused (`Plan.gaps`, each with its reason): what those
     write, and what depends on it, is unknown unless it is given to `execute`.
 
     Raises `ModelError` for bad bytes and `UnsupportedError` for what TFLM or this engine would not run, or not in that
     memory; after it returns, nothing in the file can raise any more, but for what TFLM itself finds only in the data
-    (`InferenceError`).
+    (`InferenceError`). Raises `InputError` for arguments that are no model, no dialect, no kernels or no memory.
     """
     if not isinstance(model, Model):
         from .tflite_io import load  # brings the schema's hundreds of classes
 
         model = load(model)
-    numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
-    steps = [_steps(model, graph, numerics, kernels, memory, partial) for graph in model.graphs]
-    return assembled(model, numerics, kernels, memory, steps)
+    numerics, kernels, allowed = dialect(numerics), KERNELS if kernels is None else kernels, byte_count(memory)
+    require_kernels(kernels)
+    steps = [_steps(model, graph, numerics, kernels, allowed, partial) for graph in model.graphs]
+    return assembled(model, numerics, kernels, allowed, steps)
 
 
 def require_whole(plan: Plan, what: str) -> None:
@@ -606,6 +628,8 @@ def prepared(
                 require_room(needed, memory, "it", LimitError)
                 with _unknown_lengths(node):
                     params = kernel.prepare(node, numerics)
+                if kernels is not KERNELS and not is_bundled(kernel, node.name):
+                    kernel = held(kernel, node)
             step = Step(graph.index, op.index, op, kernel, params, node, last_use)
             if kernel.facts.unpacks:
                 constants = (None if t is None or t.data is None else t.data[np.newaxis] for t in node.inputs)
@@ -613,6 +637,11 @@ def prepared(
             yield step
         except UnsupportedError as error:
             yield _gap(graph, op, node, last_use, error) if partial else error
+
+
+def is_bundled(kernel: Kernel, name: str) -> bool:
+    """Whether a kernel of a table is one of the package's own, for that operator."""
+    return any(kernel is own for (op, _), own in KERNELS.items() if op == name)
 
 
 @contextmanager

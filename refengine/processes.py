@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -10,6 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+from . import errors
+from .errors import InputError
 
 PATIENCE = 2.0
 """Seconds that a process has to clean up after itself."""
@@ -107,6 +112,37 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             process.wait(PATIENCE)
     process.kill()
     process.wait()
+
+
+def words_of(command: str) -> list[str]:
+    """The words of a command line, as the system's own shells split it. Raises `InputError` for an open quotation."""
+    try:
+        return shlex.split(command) if errors.POSIX else _words_on_windows(command)
+    except ValueError as error:
+        raise InputError(f"the command {command!r} cannot be split into words: {error}") from None
+
+
+def command_of(words: Sequence[str]) -> str:
+    """The command line that is split into these words again."""
+    return shlex.join(words) if errors.POSIX else subprocess.list2cmdline(words)
+
+
+def _words_on_windows(command: str) -> list[str]:
+    """By the rules of Microsoft's C library: backslashes are themselves but before a quotation mark, of which an odd
+    number of them makes a letter, and only this mark quotes."""
+    words, word, begun, inside = list[str](), "", False, False
+    for slashes, mark, space, other in re.findall(r'(\\*)(")|(\s+)|(\\+|[^\s"\\]+)', command):
+        if mark:
+            word += "\\" * (len(slashes) // 2) + '"' * (len(slashes) % 2)
+            begun, inside = True, inside != (len(slashes) % 2 == 0)
+        elif space and not inside:
+            words += [word] * begun
+            word, begun = "", False
+        else:
+            word, begun = word + (space or other), True
+    if inside:
+        raise ValueError("No closing quotation")
+    return words + [word] * begun
 
 
 def filled(words: Sequence[str], paths: Mapping[str, Sequence[str]]) -> list[str]:

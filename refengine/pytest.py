@@ -20,11 +20,12 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
 
-from .errors import InputError, UnsupportedError
+from .errors import InputError, RefengineError, UnsupportedError
 from .execute import Record, execute, frames, kept
 from .files import write_npz
 from .fuzzer import Command, Door, Library
@@ -38,7 +39,7 @@ from .model import Array
 from .plan import Plan, Source, State, make_plan, plan_of, require_whole
 from .tensors.arrays import META
 from .tensors.difference import unlike
-from .text import SCHEMA, as_json, counted
+from .text import SCHEMA, as_json, counted, kind_of
 
 Outputs = Array | Sequence[Array] | Mapping[str, Array]
 """What a runtime answers: the model's outputs, or any of its tensors, by name, by index, or as ``t`` and its index."""
@@ -60,20 +61,31 @@ def assert_golden(source: Source, theirs: Theirs, *inputs: Array, numerics: Nume
 
     - a callable, which takes an array for each input and answers with `Outputs`. Of a mapping all tensors are judged,
       so that the verdict names the operator at fault. `inputs` may hold several inferences, as `execute.frames` takes
-      them; each is handed over alone, and where the model remembers something they are one stream;
+      them; each is handed over alone, in copies that a runtime may write over, and where the model remembers something
+      they are one stream;
     - a mapping of such tensors;
     - a dump, or the path of one, as `refengine diff` reads them; without `inputs` it is judged on its own;
     - kernels: the path of a library with a `refengine_kernel`, or another door of `refengine.fuzzer`. The network is
       computed by them, operator by operator.
 
     `numerics` is the dialect, where `source` is no plan: by default what a recording says, or TFLM's own. Arrays are of
-    the declared dtypes.
+    the declared dtypes and shapes; only a dump is read more generously.
 
     Raises `AssertionError` with the verdict if anything differs; `RefengineError` if nothing can be compared.
     """
     __tracebackhide__ = True
-    if told := "\n".join(_different(source, theirs, inputs, numerics)):
+    try:
+        told = "\n".join(_different(source, theirs, inputs, numerics))
+    except RefengineError as error:
+        raise error.with_traceback(None) if _is_ours(error) else error from None
+    if told:
         raise AssertionError(told)
+
+
+def _is_ours(error: RefengineError) -> bool:
+    """Whether nobody else's code was running: then the sentence says all, and the way to it nothing."""
+    files = (frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+    return all(Path(file).is_relative_to(Path(__file__).parent) for file in files)
 
 
 def _different(
@@ -92,7 +104,9 @@ def _different(
         with closing(door) if isinstance(door, Library) else nullcontext():
             yield from _told(diff(plan, computed_by(door, plan, *inputs, name=_name(theirs)), *inputs))
     elif isinstance(theirs, Mapping):
-        yield from _told(diff(plan, _answered(plan, theirs, (), "the mapping"), *inputs))
+        answer = _held(plan, theirs, "the mapping")
+        misfits = [*_misfits(plan, answer, "the mapping")]
+        yield from misfits or _told(diff(plan, _answered(plan, answer, (), "the mapping"), *inputs))
     elif callable(theirs):
         yield from _compared(plan, theirs, inputs)
     else:
@@ -123,7 +137,11 @@ def _compared(plan: Plan, runtime: Callable[..., Outputs], inputs: tuple[Array, 
     cases = frames(plan, inputs)
     if not cases:
         raise InputError("the inputs hold no inference: there is nothing to compare")
-    dumps = [_answered(plan, runtime(*case), case, _name(runtime)) for case in cases]
+    answers = [_held(plan, runtime(*(x.copy() for x in case)), _name(runtime)) for case in cases]
+    if misfits := [line for answer in answers for line in _misfits(plan, answer, _name(runtime))]:
+        yield from dict.fromkeys(misfits)
+        return
+    dumps = [_answered(plan, answer, case, _name(runtime)) for answer, case in zip(answers, cases, strict=True)]
     states = list(_wrong(plan, cases, dumps))
     wrong = [number for number, state in enumerate(states) if state is not None]
     if not wrong:
@@ -161,8 +179,8 @@ def _wrong(plan: Plan, cases: Sequence[tuple[Array, ...]], dumps: Sequence[Dump]
         yield before if differs else None
 
 
-def _answered(plan: Plan, answer: Outputs, case: tuple[Array, ...], name: str) -> Dump:
-    """A runtime's answer as a dump, with what it was fed. Dtypes count: numbers of another one do not fit."""
+def _held(plan: Plan, answer: Outputs, name: str) -> Mapping[str, Array]:
+    """A runtime's answer by tensor, in copies: its next inference may reuse the memory."""
     if not isinstance(answer, Mapping):
         outputs = tuple(answer) if isinstance(answer, list | tuple) else (answer,)
         if len(outputs) != len(plan.outputs):
@@ -170,8 +188,25 @@ def _answered(plan: Plan, answer: Outputs, case: tuple[Array, ...], name: str) -
         answer = {str(tensor.index): x for tensor, x in zip(plan.outputs, outputs, strict=True)}
     for key, x in answer.items():
         if not isinstance(x, np.ndarray | np.generic):
-            raise InputError(f"{name} gave a {type(x).__name__} for tensor {key}; give NumPy's arrays")
-    dump = dump_of(plan, {key: np.asarray(x) for key, x in answer.items()}, name)
+            raise InputError(f"{name} gave {kind_of(x)} for tensor {key}; give NumPy's arrays")
+    return {key: np.array(x) for key, x in answer.items()}
+
+
+def _misfits(plan: Plan, answer: Mapping[str, Array], name: str) -> Iterator[str]:
+    """Tensors of another type or shape than the model's, though a dump with such numbers could be read."""
+    for key, x in answer.items():
+        read: Mapping[int, Array] = {}
+        with suppress(InputError):  # for which the whole answer is refused
+            read = dump_of(plan, {key: x}, name).tensors
+        for index, right in read.items():
+            if (x.dtype, x.shape) != (right.dtype, right.shape):
+                tensor = f"tensor {index} '{plan.graph.tensors[index].name}'"
+                yield f"{name} gives {x.dtype} {x.shape} for {tensor}, {right.dtype} {right.shape} is right"
+
+
+def _answered(plan: Plan, answer: Mapping[str, Array], case: tuple[Array, ...], name: str) -> Dump:
+    """A runtime's answer as a dump, with what it was fed."""
+    dump = dump_of(plan, answer, name)
     if not dump.problems and dump.tensors.keys() <= {
         tensor.index for tensor in plan.inputs if tensor not in plan.outputs
     }:

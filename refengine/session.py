@@ -5,7 +5,7 @@ from __future__ import annotations
 from .errors import InferenceError
 from .execute import batch_size, defined, infer
 from .kernel import Numerics
-from .memory import MEMORY
+from .memory import Memory
 from .model import Array
 from .plan import Source, State, plan_of
 from .text import counted
@@ -22,7 +22,7 @@ class Session:
     `MicroInterpreter` is.
     """
 
-    def __init__(self, source: Source, *, numerics: Numerics | str | None = None, memory: int = MEMORY) -> None:
+    def __init__(self, source: Source, *, numerics: Numerics | str | None = None, memory: Memory | None = None) -> None:
         """`numerics` and `memory` are for `make_plan`, where `source` is no plan yet.
 
         Raises `ModelError` and `UnsupportedError` as `make_plan` does.

@@ -14,13 +14,13 @@ import numpy as np
 from .allocation import Allocation, Target, allocation
 from .errors import LimitError, UnsupportedError
 from .identity import identity
-from .kernel import Facts, Kernels, Numerics, dialect
+from .kernel import Facts, Kernels, Numerics, dialect, require_kernels
 from .kernels import KERNELS
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
-from .memory import MEMORY
+from .memory import MEMORY, Memory, byte_count
 from .model import Array, Graph, Model, Op, Signature, Tensor
 from .plan import Plan, Source, State, Step, assembled, facts_of, first_assigned, prepared, state_before
-from .text import c_string, counted, html_table
+from .text import c_string, counted, html_table, printed
 from .tflite_io import load
 
 Verdict = Literal["yes", "no", "not in refengine", "unknown"]
@@ -104,6 +104,7 @@ class Survey:
     plan: Plan | None
     limit: UnsupportedError | None = None
 
+    @printed
     def __repr__(self) -> str:
         return (
             f"<Survey of {counted(len(self.layers), 'operator')}: {self.macs:,} multiply-accumulates, constants of "
@@ -254,7 +255,7 @@ def inspect(
     *,
     numerics: Numerics | str | None = None,
     kernels: Kernels | None = None,
-    memory: int = MEMORY,
+    memory: Memory = MEMORY,
     partial: bool = False,
 ) -> Survey:
     """Look at every operator of all the model's subgraphs, those that would be refused as well.
@@ -268,7 +269,8 @@ def inspect(
         kernels = source.kernels if kernels is None else kernels
         source = source.model
     model = source if isinstance(source, Model) else load(source)
-    numerics, kernels = dialect(numerics), KERNELS if kernels is None else kernels
+    numerics, kernels, memory = dialect(numerics), KERNELS if kernels is None else kernels, byte_count(memory)
+    require_kernels(kernels)
     looked = [tuple(prepared(model, graph, numerics, kernels, memory, partial)) for graph in model.graphs]
     steps = [tuple(each for each in found if isinstance(each, Step)) for found in looked]
     plan, limit, state = None, None, State()

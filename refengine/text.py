@@ -13,11 +13,13 @@ from __future__ import annotations
 import codecs
 import html
 import json
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from inspect import cleandoc
 from math import isfinite, isnan
 from textwrap import fill, wrap
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -36,6 +38,19 @@ def printable(text: object) -> str:
     if isinstance(text, Styled):
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def kind_of(value: object) -> str:
+    """The type of what somebody gave, with its article: ``an int``, ``a str``, ``an array of int8 (1, 10)``."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} {value.shape}"
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+
+
+def shown(value: object) -> str:
+    """What somebody gave: itself where it is short, else its type."""
+    return repr(value) if isinstance(value, str | int | float) and len(repr(value)) <= 40 else kind_of(value)
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -67,6 +82,21 @@ codecs.register_error(ALIKE, _alike)
 def encodable(text: str, encoding: str | None) -> str:
     """What a stream of that encoding takes."""
     return text.encode(encoding or "utf-8", ALIKE).decode(encoding or "utf-8")
+
+
+T = TypeVar("T")
+
+
+def printed(method: Callable[[T], str]) -> Callable[[T], str]:
+    """A `__str__` or `__repr__` that ``print`` can write wherever it is: where standard output is strict about a code
+    page, in what looks alike."""
+
+    @wraps(method)
+    def told(self: T) -> str:
+        strict = getattr(sys.stdout, "errors", None) == "strict"
+        return encodable(method(self), sys.stdout.encoding) if strict else method(self)
+
+    return told
 
 
 def paragraphs(text: str, width: int) -> str:

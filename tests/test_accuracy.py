@@ -83,6 +83,18 @@ def test_labels_that_do_not_fit(labels: list[int], message: str) -> None:
         next(evaluate(classifier(), pictures([0, 1, 2]), np.array(labels)))
 
 
+def test_a_picture_with_nan_is_named() -> None:
+    real = pictures([0, 1, 2]).astype(np.float32).reshape(3, 4) / 255
+    real[2, 1] = np.nan
+    with pytest.raises(InputError, match=r"picture 2 \(from 0\) holds NaN"):
+        next(evaluate(classifier(), real, [0, 1, 2]))
+
+
+def test_a_result_tells_its_share() -> None:
+    *_, accuracy = evaluate(classifier(), pictures([0, 1, 2]), [0, 1, 3])
+    assert repr(accuracy) == "<Accuracy 66.67%: 2 of 3>"
+
+
 def test_nothing_to_evaluate() -> None:
     with pytest.raises(InputError, match="0 pictures"):
         next(evaluate(classifier(), pictures([]), np.array([], np.uint8)))

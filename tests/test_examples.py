@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dice import Dice
+from hypothesis import Phase, seed, settings
 from PIL import Image
 
 import refengine
@@ -93,9 +95,17 @@ def test_an_example_runs_as_it_is_written(place: str, here: dict[str, Any]) -> N
             pytest.skip("no C compiler")
         library()
     if "def test_my_runtime" in code:
-        code += "\ntest_my_runtime()\n" if "return refengine.run" not in code else ""
+        code += "\ntest_my_runtime()\n" if "def my_runtime" not in code else ""
         here["my_runtime"] = lambda model, inputs: refengine.run(model, *inputs)
     exec(compile(code, place, "exec"), here)
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_the_fault_of_the_pages_runtime_is_found_whatever_the_seed(number: int) -> None:
+    my_runtime = runpy.run_path(str(ROOT.parent / "tests" / "data" / "my_runtime.py"))
+    at_once = settings(database=None, phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        seed(number)(at_once(my_runtime["test_my_runtime"]))()
 
 
 def test_every_room_with_an_example_is_found() -> None:

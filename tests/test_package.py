@@ -126,3 +126,15 @@ def test_it_is_the_wheel_that_runs_and_brings_no_more_than_it_needs(elsewhere: P
         "uvicorn",
     }
     assert not unwanted & {*names}
+
+
+def test_the_strategies_are_there_once_somebody_asks_and_say_what_they_need() -> None:
+    for hidden, script in (
+        ("", "import refengine; print(refengine.strategies.models.__name__)"),
+        ("importlib.util.find_spec = lambda name: None; ", "from refengine import strategies"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import importlib.util; {hidden}{script}"], cwd=ROOT, capture_output=True, text=True
+        )
+        told = "ModuleNotFoundError: refengine.strategies draws with Hypothesis: pip install hypothesis"
+        assert (told in done.stderr) if hidden else (done.stdout == "models\n")

@@ -18,11 +18,12 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 import refengine
-from refengine import errors, execute
+from refengine import errors, execute, reducer
 from refengine.commands import main
 from refengine.device.qemu import build
 from refengine.files import write, write_npz
 from refengine.fuzzer import Emulator, Library
+from refengine.processes import command_of, words_of
 from refengine.text import ALIKE, encodable
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +135,24 @@ def test_what_is_written_looks_alike_and_the_rest_is_a_question_mark() -> None:
         b"\xff".decode("utf-8", ALIKE)
 
 
+def test_a_python_script_on_such_a_console_may_print() -> None:
+    script = (
+        "import numpy as np, refengine\n"
+        "plan, x = refengine.make_plan('dense_int8'), np.zeros((1, 28, 28, 1), np.int8)\n"
+        "records = [*refengine.execute(plan, x)]\n"
+        "report = refengine.diff(plan, {records[-1].step.outputs[0].index: records[-1].outputs[0] ^ 1}, x)\n"
+        "print(plan, repr(plan.steps[0]), records, refengine.load('dense_int8'), str(plan.model))\n"
+        "print(report, repr(report), refengine.Interpreter('dense_int8'))\n"
+        "print(refengine.explain(plan, records[-1], (0, 3)), plan.graph.ops[0], [*refengine.health(plan, [(x,)])])\n"
+        "print(refengine.inspect(plan), refengine.Session(plan), plan.numerics)\n"
+        "print(refengine.InputError('1 → 2 …'))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252:strict", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"->" in done.stdout and b"1 -> 2 \x85" in done.stdout
+
+
 def test_a_python_script_on_such_a_console_may_debug() -> None:
     call = "refengine.debug('dense_int8', np.zeros((1, 28, 28, 1), np.int8), commands='show')"
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252:strict", "PYTHONUTF8": "0"}
@@ -230,3 +249,23 @@ def test_a_blas_that_nobody_can_limit_gives_the_same_bytes(name: str, monkeypatc
     monkeypatch.setattr(sys.modules[execute.__module__], "_blas", unknown)
     (found,) = refengine.run(plan, x)
     assert found.tobytes() == expected.tobytes() and [each.info() for each in asked] == [[]]
+
+
+# ---- command lines ---------------------------------------------------------------------------------------------
+
+COMMANDS = [
+    [r"C:\tools\rt.exe", "{model}"],
+    [r"C:\Program Files\rt.exe", "--say", 'a "b" c', "{model}", ""],
+    ["a\\\\", 'b"', 'c\\"', "d e\\", "it's"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_command_is_split_as_windows_does_it_there(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert words_of(command_of(words)) == words
+    monkeypatch.setattr(errors, "POSIX", False)
+    assert words_of(command_of(words)) == words
+    assert words_of(r"C:\tools\rt.exe {model}  {inputs}") == [r"C:\tools\rt.exe", "{model}", "{inputs}"]
+    assert reducer.Command(r"C:\tools\rt.exe {model}").words[0] == r"C:\tools\rt.exe"
+    with pytest.raises(errors.InputError, match="cannot be split into words: No closing quotation"):
+        words_of('rt.exe "{model}')

@@ -96,10 +96,30 @@ def test_a_dump_is_judged_on_its_own_or_with_the_input_that_was_meant(tmp_path: 
     assert "input 'serving_default_keras_tensor:0'" in complaint(tmp_path / "dump.npz", IMAGES[1:2])
 
 
+def test_a_runtime_may_write_over_what_it_was_given_and_over_what_it_gave() -> None:
+    memory = np.zeros((1, 10), np.int8)
+
+    def reusing(x: Array) -> Array:
+        memory[...] = right(x)[0]
+        x += 1
+        return memory
+
+    given = IMAGES.copy()
+    assert_golden(PLAN, reusing, given)
+    assert given.tobytes() == IMAGES.tobytes()
+
+
+def test_an_error_of_ours_has_no_way_to_it() -> None:
+    with pytest.raises(refengine.InputError) as caught:
+        assert_golden(PLAN, lambda x: [], IMAGE)
+    assert [*map(str, caught.traceback)][-1].count("assert_golden") == 1
+
+
 def test_another_type_or_shape_is_no_match() -> None:
-    assert "is int8; the int32 numbers in the dump were read as its codes" in complaint(
-        lambda x: right(x)[0].astype(np.int32), IMAGE
-    )
+    for other, got in ((np.int32(1) * right(IMAGE)[0], "int32 (1, 10)"), (right(IMAGE)[0][0], "int8 (10,)")):
+        for theirs in (lambda x, other=other: other, lambda x, other=other: {"t25": other}):
+            told = f"<lambda> gives {got} for tensor 25 'StatefulPartitionedCall_1:0', int8 (1, 10) is right"
+            assert complaint(theirs, IMAGE) == told
     assert "int8 (1, 10); the dump has int8 (1, 9)" in complaint(
         lambda x: {**every_tensor(x), "t25": right(x)[0][:, :9]}, IMAGE
     )
@@ -109,7 +129,7 @@ def test_another_type_or_shape_is_no_match() -> None:
     ("theirs", "why"),
     [
         (lambda x: [], "the model has 1 output; <lambda> gave 0"),
-        (lambda x: [3], "<lambda> gave a int for tensor 25; give NumPy's arrays"),
+        (lambda x: [3], "<lambda> gave an int for tensor 25; give NumPy's arrays"),
         (lambda x: {"nobody": x}, "<lambda> holds none of the model's tensors"),
         ("nowhere.npz", "nowhere.npz"),
         (lambda x: {"t0": x}, "<lambda> gave the model's inputs only: there is nothing to compare"),

@@ -43,7 +43,7 @@ def test_every_page_is_named_by_the_readme() -> None:
             and f"manual {page}`" not in PAGES["README"]] == []  # fmt: skip
 
 
-@pytest.mark.parametrize(("page", "file"), [("pytest", "my_board.py")])
+@pytest.mark.parametrize(("page", "file"), [("pytest", "my_board.py"), ("property-tests", "my_runtime.py")])
 def test_a_file_that_a_page_shows_is_what_it_shows(page: str, file: str) -> None:
     code = (ROOT / "tests" / "data" / file).read_text(encoding="utf-8")
     assert f"```python\n{code}```" in PAGES[page] and f"tests/data/{file}" in PAGES[page]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import refengine
-from refengine import InputError, RefengineError
+from refengine import InputError, ModelError, RefengineError, strategies
+from refengine.fuzzer import callable_of
+from refengine.tflite_io import dump
 
 MODEL = "stm32f746_int8"
 FLOATS = "stm32f746_float32"
@@ -72,34 +74,34 @@ def test_lists_of_labels_and_pictures_will_do() -> None:
 @pytest.mark.parametrize("name", ["run", "execute", "check_input", "debug", "evaluate"])
 @pytest.mark.parametrize("model", [None, 5, [MODEL], {}])
 def test_what_is_no_model_is_told(name: str, model: object) -> None:
-    with pytest.raises(InputError, match="a model is a path, the bytes of a file or a bundled network's name, not of"):
+    with pytest.raises(InputError, match="the bytes of a file, a bundled network's name or a Model, not "):
         asked(name, model, X, X)
 
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "inspect of nothing": (lambda: asked("inspect", None), "a model is a path"),
     "a plan for a plan": (lambda: asked("make_plan", PLAN), "of a Plan, give its .model"),
-    "a number as dialect": (lambda: asked("run", MODEL, X, numerics=5), "not of the type int"),
+    "a number as dialect": (lambda: asked("run", MODEL, X, numerics=5), "not an int"),
     "a plan in another dialect": (lambda: asked("run", PLAN, X, numerics="litert"), "the plan computes tflm"),
     "a name of what is known": (lambda: asked("execute", PLAN, X, known={"y": Y}), "known holds 'y'"),
     "an array as dump": (lambda: asked("diff", MODEL, Y, X), "such as {'t25': y}, not of the type ndarray"),
     "records as dump": (lambda: asked("diff", MODEL, RECORDS, X), "not of the type list"),
     "no dump": (lambda: asked("diff", MODEL, None, X), "not of the type NoneType"),
-    "an empty dump": (lambda: asked("diff", MODEL, {}, X), "the mapping holds none of the model's tensors"),
+    "an empty dump": (lambda: asked("diff", MODEL, {}, X), "the mapping is empty: give some of the model's tensors"),
     "a wrong name": (lambda: asked("diff", MODEL, {"zz": Y}, X), "(by name, by index, or as t and index), but zz"),
     "a wrong shape": (lambda: asked("diff", MODEL, {"t25": Y[:, :3]}, X), "the dump has int8 (1, 3)"),
     "text in a dump": (lambda: asked("diff", MODEL, {"t25": "abc"}, X), "holds a str for 't25'"),
-    "nothing in a dump": (lambda: asked("diff", MODEL, {25: None}, X), "holds a NoneType for 25"),
+    "nothing in a dump": (lambda: asked("diff", MODEL, {25: None}, X), "holds None for 25"),
     "ragged rows": (lambda: asked("diff", MODEL, {25: [[1, 2], [3]]}, X), "which is no array of numbers"),
     "a strange key": (lambda: asked("diff", MODEL, {(2, 5): Y}, X), "call tensors by their names"),
     "a strange dump before": (lambda: asked("diff", MODEL, {25: Y}, X, previous=[Y]), "a dump is a path"),
     "many records": (lambda: asked("explain", MODEL, RECORDS, (0, 3)), "one of those that execute gives"),
-    "an input to explain": (lambda: asked("explain", MODEL, X, (0, 3)), "not a ndarray"),
+    "an input to explain": (lambda: asked("explain", MODEL, X, (0, 3)), "not an array of int8 (1, 28, 28, 1)"),
     "another's record": (lambda: asked("explain", "dense_int8", RECORDS[10], (0, 7)), "no operator of this model"),
     "one index of two": (lambda: asked("explain", PLAN, RECORDS[10], 7), "an index for each dimension, such as (0, 0)"),
     "real indices": (lambda: asked("explain", PLAN, RECORDS[10], (0.0, 7.0)), "an index for each dimension"),
     "an output's name": (lambda: asked("explain", PLAN, RECORDS[10], (0, 7), "y"), "there is no output y"),
-    "no cases": (lambda: asked("health", MODEL, None), "the cases are a NoneType"),
+    "no cases": (lambda: asked("health", MODEL, None), "the cases are None"),
     "a word as cases": (lambda: asked("health", MODEL, "digits"), "the inputs are a str"),
     "cases by name": (lambda: asked("health", MODEL, [{"x": X}]), "the inputs are a dict"),
     "lists in cases": (lambda: asked("health", MODEL, [(X.tolist(),)]), "the inputs hold a list"),
@@ -120,8 +122,68 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "the name of a library": (lambda: asked("fuzz", "kernels.so"), "not a str"),
     "nothing that fails": (lambda: asked("reduce", MODEL, "my_runtime {model}"), "not by a str"),
     "no digit": (lambda: asked("prepare_digit", "a.png"), "got an array of <U5"),
+    "a misspelt rounding": (lambda: refengine.Numerics(rounding="singel"), "(did you mean 'single'?)"),  # type: ignore[arg-type]
+    "an underscore": (lambda: refengine.Numerics(kernels="cmsis_nn"), "(did you mean 'cmsis-nn'?)"),  # type: ignore[arg-type]
+    "no library": (lambda: refengine.Numerics(libm="foo"), "libm is 'foo'; choose one of glibc"),  # type: ignore[arg-type]
+    "a misspelt dialect": (lambda: asked("run", MODEL, X, numerics="tfml"), "(did you mean 'tflm'?)"),
+    "a number as kernels": (lambda: asked("make_plan", MODEL, kernels=5), "kernels are a mapping such as"),
+    "numbered kernels": (lambda: asked("inspect", MODEL, kernels={1: 2}), "by operator and type, such as"),
+    "a function as kernel": (lambda: asked("make_plan", MODEL, kernels={("X", "int8"): len}), "is a builtin_function"),
+    "kernels to draw from": (lambda: strategies.models(kernels=[1]), "kernels are a mapping"),  # type: ignore[arg-type]
+    "kernels of scripts": (lambda: refengine.Interpreter(MODEL, kernels=5), "are a mapping"),  # type: ignore[arg-type]
+    "no memory": (lambda: asked("make_plan", MODEL, memory=None), "memory is None; give bytes"),
+    "NaN bytes": (lambda: asked("inspect", MODEL, memory=float("nan")), "memory is nan; give bytes"),
+    "a word of memory": (lambda: asked("run", MODEL, X, memory="much"), "'much' is no positive number"),
+    "memory of a plan": (lambda: asked("run", PLAN, X, memory="2G"), "the plan was made with memory=1073741824"),
+    "a word of threads": (lambda: asked("run", PLAN, X, threads="a"), "threads is 'a'"),
+    "known by nobody": (lambda: asked("execute", PLAN, X, known=5), "known is an int"),
+    "a wide known": (lambda: asked("execute", PLAN, X, known={25: Y.astype(np.int16)}), "got an array of int16"),
+    "a flat known": (lambda: asked("execute", PLAN, X, known={25: Y[0]}), "got an array of int8 (10,)"),
+    "a number as state": (lambda: asked("execute", PLAN, X, state=5), "the state is an int"),
+    "one row of scores": (lambda: asked("predictions", PLAN, Y[0]), "N rows of 10 scores, (N, 10); got (10,)"),
+    "three scores": (lambda: asked("predictions", PLAN, Y[:, :3]), "got (1, 3)"),
+    "a misspelt answer": (lambda: asked("evaluate", PLAN, PICTURES, [1, 1], answer="lsat"), "one of last, max"),
+    "a number reads": (lambda: asked("evaluate", PLAN, PICTURES, [1, 1], read=5), "read is an int"),
+    "a number as range": (lambda: asked("evaluate", PLAN, PICTURES, [1, 1], real_range=5), "range of pixels is 5"),
+    "half a range": (lambda: asked("evaluate", PLAN, PICTURES, [1, 1], real_range=(0,)), "range of pixels is (0,)"),
+    "a number works": (lambda: asked("evaluate", PLAN, PICTURES, [1, 1], executor=5), "the executor is an int"),
+    "empty cases": (lambda: asked("health", MODEL, []), "there are no cases, and nothing was measured"),
+    "empty cases in floats": (lambda: asked("health", FLOATS, []), "there are no cases, and nothing was measured"),
+    "commands by number": (lambda: asked("debug", PLAN, X, commands=5), "commands are lines as one types them"),
+    "a list of numbers": (lambda: asked("debug", PLAN, X, commands=[5]), "not an int"),
+    "an operator for a list": (lambda: asked("fuzz", len, "RELU"), "operators are a list of names, such as ['RELU']"),
+    "a type for a list": (lambda: asked("fuzz", len, dtypes="int8"), "types are a list of names, such as ['int8']"),
+    "a number of operators": (lambda: asked("fuzz", len, 5), "operators are a list of names, not 5"),
+    "nothing to try": (lambda: asked("fuzz", len, cases=0), "cases is 0; give a number from 1 on"),
+    "an unknown trait": (lambda: asked("fuzz", len, exclude=["zz"]), "no case has the trait 'zz'"),
+    "a trait of no operator": (lambda: asked("fuzz", len, exclude=["CONV2D: padding"]), "(did you mean 'CONV_2D'?)"),
+    "no inputs to reduce": (lambda: asked("reduce", MODEL, lambda model, x: "x", 5), "the inputs are an int"),
+    "a file for a folder": (lambda: asked("export", PLAN, f"{__file__}/x"), "cannot be written: Not a directory"),
+    "no folder's name": (lambda: asked("export", PLAN, "a\0b"), "cannot be written: embedded null"),
+    "no prefix": (lambda: asked("export", PLAN, "nowhere", prefix=None), "the prefix is None"),
+    "a numbered model": (lambda: refengine.export(PLAN, "nowhere", name=5), "the name is an int"),  # type: ignore[arg-type]
+    "an unknown node": (lambda: strategies.nodes("RELUU", "int8"), "there is no such operator (did you mean 'RELU'?)"),
+    "a node of no such type": (lambda: strategies.nodes("RELU", "int64"), "it has RELU of int8"),
+    "nowhere to save": (lambda: strategies.Case(dump(PLAN.model), (X,)).save("nowhere/f.tflite"), "cannot be written"),
+    "no module's function": (lambda: callable_of("math"), "'math' names no callable"),
     "samples by name": (lambda: asked("quantize", FLOATS, [{"x": REAL}]), "the inputs are a dict"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("/dev/zero", "it is a device"), ("a\0b", "embedded null byte"), ("/", "Is a directory")]
+)
+def test_what_is_no_file_is_no_model(name: str, why: str) -> None:
+    with pytest.raises(ModelError, match=why):
+        refengine.load(name)
+
+
+def test_memory_is_taken_as_the_command_takes_it() -> None:
+    assert (
+        refengine.make_plan("dense_int8", memory="512m").memory
+        == refengine.Session("dense_int8", memory="524288K").plan.memory
+    )
+    assert refengine.run(PLAN, X, memory="1G")[0].tolist() == Y.tolist()
 
 
 @pytest.mark.parametrize(("ask", "sentence"), REFUSED.values(), ids=REFUSED.keys())

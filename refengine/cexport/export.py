@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import InferenceError, InputError, UnsupportedError, require
 from ..execute import Record, batch_size, execute, kept, require_room_for_all
-from ..files import write_all
+from ..files import write_all, written_or_told
 from ..identity import identity
 from ..kernel import Numerics
 from ..kernels.circular_buffer import ABORT
@@ -27,7 +27,7 @@ from ..model import Array, Graph, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Plan, Source, Step, plan_of, require_whole
 from ..reading.arena import ALIGNMENT, Buffer, lower_bound, merged, peak, plan_arena, tflm_greedy
-from ..text import in_c
+from ..text import in_c, kind_of
 from .call import (
     Argument,
     At,
@@ -114,13 +114,16 @@ def export(
     `name` is what the files call the model, `prefix` what its functions and files begin with, and `layout` for which
     tool they are laid out; without `names`, those of the model, its tensors and operators are left out. Raises
     `UnsupportedError` for what has no C kernel, `InputError` for inputs that do not fit, a prefix that begins no name
-    in C or is another file's, or a directory that is none.
+    in C or is another file's, or a directory that is none or cannot be written to.
     """
+    for what, given in (("name", name), ("prefix", prefix)):
+        if not isinstance(given, str):
+            raise InputError(f"the {what} is {kind_of(given)}; give text, such as {MODEL!r}")
     check_prefix(prefix)
     if layout not in LAYOUTS:
         raise InputError(f"there is no layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
     if not isinstance(directory, str | os.PathLike):
-        raise InputError(f"the folder to export to is a path, not of the type {type(directory).__name__}")
+        raise InputError(f"the folder to export to is a path, not {kind_of(directory)}")
     plan, name = plan_of(source, numerics=numerics), name if names else NAMELESS
     if inputs:
         batch_size(plan, inputs)
@@ -143,9 +146,10 @@ def export(
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is a file; give a folder to export to")
     written = laid_out(prefixed(written, prefix), layout, prefix, in_c(name))
-    for folder in {(directory / file).parent for file in written}:
-        folder.mkdir(parents=True, exist_ok=True)
-    write_all({directory / file: text for file, text in written.items()})
+    with written_or_told():
+        for folder in {(directory / file).parent for file in written}:
+            folder.mkdir(parents=True, exist_ok=True)
+        write_all({directory / file: text for file, text in written.items()})
     folded = tuple(step for part in parts.values() for step in part.folded)
     return Exported(
         directory, tuple(sorted(written)), constant_bytes=data.bytes, steps=len(shown), folded=folded, **sizes

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import InferenceError, InputError, located
 from ..execute import batch_size, frames
 from ..kernel import PRESETS
-from ..memory import MEMORY
+from ..memory import MEMORY, byte_count
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
 from ..plan import Plan, State
@@ -41,8 +41,6 @@ FEW = 8
 WRITTEN = ("output", "html", "plots", "equalized", "reveal", "save")
 """The options that name what is written."""
 
-SUFFIXES = {"K": 10, "M": 20, "G": 30}
-
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The argument MODEL."""
@@ -54,7 +52,7 @@ def add_memory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory",
         metavar="SIZE",
-        type=byte_count,
+        type=bytes_allowed,
         default=MEMORY,
         help="what inferences and inputs may take: bytes, or with K, M or G (default: 1G)",
     )
@@ -129,12 +127,24 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+class _TwoEnds(argparse.Action):
+    """Takes two numbers that differ."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None
+    ) -> None:
+        if values[0] == values[1]:
+            parser.error(f"argument --range: black and white are both {values[0]:g}; give two values that differ")
+        setattr(namespace, self.dest, values)
+
+
 def add_range(parser: argparse.ArgumentParser) -> None:
     """The option --range BLACK WHITE."""
     parser.add_argument(
         "--range",
         nargs=2,
         type=finite,
+        action=_TwoEnds,
         metavar=("BLACK", "WHITE"),
         help="real values of black and white (default: as the input's quantisation or the first layers tell, else 0 1)",
     )
@@ -319,7 +329,7 @@ def add_data(
 
 def add_part(parser: argparse.ArgumentParser, split: str = "test", limit: int | None = None) -> None:
     """The options --split and --limit."""
-    parser.add_argument("--split", choices=PREFIXES, default=split, help="which of MNIST's (default: %(default)s)")
+    parser.add_argument("--split", choices=PREFIXES, help=f"which of MNIST's (default: {split})")
     by_default = f" (default: {limit})" if limit else ""
     parser.add_argument(
         "--limit",
@@ -328,6 +338,13 @@ def add_part(parser: argparse.ArgumentParser, split: str = "test", limit: int | 
         default=limit,
         help=f"only the first N; folders for classes take turns{by_default}",
     )
+
+
+def split_of(args: argparse.Namespace, paths: Iterable[str], default: str = "test") -> str:
+    """What --split says, or the default; `InputError` for data that have no such parts."""
+    if args.split is not None and not any(map(is_mnist, paths)):
+        raise InputError(f"--split is for a folder of MNIST's IDX files, and {' '.join(paths)} is none: leave it out")
+    return args.split or default
 
 
 def or_digits(plan: Plan, paths: list[str] | None) -> list[str]:
@@ -349,7 +366,8 @@ def _input(tensor: Tensor) -> str:
 def require_files(args: argparse.Namespace, plan: Plan, *paths: str) -> None:
     """Raise `InputError` for --digit where all the data are arrays, which stay as they are."""
     inputs = [t.name for t in plan.inputs]
-    if args.digit and not any(isinstance(without_truth(path, args.split, inputs, plan.memory), list) for path in paths):
+    files = (path for path in paths if not is_mnist(path))
+    if args.digit and not any(isinstance(without_truth(path, "", inputs, plan.memory), list) for path in files):
         raise InputError(f"--digit is for pictures in files, and {' '.join(paths)} are arrays: leave it out")
 
 
@@ -474,9 +492,11 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def byte_count(text: str) -> int:
-    number, shift = (text[:-1], SUFFIXES[text[-1].upper()]) if text[-1:].upper() in SUFFIXES else (text, 0)
-    return positive(number) << shift
+def bytes_allowed(text: str) -> int:
+    try:
+        return byte_count(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def print_ranges(ranges: Iterable[PixelRange]) -> None:

@@ -35,6 +35,7 @@ from ._front import (
     read_names,
     require_files,
     say,
+    split_of,
     warn_of_files,
 )
 from ._tables import confusion_table, print_table, progress_bar, table_of
@@ -117,7 +118,7 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
     if args.data:
         require_files(args, plan, args.data)
         warn_of_files(args, plan, args.data)
-        data = classes(args.data, args.split, names, plan.memory).first(args.limit)
+        data = classes(args.data, split_of(args, [args.data]), names, plan.memory).first(args.limit)
         count = class_count(plan)
         if not 0 <= int(data.y.min()) <= int(data.y.max()) < count:
             raise InputError(f"{data.name}: the labels are {data.y.min()} to {data.y.max()}, of {count} classes")
@@ -127,6 +128,7 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
             f"the first {len(data.x)} of {data.name}" if args.limit else data.name,
             tuple(data.names) or names,
         )
+    leave_out(args, "without --data there are no parts of it", "split")
     if args.input:
         ears = ears_of(plan, args)
         cases = [*read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)]

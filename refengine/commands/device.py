@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..accuracy import is_classifier, predictions
+from ..accuracy import is_classifier, predictions, tells_probabilities
 from ..device import Device, TensorInfo, connect, output_steps, outputs_of, record, unequal_steps
 from ..device.protocol import TYPES
 from ..errors import InputError
@@ -33,7 +33,6 @@ from ..identity import identified
 from ..judge.revealing import telling
 from ..model import Array
 from ..plan import Plan, make_plan
-from ..tasks.recognition import tells_probabilities
 from ..tensors.images import read_inputs
 from ..text import counted
 from . import _validate

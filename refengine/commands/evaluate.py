@@ -24,7 +24,7 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from ..accuracy import Accuracy, Comparison, compare, evaluate
+from ..accuracy import Accuracy, Comparison, compare, evaluate, gives_scores
 from ..errors import InputError
 from ..kernel import PRESETS
 from ..parallel import workers
@@ -62,6 +62,7 @@ from ._front import (
     read_names,
     require_files,
     say,
+    split_of,
     warn,
     warn_of_files,
 )
@@ -105,6 +106,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     plan, *others = (make_plan(args.model, numerics=PRESETS[name], memory=args.memory) for name in args.numerics)
     task = task_of(plan, args.task)
+    if task.name == "none" and task.reason != "given" and gives_scores(plan):
+        raise InputError(f"{task.reason}: say --task classification if it is the latter")
     if task.name not in ("detection", "segmentation"):
         return _classes(args, plan, *others)
     if others:
@@ -139,7 +142,7 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
     names, ears = read_names(args.labels), ears_of(plan, args)
     (path,) = or_digits(plan, [args.data] if args.data else None)
     require_files(args, plan, path)
-    data = classes(path, args.split, names, plan.memory).first(args.limit)
+    data = classes(path, split_of(args, [path]), names, plan.memory).first(args.limit)
     warn_of_files(args, plan, path)
     files = data.x if isinstance(data.x, list) else []
     read = reader(plan, data, args, args.range, ears)
@@ -189,6 +192,7 @@ def _pictures(args: argparse.Namespace, plan: Plan, task: Task) -> int:
     leave_out(args, "drawn digits have classes", "digit")
     if args.data is None:
         raise InputError(f"this is a model for {task.name} ({task.reason}): give pictures with the truth by --data")
+    split_of(args, [args.data])
     result: Scorer | Overlap
     with workers(args.jobs, args.scheduler) as executor:
         options: Any = {"real_range": args.range, "executor": executor}

@@ -23,7 +23,6 @@ exit status: 0 everything is equal, 1 something failed, 2 it could not be tried,
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 
 from ..errors import InputError
@@ -48,6 +47,7 @@ from ..fuzzer.text import HEADINGS, row, summary
 from ..kernel import PRESETS
 from ..parallel import workers
 from ..plan import make_plan
+from ..processes import command_of
 from ..tensors.images import read_inputs
 from ..text import counted
 from ._front import FAILED, add_json, add_memory, add_numerics, add_workers, ended, leave_out, positive, print_json, say
@@ -125,7 +125,7 @@ def command(args: argparse.Namespace) -> int:
         _show(args, results, interrupted=bool(status))
     if results and not any(result.skipped < result.cases for result in results):
         return status or FAILED  # an adapter that recognises no operator must not pass
-    return status or int(any(result.finding for result in results))
+    return status or int(any(result.failing for result in results))
 
 
 def _door(args: argparse.Namespace) -> Door:
@@ -199,7 +199,7 @@ def _show(args: argparse.Namespace, results: list[Result], interrupted: bool) ->
     if table.row_count:
         print_table(table)
     for result in results:
-        if result.finding:
+        if result.failing:
             say(*told(result), *(_again(args, result) if args.save else ()), "")
     say(("interrupted; until then, " if interrupted else "") + summary(results))
 
@@ -207,14 +207,17 @@ def _show(args: argparse.Namespace, results: list[Result], interrupted: bool) ->
 def _again(args: argparse.Namespace, result: Result) -> list[str]:
     """Where a case was saved, and how to see it again."""
     option = next(f"--{name}" for name in DOORS if getattr(args, name if name != "command" else "words"))
-    numerics = "" if args.numerics == "tflm" else f" --numerics {args.numerics}"
+    numerics = [] if args.numerics == "tflm" else ["--numerics", args.numerics]
     lines = []
     for i, finding in enumerate(result.findings):
         path, has_test = stem(result, i, Path(args.save)), not finding.case.step.memory
-        again = f"refengine fuzz {option} {shlex.quote(_kernels(args))}{numerics} --replay {path}.tflite"
+        words = ["refengine", "fuzz", option, _kernels(args), *numerics, "--replay", f"{path}.tflite"]
         files = ".npz and .c" if has_test else "and .npz"
-        lines += [f"  saved as {path}.tflite, {files}; to see it again:".replace(", and", " and"), f"    {again}"]
+        lines += [
+            f"  saved as {path}.tflite, {files}; to see it again:".replace(", and", " and"),
+            f"    {command_of(words)}",
+        ]
         if args.library and has_test:
             library = args.library if "/" in args.library else f"./{args.library}"
-            lines.append(f"    cc -I{args.save} {path}.c {library} -o test && ./test")
+            lines.append(f"    {command_of(['cc', f'-I{args.save}', f'{path}.c', library, '-o', 'test'])} && ./test")
     return lines

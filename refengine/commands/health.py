@@ -45,6 +45,7 @@ from ._front import (
     read_data,
     require_files,
     say,
+    split_of,
     warn_of_files,
 )
 from ._tables import print_table, progress_bar, table_of
@@ -73,7 +74,7 @@ def command(args: argparse.Namespace) -> int:
     require_files(args, plan, *paths)
     warn_of_files(args, plan, *paths)
     data, total, cases, ranges = read_data(
-        plan, paths, args.split, args.limit, args.range, CHUNK, digit=args.digit, real=True, hear=ears.hear
+        plan, paths, split_of(args, paths), args.limit, args.range, CHUNK, digit=args.digit, real=True, hear=ears.hear
     )
     if args.plots and not any(map(is_quantized, plan.graph.tensors)):
         raise InputError("--plots draws the codes of quantised layers, and the model has none")

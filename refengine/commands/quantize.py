@@ -24,8 +24,7 @@ equalisation), and takes back by the biases what quantisation shifts on average 
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,15 +45,15 @@ from ..parallel import workers
 from ..plan import Plan, Step, make_plan
 from ..quantizer.calibrate import METHODS, PERCENTILE, TASK, Ranges, calibrate
 from ..quantizer.choices import Choice, choices
-from ..quantizer.convert import check, convert
+from ..quantizer.convert import check, convert, kept_of
 from ..quantizer.correction import correct_biases
 from ..quantizer.equalization import Equalized, equalize
 from ..quantizer.outliers import Extremes, Outliers, others, outliers
 from ..quantizer.parameters import left_in_float
-from ..quantizer.report import LayerError, Outputs, judge, rank
-from ..reading.counterparts import check_comparable
+from ..quantizer.report import LayerError, Outputs, check_judged, judge, rank
 from ..reading.error import Error
 from ..tasks.datasets import Classes, classes
+from ..tensors.batches import takes_pictures
 from ..tensors.inputs import PixelRange, pixel_range
 from ..text import counted
 from ..tflite_io import dump
@@ -77,6 +76,8 @@ from ._front import (
     read_names,
     require_files,
     say,
+    split_of,
+    warn,
     warn_of_files,
 )
 from ._measured import measured
@@ -85,6 +86,7 @@ from .run import STATES
 
 Watch = Callable[[Extremes], None]
 TRIED = (99.9, 99.0)  # percentiles, where there are outliers
+PIXELS = 127.0, 255.0  # between these lies the largest of many pixels
 JUDGED = 100  # samples that --report runs: it runs the network many times
 
 
@@ -147,11 +149,12 @@ def command(args: argparse.Namespace) -> int:
     path, output = model_file(args.model), Path(args.output)
     _check_arguments(args, output)
     float_plan = make_plan(path, memory=args.memory)
-    keep = _kept(float_plan, args.keep)
+    with located("--keep"):
+        keep = kept_of(float_plan, args.keep)
     with located(args.model):
         check(float_plan, activations=args.activations, io=args.io, keep=keep)
-        if args.report or args.equalize:
-            check_comparable(float_plan)
+        if asked := " and ".join(f"--{name}" for name in ("equalize", "report") if getattr(args, name)):
+            check_judged(float_plan, asked)
     if float_plan.initial and not (args.stream or args.independent):
         raise InputError(
             "the model remembers something from one inference to the next: say --stream (those of a file follow one "
@@ -273,28 +276,13 @@ def _check_arguments(args: argparse.Namespace, output: Path) -> None:
     for name in ("equalized", "relu"):
         if getattr(args, name) and not args.equalize:
             raise InputError(f"--{name} is for --equalize; give both")
+    split_of(args, args.data)
     if args.labels and not args.evaluate:
         raise InputError("--labels is for --evaluate; give both")
     if args.percentile != PERCENTILE and args.method != "percentile":
         raise InputError("--percentile is for --method percentile; give both")
     if args.method == "entropy" and args.activations == "int16":
         raise InputError("--method entropy chooses ranges for 8 bits; int16 activations need no cut, use minmax")
-
-
-def _kept(plan: Plan, layers: list[str]) -> frozenset[int]:
-    """The operators that are meant."""
-    found: set[int] = set()
-    for layer in layers:
-        meant = {
-            step.index
-            for step in plan.steps
-            if layer in {str(step.index), step.name, step.outputs[0].name, *re.split("[/;]", step.outputs[0].name)}
-        }
-        if not meant:
-            known = ", ".join(f"{step.index} {step.name}" for step in plan.steps)
-            raise InputError(f"--keep {layer}: no operator has this number, type or name; there are {known}")
-        found |= meant
-    return frozenset(found)
 
 
 class _Samples:
@@ -309,7 +297,14 @@ class _Samples:
         args = self.args
         self.ears.heard.clear()
         self.name, total, cases, self.ranges = read_data(
-            self.plan, args.data, args.split, self.limit, args.range, TASK, digit=args.digit, hear=self.ears.hear
+            self.plan,
+            args.data,
+            split_of(args, args.data, "train"),
+            self.limit,
+            args.range,
+            TASK,
+            digit=args.digit,
+            hear=self.ears.hear,
         )
         self.count = 0
         with progress_bar() as bar:
@@ -382,6 +377,7 @@ def _tell(
     say(*STATES[state])
     print_heard(samples.ears)
     print_table(_table_of_choices(layers))
+    warn(*_like_pixels(layers, float_plan))
     if odd:
         _print_outliers(odd)
     if equalized:
@@ -411,9 +407,29 @@ def _table_of_choices(layers: list[Choice]) -> Table:
             "{:.5g} … {:.5g}".format(*layer.calibrated) if layer.calibrated else "",
             told["dtype"] if told["scale"] is None else f"{told['scale']:.6g}",
             "" if told["scale"] is None else str(told["zero_point"]),
-            f"{len(weights)}: {min(weights):.3g} … {max(weights):.3g}" if weights else "",
+            _scales(weights),
         )
     return table
+
+
+def _like_pixels(layers: Iterable[Choice], plan: Plan) -> Iterator[str]:
+    """That real values given to an input are as those of pixels, where networks that take such pictures want others."""
+    for tensor, layer in zip(plan.inputs, (layer for layer in layers if layer.step is None), strict=False):
+        if layer.calibrated is None or not takes_pictures(tensor):
+            continue
+        low, high = layer.calibrated
+        white = pixel_range(plan, plan.inputs.index(tensor)).white
+        if low == 0 and white < PIXELS[0] < high <= PIXELS[1]:
+            yield (
+                f"input '{tensor.name}' was given 0 … {high:.5g}, as pixels are: if the network was trained on other "
+                f"values, such as 0 … {white:g}, scale them so (of uint8 arrays and pictures, --range does it)"
+            )
+
+
+def _scales(scales: Sequence[float]) -> str:
+    """How many, and their ends, if they have two."""
+    ends = sorted({f"{each:.3g}" for each in (min(scales), max(scales))}, key=float) if scales else []
+    return f"{len(scales)}: {' … '.join(ends)}" if ends else ""
 
 
 def _print_outliers(odd: _Odd) -> None:

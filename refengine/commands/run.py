@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..accuracy import Prediction, predictions
+from ..accuracy import Prediction, predictions, tells_probabilities
 from ..dialects import parting
 from ..errors import InferenceError, InputError, located
 from ..execute import computable, frames, infer, run
@@ -31,7 +31,7 @@ from ..reading.cut_off import Intake
 from ..session import Session
 from ..tasks.detection import Detection, detections
 from ..tasks.drawing import draw_boxes, draw_mask
-from ..tasks.recognition import Task, task_of, tells_probabilities
+from ..tasks.recognition import UNTOLD, Task, task_of
 from ..tasks.segmentation import class_maps, shares
 from ..tensors.dumps import stacked, write_dump
 from ..tensors.images import ARRAYS, pixel_ranges
@@ -176,7 +176,7 @@ def command(args: argparse.Namespace) -> int:
         return print_json(heading(args, plan) | told | {"results": results} | ({"trace": trace} if args.trace else {}))
     for result in results:
         _print_result(result, names, args.score)
-    if task.name in TELLING:
+    if task.name in TELLING or (task.name == "none" and task.reason not in ("given", UNTOLD)):
         say(f"task: {task.name} ({task.reason}; --task changes it)" if task.reason != "given" else f"task: {task.name}")
     say(*([f"wrote {args.output}"] if args.output else []))
     print_ranges(ranges)

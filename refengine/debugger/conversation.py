@@ -15,7 +15,7 @@ from ..kernel import Numerics
 from ..model import Array
 from ..plan import Source, plan_of
 from ..processes import Terminated
-from ..text import encodable, hung, printable
+from ..text import encodable, hung, kind_of, printable
 from .console import Console, split
 from .session import Session
 
@@ -50,7 +50,10 @@ def debug(
     if commands is None:
         converse(console)
         return console.session
-    for line in [commands] if isinstance(commands, str) else commands:
+    lines = [commands] if isinstance(commands, str) else commands
+    for line in lines if isinstance(lines, Iterable) else [lines]:
+        if not isinstance(line, str):
+            raise InputError(f"commands are lines as one types them, such as 'continue; stats', not {kind_of(line)}")
         for command in split(line):
             tell(console.run(command))
     return console.session

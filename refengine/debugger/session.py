@@ -20,7 +20,7 @@ from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
 from ..plan import Plan, State, Step, frozen, make_plan
 from ..tensors.difference import unlike
-from ..text import counted
+from ..text import counted, printed
 from .condition import Condition, Index, elements
 
 START = -1
@@ -125,6 +125,7 @@ class Session:
         self._starts: list[State] = []  # that the inferences so far begin with
         self._restart()
 
+    @printed
     def __repr__(self) -> str:
         place = "the start" if self.position == START else str(self.current.step)
         return f"<Session at {place} of inference {self.inference}, of {self.inferences}; {len(self.changes)} changes>"

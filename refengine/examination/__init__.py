@@ -26,9 +26,9 @@ measured at the network's outputs (see `effect`), and orders the findings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Source, State, Step, plan_of
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors, stands_alone
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
-from ..text import counted, html_lines, html_table
+from ..text import counted, html_lines, html_table, kind_of, printed
 from . import text
 from .effect import Effect, Experiment, Sampler, Samples
 from .findings import Finding, findings_of
@@ -80,6 +80,7 @@ class Health:
     experiment: Experiment
     floats: tuple[FloatLayer, ...] = ()
 
+    @printed
     def __repr__(self) -> str:
         """Without the findings, which take an experiment."""
         on = f"on {counted(self.inferences, 'inference')}"
@@ -130,6 +131,16 @@ class Health:
         }
 
 
+def _some(cases: Iterable[tuple[Array, ...]]) -> Iterator[tuple[Array, ...]]:
+    """The cases; raises `InputError` behind the last one of none."""
+    none = True
+    for each in cases:
+        none = False
+        yield each
+    if none:
+        raise InputError("there are no cases, and nothing was measured: give tuples, with an array for each input")
+
+
 def health(
     source: Source,
     cases: Iterable[tuple[Array, ...]],
@@ -154,7 +165,7 @@ def health(
     """
     plan, float_plan = plan_of(source, numerics=numerics), None if float_plan is None else plan_of(float_plan)
     if not isinstance(cases, Iterable):
-        raise InputError(f"the cases are a {type(cases).__name__}; give tuples, with an array for each input")
+        raise InputError(f"the cases are {kind_of(cases)}; give tuples, with an array for each input")
     for step in plan.steps:
         require(
             step.facts.control in ("", "once"), f"{step} runs other subgraphs, and health looks at the main one alone"
@@ -167,7 +178,7 @@ def health(
         if not any(tensor.dtype == "float32" for _, tensor in known):
             where = " that does without its gaps" if behind else ""
             raise InputError(f"the model has no quantised layer{where}, and none of float32: nothing can be measured")
-        yield from _of_floats(plan, cases)
+        yield from _of_floats(plan, _some(cases))
         return
     for tensor in (*plan.inputs, *(tensor for _, tensor in known)):
         _check_scale(tensor)
@@ -179,17 +190,19 @@ def health(
     ]
     pairs = {tensor.index: pair for step, tensor in made if (pair := pair_of(reference, step, tensor, same))}
     own = {tensor.index: pair for step, tensor in made if (pair := pair_of(reading, step, tensor, itself))}
-    judges = {i: Judge(reference, pairs[i]) if i in pairs else Judge(reading, pair) for i, pair in own.items()}
+    judges = {i: Judge(reading, pair) for i, pair in own.items()}
+    if float_plan is not None:
+        judges |= {i: Judge(reference, pair, judges[i]) for i, pair in pairs.items() if i in judges}
     ranges = code_ranges(plan)
     quantized = (*filter(is_quantized, plan.inputs), *(tensor for _, tensor in made))
     constant = {tensor.index: constant_channels(tensor, ranges[tensor.index]) for tensor in quantized}
     sampler, sequences = Sampler(), Sequences()
     done: tuple[Layer, ...] = ()
     count = 0
-    for inputs in cases:
+    for inputs in _some(cases):
         state, real_state = plan.initial, reference.initial
         sequences.begin()
-        for codes, reals in _inferences(plan, inputs):
+        for codes, reals in _inferences(plan, inputs, count):
             batch = batch_size(plan, codes) or 1
             fed = tuple(x.reshape(batch, *t.shape) for x, t in zip(reals, plan.inputs, strict=True))
             floats, real_state = _floats(reference, same, fed, real_state)
@@ -202,15 +215,14 @@ def health(
             done = tuple(map(Layer.__add__, done, layers)) if done else layers
             count += batch
             (sequences if plan.initial else sampler).add(fed)
-            beside = (plan, reference, same, pairs)
-            yield Health(
-                plan,
-                count,
-                done,
-                Streams(*beside, sequences.chosen, float_plan is None)
+            experiment: Callable[..., Experiment] = (
+                partial(Streams, sequences=sequences.chosen)
                 if plan.initial
-                else Samples(*beside, tuple(sampler.chosen)),
+                else partial(Samples, samples=tuple(sampler.chosen))
             )
+            by_reading = experiment(plan, reading, itself, own, None)
+            other = experiment(plan, reference, same, pairs, by_reading)
+            yield Health(plan, count, done, by_reading if float_plan is None else other)
 
 
 def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Health]:
@@ -220,20 +232,22 @@ def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Healt
     count = 0
     for inputs in cases:
         state = plan.initial
-        for part, _ in _inferences(plan, inputs):
+        for part, _ in _inferences(plan, inputs, count):
             batch = batch_size(plan, part) or 1
             layers, state = measure_floats(plan, part, batch, state)
             done = tuple(map(FloatLayer.__add__, done, layers)) if done else tuple(layers)
             count += batch
             if not plan.initial:  # an effect is of one inference
                 sampler.add(tuple(x.reshape(batch, *t.shape) for x, t in zip(part, plan.inputs, strict=True)))
-            yield Health(plan, count, (), Samples(plan, plan, {}, {}, tuple(sampler.chosen)), done)
+            yield Health(plan, count, (), Samples(plan, plan, {}, {}, None, tuple(sampler.chosen)), done)
 
 
-def _inferences(plan: Plan, inputs: tuple[Array, ...]) -> Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]:
+def _inferences(
+    plan: Plan, inputs: tuple[Array, ...], first: int
+) -> Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]:
     """What runs at once, as codes and as real values: a tile of a batch, or each inference of a sequence, where
-    something lives on."""
-    codes, reals = _both(plan, inputs)
+    something lives on. The `first` of them has that number."""
+    codes, reals = _both(plan, inputs, first)
     if plan.initial:
         sequence = frames(plan, codes)
         for i, frame in enumerate(sequence):
@@ -255,7 +269,7 @@ def _check_scale(tensor: Tensor) -> None:
             )
 
 
-def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _both(plan: Plan, inputs: tuple[Array, ...], first: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Inputs as codes, and as the real values that were given or that the codes stand for."""
     require_tuple(inputs)
     if wrong := [type(x).__name__ for x in inputs if not isinstance(x, np.ndarray)]:
@@ -263,7 +277,11 @@ def _both(plan: Plan, inputs: tuple[Array, ...]) -> tuple[tuple[Array, ...], tup
     given = dict(enumerate(inputs))
     for i, (x, tensor) in enumerate(zip(inputs, plan.inputs, strict=False)):
         if x.dtype.kind == "f" and not np.isfinite(x).all():
-            raise InputError(f"input '{tensor.name}' is given NaN or infinity; health measures finite values")
+            odd = int(np.argwhere(~np.isfinite(x))[0][0]) if x.ndim == len(tensor.shape) > 0 else 0
+            raise InputError(
+                f"input '{tensor.name}' is given NaN or infinity in inference {first + odd} (from 0); health measures "
+                "finite values"
+            )
         if x.dtype.kind == "f" and is_quantized(tensor):
             given[i] = as_codes(x, tensor)
     reals = (

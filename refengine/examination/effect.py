@@ -82,12 +82,16 @@ class Sampler:
 
 @dataclass(frozen=True, eq=False)
 class Experiment(ABC):
-    """A quantised model beside the float one `reference`: `same` and `pairs` tell what belongs together."""
+    """A quantised model beside the float one `reference`: `same` and `pairs` tell what belongs together.
+
+    `by_reading` is the same beside the float reading, None where that is the reference itself.
+    """
 
     plan: Plan
     reference: Plan
     same: Mapping[int, int]
     pairs: Mapping[int, Pair]
+    by_reading: Experiment | None
 
     def effects(self, places: Sequence[Where]) -> tuple[Effect | None, list[Effect | None]]:
         """What all errors together do to the outputs, and what the error in each place alone does; None where the float
@@ -98,6 +102,11 @@ class Experiment(ABC):
             return None, [None] * len(places)
         everything, *alone = (_sum(each) for each in zip(*found, strict=True))
         return everything, alone
+
+    def of_weights(self) -> Effect | None:
+        """What the rounding of constants alone does to the outputs: the float reading beside the float model; None
+        where that is not known."""
+        return None
 
     @abstractmethod
     def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
@@ -137,11 +146,33 @@ class Samples(Experiment):
 
     samples: tuple[Inference, ...]
 
+    def of_weights(self) -> Effect | None:
+        if self.by_reading is None:
+            return None
+        reading = self.by_reading.reference
+        with np.errstate(all="ignore"):
+            return _sum(self._between(reading, reals) for reals in self._tiles())
+
+    def _between(self, reading: Plan, reals: Sequence[Array]) -> Effect | None:
+        """The float reading's outputs against the float model's."""
+        found, floats = (
+            computed(each.steps, {**each.constants, **dict(zip(each.graph.inputs, reals, strict=True))})
+            for each in (reading, self.reference)
+        )
+        outputs = self._outputs(floats)
+        targets = [self.same[i] for i in outputs]
+        if not outputs or not found.keys() >= {*outputs}:
+            return None
+        return compared(self.plan, rows(reading, found, outputs), rows(self.reference, floats, targets))
+
     def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
+        return (self._on(reals, places) for reals in self._tiles())
+
+    def _tiles(self) -> Iterator[list[Array]]:
+        """The real inputs of as many samples as the engine runs at once, side by side."""
         tile = tile_size(self.plan)
         for start in range(0, len(self.samples), tile):
-            part = self.samples[start : start + tile]
-            yield self._on([np.concatenate(x) for x in zip(*part, strict=True)], places)
+            yield [np.concatenate(x) for x in zip(*self.samples[start : start + tile], strict=True)]
 
     def _on(self, reals: Sequence[Array], places: Sequence[Where]) -> list[Effect | None]:
         plan, reference = self.plan, self.reference

@@ -8,12 +8,13 @@ from math import inf, isfinite, isnan, log2
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..kernel import Ints
 from ..numerics.quantize import code_range
 from ..plan import Plan, Step
 from ..reading.float_reading import is_quantized, real_values
-from ..reading.links import links
+from ..reading.links import Link, links
 from ..text import counted
 from .effect import Effect, Experiment, Where
 from .layer import ROUNDING, Floats, Layer
@@ -23,7 +24,9 @@ LEAST_INFERENCES = 10  # before a channel is called silent
 ENOUGH = 1.05  # of the scale that is right, by which another is no smaller
 FEW = 1 / 16  # of the codes, or less, that weights need to be no coarse ones
 FAR = 2.0  # codes that half of a layer's weights are apart from those of a float model that they were not made from
-DOMINANT = 0.5  # the part of the outputs' error that makes coarse channels a finding
+DOMINANT = 0.5  # the part of an error that makes something its cause
+TRACE = 0.01  # the part of an error that is not worth a word
+OTHERS = 1.0  # codes that a weight is apart from the float model's by more than rounding
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Finding:
         """Ascending: inputs that do not fit, and a float model that does not, come first, then what does most to the
         outputs (NaN is the most)."""
         effect = self.effect.rmse if self.effect else 0.0
-        return self.kind not in ("input", "float model"), -inf if isnan(effect) else -effect, -self.bits_lost
+        first = self.kind in ("input", "float model") or self.layer.startswith("input ")
+        return not first, -inf if isnan(effect) else -effect, -self.bits_lost
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -65,7 +69,7 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
     """All suspicious things about a model's layers, the worst first."""
     unchanging = {layer.tensor.index: set(layer.unchanging) for layer in layers}
     reached = _reached(experiment.plan)
-    readers = _equalisable(experiment)
+    readers, before = _equalisable(experiment)
     found = list(_foreign_findings(experiment))
     for layer in layers:
         if layer.tensor.index not in reached:  # constants, such as a detector's anchors, are what they are
@@ -74,9 +78,10 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
             found += (*_input_findings(layer), *_range_findings(layer))
             continue
         if layer.lives_on:  # its channels are those of the layer's output
-            found += () if layer.is_inherited else (*_error_findings(layer), *_range_findings(layer))
+            found += () if layer.is_inherited else (*_error_findings(layer, ""), *_range_findings(layer))
             continue
-        found += (*_overflow_findings(layer), *_error_findings(layer), *_range_findings(layer))
+        weights = _weights_in_words(layer, experiment, before.get(layer.tensor.index), unchanging)
+        found += (*_overflow_findings(layer), *_error_findings(layer, weights), *_range_findings(layer))
         found += _channel_findings(layer, _unchanging_before(layer, unchanging), inferences)
         found += (*_coarse_findings(layer, readers.get(layer.tensor.index)), *_weights_findings(layer))
     if not found:
@@ -85,7 +90,7 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
     measured = [
         replace(finding, effect=effect, everything=everything) for finding, effect in zip(found, alone, strict=True)
     ]
-    return sorted(filter(_matters, measured), key=lambda finding: finding.order)
+    return sorted(_what_matters(measured, experiment), key=lambda finding: finding.order)
 
 
 def _reached(plan: Plan) -> set[int]:
@@ -97,10 +102,17 @@ def _reached(plan: Plan) -> set[int]:
     return reached
 
 
-def _equalisable(experiment: Experiment) -> dict[int, Step]:
-    """By the tensors between layers of which the float model's channels can be equalised, the next layer there."""
-    found = {link.first.outputs[0].index: link.second for link in links(experiment.reference) if link.is_open}
-    return {mine: found[yours] for mine, yours in experiment.same.items() if yours in found}
+def _equalisable(experiment: Experiment) -> tuple[dict[int, Step], dict[int, Link]]:
+    """Of layers whose channels can be equalised in the float model: by what the first one computes the next layer
+    there, and by what the next one computes what links them."""
+    opened = [link for link in links(experiment.reference) if link.is_open]
+    nexts = {link.first.outputs[0].index: link.second for link in opened}
+    before = {link.second.outputs[0].index: link for link in opened}
+    same = experiment.same.items()
+    return (
+        {mine: nexts[yours] for mine, yours in same if yours in nexts},
+        {mine: before[yours] for mine, yours in same if yours in before},
+    )
 
 
 def _finding(layer: Layer, kind: str, lost: float, text: str, channels: Sequence[int] | None = None) -> Finding:
@@ -108,19 +120,46 @@ def _finding(layer: Layer, kind: str, lost: float, text: str, channels: Sequence
     return Finding(str(layer), kind, lost, text, (layer.tensor.index, tuple(map(int, every))))
 
 
-def _matters(finding: Finding) -> bool:
-    """Channels may be coarse without harm: they are told of where most of the outputs' error is theirs."""
-    if finding.kind != "channels":
-        return True
-    if finding.effect is None or finding.everything is None:
-        return False
-    return finding.effect.rmse > DOMINANT * finding.everything.rmse > 0
+def _what_matters(findings: Sequence[Finding], experiment: Experiment) -> Iterator[Finding]:
+    """Channels may be coarse without harm: they are told of where they do most of what all errors do to the outputs, or
+    of what the activations' rounding does: beside a float model, that of weights does not hide them. What it does alone
+    says what 16x8 can mend."""
+    coarse = [finding for finding in findings if finding.kind == "channels"]
+    told: dict[Where, str] = {}
+    if coarse:
+        reading, places = experiment.by_reading, [finding.place for finding in coarse]
+        everything, effects = (None, [None] * len(places)) if reading is None else reading.effects(places)
+        of_weights = experiment.of_weights()
+        for finding, effect in zip(coarse, effects, strict=True):
+            if _dominates(effect, everything) or _dominates(finding.effect, finding.everything):
+                is_16x8 = experiment.plan.graph.tensors[finding.place[0]].dtype == "int16"
+                told[finding.place] = "" if is_16x8 else _finer(finding.everything, of_weights, reading is not None)
+    for finding in findings:
+        if finding.kind != "channels":
+            yield finding
+        elif finding.place in told:
+            yield replace(finding, text=(finding.text + told[finding.place]).rstrip())
+
+
+def _dominates(effect: Effect | None, everything: Effect | None) -> bool:
+    return bool(effect and everything and effect.rmse > DOMINANT * everything.rmse > 0)
+
+
+def _finer(everything: Effect | None, of_weights: Effect | None, is_beside: bool) -> str:
+    """What 16x8 can be hoped to do, as far as it was measured; `is_beside` tells that there is a float model."""
+    if everything is None or of_weights is None:
+        what = "16x8 (--activations int16) makes activations finer, not weights"
+        return f"{what}." if is_beside else f"{what}: --float tells what that brings."
+    hope = "is not enough" if of_weights.rmse > DOMINANT * everything.rmse else "helps"
+    text = f"16x8 (--activations int16) {hope}: the weights alone, which are the same there, bring the outputs an "
+    return f"{text}RMSE of {of_weights.rmse:.3g}, all errors together {everything.rmse:.3g}."
 
 
 def _foreign_findings(experiment: Experiment) -> Iterator[Finding]:
     """Weights that are not those of the float model, by more than their rounding."""
-    apart = {step: codes for step in experiment.plan.steps if (codes := _codes_apart(experiment, step)) > FAR}
-    if apart:
+    found = ((step, _codes_apart(experiment, step)) for step in experiment.plan.steps)
+    medians = {step: float(np.median(codes)) for step, codes in found if codes is not None}
+    if apart := {step: codes for step, codes in medians.items() if codes > FAR}:
         first, codes = next(iter(apart)), max(apart.values())
         numbers = ", ".join(str(step.index) for step in apart)
         text = f"The float model is not the one that this was made from: the weights of operators {numbers} are up to "
@@ -129,21 +168,21 @@ def _foreign_findings(experiment: Experiment) -> Iterator[Finding]:
         yield Finding(str(first), "float model", 0.0, text, (first.outputs[0].index, ()))
 
 
-def _codes_apart(experiment: Experiment, step: Step) -> float:
-    """The median distance of a layer's weights from the float model's; 0 where there is nothing to compare."""
+def _codes_apart(experiment: Experiment, step: Step) -> Floats | None:
+    """How far each of a layer's weights is from the float model's; None where there is nothing to compare."""
     pair = experiment.pairs.get(step.outputs[0].index) if step.outputs else None
     theirs = [each.weights for each in pair.float_steps if each.facts.layout] if pair is not None else []
     weights = step.weights
     if weights is None or weights.data is None or not is_quantized(weights) or len(theirs) != 1:
-        return 0.0
+        return None
     (other,) = theirs
     if other is None or other.data is None or other.shape != weights.shape or weights.quantization is None:
-        return 0.0
+        return None
     along = [-1 if i == weights.quantization.quantized_dimension else 1 for i in range(len(weights.shape))]
     scale = np.reshape(weights.quantization.scale, along if len(weights.quantization.scale) > 1 else ())
     with np.errstate(all="ignore"):  # of scales that are next to nothing
-        codes = np.abs(real_values(weights.data, weights) - np.float64(other.data)) / scale
-    return float(np.nan_to_num(np.median(codes), posinf=0.0))
+        codes: Floats = np.abs(real_values(weights.data, weights) - np.float64(other.data)) / scale
+    return np.nan_to_num(codes, posinf=0.0)
 
 
 def _input_findings(layer: Layer) -> Iterator[Finding]:
@@ -162,8 +201,9 @@ def _input_findings(layer: Layer) -> Iterator[Finding]:
     yield _finding(layer, "input", max(0.0, _lost(float(layer.own.layer.rmse[0]), layer)), text)
 
 
-def _error_findings(layer: Layer) -> Iterator[Finding]:
-    """The one cause of an error that enters in this layer: the type's clamp, a shift, or neither."""
+def _error_findings(layer: Layer, weights: str) -> Iterator[Finding]:
+    """The one cause of an error that enters in this layer: a shift, what the type cuts off, or `weights`, of which that
+    tells more; or none of these."""
     alive = np.isin(np.arange(len(layer.low)), layer.killed, invert=True)
     if layer.own is None or not alive.any():
         return
@@ -181,30 +221,61 @@ def _error_findings(layer: Layer) -> Iterator[Finding]:
             f"All its results are shifted, by {mean:+.3g} codes on average ({errs}). A zero point is off: that of its "
             f"output '{layer.tensor.name}' ({layer.zero_point}) or of an input. Compare them with the converter's.",
         )
-    elif _is_clamped(layer):
-        yield _saturation(layer, lost, errs)
+    elif (of_cut := _share(layer.cut, layer, alive)) >= DOMINANT:
+        yield _saturation(layer, lost, f"{errs}, {of_cut:.0%} of the squared error by them")
     else:
-        yield _finding(
-            layer,
-            "error",
-            lost,
-            f"It is inexact: {errs}{_worst(layer.own.square * alive)}, and not because of clamping. Suspect the "
-            "codes and scales of its weights, then scales so far apart that a multiplier keeps few bits.",
+        little = (
+            "not because of clamping" if of_cut < TRACE else f"little because of clamping ({of_cut:.0%} of it squared)"
         )
+        text = f"It is inexact: {errs}{_worst(layer.own.square * alive)}, and {little}. "
+        if (of_weights := _share(layer.of_weights, layer, alive)) >= DOMINANT:
+            text += f"Its weights, as they are rounded, make {min(of_weights, 1.0):.0%} of the squared error. {weights}"
+        else:
+            text += "Suspect the codes and scales of its weights, then scales so far apart that a multiplier keeps few "
+            text += "bits."
+        yield _finding(layer, "error", lost, text.rstrip())
+
+
+def _share(squares: Floats | None, layer: Layer, alive: npt.NDArray[np.bool_]) -> float:
+    """The part of the layer's own squared error that these are of, in the channels that are alive."""
+    assert layer.own is not None
+    return 0.0 if squares is None else float(squares[alive].sum() / layer.own.square[alive].sum())
+
+
+def _weights_in_words(
+    layer: Layer, experiment: Experiment, before: Link | None, unchanging: Mapping[int, set[int]]
+) -> str:
+    """What is wrong with a layer's weights, and what helps: 16x8 has the same ones. `before` links it with the layer
+    whose channels it reads, if those can be equalised."""
+    step = layer.step
+    apart = None if step is None else _codes_apart(experiment, step)
+    if step is None or apart is None:
+        return ""
+    by_output = np.moveaxis(apart, step.facts.layout.index("O"), 0).reshape(len(layer.low), -1).max(axis=1)
+    if by_output.max() > OTHERS:
+        channels = np.flatnonzero(by_output > OTHERS).tolist()
+        text = f"Those of {_named(channels, len(layer.low))} are up to {by_output.max():.3g} codes from the float "
+        return text + "model's: suspect their scales, and convert the model again."
+    others = "16x8 has the same weights: leave the layer in float (--keep), or train for it."
+    few = _few_by_input(step, unchanging)
+    if not few:
+        return others
+    count = apart.shape[step.facts.layout.index("I")]
+    used = ", ".join(map(str, [*few.values()][:8])) + (" …" if len(few) > 8 else "")
+    text = f"Those that read {_named([*few], count)} of its input use {used} of 256 codes, since each output channel's "
+    text += "one scale must hold larger ones too. "
+    if before is None:
+        return text + others
+    return text + (
+        f"Equalise its input's channels with the layer before, {before.first.name} (quantize --equalize); 16x8 has the "
+        "same weights."
+    )
 
 
 def _lost(rmse: float, layer: Layer) -> float:
     """Bits of resolution that an error in codes takes, beyond what rounding and spare bits allow for; no more
     than int8 has."""
     return min(log2(max(rmse, ROUNDING) / ROUNDING) - _spare_bits(layer), 8.0)
-
-
-def _is_clamped(layer: Layer) -> bool:
-    """Whether the type cuts values off in the channel with the largest error."""
-    assert layer.own is not None
-    if layer.clamped is None:
-        return False
-    return bool((layer.clamped.below_type + layer.clamped.above_type)[layer.own.largest.argmax()])
 
 
 def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
@@ -214,8 +285,8 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
     above = layer.shares["above_type"] >= layer.shares["below_type"]
     share, end = (layer.shares["above_type"], high) if above else (layer.shares["below_type"], low)
     counts = layer.clamped.above_type if above else layer.clamped.below_type
-    always = f", all of them in {_named(layer.stuck, layer)}" if layer.stuck else _worst(counts)
-    cut = f"{share:.2%} of its values are cut off at code {end}{always} ({errs})"
+    always = f", all of them in {_named(layer.stuck, len(layer.low))}" if layer.stuck else _worst(counts)
+    cut = f"{100 * share:.3g} % of its values are cut off at code {end}{always} ({errs})"
     if layer.step is not None and _has_fixed_scale(layer):
         return _finding(layer, "saturation", lost, f"{cut}: TFLM prescribes the scale of {layer.step.op.name}.")
     least, most = _reals(layer)
@@ -224,8 +295,8 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
     if better is None:
         return _finding(layer, "saturation", lost, f"{cut}: no scale holds {least:.4g} … {most:.4g}; {again}")
     if low - 1 <= least / layer.scale + layer.zero_point and most / layer.scale + layer.zero_point <= high + 1:
-        text = f"{cut}, though scale and zero point hold the float model's values ({least:.4g} … {most:.4g}): what "
-        text += "this layer is given is wrong already. Mend the layers before it first."
+        text = f"{cut}, though scale and zero point hold the float model's values ({least:.4g} … {most:.4g}): "
+        text += _why_beyond(layer)
         return _finding(layer, "saturation", lost, text)
     if better[0] <= ENOUGH * layer.scale:
         way = "high" if above else "low"
@@ -234,6 +305,17 @@ def _saturation(layer: Layer, lost: float, errs: str) -> Finding:
     factor = better[0] / layer.scale
     text = f"{cut}: the scale {layer.scale:.4g} is {_rounded(factor, 3)} times too small. {_better(layer)} Or {again}"
     return _finding(layer, "saturation", lost, text)
+
+
+def _why_beyond(layer: Layer) -> str:
+    """Why values are cut off that the float model does not have: the floats of the layer's own inputs tell."""
+    assert layer.own is not None
+    low, high = code_range(layer.tensor.dtype)
+    ends = layer.own.layer
+    if low - 1 <= ends.least[0] + layer.zero_point and ends.most[0] + layer.zero_point <= high + 1:
+        return "of what it is given the float layer makes none such, so look at its weights and biases."
+    text = "of what it is given floats make such values, too, so that this is wrong already. "
+    return text + "Mend the layers before it first."
 
 
 def _reals(layer: Layer) -> tuple[float, float]:
@@ -316,7 +398,7 @@ def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterat
         assert layer.wanted is not None
         moves = float((layer.wanted.most - layer.wanted.least)[killed].max())
         lost = max(0.0, log2(max(moves, 1.0)) - _spare_bits(layer))
-        text = f"though the value in floats does, by up to {moves:.3g} codes ({moves * layer.scale:.3g}): killed by "
+        text = f"though the value in floats does, by up to {_codes(moves)} ({moves * layer.scale:.3g}): killed by "
         text += "quantisation. Look at the weights, and whether the scale is too coarse."
         yield _never_changes(layer, "killed", lost, killed, text)
     if dead:
@@ -330,8 +412,15 @@ def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterat
         yield _never_changes(layer, "silent", 0.0, silent, text)
 
 
+def _codes(number: float) -> str:
+    told = f"{number:.3g}"
+    return f"{told} code" if told == "1" else f"{told} codes"
+
+
 def _never_changes(layer: Layer, kind: str, lost: float, channels: list[int], text: str) -> Finding:
-    return _finding(layer, kind, lost, f"In {_named(channels, layer)} the code never changes, {text}", channels)
+    return _finding(
+        layer, kind, lost, f"In {_named(channels, len(layer.low))} the code never changes, {text}", channels
+    )
 
 
 def _coarse_findings(layer: Layer, reader: Step | None) -> Iterator[Finding]:
@@ -342,14 +431,14 @@ def _coarse_findings(layer: Layer, reader: Step | None) -> Iterator[Finding]:
     used = [int(layer.high[c] - layer.low[c]) + 1 for c in layer.coarse]
     shown = ", ".join(map(str, used[:8])) + (" …" if len(used) > 8 else "")
     one = len(used) == 1
-    text = f"{_named(layer.coarse, layer).capitalize()} use{'s' if one else ''} {shown} of {high - low + 1} codes: the "
-    text += "channels' ranges differ too much for the one scale that they share. "
+    text = f"{_named(layer.coarse, len(layer.low)).capitalize()} use{'s' if one else ''} {shown} of {high - low + 1} "
+    text += "codes: the channels' ranges differ too much for the one scale that they share. "
     if reader is not None:
         text += f"Equalise them with those of the next layer, {reader.name}, which can make up for it (quantize "
-        text += "--equalize), or take 16x8 (--activations int16)."
+        text += "--equalize). "
     else:
-        text += "No layer behind it alone can make up for other factors, so --equalize does not help: take 16x8 "
-        text += "(quantize --activations int16), leave it in float (--keep), or train channels that are more alike."
+        text += "No layer behind it alone can make up for other factors, so --equalize does not help: leave it in "
+        text += "float (--keep), or train channels that are more alike. "
     lost = log2((high - low + 1) / min(used)) - _spare_bits(layer)
     yield _finding(layer, "channels", max(0.0, lost), text, layer.coarse)
 
@@ -368,15 +457,33 @@ def _weights_findings(layer: Layer) -> Iterator[Finding]:
     if few and len(scaled.scale) == 1:
         used = (codes.max(axis=1) - codes.min(axis=1) + 1)[few]
         shown = ", ".join(map(str, used[:8])) + (" …" if len(few) > 8 else "")
-        text = f"The weights of {_named(few, layer)} use {shown} of {high - low + 1} codes, since all channels share "
-        text += "one scale: give each its own (per channel, as refengine quantize and TFLite's converter do)."
+        text = f"The weights of {_named(few, len(layer.low))} use {shown} of {high - low + 1} codes, since all "
+        text += "channels share one scale: give each its own (per channel, as refengine quantize and TFLite's "
+        text += "converter do)."
         lost = log2((high - low + 1) / 2 / float(np.abs(codes[few]).max()))
         yield _finding(layer, "weights", lost, text, few)
 
 
-def _named(channels: Sequence[int], layer: Layer) -> str:
+def _few_by_input(step: Step, unchanging: Mapping[int, set[int]]) -> dict[int, int]:
+    """By the channels of a layer's input, as far as they change, the number of codes of the weights that read them,
+    where those are few."""
+    weights, data, layout = step.weights, step.data, step.facts.layout
+    if weights is None or weights.data is None or data is None or "I" not in layout:
+        return {}
+    along = np.moveaxis(weights.data.astype(np.int64), layout.index("I"), 0)
+    if weights.dtype == "int4" or len(along) != data.shape[-1]:  # of a grouped layer, they are no channels
+        return {}
+    low, high = code_range(weights.dtype)
+    codes = along.reshape(len(along), -1)
+    few = np.abs(codes).max(axis=1) <= FEW * (high - low + 1) / 2
+    used = codes.max(axis=1) - codes.min(axis=1) + 1
+    still = unchanging.get(data.index, set())
+    return {channel: int(used[channel]) for channel in np.flatnonzero(few).tolist() if channel not in still}
+
+
+def _named(channels: Sequence[int], count: int) -> str:
     shown = ", ".join(map(str, channels[:8])) + (f" … ({len(channels)} in all)" if len(channels) > 8 else "")
-    return f"channel{'s' if len(channels) > 1 else ''} {shown} of {len(layer.low)}"
+    return f"channel{'s' if len(channels) > 1 else ''} {shown} of {count}"
 
 
 def _overflow_findings(layer: Layer) -> Iterator[Finding]:

@@ -163,7 +163,8 @@ class Layer:
     `is_fed` tells that it holds an input's codes: an input itself, or what QUANTIZE makes of a float one.
     `low` and `high` are each channel's smallest and largest code, `count` its number of values, `histogram` counts
     the layer's values in 256 equal parts of the type's range, `constant` are the channels that are proven to hold one
-    code for any input.
+    code for any input. Of `own`'s squares in each channel, those of values that the type cut off make `cut`, and
+    `of_weights` are what the rounding of weights makes alone (None where they are those of the float reading itself).
     """
 
     tensor: Tensor
@@ -178,6 +179,8 @@ class Layer:
     accumulator: Accumulator | None
     own: Errors | None
     total: Errors | None
+    cut: Floats | None = None
+    of_weights: Floats | None = None
 
     def __str__(self) -> str:
         if self.step is None:
@@ -196,11 +199,12 @@ class Layer:
             mine = getattr(self, name)
             return None if mine is None else mine + getattr(other, name)
 
+        sums = ("count", "histogram", "clamped", "accumulator", "own", "total", "cut", "of_weights")
         return replace(
             self,
             low=np.minimum(self.low, other.low),
             high=np.maximum(self.high, other.high),
-            **{name: both(name) for name in ("count", "histogram", "clamped", "accumulator", "own", "total")},
+            **{name: both(name) for name in sums},
         )
 
     @property

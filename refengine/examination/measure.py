@@ -17,8 +17,8 @@ from ..numerics.quantize import activation_range, code_range
 from ..numerics.requantize import Requantizer
 from ..plan import Plan, Step
 from ..reading.counterparts import Pair, Values, by_floats, stands_alone
-from ..reading.float_reading import affine, is_quantized, outside
-from .layer import Accumulator, Clamped, Errors, Layer
+from ..reading.float_reading import affine, is_quantized, outside, real_values
+from .layer import Accumulator, Clamped, Errors, Floats, Layer
 from .streams import by_float_step
 
 BINS = 256
@@ -26,10 +26,12 @@ BINS = 256
 
 class Judge(NamedTuple):
     """The float steps that a quantised step is judged by: the float model's that compute the same from the same, else
-    those of its own float reading; and the plan that they are of."""
+    those of its own float reading; and the plan that they are of. `rounded` are the reading's beside another model's:
+    the same but for the rounding of constants."""
 
     plan: Plan
     pair: Pair
+    rounded: Judge | None = None
 
 
 def measure(
@@ -57,11 +59,17 @@ def measure(
         written = zip(step.writes, (*record.outputs, *record.updates), strict=True)
         for place, (tensor, x) in enumerate(written):
             if is_quantized(tensor) and (by_reading or tensor.index in judges):
-                own = by_reading[place] if by_reading else _by_judge(plan, judges[tensor.index], step, arrays)
+                judge = None if by_reading else judges[tensor.index]
+                own = by_reading[place] if judge is None else _by_judge(plan, judge, step, arrays)
                 got = _by_channel(x, tensor)
                 nowhere = np.zeros(got.shape[1], np.bool_)
                 layer = _layer(tensor, step, got, constant.get(tensor.index, nowhere))
-                yield _judged(layer, got, plan, own, arrays, floats)
+                layer = _judged(layer, got, plan, own, arrays, floats)
+                if judge is not None and judge.rounded is not None and step.weights is not None:
+                    rounded = _by_channel(_by_judge(plan, judge.rounded, step, arrays), tensor)
+                    squares = _repeated(_squares(tensor, rounded, _by_channel(own, tensor)), layer.count)
+                    layer = replace(layer, of_weights=squares.sum(axis=0))
+                yield layer
 
 
 def measure_inputs(
@@ -73,7 +81,7 @@ def measure_inputs(
             real = _by_channel(floats[tensor.index], tensor)
             errors = _errors(tensor, _by_channel(x, tensor), real)
             layer = _layer(tensor, None, _by_channel(x, tensor), constant[tensor.index])
-            yield replace(layer, clamped=_clamped_reals(tensor, real), own=errors, total=errors)
+            yield replace(layer, clamped=_clamped(*outside(real, tensor)), own=errors, total=errors)
 
 
 def _by_judge(plan: Plan, judge: Judge, step: Step, arrays: Sequence[Array | None]) -> Array:
@@ -92,14 +100,18 @@ def _judged(layer: Layer, got: Array, plan: Plan, own: Array, arrays: Sequence[A
     layer = replace(
         layer,
         is_fed=_is_fed(plan, step),
-        clamped=_clamped_reals(tensor, own),
         own=_errors(tensor, got, own),
         total=None if total is None else _errors(tensor, got, _repeated(_by_channel(total, tensor), len(got))),
     )
     if (parts := summing(step)) is None:
-        return layer
-    acc = _repeated(sums(step, parts, arrays), len(got))
-    return replace(layer, accumulator=_accumulator(parts, acc), clamped=_clamped_sums(parts, acc, step))
+        cut = outside(own, tensor)
+        layer = replace(layer, clamped=_clamped(*cut))
+    else:
+        acc = _repeated(sums(step, parts, arrays), len(got))
+        clamped, cut = _clamped_sums(parts, acc, step)
+        layer = replace(layer, accumulator=_accumulator(parts, acc), clamped=clamped)
+    squares = np.where(cut[0] | cut[1], _squares(tensor, real_values(got, tensor), own), 0)
+    return replace(layer, cut=squares.sum(axis=0))
 
 
 def _is_fed(plan: Plan, step: Step) -> bool:
@@ -188,7 +200,11 @@ def _accumulator(parts: Summing, acc: Ints) -> Accumulator:
     return Accumulator(total.min(axis=0), total.max(axis=0), bound, parts.requantizers[0].bits)
 
 
-def _clamped_sums(parts: Summing, acc: Ints, step: Step) -> Clamped:
+Cut = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+"""Which values (values, channels) the type cut off, below and above."""
+
+
+def _clamped_sums(parts: Summing, acc: Ints, step: Step) -> tuple[Clamped, Cut]:
     """What the clamp cut off, from the sums: exact."""
     limits = np.iinfo(np.int32)
     open_ended = (
@@ -200,17 +216,26 @@ def _clamped_sums(parts: Summing, acc: Ints, step: Step) -> Clamped:
     activation = step.op.options.get("fused_activation_function", "NONE")
     floor, ceiling = activation_range(activation, "int32", *affine(tensor))
     low, high = code_range(tensor.dtype)
-    below, above = (codes < max(low, floor)).sum(axis=0), (codes > min(high, ceiling)).sum(axis=0)
-    none = np.zeros_like(below)
-    return Clamped(
+    cut = codes < max(low, floor), codes > min(high, ceiling)
+    below, above = (values.sum(axis=0) for values in cut)
+    none, nowhere = np.zeros_like(below), np.zeros(codes.shape, np.bool_)
+    clamped = Clamped(
         *((below, none) if floor >= low else (none, below)), *((above, none) if ceiling <= high else (none, above))
     )
+    return clamped, (nowhere if floor >= low else cut[0], nowhere if ceiling <= high else cut[1])
 
 
-def _clamped_reals(tensor: Tensor, real: Array) -> Clamped:
-    """What the type cut off by more than one code, from the real values."""
-    below, above = (values.sum(axis=0) for values in outside(real, tensor))
-    return Clamped(np.zeros_like(below), below, np.zeros_like(above), above)
+def _clamped(below: npt.NDArray[np.bool_], above: npt.NDArray[np.bool_]) -> Clamped:
+    """What the type alone cut off."""
+    none = np.zeros(below.shape[1], np.int64)
+    return Clamped(none, below.sum(axis=0), none, above.sum(axis=0))
+
+
+def _squares(tensor: Tensor, got: Array, wanted: Array) -> Floats:
+    """The squared differences of real values, in codes."""
+    with np.errstate(invalid="ignore"):  # of infinities
+        squares: Floats = np.square((got - np.float64(wanted)) / affine(tensor)[0])
+    return squares
 
 
 def _errors(tensor: Tensor, codes: Array, real: Array) -> Errors:

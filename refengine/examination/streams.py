@@ -89,12 +89,11 @@ def _memory(record: Record) -> Iterator[Array]:
 class Streams(Experiment):
     """On `sequences`: the error is made anew in each inference, and what it leaves behind for the next ones counts.
 
-    `by_reading` tells that the float model is the float reading: what a step that remembers adds is measured only then,
-    for what lives on in another model may mean something else.
+    What a step that remembers adds is measured beside the float reading only, for what lives on in another model may
+    mean something else.
     """
 
     sequences: tuple[tuple[Inference, ...], ...]
-    by_reading: bool
 
     def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
         return (self._on(sequence, places) for sequence in self.sequences)
@@ -136,7 +135,7 @@ class Streams(Experiment):
             return rounding_error(self.plan.graph.tensors[index], found.values[self.same[index]])
         step = self.plan.writers.get(index)
         if step is not None and not stands_alone(step):
-            if not self.by_reading:
+            if self.by_reading is not None:
                 return None
             made = by_codes(self.plan, step, found.records[step.index])
             theirs: Array = made[step.op.outputs.index(index)] - np.float64(found.values[index])

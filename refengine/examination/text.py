@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..accuracy import reconstructs
 from ..text import counted
 from . import floats
 from .layer import Layer
 
 if TYPE_CHECKING:
     from . import Health  # which shows itself by what is told here
+    from .findings import Finding
+
+NO_CLASSES = " There are no classes, since as many values come out as go in, and no softmax makes them."
 
 HEADINGS = (
     "#", "layer", "codes", "clamped\nbelow", "\nabove", "cut off\nby type", "sum bits\n(bound)", "silent",
@@ -57,14 +61,23 @@ def _figure(errors: dict[str, float | None] | None, name: str, form: str) -> str
     return "" if value is None else format(value, form)
 
 
+def _more(finding: Finding) -> str:
+    """That all errors together do less to the outputs than one, where that is told."""
+    one, every = finding.effect, finding.everything
+    more = one is not None and every is not None and (one.changed or 0) > (every.changed or 0)
+    return ", more than by all together, where errors make up for each other" if more else ""
+
+
 def told(measured: Health) -> Iterator[str]:
     """The findings, the worst first, line by line."""
     findings = measured.findings
     plural = "s, the worst first" if len(findings) > 1 else ""
     yield f"{len(findings)} finding{plural}:" if findings else "Nothing suspicious."
     if findings and (everything := findings[0].everything):
-        yield f"(By all errors together, {everything}; measured on {counted(everything.inferences, 'inference')}.)"
+        classes = "" if everything.changed is not None or not reconstructs(measured.plan) else NO_CLASSES
+        on = counted(everything.inferences, "inference")
+        yield f"(By all errors together, {everything}; measured on {on}.{classes})"
     for number, finding in enumerate(findings, 1):
         lost = f", about {finding.bits_lost:.1f} bits lost" if finding.bits_lost else ""
-        effect = f" By this alone, {finding.effect}." if finding.effect and finding.effect.rmse else ""
+        effect = f" By this alone, {finding.effect}{_more(finding)}." if finding.effect and finding.effect.rmse else ""
         yield f"{number}. {finding.layer}: {finding.kind}{lost}. {finding.text}{effect}"

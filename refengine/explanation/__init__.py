@@ -15,15 +15,17 @@ from itertools import groupby, zip_longest
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from ..contract import require_told
 from ..errors import InputError
 from ..execute import Record, is_unknown
 from ..identity import identity
 from ..kernel import At, Line, Numerics, dialect
 from ..model import Array, Tensor
-from ..plan import Plan, Source, Step, make_plan, plan_of
+from ..plan import Plan, Source, Step, is_bundled, make_plan, plan_of
 from ..tensors.stats import is_quantized
-from ..text import counted, markup, printable
+from ..text import counted, kind_of, markup, printable, printed
 
 FOLDED = 3
 """How many terms of a long sum to show at each end when it is folded."""
@@ -50,6 +52,7 @@ class Explanation:
         inside = f"subgraph {self.step.subgraph}, " if self.step.subgraph else ""
         return f"{inside}{self.step}, output '{printable(self.tensor.name)}' {list(self.at)}"
 
+    @printed
     def __repr__(self) -> str:
         real = "" if self.real is None else f", which stands for {self.real:g}"
         return f"<Explanation of {self.place}: {self.value}{real}, in {counted(len(self.lines), 'line')}>"
@@ -71,8 +74,12 @@ class Explanation:
         }
 
 
+Place = Sequence[int] | npt.NDArray[np.integer[Any]]
+"""An index for each dimension, such as a tuple, or a row of `numpy.argwhere`."""
+
+
 def explain(
-    source: Source, record: Record, at: Sequence[int], output: int = 0, *, numerics: Numerics | str | None = None
+    source: Source, record: Record, at: Place, output: int = 0, *, numerics: Numerics | str | None = None
 ) -> Explanation:
     """How element `at` of one of the record's outputs came about; `source` is what made the record.
 
@@ -86,8 +93,8 @@ def explain(
     """
     if not isinstance(record, Record):
         raise InputError(
-            f"explain takes a record, one of those that execute gives, such as [*execute(model, x)][-1], not a "
-            f"{type(record).__name__}"
+            f"explain takes a record, one of those that execute gives, such as [*execute(model, x)][-1], not "
+            f"{kind_of(record)}"
         )
     plan = plan_of(source)
     if not isinstance(source, Plan):
@@ -103,6 +110,8 @@ def explain(
     index = _index(tensor, written[output], at)
     more = written if step.facts.control else record.memory
     lines = tuple(step.kernel.explain(step.params, At(output, index), *record.inputs, *more))
+    if not is_bundled(step.kernel, step.name) and not record.undefined:
+        require_told(str(step), lines, written[output][index])
     quantization = tensor.quantization
     value = _plain(lines[-1].value)
     real = None
@@ -268,7 +277,7 @@ def _sum(terms: Sequence[Line]) -> int | None:
     return sum(map(int, values)) if all(isinstance(value, int | np.integer) for value in values) else None
 
 
-def _index(tensor: Tensor, output: Array, at: Sequence[int]) -> tuple[int, ...]:
+def _index(tensor: Tensor, output: Array, at: Place) -> tuple[int, ...]:
     shape = tensor.shape
     if output.shape != shape:
         raise InputError(f"output '{tensor.name}' holds a batch of {len(output)}; explain one inference")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from ..errors import InputError, instead, require_names
+from ..kernel import Kernels
 from ..model import Array
 from .case import Case, Door, KernelError
 from .reasons import Reason, explains
@@ -90,4 +93,30 @@ def _patterns(trait: str, op: str) -> tuple[str, ...]:
     if colon and name != op:
         return ()
     wanted = rest if colon else trait
-    return (f"{wanted} for the filter", f"{wanted} for the weights") if " " not in wanted else (wanted,)
+    is_type = " " not in wanted and any(fnmatchcase(each, wanted) for each in TYPES)
+    return (f"{wanted} for the filter", f"{wanted} for the weights") if is_type else (wanted,)
+
+
+TYPES = ("int4", "int8", "int16", "float32")
+"""Those of weights."""
+
+ALONE = (*TYPES, "padding")
+"""The traits of one word; all others are phrases."""
+
+
+def require_traits(exclude: Sequence[str], kernels: Kernels) -> None:
+    """Raise `InputError` for a trait that no case has: of an operator without a kernel, or of a word that is none."""
+    require_names(exclude, "traits")
+    ops = {op for op, _ in kernels}
+    for trait in exclude:
+        name, colon, rest = trait.partition(": ")
+        wanted = rest if colon else trait
+        if colon and name not in ops:
+            raise InputError(
+                f"exclude: {trait!r} is for the operator {name!r}{instead(name, ops)}, which has no kernel"
+            )
+        if " " not in wanted and not any(fnmatchcase(word, wanted) for word in ALONE):
+            raise InputError(
+                f"exclude: no case has the trait {wanted!r}{instead(wanted, ALONE)}; give it as findings tell it, such "
+                "as 'groups of channels', or the weights' type, such as int4"
+            )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import numpy as np
 from ..errors import InputError, require_posix
 from ..files import write_npz
 from ..model import Array
-from ..processes import filled, finished
+from ..processes import filled, finished, words_of
 from ..tflite_io import dump
 from . import child
 from .calls import Calls
@@ -117,10 +116,7 @@ class Command:
     """
 
     def __init__(self, command: str, time_out: float = TIME_OUT[1]) -> None:
-        try:
-            self.words = shlex.split(command)
-        except ValueError as error:
-            raise InputError(f"the command {command!r} cannot be split into words: {error}") from None
+        self.words = words_of(command)
         self.time_out = time_out
         wanted = ("{model}", "{outputs}")
         if not self.words or any(not any(name in word for word in self.words) for name in wanted):
@@ -182,6 +178,8 @@ def _ended(status: int, said: list[str]) -> str:
 def callable_of(name: str) -> Door:
     """The Python callable that ``module:function`` names; modules are looked for in the current folder too."""
     module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise InputError(f"{name!r} names no callable; give it as module:function")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:

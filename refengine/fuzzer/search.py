@@ -15,12 +15,13 @@ from itertools import islice
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ..errors import InputError
+from ..errors import InputError, require_names
 from ..judge.evidence import Certainty
-from ..kernel import Facts, Kernels, Numerics, dialect
+from ..kernel import Facts, Kernels, Numerics, dialect, require_kernels
 from ..kernels import KERNELS
 from ..parallel import spread
-from .aside import Aside, Only, close
+from ..text import counted, kind_of, printed
+from .aside import Aside, Only, close, require_traits
 from .case import Case, Door, Outcome, check
 from .reasons import Reason, explains, of_some, reason
 from .simplify import simplified
@@ -112,8 +113,9 @@ class Result:
     """An operator at the type of its first input: how many `cases` were tried, `skipped` ones among them.
 
     `elements` were compared; `failing` cases were wrong, the first of them the case number `first` (from 1). `findings`
-    are the faults, each found with those before it set aside; `rest` is how many cases were tried with all of them set
-    aside and were right or skipped, None if the search ended before.
+    are the faults, each found with those before it set aside; `rest` is how many cases were compared with all of them
+    set aside, and were right, None if the search ended before, and `aside` how many more were tried, which have one of
+    the faults or were skipped.
     """
 
     op: str
@@ -125,6 +127,14 @@ class Result:
     first: int | None = None
     findings: tuple[Finding, ...] = ()
     rest: int | None = None
+    aside: int = 0
+
+    @printed
+    def __repr__(self) -> str:
+        counts = f"{counted(self.cases, 'case')}, {self.skipped:,} skipped, {self.failing:,} failing"
+        return (
+            f"<Result of {self}: {counts}{'; ' if self.findings else ''}{'; '.join(f.verdict for f in self.findings)}>"
+        )
 
     def __str__(self) -> str:
         return f"{self.op} {self.dtype}"
@@ -146,6 +156,7 @@ class Result:
             "first": self.first,
             "findings": [finding.as_dict() for finding in self.findings],
             "rest": self.rest,
+            "aside": self.aside,
         }
 
 
@@ -175,15 +186,20 @@ def fuzz(
     work (the door is pickled then).
     `progress` is called with a number of cases whenever so many more are done with.
 
-    Raises `InputError` for an operator or type that there is no golden kernel for, for a door that cannot be used, and
-    if Hypothesis is not installed.
+    Raises `InputError` for an operator or type that there is no golden kernel for, for a door that cannot be used, for
+    an `exclude` that no case can have (as far as an operator's or type's name tells), and if Hypothesis is not
+    installed.
     """
     if not callable(door):
         raise InputError(
-            f"kernels are a callable that takes a Case, or a Library, Command, Emulator or Port, not a "
-            f"{type(door).__name__}"
+            f"kernels are a callable that takes a Case, or a Library, Command, Emulator or Port, not {kind_of(door)}"
         )
+    for name, count in (("cases", cases), ("findings", findings)):
+        if not isinstance(count, int) or count < 1:
+            raise InputError(f"{name} is {count!r}; give a number from 1 on")
+    require_kernels(kernels)
     pairs = chosen(ops, dtypes, kernels)
+    require_traits(exclude, kernels)
     door = Aside(door, tuple(exclude)) if exclude else door
     _drawing()
     last, over = (cases - 1) // CHUNK, set[tuple[str, str]]()
@@ -227,6 +243,8 @@ def chosen(
     ops: Sequence[str] | None, dtypes: Sequence[str] | None, kernels: Kernels = KERNELS
 ) -> list[tuple[str, str]]:
     """The pairs of operator and type to try, in the order of the kernels' files."""
+    require_names(ops, "operators")
+    require_names(dtypes, "types")
     for op, kernel in ((op, kernel) for (op, _), kernel in kernels.items() if op in (ops or ())):
         does = "runs other subgraphs" if kernel.facts.control else "goes by a resource that other operators share"
         if not _is_one_call(kernel.facts):
@@ -364,15 +382,15 @@ def _with_findings(result: Result, task: Task, chunk: Chunk, cases: int, most: i
     """The faults of an operator, the first of which failed in this chunk; for the next ones the search goes on here."""
     found = [_finding(task, chunk)]
     while len(found) < most and (door := found[-1].set_aside(task.door)) is not None:
-        rest = 0
+        rest = aside = 0
         for number in range(task.number, (cases - 1) // CHUNK + 1):
             task = task._replace(door=door, number=number, cases=min(CHUNK, cases - number * CHUNK))
             _, chunk = try_chunk(task)
-            rest += chunk.cases
+            rest, aside = rest + chunk.cases - chunk.skipped, aside + chunk.skipped
             if chunk.failing:
                 break
         if not chunk.failing:
-            return replace(result, findings=tuple(found), rest=rest)
+            return replace(result, findings=tuple(found), rest=rest, aside=aside)
         found.append(_finding(task, chunk))
     return replace(result, findings=tuple(found))
 

@@ -32,7 +32,7 @@ def row(result: Result) -> tuple[str, ...]:
 def summary(results: Sequence[Result]) -> str:
     """All results in one sentence."""
     claimed = [result for result in results if result.skipped < result.cases]
-    wrong = [str(result) for result in claimed if result.finding]
+    wrong = [str(result) for result in claimed if result.failing]
     skipped = len(results) - len(claimed)
     rest = f"; {skipped} more {'is' if skipped == 1 else 'are'} not claimed" if skipped else ""
     count = sum(result.cases - result.skipped for result in claimed)
@@ -55,8 +55,19 @@ def told(result: Result) -> Iterator[str]:
         if finding.common is not None:
             yield f"  {finding.common}"
         yield from smallest(finding)
+    if result.failing and not result.findings:
+        yield f"{result}: {counted(result.failing, 'failing case')}; the search for the reason was not at its end"
     if result.rest is not None:
-        yield f"with that set aside, nothing else is wrong in {result.rest:,} cases"
+        yield f"with that set aside, {_rest(result, result.rest)}"
+
+
+def _rest(result: Result, compared: int) -> str:
+    """What is known of the cases that do not have the faults, if there are any."""
+    without = "have it or are skipped" if result.skipped else "have it"
+    if not compared:
+        return f"nothing more could be compared: all {result.aside:,} cases {without}"
+    more = f"; {result.aside:,} more {without}" if result.aside else ""
+    return f"nothing else is wrong in {counted(compared, 'case')}{more}"
 
 
 def smallest(finding: Finding) -> Iterator[str]:

@@ -112,7 +112,9 @@ def _fed(plan: Plan, dump: Dump, sent: Mapping[int, Array], inputs: tuple[Array,
     for tensor in plan.inputs:
         x = fed[tensor.index]
         if x is None:
-            raise InputError(f"{dump.name} does not hold the input '{tensor.name}'; give it with --input")
+            raise InputError(
+                f"{dump.name} does not hold the input '{tensor.name}'; give it by --input, in Python behind the dump"
+            )
         if dump.crcs.get(tensor.index, _crc(x)) != _crc(x):
             raise InputError(
                 f"{dump.name}: the device was fed another input than the one given: {spelled(tensor)} has the CRC-32 "

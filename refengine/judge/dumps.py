@@ -21,7 +21,7 @@ from ..errors import InputError, located
 from ..model import Array, Tensor
 from ..plan import Plan
 from ..tensors.arrays import META, read_bytes, read_npy, read_npz
-from ..text import SCHEMA, printable
+from ..text import SCHEMA, kind_of, printable
 from .logs import tensors_of
 
 EXACT = 0.01
@@ -100,11 +100,13 @@ def _numbers(key: object, values: npt.ArrayLike, name: str) -> Array:
     except ValueError:  # rows of different lengths
         array = np.array(None)
     if array.dtype.kind not in "biuf":
-        raise InputError(f"{name} holds a {type(values).__name__} for {key!r}, which is no array of numbers")
+        raise InputError(f"{name} holds {kind_of(values)} for {key!r}, which is no array of numbers")
     return array
 
 
 def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Mapping[str, Any]) -> Dump:
+    if not arrays:
+        raise InputError(f"{path} is empty: give some of the model's tensors, by name, by index, or as t and index")
     names = _names(plan.graph.tensors)
     tensors: dict[int, Array] = {}
     problems: list[str] = []

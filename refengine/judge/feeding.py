@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..identity import identity
 from ..model import Array
 from ..tensors.difference import Difference, difference, unlike
-from ..text import printable
+from ..text import printable, printed
 from .evidence import MARGIN, Certainty, certainty
 from .preparation import Preparation, preparations
 from .sample import Mask, Sample
@@ -55,6 +55,7 @@ class Explanation:
     def complete(self) -> bool:
         return self.explained == self.total
 
+    @printed
     def __str__(self) -> str:
         return f"the input {self.preparation.says}: that explains {self.explained:,} of {self.total:,} elements"
 
@@ -84,6 +85,7 @@ class Fed:
     constant: bool = False
     alike: bool = False
 
+    @printed
     def __repr__(self) -> str:
         return printable(f"<Fed '{self.sample.tensor.name}': {self.verdict}>")
 

@@ -225,7 +225,8 @@ def _before(plan: Plan, previous: Dump | None) -> State:
 def _inputs_of(plan: Plan, dump: Dump) -> tuple[Array, ...]:
     missing = [tensor.name for tensor in plan.inputs if tensor.index not in dump.tensors]
     if missing:
-        raise InputError(f"{dump.name} does not hold the input {', '.join(map(repr, missing))}; give it with --input")
+        names = ", ".join(map(repr, missing))
+        raise InputError(f"{dump.name} does not hold the input {names}; give it by --input, in Python behind the dump")
     return tuple(dump.tensors[tensor.index] for tensor in plan.inputs)
 
 

@@ -13,7 +13,7 @@ from ..kernel import Numerics
 from ..model import Tensor
 from ..plan import Plan, Step
 from ..tensors.difference import Difference
-from ..text import html_lines, html_table, printable
+from ..text import html_lines, html_table, printable, printed
 from . import text
 from .dumps import Dump
 from .evidence import MARGIN, Certainty, certainty
@@ -142,9 +142,11 @@ class Report:
     wrong_inputs: tuple[Fed, ...] = ()
     weights_of: str = ""
 
+    @printed
     def __repr__(self) -> str:
         return f"<Report of {printable(self.dump.name)}: {self.summary}>"
 
+    @printed
     def __str__(self) -> str:
         """All of it, in lines."""
         return "\n".join(text.lines(self))

@@ -71,7 +71,7 @@ def told(finding: Finding) -> Iterator[str]:
         yield f"  as well: {candidate}"
     hidden = len(finding.fitting) - 1 - len(listed)
     if hidden > 0 and finding.certainty != "certain":
-        yield f"  and {hidden} more (--json lists all)"
+        yield f"  and {hidden} more (--json lists all, as_dict() in Python)"
     if finding.told:
         have = (
             "NaN" if own.theirs != own.theirs else f"{own.theirs:.9g}" if isinstance(own.theirs, float) else own.theirs

@@ -11,14 +11,14 @@ from concurrent.futures import Executor
 
 from ..kernel import Kernels
 from ..kernels import KERNELS
-from ..memory import MEMORY
+from ..memory import MEMORY, Memory
 from ..model import Model
 from ..plan import Plan, Source, make_plan
-from ..reading.counterparts import check_comparable
 from .calibrate import PERCENTILE, Batches, Ranges, calibrate
-from .convert import check, convert
+from .convert import check, convert, kept_of
 from .correction import correct_biases
 from .equalization import equalize
+from .report import check_judged
 
 __all__ = ["Ranges", "calibrate", "convert", "correct_biases", "equalize", "quantize"]
 
@@ -31,11 +31,11 @@ def quantize(
     percentile: float = PERCENTILE,
     activations: str = "int8",
     io: str | None = None,
-    keep: Collection[int] = (),
+    keep: Collection[int | str] = (),
     equalized: bool = False,
     executor: Executor | None = None,
     kernels: Kernels = KERNELS,
-    memory: int = MEMORY,
+    memory: Memory = MEMORY,
 ) -> Model:
     """Quantise a trained float32 `model`, calibrated on `batches` of its inputs: `calibrate`, then `convert`.
 
@@ -43,21 +43,22 @@ def quantize(
     for each input, float32 of the input's shape or N of it, (N, …); where something lives on from one inference to the
     next, it is a sequence of N, and the next begins anew. `method` is ``"minmax"``, ``"moving-average"``,
     ``"percentile"`` (with `percentile`, above 50 and up to 100) or ``"entropy"``; `activations` ``"int8"`` or
-    ``"int16"`` (16×8); `io`, of the inputs and outputs, the same (the default) or ``"float32"``; `keep` the indices of
-    operators that stay in float; with `equalized`, `equalize` comes before and `correct_biases`, on all of the batches,
-    behind; `executor` runs the calibration's tasks, with the same result; `kernels` are those of `make_plan`, for
-    operators of your own, and `memory` the bytes that an inference may take.
+    ``"int16"`` (16×8); `io`, of the inputs and outputs, the same (the default) or ``"float32"``; `keep` the operators
+    that stay in float, by number, type or name (`kept_of`); with `equalized`, `equalize` comes before and
+    `correct_biases`, on all of the batches, behind; `executor` runs the calibration's tasks, with the same result;
+    `kernels` are those of `make_plan`, for operators of your own, and `memory` the bytes that an inference may take.
 
     The result has been planned, so it runs; `refengine.tflite_io.dump` gives its bytes. Parameters are those of
     TensorFlow 2.21's converter (see `convert` for where its models would be wrong). Raises `InputError` and
     `UnsupportedError`, in one sentence: see `calibrate` and `convert`.
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
+    keep = kept_of(plan, keep)
     check(plan, activations=activations, io=io, keep=keep)
     if not equalized:
         ranges = calibrate(plan, batches, method, percentile=percentile, executor=executor)
         return convert(plan, ranges, activations=activations, io=io, keep=keep)
-    check_comparable(plan)
+    check_judged(plan, "equalized=True")
     every = list(batches() if callable(batches) else batches)
     plan = make_plan(equalize(plan).model, kernels=plan.kernels, memory=plan.memory)
     ranges = calibrate(plan, every, method, percentile=percentile, executor=executor)

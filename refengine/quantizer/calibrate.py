@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..execute import Record, batch_size, execute, frames, tile_size
+from ..execute import Record, batch_size, execute, frames, require_tuple, tile_size
 from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..parallel import spread
-from ..plan import Plan, Step
+from ..plan import Plan, Source, Step, plan_of
+from ..tensors.inputs import quantize_input
 
 Ranges = Mapping[int, tuple[float, float]]
 """By tensor index of graph 0: the (smallest, largest) real value that a quantised tensor shall hold, both float32."""
@@ -66,7 +67,7 @@ class Samples:
 
 
 def calibrate(
-    plan: Plan,
+    source: Source,
     batches: Batches,
     method: str = "minmax",
     *,
@@ -74,7 +75,9 @@ def calibrate(
     executor: Executor | None = None,
     watch: Callable[[npt.NDArray[np.float32]], None] | None = None,
 ) -> Ranges:
-    """The range of every float32 tensor that `plan` is fed, computes or keeps, on `batches`, each the inputs of a run.
+    """The range of every float32 tensor that a model is fed, computes or keeps, on `batches`, each the inputs of a run.
+
+    `source` is a plan, or what one is made of. Inputs are float32; other floating-point numbers are narrowed to it.
 
     Where something lives on from one inference to the next, each of `batches` is one sample, a sequence: its inferences
     run in their order, and what lives on begins anew with the next. An operator that goes along a sequence by itself,
@@ -95,6 +98,7 @@ def calibrate(
     Raises `InputError` for an unknown method, a percentile outside (50, 100], a model without floats, inputs that do
     not fit, no samples at all, and a sample that makes a value infinite or NaN.
     """
+    plan = plan_of(source)
     if method not in METHODS:
         raise InputError(f"'{method}' is no method of calibration; choose one of {', '.join(METHODS)}")
     if not 50 < percentile <= 100:
@@ -148,6 +152,11 @@ def tasks_of(plan: Plan, batches: Iterable[tuple[Array, ...]]) -> Iterator[Sampl
 
 def _samples(plan: Plan, inputs: tuple[Array, ...]) -> list[Inferences]:
     """The samples that a batch holds: its inferences, or the sequence of them."""
+    require_tuple(inputs)
+    inputs = tuple(
+        quantize_input(plan, x, i) if isinstance(x, np.ndarray) and x.dtype.kind == "f" and i < len(plan.inputs) else x
+        for i, x in enumerate(inputs)
+    )
     if plan.initial:
         return [frames(plan, inputs)]
     size = batch_size(plan, inputs)

@@ -11,6 +11,7 @@ from ..plan import Plan, Step
 from ..reading.counterparts import pair_of, same_tensors
 from ..reading.float_reading import affine, is_quantized
 from .calibrate import Ranges
+from .rules import weighed
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,14 @@ class Choice:
 
     @property
     def weight_scales(self) -> tuple[float, ...]:
-        """One for each output channel; none of an operator without weights."""
-        weights = self.step.inputs[1] if self.step is not None and len(self.step.inputs) > 1 else None
-        return weights.quantization.scale if weights and weights.data is not None and weights.quantization else ()
+        """Of all its weights' tensors, one for each output channel or for the whole; none of an operator without."""
+        if self.step is None:
+            return ()
+        places = [each.weights for each in weighed(self.step.op)]
+        found = [self.step.inputs[at] for at in places if at is not None and at < len(self.step.inputs)]
+        return tuple(
+            scale for t in found if t and t.data is not None and t.quantization for scale in t.quantization.scale
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON; what stayed in float has no scale."""

@@ -6,6 +6,7 @@ written in order, with a QUANTIZE or DEQUANTIZE wherever a tensor is read in ano
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,9 +17,9 @@ import numpy as np
 from ..errors import InputError, UnsupportedError, located, require
 from ..kernel import Kernels, Numerics
 from ..kernels import KERNELS, dequantize, quantize
-from ..memory import MEMORY
+from ..memory import MEMORY, Memory
 from ..model import Graph, Model, Op, Quantization, Tensor
-from ..plan import Plan, make_plan, prepared, require_whole
+from ..plan import Plan, Source, Step, make_plan, prepared, require_whole
 from .calibrate import Ranges
 from .curves import check_curve, check_quotients, check_zeros
 from .forms import Form, Forms
@@ -31,21 +32,22 @@ _DEQUANTIZE = Op(0, dequantize.NAME, (), (), options_type="DequantizeOptions", v
 
 
 def convert(
-    model: Model | Plan,
+    model: Source,
     ranges: Ranges,
     *,
     activations: str = "int8",
     io: str | None = None,
-    keep: Collection[int] = (),
+    keep: Collection[int | str] = (),
     kernels: Kernels = KERNELS,
-    memory: int = MEMORY,
+    memory: Memory = MEMORY,
 ) -> Model:
     """Quantise a trained float32 `model`: weights to int8, `activations` to ``"int8"`` or ``"int16"`` (16×8).
 
-    `model` may be its plan, whose kernels then count; `kernels` are those of `make_plan`, for operators of your own.
+    `model` is its plan, whose kernels then count, or what one is made of; `kernels` are those of `make_plan`, for
+    operators of your own.
 
     `ranges` are those of `calibrate`. The result's inputs and outputs are `io`: the `activations` type itself (the
-    default) or ``"float32"``. The operators of `keep`, by index, stay in float, between DEQUANTIZE and QUANTIZE.
+    default) or ``"float32"``. The operators of `keep` (see `kept_of`) stay in float, between DEQUANTIZE and QUANTIZE.
 
     Given equal ranges, scales, zero points, weights and biases equal those of TensorFlow 2.21's converter bit for bit,
     and names, versions and options are as it leaves them; the metadata stays the float file's. Operators that it leaves
@@ -62,6 +64,7 @@ def convert(
     """
     plan = model if isinstance(model, Plan) else make_plan(model, kernels=kernels, memory=memory)
     require_whole(plan, "quantisation")
+    keep = kept_of(plan, keep)
     check(plan, activations=activations, io=io, keep=keep)
     kept = frozenset({*keep, *left_in_float(plan.graph, activations)})
     model, graph = plan.model, with_intermediates(plan.graph, kept)
@@ -105,6 +108,32 @@ def _kept_in_float(index: int) -> str:
     return f"keep={{{index}}} (--keep {index}) leaves it in float"
 
 
+def kept_of(plan: Plan, layers: Collection[int | str]) -> frozenset[int]:
+    """The numbers of the operators that are meant by their number, by their type (all such), or by a part of their
+    output's name between slashes and semicolons. Raises `InputError` for anything else."""
+    if isinstance(layers, str) or not isinstance(layers, Collection):
+        raise InputError(f"keep is {layers!r}; give several operators, such as keep={[layers]!r}")
+    found: set[int] = set()
+    for layer in layers:
+        name = str(layer)
+        meant = {step.index for step in plan.steps if name in _names(step)}
+        if not meant:
+            alike = [step.name for step in plan.steps if step.name == name.upper()]
+            hint = f" (there is {alike[0]})" if alike else ""
+            known = ", ".join(f"{step.index} {step.name}" for step in plan.steps)
+            raise InputError(
+                f"no operator to keep in float has the number, type or name {name!r}{hint}; give some of these, "
+                f"each by itself: {known}"
+            )
+        found |= meant
+    return frozenset(found)
+
+
+def _names(step: Step) -> set[str]:
+    output = [step.outputs[0].name] if step.outputs else []
+    return {str(step.index), step.name, *output, *(part for name in output for part in re.split("[/;]", name))}
+
+
 def check(plan: Plan, *, activations: str = "int8", io: str | None = None, keep: Collection[int] = ()) -> None:
     """Refuse what `convert` refuses whatever the ranges, which are then not worth calibrating."""
     if activations not in PARAMETERS or io not in (None, activations, "float32"):
@@ -121,9 +150,14 @@ def _check_model(model: Model) -> None:
     for tensor in (tensor for graph in model.graphs for tensor in graph.tensors):
         where = f"tensor {tensor.index} '{tensor.name}'"
         scaled = tensor.quantization is not None and tensor.quantization.scale
-        if scaled or tensor.dtype in ("int4", "int8", "uint8", "int16"):
+        if scaled:
             raise InputError(
                 f"{where} is {tensor.dtype}: the model is quantised already; give the float32 file it was made from"
+            )
+        if tensor.dtype in ("int4", "int8", "uint8", "int16"):
+            raise InputError(
+                f"{where} is {tensor.dtype} without a scale: what holds integers that are no codes, such as samples of "
+                "sound, is not quantised; give the float32 layers behind it as a model of their own"
             )
         values = tensor.data if tensor.dtype == "float32" else None
         if values is not None and values.size and not _is_range(values.min(), values.max()):
@@ -132,9 +166,6 @@ def _check_model(model: Model) -> None:
 
 def _check_operators(plan: Plan, activations: str, keep: Collection[int]) -> None:
     graph = plan.graph
-    for index in keep:
-        if index not in range(len(graph.ops)):
-            raise InputError(f"there is no operator {index} to keep in float; the model has 0 to {len(graph.ops) - 1}")
     check_kept(graph, keep)
     for op in graph.ops:
         if op.index in keep or stays_float(op, activations) or not computes_reals(graph, op):

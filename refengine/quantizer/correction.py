@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range
-from ..plan import Plan, Step, make_plan
+from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
 from .calibrate import tasks_of
@@ -26,15 +26,17 @@ from .calibrate import tasks_of
 Means = npt.NDArray[np.float64]
 
 
-def correct_biases(float_plan: Plan, model: Model, batches: Iterable[tuple[Array, ...]]) -> Model:
-    """The quantised `model` with biases that make the mean of each layer's sums what it is in `float_plan`.
+def correct_biases(float_model: Source, model: Source, batches: Iterable[tuple[Array, ...]]) -> Model:
+    """The quantised `model` with biases that make the mean of each layer's sums what it is in `float_model`.
 
-    `batches` are inputs of the float model, as `calibrate` takes them; those of all samples are kept while it runs.
-    Layers without a bias of integers, or that share theirs, stay as they are. Raises `InputError` for models that do
-    not belong together and for no samples; `UnsupportedError` for one that runs subgraphs or remembers something for
-    the next inference.
+    Each model is a plan, or what one is made of; `batches` are inputs of the float model, as `calibrate` takes them;
+    those of all samples are kept while it runs. Layers without a bias of integers, or that share theirs, stay as they
+    are. Raises `InputError` for models that do not belong together and for no samples; `UnsupportedError` for one that
+    runs subgraphs or remembers something for the next inference.
     """
-    plan = make_plan(model, kernels=float_plan.kernels, memory=float_plan.memory)
+    float_plan = plan_of(float_model)
+    plan = model if isinstance(model, Plan) else make_plan(model, kernels=float_plan.kernels, memory=float_plan.memory)
+    model = plan.model
     check_comparable(float_plan)
     tasks = [(samples.count, inputs) for samples in tasks_of(float_plan, batches) for inputs in samples.inferences]
     fed = [{t.index: x.reshape(n, *t.shape) for t, x in zip(float_plan.inputs, xs, strict=True)} for n, xs in tasks]

@@ -22,7 +22,7 @@ import numpy as np
 from ..identity import identity
 from ..model import Model
 from ..numerics.quantize import ACTIVATIONS
-from ..plan import Plan, Step, make_plan
+from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..reading.links import Factors, Link, links
 
 ROUNDS = 100
@@ -57,12 +57,15 @@ class Equalized:
         return {"links": links, "clamped": clamped, "opened": opened}
 
 
-def equalize(plan: Plan, *, relu: bool = False) -> Equalized:
-    """Equalise the weights of all pairs of layers in a float32 `plan` that only each other know; see the module.
+def equalize(source: Source, *, relu: bool = False) -> Equalized:
+    """Equalise the weights of all pairs of layers in a float32 model that only each other know; see the module.
+
+    `source` is its plan, or what one is made of.
 
     A channel whose weights are all zero in either layer stays as it is. `relu` puts ReLU in the place of activations
     that clamp at 0 and above, as ReLU6 does, where that lets factors pass.
     """
+    plan = plan_of(source)
     shut = [link.first for link in links(plan) if not link.is_open]
     opened = [step for step in shut if relu and ACTIVATIONS[_activation(step)][0] == 0.0]
     plan = _with_relu(plan, opened)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..accuracy import is_classifier
-from ..errors import InputError
+from ..errors import InputError, UnsupportedError
 from ..identity import identity
 from ..model import Array, Tensor
 from ..parallel import spread
@@ -150,6 +150,15 @@ def rank(
     for layers in spread(partial(_measured, float_plan, quantized_plan), tasks_of(float_plan, batches), executor):
         found = [a + b for a, b in zip(found, layers, strict=True)] if found else layers
     return sorted(found, key=lambda layer: -layer.only.error.square)
+
+
+def check_judged(float_plan: Plan, asked: str) -> None:
+    """Raise `UnsupportedError` for a float model whose layers cannot be judged, which what was `asked` for needs."""
+    try:
+        check_comparable(float_plan)
+    except UnsupportedError as error:
+        error.args = (f"{error}; or leave out {asked}: without it, the model is quantised",)
+        raise
 
 
 def judge(

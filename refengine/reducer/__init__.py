@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import InferenceError, InputError, RefengineError
-from ..execute import execute
+from ..execute import batch_size, execute
 from ..kernel import Numerics
-from ..memory import MEMORY
+from ..memory import MEMORY, Memory
 from ..model import Array, Model
 from ..plan import Plan, Source, make_plan
 from ..tensors.inputs import random_inputs
-from ..text import counted
+from ..text import counted, kind_of
 from ..tflite_io import load
 from .cut import ends, numbers, part, simpler, with_constant
 from .failing import Command, Fails, Runtime
@@ -58,19 +58,22 @@ def reduce(
     inputs: tuple[Array, ...] | None = None,
     *,
     numerics: Numerics | str = "tflm",
-    memory: int = MEMORY,
+    memory: Memory = MEMORY,
 ) -> Iterator[Reduced]:
     """The model that fails, then each smaller one that still does; the last one is the result.
 
-    `inputs` are those of one inference, random ones by default. Operators that refengine cannot run may be part of it;
-    what is computed of them is not known, and so nothing behind them can be fed. `fails` tells how it fails on a model
-    and inputs, see `Command` and `Runtime`. Raises `InputError` if it does not fail on the whole model.
+    `inputs` are a tuple with an array for each input, of one inference, random ones by default. Operators that
+    refengine cannot run may be part of it; what is computed of them is not known, and so nothing behind them can be
+    fed. `fails` tells how it fails on a model and inputs, see `Command` and `Runtime`. Raises `InputError` if it does
+    not fail on the whole model.
     """
     if not callable(fails):
-        raise InputError(f"how it fails is told by a function, a Command or a Runtime, not by a {type(fails).__name__}")
+        raise InputError(f"how it fails is told by a function, a Command or a Runtime, not by {kind_of(fails)}")
     model = source.model if isinstance(source, Plan) else source if isinstance(source, Model) else load(source)
     plan = make_plan(model, numerics=numerics, memory=memory, partial=True)
-    given = random_inputs(plan, 0) if inputs is None else inputs
+    if inputs is not None:
+        batch_size(plan, inputs)
+    given = random_inputs(plan, 0) if inputs is None else tuple(inputs)
     search = _Search(model, fails, plan, given)
     yield search.best
     yield from search.smaller()
@@ -81,7 +84,7 @@ class _Search:
 
     def __init__(self, model: Model, fails: Fails, plan: Plan, inputs: tuple[Array, ...]) -> None:
         self.model, self.fails, self.plan = model, fails, plan
-        self.known, self.best = _values(plan, inputs), Reduced(model, inputs, fails(model, inputs), 1)
+        self.known, self.best = _values(plan, inputs), Reduced(model, inputs, _failure(fails, model, inputs), 1)
         if not self.best.failure:
             raise InputError("it does not fail on the whole model: there is nothing to reduce")
 
@@ -112,7 +115,7 @@ class _Search:
         try:
             if not self.plan.gaps:
                 make_plan(model, numerics=self.plan.numerics, memory=self.plan.memory)
-            if self.fails(model, inputs) != self.best.failure:
+            if _failure(self.fails, model, inputs) != self.best.failure:
                 return False
         except RefengineError:
             return False
@@ -132,6 +135,11 @@ class _Search:
             if any(self._counts(self.best.model, inputs, 1) for inputs in others):
                 yield self.best
         yield self.best
+
+
+def _failure(fails: Fails, model: Model, inputs: tuple[Array, ...]) -> str:
+    """How it fails, on inputs that may be written over."""
+    return fails(model, tuple(x.copy() for x in inputs))
 
 
 def _with(inputs: tuple[Array, ...], place: int, array: Array) -> tuple[Array, ...]:

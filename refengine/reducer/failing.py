@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from ..files import write_npz
 from ..kernel import Numerics
 from ..model import Array, Model
 from ..plan import make_plan
-from ..processes import filled, finished
+from ..processes import filled, finished, words_of
 from ..tensors.difference import unlike
 from ..tensors.dumps import dump_names
 from ..text import counted
@@ -44,10 +43,9 @@ class Command:
     """
 
     def __init__(self, command: str, time_out: float = TIME_OUT, saying: str = "") -> None:
+        self.words = words_of(command)
         try:
-            self.words, self.saying = shlex.split(command), re.compile(saying)
-        except ValueError as error:
-            raise InputError(f"the command {command!r} cannot be split into words: {error}") from None
+            self.saying = re.compile(saying)
         except re.error as error:
             raise InputError(f"{saying!r} is no regular expression: {error}") from None
         self.time_out = time_out

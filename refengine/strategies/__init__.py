@@ -38,6 +38,11 @@ A kernel of your own joins in through its `example`, which draws from a `Toolbox
 the `INT_KINDS` or `FLOAT_KINDS`, some of them `FLOAT_EDGES`.
 """
 
+from importlib.util import find_spec
+
+if find_spec("hypothesis") is None:
+    raise ModuleNotFoundError("refengine.strategies draws with Hypothesis: pip install hypothesis", name="hypothesis")
+
 from .graphs import Case, models
 from .operators import inputs_of, model_of, nodes
 from .toolbox import (

@@ -13,13 +13,14 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from ..errors import InputError
-from ..files import write, write_npz
-from ..kernel import Facts, Kernels, Node
+from ..errors import InputError, require_names
+from ..files import write, write_npz, written_or_told
+from ..kernel import Facts, Kernels, Node, require_kernels
 from ..kernels import KERNELS
 from ..kernels._affine import params_of, real_range
 from ..kernels._tflm import TFLM_OPS
 from ..model import Array, Quantization, Tensor
+from ..text import printed
 from ..tflite_io import dump, load
 from .operators import inputs_of, model_of
 from .toolbox import Toolbox
@@ -50,6 +51,7 @@ class Case:
     model: bytes
     inputs: tuple[Array, ...]
 
+    @printed
     def __repr__(self) -> str:
         graph = load(self.model).graphs[0]
         with np.printoptions(threshold=64):
@@ -61,11 +63,15 @@ class Case:
         printer.text(repr(self).replace("\n", "\n    "))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to `path`, and its inputs by name beside it, as ``.npz``: what `refengine run` reads."""
+        """Write the model to `path`, and its inputs by name beside it, as ``.npz``: what `refengine run` reads.
+
+        Raises `InputError` if they cannot be written.
+        """
         graph = load(self.model).graphs[0]
         named = {graph.tensors[i].name: x for i, x in zip(graph.inputs, self.inputs, strict=True)}
-        write(path, self.model)
-        write_npz(Path(path).with_suffix(".npz"), named)
+        with written_or_told():
+            write(path, self.model)
+            write_npz(Path(path).with_suffix(".npz"), named)
 
 
 def models(
@@ -88,8 +94,9 @@ def models(
     Cases shrink to one operator on single elements. Raises `InputError` for what refengine does not have, and for
     operators none of which can do with the types.
     """
-    if max_ops < 1:
-        raise InputError(f"max_ops is {max_ops}, but a model has one operator or more")
+    if not isinstance(max_ops, int) or max_ops < 1:
+        raise InputError(f"max_ops is {max_ops!r}, but a model has one operator or more")
+    require_kernels(kernels)
     chosen = _chosen(growing(kernels), ops, dtypes)
 
     @st.composite
@@ -110,8 +117,7 @@ def _chosen(kernels: Kernels, ops: Collection[str] | None, dtypes: Collection[st
     """The kernels to draw from."""
     for what, given, position in (("operators", ops, 0), ("types", dtypes, 1)):
         known = sorted({key[position] for key in kernels})
-        if isinstance(given, str):
-            raise InputError(f"expected a list of {what}, such as [{given!r}], got {given!r}")
+        require_names(given, what)
         for name in given or ():
             if name not in known:
                 raise InputError(f"refengine has no {name!r}; the {what} are {', '.join(known)}")

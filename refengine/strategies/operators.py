@@ -8,6 +8,7 @@ from dataclasses import replace
 import tflite
 from hypothesis import strategies as st
 
+from ..errors import InputError, instead
 from ..kernel import Facts, Kernel, Node
 from ..kernels import FACTS, KERNELS
 from ..model import Array, Graph, Model, Op, Tensor
@@ -15,7 +16,14 @@ from .toolbox import Toolbox, arrays
 
 
 def nodes(op: str, dtype: str, kernel: Kernel | None = None) -> st.SearchStrategy[Node]:
-    """Random valid nodes of one operator at one type (of its first input), by the kernel's `example`."""
+    """Random valid nodes of one operator at one type (of its first input), by the kernel's `example`.
+
+    Raises `InputError` for an operator or type that refengine has no kernel for, where none is given.
+    """
+    if kernel is None and (op, dtype) not in KERNELS:
+        types = [t for name, t in KERNELS if name == op]
+        near = f"it has {op} of {', '.join(types)}" if types else f"there is no such operator{instead(op, FACTS)}"
+        raise InputError(f"refengine has no kernel for {op!r} of {dtype!r}: {near}")
     example = (kernel or KERNELS[op, dtype]).example
     return st.composite(lambda draw: example(draw, Toolbox()))()
 

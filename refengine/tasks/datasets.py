@@ -98,9 +98,9 @@ def classes(path: str, split: str = "test", names: Sequence[str] = (), memory: i
             rows = _rows(Path(path), memory)
             if (table := _table(Path(path), rows)) is not None:
                 x, words = table
-                found = _numbered(path, [("", word) for word in words], names)
+                found = _numbered(path, _with_classes([("", word) for word in words], len(rows)), names)
                 return Classes(path, x, found.y, found.names, found.told)
-            return _numbered(path, [*_lines(Path(path), rows)], names)
+            return _numbered(path, _with_classes([*_lines(Path(path), rows)], len(rows)), names)
     if is_mnist(path):
         x, y = load_mnist(path, split)
         return Classes(path, x, y.astype(np.int64))
@@ -192,11 +192,21 @@ def _numbered(name: str, found: list[tuple[str, str]], names: Sequence[str]) -> 
     return Classes(name, files, y, tuple(known), f"classes are numbered {told}")
 
 
+def _with_classes(found: list[tuple[str, str]], lines: int) -> list[tuple[str, str]]:
+    """The (file, class) of the last of so many lines; `InputError` for a line that leaves the class empty."""
+    for line, (_, word) in enumerate(found, lines - len(found) + 1):
+        if not word:
+            raise InputError(f"line {line} has no class: its value there is empty")
+    return found
+
+
 def _rows(path: Path, memory: int) -> list[list[str]]:
-    """The lines of a `.csv` that hold something, at least two values each."""
-    text = read_bytes(path, memory).decode("utf-8-sig", errors="replace")
+    """The lines of a `.csv` that hold something, at least two values each; between them commas, or else semicolons or
+    tabs."""
+    lines = read_bytes(path, memory).decode("utf-8-sig", errors="replace").splitlines()
+    between = next((each for each in ",;\t" if lines and each in lines[0]), ",")
     try:
-        rows = [[value.strip() for value in row] for row in csv.reader(text.splitlines()) if row]
+        rows = [[value.strip() for value in row] for row in csv.reader(lines, delimiter=between) if row]
     except csv.Error as error:
         raise InputError(f"is no CSV file: {error}") from error
     for i, row in enumerate(rows):

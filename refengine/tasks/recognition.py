@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ..accuracy import is_classifier
+from ..accuracy import are_probabilities, gives_scores, is_classifier, reconstructs
 from ..errors import InputError
 from ..model import Tensor
 from ..plan import Plan
@@ -13,6 +13,8 @@ from ..tensors.inputs import picture_shape
 from .segmentation import class_count, map_place
 
 TASKS = ("classification", "detection", "segmentation", "none")
+
+UNTOLD = "its outputs tell no task"
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,15 @@ def task_of(plan: Plan, name: str | None = None) -> Task:
     - ``segmentation``: an output that is a map of classes, see `segmentation.map_place`. Scores must be as large as the
       picture, or quantised as probabilities: others may be heat, of key points or boxes. Of as many values a pixel as
       the picture has, or of one, it may be a picture. So its caller must say.
-    - ``classification``: one row of scores.
+    - ``classification``: one row of scores; of as many values as the input has, and no probabilities, it may be a
+      reconstruction, as an autoencoder's. So its caller must say.
 
     Raises `InputError` for a `name` that the outputs do not allow.
     """
     if name is None:
         return _recognised(plan)
     allowed = {
-        "classification": is_classifier(plan),
+        "classification": gives_scores(plan),
         "detection": _are_boxes(plan.outputs),
         "segmentation": map_place(plan) is not None,
         "none": True,
@@ -55,17 +58,6 @@ def task_of(plan: Plan, name: str | None = None) -> Task:
     return Task(name, "given")
 
 
-def tells_probabilities(plan: Plan) -> bool:
-    """Whether the first output holds probabilities: made by an operator that makes such, or quantised as if it were.
-
-    What only moves them or codes them anew may stand behind it.
-    """
-    tensor = plan.outputs[0]
-    while (step := plan.writers.get(tensor.index)) and (step.facts.recodes or step.facts.copies) and step.data:
-        tensor = step.data
-    return _are_probabilities(plan.outputs[0]) or (step is not None and step.facts.probabilities)
-
-
 def _recognised(plan: Plan) -> Task:
     made = [step for step in plan.steps if step.facts.detects]
     if made and tuple(t.index for t in made[-1].outputs) == tuple(t.index for t in plan.outputs):
@@ -76,12 +68,19 @@ def _recognised(plan: Plan) -> Task:
         output = plan.outputs[place]
         height, width, own = picture_shape(plan.inputs[0])
         count = class_count(output)
-        sure = output.shape[1:3] == (height, width) or _are_probabilities(output)
+        sure = output.shape[1:3] == (height, width) or are_probabilities(output)
         if count is not None and (not sure or output.shape[3:] in ((), (1,), (own,))):
             return Task("none", f"output '{output.name}' may be a picture or a map of heat, or one of {count} classes")
         of = "each pixel's class" if count is None else f"scores of {count} classes"
         return Task("segmentation", f"output '{output.name}' is a map of {of}, {output.shape[1]} × {output.shape[2]}")
-    return Task("none", "its outputs tell no task")
+    if gives_scores(plan) and reconstructs(plan):
+        output = plan.outputs[0]
+        return Task(
+            "none",
+            f"output '{output.name}' has as many values as the input, and no softmax makes them: a "
+            f"reconstruction, or one of {output.shape[1]} classes",
+        )
+    return Task("none", UNTOLD)
 
 
 def _are_boxes(outputs: tuple[Tensor, ...]) -> bool:
@@ -90,10 +89,3 @@ def _are_boxes(outputs: tuple[Tensor, ...]) -> bool:
         return False
     sizes = [prod(t.shape) for t in outputs]
     return sizes[0] == 4 * sizes[1] and sizes[1] == sizes[2] and sizes[3] == 1 and outputs[0].shape[-1:] == (4,)
-
-
-def _are_probabilities(output: Tensor) -> bool:
-    """Whether codes are quantised as those of a softmax are: from 0 to 1."""
-    quantization = output.quantization
-    ends = {("int8", (1 / 256,), (-128,)), ("uint8", (1 / 256,), (0,))}
-    return quantization is not None and (output.dtype, quantization.scale, quantization.zero_point) in ends

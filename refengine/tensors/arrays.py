@@ -74,6 +74,24 @@ def read_npz(path: str | os.PathLike[str], memory: int) -> dict[str, Array]:
         raise unreadable(error) from error
 
 
+def dtypes(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The types of the arrays in an `.npz` by name, or of an `.npy`'s under no name; none of broken files."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return {each.filename.removesuffix(".npy"): _dtype(archive.open(each)) for each in archive.infolist()}
+        with open(path, "rb") as file:
+            return {"": _dtype(file)}
+    except UNREADABLE:
+        return {}
+
+
+def _dtype(file: IO[bytes]) -> str:
+    with warnings.catch_warnings(), file:
+        warnings.simplefilter("ignore")
+        return str(HEADERS[npy.read_magic(file)](file)[2])
+
+
 def read_bytes(path: str | os.PathLike[str], memory: int) -> bytes:
     """A file's bytes. Raises `InputError`, without the file's name, if it cannot be read or exceeds `memory`."""
     try:

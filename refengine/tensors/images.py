@@ -16,9 +16,11 @@ from ..memory import MEMORY, require_room
 from ..model import Array, Tensor
 from ..plan import Plan
 from ..text import counted
-from .arrays import UNREADABLE, read_bytes, read_npy, read_npz, unreadable
+from .arrays import UNREADABLE, dtypes, read_bytes, read_npy, read_npz, unreadable
+from .batches import takes_pictures
 from .digits import Pixels, prepare_digit
 from .inputs import PixelRange, picture_shape, pixel_range, pixels_to_input, quantize_input
+from .stats import is_quantized
 
 if TYPE_CHECKING:  # pillow is loaded by whoever reads a picture, not by `import refengine`
     from PIL import Image
@@ -52,7 +54,8 @@ def read_inputs(
     An `.npz` holds all inputs of an inference, by their names or else in their order. Of other files, each holds one
     input: a model of one input runs once per file, a model of k inputs once per k files.
 
-    - `.npy` and `.npz`: arrays of the declared dtype pass unchanged; floating ones are real values, and are quantised.
+    - `.npy` and `.npz`: arrays of the declared dtype pass unchanged; floating ones are real values, and are quantised;
+      uint8 ones are pixels of pictures, for an input that has a picture's shape and another type.
     - `.raw`, `.bin`: the array's bytes, little-endian; a batch if there are several times as many.
     - `.wav`: what `hear` makes of it, see `tasks.audio.Ears`.
     - anything else is a picture: converted to the model's channels (transparent parts are paper, and white), scaled to
@@ -67,7 +70,7 @@ def read_inputs(
     names: list[str] = []
     for path in paths:
         if Path(path).suffix.lower() == ".npz":
-            yield path, _read_npz(plan, path, real)
+            yield path, _read_npz(plan, path, real_range, real)
             continue
         with located(path):
             waiting.append(_read_one(plan, path, len(waiting), digit, real_range, real, hear))
@@ -86,10 +89,22 @@ def pixel_ranges(
     plan: Plan, paths: Sequence[str], real_range: tuple[float, float] | None = None
 ) -> tuple[PixelRange, ...]:
     """What black and white stand for in the pictures among `paths`, as `read_inputs` takes them: one for each input."""
-    each = [path for path in paths if Path(path).suffix.lower() != ".npz"]
+    archives = [path for path in paths if Path(path).suffix.lower() == ".npz"]
+    each = [path for path in paths if path not in archives]
     count = max(1, len(plan.inputs))
-    fed = {i % count for i, path in enumerate(each) if Path(path).suffix.lower() not in ARRAYS}
+    fed = {i % count for i, path in enumerate(each) if _is_picture(path, plan.inputs[i % count])}
+    for types in map(dtypes, archives):
+        names = [t.name for t in plan.inputs]
+        order = names if types.keys() >= set(names) else list(types)
+        fed |= {i for i, (name, t) in enumerate(zip(order, plan.inputs, strict=False)) if _are_pixels(types[name], t)}
     return tuple(pixel_range(plan, index, real_range) for index in sorted(fed))
+
+
+def _is_picture(path: str, tensor: Tensor) -> bool:
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npy":
+        return _are_pixels(dtypes(path).get("", ""), tensor)
+    return suffix not in ARRAYS
 
 
 def is_input(path: str | os.PathLike[str]) -> bool:
@@ -127,7 +142,7 @@ def _read_one(
     tensor = plan.inputs[index]
     suffix = Path(path).suffix.lower()
     if suffix == ".npy":
-        return _fitting(plan, read_npy(path, plan.memory), index, real)
+        return _fitting(plan, read_npy(path, plan.memory), index, real_range, real)
     if suffix in RAW:
         return _from_bytes(read_bytes(path, plan.memory), tensor)
     if suffix == SOUND:
@@ -227,7 +242,7 @@ def _of_16_bits(values: Array) -> Image.Image:
     return Image.fromarray((values // 256).astype(np.uint8))
 
 
-def _read_npz(plan: Plan, path: str, real: bool) -> tuple[Array, ...]:
+def _read_npz(plan: Plan, path: str, real_range: tuple[float, float] | None, real: bool) -> tuple[Array, ...]:
     """All inputs from an archive, by name where it has all their names, else in order."""
     with located(path):
         arrays = read_npz(path, plan.memory)
@@ -236,11 +251,26 @@ def _read_npz(plan: Plan, path: str, real: bool) -> tuple[Array, ...]:
             if len(arrays) != len(names):
                 raise InputError(f"holds {', '.join(arrays) or 'nothing'}; the model's inputs are {', '.join(names)}")
             names = list(arrays)
-        return tuple(_fitting(plan, arrays[name], index, real) for index, name in enumerate(names))
+        return tuple(_fitting(plan, arrays[name], index, real_range, real) for index, name in enumerate(names))
 
 
-def _fitting(plan: Plan, array: Array, index: int, real: bool) -> Array:
-    """Real values are quantised; what has a dtype of its own is left to `run` to judge."""
+def _are_pixels(dtype: str, tensor: Tensor) -> bool:
+    """Whether an array of that type holds pixels: the input has a picture's shape, and other numbers."""
+    is_real = tensor.dtype == "float32" or is_quantized(tensor)
+    return dtype == "uint8" != tensor.dtype and is_real and takes_pictures(tensor)
+
+
+def _fitting(plan: Plan, array: Array, index: int, real_range: tuple[float, float] | None, real: bool) -> Array:
+    """Real values are quantised, and pixels made such; what has a dtype of its own is left to `run` to judge."""
+    tensor = plan.inputs[index]
+    if _are_pixels(array.dtype.name, tensor):
+        height, width, channels = picture_shape(tensor)
+        one = array.shape in ((height, width), (height, width, channels))
+        flat = (
+            array.shape[1:] == tensor.shape[1:]
+        )  # a flattened square, or with the axis of channels that it is without
+        pictures = array[np.newaxis] if one else array.reshape(-1, height, width, channels) if flat else array
+        return pixels_to_input(plan, pictures, index, real_range, real)
     if array.dtype == plan.inputs[index].dtype or array.dtype.kind != "f":
         return array
     codes = quantize_input(plan, array, index)  # refuses what cannot be
@@ -260,5 +290,7 @@ def _no_picture(error: BaseException) -> InputError:
     """What is wrong with a file that should be a picture, without its name and in one line."""
     if "cannot identify" in str(error):
         known = ", ".join(FORMATS)
-        error = ValueError(f"neither a picture ({known}) nor .npy, .npz, .raw or .bin")
+        error = ValueError(
+            f"neither a picture ({known}) nor .npy, .npz, .raw, .bin or .wav; of a .csv, --data takes what is in it"
+        )
     return unreadable(error)

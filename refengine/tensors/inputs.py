@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Literal
@@ -16,6 +17,7 @@ from ..kernels import FACTS
 from ..model import Array, Graph, Model, Op, Tensor
 from ..numerics.quantize import code_range, dequantize, quantize
 from ..plan import Plan, Source
+from ..text import kind_of
 from ..tflite_io import load
 from .stats import is_quantized
 
@@ -76,7 +78,7 @@ def dequantize_output(source: Source, y: Array, index: int = 0) -> npt.NDArray[n
     """
     tensor = _tensor(source, "output", index)
     if not isinstance(y, np.ndarray | np.generic) or y.dtype != tensor.dtype:
-        got = y.dtype if isinstance(y, np.ndarray) else f"a {type(y).__name__}; give one of the arrays that run gives"
+        got = y.dtype if isinstance(y, np.ndarray) else f"{kind_of(y)}; give one of the arrays that run gives"
         raise InputError(f"output '{tensor.name}' is {tensor.dtype}, got {got}")
     return y if tensor.dtype == "float32" else dequantize(y, *_affine(tensor))
 
@@ -155,12 +157,23 @@ def pixel_range(source: Source, index: int = 0, given: tuple[float, float] | Non
     int16 codes are symmetric around 0 by definition, so that black is taken as 0 there; a network trained on (−1, 1)
     must be told so. float32 tells nothing: it is the first of `CONVENTIONS` that layers which multiply and add
     constants bring into a range as networks take it, or else a guess. Raises `InputError` if the model has no such
-    input, or it is of integers without quantisation.
+    input, it is of integers without quantisation, or the `given` two are one.
     """
     tensor = _tensor(source, "input", index)
+    require_range(given)
     if given is not None:
         return PixelRange(tensor.name, *given, "given", "as given")
     return _told(_graph(source), tensor)
+
+
+def require_range(given: object) -> None:
+    """Raise `InputError` for anything else than two finite numbers that differ, or None."""
+    pair = [*given] if isinstance(given, Sequence | np.ndarray) and not isinstance(given, str) else []
+    numbers = all(isinstance(end, int | float | np.number) and np.isfinite(end) for end in pair)
+    if given is not None and not (len(pair) == 2 and numbers):
+        raise InputError(f"the range of pixels is {given!r}; give what black and white stand for, such as (-1.0, 1.0)")
+    if pair and pair[0] == pair[1]:
+        raise InputError(f"black and white are both {pair[0]:g}; give two values that differ")
 
 
 @np.errstate(all="ignore")  # constants may be anything

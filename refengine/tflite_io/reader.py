@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tflite
 
 from ..bundled import bundled_models, model_file
-from ..errors import InputError, LimitError, ModelError, UnsupportedError, located
+from ..errors import InputError, LimitError, ModelError, UnsupportedError, instead, located
 from ..model import Array, Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
+from ..text import kind_of
 from . import compression as compressed
 from . import schema
 from .flat import FlatFile, Row, newer
@@ -29,7 +31,7 @@ _MOST_ELEMENTS = 2**31 - 1  # TFLM counts them in an int
 _MOST_DIMENSIONS = 32  # NumPy 1.26 has no more
 
 
-def load(source: str | os.PathLike[str] | bytes) -> Model:
+def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Model:
     """Read a `.tflite` file: its path, its bytes, or the name of a bundled network (`bundled_models`).
 
     Constants are read-only views of the bytes wherever their type and place allow. Fields that the file leaves out
@@ -44,19 +46,28 @@ def load(source: str | os.PathLike[str] | bytes) -> Model:
         return _load(bytes(source))
     if not isinstance(source, str | os.PathLike):
         raise InputError(
-            f"a model is a path, the bytes of a file or a bundled network's name, not of the type "
-            f"{type(source).__name__}; of a Plan, give its .model"
+            "a model is a path, the bytes of a file, a bundled network's name or a Model, not "
+            f"{kind_of(source)}; of a Plan, give its .model"
         )
     try:
-        data = model_file(source).read_bytes()
+        data = _bytes_of(model_file(source))
     except FileNotFoundError as error:
-        near = get_close_matches(str(source), bundled_models(), 1)
-        known = f"; did you mean {near[0]!r}?" if near else f" ({', '.join(bundled_models())})"
+        known = instead(str(source), bundled_models()) or f" ({', '.join(bundled_models())})"
         raise ModelError(f"{source}: no such file, and no bundled network{known}") from error
     except OSError as error:
         raise ModelError(f"{source}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a name that no file can have
+        raise ModelError(f"{source}: cannot be read: {error}") from None
     with located(str(source)):
         return _load(data)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What a file or a pipe holds. Raises `OSError`, and `ValueError` for a device, which may have no end."""
+    mode = path.stat().st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise ValueError("it is a device; give a file")
+    return path.read_bytes()
 
 
 def _load(data: bytes) -> Model:

@@ -397,7 +397,7 @@ ERRORS = {
         "there is no dialect 'y'; choose from tflm",
     ),
     "no such script": (["debug", MODEL, "--input", "{digit}", "--script", "{tmp}/none"], "{tmp}/none: No such file"),
-    "nearly a network": (["run", "stm32f746_in8", "--random"], "no bundled network; did you mean 'stm32f746_int8'?"),
+    "nearly a network": (["run", "stm32f746_in8", "--random"], "no bundled network (did you mean 'stm32f746_int8'?)"),
     "digits in arrays": (["evaluate", MODEL, "--digit"], "--digit is for pictures in files, and digits are arrays"),
     "digits of health": (["health", MODEL, "--digit"], "--digit is for pictures in files, and digits are arrays"),
     "no such model": (["inspect", "nothing.tflite"], "nothing.tflite: no such file, and no bundled network (dense"),

@@ -105,10 +105,13 @@ def test_the_classes_with_the_largest_scores_are_told_by_their_names(ask: Ask, d
 def test_without_probabilities_there_is_no_confidence(ask: Ask, tmp_path: Path) -> None:
     model = regression(tmp_path)
     np.save(tmp_path / "x.npy", np.array([[1, 1]], np.float32))
-    assert ": class 0, score 488.125 (no probability)" in (told := ask(model, "--input", tmp_path / "x.npy"))
+    given = (model, "--input", tmp_path / "x.npy")
+    assert ": class 0, score 488.125 (no probability)" in (told := ask(*given, "--task", "classification"))
     assert "confidence" not in told
-    (result,) = json.loads(ask(model, "--input", tmp_path / "x.npy", "--json"))["results"]
+    (result,) = json.loads(ask(*given, "--task", "classification", "--json"))["results"]
     assert (result["confidence"], result["score"]) == (None, 488.125)
+    told = ask(*given)
+    assert "class 0" not in told and "no softmax makes them: a reconstruction, or one of 2 classes; --task" in told
 
 
 def test_a_trace_tells_each_operator_before_the_answer(ask: Ask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -82,8 +83,8 @@ def test_codes_are_taken_for_what_they_stand_for() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_data_that_are_not_finite_are_refused(value: float) -> None:
-    with pytest.raises(InputError, match="'x' is given NaN or infinity"):
-        examined(quantized(doubling(), CALIBRATED), np.array([[value]], np.float32))
+    with pytest.raises(InputError, match=r"'x' is given NaN or infinity in inference 1 \(from 0\)"):
+        examined(quantized(doubling(), CALIBRATED), np.array([[0], [value]], np.float32))
 
 
 # ---- channels that never change ---------------------------------------------------------------------------
@@ -148,7 +149,49 @@ def test_coarse_channels_that_nothing_behind_can_make_up_for() -> None:
     graph = float_model.graphs[0]
     read_twice = replace(float_model, graphs=(replace(graph, outputs=(*graph.outputs, graph.ops[0].outputs[0])),))
     found = [f for f in examined(quantized(read_twice, data), data).findings if f.kind == "channels"]
-    assert [finding.text.endswith("or train channels that are more alike.") for finding in found] == [True]
+    assert ["or train channels that are more alike." in finding.text for finding in found] == [True]
+
+
+def test_what_helps_is_told_beside_the_float_model_as_well() -> None:
+    """The dense layer makes up for the gains, so its weights differ as much, and int8 rounds the small ones away: with
+    the float model that is an error, and of which channels; it hides not the activations'."""
+    float_model, data = uneven(np.geomspace(1, 1 / 400, 8))
+    model = quantized(float_model, data)
+    by_itself, beside = (examined(model, data, other).findings for other in (None, float_model))
+    assert [[f.place for f in found if f.kind == "channels"] for found in (by_itself, beside)] == [
+        [(6, (4, 5, 6, 7))]
+    ] * 2
+    assert "--float tells what that brings" in next(f.text for f in by_itself if f.kind == "channels")
+    (coarse,) = (f for f in beside if f.kind == "channels")
+    (weights,) = (f for f in beside if f.kind == "error")
+    assert weights.layer == "operator 2 (FULLY_CONNECTED)"
+    assert "Its weights, as they are rounded, make " in weights.text
+    assert re.search(r"Those that read channels 0, .* of 128 of its input use .* of 256 codes", weights.text)
+    assert "with the layer before, DEPTHWISE_CONV_2D (quantize --equalize)" in weights.text
+    wide = convert(float_model, calibrate(make_plan(float_model), [(data,)]), activations="int16")
+    left = examined(wide, data, float_model).findings[0].everything
+    told = re.search(r"is not enough: the weights alone.* RMSE of (\S+), all errors together (\S+)\.$", coarse.text)
+    assert left is not None and told is not None and coarse.everything is not None
+    assert float(told[1]) == pytest.approx(left.rmse, rel=0.1), "what 16x8 leaves indeed"
+    assert float(told[2]) == pytest.approx(coarse.everything.rmse, rel=0.01)
+
+
+def test_what_is_cut_off_is_blamed_for_the_error_that_it_makes_alone() -> None:
+    """A few values are cut off by little, and the error is that of rounded weights."""
+    float_model, data = uneven(np.geomspace(1, 1 / 400, 8))
+    ranges = dict(calibrate(make_plan(float_model), [(data,)]))
+    y = make_plan(float_model).outputs[0].index
+    ranges[y] = (0.85 * ranges[y][0], 0.85 * ranges[y][1])
+    result = examined(convert(float_model, ranges), data, float_model)
+    dense = result.layers[-1]
+    assert dense.lost_to_type > 0 and dense.own is not None and dense.cut is not None
+    assert 0 < dense.cut.sum() < 0.1 * dense.own.square.sum()
+    assert [f.kind for f in result.findings if f.layer == str(dense)] == ["error"]
+    ranges[y] = (0.3 * ranges[y][0], 0.3 * ranges[y][1])
+    (finding, *_) = (
+        f for f in examined(convert(float_model, ranges), data, float_model).findings if f.layer == str(dense)
+    )
+    assert finding.kind == "saturation" and " of the squared error by them)" in finding.text
 
 
 def test_channels_whose_weights_share_a_scale() -> None:
@@ -284,7 +327,7 @@ def test_what_a_layer_is_given_is_not_mended_by_its_zero_point() -> None:
     findings = examined(converted(dead=("wh", 2)), pictures(), float_net()).findings
     (finding,) = [f for f in findings if f.layer == "operator 5 (FULLY_CONNECTED)"]
     assert finding.kind == "saturation"
-    assert "what this layer is given is wrong already" in finding.text
+    assert "floats make such values, too, so that this is wrong already. Mend the layers before" in finding.text
     assert findings.index(finding) > [f.kind for f in findings].index("killed")
 
 

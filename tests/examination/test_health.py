@@ -193,8 +193,8 @@ def test_sums_that_overflow() -> None:
     assert finding.bits_lost == 0
     assert "these data need 25 of 32 bits, but the worst input 33" in finding.text
     (loud,) = health(plan, [((120 + np.arange(70_000) % 8).astype(np.int8)[None],)])
-    assert loud.findings[0].kind == "overflow"
-    assert loud.findings[0].text.startswith("Its sums need 33 bits and wrap around in 32")
+    assert [f.kind for f in loud.findings[:2]] == ["range", "overflow"], "first what is fed"
+    assert loud.findings[1].text.startswith("Its sums need 33 bits and wrap around in 32")
 
 
 # ---- what is measured -------------------------------------------------------------------------------------

@@ -66,8 +66,23 @@ def test_what_is_left_is_said_to_be_right() -> None:
 
     result = one(kernel, "RELU6", cases=60, findings=3)
     (finding,) = result.findings
-    assert finding.outcome.kind == "fails" and finding.certainty == "open" and result.rest == 60
-    assert [*told(result)][-1] == "with that set aside, nothing else is wrong in 60 cases"
+    assert finding.outcome.kind == "fails" and finding.certainty == "open"
+    assert (result.rest, result.aside) == (40, 20)
+    assert [*told(result)][-1] == "with that set aside, nothing else is wrong in 40 cases; 20 more have it"
+
+
+def test_what_all_cases_have_leaves_nothing_to_compare() -> None:
+    def kernel(case: Case) -> Array:
+        raise KernelError("writes too far", "writes 1 byte behind its output")
+
+    result = one(kernel, "RELU6", cases=60, findings=3)
+    assert (result.rest, result.aside, result.elements) == (0, 60, 0)
+    assert [*told(result)][-1] == "with that set aside, nothing more could be compared: all 60 cases have it"
+
+
+@pytest.mark.parametrize("trait", ["padding", "CONV_2D: padding"])
+def test_a_trait_of_one_word_is_no_type_of_weights(trait: str) -> None:
+    assert 0 < one(lambda case: case.expected, "CONV_2D", cases=20, exclude=[trait]).skipped < 20
 
 
 def test_what_one_knows_is_excluded_beforehand() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from refengine.errors import InputError
-from refengine.fuzzer import Case, KernelError, Result, fuzz
+from refengine.fuzzer import Case, KernelError, Result, fuzz, told
 from refengine.fuzzer.search import CHUNK, ENOUGH, PATIENCE, UNCLAIMED, chosen
+from refengine.fuzzer.text import summary
 from refengine.model import Array
 from refengine.parallel import workers
 
@@ -171,5 +172,24 @@ def test_ctrl_c_leaves_what_was_done() -> None:
 
     results = fuzz(interrupted, ["RELU"], ["int8"], cases=2 * CHUNK)
     assert next(results).cases == CHUNK
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+
+
+def test_ctrl_c_while_a_failure_shrinks_does_not_acquit() -> None:
+    calls = 0
+
+    def interrupted(case: Case) -> Array:
+        nonlocal calls
+        calls += 1
+        if calls > 25:
+            raise KeyboardInterrupt
+        return np.asarray(case.expected ^ np.int8(1))
+
+    results = fuzz(interrupted, ["RELU"], ["int8"])
+    result = next(results)
+    assert result.failing == 20 and not result.findings
+    assert [*told(result)] == ["RELU int8: 20 failing cases; the search for the reason was not at its end"]
+    assert summary([result]) == "20 cases of 1 operator and type: wrong in RELU int8"
     with pytest.raises(KeyboardInterrupt):
         next(results)

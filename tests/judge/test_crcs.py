@@ -108,7 +108,7 @@ def test_another_input_is_known_by_its_crc(tmp_path: Path) -> None:
     assert not diff(PLAN, tmp_path / "log.txt", *INPUTS).differs
     with pytest.raises(InputError, match="the device was fed another input than the one given"):
         diff(PLAN, tmp_path / "log.txt", INPUTS[0] ^ 1)
-    with pytest.raises(InputError, match="give it with --input"):
+    with pytest.raises(InputError, match="give it by --input"):
         diff(PLAN, tmp_path / "log.txt")
 
 

@@ -182,8 +182,15 @@ def test_what_cannot_be_is_told() -> None:
             calibrate(PLAN, [], method)
     with pytest.raises(InputError, match="the model has no float32 tensor: it is quantised already"):
         calibrate(make_plan(bundled_models()["dense_int8"]), [x])
-    with pytest.raises(InputError, match="float64"):
-        calibrate(PLAN, [(np.ones((1, 3)),)])
+    with pytest.raises(InputError, match="int64"):
+        calibrate(PLAN, [(np.ones((1, 3), np.int64),)])
+
+
+def test_a_name_and_real_values_of_any_width_will_do() -> None:
+    assert calibrate(PLAN, [(np.full((1, 3), 0.1),)]) == calibrate(PLAN, [(np.full((1, 3), 0.1, np.float32),)])
+    name = "stm32f746_float32"
+    x = (pixels_to_input(make_plan(bundled_models()[name]), bundled_digits()[0][:1]),)
+    assert calibrate(name, [x]) == calibrate(make_plan(bundled_models()[name]), [x])
 
 
 def test_a_trained_network_against_a_plain_loop() -> None:

@@ -190,6 +190,17 @@ def test_what_is_no_file_is_written_to_and_a_link_stays_one(floats: str, arrays:
     assert (tmp_path / "target.tflite").read_bytes() == data
 
 
+def test_real_values_like_pixels_are_warned_of(
+    floats: str, arrays: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "raw.npy", np.rint(255 * pictures(3)))
+    out = str(tmp_path / "out.tflite")
+    assert main(["quantize", floats, "--data", str(tmp_path / "raw.npy"), "-o", out]) == 0
+    assert "input 'x' was given 0 … 255, as pixels are" in capsys.readouterr().err
+    assert main(["quantize", floats, "--data", arrays, "-o", out]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -201,8 +212,11 @@ def test_what_is_no_file_is_written_to_and_a_link_stays_one(floats: str, arrays:
         (["--method", "entropy", "--activations", "int16"], "ranges for 8 bits"),
         (["--method", "median"], "invalid choice: 'median'"),
         (["--io", "int16"], "--io int16 is for --activations int16"),
-        (["--keep", "missing"], "--keep missing: no operator has this number, type or name; there are 0 CONV_2D, 1"),
-        (["--keep", "7"], "--keep 7: no operator"),
+        (["--keep", "missing"], "the number, type or name 'missing'; give some of these, each by itself: 0 CONV_2D, 1"),
+        (["--keep", "conv_2d"], "'conv_2d' (there is CONV_2D); give"),
+        (["--range", "0", "0"], "black and white are both 0"),
+        (["--split", "test"], "--split is for a folder of MNIST's IDX files"),
+        (["--keep", "7"], "--keep: no operator to keep in float has the number, type or name '7'"),
         (["--range", "0", "1e39"], "no finite number in float32"),
         (["--labels", "names.txt"], "--labels is for --evaluate; give both"),
         (["--limit", "0"], "'0' is no positive number"),
@@ -296,7 +310,9 @@ def test_what_lives_on_has_to_be_said(remembering: str, tmp_path: Path, capsys: 
     assert "remembers something from one inference to the next: say --stream" in capsys.readouterr().err
     arguments = ["quantize", remembering, "--data", str(tmp_path / "a.npy"), "-o", out, "--stream", "--report"]
     assert main(arguments) == FAILED
-    assert "operator 0 (SVDF) remembers something" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "operator 0 (SVDF) remembers something" in told
+    assert "or leave out --report: without it, the model is quantised" in told
     assert not Path(out).exists()
 
 

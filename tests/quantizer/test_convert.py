@@ -36,6 +36,8 @@ from refengine.kernels import FACTS, KERNELS
 from refengine.model import Array, Graph
 from refengine.quantizer import Ranges, calibrate, convert, quantize
 from refengine.quantizer.affine import activation, constant, state, weights
+from refengine.quantizer.choices import choices
+from refengine.quantizer.convert import kept_of
 from refengine.strategies import Case, model_of, models
 from refengine.tensors.inputs import dequantize_output
 from refengine.tflite_io import dump
@@ -594,6 +596,13 @@ def test_what_lives_on_means_the_same_and_runs_on_tflm(tflm: Tflm, name: str, ac
         assert np.abs(dequantize_output(quantised, found, 0) - real).max() < bound
 
 
+def test_all_weights_of_an_lstm_are_told_of() -> None:
+    model = STATEFUL["lstm"]
+    plan, ranges = make_plan(model), calibrate(make_plan(model), sequences(model))
+    (told,) = (each for each in choices(plan, make_plan(convert(model, ranges)), ranges) if each.step)
+    assert len(told.weight_scales) == 8
+
+
 @pytest.mark.parametrize(("activations", "most"), [("int8", 127), ("int16", 32767)])
 def test_an_lstms_states(activations: str, most: int) -> None:
     """The hidden one is held as the output, the cell in int16 with a power of two for its end."""
@@ -704,7 +713,11 @@ def relu(x: Tensor, name: str = "RELU") -> Model:
 REFUSED: list[tuple[str, Any, dict[str, Any], type[RefengineError]]] = [
     ("activations 'int4'", NETWORK, {"activations": "int4"}, InputError),
     ("inputs and outputs 'int16'", NETWORK, {"io": "int16"}, InputError),
-    ("there is no operator 7", NETWORK, {"keep": [7]}, InputError),
+    ("no operator to keep in float has", NETWORK, {"keep": [7]}, InputError),
+    (r"tensor 0 'input0' is int16 without a scale: .* give the float32 layers behind it",
+     one_op("CAST", {"in_data_type": "INT16", "out_data_type": "FLOAT32"}, [fed((1, 2), "int16")], tensor(1, 2)), {},
+     InputError),
+    (r"keep is 11; give several operators, such as keep=\[11\]", NETWORK, {"keep": 11}, InputError),
     ("quantised already", load(bundled_models()["dense_int8"]), {}, InputError),
     (r"operator 0 \(HARD_SWISH\).* no int16 kernel", relu(tensor(2), "HARD_SWISH"), {"activations": "int16"},
      UnsupportedError),
@@ -717,6 +730,12 @@ REFUSED: list[tuple[str, Any, dict[str, Any], type[RefengineError]]] = [
     ("TFLM has no such operator", relu(tensor(2), "ATAN2"), {}, UnsupportedError),
     ("from those that it has", relu(tensor(2), "TILE"), {}, UnsupportedError),
 ]  # fmt: skip
+
+
+def test_operators_are_kept_by_number_type_and_name() -> None:
+    plan = make_plan(NETWORK)
+    assert kept_of(plan, [6, "CONV_2D", "0"]) == {0, 1, 6}
+    assert kept_of(plan, {plan.steps[5].outputs[0].name}) == {5}
 
 
 @pytest.mark.parametrize(("message", "model", "arguments", "kind"), REFUSED, ids=[r[0] for r in REFUSED])

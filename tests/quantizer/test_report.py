@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from refengine.bundled import bundled_models
+from refengine.commands.quantize import _scales
 from refengine.errors import InputError, RefengineError
 from refengine.execute import execute, run
 from refengine.kernel import Node
@@ -276,6 +277,12 @@ def test_choices_tell_ranges_and_scales() -> None:
     (hidden,) = (layer for layer in layers if layer.tensor.name == "hidden")
     assert hidden.calibrated == ranges[next(t.index for t in FLOATS.graph.tensors if t.name == "hidden")]
     assert len(hidden.weight_scales) == 16
+    assert [_scales(each) for each in ((), (0.5,), (0.5, 0.25), (0.5, 0.5))] == [
+        "",
+        "1: 0.5",
+        "2: 0.25 … 0.5",
+        "2: 0.5",
+    ]
     assert hidden.as_dict()["scale"] == pytest.approx(hidden.calibrated[1] / 255)
 
 

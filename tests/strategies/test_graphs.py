@@ -80,7 +80,7 @@ def test_only_what_was_asked_for_is_drawn(case: Case) -> None:
     [
         (dict(ops=["CONV"]), r"refengine has no 'CONV'; the operators are .*CONV_2D"),
         (dict(dtypes=["int7"]), "refengine has no 'int7'; the types are bool, float32"),
-        (dict(ops="ADD"), r"expected a list of operators, such as \['ADD'\], got 'ADD'"),
+        (dict(ops="ADD"), r"operators are a list of names, such as \['ADD'\], not 'ADD'"),
         (
             dict(ops=["ADD"], dtypes=["bool"]),
             r"none of the operators \['ADD'\] has a kernel for any of the types \['bool'\]; they have some for float32",

@@ -75,6 +75,8 @@ def test_lines_of_files_and_classes(tmp_path: Path, headings: str) -> None:
         ("1.5,2,yes\n-1,0.25,no\n", [[1.5, 2], [-1, 0.25]], [1, 0]),
         ("a,b,label\n1,2,0\n3,4,1\n", [[1, 2], [3, 4]], [0, 1]),
         ("Label,a,b\n1,2,3\n0,4,5\n", [[2, 3], [4, 5]], [1, 0]),
+        ("1.5;2;yes\n-1;0.25;no\n", [[1.5, 2], [-1, 0.25]], [1, 0]),
+        ("a\tb\tlabel\n1\t2\t0\n", [[1, 2]], [0]),
     ],
 )
 def test_lines_of_numbers_and_a_class(tmp_path: Path, text: str, x: list[list[float]], y: list[int]) -> None:
@@ -133,7 +135,14 @@ def test_classes_that_are_not_among_the_names_are_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("", "holds no file"), ("a.png\n", "line 1 holds 1 value"), ('"a\0.png,b', "x.csv")]
+    ("text", "reason"),
+    [
+        ("", "holds no file"),
+        ("a.png\n", "line 1 holds 1 value"),
+        ('"a\0.png,b', "x.csv"),
+        ("a,y\n1,2\n3,\n", "line 3 has no class"),
+        ("a.png,cat\nb.png,\n", "line 2 has no class"),
+    ],
 )
 def test_lines_that_say_nothing_are_refused(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "x.csv").write_text(text)

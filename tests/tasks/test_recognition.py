@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from refengine import InputError, Plan, make_plan
+from refengine.accuracy import is_classifier, predictions, tells_probabilities
 from refengine.kernel import Node
 from refengine.model import Model
 from refengine.strategies import model_of
-from refengine.tasks.recognition import task_of, tells_probabilities
+from refengine.tasks.recognition import task_of
 from tests.models import const, fed, q
 from tests.tasks.nets import detector, keyword_spotter, segmenter
 
@@ -77,6 +79,17 @@ def test_probabilities_come_of_what_makes_them_whatever_only_moves_them(dtype: s
     assert tells_probabilities(scores("SOFTMAX", "RESHAPE", dtype=dtype))
     assert not tells_probabilities(scores("SOFTMAX", "RELU", dtype=dtype))
     assert not tells_probabilities(scores("RESHAPE", dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_as_many_values_as_go_in_are_classes_only_of_a_softmax(dtype: str) -> None:
+    autoencoder = scores("RELU", dtype=dtype)
+    task = task_of(autoencoder)
+    assert (task.name, is_classifier(autoencoder)) == ("none", False)
+    assert task.reason.endswith("no softmax makes them: a reconstruction, or one of 4 classes")
+    assert task_of(autoencoder, "classification").reason == "given"
+    assert len(predictions(autoencoder, np.zeros((3, 4), dtype))) == 3, "who asks is answered"
+    assert task_of(scores("RELU", "SOFTMAX", dtype=dtype)).name == "classification"
 
 
 def test_codes_of_a_softmax_are_probabilities_whoever_made_them() -> None:

@@ -17,7 +17,8 @@ from PIL import Image
 from refengine import InputError, Plan, make_plan, prepare_digit, run
 from refengine.model import Array, Graph, Model, Tensor
 from refengine.tensors.datasets import bundled_digits
-from refengine.tensors.images import half_blocks, read_inputs
+from refengine.tensors.images import half_blocks, pixel_ranges, read_inputs
+from refengine.tensors.inputs import pixels_to_input
 from tests.models import fed, one_op, q
 
 DIGITS, LABELS = bundled_digits()
@@ -136,6 +137,27 @@ def test_real_values_are_quantised(tmp_path: Path) -> None:
     (x,) = only(network(1, 3), tmp_path / "x.npy")
     np.testing.assert_array_equal(x, np.array([[-128, -26, 127]], np.int8), strict=True)
     assert only(network(1, 3, dtype="float32"), tmp_path / "x.npy")[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_bytes_are_pixels_where_an_input_takes_pictures(tmp_path: Path, dtype: str) -> None:
+    plan = network(1, 28, 28, 1, dtype=dtype)
+    wanted = pixels_to_input(plan, DIGITS[:2])
+    for i, array in enumerate((DIGITS[:2], DIGITS[:2, ..., None])):
+        np.save(tmp_path / f"{i}.npy", array)
+        np.savez(tmp_path / f"{i}.npz", array)
+        for path in (tmp_path / f"{i}.npy", tmp_path / f"{i}.npz"):
+            np.testing.assert_array_equal(only(plan, path)[0], wanted, strict=True)
+            (ends,) = pixel_ranges(plan, [str(path)])
+            assert (ends.black, ends.white) == (0, 1)
+    np.save(tmp_path / "one.npy", DIGITS[0])
+    inked = only(plan, tmp_path / "one.npy", real_range=(1, 0))[0]
+    np.testing.assert_allclose(inked, pixels_to_input(plan, 255 - DIGITS[:1]), rtol=1e-6)
+    with pytest.raises(InputError, match="black and white are both 0"):
+        only(plan, tmp_path / "one.npy", real_range=(0, 0))
+    np.save(tmp_path / "small.npy", DIGITS[:2, :9])
+    with pytest.raises(InputError, match="takes pictures of 28×28×1, got 9×28×1"):
+        only(plan, tmp_path / "small.npy")
 
 
 def test_other_types_are_left_to_be_refused(tmp_path: Path) -> None:
