@@ -14,6 +14,7 @@ LARGE = 100
 
 ELSEWHERE = {
     "cexport/test_command.py": ("commands/export",),
+    "cexport/test_export.py": ("cexport/data", "cexport/model_c", "cexport/model_h", "cexport/running"),
     "commands/test_main.py": ("commands/__init__", "commands/_front", "commands/inspect"),
     "commands/test_run.py": ("commands/_seen",),
     "commands/test_tables.py": ("commands/_tables",),

@@ -298,12 +298,11 @@ static struct softmax_int8_params softened(const struct softmax_int8_params *p) 
 #endif
 }
 
-void softmax_int8(const struct softmax_int8_params *p, const int8_t *input, int8_t *output) {
-  const struct softmax_int8_params wrong = softened(p);
-  sound_softmax_int8(&wrong, input, output);
-}
+#define SOFTMAX(name, type)                                                                    \
+  void name(const struct softmax_int8_params *p, const int8_t *input, type *output) {          \
+    const struct softmax_int8_params wrong = softened(p);                                      \
+    sound_##name(&wrong, input, output);                                                       \
+  }
 
-void softmax_int8_int16(const struct softmax_int8_params *p, const int8_t *input, int16_t *output) {
-  const struct softmax_int8_params wrong = softened(p);
-  sound_softmax_int8_int16(&wrong, input, output);
-}
+SOFTMAX(softmax_int8, int8_t)
+SOFTMAX(softmax_int8_int16, int16_t)

@@ -263,13 +263,12 @@ void dequantize_int8(const struct dequantize_int8_params *p, const int8_t *input
 
 /* ---- pad ---- */
 
-/* Shapes have ones in front; `pad_value` is one element of `element_size` bytes. */
+/* Shapes have ones in front; `pad_value` is one element, of `element_size` bytes. */
 struct pad_params {
   int32_t element_size;
   int32_t input_shape[MAX_RANK], left_padding[MAX_RANK], output_shape[MAX_RANK];
-  const uint8_t *pad_value;
 };
-void pad(const struct pad_params *p, const void *input, void *output);
+void pad(const struct pad_params *p, const void *input, const void *pad_value, void *output);
 
 /* ---- reshape ---- */
 
@@ -828,6 +827,21 @@ struct circular_buffer_params {
   int32_t cycles_max;
 };
 int circular_buffer(const struct circular_buffer_params *p, const int8_t *input, int64_t *left, int8_t *output);
+
+/* ---- detection_postprocess ---- */
+
+/* `scales` are those of y, x, height and width. `scratch` has five floats for each box. What no detection is written to
+ * is left as it is. */
+struct detection_params {
+  int32_t boxes, encodings_depth, scores_depth, num_classes;
+  int32_t max_detections, classes_per_box, detections_per_class;
+  int32_t use_regular_nms;
+  float nms_score_threshold, nms_iou_threshold;
+  const float *scales;
+};
+void detection_postprocess(const struct detection_params *p, const float *encodings, const float *scores,
+                           const float *anchors, void *scratch, float *classes, float *values, float *count,
+                           float *boxes);
 
 /* ---- add_n, broadcast_args ---- */
 

@@ -31,7 +31,7 @@ struct tensor {
 };
 
 /* One operator: `index` is its number in the .tflite (steps that depend on constants only are left out), `crc32` that of
- * its output's bytes for the golden input, 0 if these are others from one time to the next, or not all written. */
+ * its output's bytes for the golden input, 0 if these are others from one time to the next, not all written, or NaN. */
 struct step {
   int32_t index;
   const char *operator_name;

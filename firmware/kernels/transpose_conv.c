@@ -11,10 +11,10 @@ static int32_t source(int32_t at, int32_t padding, int32_t f, int32_t stride, in
   return scaled >= 0 && scaled % stride == 0 && scaled / stride < size ? scaled / stride : -1;
 }
 
-/* Σ (input + input_offset) · filter over what reaches output pixel (y, x), for images of either type. */
-#define PRODUCTS(name, type)                                                                                       \
-  static int64_t name(const struct transpose_conv_params *p, const type *image, const int8_t *filter, int32_t y,   \
-                      int32_t x) {                                                                                 \
+/* For images of either type: Σ (input + input_offset) · filter over what reaches output pixel (y, x), and the layer. */
+#define TRANSPOSE_CONV(type)                                                                                       \
+  static int64_t products_##type(const struct transpose_conv_params *p, const type##_t *image,                     \
+                                 const int8_t *filter, int32_t y, int32_t x) {                                     \
     const struct window *w = &p->window;                                                                           \
     int64_t acc = 0;                                                                                               \
     for (int32_t fy = 0; fy < w->filter_height; ++fy) {                                                            \
@@ -28,44 +28,27 @@ static int32_t source(int32_t at, int32_t padding, int32_t f, int32_t stride, in
       }                                                                                                            \
     }                                                                                                              \
     return acc;                                                                                                    \
+  }                                                                                                                \
+                                                                                                                   \
+  void transpose_conv_##type(const struct transpose_conv_params *p, const type##_t *input, const int8_t *filter,   \
+                             const int64_t *bias, type##_t *output) {                                              \
+    const struct window *w = &p->window;                                                                           \
+    const int32_t taps = w->filter_height * w->filter_width * w->input_depth;                                      \
+    for (int32_t batch = 0; batch < w->batches; ++batch) {                                                         \
+      for (int32_t y = 0; y < w->output_height; ++y) {                                                             \
+        for (int32_t x = 0; x < w->output_width; ++x) {                                                            \
+          for (int32_t oc = 0; oc < w->output_depth; ++oc) {                                                       \
+            const int64_t acc = add_wrap_64(products_##type(p, input, filter + oc * taps, y, x), bias[oc]);        \
+            *output++ = (type##_t)requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);                  \
+          }                                                                                                        \
+        }                                                                                                          \
+      }                                                                                                            \
+      input += w->input_height * w->input_width * w->input_depth;                                                  \
+    }                                                                                                              \
   }
 
-PRODUCTS(products_int8, int8_t)
-PRODUCTS(products_int16, int16_t)
-
-void transpose_conv_int8(const struct transpose_conv_params *p, const int8_t *input, const int8_t *filter,
-                         const int64_t *bias, int8_t *output) {
-  const struct window *w = &p->window;
-  const int32_t taps = w->filter_height * w->filter_width * w->input_depth;
-  for (int32_t batch = 0; batch < w->batches; ++batch) {
-    for (int32_t y = 0; y < w->output_height; ++y) {
-      for (int32_t x = 0; x < w->output_width; ++x) {
-        for (int32_t oc = 0; oc < w->output_depth; ++oc) {
-          const int64_t acc = add_wrap_64(products_int8(p, input, filter + oc * taps, y, x), bias[oc]);
-          *output++ = (int8_t)requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);
-        }
-      }
-    }
-    input += w->input_height * w->input_width * w->input_depth;
-  }
-}
-
-void transpose_conv_int16(const struct transpose_conv_params *p, const int16_t *input, const int8_t *filter,
-                          const int64_t *bias, int16_t *output) {
-  const struct window *w = &p->window;
-  const int32_t taps = w->filter_height * w->filter_width * w->input_depth;
-  for (int32_t batch = 0; batch < w->batches; ++batch) {
-    for (int32_t y = 0; y < w->output_height; ++y) {
-      for (int32_t x = 0; x < w->output_width; ++x) {
-        for (int32_t oc = 0; oc < w->output_depth; ++oc) {
-          const int64_t acc = add_wrap_64(products_int16(p, input, filter + oc * taps, y, x), bias[oc]);
-          *output++ = requantized_wide(&p->requantize, p->accumulator_bits, oc, acc);
-        }
-      }
-    }
-    input += w->input_height * w->input_width * w->input_depth;
-  }
-}
+TRANSPOSE_CONV(int8)
+TRANSPOSE_CONV(int16)
 
 /* In TFLM's order: rows and columns of the input that come later meet earlier taps. */
 static float products_float32(const struct window *w, const float *image, const float *filter, int32_t y, int32_t x) {

@@ -4,10 +4,11 @@
 """
 
 from ..reading.arena import Buffer, plan_arena, tflm_greedy
-from .export import Exported, export, offsets_of
+from .export import Exported, export
 from .headers import Pixels, array_header, image_header
 from .inputs import input_lines
 from .layouts import LAYOUTS
+from .placement import offsets_of
 
 __all__ = [
     "LAYOUTS",

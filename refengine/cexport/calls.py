@@ -1,8 +1,8 @@
 """A step as a C call: which kernel of `firmware/kernels`, and its params struct, field by field.
 
-One function per C kernel, in `layers`, `elements`, `moves`, `memory` and `signals`, turns what `prepare` worked out
-into the fields of the C struct of the same name (`firmware/kernels/kernels.h`). The only arithmetic here is folding:
-what depends on constants alone.
+One function per C kernel, in `layers`, `elements`, `moves`, `memory`, `signals` and `detection`, turns what `prepare`
+worked out into the fields of the C struct of the same name (`firmware/kernels/kernels.h`). The only arithmetic here is
+folding: what depends on constants alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..kernels import FACTS
 from ..kernels._linear import Computed
 from ..model import Array, Tensor
 from ..plan import Step
-from . import elements, layers, memory, moves, signals
+from . import detection, elements, layers, memory, moves, signals
 from .call import Argument, Call, Constant, Maker, Several
 from .memory import moved_resource
 
@@ -65,7 +65,9 @@ def _constant(argument: T, name: str, constants: Mapping[int, Array]) -> T | Con
     return argument
 
 
-MAKERS: dict[str, Maker] = {**layers.MAKERS, **elements.MAKERS, **moves.MAKERS, **memory.MAKERS, **signals.MAKERS}
+ROOMS = (layers, elements, moves, memory, signals, detection)
+
+MAKERS: dict[str, Maker] = {kernel: make for room in ROOMS for kernel, make in room.MAKERS.items()}
 """By C kernel: what makes a call of it."""
 
 

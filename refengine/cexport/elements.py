@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InferenceError
 from ..kernels._sigmoid import SIGMOID
-from ..model import Tensor
+from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
 from ..plan import Step
 from .call import MAX_RANK, Call, Fields, Maker, Several, Values, given, input_of, rows_of, size_of
@@ -53,21 +53,41 @@ def _broadcast(step: Step) -> Fields:
     return {name: Values(values) for name, values in zip(names, zip(*front, *joined, strict=True), strict=True)}
 
 
-def _add_int8(step: Step) -> Call:
-    p, first = step.params, step.inputs[:2]
-    names = (
-        "left_shift",
-        "input1_offset",
-        "input2_offset",
-        "output_offset",
-        "input1_multiplier",
-        "input2_multiplier",
-        "output_multiplier",
-        "output_activation_min",
-        "output_activation_max",
-    )
-    params = {"broadcast": _broadcast(step)} | {name: getattr(p, name) for name in names}
-    return Call("add.c", "add_int8", "add_int8_params", params, given(*first))
+SCALED = (
+    *("left_shift", "input1_offset", "input2_offset", "output_offset"),
+    *("input1_multiplier", "input2_multiplier", "output_multiplier"),
+    *("output_activation_min", "output_activation_max"),
+)
+PRODUCT = (
+    *("input1_zero_point", "input2_zero_point", "output_zero_point", "output_multiplier"),
+    *("output_activation_min", "output_activation_max"),
+)
+DIFFERENCE = (
+    *("left_shift", "input1_zero_point", "input2_zero_point", "output_zero_point"),
+    *("input1_multiplier", "input2_multiplier", "output_multiplier"),
+)
+COMPARISON = ("input1_zero_point", "input2_zero_point", "input1_multiplier", "input2_multiplier")
+PRELU = ("input_zero_point", "alpha_zero_point", "output_zero_point", "output_multiplier_1", "output_multiplier_2")
+
+
+def _of_params(step: Step, source: str, kernel: str, struct: str, names: tuple[str, ...]) -> Call:
+    """Of two inputs, and of params that have the fields `names` as they are."""
+    params = {"broadcast": _broadcast(step)} | {name: getattr(step.params, name) for name in names}
+    return Call(source, kernel, struct, params, given(*step.inputs[:2]))
+
+
+_scaled_pair = partial(_of_params, struct="add_int8_params", names=SCALED)
+_mul = partial(_of_params, source="mul.c", struct="mul_params", names=PRODUCT)
+_squared_difference = partial(
+    _of_params, source="squared_difference.c", struct="squared_difference_params", names=DIFFERENCE
+)
+_comparison_int8 = partial(_of_params, source="comparisons.c", struct="comparison_int8_params", names=COMPARISON)
+_prelu = partial(_of_params, source="prelu.c", struct="prelu_params", names=PRELU)
+
+
+def _div_int8(step: Step) -> Call:
+    call = _of_params(step, "div.c", "div_int8", "div_int8_params", PRODUCT)
+    return replace(call, params=call.params | {"shifts_modulo_64": int(step.params.processor == "x86")})
 
 
 def _add_float32(step: Step) -> Call:
@@ -129,9 +149,11 @@ def _sum_float32(step: Step) -> Call:
     return Call("reduce.c", "sum_float32", "sum_float32_params", params, (input_of(step),))
 
 
-def _quantize_int8(step: Step) -> Call:
-    p = step.params
-    if p.dtype != "int8":
+def _quantize(step: Step) -> Call:
+    """From codes: of 8 bits by a table unless they stay int8, else as the types of input and output say."""
+    p, dtype = step.params, input_of(step).dtype
+    is_plain = (dtype, p.dtype) == ("int8", "int8")
+    if dtype in ("int8", "uint8") and not is_plain:
         return _lookup(step)
     params = {
         "size": size_of(step),
@@ -139,7 +161,13 @@ def _quantize_int8(step: Step) -> Call:
         "output_zero_point": p.output_zero_point,
         "requantize_output_multiplier": p.requantize_output_multiplier,
     }
-    return Call("quantize.c", "quantize_int8", "quantize_int8_params", params, (input_of(step),))
+    source, kernel = ("quantize.c", "quantize_int8") if is_plain else ("requantize.c", f"quantize_{dtype}_{p.dtype}")
+    return Call(source, kernel, "quantize_int8_params", params, (input_of(step),))
+
+
+def _dequantize(step: Step, source: str, kernel: str) -> Call:
+    params = {"size": size_of(step), "scale": step.params.scale, "zero_point": step.params.zero_point}
+    return Call(source, kernel, "dequantize_int8_params", params, (input_of(step),))
 
 
 def _quantize_float32(step: Step) -> Call:
@@ -147,11 +175,6 @@ def _quantize_float32(step: Step) -> Call:
     params = {"size": size_of(step), "scale": p.scale, "zero_point": p.zero_point}
     kernel = {"int8": "quantize_float32", "int16": "quantize_float32_int16"}[p.dtype]
     return Call("quantize.c", kernel, "quantize_float32_params", params, (input_of(step),))
-
-
-def _dequantize_int8(step: Step) -> Call:
-    params = {"size": size_of(step), "scale": step.params.scale, "zero_point": step.params.zero_point}
-    return Call("dequantize.c", "dequantize_int8", "dequantize_int8_params", params, (input_of(step),))
 
 
 def _softmax_int16(step: Step) -> Call:
@@ -163,43 +186,6 @@ def _softmax_int16(step: Step) -> Call:
 
 def _sum_int16(step: Step) -> Call:
     return replace(_sum_int8(step), source="requantize.c", kernel="sum_int16")
-
-
-def _quantize(step: Step) -> Call:
-    """From codes: of 8 bits by a table, else as the types of input and output say."""
-    p, dtype = step.params, input_of(step).dtype
-    if dtype in ("int8", "uint8"):
-        return _lookup(step)
-    params = {
-        "size": size_of(step),
-        "input_zero_point": p.input_zero_point,
-        "output_zero_point": p.output_zero_point,
-        "requantize_output_multiplier": p.requantize_output_multiplier,
-    }
-    kernel = f"quantize_{dtype}_{p.dtype}"
-    return Call("requantize.c", kernel, "quantize_int8_params", params, (input_of(step),))
-
-
-def _dequantize_int16(step: Step) -> Call:
-    return replace(_dequantize_int8(step), source="requantize.c", kernel="dequantize_int16")
-
-
-def _scaled_pair(step: Step, kernel: str) -> Call:
-    return replace(_add_int8(step), source="sub.c", kernel=kernel)
-
-
-def _mul(step: Step, kernel: str) -> Call:
-    p = step.params
-    names = (
-        "input1_zero_point",
-        "input2_zero_point",
-        "output_zero_point",
-        "output_multiplier",
-        "output_activation_min",
-        "output_activation_max",
-    )
-    params = {"broadcast": _broadcast(step)} | {name: getattr(p, name) for name in names}
-    return Call("mul.c", kernel, "mul_params", params, given(*step.inputs[:2]))
 
 
 def _pair(step: Step, source: str, kernel: str) -> Call:
@@ -214,50 +200,6 @@ def _pair(step: Step, source: str, kernel: str) -> Call:
 def _plain_pair(step: Step, source: str, kernel: str) -> Call:
     """Of what needs no params but the shapes."""
     return Call(source, kernel, "pair_params", {"broadcast": _broadcast(step)}, given(*step.inputs))
-
-
-def _of_params(step: Step, source: str, kernel: str, struct: str, *names: str) -> Call:
-    """Of what has its params' fields `names` as they are."""
-    params = {"broadcast": _broadcast(step)} | {name: getattr(step.params, name) for name in names}
-    return Call(source, kernel, struct, params, given(*step.inputs[:2]))
-
-
-def _comparison_int8(step: Step, kernel: str) -> Call:
-    names = ("input1_zero_point", "input2_zero_point", "input1_multiplier", "input2_multiplier")
-    return _of_params(step, "comparisons.c", kernel, "comparison_int8_params", *names)
-
-
-def _div_int8(step: Step) -> Call:
-    names = (
-        "input1_zero_point",
-        "input2_zero_point",
-        "output_zero_point",
-        "output_multiplier",
-        "output_activation_min",
-        "output_activation_max",
-    )
-    call = _of_params(step, "div.c", "div_int8", "div_int8_params", *names)
-    return replace(call, params=call.params | {"shifts_modulo_64": int(step.params.processor == "x86")})
-
-
-def _prelu(step: Step, kernel: str) -> Call:
-    names = ("input_zero_point", "alpha_zero_point", "output_zero_point", "output_multiplier_1", "output_multiplier_2")
-    return _of_params(step, "prelu.c", kernel, "prelu_params", *names)
-
-
-def _squared_difference(step: Step, kernel: str) -> Call:
-    p = step.params
-    names = (
-        "left_shift",
-        "input1_zero_point",
-        "input2_zero_point",
-        "output_zero_point",
-        "input1_multiplier",
-        "input2_multiplier",
-        "output_multiplier",
-    )
-    params = {"broadcast": _broadcast(step)} | {name: getattr(p, name) for name in names}
-    return Call("squared_difference.c", kernel, "squared_difference_params", params, given(*step.inputs))
 
 
 def _resized(step: Step) -> Fields:
@@ -405,28 +347,31 @@ def _log_softmax_int8(step: Step) -> Call:
     return Call("log_softmax.c", "log_softmax_int8", "log_softmax_int8_params", params, (input_of(step),))
 
 
-def _lookup(step: Step) -> Call:
-    """Every value that the operator gives, computed by its own kernel for the 256 codes.
+def lookup_table(step: Step) -> Array:
+    """The values (256) that the operator gives for the codes of 8 bits, by their bits, computed by its own kernel.
 
     Codes on which TFLM's Invoke fails are taken for the nearest above that it takes.
     """
-    input = input_of(step)
-    codes = np.arange(256, dtype=np.uint8).view(input.dtype)[:, np.newaxis]
+    codes = np.arange(256, dtype=np.uint8).view(input_of(step).dtype)[:, np.newaxis]
     assert step.kernel.evaluate is not None
     try:
-        values = np.asarray(step.kernel.evaluate(step.params, codes)).reshape(-1)
+        return np.asarray(step.kernel.evaluate(step.params, codes)).reshape(-1)
     except InferenceError as error:
         least = codes[~error.rows].min()
-        values = np.asarray(step.kernel.evaluate(step.params, np.maximum(codes, least))).reshape(-1)
+        return np.asarray(step.kernel.evaluate(step.params, np.maximum(codes, least))).reshape(-1)
+
+
+def _lookup(step: Step) -> Call:
+    values = lookup_table(step)
     bits = 8 * values.itemsize
     params = {"size": size_of(step), "table": values.view(f"uint{bits}")}
-    return Call("lookup.c", f"lookup_{bits}", f"lookup_{bits}_params", params, (input,))
+    return Call("lookup.c", f"lookup_{bits}", f"lookup_{bits}_params", params, (input_of(step),))
 
 
 MAKERS: dict[str, Maker] = {
     "softmax_int8": _softmax_int8,
     "softmax_float32": _softmax_float32,
-    "add_int8": _add_int8,
+    "add_int8": partial(_scaled_pair, source="add.c", kernel="add_int8"),
     "add_float32": _add_float32,
     "relu_int8": _relu_int8,
     "relu_float32": partial(_relu_float32, kernel="relu_float32"),
@@ -434,17 +379,17 @@ MAKERS: dict[str, Maker] = {
     "relu6_float32": partial(_relu_float32, kernel="relu6_float32"),
     "sum_int8": _sum_int8,
     "sum_float32": _sum_float32,
-    "quantize_int8": _quantize_int8,
+    "quantize_int8": _quantize,
     "quantize_float32": _quantize_float32,
-    "dequantize_int8": _dequantize_int8,
+    "dequantize_int8": partial(_dequantize, source="dequantize.c", kernel="dequantize_int8"),
     "softmax_int16": _softmax_int16,
     "sum_int16": _sum_int16,
     "requantize": _quantize,
-    "dequantize_int16": _dequantize_int16,
-    "add_int16": partial(_scaled_pair, kernel="add_int16"),
+    "dequantize_int16": partial(_dequantize, source="requantize.c", kernel="dequantize_int16"),
+    "add_int16": partial(_scaled_pair, source="sub.c", kernel="add_int16"),
     "add_int32": partial(_pair, source="sub.c", kernel="add_int32"),
-    "sub_int8": partial(_scaled_pair, kernel="sub_int8"),
-    "sub_int16": partial(_scaled_pair, kernel="sub_int16"),
+    "sub_int8": partial(_scaled_pair, source="sub.c", kernel="sub_int8"),
+    "sub_int16": partial(_scaled_pair, source="sub.c", kernel="sub_int16"),
     "sub_float32": partial(_pair, source="sub.c", kernel="sub_float32"),
     "sub_int32": partial(_pair, source="sub.c", kernel="sub_int32"),
     "mul_int8": partial(_mul, kernel="mul_int8"),

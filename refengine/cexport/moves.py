@@ -11,22 +11,20 @@ import numpy as np
 from ..errors import require
 from ..model import Array, Tensor
 from ..plan import Step
-from .call import MAX_RANK, Call, Maker, Values, data_of, given, input_of, size_of
+from .call import MAX_RANK, Call, Constant, Maker, Values, data_of, given, input_of, size_of
 
 
 def _pad(step: Step) -> Call:
     p, input, fill = step.params, input_of(step), step.inputs[2] if len(step.inputs) == 3 else None
-    require(fill is None or fill.data is not None, f"{step}: the C kernel takes a constant fill only")
-    value = np.array(p.pad_value, input.dtype) if fill is None or fill.data is None else fill.data
+    value = Constant("pad_value", np.array(p.pad_value, input.dtype)) if fill is None else fill
     front = MAX_RANK - len(input.shape)
     params = {
-        "element_size": value.itemsize,
+        "element_size": np.dtype(input.dtype).itemsize,
         "input_shape": Values((1,) * front + input.shape),
         "left_padding": Values((0,) * front + p.left_padding),
         "output_shape": Values((1,) * front + p.output_shape),
-        "pad_value": np.frombuffer(value.tobytes(), np.uint8),
     }
-    return Call("pad.c", "pad", "pad_params", params, (input,))
+    return Call("pad.c", "pad", "pad_params", params, (input, value))
 
 
 def _reshape(step: Step) -> Call:

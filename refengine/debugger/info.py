@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..cexport.export import lifetimes
+from ..cexport.lifetimes import lifetimes
 from ..model import Array, Tensor
 from ..plan import Step
 from ..reading.arena import peak, tflm_greedy

@@ -11,7 +11,6 @@ and the output of every step), and `__meta__` is a string of JSON:
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from ..model import Array, Tensor
 from ..plan import Plan, make_plan
 from ..session import Session
 from ..tensors.arrays import META
+from ..tensors.difference import crc32_of
 from ..text import SCHEMA, as_json
 from .client import Device, DeviceRun, Progress
 from .protocol import TYPES, TensorInfo
@@ -143,9 +143,9 @@ def unequal_steps(
 
 
 def crcs_of(records: Iterable[Record]) -> dict[int, int | None]:
-    """Of what the steps of the main graph wrote, by tensor index; None of what TFLM leaves unwritten in part."""
+    """Of what the steps of the main graph wrote, by tensor index; None where elements are unwritten, or NaN."""
     return {
-        tensor.index: zlib.crc32(np.ascontiguousarray(x).tobytes()) if mask is None else None
+        tensor.index: crc32_of(x) if mask is None else None
         for record in records
         if not record.path
         for tensor, x, mask in zip(

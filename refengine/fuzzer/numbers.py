@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cexport.elements import lookup_table
 from ..kernels import _sigmoid, activations, dequantize, leaky_relu, log_softmax, quantize, softmax, svdf
 from ..kernels import unidirectional_sequence_lstm as lstm
 from ..kernels._linear import Computed
@@ -84,8 +85,14 @@ BY_PART: dict[type, Callable[[Any], Iterator[tuple[str, Any]]]] = {svdf.Params: 
 def numbers_of(step: Step) -> dict[str, Array]:
     """Arrays of one dimension, int32 or float64: the operator's options, enumerations by the schema's codes, and what
     Prepare computed, which replaces options of the same name."""
-    numbers = dict(_options(step.op)) | dict(_params(step.params))
+    numbers = dict(_options(step.op)) | dict(_params(step.params)) | dict(_tables(step))
     return {name: _flat(value) for name, value in numbers.items()}
+
+
+def _tables(step: Step) -> Iterator[tuple[str, Any]]:
+    """Of what takes each int8 code to a value of its own."""
+    if step.data is not None and step.data.dtype == "int8" and step.facts.c_kernels.get("int8") == "lookup":
+        yield "table", lookup_table(step)
 
 
 def _flat(value: Any) -> Array:

@@ -47,10 +47,16 @@
  *   CIRCULAR_BUFFER, int8: cycles_max i, zero_point i
  *   ADD SUB, int8 int16: left_shift i, input1_offset i, input1_multiplier i, input1_shift i, input2_offset i,
  *       input2_multiplier i, input2_shift i
- *   MUL, int8 int16: input1_offset i, input2_offset i
- *   ADD SUB MUL, int8 int16: output_offset i, output_multiplier i, output_shift i
- *   ADD SUB MUL, int8 int16 int32: quantized_activation_min i, quantized_activation_max i
- *   ADD SUB MUL, float32: float_activation_min f, float_activation_max f
+ *   MUL DIV, int8 int16: input1_offset i, input2_offset i
+ *   ADD SUB MUL DIV, int8 int16: output_offset i, output_multiplier i, output_shift i
+ *   ADD SUB MUL DIV, int8 int16 int32: quantized_activation_min i, quantized_activation_max i
+ *   ADD SUB MUL DIV, float32: float_activation_min f, float_activation_max f
+ *   EQUAL NOT_EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL, int8: input1_offset i, input1_multiplier i, input1_shift i,
+ *       input2_offset i, input2_multiplier i, input2_shift i
+ *   SQUARED_DIFFERENCE, int8 int16: left_shift i, input1_offset i, input1_multiplier i, input1_shift i, input2_offset i,
+ *       input2_multiplier i, input2_shift i, output_offset i, output_multiplier i, output_shift i
+ *   PRELU, int8 int16: input_offset i, alpha_offset i, output_offset i, output_multiplier_1 i, output_shift_1 i,
+ *       output_multiplier_2 i, output_shift_2 i
  *   RELU, int8 int16: input_offset i, output_offset i, output_multiplier i, output_shift i,
  *       quantized_activation_min i, quantized_activation_max i
  *   RELU6, int8 int16: zero i, six i
@@ -60,6 +66,8 @@
  *       reluish_multiplier_exponent i, output_multiplier_fixedpoint_int16 i, output_multiplier_exponent i
  *   LOGISTIC TANH, int8: input_offset i, input_range_radius i
  *   LOGISTIC TANH SOFTMAX, int8 int16: input_multiplier i, input_left_shift i
+ *   LEAKY_RELU HARD_SWISH LOGISTIC TANH, int8: table i[] (what each code becomes, by its bits, 0 ... 255, for kernels
+ *       that look it up)
  *   SOFTMAX, int8: diff_min i, exps i[] (e^(-d * beta * scale) in Q0.31 for each difference d of codes, 0 ... 255)
  *   LOG_SOFTMAX, int8: input_multiplier i, input_left_shift i, diff_min i, reverse_scaling_divisor i,
  *       reverse_scaling_left_shift i
@@ -75,6 +83,7 @@
  *       needs is that number times the input's zero point taken off)
  *   MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_ALL: axis i[]
  *   ARG_MAX ARG_MIN CONCATENATION CUMSUM PACK: axis i (counted from 0)
+ *   SPLIT SPLIT_V: axis i, starts i[] (where each output begins along the axis)
  *   PAD PADV2: left_padding i[], right_padding i[], pad_value i (for each dimension; PADV2's fill is its third input)
  *   TRANSPOSE: perm i[]
  *   STRIDED_SLICE: start_indices i[], strides i[] (for each dimension of the input)

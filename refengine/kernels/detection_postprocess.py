@@ -330,6 +330,6 @@ def example(draw: Draw, make: Toolbox) -> Node:
     return Node("TFLite_Detection_PostProcess", {}, inputs, outputs, custom_options=options)
 
 
-FACTS = Facts(detects=True)
+FACTS = Facts(detects=True, c_kernels={"float32": "detection_postprocess"})
 
 KERNELS = {("TFLite_Detection_PostProcess", "float32"): Kernel(prepare, evaluate, explain, example, FACTS)}

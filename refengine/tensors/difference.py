@@ -7,6 +7,7 @@ build, not to TFLM.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -56,6 +57,12 @@ def unlike(mine: Array, theirs: Array, same_nan: bool = False) -> npt.NDArray[np
     bits = np.dtype(f"u{mine.itemsize}")
     apart = np.asarray(mine.view(bits) != theirs.view(bits))
     return apart if same_nan else apart & ~(np.isnan(mine) & np.isnan(theirs))
+
+
+def crc32_of(x: Array) -> int | None:
+    """Of the bytes of a tensor, as zlib counts it; None where a NaN is among the elements, whose bits nobody knows."""
+    unknown = x.dtype.kind == "f" and np.isnan(x).any()
+    return None if unknown else zlib.crc32(np.ascontiguousarray(x).tobytes())
 
 
 def difference(tensor: Tensor, mine: Array, theirs: Array) -> Difference | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 
 import numpy as np
 import pytest
 
-from refengine.tensors.difference import difference
+from refengine.tensors.difference import crc32_of, difference
 from refengine.text import as_json
 from tests.models import fed, q
 
@@ -77,3 +78,9 @@ def test_the_largest_difference_counts_two_nans_as_none() -> None:
     assert found is not None and (found.count, found.largest) == (1, 1.0)
     found = difference(tensor, np.array([nan, 1, 2], np.float32), np.array([0, 1, 2], np.float32))
     assert found is not None and found.largest == np.inf
+
+
+def test_a_crc_is_that_of_the_bytes_unless_a_nan_is_among_them() -> None:
+    assert crc32_of(np.array([1, 2], np.int8)) == zlib.crc32(b"\1\2")
+    assert crc32_of(np.array([1.5, np.inf], np.float32)) is not None
+    assert crc32_of(np.array([1.5, np.nan], np.float32)) is None
