@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +45,9 @@ def test_what_is_no_digit_is_refused(tmp_path: Path, x: np.ndarray, y: list[int]
     np.savez(tmp_path / "x.npz", x=x, y=np.array(y))
     with pytest.raises(InputError, match=why):
         with_added(IMAGES, LABELS, [str(tmp_path / "x.npz")], 1)
+
+
+def test_without_tensorflow_the_training_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(SystemExit, match=r"needs keras, of the extra `train`: .* -m pip install -e '\.\[train\]'$"):
+        runpy.run_path(str(Path(__file__).parents[1] / "tools" / "train.py"))

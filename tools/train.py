@@ -24,12 +24,16 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
+try:
+    import keras
+    import tensorflow as tf
+    from keras.layers import Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, MaxPooling2D
+except ModuleNotFoundError as missing:
+    sys.exit(f"{sys.argv[0]} needs {missing.name}, of the extra `train`: {sys.executable} -m pip install -e '.[train]'")
+
 import mnist
 import numpy as np
-import tensorflow as tf
 from added import with_added
-from keras.layers import Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, MaxPooling2D
 
 import refengine
 from refengine.accuracy import evaluate

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..accuracy import is_classifier, predictions
 from ..device import Device, device_plan, output_steps, outputs_of, record, unequal_steps
-from ..device.qemu import DEBIAN
+from ..device.qemu import DEBIAN, boards
 from ..device.recording import EMULATED
 from ..errors import InputError
 from ..execute import run
@@ -26,8 +27,15 @@ FAULTS = (
 
 def ports(studio: Studio, asked: Asked) -> dict[str, Any]:
     """What boards there are, and what some of them need."""
-    found = [{"port": port, "missing": missing} for port, missing in studio.boards.ports().items()]
+    found = [{"port": port, "core": _core(port), "missing": missing} for port, missing in studio.boards.ports().items()]
     return {"ports": found, "faults": FAULTS, "install": f"sudo apt install make {' '.join(DEBIAN.values())}"}
+
+
+def _core(port: str) -> str:
+    """What an emulated board's code is compiled for, ``cortex-m7`` or ``rv32imc``; nothing of others."""
+    settings = boards().get(port.removeprefix(EMULATED), {})
+    found = re.search(r"-m(?:cpu|arch)=([\w-]+)", settings.get("CPU", ""))
+    return found[1] if found else ""
 
 
 def board(studio: Studio, asked: Asked) -> dict[str, Any]:

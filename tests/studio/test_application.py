@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,30 @@ def test_a_drawing_is_answered_as_run_answers_it(client: Any) -> None:
     assert (answer["label"], answer["task"], answer["frames"]) == (7, "classification", 1)
     once_more = client.get("call/answer", params={"network": "dense_int8", "drawing": answer["drawing"]}).json()
     assert once_more["label"] == 7
+
+
+def test_an_answer_takes_at_most_ten_times_what_run_takes(client: Any) -> None:
+    """The best of some, each in turn with one of the other: of a drawing that is new to the studio, with all steps."""
+    plan = refengine.make_plan(NETWORK)
+    drawings = (f"{i}.png" for i in itertools.count())
+
+    def alone() -> None:
+        ((_, inputs),) = read_inputs(plan, [str(SEVEN)], digit=True)
+        refengine.run(plan, *inputs)
+
+    def served() -> None:
+        asked = {"network": NETWORK, "digit": 1, "saw": 1, "name": next(drawings)}
+        assert client.post("call/answer", params=asked, content=SEVEN.read_bytes()).json()["label"] == 7
+
+    def seconds(work: Callable[[], None]) -> float:
+        started = time.perf_counter()
+        work()
+        return time.perf_counter() - started
+
+    served()
+    both = [(seconds(alone), seconds(served)) for _ in range(8)]
+    run, answer = (min(column) for column in zip(*both, strict=True))
+    assert answer <= 10 * run, (answer, run)
 
 
 def test_what_the_network_saw_is_told_step_by_step(client: Any) -> None:

@@ -27,6 +27,9 @@ def test_the_boards_are_those_that_there_are_and_say_what_they_need(client: Clie
     told = client.get("call/ports").json()
     ports = {each["port"]: each["missing"] for each in told["ports"]}
     assert {"qemu:host", "qemu:mps2-an500"} <= ports.keys() and "qemu-system-arm" in told["install"]
+    cores = {each["port"]: each["core"] for each in told["ports"]}
+    assert (cores["qemu:mps2-an500"], cores["qemu:mps3-an547"]) == ("cortex-m7", "cortex-m55")
+    assert (cores["qemu:riscv-virt-imc"], cores["qemu:host"]) == ("rv32imc", "")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     lacking = {each["port"]: each["missing"] for each in client.get("call/ports").json()["ports"]}
     assert lacking["qemu:mps2-an500"] == ["make", "arm-none-eabi-gcc", "qemu-system-arm"]

@@ -8,6 +8,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from refengine.tensors.datasets import bundled_digits
 from refengine.tflite_io import dump
 from tests.studio.conftest import studio
 from tests.tasks.nets import detector, segmenter
+from tests.tasks.test_commands import remembering
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +84,17 @@ class Page:
             if i == 0:
                 chain.click_and_hold()
         chain.release().perform()
+
+    def delay(self, call: str) -> None:
+        """Have the answers to a call come late."""
+        self.driver.execute_script(
+            """const soon = fetch;
+            window.fetch = async (...asked) => {
+              if (String(asked[0]).includes(arguments[0])) await new Promise((resolve) => setTimeout(resolve, 400));
+              return soon(...asked);
+            };""",
+            call,
+        )
 
     def answered(self, sentence: str) -> None:
         self.until(f"(document.querySelector('#answer .big')?.textContent ?? '').includes({json.dumps(sentence)})")
@@ -350,6 +363,10 @@ def test_the_winning_class_is_followed_to_a_pixel(page: Page) -> None:
     show(page, "walk", ".explanation")
     assert "SOFTMAX [0, 7]" in page.text(".trail")
     assert page.text(".own .places").split() == [*"0123456789"], "each class has its number"
+    places = "['.graph', '.graph a.here'].map((each) => document.querySelector(each).getBoundingClientRect())"
+    assert page.js(f"(([own, box]) => own.top <= box.top && box.bottom <= own.bottom)({places})"), "its box is in sight"
+    headings = page.js("[...document.querySelectorAll('.walk :is(h2, h3, h4)')].map((each) => Number(each.tagName[1]))")
+    assert headings[0] == 2 and all(b <= a + 1 for a, b in pairwise(headings))
     for step in ("10 ", "9 ", "8 ", "4 ", "3 ", "2 ", "1 ", "0 "):
         page.click(".explanation button")
         page.until(f"document.querySelector('.layer h2').textContent.startsWith('{step}')")
@@ -414,6 +431,23 @@ def test_a_click_on_a_number_lights_its_window_and_the_numbers_move_with_the_dra
 
     page.find(".own canvas").send_keys(Keys.PAGE_DOWN)
     page.until("document.querySelector('.trail').textContent.includes('1]')")
+
+
+def test_what_a_network_remembers_is_called_its_memory(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "remembering.tflite").write_bytes(dump(remembering()))
+    np.save(tmp_path / "steps.npy", np.random.default_rng(3).normal(size=(4, 1, 2)).astype(np.float32))
+    page.find("#file").send_keys(str(tmp_path / "remembering.tflite"))
+    page.until("document.querySelector('#network').value.startsWith('remembering')")
+    page.find("#file").send_keys(str(tmp_path / "steps.npy"))
+    page.until("document.querySelector('#frames input')?.max === '3'")
+    show(page, "walk", ".before canvas")
+    headings = [each.text for each in page.driver.find_elements("css selector", ".before h3")]
+    assert headings == ["Reads from the input", "Reads from its memory"]
+    page.click(".before > :last-child canvas")
+    page.until("document.querySelector('.layer h2').textContent === 'The memory'")
+    assert page.text(".why .result").startswith("Remembered [0, ") and not page.js(
+        "document.querySelector('#heat-run')"
+    )
 
 
 def test_a_number_that_is_looked_at_is_set_to_another(page: Page) -> None:
@@ -559,6 +593,23 @@ def test_numbers_are_set_silenced_and_taken_back(page: Page) -> None:
     assert page.js("document.querySelectorAll('#changes li').length") == 0
 
 
+def test_a_refusal_stays_though_something_else_ends_well_meanwhile(page: Page) -> None:
+    page.draw(SEVEN)
+    page.answered("the number 7")
+    page.delay("call/parting")
+    show(page, "play", "#set")
+    page.find("#at").send_keys("0,99")
+    page.click("#set")
+    page.until("document.querySelector('#trouble').textContent.includes('there is no element')")
+    page.until("document.querySelectorAll('#parted .two > div').length === 2")
+    assert page.find("#trouble").is_displayed()
+    page.find("#at").clear()
+    page.click("#set")
+    page.until("document.querySelector('#trouble').hidden")
+    page.click("#answer .unsure button")
+    page.answered("the number 7")
+
+
 def test_a_file_of_several_inferences_is_gone_through(page: Page, tmp_path: Path) -> None:
     codes = bundled_digits()[0][[3, 40, 70], :, :, np.newaxis].astype(np.int16) - 128
     np.save(tmp_path / "three.npy", codes.astype(np.int8))
@@ -635,6 +686,20 @@ def test_drawings_are_kept_shown_and_forgotten(page: Page) -> None:
     page.until("document.querySelectorAll('.gallery figure').length === 1")
     assert page.js("fetch(document.querySelector('#download').href).then((answer) => answer.ok)")
     page.click(".gallery button")
+
+
+def test_what_is_kept_is_the_drawing_as_it_is_however_late_its_answer(page: Page) -> None:
+    page.draw(ONE)
+    page.answered("the number 1")
+    show(page, "collect", "#labels button")
+    page.delay("call/answer")
+    page.draw(((140, 40), (40, 40)))
+    page.click("[aria-label='keep as 7']")
+    page.until("document.querySelectorAll('.gallery figure').length === 1")
+    assert page.text("#answer .big").startswith("It looks like the number 7")
+    assert page.text(".gallery figcaption").startswith("7, read right")
+    page.click(".gallery button")
+    page.until("document.querySelectorAll('.gallery figure').length === 0")
 
 
 @pytest.mark.skipif(bool(missing_tools("host")), reason="the board `host` needs make and a C compiler")

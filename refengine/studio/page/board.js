@@ -40,7 +40,7 @@ export function refresh() {
 
 async function learn() {
   choices = await ask("ports");
-  port.append(...choices.ports.map(({ port: name }) => el("option", { value: name, textContent: name })));
+  port.append(...choices.ports.map(portChoice));
   const usual = choices.ports.find(({ port: name }) => name === "qemu:mps2-an500");
   if (usual) port.value = usual.port;
   fault.append(
@@ -49,6 +49,9 @@ async function learn() {
   );
   showNeeds();
 }
+
+const portChoice = ({ port: name, core }) =>
+  el("option", { value: name, textContent: core ? `${name} (${core})` : name });
 
 function showNeeds() {
   const { missing } = choices.ports.find(({ port: name }) => name === port.value) ?? { missing: [] };

@@ -1,5 +1,6 @@
 // The view Collect: drawings that are kept with what they are, and those of them that the network misreads.
 
+import { settled } from "./drawing.js";
 import { el, percent, picture, refill } from "./element.js";
 import { ask, link } from "./server.js";
 import { attempt, latest, on, present, state } from "./state.js";
@@ -44,7 +45,9 @@ function showLabels() {
   if (!classes.length) labels.textContent = "Draw something first, with a network that tells classes apart.";
 }
 
+// The drawing as it is now, however fast the button was.
 async function keep(label) {
+  await settled();
   show(await ask("keep", present({ label })));
 }
 
@@ -61,7 +64,8 @@ function show(told) {
   use.textContent = [
     `${told.command} evaluate ${state.network} --data ${told.folder}`,
     `${told.command} health ${state.network} --data ${told.folder}`,
-    `python tools/train.py stm32f746 --out models --add ${told.folder}`,
+    "# in a checkout, with the extra `train`:",
+    `${told.command.replace(/refengine$/, "python")} tools/train.py stm32f746 --out models --add ${told.folder}`,
   ].join("\n");
 }
 

@@ -9,10 +9,16 @@ const UNSURE = 0.8; // below it, an answer is told as a doubtful one
 
 let pad;
 let file = null; // what was dropped, as long as nothing is drawn on it
+let underway = null; // the answer that was asked for last, to be waited for
+
+// Wait for the answer to what is there now: until it comes, `state` is of what was there before.
+export const settled = () => underway;
+
+const runDrawing = () => (underway = answerLatest());
 
 // Run what is there now. What is only begun may be no digit yet: that is no trouble while the pen is down, and what was
 // answered last stays as long.
-const runDrawing = latest(async () => {
+const answerLatest = latest(async () => {
   const digit = byId("digit").checked ? 1 : 0;
   try {
     if (file) await run({ name: file.name, digit }, file);
@@ -51,7 +57,7 @@ function drawn() {
 async function given(what, parameters) {
   file = null;
   state.frame = 0;
-  await attempt(() => run(parameters));
+  await (underway = attempt(() => run(parameters)));
   const seen = state.answer?.saw ?? [];
   pad.put(seen.length && seen[0].data ? picture(seen[0], what === "sample") : null);
   byId("source").textContent = what === "noise" ? "Noise: every code as likely as any other." : (seen[0]?.name ?? "");

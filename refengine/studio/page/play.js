@@ -81,7 +81,7 @@ const same = ({ count, steps }) =>
     className: "result",
     textContent: steps
       ? "One of them ends earlier than the other."
-      : `Every number of all ${count} operators is the same in both.`,
+      : `Every number of ${count === 1 ? "its one operator" : `all ${count} operators`} is the same in both.`,
   });
 
 function apart({ first, steps, count }) {

@@ -34,15 +34,21 @@ export const present = (more = {}) => ({
 // Which inference that is: what was found of another one is out of date.
 export const inference = () => JSON.stringify(present());
 
-// Run `work`; a refusal is shown in the page's one place for trouble, and everything else is an error of ours.
+let begun = 0; // attempts so far
+let troubled = 0; // how many they were when the trouble that is shown came up
+
+// Run `work`; a refusal is shown in the page's one place for trouble, until something succeeds that began later; and
+// everything else is an error of ours.
 export async function attempt(work) {
   const trouble = byId("trouble");
+  const mine = ++begun;
   try {
     const result = await work();
-    trouble.hidden = true;
+    if (mine > troubled) trouble.hidden = true;
     return result;
   } catch (error) {
     if (!(error instanceof Refusal)) console.error(error);
+    troubled = begun;
     trouble.textContent = error.message;
     trouble.hidden = false;
     return null;
@@ -50,18 +56,20 @@ export async function attempt(work) {
 }
 
 // Runs `work` again and again as long as it is asked for meanwhile, but never twice at once: as fast as answers come.
+// Whoever asks may wait until nothing is asked for any more.
 export function latest(work) {
-  let busy = false;
+  let running = null;
   let wanted = false;
-  return async () => {
-    wanted = true;
-    if (busy) return;
-    busy = true;
+  const runAll = async () => {
     while (wanted) {
       wanted = false;
       await attempt(work);
     }
-    busy = false;
+    running = null;
+  };
+  return () => {
+    wanted = true;
+    return (running ??= runAll());
   };
 }
 

@@ -120,7 +120,18 @@ function showTrail() {
   refill(parts.trail, back, el("span", { className: "hint", textContent: names.join("  ←  ") }));
 }
 
-const nameOf = (place) => (place.step === undefined ? "input" : `${place.step} ${known.steps[place.step].name}`);
+const nameOf = (place) => {
+  if (place.step !== undefined) return `${place.step} ${known.steps[place.step].name}`;
+  return isMemory(place) ? "memory" : "input";
+};
+
+// Whether it is what a network that remembers has kept, in a variable, which no operator writes as its output.
+const isMemory = ({ step, tensor }) => step === undefined && known.tensors[tensor].variable;
+
+const BEGINNINGS = {
+  input: ["The input", "What the network is fed: the picture, in the numbers that it takes."],
+  memory: ["The memory", "What the network remembers, as this inference leaves it for the next one."],
+};
 
 function showLayer(tensor) {
   const layer = `${knownOf}|${keyOf(here)}|${here.output}|${state.drawing && here.step === undefined}`;
@@ -130,13 +141,13 @@ function showLayer(tensor) {
   const outputs = step && step.writes.length > 1 ? [outputChoice(step)] : [];
   const facts = `${tensor.dtype} ${tensor.shape.join("×")}${tensor.about ? `, ${tensor.about}` : ""}`;
   const macs = step?.macs ? `, ${step.macs.toLocaleString("en")} multiplications` : "";
-  const heading = step ? `${step.index} ${step.name}` : "The input";
+  const [heading, about] = step ? [`${step.index} ${step.name}`, step.about] : BEGINNINGS[nameOf(here)];
   parts.layer.replaceChildren(
     el("h2", { textContent: heading }),
-    el("p", { textContent: step ? step.about : "What the network is fed: the picture, in the numbers that it takes." }),
+    el("p", { textContent: about }),
     el("p", { className: "hint", textContent: facts + macs }),
     ...outputs,
-    ...(step ? [] : [heatTools()]),
+    ...(step || isMemory(here) ? [] : [heatTools()]),
   );
 }
 
@@ -159,7 +170,7 @@ function showOwn(tensor, values) {
     attempt(() => pick(indexOf(tensor.shape, place))),
   );
   put(parts.own, maps.element);
-  maps.show(tensor, values, here.step === undefined);
+  maps.show(tensor, values, here.step === undefined && !isMemory(here));
   maps.light([], here.at && placeOf(tensor.shape, here.at));
 }
 
@@ -218,8 +229,10 @@ function showBefore(told, read) {
   }
 }
 
-const sourceName = (tensor) =>
-  tensor.writer === null ? "the input" : `${tensor.writer} ${known.steps[tensor.writer].name}`;
+const sourceName = (tensor) => {
+  if (tensor.writer !== null) return `${tensor.writer} ${known.steps[tensor.writer].name}`;
+  return tensor.variable ? "its memory" : "the input";
+};
 
 // The element of the layer before: of the operator that writes the tensor, or of the input.
 function source(index, place) {
@@ -242,7 +255,7 @@ function hint(tensor, values) {
   const codes = tensor.scale.length ? `code ${values[place]}, ` : "";
   return el("p", {
     className: "result",
-    textContent: `The pixel [${here.at.join(", ")}]: ${codes}real ${short(real(tensor, values, place))}`,
+    textContent: `${isMemory(here) ? "Remembered" : "The pixel"} [${here.at.join(", ")}]: ${codes}real ${short(real(tensor, values, place))}`,
   });
 }
 
@@ -255,7 +268,7 @@ function reasons(told) {
   const all = toggle("every line", options.every, (on) => (options.every = on));
   const other = el("button", { id: "what-if", textContent: "What if it were another?", onclick: playWithIt });
   return [
-    el("h2", { textContent: "Where it comes from" }),
+    el("h3", { textContent: "Where it comes from" }),
     el("div", { className: "tools" }, order, all, other),
     explanation(told, { go, ...options }),
   ];
