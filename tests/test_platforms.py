@@ -170,7 +170,8 @@ def text_without_encoding(tree: ast.AST) -> Iterator[str]:
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         function, given = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
         opens = function == "open" and not any("b" in ast.unparse(mode) for mode in call.args[1:2])
-        text = function.rpartition(".")[2] in ("read_text", "write_text") or "text" in given
+        as_text = any(keyword.arg == "text" and ast.unparse(keyword.value) == "True" for keyword in call.keywords)
+        text = function.rpartition(".")[2] in ("read_text", "write_text") or as_text  # of subprocess
         if (opens or text) and "encoding" not in given:
             yield ast.unparse(call)
 

@@ -66,7 +66,10 @@ def test_a_dialect_goes_by_its_name(name: str) -> None:
 
 def test_a_name_that_there_is_not_names_those_that_there_are() -> None:
     for call in (refengine.make_plan, refengine.inspect, refengine.Session):
-        with pytest.raises(refengine.InputError, match=r"no dialect 'cortex'; choose one of tflm, .*cortex-m7"):
+        with pytest.raises(
+            refengine.InputError,
+            match=r"no dialect 'cortex' \(did you mean 'cortex-m7'\?\); choose one of tflm, .*cortex-m7",
+        ):
             call(NAME, numerics="cortex")
     with pytest.raises(refengine.ModelError, match="dense_int9: no such file, and no bundled network"):
         refengine.run("dense_int9", X)

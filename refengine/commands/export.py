@@ -77,8 +77,8 @@ def command(args: argparse.Namespace) -> int:
     plan = make_plan(path, numerics=PRESETS[args.numerics], memory=args.memory)
     with located(args.model):
         golden = _golden(plan, args.input, args.digit) if args.input else ()
-        chosen = {name: value for name in ("prefix", "layout") if (value := getattr(args, name)) is not None}
-        exported = export(plan, args.output, *golden, name=path.stem, names=not args.no_names, **chosen)
+    chosen = {name: value for name in ("prefix", "layout") if (value := getattr(args, name)) is not None}
+    exported = export(plan, args.output, *golden, name=path.stem, names=not args.no_names, **chosen)
     if args.json:
         return print_json(heading(args, plan) | exported.as_dict())
     _print(exported)

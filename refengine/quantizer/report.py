@@ -26,7 +26,7 @@ from ..errors import InputError, UnsupportedError
 from ..identity import identity
 from ..model import Array, Tensor
 from ..parallel import spread
-from ..plan import Plan, Step
+from ..plan import Plan, Source, Step, plan_of
 from ..reading.counterparts import (
     Values,
     by_floats,
@@ -135,7 +135,7 @@ class LayerError:
 
 
 def rank(
-    float_plan: Plan, quantized_plan: Plan, batches: Iterable[tuple[Array, ...]], *, executor: Executor | None = None
+    float_model: Source, quantized: Source, batches: Iterable[tuple[Array, ...]], *, executor: Executor | None = None
 ) -> list[LayerError]:
     """Every quantised operator that has its counterpart in the float model, by the error that it alone brings to the
     network's outputs, the worst first.
@@ -144,8 +144,7 @@ def rank(
     Raises `InputError` for models that do not belong together, inputs that do not fit, and no samples;
     `UnsupportedError` for one that runs subgraphs or remembers something for the next inference.
     """
-    check_comparable(float_plan)
-    check_comparable(quantized_plan)
+    float_plan, quantized_plan = _pair(float_model, quantized)
     found: list[LayerError] = []
     for layers in spread(partial(_measured, float_plan, quantized_plan), tasks_of(float_plan, batches), executor):
         found = [a + b for a, b in zip(found, layers, strict=True)] if found else layers
@@ -162,14 +161,21 @@ def check_judged(float_plan: Plan, asked: str) -> None:
 
 
 def judge(
-    float_plan: Plan, quantized_plan: Plan, batches: Iterable[tuple[Array, ...]], *, executor: Executor | None = None
+    float_model: Source, quantized: Source, batches: Iterable[tuple[Array, ...]], *, executor: Executor | None = None
 ) -> Outputs:
     """The quantised network's outputs against the float one's, on what `rank` takes; raises what that raises."""
-    check_comparable(float_plan)
-    check_comparable(quantized_plan)
+    float_plan, quantized_plan = _pair(float_model, quantized)
     task = partial(_judged, float_plan, quantized_plan)
     first, *more = spread(task, tasks_of(float_plan, batches), executor)
     return sum(more, start=first)
+
+
+def _pair(float_model: Source, quantized: Source) -> tuple[Plan, Plan]:
+    """The plans of both models, whose layers can be compared."""
+    plans = plan_of(float_model), plan_of(quantized)
+    for plan in plans:
+        check_comparable(plan)
+    return plans
 
 
 def _judged(float_plan: Plan, plan: Plan, samples: Samples) -> Outputs:

@@ -77,7 +77,7 @@ def poisoned() -> Model:
 @pytest.mark.parametrize(("name", "index"), [("conv", CONV), ("hidden", HIDDEN), ("logits", LOGITS)])
 def test_a_scale_too_large_comes_out_on_top(name: str, index: int) -> None:
     scale, zero_point = calibrated(float_net())[name]
-    healthy = by_operator(rank(FLOATS, make_plan(converted()), BATCHES))
+    healthy = by_operator(rank(FLOATS, converted(), BATCHES))
     broken = rank(FLOATS, make_plan(converted({name: (12 * scale, zero_point)})), BATCHES)
     assert broken[0].float_ops == (index,)
     assert broken[0].own.rmse > 6 * healthy[index].own.rmse

@@ -79,7 +79,7 @@ def test_a_network_that_remembers_is_told_what_came_before(client: Client) -> No
     for frame in (2, 0, 3):
         asked = {"network": network, "name": "x.npy", "frame": frame}
         told = client.post("call/answer", asked, file.getvalue()).json()
-        assert [each["score"] for each in told["classes"]] == pytest.approx(expected[frame].tolist())
+        assert told["outputs"][0]["values"] == pytest.approx(expected[frame].tolist())
 
 
 def test_a_network_of_two_inputs_and_no_task_shows_its_numbers(client: Client) -> None:
