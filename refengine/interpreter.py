@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from .errors import InferenceError, InputError, RefengineError, UnsupportedError
 from .execute import execute, require_room_for_all
-from .kernel import Kernels, Numerics, dialect, require_kernels
-from .kernels import KERNELS
+from .kernel import Kernels, Numerics, dialect
+from .kernels import KERNELS, require_kernels
 from .memory import MEMORY, Memory, byte_count
 from .model import Array, Signature, Tensor
 from .plan import Plan, State, make_plan

@@ -281,20 +281,6 @@ class Kernel:
 Kernels = Mapping[tuple[str, str], Kernel]
 
 
-def require_kernels(kernels: object) -> None:
-    """Raise `InputError` for anything else than a table of kernels, such as ``{**KERNELS, ("MyOp", "int8"): mine}``."""
-    if not isinstance(kernels, Mapping):
-        raise InputError(f'kernels are a mapping such as {{**KERNELS, ("MyOp", "int8"): mine}}, not {shown(kernels)}')
-    for key, kernel in kernels.items():
-        if not (isinstance(key, tuple) and [type(part) for part in key] == [str, str]):
-            raise InputError(f"kernels are known by operator and type, such as ('MyOp', 'int8'), not by {key!r}")
-        if not isinstance(kernel, Kernel):
-            raise InputError(
-                f"the kernel for {key} is {kind_of(kernel)}; give a refengine.Kernel of prepare, evaluate, explain and "
-                "example"
-            )
-
-
 @dataclass(frozen=True, slots=True)
 class Numerics:
     """The dialect: which of the arithmetics called "TFLite" a plan computes. The default is TFLM as its wheel runs.

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from .contract import held
 from .errors import InferenceError, InputError, LimitError, UnsupportedError, located, require, within_limits
-from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect, require_kernels
-from .kernels import FACTS, KERNELS
+from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect
+from .kernels import FACTS, KERNELS, require_kernels
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, Memory, byte_count, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor

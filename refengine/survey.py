@@ -14,8 +14,8 @@ import numpy as np
 from .allocation import Allocation, Target, allocation
 from .errors import LimitError, UnsupportedError
 from .identity import identity
-from .kernel import Facts, Kernels, Numerics, dialect, require_kernels
-from .kernels import KERNELS
+from .kernel import Facts, Kernels, Numerics, dialect
+from .kernels import KERNELS, require_kernels
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY, Memory, byte_count
 from .model import Array, Graph, Model, Op, Signature, Tensor

@@ -218,7 +218,8 @@ def draw(results: dict[str, Any], rows: dict[int, dict[str, dict[str, float]]], 
         if times["refengine"]["macs"] >= LEAST_DRAWN:
             steps = {1: "single", **{size: f"batch {size}" for size in GROWTH}, BATCH: "batch"}
             cost = [times["refengine"][key] / times["tflm"]["single"] for key in steps.values()]
-            batch.loglog(list(steps), cost, "-", label=name)
+            drawn = len(batch.lines)
+            batch.loglog(list(steps), cost, ("-", "--")[drawn // 10], label=name)
     batch.set(title="by the images in a call", xlabel="images", ylabel="time of an image, in TFLM's of one")
     for name in ("tflm", "refengine"):
         cost = [1e6 * times[name]["single"] for times in rows.values()]
@@ -226,7 +227,8 @@ def draw(results: dict[str, Any], rows: dict[int, dict[str, dict[str, float]]], 
     operators.set(title="by operators of one byte each", xlabel="operators", ylabel="µs an inference")
     for axes in (macs, batch, operators):
         axes.grid(True, which="major", alpha=0.3)
-        axes.legend(fontsize="small")
+        beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if axes is batch else {}
+        axes.legend(fontsize="small", **beside)
     figure.savefig(path, dpi=80)
 
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError, require_names
 from ..judge.evidence import Certainty
-from ..kernel import Facts, Kernels, Numerics, dialect, require_kernels
-from ..kernels import KERNELS
+from ..kernel import Facts, Kernels, Numerics, dialect
+from ..kernels import KERNELS, require_kernels
 from ..parallel import spread
 from ..text import counted, kind_of, printed
 from .aside import Aside, Only, close, require_traits

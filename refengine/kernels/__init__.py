@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 
+from ..errors import InputError
 from ..kernel import Facts, Kernel, Kernels
+from ..text import kind_of, shown
 from ._runtimes import guarded
 
 OTHERS = {
@@ -87,4 +89,20 @@ class _Facts(Mapping[str, Facts]):
 KERNELS: Kernels = _Kernels()
 FACTS: Mapping[str, Facts] = _Facts()
 
-__all__ = ["FACTS", "KERNELS", "Kernel"]
+__all__ = ["FACTS", "KERNELS", "Kernel", "require_kernels"]
+
+
+def require_kernels(kernels: object) -> None:
+    """Raise `InputError` for anything else than a table of kernels, such as ``{**KERNELS, ("MyOp", "int8"): mine}``."""
+    if kernels is KERNELS:  # which would load all its files
+        return
+    if not isinstance(kernels, Mapping):
+        raise InputError(f'kernels are a mapping such as {{**KERNELS, ("MyOp", "int8"): mine}}, not {shown(kernels)}')
+    for key, kernel in kernels.items():
+        if not (isinstance(key, tuple) and [type(part) for part in key] == [str, str]):
+            raise InputError(f"kernels are known by operator and type, such as ('MyOp', 'int8'), not by {key!r}")
+        if not isinstance(kernel, Kernel):
+            raise InputError(
+                f"the kernel for {key} is {kind_of(kernel)}; give a refengine.Kernel of prepare, evaluate, explain and "
+                "example"
+            )

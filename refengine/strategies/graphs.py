@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from ..errors import InputError, require_names
 from ..files import write, write_npz, written_or_told
-from ..kernel import Facts, Kernels, Node, require_kernels
-from ..kernels import KERNELS
+from ..kernel import Facts, Kernels, Node
+from ..kernels import KERNELS, require_kernels
 from ..kernels._affine import params_of, real_range
 from ..kernels._tflm import TFLM_OPS
 from ..model import Array, Quantization, Tensor

@@ -589,6 +589,21 @@ def test_a_buffer_whose_end_nobody_wrote() -> None:
     assert clause.startswith("if the output was never written from its element 400 on: the bytes 0xA5A5A5A5")
 
 
+@pytest.mark.parametrize(
+    ("part", "clause"),
+    [
+        (slice(32, 64), "if its bytes from 32 on are stale, or a cache line of garbage lies over them"),
+        (slice(16, 48), "if a cache line of garbage lies over its bytes 16 to 47"),
+    ],
+)
+def test_garbage_up_to_the_end_may_be_what_nobody_wrote(part: slice, clause: str) -> None:
+    plan, x = network("stm32f746_int8", 3)
+    wrong = dump_of(plan, x).tensors[plan.steps[9].outputs[0].index].copy()
+    wrong[0, part] = np.random.default_rng(1).integers(-128, 128, 32)
+    (culprit,) = diff(plan, dump_of(plan, x, wrong={9: wrong}), x).culprits
+    assert culprit.fitting[0].how == clause
+
+
 # ---- what nothing explains --------------------------------------------------------------------------------
 
 

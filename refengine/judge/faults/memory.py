@@ -139,6 +139,8 @@ def overwritten(case: Case) -> Fits:
     if 0 < end - start <= LINE and inside < apart.size and apart.sum() > 1:
         places = choices(inside, int(apart.sum())) + np.log2(max(1, len(raw) // CHUNK) * 4)
         how = f"if a cache line of garbage lies over its bytes {start} to {end - 1}"
+        if end == len(raw):  # as if the rest had not been written
+            how = f"if its bytes from {start} on are stale, or a cache line of garbage lies over them"
         yield how, case.seen, values(case.sound, case.seen) + places
 
 
