@@ -7,6 +7,7 @@ need comes with the function, by `functools.partial`: a worker unpickles it once
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import multiprocessing
 import os
@@ -272,7 +273,12 @@ def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
     try:
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, distributed.TimeoutError) as error:
-        raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from None
+        client, why = None, str(error)
+    if client is None:
+        # One that failed stops its loop when it is collected, by a lock that the next one holds while it starts: if
+        # that were the moment, both would wait for ever.
+        gc.collect()
+        raise InputError(f"no Dask scheduler answers at {address!r}: {why}")
     with client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
