@@ -298,7 +298,8 @@ def test_nothing_is_wider_than_the_window(page: Page) -> None:
 def test_pupils_follow_a_digit_from_squares_to_votes(page: Page) -> None:
     page.click("#tab-idea")
     page.until("document.querySelector('.station').textContent.includes('Nothing is drawn yet')")
-    assert [each.text for each in page.driver.find_elements("css selector", ".question") if each.text] == []
+    asked = "[...document.querySelectorAll('.question')].filter((q) => q.offsetParent).map((q) => q.innerText)"
+    assert page.js(asked) == []
     page.draw(SEVEN)
     page.answered("the number 7")
     page.until("document.querySelectorAll('.chips .found').length === 1")
@@ -313,7 +314,7 @@ def test_pupils_follow_a_digit_from_squares_to_votes(page: Page) -> None:
     assert "believes less in the 7" in page.text("#view-idea")
     page.choose("#network", "dense_int8")
     page.until("document.querySelector('#view-idea').textContent.includes('looks at all the squares at once')")
-    questions = [each.text for each in page.driver.find_elements("css selector", ".question") if each.text]
+    questions = page.js(asked)  # all at once: the page may be drawing itself anew
     assert not any("pictures" in each for each in questions) and len(questions) == 4
     assert "The squares vote" in page.text("#view-idea")
     assert not page.js("document.querySelector('.station canvas.heat')"), "it was another network's"
