@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .contract import held
 from .errors import InferenceError, InputError, LimitError, UnsupportedError, located, require, within_limits
 from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect
-from .kernels import FACTS, KERNELS, require_kernels
+from .kernels import FACTS, KERNELS, is_bundled, require_kernels
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, Memory, byte_count, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
@@ -637,11 +637,6 @@ def prepared(
             yield step
         except UnsupportedError as error:
             yield _gap(graph, op, node, last_use, error) if partial else error
-
-
-def is_bundled(kernel: Kernel, name: str) -> bool:
-    """Whether a kernel of a table is one of the package's own, for that operator."""
-    return any(kernel is own for (op, _), own in KERNELS.items() if op == name)
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from ..errors import InputError
 from ..execute import Record, is_unknown
 from ..identity import identity
 from ..kernel import At, Line, Numerics, dialect
+from ..kernels import is_bundled
 from ..model import Array, Tensor
-from ..plan import Plan, Source, Step, is_bundled, make_plan, plan_of
+from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..tensors.stats import is_quantized
 from ..text import counted, kind_of, markup, printable, printed
 

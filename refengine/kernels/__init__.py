@@ -89,7 +89,12 @@ class _Facts(Mapping[str, Facts]):
 KERNELS: Kernels = _Kernels()
 FACTS: Mapping[str, Facts] = _Facts()
 
-__all__ = ["FACTS", "KERNELS", "Kernel", "require_kernels"]
+__all__ = ["FACTS", "KERNELS", "Kernel", "is_bundled", "require_kernels"]
+
+
+def is_bundled(kernel: Kernel, op: str) -> bool:
+    """Whether a kernel is one of the package's own for that operator; no other operator's file is loaded."""
+    return op in _FILE_OF and any(kernel is own for own in _kernels_of(_FILE_OF[op]).values())
 
 
 def require_kernels(kernels: object) -> None:

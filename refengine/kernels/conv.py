@@ -104,7 +104,8 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     dtype = p.groups[0][0].dtype
     step = output.shape[3] // len(p.groups)
     for part, rows in p.window.tiles(len(images), max(taps * len(p.groups), 2 * output.shape[3]) * dtype.itemsize):
-        padded = p.window.centred(images[part], p.input_offset, dtype)
+        if not rows.start:
+            padded = p.window.centred(images[part], p.input_offset, dtype)
         for g, (gemm, requantize) in enumerate(p.groups):
             columns = p.window.columns(padded[..., g * depth : (g + 1) * depth], rows)
             made = output[part, rows, :, g * step : (g + 1) * step]

@@ -33,7 +33,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,7 @@ def _sums_of_outer_products(few: Float32, many: Float32, contraction: str) -> Fl
         return _sums_of_outer_products(few, np.repeat(many, 2, axis=0), contraction)[:, :1]
     sums = np.empty((len(few), len(many)), np.float32)
     few = np.ascontiguousarray(few)  # were both strides along k negative, `einsum` would sum backwards
-    accumulate = _einsum if contraction == EINSUM_CONTRACTION else _FUSED_OR_NOT[contraction]
+    accumulate = _einsum if contraction == einsum_contraction() else _FUSED_OR_NOT[contraction]
     width = max(256, CACHE_FLOATS // max(1, few.shape[1])) if len(few) > 8 else len(many)
     tiles = max(1, -(-len(many) // width))  # of even widths, so that none is a single column
     with np.errstate(all="ignore"):
@@ -181,7 +181,7 @@ def _fused_multiply_add(few: Float32, rows: Float32, out: Float32) -> None:
 def sums_over_taps(x: Float32, w: Float32, contraction: str) -> Float32:
     """Σ x · w over the first two axes, from 0.0 and in order: (rows, columns, …, m) by what broadcasts to it."""
     # `einsum` nests its loops by strides; with the last axis innermost, each of the sums is in order.
-    if contraction == EINSUM_CONTRACTION and x.shape[-1] > 1 and x.strides[1] > x.strides[-1]:
+    if contraction == einsum_contraction() and x.shape[-1] > 1 and x.strides[1] > x.strides[-1]:
         return _einsum_over_taps(x, w)
     return _taps_in_turn(x, w, contraction)
 
@@ -199,7 +199,8 @@ def _taps_in_turn(x: Float32, w: Float32, contraction: str) -> Float32:
     return total
 
 
-def _einsum_contraction() -> str:
+@cache
+def einsum_contraction() -> str:
     """How this build of NumPy sums in `einsum`: as ``"none"`` does, as ``"fma"`` does, or some other way.
 
     It depends on the instruction set that NumPy was compiled for (the x86-64 wheels do not fuse), so it is tried.
@@ -222,7 +223,6 @@ def _einsum_contraction() -> str:
 
 CACHE_FLOATS = 2**18  # 1 MiB: a tile of rows is read once for each of the few
 _FUSED_OR_NOT = {"none": _multiply_then_add, "fma": _fused_multiply_add}
-EINSUM_CONTRACTION = _einsum_contraction()
 
 
 # ── The C library ─────────────────────────────────────────────────────────────────────────────────
