@@ -49,7 +49,8 @@ def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> No
             held = _drawn(preparation, np.random.default_rng(0))
         if (raw := held.tobytes()) not in told:
             told.add(raw)
-            made[preparation.known].append((preparation, Hypothesis("input", preparation.how, held)))
+            paid = evidence.MARGIN * (len(preparation.ways) > 1)  # people rarely err twice
+            made[preparation.known].append((preparation, Hypothesis("input", preparation.how, held, paid)))
     trial.judge_all(trial.replay, tensor, [hypothesis for _, hypothesis in made[True]], None)
     near = [_nearly(trial.replay, tensor, *each) for each in _close(trial, tensor, made[False])]
     telling = [h for h in near if h.near <= STEPS or trial.beyond(h.near) >= evidence.LIKELY]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ from ..kernel import PRESETS, Numerics
 from ..model import Array
 from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of
 from ..reading.counterparts import stands_alone
-from ..tensors.difference import difference, unlike
+from ..tensors.difference import Difference, difference, unlike
 from .crcs import with_proven
 from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
-from .faults.memory import CHUNK, LINE
+from .faults.memory import CHUNK, DENSE, LINE
 from .feeding import fed
 from .inputs import suspected, try_element, try_inputs, try_shown
 from .preparation import Preparation
@@ -32,6 +32,7 @@ from .verdict import (
     ANOTHER_INPUT,
     GARBAGE,
     OTHER_WEIGHTS,
+    STALE,
     Candidate,
     Hypothesis,
     Replay,
@@ -454,11 +455,19 @@ def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]
         more = [Candidate((), "other weights", OTHER_WEIGHTS, 0, finding.own.count, bits)] if weighty else []
         if evidence.fed_unseen(finding):
             more.append(Candidate((), "input", ANOTHER_INPUT, 0, finding.own.count))
-        if finding.own.count > 1 and evidence.dump.tensors[finding.tensor.index].nbytes <= LINE:
-            more.append(Candidate((finding.step,), "overwritten", GARBAGE, 0, finding.own.count, culprit=finding.step))
+        more += _unknown_memory(evidence, finding, finding.own)
         return replace(finding, candidates=tuple(ranked([*finding.candidates, *more])))
 
     return list(map(added, findings))
+
+
+def _unknown_memory(evidence: _Evidence, finding: Finding, own: Difference) -> Iterator[Candidate]:
+    """What nobody knows and may lie in a culprit's buffer: a cache line of garbage, or an earlier inference."""
+    made = partial(Candidate, (finding.step,), remaining=0, total=own.count, culprit=finding.step)
+    if own.count > 1 and evidence.dump.tensors[finding.tensor.index].nbytes <= LINE:
+        yield made(cause="overwritten", how=GARBAGE)
+    if own.count > DENSE * own.size and evidence.previous is None:
+        yield made(cause="stale buffer", how=STALE)
 
 
 def _merged(chains: Iterator[tuple[Step, ...]]) -> tuple[Step, ...]:

@@ -33,8 +33,9 @@ BATCH_BYTES = 1 << 25
 
 OTHER_WEIGHTS = "if the device has other weights than this file's (an older model?)"
 ANOTHER_INPUT = "if the device was fed another input than the one given (an earlier one?)"
-GARBAGE = "if garbage lies over all of it, or what was there before"
-ANYTHING = (OTHER_WEIGHTS, ANOTHER_INPUT, GARBAGE)
+GARBAGE = "if garbage lies over all of it"
+STALE = "if the step never ran and its buffer still holds an earlier inference's (--previous, its dump, would tell)"
+ANYTHING = (OTHER_WEIGHTS, ANOTHER_INPUT, GARBAGE, STALE)
 """What explains whatever there is."""
 
 

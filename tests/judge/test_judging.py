@@ -13,7 +13,7 @@ from refengine import PRESETS, Plan, make_plan
 from refengine.errors import InputError
 from refengine.files import write_npz
 from refengine.judge import META, Dump, Report, diff, tapped
-from refengine.judge.verdict import GARBAGE, OTHER_WEIGHTS
+from refengine.judge.verdict import GARBAGE, OTHER_WEIGHTS, STALE
 from refengine.kernel import Node
 from refengine.model import Array
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
@@ -119,6 +119,18 @@ def test_other_weights_explain_layers_with_weights_the_better_the_more_others_ar
     report = diff(plan, dump_of(older(plan, 4, 5), x, wrong={6: garbage}), x)
     assert len(report.culprits) == 3  # one of them has no weights
     assert not any(each.how == OTHER_WEIGHTS for culprit in report.culprits for each in culprit.candidates)
+
+
+def test_an_inference_before_whose_dump_nobody_gave_is_told_as_possible_and_found_where_it_is_given() -> None:
+    plan, x = network("stm32f746_int8", 3)
+    before = dump_of(plan, network("stm32f746_int8", 4)[1])
+    hidden = plan.steps[9].outputs[0].index
+    dump = dump_of(plan, x, wrong={9: before.tensors[hidden]})
+    (culprit,) = diff(plan, dump, x).culprits
+    assert culprit.certainty == "open" and STALE in [c.how for c in culprit.fitting]
+    (culprit,) = diff(plan, dump, x, previous=before).culprits
+    assert culprit.certainty != "open" and "in the previous run" in culprit.verdict, culprit.verdict
+    assert STALE not in [c.how for c in culprit.candidates]
 
 
 @pytest.mark.parametrize(("operator", "told"), [(5, True), (4, False)])
