@@ -1016,6 +1016,7 @@ PAIR(broadcast_args_int64, broadcast_args_params, ranks_of)
 /* ---- what only moves elements, and what remembers ---------------------------------------------------------------- */
 
 #include "moves.h"
+#include "lists.h"
 #include "streams.h"
 
 /* ---- pad, reshape ------------------------------------------------------------------------------------------------ */
@@ -1291,6 +1292,27 @@ static const struct {
     {"DYNAMIC_UPDATE_SLICE", "int16", dynamic_update_slice_case},
     {"DYNAMIC_UPDATE_SLICE", "int32", dynamic_update_slice_case},
     {"DYNAMIC_UPDATE_SLICE", "int8", dynamic_update_slice_case},
+    {"STRIDED_SLICE", "bool", strided_slice_case},
+    {"STRIDED_SLICE", "float32", strided_slice_case},
+    {"STRIDED_SLICE", "int16", strided_slice_case},
+    {"STRIDED_SLICE", "int32", strided_slice_case},
+    {"STRIDED_SLICE", "int8", strided_slice_case},
+    {"FILL", "float32", fill_case},
+    {"FILL", "int32", fill_case},
+    {"FILL", "int8", fill_case},
+    {"MIRROR_PAD", "float32", mirror_pad_case},
+    {"MIRROR_PAD", "int8", mirror_pad_case},
+    {"RESIZE_NEAREST_NEIGHBOR", "float32", resize_nearest_neighbor_case},
+    {"RESIZE_NEAREST_NEIGHBOR", "int16", resize_nearest_neighbor_case},
+    {"RESIZE_NEAREST_NEIGHBOR", "int8", resize_nearest_neighbor_case},
+    {"GATHER_ND", "float32", gather_nd_case},
+    {"GATHER_ND", "int8", gather_nd_case},
+    {"SPACE_TO_BATCH_ND", "float32", space_to_batch_nd_case},
+    {"SPACE_TO_BATCH_ND", "int8", space_to_batch_nd_case},
+    {"BATCH_TO_SPACE_ND", "float32", batch_to_space_nd_case},
+    {"BATCH_TO_SPACE_ND", "int8", batch_to_space_nd_case},
+    {"EMBEDDING_LOOKUP", "float32", embedding_lookup_case},
+    {"EMBEDDING_LOOKUP", "int8", embedding_lookup_case},
     {"SVDF", "int8", svdf_int8_case},
     {"SVDF", "float32", svdf_float32_case},
     {"UNIDIRECTIONAL_SEQUENCE_LSTM", "int8", lstm_case},
