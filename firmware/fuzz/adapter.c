@@ -664,16 +664,33 @@ SINGLE(logistic_int16, sigmoid_int16_params, sigmoid_int16_of)
 SINGLE(tanh_int16, sigmoid_int16_params, sigmoid_int16_of)
 SINGLE(rsqrt_int16, rsqrt_int16_params, rsqrt_int16_of)
 
-/* What takes each code to a value of its own. */
-static void lookup_case(const test_case *c) {
-  static uint8_t values[256];
-  const int32_t *table = refengine_ints(c, "table", NULL);
-  for (int32_t code = 0; code < 256; ++code) {
-    values[code] = (uint8_t)table[code];
-  }
-  const struct lookup_8_params p = {refengine_elements(&c->outputs[0]), values};
-  lookup_8(&p, c->inputs[0].data, c->outputs[0].data);
+static struct abs_int16_params abs_int16_of(const test_case *c) {
+  const struct abs_int16_params p = {
+      .size = refengine_elements(&c->outputs[0]),
+      .rescales = refengine_int(c, "needs_rescale"),
+      .abs_of_lowest = c->inputs[0].scales ? INT16_MAX : INT16_MIN,
+      .multiplier = multiplier_called(c, "multiplier", "shift"),
+  };
+  return p;
 }
+
+SINGLE(abs_int16, abs_int16_params, abs_int16_of)
+
+/* What takes each code of 8 bits to a value of its own, of so many bits. */
+#define LOOKUP(bits)                                                                           \
+  static void lookup_##bits##_case(const test_case *c) {                                       \
+    static uint##bits##_t values[256];                                                         \
+    const int32_t *table = refengine_ints(c, "table", NULL);                                   \
+    for (int32_t code = 0; code < 256; ++code) {                                               \
+      values[code] = (uint##bits##_t)table[code];                                              \
+    }                                                                                          \
+    const struct lookup_##bits##_params p = {refengine_elements(&c->outputs[0]), values};      \
+    lookup_##bits(&p, c->inputs[0].data, c->outputs[0].data);                                  \
+  }
+
+LOOKUP(8)
+LOOKUP(16)
+LOOKUP(32)
 
 static enum cast_type cast_type_of(const tensor *t) {
   static const char *const names[] = {"float32", "int8", "int16", "int32", "uint32", "bool"}; /* as in the enum */
@@ -771,6 +788,19 @@ static void l2norm_float32_case(const test_case *c) {
   const int32_t depth = last_dimension(&c->inputs[0]);
   const struct l2norm_float32_params p = {refengine_elements(&c->inputs[0]) / depth, depth};
   l2norm_float32(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+static void log_softmax_int8_case(const test_case *c) {
+  const int32_t depth = last_dimension(&c->inputs[0]);
+  const struct log_softmax_int8_params p = {
+      .rows = refengine_elements(&c->inputs[0]) / depth,
+      .depth = depth,
+      .diff_min = refengine_int(c, "diff_min"),
+      .reverse_scaling = multiplier_called(c, "reverse_scaling_divisor", "reverse_scaling_left_shift"),
+      .scaled = refengine_ints(c, "scaled", NULL),
+      .terms = refengine_ints(c, "terms", NULL),
+  };
+  log_softmax_int8(&p, c->inputs[0].data, c->outputs[0].data);
 }
 
 static void log_softmax_float32_case(const test_case *c) {
@@ -871,9 +901,15 @@ static struct quantize_int8_params requantized(const test_case *c) {
   return p;
 }
 
+/* Into codes of another type by a table. */
 static void quantize_int8_case(const test_case *c) {
   const struct quantize_int8_params p = requantized(c);
-  quantize_int8(&p, c->inputs[0].data, c->outputs[0].data);
+  const char *to = c->outputs[0].dtype;
+  if (strcmp(to, "int8") == 0) {
+    quantize_int8(&p, c->inputs[0].data, c->outputs[0].data);
+  } else {
+    (strcmp(to, "int16") == 0 ? lookup_16_case : strcmp(to, "int32") == 0 ? lookup_32_case : lookup_8_case)(c);
+  }
 }
 
 static void quantize_int16_case(const test_case *c) {
@@ -927,6 +963,98 @@ static void dequantize_int8_case(const test_case *c) {
       .zero_point = c->inputs[0].zero_point[0],
   };
   dequantize_int8(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+static void dequantize_uint8_case(const test_case *c) {
+  static uint32_t values[256];
+  const struct refengine_number *table = refengine_number_of(c, "table");
+  for (int32_t code = 0; code < 256; ++code) {
+    const float value = (float)table->reals[code];
+    memcpy(&values[code], &value, sizeof value);
+  }
+  const struct lookup_32_params p = {refengine_elements(&c->outputs[0]), values};
+  lookup_32(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+/* ---- resize_bilinear --------------------------------------------------------------------------------------------- */
+
+static struct resize_bilinear_params resized_int8(const test_case *c) {
+  const int32_t *in = c->inputs[0].dims, *out = c->outputs[0].dims;
+  struct resize_bilinear_params p = {
+      .batches = in[0],
+      .input_height = in[1],
+      .input_width = in[2],
+      .depth = in[3],
+      .output_height = out[1],
+      .output_width = out[2],
+      .ties_away = !REFENGINE_SINGLE_ROUNDING && !REFENGINE_XNNPACK_ROUNDING,
+      .row_lower = refengine_ints(c, "row_lower", NULL),
+      .row_upper = refengine_ints(c, "row_upper", NULL),
+      .row_offset = refengine_ints(c, "row_offset", NULL),
+      .column_lower = refengine_ints(c, "column_lower", NULL),
+      .column_upper = refengine_ints(c, "column_upper", NULL),
+      .column_offset = refengine_ints(c, "column_offset", NULL),
+  };
+  while (1 << p.bits < refengine_int(c, "one")) {
+    ++p.bits;
+  }
+  return p;
+}
+
+/* Reals as floats. */
+static const float *floats_called(const test_case *c, const char *name) {
+  const struct refengine_number *n = refengine_number_of(c, name);
+  float *floats = refengine_scratch(c, (size_t)n->count * sizeof *floats);
+  for (int32_t i = 0; i < n->count; ++i) {
+    floats[i] = (float)n->reals[i];
+  }
+  return floats;
+}
+
+static struct resize_bilinear_float32_params resized_float32(const test_case *c) {
+  const int32_t *in = c->inputs[0].dims, *out = c->outputs[0].dims;
+  const struct resize_bilinear_float32_params p = {
+      .batches = in[0],
+      .input_height = in[1],
+      .input_width = in[2],
+      .depth = in[3],
+      .output_height = out[1],
+      .output_width = out[2],
+      .row_lower = refengine_ints(c, "row_lower", NULL),
+      .row_upper = refengine_ints(c, "row_upper", NULL),
+      .row_offset = floats_called(c, "row_offset"),
+      .column_lower = refengine_ints(c, "column_lower", NULL),
+      .column_upper = refengine_ints(c, "column_upper", NULL),
+      .column_offset = floats_called(c, "column_offset"),
+  };
+  return p;
+}
+
+SINGLE(resize_bilinear_int8, resize_bilinear_params, resized_int8)
+SINGLE(resize_bilinear_float32, resize_bilinear_float32_params, resized_float32)
+
+/* ---- detection_postprocess --------------------------------------------------------------------------------------- */
+
+static void detection_postprocess_case(const test_case *c) {
+  const tensor *in = c->inputs, *out = c->outputs;
+  const float scales[] = {refengine_float(c, "y_scale"), refengine_float(c, "x_scale"), refengine_float(c, "h_scale"),
+                          refengine_float(c, "w_scale")};
+  const struct detection_params p = {
+      .boxes = in[0].dims[1],
+      .encodings_depth = in[0].dims[2],
+      .scores_depth = in[1].dims[2],
+      .num_classes = refengine_int(c, "num_classes"),
+      .max_detections = refengine_int(c, "max_detections"),
+      .classes_per_box = refengine_int(c, "max_classes_per_detection"),
+      .detections_per_class = refengine_int(c, "detections_per_class"),
+      .use_regular_nms = refengine_int(c, "use_regular_nms"),
+      .nms_score_threshold = refengine_float(c, "nms_score_threshold"),
+      .nms_iou_threshold = refengine_float(c, "nms_iou_threshold"),
+      .scales = scales,
+  };
+  void *scratch = refengine_scratch(c, 5 * sizeof(float) * (size_t)p.boxes);
+  detection_postprocess(&p, in[0].data, in[1].data, in[2].data, scratch, out[1].data, out[2].data, out[3].data,
+                        out[0].data);
 }
 
 /* ---- batch_matmul, add_n, broadcast_args ------------------------------------------------------------------------- */
@@ -1018,6 +1146,7 @@ PAIR(broadcast_args_int64, broadcast_args_params, ranks_of)
 #include "moves.h"
 #include "lists.h"
 #include "streams.h"
+#include "signals.h"
 
 /* ---- pad, reshape ------------------------------------------------------------------------------------------------ */
 
@@ -1191,13 +1320,13 @@ static const struct {
     {"LOGISTIC", "int16", logistic_int16_case},
     {"TANH", "int16", tanh_int16_case},
     {"RSQRT", "int16", rsqrt_int16_case},
-    {"ABS", "int8", lookup_case},
-    {"ELU", "int8", lookup_case},
-    {"HARD_SWISH", "int8", lookup_case},
-    {"LEAKY_RELU", "int8", lookup_case},
-    {"LOGISTIC", "int8", lookup_case},
-    {"RSQRT", "int8", lookup_case},
-    {"TANH", "int8", lookup_case},
+    {"ABS", "int8", lookup_8_case},
+    {"ELU", "int8", lookup_8_case},
+    {"HARD_SWISH", "int8", lookup_8_case},
+    {"LEAKY_RELU", "int8", lookup_8_case},
+    {"LOGISTIC", "int8", lookup_8_case},
+    {"RSQRT", "int8", lookup_8_case},
+    {"TANH", "int8", lookup_8_case},
     {"CAST", "float32", cast_case},
     {"CAST", "int8", cast_case},
     {"CAST", "int16", cast_case},
@@ -1319,15 +1448,38 @@ static const struct {
     {"UNIDIRECTIONAL_SEQUENCE_LSTM", "int16", lstm_case},
     {"UNIDIRECTIONAL_SEQUENCE_LSTM", "float32", lstm_float32_case},
     {"CIRCULAR_BUFFER", "int8", circular_buffer_case},
+    {"ABS", "int16", abs_int16_case},
+    {"LOG_SOFTMAX", "int8", log_softmax_int8_case},
+    {"QUANTIZE", "uint8", lookup_8_case},
+    {"DEQUANTIZE", "uint8", dequantize_uint8_case},
+    {"RESIZE_BILINEAR", "int8", resize_bilinear_int8_case},
+    {"RESIZE_BILINEAR", "float32", resize_bilinear_float32_case},
+    {"TFLite_Detection_PostProcess", "float32", detection_postprocess_case},
+    {"SignalDelay", "int16", delay_case},
+    {"SignalFramer", "int16", framer_case},
+    {"SignalStacker", "int16", stacker_case},
+    {"SignalOverlapAdd", "int16", overlap_add_case},
+    {"SignalOverlapAdd", "float32", overlap_add_case},
+    {"SignalFilterBankSpectralSubtraction", "uint32", filter_bank_spectral_subtraction_case},
+    {"SignalRfft", "int16", rfft_int16_case},
+    {"SignalIrfft", "int16", irfft_int16_case},
+    {"SignalRfft", "int32", rfft_int32_case},
+    {"SignalIrfft", "int32", irfft_int32_case},
+    {"SignalRfft", "float32", rfft_float32_case},
+    {"SignalIrfft", "float32", irfft_float32_case},
+    {"SignalFftAutoScale", "int16", fft_auto_scale_case},
+    {"SignalWindow", "int16", signal_window_case},
+    {"SignalEnergy", "int16", energy_case},
+    {"SignalFilterBank", "uint32", filter_bank_case},
+    {"SignalFilterBankSquareRoot", "uint64", filter_bank_square_root_case},
+    {"SignalFilterBankLog", "uint32", filter_bank_log_case},
+    {"SignalPCAN", "uint32", pcan_case},
 };
 
-/* Of what the table names, three things are left out: QUANTIZE from int8 to other types, layers with too many channels,
- * and LSTMs whose weights are more than the scratch memory holds, where they are to lie behind each other. */
+/* Of what the table names, two things are left out: layers with too many channels, and LSTMs whose weights are more than
+ * the scratch memory holds, where they are to lie behind each other. */
 static int is_supported(const test_case *c) {
   const tensor *out = &c->outputs[0];
-  if (strcmp(c->op, "QUANTIZE") == 0) {
-    return strcmp(c->dtype, "int8") != 0 || strcmp(out->dtype, "int8") == 0;
-  }
   if (strcmp(c->op, "UNIDIRECTIONAL_SEQUENCE_LSTM") == 0) {
     return 4 * (c->inputs[WEIGHTS_INPUT].bytes + c->inputs[WEIGHTS_HIDDEN].bytes + c->inputs[BIAS].bytes) < 60000;
   }
