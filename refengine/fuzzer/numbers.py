@@ -12,8 +12,21 @@ from typing import Any
 import numpy as np
 
 from ..cexport.elements import lookup_table
-from ..kernels import _kiss_fft, _sigmoid, activations, dequantize, detection_postprocess, elementwise
-from ..kernels import embedding_lookup, leaky_relu, log_softmax, quantize, resize_bilinear, softmax, svdf
+from ..kernels import (
+    _kiss_fft,
+    _sigmoid,
+    activations,
+    dequantize,
+    detection_postprocess,
+    elementwise,
+    embedding_lookup,
+    leaky_relu,
+    log_softmax,
+    quantize,
+    resize_bilinear,
+    softmax,
+    svdf,
+)
 from ..kernels import unidirectional_sequence_lstm as lstm
 from ..kernels._linear import Computed
 from ..kernels._window import Window

@@ -1,9 +1,7 @@
-/* The audio front end behind the door, TFLM's signal library. Part of adapter.c. */
+/* The audio front end behind the door, TFLM's signal library. */
+#include <math.h>
 
-static int32_t rows_of(const tensor *t) {
-  const int32_t size = last_dimension(t);
-  return size ? refengine_elements(t) / size : 0;
-}
+#include "family.h"
 
 /* ---- what remembers: zeros at first and after a reset ------------------------------------------------------------ */
 
@@ -93,20 +91,19 @@ static void filter_bank_spectral_subtraction_case(const test_case *c) {
 
 /* The complex numbers called `name`, as the kernel of this type reads them. */
 static const void *complex_of(const test_case *c, const char *name) {
-  const struct refengine_number *n = refengine_number_of(c, name);
+  if (strcmp(c->dtype, "float32") == 0) {
+    return floats_called(c, name);
+  }
+  int32_t count;
+  const int32_t *numbers = refengine_ints(c, name, &count);
   if (strcmp(c->dtype, "int32") == 0) {
-    return n->ints;
+    return numbers;
   }
-  const int is_float = n->reals != NULL;
-  void *numbers = refengine_scratch(c, (size_t)n->count * (is_float ? sizeof(float) : sizeof(int16_t)));
-  for (int32_t i = 0; i < n->count; ++i) {
-    if (is_float) {
-      ((float *)numbers)[i] = (float)n->reals[i];
-    } else {
-      ((int16_t *)numbers)[i] = (int16_t)n->ints[i];
-    }
+  int16_t *narrow = refengine_scratch(c, (size_t)count * sizeof *narrow);
+  for (int32_t i = 0; i < count; ++i) {
+    narrow[i] = (int16_t)numbers[i];
   }
-  return numbers;
+  return narrow;
 }
 
 static struct fft_params fft_of(const test_case *c) {
@@ -150,11 +147,6 @@ static struct energy_params range_of(const test_case *c) {
   return p;
 }
 
-static struct size_params size_of(const test_case *c) {
-  const struct size_params p = {refengine_elements(&c->outputs[0])};
-  return p;
-}
-
 /* TFLM's table, how far the logarithm to base 2 of 1 + k / 128 is above the straight line, in 16 fractional bits. */
 static const int32_t *log_segments(void) {
   static int32_t segments[130];
@@ -171,8 +163,8 @@ static struct filter_bank_log_params logarithm(const test_case *c) {
 }
 
 PAIR(signal_window, signal_window_params, window_function)
-SINGLE(energy, energy_params, range_of)
 PAIR(filter_bank_square_root, size_params, size_of)
+SINGLE(energy, energy_params, range_of)
 SINGLE(filter_bank_log, filter_bank_log_params, logarithm)
 
 static void filter_bank_case(const test_case *c) {
@@ -185,3 +177,26 @@ static void pcan_case(const test_case *c) {
   const struct pcan_params p = {refengine_elements(&c->outputs[0]), refengine_int(c, "snr_shift")};
   pcan(&p, c->inputs[0].data, c->inputs[1].data, c->inputs[2].data, c->outputs[0].data);
 }
+
+const struct entry SIGNALS[] = {
+    {"SignalDelay", "int16", delay_case},
+    {"SignalFramer", "int16", framer_case},
+    {"SignalStacker", "int16", stacker_case},
+    {"SignalOverlapAdd", "int16", overlap_add_case},
+    {"SignalOverlapAdd", "float32", overlap_add_case},
+    {"SignalFilterBankSpectralSubtraction", "uint32", filter_bank_spectral_subtraction_case},
+    {"SignalRfft", "int16", rfft_int16_case},
+    {"SignalRfft", "int32", rfft_int32_case},
+    {"SignalRfft", "float32", rfft_float32_case},
+    {"SignalIrfft", "int16", irfft_int16_case},
+    {"SignalIrfft", "int32", irfft_int32_case},
+    {"SignalIrfft", "float32", irfft_float32_case},
+    {"SignalFftAutoScale", "int16", fft_auto_scale_case},
+    {"SignalWindow", "int16", signal_window_case},
+    {"SignalEnergy", "int16", energy_case},
+    {"SignalFilterBank", "uint32", filter_bank_case},
+    {"SignalFilterBankSquareRoot", "uint64", filter_bank_square_root_case},
+    {"SignalFilterBankLog", "uint32", filter_bank_log_case},
+    {"SignalPCAN", "uint32", pcan_case},
+    {0},
+};

@@ -1,33 +1,5 @@
-/* What only moves elements, and not by strides alone: from a list of places, or from a computed one. Part of adapter.c. */
-
-/* Begins and strides are those of the case; how many elements lie between begin and end follows. */
-static void strided_slice_case(const test_case *c) {
-  const tensor *in = &c->inputs[0];
-  const int32_t *starts = refengine_ints(c, "start_indices", NULL), *stops = refengine_ints(c, "stop_indices", NULL);
-  const int32_t *steps = refengine_ints(c, "strides", NULL), front = MAX_RANK - in->rank;
-  struct copy_params p = {.element_size = element_size(in)};
-  int32_t stride = 1;
-  strides_of(in, p.input_strides);
-  for (int32_t d = MAX_RANK - 1; d >= 0; --d) {
-    p.shape[d] = 1;
-    if (d >= front) {
-      const int32_t step = steps[d - front], length = stops[d - front] - starts[d - front];
-      p.shape[d] = (length + step - (step > 0 ? 1 : -1)) / step;
-      p.input_start += starts[d - front] * p.input_strides[d];
-      p.input_strides[d] *= step;
-    }
-    p.output_strides[d] = stride;
-    stride *= p.shape[d];
-  }
-  copy_elements(&p, in->data, c->outputs[0].data);
-}
-
-static void fill_case(const test_case *c) {
-  const struct copy_params p = into_output(c);
-  copy_elements(&p, c->inputs[1].data, c->outputs[0].data);
-}
-
-/* ---- row by row, by a list of where each block of a row comes from ----------------------------------------------- */
+/* What only moves elements, and not by strides: row by row, by a list of where each block of a row comes from. */
+#include "family.h"
 
 /* `count` blocks of an output's row, each of so many bytes, whose places in bytes are still to be said. */
 static struct gather_params row_of(const test_case *c, int32_t count, int32_t bytes, int32_t **starts) {
@@ -102,7 +74,7 @@ static void gather_nd_case(const test_case *c) {
   gather_blocks(&p, in->data, c->outputs[0].data);
 }
 
-/* ---- images cut into blocks: the pixel at (by, bx) of each goes to image (by, bx), and back ----------------------- */
+/* ---- images cut into blocks: the pixel at (by, bx) of each goes to image (by, bx), and back ---------------------- */
 
 /* Sizes of a tensor of images, of one column where it has three dimensions. */
 struct images {
@@ -171,3 +143,20 @@ static void embedding_lookup_case(const test_case *c) {
     embedding_lookup(&p, ids->data, table->data, c->outputs[0].data);
   }
 }
+
+const struct entry LISTS[] = {
+    {"MIRROR_PAD", "int8", mirror_pad_case},
+    {"MIRROR_PAD", "float32", mirror_pad_case},
+    {"RESIZE_NEAREST_NEIGHBOR", "int8", resize_nearest_neighbor_case},
+    {"RESIZE_NEAREST_NEIGHBOR", "int16", resize_nearest_neighbor_case},
+    {"RESIZE_NEAREST_NEIGHBOR", "float32", resize_nearest_neighbor_case},
+    {"GATHER_ND", "int8", gather_nd_case},
+    {"GATHER_ND", "float32", gather_nd_case},
+    {"SPACE_TO_BATCH_ND", "int8", space_to_batch_nd_case},
+    {"SPACE_TO_BATCH_ND", "float32", space_to_batch_nd_case},
+    {"BATCH_TO_SPACE_ND", "int8", batch_to_space_nd_case},
+    {"BATCH_TO_SPACE_ND", "float32", batch_to_space_nd_case},
+    {"EMBEDDING_LOOKUP", "int8", embedding_lookup_case},
+    {"EMBEDDING_LOOKUP", "float32", embedding_lookup_case},
+    {0},
+};
