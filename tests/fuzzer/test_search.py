@@ -78,6 +78,25 @@ def test_single_elements_shrink_too() -> None:
     assert codes.ravel().tolist() == [77]
 
 
+def wrong(case: Case) -> tuple[Array, ...]:
+    """Every output is wrong in its lowest bit, whatever it is."""
+    return tuple((np.asarray(x).reshape(-1).view(np.uint8) ^ 1).view(x.dtype).reshape(x.shape) for x in case.results)
+
+
+@pytest.mark.parametrize(
+    ("op", "dtype"),
+    [
+        ("RSQRT", "int8"),  # has an operator before it
+        ("DIV", "int8"),  # fails where the divisor is 0
+        ("TFLite_Detection_PostProcess", "float32"),  # fails on empty boxes
+        ("CIRCULAR_BUFFER", "int8"),  # remembers
+    ],
+)
+def test_whatever_is_wrong_is_told(op: str, dtype: str) -> None:
+    result = one(wrong, op, dtype, cases=5)
+    assert result.finding is not None and told(result)
+
+
 def test_the_seed_chooses_the_cases() -> None:
     seen: dict[int, list[bytes]] = {}
     for seed in (0, 0, 1):
