@@ -97,6 +97,13 @@ def test_whatever_is_wrong_is_told(op: str, dtype: str) -> None:
     assert result.finding is not None and told(result)
 
 
+def test_what_a_dialect_refuses_has_no_cases() -> None:
+    results = list(fuzz(sound, ["SignalRfft"], ["int16", "float32"], cases=3, numerics="cortex-m7"))
+    assert [result.cases for result in results] == [3, 0]
+    assert summary(results).endswith("all equal, bit for bit; 1 more does not run in this dialect")
+    assert summary(results[1:]) == "none of the operators and types tried (1) runs in this dialect"
+
+
 def test_the_seed_chooses_the_cases() -> None:
     seen: dict[int, list[bytes]] = {}
     for seed in (0, 0, 1):
