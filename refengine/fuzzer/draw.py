@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
-from hypothesis.errors import HypothesisException
+from hypothesis.errors import HypothesisException, Unsatisfiable
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
 from ..errors import InferenceError, UnsupportedError
@@ -82,10 +82,18 @@ class Draws(NamedTuple):
     seed: int
 
 
-def generate(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = KERNELS) -> None:
-    """`attempt` the cases of one run, one after the other, until it raises `Enough`."""
-    with suppress(Enough):
+def generate(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = KERNELS) -> bool:
+    """`attempt` the cases of one run, one after the other, until it raises `Enough`.
+
+    False if there was none to be had: the dialect refuses the operator.
+    """
+    try:
         _run(draws, attempt, kernels, Phase.generate)
+    except Enough:
+        pass
+    except Unsatisfiable:
+        return False
+    return True
 
 
 def shrink(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = KERNELS) -> bool:

@@ -12,7 +12,21 @@ from typing import Any
 import numpy as np
 
 from ..cexport.elements import lookup_table
-from ..kernels import _sigmoid, activations, dequantize, leaky_relu, log_softmax, quantize, softmax, svdf
+from ..kernels import (
+    _kiss_fft,
+    _sigmoid,
+    activations,
+    dequantize,
+    detection_postprocess,
+    elementwise,
+    embedding_lookup,
+    leaky_relu,
+    log_softmax,
+    quantize,
+    resize_bilinear,
+    softmax,
+    svdf,
+)
 from ..kernels import unidirectional_sequence_lstm as lstm
 from ..kernels._linear import Computed
 from ..kernels._window import Window
@@ -24,15 +38,26 @@ from ..plan import Step
 from ..tflite_io import schema
 
 SAID = {"output_shape", "filter_shape", "input_shape", "accum_depth", "num_elements_in_axis", "sizes"}
+SAID |= {"declared_shape", "outer_shape"}
 """Fields of params that repeat what the tensors' shapes say."""
 
 OWN = {"as_bytes", "sign", "is_alpha_negative", "groups", "gemm", "shrink", "mean", "positions", "linear", "nan_clips"}
+OWN |= {"macs"}
 """Fields that only this engine needs, in this form."""
 
 ACTIVATION = {f"{prefix}activation_{side}": side for prefix in ("", "output_") for side in ("min", "max")}
 
-TABLES = {"exps", "exp_lut", "one_over_one_plus_x_lut"}
-"""Tables that C kernels may want too: softmax's, see its params."""
+TABLES = {
+    (softmax.Params, "exps"),
+    (softmax.Int16Params, "exp_lut"),
+    (softmax.Int16Params, "one_over_one_plus_x_lut"),
+    (log_softmax.Params, "scaled"),
+    (log_softmax.Params, "terms"),
+}
+"""Tables that C kernels may want too; see these params."""
+
+LOOKED_UP = {"lookup", "quantize_int8", "requantize"}
+"""The C kernels that take codes of 8 bits by a table, or may."""
 
 MULTIPLIERS = {
     (_sigmoid.Params, "multiplier"): ("input_multiplier", "input_left_shift"),
@@ -78,8 +103,55 @@ def _lstm(p: lstm.Params) -> Iterator[tuple[str, Any]]:
     yield "cell_state_scale_power", p.cell_state_scale_power
 
 
-BY_PART: dict[type, Callable[[Any], Iterator[tuple[str, Any]]]] = {svdf.Params: _svdf, lstm.Params: _lstm}
-"""Params with several layers in them, whose numbers need names of their own."""
+def _abs(p: elementwise.Params) -> Iterator[tuple[str, Any]]:
+    """As TFLM's OpDataAbsRsqrt has them, but that its input_offset is the zero point."""
+    yield "input_offset", -(p.input_offset or 0)
+    yield "output_offset", p.output_offset or 0
+    yield "needs_rescale", p.multiplier is not None
+    yield "multiplier", p.multiplier.multiplier if p.multiplier else 0
+    yield "shift", p.multiplier.shift if p.multiplier else 0
+
+
+def _embedding_lookup(p: embedding_lookup.Params) -> Iterator[tuple[str, Any]]:
+    """Nothing that the table's shape and scale do not say."""
+    yield from ()
+
+
+def _resize_bilinear(p: resize_bilinear.Params) -> Iterator[tuple[str, Any]]:
+    """Where TFLM's loop finds each row and column."""
+    for name, axis in (("row", p.height), ("column", p.width)):
+        yield f"{name}_lower", axis.lower
+        yield f"{name}_upper", axis.upper
+        yield f"{name}_offset", axis.offset
+    yield "one", p.one
+
+
+def _fft(p: _kiss_fft.Params) -> Iterator[tuple[str, Any]]:
+    """What kissfft's states hold, complex numbers as real and imaginary parts in turn."""
+    yield "fft_length", p.fft_length
+    yield "factors", np.array(p.factors, np.int32).reshape(-1)
+    yield "twiddles", np.stack(p.twiddles, axis=-1).reshape(-1)
+    yield "super_twiddles", np.stack(p.super_twiddles, axis=-1).reshape(-1)
+
+
+def _detection(p: detection_postprocess.Params) -> Iterator[tuple[str, Any]]:
+    """By the names of the options, from which they are read."""
+    names = ("max_detections", "detections_per_class", "use_regular_nms", "nms_score_threshold", "nms_iou_threshold")
+    yield from ((name, getattr(p, name)) for name in (*names, "num_classes"))
+    yield "max_classes_per_detection", p.n
+    yield from zip(detection_postprocess.SCALES, p.scales, strict=True)
+
+
+BY_PART: dict[type, Callable[[Any], Iterator[tuple[str, Any]]]] = {
+    svdf.Params: _svdf,
+    lstm.Params: _lstm,
+    elementwise.Params: _abs,
+    embedding_lookup.Params: _embedding_lookup,
+    resize_bilinear.Params: _resize_bilinear,
+    _kiss_fft.Params: _fft,
+    detection_postprocess.Params: _detection,
+}
+"""Params with parts in them whose numbers need names of their own."""
 
 
 def numbers_of(step: Step) -> dict[str, Array]:
@@ -90,8 +162,9 @@ def numbers_of(step: Step) -> dict[str, Array]:
 
 
 def _tables(step: Step) -> Iterator[tuple[str, Any]]:
-    """Of what takes each int8 code to a value of its own."""
-    if step.data is not None and step.data.dtype == "int8" and step.facts.c_kernels.get("int8") == "lookup":
+    """Of what takes each code of 8 bits to a value of its own."""
+    dtype = "" if step.data is None else step.data.dtype
+    if dtype in ("int8", "uint8") and step.facts.c_kernels.get(dtype) in LOOKED_UP:
         yield "table", lookup_table(step)
 
 
@@ -135,7 +208,8 @@ def _params(params: Any) -> Iterator[tuple[str, Any]]:
             kind = "float" if isinstance(value, np.floating) else "quantized"
             yield f"{kind}_activation_{ACTIVATION[name]}", value
         elif name == "ranges":
-            yield "start_indices", [positions.start for positions in value]
+            for part in ("start", "stop"):
+                yield f"{part}_indices", [getattr(positions, part) for positions in value]
             yield "strides", [positions.step for positions in value]
         elif type(params) in SIDES and name in ("scale", "zero_point"):
             side, sign = SIDES[type(params)]
@@ -144,7 +218,7 @@ def _params(params: Any) -> Iterator[tuple[str, Any]]:
             yield name.replace("zero_point", "offset"), value if name.startswith("output") else -value
         elif isinstance(params, activations.ReluParams) and name == "input_offset":  # TFLM's is the zero point
             yield name, -value
-        elif _is_plain(value) or name in TABLES:
+        elif _is_plain(value) or (type(params), name) in TABLES:
             yield name, value
 
 

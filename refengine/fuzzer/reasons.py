@@ -194,7 +194,9 @@ def _spares(reason: Reason, passing: Sequence[Case]) -> bool:
 
 def _variants(cause: str, case: Case, got: Array) -> Iterator[tuple[str, Array]]:
     """What a kind of fault would give in a case, where it can be there at all."""
-    for how, wrong in FAULTS[cause](Replay(case.fixed, case.numerics, case.arrays, case.expected, got)):
+    kept = case.state.memory.get((case.step.subgraph, case.step.index), ())
+    replay = Replay(case.fixed, case.numerics, case.arrays, case.expected, got, kept=kept)
+    for how, wrong in FAULTS[cause](replay):
         if wrong is not None and wrong.shape == got.shape:
             yield how, wrong
 

@@ -66,11 +66,15 @@
  *       reluish_multiplier_exponent i, output_multiplier_fixedpoint_int16 i, output_multiplier_exponent i
  *   LOGISTIC TANH, int8: input_offset i, input_range_radius i
  *   LOGISTIC TANH SOFTMAX, int8 int16: input_multiplier i, input_left_shift i
- *   LEAKY_RELU HARD_SWISH LOGISTIC TANH, int8: table i[] (what each code becomes, by its bits, 0 ... 255, for kernels
- *       that look it up)
+ *   LEAKY_RELU HARD_SWISH LOGISTIC TANH ABS RSQRT QUANTIZE, int8: table i[] (what each code becomes, by its bits,
+ *       0 ... 255, for kernels that look it up)
+ *   QUANTIZE, uint8: table i[]
+ *   DEQUANTIZE, uint8: table f[]
+ *   ABS RSQRT, int8 int16: input_offset i, output_offset i, needs_rescale i, multiplier i, shift i
  *   SOFTMAX, int8: diff_min i, exps i[] (e^(-d * beta * scale) in Q0.31 for each difference d of codes, 0 ... 255)
  *   LOG_SOFTMAX, int8: input_multiplier i, input_left_shift i, diff_min i, reverse_scaling_divisor i,
- *       reverse_scaling_left_shift i
+ *       reverse_scaling_left_shift i, scaled i[], terms i[] (minus each difference 0 ... 255 of codes in Q5.26, and its
+ *       exponential in Q12.19)
  *   SOFTMAX, int16: exp_lut i[], one_over_one_plus_x_lut i[] (513 entries each: e^x over [-10, 0] and 1 / (1 + x) over
  *       [0, 1], in Q0.15)
  *   L2_NORMALIZATION, int8: input_offset i
@@ -86,7 +90,39 @@
  *   SPLIT SPLIT_V: axis i, starts i[] (where each output begins along the axis)
  *   PAD PADV2: left_padding i[], right_padding i[], pad_value i (for each dimension; PADV2's fill is its third input)
  *   TRANSPOSE: perm i[]
- *   STRIDED_SLICE: start_indices i[], strides i[] (for each dimension of the input)
+ *   STRIDED_SLICE: start_indices i[], stop_indices i[], strides i[] (for each dimension of the input, masks heeded;
+ *       counted from its begin, so that a stop may be -1)
+ *   SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND: block_shape i[], before i[], after i[], pad_value i (rows and columns of
+ *       blocks and of paddings or crops; a tensor of three dimensions has one column. TFLM itself pads with what happens
+ *       to lie in a byte of its arena, mostly 0)
+ *   MIRROR_PAD: offset i (1 where the image leaves the border out)
+ *   GATHER_ND: slices i, slices_per_step i[] (of how many slices the input is, and how many of them each index of a row
+ *       counts)
+ *   EMBEDDING_LOOKUP FILL: nothing
+ *   RESIZE_NEAREST_NEIGHBOR: output_size i[], rows i[], columns i[] (where each of the output's comes from)
+ *   RESIZE_BILINEAR, int8: row_lower i[], row_upper i[], row_offset i[], column_lower i[], column_upper i[],
+ *       column_offset i[], one i (for each row and column of the output the two of the input that it lies between, and
+ *       how far it is from the lower one; `one` is a whole row or column)
+ *   RESIZE_BILINEAR, float32: row_lower i[], row_upper i[], row_offset f[], column_lower i[], column_upper i[],
+ *       column_offset f[], one i
+ *   TFLite_Detection_PostProcess: max_detections i, max_classes_per_detection i, detections_per_class i, num_classes i,
+ *       use_regular_nms i, nms_score_threshold f, nms_iou_threshold f, y_scale f, x_scale f, h_scale f, w_scale f
+ *   SignalDelay: delay_length i
+ *   SignalFramer: frame_size i, frame_step i, prefill i, n_frames i
+ *   SignalStacker: num_channels i, stacker_left_context i, stacker_step i, buffer_size i
+ *   SignalOverlapAdd: frame_size i, frame_step i, n_frames i
+ *   SignalWindow: shift i
+ *   SignalFftAutoScale SignalFilterBankSquareRoot: nothing
+ *   SignalRfft SignalIrfft, int16 int32: fft_length i, factors i[], twiddles i[], super_twiddles i[] (what kissfft's
+ *       states hold: radix and length of each stage; complex numbers as real and imaginary part, in turn)
+ *   SignalRfft SignalIrfft, float32: fft_length i, factors i[], twiddles f[], super_twiddles f[]
+ *   SignalEnergy: start_index i, end_index i
+ *   SignalFilterBank: num_channels i
+ *   SignalFilterBankSpectralSubtraction: num_channels i, smoothing i, one_minus_smoothing i, alternate_smoothing i,
+ *       alternate_one_minus_smoothing i, smoothing_bits i, spectral_subtraction_bits i, min_signal_remaining i,
+ *       clamping i (of unsigned ones the bits)
+ *   SignalPCAN: snr_shift i
+ *   SignalFilterBankLog: input_correction_bits i, output_scale i
  *   What other operators come with, beside their options, is not settled yet: another version may change it.
  *
  * A multiplier and its shift are TFLM's: the factor is multiplier * 2^(shift - 31), and a positive shift is to the
@@ -95,8 +131,8 @@
  *
  * State. A variable (an input whose `variable` is 1, such as SVDF's input 4) holds what the inference before left
  * there, and is yours to update, as TFLM's kernels do; what you leave in it is compared too. An operator that keeps
- * something for itself (CIRCULAR_BUFFER, DELAY, FRAMER, STACKER, OVERLAP_ADD, ...) gets `memory` for that, which comes
- * back at the next inference of the same stream as you left it; `begins` says whether the stream is at its first
+ * something for itself (CIRCULAR_BUFFER, SignalDelay, SignalFramer, SignalStacker, ...) gets `memory` for that, which
+ * comes back at the next inference of the same stream as you left it; `begins` says whether the stream is at its first
  * inference (`memory` holds garbage then), was reset as TFLM's Reset does, or goes on. Of streams you see several
  * inferences in a row; where TFLM ends an inference early (CIRCULAR_BUFFER), return REFENGINE_COMPUTED nevertheless.
  *

@@ -346,9 +346,9 @@ def try_chunk(task: Task) -> tuple[Task, Chunk]:
     try:
         for run in task.runs():
             before = chunk.failing
-            draw.generate(draw.Draws(*run), attempt, task.kernels)
+            drawn = draw.generate(draw.Draws(*run), attempt, task.kernels)
             chunk.runs += [run] * (chunk.failing > before)
-            if chunk.is_over(task):
+            if not drawn or chunk.is_over(task):
                 break
     finally:
         close(task.door)

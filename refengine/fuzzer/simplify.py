@@ -10,12 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import UnsupportedError
+from ..errors import InferenceError, UnsupportedError
 from ..model import Array, Tensor
 from ..plan import Step
 from .case import Case, Door, Outcome, check
 
 ATTEMPTS = 600
+
+REFUSED = UnsupportedError, InferenceError
+"""Some values Prepare refuses, with others Invoke fails, as with a divisor of 0."""
 
 
 def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]:
@@ -27,7 +30,7 @@ def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]
             other = _narrowed(case, outcome.difference.first)
             now = check(door, other)
             case, outcome = (other, now) if now.kind == outcome.kind else (case, outcome)
-        except UnsupportedError:
+        except REFUSED:
             pass
     attempts = 0
     for i, tensor in enumerate(case.tensors):
@@ -44,7 +47,7 @@ def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]
             try:
                 other = with_array(case, i, changed)
                 now = check(door, other)
-            except UnsupportedError:  # some values Prepare refuses
+            except REFUSED:
                 continue
             if now.kind == outcome.kind:
                 case, outcome = other, now
@@ -54,6 +57,8 @@ def simplified(door: Door, case: Case, outcome: Outcome) -> tuple[Case, Outcome]
 def _narrowed(case: Case, at: tuple[int, ...]) -> Case:
     """The case cut down to the output element `at`, or to its channel, of operators of which one knows how."""
     step, output = case.step, case.step.outputs[0].shape
+    if len(case.plan.steps) > 1:  # what comes before would have to be cut, too
+        return case
     ones = (1,) * len(output)
     if step.facts.elementwise:
         return _cut(case, lambda i, x: np.broadcast_to(x, output)[at].reshape(ones), ones)

@@ -33,13 +33,17 @@ def summary(results: Sequence[Result]) -> str:
     """All results in one sentence."""
     claimed = [result for result in results if result.skipped < result.cases]
     wrong = [str(result) for result in claimed if result.failing]
-    skipped = len(results) - len(claimed)
+    refused = sum(result.cases == 0 for result in results)
+    skipped = len(results) - len(claimed) - refused
     rest = f"; {skipped} more {'is' if skipped == 1 else 'are'} not claimed" if skipped else ""
+    rest += f"; {refused} more {'does' if refused == 1 else 'do'} not run in this dialect" if refused else ""
     count = sum(result.cases - result.skipped for result in claimed)
     cases = counted(count, "case")
     pairs = "1 operator and type" if len(claimed) == 1 else f"{len(claimed)} operators and types"
     if not results:
         return "nothing was tried to the end"
+    if refused == len(results):
+        return f"none of the operators and types tried ({refused}) runs in this dialect"
     if not claimed:
         return f"the kernels claim none of the operators and types tried ({len(results)})"
     wrong = wrong if len(wrong) <= LISTED else [*wrong[:LISTED], f"{len(wrong) - LISTED} more"]

@@ -256,14 +256,16 @@ def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | No
     zero = min(max(0, floor_), top)
     reach = max(top - zero, zero - floor_)
     noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=np.int64 if top < 2**63 else np.uint64)
+    ends = [floor_, top]
     if dtype in ("uint32", "uint64") and not floor_:  # of every size, since few small ones would come by chance
         noise_ >>= rng.integers(0, max(1, top.bit_length()), shape, dtype=noise_.dtype)
+        ends += [end for end in (2**16 - 1, 2**32 - 1) if end < top]
     ints = {
         "constant": np.full(
             shape, min(max(zero + _zigzag((seed >> 16) * min(2 * reach + 1, 2**16) >> 16), floor_), top)
         ),
         "noise": noise_,
-        "ends": rng.choice(np.array([floor_, top], noise_.dtype), shape),
+        "ends": rng.choice(np.array(ends, noise_.dtype), shape),
         "sparse": np.where(rng.random(shape) < 0.2, noise_, noise_.dtype.type(zero)),
         "ramp": (floor_ + np.arange(noise_.size) % min(top - floor_ + 1, 2**32)).reshape(shape),
         "ties": np.clip(_odd(noise_, rng), floor_, top),

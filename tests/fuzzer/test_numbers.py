@@ -23,7 +23,7 @@ def promised() -> dict[tuple[str, str], dict[str, tuple[str, str]]]:
     """By operator and type, what the header's comment lists: name → (dtype, how many: "", "d" or "any")."""
     comment = HEADER.read_text(encoding="utf-8").partition("*/")[0]
     found: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-    entries = re.findall(r"^ \*   ([A-Z][A-Z0-9_ ]+)((?:, [a-z0-9 ]+)?): (.*(?:\n \*       .*)*)", comment, re.M)
+    entries = re.findall(r"^ \*   ([A-Z][A-Za-z0-9_ ]+)((?:, [a-z0-9 ]+)?): (.*(?:\n \*       .*)*)", comment, re.M)
     for ops, dtypes, names in entries:
         for op, dtype in KERNELS:
             if op in ops.split() and (not dtypes or dtype in dtypes.split(", ")[1].split()):
@@ -37,7 +37,7 @@ def promised() -> dict[tuple[str, str], dict[str, tuple[str, str]]]:
 def test_every_operator_promised_exists() -> None:
     comment = HEADER.read_text(encoding="utf-8").partition("*/")[0]
     named = set(
-        re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", comment.partition("Numbers.")[2].partition("A multiplier and")[0])
+        re.findall(r"\b[A-Z][A-Za-z0-9_]{2,}\b", comment.partition("Numbers.")[2].partition("A multiplier and")[0])
     )
     assert named & {op for op, _ in KERNELS} == {op for op, _ in promised()}
 

@@ -57,6 +57,13 @@ def test_other_dialects_are_named(numerics: str, op: str, dtype: str, name: str)
     assert finding is not None and finding.reason is not None and f"under {name}" in str(finding.reason)
 
 
+@pytest.mark.parametrize(("op", "dtype"), [("SignalDelay", "int16"), ("SignalOverlapAdd", "float32")])
+def test_a_fault_of_what_remembers_is_told(op: str, dtype: str) -> None:
+    finding = one(lambda case: case.expected + case.expected.dtype.type(len(case.stream) > 1), op, dtype).finding
+    assert finding is not None and len(finding.case.stream) > 1
+    assert finding.outcome.kind == "differs" and finding.verdict
+
+
 def test_the_dialect_claimed_is_no_finding() -> None:
     (result,) = fuzz(speaks(PRESETS["single"]), ["CONV_2D"], ["int8"], cases=200, numerics=PRESETS["single"])
     assert result.finding is None

@@ -78,6 +78,32 @@ def test_single_elements_shrink_too() -> None:
     assert codes.ravel().tolist() == [77]
 
 
+def wrong(case: Case) -> tuple[Array, ...]:
+    """Every output is wrong in its lowest bit, whatever it is."""
+    return tuple((np.asarray(x).reshape(-1).view(np.uint8) ^ 1).view(x.dtype).reshape(x.shape) for x in case.results)
+
+
+@pytest.mark.parametrize(
+    ("op", "dtype"),
+    [
+        ("RSQRT", "int8"),  # has an operator before it
+        ("DIV", "int8"),  # fails where the divisor is 0
+        ("TFLite_Detection_PostProcess", "float32"),  # fails on empty boxes
+        ("CIRCULAR_BUFFER", "int8"),  # remembers
+    ],
+)
+def test_whatever_is_wrong_is_told(op: str, dtype: str) -> None:
+    result = one(wrong, op, dtype, cases=5)
+    assert result.finding is not None and told(result)
+
+
+def test_what_a_dialect_refuses_has_no_cases() -> None:
+    results = list(fuzz(sound, ["SignalRfft"], ["int16", "float32"], cases=3, numerics="cortex-m7"))
+    assert [result.cases for result in results] == [3, 0]
+    assert summary(results).endswith("all equal, bit for bit; 1 more does not run in this dialect")
+    assert summary(results[1:]) == "none of the operators and types tried (1) runs in this dialect"
+
+
 def test_the_seed_chooses_the_cases() -> None:
     seen: dict[int, list[bytes]] = {}
     for seed in (0, 0, 1):

@@ -69,7 +69,8 @@ def test_wide_unsigned_arrays_have_numbers_of_every_size(dtype: str) -> None:
     noise = np.concatenate([strategies.array_of((50,), dtype, None, None, "noise", seed) for seed in range(20)])
     sizes = {int(x).bit_length() for x in noise}
     assert sizes >= set(range(2, bits + 1))
-    assert set(strategies.array_of((50,), dtype, None, None, "ends", 1).tolist()) == {0, 2**bits - 1}
+    ends = {2**end - 1 for end in (0, 16, 32, 64) if end <= bits}
+    assert set(strategies.array_of((50,), dtype, None, None, "ends", 1).tolist()) == ends
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])

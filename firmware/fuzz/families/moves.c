@@ -1,18 +1,5 @@
-/* What only moves elements, behind the door: each copy as strides, which `copy_elements` follows. Part of adapter.c. */
-
-static int32_t element_size(const tensor *t) {
-  const int32_t count = refengine_elements(t);
-  return count ? (int32_t)t->bytes / count : 1;
-}
-
-/* The strides of a tensor of its own, in elements, for its dimensions at the end of MAX_RANK. */
-static void strides_of(const tensor *t, int32_t strides[MAX_RANK]) {
-  int32_t stride = 1;
-  for (int32_t d = MAX_RANK - 1, i = t->rank - 1; d >= 0; --d, --i) {
-    strides[d] = i >= 0 ? stride : 0;
-    stride *= i >= 0 ? t->dims[i] : 1;
-  }
-}
+/* What only moves elements behind the door: copies by strides, which `copy_elements` follows, and what pads or chooses. */
+#include "family.h"
 
 /* A copy that fills the output in its order; where from is still to be said. */
 static struct copy_params into_output(const test_case *c) {
@@ -41,6 +28,11 @@ static void broadcast_to_case(const test_case *c) {
   copy_elements(&p, c->inputs[0].data, c->outputs[0].data);
 }
 
+static void fill_case(const test_case *c) {
+  const struct copy_params p = into_output(c);
+  copy_elements(&p, c->inputs[1].data, c->outputs[0].data);
+}
+
 /* The axes are int32. */
 static void reverse_case(const test_case *c) {
   const tensor *in = &c->inputs[0];
@@ -65,6 +57,28 @@ static void slice_case(const test_case *c) {
   for (int32_t d = 0; d < in->rank; ++d) {
     const int32_t from = is_wide ? (int32_t)((const int64_t *)begin->data)[d] : ((const int32_t *)begin->data)[d];
     p.input_start += from * p.input_strides[front + d];
+  }
+  copy_elements(&p, in->data, c->outputs[0].data);
+}
+
+/* Begins and strides are those of the case; how many elements lie between begin and end follows. */
+static void strided_slice_case(const test_case *c) {
+  const tensor *in = &c->inputs[0];
+  const int32_t *starts = refengine_ints(c, "start_indices", NULL), *stops = refengine_ints(c, "stop_indices", NULL);
+  const int32_t *steps = refengine_ints(c, "strides", NULL), front = MAX_RANK - in->rank;
+  struct copy_params p = {.element_size = element_size(in)};
+  int32_t stride = 1;
+  strides_of(in, p.input_strides);
+  for (int32_t d = MAX_RANK - 1; d >= 0; --d) {
+    p.shape[d] = 1;
+    if (d >= front) {
+      const int32_t step = steps[d - front], length = stops[d - front] - starts[d - front];
+      p.shape[d] = (length + step - (step > 0 ? 1 : -1)) / step;
+      p.input_start += starts[d - front] * p.input_strides[d];
+      p.input_strides[d] *= step;
+    }
+    p.output_strides[d] = stride;
+    stride *= p.shape[d];
   }
   copy_elements(&p, in->data, c->outputs[0].data);
 }
@@ -168,3 +182,124 @@ static void dynamic_update_slice_case(const test_case *c) {
     dynamic_update_slice_int32(&p, operand->data, part->data, starts->data, c->outputs[0].data);
   }
 }
+
+/* ---- pad, reshape ------------------------------------------------------------------------------------------------ */
+
+static void pad_case(const test_case *c) {
+  const tensor *in = &c->inputs[0];
+  const int32_t front = MAX_RANK - in->rank, *left_padding = refengine_ints(c, "left_padding", NULL);
+  const int32_t pad_value = refengine_int(c, "pad_value"); /* its low bytes are those of narrower codes */
+  struct pad_params p = {.element_size = element_size(&c->outputs[0])};
+  shape_of(in, p.input_shape);
+  shape_of(&c->outputs[0], p.output_shape);
+  for (int32_t d = 0; d < MAX_RANK; ++d) {
+    p.left_padding[d] = d < front ? 0 : left_padding[d - front];
+  }
+  pad(&p, in->data, c->n_inputs > 2 ? c->inputs[2].data : (const void *)&pad_value, c->outputs[0].data);
+}
+
+static void reshape_case(const test_case *c) {
+  const struct reshape_params p = {(int32_t)c->outputs[0].bytes};
+  reshape(&p, c->inputs[0].data, c->outputs[0].data);
+}
+
+const struct entry MOVES[] = {
+    {"PAD", "int8", pad_case},
+    {"PAD", "int16", pad_case},
+    {"PAD", "int32", pad_case},
+    {"PAD", "float32", pad_case},
+    {"PADV2", "int8", pad_case},
+    {"PADV2", "int16", pad_case},
+    {"PADV2", "int32", pad_case},
+    {"PADV2", "float32", pad_case},
+    {"RESHAPE", "bool", reshape_case},
+    {"RESHAPE", "int8", reshape_case},
+    {"RESHAPE", "int16", reshape_case},
+    {"RESHAPE", "int32", reshape_case},
+    {"RESHAPE", "int64", reshape_case},
+    {"RESHAPE", "uint8", reshape_case},
+    {"RESHAPE", "uint32", reshape_case},
+    {"RESHAPE", "uint64", reshape_case},
+    {"RESHAPE", "float32", reshape_case},
+    {"SQUEEZE", "bool", reshape_case},
+    {"SQUEEZE", "int8", reshape_case},
+    {"SQUEEZE", "int16", reshape_case},
+    {"SQUEEZE", "int32", reshape_case},
+    {"SQUEEZE", "int64", reshape_case},
+    {"SQUEEZE", "uint8", reshape_case},
+    {"SQUEEZE", "uint32", reshape_case},
+    {"SQUEEZE", "uint64", reshape_case},
+    {"SQUEEZE", "float32", reshape_case},
+    {"EXPAND_DIMS", "int8", reshape_case},
+    {"EXPAND_DIMS", "int16", reshape_case},
+    {"EXPAND_DIMS", "float32", reshape_case},
+    {"TRANSPOSE", "int8", transpose_case},
+    {"TRANSPOSE", "int16", transpose_case},
+    {"TRANSPOSE", "float32", transpose_case},
+    {"SELECT_V2", "int8", select_case},
+    {"SELECT_V2", "int16", select_case},
+    {"SELECT_V2", "float32", select_case},
+    {"BROADCAST_TO", "bool", broadcast_to_case},
+    {"BROADCAST_TO", "int8", broadcast_to_case},
+    {"BROADCAST_TO", "int16", broadcast_to_case},
+    {"BROADCAST_TO", "int32", broadcast_to_case},
+    {"BROADCAST_TO", "int64", broadcast_to_case},
+    {"BROADCAST_TO", "uint8", broadcast_to_case},
+    {"BROADCAST_TO", "uint32", broadcast_to_case},
+    {"BROADCAST_TO", "uint64", broadcast_to_case},
+    {"BROADCAST_TO", "float32", broadcast_to_case},
+    {"REVERSE_V2", "bool", reverse_case},
+    {"REVERSE_V2", "int8", reverse_case},
+    {"REVERSE_V2", "int16", reverse_case},
+    {"REVERSE_V2", "int32", reverse_case},
+    {"REVERSE_V2", "int64", reverse_case},
+    {"REVERSE_V2", "uint8", reverse_case},
+    {"REVERSE_V2", "float32", reverse_case},
+    {"SLICE", "bool", slice_case},
+    {"SLICE", "int8", slice_case},
+    {"SLICE", "int16", slice_case},
+    {"SLICE", "int32", slice_case},
+    {"SLICE", "float32", slice_case},
+    {"DEPTH_TO_SPACE", "int8", blocks_case},
+    {"DEPTH_TO_SPACE", "float32", blocks_case},
+    {"SPACE_TO_DEPTH", "int8", blocks_case},
+    {"SPACE_TO_DEPTH", "float32", blocks_case},
+    {"CONCATENATION", "bool", join_case},
+    {"CONCATENATION", "int8", join_case},
+    {"CONCATENATION", "int16", join_case},
+    {"CONCATENATION", "int32", join_case},
+    {"CONCATENATION", "int64", join_case},
+    {"CONCATENATION", "float32", join_case},
+    {"PACK", "int8", join_case},
+    {"PACK", "int16", join_case},
+    {"PACK", "int32", join_case},
+    {"PACK", "int64", join_case},
+    {"PACK", "float32", join_case},
+    {"SPLIT", "int8", split_case},
+    {"SPLIT", "int16", split_case},
+    {"SPLIT", "int32", split_case},
+    {"SPLIT", "float32", split_case},
+    {"SPLIT_V", "int8", split_case},
+    {"SPLIT_V", "int16", split_case},
+    {"SPLIT_V", "int32", split_case},
+    {"SPLIT_V", "float32", split_case},
+    {"UNPACK", "int8", split_case},
+    {"UNPACK", "int16", split_case},
+    {"UNPACK", "int32", split_case},
+    {"UNPACK", "float32", split_case},
+    {"GATHER", "int8", gather_case},
+    {"GATHER", "float32", gather_case},
+    {"DYNAMIC_UPDATE_SLICE", "int8", dynamic_update_slice_case},
+    {"DYNAMIC_UPDATE_SLICE", "int16", dynamic_update_slice_case},
+    {"DYNAMIC_UPDATE_SLICE", "int32", dynamic_update_slice_case},
+    {"DYNAMIC_UPDATE_SLICE", "float32", dynamic_update_slice_case},
+    {"STRIDED_SLICE", "bool", strided_slice_case},
+    {"STRIDED_SLICE", "int8", strided_slice_case},
+    {"STRIDED_SLICE", "int16", strided_slice_case},
+    {"STRIDED_SLICE", "int32", strided_slice_case},
+    {"STRIDED_SLICE", "float32", strided_slice_case},
+    {"FILL", "int8", fill_case},
+    {"FILL", "int32", fill_case},
+    {"FILL", "float32", fill_case},
+    {0},
+};

@@ -1,4 +1,5 @@
-/* What lives on from one inference to the next, behind the door: SVDF, LSTM, CIRCULAR_BUFFER. Part of adapter.c. */
+/* What lives on from one inference to the next, behind the door: SVDF, LSTM, CIRCULAR_BUFFER. */
+#include "family.h"
 
 /* ---- svdf -------------------------------------------------------------------------------------------------------- */
 
@@ -44,6 +45,11 @@ static struct lstm_size lstm_size_of(const test_case *c) {
   const int32_t *dims = c->inputs[0].dims, time_major = refengine_int(c, "time_major");
   const struct lstm_size size = {time_major, dims[time_major], dims[1 - time_major], c->inputs[HIDDEN].dims[1]};
   return size;
+}
+
+int weights_fit(const test_case *c) {
+  const tensor *in = c->inputs;
+  return 4 * (in[WEIGHTS_INPUT].bytes + in[WEIGHTS_HIDDEN].bytes + in[BIAS].bytes) < 60000;
 }
 
 /* The tensors of the four gates, from input `first` on, one behind the other. */
@@ -127,3 +133,13 @@ static void circular_buffer_case(const test_case *c) {
   circular_buffer(&p, c->inputs[0].data, left, out->data);
   memcpy(frames, out->data, out->bytes);
 }
+
+const struct entry STREAMS[] = {
+    {"SVDF", "int8", svdf_int8_case},
+    {"SVDF", "float32", svdf_float32_case},
+    {"UNIDIRECTIONAL_SEQUENCE_LSTM", "int8", lstm_case},
+    {"UNIDIRECTIONAL_SEQUENCE_LSTM", "int16", lstm_case},
+    {"UNIDIRECTIONAL_SEQUENCE_LSTM", "float32", lstm_float32_case},
+    {"CIRCULAR_BUFFER", "int8", circular_buffer_case},
+    {0},
+};
