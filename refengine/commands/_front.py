@@ -35,6 +35,7 @@ from ..tensors.inputs import PixelRange, picture_shape, pixel_range, quantize_in
 from ..text import SCHEMA, as_json, counted, hung, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
+CHIPS = "which chip has which: refengine manual dialects"
 FEW = 8
 """Files that are told of one by one."""
 
@@ -84,7 +85,9 @@ def one_or_two(text: str) -> list[str]:
     """The names of one dialect, or of two."""
     names = text.split(",")
     if unknown := [name for name in names if name not in PRESETS]:
-        raise argparse.ArgumentTypeError(f"there is no dialect {unknown[0]!r}; choose from {', '.join(PRESETS)}")
+        raise argparse.ArgumentTypeError(
+            f"there is no dialect {unknown[0]!r}; choose from {', '.join(PRESETS)}; {CHIPS}"
+        )
     if len(names) > 2:
         raise argparse.ArgumentTypeError(f"{text!r} are {len(names)} dialects; give one, or two to compare")
     return names

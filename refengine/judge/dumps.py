@@ -70,6 +70,8 @@ def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump
     if sample:
         raise InputError(f"{path} is of one inference, and no text: there is no sample {sample}")
     arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))
+    if path.is_dir() and not arrays:
+        raise InputError(f"{path} is a folder without .npy, .raw or .bin; a dump has one for each tensor")
     meta = _meta(path, arrays.pop(META, None))
     sha256 = str(meta.get("sha256") or plan.model.sha256)
     if plan.model.sha256 and sha256 != plan.model.sha256:

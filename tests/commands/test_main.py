@@ -396,10 +396,33 @@ ERRORS = {
         ["run", MODEL, "--input", "x", "--numerics", "y"],
         "there is no dialect 'y'; choose from tflm",
     ),
+    "nearly a dialect": (
+        ["health", MODEL, "--numerics", "cortexm7"],
+        "did you mean 'cortex-m7'? (see refengine health --help)",
+    ),
+    "no dialect at all": (
+        ["health", MODEL, "--numerics", "stm32h7"],
+        "; which chip has which: refengine manual dialects",
+    ),
+    "nearly an option": (
+        ["run", MODEL, "--random", "--numercs", "single"],
+        "--numercs single; did you mean '--numerics'?",
+    ),
+    "nearly an option of all": (["--versoin"], "there is no option '--versoin'; did you mean '--version'?"),
+    "nearly an action": (["device", "recrod"], "did you mean 'record'? (see refengine device --help)"),
+    "nearly a fault": (
+        ["device", "run", "--port", "qemu:host", "--model", MODEL, "--made", "noise", "--fault", "singel_rounding"],
+        "there is no fault 'singel_rounding' (did you mean 'single_rounding'?); there are single_rounding, round_down",
+    ),
+    "a fault without its step": (
+        ["device", "run", "--port", "qemu:host", "--model", MODEL, "--made", "noise", "--fault", "stale"],
+        "there is no fault 'stale'",
+    ),
     "no such script": (["debug", MODEL, "--input", "{digit}", "--script", "{tmp}/none"], "{tmp}/none: No such file"),
     "nearly a network": (["run", "stm32f746_in8", "--random"], "no bundled network (did you mean 'stm32f746_int8'?)"),
     "digits in arrays": (["evaluate", MODEL, "--digit"], "--digit is for pictures in files, and digits are arrays"),
     "digits of health": (["health", MODEL, "--digit"], "--digit is for pictures in files, and digits are arrays"),
+    "a folder for a dump": (["diff", MODEL, "{tmp}"], "{tmp} is a folder without .npy, .raw or .bin; a dump has one"),
     "no such model": (["inspect", "nothing.tflite"], "nothing.tflite: no such file, and no bundled network (dense"),
     "a folder for a model": (["inspect", "{tmp}"], "{tmp}: cannot be read"),
     "a picture for a model": (["inspect", "{digit}"], "not a .tflite file"),
@@ -418,7 +441,10 @@ ERRORS = {
     "how to read no file": (["diff", MODEL, "x.npz", "--digit", "--hop", "2"], "is read: leave out --digit, --hop"),
     "a search for one case": (["fuzz", "--replay", "x", "--spec"], "--replay tries one case: leave out --spec"),
     "an input for a search": (["fuzz", "--input", "x"], "--input is for --replay: leave out --input"),
-    "an unknown option": (["run", MODEL, "--random", "--shw"], "arguments: --shw (see refengine run --help)"),
+    "an unknown option": (
+        ["run", MODEL, "--random", "--shw"],
+        "arguments: --shw; did you mean '--show'? (see refengine run --help)",
+    ),
     "an unknown option of a part": (["device", "record", "--x"], "(see refengine device record --help)"),
     "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),
 }
