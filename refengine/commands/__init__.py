@@ -24,7 +24,7 @@ from ..kernel import PRESETS
 from ..kernels._tflm import COMMIT, LITERT, WHEEL
 from ..processes import terminable
 from ..text import ALIKE, SCHEMA, paragraphs
-from ._front import BROKEN_PIPE, CHIPS, ended, fail, require_apart, say
+from ._front import BROKEN_PIPE, CHIPS, WARNED, ended, fail, require_apart, say
 
 HELP = """\
 examples:
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         with suppress(AttributeError):  # when something else was put in its place
             getattr(sys, name).reconfigure(errors=ALIKE)
+    WARNED.clear()
     try:
         with terminable():
             given = [*(sys.argv[1:] if arguments is None else arguments)]

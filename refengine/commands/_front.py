@@ -39,6 +39,9 @@ CHIPS = "which chip has which: refengine manual dialects"
 FEW = 8
 """Files that are told of one by one."""
 
+WARNED: list[str] = []
+"""What this command has warned of so far."""
+
 WRITTEN = ("output", "html", "plots", "equalized", "reveal", "save")
 """The options that name what is written."""
 
@@ -541,8 +544,9 @@ def say(*lines: object) -> None:
 
 
 def print_json(value: dict[str, Any]) -> int:
-    """Print a document, see `text`; every one of a command is of this schema."""
-    print(as_json({"schema": SCHEMA} | value))
+    """Print a document, see `text`; every one of a command is of this schema, and has what was warned of before."""
+    warnings = {"warnings": [*WARNED]} if WARNED else {}
+    print(as_json({"schema": SCHEMA} | warnings | value))
     return 0
 
 
@@ -552,8 +556,9 @@ def ended(signal: KeyboardInterrupt) -> int:
 
 
 def warn(*lines: object) -> None:
-    """Lines on stderr, of what a result is worth."""
+    """Lines on stderr, of what a result is worth, and in the document of --json."""
     for line in lines:
+        WARNED.append(str(line))
         print(f"refengine: warning: {printable(line)}", file=sys.stderr)
 
 

@@ -592,3 +592,19 @@ def test_in_a_real_terminal(terminal: Callable[[str], str], arguments: str, expe
     screen = terminal(f"{' '.join(COMMAND)} {arguments}")
     assert expected in " ".join(screen.split())
     assert "…" not in screen.split("tensor  of")[0], "a table was cut off"
+
+
+def test_what_was_warned_of_stands_in_json_as_well(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, digit: str
+) -> None:
+    """And what one command warned of, the next one does not repeat."""
+    (tmp_path / "data" / "7").mkdir(parents=True)
+    shutil.copy(digit, tmp_path / "data" / "7")
+    (tmp_path / "data" / "7" / "notes.docx").write_bytes(b"none")
+    assert main(["evaluate", MODEL, "--data", str(tmp_path / "data"), "--json"]) == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)["warnings"]
+    assert [f"refengine: warning: {line}" for line in told] == printed.err.splitlines()
+    assert "left out 1 file, neither picture, array nor sound: 7/notes.docx" in told[0]
+    assert main(["run", MODEL, "--random", "--json"]) == 0
+    assert "warnings" not in json.loads(capsys.readouterr().out)
