@@ -205,7 +205,7 @@ def heading(line: str) -> str | None:
     if ENDS.search(line) or len(tensors) > 1:
         return None
     if tensors or len(operators) == 1:
-        return f"t{tensors[0]}" if tensors else f"operator {operators[0]}"
+        return f"t{tensors[0]}" if tensors else line.strip()
     said = re.sub(r"^\s*\(gdb\)\s*\w+(?:/\w+)?\s+\*?", "", line).strip(" -=#*:<>")
     return said if end_of(said) else None
 

@@ -414,6 +414,8 @@ def _whole(found: Iterable[tuple[Block, Tensor | None, str]]) -> Iterator[tuple[
 
 def _tensor_of(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) -> tuple[Tensor | None, str]:
     """(the tensor whose numbers these are, a note), or (None, why nobody knows which it is)."""
+    if other := _other_operator(plan, block.label):
+        return None, f"left out: {block.name}, as {other}; count operators as the model does (model_steps[i].index)"
     tensor, note = _called(plan, block, names)
     if tensor is None:
         return _by_size(plan, block)
@@ -422,6 +424,14 @@ def _tensor_of(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) 
         size = prod(tensor.shape)
         return None, f"left out: the {count} in line {block.line}, as t{tensor.index} has {size} elements"
     return tensor, note
+
+
+def _other_operator(plan: Plan, label: str) -> str:
+    """Which operator has the number that a label tells, if it tells the name of another as well; else ""."""
+    match = OPERATOR.search(label)
+    step = next((step for step in plan.steps if match and step.index == int(match[1])), None)
+    told = {step.name for step in plan.steps} & set(re.findall(r"[A-Z][A-Z0-9_]+", label))
+    return f"operator {step.index} is {step.name}" if step and told and step.name not in told else ""
 
 
 def _called(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) -> tuple[Tensor | None, str]:

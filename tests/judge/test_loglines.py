@@ -29,7 +29,7 @@ def test_numbers_stand_alone(text: str, words: list[str]) -> None:
     ("line", "meant"),
     [
         ("--- t24 ---", "t24"),
-        ("Layer 3 CONV_2D", "operator 3"),
+        ("Layer 3 CONV_2D", "Layer 3 CONV_2D"),
         ("(gdb) p/d output->data.int8[0]@10", "output->data.int8[0]@10"),
         ("op 3 reads tensor 4 writes tensor 5", None),
         ("--- end of t24 ---", None),

@@ -232,6 +232,10 @@ REFUSED = {
         "left out: the 3 numbers in line 3, as t13 has 10 elem",
     ),
     "no name": (lambda x: f"scores: {listed(x)}", "which may be several tensors'; call it one of t13, t14"),
+    "another operator's number": (
+        lambda x: f"layer 1 SOFTMAX\n{listed(x)}",
+        "left out: 'layer 1 SOFTMAX', as operator 1 is STRIDED_SLICE; count operators as the model does",
+    ),
     "a time": (lambda x: f"t{LOGITS} done in 312 us", "line 2 speaks of t13, and no numbers that can be read follow"),
 }
 
