@@ -18,6 +18,9 @@ UNPLACED = re.compile(r"^\s*(?P<rest>(?:[0-9a-fA-F]{2} {1,2}){2,}.*\|.*)$")
 """Zephyr leaves the address out; the characters behind their bar tell what it is."""
 
 GROUP = re.compile(r" {0,2}((?:[0-9a-fA-F]{2})+)(?=[\s|]|$)")
+WIDEST = 64
+"""So many groups at most are characters that look like digits."""
+
 END = re.compile(r"^\s*(?:0x)?([0-9a-fA-F]{7,16})\s*$")
 """The last line of `hexdump` and `od`: where the bytes end."""
 
@@ -73,7 +76,8 @@ def _groups(rest: str) -> tuple[list[str], str] | None:
     ends: list[tuple[int, str]] = []
     while found := GROUP.match(rest, ends[-1][0] if ends else 0):
         ends.append((found.end(), found[1]))
-    cuts = [([word for _, word in ends[:count]], rest[end:]) for count, (end, _) in enumerate(ends, 1)][::-1]
+    least = max(0, len(ends) - WIDEST)
+    cuts = [([word for _, word in ends[:n]], rest[ends[n - 1][0] :]) for n in range(len(ends), least, -1)]
     for is_sure in (True, False):  # characters may look like digits, too
         for words, tail in cuts:
             shown, size = tail.strip(" |"), sum(map(len, words)) // 2

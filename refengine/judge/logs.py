@@ -66,10 +66,10 @@ class Block:
     """Numbers that belong together: `words` as they stand there, under a `label` ("" without one), from a `line` on.
 
     `raw` are the bytes of a dump, which begins at `address`, and `swapped` those of its words turned around, which it
-    is if it `is_swapped`; `crc` is the CRC-32 of all bytes, if the log has it. A
-    label `is_guessed` if it is a line before that speaks of the tensor. `by_item`, each number has a line with its
-    place, of which `place` is the last; `is_cut`, dots stand for some; `in_hexadecimal`, letters elsewhere in the log
-    tell that digits are hexadecimal. `last` is the last line.
+    is if it `is_swapped`; `crc` is the CRC-32 of all bytes, if the log has it. A label `is_guessed` if it is a line
+    before that speaks of the tensor. `by_item`, each number has a line with its place, of which `place` is the last;
+    `is_cut`, dots stand for some; `in_hexadecimal`, letters elsewhere in the log tell that digits are hexadecimal.
+    `last` is the last line.
     """
 
     label: str

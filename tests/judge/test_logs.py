@@ -214,7 +214,7 @@ def test_hexdump(tmp_path: Path) -> None:
     assert {i: x.tobytes() for i, x in dump.tensors.items()} == {HIDDEN: SOUND[HIDDEN].tobytes()}
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[Array], str], str]] = {
     "slashes": (
         lambda x: f"t{LOGITS}: {listed(x, between='/')}",
         "line 2 speaks of t13, and no numbers that can be read",
@@ -307,7 +307,9 @@ def test_a_log_of_powershell(tmp_path: Path) -> None:
     assert read_dump(PLAN, tmp_path / "board.log").tensors.keys() == {SCORES}
 
 
-@pytest.mark.parametrize("line", ["a" * 20_000, "t1: 1" + " " * 20_000 + "x", "t[1] " + "a" * 60, "1:" * 9_000])
+@pytest.mark.parametrize(
+    "line", ["a" * 20_000, "t1: 1" + " " * 20_000 + "x", "t[1] " + "a" * 60, "1:" * 9_000, "0000: " + "7f " * 9_000]
+)
 def test_long_lines_take_no_longer(line: str) -> None:
     began = perf_counter()
     blocks(line)
