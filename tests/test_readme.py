@@ -26,6 +26,12 @@ def test_the_readme_is_one_page() -> None:
     assert max(map(len, lines)) <= 120
 
 
+def test_the_readme_links_to_nothing_that_a_package_index_lacks() -> None:
+    """It stands there without the repository, which has no public address."""
+    links = re.findall(r"\]\(([^)\s]+)|(?:src|href)=\"([^\"]+)", PAGES["README"])
+    assert [link for pair in links for link in pair if link and not link.startswith(("https://", "#"))] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_has_a_title_and_names_pages_that_exist(page: str) -> None:
     text = PAGES[page]

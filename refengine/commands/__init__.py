@@ -12,7 +12,7 @@ import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -20,10 +20,11 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..bundled import bundled_models
 from ..errors import RefengineError
+from ..kernel import PRESETS
 from ..kernels._tflm import COMMIT, LITERT, WHEEL
 from ..processes import terminable
 from ..text import ALIKE, SCHEMA, paragraphs
-from ._front import BROKEN_PIPE, ended, fail, require_apart, say
+from ._front import BROKEN_PIPE, CHIPS, WARNED, ended, fail, require_apart, say
 
 HELP = """\
 examples:
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         with suppress(AttributeError):  # when something else was put in its place
             getattr(sys, name).reconfigure(errors=ALIKE)
+    WARNED.clear()
     try:
         with terminable():
             given = [*(sys.argv[1:] if arguments is None else arguments)]
@@ -96,19 +98,36 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         known, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            meant = _meant(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
         return known, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            known = [str(choice) for choice in action.choices or ()]
+            hint = f"; {CHIPS}" if action.choices is PRESETS else ""
+            raise argparse.ArgumentError(action, f"{error.message}{_meant(str(value), known) or hint}") from None
 
     def error(self, message: str) -> NoReturn:
         sys.exit(fail(f"{message} (see {self.prog} --help)"))
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """``; did you mean '--input'?``, if something that is known is spelt so nearly."""
+    near = get_close_matches(word, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def parser_of(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Of the command that comes first; of all, which bring much, where that is none but --version."""
     files = {name.replace("_", "-"): name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")}
     called = {name: file for name, file in files.items() if [name] == [*arguments[:1]]}
-    if arguments and not called and (near := get_close_matches(arguments[0], files, 1)):
-        sys.exit(fail(f"there is no command {arguments[0]!r}; did you mean {near[0]!r}? (see refengine --help)"))
+    known = [*files, "--version", "--help"]
+    if arguments and arguments[0] not in known and (meant := _meant(arguments[0], known)):
+        kind = "option" if arguments[0].startswith("-") else "command"
+        sys.exit(fail(f"there is no {kind} {arguments[0]!r}{meant} (see refengine --help)"))
     parser = _Parser(
         prog="refengine",
         formatter_class=_Help,

@@ -35,8 +35,12 @@ from ..tensors.inputs import PixelRange, picture_shape, pixel_range, quantize_in
 from ..text import SCHEMA, as_json, counted, hung, printable
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells have it: 128 + the signal's number
+CHIPS = "which chip has which: refengine manual dialects"
 FEW = 8
 """Files that are told of one by one."""
+
+WARNED: list[str] = []
+"""What this command has warned of so far."""
 
 WRITTEN = ("output", "html", "plots", "equalized", "reveal", "save")
 """The options that name what is written."""
@@ -84,7 +88,9 @@ def one_or_two(text: str) -> list[str]:
     """The names of one dialect, or of two."""
     names = text.split(",")
     if unknown := [name for name in names if name not in PRESETS]:
-        raise argparse.ArgumentTypeError(f"there is no dialect {unknown[0]!r}; choose from {', '.join(PRESETS)}")
+        raise argparse.ArgumentTypeError(
+            f"there is no dialect {unknown[0]!r}; choose from {', '.join(PRESETS)}; {CHIPS}"
+        )
     if len(names) > 2:
         raise argparse.ArgumentTypeError(f"{text!r} are {len(names)} dialects; give one, or two to compare")
     return names
@@ -538,8 +544,9 @@ def say(*lines: object) -> None:
 
 
 def print_json(value: dict[str, Any]) -> int:
-    """Print a document, see `text`; every one of a command is of this schema."""
-    print(as_json({"schema": SCHEMA} | value))
+    """Print a document, see `text`; every one of a command is of this schema, and has what was warned of before."""
+    warnings = {"warnings": [*WARNED]} if WARNED else {}
+    print(as_json({"schema": SCHEMA} | warnings | value))
     return 0
 
 
@@ -549,8 +556,9 @@ def ended(signal: KeyboardInterrupt) -> int:
 
 
 def warn(*lines: object) -> None:
-    """Lines on stderr, of what a result is worth."""
+    """Lines on stderr, of what a result is worth, and in the document of --json."""
     for line in lines:
+        WARNED.append(str(line))
         print(f"refengine: warning: {printable(line)}", file=sys.stderr)
 
 

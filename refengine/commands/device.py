@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 from ..accuracy import is_classifier, predictions, tells_probabilities
 from ..device import Device, TensorInfo, connect, output_steps, outputs_of, record, unequal_steps
 from ..device.protocol import TYPES
-from ..errors import InputError
+from ..errors import InputError, instead
 from ..execute import frames
 from ..identity import identified
 from ..judge.revealing import telling
@@ -38,6 +38,15 @@ from ..text import counted
 from . import _validate
 from ._front import add_digit, add_json, add_memory, add_range, numbers, positive, print_json, say, sureness
 from ._tables import print_table, progress_bar, table_of
+
+FAULTS = (
+    *("single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness"),
+    *("narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta", "stale=STEP"),
+)
+"""What `firmware/faults/faults.h` can break, and says more of."""
+
+STALE = "stale"
+"""The one of them that takes a step's number."""
 
 Connect: TypeAlias = Callable[[], Device]
 
@@ -61,7 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             "--timeout", type=positive, default=30, metavar="SECONDS", help="a step may take (default: %(default)s)"
         )
         one.add_argument(
-            "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/faults/faults.h"
+            "--fault", metavar="NAME", type=_fault, help=f"break qemu:'s firmware on purpose: {', '.join(FAULTS)}"
         )
         if action in ("run", "record"):
             fed = one.add_mutually_exclusive_group(required=True)
@@ -88,6 +97,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             one.add_argument("-o", "--output", metavar="FILE", required=True, help="the .npz to write")
         elif action != "validate":
             add_json(one)
+
+
+def _fault(text: str) -> str:
+    known = [fault.partition("=")[0] for fault in FAULTS]
+    name, sign, k = text.lower().partition("=")
+    if name not in known or (name == STALE) != bool(sign) or (sign and not k.isdecimal()):
+        raise argparse.ArgumentTypeError(
+            f"there is no fault {text!r}{instead(name, known)}; there are {', '.join(FAULTS)}"
+        )
+    return text
 
 
 def command(args: argparse.Namespace) -> int:

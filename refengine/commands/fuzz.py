@@ -202,6 +202,8 @@ def _show(args: argparse.Namespace, results: list[Result], interrupted: bool) ->
         if result.failing:
             say(*told(result), *(_again(args, result) if args.save else ()), "")
     say(("interrupted; until then, " if interrupted else "") + summary(results))
+    if args.exclude and not any(result.skipped for result in results):
+        say(f"nothing was excluded: no case had {' or '.join(map(repr, args.exclude))}")
 
 
 def _again(args: argparse.Namespace, result: Result) -> list[str]:

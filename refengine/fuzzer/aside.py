@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from fnmatch import fnmatchcase
 
 from ..errors import InputError, instead, require_names
 from ..kernel import Kernels
+from ..kernels import KERNELS
 from ..model import Array
 from .case import Case, Door, KernelError
 from .reasons import Reason, explains
-from .traits import traits
+from .traits import WORDS, traits
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,15 @@ TYPES = ("int4", "int8", "int16", "float32")
 ALONE = (*TYPES, "padding")
 """The traits of one word; all others are phrases."""
 
+WORD = re.compile(r"(?<![^\s])[a-z]{2,}(?![^\s])")
+"""A word of letters alone, beside numbers, names of options, and what has a ``*``."""
+
 
 def require_traits(exclude: Sequence[str], kernels: Kernels) -> None:
-    """Raise `InputError` for a trait that no case has: of an operator without a kernel, or of a word that is none."""
+    """Raise `InputError` for a trait that no case has: of an operator without a kernel, or with a word that is in none.
+
+    Kernels of one's own may have options of any name, so that their traits are not held to words.
+    """
     require_names(exclude, "traits")
     ops = {op for op, _ in kernels}
     for trait in exclude:
@@ -120,3 +128,9 @@ def require_traits(exclude: Sequence[str], kernels: Kernels) -> None:
                 f"exclude: no case has the trait {wanted!r}{instead(wanted, ALONE)}; give it as findings tell it, such "
                 "as 'groups of channels', or the weights' type, such as int4"
             )
+        for word in WORD.findall(wanted) if kernels.keys() <= KERNELS.keys() and wanted not in ALONE else ():
+            if word not in WORDS and word not in TYPES:
+                raise InputError(
+                    f"exclude: no trait has the word {word!r}{instead(word, WORDS)}, as {trait!r} does; give it as "
+                    "findings tell it, such as 'groups of channels'"
+                )

@@ -7,6 +7,7 @@ show in every case that has its cause.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,18 @@ EXCEPTIONS = 1 / 3
 
 CHANCE = 1e-6
 """How rarely cases picked blindly must all have the trait, lest it be a coincidence."""
+
+WORDS = frozenset(
+    re.findall(
+        "[a-z]+",
+        "a above activation an as at batch below bias both channel channels code computed constant differ different "
+        "dilation dilations dimensions directions each elements even filter for fused group groups in infinity input "
+        "inputs is larger less more multiple negative no not numbers of on one or other otherwise output padding point "
+        "positive products quantised rows same scale shape shapes side stride strides sum than that the to up weights "
+        "zero alpha axis beta exclusive mode num rank reverse",
+    )
+)
+"""The words of letters that traits consist of; the last line's are options, whose names have more than letters else."""
 
 
 @dataclass(frozen=True)

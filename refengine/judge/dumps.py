@@ -22,7 +22,7 @@ from ..model import Array, Tensor
 from ..plan import Plan
 from ..tensors.arrays import META, read_bytes, read_npy, read_npz
 from ..text import SCHEMA, kind_of, printable
-from .logs import tensors_of
+from .logs import tensors_of, unread
 
 EXACT = 0.01
 """How far real values may be from a code's, in codes."""
@@ -63,13 +63,15 @@ def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump
         with located(str(path)):
             reading = tensors_of(plan, text, lambda name: names.get(name) or names.get(_plain(name)), sample)
         if not reading.arrays and not reading.crcs:
-            why = [*reading.left_out, "nothing in it is called like one (t14, its name, operator 3), or as long as one"]
+            why = [*reading.left_out, unread(text, names.get)]
             raise InputError(f"{path} holds none of the model's tensors; {why[0]}")
         dump = _fitted(plan, str(path), reading.arrays, {}) if reading.arrays else Dump(str(path), {})
         return replace(dump, notes=(*reading.notes, *reading.left_out, *dump.notes), crcs=reading.crcs)
     if sample:
         raise InputError(f"{path} is of one inference, and no text: there is no sample {sample}")
     arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))
+    if path.is_dir() and not arrays:
+        raise InputError(f"{path} is a folder without .npy, .raw or .bin; a dump has one for each tensor")
     meta = _meta(path, arrays.pop(META, None))
     sha256 = str(meta.get("sha256") or plan.model.sha256)
     if plan.model.sha256 and sha256 != plan.model.sha256:
@@ -231,7 +233,7 @@ def _text(path: Path, memory: int) -> str | None:
         data = read_bytes(path, memory)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as PowerShell's > writes it
         return data.decode("utf-16", errors="replace")
-    return None if b"\0" in data else data.decode(errors="replace")
+    return None if data.count(0) * 20 > len(data) else data.decode(errors="replace")  # lines that open bring zeros
 
 
 def _npz(path: Path, memory: int) -> Mapping[str, Array]:

@@ -1,18 +1,16 @@
-"""Tensors in text, as firmware prints them: by `printf`, as C arrays, as CSV or JSON, by `xxd`, `hexdump -C` or gdb.
+"""Tensors in text, as firmware prints them: by `printf`, as C arrays, as CSV or JSON, by `xxd`, `hexdump` or gdb.
 
 A log is read line by line. What names a tensor (``t24:``, ``int8_t t24[10] = {``, ``operator 3 output =``, a first cell
 of CSV) begins a block of numbers, which goes on over lines that hold numbers only; any other line ends it, and names
 the numbers that follow it at once if it speaks of one tensor (``--- t24 ---``). A line for each element (``t24[3] =
 41``) is the other way: what stands between such lines does not matter. Below a name they may do with their places
-(``3: 41``).
+(``3: 41``). What numbers mean that can be read in several ways, the length of their tensor decides, at the end.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 
@@ -22,130 +20,107 @@ from ..errors import InputError
 from ..model import Array, Tensor
 from ..plan import Plan
 from ..text import printable
-
-NUMBER = re.compile(
-    r"[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)(?:[uUlLfF]+\b)?", re.IGNORECASE
-)
-BETWEEN = re.compile(r"[\s,;|()\[\]{}]*")
-PREFIXES = re.compile(
-    r"^(?:\s*(?:\[[\d:., ]+\]|(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d+)?Z?(?:\s*->)?|[EWIDV] \(\d+\) [\w.\-]+:|"
-    r"<\w{3}> \w+:|\d{1,10}:(?=\s+t(?:ensor)?[ _]?\d)|"
-    r"\[?(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR)\]?(?:\s*[:-])?(?=\s)))+\s*"
-)
-"""What loggers put before a line: time stamps, levels, ESP-IDF's level, time and tag, Zephyr's level and module."""
-
-AROUND = [
-    (re.compile(pattern), instead)
-    for pattern, instead in (
-        (r"//.*$|/\*.*?\*/|\s#\s.*$", ""),  # comments
-        (r"^\s*(?:\(gdb\)\s*)?\$\d+ = ", ""),  # gdb's print, and its x
-        (r"^\s*0x[\da-f]+ <(\w+)>:", r"\1:"),
-        (r"^\s*0x[\da-f]+ <\w+\+\d+>:", ""),
-        (r"(?<=\d) '(?:\\\d{3}|\\.|[^\\])'(?=[,}\s]|$)", ""),  # characters that it shows beside numbers
-        (r"\b(?:np\.|numpy\.|torch\.)?(?:array|tensor)\((?=\[)|,? ?dtype=[\w.']+\)?", ""),  # Python's arrays
-        (r"\b(?:len|length|size|count)\s*[=:]\s*\d+[,;]?", ""),
-        (r"(?:\\x[\da-fA-F]{2})+", lambda match: match[0].replace("\\x", " 0x")),  # bytes in a string
-        (r"</\w+>\s*$", ""),
-        (
-            r"^\s*((?:0x)?[\da-fA-F]{4,16}:?\s)?\s*((?:[\da-fA-F]{2}\s{1,2}){2,})\s*\s\|.*$",
-            lambda match: _dumped(match),
-        ),
-    )
-]
-"""What languages and debuggers put around numbers, and what stands there for it."""
-
-COLOURS = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
-
-REPEATS = re.compile(r"(?<!\w)([-+]?\w{1,64}),? <repeats (\d{1,7}) times>")
-"""How gdb shows equal elements."""
-
-DUMPED = re.compile(
-    r"^\s*(?:0x)?[0-9a-fA-F]{4,16}:?\s+((?:[0-9a-fA-F]{2,8}\s)*[0-9a-fA-F]{2,8})(?:\s\s.*|\s*\|.*\|)?\s*$"
-)
-"""A line of `xxd` or `hexdump -C`: address, bytes, and the characters that they are."""
+from . import hexdumps, loglines
+from .loglines import BARE, NUMBER, OPERATOR, TENSOR
 
 CRC = re.compile(r"\bcrc(?:-?32)?\W{0,3}(?:0x)?([0-9a-f]{8})\b", re.IGNORECASE)
-"""The CRC-32 of what its line names; the bytes may follow."""
-
-TENSOR = re.compile(r"\b(?:t|tensor)[ _#]*(?:(?<=tensor)\[)?(\d+)\b", re.IGNORECASE)
-OPERATOR = re.compile(r"\b(?:op|operator|layer|node|step)[ _#]*(\d+)\b", re.IGNORECASE)
-
-DECLARED = re.compile(r"(?<!\w)(\w{1,200})\s*(?:\[[^\]]*\]\s*)+(?:\w+\s+)*(?:\w+\s*)?=\s*\{?(.*)$")
-LABELLED = re.compile(r"^(?P<label>[^:=]{0,200}[A-Za-z_][^:=]{0,200}?(?::\d+)?)\s*[:=]\s*(?P<rest>.*)$")
-"""A label may end as TensorFlow's names of tensors do, in ``:0``."""
-
-CELL = re.compile(r"^\s*\"?(?P<label>[^,;\"=\t\[{]{0,200}[A-Za-z_][^,;\"=\t\[{]{0,200})\"?\s*[,;\t](?P<rest>.*)$")
-NAMED = re.compile(
-    r"^[\W_]*(?P<label>(?:t|tensor)[ _#\[]*\d+)\b[\])]*(?:\s+-\s|\s*[-=]?[>|]|(?=\s))(?P<rest>.*)$", re.IGNORECASE
-)
-"""A tensor's index, and its numbers behind whatever may stand between."""
+"""The CRC-32 of what its line names; the bytes may follow, or stand before."""
 
 TOGETHER = re.compile(r"(?<=[\d\])};,])\s+(?=(?:t|tensor[ _]?)\d+\s*(?:\[\d+\]\s*)?[:=])", re.IGNORECASE)
 """Where another tensor, or element, begins in the same line."""
 
+VALUE = rf"(?P<word>{NUMBER.pattern})[\s;,]*(?:\(.*\))?[\s;,]*$"
 ELEMENT = re.compile(
-    rf"^\s*(?P<label>\w[^\[\]():=]*?(?::\d+)?)\s*(?:\[0\])*[\[(]\s*(?P<place>\d{{1,9}})\s*[\])]\s*[:=]\s*"
-    rf"(?P<word>{NUMBER.pattern})[\s;,]*$",
+    r"^\s*(?P<label>[^\W\d][^\[\]():=]*?(?::\d+)?)(?P<places>(?:\s*[\[(]\s*\d{1,9}(?:\s*,\s*\d{1,9})*\s*[\])])+|"
+    rf"\s+(?:i|idx|index|place)\s*[:=]?\s*\d{{1,9}},?\s*(?:v|val|value)?)(?:\s*[:=]\s*|\s+){VALUE}",
     re.IGNORECASE,
 )
-"""One element of a tensor, by its place in the flat array."""
+"""One element of a tensor, by its place in it."""
 
 ITEM = re.compile(
-    rf"^\s*(?:-\s+|(?:class|index|idx|element|i)?\s*\[?(?P<place>\d{{1,9}})\]?\s*[:=]\s*)(?P<word>{NUMBER.pattern})[\s;,]*$",
-    re.IGNORECASE,
+    rf"^\s*(?:-\s+|(?:class|index|idx|element|i)?\s*[\[#]?(?P<place>\d{{1,9}})\]?\s*[:=]\s*){VALUE}", re.IGNORECASE
 )
 """The same below the tensor's name, or as YAML lists them."""
 
-ENDS = re.compile(r"\bend\b", re.IGNORECASE)
+ROW = re.compile(r"^\s*[+\[]?(?P<place>(?:0x)?[\da-fA-F]{1,9})\]?\s*[:|](?P<rest>[^:|]*)$")
+"""Several elements below the tensor's name, behind the place of the first."""
+
+PART = re.compile(r"^(?P<label>.*?)\s*[\[(](?P<place>\d{1,9})(?:\s*(?:\.\.+|[:-])\s*\d{1,9})?[\])]$")
+"""A tensor's name and the place of the first element that follows, perhaps of the last one."""
+
 PLACES = {"", "i", "index", "idx", "place", "class"}
 """What the column of places is called in a table whose other columns are tensors."""
 
-PAIRS = re.compile(r"(?:[0-9a-fA-F]{2}[\s:,-]*)+")
+VALUES = {"data", "values", "value", "content", "contents", "bytes"}
+"""What the elements are called where their tensor was told before."""
+
+ABOUT = re.compile(r"_(?:len|length|size|count|scale|zero_point)$")
+"""Names of variables that are about an array."""
+
+LONGEST = 1 << 26
+"""More equal bytes than that no dump stands for."""
 
 
 @dataclass(eq=False)
 class Block:
     """Numbers that belong together: `words` as they stand there, under a `label` ("" without one), from a `line` on.
 
-    `raw` are bytes in hexadecimal, which need no 0x; `crc` is the CRC-32 of all bytes, if the log has it. A label
-    `is_guessed` if it is a line before that speaks of the tensor; `by_item`, each number has a line with its place.
+    `raw` are the bytes of a dump, which begins at `address`, and `swapped` those of its words turned around, which it
+    is if it `is_swapped`; `crc` is the CRC-32 of all bytes, if the log has it. A label `is_guessed` if it is a line
+    before that speaks of the tensor. `by_item`, each number has a line with its place, of which `place` is the last;
+    `is_cut`, dots stand for some; `in_hexadecimal`, letters elsewhere in the log tell that digits are hexadecimal.
+    `last` is the last line.
     """
 
     label: str
     line: int
     words: list[str] = field(default_factory=list)
     raw: bytearray = field(default_factory=bytearray)
+    swapped: bytearray = field(default_factory=bytearray)
+    is_swapped: bool = False
     crc: int | None = None
     is_guessed: bool = False
     by_item: bool = False
+    is_cut: bool = False
+    in_hexadecimal: bool = False
+    address: int | None = None
+    place: tuple[int, ...] = ()
+    last: int = 0
 
     @property
     def name(self) -> str:
         return f"'{printable(self.label)}'" if self.label else f"the numbers in line {self.line}"
 
+    @property
+    def is_hexadecimal(self) -> bool:
+        """Whether its words are hexadecimal without saying so."""
+        tells = loglines.tells(self.words) or (self.in_hexadecimal and loglines.are_bytes(self.words))
+        return tells and all(BARE.fullmatch(word) for word in self.words)
+
 
 def blocks(text: str) -> list[Block]:
     """All blocks of a log, in order, but those without numbers."""
-    reader = _Reader()
-    for number, line in enumerate(text.splitlines(), 1):
-        for part in TOGETHER.split(_bare(line)):
+    reader, at, end = _Reader(), 0, 0
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
+        start, at = at, at + len(line)
+        if start < end:
+            continue
+        if line[:1] in ("{", "["):
+            held, end = loglines.held_over_lines(text, start)
+            reader.held(held, number)
+            if held:
+                continue
+        line = loglines.PREFIXES.sub("", loglines.CONTROLS.sub("", line.rstrip("\r\n")))
+        if reader.dump(line, number):
+            continue
+        for part in TOGETHER.split(loglines.bare(line)):
             if part.strip():
                 reader.read(part, number)
     found = [block for block in reader.found if block.words or block.raw or block.crc is not None]
+    in_hexadecimal = any(block.is_hexadecimal for block in found)
+    for block in found:
+        block.in_hexadecimal = in_hexadecimal
     return [*_counted_up(found)]
-
-
-def _bare(line: str) -> str:
-    """A line without what is put around the numbers."""
-    line = PREFIXES.sub("", COLOURS.sub("", line))
-    for pattern, instead in AROUND:
-        line = pattern.sub(instead, line)
-    return REPEATS.sub(lambda match: ", ".join([match[1]] * int(match[2])), line)
-
-
-def _dumped(match: re.Match[str]) -> str:
-    """A line of a hexadecimal dump without the characters, with an address."""
-    return f"{(match[1] or '0000').strip()} {' '.join(match[2].split())}"
 
 
 class _Reader:
@@ -155,57 +130,128 @@ class _Reader:
         self.found: list[Block] = []
         self.current: Block | None = None
         self.heading: str | None = None
-        self.by_element: dict[str, Block] = {}
+        self.by_label: dict[str, Block] = {}
         self.columns: list[Block | None] = []
+        self.repeats = False
+
+    def dump(self, line: str, number: int) -> bool:
+        """A line of a hexadecimal dump, of what stands before it or of nobody."""
+        if self.current and self.current.raw:
+            if line.strip() == "*":
+                self.repeats = True
+                return True
+            if end := hexdumps.END.match(line):
+                self._repeat(int(end[1], 16))
+                self.current = None
+                return True
+        dumped = hexdumps.read_line(line)
+        if dumped is None or (self.current and self.current.words):
+            return False
+        block = self._under(self.heading, number)
+        self.heading = None
+        if not block.raw:
+            block.address = dumped.address
+        self._repeat(dumped.address)
+        block.is_swapped |= dumped.is_swapped and (dumped.has_characters or not block.raw)
+        block.raw += dumped.data
+        block.swapped += dumped.swapped
+        return True
+
+    def _repeat(self, address: int | None) -> None:
+        """Fills what a line of one asterisk stood for, as `hexdump` writes it, up to an address."""
+        assert self.current is not None
+        if self.repeats and address is not None and self.current.address is not None:
+            missing = address - self.current.address - len(self.current.raw)
+            for data in (self.current.raw, self.current.swapped) if 0 < missing <= LONGEST else ():
+                data += (data[-16:] * (missing // len(data[-16:]) + 1))[:missing]
+        self.repeats = False
 
     def read(self, line: str, number: int) -> None:
         """One line, or what of it is of one tensor."""
         heading, self.heading = self.heading, None
+        if line.strip() == "*" and self.current:
+            self.current.is_cut = True
+            return
         done = self._crc(line, number) or self._object(line, number) or self._row(line) or self._columns(line, number)
-        if done or self._element(line, number) or self._item(line, heading, number):
+        if (
+            done
+            or self._element(line, number)
+            or self._item(line, heading, number)
+            or self._part(line, heading, number)
+        ):
             return
-        label, rest = _parted(line)
-        if label is None and not _numbers(rest) and not _bytes(rest):
-            self.current, tensors = None, TENSOR.findall(line)
-            self.heading = f"t{tensors[0]}" if len(tensors) == 1 and not ENDS.search(line) else None
+        label, rest = loglines.parted(line)
+        if label is None and not loglines.numbers(rest):
+            kept = heading if loglines.PROMPT.match(line) else None
+            self.current, self.heading = None, loglines.heading(line) or kept
+            if loose := loglines.loose(line):
+                self._begin(loose[0], number).is_guessed = True
+                self._close(loose[1])
             return
-        if label is not None or self.current is None:
-            self._begin(label or heading or "", number).is_guessed = label is None
-        self._add(rest)
+        if label is not None and label.strip("\"' ").lower() in VALUES and heading:
+            label = heading
+        if label is None:
+            self._under(heading, number)
+        elif not self._goes_on(label):
+            self._begin(label, number)
+        self._add(rest, number)
 
     def _begin(self, label: str, number: int, crc: int | None = None) -> Block:
         self.current = Block(label, number, crc=crc)
+        part = PART.match(label)
+        self.by_label[part["label"] if part else label] = self.current
         self.found.append(self.current)
         return self.current
 
-    def _add(self, rest: str) -> None:
+    def _under(self, heading: str | None, number: int) -> Block:
+        """The block that a line without a label belongs to."""
+        if self.current is None:
+            self._begin(heading or "", number).is_guessed = True
         assert self.current is not None
-        if raw := _bytes(rest):
-            self.current.raw += raw
-        else:
-            self.current.words += NUMBER.findall(rest)
+        return self.current
+
+    def _goes_on(self, label: str) -> bool:
+        """Whether a label is of a tensor's part, behind the one that was read last."""
+        part = PART.match(label)
+        block = self.by_label.get(part["label"]) if part else None
+        if part and block and int(part["place"]) == len(block.words) > 1:
+            self.current = block
+            return True
+        return False
+
+    def _add(self, rest: str, number: int) -> None:
+        assert self.current is not None
+        self.current.words += loglines.numbers(rest)
+        self.current.is_cut |= loglines.CUT.search(rest) is not None
+        self.current.last = number
         if "}" in rest:
             self.current = None
+
+    def _close(self, words: list[str]) -> None:
+        assert self.current is not None
+        self.current.words += words
+        self.current = None
 
     def _crc(self, line: str, number: int) -> bool:
         proof = CRC.search(line)
         of = proof and (TENSOR.search(line, 0, proof.start()) or OPERATOR.search(line, 0, proof.start()))
         if proof and of:
-            self._begin(f"{'t' if of.re is TENSOR else 'operator '}{int(of[1])}", number, int(proof[1], 16))
+            block = self._begin(f"{'t' if of.re is TENSOR else 'operator '}{int(of[1])}", number, int(proof[1], 16))
+            block.words += loglines.numbers(line[of.end() : proof.start()].lstrip("\"']) :="))
         return bool(of)
 
     def _object(self, line: str, number: int) -> bool:
         """An object of JSON, or as Python prints it, with several tensors in one line."""
-        text = line.strip()
-        if not (text.startswith("{") and text.endswith("}") and ":" in text):
-            return False
-        with suppress(ValueError, RecursionError):
-            held = json.loads(re.sub(r"([{,]\s*)(\d+)\s*:", r'\1"\2":', text.replace("'", '"')))
-            for label, values in held.items():
-                self._begin(label, number).words += NUMBER.findall(json.dumps(values))
-            self.current = None
-            return True
-        return False
+        start, end = line.find("{"), line.rfind("}")
+        held = [*loglines.held(line[start : end + 1])] if start >= 0 and ":" in line[start:end] else []
+        self.held(held, number)
+        return bool(held)
+
+    def held(self, held: Iterable[tuple[str, list[str]]], number: int) -> None:
+        """Labels and their numbers, which go on nowhere."""
+        for label, words in held:
+            self._begin(label, number)
+            self._close(words)
 
     def _columns(self, line: str, number: int) -> bool:
         """The heading of a table, each of whose columns is a tensor."""
@@ -220,7 +266,7 @@ class _Reader:
         return True
 
     def _row(self, line: str) -> bool:
-        words = NUMBER.findall(line) if self.columns and _numbers(line) else []
+        words = loglines.numbers(line) if self.columns else []
         if len(words) != len(self.columns):
             self.columns = []
         for block, word in zip(self.columns, words, strict=False):
@@ -229,31 +275,54 @@ class _Reader:
         return bool(self.columns)
 
     def _element(self, line: str, number: int) -> bool:
-        if element := ELEMENT.match(line):
-            label, place, self.current = element["label"], int(element["place"]), None
-            if place == 0 or label not in self.by_element:
-                self.by_element[label] = Block(label, number)
-                self.found.append(self.by_element[label])
-            if place == len(self.by_element[label].words):  # else a line is lost, and the block stays too short
-                self.by_element[label].words.append(element["word"])
-        return bool(element)
+        element = ELEMENT.match(line)
+        if not element:
+            return False
+        label, place = element["label"], tuple(map(int, re.findall(r"\d+", element["places"])))
+        if label.lower() in ("t", "tensor", "tensors"):
+            label, place = f"t{place[0]}", place[1:]
+        if not place:
+            return False
+        self.current = None
+        if not any(place) or label not in self.by_label:
+            self.found.append(Block(label, number, by_item=True))
+            self.by_label[label] = self.found[-1]
+        block = self.by_label[label]
+        if not any(place) or _follows(block.place, place):  # else a line is lost, and the block stays too short
+            block.words.append(element["word"])
+            block.place = place
+        return True
 
     def _item(self, line: str, heading: str | None, number: int) -> bool:
         """An element below its tensor's name, which the line before, or a block without numbers yet, has."""
         item = ITEM.match(line)
-        if not item or (item["place"] is None and self.current is None and heading is None):
+        if not item or (self.current is None and (heading is None or item["place"] not in (None, "0"))):
             return False
-        if self.current is None:
-            if heading is None or item["place"] not in (None, "0"):
-                return False
-            self._begin(heading, number).is_guessed = True
-        assert self.current is not None
-        fits = item["place"] is None or int(item["place"]) == len(self.current.words)
-        if self.current.raw or not fits or not (self.current.by_item or not self.current.words):
+        block = self._under(heading, number)
+        fits = item["place"] is None or int(item["place"]) == len(block.words)
+        if block.raw or not fits or not (block.by_item or not block.words):
             return False
-        self.current.by_item = True
-        self.current.words.append(item["word"])
+        block.by_item = True
+        block.words.append(item["word"])
         return True
+
+    def _part(self, line: str, heading: str | None, number: int) -> bool:
+        """Several elements below their tensor's name, behind the place of the first."""
+        row = ROW.match(line)
+        if not row or not (self.current or heading) or not loglines.numbers(row["rest"]):
+            return False
+        count = len(self.current.words) if self.current else 0
+        if count not in (int(row["place"], 16), int(row["place"]) if row["place"].isdecimal() else None):
+            return False
+        self._under(heading, number)
+        self._add(row["rest"], number)
+        return True
+
+
+def _follows(last: tuple[int, ...], place: tuple[int, ...]) -> bool:
+    """Whether it may be the next place: one index counts one up, and those behind it begin anew."""
+    at = next((i for i, (a, b) in enumerate(zip(last, place, strict=False)) if a != b), None)
+    return len(last) == len(place) and at is not None and place[at] == last[at] + 1 and not any(place[at + 1 :])
 
 
 def _counted_up(found: list[Block]) -> Iterator[Block]:
@@ -274,43 +343,20 @@ def _counted_up(found: list[Block]) -> Iterator[Block]:
             yield Block(block.label, block.line, [one.words[1] for one in each])
 
 
-def _parted(line: str) -> tuple[str | None, str]:
-    """(what the line calls the numbers that follow, None if nothing, what it holds of them)."""
-    for form in (DECLARED, LABELLED, CELL, NAMED):
-        match = form.search(line) if form is DECLARED else form.match(line)
-        if match and not DUMPED.match(line):
-            label, rest = match[1], match[2]
-            if form is DECLARED and label.lower().endswith("tensor"):  # tensor[24] = {
-                continue
-            if not rest.strip() or _numbers(rest) or _bytes(rest) or rest.strip() in ("{", "["):
-                return label.strip(), rest
-    return None, line
-
-
-def _numbers(text: str) -> bool:
-    """Whether it is numbers and what stands between them."""
-    return bool(NUMBER.search(text)) and BETWEEN.fullmatch(NUMBER.sub("", text)) is not None
-
-
-def _bytes(text: str) -> bytes:
-    """The bytes of a line that has them in hexadecimal without 0x, empty if it is no such line."""
-    if match := DUMPED.match(text):
-        return bytes.fromhex(match.group(1).replace(" ", ""))
-    digits = re.sub(r"[\s:,-]", "", text)
-    telling = re.search(r"[a-fA-F]", digits) and len(digits) % 2 == 0
-    return bytes.fromhex(digits) if telling and PAIRS.fullmatch(text.strip()) else b""
-
-
 def tensors_of(plan: Plan, text: str, names: Callable[[str], Tensor | None], sample: int = 0) -> Reading:
     """What a log holds of the model's tensors; of those that it holds several times, the `sample`-th.
 
     `names` knows tensors by what dumps call them. Raises `InputError` if there are not so many samples.
     """
     reading, seen = Reading({}, [], []), dict[int, int]()
-    for block in blocks(text):
-        tensor, why = _tensor_of(plan, block, names)
+    for block, tensor, why in _whole((block, *_tensor_of(plan, block, names)) for block in blocks(text)):
         if tensor is None:
             reading.left_out.extend([why] if why else [])
+            continue
+        if block.is_cut:
+            reading.left_out.append(
+                f"left out: {block.name}, where dots or an asterisk stand for elements; print all of them"
+            )
             continue
         seen[tensor.index] = seen.get(tensor.index, 0) + 1
         if seen[tensor.index] != sample + 1:
@@ -320,12 +366,23 @@ def tensors_of(plan: Plan, text: str, names: Callable[[str], Tensor | None], sam
         if block.words or block.raw:
             reading.arrays[f"t{tensor.index}"] = _values(tensor, block)
             reading.notes.extend([why] if why else [])
+            if loglines.are_bytes(block.words) and not block.is_hexadecimal and len(block.words) >= loglines.FEW:
+                reading.notes.append(f"{block.name} was read as decimal numbers; hexadecimal ones need 0x here")
     samples = max(seen.values(), default=0)
     if sample >= max(1, samples):
         raise InputError(f"there is no sample {sample}; the log's last one, counted from 0, is {max(1, samples) - 1}")
     if samples > 1:
         reading.notes.append(f"the log holds {samples} samples; this is sample {sample} (choose by --sample)")
     return reading
+
+
+def unread(text: str, names: Callable[[str], Tensor | None]) -> str:
+    """Why a log in which nothing was read holds nothing that can be."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if (match := TENSOR.search(line)) and (tensor := names(match[1])):
+            name = f"t{tensor.index}"
+            return f"line {number} speaks of {name}, and no numbers that can be read follow: print it as {name}: 1 2 3"
+    return "nothing in it is called like one (t14, its name, operator 3), or as long as one"
 
 
 @dataclass(frozen=True)
@@ -339,33 +396,65 @@ class Reading:
     crcs: dict[int, int] = field(default_factory=dict)
 
 
+def _whole(found: Iterable[tuple[Block, Tensor | None, str]]) -> Iterator[tuple[Block, Tensor | None, str]]:
+    """The same, where lines that follow each other and name one tensor are one block, if that is whole."""
+    parts: list[tuple[Block, Tensor | None, str]] = []
+    for block, tensor, why in found:
+        follows = parts and tensor and parts[-1][1] is tensor and parts[-1][0].last + 1 == block.line
+        if not follows or block.raw or block.crc is not None:
+            yield from parts
+            parts = []
+        parts.append((block, tensor, why))
+        joined = Block(parts[0][0].label, parts[0][0].line, [word for part, _, _ in parts for word in part.words])
+        if tensor and len(parts) > 1 and _fits(tensor, joined) and not _fits(tensor, block):
+            yield joined, tensor, why
+            parts = []
+    yield from parts
+
+
 def _tensor_of(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) -> tuple[Tensor | None, str]:
     """(the tensor whose numbers these are, a note), or (None, why nobody knows which it is)."""
-    if block.is_guessed:
-        tensor = names(block.label)
-        return (tensor, "") if tensor and _fits(tensor, block) else _by_size(plan, block)
-    if tensor := names(block.label):
-        return tensor, ""
-    if match := END.fullmatch(re.sub(r"(?:->|\.)data(?:\.\w+)?$|\[\d+\.\.+\d+\]$", "", block.label)):
-        word, place = match[1].lower(), int(match[2] or 0)
-        tensors = plan.outputs if word == "output" else plan.inputs
-        if place < len(tensors):
-            which = f" {place}" if len(tensors) > 1 else ""
-            return tensors[place], f"{block.name} was taken for the model's {word}{which}"
-    for spelling in _spellings(block.label):
-        if tensor := names(spelling):
+    if other := _other_operator(plan, block.label):
+        return None, f"left out: {block.name}, as {other}; count operators as the model does (model_steps[i].index)"
+    tensor, note = _called(plan, block, names)
+    if tensor is None:
+        return _by_size(plan, block)
+    if block.is_guessed and not block.is_cut and not _fits(tensor, block):
+        count = f"{len(block.raw)} bytes" if block.raw else f"{len(block.words)} numbers"
+        size = prod(tensor.shape)
+        return None, f"left out: the {count} in line {block.line}, as t{tensor.index} has {size} elements"
+    return tensor, note
+
+
+def _other_operator(plan: Plan, label: str) -> str:
+    """Which operator has the number that a label tells, if it tells the name of another as well; else ""."""
+    match = OPERATOR.search(label)
+    step = next((step for step in plan.steps if match and step.index == int(match[1])), None)
+    told = {step.name for step in plan.steps} & set(re.findall(r"[A-Z][A-Z0-9_]+", label))
+    return f"operator {step.index} is {step.name}" if step and told and step.name not in told else ""
+
+
+def _called(plan: Plan, block: Block, names: Callable[[str], Tensor | None]) -> tuple[Tensor | None, str]:
+    """(the tensor that a block's label means, a note if that is not its name)."""
+    if ABOUT.search(block.label):
+        return None, ""
+    *_, last = re.split(r"[:=|>\])]\s+", block.label)
+    for label in (block.label, last):
+        if tensor := names(label):
             return tensor, ""
-    if match := OPERATOR.search(block.label):
-        steps = {step.index: step for step in plan.steps}
-        if step := steps.get(int(match.group(1))):
-            return step.outputs[0], f"{block.name} was taken for the output of {step}"
-    return _by_size(plan, block)
-
-
-END = re.compile(
-    r"(?:model[ _]*)?(input|output)s?(?:[ _]*(?:tensor|data|values))?(?:[ _]*[\[(#]?(\d{1,3})[\])]?)?", re.IGNORECASE
-)
-"""What the model's own inputs and outputs are called."""
+        if end := loglines.end_of(label):
+            ends = plan.outputs if end[0] == "out" else plan.inputs
+            if end[1] < len(ends):
+                which = f" {end[1]}" if len(ends) > 1 else ""
+                return ends[end[1]], f"{block.name} was taken for the model's {end[0]}put{which}"
+        for spelling in _spellings(label):
+            if tensor := names(spelling):
+                return tensor, ""
+        if match := OPERATOR.search(label):
+            steps = {step.index: step for step in plan.steps}
+            if step := steps.get(int(match[1])):
+                return step.outputs[0], f"{block.name} was taken for the output of {step}"
+    return None, ""
 
 
 def _spellings(label: str) -> Iterator[str]:
@@ -377,14 +466,10 @@ def _spellings(label: str) -> Iterator[str]:
         yield match.group(1)
 
 
-FEW = 4
-"""Fewer numbers than that are anything that firmware prints, if their label is no tensor's."""
-
-
 def _by_size(plan: Plan, block: Block) -> tuple[Tensor | None, str]:
     """The only tensor that such numbers may be of."""
     computed = [t for t in plan.graph.tensors if t.data is None and _fits(t, block)]
-    if len(block.raw or block.words) < FEW or not computed:
+    if len(block.raw or block.words) < loglines.FEW or not computed:
         return None, ""
     if len(computed) == 1:
         (tensor,) = computed
@@ -394,8 +479,30 @@ def _by_size(plan: Plan, block: Block) -> tuple[Tensor | None, str]:
 
 
 def _fits(tensor: Tensor, block: Block) -> bool:
-    size = prod(tensor.shape)
-    return len(block.raw or block.words) in ({size * _width(tensor)} if block.raw else {size, size * _width(tensor)})
+    return any(fits for fits, _ in _readings(tensor, block))
+
+
+def _readings(tensor: Tensor, block: Block) -> Iterator[tuple[bool, Callable[[], Array | bytes]]]:
+    """What a block may hold, as (whether it is as long as the tensor, the numbers or the bytes), likeliest first."""
+    size, width, words = prod(tensor.shape), _width(tensor), block.words
+    if block.raw:
+        yield len(block.raw) == size * width, lambda: bytes(block.swapped if block.is_swapped else block.raw)
+        return
+    if block.is_hexadecimal:
+        digits = "".join(words)
+        words = [f"0x{word}" for word in words]
+        if len(words) != size and len(digits) % 2 == 0:
+            yield len(digits) == 2 * size * width, lambda: bytes.fromhex(digits)
+    if len(words) == 1 and words[0][:2].lower() == "0x" and len(words[0]) == 2 + 2 * size * width and size > 1:
+        yield True, lambda: bytes.fromhex(words[0][2:])
+    yield len(words) in (size, size * width), lambda: _array(tensor, words)
+    if len(words) == 2 * size and words[::2] == [*map(str, range(size))]:  # each behind its place
+        yield True, lambda: _array(tensor, words[1::2])
+    front = words[: max(0, len(words) - size)]
+    if front and front in ([str(size)], [*map(str, tensor.shape)], [str(len(tensor.shape)), *map(str, tensor.shape)]):
+        yield True, lambda: _array(tensor, words[len(front) :])
+    if len(words) * 4 == size * width and all(re.fullmatch("0x[0-9a-fA-F]{8}", word) for word in words):  # gdb's x/xw
+        yield True, lambda: b"".join(int(word, 16).to_bytes(4, "little") for word in words)
 
 
 def _width(tensor: Tensor) -> int:
@@ -408,20 +515,30 @@ DIGITS = 64
 
 def _values(tensor: Tensor, block: Block) -> Array | bytes:
     """The numbers of a block as an array that a dump may hold of the tensor, or as its bytes."""
-    if block.raw:
-        return bytes(block.raw)
-    words = [word.rstrip("uUlL") for word in block.words]
+    readings = [*_readings(tensor, block)]
+    return next((read for fits, read in readings if fits), readings[0][1])()
+
+
+BASES = {"0x": 16, "0b": 2}
+
+
+def _array(tensor: Tensor, words: list[str]) -> Array | bytes:
+    words = [word.rstrip("uUlL") for word in words]
     if (longest := max(map(len, words))) > DIGITS:
-        raise InputError(f"{block.name}: a number of {longest} digits is no tensor's")
-    hexadecimal = all(word.lower().lstrip("+-").startswith("0x") for word in words)
-    floating = not hexadecimal and any(re.search(r"[.eE]|nan|inf", word, re.IGNORECASE) for word in words)
-    if floating or (tensor.dtype == "float32" and not hexadecimal):
+        raise InputError(f"tensor {tensor.index}: a number of {longest} digits is no tensor's")
+    bases = [BASES.get(word.lstrip("+-")[:2].lower(), 10) for word in words]
+    decimal = [word for word, base in zip(words, bases, strict=True) if base == 10]
+    floating = any(re.search(r"[.eE]|nan|inf", word, re.IGNORECASE) for word in decimal)
+    if floating or (tensor.dtype == "float32" and decimal):
         return np.array([float(word.rstrip("fF")) for word in words], np.float32 if tensor.dtype == "float32" else None)
-    numbers = [int(word, 16 if word.lower().lstrip("+-").startswith("0x") else 10) for word in words]
-    width, least, most = _width(tensor), min(numbers), max(numbers)
+    numbers = [int(word, base) for word, base in zip(words, bases, strict=True)]
+    width = _width(tensor)
+    if not decimal:
+        numbers = _narrowed(numbers, 8 * width)
+    least, most = min(numbers), max(numbers)
     if least >= 0 and most < 256 and width > 1 and len(numbers) == prod(tensor.shape) * width:
         return bytes(numbers)
-    if hexadecimal and least >= 0 and most < 256**width:  # bits
+    if not decimal and least >= 0 and most < 256**width:  # bits
         bits = np.array(numbers, f"u{width}")
         return bits.view(np.float32) if tensor.dtype == "float32" else bits
     if least >= 0 and most > 127 and most < 256 and tensor.dtype == "int8":
@@ -429,3 +546,12 @@ def _values(tensor: Tensor, block: Block) -> Array | bytes:
     dtype = np.dtype(tensor.dtype)
     bounds = np.iinfo(dtype) if dtype.kind in "iu" else np.iinfo(np.uint8)
     return np.array(numbers, dtype if bounds.min <= least and most <= bounds.max else np.float64)
+
+
+def _narrowed(numbers: list[int], bits: int) -> list[int]:
+    """Numbers of so many bits that `printf` showed as an int's, with the sign in front: ``fffffff8`` is -8's ``f8``."""
+    for wide in (32, 64):
+        signed = [number - (1 << wide) if number >> (wide - 1) == 1 else number for number in numbers]
+        if bits < wide and min(signed) < 0 and -min(signed) <= 1 << (bits - 1) > max(signed):
+            return [number % (1 << bits) for number in signed]
+    return numbers

@@ -396,10 +396,33 @@ ERRORS = {
         ["run", MODEL, "--input", "x", "--numerics", "y"],
         "there is no dialect 'y'; choose from tflm",
     ),
+    "nearly a dialect": (
+        ["health", MODEL, "--numerics", "cortexm7"],
+        "did you mean 'cortex-m7'? (see refengine health --help)",
+    ),
+    "no dialect at all": (
+        ["health", MODEL, "--numerics", "stm32h7"],
+        "; which chip has which: refengine manual dialects",
+    ),
+    "nearly an option": (
+        ["run", MODEL, "--random", "--numercs", "single"],
+        "--numercs single; did you mean '--numerics'?",
+    ),
+    "nearly an option of all": (["--versoin"], "there is no option '--versoin'; did you mean '--version'?"),
+    "nearly an action": (["device", "recrod"], "did you mean 'record'? (see refengine device --help)"),
+    "nearly a fault": (
+        ["device", "run", "--port", "qemu:host", "--model", MODEL, "--made", "noise", "--fault", "singel_rounding"],
+        "there is no fault 'singel_rounding' (did you mean 'single_rounding'?); there are single_rounding, round_down",
+    ),
+    "a fault without its step": (
+        ["device", "run", "--port", "qemu:host", "--model", MODEL, "--made", "noise", "--fault", "stale"],
+        "there is no fault 'stale'",
+    ),
     "no such script": (["debug", MODEL, "--input", "{digit}", "--script", "{tmp}/none"], "{tmp}/none: No such file"),
     "nearly a network": (["run", "stm32f746_in8", "--random"], "no bundled network (did you mean 'stm32f746_int8'?)"),
     "digits in arrays": (["evaluate", MODEL, "--digit"], "--digit is for pictures in files, and digits are arrays"),
     "digits of health": (["health", MODEL, "--digit"], "--digit is for pictures in files, and digits are arrays"),
+    "a folder for a dump": (["diff", MODEL, "{tmp}"], "{tmp} is a folder without .npy, .raw or .bin; a dump has one"),
     "no such model": (["inspect", "nothing.tflite"], "nothing.tflite: no such file, and no bundled network (dense"),
     "a folder for a model": (["inspect", "{tmp}"], "{tmp}: cannot be read"),
     "a picture for a model": (["inspect", "{digit}"], "not a .tflite file"),
@@ -418,7 +441,10 @@ ERRORS = {
     "how to read no file": (["diff", MODEL, "x.npz", "--digit", "--hop", "2"], "is read: leave out --digit, --hop"),
     "a search for one case": (["fuzz", "--replay", "x", "--spec"], "--replay tries one case: leave out --spec"),
     "an input for a search": (["fuzz", "--input", "x"], "--input is for --replay: leave out --input"),
-    "an unknown option": (["run", MODEL, "--random", "--shw"], "arguments: --shw (see refengine run --help)"),
+    "an unknown option": (
+        ["run", MODEL, "--random", "--shw"],
+        "arguments: --shw; did you mean '--show'? (see refengine run --help)",
+    ),
     "an unknown option of a part": (["device", "record", "--x"], "(see refengine device record --help)"),
     "half a range": (["evaluate", MODEL, "--range", "0"], "expected 2 arguments"),
 }
@@ -566,3 +592,19 @@ def test_in_a_real_terminal(terminal: Callable[[str], str], arguments: str, expe
     screen = terminal(f"{' '.join(COMMAND)} {arguments}")
     assert expected in " ".join(screen.split())
     assert "…" not in screen.split("tensor  of")[0], "a table was cut off"
+
+
+def test_what_was_warned_of_stands_in_json_as_well(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, digit: str
+) -> None:
+    """And what one command warned of, the next one does not repeat."""
+    (tmp_path / "data" / "7").mkdir(parents=True)
+    shutil.copy(digit, tmp_path / "data" / "7")
+    (tmp_path / "data" / "7" / "notes.docx").write_bytes(b"none")
+    assert main(["evaluate", MODEL, "--data", str(tmp_path / "data"), "--json"]) == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)["warnings"]
+    assert [f"refengine: warning: {line}" for line in told] == printed.err.splitlines()
+    assert "left out 1 file, neither picture, array nor sound: 7/notes.docx" in told[0]
+    assert main(["run", MODEL, "--random", "--json"]) == 0
+    assert "warnings" not in json.loads(capsys.readouterr().out)

@@ -27,6 +27,7 @@ from refengine import PRESETS, Numerics, UnsupportedError, execute, make_plan, s
 from refengine.cexport import export
 from refengine.cexport.call import Call, Kept, kept_by
 from refengine.cexport.calls import CALLS, MAKERS, calls_of
+from refengine.commands import device
 from refengine.device.qemu import missing_tools
 from refengine.errors import InferenceError, LimitError
 from refengine.execute import Record
@@ -276,6 +277,10 @@ def is_exported(node: Node) -> bool:
 
 FAULTS = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (KERNELS.parent / "faults" / "faults.h").read_text(), re.MULTILINE)
 """The deliberate faults that `faults.h` lists."""
+
+
+def test_the_command_knows_the_deliberate_faults() -> None:
+    assert [fault.partition("=")[0].upper() for fault in device.FAULTS] == FAULTS
 
 
 @pytest.mark.slow

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from refengine.errors import InputError
 from refengine.fuzzer import Case, KernelError, Result, check, fuzz, told
-from refengine.fuzzer.aside import Aside
+from refengine.fuzzer.aside import Aside, require_traits
 from refengine.fuzzer.traits import traits
 from refengine.kernel import PRESETS
+from refengine.kernels import KERNELS
 from refengine.model import Array
 from tests.fuzzer.test_case import dense
 
@@ -92,3 +95,32 @@ def test_what_one_knows_is_excluded_beforehand() -> None:
 
     excluded = one(kernel, "CONV_2D", cases=60, exclude=["groups of *"])
     assert excluded.finding is None and 0 < excluded.skipped < 60
+
+
+@pytest.mark.parametrize(
+    ("op", "dtype"),
+    [("CONV_2D", "int8"), ("FULLY_CONNECTED", "int16"), ("ADD", "int8"), ("SOFTMAX", "float32"), ("LEAKY_RELU", "int8"),
+     ("MIRROR_PAD", "int8"), ("SVDF", "int8"), ("PACK", "int32"), ("GATHER", "int8"), ("CUMSUM", "int8")],
+)  # fmt: skip
+def test_the_words_of_traits_are_known(op: str, dtype: str) -> None:
+    def kernel(case: Case) -> Array:
+        require_traits([*traits(case)], KERNELS)
+        return case.expected
+
+    one(kernel, op, dtype, cases=12)
+
+
+@pytest.mark.parametrize(
+    ("trait", "meant"),
+    [
+        ("goups of channels", "no trait has the word 'goups' (did you mean 'groups'?), as 'goups of channels' does"),
+        ("CONV_2D: a stide above 1", "no trait has the word 'stide' (did you mean 'stride'?)"),
+        ("2 as zero point of the imput", "no trait has the word 'imput' (did you mean 'input'?)"),
+    ],
+)
+def test_a_misspelt_trait_is_refused(trait: str, meant: str) -> None:
+    with pytest.raises(InputError, match=re.escape(meant)):
+        require_traits([trait], KERNELS)
+    require_traits(
+        ["groups of *", "* zero point of the *put", "keep_num_dims True", "output channels above 8"], KERNELS
+    )

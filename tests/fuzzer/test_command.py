@@ -98,6 +98,9 @@ def test_what_is_known_is_excluded(capsys: pytest.CaptureFixture[str]) -> None:
     assert fuzz(*arguments, "--exclude", "an input of 1 dimensions", "--spec") == 0
     assert re.search(r"RELU6 +int8 +40 +[1-9]", capsys.readouterr().out)
     assert fuzz(*arguments, "--findings", "1") == 1
+    capsys.readouterr()
+    assert fuzz(*arguments, "--exclude", "a bias of the input") == 1
+    assert capsys.readouterr().out.endswith("nothing was excluded: no case had 'a bias of the input'\n")
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 
@@ -107,6 +110,74 @@ WAYS: dict[str, Callable[[Array], str]] = {
         f"{listed(bits(x[:, 8:]), '{:02x}')}  |..........|"
     ),
     "a logger's level": lambda x: f"2026-11-27 12:00:01,123 INFO: t{LOGITS}: {listed(x)}",
+    "an index in brackets": lambda x: f"tensors[{LOGITS}] = {listed(x)}",
+    "an index in words": lambda x: f"tensor index {LOGITS}: {listed(x)}",
+    "a field for the index": lambda x: f"tensor={LOGITS} values={listed(x, between=',')}",
+    "a field for the index above": lambda x: f"tensor: {LOGITS}\n{listed(x)}",
+    "a shape in its name": lambda x: f"tensor {LOGITS} shape=(1, 10): {listed(x)}",
+    "a type and a shape": lambda x: f"t{LOGITS}: int8 [1,10] = {listed(x)}",
+    "its length before": lambda x: f"t{LOGITS}: [10] {listed(x)}",
+    "scale and zero point": lambda x: f"t{LOGITS} scale=0.1 zp=-5: {listed(x)}",
+    "an operator's heading": lambda x: f"Layer {PLAN.steps[-2].index} FULLY_CONNECTED\n{listed(x)}",
+    "an operator's variable": lambda x: f"layer{PLAN.steps[-2].index}_output: {listed(x)}",
+    "a line for each row": lambda x: f"t{LOGITS}: {listed(x[:, :5])}\nt{LOGITS}: {listed(x[:, 5:])}",
+    "rows by their places": lambda x: f"t{LOGITS}[0]: {listed(x[:, :5])}\nt{LOGITS}[5]: {listed(x[:, 5:])}",
+    "rows by ranges": lambda x: f"t{LOGITS}[0..4]: {listed(x[:, :5])}\nt{LOGITS}[5..9]: {listed(x[:, 5:])}",
+    "rows below the name": lambda x: f"t{LOGITS}:\n0: {listed(x[:, :5])}\n5: {listed(x[:, 5:])}",
+    "two columns": lambda x: "\n".join([f"t{LOGITS}:", *(f"{i}\t{v}" for i, v in enumerate(x.ravel()))]),
+    "places in brackets below": lambda x: "\n".join([f"t{LOGITS}", *(f"[{i}] = {v}" for i, v in enumerate(x.ravel()))]),
+    "indices with commas": lambda x: "\n".join(f"t{LOGITS}[0,{i}] = {v}" for i, v in enumerate(x.ravel())),
+    "indices of two rows": lambda x: "\n".join(f"t{LOGITS}[{i // 5}][{i % 5}]: {v}" for i, v in enumerate(x.ravel())),
+    "elements without a sign between": lambda x: "\n".join(f"t{LOGITS}[{i}] {v}" for i, v in enumerate(x.ravel())),
+    "elements by fields": lambda x: "\n".join(f"t{LOGITS} i={i} v={v}" for i, v in enumerate(x.ravel())),
+    "elements in two forms": lambda x: "\n".join(
+        f"t{LOGITS}[{i}] = {v} (0x{v & 255:02x})" for i, v in enumerate(x.ravel().tolist())
+    ),
+    "%x of what is below zero": lambda x: f"t{LOGITS}: {listed(x.astype('i4').view('u4'), '{:x}')}",
+    "%02x of what is below zero": lambda x: f"t{LOGITS}: {listed(x.astype('i4').view('u4'), '{:02x}')}",
+    "0x%08x of what is below zero": lambda x: f"t{LOGITS}: {listed(x.astype('i4').view('u4'), '0x{:08x}')}",
+    "hexadecimal over lines": lambda x: (
+        f"t{LOGITS}:\n{listed(bits(x[:, :3]), '{:02x}')}\n{listed(bits(x[:, 3:]), '{:02x}')}"
+    ),
+    "0x over lines": lambda x: (
+        f"uint8_t t{LOGITS}[] = {{\n  {listed(bits(x[:, :5]), '0x{:02x}', ', ')},\n"
+        f"  {listed(bits(x[:, 5:]), '0x{:02x}', ', ')}\n}};\nunsigned int t{LOGITS}_len = 10;"
+    ),
+    "one long number": lambda x: f"t{LOGITS}: 0x{listed(bits(x), '{:02x}', '')}",
+    "hexadecimal as assemblers write it": lambda x: f"t{LOGITS}: {listed(bits(x), '{:02X}h')}",
+    "binary": lambda x: f"t{LOGITS}: {listed(bits(x), '0b{:08b}')}",
+    "glued by its width": lambda x: f"t{LOGITS}: {listed(x, '{:+d}', '')}",
+    "Python's bytes": lambda x: f"t{LOGITS} = {x.tobytes()!r}",
+    "a bytearray": lambda x: f"t{LOGITS} = {bytearray(x.tobytes())!r}",
+    "a line that Python shows": lambda x: repr(f"t{LOGITS}: {listed(x)}\r\n".encode()),
+    "a quoted line": lambda x: f'"t{LOGITS}: {listed(x)}"',
+    "MicroPython": lambda x: f">>> t{LOGITS}\narray('b', [{listed(x, between=', ')}])",
+    "std::array": lambda x: f"constexpr std::array<int8_t, 10> t{LOGITS}{{{{{listed(x, between=', ')}}}}};",
+    "Rust": lambda x: f"let t{LOGITS}: [i8; 10] = [{listed(x, between=', ')}];",
+    "a typographer's minus": lambda x: f"t{LOGITS}: {listed(x)}".replace("-", "\u2212"),
+    "json with an index": lambda x: f'{{"tensor": {LOGITS}, "shape": [1, 10], "data": {x.ravel().tolist()}}}',
+    "json, nested": lambda x: f'{{"tensors": [{{"index": {LOGITS}, "data": {x.ravel().tolist()}}}]}}',
+    "json with an index over lines": lambda x: (
+        f'{{\n  "tensor": {LOGITS},\n  "data": [\n    {listed(x, between=", ")}]\n}}'
+    ),
+    "any logger": lambda x: f"[INFO][main]: t{LOGITS}: {listed(x)}",
+    "a file and a line": lambda x: f"main.c:123: t{LOGITS}: {listed(x)}",
+    "a shell": lambda x: f"uart:~$ t{LOGITS}: {listed(x)}",
+    "esp-idf with the time": lambda x: f"I (00:00:00.344) my app: t{LOGITS}: {listed(x)}",
+    "zephyr's function": lambda x: f"[00:00:00.344,000] <dbg> app.run_inference: t{LOGITS}: {listed(x)}",
+    "syslog": lambda x: f"Nov 27 12:00:01 host app[123]: t{LOGITS}: {listed(x)}",
+    "words behind": lambda x: f"t{LOGITS}: {listed(x)} done",
+    "the time that it took behind": lambda x: f"t{LOGITS}: {listed(x)} (3 ms)",
+    "zeros of a line that opened": lambda x: f"\0\0t{LOGITS}: {listed(x)}",
+    "gdb's x by address": lambda x: (
+        f"(gdb) x/10db t{LOGITS}\n0x20000000:\t{listed(x[:, :8], between=chr(9))}\n"
+        f"0x20000008:\t{listed(x[:, 8:], between=chr(9))}"
+    ),
+    "hexdump with its last line": lambda x: f"t{LOGITS}\n00000000  {listed(bits(x), '{:02x}')}  |..........|\n0000000a",
+    "OpenOCD": lambda x: f"t{LOGITS}\n0x20000000: {listed(bits(x), '{:02x}')} ..........",
+    "J-Link": lambda x: f"t{LOGITS}\nJ-Link>mem8 20000000,A\n20000000 = {listed(bits(x), '{:02X}')} ..........",
+    "Lauterbach": lambda x: f"t{LOGITS}\nD:20000000|{listed(bits(x), '{:02X}')} ..........",
+    "od of numbers": lambda x: f"t{LOGITS}\n0000000{listed(x, '{:5}', '')}\n0000012",
     "real values": lambda x: f"t{LOGITS}: " + listed((x - np.float64(point(LOGITS)[1])) * point(LOGITS)[0], "{:.9g}"),
 }
 
@@ -143,6 +214,65 @@ def test_hexdump(tmp_path: Path) -> None:
     assert {i: x.tobytes() for i, x in dump.tensors.items()} == {HIDDEN: SOUND[HIDDEN].tobytes()}
 
 
+REFUSED: dict[str, tuple[Callable[[Array], str], str]] = {
+    "slashes": (
+        lambda x: f"t{LOGITS}: {listed(x, between='/')}",
+        "line 2 speaks of t13, and no numbers that can be read",
+    ),
+    "base64": (
+        lambda x: f"t{LOGITS}: CPgbJvMJzUkOFw==",
+        "line 2 speaks of t13, and no numbers that can be read follow",
+    ),
+    "NumPy's dots": (
+        lambda x: f"t{LOGITS}: {listed(x[:, :3])} ... {listed(x[:, 8:])}",
+        "where dots or an asterisk stand",
+    ),
+    "other numbers below": (
+        lambda x: f"t{LOGITS} ready\n1 2 3",
+        "left out: the 3 numbers in line 3, as t13 has 10 elem",
+    ),
+    "no name": (lambda x: f"scores: {listed(x)}", "which may be several tensors'; call it one of t13, t14"),
+    "another operator's number": (
+        lambda x: f"layer 1 SOFTMAX\n{listed(x)}",
+        "left out: 'layer 1 SOFTMAX', as operator 1 is STRIDED_SLICE; count operators as the model does",
+    ),
+    "a time": (lambda x: f"t{LOGITS} done in 312 us", "line 2 speaks of t13, and no numbers that can be read follow"),
+}
+
+
+@pytest.mark.parametrize("way", REFUSED)
+def test_what_is_not_read_is_refused_in_a_sentence_that_says_what_to_print(way: str, tmp_path: Path) -> None:
+    text, sentence = REFUSED[way]
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        log(tmp_path, f"boot ok, arena 27040\n{text(SOUND[LOGITS])}\nfree heap: 12345\n")
+
+
+@pytest.mark.parametrize("codes", [np.arange(-64, 64), np.full(128, -86), np.repeat([-128, 5, 99, -1], 32)])
+def test_no_way_to_dump_bytes_is_read_as_other_ones(codes: Array, tmp_path: Path) -> None:
+    """Of groups, widths and addresses: what is not known is left out."""
+    codes = codes.astype(np.int8)
+    assert codes.shape == SOUND[HIDDEN].ravel().shape
+    for form in ("{:02x}", "{:02X}", "0x{:02x}", "{:d}"):
+        for width, between, address in product(
+            (1, 3, 8, 16), (" ", ", ", ""), ("", "{:04x}: ", "{:08x}  ", "0x{:08x}: ")
+        ):
+            if between or form[-2] == "x":
+                rows = [listed(bits(codes[i : i + width]), form, between) for i in range(0, 128, width)]
+                lines = [address.format(i * width) + row for i, row in enumerate(rows)]
+                (tmp_path / "board.log").write_text("\n".join([f"t{HIDDEN}:", *lines]))
+                with suppress(InputError):
+                    dump = read_dump(PLAN, tmp_path / "board.log")
+                    assert {i: x.tobytes() for i, x in dump.tensors.items()} in ({}, {HIDDEN: codes.tobytes()})
+
+
+def test_two_digits_without_a_letter_are_hexadecimal_where_others_are(tmp_path: Path) -> None:
+    dump = log(tmp_path, f"t{LOGITS}: {' '.join(['80'] * 10)}\nt{HIDDEN}: {listed(bits(SOUND[HIDDEN]), '{:02x}')}")
+    assert (dump.tensors[LOGITS] == -128).all()
+    dump = log(tmp_path, f"t{LOGITS}: {' '.join(['80'] * 10)}")
+    assert (dump.tensors[LOGITS] == 80).all()
+    assert dump.notes[0] == f"'t{LOGITS}' was read as decimal numbers; hexadecimal ones need 0x here"
+
+
 @pytest.mark.parametrize(
     "form", ['{{"t{}": [{}], "t{}": [{}]}}', "t{}: {} t{}: {}", "t{}={} t{}={}", "t{}: {}\r\nt{}: {}\r\n"]
 )
@@ -177,7 +307,9 @@ def test_a_log_of_powershell(tmp_path: Path) -> None:
     assert read_dump(PLAN, tmp_path / "board.log").tensors.keys() == {SCORES}
 
 
-@pytest.mark.parametrize("line", ["a" * 20_000, "t1: 1" + " " * 20_000 + "x", "t[1] " + "a" * 60, "1:" * 9_000])
+@pytest.mark.parametrize(
+    "line", ["a" * 20_000, "t1: 1" + " " * 20_000 + "x", "t[1] " + "a" * 60, "1:" * 9_000, "0000: " + "7f " * 9_000]
+)
 def test_long_lines_take_no_longer(line: str) -> None:
     began = perf_counter()
     blocks(line)
