@@ -11,10 +11,11 @@ import reach
 
 
 @pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def source(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository of one file with one test."""
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
     monkeypatch.setattr(mutants, "_COPIES", [])
+    monkeypatch.setattr(mutants, "_FOLDERS", [tmp_path_factory.mktemp("copies")])
     (tmp_path / "adder").mkdir()
     (tmp_path / "tests").mkdir()
     path = tmp_path / "adder" / "sums.py"
@@ -38,7 +39,7 @@ def test_every_change_is_one_place_of_code_and_no_text(source: Path) -> None:
         (3, "9", "(10)"),
     ])  # fmt: skip
     for mutant in mutants.mutants(source):
-        assert compile(mutant.text, "mutant", "exec")
+        assert compile(mutant.applied(source.read_text()), "mutant", "exec")
 
 
 def test_what_is_no_behaviour_is_left_as_it_is(source: Path) -> None:
@@ -74,10 +75,10 @@ def test_a_survivor_is_found_again_although_lines_moved(source: Path) -> None:
 def test_of_two_equal_changes_in_one_line_the_same_one_is_found_again(source: Path) -> None:
     source.write_text("def same(a: bool) -> bool:\n    return a == a and a == a\n")
     first, second = (m for m in mutants.mutants(source) if m.before == "a == a")
-    assert first.text != second.text
+    assert first.applied(source.read_text()) != second.applied(source.read_text())
     for mutant in (first, second):
         again = mutants.Tried.of(mutant).found()
-        assert again is not None and again.text == mutant.text
+        assert again == mutant
 
 
 def test_only_tests_that_reach_the_function_are_asked(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import accumulate
 from math import sqrt
 from multiprocessing import get_context
 from pathlib import Path
@@ -64,21 +65,25 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "max
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the file, where, what was there and what is there instead, and the file's whole new text."""
+    """One change: the file, where, what is there and what may be there instead."""
 
     path: str
     line: int
     before: str
     after: str
-    text: str
+    changed: str
+    """The line as the mutant has it, which tells two equal changes in one line apart."""
+    start: int
+    """The first byte of what is there."""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.before}  →  {self.after}"
 
-    @property
-    def changed(self) -> str:
-        """The line as the mutant has it, which tells two equal changes in one line apart."""
-        return self.text.splitlines()[self.line - 1]
+    def applied(self, source: str) -> str:
+        """The whole file with the change."""
+        data, end = source.encode(), self.start + len(self.before.encode())
+        assert data[self.start : end].decode() == self.before, f"{self.path} is another file now"
+        return (data[: self.start] + self.after.encode() + data[end:]).decode()
 
 
 @dataclass
@@ -100,7 +105,7 @@ class Tried:
     def found(self) -> Mutant | None:
         """The same change in the file as it is now; None if what it changed is gone."""
         path = ROOT / self.path
-        changes = mutants(path) if path.exists() else ()
+        changes = _mutants(path, path.stat().st_mtime_ns) if path.exists() else ()
         alike = [m for m in changes if (m.before, m.after) == (self.before, self.after)]
         return min(alike, key=lambda m: (m.changed != self.changed, abs(m.line - self.line)), default=None)
 
@@ -111,17 +116,24 @@ class Tried:
 def mutants(path: Path) -> Iterator[Mutant]:
     """Every change of one file."""
     source = path.read_text(encoding="utf-8")
-    lines = source.encode().splitlines(keepends=True)
+    data, lines = source.encode(), source.encode().splitlines(keepends=True)
+    starts = [0, *accumulate(map(len, lines))]
     for node, new in _changes(ast.parse(source)):
-        before = ast.get_source_segment(source, node) or ""
         after = ast.unparse(ast.fix_missing_locations(new))
         if isinstance(node, ast.expr):
             after = f"({after})"
         assert node.end_lineno is not None and node.end_col_offset is not None
-        head = b"".join(lines[: node.lineno - 1]) + lines[node.lineno - 1][: node.col_offset]
-        tail = lines[node.end_lineno - 1][node.end_col_offset :] + b"".join(lines[node.end_lineno :])
+        first, last = lines[node.lineno - 1][: node.col_offset], lines[node.end_lineno - 1][node.end_col_offset :]
+        start, end = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
+        changed = f"{first.decode()}{after}{last.decode()}".rstrip("\n")
         shown = str(path.relative_to(ROOT))
-        yield Mutant(shown, node.lineno, before, after, (head + after.encode() + tail).decode())
+        yield Mutant(shown, node.lineno, data[start:end].decode(), after, changed, start)
+
+
+@cache
+def _mutants(path: Path, changed: int) -> tuple[Mutant, ...]:
+    """The same of a file last written at `changed`, for those who ask often."""
+    return tuple(mutants(path))
 
 
 def _changes(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST]]:
@@ -300,7 +312,7 @@ def verdict(mutant: Mutant) -> tuple[str, float]:
     target = copy / mutant.path
     original = target.read_text(encoding="utf-8")
     function = reach.function_at(original, mutant.path, mutant.line)
-    target.write_text(mutant.text, encoding="utf-8")
+    target.write_text(mutant.applied(original), encoding="utf-8")
     try:
         groups = (_chosen(copy, tests, function) for tests in concerning(mutant.path))
         verdicts = (_verdict(copy, *chosen) for chosen in groups if chosen is not None)
@@ -358,12 +370,13 @@ def _test_files(place: str, root: Path) -> list[str]:
 
 
 _COPIES: list[Path] = []
+_FOLDERS: list[Path] = []
 
 
 def _copy() -> Path:
     """This process's copy of the repository as it is at first: whoever goes on writing disturbs nothing."""
     if not _COPIES:
-        folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        folder = Path(tempfile.mkdtemp(dir=_FOLDERS[0]))
         ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "build")
         _COPIES.append(Path(shutil.copytree(ROOT, folder / "refengine", ignore=ignored)))
         if (ROOT / "build/reach").exists():
@@ -419,8 +432,12 @@ def _become_pytest(copy: Path, tests: Sequence[str], selection: Selection) -> No
     os._exit(int(pytest.main(arguments, plugins=[selection])))
 
 
-def _prepare() -> None:
-    """What every fork needs is imported once; not hypothesis, whose asserts pytest wants to rewrite."""
+def _prepare(folder: Path) -> None:
+    """Of a pool's process: its copy comes to `folder`, and what every fork needs is imported once.
+
+    Not hypothesis, whose asserts pytest wants to rewrite.
+    """
+    _FOLDERS[:] = [folder]
     import flatbuffers  # noqa: F401
     import numpy  # noqa: F401
     import tflite  # noqa: F401
@@ -487,7 +504,10 @@ def _judged(sample: Sequence[Tried], jobs: int) -> Iterator[Tried]:
     found = [(each, each.found()) for each in sample]
     there = [mutant for _, mutant in found if mutant is not None]
     recorded(there)
-    with ProcessPoolExecutor(jobs, get_context("fork"), _prepare) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="mutants-") as folder,
+        ProcessPoolExecutor(jobs, get_context("fork"), _prepare, (Path(folder),)) as pool,
+    ):
         verdicts = pool.map(verdict, there)
         for done, (each, mutant) in enumerate(found, 1):
             each.now, seconds = (GONE, 0.0) if mutant is None else next(verdicts)
