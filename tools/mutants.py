@@ -151,13 +151,13 @@ def _changes(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST]]:
 INVENTING = ("example", "draw_", "_draw", "__repr__", "__str__")
 """How functions begin that invent cases, or words, and compute nothing."""
 CHANCE = ("draw", "rng")
-"""What functions that invent cases take first."""
+"""What functions that invent cases take."""
 SILENT = ("strict", "repr")
 """Keywords that check what never happens (an uneven `zip` is no answer to anybody), or that shape words."""
 
 
 def _texts(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.FunctionDef) and (node.name.startswith(INVENTING) or _first(node) in CHANCE):
+    if isinstance(node, ast.FunctionDef) and (node.name.startswith(INVENTING) or _takes(node, CHANCE)):
         yield node
     elif isinstance(node, ast.ClassDef):
         yield from node.decorator_list
@@ -173,11 +173,18 @@ def _texts(node: ast.AST) -> Iterator[ast.AST]:
         yield node
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Line":
         yield from node.args[:2]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "reshape":
+        yield from (size for argument in node.args for inner in ast.walk(argument) for size in _unknown_sizes(inner))
 
 
-def _first(node: ast.FunctionDef) -> str | None:
-    """The name of a function's first argument."""
-    return node.args.args[0].arg if node.args.args else None
+def _takes(node: ast.FunctionDef, names: Sequence[str]) -> bool:
+    return any(argument.arg in names for argument in node.args.args)
+
+
+def _unknown_sizes(node: ast.AST) -> Iterator[ast.AST]:
+    """The 1 of `reshape(-1, …)`: any negative number says the same."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and ast.unparse(node) == "-1":
+        yield node.operand
 
 
 def _comparison(node: ast.AST) -> ast.AST | None:
