@@ -66,6 +66,8 @@ def test_scale_math_reaches_both_multipliers() -> None:
         (model(np.inf, "int8", q(1.0), q(1.0)), "alpha is inf"),
         (model(np.nan, "float32", None, None), "alpha is nan"),
         (model(0.1, "int8", q(1.0), None), "has no positive scale"),
+        (model(2.0**40, "int8", q(1.0), q(1.0)), r"their factor is 2\^41"),  # of codes below zero
+        (model(2.0**-20, "int8", q(1.0), q(2.0**-40)), r"their factor is 2\^41"),  # and of those above
         (one_op("LEAKY_RELU", {"alpha": 0.1}, [fed((4,), "float32")], fed((2, 2), "float32", None, "y")), "must agree"),
     ],
 )
