@@ -103,11 +103,11 @@ class Tried:
         return cls(mutant.path, mutant.line, mutant.before, mutant.after, mutant.changed)
 
     def found(self) -> Mutant | None:
-        """The same change in the file as it is now; None if what it changed is gone."""
+        """The same change in the file as it is now; None if its line is gone, or another line now."""
         path = ROOT / self.path
         changes = _mutants(path, path.stat().st_mtime_ns) if path.exists() else ()
-        alike = [m for m in changes if (m.before, m.after) == (self.before, self.after)]
-        return min(alike, key=lambda m: (m.changed != self.changed, abs(m.line - self.line)), default=None)
+        same = [m for m in changes if (m.before, m.after, m.changed) == (self.before, self.after, self.changed)]
+        return min(same, key=lambda m: abs(m.line - self.line), default=None)
 
 
 # ---- what can be changed -------------------------------------------------------------------------------------
