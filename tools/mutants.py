@@ -481,11 +481,9 @@ def recorded(sample: Sequence[Mutant]) -> None:
     places = {place for m in sample for tests in concerning(m.path) for place in tests if place.startswith("tests/")}
     files = sorted({file for place in places for file in _test_files(place, ROOT)})
     missing = [file for file in files if not reach.kept(ROOT, file).exists()]
-    here = os.environ | {"PYTHONPATH": str(ROOT)}
-    for done, file in enumerate(missing, 1):
-        print(f"{done}/{len(missing)} recording what {file} reaches", flush=True)
-        command = [sys.executable, str(Path(reach.__file__)), file]
-        subprocess.run(command, cwd=ROOT, check=True, env=here, stdout=subprocess.DEVNULL)
+    if missing:
+        command = [sys.executable, str(Path(reach.__file__)), *missing]
+        subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,15 +21,17 @@ import pkgutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+ROOMS = ("refengine.numerics", "refengine.kernels", "refengine.judge")
+"""The packages whose functions are asked about, and which import the rest of the engine."""
 EVERYWHERE = "*"
 """The function that a test reaches if it starts processes: any."""
 
@@ -139,14 +141,6 @@ class Recorder:
                 sys.settrace(None)
                 threading.settrace(None)  # type: ignore[arg-type]
 
-    def pytest_sessionstart(self) -> None:
-        """All of the engine, so that what its files compute once is no single test's."""
-        package = importlib.import_module("refengine")
-        with self.traced() as self.imports:
-            for module in pkgutil.walk_packages(package.__path__, "refengine."):
-                with suppress(ImportError):
-                    importlib.import_module(module.name)
-
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Any:
         """What a test file computes when it is imported, all its tests have reached."""
@@ -239,23 +233,46 @@ class Recorder:
 _LRU_CACHE = functools.lru_cache
 
 
-def record(root: Path, test: str) -> None:
-    """Run one test file, in this process, which is spoilt for anything else; pytest's verdict is nobody's concern."""
+def record(root: Path, tests: Sequence[str]) -> None:
+    """Run test files, each in a fork of this process, which is good for nothing else; whether they pass is no matter."""
     recorder = Recorder(root)
     functools.lru_cache = recorder.lru_cache  # type: ignore[assignment]
     functools.cached_property = recorder.cached_property()  # type: ignore[misc]
+    with recorder.traced() as recorder.imports:  # before any test: what files compute once is no single test's
+        _import_all()
+    for done, test in enumerate(tests, 1):
+        print(f"{done}/{len(tests)} recording what {test} reaches", flush=True)
+        child = os.fork()
+        if child == 0:
+            try:
+                _record(recorder, test)
+            finally:  # whatever it raised: this process must not go on with the next test
+                os._exit(1)
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError(f"pytest could not run {test}")
+
+
+def _import_all() -> None:
+    for room in ROOMS:
+        package = importlib.import_module(room)
+        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+            importlib.import_module(module.name)
+
+
+def _record(recorder: Recorder, test: str) -> NoReturn:
     sys.addaudithook(recorder.audit)
-    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long", test]
-    status = pytest.main(arguments, plugins=[recorder])
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise RuntimeError(f"pytest could not run {test}: status {int(status)}")
-    path = kept(root, test)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f"{test.replace('/', '.')}-*.json"):
-        stale.unlink()
-    path.write_text(json.dumps(_encoded(Reach(recorder.tests, frozenset(recorder.named(recorder.imports))))))
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    status = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long", test], plugins=[recorder])
+    if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+        path = kept(recorder.root, test)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f"{test.replace('/', '.')}-*.json"):
+            stale.unlink()
+        path.write_text(json.dumps(_encoded(Reach(recorder.tests, frozenset(recorder.named(recorder.imports))))))
+        os._exit(0)
+    os._exit(1)
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        record(Path.cwd(), argument)
+    record(Path.cwd(), sys.argv[1:])
