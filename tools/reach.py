@@ -234,7 +234,7 @@ _LRU_CACHE = functools.lru_cache
 
 
 def record(root: Path, tests: Sequence[str]) -> None:
-    """Run test files, each in a fork of this process, which is good for nothing else; whether they pass is no matter."""
+    """Run test files, each in a fork of this process, which is good for nothing else, whether they pass or not."""
     recorder = Recorder(root)
     functools.lru_cache = recorder.lru_cache  # type: ignore[assignment]
     functools.cached_property = recorder.cached_property()  # type: ignore[misc]
