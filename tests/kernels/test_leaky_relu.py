@@ -60,6 +60,18 @@ def test_scale_math_reaches_both_multipliers() -> None:
     assert double.multiplier_identity.multiplier != single.multiplier_identity.multiplier
 
 
+LIMITS = [(2**-9, 1, False), (2**-8, 1, True), (128, 1, True), (256, 0.5, False), (1, 2**-9, False), (1, 2**-8, True),
+          (1, 128, True), (1, 129, False), (1, -(2**-8), True), (1, 2**-8 - 128, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("factor", "alpha", "taken"), LIMITS)
+def test_xnnpack_takes_factors_of_its_range(factor: float, alpha: float, taken: bool) -> None:
+    """In steps of 1/256; LiteRT's own kernel doubles and rounds high."""
+    litert = Numerics(kernels="litert", rounding="xnnpack")
+    params = make_plan(model(alpha, "int8", q(factor), q(1.0)), numerics=litert).steps[0].params
+    assert {params.multiplier_identity.rounding, params.multiplier_alpha.rounding} == {"single" if taken else "double"}
+
+
 @pytest.mark.parametrize(
     ("node", "message"),
     [
