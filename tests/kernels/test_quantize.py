@@ -29,7 +29,7 @@ def codes(model: Model, *values: Any, **numerics: Any) -> list[int]:
 def test_xnnpack_takes_factors_of_its_range(factor: float, taken: bool) -> None:
     model, litert = quantize("int8", q(factor), "int8", q(1)), Numerics(kernels="litert", rounding="xnnpack")
     if taken:
-        assert make_plan(model, numerics=litert).steps[0].params.multiplier.rounding == "single"
+        assert make_plan(model, numerics=litert).steps[0].params.requantize_output_multiplier.rounding == "single"
     else:
         with pytest.raises(UnsupportedError, match="not within 1/256 and 128"):
             make_plan(model, numerics=litert)
