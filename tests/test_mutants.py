@@ -43,13 +43,13 @@ def test_every_change_is_one_place_of_code_and_no_text(source: Path) -> None:
 
 
 def test_what_is_no_behaviour_is_left_as_it_is(source: Path) -> None:
-    """Decorators of classes, what invents cases, what an uneven `zip` would raise, and which negative size is open."""
+    """Decorators of classes, what invents cases, what never happens, and which negative size is open."""
     source.write_text(
         "@dataclass(frozen=True, eq=False)\nclass Sum:\n    terms: int = field(default=0, repr=False)\n\n\n"
         "def noise(count: int, rng: Generator) -> bytes:\n    return rng.bytes(count + 1)\n\n\n"
         "def both(a: list[int], b: list[int]) -> list[int]:\n"
         "    return [x + y for x, y in zip(a, b, strict=True)]\n\n\n"
-        "def flat(a: Array) -> Array:\n    return a.reshape(-1)\n"
+        "def flat(a: Array) -> Array:\n    return a.reshape(-1)\n    assert a is not None\n"
     )
     assert sorted((m.line, m.before) for m in mutants.mutants(source)) == [(3, "0"), (11, "x + y"), (15, "-1")]
 

@@ -159,6 +159,8 @@ SILENT = ("strict", "repr")
 def _texts(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.FunctionDef) and (node.name.startswith(INVENTING) or _takes(node, CHANCE)):
         yield node
+    elif isinstance(node, ast.Assert):  # narrows types, or says what never happens
+        yield node
     elif isinstance(node, ast.ClassDef):
         yield from node.decorator_list
     elif isinstance(node, ast.keyword) and node.arg in SILENT:
