@@ -157,9 +157,8 @@ SILENT = ("strict", "repr")
 
 
 def _texts(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.FunctionDef) and (node.name.startswith(INVENTING) or _takes(node, CHANCE)):
-        yield node
-    elif isinstance(node, ast.Assert):  # narrows types, or says what never happens
+    invents = isinstance(node, ast.FunctionDef) and (node.name.startswith(INVENTING) or _takes(node, CHANCE))
+    if invents or isinstance(node, ast.Assert):  # which narrows types, or says what never happens
         yield node
     elif isinstance(node, ast.ClassDef):
         yield from node.decorator_list
