@@ -169,6 +169,20 @@ def test_roundings_of_invented_layers(rounding: str, data: st.DataObject) -> Non
     assert not report.differs or PRESETS[rounding] in report.dialects
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1, 2])
+def test_what_lies_as_before_is_seen_behind_steps_that_only_move_it(axis: int | None) -> None:
+    """Not where neighbours are exchanged, or pairs, or fours: of eight elements each has a place of three bits."""
+    x = np.arange(8, dtype=np.int8).reshape(2, 2, 2)
+    turned = one_op("REVERSE_V2", {}, [fed(x.shape, "int8"), const([axis or 0], "int32")], fed(x.shape, "int8"))
+    flat = one_op("RESHAPE", {}, [fed(x.shape, "int8"), const([8], "int32")], fed((8,), "int8"))
+    plan = make_plan(flat if axis is None else turned)
+    (step,) = plan.steps
+    assert step.data is not None
+    values = {t.index: x if t.data is None else t.data for t in step.inputs if t is not None}
+    held = verdict.Replay(plan.steps, values, step.outputs[0].index, plan.initial).shown(step.data.index, -x.ravel())
+    assert held is None if axis is not None else held is not None and np.array_equal(held, -x)
+
+
 # ---- faults by other hands than the table's ---------------------------------------------------------------
 
 SCALES = (0.05, 0.02, 0.11)  # of input, weights and output
