@@ -76,9 +76,6 @@ class Mutant:
     start: int
     """The first byte of what is there."""
 
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.before}  →  {self.after}"
-
     def applied(self, source: str) -> str:
         """The whole file with the change."""
         data, end = source.encode(), self.start + len(self.before.encode())
@@ -97,6 +94,9 @@ class Tried:
     changed: str
     first: str | None = None
     now: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.before}  →  {self.after}"
 
     @classmethod
     def of(cls, mutant: Mutant) -> Tried:
@@ -527,7 +527,7 @@ def _judged(sample: Sequence[Tried], jobs: int) -> Iterator[Tried]:
         verdicts = pool.map(verdict, there)
         for done, (each, mutant) in enumerate(found, 1):
             each.now, seconds = (GONE, 0.0) if mutant is None else next(verdicts)
-            print(f"{done}/{len(found)} {seconds:4.0f} s  {each.now:8}  {mutant or each}", flush=True)
+            print(f"{done}/{len(found)} {seconds:4.0f} s  {each.now:8}  {each}", flush=True)
             yield each
 
 
