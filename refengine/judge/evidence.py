@@ -19,14 +19,17 @@ from ..tensors.difference import unlike
 
 Certainty = Literal["certain", "likely", "open"]
 """``certain``: chance would do this once in a million times, and nothing else that was tried does it. ``likely``: more
-than chance, but few differences, or several causes that cannot be told apart. ``open``: too little to tell, or nothing
-explains it."""
+than chance, but few differences, or several causes that cannot be told apart. ``open``: too little to tell, which is so
+as well where `MANY` others would do, or nothing explains it."""
 
 CERTAIN, LIKELY = 20.0, 8.0
 """From how many bits on a cause is certain, and likely."""
 
 MARGIN = 10.0
 """A cause that has so many bits less than another is no rival of it."""
+
+MANY = 10
+"""Where so many others explain as much, the best says little."""
 
 VALUE = 16.0
 """The most that one float's value counts, in bits."""
@@ -80,4 +83,4 @@ def certainty(bits: float, rivals: int) -> Certainty:
     """The word for a cause with so many bits left, and so many rivals."""
     if bits >= CERTAIN and not rivals:
         return "certain"
-    return "likely" if bits >= LIKELY else "open"
+    return "likely" if bits >= LIKELY and rivals < MANY else "open"

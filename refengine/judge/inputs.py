@@ -101,11 +101,16 @@ def _with(right: Array, place: int, value: float) -> Array:
 def _close(
     trial: Trial, tensor: int, vague: Sequence[tuple[Preparation, Hypothesis]]
 ) -> Iterator[tuple[Preparation, Hypothesis]]:
-    """Those of the inputs known in part only whose outputs come closer to what was seen than a sound one does."""
+    """Those of the inputs known in part only whose outputs come closer to what was seen than a sound one does.
+
+    Single departures may come less close: where a device's input differs little from the sound one, the likeliest of
+    those that such a departure may make is often farther from it.
+    """
     most = CLOSER * evidence.steps(trial.sound, trial.seen).mean()
     ends = trial.ends(trial.replay, tensor, [hypothesis for _, hypothesis in vague])
     for each, end in zip(vague, ends, strict=True):
-        if end is not None and evidence.steps(end, trial.seen).mean() < most:
+        single = len(each[0].ways) == 1
+        if end is not None and (single or evidence.steps(end, trial.seen).mean() < most):
             yield each
 
 

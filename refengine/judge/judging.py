@@ -22,7 +22,7 @@ from ..tensors.difference import difference, unlike
 from .crcs import with_proven
 from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
-from .faults.memory import CHUNK
+from .faults.memory import CHUNK, LINE
 from .feeding import fed
 from .inputs import suspected, try_element, try_inputs, try_shown
 from .preparation import Preparation
@@ -30,6 +30,7 @@ from .report import Finding, Report, Status
 from .sample import Sample, sample_of
 from .verdict import (
     ANOTHER_INPUT,
+    GARBAGE,
     OTHER_WEIGHTS,
     Candidate,
     Hypothesis,
@@ -435,7 +436,7 @@ def _fit(finding: Finding, how: str) -> list[Candidate]:
 
 
 def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with what explains anything, and so proves nothing: other weights, or another input.
+    """The findings with what explains anything, and so proves nothing: other weights, another input, or garbage.
 
     Other weights say something where several operators with constants are wrong, none of the others, and nothing else
     explains all of them.
@@ -453,6 +454,8 @@ def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]
         more = [Candidate((), "other weights", OTHER_WEIGHTS, 0, finding.own.count, bits)] if weighty else []
         if evidence.fed_unseen(finding):
             more.append(Candidate((), "input", ANOTHER_INPUT, 0, finding.own.count))
+        if finding.own.count > 1 and evidence.dump.tensors[finding.tensor.index].nbytes <= LINE:
+            more.append(Candidate((finding.step,), "overwritten", GARBAGE, 0, finding.own.count, culprit=finding.step))
         return replace(finding, candidates=tuple(ranked([*finding.candidates, *more])))
 
     return list(map(added, findings))

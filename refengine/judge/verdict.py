@@ -33,6 +33,9 @@ BATCH_BYTES = 1 << 25
 
 OTHER_WEIGHTS = "if the device has other weights than this file's (an older model?)"
 ANOTHER_INPUT = "if the device was fed another input than the one given (an earlier one?)"
+GARBAGE = "if garbage lies over all of it, or what was there before"
+ANYTHING = (OTHER_WEIGHTS, ANOTHER_INPUT, GARBAGE)
+"""What explains whatever there is."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Candidate:
     @property
     def fits_anything(self) -> bool:
         """Whether it would explain whatever there is, and nothing speaks for it."""
-        return self.how in (OTHER_WEIGHTS, ANOTHER_INPUT) and self.bits <= 0
+        return self.how in ANYTHING and self.bits <= 0
 
     @property
     def share(self) -> float:

@@ -318,8 +318,8 @@ def _stretched(sample: Sample) -> Iterator[Real]:
         return
     ends = [(low, high) for low in (real.low.min(), real.high.min()) for high in (real.low.max(), real.high.max())]
     (least, most), (low, high) = ends[0], ends[-1]
-    if most <= low or (least <= black <= low and most <= black + width <= high):
-        return
+    if most <= low or (sample.known and least <= black <= low and most <= black + width <= high):
+        return  # of codes that span the network's range, real values may fall short of it by half a step
     made = [black + (x - low) / (high - low) * width for low, high in ends for x in real]
     yield Real("per-sample range", "is stretched from its own smallest and largest value", Span.of(*made))
     made = [black + (x - black) / (high - black) * width for _, high in ends for x in real if high > black]

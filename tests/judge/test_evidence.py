@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.judge import Dump, diff
-from refengine.judge.evidence import CERTAIN, LIKELY, Certainty, bits, certainty, values
+from refengine.judge.evidence import CERTAIN, LIKELY, MANY, Certainty, bits, certainty, values
 from tests.judge.planted import case_of, dump_of, fault, network
 
 LIVE = np.ones(1000, bool)
@@ -58,6 +58,7 @@ def test_floats_are_measured_in_units_in_the_last_place() -> None:
 def test_the_words_of_the_scale() -> None:
     words = [certainty(0, 0), certainty(LIKELY, 0), certainty(CERTAIN, 0), certainty(CERTAIN, 1), certainty(0, 1)]
     assert words == ["open", "likely", "certain", "likely", "open"]
+    assert [certainty(CERTAIN, MANY - 1), certainty(CERTAIN, MANY)] == ["likely", "open"]
     assert {*words} == {*get_args(Certainty)}
 
 

@@ -38,6 +38,16 @@ def test_an_input_that_codes_do_not_tell_wholly_is_found_by_how_near_it_comes() 
     assert culprit.certainty == "certain" and "if the input holds half of each real value" in culprit.verdict
 
 
+def test_what_changes_a_few_codes_only_is_among_what_is_possible_though_the_sound_input_comes_closer() -> None:
+    """Codes that span the range already, stretched by half a code at most: every 25th of them is one larger."""
+    plan, x = network("stm32f746_int8", 3)
+    stretched = np.where((np.random.default_rng(1).random(x.shape) < 0.04) & (abs(x) < 127), x + 1, x).astype(np.int8)
+    (culprit,) = diff(plan, dump_of(plan, stretched, fed=False), x).culprits
+    named = [c.how for c in culprit.fitting if "stretched from its own smallest" in c.how]
+    assert named and culprit.certainty == "open"
+    assert diff(plan, dump_of(plan, stretched), x).wrong_inputs[0].certainty == "open"
+
+
 def test_a_copy_in_the_dump_shows_what_codes_do_not_tell_wholly() -> None:
     """Rounding down takes some codes down by one; the network's first step hands the input on as it is."""
     floored = np.where(np.random.default_rng(1).random(X.shape) < 0.4, np.maximum(X, -127) - 1, X).astype(np.int8)

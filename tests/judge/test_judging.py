@@ -13,7 +13,7 @@ from refengine import PRESETS, Plan, make_plan
 from refengine.errors import InputError
 from refengine.files import write_npz
 from refengine.judge import META, Dump, Report, diff, tapped
-from refengine.judge.verdict import OTHER_WEIGHTS
+from refengine.judge.verdict import GARBAGE, OTHER_WEIGHTS
 from refengine.kernel import Node
 from refengine.model import Array
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
@@ -119,6 +119,20 @@ def test_other_weights_explain_layers_with_weights_the_better_the_more_others_ar
     report = diff(plan, dump_of(older(plan, 4, 5), x, wrong={6: garbage}), x)
     assert len(report.culprits) == 3  # one of them has no weights
     assert not any(each.how == OTHER_WEIGHTS for culprit in report.culprits for each in culprit.candidates)
+
+
+@pytest.mark.parametrize(("operator", "told"), [(5, True), (4, False)])
+def test_garbage_over_a_whole_output_is_told_as_possible_where_a_cache_line_has_room_for_it(
+    operator: int, told: bool
+) -> None:
+    """The last layer's ten bytes lie in one line of a cache, the hidden layer's do not."""
+    plan, x = network("dense_int8", 3)
+    sound = dump_of(plan, x).tensors[plan.steps[operator].outputs[0].index]
+    garbage = np.random.default_rng(0).integers(-128, 128, sound.shape).astype(np.int8)
+    (culprit, *_) = diff(plan, dump_of(plan, x, wrong={operator: garbage}), x).culprits
+    assert [c.how for c in culprit.fitting if c.cause == "overwritten"] == [GARBAGE] * told
+    assert culprit.certainty == "open" and culprit.verdict.startswith("open: nothing explains")
+    assert (GARBAGE.removeprefix("if ") in culprit.verdict) is told
 
 
 @pytest.mark.parametrize("dumped", [True, False])
