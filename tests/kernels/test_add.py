@@ -51,6 +51,8 @@ def test_xnnpack_takes_factors_of_its_range(factor: float, taken: bool) -> None:
     litert = Numerics(kernels="litert", rounding="xnnpack")
     params = make_plan(add("int8", q(factor), q(1), q(1)), numerics=litert).steps[0].params
     assert params.left_shift == (0 if taken else 20)
+    largest = max(params.input1_multiplier.scale, params.input2_multiplier.scale)
+    assert not taken or 2**20 <= largest < 2**21
 
 
 @pytest.mark.parametrize(("rounding", "codes"), [("double", [1, -1]), ("single", [1, 0]), ("xnnpack", [0, 0])])
