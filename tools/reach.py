@@ -139,7 +139,7 @@ class Recorder:
                 yield codes
             finally:
                 sys.settrace(None)
-                threading.settrace(None)  # type: ignore[arg-type]
+                threading.settrace(None)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Any:
@@ -236,8 +236,8 @@ _LRU_CACHE = functools.lru_cache
 def record(root: Path, tests: Sequence[str]) -> None:
     """Run test files, each in a fork of this process, which is good for nothing else, whether they pass or not."""
     recorder = Recorder(root)
-    functools.lru_cache = recorder.lru_cache  # type: ignore[assignment]
-    functools.cached_property = recorder.cached_property()  # type: ignore[misc]
+    functools.lru_cache = recorder.lru_cache
+    functools.cached_property = recorder.cached_property()  # type: ignore[assignment]
     with recorder.traced() as recorder.imports:  # before any test: what files compute once is no single test's
         _import_all()
     for done, test in enumerate(tests, 1):
