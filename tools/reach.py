@@ -237,7 +237,7 @@ def record(root: Path, tests: Sequence[str]) -> None:
     """Run test files, each in a fork of this process, which is good for nothing else, whether they pass or not."""
     recorder = Recorder(root)
     functools.lru_cache = recorder.lru_cache
-    functools.cached_property = recorder.cached_property()  # type: ignore[assignment]
+    functools.cached_property = recorder.cached_property()  # type: ignore[misc, assignment]
     with recorder.traced() as recorder.imports:  # before any test: what files compute once is no single test's
         _import_all()
     for done, test in enumerate(tests, 1):
