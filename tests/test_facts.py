@@ -117,6 +117,11 @@ def test_probabilities_are_from_0_to_1_in_the_scale_that_tflm_computes_in(op: st
     check(op, dtype, law)
 
 
+def test_who_computes_256ths_from_0_on_computes_probabilities() -> None:
+    for op, facts in FACTS.items():
+        assert facts.probabilities == (facts.fixed_output.get("int8") == (1 / 256, -128)), op
+
+
 @those(lambda facts: facts.copies)
 def test_copies_are_the_inputs_elements(op: str, dtype: str) -> None:
     def law(case: Case) -> None:
@@ -194,6 +199,33 @@ def test_elementwise_an_element_matters_at_its_own_place_only(op: str, dtype: st
         assert one.reshape(-1)[:-1].tobytes() == other.reshape(-1)[:-1].tobytes()
 
     check(op, dtype, law)
+
+
+UNSAID = {"DYNAMIC_UPDATE_SLICE", "SignalFftAutoScale", "SignalFilterBankLog", "SignalFilterBankSquareRoot",
+          "SignalPCAN", "SignalWindow", "ZEROS_LIKE"}  # fmt: skip
+"""Where an element of the first input matters at its own place only, too, but nobody is served by knowing it."""
+
+
+def test_what_is_not_elementwise_has_another_shape_or_an_element_that_matters_elsewhere() -> None:
+    dice, unseen = Dice(11), {op for op, dtype in KEYS if not KERNELS[op, dtype].facts.elementwise} - UNSAID
+    for op, dtype in KEYS * 30:
+        if op in unseen:
+            model = strategies.model_of(KERNELS[op, dtype].example(lambda value: value, dice))
+            case = host_plan(model), invented(model, dice)
+            try:
+                step, given_ = step_of(case), arrays(case)
+                x = given_[0]
+                if step.remembers or x is None or x.shape != (1, *step.outputs[0].shape):
+                    unseen.remove(op)
+                    continue
+                changed = x.copy()
+                changed.reshape(-1)[-1:] = x.reshape(-1)[:1]
+                (one, *_), (other, *_) = step.evaluate(*given_), step.evaluate(changed, *given_[1:])
+            except RefengineError:
+                continue
+            if one.reshape(-1)[:-1].tobytes() != other.reshape(-1)[:-1].tobytes():
+                unseen.remove(op)
+    assert not unseen
 
 
 @those(lambda facts: facts.monotone == "rising", "int")

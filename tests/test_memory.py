@@ -23,6 +23,7 @@ from refengine.model import Graph, Op, Tensor
 from refengine.survey import inspect
 from refengine.tflite_io import dump
 from tests.kernels.test_assign_variable import remembering
+from tests.kernels.test_delay import delay
 from tests.kernels.test_if import adding, branching
 from tests.kernels.test_while import counting
 from tests.models import const, fed, network, one_op, q
@@ -132,6 +133,11 @@ def test_graphs_that_call_the_next_one_twice_are_counted_once() -> None:
     chain = [replace(graph, ops=(replace(op, options={"next": graph.index + 1}),)) for graph in graphs[:-1]]
     called = needs([*chain, graphs[-1]], 0, lambda op: (op.options["next"],) * 2 if op.options else ())
     assert called == (1000 * (16 + WORK * 4),)
+
+
+def test_what_a_kernel_remembers_counts_as_well() -> None:
+    (short, shorter) = (make_plan(delay(length, (1, 4))).working_bytes for length in (9, 5))
+    assert short - shorter == STATES * 4 * 2
 
 
 def test_what_lives_on_counts_as_it_is_found_and_as_it_is_left() -> None:

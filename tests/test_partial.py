@@ -323,6 +323,28 @@ def test_diff_does_not_judge_what_was_kept_behind_a_gap(tmp_path: Path) -> None:
     assert found == {0: "absent", 1: "absent", 3: "unjudged", 4: "culprit"}
 
 
+def test_of_a_batch_one_inference_reads_a_variable_that_nobody_knows() -> None:
+    """What a gap may have assigned to `w` is known in no inference; what is `v`'s, where all read that."""
+    tensors = (
+        Tensor(0, "x", (1, 2), "int32"),
+        *(Tensor(i, f"handle{i}", (), "resource") for i in (1, 2, 3)),
+        Tensor(4, "read", (1, 2), "int32"),
+    )
+    ops = (
+        Op(0, "CUSTOM", (0,), (1,), custom_code=GAP),
+        Op(1, "VAR_HANDLE", (), (2,), {"container": "", "shared_name": "v"}),
+        Op(2, "VAR_HANDLE", (), (3,), {"container": "", "shared_name": "w"}),
+        Op(3, "ASSIGN_VARIABLE", (2, 0), ()),
+        Op(4, "READ_VARIABLE", (1,), (4,)),
+    )
+    plan = make_plan(Model((Graph(0, "main", tensors, (0,), (4,), ops),)), partial=True)
+    x = np.array([[[1, 2]], [[3, 4]]], np.int32)
+    for handles, known in (([0, 0], True), ([0, 1], False)):
+        (read,), *_ = infer(plan, 2, [x], known={1: np.array(handles, np.int32)})
+        assert np.ma.is_masked(read) is not known
+        assert not known or np.array_equal(read, x.reshape(2, 2))
+
+
 def test_health_measures_the_layers_before_the_gap(plan: Plan, whole: Plan, digit: Array) -> None:
     measured, full = (list(health(each, [(digit,)]))[-1] for each in (plan, whole))
     assert [step.index for step in measured.unjudged] == [3, 4, 8, 9, 10, 11]

@@ -45,6 +45,8 @@ def test_a_batch_is_as_many_streams() -> None:
 def test_a_state_is_that_of_this_model_and_of_as_many_streams() -> None:
     session = Session(accumulator())
     session.run(codes(1, 2, 3, 4))
+    with pytest.raises(InputError, match="the state is that of 2 streams, and the input is of 1"):
+        session.run(codes(1, 2).reshape(session.plan.inputs[0].shape))
     with pytest.raises(InputError, match="the state is that of 2 streams, and the input is of 3"):
         session.run(codes(1, 2, 3, 4, 5, 6))
     assert session.run(codes(0, 0, 0, 0))[0].tolist() == [[1, 2], [3, 4]]

@@ -1,12 +1,13 @@
 """Do the tests notice a fault? Change the engine's sources one place at a time, and see which changes survive.
 
 A mutant is one small change of meaning: a comparison, an operator, a constant, a refusal left out, an argument dropped.
-Each is tried in a copy of the repository against the tests that concern its file; a mutant that no test notices either
-shows a gap in the tests, or a line that does nothing. The sample is drawn by a seed; the score comes with its 95 %
-interval (Wilson), since it is a sample.
+Each is tried in a copy of the repository against the tests that concern its file and reach its function
+(`tools/reach.py`); a mutant that no test notices either shows a gap in the tests, or a line that does nothing. The
+sample is drawn by a seed, in an order that is chance as well: what is tried so far is a fair sample, too. The score
+comes with its 95 % interval (Wilson), since it is a sample.
 
-    python tools/mutants.py --count 300 --seed 1 --jobs 2 --save survivors.json
-    python tools/mutants.py --again survivors.json
+    python tools/mutants.py --count 300 --seed 1 --save sample.json    # once more after an interruption: it goes on
+    python tools/mutants.py --again sample.json                       # those that no test noticed
     python tools/mutants.py refengine/plan.py --count 20
 """
 
@@ -27,16 +28,25 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import accumulate
 from math import sqrt
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import NoReturn
 
+import pytest
+import reach
+
 ROOT = Path(__file__).parents[1]
 PLACES = ("refengine/numerics", "refengine/kernels", "refengine/plan.py", "refengine/execute.py", "refengine/judge")
-TIME_LIMIT = 600
-"""Seconds for the tests of one mutant; a change that makes them hang is noticed, too."""
+PATIENCE = 60, 10
+"""Seconds of processor for one test, and how many times what it took when it was recorded: a change that makes a test
+run for ever is noticed, however busy the machine is."""
+TIME_LIMIT = 3600
+"""Seconds by the clock for the tests of one mutant. Then they wait for something, or the machine does: no verdict."""
+NOTICED, SURVIVED, HUNG, GONE = "noticed", "SURVIVED", "HUNG", "gone"
+"""The verdicts; "gone" is of a change that can no longer be made."""
 BROKEN = 70
 """The status of a process that never came to run pytest."""
 
@@ -55,16 +65,49 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "max
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the file, where, what was there and what is there instead, and the file's whole new text."""
+    """One change: the file, where, what is there and what may be there instead."""
 
     path: str
     line: int
     before: str
     after: str
-    text: str
+    changed: str
+    """The line as the mutant has it, which tells two equal changes in one line apart."""
+    start: int
+    """The first byte of what is there."""
+
+    def applied(self, source: str) -> str:
+        """The whole file with the change."""
+        data, end = source.encode(), self.start + len(self.before.encode())
+        assert data[self.start : end].decode() == self.before, f"{self.path} is another file now"
+        return (data[: self.start] + self.after.encode() + data[end:]).decode()
+
+
+@dataclass
+class Tried:
+    """One mutant of a sample as a file keeps it, with its verdicts: of when it was first tried, and of now."""
+
+    path: str
+    line: int
+    before: str
+    after: str
+    changed: str
+    first: str | None = None
+    now: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.before}  →  {self.after}"
+
+    @classmethod
+    def of(cls, mutant: Mutant) -> Tried:
+        return cls(mutant.path, mutant.line, mutant.before, mutant.after, mutant.changed)
+
+    def found(self) -> Mutant | None:
+        """The same change in the file as it is now; None if its line is gone, or another line now."""
+        path = ROOT / self.path
+        changes = _mutants(path, path.stat().st_mtime_ns) if path.exists() else ()
+        same = [m for m in changes if (m.before, m.after, m.changed) == (self.before, self.after, self.changed)]
+        return min(same, key=lambda m: abs(m.line - self.line), default=None)
 
 
 # ---- what can be changed -------------------------------------------------------------------------------------
@@ -73,17 +116,24 @@ class Mutant:
 def mutants(path: Path) -> Iterator[Mutant]:
     """Every change of one file."""
     source = path.read_text(encoding="utf-8")
-    lines = source.encode().splitlines(keepends=True)
+    data, lines = source.encode(), source.encode().splitlines(keepends=True)
+    starts = [0, *accumulate(map(len, lines))]
     for node, new in _changes(ast.parse(source)):
-        before = ast.get_source_segment(source, node) or ""
         after = ast.unparse(ast.fix_missing_locations(new))
         if isinstance(node, ast.expr):
             after = f"({after})"
         assert node.end_lineno is not None and node.end_col_offset is not None
-        head = b"".join(lines[: node.lineno - 1]) + lines[node.lineno - 1][: node.col_offset]
-        tail = lines[node.end_lineno - 1][node.end_col_offset :] + b"".join(lines[node.end_lineno :])
+        first, last = lines[node.lineno - 1][: node.col_offset], lines[node.end_lineno - 1][node.end_col_offset :]
+        start, end = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
+        changed = f"{first.decode()}{after}{last.decode()}".rstrip("\n")
         shown = str(path.relative_to(ROOT))
-        yield Mutant(shown, node.lineno, before, after, (head + after.encode() + tail).decode())
+        yield Mutant(shown, node.lineno, data[start:end].decode(), after, changed, start)
+
+
+@cache
+def _mutants(path: Path, changed: int) -> tuple[Mutant, ...]:
+    """The same of a file last written at `changed`, for those who ask often."""
+    return tuple(mutants(path))
 
 
 def _changes(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST]]:
@@ -101,13 +151,14 @@ def _changes(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST]]:
 INVENTING = ("example", "draw_", "_draw", "__repr__", "__str__")
 """How functions begin that invent cases, or words, and compute nothing."""
 CHANCE = ("draw", "rng")
-"""What functions that invent cases take first."""
+"""What functions that invent cases take."""
 SILENT = ("strict", "repr")
 """Keywords that check what never happens (an uneven `zip` is no answer to anybody), or that shape words."""
 
 
 def _texts(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.FunctionDef) and (node.name.startswith(INVENTING) or _first(node) in CHANCE):
+    invents = isinstance(node, ast.FunctionDef) and (node.name.startswith(INVENTING) or _takes(node, CHANCE))
+    if invents or isinstance(node, ast.Assert):  # which narrows types, or says what never happens
         yield node
     elif isinstance(node, ast.ClassDef):
         yield from node.decorator_list
@@ -123,11 +174,18 @@ def _texts(node: ast.AST) -> Iterator[ast.AST]:
         yield node
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Line":
         yield from node.args[:2]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "reshape":
+        yield from (size for argument in node.args for inner in ast.walk(argument) for size in _unknown_sizes(inner))
 
 
-def _first(node: ast.FunctionDef) -> str | None:
-    """The name of a function's first argument."""
-    return node.args.args[0].arg if node.args.args else None
+def _takes(node: ast.FunctionDef, names: Sequence[str]) -> bool:
+    return any(argument.arg in names for argument in node.args.args)
+
+
+def _unknown_sizes(node: ast.AST) -> Iterator[ast.AST]:
+    """The 1 of `reshape(-1, …)`: any negative number says the same."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and ast.unparse(node) == "-1":
+        yield node.operand
 
 
 def _comparison(node: ast.AST) -> ast.AST | None:
@@ -199,7 +257,7 @@ CHANGES: tuple[Callable[[ast.AST], ast.AST | None], ...] = (
 
 
 def concerning(path: str) -> list[list[str]]:
-    """Arguments of pytest, the quickest tests first: further ones are only asked if those notice nothing."""
+    """Arguments of pytest, the nearest tests first: further ones are only asked if those notice nothing."""
     place = Path(path)
     room, name = place.parts[1], place.stem
     own = f"tests/{room}/test_{name}.py"
@@ -210,20 +268,17 @@ def concerning(path: str) -> list[list[str]]:
         laws = ["tests/test_kernels.py", "tests/test_plan_fuzz.py", "-k", " or ".join(operators) or name]
         first = [own] if (ROOT / own).exists() else _users(name)
         dialects = ["tests/test_dialects.py", "-k", " or ".join(operators) or name]
-        return [first, ["tests/test_facts.py"], [*laws, "-m", "not slow"], laws, dialects]
+        return [first, ["tests/test_facts.py"], laws, dialects]
     if room == "numerics":
         properties = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests/properties").glob("test_*.py"))
         return [["tests/numerics"], properties, ["tests/kernels"], ["tests/test_dialects.py"]]
     if room == "judge":
+        every = "tests/judge/test_every_kernel.py"  # two thirds of the judge's time, so a few kinds stand for all
+        others = [file for file in _test_files("tests/judge", ROOT) if file not in (own, every)]
         own_first = [[own]] if (ROOT / own).exists() else []
-        return [
-            *own_first,
-            ["tests/judge", "-m", "not slow"],
-            ["tests/judge", "-m", "slow"],
-            ["tests/debugger", "-k", "compare"],
-            ["tests/test_partial.py"],
-        ]
-    spine = ["tests/test_plan.py", "tests/test_execute.py", "tests/test_subgraphs.py", "-m", "not slow"]
+        few = [every, "-k", "FULLY_CONNECTED or DEPTHWISE or ADD- or SOFTMAX-"]
+        return [*own_first, others, ["tests/debugger", "-k", "compare"], ["tests/test_partial.py"], few]
+    spine = ["tests/test_plan.py", "tests/test_execute.py", "tests/test_subgraphs.py"]
     sizes = ["tests/test_memory.py", "tests/test_allocation.py", "tests/tflite_io/test_oddities.py"]
     control = ["tests/kernels", "-k", "if or while or call_once or variable or var_handle or session"]
     laws = ["tests/test_kernels.py", "-k", "ADD"]
@@ -261,28 +316,81 @@ def _users(name: str) -> list[str]:
 # ---- trying --------------------------------------------------------------------------------------------------
 
 
-def survives(mutant: Mutant) -> tuple[Mutant, bool, float]:
-    """Whether no test notices, and how many seconds that took. In a process of a pool, with a copy of its own."""
+def verdict(mutant: Mutant) -> tuple[str, float]:
+    """What the tests say, and how many seconds that took. In a process of a pool, with a copy of its own."""
     start, copy = time.perf_counter(), _copy()
     target = copy / mutant.path
     original = target.read_text(encoding="utf-8")
-    target.write_text(mutant.text, encoding="utf-8")
+    function = reach.function_at(original, mutant.path, mutant.line)
+    target.write_text(mutant.applied(original), encoding="utf-8")
     try:
-        survived = all(_passes(copy, tests) for tests in concerning(mutant.path))
+        groups = (_chosen(copy, tests, function) for tests in concerning(mutant.path))
+        verdicts = (_verdict(copy, *chosen) for chosen in groups if chosen is not None)
+        said = next((each for each in verdicts if each != SURVIVED), SURVIVED)
     finally:
         target.write_text(original, encoding="utf-8")
-    return mutant, survived, time.perf_counter() - start
+    return said, time.perf_counter() - start
+
+
+class Selection:
+    """A plugin of pytest: of the tests whose reach is recorded those that are known here, the quickest first.
+
+    A test that runs for ever is ended. Hypothesis makes no failing example smaller, for nobody reads it.
+    """
+
+    def __init__(self, seconds: dict[str, float], recorded: set[str]) -> None:
+        self.seconds, self.recorded = seconds, recorded
+
+    def pytest_sessionstart(self) -> None:
+        from hypothesis import Phase, settings
+
+        settings.register_profile("mutants", settings(), phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("mutants")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        known = [item for item in items if item.nodeid in self.seconds or _file(item) not in self.recorded]
+        chosen = [item for item in known if not item.get_closest_marker("long")]  # which `make test` leaves out
+        items[:] = sorted(chosen, key=lambda item: self.seconds.get(item.nodeid, 0))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        signal.setitimer(signal.ITIMER_PROF, PATIENCE[0] + PATIENCE[1] * self.seconds.get(nodeid, 0))
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.split("::")[0]
+
+
+def _chosen(root: Path, tests: Sequence[str], function: str | None) -> tuple[list[str], Selection] | None:
+    """The arguments of pytest without the files that do not reach the function, and what of the others does.
+
+    None if nothing does.
+    """
+    files = [file for place in tests if place.startswith("tests/") for file in _test_files(place, root)]
+    known = {file: found for file in files if (found := reach.load(root, file)) is not None}
+    reaching = {file: found.reaching(function and [function]) for file, found in known.items()}
+    asked = [file for file in files if reaching.get(file) != {}]
+    seconds = {test: each for tests in reaching.values() for test, each in tests.items()}
+    options = [argument for argument in tests if not argument.startswith("tests/")]
+    return ([*asked, *options], Selection(seconds, set(known))) if asked else None
+
+
+def _test_files(place: str, root: Path) -> list[str]:
+    path = root / place
+    return [str(p.relative_to(root)) for p in sorted(path.rglob("test_*.py"))] if path.is_dir() else [place]
 
 
 _COPIES: list[Path] = []
+_FOLDERS: list[Path] = []
 
 
 def _copy() -> Path:
-    """This process's copy of the repository."""
+    """This process's copy of the repository as it is at first: whoever goes on writing disturbs nothing."""
     if not _COPIES:
-        folder = Path(tempfile.mkdtemp(prefix="mutants-"))
-        ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+        folder = Path(tempfile.mkdtemp(dir=_FOLDERS[0]))
+        ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "build")
         _COPIES.append(Path(shutil.copytree(ROOT, folder / "refengine", ignore=ignored)))
+        if (ROOT / "build/reach").exists():
+            shutil.copytree(ROOT / "build/reach", _COPIES[0] / "build/reach")
         _compile(_COPIES[0])
     return _COPIES[0]
 
@@ -297,33 +405,39 @@ def _compile(copy: Path) -> None:
         )  # fmt: skip
 
 
-def _passes(copy: Path, tests: Sequence[str]) -> bool:
+def _verdict(copy: Path, tests: Sequence[str], selection: Selection) -> str:
     """pytest's verdict, in a fork of this process, which has imported what takes long."""
     child = os.fork()
     if child == 0:
         try:
-            _become_pytest(copy, tests)
+            _become_pytest(copy, tests, selection)
         finally:  # whatever it raised: this process must not go on as one of the pool
             os._exit(BROKEN)
+    try:
+        return _awaited(child, tests)
+    finally:  # an interrupted run leaves no tests behind
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+
+
+def _awaited(child: int, tests: Sequence[str]) -> str:
+    """The verdict as soon as pytest has ended, or may be given up."""
     deadline = time.monotonic() + TIME_LIMIT
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
-            if code == BROKEN or not all((copy / test).exists() for test in tests if test.startswith("tests/")):
+            if code == BROKEN:
                 raise RuntimeError(f"pytest could not run {' '.join(tests)}: status {code}")
-            return code in (0, 5)  # 5: nothing to run
+            return SURVIVED if code in (0, 5) else NOTICED  # 5: nothing to run
         time.sleep(0.05)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
+    os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return False
+    return HUNG
 
 
-def _become_pytest(copy: Path, tests: Sequence[str]) -> NoReturn:
+def _become_pytest(copy: Path, tests: Sequence[str], selection: Selection) -> NoReturn:
     """Run tests in the copy, silently, and exit with pytest's status."""
-    import pytest
-
     os.setsid()
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
@@ -332,14 +446,18 @@ def _become_pytest(copy: Path, tests: Sequence[str]) -> NoReturn:
     sys.path[:0] = [str(copy), str(copy / "tools")]
     sys.dont_write_bytecode = True
     os.environ["PYTHONPATH"] = str(copy)
-    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])))
+    arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    os._exit(int(pytest.main(arguments, plugins=[selection])))
 
 
-def _prepare() -> None:
-    """What every fork needs is imported once; not hypothesis, whose asserts pytest wants to rewrite."""
+def _prepare(folder: Path) -> None:
+    """Of a pool's process: its copy comes to `folder`, and what every fork needs is imported once.
+
+    Not hypothesis, whose asserts pytest wants to rewrite.
+    """
+    _FOLDERS[:] = [folder]
     import flatbuffers  # noqa: F401
     import numpy  # noqa: F401
-    import pytest  # noqa: F401
     import tflite  # noqa: F401
 
 
@@ -359,44 +477,66 @@ def drawn(places: Sequence[str], count: int, seed: int) -> list[Mutant]:
     return Random(seed).sample(every, min(count, len(every)))
 
 
+def recorded(sample: Sequence[Mutant]) -> None:
+    """Record what all tests reach that the sample asks, where that is not known yet."""
+    places = {place for m in sample for tests in concerning(m.path) for place in tests if place.startswith("tests/")}
+    files = sorted({file for place in places for file in _test_files(place, ROOT)})
+    missing = [file for file in files if not reach.kept(ROOT, file).exists()]
+    if missing:
+        command = [sys.executable, str(Path(reach.__file__)), *missing]
+        subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("places", nargs="*", default=PLACES, help="files and folders (default: %(default)s)")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--save", metavar="FILE", type=Path, help="write the survivors, for --again")
-    parser.add_argument("--again", metavar="FILE", type=Path, help="try the survivors of a file once more")
+    parser.add_argument(
+        "--save", metavar="FILE", type=Path, help="keep the sample with its verdicts, and go on with it"
+    )
+    parser.add_argument("--again", metavar="FILE", type=Path, help="try those of a kept sample again that survived")
     args = parser.parse_args(argv)
-    if args.again:
-        again = (_again(Mutant(**fields)) for fields in json.loads(args.again.read_text()))
-        sample = [mutant for mutant in again if mutant is not None]
+    file = args.again or args.save
+    if file and file.exists():
+        sample = [Tried(**fields) for fields in json.loads(file.read_text())]
     else:
-        sample = drawn(args.places, args.count, args.seed)
-    survivors: list[Mutant] = []
-    with ProcessPoolExecutor(args.jobs, get_context("fork"), _prepare) as pool:
-        for done, (mutant, survived, seconds) in enumerate(pool.map(survives, sample), 1):
-            survivors += [mutant] if survived else []
-            verdict = "SURVIVED" if survived else "noticed "
-            print(f"{done}/{len(sample)} {seconds:4.0f} s  {verdict}  {mutant}", flush=True)
-            if args.save:
-                args.save.write_text(json.dumps([asdict(m) for m in survivors], indent=1, ensure_ascii=False))
-    killed = len(sample) - len(survivors)
-    low, high = interval(killed, max(1, len(sample)))
-    print(f"{killed} of {len(sample)} noticed: {killed / max(1, len(sample)):.1%} (95 %: {low:.1%} … {high:.1%})")
+        sample = [Tried.of(mutant) for mutant in drawn(args.places, args.count, args.seed)]
+    wanted = (SURVIVED, HUNG) if args.again else (None,)
+    for each in _judged([each for each in sample if each.now in wanted], args.jobs):
+        each.first = each.first or each.now
+        if file:
+            part = file.with_name(f"{file.name}.part")
+            part.write_text(json.dumps([asdict(each) for each in sample], indent=1, ensure_ascii=False))
+            part.replace(file)
+    print(f"when first tried: {score([each.first for each in sample])}")
+    print(f"by the tests now: {score([each.now for each in sample])}")
     return 0
 
 
-def _again(mutant: Mutant) -> Mutant | None:
-    """The same change in the file as it is now; None if what it changed is gone."""
-    changes = mutants(ROOT / mutant.path)
-    alike = [m for m in changes if (m.before, m.after) == (mutant.before, mutant.after)]
-    return min(alike, key=lambda m: (_changed(m) != _changed(mutant), abs(m.line - mutant.line)), default=None)
+def _judged(sample: Sequence[Tried], jobs: int) -> Iterator[Tried]:
+    """Each mutant with the verdict of the tests of now, as soon as it is known."""
+    found = [(each, each.found()) for each in sample]
+    there = [mutant for _, mutant in found if mutant is not None]
+    recorded(there)
+    with (
+        tempfile.TemporaryDirectory(prefix="mutants-") as folder,
+        ProcessPoolExecutor(jobs, get_context("fork"), _prepare, (Path(folder),)) as pool,
+    ):
+        verdicts = pool.map(verdict, there)
+        for done, (each, mutant) in enumerate(found, 1):
+            each.now, seconds = (GONE, 0.0) if mutant is None else next(verdicts)
+            print(f"{done}/{len(found)} {seconds:4.0f} s  {each.now:8}  {each}", flush=True)
+            yield each
 
 
-def _changed(mutant: Mutant) -> str:
-    """The line as the mutant has it, which tells two equal changes in one line apart."""
-    return mutant.text.splitlines()[mutant.line - 1]
+def score(verdicts: Sequence[str | None]) -> str:
+    """How many of those that were tried, and can be, are noticed."""
+    tried = [verdict for verdict in verdicts if verdict not in (None, GONE)]
+    noticed = tried.count(NOTICED)
+    low, high = interval(noticed, max(1, len(tried)))
+    return f"{noticed} of {len(tried)} noticed: {noticed / max(1, len(tried)):.1%} (95 %: {low:.1%} … {high:.1%})"
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def params(node: Node, numerics: Numerics, real: Callable[[float], Any], sign: i
     factor = twice_max / ((1 << left_shift) * so)
     multiplier = quantize_multiplier(factor, rounding)
     require(
-        factor < 1 and multiplier.shift <= 0,
+        multiplier.shift <= 0,
         f"the scale {so:g} of output '{output.name}' is too small for inputs of scales {s1:g} and {s2:g}: TFLM aborts "
         f"on a multiplier of {factor:g}, it must be below 1; {_affine.RANGE_ADVICE}",
     )

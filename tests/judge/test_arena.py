@@ -16,7 +16,7 @@ from refengine.bundled import bundled_models
 from refengine.cexport import export
 from refengine.commands import main
 from refengine.execute import execute
-from refengine.judge.arena import read_arena
+from refengine.judge.arena import _tells, read_arena
 from refengine.judge.revealing import inputs_of
 from refengine.model import Array
 from tests.kernels.test_if import adding, branching
@@ -134,6 +134,11 @@ def test_another_kernels_scratch_buffers_make_no_culprit(tmp_path: Path) -> None
             assert all(t.tobytes() == values[i].tobytes() for i, t in dump.tensors.items())
             read += 1
     assert read >= 2
+
+
+@pytest.mark.parametrize(("codes", "tells"), [([5] * 6 + [6], False), ([5] * 8, False), ([5] * 7 + [6], True)])
+def test_eight_bytes_of_two_kinds_are_nowhere_by_chance(codes: list[int], tells: bool) -> None:
+    assert _tells(np.array(codes, np.int8)) == tells
 
 
 def test_what_proves_nothing_is_refused(tmp_path: Path) -> None:

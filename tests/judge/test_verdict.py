@@ -169,6 +169,20 @@ def test_roundings_of_invented_layers(rounding: str, data: st.DataObject) -> Non
     assert not report.differs or PRESETS[rounding] in report.dialects
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1, 2])
+def test_what_lies_as_before_is_seen_behind_steps_that_only_move_it(axis: int | None) -> None:
+    """Not where neighbours are exchanged, or pairs, or fours: of eight elements each has a place of three bits."""
+    x = np.arange(8, dtype=np.int8).reshape(2, 2, 2)
+    turned = one_op("REVERSE_V2", {}, [fed(x.shape, "int8"), const([axis or 0], "int32")], fed(x.shape, "int8"))
+    flat = one_op("RESHAPE", {}, [fed(x.shape, "int8"), const([8], "int32")], fed((8,), "int8"))
+    plan = make_plan(flat if axis is None else turned)
+    (step,) = plan.steps
+    assert step.data is not None
+    values = {t.index: x if t.data is None else t.data for t in step.inputs if t is not None}
+    held = verdict.Replay(plan.steps, values, step.outputs[0].index, plan.initial).shown(step.data.index, -x.ravel())
+    assert held is None if axis is not None else held is not None and np.array_equal(held, -x)
+
+
 # ---- faults by other hands than the table's ---------------------------------------------------------------
 
 SCALES = (0.05, 0.02, 0.11)  # of input, weights and output
@@ -176,14 +190,15 @@ ZERO_POINT = 20  # of the input
 CONV = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
 
 
-def small_layer(activation: str = "NONE") -> tuple[Plan, Array, Array, Array]:
+def small_layer(activation: str = "NONE", dilation: int = 1) -> tuple[Plan, Array, Array, Array]:
     """A 3×3 convolution, 6×6×2 → 6×6×3, with its weights, bias and an input."""
+    dilated = {"dilation_h_factor": dilation, "dilation_w_factor": dilation}
     rng = np.random.default_rng(7)
     weights, bias = rng.integers(-127, 128, (3, 3, 3, 2)), rng.integers(-900, 900, 3)
     x = rng.integers(-128, 128, (1, 6, 6, 2)).astype(np.int8)
     model = one_op(
         "CONV_2D",
-        CONV | {"fused_activation_function": activation},
+        CONV | dilated | {"fused_activation_function": activation},
         [
             fed((1, 6, 6, 2), "int8", q(SCALES[0], ZERO_POINT)),
             const(weights, "int8", q(SCALES[1])),
@@ -200,6 +215,7 @@ def naive(
     x: Array,
     *,
     pad: int = 1,
+    dilation: int = 1,
     fill: int = ZERO_POINT,
     zero_point: int = ZERO_POINT,
     floor: bool = False,
@@ -215,7 +231,7 @@ def naive(
         multiplier, shift = scalar.quantize_multiplier(f32[0] * f32[1] / f32[2] * float(factor[channel]))
         acc = 0
         for fy, fx, ic in np.ndindex(3, 3, 2):
-            iy, ix = y - pad + fy, column - pad + fx
+            iy, ix = y - pad + fy * dilation, column - pad + fx * dilation
             inside = 0 <= iy < 6 and 0 <= ix < 6
             code = int(x[0, iy, ix, ic]) if inside else fill
             if (fy, fx) != skip:
@@ -247,6 +263,15 @@ def test_the_naive_layer_is_sound() -> None:
 def test_faults_in_plain_python(fault: dict[str, Any], clause: str) -> None:
     plan, weights, bias, x = small_layer()
     assert clause in named(diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, x, **fault)}), x), 0)
+
+
+def test_a_dilation_that_is_ignored_in_plain_python() -> None:
+    """A dilation of 2 has two rows of padding above, where the same window without has one."""
+    plan, weights, bias, x = small_layer(dilation=2)
+    assert not diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, x, pad=2, dilation=2)}), x).differs
+    for pad, clause in ((2, ""), (1, ", and the padding is that of a window without")):
+        clauses = named(diff(plan, dump_of(plan, x, wrong={0: naive(weights, bias, x, pad=pad)}), x), 0)
+        assert f"if the dilation is ignored{clause}" in clauses
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_scale_math_reaches_the_multiplier() -> None:
     [
         (model("RELU", "int16", q(1.0, 3), q(1.0)), "int16 takes zero points of 0"),
         (model("RELU", "int8", None, q(1.0)), "has no positive scale"),
+        (model("RELU", "int8", q(1.0), q(2.0**-40)), r"their factor is 2\^41"),
         (model("RELU6", "int8", q(1e-9), q(1.0)), "too small for a code of 6"),
         (one_op("RELU", {}, [fed((4,), "float32")], fed((5,), "float32", None, "y")), "must agree"),
         (one_op("RELU6", {}, [fed((4,), "int8", q(1.0))], fed((4,), "int16", q(1.0), "y")), "must agree"),

@@ -45,6 +45,16 @@ def test_activations_clamp_codes() -> None:
     assert y.tolist() == [-1, 3, 11]
 
 
+@pytest.mark.parametrize(("factor", "taken"), [(2**-11, False), (2**-10, True), (2**7, True), (2**8, False)])
+def test_xnnpack_takes_factors_of_its_range(factor: float, taken: bool) -> None:
+    """XNNPACK shifts the sum only; LiteRT's own kernel its inputs as well, by 20 bits."""
+    litert = Numerics(kernels="litert", rounding="xnnpack")
+    params = make_plan(add("int8", q(factor), q(1), q(1)), numerics=litert).steps[0].params
+    assert params.left_shift == (0 if taken else 20)
+    largest = max(params.input1_multiplier.scale, params.input2_multiplier.scale)
+    assert not taken or 2**20 <= largest < 2**21
+
+
 @pytest.mark.parametrize(("rounding", "codes"), [("double", [1, -1]), ("single", [1, 0]), ("xnnpack", [0, 0])])
 def test_half_a_code_in_three_dialects(rounding: Any, codes: list[int]) -> None:
     plan = make_plan(add("int8", q(1), q(1), q(2), size=2), numerics=Numerics(rounding=rounding))

@@ -54,6 +54,13 @@ def test_xnnpack_multiplies_by_a_matrix_without_a_zero_point_only() -> None:
         make_plan(matmul(lhs, const([[5]], "int8", q(0.2, 1)), output), numerics=PRESETS["litert"])
 
 
+@pytest.mark.parametrize(("depth", "room"), [(1024, np.float32), (1025, np.float64)])
+def test_sums_below_24_bits_are_exact_in_float32(depth: int, room: type) -> None:
+    """128 · 128 for each of the products."""
+    lhs, rhs = fed((1, depth), "int8", q(1)), fed((depth, 1), "int8", q(1), "w")
+    assert make_plan(matmul(lhs, rhs, fed((1, 1), "int8", q(1)))).steps[0].params.dtype is room
+
+
 def test_a_per_channel_operand_has_its_first_scale_only() -> None:
     rhs = const([[4, 4]], "int8", Quantization((1.0, 0.5), (0, 0), 1))
     model = matmul(fed((1, 1), "int8", q(1)), rhs, fed((1, 2), "int8", q(1)))

@@ -60,12 +60,26 @@ def test_scale_math_reaches_both_multipliers() -> None:
     assert double.multiplier_identity.multiplier != single.multiplier_identity.multiplier
 
 
+LIMITS = [(2**-9, 1, False), (2**-8, 1, True), (128, 1, True), (256, 0.5, False), (1, 2**-9, False), (1, 2**-8, True),
+          (1, 128, True), (1, 129, False), (1, -(2**-8), True), (1, 2**-8 - 128, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("factor", "alpha", "taken"), LIMITS)
+def test_xnnpack_takes_factors_of_its_range(factor: float, alpha: float, taken: bool) -> None:
+    """In steps of 1/256; LiteRT's own kernel doubles and rounds high."""
+    litert = Numerics(kernels="litert", rounding="xnnpack")
+    params = make_plan(model(alpha, "int8", q(factor), q(1.0)), numerics=litert).steps[0].params
+    assert {params.multiplier_identity.rounding, params.multiplier_alpha.rounding} == {"single" if taken else "double"}
+
+
 @pytest.mark.parametrize(
     ("node", "message"),
     [
         (model(np.inf, "int8", q(1.0), q(1.0)), "alpha is inf"),
         (model(np.nan, "float32", None, None), "alpha is nan"),
         (model(0.1, "int8", q(1.0), None), "has no positive scale"),
+        (model(2.0**40, "int8", q(1.0), q(1.0)), r"their factor is 2\^41"),  # of codes below zero
+        (model(2.0**-20, "int8", q(1.0), q(2.0**-40)), r"their factor is 2\^41"),  # and of those above
         (one_op("LEAKY_RELU", {"alpha": 0.1}, [fed((4,), "float32")], fed((2, 2), "float32", None, "y")), "must agree"),
     ],
 )

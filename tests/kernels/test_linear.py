@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refengine import make_plan, run, strategies
+from refengine import Plan, UnsupportedError, make_plan, run, strategies
 from refengine.execute import infer
 from refengine.kernel import Node
 from refengine.kernels._linear import Computed
 from refengine.model import Array, Tensor
 from refengine.tensors.difference import unlike
-from tests.models import fed, one_op, q
+from tests.models import const, fed, one_op, q
 
 PLACES = {"CONV_2D": (1, 2), "DEPTHWISE_CONV_2D": (1, 2), "FULLY_CONNECTED": (1, 2), "TRANSPOSE_CONV": (1, 3)}
 """Where weights and bias are."""
@@ -85,6 +85,18 @@ def test_a_weights_zero_point_counts_as_with_constants() -> None:
         fed((1, 1), "int8", q(1)),
     )
     assert run(model, np.array([[2]], np.int8), np.array([[5]], np.int8))[0].item() == 2
+
+
+@pytest.mark.parametrize(("dtype", "bias", "most"), [("int8", "int32", 31), ("int16", "int64", 14)])
+def test_a_factor_may_shift_as_far_as_c_can(dtype: str, bias: str, most: int) -> None:
+    def plan(shift: int) -> Plan:
+        inputs = [fed((1, 1), dtype, q(1)), const([[1]], "int8", q(1)), const([0], bias, q(1))]
+        options = {"fused_activation_function": "NONE", "keep_num_dims": False, "quantized_bias_type": "float32"}
+        return make_plan(one_op("FULLY_CONNECTED", options, inputs, fed((1, 1), dtype, q(2.0 ** (1 - shift)))))
+
+    assert plan(most).steps[0].params.requantize.multiplier.shift == most
+    with pytest.raises(UnsupportedError, match=rf"reaches 2\^{most + 1}, and TFLM can shift by {most} bits at most"):
+        plan(most + 1)
 
 
 def test_an_infinite_bias_meets_an_opposite_sum_in_silence() -> None:

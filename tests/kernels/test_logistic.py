@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine import Numerics, UnsupportedError, execute, explain, make_plan, run
 from refengine.kernels._sigmoid import SIGMOID, power_of_two
 from refengine.model import Array, Model, Quantization
 from tests.models import fed, one_op, q
@@ -33,6 +33,21 @@ def logistic16(scale: float) -> Array:
 
 def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x.astype(np.float64)))
+
+
+def test_explanations_at_ties_zero_and_the_ends() -> None:
+    """±139 at a scale of 0.0003 lie in the middle of two codes, and ±138 just below it."""
+    ties = np.array([-(2**15), -139, -138, 0, 138, 139, 2**15 - 1], np.int16)
+    for x, scale, output in (
+        (ties, 0.0003, q(2**-15)),
+        (np.array([-119, -1, 0, 1, 119], np.int8), 1 / 16, q(2**-8, -128)),
+    ):
+        plan = make_plan(model(str(x.dtype), x.size, q(scale), output))
+        (record,) = execute(plan, x)
+        for i, code in enumerate(x):
+            told = explain(plan, record, (i,))
+            assert told.lines[-1].value == record.outputs[0][i]
+            assert any("negative" in line.text for line in told.lines) == (code < 0)
 
 
 @pytest.mark.parametrize("scale", [2.0**-6, 0.0471, 0.1, 1.0])

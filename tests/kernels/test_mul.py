@@ -42,6 +42,13 @@ def test_int16_products_are_wide() -> None:
     assert y.tolist() == [32767, 1, 0]
 
 
+@pytest.mark.parametrize(("factor", "taken"), [(2**-17, False), (2**-16, True), (2**7, True), (2**8, False)])
+def test_xnnpack_takes_factors_of_its_range(factor: float, taken: bool) -> None:
+    litert = Numerics(kernels="litert", rounding="xnnpack")
+    multiplier = make_plan(mul("int8", q(factor), q(1), q(1)), numerics=litert).steps[0].params.output_multiplier
+    assert multiplier.rounding == ("xnnpack-int16" if taken else "double")
+
+
 @pytest.mark.parametrize(("rounding", "codes"), [("double", [1, -1]), ("single", [1, 0]), ("xnnpack", [0, 0])])
 def test_half_a_code_in_three_dialects(rounding: Any, codes: list[int]) -> None:
     plan = make_plan(mul("int8", q(1), q(1), q(4), size=2), numerics=Numerics(rounding=rounding))

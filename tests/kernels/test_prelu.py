@@ -66,7 +66,8 @@ def of_rank(rank: int) -> Model:
     [
         (prelu("int16", q(1), q(1), q(1), alpha_type="int16"), r"alpha 'input1' is int16 .* TFLM reads int8 alphas"),
         (prelu("int8", q(1), None, q(1)), r"'input1' is int8 but has no positive scale"),
-        (prelu("int8", q(1), q(1), q(2.0**-40)), r"their factor is 2\^41"),
+        (prelu("int8", q(1), q(2.0**-20), q(2.0**-40)), r"their factor is 2\^41"),  # of codes above zero
+        (prelu("int8", q(1), q(2.0**40), q(1)), r"their factor is 2\^41"),  # and of those below
         (of_rank(5), r"has 5 dimensions; TFLM's float32 PRELU takes at most 4"),
         (one_op("PRELU", {}, [fed((2,), "float32"), fed((3,), "float32")], fed((2,), "float32")), r"do not broadcast"),
     ],

@@ -25,6 +25,16 @@ def codes(model: Model, *values: Any, **numerics: Any) -> list[int]:
     return [int(run(plan, np.array([value], plan.inputs[0].dtype))[0].item()) for value in values]
 
 
+@pytest.mark.parametrize(("factor", "taken"), [(2**-9, False), (2**-8, True), (128, True), (256, False)])
+def test_xnnpack_takes_factors_of_its_range(factor: float, taken: bool) -> None:
+    model, litert = quantize("int8", q(factor), "int8", q(1)), Numerics(kernels="litert", rounding="xnnpack")
+    if taken:
+        assert make_plan(model, numerics=litert).steps[0].params.requantize_output_multiplier.rounding == "single"
+    else:
+        with pytest.raises(UnsupportedError, match="not within 1/256 and 128"):
+            make_plan(model, numerics=litert)
+
+
 def test_floats_round_half_away_from_zero() -> None:
     model = quantize("float32", None, "int16", q(1, 10))
     values = [0.5, -0.5, 2.5, -2.5, BELOW_HALF, -BELOW_HALF, 8388609.0]

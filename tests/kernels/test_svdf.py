@@ -70,8 +70,11 @@ def test_features_move_up_the_oldest_first() -> None:
 def test_the_states_zero_point_is_added_after_the_clamp_and_wraps(dtype: str, largest: int) -> None:
     state = variable((1, 1), dtype, q(2.0**-16, 5))
     model = svdf(time=const([[1]], dtype, q(0.5)), bias=const([0], "int32", q(2.0**-17)), state=state)
-    (record,) = execute(make_plan(model), codes(100, 100))
+    plan = make_plan(model)
+    (record,), (small,) = execute(plan, codes(100, 100)), execute(plan, codes(1, 1))
     assert record.updates[0].item() == scalar.wrap(largest + 5, 8 * np.dtype(dtype).itemsize) < 0
+    for each, wraps in ((record, True), (small, False)):
+        assert any(f"wrapped to {dtype}" in line.text for line in explain(plan, each, (0, 0)).lines) == wraps
 
 
 def test_rank_is_how_many_filters_in_a_row_make_a_unit() -> None:

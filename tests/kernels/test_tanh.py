@@ -54,13 +54,14 @@ def test_int16_never_reaches_minus_one() -> None:
 
 
 def test_two_powers_of_two_need_no_multiplier() -> None:
-    """2⁻¹² and 2⁻¹¹ take 3 and 6; others what keeps most bits."""
+    """2⁻¹² and 2⁻¹¹ take 3 and 6; others what keeps most bits, doubled 31 times at most."""
 
     def factor(scale: float) -> tuple[int, int]:
         params = make_plan(model("int16", 1, q(scale), q(2**-15))).steps[0].params
         return params.input_multiplier, params.input_left_shift
 
     assert [factor(2.0**-n) for n in (10, 11, 12, 13)] == [(24576, 11), (6, 0), (3, 0), (24576, 14)]
+    assert [factor(2.0**-n) for n in (30, 31, 44)] == [(24576, 31), (12288, 31), (1, 31)]
 
 
 def test_float_depends_on_the_c_library() -> None:
@@ -85,6 +86,8 @@ def test_float_ends() -> None:
         (model("int8", 4, q(2.0**35), q(2**-7)), "no room"),
         (model("int16", 4, q(1.0, 1), q(2**-15)), "zero point of 0; that of 'input0' is 1"),
         (model("int16", 4, q(1.0), q(2**-7)), "must be 2\\^-15"),
+        (model("int16", 4, q(2.0**17), q(2**-15)), "multiplier has no room"),
+        (model("int16", 4, q(2.0**-45), q(2**-15)), "multiplier is 0"),
         (one_op("TANH", {}, [fed((4,), "float32")], fed((4,), "int8", q(2**-7), "y")), "must agree"),
     ],
 )

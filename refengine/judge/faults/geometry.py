@@ -58,7 +58,7 @@ def strides(case: Case) -> Variants:
             yield how, case.replay(params=with_window(**{name: mine[::-1]}))
     if window.dilation != (1, 1):
         yield "if the dilation is ignored", case.replay(params=with_window(dilation=(1, 1)))
-        pad = _pad_of(replace(window, dilation=(1, 1), pad=(0, 0)))
+        pad = _pad_of(replace(window, dilation=(1, 1)))
         if pad != window.pad:
             how = "if the dilation is ignored, and the padding is that of a window without"
             yield how, case.replay(params=with_window(dilation=(1, 1), pad=pad))

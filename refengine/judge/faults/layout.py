@@ -90,7 +90,7 @@ def permuted(case: Case) -> Fits:
     mine, theirs = (np.moveaxis(a, -1, 0) for a in (case.sound, case.seen))
     places = {channel.tobytes(): c for c, channel in enumerate(mine)}
     order = [places.get(channel.tobytes(), -1) for channel in theirs]
-    if -1 not in order and len(set(order)) == len(order):
+    if sorted(order) == list(range(len(order))):
         listed = " ".join(map(str, order[:8])) + (" …" if len(order) > 8 else "")
         bits = len(order) * np.log2(len(order))
         yield f"if the output's channels are in the order {listed}", case.sound[..., order], bits
