@@ -443,7 +443,7 @@ PLAIN: dict[Maker, Maker] = {
     _fully_connected_int8: _plain_fully_connected_int8,
     _fully_connected_int16: _plain_fully_connected_int16,
 }
-"""By what makes the call of a layer of constants: what makes that of the kernel that needs no proofs, nothing folded."""
+"""By what makes the call of a layer of constants: what makes that of the kernel without proofs, and folds nothing."""
 
 MAKERS: dict[str, Maker] = {
     "conv_int8": _conv_int8,
