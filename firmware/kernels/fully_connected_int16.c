@@ -1,15 +1,25 @@
-/* FULLY_CONNECTED of int16: output[o] = requantised(bias[o] + Σ input · (filter[o] + filter_offset)).
+/* FULLY_CONNECTED of int16: output[o] = requantised(bias[o] + Σ (input + input_offset) · (filter[o] + filter_offset)).
  *
- * TFLM: kernels/fully_connected.cc. refengine: kernels/fully_connected.py. The input's zero point is in the bias.
+ * TFLM: kernels/fully_connected.cc. refengine: kernels/fully_connected.py. Of constant weights the input's zero point is in
+ * the bias, and input_offset 0.
  */
 #include "wide.h"
+
+/* What the input's zero point adds to a sum of products. */
+static int64_t offset_products(const struct fully_connected_int16_params *p, const int8_t *weights) {
+  int64_t sum = 0;
+  for (int32_t k = 0; p->input_offset && k < p->accum_depth; ++k) {
+    sum += weights[k] + p->filter_offset;
+  }
+  return p->input_offset * sum;
+}
 
 void fully_connected_int16(const struct fully_connected_int16_params *p, const int16_t *input, const int8_t *filter,
                            const int64_t *bias, int16_t *output) {
   for (int32_t batch = 0; batch < p->batches; ++batch) {
     const int8_t *weights = filter;
     for (int32_t o = 0; o < p->output_depth; ++o) {
-      int64_t acc = 0;
+      int64_t acc = offset_products(p, weights);
       for (int32_t k = 0; k < p->accum_depth; ++k) {
         acc += input[k] * (weights[k] + p->filter_offset);
       }

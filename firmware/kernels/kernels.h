@@ -298,9 +298,10 @@ struct depthwise_conv_int16_params {
 void depthwise_conv_int16(const struct depthwise_conv_int16_params *p, const int16_t *input, const int8_t *filter,
                           const int64_t *bias, int16_t *output);
 
+/* `input_offset` is 0 where it is in the bias: of constant weights. */
 struct fully_connected_int16_params {
   int32_t batches, accum_depth, output_depth;
-  int32_t filter_offset;
+  int32_t input_offset, filter_offset;
   int32_t accumulator_bits;
   struct requantize requantize;
 };

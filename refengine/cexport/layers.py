@@ -286,15 +286,21 @@ def _depthwise_conv_int16(step: Step) -> Call:
 
 
 def _fully_connected_int16(step: Step) -> Call:
-    p, filter = step.params, _filter(step)
+    call, p, filter = _plain_fully_connected_int16(step), step.params, _filter(step)
+    sums = (filter.astype(np.int64) + p.weights_offset).sum(axis=1)
+    bias = Constant("bias", p.requantize.bias + p.input_offset * sums)
+    return replace(call, params=call.params | {"input_offset": 0}, arguments=(*call.arguments[:2], bias))
+
+
+def _plain_fully_connected_int16(step: Step) -> Call:
+    p = step.params
     params = _fully_connected_size(step) | {
+        "input_offset": p.input_offset,
         "filter_offset": p.weights_offset,
         "accumulator_bits": p.requantize.bits,
         "requantize": _requantize(p.requantize, p.requantize.multiplier),
     }
-    sums = (filter.astype(np.int64) + p.weights_offset).sum(axis=1)
-    bias = Constant("bias", p.requantize.bias + p.input_offset * sums)
-    arguments = (input_of(step), Constant("filter", filter), bias)
+    arguments = (input_of(step), Constant("filter", _filter(step)), Constant("bias", p.requantize.bias))
     return Call("fully_connected_int16.c", "fully_connected_int16", "fully_connected_int16_params", params, arguments)
 
 
@@ -383,7 +389,8 @@ def _of_channels(m: Multiplier) -> Multiplier:
 def computed_layer(step: Step, make: Maker) -> tuple[Call, ...]:
     """The calls of a layer of which `make` makes that of constants.
 
-    Where the export folds the input's zero point into the bias of constants, a call of its own does it at run time.
+    Where the export folds the input's zero point into the bias of constants, int8 layers have a call of its own for it
+    at run time; the kernel of int16 FULLY_CONNECTED does it itself.
     """
     places, weights, bias = step.params.places, step.weights, step.bias
     assert weights is not None
@@ -391,21 +398,17 @@ def computed_layer(step: Step, make: Maker) -> tuple[Call, ...]:
         t and replace(t, data=np.zeros(t.shape, t.dtype)) if i in places else t for i, t in enumerate(step.inputs)
     )
     constant = replace(step, params=step.params.alike, node=step.node._replace(inputs=tuple(filled)))
-    call = PLAIN[make](constant) if make in PLAIN else make(constant)
+    call = PLAIN.get(make, make)(constant)
     assert isinstance(call, Call)
     input, filter, added = call.arguments
     filter = weights if step.facts.weights in places else filter
     is_fed = bias is not None and step.facts.bias in places
-    if make in PLAIN:
+    if make in PLAIN and data_of(step).dtype == "int8":
         channels = step.outputs[0].shape[-1]
         scratch = Scratch(step.subgraph, step.index, 4 * channels)
         zeros = np.zeros(channels, np.int32)
         added = bias if is_fed and bias else Constant("bias", bias.data if bias and bias.data is not None else zeros)
         return _fold(call, weights, (filter, added, scratch)), replace(call, arguments=(input, filter, scratch))
-    require(
-        call.kernel != "fully_connected_int16" or not constant.params.input_offset,
-        f"{step}: the C kernel takes computed weights only where the int16 input's zero point is 0",
-    )
     if is_fed:
         assert bias is not None
         taken = "float32" if data_of(step).dtype == "float32" else "int64"
@@ -438,8 +441,9 @@ PLAIN: dict[Maker, Maker] = {
     _conv_int8: _plain_conv_int8,
     _depthwise_conv_int8: _plain_depthwise_conv_int8,
     _fully_connected_int8: _plain_fully_connected_int8,
+    _fully_connected_int16: _plain_fully_connected_int16,
 }
-"""By what makes the call of an int8 layer: what makes that of the kernel that needs no proofs."""
+"""By what makes the call of a layer of constants: what makes that of the kernel without proofs, and folds nothing."""
 
 MAKERS: dict[str, Maker] = {
     "conv_int8": _conv_int8,

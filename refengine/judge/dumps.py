@@ -67,9 +67,9 @@ def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump
             raise InputError(f"{path} holds none of the model's tensors; {why[0]}")
         dump = _fitted(plan, str(path), reading.arrays, {}) if reading.arrays else Dump(str(path), {})
         return replace(dump, notes=(*reading.notes, *reading.left_out, *dump.notes), crcs=reading.crcs)
+    arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))
     if sample:
         raise InputError(f"{path} is of one inference, and no text: there is no sample {sample}")
-    arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))
     if path.is_dir() and not arrays:
         raise InputError(f"{path} is a folder without .npy, .raw or .bin; a dump has one for each tensor")
     meta = _meta(path, arrays.pop(META, None))

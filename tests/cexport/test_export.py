@@ -400,12 +400,12 @@ def test_nobody_judges_the_bits_of_a_nan(tmp_path: Path) -> None:
 
 
 @needs_cc
-@pytest.mark.parametrize("dtype", ["int8", "float32"])
-def test_weights_and_biases_may_be_computed_at_run_time(dtype: str, tmp_path: Path) -> None:
-    """The bias of codes is folded in memory of its own."""
-    codes, options = dtype == "int8", {"fused_activation_function": "NONE", "keep_num_dims": False}
-    scales = [q(0.5, 3), q(0.25), q(0.125)] if codes else [None] * 3
-    shapes, types = ((1, 2), (3, 2), (3,)), (dtype, dtype, "int32" if codes else dtype)
+@pytest.mark.parametrize("types", [("int8", "int8", "int32"), ("int16", "int8", "int64"), ("float32",) * 3])
+def test_weights_and_biases_may_be_computed_at_run_time(types: tuple[str, ...], tmp_path: Path) -> None:
+    """The bias of int8 codes is folded in memory of its own; that of int16 ones stays as it is."""
+    dtype, options = types[0], {"fused_activation_function": "NONE", "keep_num_dims": False}
+    codes, shapes = dtype != "float32", ((1, 2), (3, 2), (3,))
+    scales = [q(0.5, 3), q(0.25, 2), q(0.125)] if codes else [None] * 3
     inputs = [fed(shape, kind, scale, kind) for shape, kind, scale in zip(shapes, types, scales, strict=True)]
     output = fed((1, 3), dtype, q(0.75, -5) if codes else None, "y")
     plan = make_plan(one_op("FULLY_CONNECTED", options | {"quantized_bias_type": "float32"}, [*inputs], output))

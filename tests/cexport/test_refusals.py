@@ -18,7 +18,6 @@ PHRASES = {
     "blocks and paddings are computed at run time": "constant begins, sizes, axes, paddings and blocks only",
     "without regular strides, for which there is no C kernel": "fill an output in part and without regular strides",
     "a bias that is computed as": "int32 ones of int16 and of transposed layers",
-    "only where the int16 input's zero point is 0": "of int16 FULLY_CONNECTED only if its input's zero point is 0",
     "writes to a variable tensor that it reads": "write to a variable tensor while they read it",
     "is known at run time only": "resource variables whose handle is known at run time only",
     "may end the inference": "CIRCULAR_BUFFER inside a subgraph",

@@ -141,3 +141,10 @@ def test_the_input_may_come_from_the_dump() -> None:
         diff(PLAN, Dump("device", {13: SOUND[13]}))
     with pytest.raises(InputError, match="holds no operator's output that fits; only the input"):
         diff(PLAN, Dump("device", {0: X}), X)
+
+
+def test_a_file_that_is_not_there_is_told_before_its_samples(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        read_dump(PLAN, tmp_path / "none.txt", sample=1)
+    with pytest.raises(InputError, match="is of one inference"):
+        read_dump(PLAN, saved(tmp_path, **{str(i): x for i, x in SOUND.items()}), sample=1)
