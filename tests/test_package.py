@@ -85,6 +85,11 @@ def test_the_demo_runs_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -
     assert all(name.rsplit("_", 1)[0] in printed for name in bundled_models())
 
 
+def test_the_header_for_those_who_run_tflm_is_there_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
+    printed = subprocess.check_output([elsewhere / "refengine", "diff", "--tap"], cwd=tmp_path, text=True)
+    assert printed == (ROOT / "firmware/tflm/refengine_tap.h").read_text()
+
+
 def test_it_runs_models_away_from_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1, 28, 28, 1), np.int8))
     command = [str(elsewhere / "refengine"), "run", "stm32f746_int8", "--input", "x.npy", "--json"]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..device import Device, connect, numerics_of, record
+from ..device.qemu import FIRMWARE
 from ..errors import InputError, ModelError, UnsupportedError
 from ..files import write, write_npz
 from ..judge import Dump, Report, diff, read_dump, tapped, with_weights_of
@@ -114,7 +115,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fault", metavar="NAME", help="break qemu:'s firmware on purpose, see firmware/faults/faults.h"
     )
+    parser.add_argument("--tap", nargs=0, action=_Tap, help="print a header by which firmware with TFLM prints a log")
     add_json(parser)
+
+
+class _Tap(argparse.Action):
+    """Prints the header and ends, whatever else is given, as ``--version`` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        say(*(FIRMWARE / "tflm" / "refengine_tap.h").read_text(encoding="utf-8").splitlines())
+        parser.exit()
 
 
 def command(args: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from refengine.tflite_io import dump
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
 
 MODEL = "stm32f746_int8"
+TAP = Path(__file__).parents[2] / "firmware/tflm/refengine_tap.h"
 PLAN, X = network(MODEL)
 WRONG = fault(case_of(PLAN, 4, X), "if the bias is left out")
 
@@ -116,6 +117,14 @@ def test_what_cannot_be_compared_is_2(
     assert main(["diff", MODEL, *(argument.format(sound=sound) for argument in arguments)]) == 2
     err = capsys.readouterr().err
     assert complaint in err and err.count("\n") == 1
+
+
+def test_the_tap_is_printed_and_fits_a_screen_or_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["diff", "--tap"])
+    out = capsys.readouterr().out
+    assert end.value.code == 0 and out == TAP.read_text(encoding="utf-8")
+    assert len(out.splitlines()) < 80
 
 
 def test_a_dump_of_another_model(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
