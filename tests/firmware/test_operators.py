@@ -106,6 +106,23 @@ def test_sounds_computed_weights_and_what_ends_early(board: str, tmp_path: Path)
     assert checked(board, numerics, *beside(drawn), tmp_path).count("right") >= len(drawn)
 
 
+def averaged(height: int, channels: int) -> Case:
+    """The mean of all of an image 17 wide, of one code but for the last rows: sums as large as they can be."""
+    x, y = fed((1, height, 17, channels), "int8", q(0.5)), fed((1, 1, 1, channels), "int8", q(0.5))
+    window = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "filter_height": height, "filter_width": 17}
+    codes = np.full(x.shape, -128, np.int8)
+    codes[:, -2:] = np.random.default_rng(height).integers(-128, -120, codes[:, -2:].shape)
+    codes[..., 1::2] = ~codes[..., 1::2]
+    return Node("AVERAGE_POOL_2D", window | {"fused_activation_function": "NONE"}, (x,), (y,)), (codes,)
+
+
+def test_averages_of_as_many_as_a_helium_lane_has_room_for_and_of_more(tmp_path: Path) -> None:
+    """255 positions fit an int16, 272 do not; 1 to 17 channels are some lanes of eight, all, and one more."""
+    needs("mps3-an547")
+    drawn = [averaged(height, channels) for height in (15, 16) for channels in (1, 3, 8, 17)]
+    assert checked("mps3-an547", numerics_of("mps3-an547"), *beside(drawn), tmp_path).count("right") == len(drawn)
+
+
 def is_computed(step: Step) -> bool:
     return isinstance(step.params, Computed)
 
