@@ -29,6 +29,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from threadpoolctl import threadpool_limits
 
@@ -290,12 +291,15 @@ def _cluster(address: str, modules: Iterable[str]) -> Iterator[Executor]:
                 client.register_plugin(UploadFile(path), name=path)
             except ImportError as error:
                 raise InputError(f"a worker at {address} cannot import {path}: {error}") from None
+        executor = _Cluster(client)
         try:
-            yield _Cluster(client)
+            yield executor
         except Exception:
             if client.status != "running":
                 raise RefengineError(f"the scheduler at {address} is gone") from None
             raise
+        finally:
+            executor.cancel()
         _require_same(client)  # of those that came meanwhile, too
 
 
@@ -304,6 +308,12 @@ class _Cluster(Executor):
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self._waiting = WeakSet[Future[Any]]()
+
+    def cancel(self) -> None:
+        """Wait for nothing any more: asyncio complains on stderr of what still waits when its loop has ended."""
+        for future in tuple(self._waiting):
+            future.cancel()
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         import asyncio  # as Dask does; nobody else here needs it
@@ -313,7 +323,9 @@ class _Cluster(Executor):
         async def result() -> R:
             return await future  # type: ignore[no-any-return]
 
-        return asyncio.run_coroutine_threadsafe(result(), self.client.loop.asyncio_loop)
+        waiting = asyncio.run_coroutine_threadsafe(result(), self.client.loop.asyncio_loop)
+        self._waiting.add(waiting)
+        return waiting
 
 
 def _require_same(client: Any) -> None:
