@@ -455,8 +455,8 @@ def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]
         more = [Candidate((), "other weights", OTHER_WEIGHTS, 0, finding.own.count, bits)] if weighty else []
         if evidence.fed_unseen(finding):
             more.append(Candidate((), "input", ANOTHER_INPUT, 0, finding.own.count))
-        more += _unknown_memory(evidence, finding, finding.own)
-        return replace(finding, candidates=tuple(ranked([*finding.candidates, *more])))
+        last = _unknown_memory(evidence, finding, finding.own)  # behind what can be said of computations
+        return replace(finding, candidates=(*ranked([*finding.candidates, *more]), *last))
 
     return list(map(added, findings))
 
