@@ -57,6 +57,21 @@ def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> No
     trial.judge_all(trial.replay, tensor, telling, None)
 
 
+def try_far(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> None:
+    """Single departures known in part only, however far the likeliest input that they make takes the output.
+
+    Where a device's input differs little from the sound one, that is often farther from it than the sound one is. They
+    are for where nothing else explains what was seen.
+    """
+    right, rng, vague = trial.replay.values[tensor], np.random.default_rng(0), list[Hypothesis]()
+    for preparation in suspects:
+        if len(preparation.ways) == 1 and not preparation.known:
+            held = preparation.fed()
+            held = held if unlike(right, held).any() else _drawn(preparation, rng)
+            vague.append(_nearly(trial.replay, tensor, preparation, Hypothesis("input", preparation.how, held)))
+    trial.judge_all(trial.replay, tensor, [hypothesis for hypothesis in vague if hypothesis.near <= STEPS], None)
+
+
 def try_shown(trial: Trial, tensor: int, sample: Sample, previous: Sequence[Sample]) -> None:
     """The input as a copy of it in the dump shows it, by preparations that are known in part only."""
     held = trial.replay.shown(tensor, trial.seen)
@@ -102,16 +117,11 @@ def _with(right: Array, place: int, value: float) -> Array:
 def _close(
     trial: Trial, tensor: int, vague: Sequence[tuple[Preparation, Hypothesis]]
 ) -> Iterator[tuple[Preparation, Hypothesis]]:
-    """Those of the inputs known in part only whose outputs come closer to what was seen than a sound one does.
-
-    Single departures may come less close: where a device's input differs little from the sound one, the likeliest of
-    those that such a departure may make is often farther from it.
-    """
+    """Those of the inputs known in part only whose outputs come closer to what was seen than a sound one does."""
     most = CLOSER * evidence.steps(trial.sound, trial.seen).mean()
     ends = trial.ends(trial.replay, tensor, [hypothesis for _, hypothesis in vague])
     for each, end in zip(vague, ends, strict=True):
-        single = len(each[0].ways) == 1
-        if end is not None and (single or evidence.steps(end, trial.seen).mean() < most):
+        if end is not None and evidence.steps(end, trial.seen).mean() < most:
             yield each
 
 

@@ -24,7 +24,7 @@ from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
 from .faults.memory import CHUNK, DENSE, LINE
 from .feeding import fed
-from .inputs import suspected, try_element, try_inputs, try_shown
+from .inputs import suspected, try_element, try_far, try_inputs, try_shown
 from .preparation import Preparation
 from .report import Finding, Report, Status
 from .sample import Sample, sample_of
@@ -305,6 +305,9 @@ class _Evidence:
             for how in _overwritten(self, finding):
                 told = Hypothesis("overwritten", how, trial.seen, most=CERTAIN - 1)  # of the bytes it says nothing
                 trial.judge(trial.seen, told, finding.step)
+            for index in self.samples if not any(candidate.complete for candidate, _ in trial.found) else ():
+                if index in replay.values and index in self.suspected:
+                    try_far(trial, index, self.suspected[index])
         for numerics, name in (under or {}).items():
             try_faults(trial, numerics, memory, name)
         return trial.candidates()
