@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from ..device import Device, connect, numerics_of, record
-from ..device.qemu import FIRMWARE
 from ..errors import InputError, ModelError, UnsupportedError
 from ..files import write, write_npz
 from ..judge import Dump, Report, diff, read_dump, tapped, with_weights_of
@@ -123,6 +122,8 @@ class _Tap(argparse.Action):
     """Prints the header and ends, whatever else is given, as ``--version`` does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from ..device.qemu import FIRMWARE  # brings the export
+
         say(*(FIRMWARE / "tflm" / "refengine_tap.h").read_text(encoding="utf-8").splitlines())
         parser.exit()
 

@@ -294,19 +294,19 @@ class _Evidence:
         trial = Trial.of(replay, self.dump.tensors[tensor])
         memory = _memory(self, tensor)
         if under is None:
-            for index in self.samples:
-                if index in replay.values and index in self.suspected:
-                    try_inputs(trial, index, self.suspected[index])
-                    try_shown(trial, index, self.samples[index], self.earlier.get(index, []))
-                    try_element(trial, index, self.samples[index])
+            unseen = [i for i in self.samples if i in replay.values and i in self.suspected]
+            for index in unseen:
+                try_inputs(trial, index, self.suspected[index])
+                try_shown(trial, index, self.samples[index], self.earlier.get(index, []))
+                try_element(trial, index, self.samples[index])
             try_dialects(trial, self.plan)
             try_states(trial, self.others)
             try_faults(trial, self.plan.numerics, memory)
             for how in _overwritten(self, finding):
                 told = Hypothesis("overwritten", how, trial.seen, most=CERTAIN - 1)  # of the bytes it says nothing
                 trial.judge(trial.seen, told, finding.step)
-            for index in self.samples if not any(candidate.complete for candidate, _ in trial.found) else ():
-                if index in replay.values and index in self.suspected:
+            if not any(candidate.complete for candidate, _ in trial.found):
+                for index in unseen:
                     try_far(trial, index, self.suspected[index])
         for numerics, name in (under or {}).items():
             try_faults(trial, numerics, memory, name)
