@@ -43,13 +43,15 @@ class Explanation:
     """A preparation, which explains `explained` of `total` elements.
 
     If that is all of them, it is worth `bits` (see `evidence`): so much shorter are they told with it than without,
-    less what it takes to choose it among all that were tried.
+    less what it takes to choose it among all that were tried. `vague` are single departures from real values of which
+    codes do not tell all: they are worth more, for few unknown numbers decide what each element is paid for.
     """
 
     preparation: Preparation
     explained: int
     total: int
     bits: float = 0.0
+    vague: bool = False
 
     @property
     def complete(self) -> bool:
@@ -95,10 +97,10 @@ class Fed:
 
     @property
     def fitting(self) -> tuple[Explanation, ...]:
-        """What explains everything and can't be told from the best, or is simpler."""
+        """What explains everything and can't be told from the best, or is simpler, or may be worth as much."""
         found = [each for each in self.explanations if each.complete]
         ways = len(found[0].preparation.ways) if found else 0
-        return tuple(e for e in found if found[0].bits - e.bits < MARGIN or len(e.preparation.ways) < ways)
+        return tuple(e for e in found if found[0].bits - e.bits < MARGIN or len(e.preparation.ways) < ways or e.vague)
 
     @property
     def certainty(self) -> Certainty:
@@ -168,7 +170,7 @@ def fed(sample: Sample, seen: Array, previous: Sequence[Sample] = ()) -> Fed:
 
 def _worth(*found: Explanation) -> list[Explanation]:
     """Those that not much speaks against: a choice among all that were tried costs some bits."""
-    return [each for each in found if each.bits > -MARGIN]
+    return [each for each in found if each.bits > -MARGIN or each.vague]
 
 
 def ranked(found: Iterable[Explanation]) -> tuple[Explanation, ...]:
@@ -208,28 +210,33 @@ class _Trial:
 
     def explained(self, preparation: Preparation, at: Array | None = None) -> Mask:
         """Of the elements at these places, by default of all, whether they are as predicted."""
-        low, high, free = preparation.predicted(at)
+        low, high, free = self.predicted(preparation, at)
         seen = self.flat if at is None else self.flat[at]
         if self.sample.is_float:
             inside = ((low <= seen) & (seen <= high)) | (np.isnan(low) & np.isnan(seen))
         else:
-            period, width = self.sample.period, high - low
-            inside = (np.mod(seen - low, period) <= width) & (width < period / 2)  # what may be anything says nothing
+            inside = np.mod(seen - low, self.sample.period) <= high - low
         return np.asarray(free | inside)
+
+    def predicted(self, preparation: Preparation, at: Array | None = None) -> tuple[Array, Array, Mask]:
+        """`Preparation.predicted`, where codes that may be nearly any are free."""
+        low, high, free = preparation.predicted(at)
+        return low, high, free if self.sample.is_float else free | (high - low >= self.sample.period / 2)
 
     def explanation(self, preparation: Preparation, parameters: float = 0.0) -> Explanation:
         """With the evidence for it; `parameters` are bits that it was fitted to the data by."""
         ways = len(preparation.ways)
         explained, total = int(self.explained(preparation).sum()), self.sample.size
         choice = np.log2(sum(len(each.ways) <= ways for each in self.tried)) + parameters + MARGIN * (ways > 1)
-        bits = 0.0
+        bits, vague = 0.0, False
         if explained == total:
-            low, high, free = preparation.predicted()
+            low, high, free = self.predicted(preparation)
             if self.sample.is_float:
                 low = high
+            vague = ways == 1 and bool((low < high)[~free].any())
             within = low + np.mod(self.flat - low, self.sample.period)
             bits = self.null - with_cause(np.where(free, self.flat, within), low, high, free) - choice
-        return Explanation(preparation, explained, total, float(bits))
+        return Explanation(preparation, explained, total, float(bits), vague)
 
     def explanations(self) -> Iterator[Explanation]:
         """Those that explain everything."""

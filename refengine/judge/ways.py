@@ -42,7 +42,7 @@ WAYS = {
     "-1 to 1": "-1 … 1 instead of the network's range",
     "divided by 256": "256 instead of 255 brings pixels into the network's range",
     "mean and deviation": "the mean is subtracted, and perhaps the deviation divided by",
-    "per-sample range": "the sample's own smallest and largest value become the network's range",
+    "per-sample range": "the sample's own smallest (or black) and largest value become the network's range",
     "per-sample maximum": "the sample is divided by its own largest value",
     "inverted": "black and white are exchanged",
     "sign changed": "real values have the other sign",
@@ -303,12 +303,21 @@ def _standardised(sample: Sample) -> Iterator[Real]:
         caffe = np.tile((123.68, 116.779, 103.939), sample.size // 3)
         less = Span(unit.low * 255 - caffe, unit.high * 255 - caffe)
         yield Real("mean and deviation", "has ImageNet's mean subtracted from pixels up to 255", less)
-    middle = (sample.real.low + sample.real.high) / 2
-    own, spread = float(middle.mean()), float(middle.std())
-    yield Real("mean and deviation", "has its own mean subtracted", sample.real.map(lambda x: x - own))
-    if spread:
-        both = sample.real.map(lambda x: (x - own) / spread)
-        yield Real("mean and deviation", "has its own mean subtracted, and is divided by its own deviation", both)
+    yield from _standardised_by_itself(sample)
+
+
+def _standardised_by_itself(sample: Sample) -> Iterator[Real]:
+    """The sample's own mean subtracted, and divided by its deviation, as far as its codes tell the two."""
+    low, high = sample.real
+    off = float((high - low).max(initial=0)) / 2
+    less = [x - mean for x in (low, high) for mean in (low.mean(), high.mean())]
+    yield Real("mean and deviation", "has its own mean subtracted", Span.of(*less))
+    spread = float(((low + high) / 2).std())  # what moves no element by more than `off` moves it no more
+    if spread > off:
+        both = [each / deviation for each in less for deviation in (spread - off, spread + off)]
+        yield Real(
+            "mean and deviation", "has its own mean subtracted, and is divided by its own deviation", Span.of(*both)
+        )
 
 
 def _stretched(sample: Sample) -> Iterator[Real]:
@@ -320,14 +329,15 @@ def _stretched(sample: Sample) -> Iterator[Real]:
     (least, most), (low, high) = ends[0], ends[-1]
     if most <= low or (sample.known and least <= black <= low and most <= black + width <= high):
         return  # of codes that span the network's range, real values may fall short of it by half a step
-    made = [black + (x - low) / (high - low) * width for low, high in ends for x in real]
-    yield Real("per-sample range", "is stretched from its own smallest and largest value", Span.of(*made))
-    made = [black + (x - black) / (high - black) * width for _, high in ends for x in real if high > black]
-    if made and least <= black <= low:  # then it makes no difference whether the smallest one was subtracted
-        yield Real("per-sample range", "is stretched from its own smallest value, which is black, to its largest",
-                   Span.of(*made))  # fmt: skip
-    elif made:
-        yield Real("per-sample maximum", "is divided by its own largest value", Span.of(*made))
+    by_range = [black + (x - low) / (high - low) * width for low, high in ends for x in real]
+    by_most = [black + (x - black) / (high - black) * width for _, high in ends for x in real if high > black]
+    if least <= black <= low:  # then codes may not tell whether the smallest one was subtracted
+        says = "is stretched from black, or from its own smallest value, to its own largest"
+        yield from (Real("per-sample range", says, Span.of(*made)) for made in (by_range, by_most) if made)
+    else:
+        yield Real("per-sample range", "is stretched from its own smallest and largest value", Span.of(*by_range))
+        if by_most:
+            yield Real("per-sample maximum", "is divided by its own largest value", Span.of(*by_most))
 
 
 # ---- places ----------------------------------------------------------------------------------------------------

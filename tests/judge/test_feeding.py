@@ -144,6 +144,20 @@ def test_what_tells_too_little_is_open() -> None:
     assert fed(dot, np.roll(dot.codes, 1)).certainty == "open"
 
 
+@given(st.sampled_from([0, 0.0001, 0.0005, 0.001, 0.002, 0.02]), st.booleans(), st.integers(0, 2**32 - 1))
+def test_how_a_sample_was_stretched_is_among_what_is_told_though_codes_leave_it_open(
+    margin: float, subtracted: bool, seed: int
+) -> None:
+    """Whether the smallest value was subtracted may not show, and the change may be too small to speak for anything."""
+    real = np.random.default_rng(seed).uniform(margin, 1 - margin, GREY.inputs[0].shape).astype(np.float32)
+    least = real.min() if subtracted else np.float32(0)
+    verdict = fed(
+        sample_of(GREY, quantize_input(GREY, real)), quantize_input(GREY, (real - least) / (real.max() - least))
+    )
+    says = ("smallest",) if subtracted else ("divided by its own largest", "from black, or from its own smallest")
+    assert verdict.right or any(each in told.preparation.says for told in verdict.fitting for each in says)
+
+
 @pytest.mark.parametrize(("wrong", "told"), [(100, "the others are as they should be"), (200, "another sample")])
 def test_what_is_alike_is_told_by_what_is_no_background(wrong: int, told: str) -> None:
     """A third of the picture is none: most elements are right by the background alone."""
