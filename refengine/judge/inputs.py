@@ -40,16 +40,20 @@ DRAWS = 3
 
 
 def try_inputs(trial: Trial, tensor: int, suspects: Sequence[Preparation]) -> None:
-    """The steps on other inputs than the one given, which is not in the dump."""
-    told = {trial.replay.values[tensor].tobytes()}
+    """The steps on other inputs than the one given, which is not in the dump.
+
+    Several causes may make the same input; each is told, unless fewer departures do.
+    """
+    alike: dict[bytes, set[tuple[int, str]]] = {trial.replay.values[tensor].tobytes(): {(0, "")}}
     made = {True: list[tuple[Preparation, Hypothesis]](), False: list[tuple[Preparation, Hypothesis]]()}
     for preparation in suspects:
-        held = preparation.fed()
-        if not preparation.known and held.tobytes() in told:  # as truncation may leave every code as it is
+        held, ways = preparation.fed(), len(preparation.ways)
+        if not preparation.known and held.tobytes() in alike:  # as truncation may leave every code as it is
             held = _drawn(preparation, np.random.default_rng(0))
-        if (raw := held.tobytes()) not in told:
-            told.add(raw)
-            paid = evidence.MARGIN * (len(preparation.ways) > 1)  # people rarely err twice
+        same = alike.setdefault(held.tobytes(), set())
+        if all(ways == fewest and preparation.id != id for fewest, id in same):
+            same.add((ways, preparation.id))
+            paid = evidence.MARGIN * (ways > 1)  # people rarely err twice
             made[preparation.known].append((preparation, Hypothesis("input", preparation.how, held, paid)))
     trial.judge_all(trial.replay, tensor, [hypothesis for _, hypothesis in made[True]], None)
     near = [_nearly(trial.replay, tensor, *each) for each in _close(trial, tensor, made[False])]

@@ -48,6 +48,17 @@ def test_what_changes_a_few_codes_only_is_among_what_is_possible_though_the_soun
     assert diff(plan, dump_of(plan, stretched), x).wrong_inputs[0].certainty == "open"
 
 
+def test_causes_that_make_the_same_input_are_all_told() -> None:
+    """A dark picture becomes all black whether its scale is forgotten or it is normalised to -1 … 1."""
+    plan, x = network("stm32f746_int8", 3)
+    dark = ((x.astype(np.int16) + 128) // 3 - 128).astype(np.int8)
+    report = diff(plan, dump_of(plan, np.full_like(x, -128), fed=False), dark)
+    (culprit,) = report.culprits
+    told = " ".join(candidate.how for candidate in culprit.fitting)
+    assert culprit.certainty != "certain"
+    assert "normalised to -1 … 1" in told and "not divided by the scale" in told and "black and white" in told
+
+
 def test_a_copy_in_the_dump_shows_what_codes_do_not_tell_wholly() -> None:
     """Rounding down takes some codes down by one; the network's first step hands the input on as it is."""
     floored = np.where(np.random.default_rng(1).random(X.shape) < 0.4, np.maximum(X, -127) - 1, X).astype(np.int8)
