@@ -91,6 +91,16 @@ def test_frames_may_have_the_declared_shape_in_full(ask: Ask, shape: tuple[int, 
         assert [np.ravel(r["outputs"][0]["values"])[0] for r in told["results"]] == expected
 
 
+def test_an_input_without_dimensions_may_stand_alone_or_in_a_row(ask: Ask) -> None:
+    Path("scalar.tflite").write_bytes(dump(totalling(())))
+    np.save("one.npy", np.int32(5))
+    np.save("row.npy", np.array([1, 10, 100], np.int32))
+    assert values(ask("run", "scalar.tflite", "--input", "one.npy", "--json")) == [6]
+    assert values(ask("run", "scalar.tflite", "--input", "row.npy", "--stream", "--json")) == [2, 12, 112]
+    assert values(ask("run", "scalar.tflite", "--input", "row.npy", "--independent", "--json")) == [2, 11, 101]
+    assert "112" in ask("debug", "scalar.tflite", "--input", "row.npy", "--index", "2", "--command", "continue")
+
+
 def test_an_inference_that_waits_for_frames_ends_no_stream(ask: Ask) -> None:
     Path("buffer.tflite").write_bytes(dump(buffer()))
     np.save("slices.npy", np.concatenate([frame(k) for k in range(4)]))
