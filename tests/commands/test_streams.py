@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
 # ---- run -----------------------------------------------------------------------------------------------------
 
 
-def values(document: str) -> list[list[list[int]]]:
+def values(document: str) -> list[Any]:
     return [result["outputs"][0]["values"] for result in json.loads(document)["results"]]
 
 
