@@ -21,7 +21,7 @@ class Multiplier(NamedTuple):
     """A positive real factor as TFLM carries it, multiplier · 2^(shift − 31), with the dialect that applies it.
 
     Scalars have shape (), per-channel factors (channels,). `scale` is the same factor as a float: in float32, which
-    only ``xnnpack`` roundings use, or in float64 for ``real``.
+    only ``xnnpack`` roundings use, or in float64 for ``real``. ``narrow`` is a way of int64 accumulators alone.
     """
 
     multiplier: Ints
