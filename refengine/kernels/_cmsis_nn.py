@@ -40,8 +40,8 @@ def check_symmetric(numerics: Numerics, *tensors: Tensor) -> None:
         )
 
 
-def check_sums(numerics: Numerics, weights: Array, pixels: int, name: str) -> None:
-    """Refuse int16 convolutions with a 64-bit bias whose sums, `weights` (channels, taps), may not fit 32 bits.
+def check_sums(weights: Array, pixels: int, name: str) -> None:
+    """Refuse `weights` (channels, taps) of an int16 convolution with an int64 bias whose sums may not fit 32 bits.
 
     There CMSIS-NN's kernels part: plain C and DSP sum all taps of an odd last pixel in 32 bits, Helium does not; and
     DSP reads beyond the weights where an odd last channel has more than 512 taps, no multiple of 4.
@@ -51,7 +51,7 @@ def check_sums(numerics: Numerics, weights: Array, pixels: int, name: str) -> No
     reach = int(np.abs(summed.astype(np.int64)).sum(axis=1).max(initial=0)) << 15
     odd = channels % 2 == 1 and taps > FAST_TAPS and taps % 4 != 0
     within_limits(
-        not speaks(numerics) or (reach < 2**31 and not odd),
+        reach < 2**31 and not odd,
         f"of weights '{name}', {channels} × {taps}, CMSIS-NN's plain C, DSP and Helium kernels make different sums: "
         "some are in 32 bits, which may wrap, and refengine computes what all three agree on; choose tflm, or give a "
         "kernel of your own to make_plan(kernels=…)",

@@ -41,7 +41,7 @@ _FLOATS = (
 """XNNPACK's sums have another order, its curves are approximations, and it takes denormals for 0."""
 
 UNKNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "cmsis-nn": {"TRANSPOSE_CONV": ("int8",)},  # another output where its shape is none that SAME or VALID give
+    "cmsis-nn": {"TRANSPOSE_CONV": ("int8",)},  # other outputs, at least where SAME or VALID give another shape
     "esp-nn": {"HARD_SWISH": ("int8",), "MEAN": ("int8",)},  # these have not been compared
     "litert-ref": {
         **_BOTH,

@@ -372,8 +372,9 @@ def _cell(s: Step[Params], unit: int, c: int) -> Told[int]:
     new = yield from _narrate.rescale(i * g, s.p.input_mul)
     if not s.p.is_cmsis_nn:
         new = yield from _cut(new)
-    yield Line("cell state", f"{kept} + {new}", kept + new)
-    c = yield from _cut(kept + new)
+    both = scalar.wrap(kept + new)
+    yield Line("cell state", f"{kept} + {new}", both)
+    c = yield from _cut(both)
     if s.p.cell_clip is not None:
         c = scalar.clamp(c, -s.p.cell_clip, s.p.cell_clip)
         yield Line("clip", f"to ±{s.p.cell_clip}, the option cell_clip", c)
@@ -386,8 +387,9 @@ def _gate(s: Step[Params], gate: int, unit: int) -> Told[int]:
     name, channel = f"{_lstm.GATES[gate]} gate", gate * s.p.sizes.state + unit
     over_input = yield from _sum(s.p.input, gate, channel, s.x, weights, bias, f"{name}, input", s.told)
     over_hidden = yield from _sum(s.p.hidden, gate, channel, s.h, recurrent, 0, f"{name}, hidden state", s.told)
-    yield Line(name, f"{over_input} + {over_hidden}, in steps of 2^-12", over_input + over_hidden)
-    total = yield from _cut(over_input + over_hidden)
+    both = scalar.wrap(over_input + over_hidden)
+    yield Line(name, f"{over_input} + {over_hidden}, in steps of 2^-12", both)
+    total = yield from _cut(both)
     if gate != CELL:
         return (yield from _activated(logistic.explain16, s.p.gate_activation, total))
     if s.p.cell_activation is not None:
