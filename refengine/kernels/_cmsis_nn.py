@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import require, within_limits
-from ..kernel import Numerics
+from ..kernel import Ints, Numerics
 from ..model import Array, Tensor
 from . import _affine
 
 FAST_TAPS = 512
-"""So many products of a convolution are summed in 32 bits before the others are in 64; of odd last pixels all are."""
+"""So many products are summed in 32 bits before the others are in 64."""
 
 MAX_RANK = 4
 """Of matrices that are multiplied."""
@@ -40,19 +40,27 @@ def check_symmetric(numerics: Numerics, *tensors: Tensor) -> None:
         )
 
 
-def check_sums(weights: Array, pixels: int, name: str) -> None:
-    """Refuse `weights` (channels, taps) of an int16 convolution with an int64 bias whose sums may not fit 32 bits.
+def check_convolution(weights: Array, pixels: int, name: str) -> None:
+    """Refuse `weights` (channels, taps) of an int16 convolution with an int64 bias on which CMSIS-NN's kernels part.
 
-    There CMSIS-NN's kernels part: plain C and DSP sum all taps of an odd last pixel in 32 bits, Helium does not; and
-    DSP reads beyond the weights where an odd last channel has more than 512 taps, no multiple of 4.
+    Plain C and DSP sum all taps of an odd last pixel in 32 bits, Helium does not; and DSP reads beyond the weights
+    where an odd last channel has more than 512 taps, no multiple of 4.
     """
     channels, taps = weights.shape
-    summed = weights if pixels % 2 else weights[:, :FAST_TAPS]
-    reach = int(np.abs(summed.astype(np.int64)).sum(axis=1).max(initial=0)) << 15
-    odd = channels % 2 == 1 and taps > FAST_TAPS and taps % 4 != 0
+    _agree(not (channels % 2 and taps > FAST_TAPS and taps % 4), name)
+    check_sums(weights if pixels % 2 else weights[:, :FAST_TAPS], np.zeros(1, np.int64), name)
+
+
+def check_sums(weights: Array, bias: Ints, name: str) -> None:
+    """Refuse `weights` (channels, taps) that some kernel sums up in 32 bits, from `bias` on, if that may not do."""
+    reach = (np.abs(weights.astype(np.int64)).sum(axis=1) << 15) + np.abs(bias)
+    _agree(bool(reach.max(initial=0) < 2**31), name)
+
+
+def _agree(alike: bool, name: str) -> None:
     within_limits(
-        reach < 2**31 and not odd,
-        f"of weights '{name}', {channels} × {taps}, CMSIS-NN's plain C, DSP and Helium kernels make different sums: "
-        "some are in 32 bits, which may wrap, and refengine computes what all three agree on; choose tflm, or give a "
-        "kernel of your own to make_plan(kernels=…)",
+        alike,
+        f"of weights '{name}' CMSIS-NN's plain C, DSP and Helium kernels make different sums: some in 32 bits, which "
+        "may wrap, and refengine computes what all three agree on; choose tflm, or give a kernel of your own to "
+        "make_plan(kernels=…)",
     )

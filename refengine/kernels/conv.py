@@ -96,7 +96,7 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     rounding = _cmsis_nn.rounding(numerics, bits, rounding)
     if bits == 64 and _cmsis_nn.speaks(numerics):
         most = weights if prove else np.full_like(weights, -128)  # those computed at run time may be any
-        _cmsis_nn.check_sums(most, prod(output.shape[1:3]), filter.name)
+        _cmsis_nn.check_convolution(most, prod(output.shape[1:3]), filter.name)
     parts = []
     for part in _parts(channels, groups):
         gemm = exact_gemm(weights[part], _linear.magnitude(input.dtype, offset))

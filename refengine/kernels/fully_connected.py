@@ -126,6 +126,8 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     if _cmsis_nn.speaks(numerics) and input.dtype == "int16":
         _cmsis_nn.check_symmetric(numerics, input, output)
         bits = _cmsis_nn_bits(bias, per_channel)
+        most = filter.data if prove else np.full_like(filter.data, -128)  # those computed at run time may be any
+        _cmsis_nn.check_sums(most[:, : _cmsis_nn.FAST_TAPS], np.zeros(1, np.int64), filter.name)
     scale_math = "double" if per_channel or numerics.scale_math == "tflite" else numerics.scale_math
     factors = scales if per_channel else scales[:1]
     rounding = _cmsis_nn.rounding(numerics, bits, _rounding(node, input.dtype, bits, numerics))

@@ -228,6 +228,9 @@ def _layer(input: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], n
     offset = -np.repeat(zero_points, units)[:, np.newaxis]
     gemm = exact_gemm(_stacked(weights).astype(np.int64) + offset, _linear.magnitude(input.dtype, -zero_point))
     bias = _stacked(biases).astype(np.int64) if biases else np.zeros(1, np.int64)
+    if _cmsis_nn.speaks(numerics) and bits == 64:
+        folded = zero_point * _stacked(weights).sum(axis=1, dtype=np.int64)  # into the bias
+        _cmsis_nn.check_sums(_stacked(weights), np.abs(bias) + np.abs(folded), weights[0].name)
     requantize = requantizer(bias, multiplier, 0, *code_range(sums), sums, gemm.bound, bits)
     return Layer(-zero_point, tuple(-z for z in zero_points), gemm, requantize)
 

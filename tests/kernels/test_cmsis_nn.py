@@ -187,6 +187,30 @@ def test_sums_on_which_the_kernels_part_are_refused(
     assert set(run(plan, x)[0].ravel().tolist()) == {saturated(depth * weight * 32767, Fraction(1, 2**17))}
 
 
+def test_dense_layers_have_512_products_in_32_bits() -> None:
+    """Helium's and DSP's: 512 weights of −128 and codes of −32,768 make 2³¹."""
+    for weight, known in ((-128, False), (127, True)):
+        weights = const(np.full((1, 600), weight), "int8", ONE)
+        model = one_op("FULLY_CONNECTED", DENSE, [fed((1, 600), "int16", ONE), weights], out((1, 1), 2.0**17))
+        if known:
+            assert code(model, -32768) == saturated(-600 * 127 * 32768, Fraction(1, 2**17))
+            continue
+        with pytest.raises(LimitError, match="different sums"):
+            make_plan(model, numerics=CMSIS_NN)
+
+
+@pytest.mark.parametrize(("bias", "known"), [(2**31 - 64 * 2**15 - 1, True), (2**31 - 64 * 2**15, False)])
+def test_biases_of_an_int16_lstm_fit_32_bits_with_what_is_added(bias: int, known: bool) -> None:
+    """Helium's kernel begins its 32-bit sums with them. The weight is 64."""
+    model = lstm("int16", biases=(0, 0, 0, bias))
+    make_plan(model)
+    if known:
+        make_plan(model, numerics=CMSIS_NN)
+        return
+    with pytest.raises(LimitError, match="different sums"):
+        make_plan(model, numerics=CMSIS_NN)
+
+
 def test_weights_that_are_computed_count_as_the_largest() -> None:
     model = changed(wide((1, 1), 2, 516, 1), 1, data=None)
     graph = replace(model.graphs[0], inputs=(0, 1))
