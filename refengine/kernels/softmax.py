@@ -375,7 +375,7 @@ def code_by_code_int16(p: Int16Params, input: Array) -> Array:
         right_shift = 31 - headroom_plus_one
         half = 1 << (right_shift - 1)
         found += [min(max((exp * reciprocal + half) >> right_shift, 0), p.highest) for exp in exps]
-    return np.array(found, np.int32).astype(np.int16).reshape(input.shape)
+    return np.array(found, np.uint16).view(np.int16).reshape(input.shape)
 
 
 def array_by_array_int16(p: Int16Params, input: Array) -> Array:
