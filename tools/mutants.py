@@ -267,7 +267,7 @@ def concerning(path: str) -> list[list[str]]:
         operators = sorted(_operators(ROOT / path))
         laws = ["tests/test_kernels.py", "tests/test_plan_fuzz.py", "-k", " or ".join(operators) or name]
         first = [own] if (ROOT / own).exists() else _users(name)
-        dialects = ["tests/test_dialects.py", "-k", " or ".join(operators) or name]
+        dialects = ["tests/test_dialects.py", "-k", " or ".join(["explanations", *(operators or [name])])]
         return [first, ["tests/test_facts.py"], laws, dialects]
     if room == "numerics":
         properties = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests/properties").glob("test_*.py"))
@@ -282,7 +282,8 @@ def concerning(path: str) -> list[list[str]]:
     sizes = ["tests/test_memory.py", "tests/test_allocation.py", "tests/tflite_io/test_oddities.py"]
     control = ["tests/kernels", "-k", "if or while or call_once or variable or var_handle or session"]
     laws = ["tests/test_kernels.py", "-k", "ADD"]
-    return [spine, sizes, control, ["tests/test_plan_fuzz.py", "tests/test_interpreter.py"], laws]
+    rest = ["tests/test_partial.py", "tests/test_plan_fuzz.py", "tests/test_interpreter.py"]
+    return [spine, sizes, control, rest, laws]
 
 
 def _operators(path: Path) -> set[str]:
