@@ -138,6 +138,11 @@ class Step:
         result = self.kernel.evaluate(self.params, *arrays)
         return result if isinstance(result, tuple) else (result,)
 
+    @property
+    def number(self) -> str:
+        """Its index, that of another subgraph than the main one behind the subgraph's: 9, 2:0."""
+        return f"{self.subgraph}:{self.index}" if self.subgraph else str(self.index)
+
     def __str__(self) -> str:
         return f"operator {self.index} ({printable(self.name)})"
 

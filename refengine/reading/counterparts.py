@@ -94,7 +94,8 @@ def _by_name(plan: Plan) -> dict[tuple[str, tuple[int, ...]], int]:
 
 
 def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int]) -> Pair | None:
-    """The float steps between the tensors that the step reads and an output that it computes, if there are some."""
+    """The float steps between the tensors that the step reads and an output that it computes, if there are some that
+    stand alone."""
     read = [t.index for t in step.inputs if t is not None and t.data is None and not t.is_variable]
     if not {*read, output.index} <= same.keys():
         return None
@@ -103,7 +104,7 @@ def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int
     while needed:
         index = needed.pop()
         found = float_plan.writers.get(index)
-        if found.gap if found is not None else index not in float_plan.constants:
+        if not stands_alone(found) if found is not None else index not in float_plan.constants:
             return None
         if found is not None and found.index not in float_steps:
             float_steps[found.index] = found

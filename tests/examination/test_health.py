@@ -371,7 +371,7 @@ def test_every_output_of_an_operator_is_a_layer_and_has_an_effect() -> None:
     assert first.own is not None and first.own.layer.rmse[0] < 1e-4, "the codes mean what they meant"
     wrong = codes[:, 4:].clip(0).astype(np.float64)
     assert second.own is not None and second.own.square.sum() == pytest.approx(np.square(wrong).sum())
-    places = [(layer.tensor.index, (0, 1, 2, 3)) for layer in (first, second)]
+    places = [(layer.at, (0, 1, 2, 3)) for layer in (first, second)]
     everything, (nothing, all_of_it) = result.experiment.effects(places)
     assert everything is not None and nothing is not None and all_of_it is not None
     assert nothing.rmse < 1e-6
