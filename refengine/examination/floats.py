@@ -148,7 +148,7 @@ def measure_floats(
         if record.step.gap:
             continue
         behind = record.unknown if record.path else outside
-        whole = np.ones(batch, np.bool_)
+        whole = np.full(batch, not record.step.facts.control)  # what is handed on arose elsewhere
         for read, given in zip(record.step.inputs, record.inputs, strict=True):
             if read is None or given is None or read.data is not None or read.index in behind:
                 continue
