@@ -62,10 +62,10 @@ class Decision:
 
     def __str__(self) -> str:
         if not self.is_loop:
-            return f"{named(self.step)}: then {self.taken[1]:,} times, else {self.taken[0]:,}"
+            return f"{named(self.step)}: then {counted(self.taken[1], 'time')}, else {self.taken[0]:,}"
         least, most = min(self.taken), max(self.taken)
-        rounds = str(least) if least == most else f"{least} … {most}"
-        return f"{named(self.step)}: {rounds} rounds, run {counted(self.runs, 'time')}"
+        rounds = counted(least, "round") if least == most else f"{least:,} … {most:,} rounds"
+        return f"{named(self.step)}: {rounds}, in {counted(self.runs, 'run')}"
 
     def as_dict(self) -> dict[str, object]:
         """Everything in plain Python, for JSON."""

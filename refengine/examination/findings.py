@@ -15,6 +15,7 @@ from ..numerics.quantize import code_range
 from ..plan import Plan, Step
 from ..reading.float_reading import is_quantized, real_values
 from ..reading.links import Link, links
+from ..text import counted
 from .decisions import Decision, borders
 from .effect import Effect, Experiment, Where
 from .layer import ROUNDING, Floats, Layer, named, occasions, on_occasions
@@ -156,7 +157,7 @@ def decision_findings(
             text += "finer ones (int16), or leave a margin."
             yield _of_step(each.step, "decision", text)
         for part, graph in each.unseen:
-            text = f"Its {part}, subgraph {graph}, never ran in {each.runs:,} runs, so that nothing is known of its "
+            text = f"Its {part}, subgraph {graph}, never ran in {counted(each.runs, 'run')}, so that nothing is known of its "
             yield _of_step(each.step, "unseen", f"{text}layers. Measure on data that lead there.")
     if failed:
         text = (

@@ -151,7 +151,7 @@ def test_other_rounds_in_floats_are_a_finding() -> None:
     result = examined(halving(), *DATA)
     decision = decision_of(result)
     assert decision.taken == {2: 2, 0: 1, 3: 1} and (decision.compared, decision.differing) == (4, 1)
-    assert str(decision) == "operator 0 (WHILE): 0 … 3 rounds, run 4 times"
+    assert str(decision) == "operator 0 (WHILE): 0 … 3 rounds, in 4 runs"
     (finding,) = (f for f in result.findings if f.kind == "decision")
     assert finding.text.startswith("In 1 of 4 runs floats run another number of rounds")
     assert result.as_dict()["decisions"] == [
@@ -327,7 +327,7 @@ def test_the_command_tells_decisions_below_the_table(tmp_path: Path, capsys: pyt
     np.save(tmp_path / "x.npy", column(1.0, -1.0, 0.04))
     assert main(["health", str(tmp_path / "m.tflite"), "--data", str(tmp_path / "x.npy")]) == 0
     printed = capsys.readouterr().out
-    assert "\noperator 1 (IF): then 1 times, else 2\nsubgraph 2, operator 1 (IF): then 2 times, else 0\n" in printed
+    assert "\noperator 1 (IF): then 1 time, else 2\nsubgraph 2, operator 1 (IF): then 2 times, else 0\n" in printed
     assert " 1:0 " in printed and "operator 1 (IF): decision. In 1 of 3 runs" in printed
 
 
