@@ -157,8 +157,8 @@ def decision_findings(
             text += "finer ones (int16), or leave a margin."
             yield _of_step(each.step, "decision", text)
         for part, graph in each.unseen:
-            text = f"Its {part}, subgraph {graph}, never ran in {counted(each.runs, 'run')}, so that nothing is known of "
-            yield _of_step(each.step, "unseen", f"{text}its layers. Measure on data that lead there.")
+            text = f"Its {part}, subgraph {graph}, never ran in {counted(each.runs, 'run')}: nothing is known of its "
+            yield _of_step(each.step, "unseen", f"{text}layers. Measure on data that lead there.")
     if failed:
         text = (
             f"In {len(failed):,} of {inferences:,} inferences floats fail though the integers do not, and nothing is "
