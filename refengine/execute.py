@@ -122,7 +122,7 @@ def _check_known(plan: Plan, batch: int | None, known: object) -> None:
             raise InputError(f"known holds {i!r}, which is no tensor's index in the main subgraph")
         tensor, one = plan.graph.tensors[i], plan.graph.tensors[i].shape
         shape = one if batch is None else (batch, *(one[1:] if one[:1] == (1,) else one))
-        dtype = "int8" if tensor.dtype == "int4" else tensor.dtype
+        dtype = {"int4": "int8", "resource": "int32"}.get(tensor.dtype, tensor.dtype)  # as records hold them
         with_batch = (batch or 1, *one)  # as kernels have it
         if not isinstance(x, np.ndarray) or x.dtype != dtype or x.shape not in (shape, with_batch):
             raise InputError(f"known: tensor {i} '{tensor.name}' is an array of {dtype} {shape}, got {kind_of(x)}")
