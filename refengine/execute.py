@@ -341,10 +341,13 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
     batches: set[int | None] = set()
     for tensor, x in zip(plan.inputs, inputs, strict=True):
         place = f"input '{tensor.name}'"
-        if not isinstance(x, np.ndarray) or x.dtype != tensor.dtype:
-            got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+        if not isinstance(x, np.ndarray):
+            raise InputError(
+                f"{place} is {tensor.dtype}, got {type(x).__name__}, which is no array; give a NumPy array"
+            )
+        if x.dtype != tensor.dtype:
             way = "quantise real values first (quantize_input)" if tensor.quantization else "convert it first (astype)"
-            raise InputError(f"{place} is {tensor.dtype}, got {got}; {way}")
+            raise InputError(f"{place} is {tensor.dtype}, got {x.dtype}; {way}")
         if x.shape == tensor.shape:
             batches.add(None)
         elif tensor.shape[:1] == (1,) and x.ndim == len(tensor.shape) and x.shape[1:] == tensor.shape[1:] and len(x):
@@ -363,11 +366,11 @@ def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
     Raises `InputError` for anything else.
     """
     shapes = [t.shape for t in plan.inputs]
-    if [x.shape[1:] for x in arrays] == shapes:
+    if all(x.ndim for x in arrays) and [x.shape[1:] for x in arrays] == shapes:
         counts = {len(x) for x in arrays}
         if len(counts) > 1:
             raise InputError(f"the inputs hold different numbers of frames: {', '.join(map(str, sorted(counts)))}")
-        return [tuple(x[i] for x in arrays) for i in range(counts.pop() if counts else 0)]
+        return [tuple(x[i, ...] for x in arrays) for i in range(counts.pop() if counts else 0)]
     batch = batch_size(plan, arrays)
     return [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
 

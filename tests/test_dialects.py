@@ -100,6 +100,10 @@ def own_ways() -> Iterator[tuple[str, str, str]]:
         if dtype in CODES:
             yield dialect, op, dtype
     yield "esp-nn", "LOGISTIC", "int8"
+    for op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "SOFTMAX"):
+        yield "cmsis-nn", op, "int16"
+    for dtype in CODES:
+        yield "cmsis-nn", "UNIDIRECTIONAL_SEQUENCE_LSTM", dtype
 
 
 @pytest.mark.slow

@@ -96,7 +96,8 @@ def test_a_long_batch_takes_memory_for_its_results_only() -> None:
         ((codes(1), codes(1)), "got 2"),
         ((codes(1).astype(np.float32),), "input 'x' is int8, got float32"),
         ((codes(1).astype(">i2"),), "got >i2|got int16"),
-        ((codes(1).tolist(),), "got list"),
+        ((codes(1).tolist(),), "got list, which is no array"),
+        ((codes(1)[0, 0],), "got int8, which is no array"),
         ((codes(1)[0],), r"shape \(1, 4\) or \(N, 4\), got \(4,\)"),
         ((codes(1)[:, :3],), r"got \(1, 3\)"),
         ((codes(1)[:0],), r"got \(0, 4\)"),
@@ -108,6 +109,16 @@ def test_inputs_that_do_not_fit_are_refused(inputs: tuple[Any, ...], message: st
         run(plan, *inputs)
     with pytest.raises(InputError, match=message):
         next(execute(plan, *inputs))
+
+
+@pytest.mark.parametrize("counts", [(1, 3), (3, 1), (2, 3)])
+def test_batches_of_other_lengths_are_refused(counts: tuple[int, int]) -> None:
+    """One inference beside three is no batch, either: nobody said that it is to be repeated."""
+    x, y = (fed((1, 2), "int32", name=name) for name in "xy")
+    plan = make_plan(one_op("MAXIMUM", {}, [x, y], fed((1, 2), "int32", name="most")))
+    arrays = [np.zeros((count, 2), np.int32) for count in counts]
+    with pytest.raises(InputError, match="different batch lengths"):
+        run(plan, *arrays)
 
 
 # ---- a batch is nothing but its inferences -------------------------------------------------------------------
@@ -214,6 +225,16 @@ def test_what_is_known_keeps_nothing_from_being_remembered() -> None:
     *_, whole = execute(plan, x, state=before)
     *_, resumed = execute(plan, x, state=before, known={2: np.array([1, 2], np.int8)})
     assert resumed.state.resources["", "v"].tolist() == whole.state.resources["", "v"].tolist() == [[3, 4]]
+
+
+def test_of_two_outputs_the_one_that_is_not_known_is_computed() -> None:
+    x, halves = fed((2, 2), "int32"), [fed((1, 2), "int32", name=name) for name in ("upper", "lower")]
+    plan = make_plan(one_op("SPLIT", {"num_splits": 2}, [const(0, "int32"), x], *halves))
+    upper, lower = (t.index for t in plan.outputs)
+    (record,) = execute(plan, np.array([[1, 2], [3, 4]], np.int32), known={upper: np.array([[9, 9]], np.int32)})
+    assert [y.tolist() for y in record.outputs] == [[[9, 9]], [[3, 4]]]
+    (record,) = execute(plan, np.array([[1, 2], [3, 4]], np.int32), known={lower: np.array([[9, 9]], np.int32)})
+    assert [y.tolist() for y in record.outputs] == [[[1, 2]], [[9, 9]]]
 
 
 @pytest.mark.parametrize("name", bundled_models())

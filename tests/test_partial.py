@@ -345,6 +345,27 @@ def test_of_a_batch_one_inference_reads_a_variable_that_nobody_knows() -> None:
         assert not known or np.array_equal(read, x.reshape(2, 2))
 
 
+@pytest.mark.parametrize("given", [0, 2])
+def test_a_gap_that_is_given_no_handle_leaves_variables_as_allocation_does(given: int) -> None:
+    """Whoever has the handle (tensor 2) may have assigned to its variable before the first inference."""
+    tensors = (
+        Tensor(0, "x", (1, 2), "int32"),
+        Tensor(1, "y", (1, 2), "int32"),
+        Tensor(2, "handle", (), "resource"),
+        Tensor(3, "read", (1, 2), "int32"),
+    )
+    ops = (
+        Op(0, "VAR_HANDLE", (), (2,), {"container": "", "shared_name": "v"}),
+        Op(1, "READ_VARIABLE", (2,), (3,)),
+        Op(2, "CUSTOM", (given,), (1,), custom_code=GAP),
+        Op(3, "ASSIGN_VARIABLE", (2, 0), ()),
+    )
+    plan = make_plan(Model((Graph(0, "main", tensors, (0,), (3,), ops),)), partial=True)
+    (read,), *_ = infer(plan, None, [np.array([[1, 2]], np.int32)])
+    assert np.ma.is_masked(read) == (given == 2)
+    assert given == 2 or read.tolist() == [[0, 0]]
+
+
 def test_health_measures_the_layers_before_the_gap(plan: Plan, whole: Plan, digit: Array) -> None:
     measured, full = (list(health(each, [(digit,)]))[-1] for each in (plan, whole))
     assert [step.index for step in measured.unjudged] == [3, 4, 8, 9, 10, 11]

@@ -139,6 +139,7 @@ class Health:
             "unjudged": [identity(step.op, step.subgraph) for step in self.unjudged],
             "gaps": [str(gap.gap) for gap in self.plan.gaps],
             "decisions": [decision.as_dict() for decision in self.decisions],
+            "failed": [*self.failed],
             "findings": [finding.as_dict() for finding in self.findings],
         }
 

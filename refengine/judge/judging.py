@@ -289,7 +289,7 @@ class _Evidence:
         if finding.step.facts.resource or own is None:
             return []
         if finding.step.facts.control:
-            return self._explanations_inside(finding, values)
+            return [] if under else self._explanations_inside(finding, values)
         alone = all(stands_alone(step) for step in finding.suspects)
         steps = finding.suspects if alone else (finding.step,)
         written = {t.index for step in steps for t in step.outputs if not t.is_variable}
@@ -319,11 +319,12 @@ class _Evidence:
 
     def _explanations_inside(self, finding: Finding, values: Mapping[int, Array]) -> list[Candidate]:
         """Of a step that runs subgraphs: the other dialects, in all that it runs. Faults in there are not tried."""
-        step, place = finding.step, finding.step.outputs.index(finding.tensor)
+        step, tensor = finding.step, finding.tensor.index
+        place = [t.index for t in step.outputs].index(tensor)
         read = {t.index: values[t.index] for t in step.inputs if t is not None}
-        replay = Replay((step,), read, finding.tensor.index, self.state, {}, self.fed_unseen(finding))
-        seen, sound = self.dump.tensors[finding.tensor.index], _alone(self.plan, step, values, self.state)
-        trial = Trial(replay, seen, sound.outputs[place], unlike(sound.outputs[place], seen))
+        replay = Replay((step,), read, tensor, self.state, {}, self.fed_unseen(finding))
+        seen, sound = self.dump.tensors[tensor], _alone(self.plan, step, values, self.state).outputs[place]
+        trial = Trial(replay, seen, sound, unlike(sound, seen))
         for numerics, name in dialects(self.plan.numerics).items():
             try:
                 end = _alone(_spoken_inside(self.plan, step, numerics), step, values, self.state).outputs[place]

@@ -141,7 +141,7 @@ def sample_from(plan: Plan, values: Array, index: int = 0, real_range: tuple[flo
     """The sample of real values, which have the input's shape."""
     codes = quantize_input(plan, values, index)
     real = (codes if codes.dtype.kind == "f" else values).ravel().astype(np.float64)
-    fuzz = 0.0 if codes.dtype.kind == "f" else np.abs(real) * FUZZ
+    fuzz = 0.0 if codes.dtype.kind == "f" else np.where(np.isfinite(real), np.abs(real) * FUZZ, 0)
     return _sample(plan, codes, index, Span(real - fuzz, real + fuzz), real_range, known=True)
 
 

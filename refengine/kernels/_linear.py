@@ -164,13 +164,14 @@ def channel_requantizer(
     dimension: int,
     part: slice,
     bound: Ints | None,
+    bits: int,
 ) -> Requantizer:
     """The requantisation of the channels `part` of a convolution, whose |sums| stay within `bound`, if that is known.
 
     int16 convolutions add no output zero point, though their activation range has it.
     """
     channels, (si, _), (so, zero_point) = filter.shape[dimension], quantized(input), quantized(output)
-    scales, bits = channel_scales(filter, channels, dimension), accumulator_bits(input, bias, options)
+    scales = channel_scales(filter, channels, dimension)
     multiplier = product_multiplier(si, scales[part], so, rounding, "double")
     check_shifts(multiplier, bits, output)
     low, high = activation_range(options["fused_activation_function"], output.dtype, so, zero_point, rounding)

@@ -74,10 +74,11 @@ def rescale_64(x: int, factor: Multiplier, channel: int = 0) -> Generator[Line, 
     real = multiplier * 2.0 ** (shift - 31)
     yield Line("multiplier", f"effective scale {real:.9g} = {multiplier} · 2^({shift} − 31)", multiplier)
     yield Line("shift", f"2^{shift}, folded into the one right shift of {15 - shift}", shift)
-    result = scalar.multiply_by_quantized_multiplier_64(x, multiplier, shift)
-    yield Line(
-        "scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} (16-bit multiplier, rounded once, ties up)", result
-    )
+    result = scalar.multiply_by_quantized_multiplier_64(x, multiplier, shift, rounding=factor.rounding)
+    how = "16-bit multiplier, rounded once, ties up"
+    if factor.rounding == "narrow":
+        how += ", cut to 32 bits before that"
+    yield Line("scaled", f"{x} · {real:.9g} = {x * real:.6f} → {result} ({how})", result)
     return result
 
 

@@ -40,18 +40,8 @@ _FLOATS = (
 )  # fmt: skip
 """XNNPACK's sums have another order, its curves are approximations, and it takes denormals for 0."""
 
-_NARROW = dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), ("int16",))
-"""CMSIS-NN cuts int16's sums to 32 bits after scaling, and wraps where TFLM saturates; int32 biases round otherwise."""
-
 UNKNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "cmsis-nn": {
-        **_NARROW,
-        "BATCH_MATMUL": ("int8", "int16"),  # these have not been compared
-        "SOFTMAX": ("int16",),
-        "SVDF": ("int8",),
-        "TRANSPOSE_CONV": ("int8",),
-        "UNIDIRECTIONAL_SEQUENCE_LSTM": ("int8", "int16"),  # as its source reads, it keeps no state
-    },
+    "cmsis-nn": {"TRANSPOSE_CONV": ("int8",)},  # other outputs, at least where SAME or VALID give another shape
     "esp-nn": {"HARD_SWISH": ("int8",), "MEAN": ("int8",)},  # these have not been compared
     "litert-ref": {
         **_BOTH,

@@ -23,7 +23,7 @@ from ..numerics import float32, scalar_float
 from ..numerics.float32 import Float32
 from ..numerics.quantize import code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
-from . import _affine, _broadcast, _linear, _litert
+from . import _affine, _broadcast, _cmsis_nn, _linear, _litert
 
 MAX_RANK = 5
 """TFLM's loop has three batch dimensions."""
@@ -105,9 +105,15 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         f"TFLM's int16 matrices have a zero point of 0; those of '{lhs.name}', '{rhs.name}' and '{output.name}' are "
         f"{z1}, {z2} and {zo}: convert again",
     )
+    within_limits(
+        len(operands.output_shape) <= _cmsis_nn.MAX_RANK or not _cmsis_nn.speaks(numerics),
+        f"CMSIS-NN multiplies matrices of up to {_cmsis_nn.MAX_RANK} dimensions, and TFLM with it does not check that: "
+        "reshape them",
+    )
     scale_math = "double" if numerics.scale_math == "double" else "float32"
-    multiplier = product_multiplier(s1, [s2], so, _rounding(lhs.dtype, z2, numerics), scale_math)
     bits = 64 if lhs.dtype == "int16" else 32
+    rounding = _cmsis_nn.rounding(numerics, bits, _rounding(lhs.dtype, z2, numerics))
+    multiplier = product_multiplier(s1, [s2], so, rounding, scale_math)
     _linear.check_shifts(multiplier, bits, output)
     reach = operands.accum_depth * _linear.magnitude(lhs.dtype, -z1) * _linear.magnitude(rhs.dtype, -z2)
     low, high = code_range(output.dtype)

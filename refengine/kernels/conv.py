@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import consistent
+from ..errors import consistent, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
@@ -22,7 +22,7 @@ from ..numerics.float32 import Float32
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
-from . import _affine, _linear, _litert, _narrate, _window
+from . import _affine, _cmsis_nn, _linear, _litert, _narrate, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +84,34 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     input, filter, bias, output, window, groups = _operands(node)
     channels = filter.shape[0]
     assert filter.data is not None
+    _cmsis_nn.check_symmetric(numerics, input, output)
+    within_limits(
+        groups == 1 or input.dtype == "int8" or not _cmsis_nn.speaks(numerics),
+        "CMSIS-NN's int16 convolution knows no groups of channels, and reads beyond the weights: convert again "
+        "without groups, or to int8",
+    )
     weights, offset = filter.data.reshape(channels, -1), _linear.convolution_offset(input)
+    bits = _accumulator_bits(node, input, bias, numerics)
     rounding = _litert.layer_rounding(numerics, node, "double" if groups > 1 else "ruy")
+    rounding = _cmsis_nn.rounding(numerics, bits, rounding)
+    if bits == 64 and _cmsis_nn.speaks(numerics):
+        most = weights if prove else np.full_like(weights, -128)  # those computed at run time may be any
+        _cmsis_nn.check_convolution(most, prod(output.shape[1:3]), filter.name)
     parts = []
     for part in _parts(channels, groups):
         gemm = exact_gemm(weights[part], _linear.magnitude(input.dtype, offset))
         requantize = _linear.channel_requantizer(
-            node.options, input, filter, bias, output, rounding, 0, part, gemm.bound if prove else None
+            node.options, input, filter, bias, output, rounding, 0, part, gemm.bound if prove else None, bits
         )
         parts.append((gemm, requantize))
     return Params(window, offset, tuple(parts), filter.shape, output.shape)
+
+
+def _accumulator_bits(node: Node, input: Tensor, bias: Tensor | None, numerics: Numerics) -> int:
+    """32 or 64. TFLM's kernel for CMSIS-NN takes a bias that is left out for one of int32, whatever the options say."""
+    if bias is None and _cmsis_nn.speaks(numerics):
+        return 32
+    return _linear.accumulator_bits(input, bias, node.options)
 
 
 def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:

@@ -22,7 +22,7 @@ from ..numerics import float32
 from ..numerics.gemm import exact_gemm
 from ..numerics.quantize import float_activation_range
 from ..numerics.requantize import Requantizer
-from . import _affine, _linear, _litert, _narrate, _window
+from . import _affine, _cmsis_nn, _linear, _litert, _narrate, _window
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +105,8 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     """Refuses hybrid layers, and shapes that do not fit together."""
     input, filter, bias, output, window = _operands(node)
     assert filter.data is not None
+    _cmsis_nn.check_symmetric(numerics, input, output)
+    bits = _linear.accumulator_bits(input, bias, node.options)
     channels, offset = filter.shape[3], _linear.convolution_offset(input)
     gemm = exact_gemm(filter.data.reshape(-1, channels).T, _linear.magnitude(input.dtype, offset))
     dtype = gemm.dtype if len(gemm.blocks) == 1 else np.float64
@@ -115,10 +117,11 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
         filter,
         bias,
         output,
-        _rounding(node, input, filter, numerics),
+        _cmsis_nn.rounding(numerics, bits, _rounding(node, input, filter, numerics)),
         3,
         slice(None),
         gemm.bound if prove else None,
+        bits,
     )
     return Params(window, offset, weights, requantize, output.shape)
 

@@ -2,7 +2,8 @@
 
 TFLM: `kernels/fully_connected.cc`, `fully_connected_common.cc`; the sums in
 `kernels/internal/reference/{integer_ops/,}fully_connected.h`. The leading dimensions of input and output are one long
-batch. The zero point of the weights counts only with per-tensor weights; per-channel ones are taken as symmetric.
+batch. The zero point of the weights counts only with per-tensor weights; per-channel ones are taken as symmetric, and
+by CMSIS-NN's int16 kernel all are.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from math import prod
 
 import numpy as np
 
-from ..errors import consistent, require
+from ..errors import consistent, require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array, Tensor
 from ..numerics import float32
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import activation_range, float_activation_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
-from . import _linear, _litert, _narrate
+from . import _cmsis_nn, _linear, _litert, _narrate
 from ._affine import draw_activation, params_of, quantized
 
 
@@ -122,12 +123,18 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     bits = _linear.accumulator_bits(input, bias, node.options)
     if numerics.kernels == "litert" and bias is None and node.options.get("quantized_bias_type") != "int64":
         bits = 32
+    if _cmsis_nn.speaks(numerics) and input.dtype == "int16":
+        _cmsis_nn.check_symmetric(numerics, input, output)
+        bits = _cmsis_nn_bits(bias, per_channel)
+        most = filter.data if prove else np.full_like(filter.data, -128)  # those computed at run time may be any
+        _cmsis_nn.check_sums(most[:, : _cmsis_nn.FAST_TAPS], np.zeros(1, np.int64), filter.name)
     scale_math = "double" if per_channel or numerics.scale_math == "tflite" else numerics.scale_math
     factors = scales if per_channel else scales[:1]
-    rounding = _rounding(node, input.dtype, bits, numerics)
+    rounding = _cmsis_nn.rounding(numerics, bits, _rounding(node, input.dtype, bits, numerics))
     multiplier = product_multiplier(si, factors, so, rounding, scale_math)
     input_offset = -input_zero_point
-    weights_offset = 0 if per_channel else -params_of(filter)[1]
+    ignored = per_channel or (input.dtype == "int16" and _cmsis_nn.speaks(numerics))
+    weights_offset = 0 if ignored else -params_of(filter)[1]
     gemm = exact_gemm(filter.data.astype(np.int64) + weights_offset, _linear.magnitude(input.dtype, input_offset))
     low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zero_point, rounding)
     _linear.check_shifts(multiplier, bits, output)
@@ -136,6 +143,22 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
         _linear.bias_values(bias, channels), multiplier, zero_point, low, high, output.dtype, bound, bits
     )
     return Params(input_offset, weights_offset, output.shape, depth, gemm, requantize)
+
+
+def _cmsis_nn_bits(bias: Tensor | None, per_channel: bool) -> int:
+    """64, always: CMSIS-NN's kernel reads any bias as int64. Refuses others, and a scale for each channel, as TFLM's
+    build with it does."""
+    require(
+        not per_channel,
+        "TFLM with CMSIS-NN has no int16 dense layer with a scale for each channel: convert again with weights "
+        "quantised per tensor",
+    )
+    within_limits(
+        bias is None or bias.dtype == "int64",
+        f"the bias '{bias and bias.name}' is int32, and CMSIS-NN's int16 dense layer reads an int64 one, beyond its "
+        "end: convert again with an int64 bias",
+    )
+    return 64
 
 
 def _rounding(node: Node, dtype: str, bits: int, numerics: Numerics) -> str:

@@ -32,7 +32,7 @@ from ..numerics.fixedpoint import (
 )
 from ..numerics.float32 import Float32
 from ..numerics.quantize import code_range
-from . import _affine, _litert, _narrate, _unary
+from . import _affine, _cmsis_nn, _litert, _narrate, _unary
 
 SCALED_DIFF_INTEGER_BITS = 5
 ACCUMULATION_INTEGER_BITS = 12
@@ -70,11 +70,15 @@ class TableParams:
 
 @dataclass(frozen=True, eq=False)
 class Int16Params:
-    """From int16. The tables have 513 entries, int16: e^x over [−10, 0] and 1 / (1 + x) over [0, 1], in Q0.15."""
+    """From int16. The tables have 513 entries, int16: e^x over [−10, 0] and 1 / (1 + x) over [0, 1], in Q0.15.
+
+    Probabilities are cut to `highest`; a highest of 16 bits lets that of 1, 32768, wrap to −32768.
+    """
 
     input_multiplier: Multiplier
     exp_lut: Ints
     one_over_one_plus_x_lut: Ints
+    highest: int
 
     @cached_property
     def exps(self) -> Ints:
@@ -317,7 +321,8 @@ def prepare_int16(node: Node, numerics: Numerics) -> Int16Params:
         f"beta {beta:g} · scale {scale:g} of input '{input.name}' is beyond TFLM's range: convert again",
     )
     tables = _float64_tables() if _litert.speaks(numerics) else _tables()
-    return Int16Params(quantize_multiplier(real, _rounding(numerics)), *tables)
+    highest = 2**16 - 1 if _cmsis_nn.speaks(numerics) else 2**15 - 1
+    return Int16Params(quantize_multiplier(real, _rounding(numerics)), *tables, highest)
 
 
 @cache
@@ -369,8 +374,8 @@ def code_by_code_int16(p: Int16Params, input: Array) -> Array:
         reciprocal = _interpolated(p.one_over_one_plus_x_lut, shifted_sum - (1 << 16) - (1 << 15))
         right_shift = 31 - headroom_plus_one
         half = 1 << (right_shift - 1)
-        found += [min(max((exp * reciprocal + half) >> right_shift, 0), 32767) for exp in exps]
-    return np.array(found, np.int16).reshape(input.shape)
+        found += [min(max((exp * reciprocal + half) >> right_shift, 0), p.highest) for exp in exps]
+    return np.array(found, np.uint16).view(np.int16).reshape(input.shape)
 
 
 def array_by_array_int16(p: Int16Params, input: Array) -> Array:
@@ -383,7 +388,7 @@ def array_by_array_int16(p: Int16Params, input: Array) -> Array:
     reciprocal = _look_up(p.one_over_one_plus_x_lut, shifted_sums - (1 << 16) - (1 << 15))
     right_shift = 31 - headroom_plus_one
     quotients = (exps * reciprocal + (np.int64(1) << (right_shift - 1))) >> right_shift
-    output: Array = np.clip(quotients, 0, 32767).astype(np.int16)
+    output: Array = np.clip(quotients, 0, p.highest).astype(np.int16)
     return output
 
 
@@ -422,7 +427,9 @@ def explain_int16(p: Int16Params, at: At, input: Array) -> Iterator[Line]:
     yield Line("reciprocal", f"1 / {normalised / 2**16:.6f}, by table: {reciprocal} / 2^15", reciprocal)
     quotient = (mine * reciprocal + 2 ** (14 + over)) >> (15 + over)
     yield Line("scaled", f"{mine} · {reciprocal} / 2^{15 + over}, ties up", quotient)
-    yield from _narrate.finish(quotient, 0, 0, 32767)
+    yield from _narrate.finish(quotient, 0, 0, p.highest)
+    if p.highest == 2**16 - 1:
+        yield Line("code", "as an int16 keeps it: CMSIS-NN does not saturate", scalar.wrap(quotient, 16))
 
 
 def _interpolated(lut: Ints, x: int) -> int:

@@ -27,7 +27,7 @@ from ..numerics.fixedpoint import Ints, Multiplier
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import code_range
 from ..numerics.requantize import Requantizer, requantizer
-from . import _affine, _linear, _narrate, _unary
+from . import _affine, _cmsis_nn, _linear, _narrate, _unary
 
 STATE = 4
 """The input that is the state."""
@@ -161,6 +161,11 @@ def prepare(node: Node, numerics: Numerics) -> Params:
         time.dtype == state.dtype,
         f"time weights '{time.name}' are {time.dtype} and the state '{state.name}' is {state.dtype}, for which TFLM "
         "reads memory that is not its own; convert again with both alike",
+    )
+    within_limits(
+        not _cmsis_nn.speaks(numerics) or (state.dtype == "int16" and _affine.quantized(state)[1] == 0),
+        f"the state '{state.name}' is {state.dtype} or has a zero point, which CMSIS-NN's kernel leaves out, and what "
+        "it makes of such states is not known to refengine: convert again with an int16 state, or choose tflm",
     )
     _check_types(operands, ("int8", state.dtype, "int32", state.dtype, "int8"))
     within_limits(

@@ -156,6 +156,7 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
         0,
         slice(None),
         reach if prove else None,
+        _linear.accumulator_bits(input, bias, options),
     )
     weights = np.ascontiguousarray(filter.data.transpose(1, 2, 3, 0), dtype)
     return Params(scatter, offset, weights, requantize, input.shape, output.shape)

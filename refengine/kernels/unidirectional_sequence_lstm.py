@@ -15,8 +15,10 @@ whatever scale it states itself; biases are added whatever their scales; the wei
 not. A scale of c that is no power of two counts as one, but for tanh alone. The options proj_clip,
 asymmetric_quantize_inputs and diagonal_recurrent_tensors do nothing.
 
-As its source reads, TFLM's build for CMSIS-NN hands int8 and int16 layers to another kernel, which never reads nor
-writes the states: there each inference begins from zero. This is the reference kernel.
+TFLM's build for CMSIS-NN hands int8 and int16 layers to another kernel (`kernels/cmsis_nn/
+unidirectional_sequence_lstm.cc`), which never reads nor writes the states: there each inference begins from zero. Its
+cell gate is a sigmoid unless it is TANH; the weights' zero points do not count; the sum over the hidden state, and the
+product of input and cell gate, are not cut to int16 before they are added; a clip that rounds to 0 is none.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import FLOAT_MAX, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
-from . import _affine, _linear, _lstm, _narrate, _sigmoid, _unary, logistic, tanh
+from . import _affine, _cmsis_nn, _linear, _lstm, _narrate, _sigmoid, _unary, logistic, tanh
 
 INPUT, FORGET, CELL, OUTPUT = range(4)
 """The gates, in the order of their tensors."""
@@ -96,7 +98,10 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Params:
-    """Integer layers, TFLM's OpDataLSTM. `cell_activation` is None for a linear cell gate, `cell_clip` for no clip."""
+    """Integer layers, TFLM's OpDataLSTM. `cell_activation` is None for a linear cell gate, `cell_clip` for no clip.
+
+    CMSIS-NN's (`is_cmsis_nn`) have no states.
+    """
 
     sizes: _lstm.Sizes
     input: Layer
@@ -110,6 +115,7 @@ class Params:
     hidden_zero_point: int
     cell_clip: int | None
     cell_state_scale_power: int
+    is_cmsis_nn: bool
 
     @property
     def macs(self) -> int:
@@ -125,7 +131,8 @@ class Params:
         def of(factor: Multiplier, zero_point: int, dtype: str) -> Requantizer:
             return requantizer(np.zeros(1, np.int64), factor, zero_point, *code_range(dtype), dtype, np.array([2**30]))
 
-        kept, new = of(self.forget_cell_mul, 0, "int16"), of(self.input_mul, 0, "int16")
+        kept = of(self.forget_cell_mul, 0, "int16")
+        new = of(self.input_mul, 0, "int32" if self.is_cmsis_nn else "int16")
         hidden = {dtype: of(self.output_mul, self.hidden_zero_point, dtype) for dtype in ("int8", "int16")}
         return {dtype: (kept, new, last) for dtype, last in hidden.items()}
 
@@ -173,24 +180,31 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     power = _power_of_two(cell, numerics.libm)
     p = Params(
         sizes,
-        _layer(input, constants[:4], constants[8:], numerics),
-        _layer(hidden, constants[4:8], (), numerics),
+        _layer(input, constants[:4], constants[8:], numerics, "int16"),
+        _layer(hidden, constants[4:8], (), numerics, "int32" if _cmsis_nn.speaks(numerics) else "int16"),
         _lookup(0, logistic.logistic16),
-        _lookup(0, tanh.tanh16) if node.options["fused_activation_function"] == "TANH" else None,
+        _cell_activation(node, numerics),
         _lookup(12 + power, tanh.tanh16),
         factor(2.0**-15 * cell_scale / cell_scale),
         factor(2.0**-30 / cell_scale),
         factor(2.0**-30 / hidden_scale),
         hidden_zero_point,
-        _cell_clip(node.options["cell_clip"], cell_scale),
+        _cell_clip(node.options["cell_clip"], cell_scale, numerics),
         power,
+        _cmsis_nn.speaks(numerics),
     )
     _affine.require_shift(p.output_mul, hidden)
     return p
 
 
-def _layer(input: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], numerics: Numerics) -> Layer:
-    """One for all gates."""
+def _cell_activation(node: Node, numerics: Numerics) -> _sigmoid.Params16 | None:
+    if node.options["fused_activation_function"] == "TANH":
+        return _lookup(0, tanh.tanh16)
+    return _lookup(0, logistic.logistic16) if _cmsis_nn.speaks(numerics) else None
+
+
+def _layer(input: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], numerics: Numerics, sums: str) -> Layer:
+    """One for all gates, whose sums are cut to the type `sums`."""
     for tensor in weights:
         scales = len(tensor.quantization.scale) if tensor.quantization else 0
         require(
@@ -200,10 +214,11 @@ def _layer(input: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], n
         )
     (scale, zero_point), units = _affine.quantized(input), weights[0].shape[0]
     weight_scales, zero_points = zip(*map(_affine.quantized, weights), strict=True)
-    multiplier = product_multiplier(
-        scale, np.repeat(weight_scales, units), 2.0**-12, numerics.rounding, numerics.scale_math
-    )
+    if _cmsis_nn.speaks(numerics):
+        zero_points = (0,) * len(weights)
     bits, limit = (32, 31) if input.dtype == "int8" else (64, 14)
+    rounding = _cmsis_nn.rounding(numerics, bits, numerics.rounding)
+    multiplier = product_multiplier(scale, np.repeat(weight_scales, units), 2.0**-12, rounding, numerics.scale_math)
     shift = multiplier.shift.max(initial=0)
     require(
         shift <= limit,
@@ -213,7 +228,10 @@ def _layer(input: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], n
     offset = -np.repeat(zero_points, units)[:, np.newaxis]
     gemm = exact_gemm(_stacked(weights).astype(np.int64) + offset, _linear.magnitude(input.dtype, -zero_point))
     bias = _stacked(biases).astype(np.int64) if biases else np.zeros(1, np.int64)
-    requantize = requantizer(bias, multiplier, 0, LOW, HIGH, "int16", gemm.bound, bits)
+    if _cmsis_nn.speaks(numerics) and bits == 64:
+        folded = zero_point * _stacked(weights).sum(axis=1, dtype=np.int64)  # into the bias
+        _cmsis_nn.check_sums(_stacked(weights), np.abs(bias) + np.abs(folded), weights[0].name)
+    requantize = requantizer(bias, multiplier, 0, *code_range(sums), sums, gemm.bound, bits)
     return Layer(-zero_point, tuple(-z for z in zero_points), gemm, requantize)
 
 
@@ -245,13 +263,31 @@ def _power_of_two(cell: Tensor, libm: str) -> int:
     return exponent
 
 
-def _cell_clip(clip: float, scale: float) -> int | None:
+def _cell_clip(clip: float, scale: float, numerics: Numerics) -> int | None:
     """The largest code of the cell state, which may be 0. Source: `CreateLstmCellStateInfo`, lstm_eval_common.cc."""
-    return math.trunc(min(clip / scale, HIGH)) if clip > 0 else None
+    code = math.trunc(min(clip / scale, HIGH)) if clip > 0 else None
+    return code or None if _cmsis_nn.speaks(numerics) else code
 
 
 def evaluate(p: Params, *arrays: Array) -> tuple[Array, Array, Array]:
     """Input codes (B, …), constants and states (B, …) → output codes (B, …) and both new states."""
+    if p.is_cmsis_nn:
+        output, *_ = _run(p, *_forgotten(p, arrays))
+        h, c = (np.repeat(arrays[state], len(output) // len(arrays[state]), axis=0) for state in FACTS.updates)
+        return output, h, c
+    return _run(p, *arrays)
+
+
+def _forgotten(p: Params, arrays: Sequence[Array]) -> list[Array]:
+    """The arrays with the states as they begin, all of one inference."""
+    fresh = list(arrays)
+    fresh[_lstm.HIDDEN] = np.full_like(arrays[_lstm.HIDDEN], p.hidden_zero_point)
+    fresh[_lstm.CELL] = np.zeros_like(arrays[_lstm.CELL])
+    return fresh
+
+
+def _run(p: Params, *arrays: Array) -> tuple[Array, Array, Array]:
+    """The sequence from the states that are given on."""
     x, h, c = _lstm.by_time(p.sizes, arrays)
     over_input = p.input(x.reshape(-1, p.sizes.input)).reshape(p.sizes.steps, len(h), -1).astype(np.int32)
     outputs = np.empty((p.sizes.steps, *h.shape), h.dtype)
@@ -291,6 +327,12 @@ def explain(p: Params, at: At, *arrays: Array) -> Iterator[Line]:
 
     What the states were before that step comes from the same arithmetic, untold.
     """
+    if p.is_cmsis_nn:
+        if at.output:
+            state = arrays[FACTS.updates[at.output - 1]]
+            yield Line("state", "as it was: CMSIS-NN's kernel neither reads nor writes it", int(state[at.index]))
+            return
+        arrays = tuple(_forgotten(p, arrays))
     step, row, unit = _lstm.place(p.sizes, at, arrays)
     sequence, h, c = (x.tolist() for x in _lstm.row_of(p.sizes, arrays, row))
     for x in sequence[:step]:
@@ -330,9 +372,12 @@ def _cell(s: Step[Params], unit: int, c: int) -> Told[int]:
     yield Line("kept", f"forget gate {f} · cell state {c}", f * c)
     kept = yield from _cut((yield from _narrate.rescale(f * c, s.p.forget_cell_mul)))
     yield Line("new", f"input gate {i} · cell gate {g}", i * g)
-    new = yield from _cut((yield from _narrate.rescale(i * g, s.p.input_mul)))
-    yield Line("cell state", f"{kept} + {new}", kept + new)
-    c = yield from _cut(kept + new)
+    new = yield from _narrate.rescale(i * g, s.p.input_mul)
+    if not s.p.is_cmsis_nn:
+        new = yield from _cut(new)
+    both = scalar.wrap(kept + new)
+    yield Line("cell state", f"{kept} + {new}", both)
+    c = yield from _cut(both)
     if s.p.cell_clip is not None:
         c = scalar.clamp(c, -s.p.cell_clip, s.p.cell_clip)
         yield Line("clip", f"to ±{s.p.cell_clip}, the option cell_clip", c)
@@ -345,8 +390,9 @@ def _gate(s: Step[Params], gate: int, unit: int) -> Told[int]:
     name, channel = f"{_lstm.GATES[gate]} gate", gate * s.p.sizes.state + unit
     over_input = yield from _sum(s.p.input, gate, channel, s.x, weights, bias, f"{name}, input", s.told)
     over_hidden = yield from _sum(s.p.hidden, gate, channel, s.h, recurrent, 0, f"{name}, hidden state", s.told)
-    yield Line(name, f"{over_input} + {over_hidden}, in steps of 2^-12", over_input + over_hidden)
-    total = yield from _cut(over_input + over_hidden)
+    both = scalar.wrap(over_input + over_hidden)
+    yield Line(name, f"{over_input} + {over_hidden}, in steps of 2^-12", both)
+    total = yield from _cut(both)
     if gate != CELL:
         return (yield from _activated(logistic.explain16, s.p.gate_activation, total))
     if s.p.cell_activation is not None:
@@ -368,7 +414,8 @@ def _sum(
     wrapped = "" if total == acc + bias else f", wrapped to {bits} bits"
     yield Line("accumulator", f"sum of the products {acc} + bias {bias}{wrapped}", total)
     rescale = _narrate.rescale if bits == 32 else _narrate.rescale_64
-    return (yield from _cut((yield from rescale(total, factor, channel))))
+    scaled = yield from rescale(total, factor, channel)
+    return (yield from _cut(scaled)) if layer.requantize.dtype == "int16" else scaled
 
 
 def _cut(x: int) -> Told[int]:

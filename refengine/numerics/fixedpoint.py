@@ -21,7 +21,7 @@ class Multiplier(NamedTuple):
     """A positive real factor as TFLM carries it, multiplier · 2^(shift − 31), with the dialect that applies it.
 
     Scalars have shape (), per-channel factors (channels,). `scale` is the same factor as a float: in float32, which
-    only ``xnnpack`` roundings use, or in float64 for ``real``.
+    only ``xnnpack`` roundings use, or in float64 for ``real``. ``narrow`` is a way of int64 accumulators alone.
     """
 
     multiplier: Ints
@@ -94,11 +94,16 @@ def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
 
 
 def multiply_by_quantized_multiplier_64(x: Ints, factor: Multiplier) -> Ints:
-    """int64 accumulators times the multiplier reduced to 16 bits, rounded once (int16 kernels, every dialect)."""
+    """int64 accumulators times the multiplier reduced to 16 bits, rounded once (int16 kernels, every dialect).
+
+    ``narrow`` cuts the product to 32 bits while it still has the one bit that is rounded away, and wraps there.
+    """
     if factor.rounding == "real":
         return _rounded_product(x, factor.scale)
     multiplier, shift = factor.multiplier, factor.shift
     reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+    if factor.rounding == "narrow":
+        return wrap32(wrap32((x * reduced) >> (14 - shift)) + 1) >> 1
     return wrap32((x * reduced + (np.int64(1) << (14 - shift))) >> (15 - shift))
 
 

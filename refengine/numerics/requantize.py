@@ -145,15 +145,16 @@ def requantizer(
     Without a `bound`, nothing can.
     """
     integer = Requantizer(bias, multiplier, output_offset, activation_min, activation_max, dtype, bits)
-    if bound is None or (dtype, bits) not in LINES or multiplier.rounding not in ("double", "single"):
+    if bound is None or (dtype, bits) not in LINES or multiplier.rounding not in ("double", "single", "narrow"):
         return integer
+    register_end = 2.0**30 if multiplier.rounding == "narrow" else 2.0**31
     if bits == 64:  # rounded once, whatever the dialect
         multiplier = _reduced(multiplier)
     moves = bound > 0  # where all weights are zero, biases and multipliers are often senseless
     factor = np.ldexp(multiplier.multiplier.astype(np.float64), multiplier.shift - 31)
     reach = bound + np.abs(bias.astype(np.float64))  # of int64, the least one has no opposite
     register = reach * np.exp2(np.maximum(multiplier.shift, 0)) if bits == 32 else reach / 2.0**15
-    if np.any((factor <= 0) & moves) or np.any((np.maximum(register, reach * factor + 2**17) >= 2**31) & moves):
+    if np.any((factor <= 0) & moves) or np.any((np.maximum(register, reach * factor + 2**17) >= register_end) & moves):
         return integer  # a register may wrap: no staircase
     # Rounding the high multiply first moves the steps of positive codes down by half a unit of the bits shifted
     # out, and those of negative codes up by as much: the line drops at zero, unless the clamp (any ReLU) hides that.

@@ -104,10 +104,16 @@ def _rounded_product(x: int, scale: float) -> int:
 def multiply_by_quantized_multiplier_64(
     x: int, multiplier: int, shift: int, scale: float = 0.0, rounding: str = "double"
 ) -> int:
-    """The int64 accumulator `x` times the multiplier reduced to 16 bits, rounded once; but ``real`` is as above."""
+    """The int64 accumulator `x` times the multiplier reduced to 16 bits, rounded once; but ``real`` is as above.
+
+    ``narrow`` is CMSIS-NN's: the product is cut to 32 bits while it still has the bit that is rounded away.
+    Source: `arm_nn_requantize_s64`, CMSIS-NN Include/arm_nnsupportfunctions.h.
+    """
     if rounding == "real":
         return _rounded_product(x, scale)
     reduced = (multiplier + 2**15) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
+    if rounding == "narrow":
+        return wrap(wrap(x * reduced >> (14 - shift)) + 1) >> 1
     return wrap((x * reduced + (1 << (14 - shift))) >> (15 - shift))
 
 

@@ -274,7 +274,8 @@ def _fitting(plan: Plan, array: Array, index: int, real_range: tuple[float, floa
     if array.dtype == plan.inputs[index].dtype or array.dtype.kind != "f":
         return array
     codes = quantize_input(plan, array, index)  # refuses what cannot be
-    return array.astype(np.float32) if real else codes
+    with np.errstate(over="ignore"):  # what saturates a code may be beyond float32
+        return array.astype(np.float32) if real else codes
 
 
 def _from_bytes(data: bytes, tensor: Tensor) -> Array:

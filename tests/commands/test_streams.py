@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
 # ---- run -----------------------------------------------------------------------------------------------------
 
 
-def values(document: str) -> list[list[list[int]]]:
+def values(document: str) -> list[Any]:
     return [result["outputs"][0]["values"] for result in json.loads(document)["results"]]
 
 
@@ -95,6 +96,16 @@ def test_frames_may_have_the_declared_shape_in_full(ask: Ask, shape: tuple[int, 
     for way, expected in (("--stream", [2, 12, 112]), ("--independent", [2, 11, 101])):
         told = json.loads(ask("run", "other.tflite", "--input", "whole.npy", way, "--json"))
         assert [np.ravel(r["outputs"][0]["values"])[0] for r in told["results"]] == expected
+
+
+def test_an_input_without_dimensions_may_stand_alone_or_in_a_row(ask: Ask) -> None:
+    Path("scalar.tflite").write_bytes(dump(totalling(())))
+    np.save("one.npy", np.int32(5))
+    np.save("row.npy", np.array([1, 10, 100], np.int32))
+    assert values(ask("run", "scalar.tflite", "--input", "one.npy", "--json")) == [6]
+    assert values(ask("run", "scalar.tflite", "--input", "row.npy", "--stream", "--json")) == [2, 12, 112]
+    assert values(ask("run", "scalar.tflite", "--input", "row.npy", "--independent", "--json")) == [2, 11, 101]
+    assert "112" in ask("debug", "scalar.tflite", "--input", "row.npy", "--index", "2", "--command", "continue")
 
 
 def test_an_inference_that_waits_for_frames_ends_no_stream(ask: Ask) -> None:

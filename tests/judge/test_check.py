@@ -101,6 +101,13 @@ def grey(picture: Image.Image | Array) -> Array:
     return codes
 
 
+def barred(picture: Image.Image, colour: int) -> Image.Image:
+    """200×120 in the middle of a square."""
+    square = Image.new("L", (200, 200), colour)
+    square.paste(picture, (0, 40))
+    return square.resize((28, 28), Image.Resampling.BILINEAR)
+
+
 @pytest.mark.parametrize(
     ("says", "make"),
     [
@@ -108,7 +115,8 @@ def grey(picture: Image.Image | Array) -> Array:
         ("scaled by pillow's LANCZOS", lambda p: p.convert("L").resize((28, 28), Image.Resampling.LANCZOS)),
         ("taking the first of the pixels",
          lambda p: np.asarray(p.convert("L"))[np.arange(28) * 120 // 28][:, np.arange(28) * 200 // 28]),
-        ("cropped to its middle", lambda p: p.convert("L").crop((40, 0, 160, 120)).resize((28, 28), 2)),
+        ("bars on both sides (128)", lambda p: barred(p.convert("L"), 128)),
+        ("middle, and then scaled", lambda p: p.convert("L").crop((40, 0, 160, 120)).resize((28, 28), 2)),
         ("the middle of the picture, not scaled", lambda p: p.convert("L").crop((86, 46, 114, 74))),
         ("the mean of red, green and blue", lambda p: np.asarray(p.resize((28, 28), 2)).astype(int).sum(2) // 3),
         ("green only", lambda p: np.asarray(p.resize((28, 28), 2))[..., 1]),
@@ -118,7 +126,7 @@ def test_a_picture_becomes_another_input_by_other_rules(says: str, make: Any, he
     (sample,) = read_samples(PLAN, ["colours.png"])
     wrong = grey(make(Image.open("colours.png")))
     (verdict,) = refengine.judge.judged(PLAN, {0: wrong}, sample)
-    assert verdict.certainty == "certain" and says in verdict.verdict
+    assert verdict.certainty == "certain" and says in verdict.verdict and ("(" in says) is ("(" in verdict.verdict)
     (verdict,) = refengine.judge.judged(PLAN, {0: wrong ^ np.int8(-128)}, sample)
     assert verdict.certainty == "certain" and says in verdict.verdict and "every code is 128 off" in verdict.verdict
 

@@ -290,6 +290,12 @@ def test_a_table_of_two_tensors_and_equal_elements_as_gdb_has_them(tmp_path: Pat
     assert block.words == ["7", *["0"] * 12, "-1"]
 
 
+def test_two_tensors_whose_parts_alternate(tmp_path: Path) -> None:
+    parts = [f"t{i}[{start}]: {listed(SOUND[i][:, start : start + 5])}" for start in (0, 5) for i in (LOGITS, SCORES)]
+    dump = log(tmp_path, "\n".join(parts))
+    assert {i: x.tobytes() for i, x in dump.tensors.items()} == {i: SOUND[i].tobytes() for i in (LOGITS, SCORES)}
+
+
 def test_the_models_ends_by_their_numbers(tmp_path: Path) -> None:
     dump = log(tmp_path, f"Input tensor 0: {listed(X)}\nOutput tensor 0: {listed(SOUND[SCORES])}")
     assert dump.tensors.keys() == {PLAN.inputs[0].index, SCORES}

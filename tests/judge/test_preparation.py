@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from refengine import Plan, make_plan, quantize_input
 from refengine.judge.preparation import Preparation, preparations
 from refengine.judge.sample import Sample, sample_from, sample_of
-from refengine.judge.ways import WAYS
+from refengine.judge.ways import WAYS, shifts
 from refengine.model import Array, Quantization
 from tests.models import fed, one_op, q
 
@@ -62,6 +62,9 @@ EXPECTED: dict[tuple[str, str], Array] = {
     ("interleaved", ""): codes(P.reshape(1, 3, 6, 5).transpose(0, 2, 3, 1) - 128),
     ("shifted", "one row too far down, background"): codes(np.pad(P, ((0, 0), (1, 0), (0, 0), (0, 0)))[:, :-1] - 128),
     ("shifted", "one column too far left, and around"): codes(np.roll(P, -1, 2) - 128),
+    ("rotated", "90° to the left"): codes(np.rot90(P, 1, (1, 2)).reshape(P.shape) - 128),
+    ("rotated", "90° to the right"): codes(np.rot90(P, -1, (1, 2)).reshape(P.shape) - 128),
+    ("rotated", "180°"): codes(P[:, ::-1, ::-1] - 128),
     ("neighbours swapped", "2 bytes"): codes(P.reshape(-1, 2)[:, ::-1].reshape(P.shape) - 128),
     ("not normalised", ""): np.where(P > 0, 127, -128).astype(np.int8),
     ("inverted", ""): codes(255 - P - 128),
@@ -82,6 +85,13 @@ EXPECTED: dict[tuple[str, str], Array] = {
 @pytest.mark.parametrize(("id", "says"), EXPECTED, ids=lambda part: str(part))
 def test_what_people_do_to_a_picture(id: str, says: str) -> None:
     assert only(X, id, says).tobytes() == EXPECTED[id, says].tobytes()
+
+
+def test_everything_is_shifted_by_one_or_two() -> None:
+    by = [way.says for way in shifts(X)]
+    for count in ("one row", "two rows", "one column", "two columns", "one element", "two elements"):
+        assert any(says.startswith(f"lies {count} too ") for says in by), count
+    assert not any("3" in says for says in by)
 
 
 def test_an_exact_sample_and_its_codes_make_the_same_where_codes_suffice() -> None:

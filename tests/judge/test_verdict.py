@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle import Litert
 
-from refengine import PRESETS, Numerics, Plan, execute, make_plan
+from refengine import PRESETS, Numerics, Plan, execute, make_plan, run
 from refengine.bundled import bundled_models
 from refengine.execute import infer
 from refengine.judge import Dump, Report, diff, verdict
@@ -790,6 +790,37 @@ def test_another_streams_state(stream: tuple[Plan, list[Array], list[State]]) ->
     report = diff(plan, left(plan, heard[3], before), heard[3], state=states[3], previous=other)
     assert (report.cause, report.certainty) == ("state", "certain")
     assert "another stream's" in report.causes[0]
+
+
+def recurrent(dtype: str) -> Model:
+    """An LSTM of 8 units over 4 steps."""
+    rng, hidden = np.random.default_rng(1), q(2.0**-7 if dtype == "int8" else 2.0**-15)
+    weights = [const(rng.integers(-90, 91, (8, depth)), "int8", q(2.0**-6)) for depth in (6,) * 4 + (8,) * 4]
+    wide = "int32" if dtype == "int8" else "int64"
+    biases = [const(rng.integers(-1000, 1000, 8), wide, q(2.0**-12)) for _ in range(4)]
+    states = [replace(fed((1, 8), *each), is_variable=True) for each in ((dtype, hidden), ("int16", q(2.0**-12)))]
+    options = {"fused_activation_function": "TANH", "cell_clip": 0.0, "time_major": False}
+    x = fed((1, 4, 6), dtype, q(2.0**-6 if dtype == "int8" else 2.0**-14))
+    inputs = [x, *weights, None, None, None, *biases, None, None, *states, None, None, None, None]
+    return one_op("UNIDIRECTIONAL_SEQUENCE_LSTM", options, inputs, fed((1, 4, 8), dtype, hidden, "y"))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_an_lstm_without_state_may_be_cmsis_nns_or_reset(dtype: str) -> None:
+    """Both foretell the same output, so neither is certain; what TFLM itself computes is neither's."""
+    plan, rng = make_plan(recurrent(dtype)), np.random.default_rng(2)
+    heard = [(rng.integers(-128, 128, (1, 4, 6)) * (1 if dtype == "int8" else 200)).astype(dtype) for _ in range(3)]
+    states = [plan.initial]
+    for each in heard[:2]:
+        states.append(infer(plan, None, (each,), states[-1])[1])
+    (forgetful,) = run(make_plan(recurrent(dtype), numerics=PRESETS["cmsis-nn"]), heard[2])
+    output = plan.steps[0].outputs[0].index
+    report = diff(plan, Dump("device", {output: forgetful}), heard[2], state=states[2], older=states[1:2])
+    assert (report.cause, report.certainty) == ("dialect", "likely")
+    assert report.causes[0] == "under CMSIS-NN's kernels"
+    assert "if its state is that of the first inference: reset before every one" in report.causes
+    sound = left(plan, heard[2], states[2])
+    assert not diff(plan, sound, heard[2], state=states[2], older=states[1:2]).differs
 
 
 def test_faults_of_an_output_that_is_not_the_first() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refengine import Numerics, Quantization, Tensor, UnsupportedError, make_plan, run
+from refengine import PRESETS, Numerics, Quantization, Tensor, UnsupportedError, execute, make_plan, run
+from refengine.explanation import explain
 from refengine.kernel import Node
 from refengine.kernels import reduce
 from refengine.model import Array
@@ -84,6 +85,15 @@ def test_sums_wrap_like_int32() -> None:
     x = np.full(70_000, 32767, np.int16)
     small = Quantization((2.0**20,), (0,))
     assert of("SUM", x, [0], output=small).item() == scalar.round_half_away((70_000 * 32767 - 2**32) / 2**20)
+
+
+@pytest.mark.parametrize(("value", "read"), [(3, 24), (100, -1), (-100, -1), (25, -56)])
+def test_a_sum_of_bytes_is_explained_as_tflite_reads_it(value: int, read: int) -> None:
+    """Eight codes as uint8, their sum clamped to 255, and read as int8."""
+    x = np.full((1, 8), value, np.int8)
+    plan = make_plan(model_of(node("SUM", x, [1])), numerics=PRESETS["litert-ref"])
+    (record,) = execute(plan, x)
+    assert record.outputs[0].tolist() == [read] == [explain(plan, record, (0,)).lines[-1].value]
 
 
 def test_single_rounding_is_honoured() -> None:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from refengine import Numerics, Plan, Quantization, Tensor, UnsupportedError, make_plan, run
+from refengine import PRESETS, Numerics, Plan, Quantization, Tensor, UnsupportedError, execute, make_plan, run
+from refengine.explanation import explain
 from refengine.kernel import At, Node
 from refengine.kernels import softmax
 from refengine.model import Array
@@ -171,6 +172,23 @@ def test_reciprocals_are_the_same_one_by_one_and_all_at_once(sums: list[int]) ->
     rows = np.array(sums, np.int64)[:, None]
     for mine, theirs in zip(softmax.one_by_one(rows), softmax.all_at_once(rows), strict=True):
         assert mine.shape == theirs.shape and np.array_equal(mine, theirs)
+
+
+def test_an_explanation_of_litert_ends_in_the_element() -> None:
+    plan, x = make_plan(model_of(node(4, "int8")), numerics=PRESETS["litert"]), np.array([1, 2, 3, 4], np.int8)
+    (record,) = execute(plan, x)
+    for i in range(4):
+        assert explain(plan, record, (i,)).lines[-1].value == record.outputs[0][i]
+
+
+def test_16_bit_scales_are_a_float32_product_in_tflite() -> None:
+    """0.1 · 0.3 in float32 is 0.03000000119…, whose multiplier is another one."""
+    single, double = (params(node(4, "int16", beta=0.3), Numerics(scale_math=math)) for math in ("tflite", "double"))
+    product = float(np.float32(0.1) * np.float32(0.3))
+    for p, real in ((single, product), (double, 0.1 * 0.3)):
+        significand, shift = np.frexp(real * 65535 / 10)
+        assert (p.input_multiplier.multiplier, p.input_multiplier.shift) == (round(significand * 2**31), shift)
+    assert single.input_multiplier != double.input_multiplier
 
 
 @given(

@@ -96,6 +96,13 @@ def test_multiply_by_quantized_multiplier_64(values: list[int], multiplier: int,
     assert ours.tolist() == expected
 
 
+@given(st.lists(INT48, min_size=1), MULTIPLIERS, st.integers(-31, 7))
+def test_64_bits_cut_early(values: list[int], multiplier: int, shift: int) -> None:
+    expected = [scalar.multiply_by_quantized_multiplier_64(x, multiplier, shift, rounding="narrow") for x in values]
+    ours = fixedpoint.multiply_by_quantized_multiplier_64(array(values), factor(multiplier, shift, 0, "narrow"))
+    assert ours.tolist() == expected
+
+
 @pytest.mark.parametrize("rounding", ["double", "single", "xnnpack"])
 def test_a_factor_per_channel_broadcasts(rounding: str) -> None:
     factors = fixedpoint.quantize_multiplier([0.1, 0.0037, 1.9], rounding)

@@ -134,6 +134,28 @@ def test_64_bit_accumulators_take_a_16_bit_multiplier() -> None:
     assert scalar.multiply_by_quantized_multiplier_64(-1, 2**30, 0) == 0  # a tie goes up
 
 
+@pytest.mark.parametrize(
+    ("x", "narrow", "wide"),
+    [
+        (2**30 - 1, 2**30 - 1, 2**30 - 1),  # twice that just fits 32 bits
+        (2**30, -(2**30), 2**30),
+        (2**31, 0, -(2**31)),  # a multiple of 2^32 is nothing
+        (-(2**30), -(2**30), -(2**30)),
+        (-(2**30) - 1, 2**30 - 1, -(2**30) - 1),
+    ],
+)
+def test_narrow_products_wrap_one_bit_early(x: int, narrow: int, wide: int) -> None:
+    """The factor is 1: 2³⁰ of 2³¹, and 2^1."""
+    assert scalar.multiply_by_quantized_multiplier_64(x, 2**30, 1, rounding="narrow") == narrow
+    assert scalar.multiply_by_quantized_multiplier_64(x, 2**30, 1) == wide
+
+
+def test_narrow_products_wrap_once_more_where_they_are_rounded() -> None:
+    """2³¹ − 1 and the half make INT_MIN, of which half is left."""
+    assert scalar.multiply_by_quantized_multiplier_64(2**31 - 1, 2**30, 0, rounding="narrow") == -(2**30)
+    assert scalar.multiply_by_quantized_multiplier_64(2**31 - 1, 2**30, 0) == 2**30
+
+
 @given(st.sampled_from((1, 2, 3, 4, 2**29 - 1, 2**29, 2**31 - 1)) | st.integers(1, 2**31 - 1))
 def test_inverse_sqrt_is_near(x: int) -> None:
     """Five of Newton's steps, from 1 to at most 2, leave up to 10⁻⁵."""

@@ -139,6 +139,14 @@ def test_real_values_are_quantised(tmp_path: Path) -> None:
     assert only(network(1, 3, dtype="float32"), tmp_path / "x.npy")[0].dtype == np.float32
 
 
+def test_real_values_beyond_float32_saturate_and_warn_of_nothing(tmp_path: Path) -> None:
+    plan = make_plan(one_op("RELU", {}, [fed((1, 2), "int8", q(0.5))], fed((1, 2), "int8", q(0.5), "y")))
+    np.save(tmp_path / "large.npy", np.array([[1e300, -1e300]]))
+    ((_, (codes,)),) = read_inputs(plan, [str(tmp_path / "large.npy")])
+    ((_, (values,)),) = read_inputs(plan, [str(tmp_path / "large.npy")], real=True)
+    assert codes.tolist() == [[127, -128]] and values.tolist() == [[np.inf, -np.inf]]
+
+
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
 def test_bytes_are_pixels_where_an_input_takes_pictures(tmp_path: Path, dtype: str) -> None:
     plan = network(1, 28, 28, 1, dtype=dtype)

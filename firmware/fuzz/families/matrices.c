@@ -15,16 +15,18 @@ static void fully_connected_int8_case(const test_case *c) {
   fully_connected_int8(&p, c->inputs[0].data, c->inputs[1].data, bias, c->outputs[0].data);
 }
 
-/* The zero point of the input, if it has one, is in the bias. */
+/* The zero point of the input, if it has one, is in the bias of constant weights; the kernel adds it to computed ones. */
 static void fully_connected_int16_case(const test_case *c) {
   static int64_t folded[MOST_CHANNELS];
   const int32_t channels = c->inputs[1].dims[0], depth = c->inputs[1].dims[1];
   const int8_t *filter = c->inputs[1].data;
   const int64_t *bias = wide_bias(c, 2, channels);
+  const int32_t input_offset = refengine_int(c, "input_offset"), is_constant = c->inputs[1].constant;
   const struct fully_connected_int16_params p = {
       .batches = refengine_elements(&c->outputs[0]) / channels,
       .accum_depth = depth,
       .output_depth = channels,
+      .input_offset = is_constant ? 0 : input_offset,
       .filter_offset = refengine_int(c, "weights_offset"),
       .accumulator_bits = accumulator_bits(c, 2),
       .requantize = requantize_of(c),
@@ -34,9 +36,9 @@ static void fully_connected_int16_case(const test_case *c) {
     for (int32_t k = 0; k < depth; ++k) {
       sum += *filter++;
     }
-    folded[o] = (int64_t)((uint64_t)bias[o] + (uint64_t)(refengine_int(c, "input_offset") * sum)); /* which may wrap */
+    folded[o] = (int64_t)((uint64_t)bias[o] + (uint64_t)(input_offset * sum)); /* which may wrap */
   }
-  fully_connected_int16(&p, c->inputs[0].data, c->inputs[1].data, folded, c->outputs[0].data);
+  fully_connected_int16(&p, c->inputs[0].data, c->inputs[1].data, is_constant ? folded : bias, c->outputs[0].data);
 }
 
 static void fully_connected_float32_case(const test_case *c) {

@@ -41,7 +41,8 @@ def other_bias(case: Case) -> Fits:
         return
     low, high = _preimage(sums, case.seen.reshape(acc.shape), 1 / sums.factor)
     least, most = np.ceil((low - acc).max(axis=0)), np.floor((high - acc).min(axis=0))
-    shift = np.where((least <= 0) & (most >= 0), 0, np.rint((least + most) / 2))
+    same = (case.seen == case.sound).reshape(acc.shape).all(axis=0)
+    shift = np.where(same | (least <= 0) & (most >= 0), 0, np.rint((least + most) / 2))
     shift = np.where(np.isfinite(shift), shift, np.where(np.isfinite(least), least, most))
     if not np.isfinite(shift).all() or (least > most + 2).any():
         return
