@@ -107,7 +107,7 @@ def command(args: argparse.Namespace) -> int:
     say(*decided(measured))
     say(*told(measured))
     if measured.unjudged:
-        numbers = ", ".join(str(step.index) for step in measured.unjudged)
+        numbers = ", ".join(step.number for step in measured.unjudged)
         say(f"Not judged, for a gap stands before it: operators {numbers}.", *(f"  {gap.gap}" for gap in plan.gaps))
     print_ranges(ranges)
     print_heard(ears)

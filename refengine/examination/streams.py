@@ -4,6 +4,7 @@ an inference, and what an error does then."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -126,7 +127,9 @@ class Streams(Experiment):
     sequences: tuple[tuple[Inference, ...], ...]
 
     def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
-        return (self._on(sequence, places) for sequence in self.sequences)
+        for sequence in self.sequences:
+            with suppress(InferenceError):  # of floats, that began where others had failed
+                yield self._on(sequence, places)
 
     def _on(self, sequence: Sequence[Inference], places: Sequence[Where]) -> list[Effect | None]:
         plan, reference = self.plan, self.reference
