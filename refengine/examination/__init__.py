@@ -176,7 +176,7 @@ def health(
 
     Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
     that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator
-    without a float32 kernel. Of a partial plan, what depends on a gap is left out (`Health.unjudged`), and so is an
+    without a float32 kernel, and `InferenceError` where TFLM's Invoke fails. Of a partial plan, what depends on a gap is left out (`Health.unjudged`), and so is an
     operator without a float32 kernel.
     """
     plan, float_plan = plan_of(source, numerics=numerics), None if float_plan is None else plan_of(float_plan)
@@ -208,7 +208,7 @@ def health(
             batch = batch_size(plan, codes) or 1
             fed = tuple(x.reshape(batch, *t.shape) for x, t in zip(reals, plan.inputs, strict=True))
             floats = beside.floats(fed, real_state)
-            records = _records(plan, codes, state)
+            records = _records(plan, codes, state, count)
             state, real_state = records[-1].state if records else state, floats.state
             done = together(done, [*beside.inputs(codes, floats), *beside.layers(records, batch, floats)])
             decided = together(decided, [*beside.decisions(records, floats)])
@@ -332,7 +332,7 @@ def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Healt
         state = plan.initial
         for part, _ in _inferences(plan, inputs, count):
             batch = batch_size(plan, part) or 1
-            records = _records(plan, part, state)
+            records = _records(plan, part, state, count)
             state = records[-1].state if records else state
             done = together(done, [*measure_floats(plan, part, batch, records)])
             decided = together(decided, [*decisions(records, ())])
@@ -343,10 +343,17 @@ def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Healt
             yield Health(plan, count, (), experiment, done, decided)
 
 
-def _records(plan: Plan, codes: tuple[Array, ...], state: State) -> list[Record]:
-    """All records of what runs at once, as many as there is room for, where only running it tells how many."""
+def _records(plan: Plan, codes: tuple[Array, ...], state: State, first: int) -> list[Record]:
+    """All records of what runs at once, as many as there is room for, where only running it tells how many.
+
+    Raises `InferenceError` where TFLM's Invoke fails, with the inference's number, which is `first` for the first one.
+    """
     records = execute(plan, *codes, state=state)
-    return [*(kept(plan, records) if walks(plan) else records)]
+    try:
+        return [*(kept(plan, records) if walks(plan) else records)]
+    except InferenceError as error:
+        error.args = (f"inference {first + int(np.argmax(error.rows))} (from 0): {error}",)
+        raise
 
 
 def _inferences(

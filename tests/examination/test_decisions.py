@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import InputError, dequantize_output, execute, make_plan, run
+from refengine import InferenceError, InputError, dequantize_output, execute, make_plan, run
 from refengine.commands import main
 from refengine.examination import Health, health
 from refengine.examination.decisions import Decision, borders
@@ -202,6 +202,35 @@ def test_the_other_branch_in_floats_is_a_finding() -> None:
 def test_a_branch_that_is_never_taken_is_told() -> None:
     found = [f for f in examined(choosing(), 1.0, -1.0).findings if f.kind == "unseen"]
     assert [(f.layer, f.text[:24]) for f in found] == [("subgraph 2, operator 1 (IF)", "Its else, subgraph 4, ne")]
+
+
+def test_a_branch_in_a_loops_body_is_measured_in_each_round() -> None:
+    """While x > 1: x becomes a quarter if it is more than 5, else half."""
+    inner = op("IF", (2, 0), (3,), then_subgraph_index=3, else_subgraph_index=4)
+    first, cond, half = halving().graphs
+    body = graph(2, (cell("x"), code(50), BOOL, cell("y")), (0,), (3,), op("GREATER", (0, 1), (2,)), inner)
+    (x, _, made) = half.tensors
+    quarter = graph(3, (x, code(25, 0.01), made), (0,), (2,), op("MUL", (0, 1), (2,), **NONE))
+    values = (12.0, 6.4, 3.2, 0.8)
+    result = examined(Model((first, cond, body, quarter, replace(half, index=4))), *values)
+    ways: list[bool] = []
+    for now in values:
+        while now > 1:
+            ways.append(now > 5)
+            now /= 4 if now > 5 else 2
+    assert decision_of(result, 1, 2).taken == {1: sum(ways), 0: len(ways) - sum(ways)}
+    assert (decision_of(result, 1, 2).compared, decision_of(result, 1, 2).differing) == (len(ways), 0)
+    assert layer_of(result, "subgraph 3, operator 0 (MUL)").runs == sum(ways) == 2
+    assert layer_of(result, "subgraph 2, operator 1 (IF)").runs == len(ways)
+
+
+def test_an_inference_that_fails_is_told_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("refengine.execute"), "LOOP_LIMIT", 20)
+    loop, _, body = halving().graphs
+    with pytest.raises(
+        InferenceError, match=r"^inference 2 \(from 0\): operator 0 \(WHILE\): the loop has run 20 times"
+    ):
+        examined(Model((loop, above(1, 0), body)), -1.0, -2.0, 3.0, 4.0)
 
 
 def test_silence_is_counted_in_runs_of_the_branch() -> None:
