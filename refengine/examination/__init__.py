@@ -176,8 +176,8 @@ def health(
 
     Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
     that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator
-    without a float32 kernel, and `InferenceError` where TFLM's Invoke fails. Of a partial plan, what depends on a gap is left out (`Health.unjudged`), and so is an
-    operator without a float32 kernel.
+    without a float32 kernel, and `InferenceError` where TFLM's Invoke fails. Of a partial plan, what depends on a gap
+    is left out (`Health.unjudged`), and so is an operator without a float32 kernel.
     """
     plan, float_plan = plan_of(source, numerics=numerics), None if float_plan is None else plan_of(float_plan)
     if not isinstance(cases, Iterable):
