@@ -49,7 +49,7 @@ from .decisions import Decision, counterparts, decisions
 from .effect import Effect, Experiment, Inference, Sampler, Samples
 from .findings import Finding, decision_findings, findings_of
 from .floats import FloatLayer, float_findings, measure_floats
-from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer, together
+from .layer import ROUNDING, Accumulator, At, Clamped, Errors, Layer, together
 from .measure import Judge, measure, measure_inputs
 from .proof import code_ranges, constant_channels
 from .streams import Moments, Sequences, Streams, moment, walks
@@ -246,8 +246,8 @@ class _Beside:
     same: Mapping[int, int]
     pairs: Mapping[int, Pair]
     own: Mapping[int, Pair]
-    judges: Mapping[tuple[int, int], Judge]
-    constant: Mapping[tuple[int, int], npt.NDArray[np.bool_]]
+    judges: Mapping[At, Judge]
+    constant: Mapping[At, npt.NDArray[np.bool_]]
 
     @classmethod
     def of(cls, plan: Plan, float_plan: Plan | None, known: Sequence[tuple[Step, Tensor]]) -> _Beside:

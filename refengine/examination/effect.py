@@ -21,6 +21,7 @@ from ..model import Array, Tensor
 from ..plan import Plan
 from ..reading.counterparts import Pair, Values, computed, own_error, rows, what_if
 from ..reading.float_reading import as_codes, is_quantized, real_values
+from .layer import At
 
 SAMPLES = 100
 """On how many inferences effects are measured, drawn from all: each finding runs the float model again."""
@@ -28,8 +29,8 @@ SAMPLES = 100
 Inference = tuple[Array, ...]
 """The real inputs of one inference, (1, *shape) each."""
 
-Where = tuple[tuple[int, int], tuple[int, ...]]
-"""A tensor, by (subgraph, index), and some of its channels."""
+Where = tuple[At, tuple[int, ...]]
+"""A tensor and some of its channels."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ..reading.links import Link, links
 from ..text import counted
 from .decisions import Decision, borders
 from .effect import Effect, Experiment, Where
-from .layer import ROUNDING, Floats, Layer, named, occasions, on_occasions
+from .layer import ROUNDING, At, Floats, Layer, named, occasions, on_occasions
 
 LEAST_LOSS = 1.0  # bits lost that make a layer suspicious
 LEAST_INFERENCES = 10  # before a channel is called silent
@@ -111,10 +111,6 @@ def _reached(plan: Plan) -> set[int]:
         if step.remembers or step.facts.control or any(t is not None and t.index in reached for t in step.inputs):
             reached |= {t.index for t in step.writes}
     return reached
-
-
-At = tuple[int, int]
-"""A tensor, by (subgraph, index)."""
 
 
 def _equalisable(experiment: Experiment) -> tuple[dict[At, Step], dict[At, Link]]:

@@ -67,6 +67,9 @@ def together(mine: Sequence[Any], yours: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(sorted(found.values(), key=lambda layer: layer.key[:2]))
 
 
+At = tuple[int, int]
+"""A tensor, by (subgraph, index)."""
+
 Key = tuple[int, int, int]
 """What a layer is known by: the subgraph, its operator (-1 for an input) and the tensor."""
 
@@ -228,8 +231,7 @@ class Layer:
         return home(self.step), -1 if self.step is None else self.step.index, self.tensor.index
 
     @property
-    def at(self) -> tuple[int, int]:
-        """The subgraph and the tensor."""
+    def at(self) -> At:
         return home(self.step), self.tensor.index
 
     @property

@@ -18,7 +18,7 @@ from ..numerics.requantize import Requantizer
 from ..plan import Plan, Step
 from ..reading.counterparts import Pair, Values, by_floats, stands_alone
 from ..reading.float_reading import affine, is_quantized, outside, real_values
-from .layer import Accumulator, Clamped, Errors, Floats, Layer
+from .layer import Accumulator, At, Clamped, Errors, Floats, Layer
 from .streams import Moments, by_float_step
 
 BINS = 256
@@ -37,12 +37,12 @@ class Judge(NamedTuple):
 def measure(
     plan: Plan,
     reading: Plan,
-    judges: Mapping[tuple[int, int], Judge],
+    judges: Mapping[At, Judge],
     records: Iterable[Record],
     batch: int,
     floats: Values,
     inner: Moments,
-    constant: Mapping[tuple[int, int], npt.NDArray[np.bool_]],
+    constant: Mapping[At, npt.NDArray[np.bool_]],
 ) -> Iterator[Layer]:
     """One `Layer` for each quantised tensor that a step wrote in a run of its graph, what lives on among them.
 
@@ -77,7 +77,7 @@ def measure(
 
 
 def measure_inputs(
-    plan: Plan, codes: Iterable[Array], floats: Values, constant: Mapping[tuple[int, int], npt.NDArray[np.bool_]]
+    plan: Plan, codes: Iterable[Array], floats: Values, constant: Mapping[At, npt.NDArray[np.bool_]]
 ) -> Iterator[Layer]:
     """One `Layer` for each quantised input; `floats` are the real values that were meant, by tensor index."""
     for tensor, x in zip(plan.inputs, codes, strict=True):
