@@ -259,11 +259,11 @@ class _Beside:
             (step, t) for step, t in known if is_quantized(t) and stands_alone(step) and not _real(reading, step).gap
         ]
         main = [(step, t) for step, t in made if not step.subgraph]
-        pairs = {t.index: pair for step, t in main if (pair := pair_of(reference, step, t, same))}
+        pairs = {t.index: pair for step, t in main if (pair := _pair(reference, step, t, same))}
         judges = {}
         for step, t in made:
             theirs = reading.plans[step.subgraph]
-            if pair := pair_of(theirs, step, t, _itself(theirs)):
+            if pair := _pair(theirs, step, t, _itself(theirs)):
                 judges[step.subgraph, t.index] = Judge(theirs, pair)
         own = {index: judge.pair for (graph, index), judge in judges.items() if not graph}
         if float_plan is not None:
@@ -310,6 +310,12 @@ class _Beside:
         if self.reference is self.reading:
             return by_reading
         return made(plan, self.reference, self.same, self.pairs, by_reading)
+
+
+def _pair(plan: Plan, step: Step, output: Tensor, same: Mapping[int, int]) -> Pair | None:
+    """The float steps of `pair_of`, if all of them stand alone, so that they can be run by themselves."""
+    pair = pair_of(plan, step, output, same)
+    return pair if pair is not None and all(map(stands_alone, pair.float_steps)) else None
 
 
 def _itself(plan: Plan) -> dict[int, int]:

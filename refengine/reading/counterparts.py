@@ -94,8 +94,7 @@ def _by_name(plan: Plan) -> dict[tuple[str, tuple[int, ...]], int]:
 
 
 def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int]) -> Pair | None:
-    """The float steps between the tensors that the step reads and an output that it computes, if there are some that
-    stand alone."""
+    """The float steps between the tensors that the step reads and an output that it computes, if there are some."""
     read = [t.index for t in step.inputs if t is not None and t.data is None and not t.is_variable]
     if not {*read, output.index} <= same.keys():
         return None
@@ -104,7 +103,7 @@ def pair_of(float_plan: Plan, step: Step, output: Tensor, same: Mapping[int, int
     while needed:
         index = needed.pop()
         found = float_plan.writers.get(index)
-        if not stands_alone(found) if found is not None else index not in float_plan.constants:
+        if found.gap if found is not None else index not in float_plan.constants:
             return None
         if found is not None and found.index not in float_steps:
             float_steps[found.index] = found
