@@ -122,7 +122,7 @@ def _check_known(plan: Plan, batch: int | None, known: object) -> None:
             raise InputError(f"known holds {i!r}, which is no tensor's index in the main subgraph")
         tensor, one = plan.graph.tensors[i], plan.graph.tensors[i].shape
         shape = one if batch is None else (batch, *(one[1:] if one[:1] == (1,) else one))
-        dtype = "int8" if tensor.dtype == "int4" else tensor.dtype
+        dtype = {"int4": "int8", "resource": "int32"}.get(tensor.dtype, tensor.dtype)  # as records hold them
         with_batch = (batch or 1, *one)  # as kernels have it
         if not isinstance(x, np.ndarray) or x.dtype != dtype or x.shape not in (shape, with_batch):
             raise InputError(f"known: tensor {i} '{tensor.name}' is an array of {dtype} {shape}, got {kind_of(x)}")
@@ -703,7 +703,7 @@ def _attempt(scene: _Scene, fed: Sequence[Array], state: State) -> Generator[Don
     return outputs, state, None
 
 
-def _true(x: Array, n: int) -> npt.NDArray[np.bool_]:
+def is_met(x: Array, n: int) -> npt.NDArray[np.bool_]:
     """Which rows hold a condition that is met: whose first byte is not 0."""
     first = np.ascontiguousarray(np.ma.getdata(x)).reshape(len(x), -1)[:, :1].view(np.uint8)[:, 0]
     return np.broadcast_to(first != 0, n)
@@ -728,7 +728,7 @@ def _branch(scene: _Scene, step: Step, read: Sequence[Array | None], state: Stat
     """Each inference takes one of two subgraphs, by the first input; the others are its inputs."""
     condition, *fed = read
     assert condition is not None
-    met, lost = _true(condition, scene.batch or 1), scene.lost(condition)
+    met, lost = is_met(condition, scene.batch or 1), scene.lost(condition)
     parts, errors = [], []
     if lost.any():
         rows = np.flatnonzero(lost)
@@ -759,7 +759,7 @@ def _loop(scene: _Scene, step: Step, read: Sequence[Array | None], state: State)
                 carried = tuple(_as(t, x) for t, x in zip(step.outputs, outputs, strict=True))
             else:
                 lost = inside.lost(outputs[0])
-                going = _true(outputs[0], len(active)) & ~lost
+                going = is_met(outputs[0], len(active)) & ~lost
                 if lost.any():
                     carried = tuple(_hidden(x, lost) for x in carried)
                     state = _forgetting(scene.of(active), step, state, lost)

@@ -17,7 +17,7 @@ from .contract import held
 from .errors import InferenceError, InputError, LimitError, UnsupportedError, located, require, within_limits
 from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect
 from .kernels import FACTS, KERNELS, is_bundled, require_kernels
-from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
+from .kernels._tflm import CUSTOM_OPS, INSTEAD, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, Memory, byte_count, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
 from .text import counted, html_table, printable, printed
@@ -137,6 +137,11 @@ class Step:
         assert self.kernel.evaluate is not None
         result = self.kernel.evaluate(self.params, *arrays)
         return result if isinstance(result, tuple) else (result,)
+
+    @property
+    def number(self) -> str:
+        """Its index, that of another subgraph than the main one behind the subgraph's: 9, 2:0."""
+        return f"{self.subgraph}:{self.index}" if self.subgraph else str(self.index)
 
     def __str__(self) -> str:
         return f"operator {self.index} ({printable(self.name)})"
@@ -760,6 +765,11 @@ def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]
         raise LimitError(f"{said}TFLM runs {dtype} too; {advice}", tflm_runs=True)
     if node.name not in (TFLM_OPS if op.kind == op.name else CUSTOM_OPS):
         raise LimitError(said + advice)
+    if dtype in ("int8", "int16") and (node.name, "float32") in kernels:
+        advice = (
+            f"TFLM has no {dtype} kernel for it: leave it in float (refengine quantize --keep {node.name}, of the "
+            "float32 file), or give TFLM a kernel of yours, and refengine one by make_plan(kernels=…)"
+        )
     raise UnsupportedError(said + TYPE_ADVICE.get(dtype, advice))
 
 
@@ -780,7 +790,8 @@ def _no_kernel(op: Op) -> UnsupportedError:
         )
     return UnsupportedError(
         "TFLM has no such operator; build the network without it, from those that it has "
-        "(refengine.kernels._tflm.TFLM_OPS), or build TFLM with a kernel of your own and give make_plan(kernels=…) one"
+        f"(refengine.kernels._tflm.TFLM_OPS{INSTEAD.get(op.kind, '')}), or build TFLM with a kernel of your own and "
+        "give make_plan(kernels=…) one"
     )
 
 

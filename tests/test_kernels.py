@@ -6,6 +6,7 @@ A failing case is saved as a `.tflite` and an `.npz`, and the message says where
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import warnings
@@ -28,7 +29,7 @@ from refengine import kernels as package
 from refengine.execute import infer
 from refengine.explanation import explain
 from refengine.kernel import Kernel, Node
-from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS, TYPES_WITHOUT_KERNEL
+from refengine.kernels._tflm import CUSTOM_OPS, INSTEAD, TFLM_OPS, TYPES_WITHOUT_KERNEL
 from refengine.model import Array, Graph, Quantization, Tensor
 from refengine.tensors.difference import unlike
 from refengine.tflite_io import dump, load
@@ -255,3 +256,9 @@ def test_a_file_registers_the_operators_that_it_is_looked_up_for(path: Path) -> 
 def test_no_file_of_a_kernel_is_read_before_somebody_asks() -> None:
     code = "import sys, refengine; print([m for m in sys.modules if m.startswith('refengine.kernels.conv')])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_what_is_recommended_in_the_place_of_an_operator_is_one_that_tflm_has() -> None:
+    for op, advice in INSTEAD.items():
+        named = re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", advice)
+        assert op not in TFLM_OPS and named and {*named} <= TFLM_OPS.keys()

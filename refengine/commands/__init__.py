@@ -93,7 +93,14 @@ class _Version(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that complains in one line, of a command's options itself: its help, not refengine's, lists them."""
+    """One that complains in one line, of a command's options itself: its help, not refengine's, lists them.
+
+    What takes several values takes them all, whether they stand behind one option or the option stands there again.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.register("action", None, _stored)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         known, unknown = super().parse_known_args(args, namespace)
@@ -112,6 +119,12 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         sys.exit(fail(f"{message} (see {self.prog} --help)"))
+
+
+def _stored(option_strings: Sequence[str], dest: str, nargs: Any = None, **more: Any) -> argparse.Action:
+    """What an option does that says nothing of it: one of several values does not forget the values before."""
+    does = argparse._ExtendAction if nargs == "+" and option_strings else argparse._StoreAction
+    return does(option_strings, dest, nargs=nargs, **more)
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

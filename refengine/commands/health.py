@@ -19,7 +19,7 @@ from ..accuracy import CHUNK
 from ..errors import InputError
 from ..examination import Health, health
 from ..examination.plots import prepare_folder, save_plots
-from ..examination.text import table, told
+from ..examination.text import decided, table, told
 from ..kernel import PRESETS
 from ..plan import make_plan
 from ..reading.float_reading import is_quantized
@@ -104,9 +104,10 @@ def command(args: argparse.Namespace) -> int:
     beside = f", against {against}{partly}" if against else ", in floats"
     say(f"{args.model} on {data}{after}: {counted(measured.inferences, 'inference')}{beside}")
     print_table(_table(measured))
+    say(*decided(measured))
     say(*told(measured))
     if measured.unjudged:
-        numbers = ", ".join(str(step.index) for step in measured.unjudged)
+        numbers = ", ".join(step.number for step in measured.unjudged)
         say(f"Not judged, for a gap stands before it: operators {numbers}.", *(f"  {gap.gap}" for gap in plan.gaps))
     print_ranges(ranges)
     print_heard(ears)

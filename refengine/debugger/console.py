@@ -24,7 +24,7 @@ from ..tensors.stats import activation_of, clamp_range, histogram, stats
 from ..text import counted, paragraphs
 from . import compare, info, text, why
 from .condition import WORDS, Index, condition, elements, index, shown_index
-from .names import dump_name, dumped, number_of, step_named, steps_named, suggested, tensor_named
+from .names import dump_name, dumped, step_named, steps_named, suggested, tensor_named
 from .session import START, Breakpoint, Session, Watch
 
 ALIASES = {
@@ -140,7 +140,7 @@ class Console:
         spans = ("not known" if t.index in record.unknown else self._span(t, x) for t, x in outputs)
         told = [f"{t.index} {text.type_of(t)}  {span}" for (t, _), span in zip(outputs, spans, strict=True)]
         told = told or ["nothing"]
-        yield f"{place}{inside}{number_of(record.step)} {text.operator(record.step)} → {told[0]}"
+        yield f"{place}{inside}{record.step.number} {text.operator(record.step)} → {told[0]}"
         yield from (f"  and {each}" for each in told[1:])
         if session.is_at_end:
             yield f"end of {'the inference' if session.inferences == 1 else f'inference {session.inference}'}"
@@ -295,7 +295,7 @@ class Console:
         rows += [
             (
                 "→" if step.index == here else "B" if (step.subgraph, step.index) in stops else "",
-                number_of(step),
+                step.number,
                 text.operator(step),
                 f"{' '.join(str(t.index) for t in _fed(step))} → {' '.join(str(t.index) for t in step.outputs)}",
                 ", ".join(map(text.type_of, step.outputs)),

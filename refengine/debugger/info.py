@@ -14,7 +14,7 @@ from ..reading.arena import peak, tflm_greedy
 from ..tensors.stats import clamp_range
 from . import text
 from .condition import shown_index
-from .names import number_of, step_named, tensor_named
+from .names import step_named, tensor_named
 from .session import START, Breakpoint, Session, Watch
 
 CHANNELS = 10
@@ -110,7 +110,7 @@ def state(session: Session, name: str) -> Iterator[str]:
     for (graph, operator), memory in state.memory.items():
         step = session.plan.plans[graph].steps[operator]
         what = "has run" if step.facts.control == "once" else "keeps"
-        yield f"operator {number_of(step)} ({step.name}) {what}: {'; '.join(map(_few, memory))}"
+        yield f"operator {step.number} ({step.name}) {what}: {'; '.join(map(_few, memory))}"
 
 
 TOPICS: dict[str, Callable[[Session, str], Iterator[str]]] = {

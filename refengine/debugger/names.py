@@ -50,16 +50,11 @@ def suggested(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{printable(spelt[close[0]])}'? " if close else ""
 
 
-def number_of(step: Step) -> str:
-    """A step's index, that of another subgraph behind the subgraph's."""
-    return f"{step.subgraph}:{step.index}" if step.subgraph else str(step.index)
-
-
 def step_named(plan: Plan, name: str) -> Step:
     """The one step of that name; `InputError` if there are several."""
     found = steps_named(plan, name)
     if len(found) > 1:
-        raise InputError(f"'{name}' are operators {', '.join(map(number_of, found))}; name one")
+        raise InputError(f"'{name}' are operators {', '.join(step.number for step in found)}; name one")
     return found[0]
 
 

@@ -26,31 +26,33 @@ measured at the network's outputs (see `effect`), and orders the findings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from ..errors import InputError, require
-from ..execute import batch_size, execute, frames, require_tuple, tile_size
+from ..errors import InferenceError, InputError
+from ..execute import Record, batch_size, execute, frames, kept, require_tuple, tile_size
 from ..identity import identity
 from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Source, State, Step, plan_of
-from ..reading.counterparts import Values, check_comparable, computed, pair_of, same_tensors, stands_alone
+from ..reading.counterparts import Pair, Values, check_comparable, computed, pair_of, same_tensors, stands_alone
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
 from ..text import counted, html_lines, html_table, kind_of, printed
 from . import text
-from .effect import Effect, Experiment, Sampler, Samples
-from .findings import Finding, findings_of
+from .decisions import Decision, counterparts, decisions
+from .effect import Effect, Experiment, Inference, Sampler, Samples
+from .findings import Finding, decision_findings, findings_of
 from .floats import FloatLayer, float_findings, measure_floats
-from .layer import ROUNDING, Accumulator, Clamped, Errors, Layer
+from .layer import ROUNDING, Accumulator, At, Clamped, Errors, Layer, together
 from .measure import Judge, measure, measure_inputs
 from .proof import code_ranges, constant_channels
-from .streams import Sequences, Streams, moment
+from .streams import Moments, Sequences, Streams, moment, walks
 
 __all__ = [
     "ROUNDING",
@@ -71,7 +73,8 @@ __all__ = [
 class Health:
     """The layers of a model, measured on `inferences` inputs; `experiment` tells what errors do to the outputs.
 
-    Those of a model of floats are `floats`, and there are no others.
+    Those of a model of floats are `floats`, and there are no others. `decisions` are those of branches and loops, and
+    `failed` tells of each inference in which the float model fails though this one does not, why.
     """
 
     plan: Plan
@@ -79,6 +82,8 @@ class Health:
     layers: tuple[Layer, ...]
     experiment: Experiment
     floats: tuple[FloatLayer, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    failed: tuple[str, ...] = ()
 
     @printed
     def __repr__(self) -> str:
@@ -95,7 +100,7 @@ class Health:
     def _repr_html_(self) -> str:
         headings, rows = text.table(self)
         told = (heading.replace("\n", " ").strip() for heading in headings)
-        return html_table(repr(self), told, rows) + html_lines("findings", text.told(self))
+        return html_table(repr(self), told, rows) + html_lines("findings", (*text.decided(self), *text.told(self)))
 
     @property
     def compared(self) -> tuple[int, int]:
@@ -106,18 +111,24 @@ class Health:
     @cached_property
     def unjudged(self) -> tuple[Step, ...]:
         """Of a partial plan, what nothing is said of: gaps, what depends on them, and what has no float32 kernel."""
-        judged = {layer.step.index for layer in self.floats or self.layers if layer.step is not None}
+        judged = {layer.key[:2] for layer in self.floats or self.layers if layer.step is not None}
         looked_at = (lambda tensor: tensor.dtype == "float32") if self.floats else is_quantized
-        meant = (step for step in self.plan.steps if step.gap or any(map(looked_at, step.outputs)))
-        return tuple(step for step in meant if step.index not in judged) if self.plan.gaps else ()
+        steps = (step for _, each in sorted(self.plan.plans.items()) for step in each.steps)
+        meant = (step for step in steps if step.gap or any(map(looked_at, step.outputs)))
+        return tuple(s for s in meant if (s.subgraph, s.index) not in judged) if self.plan.gaps else ()
 
     @cached_property
     def findings(self) -> list[Finding]:
         """All suspicious things: inputs that do not fit, then what alone brings the largest error to the outputs."""
         if self.floats:
             samples = self.experiment.samples if isinstance(self.experiment, Samples) else ()
-            return float_findings(self.plan, self.floats, self.inferences, samples)
-        return findings_of(self.layers, self.inferences, self.experiment)
+            return [
+                *decision_findings(self.plan, self.decisions, self.failed, self.inferences),
+                *float_findings(self.plan, self.floats, self.inferences, samples),
+            ]
+        found = findings_of(self.layers, self.inferences, self.experiment)
+        more = decision_findings(self.plan, self.decisions, self.failed, self.inferences)
+        return sorted((*more, *found), key=lambda finding: finding.order)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in plain Python, for JSON."""
@@ -127,6 +138,8 @@ class Health:
             "layers": [layer.as_dict() for layer in self.floats or self.layers],
             "unjudged": [identity(step.op, step.subgraph) for step in self.unjudged],
             "gaps": [str(gap.gap) for gap in self.plan.gaps],
+            "decisions": [decision.as_dict() for decision in self.decisions],
+            "failed": [*self.failed],
             "findings": [finding.as_dict() for finding in self.findings],
         }
 
@@ -156,22 +169,22 @@ def health(
     as `counterparts` tells; without one, the comparison is with the float reading of the same graph. A model of floats
     is measured by itself. Where something lives on from one inference to the next, each of `cases` is a sequence, (T,
     …), and the next begins anew, in floats as well; variables are layers of their own, and a step that remembers is
-    judged by the float reading's, on what it found. `numerics` is for `make_plan`, where `source` is no plan yet.
+    judged by the float reading's, on what it found. Layers of other subgraphs are measured in all runs of theirs, a
+    loop's in all its rounds: their own errors on their own inputs, the total ones where the float reading came to the
+    same run and round, and only without another float model. `numerics` is for `make_plan`, where `source` is no plan
+    yet.
 
     Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
     that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator
-    without a float32 kernel, and for a model that runs subgraphs, but by CALL_ONCE. Of a partial plan, what depends on
-    a gap is left out (`Health.unjudged`), and so is an operator without a float32 kernel.
+    without a float32 kernel, and `InferenceError` where TFLM's Invoke fails. Of a partial plan, what depends on a gap
+    is left out (`Health.unjudged`), and so is an operator without a float32 kernel.
     """
     plan, float_plan = plan_of(source, numerics=numerics), None if float_plan is None else plan_of(float_plan)
     if not isinstance(cases, Iterable):
         raise InputError(f"the cases are {kind_of(cases)}; give tuples, with an array for each input")
-    for step in plan.steps:
-        require(
-            step.facts.control in ("", "once"), f"{step} runs other subgraphs, and health looks at the main one alone"
-        )
     behind = plan.behind()
-    known = [(step, tensor) for step in plan.steps for tensor in step.outputs if tensor.index not in behind]
+    steps = [step for _, each in sorted(plan.plans.items()) for step in each.steps]
+    known = [(step, t) for step in steps for t in step.outputs if step.subgraph or t.index not in behind]
     if not any(is_quantized(tensor) for _, tensor in known):
         if float_plan is not None:
             raise InputError("the model is of floats itself: a float model is compared with a quantised one")
@@ -182,73 +195,180 @@ def health(
         return
     for tensor in (*plan.inputs, *(tensor for _, tensor in known)):
         _check_scale(tensor)
-    reading = float_reading(plan)
-    itself = {t.index: t.index for t in plan.graph.tensors}
-    reference, same = (reading, itself) if float_plan is None else (float_plan, _counterparts(float_plan, plan))
-    made = [
-        (step, t) for step, t in known if is_quantized(t) and stands_alone(step) and not reading.steps[step.index].gap
-    ]
-    pairs = {tensor.index: pair for step, tensor in made if (pair := pair_of(reference, step, tensor, same))}
-    own = {tensor.index: pair for step, tensor in made if (pair := pair_of(reading, step, tensor, itself))}
-    judges = {i: Judge(reading, pair) for i, pair in own.items()}
-    if float_plan is not None:
-        judges |= {i: Judge(reference, pair, judges[i]) for i, pair in pairs.items() if i in judges}
-    ranges = code_ranges(plan)
-    quantized = (*filter(is_quantized, plan.inputs), *(tensor for _, tensor in made))
-    constant = {tensor.index: constant_channels(tensor, ranges[tensor.index]) for tensor in quantized}
+    beside = _Beside.of(plan, float_plan, known)
     sampler, sequences = Sampler(), Sequences()
     done: tuple[Layer, ...] = ()
+    decided: tuple[Decision, ...] = ()
+    failed: tuple[str, ...] = ()
     count = 0
     for inputs in _some(cases):
-        state, real_state = plan.initial, reference.initial
+        state, real_state = plan.initial, beside.reference.initial
         sequences.begin()
         for codes, reals in _inferences(plan, inputs, count):
             batch = batch_size(plan, codes) or 1
             fed = tuple(x.reshape(batch, *t.shape) for x, t in zip(reals, plan.inputs, strict=True))
-            floats, real_state = _floats(reference, same, fed, real_state)
-            records = list(execute(plan, *codes, state=state))
-            state = records[-1].state if records else state
-            layers = (
-                *measure_inputs(plan, codes, floats, constant),
-                *measure(plan, reading, judges, records, batch, floats, constant),
-            )
-            done = tuple(map(Layer.__add__, done, layers)) if done else layers
+            floats = beside.floats(fed, real_state)
+            records = _records(plan, codes, state, count)
+            state, real_state = records[-1].state if records else state, floats.state
+            done = together(done, [*beside.inputs(codes, floats), *beside.layers(records, batch, floats)])
+            decided = together(decided, [*beside.decisions(records, floats)])
             count += batch
-            (sequences if plan.initial else sampler).add(fed)
-            experiment: Callable[..., Experiment] = (
-                partial(Streams, sequences=sequences.chosen)
-                if plan.initial
-                else partial(Samples, samples=tuple(sampler.chosen))
-            )
-            by_reading = experiment(plan, reading, itself, own, None)
-            other = experiment(plan, reference, same, pairs, by_reading)
-            yield Health(plan, count, done, by_reading if float_plan is None else other)
+            if floats.error:
+                failed = (*failed, floats.error)
+            else:
+                (sequences if plan.initial else sampler).add(fed)
+            chosen = sequences.chosen if plan.initial else tuple((each,) for each in sampler.chosen)
+            yield Health(plan, count, done, beside.experiment(chosen), (), decided, failed)
+
+
+class _Floats(NamedTuple):
+    """What the float model made of one inference, or a batch: its values by the quantised plan's indices, the records
+    (none of one that takes one step after the other), its state afterwards, and why it fails where it does."""
+
+    values: Values
+    records: Moments
+    state: State
+    error: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """A quantised model beside floats: what belongs together, made once.
+
+    `reading` is its float reading, `reference` that or another model, and `same` tells which tensors those are;
+    `pairs` and `own` the steps of the main graph, in the reference and in the reading; `judges` and `constant` are for
+    `measure`.
+    """
+
+    plan: Plan
+    reading: Plan
+    reference: Plan
+    same: Mapping[int, int]
+    pairs: Mapping[int, Pair]
+    own: Mapping[int, Pair]
+    judges: Mapping[At, Judge]
+    constant: Mapping[At, npt.NDArray[np.bool_]]
+
+    @classmethod
+    def of(cls, plan: Plan, float_plan: Plan | None, known: Sequence[tuple[Step, Tensor]]) -> _Beside:
+        """`known` are the tensors that depend on no gap, with their steps."""
+        reading = float_reading(plan)
+        itself = _itself(plan)
+        reference, same = (reading, itself) if float_plan is None else (float_plan, _counterparts(float_plan, plan))
+        made = [
+            (step, t) for step, t in known if is_quantized(t) and stands_alone(step) and not _real(reading, step).gap
+        ]
+        main = [(step, t) for step, t in made if not step.subgraph]
+        pairs = {t.index: pair for step, t in main if (pair := _pair(reference, step, t, same))}
+        judges = {}
+        for step, t in made:
+            theirs = reading.plans[step.subgraph]
+            if pair := _pair(theirs, step, t, _itself(theirs)):
+                judges[step.subgraph, t.index] = Judge(theirs, pair)
+        own = {index: judge.pair for (graph, index), judge in judges.items() if not graph}
+        if float_plan is not None:
+            judges |= {(0, i): Judge(reference, pair, judges[0, i]) for i, pair in pairs.items() if (0, i) in judges}
+        ranges = {graph: code_ranges(each) for graph, each in plan.plans.items()}
+        quantized = (*((0, t) for t in plan.inputs if is_quantized(t)), *((step.subgraph, t) for step, t in made))
+        constant = {(graph, t.index): constant_channels(t, ranges[graph][t.index]) for graph, t in quantized}
+        return cls(plan, reading, reference, same, pairs, own, judges, constant)
+
+    def floats(self, inputs: tuple[Array, ...], state: State) -> _Floats:
+        """What the float model makes of real `inputs`, (N, *shape) each."""
+        reference, records, error = self.reference, Moments(), ""
+        found: Values = {**reference.constants, **dict(zip(reference.graph.inputs, inputs, strict=True))}
+        if not walks(reference):
+            found = computed(reference.steps, found)
+        else:
+            try:
+                found, records, state = moment(reference, inputs, state)
+            except InferenceError as failure:
+                error, state = str(failure), failure.state
+        return _Floats({i: found[j] for i, j in self.same.items() if j in found}, records, state, error)
+
+    def inputs(self, codes: Iterable[Array], floats: _Floats) -> Iterator[Layer]:
+        """The layers of the inputs."""
+        return measure_inputs(self.plan, codes, floats.values, self.constant)
+
+    def layers(self, records: Iterable[Record], batch: int, floats: _Floats) -> Iterator[Layer]:
+        """What the steps wrote; those of other subgraphs are compared with the float reading alone."""
+        inner = floats.records if self.reference is self.reading else Moments()
+        return measure(self.plan, self.reading, self.judges, records, batch, floats.values, inner, self.constant)
+
+    def decisions(self, records: Iterable[Record], floats: _Floats) -> Iterator[Decision]:
+        """What branches and loops decided, beside the float model's."""
+        others = None if self.reference is self.reading else counterparts(self.plan, self.reference, self.same)
+        return decisions(records, floats.records.values(), others)
+
+    def experiment(self, sequences: tuple[tuple[Inference, ...], ...]) -> Experiment:
+        """What errors do to the outputs, on some sequences, of one inference each where nothing lives on."""
+        plan, itself = self.plan, _itself(self.plan)
+        made: Callable[..., Experiment] = partial(Samples, samples=tuple(one for one, *_ in sequences))
+        if walks(plan):
+            made = partial(Streams, sequences=sequences)
+        by_reading = made(plan, self.reading, itself, self.own, None)
+        if self.reference is self.reading:
+            return by_reading
+        return made(plan, self.reference, self.same, self.pairs, by_reading)
+
+
+def _pair(plan: Plan, step: Step, output: Tensor, same: Mapping[int, int]) -> Pair | None:
+    """The float steps of `pair_of`, if all of them stand alone, so that they can be run by themselves."""
+    pair = pair_of(plan, step, output, same)
+    return pair if pair is not None and all(map(stands_alone, pair.float_steps)) else None
+
+
+def _itself(plan: Plan) -> dict[int, int]:
+    """Of a float reading, the tensors are the graph's own."""
+    return {t.index: t.index for t in plan.graph.tensors}
+
+
+def _real(reading: Plan, step: Step) -> Step:
+    """The float reading's step that stands for the quantised one."""
+    return reading.plans[step.subgraph].steps[step.index]
 
 
 def _of_floats(plan: Plan, cases: Iterable[tuple[Array, ...]]) -> Iterator[Health]:
     """`health` of a model of floats."""
     sampler = Sampler()
     done: tuple[FloatLayer, ...] = ()
+    decided: tuple[Decision, ...] = ()
     count = 0
     for inputs in cases:
         state = plan.initial
         for part, _ in _inferences(plan, inputs, count):
             batch = batch_size(plan, part) or 1
-            layers, state = measure_floats(plan, part, batch, state)
-            done = tuple(map(FloatLayer.__add__, done, layers)) if done else tuple(layers)
+            records = _records(plan, part, state, count)
+            state = records[-1].state if records else state
+            done = together(done, [*measure_floats(plan, part, batch, records)])
+            decided = together(decided, [*decisions(records, ())])
             count += batch
-            if not plan.initial:  # an effect is of one inference
+            if not walks(plan):  # an effect is of one step after the other
                 sampler.add(tuple(x.reshape(batch, *t.shape) for x, t in zip(part, plan.inputs, strict=True)))
-            yield Health(plan, count, (), Samples(plan, plan, {}, {}, None, tuple(sampler.chosen)), done)
+            experiment = Samples(plan, plan, {}, {}, None, tuple(sampler.chosen))
+            yield Health(plan, count, (), experiment, done, decided)
+
+
+def _records(plan: Plan, codes: tuple[Array, ...], state: State, first: int) -> list[Record]:
+    """All records of what runs at once, as many as there is room for, where only running it tells how many.
+
+    Raises `InferenceError` where TFLM's Invoke fails, with the inference's number, which is `first` for the first one.
+    """
+    records = execute(plan, *codes, state=state)
+    try:
+        return [*(kept(plan, records) if walks(plan) else records)]
+    except InferenceError as error:
+        error.args = (f"inference {first + int(np.argmax(error.rows))} (from 0): {error}",)
+        raise
 
 
 def _inferences(
     plan: Plan, inputs: tuple[Array, ...], first: int
 ) -> Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]:
-    """What runs at once, as codes and as real values: a tile of a batch, or each inference of a sequence, where
-    something lives on. The `first` of them has that number."""
+    """What runs at once, as codes and as real values: a tile of a batch, or each inference by itself, where something
+    lives on or subgraphs run. The `first` of them has that number."""
     codes, reals = _both(plan, inputs, first)
-    if plan.initial:
+    if walks(plan):
         sequence = frames(plan, codes)
         for i, frame in enumerate(sequence):
             pairs = zip(reals, frame, strict=True)
@@ -310,17 +430,6 @@ def _counterparts(float_plan: Plan, plan: Plan) -> dict[int, int]:
     if kinds != [(t.dtype, t.shape) for t in float_plan.inputs]:
         wanted = ", ".join(f"'{t.name}' {t.shape}" for t in plan.inputs)
         raise InputError(f"the float model's inputs are not float32 ones of the quantised model's shapes: {wanted}")
-    if not plan.initial:
+    if not walks(plan):
         check_comparable(float_plan)
     return same_tensors(float_plan, plan)
-
-
-def _floats(reference: Plan, same: Mapping[int, int], inputs: tuple[Array, ...], state: State) -> tuple[Values, State]:
-    """The float model's values by the quantised plan's indices, and its state afterwards."""
-    if reference.initial:
-        found, _, state = moment(reference, inputs, state)
-    else:
-        found = computed(
-            reference.steps, {**reference.constants, **dict(zip(reference.graph.inputs, inputs, strict=True))}
-        )
-    return {mine: found[yours] for mine, yours in same.items() if yours in found}, state

@@ -21,6 +21,7 @@ from ..model import Array, Tensor
 from ..plan import Plan
 from ..reading.counterparts import Pair, Values, computed, own_error, rows, what_if
 from ..reading.float_reading import as_codes, is_quantized, real_values
+from .layer import At
 
 SAMPLES = 100
 """On how many inferences effects are measured, drawn from all: each finding runs the float model again."""
@@ -28,8 +29,8 @@ SAMPLES = 100
 Inference = tuple[Array, ...]
 """The real inputs of one inference, (1, *shape) each."""
 
-Where = tuple[int, tuple[int, ...]]
-"""A tensor's index and some of its channels."""
+Where = tuple[At, tuple[int, ...]]
+"""A tensor and some of its channels."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,16 @@ def compared(plan: Plan, got: Array, wanted: Array) -> Effect:
 
 def only_in(error: Array, place: Where, plan: Plan) -> Array:
     """An error in the place's channels alone."""
-    index, channels = place
     only = np.zeros_like(error)
-    kept: Any = (..., list(channels)) if len(plan.graph.tensors[index].shape) > 1 else ...
+    kept = kept_of(place, plan)
     only[kept] = error[kept]
     return only
+
+
+def kept_of(place: Where, plan: Plan) -> Any:
+    """What NumPy takes for the place's channels: the last axis, where there are two axes or more."""
+    (graph, index), channels = place
+    return (..., list(channels)) if len(plan.plans[graph].graph.tensors[index].shape) > 1 else ...
 
 
 def rounding_error(tensor: Tensor, real: Array) -> Array:
@@ -185,10 +191,11 @@ class Samples(Experiment):
         wanted = rows(reference, floats, targets)
 
         def alone(place: Where) -> Effect | None:
-            error = self._error(place[0], floats)
+            index = place[0][1]
+            error = self._error(index, floats)
             if error is None:
                 return None
-            target = self.same[place[0]]
+            target = self.same[index]
             changed = (floats[target] + only_in(error, place, plan)).astype(np.float32)
             return compared(plan, rows(reference, what_if(reference, floats, target, changed), targets), wanted)
 

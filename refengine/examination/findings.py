@@ -16,8 +16,9 @@ from ..plan import Plan, Step
 from ..reading.float_reading import is_quantized, real_values
 from ..reading.links import Link, links
 from ..text import counted
+from .decisions import Decision, borders
 from .effect import Effect, Experiment, Where
-from .layer import ROUNDING, Floats, Layer
+from .layer import ROUNDING, At, Floats, Layer, named, occasions, on_occasions
 
 LEAST_LOSS = 1.0  # bits lost that make a layer suspicious
 LEAST_INFERENCES = 10  # before a channel is called silent
@@ -26,6 +27,7 @@ FEW = 1 / 16  # of the codes, or less, that weights need to be no coarse ones
 FAR = 2.0  # codes that half of a layer's weights are apart from those of a float model that they were not made from
 DOMINANT = 0.5  # the part of an error that makes something its cause
 TRACE = 0.01  # the part of an error that is not worth a word
+UNMEASURED = ("border", "decision", "unseen")  # kinds of findings about branches and loops, of no one layer's error
 OTHERS = 1.0  # codes that a weight is apart from the float model's by more than rounding
 
 
@@ -47,10 +49,10 @@ class Finding:
 
     @property
     def order(self) -> tuple[bool, float, float]:
-        """Ascending: inputs that do not fit, and a float model that does not, come first, then what does most to the
-        outputs (NaN is the most)."""
+        """Ascending: inputs that do not fit, a float model that does not, and what branches and loops are found to do
+        come first, then what does most to the outputs (NaN is the most)."""
         effect = self.effect.rmse if self.effect else 0.0
-        first = self.kind in ("input", "float model") or self.layer.startswith("input ")
+        first = self.kind in ("input", "float model", *UNMEASURED) or self.layer.startswith("input ")
         return not first, -inf if isnan(effect) else -effect, -self.bits_lost
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,12 +69,15 @@ class Finding:
 
 def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment) -> list[Finding]:
     """All suspicious things about a model's layers, the worst first."""
-    unchanging = {layer.tensor.index: set(layer.unchanging) for layer in layers}
-    reached = _reached(experiment.plan)
+    plan = experiment.plan
+    unchanging = {graph: _unchanging(layers, graph) for graph in plan.plans}
+    reached = {(graph, index) for graph, each in plan.plans.items() for index in _reached(each)}
     readers, before = _equalisable(experiment)
     found = list(_foreign_findings(experiment))
     for layer in layers:
-        if layer.tensor.index not in reached:  # constants, such as a detector's anchors, are what they are
+        if layer.at not in reached:  # constants, such as a detector's anchors, are what they are
+            continue
+        if layer.hands_on:  # what is wrong is found where it was computed
             continue
         if layer.is_fed:
             found += (*_input_findings(layer), *_range_findings(layer))
@@ -80,10 +85,11 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
         if layer.lives_on:  # its channels are those of the layer's output
             found += () if layer.is_inherited else (*_error_findings(layer, ""), *_range_findings(layer))
             continue
-        weights = _weights_in_words(layer, experiment, before.get(layer.tensor.index), unchanging)
+        still = unchanging[layer.at[0]]
+        weights = _weights_in_words(layer, experiment, before.get(layer.at), still)
         found += (*_overflow_findings(layer), *_error_findings(layer, weights), *_range_findings(layer))
-        found += _channel_findings(layer, _unchanging_before(layer, unchanging), inferences)
-        found += (*_coarse_findings(layer, readers.get(layer.tensor.index)), *_weights_findings(layer))
+        found += _channel_findings(layer, _unchanging_before(layer, still), inferences)
+        found += (*_coarse_findings(layer, readers.get(layer.at)), *_weights_findings(layer))
     if not found:
         return []
     everything, alone = experiment.effects([finding.place for finding in found])
@@ -93,31 +99,71 @@ def findings_of(layers: Sequence[Layer], inferences: int, experiment: Experiment
     return sorted(_what_matters(measured, experiment), key=lambda finding: finding.order)
 
 
+def _unchanging(layers: Sequence[Layer], graph: int) -> dict[int, set[int]]:
+    """By tensor of a subgraph, the channels that did not change."""
+    return {layer.tensor.index: set(layer.unchanging) for layer in layers if layer.at[0] == graph}
+
+
 def _reached(plan: Plan) -> set[int]:
-    """The tensors that depend on an input, of this inference or an earlier one."""
+    """The tensors that depend on an input of their graph, of this inference or an earlier one."""
     reached = {t.index for t in plan.inputs}
     for step in plan.steps:
-        if step.remembers or any(t is not None and t.index in reached for t in step.inputs):
+        if step.remembers or step.facts.control or any(t is not None and t.index in reached for t in step.inputs):
             reached |= {t.index for t in step.writes}
     return reached
 
 
-def _equalisable(experiment: Experiment) -> tuple[dict[int, Step], dict[int, Link]]:
+def _equalisable(experiment: Experiment) -> tuple[dict[At, Step], dict[At, Link]]:
     """Of layers whose channels can be equalised in the float model: by what the first one computes the next layer
-    there, and by what the next one computes what links them."""
+    there, and by what the next one computes what links them. None of other subgraphs, which `quantize` refuses."""
     opened = [link for link in links(experiment.reference) if link.is_open]
     nexts = {link.first.outputs[0].index: link.second for link in opened}
     before = {link.second.outputs[0].index: link for link in opened}
     same = experiment.same.items()
     return (
-        {mine: nexts[yours] for mine, yours in same if yours in nexts},
-        {mine: before[yours] for mine, yours in same if yours in before},
+        {(0, mine): nexts[yours] for mine, yours in same if yours in nexts},
+        {(0, mine): before[yours] for mine, yours in same if yours in before},
     )
 
 
 def _finding(layer: Layer, kind: str, lost: float, text: str, channels: Sequence[int] | None = None) -> Finding:
     every = range(len(layer.low)) if channels is None else channels
-    return Finding(str(layer), kind, lost, text, (layer.tensor.index, tuple(map(int, every))))
+    return Finding(str(layer), kind, lost, text, (layer.at, tuple(map(int, every))))
+
+
+def decision_findings(
+    plan: Plan, decisions: Sequence[Decision], failed: Sequence[str], inferences: int
+) -> Iterator[Finding]:
+    """What branches and loops are found to do: codes handed over to another scale, decisions that floats make
+    otherwise, and parts that never ran."""
+    crossing = dict[Step, list[str]]()
+    for step, mine, yours in borders(plan):
+        crossing.setdefault(step, []).append(f"'{mine.name}' to '{yours.name}'")
+    for step, pairs in crossing.items():
+        text = (
+            f"TFLM copies bytes, and these stand for other values behind the copy: {', '.join(dict.fromkeys(pairs))}. "
+        )
+        text += "Convert again, so that both sides have one scale and zero point."
+        yield _of_step(step, "border", text)
+    for each in decisions:
+        if each.differing:
+            other = "run another number of rounds" if each.is_loop else "take the other branch"
+            text = f"In {each.differing:,} of {each.compared:,} runs floats {other}: what follows differs by more than "
+            text += "layers' errors. Its condition stands on values that quantisation moves across the border: compare "
+            text += "finer ones (int16), or leave a margin."
+            yield _of_step(each.step, "decision", text)
+        for part, graph in each.unseen:
+            text = f"Its {part}, subgraph {graph}, never ran in {counted(each.runs, 'run')}: nothing is known of its "
+            yield _of_step(each.step, "unseen", f"{text}layers. Measure on data that lead there.")
+    if failed:
+        text = (
+            f"In {len(failed):,} of {inferences:,} inferences floats fail though the integers do not, and nothing is "
+        )
+        yield Finding("the float model", "decision", 0.0, f"{text}compared there: {failed[0]}.", ((0, -1), ()))
+
+
+def _of_step(step: Step, kind: str, text: str) -> Finding:
+    return Finding(named(step), kind, 0.0, text, ((step.subgraph, -1), ()))
 
 
 def _what_matters(findings: Sequence[Finding], experiment: Experiment) -> Iterator[Finding]:
@@ -132,7 +178,8 @@ def _what_matters(findings: Sequence[Finding], experiment: Experiment) -> Iterat
         of_weights = experiment.of_weights()
         for finding, effect in zip(coarse, effects, strict=True):
             if _dominates(effect, everything) or _dominates(finding.effect, finding.everything):
-                is_16x8 = experiment.plan.graph.tensors[finding.place[0]].dtype == "int16"
+                (graph, index), _ = finding.place
+                is_16x8 = experiment.plan.plans[graph].graph.tensors[index].dtype == "int16"
                 told[finding.place] = "" if is_16x8 else _finer(finding.everything, of_weights, reading is not None)
     for finding in findings:
         if finding.kind != "channels":
@@ -165,7 +212,7 @@ def _foreign_findings(experiment: Experiment) -> Iterator[Finding]:
         text = f"The float model is not the one that this was made from: the weights of operators {numbers} are up to "
         text += f"{codes:.3g} codes apart (the median), so that total errors tell little. Give the file that was "
         text += "quantised: after quantize --equalize, the one that --equalized writes."
-        yield Finding(str(first), "float model", 0.0, text, (first.outputs[0].index, ()))
+        yield Finding(str(first), "float model", 0.0, text, ((0, first.outputs[0].index), ()))
 
 
 def _codes_apart(experiment: Experiment, step: Step) -> Floats | None:
@@ -406,8 +453,8 @@ def _channel_findings(layer: Layer, before: set[int], inferences: int) -> Iterat
         text += "Dead, and computed for nothing: prune"
         text += "." if (layer.low[dead] == layer.zero_point).all() else ", and add its value to the biases that follow."
         yield _never_changes(layer, "dead", 0.0, dead, text)
-    if silent and inferences >= LEAST_INFERENCES:
-        text = f"nor does the value in floats: silent in {counted(inferences, 'inference')}. Other data may wake "
+    if silent and occasions(layer, inferences) >= LEAST_INFERENCES:
+        text = f"nor does the value in floats: silent in {on_occasions(layer, inferences)}. Other data may wake "
         text += f"{'them' if len(silent) > 1 else 'it'}."
         yield _never_changes(layer, "silent", 0.0, silent, text)
 
@@ -433,7 +480,9 @@ def _coarse_findings(layer: Layer, reader: Step | None) -> Iterator[Finding]:
     one = len(used) == 1
     text = f"{_named(layer.coarse, len(layer.low)).capitalize()} use{'s' if one else ''} {shown} of {high - low + 1} "
     text += "codes: the channels' ranges differ too much for the one scale that they share. "
-    if reader is not None:
+    if layer.at[0]:
+        text += "Train channels that are more alike. "
+    elif reader is not None:
         text += f"Equalise them with those of the next layer, {reader.name}, which can make up for it (quantize "
         text += "--equalize). "
     else:

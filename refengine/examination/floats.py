@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..accuracy import is_classifier
-from ..execute import execute
+from ..execute import Record
 from ..identity import identity
 from ..kernel import Ints
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
-from ..plan import Plan, State, Step
+from ..plan import Plan, Step
 from ..reading.counterparts import computed, rows, what_if
 from ..reading.links import links
 from ..text import printable
 from .effect import Effect, Inference
 from .findings import LEAST_INFERENCES, Finding
-from .layer import ROUNDING, Floats, lives_on
+from .layer import ROUNDING, Floats, Key, home, lives_on, named, occasions, on_occasions
 
 CODES = 256
 """Of int8, that a layer's channels would share."""
@@ -57,7 +57,18 @@ class FloatLayer:
 
     def __str__(self) -> str:
         name = printable(self.tensor.name)
-        return f"input '{name}'" if self.step is None else f"{self.step}{f', state {name!r}' if self.lives_on else ''}"
+        if self.step is None:
+            return f"input '{name}'"
+        return f"{named(self.step)}{f', state {name!r}' if self.lives_on else ''}"
+
+    @property
+    def key(self) -> Key:
+        return home(self.step), -1 if self.step is None else self.step.index, self.tensor.index
+
+    @property
+    def runs(self) -> int:
+        """How often it was computed, see `Layer.runs`."""
+        return self.count * len(self.low) // max(1, prod(self.tensor.shape))
 
     @property
     def lives_on(self) -> bool:
@@ -125,17 +136,19 @@ class FloatLayer:
         }
 
 
-def measure_floats(plan: Plan, inputs: tuple[Array, ...], batch: int, state: State) -> tuple[list[FloatLayer], State]:
-    """One `FloatLayer` for each float32 input, output of a step of the main graph and variable that it updates, but
-    what depends on a gap; and the state after it."""
+def measure_floats(
+    plan: Plan, inputs: tuple[Array, ...], batch: int, records: Iterable[Record]
+) -> Iterator[FloatLayer]:
+    """One `FloatLayer` for each float32 input, and for each output and variable that a step wrote in a run of its
+    graph, but what depends on a gap."""
     pairs = zip(plan.inputs, inputs, strict=True)
-    found = [_layer(t, None, _each(x, t, batch), 0) for t, x in pairs if t.dtype == "float32"]
-    behind = plan.behind()
-    for record in execute(plan, *inputs, state=state):
-        state = record.state
-        if record.path or record.step.gap:
+    yield from (_layer(t, None, _each(x, t, batch), 0) for t, x in pairs if t.dtype == "float32")
+    outside = plan.behind()
+    for record in records:
+        if record.step.gap:
             continue
-        whole = np.ones(batch, np.bool_)
+        behind = record.unknown if record.path else outside
+        whole = np.full(batch, not record.step.facts.control)  # what is handed on arose elsewhere
         for read, given in zip(record.step.inputs, record.inputs, strict=True):
             if read is None or given is None or read.data is not None or read.index in behind:
                 continue
@@ -144,8 +157,7 @@ def measure_floats(plan: Plan, inputs: tuple[Array, ...], batch: int, state: Sta
         for tensor, x in zip(record.step.writes, (*record.outputs, *record.updates), strict=True):
             if tensor.dtype == "float32" and tensor.index not in behind and x.size:
                 values = _each(x, tensor, batch)
-                found.append(_layer(tensor, record.step, values, int((whole & ~_finite(values)).sum())))
-    return found, state
+                yield _layer(tensor, record.step, values, int((whole & ~_finite(values)).sum()))
 
 
 def _each(values: Array, tensor: Tensor, batch: int) -> Array:
@@ -187,13 +199,17 @@ def _overflows(layer: FloatLayer, inferences: int) -> Iterator[Finding]:
     bad = [t for t in constants if t.data is not None and not np.isfinite(t.data).all()]
     if layer.spoilt and bad:
         text = f"Its constant '{printable(bad[0].name)}' is not finite, nor are results in {layer.spoilt:,} of "
-        text += f"{inferences:,} inferences. If that is no mask, train the network again."
+        text += f"{on_occasions(layer, inferences)}. If that is no mask, train the network again."
         yield _finding(layer, "constant", text)
     elif layer.spoilt:
         some = [(layer.infinite, "beyond float32's end, 3.4e38,"), (layer.nan, "NaN")]
         what = " and ".join(f"{counts.sum():,} {name}" for counts, name in some if counts.any())
-        text = f"In {layer.spoilt:,} of {inferences:,} inferences finite inputs give results here that are not: {what} "
-        text += f"in {_named(np.flatnonzero(layer.infinite + layer.nan).tolist(), len(layer.low))}. What follows "
+        text = (
+            f"In {layer.spoilt:,} of {on_occasions(layer, inferences)} finite inputs give results here that are not: "
+        )
+        text += (
+            f"{what} in {_named(np.flatnonzero(layer.infinite + layer.nan).tolist(), len(layer.low))}. What follows "
+        )
         text += "computes with them. Scale the data as in training, or look at the weights of this layer."
         yield _finding(layer, "overflow", text)
 
@@ -235,17 +251,19 @@ def _effect(layer: FloatLayer, plan: Plan, samples: Sequence[Inference]) -> tupl
 
 def _silent(layer: FloatLayer, inferences: int) -> Iterator[Finding]:
     if layer.dead:
-        named = _named(layer.dead, len(layer.low))
-        yield _finding(layer, "dead", f"The weights of {named} are all 0, so that no input changes it: prune.")
+        channels = _named(layer.dead, len(layer.low))
+        yield _finding(layer, "dead", f"The weights of {channels} are all 0, so that no input changes it: prune.")
     silent = [channel for channel in layer.silent if channel not in layer.dead]
-    if silent and inferences >= LEAST_INFERENCES:
-        text = f"In {_named(silent, len(layer.low))} the value never changes in {inferences:,} inferences. Other "
+    if silent and occasions(layer, inferences) >= LEAST_INFERENCES:
+        text = (
+            f"In {_named(silent, len(layer.low))} the value never changes in {on_occasions(layer, inferences)}. Other "
+        )
         text += f"data may wake {'them' if len(silent) > 1 else 'it'}."
         yield _finding(layer, "silent", text)
 
 
 def _finding(layer: FloatLayer, kind: str, text: str) -> Finding:
-    return Finding(str(layer), kind, 0.0, text, (layer.tensor.index, ()))
+    return Finding(str(layer), kind, 0.0, text, ((home(layer.step), layer.tensor.index), ()))
 
 
 def _named(channels: list[int], count: int) -> str:
@@ -262,7 +280,7 @@ def float_rows(layers: Iterable[FloatLayer]) -> Iterator[tuple[str, ...]]:
         name = "input" if step is None else step.name + (" (state)" if layer.lives_on else "")
         moving = layer.codes[layer.high > layer.low]
         yield (
-            "" if step is None else str(step.index),
+            "" if step is None else step.number,
             name + (f" + {activation}" if activation != "NONE" else ""),
             f"{layer.low.min():.5g}" if (layer.low <= layer.high).any() else "",
             f"{layer.high.max():.5g}" if (layer.low <= layer.high).any() else "",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, sqrt
+from math import isfinite, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..model import Tensor
 from ..numerics.quantize import code_range
 from ..plan import Step
 from ..reading.float_reading import affine
-from ..text import printable
+from ..text import counted, printable
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,6 +34,44 @@ NOTHING = 0.01
 def lives_on(step: Step | None, tensor: Tensor) -> bool:
     """Whether it is a variable that the step updates, not its output."""
     return step is not None and tensor.index not in step.op.outputs
+
+
+def home(step: Step | None) -> int:
+    """The subgraph of a layer: that of the step that writes it; the model's inputs are the main one's."""
+    return 0 if step is None else step.subgraph
+
+
+def named(step: Step) -> str:
+    """An operator in words, with its subgraph if that is not the main one."""
+    return f"subgraph {step.subgraph}, {step}" if step.subgraph else str(step)
+
+
+def occasions(layer: Any, inferences: int) -> int:
+    """How often a layer could have changed: in each inference, or in each run of another subgraph."""
+    return layer.runs if home(layer.step) else inferences
+
+
+def on_occasions(layer: Any, inferences: int) -> str:
+    """The same in words."""
+    return counted(occasions(layer, inferences), "run" if home(layer.step) else "inference")
+
+
+def together(mine: Sequence[Any], yours: Sequence[Any]) -> tuple[Any, ...]:
+    """The layers that both saw, added, and those that only one of them did: by subgraph and operator, inputs first.
+
+    In a subgraph, some layers may not run in an inference.
+    """
+    found = {layer.key: layer for layer in mine}
+    for layer in yours:
+        found[layer.key] = found[layer.key] + layer if layer.key in found else layer
+    return tuple(sorted(found.values(), key=lambda layer: layer.key[:2]))
+
+
+At = tuple[int, int]
+"""A tensor, by (subgraph, index)."""
+
+Key = tuple[int, int, int]
+"""What a layer is known by: the subgraph, its operator (-1 for an input) and the tensor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +224,25 @@ class Layer:
     def __str__(self) -> str:
         if self.step is None:
             return f"input '{printable(self.tensor.name)}'"
-        return f"{self.step}, state '{printable(self.tensor.name)}'" if self.lives_on else str(self.step)
+        return f"{named(self.step)}, state '{printable(self.tensor.name)}'" if self.lives_on else named(self.step)
+
+    @property
+    def key(self) -> Key:
+        return home(self.step), -1 if self.step is None else self.step.index, self.tensor.index
+
+    @property
+    def at(self) -> At:
+        return home(self.step), self.tensor.index
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether it is what a branch or a loop hands on, computed by a layer of another subgraph."""
+        return self.step is not None and bool(self.step.facts.control)
+
+    @property
+    def runs(self) -> int:
+        """How often it was computed: once in an inference, or as often as its subgraph ran."""
+        return self.count * len(self.low) // max(1, prod(self.tensor.shape))
 
     @property
     def lives_on(self) -> bool:
@@ -196,8 +253,8 @@ class Layer:
         """What both saw of the same layer."""
 
         def both(name: str) -> Any:
-            mine = getattr(self, name)
-            return None if mine is None else mine + getattr(other, name)
+            mine, yours = getattr(self, name), getattr(other, name)
+            return mine if yours is None else yours if mine is None else mine + yours
 
         sums = ("count", "histogram", "clamped", "accumulator", "own", "total", "cut", "of_weights")
         return replace(

@@ -18,8 +18,8 @@ from ..numerics.requantize import Requantizer
 from ..plan import Plan, Step
 from ..reading.counterparts import Pair, Values, by_floats, stands_alone
 from ..reading.float_reading import affine, is_quantized, outside, real_values
-from .layer import Accumulator, Clamped, Errors, Floats, Layer
-from .streams import by_float_step
+from .layer import Accumulator, At, Clamped, Errors, Floats, Layer
+from .streams import Moments, by_float_step
 
 BINS = 256
 
@@ -37,34 +37,38 @@ class Judge(NamedTuple):
 def measure(
     plan: Plan,
     reading: Plan,
-    judges: Mapping[int, Judge],
+    judges: Mapping[At, Judge],
     records: Iterable[Record],
     batch: int,
     floats: Values,
-    constant: Mapping[int, npt.NDArray[np.bool_]],
+    inner: Moments,
+    constant: Mapping[At, npt.NDArray[np.bool_]],
 ) -> Iterator[Layer]:
-    """One `Layer` for each quantised tensor that steps of the main graph write, what lives on among them.
+    """One `Layer` for each quantised tensor that a step wrote in a run of its graph, what lives on among them.
 
-    `judges` are for each quantised output of a step that stands alone, by its index; another is judged by the step of
-    the float `reading`, on what it found. `floats` are the float model's values by this plan's indices; `constant`
-    tells which channels of an output are proven to hold one code for any input. What depends on a gap, or has no float
-    step, is left out.
+    `judges` are for each quantised output of a step that stands alone, by (subgraph, tensor); another is judged by the
+    step of the float `reading`, on what it found. `floats` are the float model's values by this plan's indices, `inner`
+    the float reading's records, those of other subgraphs; `constant` tells which channels of an output are proven to
+    hold one code for any input. What depends on a gap, or has no float step, is left out.
     """
     for record in records:
         step = record.step
-        if record.path or not any(map(is_quantized, step.writes)) or step.gap or reading.steps[step.index].gap:
+        real = reading.plans[step.subgraph].steps[step.index]
+        if not any(map(is_quantized, step.writes)) or step.gap or real.gap:
             continue
         arrays = _as_kernels_take_them(record, batch)
-        by_reading = () if stands_alone(step) else by_float_step(reading.steps[step.index], record)
+        by_reading = () if stands_alone(step) else _by_reading(real, record)
+        beside = _beside(record, floats, inner)
         written = zip(step.writes, (*record.outputs, *record.updates), strict=True)
         for place, (tensor, x) in enumerate(written):
-            if is_quantized(tensor) and (by_reading or tensor.index in judges):
-                judge = None if by_reading else judges[tensor.index]
+            at = step.subgraph, tensor.index
+            if is_quantized(tensor) and tensor.index not in record.unknown and (by_reading or at in judges):
+                judge = None if by_reading else judges[at]
                 own = by_reading[place] if judge is None else _by_judge(plan, judge, step, arrays)
                 got = _by_channel(x, tensor)
                 nowhere = np.zeros(got.shape[1], np.bool_)
-                layer = _layer(tensor, step, got, constant.get(tensor.index, nowhere))
-                layer = _judged(layer, got, plan, own, arrays, floats)
+                layer = _layer(tensor, step, got, constant.get(at, nowhere))
+                layer = _judged(layer, got, plan, own, arrays, beside.get(tensor.index))
                 if judge is not None and judge.rounded is not None and step.weights is not None:
                     rounded = _by_channel(_by_judge(plan, judge.rounded, step, arrays), tensor)
                     squares = _repeated(_squares(tensor, rounded, _by_channel(own, tensor)), layer.count)
@@ -73,30 +77,48 @@ def measure(
 
 
 def measure_inputs(
-    plan: Plan, codes: Iterable[Array], floats: Values, constant: Mapping[int, npt.NDArray[np.bool_]]
+    plan: Plan, codes: Iterable[Array], floats: Values, constant: Mapping[At, npt.NDArray[np.bool_]]
 ) -> Iterator[Layer]:
     """One `Layer` for each quantised input; `floats` are the real values that were meant, by tensor index."""
     for tensor, x in zip(plan.inputs, codes, strict=True):
         if is_quantized(tensor):
             real = _by_channel(floats[tensor.index], tensor)
             errors = _errors(tensor, _by_channel(x, tensor), real)
-            layer = _layer(tensor, None, _by_channel(x, tensor), constant[tensor.index])
+            layer = _layer(tensor, None, _by_channel(x, tensor), constant[0, tensor.index])
             yield replace(layer, clamped=_clamped(*outside(real, tensor)), own=errors, total=errors)
+
+
+def _by_reading(real: Step, record: Record) -> tuple[Array, ...]:
+    """What the float reading's step makes of what the quantised one found; a branch or a loop hands on what it got."""
+    if not real.facts.control:
+        return by_float_step(real, record)
+    return tuple(real_values(x, t) for x, t in zip(record.outputs, record.step.outputs, strict=True))
+
+
+def _beside(record: Record, floats: Values, inner: Moments) -> Values:
+    """The floats' values of what a step wrote, by tensor; in a subgraph only where floats came there as well."""
+    if not record.path:
+        return floats
+    theirs = inner.get((record.path, record.step.index))
+    if theirs is None:
+        return {}
+    return {t.index: x for t, x in zip(theirs.step.writes, (*theirs.outputs, *theirs.updates), strict=True)}
 
 
 def _by_judge(plan: Plan, judge: Judge, step: Step, arrays: Sequence[Array | None]) -> Array:
     """What the float steps make of the step's inputs."""
     inputs = {t.index: x for t, x in zip(step.inputs, arrays, strict=True) if t and x is not None}
-    return by_floats(plan, judge.plan, judge.pair, inputs)
+    return by_floats(plan.plans[step.subgraph], judge.plan, judge.pair, inputs)
 
 
-def _judged(layer: Layer, got: Array, plan: Plan, own: Array, arrays: Sequence[Array | None], floats: Values) -> Layer:
-    """The layer of the codes `got`, with what its step's inputs (as kernels take them) and the float model tell, `own`
-    of the same inputs."""
+def _judged(
+    layer: Layer, got: Array, plan: Plan, own: Array, arrays: Sequence[Array | None], total: Array | None
+) -> Layer:
+    """The layer of the codes `got`, with what its step's inputs (as kernels take them) and the float model tell: `own`
+    of the same inputs, `total` of its own."""
     step, tensor = layer.step, layer.tensor
     assert step is not None
     own = _repeated(_by_channel(own, tensor), len(got))
-    total = floats.get(tensor.index)
     layer = replace(
         layer,
         is_fed=_is_fed(plan, step),
@@ -116,7 +138,7 @@ def _judged(layer: Layer, got: Array, plan: Plan, own: Array, arrays: Sequence[A
 
 def _is_fed(plan: Plan, step: Step) -> bool:
     """Whether the step makes codes of an input."""
-    return step.facts.recodes and step.op.inputs[0] in plan.graph.inputs
+    return not step.subgraph and step.facts.recodes and step.op.inputs[0] in plan.graph.inputs
 
 
 def _as_kernels_take_them(record: Record, batch: int) -> list[Array | None]:

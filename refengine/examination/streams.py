@@ -1,19 +1,30 @@
-"""Where something lives on from one inference to the next: all tensors of an inference, and what an error does then."""
+"""Where an inference is more than one step after the other, for something lives on or subgraphs run: all tensors of
+an inference, and what an error does then."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..execute import NONE, Record, execute
+from ..errors import InferenceError
+from ..execute import NONE, Call, Record, execute, kept
 from ..model import Array
 from ..plan import Plan, State, Step
 from ..reading.counterparts import Values, own_error, rows, stands_alone
 from ..reading.float_reading import as_codes, real_values
-from .effect import SAMPLES, Effect, Experiment, Inference, Where, compared, only_in, rounding_error
+from .effect import SAMPLES, Effect, Experiment, Inference, Where, compared, kept_of, only_in, rounding_error
+
+Moments = dict[tuple[tuple[Call, ...], int], Record]
+"""The records of an inference by their path and operator."""
+
+
+def walks(plan: Plan) -> bool:
+    """Whether an inference is more than one step after the other: something lives on, or subgraphs run."""
+    return bool(plan.initial) or any(step.facts.control for step in plan.steps)
 
 
 class Sequences:
@@ -37,23 +48,23 @@ class Sequences:
 
 
 class Moment(NamedTuple):
-    """One inference of a sequence: every tensor by its index, as kernels take them (a variable as it is afterwards),
-    the record of each step of the main graph by the step's index, and the state that the next one begins with."""
+    """One inference of a sequence: every tensor of the main graph by its index, as kernels take them (a variable as it
+    is afterwards), the record of each step, and the state that the next one begins with."""
 
     values: Values
-    records: Mapping[int, Record]
+    records: Moments
     state: State
 
 
 def moment(plan: Plan, inputs: Sequence[Array], state: State, known: Mapping[int, Array] = NONE) -> Moment:
     """The inference of `inputs`, (1, *shape) each, that begins with `state`; `known` is as for `execute`."""
-    values, records = dict(plan.constants), dict[int, Record]()
+    values, records = dict(plan.constants), Moments()
     values.update(zip(plan.graph.inputs, inputs, strict=True))
     fed = (x.reshape(tensor.shape) for x, tensor in zip(inputs, plan.inputs, strict=True))
-    for record in execute(plan, *fed, known=known, state=state):
+    for record in kept(plan, execute(plan, *fed, known=known, state=state)):
         state = record.state
+        records[record.path, record.step.index] = record
         if not record.path:
-            records[record.step.index] = record
             written = zip(record.step.writes, (*record.outputs, *record.updates), strict=True)
             values.update((tensor.index, x.reshape(1, *tensor.shape)) for tensor, x in written)
     return Moment(values, records, state)
@@ -80,6 +91,26 @@ def by_codes(plan: Plan, step: Step, record: Record) -> tuple[Array, ...]:
     return tuple(real_values(x, t) for x, t in zip(step.evaluate(*inputs, *memory), step.writes, strict=False))
 
 
+def in_codes(plan: Plan, step: Step, real: Step, place: Where) -> Step:
+    """The float reading's step `real`, but in the channels of `place`: there, what `plan`'s `step` makes of its inputs
+    in codes."""
+    (graph, index), _ = place
+    constants, channels = plan.plans[graph].constants, kept_of(place, plan)
+
+    def evaluate(params: Any, *arrays: Array | None) -> tuple[Array, ...]:
+        codes = [
+            None if x is None or t is None else constants.get(t.index, as_codes(x, t))
+            for x, t in zip(arrays, step.inputs, strict=True)
+        ]
+        results = [np.array(x) for x in real.evaluate(*arrays)]
+        for tensor, x, coded in zip(step.outputs, results, step.evaluate(*codes), strict=True):
+            if tensor.index == index:
+                x[channels] = real_values(coded, tensor)[channels]
+        return tuple(results)
+
+    return replace(real, kernel=replace(real.kernel, evaluate=evaluate))
+
+
 def _memory(record: Record) -> Iterator[Array]:
     """As kernels take it: of one inference, records hold it without the batch axis."""
     return (x[np.newaxis] for x in record.memory)
@@ -96,7 +127,9 @@ class Streams(Experiment):
     sequences: tuple[tuple[Inference, ...], ...]
 
     def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
-        return (self._on(sequence, places) for sequence in self.sequences)
+        for sequence in self.sequences:
+            with suppress(InferenceError):  # of floats, that began where others had failed
+                yield self._on(sequence, places)
 
     def _on(self, sequence: Sequence[Inference], places: Sequence[Where]) -> list[Effect | None]:
         plan, reference = self.plan, self.reference
@@ -113,12 +146,11 @@ class Streams(Experiment):
             got.append(rows(plan, values, outputs))
 
         def alone(place: Where) -> Effect | None:
-            errors = [self._error(place[0], each) for each in floats]
-            found = [only_in(error, place, plan) for error in errors if error is not None]
-            if len(found) < len(floats):
+            try:
+                changed = [rows(reference, values, targets) for values in self._changed(sequence, place, floats)]
+            except InferenceError:  # of a loop that no longer ends
                 return None
-            changed = self._changed(sequence, self.same[place[0]], found)
-            return compared(plan, np.concatenate([rows(reference, x, targets) for x in changed]), wanted)
+            return compared(plan, np.concatenate(changed), wanted) if changed else None
 
         return [compared(plan, np.concatenate(got), wanted), *map(alone, places)]
 
@@ -135,9 +167,9 @@ class Streams(Experiment):
             return rounding_error(self.plan.graph.tensors[index], found.values[self.same[index]])
         step = self.plan.writers.get(index)
         if step is not None and not stands_alone(step):
-            if self.by_reading is not None:
+            if self.by_reading is not None or step.facts.control:
                 return None
-            made = by_codes(self.plan, step, found.records[step.index])
+            made = by_codes(self.plan, step, found.records[(), step.index])
             theirs: Array = made[step.op.outputs.index(index)] - np.float64(found.values[index])
             return theirs
         pair = self.pairs.get(index)
@@ -145,7 +177,32 @@ class Streams(Experiment):
             return None
         return own_error(self.plan, self.reference, pair, found.values)
 
-    def _changed(self, sequence: Sequence[Inference], target: int, errors: Sequence[Array]) -> Iterator[Values]:
+    def _changed(self, sequence: Sequence[Inference], place: Where, floats: Sequence[Moment]) -> Iterator[Values]:
+        """The float model's values in each inference with the error of one place alone; none where it is not known."""
+        (graph, index), _ = place
+        if graph:
+            return self._with_codes(sequence, place)
+        errors = [self._error(index, each) for each in floats]
+        found = [only_in(error, place, self.plan) for error in errors if error is not None]
+        return self._with_errors(sequence, self.same[index], found) if len(found) == len(floats) else iter(())
+
+    def _with_codes(self, sequence: Sequence[Inference], place: Where) -> Iterator[Values]:
+        """A layer of another subgraph is computed as the quantised model does, whenever it runs; decisions follow."""
+        (graph, index), _ = place
+        step = self.plan.plans[graph].writers.get(index)
+        if self.by_reading is not None or step is None or not stands_alone(step):
+            return
+        inner = self.reference.plans[graph]
+        real = in_codes(self.plan, step, inner.steps[step.index], place)
+        steps = tuple(real if each.index == step.index else each for each in inner.steps)
+        subplans = {**self.reference.subplans, graph: replace(inner, steps=steps)}
+        reference, state = replace(self.reference, subplans=subplans), self.reference.initial
+        for reals in sequence:
+            found = moment(reference, reals, state)
+            state = found.state
+            yield found.values
+
+    def _with_errors(self, sequence: Sequence[Inference], target: int, errors: Sequence[Array]) -> Iterator[Values]:
         """The float model's values if an error is added to one tensor in each inference."""
         reference, state = self.reference, self.reference.initial
         for reals, error in zip(sequence, errors, strict=True):

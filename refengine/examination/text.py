@@ -36,7 +36,7 @@ def _cells(told: dict[str, Any], layer: Layer) -> Iterator[str]:
     clamped, acc, own, total = told["clamped"], told["accumulator"], told["own_error"], told["total_error"]
     made = None if layer.lives_on else layer.step
     activation = "NONE" if made is None else made.op.options.get("fused_activation_function", "NONE")
-    yield "" if layer.step is None else str(layer.step.index)
+    yield "" if layer.step is None else layer.step.number
     name = "input" if layer.step is None else told["operator"]["name"] + (" (state)" if layer.lives_on else "")
     yield name + (f" + {activation}" if activation != "NONE" else "")
     yield f"{told['codes'][0]} … {told['codes'][1]}"
@@ -59,6 +59,11 @@ def _figure(errors: dict[str, float | None] | None, name: str, form: str) -> str
     """Nothing where there is nothing to compare with, or the figure is not finite."""
     value = errors and errors[name]
     return "" if value is None else format(value, form)
+
+
+def decided(measured: Health) -> Iterator[str]:
+    """What branches and loops decided, a line each."""
+    yield from map(str, measured.decisions)
 
 
 def _more(finding: Finding) -> str:

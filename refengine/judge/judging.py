@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InferenceError, InputError
+from ..errors import InferenceError, InputError, UnsupportedError
 from ..execute import Record, batch_size, execute, infer, kept, require_room_for_all
 from ..explanation import explain
 from ..kernel import PRESETS, Numerics
@@ -22,6 +22,7 @@ from ..tensors.difference import Difference, difference, unlike
 from .crcs import with_proven
 from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
+from .faults import dialects
 from .faults.memory import CHUNK, DENSE, LINE
 from .feeding import fed
 from .inputs import suspected, try_element, try_far, try_inputs, try_shown
@@ -37,9 +38,11 @@ from .verdict import (
     Hypothesis,
     Replay,
     Trial,
+    cost,
     evaluated,
     image_of,
     ranked,
+    spoken,
     try_dialects,
     try_faults,
     try_states,
@@ -283,8 +286,10 @@ class _Evidence:
     ) -> list[Candidate]:
         """The candidates for a culprit, the best first; see `candidates` for `under`."""
         tensor, own = finding.tensor.index, finding.own
-        if finding.step.facts.control or finding.step.facts.resource or own is None:
+        if finding.step.facts.resource or own is None:
             return []
+        if finding.step.facts.control:
+            return [] if under else self._explanations_inside(finding, values)
         alone = all(stands_alone(step) for step in finding.suspects)
         steps = finding.suspects if alone else (finding.step,)
         written = {t.index for step in steps for t in step.outputs if not t.is_variable}
@@ -311,6 +316,34 @@ class _Evidence:
         for numerics, name in (under or {}).items():
             try_faults(trial, numerics, memory, name)
         return trial.candidates()
+
+    def _explanations_inside(self, finding: Finding, values: Mapping[int, Array]) -> list[Candidate]:
+        """Of a step that runs subgraphs: the other dialects, in all that it runs. Faults in there are not tried."""
+        step, tensor = finding.step, finding.tensor.index
+        place = [t.index for t in step.outputs].index(tensor)
+        read = {t.index: values[t.index] for t in step.inputs if t is not None}
+        replay = Replay((step,), read, tensor, self.state, {}, self.fed_unseen(finding))
+        seen, sound = self.dump.tensors[tensor], _alone(self.plan, step, values, self.state).outputs[place]
+        trial = Trial(replay, seen, sound, unlike(sound, seen))
+        for numerics, name in dialects(self.plan.numerics).items():
+            try:
+                end = _alone(_spoken_inside(self.plan, step, numerics), step, values, self.state).outputs[place]
+            except (UnsupportedError, InferenceError):
+                continue
+            hypothesis = Hypothesis("dialect", f"under {name}", end, cost(numerics, self.plan.numerics))
+            trial.judge(end, hypothesis, step, numerics)
+        return trial.candidates()
+
+
+def _spoken_inside(plan: Plan, step: Step, numerics: Numerics) -> Plan:
+    """The plan with another dialect in the subgraphs that a step runs; raises `UnsupportedError` where there is none
+    for an operator in there."""
+    spoken(step, numerics)
+    changed = dict(plan.subplans)
+    for graph in plan.reached(step):
+        inner = plan.plans[graph]
+        changed[graph] = replace(inner, steps=tuple(spoken(each, numerics) for each in inner.steps))
+    return replace(plan, subplans=changed)
 
 
 def _batched(arrays: Sequence[Array | None]) -> Iterator[Array | None]:

@@ -77,8 +77,11 @@ class Finding:
             return f"{self.certainty}: {self._claim}"
         differences = "one difference" if self.own.count == 1 else f"{self.own.count:,} differences"
         anything = ", or ".join(candidate.how.removeprefix("if ") for candidate in self.fitting)
+        nothing = "nothing"
+        if self.step.facts.control:
+            nothing = "the kernels of its subgraphs are not tried one by one, and nothing else"
         return (
-            f"open: nothing explains its {differences}{f' (perhaps {anything})' if anything else ''}, first at "
+            f"open: {nothing} explains its {differences}{f' (perhaps {anything})' if anything else ''}, first at "
             f"{list(self.own.first)}, where the device has {_shown(self.own.theirs)} and a sound kernel "
             f"{_shown(self.own.mine)}"
         )

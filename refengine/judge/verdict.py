@@ -303,21 +303,26 @@ def ranked(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 @lru_cache(maxsize=512)
-def _spoken(step: Step, numerics: Numerics) -> Step:
+def spoken(step: Step, numerics: Numerics) -> Step:
     """A step in another dialect; the same for every culprit that asks."""
     return step.prepared(numerics)
+
+
+def cost(numerics: Numerics, base: Numerics) -> float:
+    """What another dialect costs, in bits: the more choices it is from `base`."""
+    apart = sum(getattr(numerics, field.name) != getattr(base, field.name) for field in fields(numerics))
+    return float(CHOICE * (apart - 1))
 
 
 def try_dialects(trial: Trial, plan: Plan) -> None:
     """All other dialects, in all steps of the replay."""
     for numerics, name in dialects(plan.numerics).items():
-        apart = sum(getattr(numerics, f.name) != getattr(plan.numerics, f.name) for f in fields(numerics))
         try:
-            end = replace(trial.replay, steps=[_spoken(step, numerics) for step in trial.replay.steps]).end()
+            end = replace(trial.replay, steps=[spoken(step, numerics) for step in trial.replay.steps]).end()
         except (UnsupportedError, InferenceError):
             continue
         (step, *more) = trial.replay.steps
-        hypothesis = Hypothesis("dialect", f"under {name}", end, CHOICE * (apart - 1))
+        hypothesis = Hypothesis("dialect", f"under {name}", end, cost(numerics, plan.numerics))
         trial.judge(end, hypothesis, None if more else step, numerics)
 
 
@@ -340,7 +345,7 @@ def try_faults(trial: Trial, numerics: Numerics, memory: Mapping[str, Array], di
     """The known faults of each step's first output, supposing a `dialect`, if one is named."""
     replay, suffix = trial.replay, f", under {dialect}" if dialect else ""
     if dialect:
-        replay = replace(replay, steps=[_spoken(step, numerics) for step in replay.steps])
+        replay = replace(replay, steps=[spoken(step, numerics) for step in replay.steps])
     known = dict(replay.values)
     for i, step in enumerate(replay.steps):
         arrays = tuple(None if t is None else known[t.index] for t in step.inputs)

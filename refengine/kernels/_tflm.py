@@ -140,6 +140,13 @@ CUSTOM_OPS: dict[str, str] = {
 _RARE = ("complex64", "complex128", "float16", "float64", "int4", "uint16")
 _NUMBERS = ("float32", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", *_RARE)
 
+INSTEAD: dict[str, str] = {
+    "GELU": "; x · sigmoid(1.702 · x) is LOGISTIC and MUL",
+    "SELECT": "; where branches' shapes broadcast it is SELECT_V2, and Keras 3's Embedding is GATHER by tf.gather",
+    "TILE": "; tf.image.resize of method nearest, in UpSampling2D's place, is RESIZE_NEAREST_NEIGHBOR",
+}
+"""What ordinary recipes give that TFLM has not, and what it has in its place."""
+
 TYPES_WITHOUT_KERNEL: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("BROADCAST_TO", "RESHAPE", "SHAPE", "SQUEEZE"), _RARE),
     **dict.fromkeys(("LOGICAL_AND", "LOGICAL_OR"), _NUMBERS),

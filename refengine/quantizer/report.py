@@ -156,7 +156,8 @@ def check_judged(float_plan: Plan, asked: str) -> None:
     try:
         check_comparable(float_plan)
     except UnsupportedError as error:
-        error.args = (f"{error}; or leave out {asked}: without it, the model is quantised",)
+        without = f"or leave out {asked}: without it, the model is quantised, and refengine health judges it"
+        error.args = (f"{error}; {without}",)
         raise
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, within_limits
 from ..kernel import Facts
 from ..kernels import FACTS
 from ..model import Graph, Model, Op, Quantization
@@ -70,12 +70,21 @@ def check_kept(graph: Graph, keep: Collection[int]) -> None:
 
 def check_begins(model: Model) -> None:
     """Refuse other subgraphs than those that run once and give variables constants."""
+    for graph in model.graphs:
+        for op in graph.ops:
+            called = [str(op.options[name]) for name in FACTS.get(op.name, Facts()).calls]
+            within_limits(
+                not called or _calls_once(op),
+                f"subgraph {graph.index}, operator {op.index} ({op.kind}) runs subgraphs {' and '.join(called)}, and "
+                "refengine quantises none but those that run once: build loops unrolled, as Keras's recurrent layers "
+                "are with unroll=True, and branches as models of their own",
+            )
     once = {op.options[call] for op in model.graphs[0].ops for call in _calls_once(op)}
     others = {*range(1, len(model.graphs))} - once
-    require(
+    within_limits(
         not others,
-        f"the model has {len(model.graphs)} subgraphs; only models of one can be quantised, beside what runs once; "
-        "build loops unrolled, as Keras's recurrent layers are with unroll=True",
+        f"no operator runs subgraphs {', '.join(map(str, sorted(others)))}, and refengine quantises models of one, "
+        "beside what runs once: convert again without their signatures",
     )
     for graph in model.graphs[1:]:
         for op, name, value in accesses(graph):

@@ -53,7 +53,7 @@ def check_comparable(plan: Plan) -> None:
         does = "runs other subgraphs" if step.facts.control else "remembers something for the next inference"
         require(
             stands_alone(step),
-            f"{step} {does}; refengine judges layers only one by one and each inference afresh: "
+            f"{step} {does}, and here layers are judged one by one and each inference afresh: "
             "convert the layers around it as a model of their own and judge that",
         )
 

@@ -49,9 +49,13 @@ def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
         colours = {
             layer.step.index: (_bucket(_codes(layer, by), CODES), f"{_codes(layer, by):.2f} codes")
             for layer in measured.layers
-            if layer.step is not None and getattr(layer, by) is not None
+            if layer.step is not None and not layer.step.subgraph and getattr(layer, by) is not None
         }
-    told = {str(layer.step.index): [*_health_lines(layer, measured)] for layer in measured.layers if layer.step}
+    told = {
+        str(layer.step.index): [*_health_lines(layer, measured)]
+        for layer in measured.layers
+        if layer.step and not layer.step.subgraph
+    }
     summary = f"{counted(measured.inferences, 'inference')}, {data}, against the float reading of the same graph"
     return described(plan, _rest(plan, colours)) | {"told": told, "summary": summary, "of": data, "key": _key(by)}
 
@@ -89,7 +93,7 @@ def _found(measured: Health) -> Colours:
     return {
         layer.step.index: ("culprit", wrong[str(layer)]) if str(layer) in wrong else ("same", "nothing suspicious")
         for layer in measured.layers
-        if layer.step is not None
+        if layer.step is not None and not layer.step.subgraph
     }
 
 

@@ -76,6 +76,12 @@ def test_a_stream_keeps_the_state_and_each_file_is_one(ask: Ask) -> None:
     assert "state: kept" in ask("run", "total.tflite", "--input", "frames.npy", "--stream")
 
 
+def test_an_option_that_stands_twice_forgets_nothing(ask: Ask) -> None:
+    """As people write it who know ffmpeg: --input A --input B."""
+    told = ask("run", "total.tflite", "--input", "frames.npy", "--input", "last.npy", "--stream", "--json")
+    assert told == ask("run", "total.tflite", "--input", "frames.npy", "last.npy", "--stream", "--json")
+
+
 def test_independent_inferences_are_each_the_first(ask: Ask) -> None:
     told = ask("run", "total.tflite", "--input", "frames.npy", "--independent", "--json")
     assert values(told) == [[[2, 3], [11, 21], [101, 201]]]

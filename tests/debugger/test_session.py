@@ -11,6 +11,7 @@ from refengine import InputError, execute, make_plan
 from refengine import Session as Stream
 from refengine.debugger import START, Console, Session
 from refengine.explanation import explain
+from tests.kernels.test_assign_variable import remembering
 from tests.kernels.test_while import cells, counting
 from tests.test_new_operator import ALL, X, stateful
 
@@ -171,3 +172,20 @@ def test_known_outputs_do_not_keep_a_variable_from_being_written() -> None:
     known = dict(zip((t.index for t in plan.outputs), record.outputs, strict=True))
     (resumed,) = execute(plan, X, known=known)
     assert resumed.state.variables[0, 1].tolist() == record.state.variables[0, 1].tolist()
+
+
+def test_what_a_resource_variable_held_and_what_is_assigned_can_be_set() -> None:
+    """The step that makes the handle has run, and is not computed again."""
+    x = np.array([1, 2], np.int32)
+    stream = Session(make_plan(remembering("int32")), x, then=[(10 * x,), (100 * x,)])
+    ask = asker(stream)
+    ask("goto inference 1")
+    ask("continue")
+    ask("goto inference 1")
+    ask("next 2")
+    assert ask("set 2[0] = 7")[0].endswith("1 → 7")
+    assert stream.current.outputs[0].tolist() == [7, 2]
+    assert ask("set x[1] = 50")[0].endswith("20 → 50")
+    ask("next inference")
+    ask("next 2")
+    assert stream.current.outputs[0].tolist() == [10, 50]

@@ -159,7 +159,7 @@ def test_what_helps_is_told_beside_the_float_model_as_well() -> None:
     model = quantized(float_model, data)
     by_itself, beside = (examined(model, data, other).findings for other in (None, float_model))
     assert [[f.place for f in found if f.kind == "channels"] for found in (by_itself, beside)] == [
-        [(6, (4, 5, 6, 7))]
+        [((0, 6), (4, 5, 6, 7))]
     ] * 2
     assert "--float tells what that brings" in next(f.text for f in by_itself if f.kind == "channels")
     (coarse,) = (f for f in beside if f.kind == "channels")
@@ -367,7 +367,7 @@ def test_a_float_model_of_other_outputs_is_refused() -> None:
 
 
 def test_effects_that_are_not_finite_are_the_worst_and_none_in_json() -> None:
-    finding = Finding("operator 0", "error", 1.0, "", (0, (0,)), Effect(1, 1, 4.0, None))
+    finding = Finding("operator 0", "error", 1.0, "", ((0, 0), (0,)), Effect(1, 1, 4.0, None))
     broken = replace(finding, effect=Effect(1, 1, np.nan, None))
     dead = replace(finding, effect=None)
     cut = replace(finding, kind="input", effect=None)

@@ -18,7 +18,7 @@ from refengine.bundled import bundled_models
 from refengine.examination import ROUNDING, Finding, Health, health
 from refengine.execute import execute
 from refengine.kernel import At, Facts, Kernel, Node, Numerics
-from refengine.model import Array, Graph, Model, Op
+from refengine.model import Array, Model
 from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input, quantize_input
@@ -371,7 +371,7 @@ def test_every_output_of_an_operator_is_a_layer_and_has_an_effect() -> None:
     assert first.own is not None and first.own.layer.rmse[0] < 1e-4, "the codes mean what they meant"
     wrong = codes[:, 4:].clip(0).astype(np.float64)
     assert second.own is not None and second.own.square.sum() == pytest.approx(np.square(wrong).sum())
-    places = [(layer.tensor.index, (0, 1, 2, 3)) for layer in (first, second)]
+    places = [(layer.at, (0, 1, 2, 3)) for layer in (first, second)]
     everything, (nothing, all_of_it) = result.experiment.effects(places)
     assert everything is not None and nothing is not None and all_of_it is not None
     assert nothing.rmse < 1e-6
@@ -390,25 +390,3 @@ def test_a_layer_that_depends_on_no_input_counts_once_for_each_inference() -> No
     assert layer.own is not None and layer.total is not None
     assert layer.count == layer.own.count == layer.total.count == 5 * 2 * 2
     assert layer.own.largest.max() < 1e-4
-
-
-def choosing() -> Model:
-    """x and a condition → RELU of x, or x."""
-    x, condition = fed((1, 2), "int8", q(0.1), "x"), fed((), "bool", name="condition")
-    tensors = (condition, x, *(fed((1, 2), "int8", q(0.1), name) for name in "yz"))
-    main = tuple(replace(t, index=i) for i, t in enumerate(tensors))
-    inner = tuple(replace(t, index=i) for i, t in enumerate((x, x)))
-    ops = (Op(0, "RELU", (1,), (2,)), Op(1, "IF", (0, 2), (3,), {"then_subgraph_index": 1, "else_subgraph_index": 2}))
-    return Model(
-        (
-            Graph(0, "main", main, (0, 1), (3,), ops),
-            Graph(1, "then", inner, (0,), (1,), (Op(0, "RELU", (0,), (1,)),)),
-            Graph(2, "else", inner[:1], (0,), (0,), ()),
-        )
-    )
-
-
-def test_what_runs_other_subgraphs_is_refused() -> None:
-    plan = make_plan(choosing())
-    with pytest.raises(UnsupportedError, match=r"operator 1 \(IF\) runs other subgraphs, and health looks at the main"):
-        next(health(plan, []))

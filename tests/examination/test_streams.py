@@ -152,7 +152,7 @@ def test_of_a_step_that_remembers_the_error_alone_is_tried() -> None:
     model = quantized("lstm")
     result = examined(model)
     layer = layer_of(result, "UNIDIRECTIONAL_SEQUENCE_LSTM")
-    place = (layer.tensor.index, tuple(range(len(layer.low))))
+    place = (layer.at, tuple(range(len(layer.low))))
     everything, (alone,) = result.experiment.effects([place])
     assert 0.1 < present(alone).rmse / present(everything).rmse < 1.5
 

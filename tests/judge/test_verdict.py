@@ -18,7 +18,7 @@ from refengine.execute import infer
 from refengine.judge import Dump, Report, diff, verdict
 from refengine.judge.faults import DIALECTS, dialects
 from refengine.kernel import Node
-from refengine.model import Array, Model, Tensor
+from refengine.model import Array, Graph, Model, Op, Tensor
 from refengine.numerics import scalar
 from refengine.plan import State
 from refengine.strategies import inputs_of, model_of, nodes
@@ -875,3 +875,41 @@ def test_the_other_path_of_int16() -> None:
 def present_data(tensor: Tensor) -> Array:
     assert tensor.data is not None
     return tensor.data
+
+
+# ---- steps that run subgraphs -----------------------------------------------------------------------------
+
+
+def scaling(condition: bool) -> tuple[Plan, tuple[Array, Array]]:
+    """A condition and x int8 (1, 512) → by IF, x / 2 or x / 4, whose halves round up or away from 0; and data."""
+    x, y = (
+        replace(fed((1, 512), "int8", q(scale), name), index=i) for i, scale, name in ((0, 0.125, "x"), (2, 0.125, "y"))
+    )
+    branches = []
+    for index, code in ((1, 64), (2, 32)):
+        factor = replace(const([[code]], "int8", q(1 / 128), "factor"), index=1)
+        op = Op(0, "MUL", (0, 1), (2,), {"fused_activation_function": "NONE"})
+        branches.append(Graph(index, f"times{code}", (x, factor, y), (0,), (2,), (op,)))
+    tensors = (replace(fed((1,), "bool", None, "c"), index=0), replace(x, index=1), y)
+    branch = Op(0, "IF", (0, 1), (2,), {"then_subgraph_index": 1, "else_subgraph_index": 2})
+    plan = make_plan(Model((Graph(0, "main", tensors, (0, 1), (2,), (branch,)), *branches)))
+    codes = np.random.default_rng(0).integers(-128, 128, (1, 512)).astype(np.int8)
+    return plan, (np.array([condition]), codes)
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_another_dialect_inside_a_branch_is_named(condition: bool) -> None:
+    plan, inputs = scaling(condition)
+    spoken = make_plan(plan.model, numerics=replace(plan.numerics, rounding="single"))
+    (wrong,), (sound,) = infer(spoken, None, inputs)[0], infer(plan, None, inputs)[0]
+    assert (wrong != sound).sum() > 4
+    (culprit,) = diff(plan, {0: inputs[0], 1: inputs[1], 2: wrong}).culprits
+    assert culprit.certainty == "certain" and culprit.fitting[0].numerics == spoken.numerics
+
+
+def test_what_is_wrong_inside_a_branch_is_not_said_to_have_been_tried() -> None:
+    plan, inputs = scaling(True)
+    wrong = infer(plan, None, inputs)[0][0].copy()
+    wrong[0, ::7] += np.where(wrong[0, ::7] < 0, 3, -3).astype(np.int8)
+    (culprit,) = diff(plan, {0: inputs[0], 1: inputs[1], 2: wrong}).culprits
+    assert culprit.verdict.startswith("open: the kernels of its subgraphs are not tried one by one, and nothing else ")

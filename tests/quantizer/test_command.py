@@ -242,7 +242,8 @@ def test_mistakes_are_one_line(
     given = [option.format(floats=floats, folder=tmp_path) for option in options]
     out = tmp_path / "out.tflite"
     try:
-        status = main(["quantize", floats, "--data", arrays, "-o", str(out), *given])
+        data = [] if "--data" in given else ["--data", arrays]
+        status = main(["quantize", floats, *data, "-o", str(out), *given])
     except SystemExit as error:
         status = int(str(error.code))
     told = capsys.readouterr().err
