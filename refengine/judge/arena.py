@@ -74,8 +74,12 @@ def read_arena(
     device was fed, to prove the layout by. Raises `InputError` if the file cannot be read, or ends before `at`, the
     operator does not exist, the model runs subgraphs, or nothing in the image proves a layout that is not given.
     """
-    if any(step.calls for step in plan.steps):
-        raise InputError("an image is read of models without called subgraphs; dump tensors by name instead")
+    for step in plan.steps:
+        if step.calls:
+            raise InputError(
+                f"{step} runs other subgraphs, and an image is read of models without called subgraphs; "
+                "dump tensors by name instead"
+            )
     time = _time(plan, after)
     with located(str(path)):
         data = read_bytes(Path(path), plan.memory)
