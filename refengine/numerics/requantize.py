@@ -25,9 +25,6 @@ Array = npt.NDArray[Any]
 LINE = 1024
 """Over about so many accumulators NumPy's loops run without a break, or over all channels if those are more."""
 
-FEW = 2048
-"""Below so many accumulators two calls that begin at once are quicker than `np.clip`."""
-
 LINES = (("int8", 32), ("int16", 32), ("int16", 64))
 """(type of the codes, width of the accumulator) of those that may have a line."""
 
@@ -90,21 +87,24 @@ class Requantizer:
         assert self.line is not None
         channels = self.line[1].size
         width = channels * _side_by_side(acc.size // channels, LINE // channels) if channels > 1 else max(1, acc.size)
-        scale, offset, drop, edge = self._pixel if width == channels else self._pixels(width)
+        scale, offset, drop, edge = self._pixel if channels == 1 else self._pixels(width)
         real = np.multiply(acc.reshape(-1, width), scale, dtype=np.float64)
         real += offset
         if self.drop is not None:
             real -= real < edge
             real *= drop
-        half = self.half
-        low, high = self.activation_min + half, self.activation_max + half + 0.5
-        if real.size < FEW:  # np.clip takes its time to begin
-            np.minimum(np.maximum(real, low, out=real), high, out=real)
-        else:
-            np.clip(real, low, high, out=real)
-        codes = real.astype(f"u{self.dtype}")
-        codes ^= half
+        codes = real.clip(*self._limits, out=real).astype(self._unsigned)
+        codes ^= self.half
         return codes.view(self.dtype).reshape(acc.shape)
+
+    @cached_property
+    def _unsigned(self) -> np.dtype[Any]:
+        return np.dtype(f"u{self.dtype}")
+
+    @cached_property
+    def _limits(self) -> tuple[Array, Array]:
+        """What the line is clipped to. As arrays, in the method `clip`: half of what `np.clip` takes of numbers."""
+        return np.array(self.activation_min + float(self.half)), np.array(self.activation_max + self.half + 0.5)
 
     @cached_property
     def _pixel(self) -> tuple[Array, ...]:
@@ -115,7 +115,14 @@ class Requantizer:
 
     def _pixels(self, width: int) -> tuple[Array, ...]:
         """The same for pixels side by side, `width` channels in all."""
-        return tuple(x if x.size == 1 else x[:width] for x in self._repeated)
+        if width not in self._views:
+            self._views[width] = tuple(x if x.size == 1 else x[:width] for x in self._repeated)
+        return self._views[width]
+
+    @cached_property
+    def _views(self) -> dict[int, tuple[Array, ...]]:
+        """`_pixels` by their width, as they come up."""
+        return {}
 
     @cached_property
     def _repeated(self) -> tuple[Array, ...]:
