@@ -95,19 +95,21 @@ class Requantizer:
         assert self.line is not None
         channels = self.line[1].size
         width = channels * _side_by_side(acc.size // channels, LINE // channels)
-        rows, short = acc.reshape(-1, width), self._short_if_often if acc.dtype == np.float32 else None
+        rows, short = acc.reshape(-1, width), self._short_if_often() if acc.dtype.char == "f" else None
         if short is not None:
             scale, offset = short.side_by_side(width)
+            low, high = self._limits[0]
             real = rows * scale
             real += offset
         else:
             scale, offset, drop, edge = self._long.side_by_side(width)
+            low, high = self._limits[1]
             real = np.multiply(rows, scale, dtype=np.float64)
             real += offset
             if self.drop is not None:
                 real -= real < edge
                 real *= drop
-        codes = real.clip(*self._limits[real.dtype], out=real).astype(self._unsigned)
+        codes = real.clip(low, high, out=real).astype(self._unsigned)
         codes ^= self.half
         return codes.view(self.dtype).reshape(acc.shape)
 
@@ -116,10 +118,11 @@ class Requantizer:
         return np.dtype(f"u{self.dtype}")
 
     @cached_property
-    def _limits(self) -> dict[np.dtype[Any], tuple[Array, Array]]:
-        """What the line is clipped to, by its type. As arrays, the method `clip` begins in half of `np.clip`'s time."""
+    def _limits(self) -> tuple[tuple[Array, Array], ...]:
+        """What a line is clipped to, in float32 and float64. Of arrays, the method `clip` takes half of `np.clip`'s
+        time to begin."""
         low, high = self.activation_min + self.half, self.activation_max + self.half + 0.5
-        return {np.dtype(t): (np.array(low, t), np.array(high, t)) for t in (np.float32, np.float64)}
+        return tuple((np.array(low, t), np.array(high, t)) for t in (np.float32, np.float64))
 
     @cached_property
     def _pixel(self) -> tuple[Array, ...]:
@@ -132,14 +135,15 @@ class Requantizer:
     def _long(self) -> _Pixels:
         return _Pixels(self._pixel)
 
-    @property
     def _short_if_often(self) -> _Pixels | None:
+        if self._calls[0] >= OFTEN:
+            return self._short
         self._calls[0] += 1
-        return self._short if self._calls[0] > OFTEN else None
+        return None
 
     @cached_property
     def _calls(self) -> list[int]:
-        """How often the line was used, about: threads may miss each other's."""
+        """How often the line was used, as far as it matters; threads may miss each other's calls."""
         return [0]
 
     @cached_property
