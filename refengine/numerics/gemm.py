@@ -17,6 +17,10 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+MANY = 48
+"""Below so many terms a sum, float64 is quicker than parts in float32, which have to be added."""
+
+
 @dataclass(frozen=True, eq=False)
 class Gemm:
     """`x @ weights.T` for integer codes, exactly. Made by `exact_gemm`.
@@ -46,7 +50,8 @@ def exact_gemm(weights: Array, magnitude: int) -> Gemm:
     bound = reach.sum(axis=1)
     largest = int(bound.max(initial=0))
     parts = -(-largest // 2**24) if largest else 1
-    cuts = _cuts(reach, 2**24) if parts <= 4 else None
+    few = parts > 1 and weights.shape[1] < MANY
+    cuts = _cuts(reach, 2**24) if parts <= 4 and not few else None
     dtype = np.dtype(np.float64 if cuts is None else np.float32)
     columns = weights.T.astype(dtype)
     slices = [slice(0, weights.shape[1])] if cuts is None else [slice(a, b) for a, b in pairwise(cuts)]

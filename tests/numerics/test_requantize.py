@@ -13,7 +13,15 @@ from refengine.model import Array
 from refengine.numerics import requantize as requantize_module
 from refengine.numerics import scalar
 from refengine.numerics.fixedpoint import quantize_multiplier
-from refengine.numerics.requantize import BLOCK, Requantizer, _clear_of_edges, _equal_everywhere, requantizer
+from refengine.numerics.requantize import (
+    BLOCK,
+    OFTEN,
+    Requantizer,
+    _clear_of_edges,
+    _equal_everywhere,
+    float32_line,
+    requantizer,
+)
 
 BOUND = 3000
 
@@ -302,3 +310,64 @@ def test_channels_without_weights_have_a_line_whatever_their_bias() -> None:
         assert requantize.line is not None
         acc = np.random.default_rng(0).integers(-bound, bound + 1, (5000, 4))
         assert np.array_equal(requantize(acc), integer(requantize, acc))
+
+
+def by_float32(line: tuple[Array, Array], requantize: Requantizer, acc: Array) -> Array:
+    """What a float32 line makes of `acc`, written down anew."""
+    real = acc.astype(np.float32) * line[0] + line[1]
+    assert real.dtype == np.float32
+    half = 1 << 7
+    return np.floor(np.clip(real, requantize.activation_min + half, requantize.activation_max + half)) - half
+
+
+@given(
+    st.lists(SCALES, min_size=1, max_size=4),
+    st.integers(-BOUND, BOUND),
+    st.integers(-128, 127),
+    st.sampled_from(("double", "single")),
+)
+def test_a_float32_line_gives_every_code(scales: list[float], bias: int, offset: int, rounding: str) -> None:
+    requantize = make(np.array(scales), bias=bias, offset=offset, low=offset, rounding=rounding)
+    line, acc = float32_line(requantize), every(requantize)
+    if line is not None:
+        assert np.array_equal(by_float32(line, requantize, acc), integer(requantize, acc))
+    for _ in range(OFTEN + 1):  # by the long line first, then by this one
+        assert np.array_equal(requantize(acc.astype(np.float32)), integer(requantize, acc))
+
+
+def test_layers_with_a_relu_have_a_float32_line_that_rounding_alone_would_not_give() -> None:
+    rng, found, rounded = np.random.default_rng(0), 0, 0
+    for _ in range(50):
+        requantize = make(
+            rng.uniform(2.0**-9, 2.0**-5, 8), bias=rng.integers(-5000, 5000, 8), offset=-128, bound=30_000
+        )
+        acc = every(requantize, 30_000)
+        line = float32_line(requantize)
+        if line is not None:
+            found += 1
+            assert np.array_equal(by_float32(line, requantize, acc), integer(requantize, acc))
+        assert requantize.line is not None
+        straight = requantize.line[0].astype(np.float32), requantize.line[1].astype(np.float32)
+        rounded += np.array_equal(by_float32(straight, requantize, acc), integer(requantize, acc))
+    assert found > 40 and rounded < 30
+
+
+def test_a_float32_line_is_used_once_a_layer_is_called_often() -> None:
+    requantize = make(np.array([0.01, 0.02]), offset=-128)
+    acc = every(requantize).astype(np.float32)
+    for _ in range(OFTEN):
+        requantize(acc)
+    assert "_short" not in vars(requantize)
+    requantize(acc.astype(np.float64))
+    assert "_short" not in vars(requantize)
+    requantize(acc)
+    assert vars(requantize)["_short"] is not None
+
+
+def test_where_float32_cannot_tell_there_is_no_float32_line() -> None:
+    scale = np.array([2.0**-20])
+    assert float32_line(make(scale, offset=-128, bound=2**24)) is not None
+    assert float32_line(make(scale, offset=-128, bound=2**24 + 1)) is None
+    assert make(np.array([0.01])).drop is not None
+    assert float32_line(make(np.array([0.01]))) is None
+    assert float32_line(make(np.array([0.01]), dtype="int16", low=-32768, high=32767)) is None
