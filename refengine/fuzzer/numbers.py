@@ -42,7 +42,7 @@ SAID |= {"declared_shape", "outer_shape"}
 """Fields of params that repeat what the tensors' shapes say."""
 
 OWN = {"as_bytes", "sign", "is_alpha_negative", "groups", "gemm", "shrink", "mean", "positions", "linear", "nan_clips"}
-OWN |= {"macs"}
+OWN |= {"macs", "highest"}
 """Fields that only this engine needs, in this form."""
 
 ACTIVATION = {f"{prefix}activation_{side}": side for prefix in ("", "output_") for side in ("min", "max")}

@@ -107,8 +107,8 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     )
     within_limits(
         len(operands.output_shape) <= _cmsis_nn.MAX_RANK or not _cmsis_nn.speaks(numerics),
-        f"CMSIS-NN multiplies matrices of up to {_cmsis_nn.MAX_RANK} dimensions, and TFLM with it does not check that: "
-        "reshape them",
+        f"CMSIS-NN multiplies matrices of up to {_cmsis_nn.MAX_RANK} dimensions, TFLM with it does not check that, and "
+        "refengine does not repeat what comes of it: reshape them",
     )
     scale_math = "double" if numerics.scale_math == "double" else "float32"
     bits = 64 if lhs.dtype == "int16" else 32

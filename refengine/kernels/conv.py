@@ -87,8 +87,8 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     _cmsis_nn.check_symmetric(numerics, input, output)
     within_limits(
         groups == 1 or input.dtype == "int8" or not _cmsis_nn.speaks(numerics),
-        "CMSIS-NN's int16 convolution knows no groups of channels, and reads beyond the weights: convert again "
-        "without groups, or to int8",
+        "CMSIS-NN's int16 convolution knows no groups of channels, and reads beyond the weights, which refengine does "
+        "not repeat: convert again without groups, or to int8",
     )
     weights, offset = filter.data.reshape(channels, -1), _linear.convolution_offset(input)
     bits = _accumulator_bits(node, input, bias, numerics)

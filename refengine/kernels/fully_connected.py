@@ -156,7 +156,7 @@ def _cmsis_nn_bits(bias: Tensor | None, per_channel: bool) -> int:
     within_limits(
         bias is None or bias.dtype == "int64",
         f"the bias '{bias and bias.name}' is int32, and CMSIS-NN's int16 dense layer reads an int64 one, beyond its "
-        "end: convert again with an int64 bias",
+        "end, which refengine does not repeat: convert again with an int64 bias",
     )
     return 64
 
