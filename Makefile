@@ -2,7 +2,7 @@
 # make studio  draw digits in the browser, and watch a network recognise them
 # make lessons eight notebooks for a course, in Jupyter
 # make test    ruff, mypy and the tests: under 20 minutes on two cores
-# make check   the same without the slow tests: under a minute
+# make check   the same without the slow tests
 # make long    what `make test` has no time for: the same laws on more boards, models and examples
 # make lint    ruff, the format, and mypy over package, tests and tools
 # make docs    the API reference as HTML, in build/reference
