@@ -282,7 +282,7 @@ def concerning(path: str) -> list[list[str]]:
     sizes = ["tests/test_memory.py", "tests/test_allocation.py", "tests/tflite_io/test_oddities.py"]
     control = ["tests/kernels", "-k", "if or while or call_once or variable or var_handle or session"]
     laws = ["tests/test_kernels.py", "-k", "ADD"]
-    rest = ["tests/test_partial.py", "tests/test_plan_fuzz.py", "tests/test_interpreter.py"]
+    rest = ["tests/test_session.py", "tests/test_partial.py", "tests/test_plan_fuzz.py", "tests/test_interpreter.py"]
     return [spine, sizes, control, rest, laws]
 
 

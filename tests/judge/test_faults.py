@@ -29,10 +29,11 @@ DEPTHWISE = {
 }  # fmt: skip
 
 
-def dense(rows: int = 6, seed: int = 1, scale: float = 1.2) -> Case:
-    """FULLY_CONNECTED of 8 inputs and 5 channels, each with a scale of its own."""
+def dense(rows: int = 6, seed: int = 1, scale: float = 1.2, first: float = 1.0) -> Case:
+    """FULLY_CONNECTED of 8 inputs and 5 channels, each with a scale of its own, the first's `first` times as large."""
     rng = RNG(seed)
-    weights = const(rng.integers(-127, 128, (5, 8)), "int8", q(tuple(rng.uniform(0.01, 0.02, 5).astype(np.float32))))
+    scales = rng.uniform(0.01, 0.02, 5).astype(np.float32) * np.array([first, 1, 1, 1, 1], np.float32)
+    weights = const(rng.integers(-127, 128, (5, 8)), "int8", q(tuple(scales)))
     bias = const(rng.integers(-900, 900, 5), "int32")
     x = fed((rows, 8), "int8", q(0.5, ZERO_POINT))
     y = fed((rows, 5), "int8", q(scale, OUTPUT_ZERO_POINT), "y")
@@ -224,6 +225,15 @@ def test_other_scales_are_told_though_a_channel_is_cut_off_altogether(channel: i
     seen = low.sums.scaled_by(low.sums.factor * np.where(np.arange(5) == channel, 1, [1.1, 1.2, 1.3, 0.9, 0.8]))
     told = foretold("other scale", replace(low, seen=seen))
     assert any(np.array_equal(wrong, seen) for wrong in told.values())
+
+
+def test_other_scales_are_told_though_a_channel_is_0_throughout() -> None:
+    """Any factor small enough does for it, none and negative ones among them."""
+    case = dense(rows=40, first=1e-6)
+    assert case.sums is not None and (case.sound[:, 0] == OUTPUT_ZERO_POINT).all()
+    seen = case.sums.scaled_by(case.sums.factor * [1, 1.2, 1.3, 0.9, 0.8])
+    told = foretold("other scale", replace(case, seen=seen))
+    assert any("each channel's scale" in how and np.array_equal(wrong, seen) for how, wrong in told.items())
 
 
 def test_sums_in_another_order() -> None:

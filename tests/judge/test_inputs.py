@@ -38,6 +38,16 @@ def test_an_input_that_codes_do_not_tell_wholly_is_found_by_how_near_it_comes() 
     assert culprit.certainty == "certain" and "if the input holds half of each real value" in culprit.verdict
 
 
+def test_what_is_known_in_part_only_is_a_rival_of_what_is_known_wholly() -> None:
+    """Half of each code, or of each real value: the scores fit both, and are dozens of codes from sound ones."""
+    plan, x = network("dense_int16x8", 3)
+    scores = plan.outputs[0].index
+    halved = Dump("scores", {scores: dump_of(plan, np.rint(x / 2).astype(np.int16)).tensors[scores]})
+    (culprit,) = diff(plan, halved, x).culprits
+    assert culprit.certainty == "likely" and "half of each code" in culprit.verdict
+    assert [rival.how for rival in culprit.rivals] == ["if the input holds half of each real value"]
+
+
 def test_what_changes_a_few_codes_only_is_among_what_is_possible_though_the_sound_input_comes_closer() -> None:
     """Codes that span the range already, stretched by half a code at most: every 25th of them is one larger."""
     plan, x = network("stm32f746_int8", 3)

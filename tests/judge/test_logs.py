@@ -290,6 +290,11 @@ def test_a_table_of_two_tensors_and_equal_elements_as_gdb_has_them(tmp_path: Pat
     assert block.words == ["7", *["0"] * 12, "-1"]
 
 
+def test_a_heading_of_columns_names_no_rows_of_another_width() -> None:
+    (block,) = blocks("class;t13\n1 2 3")
+    assert (block.label, block.words) == ("", ["1", "2", "3"])
+
+
 def test_two_tensors_whose_parts_alternate(tmp_path: Path) -> None:
     parts = [f"t{i}[{start}]: {listed(SOUND[i][:, start : start + 5])}" for start in (0, 5) for i in (LOGITS, SCORES)]
     dump = log(tmp_path, "\n".join(parts))

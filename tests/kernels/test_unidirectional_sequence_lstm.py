@@ -265,6 +265,15 @@ def test_an_explanation_tells_all_gates_in_tflms_order(dtype: str) -> None:
         assert explanation.value == (*record.outputs, *record.updates)[output][index].item()
 
 
+def test_an_explanation_tells_where_an_accumulator_wraps() -> None:
+    """64 · 127 and a bias beside it are far from 2³¹, which the bias alone comes near."""
+    for bias, wraps in ((1000, False), (2**31 - 1, True)):
+        model = lstm(w=127, biases=(bias, 0, 0, 0))
+        told = [line.text for line in explain(make_plan(model), last(model, 64), (0, 0, 0)).lines]
+        (first,) = [text for text in told if f"+ bias {bias}" in text]
+        assert first.endswith(", wrapped to 32 bits") is wraps
+
+
 def test_multiplications_are_counted() -> None:
     assert make_plan(lstm(steps=3)).macs == 3 * 4 * 2
 

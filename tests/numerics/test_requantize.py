@@ -246,6 +246,16 @@ def test_the_proof_fails_for_a_wrong_line(scale: float, offset: int, relu: bool,
     assert _equal_everywhere(requantize, wrong, np.array([BOUND])) == same
 
 
+def test_a_step_beside_where_it_is_computed_is_not_taken_for_the_first() -> None:
+    """0.1 · 3 + 128.7 is 129, but (129 − 128.7) / 0.1 is more than 3; an integer step at 2 would go unseen."""
+    requantize = make(np.array([0.2]), offset=0, low=0, high=1)
+    late = replace(requantize, line=(np.array([0.1]), np.array([128.7])), drop=None)
+    acc = np.arange(1, 6)[:, None]
+    assert integer(requantize, acc)[:, 0].tolist() == [0, 1, 1, 1, 1]
+    assert late.proven(acc)[:, 0].tolist() == [0, 0, 1, 1, 1]
+    assert not _equal_everywhere(requantize, late, np.array([BOUND]))
+
+
 def test_a_line_without_its_drop_is_refused() -> None:
     """Negative codes step elsewhere: with 1.5 bits shifted out, the naive line is wrong for half of them."""
     requantize = make(np.array([0.3]), offset=0)
