@@ -60,6 +60,7 @@ def test_what_is_not_claimed_is_left_soon() -> None:
     assert result.cases == result.skipped == UNCLAIMED and result.elements == 0
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_and_shrunk() -> None:
     result = one(no_stride, "MAX_POOL_2D", cases=500)
     assert result.finding is not None and result.first is not None and result.first <= result.cases
@@ -71,6 +72,7 @@ def test_a_fault_is_found_and_shrunk() -> None:
     assert case.options["fused_activation_function"] == "NONE"
 
 
+@pytest.mark.slow
 def test_single_elements_shrink_too() -> None:
     result = one(rare, "RELU", cases=500)
     assert result.finding is not None
