@@ -361,6 +361,7 @@ def test_inputs_of_one_model_are_none_of_a_folder(
     assert "give that file, not a folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_files_are_shared_out(tmp_path: Path, tflm: Tflm, capsys: pytest.CaptureFixture[str]) -> None:
     files(tmp_path)
     answers = []
