@@ -58,6 +58,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     assert main(["write", str(tmp_path / "again"), "--cases", "3", *KEYS]) == 0
     assert contents(tmp_path / "again") == contents(folder)
@@ -133,6 +134,7 @@ def test_what_tflm_computes_otherwise_is_not_written(
 # ---- checking ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["refengine", "tflm"])
 def test_refengine_and_tflm_pass(engine: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = f"{sys.executable} {corpus.__file__} serve {engine}"

@@ -73,6 +73,7 @@ def linear(short: Callable[[], object], long: Callable[[], object]) -> None:
     assert work(long) < GENEROUS * work(short)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("do", [
     lambda model: dump(model),
     lambda model: load(dump(model)),

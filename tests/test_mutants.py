@@ -61,6 +61,7 @@ def test_what_a_test_notices_is_told_from_what_survives(source: Path, monkeypatc
     assert verdicts == {"(a - b)": "noticed", "(a <= 9)": "SURVIVED"}
 
 
+@pytest.mark.slow
 def test_tests_that_cannot_be_run_are_no_verdict(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once every mutant counted as noticed, since pytest itself stopped: a score of 100 % of nothing."""
     monkeypatch.setattr(mutants, "concerning", lambda path: [["tests/absent.py"]])
@@ -109,6 +110,7 @@ def test_a_test_that_runs_for_ever_is_noticed_by_its_processor_time(
     assert mutants.verdict(mutant)[0] == "noticed"
 
 
+@pytest.mark.slow
 def test_a_test_that_waits_for_ever_is_no_verdict(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source.write_text("import time\n\n\ndef total(a: int, b: int) -> int:\n    time.sleep(a - 2)\n    return a + b\n")
     monkeypatch.setattr(mutants, "concerning", lambda path: [["tests/test_sums.py"]])

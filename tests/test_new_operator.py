@@ -216,6 +216,7 @@ def test_export_has_no_c_kernel_and_says_so(key: tuple[str, str], tmp_path: Path
         refengine.export(make_plan(model, kernels=ALL), tmp_path)
 
 
+@pytest.mark.slow
 def test_fuzz_tries_kernels_against_it() -> None:
     def wrong(case: Case) -> Array | None:
         x = case.arrays[0]

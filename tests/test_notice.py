@@ -32,6 +32,7 @@ def test_every_constant_of_many_digits_is_named(path: Path) -> None:
     assert found <= named
 
 
+@pytest.mark.slow
 def test_every_name_is_there() -> None:
     names = {*re.findall(r"`([A-Z][A-Z0-9_]+|_\w+|alpha_\w)`", NOTICE)} - {"LICENSE"}
     assert len(names) > 15

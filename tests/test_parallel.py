@@ -219,6 +219,7 @@ def test_processes_end_with_their_parent() -> None:
     assert done.stdout, "the pipe ends with the last who holds it: this hangs, should the worker live on"
 
 
+@pytest.mark.slow
 def test_what_a_worker_cannot_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "only_here.py").write_text("def f(x): return x\n")
     with workers(2) as two:

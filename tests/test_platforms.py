@@ -245,6 +245,7 @@ def test_a_file_that_somebody_holds_is_told_by_its_name(tmp_path: Path, monkeypa
 # ---- another BLAS ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stm32f746_int8", "stm32f746_float32"])
 def test_a_blas_that_nobody_can_limit_gives_the_same_bytes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = refengine.make_plan(name)

@@ -79,6 +79,7 @@ def test_outputs_tell_how_many_inferences_differ_and_whose_arithmetic_it_is() ->
     assert "<lambda> is not what the golden model computes (tflm (rounding=double" in told
 
 
+@pytest.mark.slow
 def test_tensors_tell_which_operator_how_far_and_why() -> None:
     told = complaint(lambda x: every_tensor(x, "single"), IMAGE)
     assert (
@@ -254,6 +255,7 @@ def ran(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
     return pytester.runpytest_inprocess("-p", "pytest_refengine", "-p", "no:cacheprovider", *options)
 
 
+@pytest.mark.slow
 def test_golden_files_are_kept_compared_and_renewed(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_mine=TEST.format(model="stm32f746_int8"))
     missing = ran(pytester)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import reach
 
 ENGINE = """
@@ -61,6 +62,7 @@ def test_fourth():
 """
 
 
+@pytest.mark.slow
 def test_what_was_computed_before_is_reached_as_well(tmp_path: Path) -> None:
     for room in reach.ROOMS:
         (folder := tmp_path / room.replace(".", "/")).mkdir(parents=True)

@@ -28,6 +28,7 @@ def printed(command: str, columns: int | None = None) -> list[str]:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout).splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -87,6 +87,7 @@ def test_thousands_of_faults_and_never_a_wrong_byte(board: MemoryBoard) -> None:
     assert faults.total() > 5000 and min(faults.values()) > 50, faults
 
 
+@pytest.mark.slow
 def test_what_a_model_remembers_is_restored_over_a_bad_line(tmp_path: Path) -> None:
     """After lost replies, resets and somebody else's run the inferences before run again, in order."""
     plan = make_plan(totalling((1, 100), "int32"))

@@ -291,6 +291,7 @@ def test_any_table_is_believed_or_refused(info: Any, step: Any, input: Any, outp
         used(Lie(info, step, input, output))
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.sampled_from([GetInfo, GetTensor, Write, Run]), replies, st.booleans())
 def test_any_answers_are_believed_or_refused(kind: type[Body], answers: list[Body], truth_too: bool) -> None:

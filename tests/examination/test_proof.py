@@ -75,6 +75,7 @@ def test_no_operator_leaves_its_range(key: tuple[str, str], preset: str) -> None
     assert tried or preset != "tflm"
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(case=models(dtypes=["int8", "int16"]), rounding=st.sampled_from(["tflm", "single"]))
 def test_no_network_leaves_its_ranges(case: Case, rounding: str) -> None:

@@ -61,6 +61,7 @@ def test_the_second_fault_is_found_behind_the_first() -> None:
     assert sum("with that set aside, LEAKY_RELU int8" in line for line in told(result)) == 1
 
 
+@pytest.mark.slow
 def test_what_is_left_is_said_to_be_right() -> None:
     def kernel(case: Case) -> Array:
         if case.expected.size < 4:

@@ -88,6 +88,7 @@ def test_the_page_is_well_formed_and_self_contained(
     assert boxes.count("culprit") == 1 and boxes.count("victim") == 3 and boxes.count("same") == 8
 
 
+@pytest.mark.slow
 def test_the_recording_says_whose_arithmetic_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dump = in_dialect(PLAN, PRESETS["single"], X)
     recorded = write(tmp_path / "a.npz", dump, sha256=PLAN.model.sha256, board="mine", numerics="single")
@@ -140,6 +141,7 @@ def test_a_batch_of_inputs(sound: str, tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().err.count("\n") == 2
 
 
+@pytest.mark.slow
 def test_whose_weights_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An older model's dump, and the older model among the files that are asked."""
     graph = PLAN.model.graphs[0]

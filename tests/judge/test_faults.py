@@ -99,6 +99,7 @@ def twice(acc: int, m: int, shift: int, up: bool = False) -> int:
     return (high >> right) + (remainder > half)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cause", "how", "scaled"),
     [

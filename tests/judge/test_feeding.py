@@ -88,6 +88,7 @@ def test_two_departures_are_told_by_what_explains_everything(name: str, seed: in
         assert np.all(free | (np.mod(places - low, period) <= high - low) | (np.isnan(low) & np.isnan(places)))
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(st.sampled_from([PICTURE, WIDE, FLOATS, AUDIO, GREY]), st.integers(0, 2**32 - 1))
 def test_an_unrelated_input_is_open(plan: object, seed: int) -> None:

@@ -38,6 +38,7 @@ def test_an_input_that_codes_do_not_tell_wholly_is_found_by_how_near_it_comes() 
     assert culprit.certainty == "certain" and "if the input holds half of each real value" in culprit.verdict
 
 
+@pytest.mark.slow
 def test_what_is_known_in_part_only_is_a_rival_of_what_is_known_wholly() -> None:
     """Half of each code, or of each real value: the scores fit both, and are dozens of codes from sound ones."""
     plan, x = network("dense_int16x8", 3)
@@ -100,6 +101,7 @@ def test_one_dead_or_hot_pixel_is_found_by_what_came_of_it(value: int, claimed: 
     assert (culprit.certainty == "certain" and culprit.cause == "input") is claimed
 
 
+@pytest.mark.slow
 def test_what_is_open_says_what_to_dump_next() -> None:
     _, before = network("dense_int8", 4)
     scores = PLAN.outputs[0].index

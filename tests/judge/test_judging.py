@@ -207,6 +207,7 @@ def test_a_sound_device_sends_nothing_but_crcs() -> None:
     assert not diff(PLAN, dump, X).differs
 
 
+@pytest.mark.slow
 def test_only_culprits_are_fetched() -> None:
     device = FakeDevice(dump_of(PLAN, X, wrong={2: NO_BIAS[2]}))
     dump = tapped(PLAN, device.crc, device.fetch, X)

@@ -33,6 +33,7 @@ def with_data(node: Node, data: dict[int, Array | None]) -> Node:
     return node._replace(inputs=tuple(inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "dtype"), LAYERS)
 def test_each_inference_has_weights_and_a_bias_of_its_own(op: str, dtype: str) -> None:
     """A batch of three: the first path computes with constants, and proofs about them; the second has neither."""

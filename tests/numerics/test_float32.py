@@ -84,6 +84,7 @@ def test_to_int32_where_machines_differ() -> None:
     assert float32.to_int32(x, "riscv").tolist() == [-1, 2147483520, highest, lowest, lowest, highest, highest]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("float_to_int", ["x86", "arm", "riscv"])
 @given(values=st.lists(floats, min_size=1))
 def test_to_int32_is_the_scalar_one(float_to_int: str, values: list[float]) -> None:
@@ -351,6 +352,7 @@ def test_a_million_values_as_the_real_libraries_give_them(function: str, variant
     assert digest(getattr(float32, function)(ALL_OVER, variant)) == REAL[function, variant]
 
 
+@pytest.mark.slow
 def test_a_million_powers_as_the_real_libraries_give_them() -> None:
     assert digest(float32.pow(ALL_OVER, exponents_for(ALL_OVER), "glibc")) == REAL_POWERS
 

@@ -46,6 +46,7 @@ def reach(dtype: str, zero_point: int) -> int:
 FLOAT_SCALES = st.floats(TINY, HUGE, width=32) | st.integers(-149, 127).map(lambda e: 2.0**e)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data(), scale=FLOAT_SCALES)
 def test_the_grid_is_fixed(data: st.DataObject, scale: float, dtype: str) -> None:

@@ -216,6 +216,7 @@ def test_zero_points_that_only_one_of_the_two_reads() -> None:
     assert [layer(op).item() for op in ("FULLY_CONNECTED", "CONV_2D")] == [(3 - 2) * 2 + 9, 3 * 2]
 
 
+@pytest.mark.slow
 @few
 @given(layers_of(*TYPES), st.sampled_from((1, 2)), st.sampled_from(("SAME", "VALID")))
 def test_depthwise_is_a_grouped_convolution(layer: Layer, stride: int, padding: str) -> None:

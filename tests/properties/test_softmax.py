@@ -119,6 +119,7 @@ def test_softmax_keeps_the_order(data: st.DataObject, dtype: str) -> None:
     assert in_order(x, softmax(x, scale))
 
 
+@pytest.mark.slow
 def test_the_exponentials_never_fall() -> None:
     """Every argument that int8 can have, 2³¹ in Q5.26: a polynomial in each quarter, then products with constants.
 

@@ -72,6 +72,7 @@ def test_the_others_are_all_but_those() -> None:
     np.testing.assert_array_equal(np.concatenate(left), np.delete(data, [0, 31, 39], axis=0))
 
 
+@pytest.mark.slow
 def test_the_command_tries_what_helps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = pictures(60)
     data[41] *= 255

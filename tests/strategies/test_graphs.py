@@ -58,6 +58,7 @@ def test_tflm_runs_every_graph(dtypes: list[str] | None, finite: bool, tflm: Tfl
     law()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(strategies.models())
 def test_every_graph_runs(case: Case) -> None:

@@ -73,6 +73,7 @@ def test_wide_unsigned_arrays_have_numbers_of_every_size(dtype: str) -> None:
     assert set(strategies.array_of((50,), dtype, None, None, "ends", 1).tolist()) == ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])
 def test_arrays_shrink_to_constants(dtype: str) -> None:
     assert not find(strategies.arrays((5,), dtype), lambda x: True, settings=SMALLEST).any()
