@@ -132,6 +132,13 @@ struct fold_bias_params {
 };
 void fold_bias(const struct fold_bias_params *p, const int8_t *filter, const int32_t *bias, int32_t *folded);
 
+/* ---- widen_bias ---- */
+
+struct widen_bias_params {
+  int32_t channels;
+};
+void widen_bias(const struct widen_bias_params *p, const int32_t *bias, int64_t *wide);
+
 /* ---- pooling ---- */
 
 struct pool_int8_params {

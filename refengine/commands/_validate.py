@@ -209,7 +209,7 @@ class _Report:
         print_table(self._steps())
         say(*self._differing())
         if found.lost:
-            say(f"the line was lost and found again: {found.lost} times")
+            say(f"the line was lost and found again {counted(found.lost, 'time')}")
         say(f"numerics: {info.numerics}")
 
     def _outputs(self) -> Any:

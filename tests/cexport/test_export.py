@@ -400,9 +400,11 @@ def test_nobody_judges_the_bits_of_a_nan(tmp_path: Path) -> None:
 
 
 @needs_cc
-@pytest.mark.parametrize("types", [("int8", "int8", "int32"), ("int16", "int8", "int64"), ("float32",) * 3])
+@pytest.mark.parametrize(
+    "types", [("int8", "int8", "int32"), ("int16", "int8", "int64"), ("int16", "int8", "int32"), ("float32",) * 3]
+)
 def test_weights_and_biases_may_be_computed_at_run_time(types: tuple[str, ...], tmp_path: Path) -> None:
-    """The bias of int8 codes is folded in memory of its own; that of int16 ones stays as it is."""
+    """The bias of int8 codes is folded in memory of its own; that of int16 ones stays as it is, or is widened."""
     dtype, options = types[0], {"fused_activation_function": "NONE", "keep_num_dims": False}
     codes, shapes = dtype != "float32", ((1, 2), (3, 2), (3,))
     scales = [q(0.5, 3), q(0.25, 2), q(0.125)] if codes else [None] * 3
@@ -414,6 +416,25 @@ def test_weights_and_biases_may_be_computed_at_run_time(types: tuple[str, ...], 
     done = ran(built(plan, tmp_path), *given)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == run(plan, *given)[0].tobytes()
+
+
+@needs_cc
+@pytest.mark.parametrize(("op", "dtype"), [("CONV_2D", "int16"), ("TRANSPOSE_CONV", "int8")])
+def test_a_bias_of_32_bits_that_is_computed_is_widened_for_64(op: str, dtype: str, tmp_path: Path) -> None:
+    """The weights are computed, too; the biases end at both ends of their type."""
+    input, filter = fed((1, 2, 2, 3), dtype, q(0.5)), fed((4, 1, 1, 3), "int8", q(0.25), "weights")
+    bias, output = fed((4,), "int32", q(0.125), "bias"), fed((1, 2, 2, 4), dtype, q(2.0**20), "y")
+    options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "fused_activation_function": "NONE"}
+    options |= {"dilation_h_factor": 1, "dilation_w_factor": 1} if op == "CONV_2D" else {}
+    inputs = [input, filter, bias] if op == "CONV_2D" else [const((1, 2, 2, 4), "int32"), filter, input, bias]
+    plan = make_plan(one_op(op, options | {"quantized_bias_type": "float32"}, inputs, output))
+    export(plan, tmp_path)
+    ends = np.array([-(2**31), -1, 2, 2**31 - 1], np.int32)
+    given = [ends if t.dtype == "int32" else x for t, x in zip(plan.inputs, drawn(plan, 5), strict=True)]
+    done = ran(built(plan, tmp_path), *given)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == run(plan, *given)[0].tobytes()
+    assert "widen_bias(" in (tmp_path / "model.c").read_text()
 
 
 def test_a_golden_input_must_fit(tmp_path: Path) -> None:

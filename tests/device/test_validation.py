@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isnan, sqrt
 from pathlib import Path
 
@@ -23,7 +26,7 @@ from refengine.plan import make_plan
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from tests.commands.test_streams import totalling
-from tests.device.liar import Liar, Lie, listening
+from tests.device.liar import Liar, Lie, listening, pulled_out
 from tests.device.memory_board import MemoryBoard
 
 PLAN = make_plan(bundled_models()["dense_int8"])
@@ -161,6 +164,53 @@ def test_the_command_prints_and_its_status_tells(capsys: pytest.CaptureFixture[s
         (2, None, "2 inputs of noise (seed 0)"),
         (2, None, "2 inputs of noise (seed 3)"),
     ]
+
+
+def runs_then(count: int, act: Callable[[], object]) -> Lie:
+    """A device that is honest, and `act` is called with each request for a run after the first `count`."""
+    heard = 0
+
+    def replies(request: Body, truth: Iterator[Body]) -> Iterator[Body]:
+        nonlocal heard
+        heard += isinstance(request, Run)
+        if isinstance(request, Run) and heard > count:
+            act()
+        yield from truth
+
+    return Lie(replies=replies)
+
+
+def fail() -> None:
+    raise ConnectionError
+
+
+@pytest.mark.skipif(os.name != "posix", reason="threads are sent signals with POSIX only")
+def test_whoever_stops_it_gets_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    main_thread = threading.main_thread().ident
+    assert main_thread
+    stopping = runs_then(3, lambda: signal.pthread_kill(main_thread, signal.SIGINT))
+    status, out, _ = validated(capsys, stopping, "--limit", "50", "--json")
+    found = json.loads(out)
+    assert (status, found["interrupted"], found["samples"]) == (130, True, 3)
+    assert found["outputs"][0]["elements"] == 30 and found["differing"] == []
+
+
+def test_a_line_that_is_lost_for_good_ends_with_2_and_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = validated(capsys, runs_then(3, fail), "--limit", "50", "--patience", "1")
+    assert status == 2 and "stopped after 3 of 50" in out and "in every step: 3 of 3 samples" in out
+    assert "did not come back within 1 s" in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals")
+def test_a_port_that_is_pulled_out_and_put_in_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A serial port of which the operating system says that it is gone, and that has its name again afterwards."""
+    port = tmp_path / "port"
+    with pulled_out(PLAN, runs_then(3, fail), port):
+        arguments = ("--port", str(port), "--model", "dense_int8", "--limit", "6")
+        status = main(["device", "validate", *arguments])
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    assert "6 of 6 samples" in out and "the line was lost and found again 1 time\n" in out
 
 
 def test_labels_that_the_model_has_not_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
