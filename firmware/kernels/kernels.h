@@ -132,13 +132,6 @@ struct fold_bias_params {
 };
 void fold_bias(const struct fold_bias_params *p, const int8_t *filter, const int32_t *bias, int32_t *folded);
 
-/* ---- widen_bias ---- */
-
-struct widen_bias_params {
-  int32_t channels;
-};
-void widen_bias(const struct widen_bias_params *p, const int32_t *bias, int64_t *wide);
-
 /* ---- pooling ---- */
 
 struct pool_int8_params {
@@ -649,6 +642,11 @@ struct cast_params {
   int32_t from, to;
 };
 void cast(const struct cast_params *p, const void *input, void *output);
+
+/* ---- widen_bias ---- */
+
+void widen_bias_int32(const struct size_params *p, const int32_t *bias, int64_t *wide);
+void widen_bias_int16(const struct size_params *p, const int16_t *bias, int64_t *wide);
 
 /* ---- cumsum ---- */
 

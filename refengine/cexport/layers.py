@@ -389,8 +389,8 @@ def computed_layer(step: Step, make: Maker) -> tuple[Call, ...]:
     """The calls of a layer of which `make` makes that of constants.
 
     Where the export folds the input's zero point into the bias of constants, int8 layers have a call of its own for it
-    at run time; the kernel of int16 FULLY_CONNECTED does it itself. A bias of int32 whose kernel adds in 64 bits is
-    widened by a call of its own.
+    at run time; the kernel of int16 FULLY_CONNECTED does it itself. Where the kernel adds a bias of 64 bits, another
+    call widens one of fewer.
     """
     places, weights, bias = step.params.places, step.weights, step.bias
     assert weights is not None
@@ -411,17 +411,16 @@ def computed_layer(step: Step, make: Maker) -> tuple[Call, ...]:
         return _fold(call, weights, (filter, added, scratch)), replace(call, arguments=(input, filter, scratch))
     if not is_fed or bias is None:
         return (replace(call, arguments=(input, filter, added)),)
-    if bias.dtype == "int32":
-        channels = step.outputs[0].shape[-1]
-        wide = Scratch(step.subgraph, step.index, 8 * channels)
-        return _widen(bias, channels, wide), replace(call, arguments=(input, filter, wide))
+    if bias.dtype in ("int16", "int32"):
+        wide = Scratch(step.subgraph, step.index, 8 * prod(bias.shape))
+        return _widen(bias, wide), replace(call, arguments=(input, filter, wide))
     return (replace(call, arguments=(input, filter, bias)),)
 
 
-def _widen(bias: Tensor, channels: int, wide: Scratch) -> Call:
-    """The call that makes a bias as wide as the sums."""
-    params = {"channels": channels}
-    return Call("widen_bias.c", "widen_bias", "widen_bias_params", params, (bias, wide), output=None)
+def _widen(bias: Tensor, wide: Scratch) -> Call:
+    """The call that makes a bias one of 64 bits."""
+    params = {"size": prod(bias.shape)}
+    return Call("widen_bias.c", f"widen_bias_{bias.dtype}", "size_params", params, (bias, wide), output=None)
 
 
 def _fold(call: Call, weights: Tensor, arguments: tuple[Argument, ...]) -> Call:

@@ -419,22 +419,26 @@ def test_weights_and_biases_may_be_computed_at_run_time(types: tuple[str, ...], 
 
 
 @needs_cc
-@pytest.mark.parametrize(("op", "dtype"), [("CONV_2D", "int16"), ("TRANSPOSE_CONV", "int8")])
-def test_a_bias_of_32_bits_that_is_computed_is_widened_for_64(op: str, dtype: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("op", "dtype", "narrow"),
+    [("CONV_2D", "int16", "int32"), ("TRANSPOSE_CONV", "int8", "int32"), ("TRANSPOSE_CONV", "int16", "int16")],
+)
+def test_a_bias_that_is_computed_is_widened_to_64_bits(op: str, dtype: str, narrow: str, tmp_path: Path) -> None:
     """The weights are computed, too; the biases end at both ends of their type."""
+    lowest, highest = np.iinfo(narrow).min, np.iinfo(narrow).max
     input, filter = fed((1, 2, 2, 3), dtype, q(0.5)), fed((4, 1, 1, 3), "int8", q(0.25), "weights")
-    bias, output = fed((4,), "int32", q(0.125), "bias"), fed((1, 2, 2, 4), dtype, q(2.0**20), "y")
+    bias, output = fed((4,), narrow, q(0.125), "bias"), fed((1, 2, 2, 4), dtype, q(highest / 2.0**11), "y")
     options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "fused_activation_function": "NONE"}
     options |= {"dilation_h_factor": 1, "dilation_w_factor": 1} if op == "CONV_2D" else {}
     inputs = [input, filter, bias] if op == "CONV_2D" else [const((1, 2, 2, 4), "int32"), filter, input, bias]
     plan = make_plan(one_op(op, options | {"quantized_bias_type": "float32"}, inputs, output))
     export(plan, tmp_path)
-    ends = np.array([-(2**31), -1, 2, 2**31 - 1], np.int32)
-    given = [ends if t.dtype == "int32" else x for t, x in zip(plan.inputs, drawn(plan, 5), strict=True)]
+    ends = np.array([lowest, -1, 2, highest], narrow)
+    given = [ends if t.name == "bias" else x for t, x in zip(plan.inputs, drawn(plan, 5), strict=True)]
     done = ran(built(plan, tmp_path), *given)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == run(plan, *given)[0].tobytes()
-    assert "widen_bias(" in (tmp_path / "model.c").read_text()
+    assert f"widen_bias_{narrow}(" in (tmp_path / "model.c").read_text()
 
 
 def test_a_golden_input_must_fit(tmp_path: Path) -> None:
