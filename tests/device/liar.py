@@ -127,9 +127,9 @@ class Liar:
                         yield Chunk(place, at, data[at : min(at + DATA_BYTES, part.offset + part.bytes)])
 
 
-def listening(plan: Plan, lie: Lie) -> str:
-    """The pyserial URL of such a device on a socket, which serves one connection from a thread."""
-    server = socket.create_server(("127.0.0.1", 0))
+def listening(plan: Plan, lie: Lie, port: int = 0) -> str:
+    """The pyserial URL of such a device on a socket, which serves one connection from a thread; port 0 is any."""
+    server = socket.create_server(("127.0.0.1", port))
 
     def serve() -> None:
         with server, server.accept()[0] as connection:

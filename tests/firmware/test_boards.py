@@ -20,7 +20,7 @@ import pytest
 from refengine.bundled import bundled_models
 from refengine.cexport import export
 from refengine.commands import main
-from refengine.device import Device, DeviceError, connect, record, unequal_steps
+from refengine.device import Device, DeviceError, connect, record, recording, unequal_steps
 from refengine.device.protocol import Body, GetInfo, GetTensor, Range, Run, Write, encode, frame
 from refengine.device.qemu import FIRMWARE, Emulator, board_settings, boards, build, missing_tools
 from refengine.device.recording import device_plan
@@ -370,8 +370,11 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["info"], "--port"),
     ],
 )
-def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("serial")
+    monkeypatch.setattr(recording, "MOMENT", 0)
     try:
         status = main(["device", *arguments])
     except SystemExit as ended:
