@@ -18,7 +18,7 @@ import pytest
 from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.device import Board, Device, LostError, Recording, Sample, validate, validation
-from refengine.device.protocol import Body, Chunk, Run, StepDone
+from refengine.device.protocol import Body, Chunk, Restarted, Run, StepDone
 from refengine.device.validation import Closeness, Inferences
 from refengine.execute import run
 from refengine.model import Array
@@ -108,9 +108,11 @@ def test_what_differs_is_told_and_kept() -> None:
 def test_a_lost_line_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "AGAIN", 0)
     with board(at=frozenset({13, 14, 15, 36}), patience=10) as there:
+        there.device.restarts = 2
         *_, found = validate(there, samples())
     assert (found.samples, found.differing) == (6, [])
     assert found.lost == 2, "the second and third loss are of one search"
+    assert found.restarts == 2, "those of the devices before are counted, too"
 
 
 def test_a_line_that_stays_away_ends_it_and_what_was_done_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +184,23 @@ def runs_then(count: int, act: Callable[[], object]) -> Lie:
 
 def fail() -> None:
     raise ConnectionError
+
+
+def test_resets_are_told_and_a_clock_that_stands_still(capsys: pytest.CaptureFixture[str]) -> None:
+    resets = [2, 4, 5]  # of the requests for a run
+
+    def replies(request: Body, truth: Iterator[Body]) -> Iterator[Body]:
+        if isinstance(request, Run):
+            resets[:] = [count - 1 for count in resets]
+            if 0 in resets:
+                yield from (next(truth), Restarted())
+                return
+        yield from (StepDone(reply.step, 0, reply.crc32) if isinstance(reply, StepDone) else reply for reply in truth)
+
+    status, out, _ = validated(capsys, Lie(replies=replies), "--limit", "4")
+    assert status == 0 and "in every step: 4 of 4 samples" in out and "lost" not in out
+    assert "the board began anew in the middle of 3 runs\n" in out and "the clock stands still" in out
+    assert json.loads(validated(capsys, Lie(), "--limit", "1", "--json")[1])["restarts"] == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="threads are sent signals with POSIX only")
