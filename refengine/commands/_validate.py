@@ -213,7 +213,7 @@ class _Report:
         if found.lost:
             say(f"the line was lost and found again {counted(found.lost, 'time')}")
         if found.restarts:
-            say(f"the board began anew in the middle of {counted(found.restarts, 'run')}")
+            say(f"the board began anew {counted(found.restarts, 'time')}: it was reset, or resets itself")
         if found.inferences and not any(step.ticks for step in found.steps):
             say(STILL)
         say(f"numerics: {info.numerics}")

@@ -132,7 +132,7 @@ class StepTally:
 class Validation:
     """What was found so far. `differing` are (place, name) of the samples with a step whose output is not refengine's;
     `confusion[true class, answer]` counts the labelled ones, on the device and here; `lost`, how often the line was;
-    `restarts`, how often the device began anew in the middle of a run."""
+    `restarts`, how often the device began anew."""
 
     steps: list[StepTally]
     outputs: list[Closeness]
@@ -164,7 +164,7 @@ class Board:
 
     @property
     def restarts(self) -> int:
-        """How often it began anew in the middle of a run."""
+        """How often it began anew."""
         return self._restarts + self.device.restarts
 
     def run(self, inputs: Sequence[Array], before: Inferences = ()) -> DeviceRun:
