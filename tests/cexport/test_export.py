@@ -24,7 +24,7 @@ from refengine.model import Array, Graph, Model, Op
 from refengine.strategies import model_of
 from tests.commands.test_streams import totalling
 from tests.kernels.test_call_once import accumulator
-from tests.models import const, custom, fed, one_op, q
+from tests.models import const, custom, fed, network, one_op, q
 from tests.test_subgraphs import inputs as program_inputs
 from tests.test_subgraphs import program
 
@@ -136,6 +136,24 @@ def two_inputs() -> Model:
     placed = tuple(replace(tensor, index=i) for i, tensor in enumerate(tensors))
     ops = (Op(0, "ADD", (0, 1), (2,), {"fused_activation_function": "NONE"}), Op(1, "RESHAPE", (2, 5), (3,), {}))
     return Model((Graph(0, "main", placed, (0, 1), (2, 3, 4), ops),))
+
+
+@needs_cc
+@pytest.mark.parametrize("dtype", ["float32", "int8", "int32", "int64"])
+def test_zeros_of_a_shape_are_constants_of_their_type(dtype: str, tmp_path: Path) -> None:
+    """Worked out when exporting: for who reads them, and where they are given out; beside a scalar of bool."""
+    codes = q(0.5, 3) if dtype == "int8" else None
+    x, zeros, y = (fed((2, 3), dtype, codes, name) for name in ("x", "zeros", "y"))
+    flag, other = fed((), "bool", name="flag"), fed((), "bool", name="other")
+    maximum, negation = Node("MAXIMUM", {}, (x, zeros), (y,)), Node("LOGICAL_NOT", {}, (flag,), (other,))
+    model = network(Node("ZEROS_LIKE", {}, (x,), (zeros,)), maximum, negation)
+    graph = model.graphs[0]
+    plan = make_plan(replace(model, graphs=(replace(graph, outputs=(*graph.outputs, 1)),)))
+    export(plan, tmp_path)
+    inputs = [np.ones((), np.bool_) if t.name == "flag" else drawn(plan, 4)[0] for t in plan.inputs]
+    done = ran(built(plan, tmp_path), *inputs)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == b"".join(y.tobytes() for y in run(plan, *inputs))
 
 
 @needs_cc
