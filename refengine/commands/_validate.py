@@ -49,6 +49,8 @@ TOLD = 10
 KEPT = 8
 """So many samples that differ are kept, unless `--keep` says how many."""
 
+STILL = "the clock stands still: look at the board's board_ticks()"
+
 FIGURES = ("rmse", "mae", "l2r", "nse", "cos")
 
 
@@ -209,7 +211,11 @@ class _Report:
         print_table(self._steps())
         say(*self._differing())
         if found.lost:
-            say(f"the line was lost and found again: {found.lost} times")
+            say(f"the line was lost and found again {counted(found.lost, 'time')}")
+        if found.restarts:
+            say(f"the board began anew {counted(found.restarts, 'time')}: it was reset, or resets itself")
+        if found.inferences and not any(step.ticks for step in found.steps):
+            say(STILL)
         say(f"numerics: {info.numerics}")
 
     def _outputs(self) -> Any:
@@ -257,6 +263,7 @@ class _Report:
             "inferences": found.inferences,
             "interrupted": self.interrupted,
             "lost": found.lost,
+            "restarts": found.restarts,
             "differing": [{"sample": place, "name": name} for place, name in found.differing],
             "kept": [*map(str, self.keeper.kept)],
             "confusion": confusion,
