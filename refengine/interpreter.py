@@ -27,7 +27,8 @@ from .kernel import Kernels, Numerics, dialect
 from .kernels import KERNELS, require_kernels
 from .memory import MEMORY, Memory, byte_count
 from .model import Array, Graph, Signature, Tensor
-from .plan import Plan, State, beginning, frozen, make_plan
+from .plan import Plan, beginning, make_plan
+from .state import State, frozen
 from .text import printed
 from .tflite_io import load
 

@@ -79,7 +79,7 @@ def same(mine: object, theirs: object) -> bool:
     if isinstance(theirs, dict) and "array" in theirs:
         assert isinstance(mine, dict)
         if theirs["array"] == "object":  # a variable's handle, of which LiteRT tells nothing and refengine its number
-            return mine["scalar"] == "int32"
+            return bool(mine["scalar"] == "int32")
         if mine["array"] != theirs["array"] or mine["shape"] != theirs["shape"]:
             return False
         codes = {"int8": 1, "int16": 4}.get(theirs["array"], 1e-6)

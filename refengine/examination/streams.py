@@ -13,10 +13,11 @@ import numpy as np
 from ..errors import InferenceError
 from ..execute import NONE, Record, execute, kept
 from ..model import Array
-from ..plan import Plan, State, Step
+from ..plan import Plan, Step
 from ..reading.counterparts import Values, own_error, rows, stands_alone
 from ..reading.float_reading import as_codes, real_values
 from ..reading.inside import Moments
+from ..state import State
 from .effect import SAMPLES, Effect, Experiment, Inference, Where, compared, kept_of, only_in, rounding_error
 
 
