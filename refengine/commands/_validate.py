@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from ..accuracy import class_count
+from ..accuracy import class_count, require_labels
 from ..device import Board, Device, DeviceError, Sample, Validation, validate
 from ..device.validation import PATIENCE, Inferences
 from ..errors import InputError, located
@@ -119,9 +119,8 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
         require_files(args, plan, args.data)
         warn_of_files(args, plan, args.data)
         data = classes(args.data, split_of(args, [args.data]), names, plan.memory).first(args.limit)
-        count = class_count(plan)
-        if not 0 <= int(data.y.min()) <= int(data.y.max()) < count:
-            raise InputError(f"{data.name}: the labels are {data.y.min()} to {data.y.max()}, of {count} classes")
+        with located(data.name):
+            require_labels(data.y, class_count(plan))
         return _Source(
             _labelled(args, plan, data),
             len(data.x),

@@ -166,7 +166,7 @@ def test_the_command_prints_and_its_status_tells(capsys: pytest.CaptureFixture[s
 def test_labels_that_the_model_has_not_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=DIGITS[:2], y=np.array([3, 10]))
     status, _, err = validated(capsys, Lie(), "--data", str(tmp_path / "data.npz"))
-    assert status == 2 and "the labels are 3 to 10, of 10 classes" in err
+    assert status == 2 and "the labels are 3 to 10, but the model has 10 classes: give numbers below that" in err
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
