@@ -29,6 +29,7 @@ from ._front import (
     add_sound,
     ears_of,
     ended,
+    held,
     leave_out,
     positive,
     print_json,
@@ -132,9 +133,9 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
         ears = ears_of(plan, args)
         cases = [*read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)]
         if plan.initial:
-            each = [Sample(name, frames(plan, arrays)) for name, arrays in cases][: args.limit]
+            each = [Sample(name, held(plan, name, arrays)) for name, arrays in cases][: args.limit]
             return _Source(iter(each), len(each), f"{counted(len(each), 'sequence')} of {' '.join(args.input)}")
-        each = [Sample(name, [inputs]) for name, arrays in cases for inputs in frames(plan, arrays)][: args.limit]
+        each = [Sample(name, [inputs]) for name, arrays in cases for inputs in held(plan, name, arrays)][: args.limit]
         return _Source(iter(each), len(each), f"{counted(len(each), 'inference')} of {' '.join(args.input)}")
     leave_out(args, "without --data and --input there is noise", "digit")
     count, seed = args.limit or TRIED, args.random or 0
