@@ -41,7 +41,16 @@ from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Source, Step, plan_of
-from ..reading.counterparts import Pair, Values, check_comparable, computed, pair_of, same_tensors, stands_alone
+from ..reading.counterparts import (
+    Pair,
+    Values,
+    check_comparable,
+    computed,
+    pair_of,
+    same_tensors,
+    same_variables,
+    stands_alone,
+)
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
 from ..reading.inside import Counterpart, Moments, counterpart, itself
 from ..state import State
@@ -431,4 +440,5 @@ def _counterparts(float_plan: Plan, plan: Plan) -> dict[int, int]:
         raise InputError(f"the float model's inputs are not float32 ones of the quantised model's shapes: {wanted}")
     if not walks(plan):
         check_comparable(float_plan)
-    return same_tensors(float_plan, plan)
+    same = same_tensors(float_plan, plan)
+    return same_variables(float_plan, plan, same) | same

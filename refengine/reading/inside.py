@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..execute import Call, Record
 from ..model import Array
 from ..plan import Plan, Step
-from .counterparts import same_tensors
+from .counterparts import same_tensors, same_variables
 
 Path = tuple[Call, ...]
 """How a subgraph came to run, outermost call first."""
@@ -76,11 +76,17 @@ def counterpart(model: Plan, float_model: Plan, same: Mapping[int, int], is_read
             for part, mine, yours in zip(PARTS[step.facts.control], step.calls, other.calls, strict=True):
                 inner, theirs_inside = model.plans[mine], float_model.plans[yours]
                 with suppress(InputError):  # of another number of inputs or outputs, or other shapes
-                    belong = itself(inner) if is_reading else same_tensors(theirs_inside, inner)
+                    belong = itself(inner) if is_reading else _belonging(theirs_inside, inner)
                     called[step.index, part] = of(inner, theirs_inside, belong)
         return Counterpart(theirs, same, steps, called)
 
     return of(model, float_model, same)
+
+
+def _belonging(theirs: Plan, plan: Plan) -> dict[int, int]:
+    """The tensors of one subgraph, and the variables in it."""
+    same = same_tensors(theirs, plan)
+    return same_variables(theirs, plan, same) | same
 
 
 def _writer(step: Step, theirs: Plan, same: Mapping[int, int]) -> Step | None:
