@@ -307,7 +307,13 @@ def every_inference(
     `intake` what was cut off."""
     hear = (ears or ears_of(plan, args)).hear
     cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range, real=intake is not None, hear=hear)
-    return [each for _, arrays in cases for each in frames(plan, intake(arrays) if intake else arrays)]
+    return [each for name, arrays in cases for each in held(plan, name, intake(arrays) if intake else arrays)]
+
+
+def held(plan: Plan, name: str, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
+    """The inferences that files hold, of which a refusal tells the `name`."""
+    with located(name):
+        return frames(plan, arrays)
 
 
 def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:

@@ -235,7 +235,7 @@ def test_a_port_that_is_pulled_out_and_put_in_again(capsys: pytest.CaptureFixtur
 def test_labels_that_the_model_has_not_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=DIGITS[:2], y=np.array([3, 10]))
     status, _, err = validated(capsys, Lie(), "--data", str(tmp_path / "data.npz"))
-    assert status == 2 and "the labels are 3 to 10, of 10 classes" in err
+    assert status == 2 and "the labels are 3 to 10, but the model has 10 classes: give numbers below that" in err
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
