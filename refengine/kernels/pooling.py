@@ -74,8 +74,9 @@ def prepare(node: Node, numerics: Numerics, largest: bool) -> Params:
     """
     input, output, window, count = _operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
+    apart = si - so if numerics.scale_math == "double" else float(np.float32(si) - np.float32(so))
     require(
-        abs(np.float32(si) - np.float32(so)) <= 1e-6 and zi == zo,
+        abs(apart) <= 1e-6 and zi == zo,
         f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, zero point "
         f"{zo}) must be quantised alike for TFLM; convert the model again",
     )

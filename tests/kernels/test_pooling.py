@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from oracle import OracleRefusal, Tflm
 
 from refengine import Quantization, Tensor, UnsupportedError, make_plan, run
 from refengine.kernel import Node
 from refengine.model import Array
 from refengine.numerics import scalar
 from refengine.strategies import model_of
+from refengine.tflite_io import dump
 
 HALF = Quantization((0.5,), (-1,))
 
@@ -42,6 +44,20 @@ def pool(op: str, x: Array, filter: tuple[int, int], output: tuple[int, int], **
 
 def image(rows: Sequence[Sequence[float]], dtype: str) -> Array:
     return np.array(rows, dtype)[None, :, :, None]
+
+
+@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
+def test_how_far_apart_scales_may_be_is_asked_as_precisely_as_the_dialect_does(op: str, tflm: Tflm) -> None:
+    """Their difference is above 1e-6, and rounds to a float32 below it."""
+    pool = node(op, image([[1]], "int8"), (1, 1), (1, 1))
+    scales = (float(np.nextafter(np.float32(1e-6), np.float32(1))), float(np.float32(6e-14)))
+    input, output = (replace(pool.outputs[0], quantization=Quantization((scale,), (0,))) for scale in scales)
+    model = model_of(pool._replace(inputs=(input,), outputs=(output,)))
+    make_plan(model, numerics="tflm-2026-08")
+    with pytest.raises(UnsupportedError, match="must be quantised alike for TFLM"):
+        make_plan(model)
+    with pytest.raises(OracleRefusal):
+        tflm.run(dump(model), [image([[1]], "int8")])
 
 
 def test_taps_outside_the_image_do_not_count() -> None:
