@@ -28,6 +28,9 @@ from .text import counted, kind_of, printed, shown
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
 
+MOST_AT_ONCE = 1024
+"""How many inferences a tile holds at most: those of tiny networks cost less than what a tile costs."""
+
 HEAVY = 1 << 20
 """From how many multiply-accumulates on a second core pays."""
 
@@ -383,7 +386,7 @@ def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
 def tile_size(plan: Plan) -> int:
     """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
     fitting = min(TILE_BYTES // max(1, plan.widest), plan.memory // max(1, plan.working_bytes))
-    return int(min(256, max(1, fitting)))
+    return int(min(MOST_AT_ONCE, max(1, fitting)))
 
 
 # ---- the walk ------------------------------------------------------------------------------------------------

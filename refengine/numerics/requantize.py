@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -345,3 +345,49 @@ def float32_line(proven: Requantizer) -> tuple[Array, Array] | None:
         if not missing.size:
             return short[0], short[1]
     return None
+
+
+class Roundings(NamedTuple):
+    """Three numbers for each channel: rint(rint(x · high + nudge) · low) is what double rounding makes of x.
+
+    The first rounding takes ties up, so the nudge is half of what two x · high can differ by, or 0 where no channel has
+    ties. The second takes them away from zero, as does a factor that is larger by its last bit, and moves no other
+    number over a tie. `low` is float32 where what the first one gives has room there: less than 2²².
+    """
+
+    high: Array
+    nudge: Array
+    low: Array
+
+
+def roundings(requantize: Requantizer, bound: Ints) -> Roundings | None:
+    """What scales accumulators with |acc| ≤ `bound`, their bias included, before output offset and clamp, if known.
+
+    Known it is where no register wraps and float64 holds all of x · high + nudge; or, in 8 bits, where there is a line
+    and the codes are the same on both sides of every step.
+    """
+    multiplier = requantize.multiplier
+    if requantize.bits != 32 or multiplier.rounding != "double" or np.any(multiplier.multiplier <= 0):
+        return None
+    reach = bound + np.abs(requantize.bias)
+    left, right = np.maximum(multiplier.shift, 0), np.minimum(multiplier.shift, 0)
+    if np.any(reach * np.exp2(left) + 2**17 >= 2**31):
+        return None
+    lowest_bit = multiplier.multiplier & -multiplier.multiplier
+    high = np.ldexp(multiplier.multiplier.astype(np.float64), left - 31)
+    short = np.float32 if np.all(reach * high < 2**22) else np.float64
+    low = np.ldexp(np.nextafter(short(1), short(2)), right)
+    grain = np.ldexp(lowest_bit.astype(np.float64), left - 31)  # of x · high
+    are_ties = np.any((grain <= 0.5) & (reach * grain >= 0.5))
+    nudge = np.where(are_ties & (grain <= 0.5), grain / 2, 0.0)  # of the multiplier only, the channel does not matter
+    if np.all(2.0 * reach * (multiplier.multiplier // lowest_bit) < 2.0**53):
+        return Roundings(high, nudge, low)
+    if requantize.line is None or requantize.dtype != "int8" or not bound.all():
+        return None
+    codes, step = _steps(requantize, bound, over=1)
+    above, below = (
+        np.rint(np.rint((acc + requantize.bias) * high) * low) + requantize.output_offset >= codes
+        for acc in (np.minimum(step, bound), np.maximum(step - 1, -bound))
+    )
+    fits = np.all((above == (step <= bound)) & (below != (step > -bound)))
+    return Roundings(high, np.zeros_like(high), low) if fits else None

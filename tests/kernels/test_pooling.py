@@ -15,6 +15,7 @@ from oracle import OracleRefusal, Tflm
 
 from refengine import Quantization, Tensor, UnsupportedError, make_plan, run
 from refengine.kernel import Node
+from refengine.kernels import pooling
 from refengine.model import Array
 from refengine.numerics import scalar
 from refengine.strategies import model_of
@@ -111,6 +112,19 @@ def test_the_largest_float_is_never_nan_and_the_first_zero() -> None:
     assert largest.tolist() == [1, 0, 0, lowest, lowest]
     assert np.signbit(largest[1:3]).tolist() == [True, False]
     assert np.signbit(pool("MAX_POOL_2D", image([[-1, 0.0], [-0.0, -1]], "float32"), (2, 2), (1, 1))).item() is False
+
+
+FEW = st.sampled_from([np.nan, 0.0, 1.0, -1.0, 2.0, np.inf, -np.inf])
+
+
+@given(arrays.arrays(np.float32, (2, 4, 5, 2), elements=FEW), st.sampled_from(("VALID", "SAME")), st.integers(1, 3))
+def test_without_minus_zeros_the_order_of_taps_does_not_matter(x: Array, padding: str, stride: int) -> None:
+    height, width = (-(-(size if padding == "SAME" else size - taps + 1) // stride) for size, taps in ((4, 2), (5, 3)))
+    model = model_of(node("MAX_POOL_2D", x, (2, 3), (height, width), padding=padding, stride_h=stride, stride_w=stride))
+    window = make_plan(model).steps[0].params.window
+    padded = window.padded(x, np.finfo(np.float32).min)
+    seen, meant = pooling.largest_in_any_order(window, padded), pooling.largest_in_order(window, padded)
+    assert np.array_equal(seen.view(np.int32), meant.view(np.int32))
 
 
 def test_float_means_are_summed_row_by_row() -> None:
