@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from refengine.text import ALIKE, encodable
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "refengine"
-SOURCES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
 MODULES = {"curses", "fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
 """Modules that Windows lacks (readline and curses are not in every Python elsewhere, either)."""
@@ -53,6 +53,12 @@ POSIX = {
 """By file, the parts that are POSIX's, and what is there instead."""
 
 
+@cache
+def sources() -> dict[str, ast.Module]:
+    """The package's files, parsed; not while tests are collected, which every process does."""
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+
+
 def posix_parts(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -67,7 +73,7 @@ def posix_parts(tree: ast.AST) -> Iterator[str]:
 
 
 def test_the_posix_parts_are_few_and_known() -> None:
-    found = {name: {*posix_parts(tree)} for name, tree in SOURCES.items()}
+    found = {name: {*posix_parts(tree)} for name, tree in sources().items()}
     assert {name: parts for name, parts in found.items() if parts} == POSIX
 
 
@@ -104,12 +110,12 @@ def test_processes_are_started_by_spawn_everywhere() -> None:
     """As Windows and macOS start them: what a worker needs is pickled, and modules are imported anew."""
     calls = [
         ast.unparse(node)
-        for tree in SOURCES.values()
+        for tree in sources().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and "multiprocessing" in ast.unparse(node.func)
     ]
     assert calls == ["multiprocessing.get_context('spawn')"]
-    assert not [name for name, tree in SOURCES.items() if "ProcessPoolExecutor(" in ast.unparse(tree)]
+    assert not [name for name, tree in sources().items() if "ProcessPoolExecutor(" in ast.unparse(tree)]
 
 
 # ---- consoles and files ----------------------------------------------------------------------------------------
@@ -177,7 +183,7 @@ def text_without_encoding(tree: ast.AST) -> Iterator[str]:
 
 
 def test_text_files_are_of_one_encoding_everywhere() -> None:
-    found = {name: [*text_without_encoding(tree)] for name, tree in SOURCES.items()}
+    found = {name: [*text_without_encoding(tree)] for name, tree in sources().items()}
     assert {name: calls for name, calls in found.items() if calls} == {
         "refengine/fuzzer/child.py": ["open(os.devnull)"]
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -21,30 +23,38 @@ PLAN = refengine.make_plan("stm32f746_int8")
 IMAGE = np.zeros((1, 28, 28, 1), np.int8)
 WRONG = refengine.run(PLAN, IMAGE)[0] ^ 1
 RECORD = list(refengine.execute(PLAN, IMAGE))[-1]
-THINGS: dict[str, tuple[Any, str]] = {
-    "Plan": (PLAN, "of 12 operators, tflm (rounding=double"),
-    "Model": (PLAN.model, "12 operators, 26 tensors>"),
-    "Record": (RECORD, "operator 11 (SOFTMAX): int8 (1, 10)"),
-    "Explanation": (refengine.explain(PLAN, RECORD, (0, 3)), "operator 11 (SOFTMAX), output"),
-    "Survey": (refengine.inspect(PLAN.model), "2,794,240 multiply-accumulates"),
-    "Session": (refengine.Session(PLAN), "of main"),
-    "Report": (refengine.diff(PLAN, dump_of(PLAN, {"25": WRONG}, "mine.npz"), IMAGE), "mine.npz: 1 of 12 operators"),
-    "Health": ([*refengine.health(PLAN, [(IMAGE,)])][-1], "10 layers on 1 inference, the largest total error"),
-    "Interpreter": (refengine.Interpreter(str(bundled_models()["stm32f746_int8"])), "12 operators, 26 tensors"),
+THINGS: dict[str, tuple[Callable[[], Any], str]] = {
+    "Plan": (lambda: PLAN, "of 12 operators, tflm (rounding=double"),
+    "Model": (lambda: PLAN.model, "12 operators, 26 tensors>"),
+    "Record": (lambda: RECORD, "operator 11 (SOFTMAX): int8 (1, 10)"),
+    "Explanation": (lambda: refengine.explain(PLAN, RECORD, (0, 3)), "operator 11 (SOFTMAX), output"),
+    "Survey": (lambda: refengine.inspect(PLAN.model), "2,794,240 multiply-accumulates"),
+    "Session": (lambda: refengine.Session(PLAN), "of main"),
+    "Report": (
+        lambda: refengine.diff(PLAN, dump_of(PLAN, {"25": WRONG}, "mine.npz"), IMAGE),
+        "mine.npz: 1 of 12 operators",
+    ),
+    "Health": (lambda: [*refengine.health(PLAN, [(IMAGE,)])][-1], "10 layers on 1 inference, the largest total error"),
+    "Interpreter": (lambda: refengine.Interpreter(str(bundled_models()["stm32f746_int8"])), "12 operators, 26 tensors"),
 }
+
+
+@cache
+def thing(name: str) -> Any:
+    """Made when a test asks for it: all of them take seconds, and every process collects this file."""
+    return THINGS[name][0]()
 
 
 @pytest.mark.parametrize("name", THINGS)
 def test_it_shows_itself_in_one_short_line(name: str) -> None:
-    thing, told = THINGS[name]
-    shown = repr(thing)
+    shown, told = repr(thing(name)), THINGS[name][1]
     assert shown.startswith(f"<{name} ") and shown.endswith(">")
     assert told in shown and len(shown) < 300 and shown.isprintable()
 
 
 @pytest.mark.parametrize("name", ["Plan", "Record", "Explanation", "Survey", "Report", "Health"])
 def test_a_notebook_gets_a_table(name: str) -> None:
-    table = THINGS[name][0]._repr_html_()
+    table = thing(name)._repr_html_()
     assert table.startswith("<table><caption>") and "SOFTMAX" in table
     assert table.endswith("</pre></details>" if name in ("Report", "Health") else "</table>")
     assert len(table) < 20_000
@@ -84,7 +94,7 @@ def test_what_is_no_picture_is_not_drawn() -> None:
 
 
 def test_a_printed_report_says_it_all() -> None:
-    report = THINGS["Report"][0]
+    report = thing("Report")
     lines = str(report).splitlines()
     assert lines[0] == report.summary and lines[1].startswith("note: ")
     assert any(line.startswith("11 SOFTMAX, int8 1×10: CULPRIT, 10 of 10 differ by up to 1 LSB") for line in lines)

@@ -1,16 +1,25 @@
-"""Cases from Hypothesis: invented, and shrunk where they fail."""
+"""Cases from Hypothesis: invented, and shrunk where they fail.
+
+They are drawn twice in two ways. Most cases pass, and are only `generate`d: by Hypothesis' strategies and its source of
+choices, without its record of who chose what, which takes longer than everything else. A case that fails is drawn
+again with that record, from the same seed and so the same case, and shrunk.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from random import Random
+from typing import Any, NamedTuple, TypeVar
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
-from hypothesis.errors import HypothesisException, Unsatisfiable
+from hypothesis.control import BuildContext
+from hypothesis.errors import HypothesisException, StopTest, UnsatisfiedAssumption
+from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
+from hypothesis.strategies._internal.lazy import unwrap_strategies
 
 from ..errors import InferenceError, UnsupportedError
 from ..kernel import Draw, Kernel, Kernels, Node, Numerics
@@ -22,8 +31,13 @@ from ..strategies.toolbox import Toolbox
 from .case import Case
 from .spec import within_spec
 
+T = TypeVar("T")
+
 NODES = 25
 """Operators that one run of Hypothesis draws: few, since shrinking begins with the whole run."""
+
+REFUSED = 100
+"""Refused operators for each that is not, and one more, after which a run ends."""
 
 INPUTS, STREAM = 2, 5
 """Cases of each operator drawn, without and with state: drawing one takes longer than everything else."""
@@ -50,6 +64,33 @@ class Plain(HypothesisProvider):
 
 
 AVAILABLE_PROVIDERS["refengine"] = Plain
+
+
+class Unrecorded(ConjectureData):
+    """What strategies draw from, with the same choices for the same random source, but none of them written down."""
+
+    def draw(self, strategy: st.SearchStrategy[T], label: Any = None, observe_as: Any = None) -> T:
+        drawn: T = unwrap_strategies(strategy).do_draw(self)
+        return drawn
+
+    def _draw(self, choice_type: str, constraints: Any, *, observe: bool, forced: Any) -> Any:
+        return getattr(self.provider, f"draw_{choice_type}")(**constraints) if forced is None else forced
+
+    def _pooled_constraints(self, choice_type: str, constraints: Any) -> Any:
+        return constraints
+
+    def start_span(self, label: int) -> None:
+        self.depth += 1
+
+    def stop_span(self, *, discard: bool = False) -> None:
+        self.depth -= 1
+
+
+class Unprinted(BuildContext):
+    """What strategies tell how they made a value, for the report of one that fails."""
+
+    def record_call(self, *_: Any, **__: Any) -> None:
+        pass
 
 
 class Wide(Toolbox):
@@ -87,13 +128,20 @@ def generate(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = K
 
     False if there was none to be had: the dialect refuses the operator.
     """
-    try:
-        _run(draws, attempt, kernels, Phase.generate)
-    except Enough:
-        pass
-    except Unsatisfiable:
-        return False
-    return True
+    strategy, random = _nodes(kernels[draws.op, draws.dtype], draws.spec), Random(draws.seed)
+    count = refused = 0
+    while count < NODES and refused <= REFUSED * (1 + count):
+        data = Unrecorded(random=random, provider=Plain)
+        try:
+            with Unprinted(data, wrapped_test=generate):
+                for case in _drawn(draws, data, strategy, kernels):
+                    attempt(case)
+            count += 1
+        except (UnsatisfiedAssumption, StopTest):
+            refused += 1
+        except Enough:
+            return True
+    return count > 0
 
 
 def shrink(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = KERNELS) -> bool:
@@ -110,7 +158,20 @@ def shrink(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = KER
     return False
 
 
-def _cases(plan: Plan, inferences: Sequence[tuple[Array, ...]], data: st.DataObject) -> Iterator[Case]:
+def _drawn(
+    draws: Draws, data: st.DataObject | ConjectureData, strategy: st.SearchStrategy[Node], kernels: Kernels
+) -> Iterator[Case]:
+    """The cases of one operator, which Hypothesis rejects where the dialect refuses it."""
+    model = model_of(data.draw(strategy))
+    try:
+        plan = make_plan(model, numerics=draws.numerics, kernels=kernels)
+    except UnsupportedError:  # in this dialect
+        hypothesis.reject()
+    count = STREAM if plan.initial else INPUTS
+    return _cases(plan, data.draw(st.tuples(*[inputs_of(model)] * count)), data)
+
+
+def _cases(plan: Plan, inferences: Sequence[tuple[Array, ...]], data: st.DataObject | ConjectureData) -> Iterator[Case]:
     """The cases of these inputs but those on which TFLM's Invoke fails: alone, or of a stream where there is state."""
     before = None
     for inputs in inferences:
@@ -130,8 +191,8 @@ def _nodes(draw: Draw, kernel: Kernel, spec: bool) -> Node:
 
 
 def _run(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels, *phases: Phase) -> None:
+    """All cases of one run, recorded, with the simplest one of all before them."""
     strategy = _nodes(kernels[draws.op, draws.dtype], draws.spec)
-    skip = Phase.shrink not in phases  # the first example, always the simplest: it would be tried in every run
 
     @hypothesis.seed(draws.seed)
     @hypothesis.settings(
@@ -148,15 +209,7 @@ def _run(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels, *phase
     )
     @hypothesis.given(st.data())
     def one(data: st.DataObject) -> None:
-        nonlocal skip
-        model = model_of(data.draw(strategy))
-        try:
-            plan = make_plan(model, numerics=draws.numerics, kernels=kernels)
-        except UnsupportedError:  # in this dialect
-            hypothesis.reject()
-        count = STREAM if plan.initial else INPUTS
-        for case in () if skip else _cases(plan, data.draw(st.tuples(*[inputs_of(model)] * count)), data):
+        for case in _drawn(draws, data, strategy, kernels):
             attempt(case)
-        skip = False
 
     one()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -235,42 +236,50 @@ def array_of(shape: tuple[int, ...], dtype: str, low: int | None, high: int | No
     if dtype == "float32":
         bound = 4.0 if high is None else float(high)
         floor = -bound if low is None else float(low)
-        noise = rng.uniform(floor, bound, shape)
-        table = {
-            "constant": np.full(shape, _zigzag(seed >> 24) / 4),
-            "noise": noise,
-            "ends": rng.choice([floor, bound], shape),
-            "sparse": noise * (rng.random(shape) < 0.2),
-            "ramp": np.linspace(floor, bound, noise.size).reshape(shape),
-            "ties": (rng.integers(-256, 256, shape) + 0.5) * 2.0 ** rng.integers(-7, 1),
-            "edges": rng.choice(FLOAT_EDGES, shape),
-            "wide": noise * 10.0 ** rng.uniform(-20, 20, shape),
-            "not finite": np.where(rng.random(shape) < 0.2, rng.choice(NOT_FINITE, shape), noise),
-        }
-        values = np.asarray(table[kind])
-        return (values if high is None else np.clip(values, floor, bound)).astype(np.float32)
+        values = next(values for name, values in _floats(shape, floor, bound, seed, rng) if name == kind)
+        return np.asarray(values if high is None else np.clip(values, floor, bound)).astype(np.float32)
     if dtype == "bool":
         return np.asarray(rng.random(shape) < 0.5)
     least, most = code_range(dtype)
-    floor_, top = least if low is None else low, most if high is None else high
-    zero = min(max(0, floor_), top)
-    reach = max(top - zero, zero - floor_)
-    noise_ = rng.integers(floor_, top, shape, endpoint=True, dtype=np.int64 if top < 2**63 else np.uint64)
-    ends = [floor_, top]
-    if dtype in ("uint32", "uint64") and not floor_:  # of every size, since few small ones would come by chance
-        noise_ >>= rng.integers(0, max(1, top.bit_length()), shape, dtype=noise_.dtype)
+    ends = least if low is None else low, most if high is None else high
+    values = next(values for name, values in _integers_of(shape, dtype, *ends, seed, rng) if name == kind)
+    return np.asarray(values).astype(dtype)
+
+
+def _floats(
+    shape: tuple[int, ...], floor: float, bound: float, seed: int, rng: np.random.Generator
+) -> Iterator[tuple[str, Any]]:
+    """Every kind in turn, by name, up to the one that is wanted: only what comes before it is drawn, too."""
+    yield "constant", np.full(shape, _zigzag(seed >> 24) / 4)
+    yield "ramp", np.linspace(floor, bound, prod(shape)).reshape(shape)
+    noise = rng.uniform(floor, bound, shape)
+    yield "noise", noise
+    yield "ends", rng.choice([floor, bound], shape)
+    yield "sparse", noise * (rng.random(shape) < 0.2)
+    yield "ties", (rng.integers(-256, 256, shape) + 0.5) * 2.0 ** rng.integers(-7, 1)
+    yield "edges", rng.choice(FLOAT_EDGES, shape)
+    yield "wide", noise * 10.0 ** rng.uniform(-20, 20, shape)
+    yield "not finite", np.where(rng.random(shape) < 0.2, rng.choice(NOT_FINITE, shape), noise)
+
+
+def _integers_of(
+    shape: tuple[int, ...], dtype: str, floor: int, top: int, seed: int, rng: np.random.Generator
+) -> Iterator[tuple[str, Any]]:
+    """As `_floats`, from `floor` to `top`."""
+    zero = min(max(0, floor), top)
+    reach = max(top - zero, zero - floor)
+    constant = zero + _zigzag((seed >> 16) * min(2 * reach + 1, 2**16) >> 16)
+    yield "constant", np.full(shape, min(max(constant, floor), top))
+    yield "ramp", (floor + np.arange(prod(shape)) % min(top - floor + 1, 2**32)).reshape(shape)
+    noise = rng.integers(floor, top, shape, endpoint=True, dtype=np.int64 if top < 2**63 else np.uint64)
+    ends = [floor, top]
+    if dtype in ("uint32", "uint64") and not floor:  # of every size, since few small ones would come by chance
+        noise >>= rng.integers(0, max(1, top.bit_length()), shape, dtype=noise.dtype)
         ends += [end for end in (2**16 - 1, 2**32 - 1) if end < top]
-    ints = {
-        "constant": np.full(
-            shape, min(max(zero + _zigzag((seed >> 16) * min(2 * reach + 1, 2**16) >> 16), floor_), top)
-        ),
-        "noise": noise_,
-        "ends": rng.choice(np.array(ends, noise_.dtype), shape),
-        "sparse": np.where(rng.random(shape) < 0.2, noise_, noise_.dtype.type(zero)),
-        "ramp": (floor_ + np.arange(noise_.size) % min(top - floor_ + 1, 2**32)).reshape(shape),
-        "ties": np.clip(_odd(noise_, rng), floor_, top),
-    }
-    return np.asarray(ints[kind]).astype(dtype)
+    yield "noise", noise
+    yield "ends", rng.choice(np.array(ends, noise.dtype), shape)
+    yield "sparse", np.where(rng.random(shape) < 0.2, noise, noise.dtype.type(zero))
+    yield "ties", np.clip(_odd(noise, rng), floor, top)
 
 
 def _zigzag(k: int) -> int:
