@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from oracle import host_plan
 
 import refengine
-from refengine import PRESETS, InputError, Numerics, Plan, UnsupportedError, make_plan, run
+from refengine import PRESETS, InferenceError, InputError, Numerics, Plan, UnsupportedError, make_plan, run
 from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
 from refengine.cexport.calls import CALLS
@@ -21,7 +22,7 @@ from refengine.execute import infer
 from refengine.kernel import Facts, Node
 from refengine.kernels import KERNELS, _flexbuffer
 from refengine.model import Array, Graph, Model, Op
-from refengine.strategies import model_of
+from refengine.strategies import model_of, nodes
 from tests.commands.test_streams import totalling
 from tests.kernels.test_call_once import accumulator
 from tests.models import const, custom, fed, network, one_op, q
@@ -121,6 +122,37 @@ def test_a_wrong_step_is_named(tmp_path: Path) -> None:
 def test_no_test_switch_is_exported(tmp_path: Path) -> None:
     export(make_plan(bundled_models()["stm32f746_int8"]), tmp_path)
     assert not any("FAULT" in path.read_text() for path in tmp_path.iterdir())
+
+
+PAIRS = sorted(KERNELS)
+
+
+@needs_cc
+@pytest.mark.long
+@pytest.mark.parametrize(("op", "dtype"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_each_operator_alone_is_a_folder_that_checks_itself(op: str, dtype: str, tmp_path: Path) -> None:
+    """Beside others, a file or a type that it lacks might be there for their sake."""
+    checked = 0
+
+    @settings(max_examples=20, phases=[Phase.generate], deadline=None, suppress_health_check=[*HealthCheck])
+    @given(nodes(op, dtype))
+    def check(node: Node) -> None:
+        nonlocal checked
+        try:
+            folder = tmp_path / str(checked)
+            if checked < 2:
+                export(host_plan(model_of(node)), folder)
+        except (InferenceError, UnsupportedError):  # of noise that is no index, and what does not export
+            return
+        checked += 1
+
+    check()
+    assert checked
+    for folder in tmp_path.iterdir():
+        (folder / "main.c").write_text('#include "model.h"\nint main(void) { return model_selftest(); }\n')
+        sources = [str(path) for path in folder.glob("*.c")]
+        subprocess.run(["cc", *FLAGS, *sources, "-o", str(folder / "a.out"), "-lm"], check=True)
+        assert ran(folder / "a.out").returncode == 0
 
 
 def two_inputs() -> Model:
