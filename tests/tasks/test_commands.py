@@ -274,6 +274,16 @@ def test_sequences_begin_afresh_and_answer_at_the_end_or_by_the_largest_score() 
     assert outputs[0, -1].argmax() != outputs[0].max(axis=0).argmax(), "the two ways differ"
 
 
+def test_arrays_that_do_not_fit_are_refused_by_their_file(ask: Ask) -> None:
+    model = save(keyword_spotter())
+    for x, y, why in (
+        (np.zeros((2, 1960)), [0, 4], "the labels are 0 to 4"),
+        (np.zeros((2, 7)), [0, 1], "input 'input0' takes"),
+    ):
+        np.savez("data.npz", x=x, y=y)
+        assert ask("evaluate", model, "--data", "data.npz", fails=True).startswith(f"refengine: data.npz: {why}")
+
+
 def test_arrays_are_taken_as_they_are_or_quantised() -> None:
     kind = q(1 / 255, -128)
     plan = make_plan(one_op("RESHAPE", {}, [fed((1, 3), "int8", kind)], fed((1, 3), "int8", kind, "y")))
