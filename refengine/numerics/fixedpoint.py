@@ -93,8 +93,12 @@ def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
         return np.clip(even, XNNPACK_LOWEST[rounding], 2**30)
     if rounding == "single":
         return wrap32((x * multiplier + (np.int64(1) << (30 - shift))) >> (31 - shift))
-    high = saturating_rounding_doubling_high_mul(wrap32(x << np.maximum(shift, 0)), multiplier)
-    right = np.maximum(-shift, 0)
+    left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
+    high = wrap32(x << left if left.any() else x) * multiplier  # which is never −2³¹, so nothing saturates
+    high += 1 << 30
+    high >>= 31
+    if not right.any():
+        return high
     return _shifted_up(high, right) if rounding == "ruy" else rounding_divide_by_pot(high, right)
 
 

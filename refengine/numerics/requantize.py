@@ -97,7 +97,7 @@ class Requantizer:
         width = channels * _side_by_side(acc.size // channels, LINE // channels)
         rows, short = acc.reshape(-1, width), self._short_if_often() if acc.dtype.char == "f" else None
         if short is not None:
-            scale, offset = short.side_by_side(width)
+            scale, offset = short.pixels.side_by_side(width)
             low, high = self._limits[0]
             real = rows * scale
             real += offset
@@ -110,8 +110,17 @@ class Requantizer:
                 real -= real < edge
                 real *= drop
         codes = real.clip(low, high, out=real).astype(self._unsigned)
+        if short is not None and short.missing.size:
+            self._fill(codes.reshape(-1, channels), acc.reshape(-1, channels), short.missing)
         codes ^= self.half
         return codes.view(self.dtype).reshape(acc.shape)
+
+    def _fill(self, codes: Array, acc: Array, missing: Ints) -> None:
+        """Give the channels `missing` of the unsigned `codes` (pixels, channels) theirs, by float64."""
+        scale, offset = (np.broadcast_to(x, codes.shape[1])[missing] for x in self._pixel[:2])
+        real = np.multiply(acc.take(missing, axis=1), scale, dtype=np.float64)
+        real += offset
+        codes[:, missing] = real.clip(*self._limits[1], out=real)
 
     @cached_property
     def _unsigned(self) -> np.dtype[Any]:
@@ -135,7 +144,7 @@ class Requantizer:
     def _long(self) -> _Pixels:
         return _Pixels(self._pixel)
 
-    def _short_if_often(self) -> _Pixels | None:
+    def _short_if_often(self) -> _Short | None:
         if self._calls[0] >= OFTEN:
             return self._short
         self._calls[0] += 1
@@ -147,9 +156,9 @@ class Requantizer:
         return [0]
 
     @cached_property
-    def _short(self) -> _Pixels | None:
-        line = float32_line(self)
-        return None if line is None else _Pixels(line)
+    def _short(self) -> _Short | None:
+        found = float32_line(self)
+        return None if found is None else _Short(_Pixels(found[:2]), found[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +183,13 @@ class _Pixels:
         return tuple(x if x.size == 1 else np.tile(x, max(1, LINE // x.size)) for x in self.pixel)
 
 
+class _Short(NamedTuple):
+    """A line of float32, and the channels that have none."""
+
+    pixels: _Pixels
+    missing: Ints
+
+
 _NEIGHBOURS = np.array(
     sorted(((s, o) for s in range(-4, 5) for o in range(-12, 13)), key=lambda so: 3 * abs(so[0]) + abs(so[1])),
     np.float32,
@@ -184,7 +200,10 @@ _TRIED = (1, 9, 33, 97)
 """After how many of them to see which channels are still missing."""
 
 MOST_TRIED = 2048
-"""How many neighbours of channels to try at a time: milliseconds. Where more channels are missing, one stays so."""
+"""How many neighbours of channels to try at a time: milliseconds. Where more channels are missing, many stay so."""
+
+MOST_MISSING = 16
+"""Of so many channels one may go by float64, which costs little more than if none did."""
 
 
 @lru_cache(maxsize=4096)
@@ -307,8 +326,9 @@ def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> b
     )
 
 
-def float32_line(proven: Requantizer) -> tuple[Array, Array] | None:
-    """A line's (scale, offset) in float32, for each channel, that give the codes of the `proven` one, if any are near.
+def float32_line(proven: Requantizer) -> tuple[Array, Array, Ints] | None:
+    """A line's (scale, offset) in float32, for each channel, that give the codes of the `proven` one, and the few
+    channels for which none are near; None if those are more than one of `MOST_MISSING`.
 
     Both are staircases that never descend, so they are equal for every |acc| ≤ `bound` if each code begins at the same
     accumulator. Rounded to float32, most channels' numbers do that; else some neighbours of them may.
@@ -335,7 +355,7 @@ def float32_line(proven: Requantizer) -> tuple[Array, Array] | None:
     missing = np.arange(bound.size)
     for ulps in np.split(_NEIGHBOURS, _TRIED, axis=1):
         if missing.size * ulps.shape[1] > MOST_TRIED:
-            return None
+            break
         near = short[:, None, missing]
         near = near + ulps[..., None] * np.stack([np.spacing(near[0]), np.full_like(near[1], GRAIN)])
         fits = agrees(near[0], near[1], missing)
@@ -343,8 +363,8 @@ def float32_line(proven: Requantizer) -> tuple[Array, Array] | None:
         short[:, missing[found]] = near[:, which[found], np.flatnonzero(found)]
         missing = missing[~found]
         if not missing.size:
-            return short[0], short[1]
-    return None
+            break
+    return None if missing.size * MOST_MISSING > bound.size else (short[0], short[1], missing)
 
 
 class Roundings(NamedTuple):

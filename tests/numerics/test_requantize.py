@@ -323,7 +323,7 @@ def test_channels_without_weights_have_a_line_whatever_their_bias() -> None:
         assert np.array_equal(requantize(acc), integer(requantize, acc))
 
 
-def by_float32(line: tuple[Array, Array], requantize: Requantizer, acc: Array) -> Array:
+def by_float32(line: tuple[Array, ...], requantize: Requantizer, acc: Array) -> Array:
     """What a float32 line makes of `acc`, written down anew."""
     real = acc.astype(np.float32) * line[0] + line[1]
     assert real.dtype == np.float32
@@ -361,6 +361,25 @@ def test_layers_with_a_relu_have_a_float32_line_that_rounding_alone_would_not_gi
         straight = requantize.line[0].astype(np.float32), requantize.line[1].astype(np.float32)
         rounded += np.array_equal(by_float32(straight, requantize, acc), integer(requantize, acc))
     assert found > 40 and rounded < 30
+
+
+@pytest.mark.parametrize("missing", [(), (3,), (0, 31)])
+def test_a_few_channels_without_a_float32_line_go_by_the_long_one(missing: tuple[int, ...]) -> None:
+    """Two of 32 may; in a third one, float32 cannot tell all accumulators of a code's step apart either."""
+    scale = np.full(32, 2.0**-8)
+    scale[list(missing)] = 2.0**-13 * 1.01
+    requantize = make(scale, bias=777, offset=-128, bound=2**21)
+    rng = np.random.default_rng(0)
+    acc = rng.integers(-(2**21), 2**21, (3000, 32), endpoint=True)
+    line = float32_line(requantize)
+    assert line is not None and line[2].tolist() == list(missing)
+    wrong = by_float32(line, requantize, acc) != integer(requantize, acc)
+    assert {*np.flatnonzero(wrong.any(axis=0)).tolist()} <= {*missing}
+    for _ in range(OFTEN + 1):
+        assert np.array_equal(requantize(acc.astype(np.float32)), integer(requantize, acc))
+    assert vars(requantize)["_short"] is not None
+    scale[list({*range(3)} - {*missing})] = 2.0**-13 * 1.01
+    assert float32_line(make(scale, bias=777, offset=-128, bound=2**21)) is None
 
 
 def test_a_float32_line_is_used_once_a_layer_is_called_often() -> None:
