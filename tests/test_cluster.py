@@ -136,6 +136,7 @@ def test_another_refengine_is_refused(cluster: Any, monkeypatch: pytest.MonkeyPa
         pass
 
 
+@pytest.mark.slow
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(parallel, "PATIENCE", 0.1)
     for address in ("tcp://127.0.0.1:1", "nonsense", ""):

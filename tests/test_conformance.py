@@ -18,7 +18,7 @@ from dice import drawn
 from oracle import OracleRefusal, Tflm
 from rich.console import Console
 
-from refengine import UnsupportedError, kernels
+from refengine import Plan, UnsupportedError, kernels, make_plan
 from refengine.execute import Record, execute, infer
 from refengine.state import State
 from refengine.tensors.difference import unlike
@@ -91,13 +91,30 @@ def test_both_may_refuse(tflm: Tflm) -> None:
 def test_the_input_that_matters_is_reported(tflm: Tflm, monkeypatch: pytest.MonkeyPatch) -> None:
     ((model, runs),) = drawn(*KEY, 1, 0)
 
-    def third_is_wrong(plan: object, batch: None, x: tuple[np.ndarray, ...]) -> tuple[tuple[np.ndarray, ...], State]:
-        return off_by_one(plan, batch, x) if x is runs[2] else infer(plan, batch, x)  # type: ignore[arg-type]
+    def third_is_wrong(
+        plan: Plan, batch: int | None, x: tuple[np.ndarray, ...]
+    ) -> tuple[tuple[np.ndarray, ...], State]:
+        """The second of the batch that the first run is no part of."""
+        (y,), state = infer(plan, batch, x)
+        wrong = y.copy()
+        if batch is not None:
+            wrong.reshape(batch, -1)[1, 0] ^= 1
+        return (wrong,), state
 
     monkeypatch.setattr(conformance, "infer", third_is_wrong)
     verdict = judge(tflm, model, runs)
     assert verdict.kind == "differing"
     assert verdict.inputs is runs[2]
+
+
+@pytest.mark.parametrize("key", [KEY, ("SPLIT", "float32"), ("GATHER", "int8")])
+def test_one_inference_alone_and_the_others_together_are_those_runs_in_order(key: tuple[str, str]) -> None:
+    for model, runs in drawn(*key, 5, 0):
+        plan = make_plan(model)
+        found = conformance.alone_and_together(plan, runs)
+        for inputs, outputs in zip(runs, found, strict=True):
+            right, _ = infer(plan, None, inputs)
+            assert [(x.shape, x.tobytes()) for x in outputs] == [(x.shape, x.tobytes()) for x in right]
 
 
 def test_the_same_seed_draws_the_same_cases() -> None:
@@ -344,6 +361,7 @@ def test_inputs_of_one_model_are_none_of_a_folder(
     assert "give that file, not a folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_files_are_shared_out(tmp_path: Path, tflm: Tflm, capsys: pytest.CaptureFixture[str]) -> None:
     files(tmp_path)
     answers = []

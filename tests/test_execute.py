@@ -198,6 +198,7 @@ def test_a_scalar_for_each_of_a_batch() -> None:
     assert run(MODELS["classes"], codes(2))[0].shape == (2, 4)
 
 
+@pytest.mark.slow
 def test_blas_gets_its_threads_back_whoever_leaves_last() -> None:
     """Several threads run at once; the process's own limit is what it was before."""
     controller = ThreadpoolController().select(user_api="blas")

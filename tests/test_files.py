@@ -119,6 +119,7 @@ def test_npy_and_npz_are_numpys_own(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_no_other_file_of_the_package_writes() -> None:
     ways = {"write_text", "write_bytes", "savez", "savez_compressed", "save", "savefig", "tofile", "open", "mkstemp"}
     found = set()

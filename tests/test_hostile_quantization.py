@@ -69,6 +69,7 @@ def looked_at(model: Model, folder: Path) -> None:
         assert main([str(each) for each in arguments]) in (0, 1, 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(TYPES), quantizations, quantizations)
 def test_no_tool_ends_in_a_traceback(

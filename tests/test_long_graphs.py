@@ -87,6 +87,7 @@ def test_the_engine_is_linear(do: Callable[[Model], object]) -> None:
     linear(lambda: do(short), lambda: do(long))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [
     ["inspect", "{m}"],
     ["inspect", "{m}", "--json"],
@@ -128,6 +129,7 @@ def test_choices_are_linear() -> None:
     linear(ask(SHORT), ask(LONG))
 
 
+@pytest.mark.slow
 def test_quantizing_is_linear(tmp_path: Path) -> None:
     def ask(length: int) -> Callable[[], int]:
         model, out = (str(tmp_path / f"{name}{length}") for name in ("m", "out"))

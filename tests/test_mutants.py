@@ -54,6 +54,7 @@ def test_what_is_no_behaviour_is_left_as_it_is(source: Path) -> None:
     assert sorted((m.line, m.before) for m in mutants.mutants(source)) == [(3, "0"), (11, "x + y"), (15, "-1")]
 
 
+@pytest.mark.slow
 def test_what_a_test_notices_is_told_from_what_survives(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "concerning", lambda path: [["tests/test_sums.py"]])
     verdicts = {m.after: mutants.verdict(m)[0] for m in mutants.mutants(source) if m.after in ("(a - b)", "(a <= 9)")}
@@ -83,6 +84,7 @@ def test_of_two_equal_changes_in_one_line_the_same_one_is_found_again(source: Pa
         assert again == mutant
 
 
+@pytest.mark.slow
 def test_only_tests_that_reach_the_function_are_asked(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that says that the test reaches something else."""
     monkeypatch.setattr(mutants, "concerning", lambda path: [["tests/test_sums.py"]])
@@ -96,6 +98,7 @@ def test_only_tests_that_reach_the_function_are_asked(source: Path, monkeypatch:
         assert mutants.verdict(mutant)[0] == verdict
 
 
+@pytest.mark.slow
 def test_a_test_that_runs_for_ever_is_noticed_by_its_processor_time(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_test_that_waits_for_ever_is_no_verdict(source: Path, monkeypatch: pyt
     assert mutants.verdict(mutant)[0] == "HUNG"
 
 
+@pytest.mark.slow
 def test_a_kept_sample_goes_on_and_its_survivors_are_tried_again(
     source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +145,7 @@ def test_the_interval_is_wilsons() -> None:
     assert mutants.interval(9, 10) == pytest.approx((0.5958, 0.9821), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_every_file_has_tests_that_exist() -> None:
     for place in mutants.PLACES:
         files = [mutants.ROOT / place] if place.endswith(".py") else (mutants.ROOT / place).rglob("*.py")

@@ -58,6 +58,18 @@ def test_many_inputs_go_through_one_model(tflm: Tflm) -> None:
     np.testing.assert_array_equal([y for (y,) in answers], [Y, -Y, 2 * Y])
 
 
+def test_an_answer_waits_for_whoever_asks_in_whatever_order() -> None:
+    """A death under way is heard of by whoever began that, and by nobody else."""
+    with Tflm() as tflm:
+        first = tflm.begin_many(dense(), [[X]])
+        dies = tflm.begin_many(softmax(5000), [[np.zeros((1, 5000), np.int8)]])
+        last = tflm.begin_many(dense(), [[-X]])
+        np.testing.assert_array_equal(last()[0][0], -Y)
+        with pytest.raises(OracleCrash):
+            dies()
+        np.testing.assert_array_equal(first()[0][0], Y)
+
+
 def test_tensors_are_those_computed_and_fed(tflm: Tflm) -> None:
     tensors = tflm.tensors(dense(), [X])
     assert tensors.keys() == {(0, 0), (0, 2)}

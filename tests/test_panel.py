@@ -26,6 +26,7 @@ def nets() -> dict[str, panel.Net]:
     return {"cifarish": panel.Net("cifarish", panel._cifarish()), "lab": panel.Net("lab", panel._lab())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "net"), PART.items())
 def test_no_verdict_is_false_and_causes_are_named(
     name: str, net: str, nets: dict[str, panel.Net], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

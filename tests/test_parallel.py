@@ -99,6 +99,7 @@ def test_alone_it_is_map_and_lazy() -> None:
     assert list(results) == [1, 4, 9, 16]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [Fake, partial(ThreadPoolExecutor, 3), partial(Processes, 3)])
 def test_results_come_in_the_tasks_order(executor: Callable[[], Executor]) -> None:
     with executor() as some:
@@ -124,6 +125,7 @@ def test_whoever_stops_early_takes_back_what_has_not_begun() -> None:
     assert [future.cancelled() for future in executor.futures] == [False] * 3 + [True] * 7
 
 
+@pytest.mark.slow
 def test_what_a_task_raises_is_raised_here() -> None:
     with workers(2) as two:
         results = spread(inverse, [1, 2, -1, 4], two)
@@ -158,6 +160,7 @@ def test_but_not_forever(loss: type[Exception]) -> None:
         next(results)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_only_its_own_task_along(tmp_path: Path) -> None:
     with workers(2) as two:
         assert list(spread(partial(dies_once, tmp_path), range(20), two)) == list(range(20))
@@ -168,6 +171,7 @@ def test_a_process_that_dies_takes_only_its_own_task_along(tmp_path: Path) -> No
 
 
 # Python's own pool raises InvalidStateError in its thread where it breaks with tasks that were taken back.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_pool_beyond_repair_is_replaced(tmp_path: Path) -> None:
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
@@ -176,6 +180,7 @@ def test_a_pool_beyond_repair_is_replaced(tmp_path: Path) -> None:
             pool.submit(square, 1)
 
 
+@pytest.mark.slow
 def test_nor_does_a_task_that_kills_survive_that() -> None:
     with (
         ProcessPoolExecutor(2, get_context("spawn")) as pool,

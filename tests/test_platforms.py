@@ -106,6 +106,7 @@ def test_what_windows_cannot_do_is_refused_in_a_sentence(
 # ---- processes -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_processes_are_started_by_spawn_everywhere() -> None:
     """As Windows and macOS start them: what a worker needs is pickled, and modules are imported anew."""
     calls = [
@@ -141,6 +142,7 @@ def test_what_is_written_looks_alike_and_the_rest_is_a_question_mark() -> None:
         b"\xff".decode("utf-8", ALIKE)
 
 
+@pytest.mark.slow
 def test_a_python_script_on_such_a_console_may_print() -> None:
     script = (
         "import numpy as np, refengine\n"

@@ -89,6 +89,7 @@ def test_what_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
     until(lambda: not alive(child))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

@@ -67,6 +67,7 @@ def test_what_is_right_passes_however_it_is_given(tmp_path: Path) -> None:
     assert_golden("stm32f746_int8", lambda x: refengine.run(PLAN, x, numerics="tflm"), IMAGE, numerics="tflm")
 
 
+@pytest.mark.slow
 def test_outputs_tell_how_many_inferences_differ_and_whose_arithmetic_it_is() -> None:
     single = refengine.make_plan("stm32f746_int8", numerics="single")
     wrong = [
@@ -271,6 +272,7 @@ def test_golden_files_are_kept_compared_and_renewed(pytester: pytest.Pytester) -
     assert len(read_dump(PLAN, folder / NAMES[0]).tensors) == 13
 
 
+@pytest.mark.slow
 def test_a_golden_file_of_another_model_or_with_other_numbers_fails(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_mine=TEST.format(model="stm32f746_int8"))
     ran(pytester, "--refengine-update").assert_outcomes(passed=2)

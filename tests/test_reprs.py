@@ -93,6 +93,7 @@ def test_what_is_no_picture_is_not_drawn() -> None:
     assert "<img" not in record._repr_html_()
 
 
+@pytest.mark.slow
 def test_a_printed_report_says_it_all() -> None:
     report = thing("Report")
     lines = str(report).splitlines()

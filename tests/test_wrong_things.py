@@ -45,6 +45,7 @@ def test_a_mapping_of_arrays_is_a_dump(key: Any, values: Any) -> None:
     assert refengine.diff(MODEL, {key: values}, X, previous={"t0": X}).summary == report.summary
 
 
+@pytest.mark.slow
 def test_the_mapping_that_differs_is_judged_and_may_bring_its_input() -> None:
     wrong = Y.copy()
     wrong[0, 3] ^= 1

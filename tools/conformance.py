@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import sys
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -88,6 +88,8 @@ def difference(ours: Arrays, theirs: Arrays, same_nan: bool = False, name: str =
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         if (a.dtype, a.shape) != (b.dtype, b.shape):
             return f"output {k} is {a.dtype} {a.shape}, {name}'s is {b.dtype} {b.shape}"
+        if a.tobytes() == b.tobytes():  # as nearly all are; to look at elements takes several times as long
+            continue
         where = np.argwhere(unlike(a, b, same_nan))
         if len(where):
             first = tuple(map(int, where[0]))
@@ -119,20 +121,53 @@ class Verdict:
 
 def judge(tflm: Oracle, model: bytes, runs: Sequence[Arrays], same_nan: bool = False) -> Verdict:
     """Run one model on both sides. A bug of ours (any exception but a refusal) is a finding like others."""
-    refused: list[str] = []
-    bug = declined = False
+    return judging(tflm, model, runs, same_nan)()
+
+
+def judging(tflm: Oracle, model: bytes, runs: Sequence[Arrays], same_nan: bool = False) -> Callable[[], Verdict]:
+    """Run one model here and have the oracle begin with it; what is returned waits for the oracle, and judges."""
+    refused, bug, ours = "", False, list[Arrays]()
     try:
         plan = host_plan(model, PRESETS[tflm.dialect])
         if plan.initial and isinstance(tflm, Tflm):
-            return judge_stream(tflm, plan, model, runs, same_nan)
-        ours = [infer(plan, batch_size(plan, inputs), inputs)[0] for inputs in runs]
+            verdict = judge_stream(tflm, plan, model, runs, same_nan)
+            return lambda: verdict
+        ours = alone_and_together(plan, runs)
     except UnknownLibrary:
         raise
     except Exception as error:
         bug = not isinstance(error, RefengineError)
-        refused.append(f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}")
+        refused = f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}"
+    begun = tflm.begin_many(model, runs)
+    return lambda: _judged(tflm, model, runs, same_nan, ours, refused, bug, begun)
+
+
+def alone_and_together(plan: Plan, runs: Sequence[Arrays]) -> list[Arrays]:
+    """The outputs of each run: of the first by an inference of its own, of the others by a batch, where they can be."""
+    first, *others = runs
+    alone = infer(plan, batch_size(plan, first), first)[0]
+    if not others or not first:
+        return [alone, *(infer(plan, None, inputs)[0] for inputs in others)]
+    count = len(others)
+    together = infer(plan, count, [np.stack(arrays) for arrays in zip(*others, strict=True)])[0]
+    by_run = [x.reshape(count, *t.shape) for t, x in zip(plan.outputs, together, strict=True)]
+    return [alone, *(tuple(x[i] for x in by_run) for i in range(count))]
+
+
+def _judged(
+    tflm: Oracle,
+    model: bytes,
+    runs: Sequence[Arrays],
+    same_nan: bool,
+    ours: Sequence[Arrays],
+    reason: str,
+    bug: bool,
+    begun: Callable[[], list[Arrays]],
+) -> Verdict:
+    """The verdict on what came of the runs here, outputs or the `reason` why there are none, and of those `begun`."""
+    refused, declined = [reason] if reason else [], False
     try:
-        theirs = tflm.run_many(model, runs)
+        theirs = begun()
     except (OracleRefusal, OracleCrash) as error:
         declined = True
         refused.append(f"{tflm.name} refused: {error}")
@@ -226,16 +261,25 @@ class Task(NamedTuple):
 
 def examine(task: Task) -> Tally:
     """Draw and judge a task's cases; keeps the smallest model of each kind of finding. Runs in any process."""
-    op, dtype, count, random_seed, against = task
     counts, findings = Counter[str](), dict[str, Verdict]()
-    for model, runs in drawn(op, dtype, count, random_seed):
-        wanted = model if against == "tflm" else dump(as_litert_wants(load(model), dtype))
-        verdict = judge(ORACLES[against](), wanted, runs, same_nan=op in COPIES and against == "tflm")
+    for verdict in verdicts_of(task):
         counts.update(["cases", verdict.kind])
         counts["elements"] += verdict.elements
         if verdict.kind in ("differing", "disputed"):
             findings[verdict.kind] = min(findings.get(verdict.kind, verdict), verdict, key=lambda v: len(v.model))
-    return Tally(op, dtype, counts, tuple(findings.values()))
+    return Tally(task.op, task.dtype, counts, tuple(findings.values()))
+
+
+def verdicts_of(task: Task) -> Iterator[Verdict]:
+    """A task's cases, judged in order; while the oracle works on one, the next is drawn and computed here."""
+    op, dtype, count, random_seed, against = task
+    waiting = deque[Callable[[], Verdict]]()
+    for model, runs in drawn(op, dtype, count, random_seed):
+        wanted = model if against == "tflm" else dump(as_litert_wants(load(model), dtype))
+        waiting.append(judging(ORACLES[against](), wanted, runs, same_nan=op in COPIES and against == "tflm"))
+        if len(waiting) > 1:
+            yield waiting.popleft()()
+    yield from (verdict() for verdict in waiting)
 
 
 def tasks(keys: Sequence[tuple[str, str]], count: int, random_seed: int, against: str = "tflm") -> Iterator[Task]:

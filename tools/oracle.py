@@ -26,7 +26,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
@@ -95,6 +97,7 @@ class Oracle:
         self.timeout = timeout
         self.python = python or Path(sys.executable)
         self._process: subprocess.Popen[bytes] | None = None
+        self._under_way: Future[Any] | None = None
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  the worker's stdout and stderr
 
     def run(self, model: bytes, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -106,8 +109,11 @@ class Oracle:
 
     def run_many(self, model: bytes, inputs: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
         """`run` for each entry of `inputs`, loading the model once; state is reset before each."""
-        outputs: list[tuple[Array, ...]] = self._call("run_many", model, inputs)
-        return outputs
+        return self.begin_many(model, inputs)()
+
+    def begin_many(self, model: bytes, inputs: Sequence[Sequence[Array]]) -> Callable[[], list[tuple[Array, ...]]]:
+        """`run_many` beside what the caller does meanwhile; calling what is returned waits, and raises the same."""
+        return self._begin("run_many", model, inputs)
 
     def run_stream(
         self, model: bytes, inputs: Sequence[Sequence[Array]], resets: Collection[int] = ()
@@ -184,9 +190,38 @@ class Oracle:
             )
 
     def _call(self, task: str, model: bytes, inputs: Any) -> Any:
+        return self._begin(task, model, inputs)()
+
+    def _begin(self, task: str, model: bytes, inputs: Any) -> Callable[[], Any]:
+        """Have the worker begin; what is returned waits for its answer. It does one thing at a time, see `_settle`."""
+        self._settle()
         self._process = self._process or self._start()
-        try:
+        with suppress(ConnectionError):  # it has died, and whoever waits for the answer hears of it
             self._connection.send((task, bytes(model), inputs))
+        under_way = self._under_way = Future[Any]()
+
+        def answer() -> Any:
+            if self._under_way is under_way:
+                self._settle()
+            return under_way.result()
+
+        return answer
+
+    def _settle(self) -> None:
+        """Wait for the answer to what is under way, if anything is, and keep it for whoever asks."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is None:
+            return
+        try:
+            under_way.set_result(self._received())
+        except BaseException as error:
+            under_way.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _received(self) -> Any:
+        assert self._process is not None
+        try:
             if not self._connection.poll(self.timeout):
                 self.close()
                 raise OracleTimeout(f"{self.worker} gave no answer within {self.timeout:g} s")

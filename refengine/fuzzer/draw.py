@@ -19,7 +19,6 @@ from hypothesis.control import BuildContext
 from hypothesis.errors import HypothesisException, StopTest, UnsatisfiedAssumption
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
-from hypothesis.strategies._internal.lazy import unwrap_strategies
 
 from ..errors import InferenceError, UnsupportedError
 from ..kernel import Draw, Kernel, Kernels, Node, Numerics
@@ -36,8 +35,8 @@ T = TypeVar("T")
 NODES = 25
 """Operators that one run of Hypothesis draws: few, since shrinking begins with the whole run."""
 
-REFUSED = 100
-"""Refused operators for each that is not, and one more, after which a run ends."""
+REFUSED = 400
+"""Operators that the dialect may refuse for each that it does not, and before the first, until a run ends."""
 
 INPUTS, STREAM = 2, 5
 """Cases of each operator drawn, without and with state: drawing one takes longer than everything else."""
@@ -70,8 +69,7 @@ class Unrecorded(ConjectureData):
     """What strategies draw from, with the same choices for the same random source, but none of them written down."""
 
     def draw(self, strategy: st.SearchStrategy[T], label: Any = None, observe_as: Any = None) -> T:
-        drawn: T = unwrap_strategies(strategy).do_draw(self)
-        return drawn
+        return strategy.do_draw(self)
 
     def _draw(self, choice_type: str, constraints: Any, *, observe: bool, forced: Any) -> Any:
         return getattr(self.provider, f"draw_{choice_type}")(**constraints) if forced is None else forced

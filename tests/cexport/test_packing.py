@@ -32,6 +32,7 @@ def codes(acc: Array, bias: Array, multiplier: Multiplier, output_offset: int) -
     return np.clip(multiply_by_quantized_multiplier(acc + bias, multiplier) + output_offset, -128, 127)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.integers(-128, 127), min_size=3, max_size=3), min_size=4, max_size=4),
     st.lists(st.integers(-(2**30), 2**30) | st.integers(-5000, 5000), min_size=4, max_size=4),

@@ -65,6 +65,7 @@ def test_a_table_fits_its_terminal_with_every_cell_whole(command: str, columns: 
     assert len(shown) > len(whole) if columns < max(map(len, whole)) else len(shown) == len(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80, 100, 200])
 @settings(max_examples=25)
 @given(

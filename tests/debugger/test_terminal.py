@@ -89,6 +89,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         opened.close()
 
 
+@pytest.mark.slow
 def test_a_session(terminal: Terminal) -> None:
     begin = terminal.screen()
     assert "start: input" in begin and "breakpoint 1: operators 9" not in begin

@@ -87,6 +87,7 @@ def test_run_brings_outputs_and_judges_each_step(board: MemoryBoard) -> None:
     assert all(ticks == 7 for ticks in got.ticks)  # the clock of the memory board: sending and CRCs are not counted
 
 
+@pytest.mark.slow
 def test_thousands_of_faults_and_never_a_wrong_byte(board: MemoryBoard) -> None:
     random.seed(1)  # sequence numbers, so that every run of this test sees the same bytes
     expected = [tensors_of(PLAN, digit(number)) for number in range(4)]

@@ -109,6 +109,7 @@ def test_flatc_reads_ours_and_we_read_flatcs(tmp_path: Path) -> None:
         assert decode((tmp_path / f"m{i}.bin").read_bytes()) == (i, body)
 
 
+@pytest.mark.slow
 @needs_flatc
 @needs_cc
 def test_flatc_reads_what_the_firmware_writes(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def board(lie: Lie | None = None, at: frozenset[int] = frozenset(), patience: fl
     return Board(lambda: Device(Failing(lie or Lie(), at), quick=0.01), PLAN, patience)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_the_firmware_is_right_in_every_sample(tmp_path: Path) -> None:
     with Board(lambda: Device(MemoryBoard(PLAN, tmp_path)), PLAN) as there:

@@ -115,6 +115,7 @@ def test_without_data_a_foreign_model_asks_for_some(tmp_path: Path, capsys: pyte
         )
 
 
+@pytest.mark.slow
 def test_plots_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
     assert main(["health", "dense_int8", "--limit", "10", "--plots", str(tmp_path)]) == 0

@@ -62,6 +62,7 @@ def test_kernels_that_claim_nothing_exit_with_2(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.endswith("the kernels claim none of the operators and types tried (1)\n")
 
 
+@pytest.mark.slow
 def test_wrong_ones_exit_with_1_are_told_and_saved(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--operator", "RELU", "--type", "int8", "--save", "found")
     assert fuzz("--callable", "fuzz_test_kernels:wrong", *arguments) == 1
@@ -76,6 +77,7 @@ def test_wrong_ones_exit_with_1_are_told_and_saved(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.endswith("\n1 case of 1 operator and type: all equal, bit for bit\n")
 
 
+@pytest.mark.slow
 def test_a_dialect_is_named_and_may_be_claimed(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--callable", "fuzz_test_kernels:single", "--operator", "CONV_2D", "--type", "int8")
     assert fuzz(*arguments, "--findings", "1") == 1
@@ -83,6 +85,7 @@ def test_a_dialect_is_named_and_may_be_claimed(capsys: pytest.CaptureFixture[str
     assert fuzz(*arguments, "--numerics", "single", "--cases", "100") == 0
 
 
+@pytest.mark.slow
 def test_a_stream_is_saved_and_replayed(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--operator", "SVDF", "--type", "int8", "--cases", "60", "--findings", "1", "--save", "found")
     assert fuzz("--callable", "fuzz_test_kernels:forgetful", *arguments) == 1
@@ -93,6 +96,7 @@ def test_a_stream_is_saved_and_replayed(capsys: pytest.CaptureFixture[str]) -> N
     assert re.search(r"inference [2-5] of a stream", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_what_is_known_is_excluded(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--callable", "fuzz_test_kernels:flat", "--operator", "RELU6", "--type", "int8", "--cases", "40")
     assert fuzz(*arguments, "--exclude", "an input of 1 dimensions", "--spec") == 0
@@ -103,6 +107,7 @@ def test_what_is_known_is_excluded(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.endswith("nothing was excluded: no case had 'a bias of the input'\n")
 
 
+@pytest.mark.slow
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert fuzz("--callable", "fuzz_test_kernels:single", "--operator", "ADD", "--type", "int8", "--json") == 1
     told = json.loads(capsys.readouterr().out)
@@ -154,6 +159,7 @@ def test_ctrl_c_shows_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     assert "interrupted; until then, 250 cases of 1 operator and type: all equal" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @needs_cc
 def test_the_readme_s_kernel_speaks_another_dialect(capsys: pytest.CaptureFixture[str]) -> None:
     source = Path(__file__).parents[1] / "data" / "dense.c"
@@ -166,6 +172,7 @@ def test_the_readme_s_kernel_speaks_another_dialect(capsys: pytest.CaptureFixtur
     assert fuzz(*chosen, "--numerics", "single", "--cases", "250") == 0
 
 
+@pytest.mark.slow
 @needs_cc
 def test_the_readme_of_the_header_works(capsys: pytest.CaptureFixture[str]) -> None:
     """The commands in the comment of the example, and a case of a wrong one as a C test."""

@@ -159,6 +159,7 @@ int refengine_kernel(const struct refengine_case *c) {
 """
 
 
+@pytest.mark.slow
 @needs_cc
 def test_every_operator_arrives_in_good_order(tmp_path: Path) -> None:
     source, path = tmp_path / "reads.c", tmp_path / "reads.so"

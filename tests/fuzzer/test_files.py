@@ -74,6 +74,7 @@ def test_only_cases_are_replayed_and_only_findings_saved(tmp_path: Path) -> None
         save(Result("ADD", "int8"), tmp_path)
 
 
+@pytest.mark.slow
 @needs_cc
 @settings(max_examples=25)
 @given(data=st.data())

@@ -55,7 +55,8 @@ def test_what_a_kernel_keeps_wrongly_is_named(kept: Callable[[Case], Case], how:
 LAYERS = ("FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "MUL", "MEAN", "LEAKY_RELU")
 
 
-@pytest.mark.parametrize("op", ["CONV_2D", "ADD", *(pytest.param(op, marks=pytest.mark.slow) for op in LAYERS)])
+@pytest.mark.slow
+@pytest.mark.parametrize("op", ["CONV_2D", "ADD", *LAYERS])
 def test_single_rounding_is_named(op: str) -> None:
     finding = one(speaks(PRESETS["single"]), op).finding
     assert finding is not None and finding.reason is not None
@@ -63,6 +64,7 @@ def test_single_rounding_is_named(op: str) -> None:
     assert finding.verdict.startswith("all ") and finding.verdict.endswith(" vanish under single rounding: certain")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("numerics", "op", "dtype", "name"),
     [
@@ -75,6 +77,7 @@ def test_other_dialects_are_named(numerics: str, op: str, dtype: str, name: str)
     assert finding is not None and finding.reason is not None and f"under {name}" in str(finding.reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "dtype"), [("SignalDelay", "int16"), ("SignalOverlapAdd", "float32")])
 def test_a_fault_of_what_remembers_is_told(op: str, dtype: str) -> None:
     finding = one(lambda case: case.expected + case.expected.dtype.type(len(case.stream) > 1), op, dtype).finding
@@ -87,6 +90,7 @@ def test_the_dialect_claimed_is_no_finding() -> None:
     assert result.finding is None
 
 
+@pytest.mark.slow
 def test_a_known_fault_is_named() -> None:
     def kernel(case: Case) -> Array | None:
         graph = case.model.graphs[0]
@@ -98,6 +102,7 @@ def test_a_known_fault_is_named() -> None:
     assert finding.reason.how == "if the fused activation is not applied" and finding.reason.cause == "clamp"
 
 
+@pytest.mark.slow
 def test_a_reason_must_spare_what_passes() -> None:
     """Wrong as under single rounding, but only in cases with one channel: not the dialect."""
 
@@ -109,6 +114,7 @@ def test_a_reason_must_spare_what_passes() -> None:
     assert finding.reason is None or finding.reason.numerics != PRESETS["single"]
 
 
+@pytest.mark.slow
 def test_what_nothing_explains_is_a_bug() -> None:
     def kernel(case: Case) -> Array:
         wrong = case.expected.copy()

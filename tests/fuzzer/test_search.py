@@ -60,6 +60,7 @@ def test_what_is_not_claimed_is_left_soon() -> None:
     assert result.cases == result.skipped == UNCLAIMED and result.elements == 0
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_and_shrunk() -> None:
     result = one(no_stride, "MAX_POOL_2D", cases=500)
     assert result.finding is not None and result.first is not None and result.first <= result.cases
@@ -71,6 +72,7 @@ def test_a_fault_is_found_and_shrunk() -> None:
     assert case.options["fused_activation_function"] == "NONE"
 
 
+@pytest.mark.slow
 def test_single_elements_shrink_too() -> None:
     result = one(rare, "RELU", cases=500)
     assert result.finding is not None
@@ -113,6 +115,7 @@ def test_the_seed_chooses_the_cases() -> None:
     assert seen[0] != seen[1]
 
 
+@pytest.mark.slow
 def test_the_same_whatever_the_split() -> None:
     ops, few = ["RELU", "MAX_POOL_2D", "AVERAGE_POOL_2D"], CHUNK + 20
     here = [*fuzz(odd_pool, ops, ["int8"], cases=few)]
@@ -122,6 +125,7 @@ def test_the_same_whatever_the_split() -> None:
     assert [result.finding is not None for result in here] == [True, False, True]
 
 
+@pytest.mark.slow
 def test_other_processes_draw_the_same_cases() -> None:
     identity, ops = attrgetter("inputs"), ["RELU", "RELU6", "SHAPE"]
     here = [*map(facts, fuzz(identity, ops, ["int8"], cases=100))]
@@ -138,6 +142,7 @@ def odd_pool(case: Case) -> Array | None:
     return no_stride(case)
 
 
+@pytest.mark.slow
 def test_progress_ends_at_the_number_of_cases() -> None:
     for door in (sound, never, no_stride):
         told: list[int] = []
@@ -161,6 +166,7 @@ def test_hangs_are_not_waited_for_often() -> None:
     assert result.finding.verdict == "the kernel has not returned" and result.finding.reason is None
 
 
+@pytest.mark.slow
 def test_a_kernel_that_cannot_make_up_its_mind_is_still_told() -> None:
     calls = 0
 

@@ -137,6 +137,7 @@ def test_a_socket_is_a_door(port: str) -> None:
 QEMU = "qemu-system-arm -machine {0} -display none -semihosting-config enable=on,target=native -kernel {1}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     any(shutil.which(tool) is None for tool in ("make", "arm-none-eabi-gcc", "qemu-system-arm")),
     reason="no compiler or emulator for Arm",

@@ -32,12 +32,9 @@ FAULTS: dict[str, Callable[[Case], bool]] = {
     "a batch above 1": lambda case: case.expected.shape[0] > 1,
 }
 
-QUICK = ("input channels in no multiple of 4", "no bias")
 
-
-@pytest.mark.parametrize(
-    "trait", [*QUICK, *(pytest.param(t, marks=pytest.mark.slow) for t in FAULTS if t not in QUICK)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("trait", FAULTS)
 def test_it_is_named(trait: str) -> None:
     (result,) = fuzz(wrong_if(FAULTS[trait]), ["CONV_2D"], ["int8"])
     finding = result.finding
@@ -47,11 +44,13 @@ def test_it_is_named(trait: str) -> None:
     assert finding.as_dict()["common"]["trait"] == trait
 
 
+@pytest.mark.slow
 def test_nothing_is_told_where_there_is_nothing_in_common() -> None:
     (result,) = fuzz(wrong_if(lambda case: case.inputs[0].tobytes()[0] % 3 == 0), ["ADD"], ["int8"])
     assert result.finding is not None and result.finding.common is None
 
 
+@pytest.mark.slow
 def test_nothing_is_told_beside_a_full_explanation() -> None:
     def kernel(case: Case) -> Array:
         return case.changed(numerics=PRESETS["single"]).expected

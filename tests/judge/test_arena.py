@@ -69,6 +69,7 @@ def test_what_is_there_is_read_and_what_is_overlaid_is_named(name: str, tmp_path
         assert not diff(plan, dump, *inputs).differs
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_an_image_of_the_c_export_is_read_by_its_own_offsets(tmp_path: Path) -> None:
     x = noise(5)

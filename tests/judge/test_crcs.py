@@ -55,6 +55,7 @@ def test_crcs_prove_what_is_sound(tmp_path: Path) -> None:
     assert any("known by their CRC-32" in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_a_dialect_is_told_by_crcs_alone(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text(log_of(tapped(make_plan(MODEL, numerics="single"))))
     report = diff(PLAN, tmp_path / "log.txt", *INPUTS)
@@ -62,6 +63,7 @@ def test_a_dialect_is_told_by_crcs_alone(tmp_path: Path) -> None:
     assert all("not by their bytes" not in problem for problem in report.dump.problems)
 
 
+@pytest.mark.slow
 def test_a_fault_of_one_operator_is_told_by_its_crc(tmp_path: Path) -> None:
     step = PLAN.steps[0]
     sound = {i: x for _, i, x in tapped(PLAN)}[step.outputs[0].index]

@@ -62,6 +62,7 @@ def test_the_words_of_the_scale() -> None:
     assert {*words} == {*get_args(Certainty)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clause", ["if the bias is left out", "if the multiplier shifts one bit too far to the right"])
 def test_more_of_a_dump_makes_a_verdict_only_more_certain(clause: str) -> None:
     plan, x = network("dense_int8")

@@ -144,6 +144,7 @@ def test_what_tells_too_little_is_open() -> None:
     assert fed(dot, np.roll(dot.codes, 1)).certainty == "open"
 
 
+@pytest.mark.slow
 @given(st.sampled_from([0, 0.0001, 0.0005, 0.001, 0.002, 0.02]), st.booleans(), st.integers(0, 2**32 - 1))
 def test_how_a_sample_was_stretched_is_among_what_is_told_though_codes_leave_it_open(
     margin: float, subtracted: bool, seed: int

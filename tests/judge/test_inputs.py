@@ -48,6 +48,7 @@ def test_what_is_known_in_part_only_is_a_rival_of_what_is_known_wholly() -> None
     assert [rival.how for rival in culprit.rivals] == ["if the input holds half of each real value"]
 
 
+@pytest.mark.slow
 def test_what_changes_a_few_codes_only_is_among_what_is_possible_though_the_sound_input_comes_closer() -> None:
     """Codes that span the range already, stretched by half a code at most: every 25th of them is one larger."""
     plan, x = network("stm32f746_int8", 3)
@@ -58,6 +59,7 @@ def test_what_changes_a_few_codes_only_is_among_what_is_possible_though_the_soun
     assert diff(plan, dump_of(plan, stretched), x).wrong_inputs[0].certainty == "open"
 
 
+@pytest.mark.slow
 def test_causes_that_make_the_same_input_are_all_told() -> None:
     """A dark picture becomes all black whether its scale is forgotten or it is normalised to -1 … 1."""
     plan, x = network("stm32f746_int8", 3)
@@ -85,6 +87,7 @@ def test_the_previous_sample_is_one_of_the_suspects() -> None:
     assert "previous sample" in culprit.verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "claimed"), [(127, True), (31, False)])
 def test_one_dead_or_hot_pixel_is_found_by_what_came_of_it(value: int, claimed: bool) -> None:
     """Of all elements at either end of their range, just this one leads to what the first layer computed."""

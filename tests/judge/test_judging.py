@@ -59,6 +59,7 @@ def test_a_partial_dump_names_a_step_that_is_not_in_it() -> None:
     assert any("outputs of operators 0, 2, 4, 5, 6, 7, 8, 9, 11" in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_a_model_and_a_file_will_do_and_a_recording_says_its_dialect(tmp_path: Path) -> None:
     single = {f"t{i}": x for i, x in in_dialect(PLAN, PRESETS["single"], X).tensors.items()}
     write_npz(tmp_path / "x.npz", {META: np.array('{"schema": 1, "numerics": "single"}'), **single})
@@ -70,6 +71,7 @@ def test_a_model_and_a_file_will_do_and_a_recording_says_its_dialect(tmp_path: P
         diff(PLAN.model, tmp_path / "x.npz", X)
 
 
+@pytest.mark.slow
 def test_the_last_output_alone_is_enough_for_a_dialect() -> None:
     plan, x = network("stm32f746_float32")
     last = plan.steps[-2].outputs[0].index

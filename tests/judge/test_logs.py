@@ -423,6 +423,7 @@ def test_a_log_without_tensors_is_refused_in_a_sentence(tmp_path: Path) -> None:
         log(tmp_path, "boot ok\nheap: 27040\n")
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="0123456789abcxtT:=,;{}[]()- \n.+e/*|>\"'IW") | st.text())
 def test_no_text_is_too_odd_to_read(text: str) -> None:
     for block in blocks(text):

@@ -43,12 +43,14 @@ def liveliness(plan: Plan, *inputs: Array) -> float:
     return sum(bits) / len(bits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stm32f746_int8", "esp32_int8"])
 def test_a_telling_input_moves_what_a_digit_leaves_still(name: str) -> None:
     plan, digit = network(name)
     assert liveliness(plan, *telling(plan)) > 1.1 * liveliness(plan, digit)
 
 
+@pytest.mark.slow
 def test_an_input_parts_what_a_digit_could_not() -> None:
     plan, digit = network("esp32_int8")
     report = diff(plan, in_dialect(plan, PRESETS["single"], digit), digit)
@@ -83,6 +85,7 @@ def test_c_arrays_compile_to_the_same_bytes(tmp_path: Path) -> None:
         assert subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout == x.tobytes()
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan, digit = network("esp32_int8")
     dump, file = tmp_path / "dump.npz", tmp_path / "next.npz"

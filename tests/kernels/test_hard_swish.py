@@ -49,6 +49,7 @@ def test_minus_infinity_is_no_number() -> None:
     assert np.isnan(y).all()
 
 
+@pytest.mark.slow
 def test_scale_math_reaches_the_multipliers() -> None:
     """Cut to 16 bits, the two quotients hardly ever part: here they do."""
     fields = ("output_multiplier_fixedpoint_int16", "reluish_multiplier_fixedpoint_int16")

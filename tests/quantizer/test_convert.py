@@ -439,6 +439,7 @@ def quantisable(op: str, activations: str) -> bool:
     return known and ((op, activations) in KERNELS or bool(FACTS[op].resource))
 
 
+@pytest.mark.slow
 @given(
     models(RULED, dtypes=["float32"]),
     st.sampled_from(KINDS),
@@ -492,6 +493,7 @@ MOVES = [
 ]
 
 
+@pytest.mark.slow
 @given(models(ops=MOVES, dtypes=["float32"], max_ops=3), st.sampled_from(KINDS), st.integers(0, 2**32 - 1))
 def test_what_only_moves_values_is_as_near_as_one_rounding(case: Case, kind: tuple[str, str], seed: int) -> None:
     """Pools, slices, reshapes: within the calibrated range, half a step of the input, and half of every average."""

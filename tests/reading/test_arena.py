@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ def test_no_two_that_meet_overlap(these: list[Buffer]) -> None:
         assert all(offset % 16 == 0 for offset in offsets)
 
 
+@pytest.mark.slow
 @given(buffers)
 def test_between_the_lower_bound_and_tflm(these: list[Buffer]) -> None:
     assert lower_bound(these) <= peak(these, plan_arena(these)) <= peak(these, tflm_greedy(these))

@@ -24,6 +24,7 @@ def documented_test(my_runtime: Callable[..., Any]) -> Callable[[], None]:
     return test
 
 
+@pytest.mark.slow
 def test_a_right_runtime_passes() -> None:
     documented_test(lambda model, inputs: refengine.run(model, *inputs))()
 

@@ -176,6 +176,7 @@ def convolutions() -> list[Plan]:
     return drawn("CONV_2D", "int8", 800)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trap", CONV)
 def test_convolutions_meet_every_trap(trap: str, convolutions: list[Plan]) -> None:
     """Each in one case of a hundred at least."""

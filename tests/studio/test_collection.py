@@ -23,6 +23,7 @@ IMAGES, LABELS = bundled_digits()
 TEN = range(0, 100, 10)
 
 
+@pytest.mark.slow
 def test_ten_drawings_are_data_for_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the page's calls, and then by the command line, from the folder and from the archive."""
     folder = tmp_path / "kept"

@@ -164,6 +164,7 @@ def test_bundled_models_have_cards_and_are_the_files_that_the_cards_describe() -
         assert file["accuracy"] >= (0.965 if "dense" in name else 0.99)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dense_int8", "dense_int16x8", "dense128_int8", "stm32f746_int8"])
 def test_cards_tell_the_accuracy_that_the_engine_reaches(name: str) -> None:
     card = json.loads((DATA / f"{name.rpartition('_')[0]}.json").read_text())

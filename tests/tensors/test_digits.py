@@ -31,6 +31,7 @@ def drawn(digit: np.ndarray, side: int = 280) -> np.ndarray:
     return np.pad(255 - big, ((10, 150), (90, 0)), constant_values=255)
 
 
+@pytest.mark.slow
 def test_drawings_are_recognised() -> None:
     read = answers(*(prepare_digit(drawn(digit)) for digit in DIGITS))
     assert sum(answer == label for (answer, _), label in zip(read, LABELS, strict=True)) >= 97
@@ -44,6 +45,7 @@ def test_thin_lines_are_thickened() -> None:
     assert (prepare_digit(paper) > 127).sum(axis=1).max() == 4
 
 
+@pytest.mark.slow
 @given(st.sampled_from(range(0, 100, 9)), st.integers(0, 30), st.integers(0, 30), st.integers(1, 3))
 def test_place_size_and_polarity_do_not_matter(which: int, top: int, left: int, factor: int) -> None:
     digit = DIGITS[which]
