@@ -52,8 +52,8 @@ def _check_as_litert(cond: Graph, body: Graph) -> None:
     answer = cond.tensors[cond.outputs[0]]
     require(
         answer.dtype == "bool" and answer.shape in ((), (1,)),
-        f"the condition '{answer.name}' is {answer.dtype} {answer.shape}, and LiteRT takes one bool, of shape () or "
-        "(1,): convert again, or choose tflm",
+        f"the condition '{answer.name}' is {answer.dtype} {answer.shape}, and TFLite takes one bool, of shape () or "
+        "(1,): convert again, or choose the dialect tflm",
     )
     moved = [i for place, i in enumerate(body.outputs) if i in body.inputs and body.inputs.index(i) != place]
     within_limits(
