@@ -59,7 +59,7 @@ def _check_as_litert(cond: Graph, body: Graph) -> None:
     within_limits(
         not moved,
         f"the loop's body, subgraph {body.index}, hands on an input in another's place, of which LiteRT does not keep "
-        "the value; what it makes of that is not known to refengine: choose tflm",
+        "the value; what it makes of that is not known to refengine: choose a dialect such as tflm",
     )
 
 
