@@ -45,10 +45,11 @@ class StateError(RefengineError, RuntimeError):
 
 @dataclass
 class _Shared:
-    """What the interpreters of a model's subgraphs have in common, which are made as they are asked for: the plan, and
-    what lives on, of so many inferences at once (0 before the first allocation)."""
+    """What the interpreters of a model's subgraphs have in common, `others` than the `first` made as they are asked
+    for: the plan, and what lives on, of so many inferences at once (0 before the first allocation)."""
 
-    interpreters: dict[int, Interpreter]
+    first: weakref.ref[Interpreter]
+    others: dict[int, Interpreter] = field(default_factory=dict)
     plan: Plan | None = None
     state: State = field(default_factory=State)
     batch: int = 0
@@ -139,7 +140,7 @@ class Interpreter:
         require_kernels(kernels)
         self._kernels, self._memory = kernels, byte_count(memory)
         self._model = load(os.fsdecode(model_path) if model_path else bytes(memoryview(model_content or b"")))
-        self._shared = _Shared({0: self})
+        self._shared = _Shared(weakref.ref(self))  # who is let go is gone at once, with all its arrays
         self._begin(self._model.graphs[0])
 
     def _begin(self, graph: Graph) -> None:
@@ -156,10 +157,13 @@ class Interpreter:
         index, count = as_int(subgraph), len(self._model.graphs)
         if not 0 <= index < count:
             raise InputError(f"subgraph_index is out of range: {index}; the model has subgraphs 0 to {count - 1}")
-        if index not in self._shared.interpreters:
-            other = self._shared.interpreters[index] = copy(self)
-            other._begin(self._model.graphs[index])
-        return self._shared.interpreters[index]
+        others, first = self._shared.others, self._shared.first()
+        if index == 0 and first is not None:
+            return first
+        if index not in others:
+            others[index] = copy(self)
+            others[index]._begin(self._model.graphs[index])
+        return others[index]
 
     @printed
     def __repr__(self) -> str:
@@ -430,7 +434,7 @@ class SignatureRunner:
         return f"<SignatureRunner of {', '.join(self._inputs)} -> {', '.join(self._outputs)}>"
 
     def __init__(self, interpreter: Interpreter, signature: Signature) -> None:
-        self._interpreter = interpreter._of(signature.subgraph)
+        self._owner, self._interpreter = interpreter, interpreter._of(signature.subgraph)
         self._inputs = dict(sorted(signature.inputs.items()))
         self._outputs = dict(sorted(signature.outputs.items()))
 

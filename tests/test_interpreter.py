@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,19 @@ def test_a_batch_for_another_signature_begins_afresh() -> None:
     assert [add(x=ones)["y"][0, 0] for _ in range(3)] == [6, 7, 8] and times(x=ones)["y"][0, 0] == 8
     assert times(x=np.ones((2, 3), np.float32))["y"].tolist() == [[5] * 3] * 2
     assert interpreter.num_subgraphs() == 3
+
+
+def test_who_is_let_go_is_gone_at_once_and_a_runner_holds_its_interpreter() -> None:
+    interpreter = Interpreter(model_content=dump(signatures()))
+    gone = weakref.ref(interpreter)
+    runner = interpreter.get_signature_runner("times")
+    del interpreter
+    assert runner(x=np.ones((1, 3), np.float32))["y"][0, 0] == 5 and gone() is not None
+    alone = Interpreter(str(DENSE))
+    alone.allocate_tensors()
+    gone = weakref.ref(alone)
+    del alone
+    assert gone() is None
 
 
 def test_a_reset_is_for_all_signatures() -> None:

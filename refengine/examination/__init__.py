@@ -182,8 +182,7 @@ def health(
     …), and the next begins anew, in floats as well; variables are layers of their own, and a step that remembers is
     judged by the float reading's, on what it found. Layers of other subgraphs are measured in all runs of theirs, a
     loop's in all its rounds: their own errors on their own inputs, the total ones where floats came to the same run and
-    round. `numerics` is for `make_plan`, where `source` is no plan
-    yet.
+    round. `numerics` is for `make_plan`, where `source` is no plan yet.
 
     Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
     that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator

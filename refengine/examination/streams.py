@@ -126,6 +126,7 @@ class Streams(Experiment):
     sequences: tuple[tuple[Inference, ...], ...]
 
     def effects(self, places: Sequence[Where]) -> tuple[Effect | None, list[Effect | None]]:
+        """As everywhere; what nothing is known of beside another model is tried beside the float reading."""
         everything, alone = super().effects(places)
         if self.by_reading is None or everything is None:
             return everything, alone

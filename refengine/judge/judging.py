@@ -209,7 +209,7 @@ def _states(plan: Plan, state: State, inputs: tuple[Array, ...], older: Sequence
         return {}
     found = {} if state is plan.initial else {"is that of the first inference: reset before every one": plan.initial}
     if _is_set_up(plan, state):
-        found["is what a reset left, behind which CALL_ONCE did not run again"] = plan.reset(state)
+        found["is what a reset left, behind which nothing was set up again"] = plan.reset(state)
     for back, old in enumerate(reversed(older), 1):
         found[f"is that of {back} {'inference' if back == 1 else 'inferences'} earlier"] = old
     for times in ("once", "twice"):

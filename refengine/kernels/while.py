@@ -52,14 +52,14 @@ def _check_as_litert(cond: Graph, body: Graph) -> None:
     answer = cond.tensors[cond.outputs[0]]
     require(
         answer.dtype == "bool" and answer.shape in ((), (1,)),
-        f"the condition '{answer.name}' is {answer.dtype} {answer.shape}, and LiteRT takes one bool, of shape () or "
-        "(1,): convert again, or choose tflm",
+        f"the condition '{answer.name}' is {answer.dtype} {answer.shape}, and TFLite takes one bool, of shape () or "
+        "(1,): convert again, or choose the dialect tflm",
     )
     moved = [i for place, i in enumerate(body.outputs) if i in body.inputs and body.inputs.index(i) != place]
     within_limits(
         not moved,
         f"the loop's body, subgraph {body.index}, hands on an input in another's place, of which LiteRT does not keep "
-        "the value; what it makes of that is not known to refengine: choose tflm",
+        "the value; what it makes of that is not known to refengine: choose a dialect such as tflm",
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 from ..execute import Call, Record
-from ..model import Array
+from ..model import Array, Tensor
 from ..plan import Plan, Step
 from .counterparts import same_tensors, same_variables
 
@@ -109,9 +109,12 @@ def value_at(model: Plan, plan: Plan, records: Moments, path: Path, index: int) 
         path, index = (*outer, Call(call.operator, "body", call.iteration - 1)), plan.graph.outputs[place]
     if index in plan.constants:
         return plan.constants[index]
-    for step in plan.steps:
-        written = [t.index for t in step.writes]
-        record = records.get((path, step.index)) if index in written else None
-        if record is not None:
-            return (*record.outputs, *record.updates)[written.index(index)]
-    return None
+    step = plan.writers.get(index) or next((s for s in plan.steps if index in map(_index, s.writes)), None)
+    record = None if step is None else records.get((path, step.index))
+    if record is None:
+        return None
+    return (*record.outputs, *record.updates)[[*map(_index, record.step.writes)].index(index)]
+
+
+def _index(tensor: Tensor) -> int:
+    return tensor.index

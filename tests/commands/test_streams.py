@@ -156,6 +156,17 @@ def test_explain_addresses_the_main_graph_or_a_subgraph_and_its_round(ask: Ask) 
     assert "no arithmetic of its own" in ask(*here, "0", "--numerics", "single", status=2)
 
 
+def test_each_file_is_a_stream_for_explain_diff_and_debug_as_well(ask: Ask) -> None:
+    """The third inference of all is the first of the second file, before which nothing was."""
+    both = ("--input", "before.npy", "frames.npy")
+    third = values(ask("run", "total.tflite", "--stream", *both, "--json"))[2]
+    told = ask("explain", "total.tflite", *both, "--index", 2, "--op", 1, "--at", "0,1")
+    assert third == [[2, 3]] and told.splitlines()[-1] == "= 3"
+    np.savez("dump.npz", t2=np.array(third, np.int32))
+    assert "no difference" in ask("diff", "total.tflite", "dump.npz", *both, "--index", 2)
+    assert "each file is a stream of its own" in ask("debug", "total.tflite", *both, status=2)
+
+
 def test_debug_walks_a_stream(ask: Ask) -> None:
     told = ask(
         "debug", "total.tflite", "--input", "frames.npy", "--index", 1, "--command", "next 2; print y; info state"

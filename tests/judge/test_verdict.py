@@ -800,10 +800,7 @@ def test_what_a_resource_variable_held_tells_which_state_it_was() -> None:
         dumps, states = [*dumps, dump], [*states, after]
     others = {  # of a constant, little is learned
         "if its state is that of the first inference: reset before every one": (plan.initial, "likely"),
-        "if its state is what a reset left, behind which CALL_ONCE did not run again": (
-            plan.reset(states[3]),
-            "likely",
-        ),
+        "if its state is what a reset left, behind which nothing was set up again": (plan.reset(states[3]), "likely"),
         "if its state is that of 2 inferences earlier": (states[1], "certain"),
     }
     assert not diff(plan, dumps[3], heard[3], state=states[3], older=states[:3]).differs

@@ -98,7 +98,7 @@ def test_litert_wants_a_bool_and_inputs_in_their_places(dialect: str, litert: Li
     x = [np.array([n], np.int32) for n in (0, 7)]
     assert [y.tolist() for y in run(below(), *x, numerics=dialect)] == [[3], [7]]
     assert [y.tolist() for y in litert.run(dump(below()), x)] == [[3], [7]]
-    with pytest.raises(UnsupportedError, match=r"'below' is int32 \(1,\), and LiteRT takes one bool, of shape"):
+    with pytest.raises(UnsupportedError, match=r"'below' is int32 \(1,\), and TFLite takes one bool, of shape"):
         make_plan(below("int32"), numerics=dialect)
     with pytest.raises(LimitError, match="hands on an input in another's place"):
         make_plan(below(outputs=(3, 0)), numerics=dialect)
