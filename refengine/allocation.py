@@ -17,8 +17,9 @@ import numpy as np
 
 from .kernels._arena import NEEDS, Needs, elements
 from .model import Graph, Tensor
-from .plan import Plan, offline_offsets
+from .plan import Plan
 from .reading.arena import ALIGNMENT, Buffer, tflm_greedy
+from .refusals import offline_offsets
 
 ANYWHERE = -1
 """The offset of what the file leaves to the planner (`kOnlinePlannedBuffer`)."""

@@ -20,7 +20,8 @@ from .errors import InferenceError, InputError, UnsupportedError
 from .kernel import Numerics
 from .memory import Memory, require_room, tensor_bytes
 from .model import Array, Tensor
-from .plan import Plan, Rows, Source, State, Step, concatenated, frozen, is_masked, joined, plan_of, taken, unknown
+from .plan import Plan, Source, Step, plan_of
+from .state import Rows, State, concatenated, frozen, is_masked, joined, taken, unknown
 from .tensors.reprs import record_html, record_text
 from .text import counted, kind_of, printed, shown
 

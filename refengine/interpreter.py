@@ -25,7 +25,8 @@ from .kernel import Kernels, Numerics, dialect
 from .kernels import KERNELS, require_kernels
 from .memory import MEMORY, Memory, byte_count
 from .model import Array, Signature, Tensor
-from .plan import Plan, State, make_plan
+from .plan import Plan, make_plan
+from .state import State
 from .text import printed
 from .tflite_io import load
 

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .contract import held
-from .errors import InferenceError, InputError, LimitError, UnsupportedError, located, require, within_limits
+from .errors import InferenceError, InputError, LimitError, UnsupportedError, located, within_limits
 from .kernel import Facts, Kernel, Kernels, Node, Numerics, dialect
 from .kernels import FACTS, KERNELS, is_bundled, require_kernels
-from .kernels._tflm import CUSTOM_OPS, INSTEAD, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
 from .memory import MEMORY, STATES, Memory, byte_count, needs, require_room, tensor_bytes
 from .model import Array, Graph, Model, Op, Tensor
+from .refusals import kernel_for, offline_offsets, require_tensors, telling_unknown_lengths
+from .state import State, frozen, is_masked, unknown
 from .text import counted, html_table, printable, printed
-
-Rows = npt.NDArray[np.intp]
-
-INT8_ADVICE = (
-    "convert the float model again, with a representative dataset and inference_input_type = tf.int8 (full integer)"
-)
-TYPE_ADVICE = {
-    "float16": f"TFLM has no float16; {INT8_ADVICE}, or all float32 (without optimizations and supported_types)",
-    "uint8": f"TFLM computes with int8, and no longer with uint8; {INT8_ADVICE}",
-}
-"""What TFLM has not for a type, and what to do instead."""
-
-
-ALIGNMENT = 16
-"""Of every tensor in TFLM's arena, in bytes (`MicroArenaBufferAlignment`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,16 +172,6 @@ def _agreeing(results: Sequence[Array]) -> Array:
     return frozen(np.ma.array(first, mask=unlike)) if unlike.any() else frozen(first)
 
 
-def unknown(tensor: Tensor) -> Array:
-    """What stands for a tensor that depends on a gap: masked everywhere, with a batch axis of length 1.
-
-    Shape and type are the tensor's as far as NumPy has them.
-    """
-    dtype = {"resource": "int32"}.get(tensor.dtype, tensor.dtype)
-    shape = (1, *(1 if size < 0 else size for size in tensor.shape))
-    return frozen(np.ma.array(np.zeros(shape, dtype if dtype in np.sctypeDict else "uint8"), mask=True))
-
-
 def _all_unknown(written: tuple[Tensor, ...], *arrays: Array | None) -> tuple[Array, ...]:
     return tuple(map(unknown, written))
 
@@ -213,91 +187,6 @@ def _gap(graph: Graph, op: Op, node: Node, last_use: tuple[int, ...], why: Unsup
     facts = Facts(data=None, updates=updates, calls=FACTS.get(op.kind, Facts()).calls)
     kernel = Kernel(lambda node, numerics: written, _all_unknown, _no_story, _no_story, facts)
     return Step(graph.index, op.index, op, kernel, written, node, last_use, why)
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """What lives from one inference to the next, batches in front (of length 1 where all inferences agree).
-
-    `variables` by (subgraph, tensor), `resources` by (container, shared name), and `memory`, what kernels keep for
-    themselves, by (subgraph, operator).
-    """
-
-    variables: Mapping[tuple[int, int], Array] = field(default_factory=dict)
-    resources: Mapping[tuple[str, str], Array] = field(default_factory=dict)
-    memory: Mapping[tuple[int, int], tuple[Array, ...]] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.variables or self.resources or self.memory)
-
-    def with_variable(self, graph: int, tensor: int, value: Array) -> State:
-        return replace(self, variables={**self.variables, (graph, tensor): value})
-
-    def with_resource(self, name: tuple[str, str], value: Array) -> State:
-        return replace(self, resources={**self.resources, name: value})
-
-    def with_memory(self, graph: int, operator: int, value: tuple[Array, ...]) -> State:
-        return replace(self, memory={**self.memory, (graph, operator): value})
-
-    def require_like(self, other: State, batch: int) -> None:
-        """Raise `InputError` unless this is a state of the model that `other` is of, for so many streams."""
-        mine, theirs = dict(self._arrays()), dict(other._arrays())
-        if mine.keys() != theirs.keys() or any(x.shape[1:] != theirs[key].shape[1:] for key, x in mine.items()):
-            raise InputError("the state is of another model: begin with that of a record or a session of this one")
-        streams = max(map(len, mine.values()), default=1)
-        if streams not in (1, batch):
-            raise InputError(
-                f"the state is that of {counted(streams, 'stream')}, and the input is of {batch}: those of a batch are "
-                "streams of their own, as many each time"
-            )
-
-    def _arrays(self) -> Iterator[tuple[Any, Array]]:
-        yield from (*self.variables.items(), *self.resources.items())
-        yield from ((("kept", *key, i), x) for key, each in self.memory.items() for i, x in enumerate(each))
-
-    def of(self, rows: Rows) -> State:
-        """The state of some inferences of a batch."""
-        return State(
-            {key: taken(x, rows) for key, x in self.variables.items()},
-            {key: taken(x, rows) for key, x in self.resources.items()},
-            {key: tuple(taken(x, rows) for x in kept) for key, kept in self.memory.items()},
-        )
-
-    @staticmethod
-    def joined(parts: Sequence[tuple[Rows, State]]) -> State:
-        """The states of several parts of a batch, together."""
-        rows, states = [rows for rows, _ in parts], [state for _, state in parts]
-        if len(states) == 1:
-            return states[0]
-        return State(
-            {key: joined(rows, [s.variables[key] for s in states]) for key in states[0].variables},
-            {key: joined(rows, [s.resources[key] for s in states]) for key in states[0].resources},
-            {
-                key: tuple(joined(rows, xs) for xs in zip(*(s.memory[key] for s in states), strict=True))
-                for key in states[0].memory
-            },
-        )
-
-
-def taken(array: Array, rows: Rows) -> Array:
-    """Some rows of a batch; what all inferences share stays as it is."""
-    return array if len(array) == 1 else array[rows]
-
-
-def joined(rows: Sequence[Rows], parts: Sequence[Array]) -> Array:
-    """The batch that `parts` are the `rows` of; one array where it is the same for all."""
-    if all(part is parts[0] for part in parts):
-        return parts[0]
-    order = np.argsort(np.concatenate(rows))
-    spread = [x if len(x) == len(r) else np.repeat(x, len(r), axis=0) for r, x in zip(rows, parts, strict=True)]
-    return frozen(concatenated(spread)[order])
-
-
-def concatenated(parts: Sequence[Array]) -> Array:
-    """The arrays one behind the other, masked if one of them is."""
-    masked = any(is_masked(x) for x in parts)
-    whole: Array = (np.ma.concatenate if masked else np.concatenate)(parts)
-    return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -551,47 +440,8 @@ def assembled(
     )
 
 
-def offline_offsets(model: Model) -> tuple[int, ...] | None:
-    """Where the file wants each tensor in TFLM's arena, those of all subgraphs in a row, −1 where it does not matter.
-
-    TFLM: `AllocationInfoBuilder::GetOfflinePlannedOffsets` (micro_allocation_info.cc). Refuses another number of them,
-    and variables that get no memory: `AllocateVariables` looks for their offsets among those of the first subgraph.
-    """
-    data = dict(model.metadata).get("OfflineMemoryAllocation")
-    if data is None:
-        return None
-    words: list[int] = np.frombuffer(data[: len(data) // 4 * 4], "<i4").tolist()
-    count, offsets = (words[2] if len(words) > 2 else 0), words[3:]
-    tensors = sum(len(graph.tensors) for graph in model.graphs)
-    require(
-        count == tensors and len(offsets) >= tensors,
-        f"the metadata OfflineMemoryAllocation has offsets for {count} tensors, and the model has {tensors}, where "
-        "TFLM's allocation fails: remove the metadata, or plan the memory again",
-    )
-    every = ((graph, tensor) for graph in model.graphs for tensor in graph.tensors)
-    for (graph, tensor), offset in zip(every, offsets, strict=False):
-        require(
-            not tensor.is_variable or offset != -1 or offsets[tensor.index] == -1,
-            f"the variable '{tensor.name}' of subgraph {graph.index} gets no memory, for TFLM looks up its offset as "
-            "that of a tensor of subgraph 0, and crashes: remove the metadata OfflineMemoryAllocation",
-        )
-    return tuple(offsets[:tensors])
-
-
 def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int, partial: bool) -> Plan:
     return make_plan(model, numerics=numerics, kernels=kernels, memory=memory, partial=partial)
-
-
-def is_masked(array: object) -> TypeGuard[np.ma.MaskedArray[Any, Any]]:
-    """Whether an array may have undefined elements. (Asking numpy.ma outright would import it, for 10 ms.)"""
-    return type(array) is not np.ndarray and array is not None and isinstance(array, np.ma.MaskedArray)
-
-
-def frozen(array: Array) -> Array:
-    """A read-only view."""
-    view: Array = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def constants_of(graph: Graph) -> Mapping[int, Array]:
@@ -628,10 +478,10 @@ def prepared(
         try:
             place = f"subgraph {graph.index}, operator {op.index} ({node.name})"
             with located(place), np.errstate(all="ignore"):  # scales that overflow are refused, without a warning
-                _check_tensors(node)
-                kernel = _kernel_for(op, node, kernels, facts)
+                require_tensors(node)
+                kernel = kernel_for(op, node, kernels, facts)
                 require_room(needed, memory, "it", LimitError)
-                with _unknown_lengths(node):
+                with telling_unknown_lengths(node):
                     params = kernel.prepare(node, numerics)
                 if kernels is not KERNELS and not is_bundled(kernel, node.name):
                     kernel = held(kernel, node)
@@ -642,21 +492,6 @@ def prepared(
             yield step
         except UnsupportedError as error:
             yield _gap(graph, op, node, last_use, error) if partial else error
-
-
-@contextmanager
-def _unknown_lengths(node: Node) -> Iterator[None]:
-    """Add to a refusal what may be its cause: the converter writes 1 for lengths that it does not know."""
-    try:
-        yield
-    except UnsupportedError as error:
-        unknown = [t for t in node.inputs if t is not None and -1 in t.shape_signature[1:]]
-        if unknown:
-            error.args = (
-                f"{error}; the converter did not know the lengths {unknown[0].shape_signature} of "
-                f"'{unknown[0].name}', and wrote {unknown[0].shape}: convert again with fixed ones",
-            )
-        raise
 
 
 def facts_of(kernels: Kernels) -> Mapping[str, Facts]:
@@ -701,98 +536,6 @@ def _node(
 def _uninitialised(tensor: Tensor) -> Tensor:
     """What a variable holds in the file, TFLM ignores."""
     return replace(tensor, data=None) if tensor.is_variable and tensor.data is not None else tensor
-
-
-def _check_tensors(node: Node) -> None:
-    for tensor in filter(None, (*node.inputs, *node.outputs)):
-        require(
-            all(d >= 0 for d in tensor.shape),
-            f"tensor '{tensor.name}' has the dynamic shape {tensor.shape}; TFLM plans all memory beforehand: "
-            "convert again with fixed shapes",
-        )
-        require(
-            tensor.dtype != "string",
-            f"tensor '{tensor.name}' holds strings, for which TFLM plans no memory; convert again without them",
-        )
-        require(
-            tensor.sparsity is None,
-            f"tensor '{tensor.name}' is sparse, but TFLM reads all constants as dense; convert again without sparsity",
-        )
-        _check_countable(tensor)
-    for tensor in node.outputs:
-        require(
-            0 not in tensor.shape or tensor.shape == (0,),
-            f"output '{tensor.name}' has the empty shape {tensor.shape}, which TFLM takes for a dynamic one; "
-            "convert again with fixed shapes",
-        )
-    for tensor in node.intermediates:
-        require(
-            0 in tensor.shape,
-            f"the intermediate tensor '{tensor.name}' has the shape {tensor.shape}, for which TFLM's allocation fails; "
-            "convert again with a current converter, which leaves intermediates empty",
-        )
-
-
-def _check_countable(tensor: Tensor) -> None:
-    """TFLM counts a tensor's elements (`BytesRequiredForTensor`, memory_helpers.cc) and the bytes that its arena plans
-    for it, a multiple of 16 (`MicroMemoryPlanner::AddBuffer`), in an `int`."""
-    planned = -(-tensor_bytes(tensor) // ALIGNMENT) * ALIGNMENT if tensor.data is None else 0
-    require(
-        max(prod(tensor.shape), planned) < 1 << 31,
-        f"tensor '{tensor.name}' has {prod(tensor.shape):,} elements of {tensor.dtype}; TFLM counts them, and the "
-        "bytes of its arena in steps of 16, in 32 bits, up to 2,147,483,647: build the network with smaller tensors",
-    )
-
-
-def _kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]) -> Kernel:
-    """The kernel for the operator at the type of the input that holds its data."""
-    if node.name not in facts:
-        raise _no_kernel(op)
-    place = facts[node.name].data
-    data = node.inputs[place] if place is not None and place < len(node.inputs) else None
-    require(
-        place is None or data is not None,
-        f"input {place}, which holds the data, is missing, without which TFLM does not run it: convert again",
-    )
-    dtype = data.dtype if data is not None else ""
-    if (node.name, dtype) in kernels:
-        return kernels[node.name, dtype]
-    known = ", ".join(sorted(dtype for name, dtype in kernels if name == node.name))
-    assert data is not None
-    said = f"input '{data.name}' is {dtype}; supported here: {known}; "
-    advice = "convert again with one of these, or give refengine a kernel by make_plan(kernels=…)"
-    if dtype in TYPES_WITHOUT_KERNEL.get(node.name, ()):
-        raise LimitError(f"{said}TFLM runs {dtype} too; {advice}", tflm_runs=True)
-    if node.name not in (TFLM_OPS if op.kind == op.name else CUSTOM_OPS):
-        raise LimitError(said + advice)
-    if dtype in ("int8", "int16") and (node.name, "float32") in kernels:
-        advice = (
-            f"TFLM has no {dtype} kernel for it: leave it in float (refengine quantize --keep {node.name}, of the "
-            "float32 file), or give TFLM a kernel of yours, and refengine one by make_plan(kernels=…)"
-        )
-    raise UnsupportedError(said + TYPE_ADVICE.get(dtype, advice))
-
-
-def _no_kernel(op: Op) -> UnsupportedError:
-    """Whose limit it is that an operator has no kernel, and the way out."""
-    custom = op.kind != op.name
-    if op.kind in (CUSTOM_OPS if custom else TFLM_OPS):
-        return LimitError(
-            "TFLM has this operator, and refengine no kernel for it yet, so whether TFLM takes these tensors is not "
-            "known; in Python, make_plan(kernels=…) and quantize(kernels=…) take a kernel of yours"
-        )
-    if custom and op.kind in WITHOUT_HARDWARE:
-        return UnsupportedError(WITHOUT_HARDWARE[op.kind][1])
-    if custom:
-        return UnsupportedError(
-            "TFLM registers no such custom operator; build TFLM with a kernel of your own for it, and give refengine "
-            "one through make_plan(kernels=…), or leave it out (--partial, in Python partial=True)"
-        )
-    return UnsupportedError(
-        "TFLM has no such operator; build the network without it, from those that it has "
-        f"(refengine.kernels._tflm.TFLM_OPS{INSTEAD.get(op.kind, '')}), or build TFLM with a kernel of your own and "
-        "give make_plan(kernels=…) one"
-    )
 
 
 # ---- what lives on -------------------------------------------------------------------------------------------

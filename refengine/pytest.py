@@ -36,7 +36,8 @@ from .judge.faults import dialects
 from .judge.text import lines
 from .kernel import PRESETS, Numerics
 from .model import Array
-from .plan import Plan, Source, State, make_plan, plan_of, require_whole
+from .plan import Plan, Source, make_plan, plan_of, require_whole
+from .state import State
 from .tensors.arrays import META
 from .tensors.difference import unlike
 from .text import SCHEMA, as_json, counted, kind_of

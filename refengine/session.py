@@ -7,7 +7,8 @@ from .execute import batch_size, defined, infer
 from .kernel import Numerics
 from .memory import Memory
 from .model import Array
-from .plan import Source, State, plan_of
+from .plan import Source, plan_of
+from .state import State
 from .text import counted
 
 

@@ -19,7 +19,8 @@ from .kernels import KERNELS, require_kernels
 from .kernels._tflm import CUSTOM_OPS, TFLM_OPS, WITHOUT_HARDWARE
 from .memory import MEMORY, Memory, byte_count
 from .model import Array, Graph, Model, Op, Signature, Tensor
-from .plan import Plan, Source, State, Step, assembled, facts_of, first_assigned, prepared, state_before
+from .plan import Plan, Source, Step, assembled, facts_of, first_assigned, prepared, state_before
+from .state import State
 from .text import c_string, counted, html_table, printed
 from .tflite_io import load
 

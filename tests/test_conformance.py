@@ -20,7 +20,7 @@ from rich.console import Console
 
 from refengine import UnsupportedError, kernels
 from refengine.execute import Record, execute, infer
-from refengine.plan import State
+from refengine.state import State
 from refengine.tensors.difference import unlike
 from refengine.tflite_io import dump
 from tests.models import fed, one_op

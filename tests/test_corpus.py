@@ -23,7 +23,7 @@ from oracle import Tflm, host_plan
 from refengine import Model
 from refengine.execute import infer
 from refengine.model import Array
-from refengine.plan import State
+from refengine.state import State
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
 

@@ -37,8 +37,9 @@ from refengine.judge import read_dump
 from refengine.kernel import Kernel, Numerics
 from refengine.kernels._flexbuffer import pack
 from refengine.model import Array, Graph, Op, Tensor
-from refengine.plan import Plan, State
+from refengine.plan import Plan
 from refengine.quantizer.convert import convert
+from refengine.state import State
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump

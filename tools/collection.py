@@ -23,7 +23,7 @@ from rich.table import Table
 
 from refengine import InferenceError, InputError, Model, Plan, RefengineError, execute, inspect, load
 from refengine.execute import kept
-from refengine.plan import State
+from refengine.state import State
 from refengine.tensors.difference import unlike
 from refengine.text import SCHEMA, as_json, printable
 

@@ -39,7 +39,10 @@ import pytest
 import reach
 
 ROOT = Path(__file__).parents[1]
-PLACES = ("refengine/numerics", "refengine/kernels", "refengine/plan.py", "refengine/execute.py", "refengine/judge")
+PLACES = (
+    *("refengine/numerics", "refengine/kernels", "refengine/refusals.py", "refengine/state.py", "refengine/plan.py"),
+    *("refengine/execute.py", "refengine/judge"),
+)
 PATIENCE = 60, 10
 """Seconds of processor for one test, and how many times what it took when it was recorded: a change that makes a test
 run for ever is noticed, however busy the machine is."""
@@ -278,7 +281,8 @@ def concerning(path: str) -> list[list[str]]:
         own_first = [[own]] if (ROOT / own).exists() else []
         few = [every, "-k", "FULLY_CONNECTED or DEPTHWISE or ADD- or SOFTMAX-"]
         return [*own_first, others, ["tests/debugger", "-k", "compare"], ["tests/test_partial.py"], few]
-    spine = ["tests/test_plan.py", "tests/test_execute.py", "tests/test_subgraphs.py"]
+    spine = ["tests/test_refusals.py", "tests/test_state.py", "tests/test_plan.py", "tests/test_execute.py"]
+    spine += ["tests/test_subgraphs.py"]
     sizes = ["tests/test_memory.py", "tests/test_allocation.py", "tests/tflite_io/test_oddities.py"]
     control = ["tests/kernels", "-k", "if or while or call_once or variable or var_handle or session"]
     laws = ["tests/test_kernels.py", "-k", "ADD"]

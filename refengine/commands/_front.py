@@ -18,11 +18,12 @@ from ..kernel import PRESETS
 from ..memory import MEMORY, byte_count
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX
-from ..plan import Plan, State
+from ..plan import Plan
 from ..processes import Terminated
 from ..reading.cut_off import Intake
 from ..reading.paper import on_paper
 from ..session import Session
+from ..state import State
 from ..tasks.audio import BUNDLED, NONE, Ears
 from ..tasks.datasets import BUNDLED as BUNDLED_DIGITS
 from ..tasks.datasets import BUNDLED_TOLD, files_in, is_mnist, left_out, without_truth

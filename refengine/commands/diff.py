@@ -30,8 +30,9 @@ from ..judge.revealing import as_c, separating
 from ..judge.text import HEADINGS, rows, told
 from ..kernel import PRESETS
 from ..model import Array
-from ..plan import Plan, State, make_plan
+from ..plan import Plan, make_plan
 from ..reading.cut_off import Intake
+from ..state import State
 from ..text import printable
 from ..tflite_io import load
 from ._front import (

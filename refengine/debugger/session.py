@@ -18,7 +18,8 @@ from ..errors import InferenceError, InputError
 from ..execute import Call, Record, batch_size, execute, is_unknown, kept, require_room_for_all
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
-from ..plan import Plan, State, Step, frozen, make_plan
+from ..plan import Plan, Step, make_plan
+from ..state import State, frozen
 from ..tensors.difference import unlike
 from ..text import counted, printed
 from .condition import Condition, Index, elements

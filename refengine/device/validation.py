@@ -20,7 +20,8 @@ import numpy.typing as npt
 from ..accuracy import answers_of, class_count
 from ..execute import execute
 from ..model import Array, Tensor
-from ..plan import Plan, State
+from ..plan import Plan
+from ..state import State
 from ..tensors.difference import unlike
 from ..tensors.stats import real_values
 from .client import Device, DeviceRun

@@ -40,9 +40,10 @@ from ..identity import identity
 from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
-from ..plan import Plan, Source, State, Step, plan_of
+from ..plan import Plan, Source, Step, plan_of
 from ..reading.counterparts import Pair, Values, check_comparable, computed, pair_of, same_tensors, stands_alone
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
+from ..state import State
 from ..text import counted, html_lines, html_table, kind_of, printed
 from . import text
 from .decisions import Decision, counterparts, decisions

@@ -13,9 +13,10 @@ import numpy as np
 from ..errors import InferenceError
 from ..execute import NONE, Call, Record, execute, kept
 from ..model import Array
-from ..plan import Plan, State, Step
+from ..plan import Plan, Step
 from ..reading.counterparts import Values, own_error, rows, stands_alone
 from ..reading.float_reading import as_codes, real_values
+from ..state import State
 from .effect import SAMPLES, Effect, Experiment, Inference, Where, compared, kept_of, only_in, rounding_error
 
 Moments = dict[tuple[tuple[Call, ...], int], Record]

@@ -14,7 +14,8 @@ from ..execute import Record, execute
 from ..kernel import Numerics
 from ..kernels._linear import Computed
 from ..model import Array, Model, Tensor
-from ..plan import Plan, State, Step, make_plan
+from ..plan import Plan, Step, make_plan
+from ..state import State
 from ..tensors.difference import Difference, difference
 from ..text import counted
 from .numbers import numbers_of

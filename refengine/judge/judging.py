@@ -16,8 +16,9 @@ from ..execute import Record, batch_size, execute, infer, kept, require_room_for
 from ..explanation import explain
 from ..kernel import PRESETS, Numerics
 from ..model import Array
-from ..plan import Plan, Source, State, Step, frozen, make_plan, plan_of
+from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..reading.counterparts import stands_alone
+from ..state import State, frozen
 from ..tensors.difference import Difference, difference, unlike
 from .crcs import with_proven
 from .dumps import Dump, dump_of, read_dump, unshifted

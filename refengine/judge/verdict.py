@@ -16,7 +16,8 @@ from ..errors import InferenceError, UnsupportedError
 from ..identity import identity
 from ..kernel import Numerics
 from ..model import Array
-from ..plan import Plan, State, Step
+from ..plan import Plan, Step
+from ..state import State
 from ..tensors.difference import unlike
 from . import evidence
 from .faults import EVERYWHERE, FAULTS, FITS, UNSEEN, Case, dialects

@@ -11,7 +11,8 @@ import numpy as np
 from ..files import write_npz
 from ..kernel import PRESETS
 from ..model import Array, Tensor
-from ..plan import Plan, concatenated
+from ..plan import Plan
+from ..state import concatenated
 from ..text import SCHEMA, as_json
 from .arrays import META
 

@@ -14,7 +14,7 @@ from refengine import make_plan
 from refengine.judge.faults import FAULTS, FITS, Case
 from refengine.judge.verdict import Hypothesis, Replay, Trial
 from refengine.model import Array, Model
-from refengine.plan import State
+from refengine.state import State
 from tests.judge.planted import case_of
 from tests.models import const, fed, one_op, present, q
 

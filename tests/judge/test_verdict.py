@@ -20,7 +20,7 @@ from refengine.judge.faults import DIALECTS, dialects
 from refengine.kernel import Node
 from refengine.model import Array, Graph, Model, Op, Tensor
 from refengine.numerics import scalar
-from refengine.plan import State
+from refengine.state import State
 from refengine.strategies import inputs_of, model_of, nodes
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
 from tests.models import const, fed, one_op, q, svdf

@@ -10,7 +10,7 @@ import pytest
 from refengine import Model, Session, UnsupportedError, make_plan, run
 from refengine.execute import infer
 from refengine.model import Graph, Op, Tensor
-from refengine.plan import State
+from refengine.state import State
 from tests.models import const, q
 
 V = {"container": "", "shared_name": "v"}

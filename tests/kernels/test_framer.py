@@ -9,7 +9,7 @@ from refengine import UnsupportedError, make_plan
 from refengine.execute import infer
 from refengine.kernels._flexbuffer import pack
 from refengine.model import Model
-from refengine.plan import State
+from refengine.state import State
 from tests.models import custom, fed
 
 
