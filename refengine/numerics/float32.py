@@ -68,9 +68,9 @@ def select(condition: npt.NDArray[np.bool_], a: npt.ArrayLike, b: npt.ArrayLike)
     guess them takes ten times as long."""
     first, second = (np.asarray(x, np.float32).view(np.int32) for x in (a, b))
     mask = np.negative(np.asarray(condition).view(np.int8), dtype=np.int32)  # all bits, or none
-    mask &= first ^ second
-    mask ^= second
-    chosen: Float32 = mask.view(np.float32)
+    bits = mask & (first ^ second)
+    bits ^= second
+    chosen: Float32 = bits.view(np.float32)
     return chosen
 
 
