@@ -68,6 +68,10 @@ def test_an_answer_waits_for_whoever_asks_in_whatever_order() -> None:
         with pytest.raises(OracleCrash):
             dies()
         np.testing.assert_array_equal(first()[0][0], Y)
+        stopped = tflm.begin_many(dense(), [[X]])
+        tflm.close()
+        with pytest.raises(OracleCrash, match="was stopped before it answered"):
+            stopped()
 
 
 def test_tensors_are_those_computed_and_fed(tflm: Tflm) -> None:

@@ -39,6 +39,8 @@ PIPES = {"select.select", "selectors.DefaultSelector", "socket.AF_UNIX"}
 NAMES = {f"os.{name}" for name in OS.split()} | {f"signal.{name}" for name in SIGNAL.split()} | PIPES
 """Calls and constants that Windows lacks, or has for sockets only."""
 
+LAST_NAMES = {name.rpartition(".")[2] for name in NAMES}
+
 KEYWORDS = {"pass_fds", "preexec_fn", "start_new_session"}
 """Options of `subprocess` that do nothing there, or are refused."""
 
@@ -66,7 +68,7 @@ def posix_parts(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield from ({f"{node.module}.{alias.name}" for alias in node.names} & NAMES)
             yield from {str(node.module)} & MODULES
-        elif isinstance(node, ast.Attribute):
+        elif isinstance(node, ast.Attribute) and node.attr in LAST_NAMES:
             yield from {ast.unparse(node)} & NAMES
         elif isinstance(node, ast.keyword):
             yield from {str(node.arg)} & KEYWORDS

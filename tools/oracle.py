@@ -161,7 +161,10 @@ class Oracle:
         return answer
 
     def close(self) -> None:
-        """Stop the worker; the next call would start another."""
+        """Stop the worker; the next call would start another. What is under way has no answer then."""
+        if self._under_way is not None:
+            self._under_way.set_exception(OracleCrash(f"{self.worker} was stopped before it answered"))
+            self._under_way = None
         if self._process is not None:
             self._connection.close()
             self._process.kill()
@@ -196,9 +199,13 @@ class Oracle:
         """Have the worker begin; what is returned waits for its answer. It does one thing at a time, see `_settle`."""
         self._settle()
         self._process = self._process or self._start()
-        with suppress(ConnectionError):  # it has died, and whoever waits for the answer hears of it
-            self._connection.send((task, bytes(model), inputs))
         under_way = self._under_way = Future[Any]()
+        try:
+            with suppress(ConnectionError):  # it has died, and whoever waits for the answer hears of it
+                self._connection.send((task, bytes(model), inputs))
+        except KeyboardInterrupt:  # half a task must not be taken for the next one's beginning
+            self.close()
+            raise
 
         def answer() -> Any:
             if self._under_way is under_way:

@@ -1,6 +1,6 @@
 """Cases from Hypothesis: invented, and shrunk where they fail.
 
-They are drawn twice in two ways. Most cases pass, and are only `generate`d: by Hypothesis' strategies and its source of
+They are drawn in two ways. Most cases pass, and are only `generate`d: by Hypothesis' strategies and its source of
 choices, without its record of who chose what, which takes longer than everything else, as long as Hypothesis lets
 itself be asked so. A case that fails is drawn again with that record, from the same seed and so the same case, and
 shrunk.
