@@ -220,7 +220,8 @@ def _classified(
     read: Read | None,
 ) -> Iterator[tuple[int, npt.NDArray[np.intp], Accuracy]]:
     """(first picture, answers, accuracy so far) of each chunk."""
-    classes, labels = class_count(plan), _labels(labels)
+    classes = class_count(plan)
+    labels = require_labels(labels, classes)
     if answer not in get_args(Answer):
         raise InputError(f"answer is {shown(answer)}; choose one of {', '.join(get_args(Answer))}")
     if read is not None and not callable(read):
@@ -231,8 +232,6 @@ def _classified(
     if len(images) != len(labels) or not len(images):
         found = f"{counted(len(images), 'picture')} and {counted(len(labels), 'label')}"
         raise InputError(f"the data are {found}; expected as many of one as of the other, and some")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise InputError(f"the labels are {labels.min()} to {labels.max()}, but the model has {classes} classes")
     from .parallel import spread  # brings sockets and processes
 
     classify = partial(_answers, plan, real_range, None if executor is None else 1, answer, read)
@@ -253,10 +252,16 @@ def _chunks(images: Array | Sequence[str], starts: Iterable[int]) -> Iterator[Ar
         yield chunk
 
 
-def _labels(labels: npt.ArrayLike) -> npt.NDArray[np.integer]:
+def require_labels(labels: npt.ArrayLike, classes: int) -> npt.NDArray[np.integer]:
+    """The labels (N,), each the number of one of so many classes; raises `InputError` for anything else."""
     array = np.asarray(labels)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InputError(f"the labels are {array.dtype} {array.shape}; give the classes' numbers, an integer each")
+    if len(array) and not 0 <= int(array.min()) <= int(array.max()) < classes:
+        raise InputError(
+            f"the labels are {array.min()} to {array.max()}, but the model has {classes} classes: give numbers below "
+            "that, in the order of its scores"
+        )
     return array
 
 

@@ -28,6 +28,9 @@ from .text import counted, kind_of, printed, shown
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
 
+MOST_AT_ONCE = 1024
+"""How many inferences a tile holds at most: those of tiny networks cost less than what a tile costs."""
+
 HEAVY = 1 << 20
 """From how many multiply-accumulates on a second core pays."""
 
@@ -353,6 +356,8 @@ def batch_size(plan: Plan, inputs: tuple[Array, ...]) -> int | None:
             batches.add(None)
         elif tensor.shape[:1] == (1,) and x.ndim == len(tensor.shape) and x.shape[1:] == tensor.shape[1:] and len(x):
             batches.add(len(x))
+        elif 0 in x.shape and 0 not in tensor.shape:
+            raise InputError(f"{place} has shape {tensor.shape}, got {x.shape}, which holds no inference: give one")
         else:
             batchable = f" or (N, {', '.join(map(str, tensor.shape[1:]))})" if tensor.shape[:1] == (1,) else ""
             raise InputError(f"{place} has shape {tensor.shape}{batchable}, got {x.shape}")
@@ -371,6 +376,8 @@ def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
         counts = {len(x) for x in arrays}
         if len(counts) > 1:
             raise InputError(f"the inputs hold different numbers of frames: {', '.join(map(str, sorted(counts)))}")
+        if counts == {0}:
+            raise InputError("the inputs hold no inference: there is not one frame in them")
         return [tuple(x[i, ...] for x in arrays) for i in range(counts.pop() if counts else 0)]
     batch = batch_size(plan, arrays)
     return [arrays] if batch is None else [tuple(x[i : i + 1] for x in arrays) for i in range(batch)]
@@ -379,7 +386,7 @@ def frames(plan: Plan, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
 def tile_size(plan: Plan) -> int:
     """How many inferences to run at once, by the largest step's inputs and outputs, and the memory there is."""
     fitting = min(TILE_BYTES // max(1, plan.widest), plan.memory // max(1, plan.working_bytes))
-    return int(min(256, max(1, fitting)))
+    return int(min(MOST_AT_ONCE, max(1, fitting)))
 
 
 # ---- the walk ------------------------------------------------------------------------------------------------

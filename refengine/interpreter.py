@@ -13,6 +13,8 @@ import enum
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
 from operator import index as as_int
 from typing import Any
 
@@ -24,11 +26,14 @@ from .execute import execute, require_room_for_all
 from .kernel import Kernels, Numerics, dialect
 from .kernels import KERNELS, require_kernels
 from .memory import MEMORY, Memory, byte_count
-from .model import Array, Signature, Tensor
-from .plan import Plan, make_plan
-from .state import State
+from .model import Array, Graph, Signature, Tensor
+from .plan import Plan, beginning, make_plan
+from .state import State, frozen
 from .text import printed
 from .tflite_io import load
+
+DTYPES = {"int4": "int8", "resource": "O", "variant": "O", "string": "S"}
+"""How LiteRT gives types that NumPy does not have."""
 
 Sizes = Sequence[int] | npt.NDArray[np.integer[Any]]
 """A shape, such as a tuple, or what the details of a tensor hold."""
@@ -36,6 +41,37 @@ Sizes = Sequence[int] | npt.NDArray[np.integer[Any]]
 
 class StateError(RefengineError, RuntimeError):
     """A call came at the wrong time: before `allocate_tensors`, or while an array of `tensor()` is still held."""
+
+
+@dataclass
+class _Shared:
+    """What the interpreters of a model's subgraphs have in common, `others` than the `first` made as they are asked
+    for: the plan, and what lives on, of so many inferences at once (0 before the first allocation)."""
+
+    first: weakref.ref[Interpreter]
+    others: dict[int, Interpreter] = field(default_factory=dict)
+    plan: Plan | None = None
+    state: State = field(default_factory=State)
+    batch: int = 0
+    entered: set[int] = field(default_factory=set)
+
+    def enter(self, graph: int) -> None:
+        """An inference begins in a subgraph. Where others have been entered as well, what CALL_ONCE has run for one of
+        them is not run again: TFLM, which enters the first one alone, keeps a flag for each operator."""
+        self.entered.add(graph)
+        assert self.plan is not None
+        if len(self.entered) > 1:
+            self.state = _once_for_all(self.plan, self.state)
+
+
+def _once_for_all(plan: Plan, state: State) -> State:
+    """The state in which a subgraph that one CALL_ONCE has run is run by no other."""
+    steps = [step for each in plan.plans.values() for step in each.steps if step.facts.control == "once"]
+    flags = {(step.subgraph, step.index): state.memory[step.subgraph, step.index][0] for step in steps}
+    for step in steps:
+        alike = [flags[each.subgraph, each.index] for each in steps if each.calls == step.calls]
+        state = state.with_memory(step.subgraph, step.index, (frozen(np.logical_or.reduce(alike)),))
+    return state
 
 
 class OpResolverType(enum.Enum):
@@ -104,13 +140,30 @@ class Interpreter:
         require_kernels(kernels)
         self._kernels, self._memory = kernels, byte_count(memory)
         self._model = load(os.fsdecode(model_path) if model_path else bytes(memoryview(model_content or b"")))
-        self._graph = self._model.graphs[0]
+        self._shared = _Shared(weakref.ref(self))  # who is let go is gone at once, with all its arrays
+        self._begin(self._model.graphs[0])
+
+    def _begin(self, graph: Graph) -> None:
+        """Nothing is allocated yet of a subgraph."""
+        self._graph = graph
         self._plan: Plan | None = None
         self._batch = 1  # how many inferences at once, in place of a leading dimension 1
         self._asked: dict[int, tuple[int, ...]] = {}  # shapes of inputs since the last allocation
         self._values: dict[int, Array] = {}
-        self._state = State()
         self._views: list[weakref.ref[Array]] = []
+
+    def _of(self, subgraph: int) -> Interpreter:
+        """The interpreter of one subgraph; what lives on is the same in all of them."""
+        index, count = as_int(subgraph), len(self._model.graphs)
+        if not 0 <= index < count:
+            raise InputError(f"subgraph_index is out of range: {index}; the model has subgraphs 0 to {count - 1}")
+        others, first = self._shared.others, self._shared.first()
+        if index == 0 and first is not None:
+            return first
+        if index not in others:
+            others[index] = copy(self)
+            others[index]._begin(self._model.graphs[index])
+        return others[index]
 
     @printed
     def __repr__(self) -> str:
@@ -130,16 +183,24 @@ class Interpreter:
         batches = {1 if asked[i] == declared[i] else asked[i][0] for i in declared}
         if len(batches) > 1:
             raise UnsupportedError(f"the inputs were resized to different batches ({sorted(batches)}); give all one")
-        self._plan = self._plan or make_plan(
-            self._model, numerics=self._numerics, kernels=self._kernels, memory=self._memory
-        )
+        plan = self._plan or self._planned()
         batch = batches.pop() if batches else 1
-        require_room_for_all(self._plan, batch)
-        if batch != self._batch or not self._values:
+        require_room_for_all(plan, batch)
+        if batch != self._batch or self._plan is None:
             constants = {t.index: t.data for t in self._graph.tensors if t.data is not None}
-            self._values = {t.index: np.zeros(asked[t.index], t.dtype) for t in self._plan.inputs} | constants
-            self._set_state(self._plan.initial, batch)
-        self._batch, self._asked = batch, {}
+            self._values = {t.index: np.zeros(asked[t.index], t.dtype) for t in plan.inputs} | constants
+        self._plan, self._batch, self._asked = plan, batch, {}
+        if self._shared.batch != batch:
+            self._shared.state, self._shared.batch = plan.initial, batch
+        self._show_variables()
+
+    def _planned(self) -> Plan:
+        """The plan that begins in this subgraph."""
+        if self._shared.plan is None:
+            self._shared.plan = make_plan(
+                self._model, numerics=self._numerics, kernels=self._kernels, memory=self._memory
+            )
+        return beginning(self._shared.plan, self._graph.index)
 
     def invoke(self) -> None:
         """Compute every tensor; variables live on into the next call.
@@ -151,16 +212,19 @@ class Interpreter:
         if self._plan is None or self._asked:
             raise StateError("Invoke called on model that is not ready; call allocate_tensors() first")
         inputs = [self._values[i].copy() for i in self._graph.inputs]
+        shared = self._shared
+        shared.enter(self._graph.index)
         try:
-            for record in execute(self._plan, *inputs, state=self._state):
-                self._state = record.state
-                if not record.path:  # tensors of other subgraphs have numbers of their own
-                    self._values.update(zip((t.index for t in record.step.outputs), record.outputs, strict=True))
+            for record in execute(self._plan, *inputs, state=shared.state):
+                shared.state = record.state
+                if record.rows is None:  # of a batch that parted nobody asks for one tensor
+                    values = (self if not record.path else self._of(record.step.subgraph))._values
+                    values.update(zip((t.index for t in record.step.outputs), record.outputs, strict=True))
         except InferenceError as error:
-            self._state = error.state
+            shared.state = error.state
             raise
         finally:
-            self._set_state(self._state, self._batch)
+            self._show_variables()
 
     def resize_tensor_input(self, input_index: int, tensor_size: Sizes, strict: bool = False) -> None:
         """Make an input a batch: N in place of a leading 1. Takes effect with `allocate_tensors`.
@@ -189,16 +253,17 @@ class Interpreter:
         """Give variables and resource variables their first values, as TFLM's Reset; CALL_ONCE does not run again."""
         self._ensure_safe()
         if self._plan is not None:
-            self._set_state(self._plan.reset(self._state), self._batch)
+            self._shared.state = self._plan.reset(self._shared.state)
+            self._show_variables()
 
-    def _set_state(self, state: State, batch: int) -> None:
-        """Make `state` what lives on, and show its variables as tensors."""
-        self._state = state
-        for (graph, index), value in state.variables.items():
-            if graph == self._graph.index:
-                shape = self._graph.tensors[index].shape
-                several = (batch, *(shape[1:] if shape[:1] == (1,) else shape))
-                self._values[index] = np.resize(value, shape if batch == 1 else several)
+    def _show_variables(self) -> None:
+        """Show the variables that live on as tensors."""
+        batch = self._shared.batch
+        for (graph, index), value in self._shared.state.variables.items():
+            other = self._of(graph)
+            shape = other._graph.tensors[index].shape
+            several = (batch, *(shape[1:] if shape[:1] == (1,) else shape))
+            other._values[index] = np.resize(value, shape if batch == 1 else several)
 
     # ---- values -----------------------------------------------------------------------------------------------
 
@@ -221,11 +286,10 @@ class Interpreter:
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
         """A copy of any tensor's value: inputs, outputs, constants, and every intermediate of the last `invoke`.
 
-        Of a tensor without dimensions it is a NumPy scalar, as LiteRT gives it.
+        Of another subgraph's it is that of its last run. Without dimensions it is a NumPy scalar, as LiteRT gives it.
         Raises `InputError` (a ValueError) for a wrong index and for what is not computed yet.
         """
-        self._check_subgraph(subgraph_index)
-        value = self._value(tensor_index)
+        value = self._of(subgraph_index)._value(tensor_index)
         return value.copy() if value.ndim else value[()]
 
     def tensor(self, tensor_index: int) -> Callable[[], Array]:
@@ -274,8 +338,8 @@ class Interpreter:
 
     def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
         """The same of every tensor."""
-        self._check_subgraph(subgraph_index)
-        return [self._get_tensor_details(t.index) for t in self._graph.tensors]
+        of = self._of(subgraph_index)
+        return [of._get_tensor_details(t.index) for t in of._graph.tensors]
 
     def num_subgraphs(self) -> int:
         return len(self._model.graphs)
@@ -291,7 +355,7 @@ class Interpreter:
             "index": tensor.index,
             "shape": np.array(shape, np.int32),
             "shape_signature": np.array(tensor.shape_signature or shape, np.int32),
-            "dtype": np.dtype("int8" if tensor.dtype == "int4" else tensor.dtype).type,
+            "dtype": np.dtype(DTYPES.get(tensor.dtype, tensor.dtype)).type,
             "quantization": (scales[0], (*zero_points.tolist(), 0)[0]) if len(scales) == 1 else (0.0, 0),
             "quantization_parameters": {
                 "scales": np.array(scales, np.float32),
@@ -329,7 +393,9 @@ class Interpreter:
     def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
         """Something to call with arrays by name; the key may be left out if there is just one signature.
 
-        Raises `InputError` (a ValueError) for a wrong key, `UnsupportedError` for one of another subgraph.
+        One of another subgraph than the first, which TFLM has no way to enter, runs there as LiteRT does it, by TFLM's
+        kernels: variables are shared, and what CALL_ONCE runs is run once for all. Raises `InputError` (a ValueError)
+        for a wrong key.
         """
         signatures = {s.key: s for s in self._model.signatures}
         if signature_key is None and len(signatures) == 1:
@@ -360,10 +426,6 @@ class Interpreter:
         is_batched = self._batch > 1 and self._graph.tensors[index].data is None and shape[:1] == (1,)
         return (self._batch, *shape[1:]) if is_batched else shape
 
-    def _check_subgraph(self, index: int) -> None:
-        if index != 0:
-            raise InputError(f"subgraph_index is out of range: {index}; refengine runs and shows subgraph 0")
-
 
 class SignatureRunner:
     """Runs a model by the names of a signature. Made by `Interpreter.get_signature_runner`."""
@@ -372,11 +434,7 @@ class SignatureRunner:
         return f"<SignatureRunner of {', '.join(self._inputs)} -> {', '.join(self._outputs)}>"
 
     def __init__(self, interpreter: Interpreter, signature: Signature) -> None:
-        if signature.subgraph != 0:
-            raise UnsupportedError(
-                f"signature '{signature.key}' is of subgraph {signature.subgraph}; only 0 can be run"
-            )
-        self._interpreter = interpreter
+        self._owner, self._interpreter = interpreter, interpreter._of(signature.subgraph)
         self._inputs = dict(sorted(signature.inputs.items()))
         self._outputs = dict(sorted(signature.outputs.items()))
 
@@ -393,7 +451,8 @@ class SignatureRunner:
         for name, value in inputs.items():
             self._interpreter.set_tensor(self._inputs[name], value)
         self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
+        subgraph = self._interpreter._graph.index
+        return {name: self._interpreter.get_tensor(index, subgraph) for name, index in self._outputs.items()}
 
     def get_input_details(self) -> dict[str, dict[str, Any]]:
         """What `Interpreter.get_input_details` gives, by name."""

@@ -430,14 +430,22 @@ def assembled(
         for graph, found in zip(model.graphs, steps, strict=True)
     ]
     offline_offsets(model)
-    needed = max(needs(model.graphs, 0, _calls(facts_of(kernels))), default=0) + STATES * _kept_bytes(model, steps)
-    require_room(needed, memory, "an inference, with what lives on after it,", LimitError)
-    return replace(
-        plans[0],
-        subplans={plan.graph.index: plan for plan in plans[1:]},
-        initial=state_before(model, steps),
-        working_bytes=needed,
-    )
+    fitting = beginning(replace(plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}), 0)
+    return replace(fitting, initial=state_before(model, steps))  # which is made where there is room for it
+
+
+def beginning(plan: Plan, graph: int) -> Plan:
+    """The plan of a model whose inferences begin in that subgraph, as those of TFLM do in the first one.
+
+    Raises `LimitError` where one takes more than `plan.memory`.
+    """
+    plans = plan.plans
+    calls = _calls(facts_of(plan.kernels))
+    kept = STATES * _kept_bytes(plan.model, [each.steps for each in plans.values()])
+    needed = max(needs(plan.model.graphs, graph, calls), default=0) + kept
+    require_room(needed, plan.memory, "an inference, with what lives on after it,", LimitError)
+    others = {index: each for index, each in plans.items() if index != graph}
+    return replace(plans[graph], subplans=others, initial=plan.initial, working_bytes=needed)
 
 
 def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int, partial: bool) -> Plan:

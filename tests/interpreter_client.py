@@ -162,7 +162,20 @@ ask("reset variables", interpreter.reset_all_variables)
 
 # ---- signatures
 ask("runner of no signature", lambda: new().get_signature_runner("missing"))
-if interpreter.get_signature_list():
+if len(interpreter.get_signature_list()) > 1:  # each a subgraph of its own, and what lives on is all of theirs
+    several = new()
+    runners = {key: several.get_signature_runner(key) for key in several.get_signature_list()}
+    ask("runner of one of several", several.get_signature_runner)
+    for turn in range(3):
+        for key, runner in runners.items():
+            fed = {name: noise(detail, turn + 1)[:1] for name, detail in runner.get_input_details().items()}
+            ask(f"{key} {turn}", partial(runner, **fed))
+            ask(f"{key}'s outputs {turn}", runner.get_output_details)
+    ask("inner details", lambda: several.get_tensor_details(subgraph_index=1))
+    ask("inner tensor", lambda: several.get_tensor(3, 1))
+    ask("no such subgraph", lambda: several.get_tensor(0, 7))
+    ask("no such subgraph's details", lambda: several.get_tensor_details(7))
+elif interpreter.get_signature_list():
     runner = new().get_signature_runner()
     ask("runner's inputs", runner.get_input_details)
     ask("runner's outputs", runner.get_output_details)

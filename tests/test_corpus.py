@@ -88,7 +88,7 @@ def test_the_index_is_as_its_schema_says_and_so_are_the_files(folder: Path) -> N
     assert not fits(index | {"schema": 2}, INDEX_SCHEMA)
     assert not fits(index | {"cases": [{}]}, INDEX_SCHEMA)
     assert len(index["cases"]) == 3 * len({(case["operator"], case["type"]) for case in index["cases"]}) == 3 * PAIRS
-    assert len(contents(folder)) == 2 * len(index["cases"]) + 3
+    assert len(contents(folder)) == 2 * len(index["cases"]) + 4
     for case in index["cases"]:
         assert hashlib.sha256((folder / f"{case['name']}.tflite").read_bytes()).hexdigest() == case["sha256"]
         arrays = np.load(folder / f"{case['name']}.npz")
@@ -111,6 +111,7 @@ def test_the_readme_tells_the_licence_and_what_stays(folder: Path) -> None:
     assert "@" not in text
     for words in (f"{3 * PAIRS} cases", "Apache-2.0", "This is schema 1.", "from the seed 0;"):
         assert words in text
+    assert (folder / "LICENSE").read_text(encoding="utf-8").lstrip().startswith("Apache License")
 
 
 def test_a_corpus_is_not_mixed_with_other_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

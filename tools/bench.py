@@ -7,8 +7,10 @@ in a process of its own, in turn, `--rounds` times; each contender's best round 
 "batch" many: refengine streams them through in one call, LiteRT is resized to the batch, TFLM has nothing but a loop.
 Loading and preparing are not counted, but for what making a plan takes; copying inputs in and outputs out is. All get
 both cores: TFLM cannot use them. Figures are ratios to TFLM's time for one image, so a number above 1 means "that many
-times faster than TFLM's C++". The plot shows how an image's cost grows with its multiply-adds, with the batch, and
-with the number of operators (of one byte each: what is left is what an operator costs beyond its kernel).
+times faster than TFLM's C++". "Of sgemm" is what part of a batch's time on one core the matrix products alone would
+take, were the codes float32 and already gathered: what nobody can pass who multiplies by this machine's BLAS. The plot
+shows how an image's cost grows with its multiply-adds, with the batch, and with the number of operators (of one byte
+each: what is left is what an operator costs beyond its kernel).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -42,6 +45,7 @@ BATCH = 512
 GROWTH = (2, 4, 8, 16, 32, 64, 128, 256)  # how the cost of an image falls with the batch
 CHAIN = (1, 4, 16, 64, 256)  # operators in a row
 LABELS = {"single": "one image", "batch": f"{BATCH} in a call"}
+OPERAND = 1 << 20  # bytes of the left operand of the product that stands for a shape: the cache has room for it
 LEAST_DRAWN = 1_000_000
 """Multiply-adds from which on a network's batches are drawn: those of others lie on one line."""
 
@@ -65,14 +69,17 @@ def inputs_for(model: bytes, count: int) -> list[Array]:
     return made
 
 
-def seconds_per_image(task: Callable[[], int], seconds: float = SECONDS) -> float:
-    """The least time per image of `task`, which returns how many images it ran, repeated for `seconds`."""
+def seconds_per_image(
+    task: Callable[[], int], seconds: float = SECONDS, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """The least time per image, by the `clock`, of `task`, which returns how many images it ran, repeated for
+    `seconds`."""
     task()
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
-        start = time.perf_counter()
+        start = clock()
         count = task()
-        best = min(best, (time.perf_counter() - start) / count)
+        best = min(best, (clock() - start) / count)
     return best
 
 
@@ -93,7 +100,45 @@ def contender_refengine(model: bytes, images: list[Array]) -> dict[str, float]:
     times |= {"plan": seconds_per_image(plans), "operators": len(plan.steps), "macs": plan.macs}
     for size in GROWTH:
         times[f"batch {size}"] = seconds_per_image(partial(runs, size), SECONDS / 4)
-    return times
+    return times | on_one_core(plan, images)
+
+
+def on_one_core(plan: Any, images: list[Array]) -> dict[str, float]:
+    """The processor's seconds for an image of a batch on one core, and for its matrix products alone in float32;
+    nothing where it has none. They take turns, and the best of each counts."""
+    import refengine
+
+    seconds = partial(seconds_per_image, clock=time.process_time)
+    found, best = products(plan), {"one core": float("inf"), "sgemm": float("inf")}
+    operands = [(np.ones(shape[:2], np.float32), np.ones(shape[1:], np.float32)) for shape in found]
+
+    def batch() -> int:
+        refengine.run(plan, *images, threads=1)
+        return BATCH
+
+    def multiplied(x: Array, w: Array) -> int:
+        return len(np.matmul(x, w))
+
+    with threadpool_limits(1):
+        for _ in range(3 if found else 0):
+            best["one core"] = min(best["one core"], seconds(batch, SECONDS / 4))
+            of_each = [seconds(partial(multiplied, *both), SECONDS / 4 / len(found)) for both in operands]
+            best["sgemm"] = min(best["sgemm"], float(np.dot(of_each, [*found.values()])))
+    return best if found else {}
+
+
+def products(plan: Any) -> dict[tuple[int, int, int], float]:
+    """The matrix products of a plan's layers of int8 codes, but depthwise ones: by the shape (rows, taps, outputs) of
+    one that stands for them, the rows that they have for an image."""
+    found: dict[tuple[int, int, int], float] = {}
+    for step in plan.steps:
+        filter = step.inputs[step.facts.weights] if step.facts.layout in ("OHWI", "OI") else None
+        if filter is not None and filter.dtype == "int8" and step.inputs[0].dtype == "int8":
+            outputs, taps = filter.shape[0], int(np.prod(filter.shape[1:]))
+            rows = step.params.macs / (taps * outputs)
+            shape = min(int(rows * BATCH), max(1, OPERAND // (4 * taps))), taps, outputs
+            found[shape] = found.get(shape, 0.0) + rows
+    return found
 
 
 def contender_tflm(model: bytes, images: list[Array]) -> dict[str, float]:
@@ -253,11 +298,17 @@ def rows_of(results: dict[str, Any]) -> list[list[str]]:
                 ratio("litert-ref", "single"),
                 ratio("litert", "single"),
                 ratio("litert", "batch"),
+                of_sgemm(times["refengine"]),
                 f"{times['refengine']['plan'] / base:.1f}",
                 f"{times['memory']:.0f} MB",
             ]
         )
     return rows
+
+
+def of_sgemm(times: dict[str, float]) -> str:
+    """What part of a batch's time on one core the products alone would take."""
+    return f"{100 * times['sgemm'] / times['one core']:.0f} %" if "sgemm" in times else "–"
 
 
 HEADINGS = [
@@ -270,6 +321,7 @@ HEADINGS = [
     "LiteRT ref single",
     "LiteRT single",
     "LiteRT batch",
+    "of sgemm, one core",
     "a plan, in TFLM's images",
     "refengine peak, 10,000 images",
 ]

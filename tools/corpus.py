@@ -55,6 +55,9 @@ LEAST = 20
 TIMEOUT = 60.0
 """Seconds that a runtime may take for a case."""
 
+LICENCE = Path(__file__).resolve().parent.parent / "LICENSE"
+"""The text of refengine's own licence, which a corpus carries with it."""
+
 Runs = list[tuple[Array, ...]]
 
 
@@ -173,6 +176,7 @@ def write_corpus(arguments: argparse.Namespace, console: Console) -> int:
     write(arguments.folder / "index.json", told(index))
     write(arguments.folder / "index.schema.json", as_json(INDEX_SCHEMA) + "\n")
     write(arguments.folder / "README.md", readme(index))
+    write(arguments.folder / "LICENSE", LICENCE.read_bytes())
     size = sum(path.stat().st_size for path in arguments.folder.rglob("*") if path.is_file())
     print(f"{len(index['cases']):,} cases of {len(keys)} operators and types, {size:,} bytes; 0 differ from TFLM")
     return 0

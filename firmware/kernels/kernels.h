@@ -643,6 +643,11 @@ struct cast_params {
 };
 void cast(const struct cast_params *p, const void *input, void *output);
 
+/* ---- widen_bias ---- */
+
+void widen_bias_int32(const struct size_params *p, const int32_t *bias, int64_t *wide);
+void widen_bias_int16(const struct size_params *p, const int16_t *bias, int64_t *wide);
+
 /* ---- cumsum ---- */
 
 /* The input is (outer, count, inner), summed along count. */

@@ -115,12 +115,11 @@ def export(
 
 
 def _kernels(run: Running, written: Mapping[str, str]) -> dict[str, str]:
-    """The hand-written files that the model needs beside those that are `written`."""
-
-    def read(files: set[str]) -> dict[str, str]:
-        return {file: (KERNELS / file).read_text(encoding="utf-8") for file in sorted(files)}
-
-    copied = read({*COMMON, *(file for call in run.calls for file in (call.source, *call.uses))})
-    texts = (*written.values(), *copied.values())
-    included = {file for text in texts for file in re.findall(r'#include "(\w+\.h)"', text)}
-    return copied | read(included - written.keys() - copied.keys())
+    """The hand-written files that the model needs beside those that are `written`, and what they include."""
+    texts = dict(written)
+    missing = {*COMMON, *(file for call in run.calls for file in (call.source, *call.uses))}
+    while missing:
+        texts |= {file: (KERNELS / file).read_text(encoding="utf-8") for file in sorted(missing)}
+        included = {file for text in texts.values() for file in re.findall(r'#include "(\w+\.h)"', text)}
+        missing = included - texts.keys()
+    return {file: text for file, text in texts.items() if file not in written}

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
 from ..kernels.batch_matmul import Operands
 from ..model import Array, Tensor
 from ..numerics.fixedpoint import Multiplier
@@ -390,7 +389,8 @@ def computed_layer(step: Step, make: Maker) -> tuple[Call, ...]:
     """The calls of a layer of which `make` makes that of constants.
 
     Where the export folds the input's zero point into the bias of constants, int8 layers have a call of its own for it
-    at run time; the kernel of int16 FULLY_CONNECTED does it itself.
+    at run time; the kernel of int16 FULLY_CONNECTED does it itself. Where the kernel adds a bias of 64 bits, another
+    call widens one of fewer.
     """
     places, weights, bias = step.params.places, step.weights, step.bias
     assert weights is not None
@@ -409,15 +409,18 @@ def computed_layer(step: Step, make: Maker) -> tuple[Call, ...]:
         zeros = np.zeros(channels, np.int32)
         added = bias if is_fed and bias else Constant("bias", bias.data if bias and bias.data is not None else zeros)
         return _fold(call, weights, (filter, added, scratch)), replace(call, arguments=(input, filter, scratch))
-    if is_fed:
-        assert bias is not None
-        taken = "float32" if data_of(step).dtype == "float32" else "int64"
-        require(
-            bias.dtype == taken,
-            f"{step}: the C kernel takes a bias that is computed as {taken} only, and '{bias.name}' is {bias.dtype}",
-        )
-        added = bias
-    return (replace(call, arguments=(input, filter, added)),)
+    if not is_fed or bias is None:
+        return (replace(call, arguments=(input, filter, added)),)
+    if bias.dtype in ("int16", "int32"):
+        wide = Scratch(step.subgraph, step.index, 8 * prod(bias.shape))
+        return _widen(bias, wide), replace(call, arguments=(input, filter, wide))
+    return (replace(call, arguments=(input, filter, bias)),)
+
+
+def _widen(bias: Tensor, wide: Scratch) -> Call:
+    """The call that makes a bias one of 64 bits."""
+    params = {"size": prod(bias.shape)}
+    return Call("widen_bias.c", f"widen_bias_{bias.dtype}", "size_params", params, (bias, wide), output=None)
 
 
 def _fold(call: Call, weights: Tensor, arguments: tuple[Argument, ...]) -> Call:

@@ -184,8 +184,10 @@ def _noise(tensor: Tensor, seed: int) -> Array:
     rng = np.random.default_rng(seed)
     if tensor.dtype == "float32":
         return rng.uniform(-1, 1, tensor.shape).astype(np.float32)
+    if tensor.dtype == "bool":
+        return np.asarray(rng.integers(0, 2, tensor.shape), np.bool_)
     bits = rng.integers(0, 256, (*tensor.shape, np.dtype(tensor.dtype).itemsize), np.uint8)
-    return bits.view(tensor.dtype).reshape(tensor.shape) if tensor.dtype != "bool" else bits[..., 0] > 127
+    return bits.view(tensor.dtype).reshape(tensor.shape)
 
 
 def _known(plan: Plan) -> dict[int, Array]:
@@ -195,7 +197,7 @@ def _known(plan: Plan) -> dict[int, Array]:
         inputs = [t for t in step.inputs if t is not None]
         alone = not (step.remembers or step.facts.control) and all(t.index in known for t in inputs)
         if alone or step.facts.shapes_only:
-            given = (None if t is None else known.get(t.index, np.zeros((1, *t.shape))) for t in step.inputs)
+            given = (None if t is None else known.get(t.index, np.zeros((1, *t.shape), t.dtype)) for t in step.inputs)
             with suppress(InferenceError):  # where it runs, it fails
                 known |= {t.index: np.ma.filled(x, 0) for t, x in zip(step.outputs, step.evaluate(*given), strict=True)}
     return known

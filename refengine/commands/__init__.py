@@ -104,10 +104,20 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         known, unknown = super().parse_known_args(args, namespace)
+        unknown = self._without_late(known, unknown)
         if unknown:
             meant = _meant(unknown[0].partition("=")[0], self._option_string_actions)
             self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
         return known, unknown
+
+    def _without_late(self, known: Any, unknown: list[str]) -> list[str]:
+        """What is left when an argument that may be left out has been found behind options: before Python 3.13 argparse
+        believes that it is left out as soon as those come."""
+        late = [one for one in self._get_positional_actions() if one.nargs == "?" and getattr(known, one.dest) is None]
+        if len(late) == len(unknown) == 1 and not unknown[0].startswith("-"):
+            setattr(known, late[0].dest, self._get_values(late[0], unknown))
+            return []
+        return unknown
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:

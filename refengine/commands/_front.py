@@ -292,22 +292,45 @@ def chosen_inference(
     plan: Plan, args: argparse.Namespace, ears: Ears | None = None, intake: Intake | None = None
 ) -> tuple[tuple[Array, ...], State]:
     """The same, and the state before it: what the inferences before it have left."""
-    found = every_inference(plan, args.input, args, ears, intake)
+    streams = every_stream(plan, args.input, args, ears, intake)
+    found = [each for stream in streams for each in stream]
     index = 0 if args.index is None else args.index
     if not 0 <= index < len(found) or (args.index is None and len(found) > 1):
         held = f"{' '.join(args.input)}: {counted(len(found), 'inference')}"
         raise InputError(f"{held}; choose one by --index, counted from 0")
-    return found[index], state_after(plan, found[:index] if plan.initial else ())
+    return found[index], state_after(plan, before(streams, index) if plan.initial else ())
 
 
 def every_inference(
     plan: Plan, paths: list[str], args: argparse.Namespace, ears: Ears | None = None, intake: Intake | None = None
 ) -> list[tuple[Array, ...]]:
-    """The inferences that files hold, one after the other; `ears` know afterwards what was made of sounds, and an
-    `intake` what was cut off."""
+    """The inferences that files hold, one after the other; `ears` and `intake` as `every_stream` has them."""
+    return [each for stream in every_stream(plan, paths, args, ears, intake) for each in stream]
+
+
+def every_stream(
+    plan: Plan, paths: list[str], args: argparse.Namespace, ears: Ears | None = None, intake: Intake | None = None
+) -> list[list[tuple[Array, ...]]]:
+    """The same of each file by itself, as `run --stream` takes it; `ears` know afterwards what was made of sounds, and
+    an `intake` what was cut off."""
     hear = (ears or ears_of(plan, args)).hear
     cases = read_inputs(plan, paths, digit=args.digit, real_range=args.range, real=intake is not None, hear=hear)
-    return [each for _, arrays in cases for each in frames(plan, intake(arrays) if intake else arrays)]
+    return [held(plan, name, intake(arrays) if intake else arrays) for name, arrays in cases]
+
+
+def before(streams: Iterable[list[tuple[Array, ...]]], index: int) -> list[tuple[Array, ...]]:
+    """Those in front of the `index`-th inference of all, in its own stream."""
+    for stream in streams:
+        if index < len(stream):
+            return stream[:index]
+        index -= len(stream)
+    return []
+
+
+def held(plan: Plan, name: str, arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
+    """The inferences that files hold, of which a refusal tells the `name`."""
+    with located(name):
+        return frames(plan, arrays)
 
 
 def state_after(plan: Plan, inferences: Iterable[tuple[Array, ...]]) -> State:

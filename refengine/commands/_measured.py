@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..accuracy import Accuracy, Read, evaluate
+from ..errors import located
 from ..model import Array
 from ..parallel import workers
 from ..plan import Plan
@@ -37,6 +39,11 @@ def _inferences(
     return [arrays[0] for _, arrays in read_inputs(plan, paths, digit=digit, real_range=real_range, hear=ears.hear)]
 
 
+def in_the_name_of(data: Classes) -> AbstractContextManager[None]:
+    """Prefix refusals of arrays with what they are; those of files tell the file."""
+    return nullcontext() if isinstance(data.x, list) else located(data.name)
+
+
 def measured(
     plan: Plan, data: Classes, args: argparse.Namespace, real_range: tuple[float, float] | None
 ) -> Iterator[Accuracy]:
@@ -44,4 +51,5 @@ def measured(
     with workers(args.jobs, args.scheduler) as executor:
         read = reader(plan, data, args, real_range, ears_of(plan, args))
         options: Any = {"real_range": real_range, "executor": executor, "read": read}
-        yield from evaluate(plan, data.x, data.y, **options)
+        with in_the_name_of(data):
+            yield from evaluate(plan, data.x, data.y, **options)

@@ -20,7 +20,7 @@ from ..tensors.images import read_inputs
 from ..tensors.inputs import random_inputs
 from ..tensors.reprs import told_values, traced
 from ..tensors.stats import stats
-from ._front import say, terminal_width
+from ._front import held, say, terminal_width
 
 Case = tuple[str, tuple[Array, ...]]
 
@@ -32,8 +32,14 @@ def fed(plan: Plan, args: argparse.Namespace, ears: Ears, intake: Intake) -> Ite
     """The inferences of --input, or the one of --random; `intake` knows what was cut off."""
     if args.random is None:
         files = read_inputs(plan, args.input, digit=args.digit, real_range=args.range, real=True, hear=ears.hear)
-        return ((name, intake(arrays)) for name, arrays in files)
+        return (_fitting(plan, name, intake(arrays)) for name, arrays in files)
     return iter([(f"random {args.random}", random_inputs(plan, args.random, args.range))])
+
+
+def _fitting(plan: Plan, name: str, arrays: tuple[Array, ...]) -> Case:
+    """The same; refused by the files' name unless they hold whole inferences."""
+    held(plan, name, arrays)
+    return name, arrays
 
 
 def singly(plan: Plan, cases: Iterable[Case]) -> Iterator[Case]:

@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from ..accuracy import class_count
+from ..accuracy import class_count, require_labels
 from ..device import Board, Device, DeviceError, Sample, Validation, validate
 from ..device.validation import PATIENCE, Inferences
 from ..errors import InputError, located
@@ -29,6 +29,7 @@ from ._front import (
     add_sound,
     ears_of,
     ended,
+    held,
     leave_out,
     positive,
     print_json,
@@ -48,6 +49,8 @@ TOLD = 10
 
 KEPT = 8
 """So many samples that differ are kept, unless `--keep` says how many."""
+
+STILL = "the clock stands still: look at the board's board_ticks()"
 
 FIGURES = ("rmse", "mae", "l2r", "nse", "cos")
 
@@ -119,9 +122,8 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
         require_files(args, plan, args.data)
         warn_of_files(args, plan, args.data)
         data = classes(args.data, split_of(args, [args.data]), names, plan.memory).first(args.limit)
-        count = class_count(plan)
-        if not 0 <= int(data.y.min()) <= int(data.y.max()) < count:
-            raise InputError(f"{data.name}: the labels are {data.y.min()} to {data.y.max()}, of {count} classes")
+        with located(data.name):
+            require_labels(data.y, class_count(plan))
         return _Source(
             _labelled(args, plan, data),
             len(data.x),
@@ -133,9 +135,9 @@ def _source(args: argparse.Namespace, plan: Plan) -> _Source:
         ears = ears_of(plan, args)
         cases = [*read_inputs(plan, args.input, digit=args.digit, real_range=args.range, hear=ears.hear)]
         if plan.initial:
-            each = [Sample(name, frames(plan, arrays)) for name, arrays in cases][: args.limit]
+            each = [Sample(name, held(plan, name, arrays)) for name, arrays in cases][: args.limit]
             return _Source(iter(each), len(each), f"{counted(len(each), 'sequence')} of {' '.join(args.input)}")
-        each = [Sample(name, [inputs]) for name, arrays in cases for inputs in frames(plan, arrays)][: args.limit]
+        each = [Sample(name, [inputs]) for name, arrays in cases for inputs in held(plan, name, arrays)][: args.limit]
         return _Source(iter(each), len(each), f"{counted(len(each), 'inference')} of {' '.join(args.input)}")
     leave_out(args, "without --data and --input there is noise", "digit")
     count, seed = args.limit or TRIED, args.random or 0
@@ -209,7 +211,11 @@ class _Report:
         print_table(self._steps())
         say(*self._differing())
         if found.lost:
-            say(f"the line was lost and found again: {found.lost} times")
+            say(f"the line was lost and found again {counted(found.lost, 'time')}")
+        if found.restarts:
+            say(f"the board began anew {counted(found.restarts, 'time')}: it was reset, or resets itself")
+        if found.inferences and not any(step.ticks for step in found.steps):
+            say(STILL)
         say(f"numerics: {info.numerics}")
 
     def _outputs(self) -> Any:
@@ -257,6 +263,7 @@ class _Report:
             "inferences": found.inferences,
             "interrupted": self.interrupted,
             "lost": found.lost,
+            "restarts": found.restarts,
             "differing": [{"sample": place, "name": name} for place, name in found.differing],
             "kept": [*map(str, self.keeper.kept)],
             "confusion": confusion,

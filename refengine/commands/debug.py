@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..debugger import Console, Session
 from ..debugger.conversation import colour, converse, read, width
+from ..errors import InputError
 from ..kernel import PRESETS
 from ..plan import Plan, make_plan
 from ..reading.cut_off import Intake
@@ -27,7 +28,7 @@ from ._front import (
     add_one_input,
     chosen_inference,
     ears_of,
-    every_inference,
+    every_stream,
     given,
     print_heard,
     warn,
@@ -73,7 +74,13 @@ def _session(plan: Plan, args: argparse.Namespace) -> Session:
     """One inference; or, of a model that remembers, all that the input holds, at the one that --index chooses."""
     ears, intake = ears_of(plan, args), Intake(plan)
     if args.stream or plan.initial:
-        first, *then = every_inference(plan, args.input, args, ears, intake)
+        streams = every_stream(plan, args.input, args, ears, intake)
+        if plan.initial and len(streams) > 1:
+            raise InputError(
+                f"{' '.join(args.input)}: the model remembers, so each file is a stream of its own, and one session "
+                "walks through one: give one file"
+            )
+        first, *then = (each for stream in streams for each in stream)
         session = Session(plan, *first, then=then, given=given(plan, args))
         session.enter(args.index or 0)
     else:

@@ -202,7 +202,7 @@ def _run(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
     )
     say(f"{verdict}; numerics: {device.info.numerics}")
     if not any(run.ticks):
-        say("the clock stands still: look at the board's board_ticks()")
+        say(_validate.STILL)
     return int(bool(unequal))
 
 

@@ -42,9 +42,11 @@ from ._front import (
     add_model,
     add_one_input,
     add_partial,
+    before,
     chosen_inference,
     ears_of,
     every_inference,
+    every_stream,
     leave_out,
     natural,
     positive,
@@ -216,12 +218,12 @@ def _states(plan: Plan, args: argparse.Namespace) -> Sequence[State | None]:
     if args.state_inputs and args.index:
         raise InputError("--index counts the inferences since the start, and so does --state-inputs: give one of them")
     if args.state_inputs:
-        before = every_inference(plan, args.state_inputs, args)
+        earlier = every_inference(plan, args.state_inputs, args)
     elif args.input and args.index and plan.initial:
-        before = every_inference(plan, args.input, args)[: args.index]
+        earlier = before(every_stream(plan, args.input, args), args.index)
     else:
         return (None,)
-    return deque(states_through(plan, before), maxlen=OLDER + 1)
+    return deque(states_through(plan, earlier), maxlen=OLDER + 1)
 
 
 def _dump(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:

@@ -66,7 +66,7 @@ from ._front import (
     warn,
     warn_of_files,
 )
-from ._measured import reader
+from ._measured import in_the_name_of, reader
 from ._tables import confusion_table, print_table, progress_bar, table_of
 
 T = TypeVar("T")
@@ -151,7 +151,8 @@ def _classes(args: argparse.Namespace, plan: Plan, *others: Plan) -> int:
         results: Iterable[Accuracy | Comparison] = (
             compare(plan, others[0], data.x, data.y, **options) if others else evaluate(plan, data.x, data.y, **options)
         )
-        found, status = _last(args, results, len(data.x), "count")
+        with in_the_name_of(data):
+            found, status = _last(args, results, len(data.x), "count")
     accuracy, cut_off = found.accuracies[0] if isinstance(found, Comparison) else found, cut_off_of(plan, data.x)
     ranges = list(pixel_ranges(plan, files, args.range)) if files else _ranges(plan, data, args.range)
     if args.json:

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -204,8 +205,12 @@ def command(args: argparse.Namespace) -> int:
     except KeyboardInterrupt as signal:
         fail("interrupted; nothing was written")
         return ended(signal)
-    sizes = path.stat().st_size, len(data)
-    _tell(args, samples, *sizes, float_plan, plan, ranges, ranking, keep, equalized, odd, accuracies)
+    size, written = path.stat().st_size, len(data)
+    done = _Done(args, samples, size, written, float_plan, plan, ranges, ranking, keep, equalized, odd, accuracies)
+    if args.json:
+        print_json(done.as_dict())
+    else:
+        done.print()
     return 0
 
 
@@ -324,29 +329,51 @@ class _Samples:
             yield from frames(self.plan, inputs) if self.plan.initial and not self.args.stream else [inputs]
 
 
-def _tell(
-    args: argparse.Namespace,
-    samples: _Samples,
-    size: int,
-    written: int,
-    float_plan: Plan,
-    plan: Plan,
-    ranges: Ranges,
-    ranking: list[LayerError],
-    keep: frozenset[int],
-    equalized: _Equalized | None,
-    odd: _Odd | None,
-    accuracies: list[Accuracy],
-) -> None:
-    layers = choices(float_plan, plan, ranges)
-    left = [float_plan.steps[i] for i in left_in_float(float_plan.graph, args.activations) if i not in keep]
-    state = "none" if not float_plan.initial else "kept" if args.stream else "fresh"
-    if args.json:
+@dataclass(frozen=True)
+class _Done:
+    """What came of it: the model as it was, as it was calibrated (another one if it was equalised), and quantised.
+
+    `size` and `written` are the files' bytes, `keep` the operators that were kept in float; `accuracies` are those
+    before and after, if they were asked for.
+    """
+
+    args: argparse.Namespace
+    samples: _Samples
+    size: int
+    written: int
+    float_plan: Plan
+    plan: Plan
+    ranges: Ranges
+    ranking: list[LayerError]
+    keep: frozenset[int]
+    equalized: _Equalized | None
+    odd: _Odd | None
+    accuracies: list[Accuracy]
+
+    @cached_property
+    def layers(self) -> list[Choice]:
+        return choices(self.float_plan, self.plan, self.ranges)
+
+    @property
+    def left(self) -> list[Step]:
+        """What the converter leaves in float although nobody kept it there."""
+        left = left_in_float(self.float_plan.graph, self.args.activations)
+        return [self.float_plan.steps[i] for i in left if i not in self.keep]
+
+    @property
+    def state(self) -> str:
+        """What became of what lives on, from one sample to the next."""
+        return "none" if not self.float_plan.initial else "kept" if self.args.stream else "fresh"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in plain Python, for JSON."""
+        args, samples, steps = self.args, self.samples, self.float_plan.steps
+        trained = self.equalized.trained if self.equalized else self.float_plan
         facts: dict[str, Any] = {
             "model": args.model,
-            "sha256": (equalized.trained if equalized else float_plan).model.sha256,
+            "sha256": trained.model.sha256,
             "output": args.output,
-            "output_sha256": plan.model.sha256,
+            "output_sha256": self.plan.model.sha256,
             "data": samples.name,
             "pictures": [vars(each) for each in samples.ranges],
             "sounds": heard_json(samples.ears),
@@ -355,44 +382,45 @@ def _tell(
             "percentile": args.percentile if args.method == "percentile" else None,
             "activations": args.activations,
             "io": args.io or args.activations,
-            "state": state,
-            "kept": [identity(step.op, step.subgraph) for step in float_plan.steps if step.index in keep],
-            "outliers": odd and odd.as_dict(),
-            "left_in_float": [identity(step.op, step.subgraph) for step in left],
-            "bytes": {"before": size, "after": written},
-            "tensors": [layer.as_dict() for layer in layers],
+            "state": self.state,
+            "kept": [identity(step.op, step.subgraph) for step in steps if step.index in self.keep],
+            "outliers": self.odd and self.odd.as_dict(),
+            "left_in_float": [identity(step.op, step.subgraph) for step in self.left],
+            "bytes": {"before": self.size, "after": self.written},
+            "tensors": [layer.as_dict() for layer in self.layers],
         }
-        if equalized:
-            facts["equalized"] = equalized.as_dict()
+        if self.equalized:
+            facts["equalized"] = self.equalized.as_dict()
         if args.report:
-            facts["report"] = [layer.as_dict() for layer in ranking]
-        if accuracies:
-            both = dict(zip(("before", "after"), (each.as_dict() for each in accuracies), strict=True))
+            facts["report"] = [layer.as_dict() for layer in self.ranking]
+        if self.accuracies:
+            both = dict(zip(("before", "after"), (each.as_dict() for each in self.accuracies), strict=True))
             facts["accuracy"] = {"data": args.evaluate, **both}
-        print_json(facts)
-        return
-    method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
-    say(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}")
-    print_ranges(samples.ranges)
-    say(*STATES[state])
-    print_heard(samples.ears)
-    print_table(_table_of_choices(layers))
-    warn(*_like_pixels(layers, float_plan))
-    if odd:
-        _print_outliers(odd)
-    if equalized:
-        _print_equalized(equalized)
-    if args.report:
-        _print_report(ranking)
-    if left:
-        named = ", ".join(f"{step.index} {step.name}" for step in left)
-        say(f"In float, as TensorFlow's converter leaves them: {named}.")
-    say(f"wrote {args.output}: {written:,} bytes ({size:,} before)")
-    types = ", ".join(dict.fromkeys(tensor.dtype for tensor in (*plan.inputs, *plan.outputs)))
-    say(f"TFLM runs it: all {len(plan.steps)} operators are prepared; inputs and outputs: {types}")
-    if accuracies:
-        before, after = (f"{each.accuracy:.2%} ({each.correct} of {each.count})" for each in accuracies)
-        say(f"accuracy on {args.evaluate}: {before} before, {after} after")
+        return facts
+
+    def print(self) -> None:
+        args, samples, plan = self.args, self.samples, self.plan
+        method = args.method + (f" {args.percentile:g} %" if args.method == "percentile" else "")
+        say(f"{args.model}, calibrated on {_samples(samples.count)} of {samples.name} by {method}")
+        print_ranges(samples.ranges)
+        say(*STATES[self.state])
+        print_heard(samples.ears)
+        print_table(_table_of_choices(self.layers))
+        warn(*_like_pixels(self.layers, self.float_plan))
+        if self.odd:
+            _print_outliers(self.odd)
+        if self.equalized:
+            _print_equalized(self.equalized)
+        if args.report:
+            _print_report(self.ranking)
+        if left := ", ".join(f"{step.index} {step.name}" for step in self.left):
+            say(f"In float, as TensorFlow's converter leaves them: {left}.")
+        say(f"wrote {args.output}: {self.written:,} bytes ({self.size:,} before)")
+        types = ", ".join(dict.fromkeys(tensor.dtype for tensor in (*plan.inputs, *plan.outputs)))
+        say(f"TFLM runs it: all {len(plan.steps)} operators are prepared; inputs and outputs: {types}")
+        if self.accuracies:
+            before, after = (f"{each.accuracy:.2%} ({each.correct} of {each.count})" for each in self.accuracies)
+            say(f"accuracy on {args.evaluate}: {before} before, {after} after")
 
 
 def _table_of_choices(layers: list[Choice]) -> Table:

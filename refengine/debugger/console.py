@@ -262,7 +262,8 @@ class Console:
         """
         tensor, at = tensor_named(self.session, rest or "out")
         graph = self.session.frame.graph
-        watch = Watch(f"watch {tensor.index} {text.name_of(tensor)}{shown_index(at)}", graph.index, tensor, at)
+        told = f"watch {tensor.index} {text.name_of(tensor)}{shown_index(at)}"
+        watch = Watch(told, graph.index, tensor, at, self.session.resource_of(tensor))
         writers = info.places(self.session, watch)
         if not writers:
             raise InputError(f"no operator writes {text.about(tensor)}: it stays what it is")
@@ -458,9 +459,9 @@ class Console:
         """set TENSOR[i] = V: what if? Later steps are computed again from there; undo, reset, info changes.
 
         V is a code, or real(0.5) for a real value. A slice sets all its elements (out[0,:,:,3] = -128 silences a
-        channel). Constants can be set too: the model is prepared again with them; and variables: what they hold as this
-        inference begins. What is set stays so, whatever is set before it, until undo or reset. `compare` shows what
-        became of everything.
+        channel). Constants can be set too: the model is prepared again with them; and variables, resource variables by
+        their shared names: what they hold as this inference begins. What is set stays so, whatever is set before it,
+        until undo or reset. `compare` shows what became of everything.
         """
         target, equals, value = rest.rpartition("=")
         if not equals:

@@ -9,13 +9,13 @@ import numpy as np
 
 from ..cexport.lifetimes import lifetimes
 from ..model import Array, Tensor
-from ..plan import Step
+from ..plan import Step, resource_of
 from ..reading.arena import peak, tflm_greedy
 from ..tensors.stats import clamp_range
 from . import text
 from .condition import shown_index
 from .names import step_named, tensor_named
-from .session import START, Breakpoint, Session, Watch
+from .session import START, Breakpoint, Resource, Session, Watch
 
 CHANNELS = 10
 """How many of a tensor's channels `info quant` lists."""
@@ -46,7 +46,11 @@ def tensor(session: Session, name: str) -> Iterator[str]:
         writer, readers = session.writer(each), session.readers(each)
         source = "a variable" if each.is_variable else "constant" if each.data is not None else "an input"
         yield text.about(each)
-        yield f"  {source if writer is None else f'written by {writer}'}"
+        if (resource := session.resource_of(each)) is not None:
+            steps = (f"{step}{_of(step.subgraph)}" for step in _assigning(session, resource))
+            yield f"  a resource variable, assigned by {', '.join(steps) or 'nobody'}"
+        else:
+            yield f"  {source if writer is None else f'written by {writer}'}"
         yield f"  read by {', '.join(map(str, readers)) or 'nobody'}"
         yield f"  {session.values(each).nbytes:,} bytes, full name {each.name!r}"
 
@@ -128,11 +132,22 @@ def places(session: Session, breakpoint: Breakpoint | Watch) -> str:
     """Where a breakpoint may stop."""
     plans = session.plan.plans
     if isinstance(breakpoint, Watch):
+        if breakpoint.resource is not None:
+            return ", ".join(f"{step}{_of(step.subgraph)}" for step in _assigning(session, breakpoint.resource))
         steps = (step for step in plans[breakpoint.subgraph].steps if breakpoint.tensor.index in _written(step))
         return ", ".join(f"{step}{_of(breakpoint.subgraph)}" for step in steps)
     if len(breakpoint.steps) == sum(len(plan.steps) for plan in plans.values()):
         return "any operator"
     return ", ".join(f"{plans[graph].steps[i]}{_of(graph)}" for graph, i in sorted(breakpoint.steps))
+
+
+def _assigning(session: Session, resource: Resource) -> Iterator[Step]:
+    """The operators that assign a resource variable by a handle made in their own subgraph."""
+    for plan in session.plan.plans.values():
+        for step in plan.steps:
+            maker = plan.writers.get(step.op.inputs[0]) if step.facts.resource == "assign" else None
+            if maker is not None and maker.facts.resource == "handle" and resource_of(maker.op) == resource:
+                yield step
 
 
 def _of(subgraph: int) -> str:

@@ -62,9 +62,9 @@ def tensor_named(session: Session, words: str) -> tuple[Tensor, Index | None]:
     """``TENSOR[slice]``: the tensor, and the slice if there is one; `InputError` if that is none, or several.
 
     TENSOR is ``out``, ``out1`` …, ``in``, ``in1`` …, an index, a name, or a part of it that no other has (activations
-    first), of the subgraph that one stands in.
+    first), of the subgraph that one stands in; the shared name of a resource variable is that variable.
     """
-    whole = [tensor for tensor in session.frame.graph.tensors if tensor.name == words]
+    whole = [tensor for tensor in session.frame.graph.tensors if tensor.name == words and tensor.dtype != "resource"]
     if len(whole) == 1:
         return whole[0], None
     match = re.fullmatch(r'(?s)(?:"([^"]*)"|(.*?))\s*(?:\[([^\[\]]*)\])?', words)
@@ -95,6 +95,8 @@ def _named(session: Session, name: str) -> Tensor:
         return _operand(session.current.step, int(name[2:] or 0))
     if name.isdecimal() and int(name) < len(tensors):
         return tensors[int(name)]
+    if (resource := session.resource(name)) is not None:
+        return resource
     parts = [t for t in tensors if name == t.name] or [t for t in tensors if name and name in t.name]
     for candidates in (parts, [t for t in parts if t.data is None]):
         if len(candidates) == 1:

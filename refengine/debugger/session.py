@@ -18,7 +18,7 @@ from ..errors import InferenceError, InputError
 from ..execute import Call, Record, batch_size, execute, is_unknown, kept, require_room_for_all
 from ..model import Array, Model, Tensor
 from ..numerics.quantize import code_range, quantize
-from ..plan import Plan, Step, make_plan
+from ..plan import Plan, Step, first_assigned, make_plan, resource_of
 from ..state import State, frozen
 from ..tensors.difference import unlike
 from ..text import counted, printed
@@ -26,6 +26,10 @@ from .condition import Condition, Index, elements
 
 START = -1
 """The position before the first step, where the inputs are."""
+
+
+Resource = tuple[str, str]
+"""What a resource variable is known by: its container and shared name."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Breakpoint:
 
 @dataclass(frozen=True)
 class Watch:
-    """Stops after a step that has written elements `at` (None: any) of a `tensor` of a `subgraph`.
+    """Stops after a step that has written elements `at` (None: any) of a `tensor` of a `subgraph`, or of a `resource`
+    variable, which `tensor` describes.
 
     An output is written whenever its step runs, a variable where it is not what it was before.
     """
@@ -52,6 +57,7 @@ class Watch:
     subgraph: int
     tensor: Tensor
     at: Index | None = None
+    resource: Resource | None = None
 
     def hits(self, record: Record) -> bool:
         before, after = self.written(record) or (None, None)
@@ -59,6 +65,8 @@ class Watch:
 
     def written(self, record: Record) -> tuple[Array | None, Array] | None:
         """What the elements were, if they are a variable's, and are now; None if the step does not write them."""
+        if self.resource is not None:
+            return self._assigned(record)
         step, results = record.step, (*record.outputs, *record.updates)
         for tensor, after in zip(step.writes, results, strict=True):
             if (
@@ -71,6 +79,17 @@ class Watch:
                 then, now = (elements(tensor, np.asarray(x), self.at) for x in ([*before, after][0], after))
                 return then if before else None, now
         return None
+
+    def _assigned(self, record: Record) -> tuple[Array, Array] | None:
+        """What the elements of the resource variable were, and are now; None if the step does not assign it."""
+        step, handle = record.step, record.inputs[0] if record.inputs else None
+        if step.facts.resource != "assign" or handle is None or self.resource not in record.state.resources:
+            return None
+        if step.node.resources[int(handle)] != self.resource:
+            return None
+        (before,), after = record.memory, record.state.resources[self.resource][0]
+        then, now = (elements(self.tensor, np.asarray(x).reshape(after.shape), self.at) for x in (before, after))
+        return then, now
 
 
 class Change(NamedTuple):
@@ -87,12 +106,13 @@ class Change(NamedTuple):
 @dataclass(frozen=True)
 class _Setting:
     """All that the walk follows from: `known` tensors, and `variables` as an inference finds them, by (inference,
-    tensor)."""
+    tensor); so `resources` by (inference, name)."""
 
     plan: Plan
     inputs: tuple[tuple[Array, ...], ...]
     known: Mapping[tuple[int, int], Array] = field(default_factory=dict)
     variables: Mapping[tuple[int, int], Array] = field(default_factory=dict)
+    resources: Mapping[tuple[int, Resource], Array] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
 
 
@@ -206,6 +226,8 @@ class Session:
         have not been. Raises `InputError` if nothing computes it, or nothing in this call yet.
         """
         place = self.frame.graph.index, tensor.index
+        if (resource := self.resource_of(tensor)) is not None:
+            return self._known(tensor, self.state.resources[resource][0])
         if place in self.state.variables:
             return self._known(tensor, self.state.variables[place][0])
         if tensor.index in self.frame.constants:
@@ -257,9 +279,27 @@ class Session:
             f"tensor {tensor.index} '{tensor.name}' has no value in this call yet; next runs its operators"
         )
 
+    def resource(self, name: str) -> Tensor | None:
+        """The resource variable of that shared name, if the subgraph that one stands in has a handle of it: as what is
+        assigned to it first, by the handle's index."""
+        for step in self.frame.steps:
+            if step.facts.resource == "handle" and (made := resource_of(step.op))[1] == name:
+                held = first_assigned([each.steps for _, each in sorted(self.plan.plans.items())]).get(made)
+                (handle,) = step.outputs
+                return held and replace(held, index=handle.index, name=name, data=None, is_variable=True)
+        return None
+
+    def resource_of(self, tensor: Tensor) -> Resource | None:
+        """Which one a tensor is, if it is one of `resource`."""
+        writer = self.frame.writers.get(tensor.index) if tensor.is_variable else None
+        return resource_of(writer.op) if writer is not None and writer.facts.resource == "handle" else None
+
     def began(self, variable: Tensor) -> Array:
         """What a variable of the main graph holds as the present inference begins."""
-        return np.asarray(self._starts[self.inference].variables[self.plan.graph.index, variable.index][0])
+        start = self._starts[self.inference]
+        if (resource := self.resource_of(variable)) is not None:
+            return np.asarray(start.resources[resource][0])
+        return np.asarray(start.variables[self.plan.graph.index, variable.index][0])
 
     def writer(self, tensor: Tensor) -> Step | None:
         """The step that computes a tensor of the subgraph that one stands in."""
@@ -396,7 +436,8 @@ class Session:
         """
         if self.path:
             raise InputError("only tensors of the main graph can be set; finish leaves the subgraph")
-        is_variable = (self.plan.graph.index, tensor.index) in self.state.variables
+        resource = self.resource_of(tensor)
+        is_variable = resource is not None or (self.plan.graph.index, tensor.index) in self.state.variables
         before = self.began(tensor) if is_variable else self.values(tensor)
         after = before.copy()
         with np.errstate(over="ignore"):  # too large for float32 is infinite
@@ -404,6 +445,8 @@ class Session:
         setting, inputs, place = self._setting, self.plan.graph.inputs, (self.inference, tensor.index)
         if tensor.index in self.plan.constants:
             setting = replace(setting, plan=_with_constant(setting.plan, tensor, after))
+        elif resource is not None:
+            setting = replace(setting, resources={**setting.resources, (self.inference, resource): after})
         elif is_variable:
             setting = replace(setting, variables={**setting.variables, place: after})
         elif tensor.index in inputs:
@@ -457,6 +500,9 @@ class Session:
         for (k, tensor), value in self._setting.variables.items():
             if k == inference:
                 state = state.with_variable(self.plan.graph.index, tensor, frozen(value[np.newaxis]))
+        for (k, name), value in self._setting.resources.items():
+            if k == inference:
+                state = state.with_resource(name, frozen(value[np.newaxis]))
         return state
 
     def _begin(self, inference: int) -> None:
@@ -501,6 +547,10 @@ def _code(tensor: Tensor, value: float, real: bool) -> Any:
         return value
     if tensor.dtype == "bool":
         return bool(value)
+    if tensor.dtype == "resource":
+        raise InputError(f"'{tensor.name}' is a variable's handle, no number; set the variable by its shared name")
+    if tensor.dtype != "int4" and np.dtype(tensor.dtype).kind not in "iu":
+        raise InputError(f"'{tensor.name}' is {tensor.dtype}; integers, bool and float32 can be set")
     quantization = tensor.quantization
     if real:
         if quantization is None or len(quantization.scale) != 1:

@@ -67,6 +67,10 @@ MOST_DIMENSIONS = 32
 RANGES = 32
 """Taps in one request: it must fit the device's buffer."""
 
+RESTARTING = "it began anew each time: look at its watchdog, its power, and its stack (STACK_BYTES in link.ld)"
+SLOW = "give a slow board more time (--timeout), else look at the line and at UART 0"
+"""What to look at where a run is not finished."""
+
 Reply = TypeVar("Reply", bound=Body)
 Progress = Callable[[int, int], None]
 
@@ -114,7 +118,10 @@ class _Collected:
 
 
 class Device:
-    """A device on a line. `timeout`: seconds that a step may take. Use it in a `with` statement."""
+    """A device on a line. `timeout`: seconds that a step may take. Use it in a `with` statement.
+
+    `retries` are the requests that had to be sent again, `restarts` how often it began anew.
+    """
 
     def __init__(self, line: Line, *, timeout: float = 30.0, quick: float = QUICK) -> None:
         self.line, self.timeout, self.quick = line, timeout, quick
@@ -128,6 +135,7 @@ class Device:
             self.steps = self._tensors(STEP, self.info.steps)
             self.inputs = self._tensors(INPUT, self.info.inputs)
             self.outputs = self._tensors(OUTPUT, self.info.outputs)
+            self.restarts = 0  # opening the line may have reset it
         except BaseException:
             line.close()
             raise
@@ -161,7 +169,7 @@ class Device:
         whole = sum(self.steps[step].bytes for step in taps)
         require_room(whole, MEMORY, "what the device shall send", DeviceError)
         got = _Collected({step: _Arriving(self.steps[step].bytes) for step in sorted(taps)})
-        fruitless = 0
+        fruitless, restarts = 0, self.restarts
         while True:
             missing = [part for step, tensor in got.data.items() for part in tensor.missing(step)]
             if not missing and len(got.done) == len(self.steps):
@@ -171,18 +179,11 @@ class Device:
             fruitless = 0 if gained and believed else fruitless + 1
             self.retries += fruitless > 0
             if fruitless == TRIES:
-                raise LostError(
-                    f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; {self._look_at}"
-                )
+                look_at = RESTARTING if self.restarts - restarts >= TRIES else SLOW
+                raise LostError(f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; {look_at}")
         done = [got.done[step] for step in range(len(self.steps))]
         tensors = {step: _array(self.steps[step], got.data[step].data) for step in taps}
         return DeviceRun(tuple(d.ticks for d in done), tuple(d.crc32 for d in done), tensors)
-
-    @property
-    def _look_at(self) -> str:
-        if self.restarts >= TRIES:
-            return "it began anew each time: look at its watchdog, its power, and its stack (STACK_BYTES in link.ld)"
-        return "give a slow board more time (--timeout), else look at the line and at UART 0"
 
     # ---- one run
 
@@ -287,17 +288,22 @@ class Device:
                 if payload == asked:
                     self.heard.echoes += 1
                 elif message and isinstance(message[1], Restarted):
+                    self.restarts += 1
                     if isinstance(request, Run):  # other requests it answers after it
-                        self.restarts += 1
                         return
                 elif message and message[0] == self.sequence:
-                    if isinstance(request, Run) and patience != self.timeout:
-                        patience, self.last = self.timeout, time.monotonic()
+                    if isinstance(request, Run) and patience != (allowed := self._patience_after(message[1])):
+                        patience, self.last = allowed, time.monotonic()
                     self.heard.answers += 1
                     yield message[1]
                 else:
                     self.heard.messages += message is not None
                     self.heard.frames += message is None
+
+    def _patience_after(self, reply: Body) -> float:
+        """Seconds to wait for what follows in a run: what a step may take, but behind the last nothing is computed."""
+        is_behind = isinstance(reply, (StepDone, Chunk)) and reply.step == len(self.steps) - 1
+        return self.quick if is_behind else self.timeout
 
 
 def _bytes(inputs: Sequence[Array]) -> list[bytes]:

@@ -101,16 +101,20 @@ def build(
 
 
 class Emulator:
-    """A board that runs an image: `line` is its UART 1, `console` its UART 0. Use it in a `with` statement."""
+    """A board that runs an image: `line` is its UART 1, `console` its UART 0. Use it in a `with` statement.
 
-    def __init__(self, board: str, image: Path) -> None:
+    Whoever wants a console reads it: a board waits until what it says has room, and three greetings fill a socket.
+    `has_console=False` lets UART 0 lead nowhere.
+    """
+
+    def __init__(self, board: str, image: Path, *, has_console: bool = True) -> None:
         ours, theirs = zip(*(socket.socketpair() for _ in range(3)), strict=True)
         self.console, self.line = SocketLine(ours[0]), SocketLine(ours[1])
         self._monitor: socket.socket = ours[2]
         files = [end.fileno() for end in theirs]
         host = board == "host"
-        command = [str(image)] if host else _qemu(board, image, files)
-        environment = _environment() | ({"CONSOLE": str(files[0])} if host else {})
+        command = [str(image)] if host else _qemu(board, image, files, has_console)
+        environment = _environment() | ({"CONSOLE": str(files[0])} if host and has_console else {})
         self.process = subprocess.Popen(
             command,
             stdin=files[1] if host else subprocess.DEVNULL,
@@ -152,7 +156,8 @@ class EmulatedLine:
     def __init__(self, board: str, plan: Plan, name: str = "model", options: Sequence[str] = ()) -> None:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="refengine-")))
-            self.emulator = stack.enter_context(Emulator(board, build(board, plan, folder, name=name, options=options)))
+            image = build(board, plan, folder, name=name, options=options)
+            self.emulator = stack.enter_context(Emulator(board, image, has_console=False))
             self._stack = stack.pop_all()
 
     def send(self, data: bytes) -> None:
@@ -165,12 +170,13 @@ class EmulatedLine:
         self._stack.close()
 
 
-def _qemu(board: str, image: Path, files: Sequence[int]) -> list[str]:
+def _qemu(board: str, image: Path, files: Sequence[int], has_console: bool) -> list[str]:
     """Both UARTs and the monitor on sockets that the process inherits: no port to choose, no file to leave behind."""
     settings = board_settings(board)
     command = [*settings["QEMU"].split(), "-display", "none"]
     for name, file in zip(("console", "link", "monitor"), files, strict=True):
-        command += ["-chardev", f"socket,id={name},fd={file}"]
+        leads_nowhere = name == "console" and not has_console
+        command += ["-chardev", f"null,id={name}" if leads_nowhere else f"socket,id={name},fd={file}"]
     return [
         *command, "-serial", "chardev:console", *settings.get("UART1", "-serial chardev:link").split(),
         "-mon", "chardev=monitor,mode=readline", "-kernel", str(image),

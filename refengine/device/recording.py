@@ -11,6 +11,7 @@ and the output of every step), and `__meta__` is a string of JSON:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,12 @@ from ..text import SCHEMA, as_json
 from .client import Device, DeviceRun, Progress
 from .protocol import TYPES, TensorInfo
 from .qemu import EmulatedLine
-from .transport import DeviceError, Line, SerialLine
+from .transport import DeviceError, LostError, SerialLine
 
 EMULATED = "qemu:"
+
+MOMENT = 3.0
+"""Seconds for a board to be there: it may have been plugged in or reset just now."""
 
 REMEMBERING = 1
 """From which version on a device's firmware goes on where the inference before ended."""
@@ -58,28 +62,39 @@ def connect(
 ) -> Device:  # fmt: skip
     """The device at a serial port, a pyserial URL (`socket://host:port`), or `qemu:BOARD`, built and started for it.
 
-    `timeout`: seconds a step may take. With `plan`, the device must run that model; `qemu:` needs one to run, called
-    `name` there, and gives `options` to `make`. Raises `DeviceError`, and `UnsupportedError` for a model whose
-    inferences may end early: the protocol waits for every step.
+    A port that is not there yet has a moment to come. `timeout`: seconds a step may take. With `plan`, the device must
+    run that model; `qemu:` needs one to run, called `name` there, and gives `options` to `make`. Raises `DeviceError`,
+    and `UnsupportedError` for a model whose inferences may end early: the protocol waits for every step.
     """
     if plan is not None:
         for step in plan.steps:
             require(not step.facts.ends, f"{step} may end an inference early; the link to devices waits for every step")
-    line: Line
     if port.startswith(EMULATED):
         if plan is None:
             raise DeviceError(f"{port}: which model shall it run? name one")
         line = EmulatedLine(port.removeprefix(EMULATED), plan, name=name, options=options)
+        device = Device(line, timeout=timeout)
     else:
-        line = SerialLine(port, baud)
-    device = Device(line, timeout=timeout)
+        device = _come_to(port, baud, timeout)
     try:
         if plan is not None:
             _check_model(device, plan, port)
     except DeviceError:
-        line.close()
+        device.line.close()
         raise
     return device
+
+
+def _come_to(port: str, baud: int, timeout: float) -> Device:
+    """The device at a port, which may come within a moment."""
+    end = time.monotonic() + MOMENT
+    while True:
+        try:
+            return Device(SerialLine(port, baud), timeout=timeout)
+        except LostError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.1)
 
 
 def _check_model(device: Device, plan: Plan, port: str) -> None:

@@ -64,7 +64,9 @@ class SerialLine:
         self.url = url
         try:
             self.serial: Any = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=10, exclusive=True)
-        except (serial.SerialException, ValueError, OSError) as error:
+        except ValueError as error:
+            raise DeviceError(f"{url}: {error}") from error
+        except (serial.SerialException, OSError) as error:
             raise LostError(_why(url, error)) from error
 
     def send(self, data: bytes) -> None:

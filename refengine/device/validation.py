@@ -132,7 +132,8 @@ class StepTally:
 @dataclass
 class Validation:
     """What was found so far. `differing` are (place, name) of the samples with a step whose output is not refengine's;
-    `confusion[true class, answer]` counts the labelled ones, on the device and here; `lost`, how often the line was."""
+    `confusion[true class, answer]` counts the labelled ones, on the device and here; `lost`, how often the line was;
+    `restarts`, how often the device began anew."""
 
     steps: list[StepTally]
     outputs: list[Closeness]
@@ -142,6 +143,7 @@ class Validation:
     theirs: npt.NDArray[np.int64] | None = None
     mine: npt.NDArray[np.int64] | None = None
     lost: int = 0
+    restarts: int = 0
 
 
 class Board:
@@ -152,6 +154,7 @@ class Board:
 
     def __init__(self, connect: Callable[[], Device], plan: Plan, patience: float = PATIENCE) -> None:
         self.connect, self.plan, self.patience, self.lost = connect, plan, patience, 0
+        self._restarts = 0  # of the devices before
         self._meet()
 
     def __enter__(self) -> Board:
@@ -159,6 +162,11 @@ class Board:
 
     def __exit__(self, *_: object) -> None:
         self.device.line.close()
+
+    @property
+    def restarts(self) -> int:
+        """How often it began anew."""
+        return self._restarts + self.device.restarts
 
     def run(self, inputs: Sequence[Array], before: Inferences = ()) -> DeviceRun:
         """One inference, with the model's outputs. Raises `DeviceError`."""
@@ -186,10 +194,12 @@ class Board:
         with suppress(DeviceError, OSError):
             self.device.line.close()
         self.lost += 1
-        end = time.monotonic() + self.patience
+        counted, end = self.restarts, time.monotonic() + self.patience
         while True:
             try:
-                return self._meet()
+                self._meet()
+                self._restarts = counted
+                return
             except LostError:
                 if time.monotonic() > end:
                     raise LostError(f"{lost}; it did not come back within {self.patience:.0f} s") from lost
@@ -228,7 +238,7 @@ def validate(
             _count(found, plan, sample.label, *last)
         if different:
             found.differing.append((place, sample.name))
-        found.samples, found.lost = place + 1, board.lost
+        found.samples, found.lost, found.restarts = place + 1, board.lost, board.restarts
         yield found
 
 

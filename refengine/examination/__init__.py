@@ -41,19 +41,29 @@ from ..kernel import Numerics
 from ..model import Array, Tensor
 from ..numerics.quantize import FLOAT_MAX, code_range
 from ..plan import Plan, Source, Step, plan_of
-from ..reading.counterparts import Pair, Values, check_comparable, computed, pair_of, same_tensors, stands_alone
+from ..reading.counterparts import (
+    Pair,
+    Values,
+    check_comparable,
+    computed,
+    pair_of,
+    same_tensors,
+    same_variables,
+    stands_alone,
+)
 from ..reading.float_reading import affine, as_codes, float_reading, is_quantized, real_values
+from ..reading.inside import Counterpart, Moments, counterpart, itself
 from ..state import State
 from ..text import counted, html_lines, html_table, kind_of, printed
 from . import text
-from .decisions import Decision, counterparts, decisions
+from .decisions import Decision, decisions
 from .effect import Effect, Experiment, Inference, Sampler, Samples
 from .findings import Finding, decision_findings, findings_of
 from .floats import FloatLayer, float_findings, measure_floats
 from .layer import ROUNDING, Accumulator, At, Clamped, Errors, Layer, together
-from .measure import Judge, measure, measure_inputs
+from .measure import Inside, Judge, measure, measure_inputs
 from .proof import code_ranges, constant_channels
-from .streams import Moments, Sequences, Streams, moment, walks
+from .streams import Sequences, Streams, moment, walks
 
 __all__ = [
     "ROUNDING",
@@ -171,9 +181,8 @@ def health(
     is measured by itself. Where something lives on from one inference to the next, each of `cases` is a sequence, (T,
     …), and the next begins anew, in floats as well; variables are layers of their own, and a step that remembers is
     judged by the float reading's, on what it found. Layers of other subgraphs are measured in all runs of theirs, a
-    loop's in all its rounds: their own errors on their own inputs, the total ones where the float reading came to the
-    same run and round, and only without another float model. `numerics` is for `make_plan`, where `source` is no plan
-    yet.
+    loop's in all its rounds: their own errors on their own inputs, the total ones where floats came to the same run and
+    round. `numerics` is for `make_plan`, where `source` is no plan yet.
 
     Raises `InputError` for a model without quantised or float32 layers, a `float_plan` beside one of floats, inputs
     that do not fit or are not finite, and a float model that does not belong to it; `UnsupportedError` for an operator
@@ -236,15 +245,16 @@ class _Floats(NamedTuple):
 class _Beside:
     """A quantised model beside floats: what belongs together, made once.
 
-    `reading` is its float reading, `reference` that or another model, and `same` tells which tensors those are;
-    `pairs` and `own` the steps of the main graph, in the reference and in the reading; `judges` and `constant` are for
-    `measure`.
+    `reading` is its float reading, `reference` that or another model, `same` tells which tensors those are, and
+    `counterpart` those of other subgraphs; `pairs` and `own` the steps of the main graph, in the reference and in the
+    reading; `judges` and `constant` are for `measure`.
     """
 
     plan: Plan
     reading: Plan
     reference: Plan
     same: Mapping[int, int]
+    counterpart: Counterpart
     pairs: Mapping[int, Pair]
     own: Mapping[int, Pair]
     judges: Mapping[At, Judge]
@@ -254,8 +264,10 @@ class _Beside:
     def of(cls, plan: Plan, float_plan: Plan | None, known: Sequence[tuple[Step, Tensor]]) -> _Beside:
         """`known` are the tensors that depend on no gap, with their steps."""
         reading = float_reading(plan)
-        itself = _itself(plan)
-        reference, same = (reading, itself) if float_plan is None else (float_plan, _counterparts(float_plan, plan))
+        reference, same = reading, itself(plan)
+        if float_plan is not None:
+            reference, same = float_plan, _counterparts(float_plan, plan)
+        inside = counterpart(plan, reference, same, reference is reading)
         made = [
             (step, t) for step, t in known if is_quantized(t) and stands_alone(step) and not _real(reading, step).gap
         ]
@@ -264,7 +276,7 @@ class _Beside:
         judges = {}
         for step, t in made:
             theirs = reading.plans[step.subgraph]
-            if pair := _pair(theirs, step, t, _itself(theirs)):
+            if pair := _pair(theirs, step, t, itself(theirs)):
                 judges[step.subgraph, t.index] = Judge(theirs, pair)
         own = {index: judge.pair for (graph, index), judge in judges.items() if not graph}
         if float_plan is not None:
@@ -272,7 +284,7 @@ class _Beside:
         ranges = {graph: code_ranges(each) for graph, each in plan.plans.items()}
         quantized = (*((0, t) for t in plan.inputs if is_quantized(t)), *((step.subgraph, t) for step, t in made))
         constant = {(graph, t.index): constant_channels(t, ranges[graph][t.index]) for graph, t in quantized}
-        return cls(plan, reading, reference, same, pairs, own, judges, constant)
+        return cls(plan, reading, reference, same, inside, pairs, own, judges, constant)
 
     def floats(self, inputs: tuple[Array, ...], state: State) -> _Floats:
         """What the float model makes of real `inputs`, (N, *shape) each."""
@@ -292,22 +304,21 @@ class _Beside:
         return measure_inputs(self.plan, codes, floats.values, self.constant)
 
     def layers(self, records: Iterable[Record], batch: int, floats: _Floats) -> Iterator[Layer]:
-        """What the steps wrote; those of other subgraphs are compared with the float reading alone."""
-        inner = floats.records if self.reference is self.reading else Moments()
-        return measure(self.plan, self.reading, self.judges, records, batch, floats.values, inner, self.constant)
+        """What the steps wrote."""
+        inside = Inside(self.counterpart, floats.records)
+        return measure(self.plan, self.reading, self.judges, records, batch, floats.values, inside, self.constant)
 
     def decisions(self, records: Iterable[Record], floats: _Floats) -> Iterator[Decision]:
         """What branches and loops decided, beside the float model's."""
-        others = None if self.reference is self.reading else counterparts(self.plan, self.reference, self.same)
-        return decisions(records, floats.records.values(), others)
+        return decisions(records, floats.records.values(), self.counterpart)
 
     def experiment(self, sequences: tuple[tuple[Inference, ...], ...]) -> Experiment:
         """What errors do to the outputs, on some sequences, of one inference each where nothing lives on."""
-        plan, itself = self.plan, _itself(self.plan)
+        plan = self.plan
         made: Callable[..., Experiment] = partial(Samples, samples=tuple(one for one, *_ in sequences))
         if walks(plan):
             made = partial(Streams, sequences=sequences)
-        by_reading = made(plan, self.reading, itself, self.own, None)
+        by_reading = made(plan, self.reading, itself(plan), self.own, None)
         if self.reference is self.reading:
             return by_reading
         return made(plan, self.reference, self.same, self.pairs, by_reading)
@@ -317,11 +328,6 @@ def _pair(plan: Plan, step: Step, output: Tensor, same: Mapping[int, int]) -> Pa
     """The float steps of `pair_of`, if all of them stand alone, so that they can be run by themselves."""
     pair = pair_of(plan, step, output, same)
     return pair if pair is not None and all(map(stands_alone, pair.float_steps)) else None
-
-
-def _itself(plan: Plan) -> dict[int, int]:
-    """Of a float reading, the tensors are the graph's own."""
-    return {t.index: t.index for t in plan.graph.tensors}
 
 
 def _real(reading: Plan, step: Step) -> Step:
@@ -433,4 +439,5 @@ def _counterparts(float_plan: Plan, plan: Plan) -> dict[int, int]:
         raise InputError(f"the float model's inputs are not float32 ones of the quantised model's shapes: {wanted}")
     if not walks(plan):
         check_comparable(float_plan)
-    return same_tensors(float_plan, plan)
+    same = same_tensors(float_plan, plan)
+    return same_variables(float_plan, plan, same) | same

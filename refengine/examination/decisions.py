@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..execute import Call, Record, is_met
+from ..execute import Record, is_met
 from ..identity import identity
 from ..model import Tensor
 from ..plan import Plan, Step
 from ..reading.float_reading import affine, is_quantized
+from ..reading.inside import Counterpart, Path
 from ..text import counted
 from .layer import Key, named
 
-Place = tuple[tuple[Call, ...], int]
+Place = tuple[Path, int]
 """How a subgraph came to run, and the index of an operator in it."""
 
 
@@ -95,27 +96,14 @@ def decided(records: Iterable[Record]) -> dict[Place, tuple[Step, int]]:
 
 
 def decisions(
-    mine: Iterable[Record], theirs: Iterable[Record], others: Mapping[int, int] | None = None
+    mine: Iterable[Record], theirs: Iterable[Record], beside: Counterpart | None = None
 ) -> Iterator[Decision]:
-    """Those of one inference beside the floats': of the float reading, else of another model, in which `others` are the
-    steps of the main graph that stand for this one's, by their indices."""
+    """Those of one inference beside the floats', of which `beside` tells what stands for what."""
     floats = {place: way for place, (_, way) in decided(theirs).items()}
     for (path, index), (step, way) in decided(mine).items():
-        known = others is None or not path
-        beside = floats.get((path, index if others is None else others.get(index, -1))) if known else None
-        yield Decision(step, Counter([way]), int(beside is not None), int(beside not in (None, way)))
-
-
-def counterparts(plan: Plan, reference: Plan, same: Mapping[int, int]) -> dict[int, int]:
-    """By index, the branches and loops of the main graph, and those of a float model that write the same tensors."""
-    found = {}
-    for step in plan.steps:
-        theirs = [reference.writers.get(same.get(t.index, -1)) for t in step.outputs]
-        first = theirs[0] if theirs else None
-        alike = first is not None and all(each is first for each in theirs)
-        if step.facts.control and first is not None and alike and first.facts.control == step.facts.control:
-            found[step.index] = first.index
-    return found
+        place = None if beside is None else beside.step(path, index)
+        other = None if place is None else floats.get(place)
+        yield Decision(step, Counter([way]), int(other is not None), int(other not in (None, way)))
 
 
 def borders(plan: Plan) -> Iterator[tuple[Step, Tensor, Tensor]]:

@@ -18,8 +18,9 @@ from ..numerics.requantize import Requantizer
 from ..plan import Plan, Step
 from ..reading.counterparts import Pair, Values, by_floats, stands_alone
 from ..reading.float_reading import affine, is_quantized, outside, real_values
+from ..reading.inside import Counterpart, Moments, value_at
 from .layer import Accumulator, At, Clamped, Errors, Floats, Layer
-from .streams import Moments, by_float_step
+from .streams import by_float_step
 
 BINS = 256
 
@@ -34,6 +35,25 @@ class Judge(NamedTuple):
     rounded: Judge | None = None
 
 
+class Inside(NamedTuple):
+    """What floats made of one inference inside branches and loops: the float model's records, and what stands for what
+    (see `reading.inside`)."""
+
+    counterpart: Counterpart
+    records: Moments
+
+    def beside(self, record: Record) -> Values:
+        """The floats' values of what a step wrote, by tensor, as far as floats came there as well."""
+        place = self.counterpart.at(record.path)
+        if place is None:
+            return {}
+        path, there = place
+        model = self.counterpart.plan
+        same = ((t.index, there.same[t.index]) for t in record.step.writes if t.index in there.same)
+        values = ((mine, value_at(model, there.plan, self.records, path, yours)) for mine, yours in same)
+        return {index: x for index, x in values if x is not None}
+
+
 def measure(
     plan: Plan,
     reading: Plan,
@@ -41,15 +61,15 @@ def measure(
     records: Iterable[Record],
     batch: int,
     floats: Values,
-    inner: Moments,
+    inside: Inside,
     constant: Mapping[At, npt.NDArray[np.bool_]],
 ) -> Iterator[Layer]:
     """One `Layer` for each quantised tensor that a step wrote in a run of its graph, what lives on among them.
 
     `judges` are for each quantised output of a step that stands alone, by (subgraph, tensor); another is judged by the
-    step of the float `reading`, on what it found. `floats` are the float model's values by this plan's indices, `inner`
-    the float reading's records, those of other subgraphs; `constant` tells which channels of an output are proven to
-    hold one code for any input. What depends on a gap, or has no float step, is left out.
+    step of the float `reading`, on what it found. `floats` are the float model's values by this plan's indices, and
+    `inside` tells those of other subgraphs; `constant` tells which channels of an output are proven to hold one code
+    for any input. What depends on a gap, or has no float step, is left out.
     """
     for record in records:
         step = record.step
@@ -58,7 +78,7 @@ def measure(
             continue
         arrays = _as_kernels_take_them(record, batch)
         by_reading = () if stands_alone(step) else _by_reading(real, record)
-        beside = _beside(record, floats, inner)
+        beside = inside.beside(record) if record.path else floats
         written = zip(step.writes, (*record.outputs, *record.updates), strict=True)
         for place, (tensor, x) in enumerate(written):
             at = step.subgraph, tensor.index
@@ -93,16 +113,6 @@ def _by_reading(real: Step, record: Record) -> tuple[Array, ...]:
     if not real.facts.control:
         return by_float_step(real, record)
     return tuple(real_values(x, t) for x, t in zip(record.outputs, record.step.outputs, strict=True))
-
-
-def _beside(record: Record, floats: Values, inner: Moments) -> Values:
-    """The floats' values of what a step wrote, by tensor; in a subgraph only where floats came there as well."""
-    if not record.path:
-        return floats
-    theirs = inner.get((record.path, record.step.index))
-    if theirs is None:
-        return {}
-    return {t.index: x for t, x in zip(theirs.step.writes, (*theirs.outputs, *theirs.updates), strict=True)}
 
 
 def _by_judge(plan: Plan, judge: Judge, step: Step, arrays: Sequence[Array | None]) -> Array:

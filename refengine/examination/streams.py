@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InferenceError
-from ..execute import NONE, Call, Record, execute, kept
+from ..execute import NONE, Record, execute, kept
 from ..model import Array
 from ..plan import Plan, Step
 from ..reading.counterparts import Values, own_error, rows, stands_alone
 from ..reading.float_reading import as_codes, real_values
+from ..reading.inside import Moments
 from ..state import State
 from .effect import SAMPLES, Effect, Experiment, Inference, Where, compared, kept_of, only_in, rounding_error
-
-Moments = dict[tuple[tuple[Call, ...], int], Record]
-"""The records of an inference by their path and operator."""
 
 
 def walks(plan: Plan) -> bool:
@@ -121,11 +119,20 @@ def _memory(record: Record) -> Iterator[Array]:
 class Streams(Experiment):
     """On `sequences`: the error is made anew in each inference, and what it leaves behind for the next ones counts.
 
-    What a step that remembers adds is measured beside the float reading only, for what lives on in another model may
-    mean something else.
+    What a step that remembers adds, and a layer of another subgraph, is tried in the float reading only, for what lives
+    on in another model may mean something else.
     """
 
     sequences: tuple[tuple[Inference, ...], ...]
+
+    def effects(self, places: Sequence[Where]) -> tuple[Effect | None, list[Effect | None]]:
+        """As everywhere; what nothing is known of beside another model is tried beside the float reading."""
+        everything, alone = super().effects(places)
+        if self.by_reading is None or everything is None:
+            return everything, alone
+        left = [place for place, effect in zip(places, alone, strict=True) if effect is None]
+        tried = dict(zip(left, self.by_reading.effects(left)[1], strict=True)) if left else {}
+        return everything, [tried.get(place, effect) for place, effect in zip(places, alone, strict=True)]
 
     def _parts(self, places: Sequence[Where]) -> Iterator[list[Effect | None]]:
         for sequence in self.sequences:

@@ -103,6 +103,8 @@ def explain(
     if numerics is not None and dialect(numerics) != plan.numerics:
         plan, record = in_dialect(plan, record, dialect(numerics))
     step = record.step
+    if not step.writes:
+        raise InputError(f"{step} writes no tensor, so that there is no element to explain; {_instead(step)}")
     if not isinstance(output, int | np.integer) or not 0 <= output < len(step.writes):
         outputs = counted(len(step.writes), "output")
         raise InputError(f"{step} has {outputs}, counted from 0; there is no output {output}")
@@ -128,6 +130,14 @@ def _step(plan: Plan, like: Step) -> Step:
     if own is None or (own.name, own.reads) != (like.name, like.reads):
         raise InputError(f"the record is of {like}, which is no operator of this model")
     return own
+
+
+def _instead(step: Step) -> str:
+    """What can be explained where a step writes nothing."""
+    if step.calls:
+        return f"explain an operator of subgraph {step.calls[0]}, which it runs, such as {step.calls[0]}:0"
+    (*_, given) = (tensor for tensor in step.inputs if tensor is not None)
+    return f"explain what it is given, '{printable(given.name)}'"
 
 
 def _require_known(plan: Plan, record: Record) -> None:

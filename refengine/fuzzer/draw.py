@@ -1,14 +1,16 @@
 """Cases from Hypothesis: invented, and shrunk where they fail.
 
 They are drawn in two ways. Most cases pass, and are only `generate`d: by Hypothesis' strategies and its source of
-choices, without its record of who chose what, which takes longer than everything else. A case that fails is drawn
-again with that record, from the same seed and so the same case, and shrunk.
+choices, without its record of who chose what, which takes longer than everything else, as long as Hypothesis lets
+itself be asked so. A case that fails is drawn again with that record, from the same seed and so the same case, and
+shrunk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from random import Random
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +18,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.control import BuildContext
-from hypothesis.errors import HypothesisException, StopTest, UnsatisfiedAssumption
+from hypothesis.errors import HypothesisException, StopTest, Unsatisfiable, UnsatisfiedAssumption
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
@@ -126,6 +128,8 @@ def generate(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = K
 
     False if there was none to be had: the dialect refuses the operator.
     """
+    if not _draws_unrecorded():
+        return _generate_recorded(draws, attempt, kernels)
     strategy, random = _nodes(kernels[draws.op, draws.dtype], draws.spec), Random(draws.seed)
     count = refused = 0
     while count < NODES and refused <= REFUSED * (1 + count):
@@ -140,6 +144,28 @@ def generate(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = K
         except Enough:
             return True
     return count > 0
+
+
+@cache
+def _draws_unrecorded() -> bool:
+    """Whether this Hypothesis lets itself be asked as `Unrecorded` asks: its inside may change with any release."""
+    with suppress(Exception):
+        data = Unrecorded(random=Random(0), provider=Plain)
+        with Unprinted(data, wrapped_test=generate):
+            data.draw(st.lists(st.integers(0, 9) | st.sampled_from("ab") | st.floats(0, 1), min_size=1, max_size=20))
+            return True
+    return False
+
+
+def _generate_recorded(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels) -> bool:
+    """`generate` as Hypothesis itself would, the simplest case before the others."""
+    try:
+        _run(draws, attempt, kernels, Phase.generate)
+    except Enough:
+        pass
+    except Unsatisfiable:
+        return False
+    return True
 
 
 def shrink(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = KERNELS) -> bool:

@@ -34,6 +34,7 @@ from ..kernels.transpose_conv import Scatter
 from ..model import Array, Op
 from ..numerics.fixedpoint import Multiplier
 from ..numerics.requantize import Requantizer
+from ..numerics.scalar import XNNPACK_LOWEST
 from ..plan import Step
 from ..tflite_io import schema
 
@@ -201,7 +202,7 @@ def _params(params: Any) -> Iterator[tuple[str, Any]]:
             yield from _requantization(value)
         elif isinstance(value, Multiplier):
             names = MULTIPLIERS.get((type(params), name), (name, name.replace("multiplier", "shift")))
-            yield from zip(names, (value.multiplier, value.shift), strict=True)
+            yield from _factor(*names, value)
         elif is_dataclass(value):
             yield from _params(value)
         elif name in ACTIVATION:
@@ -222,6 +223,14 @@ def _params(params: Any) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+def _factor(multiplier: str, shift: str, value: Multiplier) -> Iterator[tuple[str, Any]]:
+    """A factor by the names of its two numbers; XNNPACK multiplies by a float, which is called after the first."""
+    yield multiplier, value.multiplier
+    yield shift, value.shift
+    if value.rounding in XNNPACK_LOWEST:
+        yield f"{multiplier}_scale", value.scale
+
+
 def _is_plain(value: Any) -> bool:
     """Whether it is a number, or several."""
     values = value if isinstance(value, tuple) else (value,)
@@ -232,8 +241,12 @@ def _requantization(*parts: Requantizer) -> Iterator[tuple[str, Any]]:
     """Of all channels, from those of each group."""
     if not parts:
         return
-    for name, field in (("output_multiplier", "multiplier"), ("output_shift", "shift")):
-        yield name, np.concatenate([np.broadcast_to(getattr(r.multiplier, field), r.bias.shape) for r in parts])
+    numbers = [dict(_factor("output_multiplier", "output_shift", r.multiplier)) for r in parts]
+    for name in numbers[0]:
+        yield (
+            name,
+            np.concatenate([np.broadcast_to(n[name], r.bias.shape) for n, r in zip(numbers, parts, strict=True)]),
+        )
     yield "output_offset", parts[0].output_offset
     yield "quantized_activation_min", parts[0].activation_min
     yield "quantized_activation_max", parts[0].activation_max

@@ -24,7 +24,10 @@ from ..model import Array
 from ..tensors.difference import unlike
 from .case import Case
 
-CAUSES = tuple(cause for cause in FAULTS if cause not in ("stale buffer", "never written"))
+STATE = "state"
+"""The cause of what comes of another state than the one that lives on."""
+
+CAUSES = (*(cause for cause in FAULTS if cause not in ("stale buffer", "never written")), STATE)
 """The known faults that a kernel alone can have, and that its door does not tell from garbage."""
 
 FORMS = 3
@@ -194,11 +197,28 @@ def _spares(reason: Reason, passing: Sequence[Case]) -> bool:
 
 def _variants(cause: str, case: Case, got: Array) -> Iterator[tuple[str, Array]]:
     """What a kind of fault would give in a case, where it can be there at all."""
+    if cause == STATE:
+        yield from ((how, other.expected) for how, other in _streams(case))
+        return
     kept = case.state.memory.get((case.step.subgraph, case.step.index), ())
     replay = Replay(case.fixed, case.numerics, case.arrays, case.expected, got, kept=kept)
     for how, wrong in FAULTS[cause](replay):
         if wrong is not None and wrong.shape == got.shape:
             yield how, wrong
+
+
+def _streams(case: Case) -> Iterator[tuple[str, Case]]:
+    """The same inference in another state, where it is not the first of its stream."""
+    if case.before is None:
+        return
+    yield "if nothing is kept: every inference is as the first", Case(case.plan, case.inputs)
+    yield "if its state is that of one inference earlier", replace(case, before=case.before.before)
+    if any(each.reset for each in case.stream):
+        yield "if a reset is not heeded", _without_resets(case)
+
+
+def _without_resets(case: Case) -> Case:
+    return replace(case, before=case.before and _without_resets(case.before), reset=False)
 
 
 def _under(case: Case, numerics: Numerics | None) -> Array | None:

@@ -127,7 +127,8 @@
  *
  * A multiplier and its shift are TFLM's: the factor is multiplier * 2^(shift - 31), and a positive shift is to the
  * left. An offset is what the kernel adds, so input_offset is minus the input's zero point; every tensor has its zero
- * points too. int16 convolutions add no output zero point, so their output_offset is 0.
+ * points too. int16 convolutions add no output zero point, so their output_offset is 0. In a dialect that multiplies by
+ * floats (--numerics xnnpack, litert) a multiplier that is called x comes with x_scale, the same factor, as many times.
  *
  * State. A variable (an input whose `variable` is 1, such as SVDF's input 4) holds what the inference before left
  * there, and is yours to update, as TFLM's kernels do; what you leave in it is compared too. An operator that keeps

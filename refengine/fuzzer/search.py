@@ -15,7 +15,7 @@ from itertools import islice
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ..errors import InputError, require_names
+from ..errors import InputError, instead, require_names
 from ..judge.evidence import Certainty
 from ..kernel import Facts, Kernels, Numerics, dialect
 from ..kernels import KERNELS, require_kernels
@@ -254,7 +254,8 @@ def chosen(
     for (what, names), wanted in zip(known.items(), (ops, dtypes), strict=True):
         for name in wanted or ():
             if name not in names:
-                raise InputError(f"there is no golden kernel for the {what} '{name}', only {', '.join(sorted(names))}")
+                meant, every = instead(name, names), ", ".join(sorted(names))
+                raise InputError(f"there is no golden kernel for the {what} '{name}'{meant}, only {every}")
     pairs = [(op, t) for op, t in alone if (not ops or op in ops) and (not dtypes or t in dtypes)]
     if not pairs:
         raise InputError(f"there is no golden kernel for {', '.join(ops or ())} at {', '.join(dtypes or ())}")

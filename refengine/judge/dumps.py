@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Ma
     tensors: dict[int, Array] = {}
     problems: list[str] = []
     unknown: list[str] = []
-    notes: list[str] = []
+    recoded: dict[tuple[str, str], list[Tensor]] = {}
     unsigned: set[int] = set()
     for name, array in arrays.items():
         tensor = names.get(name) or names.get(_plain(name))
@@ -123,7 +123,8 @@ def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Ma
         try:
             tensors[tensor.index] = as_tensor(tensor, array)
             if not isinstance(array, bytes) and array.dtype != tensor.dtype:
-                notes.append(_read_as(tensor, array))
+                held = "real values" if array.dtype.kind == "f" else f"{array.dtype} numbers"
+                recoded.setdefault((tensor.dtype, held), []).append(tensor)
                 if array.dtype.kind == "u" and array.itemsize == tensors[tensor.index].itemsize:
                     unsigned.add(tensor.index)
         except InputError as error:
@@ -133,7 +134,8 @@ def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Ma
         raise InputError(f"{path} holds none of the model's tensors (by name, by index, or as t and index), {held}")
     if unknown:
         problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
-    return Dump(path, tensors, tuple(problems), meta, notes=tuple(notes), unsigned=frozenset(unsigned))
+    notes = tuple(_read_as(*types, of) for types, of in recoded.items())
+    return Dump(path, tensors, tuple(problems), meta, notes=notes, unsigned=frozenset(unsigned))
 
 
 def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
@@ -189,10 +191,12 @@ def _coded(tensor: Tensor, real: Array) -> Array:
     return near.astype(tensor.dtype) if inside and np.abs(codes - near).max(initial=0) <= EXACT else real
 
 
-def _read_as(tensor: Tensor, array: Array) -> str:
-    """What was made of an array of another type than its tensor's, in words."""
-    held = "real values" if array.dtype.kind == "f" else f"{array.dtype} numbers"
-    return f"tensor {tensor.index} '{tensor.name}' is {tensor.dtype}; the {held} in the dump were read as its codes"
+def _read_as(dtype: str, held: str, tensors: Sequence[Tensor]) -> str:
+    """What was made of arrays of another type than their tensors', in words."""
+    if len(tensors) == 1:
+        return f"{spelled(tensors[0])} is {dtype}; the {held} in the dump were read as its codes"
+    which = f"tensors {', '.join(str(tensor.index) for tensor in tensors)}"
+    return f"{which} are {dtype}; the {held} in the dump were read as their codes"
 
 
 def unshifted(dump: Dump, index: int) -> Array:

@@ -16,7 +16,7 @@ from ..execute import Record, batch_size, execute, infer, kept, require_room_for
 from ..explanation import explain
 from ..kernel import PRESETS, Numerics
 from ..model import Array
-from ..plan import Plan, Source, Step, make_plan, plan_of
+from ..plan import Plan, Source, Step, make_plan, plan_of, resource_of
 from ..reading.counterparts import stands_alone
 from ..state import State, frozen
 from ..tensors.difference import Difference, difference, unlike
@@ -208,6 +208,8 @@ def _states(plan: Plan, state: State, inputs: tuple[Array, ...], older: Sequence
     if not plan.initial or plan.gaps:
         return {}
     found = {} if state is plan.initial else {"is that of the first inference: reset before every one": plan.initial}
+    if _is_set_up(plan, state):
+        found["is what a reset left, behind which nothing was set up again"] = plan.reset(state)
     for back, old in enumerate(reversed(older), 1):
         found[f"is that of {back} {'inference' if back == 1 else 'inferences'} earlier"] = old
     for times in ("once", "twice"):
@@ -219,13 +221,50 @@ def _states(plan: Plan, state: State, inputs: tuple[Array, ...], older: Sequence
     return found
 
 
-def _before(plan: Plan, previous: Dump | None) -> State:
-    """The state that an inference begins with: the first one's, and the variables as `previous` was left with them."""
-    state = plan.initial
-    for graph, tensor in state.variables if previous else ():
-        if graph == plan.graph.index and previous and tensor in previous.tensors:
-            state = state.with_variable(graph, tensor, frozen(previous.tensors[tensor][np.newaxis]))
+def _is_set_up(plan: Plan, state: State) -> bool:
+    """Whether what runs once has run, and has left another state than a reset does."""
+    once = [step for step in plan.steps if step.facts.control == "once"]
+    if not any(state.memory[step.subgraph, step.index][0].any() for step in once):
+        return False
+    fresh, fill = _set_up(plan, plan.initial, once), plan.initial
+    apart = (not np.array_equal(fresh.resources[name], x) for name, x in fill.resources.items())
+    return any(apart) or any(not np.array_equal(fresh.variables[key], x) for key, x in fill.variables.items())
+
+
+def _set_up(plan: Plan, state: State, once: Iterable[Step]) -> State:
+    """The state once those steps have run their subgraphs, each at its first time."""
+    for step in once:
+        state = _alone(plan, step, {}, state).state
     return state
+
+
+def _before(plan: Plan, previous: Dump | None) -> State:
+    """The state that an inference begins with: the first one's, and the variables as `previous` was left with them.
+
+    Of a resource variable that is what was assigned to it, else what was read.
+    """
+    state, told = plan.initial, {} if previous is None else previous.tensors
+    for graph, tensor in state.variables:
+        if graph == plan.graph.index and tensor in told:
+            state = state.with_variable(graph, tensor, frozen(told[tensor][np.newaxis]))
+    for step in plan.steps if told else ():
+        if step.facts.control == "once":
+            state = _set_up(plan, state, [step])
+        if step.facts.resource not in ("read", "assign"):
+            continue
+        tensor = step.outputs[0].index if step.facts.resource == "read" else step.op.inputs[1]
+        maker = plan.writers.get(step.op.inputs[0])
+        if maker is not None and maker.facts.resource == "handle" and tensor in told:
+            name = resource_of(maker.op)
+            state = _holding(state, name, told[tensor])
+    return state
+
+
+def _holding(state: State, name: tuple[str, str], value: Array) -> State:
+    """The state with that value in a resource variable, if it is of its type and size."""
+    held = state.resources[name]
+    fits = value.dtype == held.dtype and value.size == held[0].size
+    return state.with_resource(name, frozen(value.reshape(1, *held.shape[1:]))) if fits else state
 
 
 def _inputs_of(plan: Plan, dump: Dump) -> tuple[Array, ...]:
@@ -287,8 +326,10 @@ class _Evidence:
     ) -> list[Candidate]:
         """The candidates for a culprit, the best first; see `candidates` for `under`."""
         tensor, own = finding.tensor.index, finding.own
-        if finding.step.facts.resource or own is None:
+        if own is None:
             return []
+        if finding.step.facts.resource:
+            return [] if under else self._explanations_of_state(finding, values)
         if finding.step.facts.control:
             return [] if under else self._explanations_inside(finding, values)
         alone = all(stands_alone(step) for step in finding.suspects)
@@ -316,6 +357,18 @@ class _Evidence:
                     try_far(trial, index, self.suspected[index])
         for numerics, name in (under or {}).items():
             try_faults(trial, numerics, memory, name)
+        return trial.candidates()
+
+    def _explanations_of_state(self, finding: Finding, values: Mapping[int, Array]) -> list[Candidate]:
+        """Of a step that reads a resource variable: what it holds in other states."""
+        step, tensor = finding.step, finding.tensor.index
+        read = {t.index: values[t.index] for t in step.inputs if t is not None}
+        seen, sound = self.dump.tensors[tensor], _alone(self.plan, step, values, self.state).outputs[0]
+        trial = Trial(Replay((step,), read, tensor, self.state), seen, sound, unlike(sound, seen))
+        once = [each for each in self.plan.steps[: step.index] if each.facts.control == "once"]
+        for how, state in self.others.items():
+            end = _alone(self.plan, step, values, _set_up(self.plan, state, once)).outputs[0]
+            trial.judge(end, Hypothesis("state", f"if its state {how}", end), step)
         return trial.candidates()
 
     def _explanations_inside(self, finding: Finding, values: Mapping[int, Array]) -> list[Candidate]:

@@ -261,6 +261,7 @@ class _Reader:
             return False
         if not all(tensor or cell.lower() in PLACES for cell, tensor in zip(cells, tensors, strict=True)):
             return False
+        self.current = None
         self.columns = [Block(cell, number) if tensor else None for cell, tensor in zip(cells, tensors, strict=True)]
         self.found += filter(None, self.columns)
         return True

@@ -13,7 +13,7 @@ from ..kernel import Numerics
 from ..model import Tensor
 from ..plan import Plan, Step
 from ..tensors.difference import Difference
-from ..text import html_lines, html_table, printable, printed
+from ..text import counted, html_lines, html_table, printable, printed
 from . import text
 from .dumps import Dump
 from .evidence import MARGIN, Certainty, certainty
@@ -96,7 +96,7 @@ class Finding:
             return f"{best}" + (f", and {equal:,} equal elements stay equal" if equal else "")
         other = [c for c in rivals if c.cause != best.cause] or rivals  # of another kind, if there is one
         others = f", or {other[0].clause}" if other else ""
-        more = f", or by {len(rivals) - 1} more causes" if len(rivals) > 1 else ""
+        more = f", or by {counted(len(rivals) - 1, 'more cause')}" if len(rivals) > 1 else ""
         if self.certainty == "likely":
             return f"{best}{others}{more}" + (", which cannot be told apart here" if rivals else "; it might be chance")
         return f"{best}{others}{more}, but this is too little to tell"

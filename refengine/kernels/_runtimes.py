@@ -28,7 +28,6 @@ _BOTH = {
     "SVDF": ("float32", "int8"),  # the same only of int16 states without a zero point
     "TRANSPOSE_CONV": ("float32", "int8", "int16"),  # wants another output shape than most that TFLM takes
     "UNIDIRECTIONAL_SEQUENCE_LSTM": ("float32", "int8", "int16"),  # other floats; codes are refused as they are here
-    "WHILE": ("",),  # refused as it is here
     "ZEROS_LIKE": ("int8",),  # refused
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import require
 from ..kernel import At, Draw, Example, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox
 from ..model import Array
-from ..numerics import scalar
+from ..numerics import float32, scalar
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import activation_range
 from . import _affine, _litert, _narrate, _unary
@@ -104,12 +104,12 @@ def explain_relu6(p: Relu6Params | ReluParams, at: At, input: Array) -> Iterator
 
 def evaluate_relu_float(p: _unary.FloatParams, input: Array) -> Array:
     """max(0, x) in which −0 and NaN pass."""
-    return np.where(input < 0, np.float32(0), input)
+    return float32.select(input < 0, 0, input)
 
 
 def evaluate_relu6_float(p: _unary.FloatParams, input: Array) -> Array:
     """min(max(0, x), 6) in which −0 and NaN pass."""
-    return np.where(input > 6, np.float32(6), evaluate_relu_float(p, input))
+    return float32.select(input > 6, 6, evaluate_relu_float(p, input))
 
 
 def explain_float(p: _unary.FloatParams, at: At, input: Array, high: float) -> Iterator[Line]:

@@ -45,7 +45,7 @@ def evaluate(p: _lut.Params, input: Array) -> Array:
 
 def evaluate_float(p: _unary.FloatParams, input: Array) -> Array:
     """float32, elementwise."""
-    return np.where(input < 0, float32.expm1(input, p.libm), input)
+    return float32.select(input < 0, float32.expm1(input, p.libm), input)
 
 
 def explain_float(p: _unary.FloatParams, at: At, input: Array) -> Iterator[Line]:

@@ -119,7 +119,7 @@ def evaluate_float(p: _unary.FloatParams, input: Array) -> Array:
     """float32, elementwise; −∞ gives NaN, as −∞ · 0 does."""
     with np.errstate(all="ignore"):
         shifted = input + np.float32(3)
-        factor = np.where(shifted > 0, np.where(shifted < 6, shifted, np.float32(6)), np.float32(0))
+        factor = shifted.clip(np.float32(0), np.float32(6))  # NaN stays, and makes NaN as its own input does
         output: Array = input * factor / np.float32(6)
     return output
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array
+from ..numerics import float32
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range
 from . import _affine, _litert, _narrate, _unary
@@ -109,7 +110,7 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 def evaluate_float(p: FloatParams, input: Array) -> Array:
     """float32, elementwise."""
     with np.errstate(all="ignore"):
-        return np.where(input > 0, input, input * p.alpha)
+        return float32.select(input > 0, input, input * p.alpha)
 
 
 def explain_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:

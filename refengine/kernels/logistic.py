@@ -123,10 +123,10 @@ def explain16(p: _sigmoid.Params16, at: At, input: Array) -> Iterator[Line]:
 def evaluate_float(p: _unary.FloatParams, input: Array) -> Array:
     """float32, elementwise."""
     far = input < CUTOFF_LOWER
-    exp = float32.exp(np.where(far, input, -input), p.libm)
+    exp = float32.exp(float32.select(far, input, -input), p.libm)
     with np.errstate(over="ignore"):
-        sigmoid = np.where(far, exp, np.float32(1) / (np.float32(1) + exp))
-    return np.where(input > CUTOFF_UPPER, np.float32(1), sigmoid)
+        sigmoid = float32.select(far, exp, np.float32(1) / (np.float32(1) + exp))
+    return float32.select(input > CUTOFF_UPPER, 1, sigmoid)
 
 
 def explain_float(p: _unary.FloatParams, at: At, input: Array) -> Iterator[Line]:

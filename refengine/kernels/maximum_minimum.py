@@ -14,6 +14,7 @@ import numpy as np
 
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Quantizing, Toolbox
 from ..model import Array
+from ..numerics import float32
 from . import _broadcast
 
 TYPES = ("float32", "int8", "int16", "int32", "int64")
@@ -31,11 +32,11 @@ FACTS = {
 
 
 def _larger(a: Array, b: Array) -> Array:
-    return np.where(a > b, a, b)
+    return float32.select(a > b, a, b) if a.dtype == np.float32 else np.maximum(a, b)
 
 
 def _smaller(a: Array, b: Array) -> Array:
-    return np.where(a < b, a, b)
+    return float32.select(a < b, a, b) if a.dtype == np.float32 else np.minimum(a, b)
 
 
 def explain(p: _broadcast.NoParams, at: At, input1: Array, input2: Array, op: str) -> Iterator[Line]:

@@ -20,6 +20,9 @@ from ..numerics import float32, scalar
 from ..numerics.quantize import activation_range, code_range, float_activation_range
 from . import _affine, _litert, _narrate, _unary, _window
 
+MINUS_ZERO = -(2**31)
+"""The bits of −0.0, as int32."""
+
 
 @dataclass(frozen=True, eq=False)
 class Params:
@@ -74,8 +77,9 @@ def prepare(node: Node, numerics: Numerics, largest: bool) -> Params:
     """
     input, output, window, count = _operands(node)
     (si, zi), (so, zo) = _affine.quantized(input), _affine.quantized(output)
+    apart = si - so if numerics.scale_math == "double" else float(np.float32(si) - np.float32(so))
     require(
-        abs(np.float32(si) - np.float32(so)) <= 1e-6 and zi == zo,
+        abs(apart) <= 1e-6 and zi == zo,
         f"input '{input.name}' (scale {si:g}, zero point {zi}) and output '{output.name}' (scale {so:g}, zero point "
         f"{zo}) must be quantised alike for TFLM; convert the model again",
     )
@@ -159,11 +163,23 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 def evaluate_max_float(p: FloatParams, input: Array) -> Array:
     """(B, n, h, w, c) float32 → (B, *output_shape) float32; NaN never wins, of −0 and +0 the first does."""
     padded = p.window.padded(input.reshape(-1, *input.shape[2:]), -float32.FLT_MAX)
-    taps = p.window.patches(padded)
-    largest = np.full((len(padded), *p.output_shape[1:]), -float32.FLT_MAX)
-    for fy, fx in np.ndindex(p.window.filter):
-        largest = np.where(largest < taps[:, :, :, fy, fx], taps[:, :, :, fy, fx], largest)
-    return _finished(p, largest)
+    has_minus_zero = (padded.view(np.int32) == MINUS_ZERO).any()
+    return _finished(p, (largest_in_order if has_minus_zero else largest_in_any_order)(p.window, padded))
+
+
+def largest_in_order(window: _window.Window, padded: Array) -> Array:
+    """The largest of each window, as TFLM compares."""
+    taps = window.patches(padded)
+    largest = np.full(taps.shape[:3] + taps.shape[5:], -float32.FLT_MAX)
+    for fy, fx in np.ndindex(window.filter):
+        largest = float32.select(largest < taps[:, :, :, fy, fx], taps[:, :, :, fy, fx], largest)
+    return largest
+
+
+def largest_in_any_order(window: _window.Window, padded: Array) -> Array:
+    """The same where all zeros are +0."""
+    largest: Array = np.fmax(_over_window(window, np.fmax, padded), -float32.FLT_MAX)
+    return largest
 
 
 def evaluate_average_float(p: FloatParams, input: Array) -> Array:

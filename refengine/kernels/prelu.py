@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Quantizing, Toolbox, Weighed
 from ..model import Array, Tensor
+from ..numerics import float32
 from ..numerics.fixedpoint import Multiplier, multiply_by_quantized_multiplier, wrap32
 from ..numerics.quantize import code_range, product_multiplier
 from . import _affine, _broadcast, _narrate, _unary
@@ -112,7 +113,7 @@ def prepare_float(node: Node, numerics: Numerics) -> _broadcast.NoParams:
 
 
 def _prelu_float(input: Array, alpha: Array) -> Array:
-    return np.where(input >= 0, input, input * alpha)
+    return float32.select(input >= 0, input, input * alpha)
 
 
 def explain_float(p: _broadcast.NoParams, at: At, input: Array, alpha: Array) -> Iterator[Line]:

@@ -206,16 +206,21 @@ def code_by_code(p: Params, input: Array) -> Array:
 
 def array_by_array(p: Params, input: Array) -> Array:
     """`evaluate`, in NumPy's."""
-    diffs = _diffs(input)
-    sums = np.add.reduce(p.terms[diffs], axis=-1, keepdims=True)
+    diffs = _diffs(input).astype(np.intp)
+    sums = np.add.reduce(p.terms.take(diffs), axis=-1, keepdims=True)
     reciprocal, headroom_plus_one = (one_by_one if sums.size <= FEW else all_at_once)(sums)
     num_bits_over_unit = ACCUMULATION_INTEGER_BITS - headroom_plus_one
     low, high = code_range(p.output_type)
     exponent = num_bits_over_unit + 31 - np.iinfo(p.output_type).bits
+    codes = p.exps.take(diffs)
+    codes *= reciprocal
     # Nothing here is negative, where both of gemmlowp's roundings are ties upwards.
-    product = (reciprocal * p.exps[diffs] + (1 << 30)) >> 31
-    output: Array = np.minimum(((product + (np.int64(1) << (exponent - 1))) >> exponent) + low, high)
-    return output.astype(p.output_type)
+    codes += 1 << 30
+    codes >>= 31
+    codes += np.int64(1) << (exponent - 1)
+    codes >>= exponent
+    codes += low
+    return np.minimum(codes, high, out=codes).astype(p.output_type)
 
 
 FEW = 8
@@ -381,14 +386,16 @@ def code_by_code_int16(p: Int16Params, input: Array) -> Array:
 def array_by_array_int16(p: Int16Params, input: Array) -> Array:
     """`evaluate_int16`, in NumPy's."""
     codes = input.view(np.uint16) ^ 0x8000
-    exps = p.exps[np.maximum.reduce(codes, axis=-1, keepdims=True) - codes]
+    exps = p.exps.take(np.maximum.reduce(codes, axis=-1, keepdims=True) - codes)
     sums = np.add.reduce(exps, axis=-1, keepdims=True)
     headroom_plus_one = 32 - np.frexp(sums)[1].astype(np.int64)
     shifted_sums = ((sums << (headroom_plus_one - 1)) + (1 << 13)) >> 14
     reciprocal = _look_up(p.one_over_one_plus_x_lut, shifted_sums - (1 << 16) - (1 << 15))
     right_shift = 31 - headroom_plus_one
-    quotients = (exps * reciprocal + (np.int64(1) << (right_shift - 1))) >> right_shift
-    output: Array = np.clip(quotients, 0, p.highest).astype(np.int16)
+    exps *= reciprocal
+    exps += np.int64(1) << (right_shift - 1)
+    exps >>= right_shift
+    output: Array = exps.clip(0, p.highest, out=exps).astype(np.int16)
     return output
 
 

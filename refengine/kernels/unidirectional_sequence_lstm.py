@@ -39,7 +39,7 @@ from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
 from ..numerics.gemm import Gemm, exact_gemm
 from ..numerics.quantize import FLOAT_MAX, code_range, product_multiplier
 from ..numerics.requantize import Requantizer, requantizer
-from . import _affine, _cmsis_nn, _linear, _lstm, _narrate, _sigmoid, _unary, logistic, tanh
+from . import _affine, _cmsis_nn, _linear, _lstm, _lstm_columns, _narrate, _sigmoid, _unary, logistic, tanh
 
 INPUT, FORGET, CELL, OUTPUT = range(4)
 """The gates, in the order of their tensors."""
@@ -121,6 +121,11 @@ class Params:
     def macs(self) -> int:
         return self.sizes.macs
 
+    @cached_property
+    def columns(self) -> _lstm_columns.Columns | None:
+        """The quicker layout, if the layer fits it; worked out once somebody asks."""
+        return _lstm_columns.columns_of(self)
+
     def products(self, dtype: str) -> tuple[Requantizer, Requantizer, Requantizer]:
         """What rescales products of int16 codes: forget gate · cell state, input gate · cell gate, and tanh of the cell
         state · output gate, to hidden codes of `dtype`. Source: `MulElementwise`, reference/integer_ops/mul.h."""
@@ -129,7 +134,14 @@ class Params:
     @cached_property
     def _products(self) -> dict[str, tuple[Requantizer, Requantizer, Requantizer]]:
         def of(factor: Multiplier, zero_point: int, dtype: str) -> Requantizer:
-            return requantizer(np.zeros(1, np.int64), factor, zero_point, *code_range(dtype), dtype, np.array([2**30]))
+            return requantizer(
+                np.zeros(1, np.int64),
+                factor,
+                zero_point,
+                *code_range(dtype),
+                dtype,
+                np.array([_lstm_columns.PRODUCT_END]),
+            )
 
         kept = of(self.forget_cell_mul, 0, "int16")
         new = of(self.input_mul, 0, "int32" if self.is_cmsis_nn else "int16")
@@ -289,6 +301,14 @@ def _forgotten(p: Params, arrays: Sequence[Array]) -> list[Array]:
 def _run(p: Params, *arrays: Array) -> tuple[Array, Array, Array]:
     """The sequence from the states that are given on."""
     x, h, c = _lstm.by_time(p.sizes, arrays)
+    if p.columns is not None and p.columns.suit(len(h)):
+        return _lstm.by_batch(p.sizes, arrays, *_lstm_columns.run(p, p.columns, x, h, c))
+    return _lstm.by_batch(p.sizes, arrays, *by_rows(p, x, h, c))
+
+
+def by_rows(p: Params, x: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
+    """(steps, rows, input), (rows, state) and (rows, state) codes to the hidden states (steps, rows, state) and both
+    new states."""
     over_input = p.input(x.reshape(-1, p.sizes.input)).reshape(p.sizes.steps, len(h), -1).astype(np.int32)
     outputs = np.empty((p.sizes.steps, *h.shape), h.dtype)
     kept, new, hidden = p.products(h.dtype.name)
@@ -300,7 +320,7 @@ def _run(p: Params, *arrays: Array) -> tuple[Array, Array, Array]:
         if p.cell_clip is not None:
             c = np.clip(c, -p.cell_clip, p.cell_clip)
         outputs[step] = h = hidden(_product(_unary.look_up(p.tanh.table, c), o))
-    return _lstm.by_batch(p.sizes, arrays, outputs, h, c)
+    return outputs, h, c
 
 
 def _product(a: Array, b: Array) -> Array:

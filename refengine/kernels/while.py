@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import require
+from ..errors import require, within_limits
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Toolbox
 from ..model import Array, Graph, Op
-from . import _control
+from . import _control, _litert
 
 TYPES = ("int32", "float32")
 
@@ -42,7 +42,25 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     require(
         cond.outputs, f"the condition, subgraph {cond.index}, has no output: TFLM would loop for ever: convert again"
     )
+    if _litert.speaks(numerics):
+        _check_as_litert(cond, body)
     return Params(cond.index, body.index, len(node.inputs))
+
+
+def _check_as_litert(cond: Graph, body: Graph) -> None:
+    """Refuse conditions that LiteRT refuses, and a body from whose outputs it makes other values."""
+    answer = cond.tensors[cond.outputs[0]]
+    require(
+        answer.dtype == "bool" and answer.shape in ((), (1,)),
+        f"the condition '{answer.name}' is {answer.dtype} {answer.shape}, and TFLite takes one bool, of shape () or "
+        "(1,): convert again, or choose the dialect tflm",
+    )
+    moved = [i for place, i in enumerate(body.outputs) if i in body.inputs and body.inputs.index(i) != place]
+    within_limits(
+        not moved,
+        f"the loop's body, subgraph {body.index}, hands on an input in another's place, of which LiteRT does not keep "
+        "the value; what it makes of that is not known to refengine: choose a dialect such as tflm",
+    )
 
 
 def explain(p: Params, at: At, *arrays: Array) -> Iterator[Line]:

@@ -61,14 +61,19 @@ def wrap32(x: Ints) -> Ints:
 
 def saturating_rounding_doubling_high_mul(a: Ints, b: Ints | int) -> Ints:
     """The high 32 bits of 2·a·b, rounded; the one overflowing pair (−2³¹, −2³¹) saturates."""
-    high: Ints = np.minimum((a * b + (1 << 30)) >> 31, 2**31 - 1)
-    return high
+    high = a * b
+    high += 1 << 30
+    high >>= 31
+    saturated: Ints = np.minimum(high, 2**31 - 1)
+    return saturated
 
 
 def rounding_divide_by_pot(x: Ints, exponent: Ints | int) -> Ints:
     """x / 2^exponent to the nearest integer, ties away from zero."""
     half = (np.int64(1) << np.asarray(exponent, np.int64)) >> 1
-    quotient: Ints = (x + half - ((x < 0) & (half > 0))) >> exponent
+    quotient: Ints = x + half
+    quotient += (x >> 63) * (half > 0)  # of negative ones, ties go down
+    quotient >>= exponent
     return quotient
 
 
@@ -88,8 +93,12 @@ def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
         return np.clip(even, XNNPACK_LOWEST[rounding], 2**30)
     if rounding == "single":
         return wrap32((x * multiplier + (np.int64(1) << (30 - shift))) >> (31 - shift))
-    high = saturating_rounding_doubling_high_mul(wrap32(x << np.maximum(shift, 0)), multiplier)
-    right = np.maximum(-shift, 0)
+    left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
+    high = wrap32(x << left if left.any() else x) * multiplier  # which is never −2³¹, so nothing saturates
+    high += 1 << 30
+    high >>= 31
+    if not right.any():
+        return high
     return _shifted_up(high, right) if rounding == "ruy" else rounding_divide_by_pot(high, right)
 
 

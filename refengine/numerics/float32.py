@@ -63,6 +63,17 @@ def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32) -> Float32
     return clamped
 
 
+def select(condition: npt.NDArray[np.bool_], a: npt.ArrayLike, b: npt.ArrayLike) -> Float32:
+    """`np.where(condition, a, b)` of float32, by bits: at each condition NumPy jumps, and where the processor cannot
+    guess them takes ten times as long."""
+    first, second = (np.asarray(x, np.float32).view(np.int32) for x in (a, b))
+    mask = np.negative(np.asarray(condition).view(np.int8), dtype=np.int32)  # all bits, or none
+    bits = mask & (first ^ second)
+    bits ^= second
+    chosen: Float32 = bits.view(np.float32)
+    return chosen
+
+
 def round_half_away(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """C's `round` for float32 or float64: to the nearest integer, ties away from zero; −0.0 stays."""
     whole = np.trunc(x)

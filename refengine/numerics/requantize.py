@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +97,7 @@ class Requantizer:
         width = channels * _side_by_side(acc.size // channels, LINE // channels)
         rows, short = acc.reshape(-1, width), self._short_if_often() if acc.dtype.char == "f" else None
         if short is not None:
-            scale, offset = short.side_by_side(width)
+            scale, offset = short.pixels.side_by_side(width)
             low, high = self._limits[0]
             real = rows * scale
             real += offset
@@ -110,8 +110,17 @@ class Requantizer:
                 real -= real < edge
                 real *= drop
         codes = real.clip(low, high, out=real).astype(self._unsigned)
+        if short is not None and short.missing.size:
+            self._fill(codes.reshape(-1, channels), acc.reshape(-1, channels), short.missing)
         codes ^= self.half
         return codes.view(self.dtype).reshape(acc.shape)
+
+    def _fill(self, codes: Array, acc: Array, missing: Ints) -> None:
+        """Give the channels `missing` of the unsigned `codes` (pixels, channels) theirs, by float64."""
+        scale, offset = (np.broadcast_to(x, codes.shape[1])[missing] for x in self._pixel[:2])
+        real = np.multiply(acc.take(missing, axis=1), scale, dtype=np.float64)
+        real += offset
+        codes[:, missing] = real.clip(*self._limits[1], out=real)
 
     @cached_property
     def _unsigned(self) -> np.dtype[Any]:
@@ -135,7 +144,7 @@ class Requantizer:
     def _long(self) -> _Pixels:
         return _Pixels(self._pixel)
 
-    def _short_if_often(self) -> _Pixels | None:
+    def _short_if_often(self) -> _Short | None:
         if self._calls[0] >= OFTEN:
             return self._short
         self._calls[0] += 1
@@ -147,9 +156,9 @@ class Requantizer:
         return [0]
 
     @cached_property
-    def _short(self) -> _Pixels | None:
-        line = float32_line(self)
-        return None if line is None else _Pixels(line)
+    def _short(self) -> _Short | None:
+        found = float32_line(self)
+        return None if found is None else _Short(_Pixels(found[:2]), found[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +183,13 @@ class _Pixels:
         return tuple(x if x.size == 1 else np.tile(x, max(1, LINE // x.size)) for x in self.pixel)
 
 
+class _Short(NamedTuple):
+    """A line of float32, and the channels that have none."""
+
+    pixels: _Pixels
+    missing: Ints
+
+
 _NEIGHBOURS = np.array(
     sorted(((s, o) for s in range(-4, 5) for o in range(-12, 13)), key=lambda so: 3 * abs(so[0]) + abs(so[1])),
     np.float32,
@@ -184,7 +200,10 @@ _TRIED = (1, 9, 33, 97)
 """After how many of them to see which channels are still missing."""
 
 MOST_TRIED = 2048
-"""How many neighbours of channels to try at a time: milliseconds. Where more channels are missing, one stays so."""
+"""How many neighbours of channels to try at a time: milliseconds. Where more channels are missing, many stay so."""
+
+MOST_MISSING = 16
+"""Of so many channels one may go by float64, which costs little more than if none did."""
 
 
 @lru_cache(maxsize=4096)
@@ -307,8 +326,9 @@ def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> b
     )
 
 
-def float32_line(proven: Requantizer) -> tuple[Array, Array] | None:
-    """A line's (scale, offset) in float32, for each channel, that give the codes of the `proven` one, if any are near.
+def float32_line(proven: Requantizer) -> tuple[Array, Array, Ints] | None:
+    """A line's (scale, offset) in float32, for each channel, that give the codes of the `proven` one, and the few
+    channels for which none are near; None if those are more than one of `MOST_MISSING`.
 
     Both are staircases that never descend, so they are equal for every |acc| ≤ `bound` if each code begins at the same
     accumulator. Rounded to float32, most channels' numbers do that; else some neighbours of them may.
@@ -335,7 +355,7 @@ def float32_line(proven: Requantizer) -> tuple[Array, Array] | None:
     missing = np.arange(bound.size)
     for ulps in np.split(_NEIGHBOURS, _TRIED, axis=1):
         if missing.size * ulps.shape[1] > MOST_TRIED:
-            return None
+            break
         near = short[:, None, missing]
         near = near + ulps[..., None] * np.stack([np.spacing(near[0]), np.full_like(near[1], GRAIN)])
         fits = agrees(near[0], near[1], missing)
@@ -343,5 +363,51 @@ def float32_line(proven: Requantizer) -> tuple[Array, Array] | None:
         short[:, missing[found]] = near[:, which[found], np.flatnonzero(found)]
         missing = missing[~found]
         if not missing.size:
-            return short[0], short[1]
-    return None
+            break
+    return None if missing.size * MOST_MISSING > bound.size else (short[0], short[1], missing)
+
+
+class Roundings(NamedTuple):
+    """Three numbers for each channel: rint(rint(x · high + nudge) · low) is what double rounding makes of x.
+
+    The first rounding takes ties up, so the nudge is half of what two x · high can differ by, or 0 where no channel has
+    ties. The second takes them away from zero, as does a factor that is larger by its last bit, and moves no other
+    number over a tie. `low` is float32 where what the first one gives has room there: less than 2²².
+    """
+
+    high: Array
+    nudge: Array
+    low: Array
+
+
+def roundings(requantize: Requantizer, bound: Ints) -> Roundings | None:
+    """What scales accumulators with |acc| ≤ `bound`, their bias included, before output offset and clamp, if known.
+
+    Known it is where no register wraps and float64 holds all of x · high + nudge; or, in 8 bits, where there is a line
+    and the codes are the same on both sides of every step.
+    """
+    multiplier = requantize.multiplier
+    if requantize.bits != 32 or multiplier.rounding != "double" or np.any(multiplier.multiplier <= 0):
+        return None
+    reach = bound + np.abs(requantize.bias)
+    left, right = np.maximum(multiplier.shift, 0), np.minimum(multiplier.shift, 0)
+    if np.any(reach * np.exp2(left) + 2**17 >= 2**31):
+        return None
+    lowest_bit = multiplier.multiplier & -multiplier.multiplier
+    high = np.ldexp(multiplier.multiplier.astype(np.float64), left - 31)
+    short = np.float32 if np.all(reach * high < 2**22) else np.float64
+    low = np.ldexp(np.nextafter(short(1), short(2)), right)
+    grain = np.ldexp(lowest_bit.astype(np.float64), left - 31)  # of x · high
+    are_ties = np.any((grain <= 0.5) & (reach * grain >= 0.5))
+    nudge = np.where(are_ties & (grain <= 0.5), grain / 2, 0.0)  # of the multiplier only, the channel does not matter
+    if np.all(2.0 * reach * (multiplier.multiplier // lowest_bit) < 2.0**53):
+        return Roundings(high, nudge, low)
+    if requantize.line is None or requantize.dtype != "int8" or not bound.all():
+        return None
+    codes, step = _steps(requantize, bound, over=1)
+    above, below = (
+        np.rint(np.rint((acc + requantize.bias) * high) * low) + requantize.output_offset >= codes
+        for acc in (np.minimum(step, bound), np.maximum(step - 1, -bound))
+    )
+    fits = np.all((above == (step <= bound)) & (below != (step > -bound)))
+    return Roundings(high, np.zeros_like(high), low) if fits else None

@@ -86,6 +86,20 @@ def same_tensors(float_plan: Plan, plan: Plan) -> dict[int, int]:
     return same
 
 
+def same_variables(float_plan: Plan, plan: Plan, same: Mapping[int, int]) -> dict[int, int]:
+    """The same of the variables that a step updates where the float model's step of that name writes its first output,
+    and has one of that shape in that place."""
+    found = {}
+    for step in plan.steps:
+        theirs = float_plan.writers.get(same.get(step.outputs[0].index, -1)) if step.outputs else None
+        if theirs is None or theirs.name != step.name:
+            continue
+        for mine, yours in zip(step.writes, theirs.writes, strict=False):
+            if mine.is_variable and yours.is_variable and mine.shape == yours.shape:
+                found[mine.index] = yours.index
+    return found
+
+
 def _by_name(plan: Plan) -> dict[tuple[str, tuple[int, ...]], int]:
     """The computed tensors whose name and shape are theirs alone."""
     computed = [((t.name, t.shape), t.index) for step in plan.steps for t in step.outputs]

@@ -9,13 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import InputError
-from ..examination import Health, Layer, health
+from ..examination import Finding, Health, Layer, health
 from ..judge import diff, read_dump
 from ..judge.report import Report
 from ..judge.text import WORDS, figures
 from ..judge.text import told as told_of
 from ..model import Array
-from ..plan import Plan
+from ..plan import Plan, Step
 from ..tensors.datasets import bundled_digits
 from ..tensors.inputs import picture_shape, pixels_to_input
 from ..text import counted
@@ -48,14 +48,10 @@ def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
     else:
         colours = {
             layer.step.index: (_bucket(_codes(layer, by), CODES), f"{_codes(layer, by):.2f} codes")
-            for layer in measured.layers
+            for layer in reversed(measured.layers)  # an operator's output stays, not what it leaves for the next time
             if layer.step is not None and not layer.step.subgraph and getattr(layer, by) is not None
         }
-    told = {
-        str(layer.step.index): [*_health_lines(layer, measured)]
-        for layer in measured.layers
-        if layer.step and not layer.step.subgraph
-    }
+    told = {str(step.index): lines for step in plan.steps if (lines := [*_health_lines(step, measured)])}
     summary = f"{counted(measured.inferences, 'inference')}, {data}, against the float reading of the same graph"
     return described(plan, _rest(plan, colours)) | {"told": told, "summary": summary, "of": data, "key": _key(by)}
 
@@ -88,24 +84,45 @@ def _bucket(value: float, ends: tuple[float, ...]) -> str:
 
 
 def _found(measured: Health) -> Colours:
-    """Culprits are layers with a finding."""
-    wrong = {finding.layer: finding.kind for finding in reversed(measured.findings)}
-    return {
-        layer.step.index: ("culprit", wrong[str(layer)]) if str(layer) in wrong else ("same", "nothing suspicious")
-        for layer in measured.layers
-        if layer.step is not None and not layer.step.subgraph
-    }
+    """Culprits are operators with a finding, of a subgraph that they run as well; of a part that never ran nothing is
+    known."""
+    colours: Colours = {}
+    for step in measured.plan.steps:
+        kinds = [finding.kind for finding in _findings_of(step, measured)]
+        wrong = [kind for kind in kinds if kind != "unseen"]
+        if wrong:
+            colours[step.index] = "culprit", wrong[0]
+        elif kinds:
+            colours[step.index] = "absent", "a part never ran"
+        elif _layers_of(step, measured):
+            colours[step.index] = "same", "nothing suspicious"
+    return colours
 
 
-def _health_lines(layer: Layer, measured: Health) -> Iterator[str]:
-    yield f"codes {layer.codes[0]} … {layer.codes[1]}, {layer.used:.0%} of the type's range"
-    for name in ("own", "total"):
-        if getattr(layer, name) is not None:
-            what = "enters here" if name == "own" else "with what came from before"
-            yield f"error ({what}): RMSE {_codes(layer, name):.3f} codes; rounding alone is 0.289"
-    if layer.clamped is not None:
-        yield f"cut off by the type: {layer.lost_to_type:.2%}"
-    yield from (f"{found.kind}: {found.text}" for found in measured.findings if found.layer == str(layer))
+def _layers_of(step: Step, measured: Health) -> list[Layer]:
+    """What an operator of the main graph writes, as it was measured."""
+    return [each for each in measured.layers if each.step and (each.step.subgraph, each.step.index) == (0, step.index)]
+
+
+def _findings_of(step: Step, measured: Health) -> list[Finding]:
+    """Those of an operator of the main graph, and of what it runs, the worst first."""
+    names = {str(step), *map(str, _layers_of(step, measured))}
+    inside = measured.plan.reached(step)
+    return [found for found in measured.findings if found.layer in names or found.place[0][0] in inside]
+
+
+def _health_lines(step: Step, measured: Health) -> Iterator[str]:
+    for layer in _layers_of(step, measured):
+        yield f"codes {layer.codes[0]} … {layer.codes[1]}, {layer.used:.0%} of the type's range"
+        for name in ("own", "total"):
+            if getattr(layer, name) is not None:
+                what = "enters here" if name == "own" else "with what came from before"
+                yield f"error ({what}): RMSE {_codes(layer, name):.3f} codes; rounding alone is 0.289"
+        if layer.clamped is not None:
+            yield f"cut off by the type: {layer.lost_to_type:.2%}"
+    for found in _findings_of(step, measured):
+        where = f"{found.layer}: " if found.place[0][0] else ""
+        yield f"{where}{found.kind}: {found.text}"
 
 
 def verdict(studio: Studio, asked: Asked) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from oracle import host_plan
 
 import refengine
-from refengine import PRESETS, InputError, Numerics, Plan, UnsupportedError, make_plan, run
+from refengine import PRESETS, InferenceError, InputError, Numerics, Plan, UnsupportedError, make_plan, run
 from refengine.bundled import bundled_models
 from refengine.cexport import array_header, export, image_header
 from refengine.cexport.calls import CALLS
@@ -21,10 +22,10 @@ from refengine.execute import infer
 from refengine.kernel import Facts, Node
 from refengine.kernels import KERNELS, _flexbuffer
 from refengine.model import Array, Graph, Model, Op
-from refengine.strategies import model_of
+from refengine.strategies import model_of, nodes
 from tests.commands.test_streams import totalling
 from tests.kernels.test_call_once import accumulator
-from tests.models import const, custom, fed, one_op, q
+from tests.models import const, custom, fed, network, one_op, q
 from tests.test_subgraphs import inputs as program_inputs
 from tests.test_subgraphs import program
 
@@ -123,6 +124,37 @@ def test_no_test_switch_is_exported(tmp_path: Path) -> None:
     assert not any("FAULT" in path.read_text() for path in tmp_path.iterdir())
 
 
+PAIRS = sorted(KERNELS)
+
+
+@needs_cc
+@pytest.mark.long
+@pytest.mark.parametrize(("op", "dtype"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_each_operator_alone_is_a_folder_that_checks_itself(op: str, dtype: str, tmp_path: Path) -> None:
+    """Beside others, a file or a type that it lacks might be there for their sake."""
+    checked = 0
+
+    @settings(max_examples=20, phases=[Phase.generate], deadline=None, suppress_health_check=[*HealthCheck])
+    @given(nodes(op, dtype))
+    def check(node: Node) -> None:
+        nonlocal checked
+        try:
+            folder = tmp_path / str(checked)
+            if checked < 2:
+                export(host_plan(model_of(node)), folder)
+        except (InferenceError, UnsupportedError):  # of noise that is no index, and what does not export
+            return
+        checked += 1
+
+    check()
+    assert checked
+    for folder in tmp_path.iterdir():
+        (folder / "main.c").write_text('#include "model.h"\nint main(void) { return model_selftest(); }\n')
+        sources = [str(path) for path in folder.glob("*.c")]
+        subprocess.run(["cc", *FLAGS, *sources, "-o", str(folder / "a.out"), "-lm"], check=True)
+        assert ran(folder / "a.out").returncode == 0
+
+
 def two_inputs() -> Model:
     """c = a + b; the outputs are c, c reshaped, and a constant."""
     tensors = (
@@ -136,6 +168,24 @@ def two_inputs() -> Model:
     placed = tuple(replace(tensor, index=i) for i, tensor in enumerate(tensors))
     ops = (Op(0, "ADD", (0, 1), (2,), {"fused_activation_function": "NONE"}), Op(1, "RESHAPE", (2, 5), (3,), {}))
     return Model((Graph(0, "main", placed, (0, 1), (2, 3, 4), ops),))
+
+
+@needs_cc
+@pytest.mark.parametrize("dtype", ["float32", "int8", "int32", "int64"])
+def test_zeros_of_a_shape_are_constants_of_their_type(dtype: str, tmp_path: Path) -> None:
+    """Worked out when exporting: for who reads them, and where they are given out; beside a scalar of bool."""
+    codes = q(0.5, 3) if dtype == "int8" else None
+    x, zeros, y = (fed((2, 3), dtype, codes, name) for name in ("x", "zeros", "y"))
+    flag, other = fed((), "bool", name="flag"), fed((), "bool", name="other")
+    maximum, negation = Node("MAXIMUM", {}, (x, zeros), (y,)), Node("LOGICAL_NOT", {}, (flag,), (other,))
+    model = network(Node("ZEROS_LIKE", {}, (x,), (zeros,)), maximum, negation)
+    graph = model.graphs[0]
+    plan = make_plan(replace(model, graphs=(replace(graph, outputs=(*graph.outputs, 1)),)))
+    export(plan, tmp_path)
+    inputs = [np.ones((), np.bool_) if t.name == "flag" else drawn(plan, 4)[0] for t in plan.inputs]
+    done = ran(built(plan, tmp_path), *inputs)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == b"".join(y.tobytes() for y in run(plan, *inputs))
 
 
 @needs_cc
@@ -400,9 +450,11 @@ def test_nobody_judges_the_bits_of_a_nan(tmp_path: Path) -> None:
 
 
 @needs_cc
-@pytest.mark.parametrize("types", [("int8", "int8", "int32"), ("int16", "int8", "int64"), ("float32",) * 3])
+@pytest.mark.parametrize(
+    "types", [("int8", "int8", "int32"), ("int16", "int8", "int64"), ("int16", "int8", "int32"), ("float32",) * 3]
+)
 def test_weights_and_biases_may_be_computed_at_run_time(types: tuple[str, ...], tmp_path: Path) -> None:
-    """The bias of int8 codes is folded in memory of its own; that of int16 ones stays as it is."""
+    """The bias of int8 codes is folded in memory of its own; that of int16 ones stays as it is, or is widened."""
     dtype, options = types[0], {"fused_activation_function": "NONE", "keep_num_dims": False}
     codes, shapes = dtype != "float32", ((1, 2), (3, 2), (3,))
     scales = [q(0.5, 3), q(0.25, 2), q(0.125)] if codes else [None] * 3
@@ -414,6 +466,29 @@ def test_weights_and_biases_may_be_computed_at_run_time(types: tuple[str, ...], 
     done = ran(built(plan, tmp_path), *given)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == run(plan, *given)[0].tobytes()
+
+
+@needs_cc
+@pytest.mark.parametrize(
+    ("op", "dtype", "narrow"),
+    [("CONV_2D", "int16", "int32"), ("TRANSPOSE_CONV", "int8", "int32"), ("TRANSPOSE_CONV", "int16", "int16")],
+)
+def test_a_bias_that_is_computed_is_widened_to_64_bits(op: str, dtype: str, narrow: str, tmp_path: Path) -> None:
+    """The weights are computed, too; the biases end at both ends of their type."""
+    lowest, highest = np.iinfo(narrow).min, np.iinfo(narrow).max
+    input, filter = fed((1, 2, 2, 3), dtype, q(0.5)), fed((4, 1, 1, 3), "int8", q(0.25), "weights")
+    bias, output = fed((4,), narrow, q(0.125), "bias"), fed((1, 2, 2, 4), dtype, q(highest / 2.0**11), "y")
+    options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "fused_activation_function": "NONE"}
+    options |= {"dilation_h_factor": 1, "dilation_w_factor": 1} if op == "CONV_2D" else {}
+    inputs = [input, filter, bias] if op == "CONV_2D" else [const((1, 2, 2, 4), "int32"), filter, input, bias]
+    plan = make_plan(one_op(op, options | {"quantized_bias_type": "float32"}, inputs, output))
+    export(plan, tmp_path)
+    ends = np.array([lowest, -1, 2, highest], narrow)
+    given = [ends if t.name == "bias" else x for t, x in zip(plan.inputs, drawn(plan, 5), strict=True)]
+    done = ran(built(plan, tmp_path), *given)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == run(plan, *given)[0].tobytes()
+    assert f"widen_bias_{narrow}(" in (tmp_path / "model.c").read_text()
 
 
 def test_a_golden_input_must_fit(tmp_path: Path) -> None:

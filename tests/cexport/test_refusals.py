@@ -17,7 +17,6 @@ PHRASES = {
     "says what moves where and is computed at run time": "told by tensors computed at run time where to take elements",
     "blocks and paddings are computed at run time": "constant begins, sizes, axes, paddings and blocks only",
     "without regular strides, for which there is no C kernel": "fill an output in part and without regular strides",
-    "a bias that is computed as": "int32 ones of int16 and of transposed layers",
     "writes to a variable tensor that it reads": "write to a variable tensor while they read it",
     "is known at run time only": "resource variables whose handle is known at run time only",
     "may end the inference": "CIRCULAR_BUFFER inside a subgraph",

@@ -68,6 +68,22 @@ def test_run_refuses_several_inferences_until_told_how(ask: Ask) -> None:
     assert "[[101 201]]" in ask("run", "total.tflite", "--input", "last.npy")
 
 
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((3, 5), np.int32), "has shape (1, 2) or (N, 2), got (3, 5)"),
+        (np.zeros((3, 2), np.int16), "is int32, got int16"),
+        (np.zeros((0, 2), np.int32), "has shape (1, 2), got (0, 2), which holds no inference: give one"),
+        (np.zeros((0, 1, 2), np.int32), "the inputs hold no inference: there is not one frame in them"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_by_its_name(ask: Ask, array: np.ndarray, reason: str) -> None:
+    np.save("odd.npy", array)
+    for command in (("run", "--stream"), ("debug", "--command", "continue"), ("explain", "--op", 0, "--at", "0,0")):
+        told = ask(command[0], "total.tflite", "--input", "last.npy", "odd.npy", *command[1:], status=2)
+        assert told.startswith("refengine: odd.npy: ") and reason in told
+
+
 def test_a_stream_keeps_the_state_and_each_file_is_one(ask: Ask) -> None:
     told = ask("run", "total.tflite", "--input", "frames.npy", "last.npy", "--stream", "--json")
     assert values(told) == [[[2, 3]], [[12, 23]], [[112, 223]], [[101, 201]]]
@@ -138,6 +154,17 @@ def test_explain_addresses_the_main_graph_or_a_subgraph_and_its_round(ask: Ask) 
     assert ask(*here, "2:1", "--time", 1).endswith("= 16\n")
     assert "runs 2 times" in ask(*here, "2:1", "--time", 2, status=2)
     assert "no arithmetic of its own" in ask(*here, "0", "--numerics", "single", status=2)
+
+
+def test_each_file_is_a_stream_for_explain_diff_and_debug_as_well(ask: Ask) -> None:
+    """The third inference of all is the first of the second file, before which nothing was."""
+    both = ("--input", "before.npy", "frames.npy")
+    third = values(ask("run", "total.tflite", "--stream", *both, "--json"))[2]
+    told = ask("explain", "total.tflite", *both, "--index", 2, "--op", 1, "--at", "0,1")
+    assert third == [[2, 3]] and told.splitlines()[-1] == "= 3"
+    np.savez("dump.npz", t2=np.array(third, np.int32))
+    assert "no difference" in ask("diff", "total.tflite", "dump.npz", *both, "--index", 2)
+    assert "each file is a stream of its own" in ask("debug", "total.tflite", *both, status=2)
 
 
 def test_debug_walks_a_stream(ask: Ask) -> None:

@@ -189,3 +189,21 @@ def test_what_a_resource_variable_held_and_what_is_assigned_can_be_set() -> None
     ask("next inference")
     ask("next 2")
     assert stream.current.outputs[0].tolist() == [10, 50]
+
+
+def test_a_resource_variable_is_printed_set_and_watched_by_its_shared_name() -> None:
+    """What it holds is no tensor's, and the handle's number is nobody's business."""
+    x = np.array([1, 2], np.int32)
+    stream = Session(make_plan(remembering("int32")), x, then=[(10 * x,), (100 * x,)])
+    ask = asker(stream)
+    ask("goto inference 1")
+    assert ask("print v")[1:] == ["[0]  1 2"]
+    assert ask("watch v") == ["breakpoint 1: watch 0 'v', written by operator 2 (ASSIGN_VARIABLE)"]
+    assert "  a resource variable, assigned by operator 2 (ASSIGN_VARIABLE)" in ask("info tensor v")
+    assert ask("set v[1] = 7")[0].endswith("2 → 7")
+    assert ask("continue")[0] == "breakpoint 1: watch 0 'v': 2 of 2 changed"
+    assert stream.record(1).outputs[0].tolist() == [1, 7] and ask("print v")[1:] == ["[0]  10 20"]
+    ask("undo")
+    assert stream.record(1).outputs[0].tolist() == [1, 2]
+    with pytest.raises(InputError, match="is a variable's handle, no number; set the variable by its shared name"):
+        stream.set(stream.plan.graph.tensors[0], None, 3)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +38,7 @@ from refengine.device.protocol import (
 from refengine.execute import execute
 from refengine.model import Array, Tensor
 from refengine.plan import Plan
+from tests.test_processes import until
 
 DATA_BYTES = 512
 
@@ -122,9 +127,9 @@ class Liar:
                         yield Chunk(place, at, data[at : min(at + DATA_BYTES, part.offset + part.bytes)])
 
 
-def listening(plan: Plan, lie: Lie) -> str:
-    """The pyserial URL of such a device on a socket, which serves one connection from a thread."""
-    server = socket.create_server(("127.0.0.1", 0))
+def listening(plan: Plan, lie: Lie, port: int = 0) -> str:
+    """The pyserial URL of such a device on a socket, which serves one connection from a thread; port 0 is any."""
+    server = socket.create_server(("127.0.0.1", port))
 
     def serve() -> None:
         with server, server.accept()[0] as connection:
@@ -141,8 +146,45 @@ def listening(plan: Plan, lie: Lie) -> str:
     return f"socket://127.0.0.1:{server.getsockname()[1]}"
 
 
+@contextmanager
+def pulled_out(plan: Plan, lie: Lie, port: Path) -> Iterator[None]:
+    """Such a device at a serial port, which is pulled out at the first ConnectionError of `lie`; then an honest one.
+
+    The port is a pseudo-terminal, and `port` a link to it, as udev makes them: there again under the same name.
+    """
+    import tty  # which Windows has not
+
+    end = threading.Event()
+
+    def serve() -> None:
+        for each in (lie, Lie()):
+            near, far = os.openpty()
+            tty.setraw(far)
+            port.symlink_to(os.ttyname(far))
+            with suppress(ConnectionError):
+                _answer(near, Liar(plan, each), end)
+            port.unlink()
+            os.close(near)
+            os.close(far)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    until(port.is_symlink)
+    yield
+    end.set()
+    thread.join()
+
+
+def _answer(file: int, device: Liar, end: threading.Event) -> None:
+    while not end.is_set():
+        if select.select([file], [], [], 0.05)[0]:
+            device.send(os.read(file, 1 << 12))
+            while reply := device.receive(0):
+                os.write(file, reply)
+
+
 def noise(tensor: Tensor, seed: int = 0) -> Array:
     return np.random.default_rng(seed).integers(-99, 99, tensor.shape).astype(tensor.dtype)
 
 
-__all__ = ["INPUT", "Liar", "Lie", "listening", "noise", "told"]
+__all__ = ["INPUT", "Liar", "Lie", "listening", "noise", "pulled_out", "told"]

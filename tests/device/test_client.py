@@ -6,6 +6,7 @@ import random
 import shutil
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,26 @@ import pytest
 from refengine.bundled import bundled_models
 from refengine.device import Device, DeviceError, output_steps, outputs_of, record, unequal_steps
 from refengine.device.client import TRIES
-from refengine.device.protocol import Chunk, Deframer, Refused, Run, StepDone, decode, encode, frame
+from refengine.device.protocol import (
+    Body,
+    Chunk,
+    Deframer,
+    Finished,
+    GetInfo,
+    Refused,
+    Restarted,
+    Run,
+    StepDone,
+    Write,
+    decode,
+    encode,
+    frame,
+)
 from refengine.execute import execute, run
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
 from tests.commands.test_streams import totalling
+from tests.device.liar import Liar, Lie
 from tests.device.memory_board import NEVER, FaultyLine, MemoryBoard
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
@@ -204,3 +220,35 @@ def test_whoever_begins_anew_says_so_and_is_asked_again_at_once(board: MemoryBoa
     got = device.run((digit(3),), output_steps(device))
     np.testing.assert_array_equal(outputs_of(device, got)[0], run(PLAN, digit(3))[0])
     assert device.restarts == 2
+
+
+def test_behind_the_last_step_nobody_waits_as_long_as_for_a_step() -> None:
+    """A last message that got lost costs a moment."""
+
+    class Watched(Liar):
+        longest = 0.0
+
+        def receive(self, timeout: float) -> bytes:
+            data = super().receive(timeout)
+            self.longest = timeout if not data else self.longest
+            return data
+
+    def without_end(request: Body, truth: Iterator[Body]) -> Iterator[Body]:
+        return (reply for reply in truth if not isinstance(reply, Finished))
+
+    line = Watched(PLAN, Lie(replies=without_end))
+    device = Device(line, timeout=60, quick=0.5)
+    device.run((digit(3),), output_steps(device))
+    assert 0 < line.longest <= 0.5 and device.retries == 0
+
+
+def test_a_reset_between_runs_is_counted_and_one_at_the_beginning_is_not() -> None:
+    def replies(request: Body, truth: Iterator[Body]) -> Iterator[Body]:
+        if isinstance(request, (GetInfo, Write)):
+            yield Restarted()
+        yield from truth
+
+    device = Device(Liar(PLAN, Lie(replies=replies)))
+    assert device.restarts == 0
+    device.run((digit(3),))
+    assert device.restarts == 2, "as often as it was written to"

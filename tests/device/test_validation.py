@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isnan, sqrt
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import pytest
 from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.device import Board, Device, LostError, Recording, Sample, validate, validation
-from refengine.device.protocol import Body, Chunk, Run, StepDone
+from refengine.device.protocol import Body, Chunk, Restarted, Run, StepDone
 from refengine.device.validation import Closeness, Inferences
 from refengine.execute import run
 from refengine.model import Array
@@ -23,7 +26,7 @@ from refengine.plan import make_plan
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from tests.commands.test_streams import totalling
-from tests.device.liar import Liar, Lie, listening
+from tests.device.liar import Liar, Lie, listening, pulled_out
 from tests.device.memory_board import MemoryBoard
 
 PLAN = make_plan(bundled_models()["dense_int8"])
@@ -106,9 +109,11 @@ def test_what_differs_is_told_and_kept() -> None:
 def test_a_lost_line_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "AGAIN", 0)
     with board(at=frozenset({13, 14, 15, 36}), patience=10) as there:
+        there.device.restarts = 2
         *_, found = validate(there, samples())
     assert (found.samples, found.differing) == (6, [])
     assert found.lost == 2, "the second and third loss are of one search"
+    assert found.restarts == 2, "those of the devices before are counted, too"
 
 
 def test_a_line_that_stays_away_ends_it_and_what_was_done_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,10 +169,74 @@ def test_the_command_prints_and_its_status_tells(capsys: pytest.CaptureFixture[s
     ]
 
 
+def runs_then(count: int, act: Callable[[], object]) -> Lie:
+    """A device that is honest, and `act` is called with each request for a run after the first `count`."""
+    heard = 0
+
+    def replies(request: Body, truth: Iterator[Body]) -> Iterator[Body]:
+        nonlocal heard
+        heard += isinstance(request, Run)
+        if isinstance(request, Run) and heard > count:
+            act()
+        yield from truth
+
+    return Lie(replies=replies)
+
+
+def fail() -> None:
+    raise ConnectionError
+
+
+def test_resets_are_told_and_a_clock_that_stands_still(capsys: pytest.CaptureFixture[str]) -> None:
+    resets = [2, 4, 5]  # of the requests for a run
+
+    def replies(request: Body, truth: Iterator[Body]) -> Iterator[Body]:
+        if isinstance(request, Run):
+            resets[:] = [count - 1 for count in resets]
+            if 0 in resets:
+                yield from (next(truth), Restarted())
+                return
+        yield from (StepDone(reply.step, 0, reply.crc32) if isinstance(reply, StepDone) else reply for reply in truth)
+
+    status, out, _ = validated(capsys, Lie(replies=replies), "--limit", "4")
+    assert status == 0 and "in every step: 4 of 4 samples" in out and "lost" not in out
+    assert "the board began anew 3 times: it was reset" in out and "the clock stands still" in out
+    assert json.loads(validated(capsys, Lie(), "--limit", "1", "--json")[1])["restarts"] == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="threads are sent signals with POSIX only")
+def test_whoever_stops_it_gets_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    main_thread = threading.main_thread().ident
+    assert main_thread
+    stopping = runs_then(3, lambda: signal.pthread_kill(main_thread, signal.SIGINT))
+    status, out, _ = validated(capsys, stopping, "--limit", "50", "--json")
+    found = json.loads(out)
+    assert (status, found["interrupted"], found["samples"]) == (130, True, 3)
+    assert found["outputs"][0]["elements"] == 30 and found["differing"] == []
+
+
+def test_a_line_that_is_lost_for_good_ends_with_2_and_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = validated(capsys, runs_then(3, fail), "--limit", "50", "--patience", "1")
+    assert status == 2 and "stopped after 3 of 50" in out and "in every step: 3 of 3 samples" in out
+    assert "did not come back within 1 s" in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals")
+def test_a_port_that_is_pulled_out_and_put_in_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A serial port of which the operating system says that it is gone, and that has its name again afterwards."""
+    port = tmp_path / "port"
+    with pulled_out(PLAN, runs_then(3, fail), port):
+        arguments = ("--port", str(port), "--model", "dense_int8", "--limit", "6")
+        status = main(["device", "validate", *arguments])
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    assert "6 of 6 samples" in out and "the line was lost and found again 1 time\n" in out
+
+
 def test_labels_that_the_model_has_not_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=DIGITS[:2], y=np.array([3, 10]))
     status, _, err = validated(capsys, Lie(), "--data", str(tmp_path / "data.npz"))
-    assert status == 2 and "the labels are 3 to 10, of 10 classes" in err
+    assert status == 2 and "the labels are 3 to 10, but the model has 10 classes: give numbers below that" in err
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

@@ -266,14 +266,78 @@ def test_codes_that_mean_something_else_behind_the_border_are_a_finding() -> Non
     assert [t.name for _, _, t in borders(make_plan(choosing(made=cell("y", 0.2))))] == ["y", "y"]
 
 
-def test_beside_another_float_model_inner_layers_have_their_own_errors_only() -> None:
-    model = halving()
+def test_beside_another_float_model_an_inner_layer_has_its_rounds_there() -> None:
+    """That one takes a fifth of x instead of half, and has its subgraphs in another order."""
+    loop, cond, body = float_reading(make_plan(halving())).model.graphs
+    tensors = tuple(replace(t, data=np.array([[0.2]], np.float32)) if t.data is not None else t for t in body.tensors)
+    turned = replace(loop, ops=(replace(loop.ops[0], options={"cond_subgraph_index": 2, "body_subgraph_index": 1}),))
+    other = Model((turned, replace(body, index=1, tensors=tensors), replace(cond, index=2)))
+    result = examined(halving(), *DATA, beside=other)
+    layer, alone = (layer_of(each, "subgraph 2, operator 0 (MUL)") for each in (result, examined(halving(), *DATA)))
+    errors = []
+    for x in DATA:
+        now = x
+        for made in coded_rounds(x):
+            if now > 1:  # the fewer rounds of that model
+                now *= 0.2
+                errors.append(made - now / 0.1)
+    assert present(layer.own).layer.rmse == present(alone.own).layer.rmse
+    assert present(layer.total).count == len(errors) < layer.runs == 7
+    assert present(layer.total).layer.rmse[0] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-3)
+    assert result.compared == (2, 2) and decision_of(result).compared == 4
+
+
+def real(name: str) -> Tensor:
+    return Tensor(0, name, CELL, "float32")
+
+
+def number(value: float) -> Tensor:
+    return replace(real("c"), data=np.array([[value]], np.float32))
+
+
+MET = graph(1, (real("x"), number(1.0), BOOL), (0,), (2,), op("GREATER", (0, 1), (2,)))
+WHOLE = graph(
+    0, (real("x"), real("y")), (0,), (1,), op("WHILE", (0,), (1,), cond_subgraph_index=1, body_subgraph_index=2)
+)
+
+
+def test_what_a_body_quantises_is_beside_what_the_float_body_was_given() -> None:
+    """Floats cross the border, and the body computes in codes: its first layer is the float body's input."""
+    coded = (real("x"), cell("codes"), code(50, 0.01), cell("half"), real("made"))
+    steps = (op("QUANTIZE", (0,), (1,)), op("MUL", (1, 2), (3,), **NONE), op("DEQUANTIZE", (3,), (4,)))
+    floats = graph(2, (real("x"), number(0.5), real("made")), (0,), (2,), op("MUL", (0, 1), (2,), **NONE))
+    quantised = Model((WHOLE, MET, graph(2, coded, (0,), (4,), *steps)))
+    result = examined(quantised, *DATA, beside=Model((WHOLE, MET, floats)))
+    errors = []
+    for x in DATA:
+        before, there = [round(x / 0.1), *coded_rounds(x)][:-1], [x, *rounds(x)][:-1]
+        errors += [c - f / 0.1 for c, f in zip(before, there, strict=False)]
+    layer = layer_of(result, "subgraph 2, operator 0 (QUANTIZE)")
+    assert present(layer.total).count == len(errors) == 7
+    assert present(layer.total).layer.rmse[0] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-3)
+
+
+def test_a_branch_is_beside_the_float_models_branch_and_its_effect_is_tried() -> None:
+    """Its scale is too small for what the float model's branch makes."""
+    model = choosing(scaled=cell("scaled", 0.01))
     other = float_reading(make_plan(model)).model
-    result = examined(model, *DATA, beside=other)
-    body, alone = (layer_of(each, "subgraph 2, operator 0 (MUL)") for each in (result, examined(model, *DATA)))
-    assert body.total is None and present(body.own).layer.rmse == present(alone.own).layer.rmse
-    assert decision_of(result).differing == 1 and result.compared == (1, 2)
-    assert present(layer_of(result, "operator 0 (WHILE)").total).layer.rmse[0] > 2
+    result = examined(model, 4.0, 6.0, -1.0, beside=other)
+    (finding,) = (f for f in result.findings if f.kind == "offset")
+    layer = layer_of(result, "subgraph 1, operator 0 (MUL)")
+    errors = np.array([1.27 - 2.0, 1.27 - 3.0])
+    assert finding.layer == str(layer)
+    assert present(finding.effect).square == pytest.approx(np.sum(np.square(errors)), rel=1e-3)
+    assert present(layer.total).layer.rmse[0] == pytest.approx(np.sqrt(np.mean(np.square(errors / 0.01))), rel=1e-3)
+
+
+def test_a_float_model_without_that_branch_tells_nothing_of_it() -> None:
+    """It computes x / 2 whatever x is."""
+    floats = graph(0, (real("x"), number(0.5), real("y")), (0,), (2,), op("MUL", (0, 1), (2,), **NONE))
+    result = examined(choosing(), 1.0, 2.0, beside=Model((floats,)))
+    layer = layer_of(result, "subgraph 1, operator 0 (MUL)")
+    assert layer.total is None and present(layer.own).count == 2
+    assert present(layer_of(result, "operator 1 (IF)").total).largest.max() < 1e-4
+    assert decision_of(result, 1).compared == 0
 
 
 def test_floats_that_never_end_leave_the_rest_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,29 @@ def test_total_errors_are_those_of_two_streams(name: str, activations: str, give
     assert present(everything).rmse == pytest.approx(rmse * last.scale, rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["lstm", "svdf"])
+def test_what_lives_on_is_beside_the_float_models_variables(name: str) -> None:
+    """Hidden and cell state of an LSTM, the memory of an SVDF: what both streams hold after each inference."""
+    model = quantized(name)
+    plan, floats = make_plan(model), make_plan(STATEFUL[name])
+    pairs = [(plan.steps[0].inputs[i], floats.steps[0].inputs[i]) for i in plan.steps[0].facts.updates]
+    errors: dict[int, list[Array]] = {}
+    for (sequence,) in sequences(model):
+        ours, theirs = Session(plan), Session(floats)
+        for frame in sequence:
+            ours.run(as_codes(frame[np.newaxis], plan.inputs[0]))
+            theirs.run(frame[np.newaxis])
+            for mine, yours in ((present(one), present(other)) for one, other in pairs):
+                held, wanted = ours.state.variables[0, mine.index], theirs.state.variables[0, yours.index]
+                error = (real_values(held, mine) - np.float64(wanted)) / present(mine.quantization).scale[0]
+                errors.setdefault(mine.index, []).append(error)
+    layers = {each.tensor.index: each for each in examined(model, STATEFUL[name]).layers if each.lives_on}
+    assert layers.keys() == errors.keys() and len(errors) == len(pairs)
+    for index, found in errors.items():
+        rmse = float(np.sqrt(np.mean(np.square(found))))
+        assert present(layers[index].total).layer.rmse[0] == pytest.approx(rmse, rel=1e-3)
+
+
 @pytest.mark.parametrize(("name", "activations"), KINDS)
 def test_own_errors_are_little_more_than_rounding(name: str, activations: str) -> None:
     """Of int8 layers, what lives on included; an int16 cell adds what the tables of its sigmoids are off by."""

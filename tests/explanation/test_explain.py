@@ -17,7 +17,8 @@ from refengine.explanation import as_html, explain, in_dialect, parting, side_by
 from refengine.kernel import Line
 from refengine.text import markup
 from refengine.tflite_io import dump
-from tests.models import const, fed, one_op, q
+from tests.models import const, fed, one_op, present, q
+from tests.quantizer.test_convert import stream
 from tests.test_execute import codes, two_layers
 
 
@@ -199,6 +200,22 @@ def test_the_only_element_needs_no_place(tmp_path: Path, capsys: Any) -> None:
     assert main([*base, "9"]) == 2
     assert "has shape (1, 64): which element? --at 0,0 is the first" in capsys.readouterr().err
     assert main([*base, "6", "--output", "3"]) == 2 and "there is no output 3" in capsys.readouterr().err
+
+
+def test_what_writes_nothing_is_said_with_what_to_explain_instead() -> None:
+    plan = make_plan(stream())
+    found = {record.step.name: record for record in execute(plan, np.zeros((1, 1, 3), np.float32)) if not record.path}
+    refused = {}
+    for name in ("CALL_ONCE", "ASSIGN_VARIABLE"):
+        with pytest.raises(InputError, match="writes no tensor, so that there is no element to explain") as error:
+            explain(plan, found[name], ())
+        refused[name] = str(error.value).partition("; ")[2]
+    window = found["ASSIGN_VARIABLE"].step.node.inputs[-1]
+    assert refused == {
+        "CALL_ONCE": "explain an operator of subgraph 1, which it runs, such as 1:0",
+        "ASSIGN_VARIABLE": f"explain what it is given, '{present(window).name}'",
+    }
+    assert step_at(plan, "1:0").subgraph == 1
 
 
 def test_the_primer_takes_nothing_else(capsys: Any) -> None:

@@ -35,7 +35,7 @@ class Library:
         command = ["cc", *WARNINGS, "-fPIC", "-O1", *flags]
         if fault:
             sources = [
-                str(KERNELS / f"{name}.c") for name in (*BROKEN, "fold_bias")
+                str(KERNELS / f"{name}.c") for name in (*BROKEN, "fold_bias", "widen_bias")
             ]  # which layers' calls may begin with
             command += [f"-DREFENGINE_FAULT_{fault}", f"-I{KERNELS}"]
             subprocess.run([*command, "-c", FAULTS / "faults.c", "-o", folder / "faults.o"], check=True)

@@ -7,12 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 import refengine
-from refengine import make_plan
+from refengine import Numerics, make_plan
 from refengine.cexport.calls import CALLS
 from refengine.fuzzer import Case, Door, Emulator, Library, fuzz
 from refengine.fuzzer import check as outcome_of
@@ -117,6 +118,47 @@ SELDOM = [
 @pytest.mark.parametrize("case", SELDOM, ids=lambda case: case.op)
 def test_what_is_seldom_drawn(case: Case, watched: Emulator) -> None:
     assert outcome_of(watched, case).kind == "equal"
+
+
+XNNPACK = "-DREFENGINE_XNNPACK_ROUNDING=1"
+
+WITH_FACTORS = [
+    *(("CONV_2D", dtype) for dtype in ("int8", "int16")),
+    *(("TRANSPOSE_CONV", dtype) for dtype in ("int8", "int16")),
+    *((op, "int8") for op in ("DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "MUL", "MEAN", "QUANTIZE")),
+]
+"""Operators that XNNPACK's rounding knows: some have a factor for each channel, some have several."""
+
+
+def test_kernels_that_multiply_by_floats(tmp_path: Path) -> None:
+    door = Library(built(tmp_path, f"DEFINES={XNNPACK} -O0") / "librefengine.so")
+    for op, dtype in WITH_FACTORS:
+        (result,) = fuzz(door, [op], [dtype], cases=40, numerics=Numerics(rounding="xnnpack"))
+        assert result.finding is None, result.finding
+        assert result.skipped < result.cases == 40
+
+
+BROKEN = [
+    ("fully_connected_int16.c", "return p->input_offset * sum", "return 0 * sum", "FULLY_CONNECTED", "int16", "double"),
+    ("fixedpoint.h", "(int32_t)rintf(", "(int32_t)roundf(", "CONV_2D", "int8", "xnnpack"),
+    ("fixedpoint.h", "(int32_t)rintf(", "(int32_t)roundf(", "MUL", "int16", "xnnpack"),
+]
+"""A file, what stands in it and what shall, and where that is noticed: in an operator at a type, with a rounding."""
+
+
+@pytest.mark.parametrize(("file", "sound", "broken", "op", "dtype", "rounding"), BROKEN)
+def test_a_fault_in_them_is_found(
+    file: str, sound: str, broken: str, op: str, dtype: str, rounding: Literal["double", "xnnpack"], tmp_path: Path
+) -> None:
+    kernels = tmp_path / "kernels"
+    shutil.copytree(FUZZ.parent / "kernels", kernels)
+    text = (kernels / file).read_text(encoding="utf-8")
+    assert text.count(sound) == 1
+    (kernels / file).write_text(text.replace(sound, broken), encoding="utf-8")
+    defines = f"DEFINES=-O0 {XNNPACK if rounding == 'xnnpack' else ''}"
+    door = Library(built(tmp_path / "build", f"KERNELS={kernels}", defines) / "librefengine.so")
+    (result,) = fuzz(door, [op], [dtype], cases=1000, numerics=Numerics(rounding=rounding))
+    assert result.finding is not None and result.finding.outcome.kind == "differs"
 
 
 READER = """

@@ -6,10 +6,11 @@ import re
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from refengine import KERNELS, make_plan
+from refengine import KERNELS, Numerics, RefengineError, make_plan
 from refengine.fuzzer.files import HEADER
 from refengine.fuzzer.numbers import numbers_of
 from refengine.strategies import model_of, nodes
@@ -69,3 +70,31 @@ def test_the_header_tells_what_is_passed(op: str, dtype: str) -> None:
                 assert len(numbers[name]) == 1, name
 
     check()
+
+
+@pytest.mark.parametrize(("op", "dtype"), SETTLED, ids=["-".join(pair) for pair in SETTLED])
+def test_where_factors_are_floats_those_are_passed(op: str, dtype: str) -> None:
+    table = schema.options_table(op)
+    options = {field.name for field in schema.fields(table)} if table else set()
+
+    @settings(max_examples=3)
+    @given(nodes(op, dtype))
+    def check(node: Any) -> None:
+        try:
+            numbers = numbers_of(make_plan(model_of(node), numerics=Numerics(rounding="xnnpack")).steps[-1])
+        except RefengineError:  # an operator that XNNPACK has not
+            return
+        told = promised().get((op, dtype), {})
+        for name in set(numbers) - set(told) - options:
+            multiplier = name.removesuffix("_scale")
+            assert name != multiplier and len(numbers[name]) == len(numbers[multiplier])
+            assert numbers[name].dtype == "float64" and told[multiplier][0] == "int32"
+
+    check()
+
+
+def test_a_factor_is_the_same_in_both_forms() -> None:
+    plan = make_plan("stm32f746_int8", numerics=Numerics(rounding="xnnpack"))
+    numbers = next(numbers_of(step) for step in plan.steps if step.op.name == "CONV_2D")
+    exact = np.ldexp(numbers["output_multiplier"].astype(np.float64), numbers["output_shift"] - 31)
+    np.testing.assert_allclose(numbers["output_multiplier_scale"], exact, rtol=2.0**-23)

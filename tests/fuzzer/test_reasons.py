@@ -34,6 +34,24 @@ def one(door: Callable[[Case], Array | None], op: str, dtype: str = "int8", **op
     return result
 
 
+def unreset(case: Case) -> Case:
+    """The same stream without resets."""
+    return replace(case, before=case.before and unreset(case.before), reset=False)
+
+
+@pytest.mark.parametrize(
+    ("kept", "how"),
+    [
+        (lambda case: Case(case.plan, case.inputs), "if nothing is kept: every inference is as the first"),
+        (unreset, "if a reset is not heeded"),
+    ],
+)
+def test_what_a_kernel_keeps_wrongly_is_named(kept: Callable[[Case], Case], how: str) -> None:
+    finding = one(lambda case: kept(case).expected, "SignalDelay", "int16", cases=60, seed=2).finding
+    assert finding is not None and finding.reason is not None and finding.reason.complete
+    assert (finding.reason.cause, finding.reason.how, finding.reason.certainty) == ("state", how, "certain")
+
+
 LAYERS = ("FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "MUL", "MEAN", "LEAKY_RELU")
 
 

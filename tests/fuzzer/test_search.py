@@ -180,8 +180,12 @@ def test_a_kernel_that_cannot_make_up_its_mind_is_still_told() -> None:
 
 def test_what_is_wrong_with_the_call_is_told() -> None:
     for ops, dtypes, why in (
-        (["CONV"], None, "there is no golden kernel for the operator 'CONV', only ABS, ADD, "),
-        (None, ["int7"], "there is no golden kernel for the type 'int7', only bool, "),
+        (
+            ["CONV"],
+            None,
+            "there is no golden kernel for the operator 'CONV' .did you mean 'CONV_2D'.., only ABS, ADD, ",
+        ),
+        (None, ["int7"], r"for the type 'int7' \(did you mean 'int\d+'\?\), only bool, "),
         (["HARD_SWISH"], ["int16"], "there is no golden kernel for HARD_SWISH at int16"),
     ):
         with pytest.raises(InputError, match=why):

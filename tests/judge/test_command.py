@@ -46,6 +46,14 @@ def test_the_same_is_0(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.endswith("12 of 12 operators compared: no difference.\n")
 
 
+def test_the_dump_may_stand_behind_options(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", MODEL, "--sample", "0", sound]) == 0
+    assert capsys.readouterr().out.endswith("12 of 12 operators compared: no difference.\n")
+    with pytest.raises(SystemExit):
+        main(["diff", MODEL, sound, "--sample", "0", "more"])
+    assert "unrecognized arguments: more" in capsys.readouterr().err
+
+
 def test_different_is_1_and_says_why(faulty: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", MODEL, faulty]) == 1
     printed = capsys.readouterr()

@@ -95,6 +95,12 @@ def test_codes_in_other_types_are_read_and_that_is_told(
     assert f"tensor 13 '{NAMES[13]}' is int8; {says} in the dump were read as its codes" in report.notes
 
 
+def test_what_was_read_as_codes_is_told_once(tmp_path: Path) -> None:
+    wide = {f"t{index}": SOUND[index].astype(np.int64) for index in (12, 13)}
+    (note,) = read_dump(PLAN, saved(tmp_path, **wide)).notes
+    assert note == "tensors 12, 13 are int8; the int64 numbers in the dump were read as their codes"
+
+
 def test_numbers_that_are_no_codes_are_refused(tmp_path: Path) -> None:
     real = np.float32(SOUND[13]) + np.float32(0.4321)
     assert "the dump has float32" in read_dump(PLAN, saved(tmp_path, t13=real, t12=SOUND[12])).problems[0]

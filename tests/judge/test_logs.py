@@ -290,6 +290,13 @@ def test_a_table_of_two_tensors_and_equal_elements_as_gdb_has_them(tmp_path: Pat
     assert block.words == ["7", *["0"] * 12, "-1"]
 
 
+@pytest.mark.parametrize("rows", ["5,6\n7,8\n", ""])
+def test_a_heading_of_columns_ends_the_tensor_before(rows: str) -> None:
+    """What stands behind the table, or in its place, is nobody's."""
+    found = [(block.label, block.words) for block in blocks(f"t1: 1 2\nt2,t3\n{rows}9 9 9\n")]
+    assert found[0] == ("t1", ["1", "2"]) and found[-1] == ("", ["9", "9", "9"])
+
+
 def test_a_heading_of_columns_names_no_rows_of_another_width() -> None:
     (block,) = blocks("class;t13\n1 2 3")
     assert (block.label, block.words) == ("", ["1", "2", "3"])

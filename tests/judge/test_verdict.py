@@ -25,6 +25,7 @@ from refengine.strategies import inputs_of, model_of, nodes
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
 from tests.models import const, fed, one_op, q, svdf
 from tests.models import network as joined
+from tests.quantizer.test_convert import stream as remembering_window
 
 pytestmark = pytest.mark.slow
 
@@ -781,6 +782,36 @@ def test_a_state_that_was_reset_or_not_or_is_an_older_one(
         assert not diff(plan, sound, heard[3], state=meant, older=states[:3]).differs
         report = diff(plan, Dump("device", tensors), heard[3], state=meant, older=states[1:3])
         assert (report.cause, report.certainty, report.causes[0]) == ("state", "certain", how)
+
+
+def recorded(plan: Plan, x: Array, state: State) -> tuple[Dump, State]:
+    """Every number that the main graph computes, and the state after it."""
+    records = [record for record in execute(plan, x, state=state) if not record.path]
+    tensors = {t.index: y for r in records for t, y in zip(r.step.outputs, r.outputs, strict=True)}
+    return Dump("device", {i: y for i, y in tensors.items() if i not in plan.handles}), records[-1].state
+
+
+def test_what_a_resource_variable_held_tells_which_state_it_was() -> None:
+    """A window of four frames, set up to 0.5 by CALL_ONCE, whose fill is 0."""
+    plan, heard = make_plan(remembering_window()), np.random.default_rng(4).normal(size=(4, 1, 1, 3)).astype(np.float32)
+    dumps, states = list[Dump](), [plan.initial]
+    for x in heard:
+        dump, after = recorded(plan, x, states[-1])
+        dumps, states = [*dumps, dump], [*states, after]
+    others = {  # of a constant, little is learned
+        "if its state is that of the first inference: reset before every one": (plan.initial, "likely"),
+        "if its state is what a reset left, behind which nothing was set up again": (plan.reset(states[3]), "likely"),
+        "if its state is that of 2 inferences earlier": (states[1], "certain"),
+    }
+    assert not diff(plan, dumps[3], heard[3], state=states[3], older=states[:3]).differs
+    for how, (state, certainty) in others.items():
+        report = diff(plan, recorded(plan, heard[3], state)[0], heard[3], state=states[3], older=states[1:3])
+        (culprit,) = report.culprits
+        assert culprit.step.name == "READ_VARIABLE"
+        assert (report.cause, report.certainty, report.causes[0]) == ("state", certainty, how)
+    assert not diff(plan, dumps[3], heard[3], previous=dumps[2]).differs, "what was assigned is what is read next"
+    (open_one,) = diff(plan, dumps[3], heard[3], previous=dumps[1]).culprits
+    assert open_one.step.name == "READ_VARIABLE"
 
 
 def test_another_streams_state(stream: tuple[Plan, list[Array], list[State]]) -> None:

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from oracle import OracleRefusal, Tflm
 
 from refengine import Quantization, Tensor, UnsupportedError, make_plan, run
 from refengine.kernel import Node
+from refengine.kernels import pooling
 from refengine.model import Array
 from refengine.numerics import scalar
 from refengine.strategies import model_of
+from refengine.tflite_io import dump
 
 HALF = Quantization((0.5,), (-1,))
 
@@ -42,6 +45,20 @@ def pool(op: str, x: Array, filter: tuple[int, int], output: tuple[int, int], **
 
 def image(rows: Sequence[Sequence[float]], dtype: str) -> Array:
     return np.array(rows, dtype)[None, :, :, None]
+
+
+@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
+def test_how_far_apart_scales_may_be_is_asked_as_precisely_as_the_dialect_does(op: str, tflm: Tflm) -> None:
+    """Their difference is above 1e-6, and rounds to a float32 below it."""
+    pool = node(op, image([[1]], "int8"), (1, 1), (1, 1))
+    scales = (float(np.nextafter(np.float32(1e-6), np.float32(1))), float(np.float32(6e-14)))
+    input, output = (replace(pool.outputs[0], quantization=Quantization((scale,), (0,))) for scale in scales)
+    model = model_of(pool._replace(inputs=(input,), outputs=(output,)))
+    make_plan(model, numerics="tflm-2026-08")
+    with pytest.raises(UnsupportedError, match="must be quantised alike for TFLM"):
+        make_plan(model)
+    with pytest.raises(OracleRefusal):
+        tflm.run(dump(model), [image([[1]], "int8")])
 
 
 def test_taps_outside_the_image_do_not_count() -> None:
@@ -95,6 +112,19 @@ def test_the_largest_float_is_never_nan_and_the_first_zero() -> None:
     assert largest.tolist() == [1, 0, 0, lowest, lowest]
     assert np.signbit(largest[1:3]).tolist() == [True, False]
     assert np.signbit(pool("MAX_POOL_2D", image([[-1, 0.0], [-0.0, -1]], "float32"), (2, 2), (1, 1))).item() is False
+
+
+FEW = st.sampled_from([np.nan, 0.0, 1.0, -1.0, 2.0, np.inf, -np.inf])
+
+
+@given(arrays.arrays(np.float32, (2, 4, 5, 2), elements=FEW), st.sampled_from(("VALID", "SAME")), st.integers(1, 3))
+def test_without_minus_zeros_the_order_of_taps_does_not_matter(x: Array, padding: str, stride: int) -> None:
+    height, width = (-(-(size if padding == "SAME" else size - taps + 1) // stride) for size, taps in ((4, 2), (5, 3)))
+    model = model_of(node("MAX_POOL_2D", x, (2, 3), (height, width), padding=padding, stride_h=stride, stride_w=stride))
+    window = make_plan(model).steps[0].params.window
+    padded = window.padded(x, np.finfo(np.float32).min)
+    seen, meant = pooling.largest_in_any_order(window, padded), pooling.largest_in_order(window, padded)
+    assert np.array_equal(seen.view(np.int32), meant.view(np.int32))
 
 
 def test_float_means_are_summed_row_by_row() -> None:

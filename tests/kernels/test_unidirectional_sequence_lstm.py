@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from oracle import Tflm
 
 from refengine import Numerics, Session, UnsupportedError, execute, make_plan, run
 from refengine.execute import Record
 from refengine.explanation import explain
 from refengine.kernel import Node
+from refengine.kernels import _lstm_columns
+from refengine.kernels import unidirectional_sequence_lstm as kernel
 from refengine.model import Array, Model, Quantization, Tensor
 from refengine.numerics import scalar
 from refengine.strategies import model_of
@@ -351,3 +355,93 @@ def test_intermediates_with_elements_are_refused_as_tflm_does(shape: tuple[int, 
     with pytest.raises(UnsupportedError, match="'effective hidden scale' has the shape"):
         make_plan(with_an_intermediate(shape))
     assert not tflm.accepts(dump(with_an_intermediate(shape)))
+
+
+def layer(rng: np.random.Generator) -> Model:
+    """An int8 layer of any size, whose gates are mostly between their ends, as a converter makes them or nearly so."""
+    steps, depth, state = (int(x) for x in rng.integers(1, (6, 20, 40)))
+    reach = rng.choice([1.0, 4.0, 30.0])  # of a gate's sums
+    ordinary = rng.random() < 0.5  # or of powers of two, with ties
+
+    def weights(width: int) -> Tensor:
+        scale = 2.0**-7 * reach / 74 / width**0.5 if ordinary else 2.0 ** int(rng.integers(-11, -6))
+        codes = rng.integers(-127, 128, (state, width)) * (rng.random((state, 1)) > 0.1)
+        return const(codes, "int8", q(scale, int(rng.choice([0, 0, 3]))))
+
+    bias_end = int(rng.choice([1, 3000, 200_000]))
+    biases = [const(rng.integers(-bias_end, bias_end, state), "int32", q(2.0**-12)) for _ in range(4)]
+    point = int(rng.integers(-128, 128))
+    hidden = q(0.0079 if ordinary else 2.0**-7, int(rng.choice([0, 0, -128, 5])))
+    input = fed((1, steps, depth), "int8", q(0.99 if ordinary else 1.0, point))
+    cell = variable((1, state), "int16", q(2.0 ** int(rng.integers(-15, -8))))
+    gates = [*[weights(depth) for _ in range(4)], *[weights(state) for _ in range(4)]]
+    inputs = [input, *gates, *[None] * 3, *biases, *[None] * 2, variable((1, state), "int8", hidden), cell, *[None] * 4]
+    options = {
+        "fused_activation_function": str(rng.choice(["TANH", "NONE"])),
+        "cell_clip": float(rng.choice([0.0, 0.3])),
+        "proj_clip": 0.0,
+        "time_major": False,
+        "asymmetric_quantize_inputs": False,
+        "diagonal_recurrent_tensors": False,
+    }
+    output = fed((1, steps, state), "int8", hidden)
+    return model_of(Node("UNIDIRECTIONAL_SEQUENCE_LSTM", options, tuple(inputs), (output,)))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1))
+@example(116538)  # ties in a gate whose first unit has no weights
+def test_sequences_as_columns_come_to_the_same(seed: int) -> None:
+    """Row by row, by the requantisers of each sum and product, is what it means; columns are quick."""
+    rng = np.random.default_rng(seed)
+    p = make_plan(layer(rng)).steps[0].params
+    assert p.columns is not None
+    rows = int(rng.integers(1, 9))
+    x = rng.integers(-128, 128, (p.sizes.steps, rows, p.sizes.input)).astype(np.int8)
+    h = rng.integers(-128, 128, (rows, p.sizes.state)).astype(np.int8)
+    c = rng.integers(LOWEST, -LOWEST, h.shape).astype(np.int16) >> np.int16(rng.integers(0, 12))
+    quick, meant = _lstm_columns.run(p, p.columns, x, h, c), kernel.by_rows(p, x, h, c)
+    assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(quick, meant, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_layers_of_many_units_are_tflms(seed: int, tflm: Tflm) -> None:
+    rng = np.random.default_rng(seed)
+    model = layer(rng)
+    x = rng.integers(-128, 128, make_plan(model).inputs[0].shape).astype(np.int8)
+    assert np.array_equal(run(model, x)[0], tflm.run(dump(model), [x])[0])
+
+
+LOWEST = -(2**15)
+
+
+def test_usual_layers_have_columns_and_the_cache_limits_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the test above would pass, and the engine be slow."""
+    for steps, activation, clip in ((1, "TANH", 0.0), (5, "NONE", 0.25)):
+        plan = make_plan(lstm(steps=steps, r=33, biases=(5, 0, -700, 9), activation=activation, cell_clip=clip))
+        assert plan.steps[0].params.columns.suit(1)
+        x = np.random.default_rng(0).integers(-128, 128, (40, steps, 1)).astype(np.int8)
+        whole = run(plan, x)[0]
+        monkeypatch.setattr(_lstm_columns, "ELEMENTS", 4 * 7)
+        assert np.array_equal(run(plan, x)[0], whole)
+        monkeypatch.setitem(plan.steps[0].params.__dict__, "columns", None)
+        assert np.array_equal(run(plan, x)[0], whole)
+
+
+@pytest.mark.parametrize("bits", [15, 16, 21])
+def test_products_are_shifted_as_tflm_scales_them(bits: int) -> None:
+    """By a power of two: a rounding by one bit, ties upwards, then one by the others, ties away from zero."""
+    half = 1 << (bits - 1)
+    products = np.array([k * half + d for k in range(-9, 10) for d in (-2, -1, 0, 1, 2)] + [LOWEST * 32767], np.int32)
+    wanted = [scalar.multiply_by_quantized_multiplier(x, 2**30, 1 - bits) for x in products.tolist()]
+    _lstm_columns._shift(products, bits, np.empty_like(products))
+    assert products.tolist() == wanted
+
+
+def test_layers_that_do_not_fit_have_no_columns() -> None:
+    """A cell state whose scale is no power of two, one that products leave, and a bias beyond float32."""
+    for change in ({19: variable((1, 1), "int16", q(1.3 * 2.0**-12))}, {19: variable((1, 1), "int16", q(2.0**-17))}):
+        assert make_plan(lstm(changes=change)).steps[0].params.columns is None
+    assert make_plan(lstm(biases=(0, 2**24, 0, 0))).steps[0].params.columns is None
+    assert make_plan(lstm("int16")).steps[0].params.columns is None
+    assert make_plan(lstm(), numerics=Numerics(rounding="single")).steps[0].params.columns is None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from oracle import Litert
 
-from refengine import InferenceError, Model, UnsupportedError, execute, make_plan, run
+from refengine import InferenceError, LimitError, Model, UnsupportedError, execute, make_plan, run
 from refengine.model import Graph, Op, Tensor
+from refengine.tflite_io import dump
 from tests.kernels.test_if import ADD, adding
 
 
@@ -69,3 +72,34 @@ def test_a_loop_without_end_is_an_error_for_its_inferences_only(monkeypatch: pyt
 def test_a_condition_without_output_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="the condition, subgraph 1, has no output: TFLM would loop for ever"):
         make_plan(counting(cond_outputs=()))
+
+
+def below(answer: str = "bool", outputs: tuple[int, ...] = (3, 1)) -> Model:
+    """(n, x) int32 (1,) → (n, x): while n is below 3, n += 1."""
+    names = ("n", "x", "c", "made")
+    cell = tuple(Tensor(i, name, (1,), "int32") for i, name in enumerate(names))
+    options = {"cond_subgraph_index": 1, "body_subgraph_index": 2}
+    three, one = (replace(cell[2], data=np.array([n], np.int32)) for n in (3, 1))
+    compared = (*cell[:2], three, replace(cell[3], name="below", dtype=answer))
+    compare = Op(0, "LESS" if answer == "bool" else "SUB", (0, 2), (3,), {} if answer == "bool" else ADD)
+    added = (*cell[:2], one, cell[3])
+    return Model(
+        (
+            Graph(0, "main", (*cell[:3], cell[3]), (0, 1), (2, 3), (Op(0, "WHILE", (0, 1), (2, 3), options),)),
+            Graph(1, "cond", compared, (0, 1), (3,), (compare,)),
+            Graph(2, "body", added, (0, 1), outputs, (Op(0, "ADD", (0, 2), (3,), ADD),)),
+        )
+    )
+
+
+@pytest.mark.parametrize("dialect", ["litert-ref", "litert"])
+def test_litert_wants_a_bool_and_inputs_in_their_places(dialect: str, litert: Litert) -> None:
+    """What stays in its place is kept there; what a body hands on in another's place is not."""
+    x = [np.array([n], np.int32) for n in (0, 7)]
+    assert [y.tolist() for y in run(below(), *x, numerics=dialect)] == [[3], [7]]
+    assert [y.tolist() for y in litert.run(dump(below()), x)] == [[3], [7]]
+    with pytest.raises(UnsupportedError, match=r"'below' is int32 \(1,\), and TFLite takes one bool, of shape"):
+        make_plan(below("int32"), numerics=dialect)
+    with pytest.raises(LimitError, match="hands on an input in another's place"):
+        make_plan(below(outputs=(3, 0)), numerics=dialect)
+    assert [y.tolist() for y in run(below(outputs=(3, 0)), *x)] == [[3], [2]]

@@ -43,6 +43,23 @@ def same(seen: np.ndarray, wanted: np.ndarray) -> bool:
     )
 
 
+@given(st.lists(st.tuples(st.booleans(), floats, floats), min_size=1), floats)
+def test_select_takes_whole_numbers_by_their_bits(rows: list[tuple[bool, float, float]], scalar: float) -> None:
+    """NaN and −0 among them; either may be one number for all."""
+    condition, (a, b), one = np.array([r[0] for r in rows]), np.array([r[1:] for r in rows], np.float32).T, [scalar]
+    for first, second in ((a, b), (a, np.array(one, np.float32)), (np.array(one, np.float32), b)):
+        seen, wanted = float32.select(condition, first, second), np.where(condition, first, second)
+        assert seen.tobytes() == wanted.tobytes()
+
+
+def test_select_broadcasts_as_where_does() -> None:
+    condition = np.array([[True], [False]])
+    a, b = np.array([1, 2, 3], np.float32), np.array([[[4]], [[5]]], np.float32)
+    for first, second in ((a, b), (b, a)):
+        assert np.array_equal(float32.select(condition, first, second), np.where(condition, first, second))
+    assert float32.select(np.array([True]), a, b).shape == (2, 1, 3)
+
+
 def digest(values: np.ndarray) -> str:
     bits = np.ascontiguousarray(values).view(np.uint32)
     if values.dtype == np.float32:

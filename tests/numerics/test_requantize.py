@@ -21,6 +21,7 @@ from refengine.numerics.requantize import (
     _equal_everywhere,
     float32_line,
     requantizer,
+    roundings,
 )
 
 BOUND = 3000
@@ -322,7 +323,7 @@ def test_channels_without_weights_have_a_line_whatever_their_bias() -> None:
         assert np.array_equal(requantize(acc), integer(requantize, acc))
 
 
-def by_float32(line: tuple[Array, Array], requantize: Requantizer, acc: Array) -> Array:
+def by_float32(line: tuple[Array, ...], requantize: Requantizer, acc: Array) -> Array:
     """What a float32 line makes of `acc`, written down anew."""
     real = acc.astype(np.float32) * line[0] + line[1]
     assert real.dtype == np.float32
@@ -362,6 +363,25 @@ def test_layers_with_a_relu_have_a_float32_line_that_rounding_alone_would_not_gi
     assert found > 40 and rounded < 30
 
 
+@pytest.mark.parametrize("missing", [(), (3,), (0, 31)])
+def test_a_few_channels_without_a_float32_line_go_by_the_long_one(missing: tuple[int, ...]) -> None:
+    """Two of 32 may; in a third one, float32 cannot tell all accumulators of a code's step apart either."""
+    scale = np.full(32, 2.0**-8)
+    scale[list(missing)] = 2.0**-13 * 1.01
+    requantize = make(scale, bias=777, offset=-128, bound=2**21)
+    rng = np.random.default_rng(0)
+    acc = rng.integers(-(2**21), 2**21, (3000, 32), endpoint=True)
+    line = float32_line(requantize)
+    assert line is not None and line[2].tolist() == list(missing)
+    wrong = by_float32(line, requantize, acc) != integer(requantize, acc)
+    assert {*np.flatnonzero(wrong.any(axis=0)).tolist()} <= {*missing}
+    for _ in range(OFTEN + 1):
+        assert np.array_equal(requantize(acc.astype(np.float32)), integer(requantize, acc))
+    assert vars(requantize)["_short"] is not None
+    scale[list({*range(3)} - {*missing})] = 2.0**-13 * 1.01
+    assert float32_line(make(scale, bias=777, offset=-128, bound=2**21)) is None
+
+
 def test_a_float32_line_is_used_once_a_layer_is_called_often() -> None:
     requantize = make(np.array([0.01, 0.02]), offset=-128)
     acc = every(requantize).astype(np.float32)
@@ -381,3 +401,36 @@ def test_where_float32_cannot_tell_there_is_no_float32_line() -> None:
     assert make(np.array([0.01])).drop is not None
     assert float32_line(make(np.array([0.01]))) is None
     assert float32_line(make(np.array([0.01]), dtype="int16", low=-32768, high=32767)) is None
+
+
+@given(
+    st.lists(SCALES, min_size=1, max_size=4),
+    st.sampled_from((0, 77, -3000)),
+    st.sampled_from(("int8", "int16")),
+    st.sampled_from((3, -5)),
+)
+def test_two_roundings_in_floating_point_are_those_of_integers(
+    scales: list[float], bias: int, dtype: str, offset: int
+) -> None:
+    """Ties of both roundings among them, which powers of two make."""
+    requantize = make(np.array(scales), bias=bias, dtype=dtype, low=-128, high=127, offset=offset)
+    acc = every(requantize)
+    found = roundings(requantize, np.full(len(scales), BOUND))
+    assert found is not None
+    total = np.rint(np.rint((acc + bias) * found.high + found.nudge) * found.low)
+    assert np.array_equal(np.clip(total + offset, -128, 127), integer(requantize, acc))
+
+
+def test_two_roundings_of_numbers_beyond_float64_are_compared_at_the_steps() -> None:
+    """Products of 16-bit codes have 30 bits, and a factor mostly 31."""
+    rng, bound = np.random.default_rng(0), np.array([2**30])
+    odd, even = (make(np.array([real]), bound=2**30) for real in (1.01 * 2.0**-23, 2.0**-23))
+    found = roundings(odd, bound)
+    assert found is not None and found.nudge == 0 and found.low.dtype == np.float64
+    acc = rng.integers(-(2**30), 2**30, (10_000, 1))
+    total = np.rint(np.rint(acc * found.high) * found.low) - 5
+    assert np.array_equal(np.clip(total, -128, 127), integer(odd, acc))
+    tied = roundings(even, bound)
+    assert tied is not None and tied.nudge > 0
+    assert roundings(make(np.array([0.01]), rounding="single"), bound) is None
+    assert roundings(odd, 4 * bound) is None

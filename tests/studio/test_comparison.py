@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from refengine import execute, health, make_plan
+from refengine.studio.comparison import _found, _health_lines
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
+from tests.examination.test_decisions import cell, choosing, column
 from tests.studio.conftest import Client
 
 NETWORK = "dense_int8"
@@ -32,6 +34,21 @@ def test_findings_are_told_where_they_are(client: Client) -> None:
     told = client.get("call/lost", {**ASKED, "by": "findings"}).json()
     assert 'class="culprit"' in told["svg"] or 'class="same"' in told["svg"]
     assert [each["status"] for each in told["key"]] == ["same", "culprit", "absent"]
+
+
+def test_a_branch_that_was_never_taken_accuses_nobody() -> None:
+    """Nothing is known of it; what is found in a branch that ran stands at the operator that runs it."""
+    *_, unseen = health(choosing(), [(column(1.0, 2.0),)])
+    assert _found(unseen)[1] == ("absent", "a part never ran")
+    (line,) = (line for line in _health_lines(unseen.plan.steps[1], unseen) if "unseen" in line)
+    assert line.startswith("unseen: Its else, subgraph 2, never ran in 2 runs")
+    *_, both = health(choosing(), [(column(1.0, -1.0, -3.0),)])
+    assert _found(both)[1] == ("same", "nothing suspicious")
+    *_, wrong = health(choosing(scaled=cell("scaled", 0.01)), [(column(4.0, 6.0, -1.0, -3.0),)])
+    assert _found(wrong)[1][0] == "culprit"
+    assert any(
+        line.startswith("subgraph 1, operator 0 (MUL): offset") for line in _health_lines(wrong.plan.steps[1], wrong)
+    )
 
 
 def dumped(network: str, fault: int | None = None) -> bytes:

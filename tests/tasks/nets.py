@@ -82,3 +82,29 @@ def signal(length: int = 16000) -> Array:
         state = (1103515245 * state + 12345) % 2**31
         samples.append((state >> 15) - 2**15 >> (i // 1000) % 16 if i % 997 else -(2**15))
     return np.array(samples, np.int16)
+
+
+def wake_word() -> Model:
+    """Three rows of microWakeWord's features → how loud the last nine are, 0.5 to 1: six of them are remembered."""
+    loud = q(26 / 256, -128)
+    rows, old, window, kept = (fed((1, n, 40), "int8", loud) for n in (3, 6, 9, 6))
+    handle, silent = fed((), "resource"), const(np.full((1, 6, 40), -128), "int8", loud)
+    named = {"container": "", "shared_name": "window"}
+    begin = Node("ASSIGN_VARIABLE", {}, (handle, silent), (), before=(Node("VAR_HANDLE", named, (), (handle,)),))
+    masks = {"begin_mask": 5, "end_mask": 5, "ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0}
+    ends = (const(each, "int32") for each in ([0, 3, 0], [0, 9, 0], [1, 1, 1]))
+    flat, score = fed((1, 360), "int8", loud), fed((1, 1), "int8", q(26 / 256, -128))
+    sure, given = fed((1, 1), "int8", q(1 / 256, -128)), fed((1, 1), "uint8", q(1 / 256))
+    weights = const(np.ones((1, 360)), "int8", q(1 / 3600))
+    return model_of(
+        Node("CALL_ONCE", {}, (), (), subgraphs=(model_of(begin).graphs[0],)),
+        Node("VAR_HANDLE", named, (), (handle,)),
+        Node("READ_VARIABLE", {}, (handle,), (old,)),
+        Node("CONCATENATION", {"axis": 1} | NONE, (old, rows), (window,)),
+        Node("STRIDED_SLICE", masks | {"offset": False}, (window, *ends), (kept,)),
+        Node("ASSIGN_VARIABLE", {}, (handle, kept), ()),
+        Node("RESHAPE", {"new_shape": ()}, (window, const([1, 360], "int32")), (flat,)),
+        Node("FULLY_CONNECTED", NONE, (flat, weights, None), (score,)),
+        Node("LOGISTIC", {}, (score,), (sure,)),
+        Node("QUANTIZE", {}, (sure,), (given,)),
+    )

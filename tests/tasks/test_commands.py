@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import Tflm
 from PIL import Image
 
 from refengine import Session, evaluate, health, make_plan
 from refengine.commands import main
 from refengine.model import Array, Model
+from refengine.tasks.audio import Ears
 from refengine.tasks.drawing import colour
 from refengine.tflite_io import dump
 from tests.models import const, fed, one_op, q
-from tests.tasks.nets import CELLS, detector, keyword_spotter, segmenter, signal, wav
+from tests.tasks.nets import CELLS, detector, keyword_spotter, segmenter, signal, wake_word, wav
 
 Ask = Callable[..., str]
 
@@ -122,6 +124,45 @@ def test_a_sound_is_heard_and_said(ask: Ask) -> None:
     printed = ask("explain", model, "--op", 0, "--at", "0,1", "--input", sound)
     assert "front end: micro_speech" in printed
     assert "x.wav: 16 bits" in ask("health", model, "--data", sound)
+
+
+def scores(told: str) -> list[int]:
+    return [each["outputs"][0]["values"][0][0] for each in json.loads(told)["results"]]
+
+
+def test_a_wake_word_hears_files_as_streams(ask: Ask, tflm: Tflm) -> None:
+    """Features go on through a file, and so does what the network remembers; both begin anew with the next."""
+    model, plan, loud = save(wake_word()), make_plan(wake_word()), signal(8000)
+    files = [wav(Path("hey.wav"), loud), wav(Path("stereo.wav"), np.stack([loud, loud], axis=1))]
+    told = ask("run", model, "--stream", "--input", *files, "--json")
+    fed = [[x[np.newaxis]] for x in Ears(plan).hear(files[0])]
+    session = Session(plan)
+    mine = [int(session.run(*x)[0][0, 0]) for x in fed]
+    assert [(status, int(y[0][0, 0])) for status, y in tflm.run_stream(dump(wake_word()), fed)] == [
+        (0, y) for y in mine
+    ]
+    assert len(set(mine)) > 5 and scores(told) == mine * 2
+    printed = ask("run", model, "--stream", "--input", *files)
+    assert "hey.wav: 16 bits, mono, 16,000 Hz, 0.5 s: 16 inferences\n" in printed
+    assert "stereo.wav: 16 bits, stereo, the mean of both, 16,000 Hz, " in printed
+    assert "front end: micro_wake_word (windows of 30 ms, every 10 ms; int8 features)\n  guessed: " in printed
+    assert "state: kept from one inference of a file to the next\n" in printed
+    fresh = scores(ask("run", model, "--independent", "--input", files[0], "--json"))
+    assert fresh[0] == mine[0] and fresh != mine
+
+
+def test_what_a_wake_word_cannot_hear_is_refused_with_a_way_out(ask: Ask) -> None:
+    model = save(wake_word())
+    wav(Path("slow.wav"), signal(8000), 8000)
+    wav(Path("short.wav"), signal(100))
+    wav(Path("empty.wav"), signal(0))
+    assert "say --stream" in ask("run", model, "--input", "slow.wav", "--resample", 16000, fails=True)
+    assert "--resample 16000" in ask("run", model, "--stream", "--input", "slow.wav", fails=True)
+    printed = ask("run", model, "--stream", "--input", "slow.wav", "--resample", 16000)
+    assert "8,000 Hz resampled to 16,000, 1 s, 0.02 s left out at the end: 32 inferences\n" in printed
+    assert "0.00625 s, 0.0437 s of silence added: 1 inf" in ask("run", model, "--stream", "--input", "short.wav")
+    assert "holds 0 bytes of samples" in ask("run", model, "--stream", "--input", "empty.wav", fails=True)
+    assert "say --front-end" in ask("run", save(segmenter()), "--input", "short.wav", fails=True)
 
 
 def test_damaged_sounds_are_refused_by_their_names(ask: Ask) -> None:
@@ -231,6 +272,16 @@ def test_sequences_begin_afresh_and_answer_at_the_end_or_by_the_largest_score() 
         np.add.at(expected, ([1, 0, 0], scores.argmax(axis=1)), 1)
         np.testing.assert_array_equal(measured.confusion, expected)
     assert outputs[0, -1].argmax() != outputs[0].max(axis=0).argmax(), "the two ways differ"
+
+
+def test_arrays_that_do_not_fit_are_refused_by_their_file(ask: Ask) -> None:
+    model = save(keyword_spotter())
+    for x, y, why in (
+        (np.zeros((2, 1960)), [0, 4], "the labels are 0 to 4"),
+        (np.zeros((2, 7)), [0, 1], "input 'input0' takes"),
+    ):
+        np.savez("data.npz", x=x, y=y)
+        assert ask("evaluate", model, "--data", "data.npz", fails=True).startswith(f"refengine: data.npz: {why}")
 
 
 def test_arrays_are_taken_as_they_are_or_quantised() -> None:

@@ -76,8 +76,34 @@ static inline struct size_params size_of(const test_case *c) {
   return p;
 }
 
+#if REFENGINE_XNNPACK_ROUNDING
+/* The same factors as floats; XNNPACK has not every operator, and of the others there are none. */
+static inline void take_scales(const test_case *c, const char *multiplier, int32_t count, struct multiplier *factors) {
+  char name[64];
+  snprintf(name, sizeof name, "%s_scale", multiplier);
+  const struct refengine_number *scales = refengine_find(c, name);
+  for (int32_t i = 0; scales && i < count; ++i) {
+    factors[i].scale = (float)scales->reals[i];
+  }
+}
+#endif
+
+/* `count` multipliers and shifts. */
+static inline void take_factors(const test_case *c, const char *multiplier, const char *shift, int32_t count,
+                                struct multiplier *factors) {
+  const int32_t *multipliers = refengine_ints(c, multiplier, NULL), *shifts = refengine_ints(c, shift, NULL);
+  for (int32_t i = 0; i < count; ++i) {
+    factors[i].multiplier = multipliers[i];
+    factors[i].shift = shifts[i];
+  }
+#if REFENGINE_XNNPACK_ROUNDING
+  take_scales(c, multiplier, count, factors);
+#endif
+}
+
 static inline struct multiplier multiplier_called(const test_case *c, const char *multiplier, const char *shift) {
-  const struct multiplier m = {refengine_int(c, multiplier), refengine_int(c, shift)};
+  struct multiplier m = {0};
+  take_factors(c, multiplier, shift, 1, &m);
   return m;
 }
 

@@ -29,12 +29,8 @@ static inline struct window window_of(const test_case *c, int32_t filter_height,
 static inline struct requantize requantize_of(const test_case *c) {
   static struct multiplier channels[MOST_CHANNELS];
   int32_t count;
-  const int32_t *multipliers = refengine_ints(c, "output_multiplier", &count);
-  const int32_t *shifts = refengine_ints(c, "output_shift", NULL);
-  for (int32_t channel = 0; channel < count; ++channel) {
-    channels[channel].multiplier = multipliers[channel];
-    channels[channel].shift = shifts[channel];
-  }
+  refengine_ints(c, "output_multiplier", &count);
+  take_factors(c, "output_multiplier", "output_shift", count, channels);
   const struct requantize requantize = {
       .output_multiplier = channels,
       .per_channel = count > 1,

@@ -65,11 +65,7 @@ static const void *stacked(const test_case *c, int32_t first) {
 static struct lstm_layer lstm_layer_of(const test_case *c, int32_t depth, const char *offset,
                                        const char *weights_offset, const char *multiplier, const char *shift,
                                        struct multiplier multipliers[4]) {
-  const int32_t *factors = refengine_ints(c, multiplier, NULL), *shifts = refengine_ints(c, shift, NULL);
-  for (int32_t gate = 0; gate < 4; ++gate) {
-    multipliers[gate].multiplier = factors[gate];
-    multipliers[gate].shift = shifts[gate];
-  }
+  take_factors(c, multiplier, shift, 4, multipliers);
   const struct lstm_layer layer = {depth, refengine_int(c, offset), refengine_ints(c, weights_offset, NULL),
                                    multipliers};
   return layer;
