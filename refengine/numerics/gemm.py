@@ -21,6 +21,10 @@ MANY = 48
 """Below so many terms a sum, float64 is quicker than parts in float32, which have to be added."""
 
 
+AT_ONCE = 16
+"""Of how many outputs to look at the running sums at a time: a plan shall not take many times the file's size."""
+
+
 @dataclass(frozen=True, eq=False)
 class Gemm:
     """`x @ weights.T` for integer codes, exactly. Made by `exact_gemm`.
@@ -46,26 +50,26 @@ class Gemm:
 
 def exact_gemm(weights: Array, magnitude: int) -> Gemm:
     """Prepare `x @ weights.T` for integer `weights` (outputs, k) and any integer x with |x| ≤ `magnitude`."""
-    reach = np.abs(weights.astype(np.int64)) * magnitude
-    bound = reach.sum(axis=1)
-    largest = int(bound.max(initial=0))
+    sizes = np.abs(weights.astype(np.int16 if weights.dtype == np.int8 else np.int64))  # the least has no opposite
+    bound = sizes.sum(axis=1, dtype=np.int64) * magnitude
+    largest, terms = int(bound.max(initial=0)), weights.shape[1]
     parts = -(-largest // 2**24) if largest else 1
-    few = parts > 1 and weights.shape[1] < MANY
-    cuts = _cuts(reach, 2**24) if parts <= 4 and not few else None
+    few = parts > 1 and terms < MANY
+    cuts = [0, terms] if parts == 1 else None if parts > 4 or few else _cuts(sizes, 2**24 // magnitude)
     dtype = np.dtype(np.float64 if cuts is None else np.float32)
-    columns = weights.T.astype(dtype)
-    slices = [slice(0, weights.shape[1])] if cuts is None else [slice(a, b) for a, b in pairwise(cuts)]
-    return Gemm(dtype, tuple((part, np.ascontiguousarray(columns[part])) for part in slices), bound)
+    slices = [slice(*ends) for ends in pairwise(cuts or [0, terms])]
+    return Gemm(dtype, tuple((part, weights[:, part].T.astype(dtype, order="C")) for part in slices), bound)
 
 
-def _cuts(reach: Array, limit: int) -> list[int] | None:
-    """Where to cut the sum so that no output's part exceeds `limit`; None if single terms or many cuts would."""
-    cuts, running = [0], np.cumsum(reach, axis=1)
-    while cuts[-1] < reach.shape[1]:
-        start = cuts[-1]
-        base = running[:, start - 1 : start] if start else 0
-        fits = int(np.searchsorted((running[:, start:] - base).max(axis=0), limit, side="right"))
+def _cuts(sizes: Array, limit: int) -> list[int] | None:
+    """Where to cut sums of `sizes` (outputs, k) so that no part exceeds `limit`; None if single terms or many cuts
+    would."""
+    cuts, terms = [0], sizes.shape[1]
+    while cuts[-1] < terms:
+        some = (sizes[first : first + AT_ONCE, cuts[-1] :] for first in range(0, len(sizes), AT_ONCE))
+        running = (each.cumsum(axis=1, dtype=np.int64).max(axis=0) for each in some)
+        fits = min(int(np.searchsorted(sums, limit, side="right")) for sums in running)
         if fits == 0 or len(cuts) > 8:
             return None
-        cuts.append(start + fits)
+        cuts.append(cuts[-1] + fits)
     return cuts

@@ -11,6 +11,7 @@ steps in the same places: half the time, and most layers with a ReLU have one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -199,6 +200,9 @@ _NEIGHBOURS = np.array(
 _TRIED = (1, 9, 33, 97)
 """After how many of them to see which channels are still missing."""
 
+AT_ONCE = 1 << 12
+"""How many numbers, of codes and channels, to prove at a time: they fit the cache, and take little beside the file."""
+
 MOST_TRIED = 2048
 """How many neighbours of channels to try at a time: milliseconds. Where more channels are missing, many stay so."""
 
@@ -283,9 +287,14 @@ def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:
     high multiply is floor(x / 2³¹ + ½), and its rounding shift by s floor((high + 2^(s−1)) / 2^s), for negative ones
     with 2^(s−1) − 1 (ties go away from zero): floors of floors are floors of the whole.
     """
+    return all(_are_clear_of_edges(fast, bound, codes) for codes in _in_parts(fast, bound))
+
+
+def _are_clear_of_edges(fast: Requantizer, bound: Ints, codes: Ints) -> bool:
+    """`_clear_of_edges` for some of the codes."""
     assert fast.line is not None
     scale, offset, drop, edge = fast._pixel
-    codes, step = _steps(fast, bound, over=1)
+    step = _steps(fast, bound, codes, over=1)
     units = (codes + fast.half) / drop
 
     def real(acc: Ints) -> tuple[Array, Array]:
@@ -303,27 +312,39 @@ def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:
     return bool(reached.all() and first.all())
 
 
-def _steps(fast: Requantizer, bound: Ints, over: int = 0) -> tuple[Ints, Ints]:
-    """The codes but the lowest (codes, 1), and where the line reaches each (codes, channels), from −bound to `over` its
-    other end."""
+def _codes(fast: Requantizer) -> Ints:
+    """The codes but the lowest, (codes, 1)."""
+    return np.arange(fast.activation_min + 1, fast.activation_max + 1)[:, None]
+
+
+def _in_parts(fast: Requantizer, bound: Ints) -> Iterator[Ints]:
+    """The same in parts, since arrays (codes, channels) of all would take many times what the weights do."""
+    codes, size = _codes(fast), max(1, AT_ONCE // max(1, bound.size))
+    return (codes[start : start + size] for start in range(0, len(codes), size))
+
+
+def _steps(fast: Requantizer, bound: Ints, codes: Ints, over: int = 0) -> Ints:
+    """Where the line reaches each of the codes (codes, 1), (codes, channels), from −bound to `over` its other end."""
     scale, offset, drop, _ = fast._pixel
-    codes = np.arange(fast.activation_min + 1, fast.activation_max + 1)[:, None]
     real = (codes + float(fast.half)) / drop + ((drop < 1) & (codes <= fast.output_offset))
     with np.errstate(divide="ignore"):  # where nothing moves
-        return codes, np.ceil((real - offset) / scale).clip(-bound, bound + over).astype(np.int64)
+        return np.ceil((real - offset) / scale).clip(-bound, bound + over).astype(np.int64)
 
 
 def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> bool:
     """Whether both give the same code for every |acc| ≤ bound: equal around each step, and at both ends."""
-    codes, step = _steps(fast, bound)
-    around = np.stack([np.maximum(step - 1, -bound), step, np.minimum(step + 1, bound)])
     ends = np.stack([-bound, bound])
-    mine, theirs = integer.exact(around), fast.proven(around)
     low, high = integer.exact(ends)
-    bracketed = (theirs[0] < codes) & (codes <= theirs[2]) | (high < codes) | (codes <= low)
-    return bool(
-        np.array_equal(mine, theirs) and bracketed.all() and np.array_equal(integer.exact(ends), fast.proven(ends))
-    )
+    if not np.array_equal(integer.exact(ends), fast.proven(ends)):
+        return False
+    for codes in _in_parts(fast, bound):
+        step = _steps(fast, bound, codes)
+        around = np.stack([np.maximum(step - 1, -bound), step, np.minimum(step + 1, bound)])
+        mine, theirs = integer.exact(around), fast.proven(around)
+        bracketed = (theirs[0] < codes) & (codes <= theirs[2]) | (high < codes) | (codes <= low)
+        if not (np.array_equal(mine, theirs) and bracketed.all()):
+            return False
+    return True
 
 
 def float32_line(proven: Requantizer) -> tuple[Array, Array, Ints] | None:
@@ -338,7 +359,8 @@ def float32_line(proven: Requantizer) -> tuple[Array, Array, Ints] | None:
         return None
     if bound.max(initial=0) > 2**24:  # float32 holds no odd accumulators beyond
         return None
-    codes, step = _steps(proven, bound, over=1)
+    codes = _codes(proven)
+    step = _steps(proven, bound, codes, over=1)
     edge, reached, begun = (codes + proven.half).astype(np.float32), step <= bound, step > -bound
     first, before = np.minimum(step, bound), np.maximum(step - 1, -bound)
 
@@ -404,7 +426,8 @@ def roundings(requantize: Requantizer, bound: Ints) -> Roundings | None:
         return Roundings(high, nudge, low)
     if requantize.line is None or requantize.dtype != "int8" or not bound.all():
         return None
-    codes, step = _steps(requantize, bound, over=1)
+    codes = _codes(requantize)
+    step = _steps(requantize, bound, codes, over=1)
     above, below = (
         np.rint(np.rint((acc + requantize.bias) * high) * low) + requantize.output_offset >= codes
         for acc in (np.minimum(step, bound), np.maximum(step - 1, -bound))
