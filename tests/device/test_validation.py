@@ -204,7 +204,16 @@ def test_resets_are_told_and_a_clock_that_stands_still(capsys: pytest.CaptureFix
     assert json.loads(validated(capsys, Lie(), "--limit", "1", "--json")[1])["restarts"] == 0
 
 
+@pytest.fixture
+def heeding_interrupts() -> Iterator[None]:
+    """Python does not heed them where a shell began it in the background, as it does with a suite's whole run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="threads are sent signals with POSIX only")
+@pytest.mark.usefixtures("heeding_interrupts")
 def test_whoever_stops_it_gets_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
     main_thread = threading.main_thread().ident
     assert main_thread
