@@ -1,8 +1,9 @@
 """What the tests share: the oracles, one worker each for a whole session, and Hypothesis without clocks or chance.
 
 `make test` tries the same cases every time; `tools/conformance.py --seed` goes looking for others. `make check` is what
-one runs before each commit, in a minute: with `--few` a test marked slow (half a second of a processor) is left
-out, and any other is tried on the first and the last of its cases, so that every room and every law is among them.
+one runs before each commit, in a minute: with `--few` a test marked slow (half a second of a processor, or a second by
+the clock) is left out, and any other is tried on the first and the last of its cases, so that every room and every law
+is among them.
 """
 
 from __future__ import annotations

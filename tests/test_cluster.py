@@ -146,6 +146,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert complaint.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_nobody_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "PATIENCE", 1)
     with (

@@ -74,6 +74,7 @@ def posix_parts(tree: ast.AST) -> Iterator[str]:
             yield from {str(node.arg)} & KEYWORDS
 
 
+@pytest.mark.slow
 def test_the_posix_parts_are_few_and_known() -> None:
     found = {name: {*posix_parts(tree)} for name, tree in sources().items()}
     assert {name: parts for name, parts in found.items() if parts} == POSIX

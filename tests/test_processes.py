@@ -81,6 +81,7 @@ def test_a_command_is_finished_with_what_it_wrote() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+@pytest.mark.slow
 def test_what_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
     script = f"sleep 1000 & echo $! > {shlex.quote(str(tmp_path / 'pid'))}; wait"
     with pytest.raises(subprocess.TimeoutExpired):

@@ -168,6 +168,7 @@ def test_a_chunk_that_reaches_beyond_its_tensor_is_not_believed() -> None:
     assert (bytes(arriving.data), arriving.count, arriving.missing(5)) == (b"\0ab\0", 2, [(5, 0, 1), (5, 3, 1)])
 
 
+@pytest.mark.slow
 def test_a_step_is_not_believed_to_be_another() -> None:
     """What a device says of its steps is held against the model."""
     pytest.importorskip("serial", reason="pyserial is not installed")

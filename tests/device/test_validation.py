@@ -151,6 +151,7 @@ def validated(capsys: pytest.CaptureFixture[str], lie: Lie, *arguments: str) -> 
     return status, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_its_status_tells(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=DIGITS[:4], y=LABELS[:4])
     data = ("--data", str(tmp_path / "data.npz"))
@@ -224,6 +225,7 @@ def test_whoever_stops_it_gets_what_was_found(capsys: pytest.CaptureFixture[str]
     assert found["outputs"][0]["elements"] == 30 and found["differing"] == []
 
 
+@pytest.mark.slow
 def test_a_line_that_is_lost_for_good_ends_with_2_and_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = validated(capsys, runs_then(3, fail), "--limit", "50", "--patience", "1")
     assert status == 2 and "stopped after 3 of 50" in out and "in every step: 3 of 3 samples" in out

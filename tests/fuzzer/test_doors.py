@@ -237,6 +237,7 @@ def test_a_command(script: Callable[..., Command], statements: str, kind: str, m
     assert found[0] == kind and message in found[1]
 
 
+@pytest.mark.slow
 def test_a_command_that_hangs_is_ended(script: Callable[..., Command]) -> None:
     assert outcome(script("import time; time.sleep(100)", 1.0))[0] == "hangs"
 

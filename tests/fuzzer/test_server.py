@@ -73,6 +73,7 @@ def test_a_pipe_is_a_door_as_the_library_is(server: Built, statements: str, kind
     assert found[0] == kind and message in found[1]
 
 
+@pytest.mark.slow
 def test_a_server_comes_back_after_a_crash_and_a_hang(server: Built) -> None:
     door = Emulator(str(server(f"if (input[0] == 9) abort(); while (input[0] == 8) sleep(1); {WRITE}")), time_out=1)
     assert outcome(door) == ("equal", "")
