@@ -16,9 +16,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from .kernels._arena import NEEDS, Needs, elements
+from .memory import ALIGNMENT
 from .model import Graph, Tensor
 from .plan import Plan
-from .reading.arena import ALIGNMENT, Buffer, tflm_greedy
+from .reading.arena import Buffer, tflm_greedy
 from .refusals import offline_offsets
 
 ANYWHERE = -1

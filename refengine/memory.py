@@ -20,6 +20,9 @@ from .text import counted, shown
 MEMORY = 1 << 30
 """Bytes that an inference, or an input, may take unless told otherwise."""
 
+ALIGNMENT = 16
+"""Of every tensor in an arena, its offset and its size, in bytes: TFLM's `MicroArenaBufferAlignment`."""
+
 WORK = 8
 """Bytes counted for every element that a running operator reads or writes, beside the tensors themselves.
 

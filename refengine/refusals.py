@@ -11,7 +11,7 @@ import numpy as np
 from .errors import LimitError, UnsupportedError, require
 from .kernel import Facts, Kernel, Kernels, Node
 from .kernels._tflm import CUSTOM_OPS, INSTEAD, TFLM_OPS, TYPES_WITHOUT_KERNEL, WITHOUT_HARDWARE
-from .memory import tensor_bytes
+from .memory import ALIGNMENT, tensor_bytes
 from .model import Model, Op, Tensor
 
 INT8_ADVICE = (
@@ -22,9 +22,6 @@ TYPE_ADVICE = {
     "uint8": f"TFLM computes with int8, and no longer with uint8; {INT8_ADVICE}",
 }
 """What TFLM has not for a type, and what to do instead."""
-
-ALIGNMENT = 16
-"""Of every tensor in TFLM's arena, in bytes (`MicroArenaBufferAlignment`)."""
 
 
 def kernel_for(op: Op, node: Node, kernels: Kernels, facts: Mapping[str, Facts]) -> Kernel:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..memory import ALIGNMENT
 from ..model import Array
 from ..numerics.fixedpoint import Multiplier
-from ..reading.arena import ALIGNMENT
 from .call import At, Call, Constant, Function, Place, Rows, Values
 
 C_TYPES = {

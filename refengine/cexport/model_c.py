@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..memory import ALIGNMENT
 from ..model import Array, Tensor
 from ..plan import Plan
-from ..reading.arena import ALIGNMENT
 from .call import Argument, At, Call, Constant, Several, bytes_of
 from .data import Data
 from .model_h import about, kind, names_of, prototype

@@ -20,9 +20,9 @@ from ..allocation import placed
 from ..cexport import offsets_of
 from ..errors import InferenceError, InputError, UnsupportedError, located
 from ..execute import execute, kept
+from ..memory import ALIGNMENT
 from ..model import Array, Tensor
 from ..plan import Plan
-from ..reading.arena import ALIGNMENT
 from ..tensors.arrays import read_bytes
 from ..tensors.difference import unlike
 from ..text import printable

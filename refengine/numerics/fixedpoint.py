@@ -61,11 +61,15 @@ def wrap32(x: Ints) -> Ints:
 
 def saturating_rounding_doubling_high_mul(a: Ints, b: Ints | int) -> Ints:
     """The high 32 bits of 2·a·b, rounded; the one overflowing pair (−2³¹, −2³¹) saturates."""
-    high = a * b
-    high += 1 << 30
-    high >>= 31
-    saturated: Ints = np.minimum(high, 2**31 - 1)
-    return saturated
+    high: Ints = np.minimum(_rounded_high(a * b), 2**31 - 1)
+    return high
+
+
+def _rounded_high(product: Ints) -> Ints:
+    """The high 32 bits of twice a product, rounded, in its place."""
+    product += 1 << 30
+    product >>= 31
+    return product
 
 
 def rounding_divide_by_pot(x: Ints, exponent: Ints | int) -> Ints:
@@ -94,9 +98,7 @@ def multiply_by_quantized_multiplier(x: Ints, factor: Multiplier) -> Ints:
     if rounding == "single":
         return wrap32((x * multiplier + (np.int64(1) << (30 - shift))) >> (31 - shift))
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
-    high = wrap32(x << left if left.any() else x) * multiplier  # which is never −2³¹, so nothing saturates
-    high += 1 << 30
-    high >>= 31
+    high = _rounded_high(wrap32(x << left if left.any() else x) * multiplier)  # that is never −2³¹: nothing saturates
     if not right.any():
         return high
     return _shifted_up(high, right) if rounding == "ruy" else rounding_divide_by_pot(high, right)

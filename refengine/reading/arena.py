@@ -14,8 +14,7 @@ from itertools import accumulate
 from random import Random
 from types import MappingProxyType
 
-ALIGNMENT = 16
-"""Of every offset and size, as in TFLM (`MicroArenaBufferAlignment`)."""
+from ..memory import ALIGNMENT
 
 ATTEMPTS = 500
 """Shuffled orders tried when no other reaches the lower bound."""
