@@ -78,9 +78,9 @@ def host_plan(model: Model | bytes, numerics: Numerics | None = None) -> Plan:
     Raises what `make_plan` does, and `UnknownLibrary` where the model calls functions of one that is not known.
     """
     plan = make_plan(model, numerics=numerics)
-    if not any(hasattr(step.params, "libm") for step in plan.steps):
+    if not any(hasattr(step.params, "libm") for step in plan.steps) or plan.numerics.libm == (libm := host_libm()):
         return plan
-    return make_plan(plan.model, numerics=replace(plan.numerics, libm=host_libm()))
+    return make_plan(plan.model, numerics=replace(plan.numerics, libm=libm))
 
 
 class Oracle:

@@ -89,7 +89,8 @@ Kind = Literal["scalar", "string", "table", "union"]
 class Field:
     """One field of a table. `flags` is flatbuffers' number type of a scalar, `table` the class of a nested table.
 
-    `default` is what an absent field means, `names` the enumerators by their codes.
+    `default` is what an absent field means, `names` the enumerators by their codes, and `codes` the other way round.
+    `dtype` is what the file stores: the number of a scalar, the offset of anything else.
     """
 
     name: str
@@ -100,12 +101,8 @@ class Field:
     table: Any
     default: Any
     names: Mapping[int, str] | None
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """What the file stores: the number of a scalar, the offset of anything else."""
-        dtype: np.dtype[Any] = number_types.to_numpy_type(self.flags or number_types.UOffsetTFlags)
-        return dtype
+    codes: Mapping[str, int] | None
+    dtype: np.dtype[Any]
 
 
 class _Probe(Table):  # type: ignore[misc]
@@ -167,7 +164,9 @@ def _field(table: Any, accessor: str) -> Field:
     elif probe.kind == "scalar" and names is not None:
         default = names[default]
     nested = type(answer) if probe.kind == "table" else None
-    return Field(name, probe.slot, probe.kind, probe.vector, probe.flags, nested, default, names)
+    named = None if enum is None else codes(enum)
+    dtype = number_types.to_numpy_type(probe.flags or number_types.UOffsetTFlags)
+    return Field(name, probe.slot, probe.kind, probe.vector, probe.flags, nested, default, names, named, dtype)
 
 
 def _ask(table: Any, accessor: str, present: bool) -> tuple[_Probe, Any]:
@@ -187,6 +186,12 @@ def enumeration(enum: Any) -> Mapping[int, str]:
     """Code → name; tensor types in NumPy's lower case."""
     members = {code: name for name, code in vars(enum).items() if not name.startswith("_")}
     return {code: name.lower() for code, name in members.items()} if enum is tflite.TensorType else members
+
+
+@cache
+def codes(enum: Any) -> Mapping[str, int]:
+    """Name → code: the inverse of `enumeration`."""
+    return {name: code for code, name in enumeration(enum).items()}
 
 
 @cache

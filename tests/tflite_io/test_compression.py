@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 from oracle import Tflm
@@ -13,7 +12,7 @@ from refengine import ModelError, UnsupportedError, load, run
 from refengine.numerics.lookup import packed
 from refengine.tflite_io import compression, dump
 from refengine.tflite_io.flat import FlatFile
-from refengine.tflite_io.writer import _write_table, file_of
+from refengine.tflite_io.writer import file_of, flat_buffer
 from tests.models import const, custom, fed, one_op, q
 
 Row = dict[str, Any]
@@ -24,10 +23,7 @@ def metadata(*tensors: tuple[int, int, int], version: int = 1) -> bytes:
     """The FlatBuffer for (tensor, buffer of values, bits) of subgraph 0."""
     names = ("tensor", "value_buffer", "index_bitwidth")
     luts = [dict(zip(names, numbers, strict=True)) for numbers in tensors]
-    builder = flatbuffers.Builder(64)
-    row = {"schema_version": version, "subgraphs": [{"lut_tensors": luts}]}
-    builder.Finish(_write_table(builder, compression.Metadata, row))
-    return bytes(builder.Output())
+    return flat_buffer(compression.Metadata, {"schema_version": version, "subgraphs": [{"lut_tensors": luts}]})
 
 
 def compressed(

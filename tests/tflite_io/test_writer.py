@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+import tflite
 from oracle import Tflm
 
 import refengine
@@ -15,6 +17,7 @@ from refengine import ModelError, load
 from refengine.model import Array, Model, Op, Tensor
 from refengine.tflite_io import dump
 from refengine.tflite_io.flat import FlatFile
+from refengine.tflite_io.writer import flat_buffer
 from tests.tflite_io import seeds
 
 BUNDLED = sorted((Path(refengine.__file__).parent / "data").glob("*.tflite"))
@@ -54,6 +57,29 @@ def test_tflm_runs_a_model_made_by_hand(tflm: Tflm) -> None:
     model = seeds.dense()
     (logits,) = tflm.run(dump(model), fed(model))
     assert logits.shape == (1, 2)
+
+
+def test_what_is_written_is_what_flatbuffers_own_builder_gives() -> None:
+    """Strings, vectors, gaps between numbers of different widths, and two tables that share a vtable."""
+    builder = flatbuffers.Builder(0)
+    graphs = []
+    for name in ("one", "three"):
+        inputs = builder.CreateNumpyVector(np.arange(len(name), dtype=np.int32))
+        text = builder.CreateString(name)
+        tflite.SubGraphStart(builder)
+        tflite.SubGraphAddInputs(builder, inputs)
+        tflite.SubGraphAddName(builder, text)
+        graphs.append(tflite.SubGraphEnd(builder))
+    tflite.ModelStartSubgraphsVector(builder, len(graphs))
+    for graph in reversed(graphs):
+        builder.PrependUOffsetTRelative(graph)
+    subgraphs = builder.EndVector()
+    tflite.ModelStart(builder)
+    tflite.ModelAddVersion(builder, 3)
+    tflite.ModelAddSubgraphs(builder, subgraphs)
+    builder.Finish(tflite.ModelEnd(builder))
+    rows = [{"name": name, "inputs": range(len(name))} for name in ("one", "three")]
+    assert flat_buffer(tflite.Model, {"version": 3, "subgraphs": rows}) == bytes(builder.Output())
 
 
 def test_buffers_are_aligned_to_16_bytes() -> None:
