@@ -24,6 +24,7 @@ import tflite
 
 Array = npt.NDArray[Any]
 Tensors = dict[tuple[int, int], Array]
+Call = tuple[str, bytes, Any]  # task, model, inputs
 
 ARENA_SIZES = (1 << 20, 1 << 24, 1 << 28, 1 << 31)  # bytes; TFLM gets the next one when it runs out of arena
 
@@ -217,17 +218,27 @@ def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:
 
 
 def _serve(tasks: Mapping[str, Callable[..., Any]], connection: Connection) -> None:
-    """Answer (task, model, inputs) with (refused?, result or message) until the other side hangs up."""
+    """Answer (task, model, inputs) with (refused?, result or message) until the other side hangs up.
+
+    Several may come in one message, as the inputs of "each"; its result has None for those that are refused.
+    """
+
+    def answered(task: str, model: bytes, inputs: Any) -> tuple[bool, Any]:
+        try:
+            return False, each(inputs) if task == "each" else tasks[task](model, inputs)
+        except (RuntimeError, ValueError, IndexError) as error:
+            return True, str(error)
+
+    def each(calls: Sequence[Call]) -> list[Any]:
+        answers = (answered(*call) for call in calls)
+        return [None if refused else result for refused, result in answers]
+
     while True:
         try:
-            task, model, inputs = connection.recv()
+            call = connection.recv()
         except EOFError:
             return
-        try:
-            answer = (False, tasks[task](model, inputs))
-        except (RuntimeError, ValueError, IndexError) as error:
-            answer = (True, str(error))
-        connection.send(answer)
+        connection.send(answered(*call))
 
 
 def _main() -> None:
