@@ -76,6 +76,12 @@ def test_a_preset_is_held_against_every_answer(asked: Asked, planted: None, monk
     assert right.both == wrong.both == wrong.apart == dict.fromkeys(wheels.PRESETS, 2) and not any(right.apart.values())
 
 
+def test_the_wheel_that_is_installed_answers_as_its_preset_and_tells_an_older_one(tflm: Tflm) -> None:
+    asked = {" ".join(key): list(wheels.questions(key, 16, 0)) for key in [("LEAKY_RELU", "int16")]}
+    found = wheels.ask(Path(sys.executable), asked)
+    assert found.both == {"tflm": 16, "tflm-2026-08": 16} and found.apart == {"tflm": 0, "tflm-2026-08": 1}
+
+
 def test_what_a_wheel_answers_differently_each_time_counts_for_nothing(
     asked: Asked, planted: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
