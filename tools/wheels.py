@@ -177,14 +177,10 @@ def ask(inside: Path, asked: Mapping[str, Sequence[Question]]) -> Answered:
 
 
 def changes(before: Answers, after: Answers) -> dict[str, Counter[str]]:
-    """What became of the answers from one wheel to another, counted by `repin.KINDS`, for each key that changed."""
-    found = dict[str, Counter[str]]()
-    for key in before.keys() & after.keys():
-        counts = Counter(_change(a, b) for a, b in zip(before[key], after[key], strict=True))
-        del counts[""]
-        if counts:
-            found[key] = counts
-    return dict(sorted(found.items()))
+    """What became of the answers from one wheel to another, counted by `repin.KINDS`, of each key that changed; "" is
+    how many did not."""
+    counted = {key: Counter(map(_change, before[key], after[key])) for key in sorted(before)}
+    return {key: counts for key, counts in counted.items() if counts.keys() - {""}}
 
 
 def _change(before: str, after: str) -> str:
