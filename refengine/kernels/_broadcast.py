@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InferenceError, consistent, require
 from ..kernel import Draw, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
+from ..numerics import tables
 from ..numerics.quantize import activation_range, float_activation_range
 from . import _affine
 
@@ -139,8 +140,11 @@ def tabulate(evaluate: Callable[[Array, Array], Array]) -> Array:
 
 def lookup(table: Array, input1: Array, input2: Array) -> Array:
     """The entry of a `tabulate`d table for each pair of codes."""
-    row = input1.view(np.uint8).astype(np.uint16) << np.uint16(8)
-    result: Array = table.take(row | input2.view(np.uint8))
+    rows, columns = input1.view(np.uint8), input2.view(np.uint8)
+    for one, other, axis in ((columns, rows, 1), (rows, columns, 0)):
+        if one.size == 1 and one.ndim == other.ndim:
+            return tables.look_up(table.take(one.item(), axis=axis), other)
+    result: Array = table.take(rows.astype(np.uint16) << np.uint16(8) | columns)
     return result
 
 
