@@ -13,7 +13,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from ..errors import InferenceError, InputError, located
-from ..execute import batch_size, frames
+from ..execute import frames
 from ..kernel import PRESETS
 from ..memory import MEMORY, byte_count
 from ..model import Array, Tensor
@@ -473,12 +473,13 @@ def _fitting(
     real: bool,
     hear: Callable[[str], Array] | None,
 ) -> Iterator[tuple[Array, ...]]:
-    """The inferences of files, each refused by its name if it does not fit."""
+    """The inferences of files, each refused by its name if it does not fit: what is no batch comes one by one."""
     for name, inputs in read_inputs(plan, files, digit=digit, real_range=real_range, real=real, hear=hear):
         with located(name):
             codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
-            (frames if plan.initial else batch_size)(plan, tuple(codes))
-        yield inputs
+            frames(plan, tuple(codes))
+        stacked = all(x.shape[1:] == t.shape for x, t in zip(inputs, plan.inputs, strict=True))
+        yield from frames(plan, inputs) if stacked and not plan.initial else [inputs]
 
 
 def leave_out(args: argparse.Namespace, why: str, *names: str) -> None:
