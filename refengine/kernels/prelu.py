@@ -113,7 +113,11 @@ def prepare_float(node: Node, numerics: Numerics) -> _broadcast.NoParams:
 
 
 def _prelu_float(input: Array, alpha: Array) -> Array:
-    return float32.select(input >= 0, input, input * alpha)
+    scaled = input * alpha
+    if np.all((alpha > 0) & (alpha <= 1)):
+        larger: Array = np.maximum(input, scaled, out=scaled)  # which is the same, NaN too
+        return larger
+    return float32.select(input >= 0, input, scaled)
 
 
 def explain_float(p: _broadcast.NoParams, at: At, input: Array, alpha: Array) -> Iterator[Line]:
