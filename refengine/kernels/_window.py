@@ -103,10 +103,10 @@ class Window:
         if self.is_pixel:
             return padded[:, rows].reshape(-1, padded.shape[3])
         seen, taps = self.patches(padded)[:, rows], prod(self.filter) * padded.shape[3]
-        if padded.shape[3] > 1:
-            return seen.reshape(-1, taps)
-        by_tap: Array = np.ascontiguousarray(seen.transpose(3, 4, 5, 0, 1, 2))  # in longer lines than by position
-        return by_tap.reshape(taps, -1).T
+        if padded.shape[3] == 1:  # by tap in longer lines than by position
+            by_tap: Array = np.ascontiguousarray(seen.transpose(3, 4, 5, 0, 1, 2)).reshape(taps, -1)
+            return by_tap.T
+        return seen.reshape(-1, taps)
 
     def side_by_side(self, channels: int) -> int:
         """How many output positions `lines` puts into one: all of a row, or each alone where there is a stride, and so
