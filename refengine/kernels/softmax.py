@@ -176,12 +176,12 @@ def evaluate(p: Params | TableParams, input: Array) -> Array:
 
 
 def _in_columns(by_axis: Callable[[Any, Array, int], Array], p: Any, input: Array, dtype: str) -> Array:
-    """What `by_axis` makes of (…, c) elements: of many rows, as columns, over which NumPy's loops run without a break,
-    and as many at a time as the cache holds."""
+    """What `by_axis` makes of (…, c) elements: of many short rows, as columns, over which NumPy's loops run without a
+    break, and as many at a time as the cache holds."""
     length = input.shape[-1]
-    if input.size < MANY_ROWS * length:
+    if length > SHORT or input.size < MANY_ROWS * length:
         return by_axis(p, input, -1)
-    rows, step = input.reshape(-1, length), max(MANY_ROWS, BLOCK // length)
+    rows, step = input.reshape(-1, length), BLOCK // length
     output = np.empty(rows.shape, dtype)
     for start in range(0, len(rows), step):
         columns = np.ascontiguousarray(rows[start : start + step].T)
@@ -189,8 +189,8 @@ def _in_columns(by_axis: Callable[[Any, Array, int], Array], p: Any, input: Arra
     return output.reshape(input.shape)
 
 
-MANY_ROWS = 64
-"""From so many on, rows are quicker as columns."""
+SHORT, MANY_ROWS = 32, 64
+"""Of no more elements, and from so many on, rows are quicker as columns."""
 
 BLOCK = 1 << 15
 """How many elements are computed at once: up to 64 bits each, in a few arrays."""
