@@ -3,10 +3,10 @@
 With double rounding, code(acc) is a staircase that never descends, and so is truncate(acc · scale + offset) in
 float64. Two such staircases are equal everywhere if they are equal on both sides of each of their few steps, which is
 checked when the plan is made, per channel, for every accumulator that the weights can produce. Codes of 16 bits have
-too many steps for that: there it is checked that float64 holds every number on the way, so that nothing is rounded but
-by the last truncation. Layers that pass run as four or five float64 passes; the others run the integer arithmetic
-itself. A layer that is called often looks for a line of float32 numbers as well, beside the proven one, that has its
-steps in the same places: half the time, and most layers with a ReLU have one.
+too many steps for that, but for a single channel: there it is checked that float64 holds every number on the way, so
+that nothing is rounded but by the last truncation. Layers that pass run as four or five float64 passes; the others run
+the integer arithmetic itself. A layer that is called often looks for a line of float32 numbers as well, beside the
+proven one, that has its steps in the same places: half the time, and most layers with a ReLU have one.
 """
 
 from __future__ import annotations
@@ -112,16 +112,9 @@ class Requantizer:
                 real *= drop
         codes = real.clip(low, high, out=real).astype(self._unsigned)
         if short is not None and short.missing.size:
-            self._fill(codes.reshape(-1, channels), acc.reshape(-1, channels), short.missing)
+            short.fill(codes.reshape(-1, channels), acc.reshape(-1, channels), *self._limits[1])
         codes ^= self.half
         return codes.view(self.dtype).reshape(acc.shape)
-
-    def _fill(self, codes: Array, acc: Array, missing: Ints) -> None:
-        """Give the channels `missing` of the unsigned `codes` (pixels, channels) theirs, by float64."""
-        scale, offset = (np.broadcast_to(x, codes.shape[1])[missing] for x in self._pixel[:2])
-        real = np.multiply(acc.take(missing, axis=1), scale, dtype=np.float64)
-        real += offset
-        codes[:, missing] = real.clip(*self._limits[1], out=real)
 
     @cached_property
     def _unsigned(self) -> np.dtype[Any]:
@@ -159,7 +152,11 @@ class Requantizer:
     @cached_property
     def _short(self) -> _Short | None:
         found = float32_line(self)
-        return None if found is None else _Short(_Pixels(found[:2]), found[2])
+        if found is None:
+            return None
+        missing = found[2]
+        scale, offset = (np.broadcast_to(x, found[0].shape)[missing] for x in self._pixel[:2])
+        return _Short(_Pixels(found[:2]), missing, scale, offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,10 +182,18 @@ class _Pixels:
 
 
 class _Short(NamedTuple):
-    """A line of float32, and the channels that have none."""
+    """A line of float32, and the channels `missing` that have none, with their line of float64."""
 
     pixels: _Pixels
     missing: Ints
+    scale: Array
+    offset: Array
+
+    def fill(self, codes: Array, acc: Array, low: Array, high: Array) -> None:
+        """Give those of the unsigned `codes` (pixels, channels) theirs."""
+        real = np.multiply(acc.take(self.missing, axis=1), self.scale, dtype=np.float64)
+        real += self.offset
+        codes[:, self.missing] = real.clip(low, high, out=real)
 
 
 _NEIGHBOURS = np.array(
@@ -257,6 +262,7 @@ def requantizer(
         proven = _clear_of_edges(fast, bound) or _equal_everywhere(integer, fast, bound)
     else:
         proven = bool((_is_exact(reach, multiplier, early, integer.half) | ~moves).all())
+        proven = proven or (bound.size == 1 and _equal_everywhere(integer, fast, bound))
     return fast if proven else integer
 
 
@@ -401,18 +407,29 @@ class Roundings(NamedTuple):
     nudge: Array
     low: Array
 
+    def __call__(self, real: Array) -> None:
+        """Rescale the whole numbers `real` (…, channels), float64, in place."""
+        real *= self.high
+        if self.nudge.any():
+            real += self.nudge
+        np.rint(real, out=real)
+        if np.any(self.low < 1):  # else nothing is shifted out
+            real *= self.low
+            np.rint(real, out=real)
 
-def roundings(requantize: Requantizer, bound: Ints) -> Roundings | None:
+
+def roundings(requantize: Requantizer, bound: Ints, left_shift: int = 0) -> Roundings | None:
     """What scales accumulators with |acc| ≤ `bound`, their bias included, before output offset and clamp, if known.
 
-    Known it is where no register wraps and float64 holds all of x · high + nudge; or, in 8 bits, where there is a line
-    and the codes are the same on both sides of every step.
+    Known it is where no register wraps and float64 holds all of x · high + nudge; or, in 8 bits or for a single
+    channel, where there is a line and the codes are the same on both sides of every step. Where TFLM shifts the
+    accumulators to the left first, by `left_shift` bits, they are given as they were before.
     """
     multiplier = requantize.multiplier
     if requantize.bits != 32 or multiplier.rounding != "double" or np.any(multiplier.multiplier <= 0):
         return None
     reach = bound + np.abs(requantize.bias)
-    left, right = np.maximum(multiplier.shift, 0), np.minimum(multiplier.shift, 0)
+    left, right = np.maximum(multiplier.shift, 0) + left_shift, np.minimum(multiplier.shift, 0)
     if np.any(reach * np.exp2(left) + 2**17 >= 2**31):
         return None
     lowest_bit = multiplier.multiplier & -multiplier.multiplier
@@ -424,7 +441,8 @@ def roundings(requantize: Requantizer, bound: Ints) -> Roundings | None:
     nudge = np.where(are_ties & (grain <= 0.5), grain / 2, 0.0)  # of the multiplier only, the channel does not matter
     if np.all(2.0 * reach * (multiplier.multiplier // lowest_bit) < 2.0**53):
         return Roundings(high, nudge, low)
-    if requantize.line is None or requantize.dtype != "int8" or not bound.all():
+    is_short = requantize.dtype == "int8" or bound.size == 1
+    if requantize.line is None or not is_short or not bound.all():
         return None
     codes = _codes(requantize)
     step = _steps(requantize, bound, codes, over=1)
