@@ -20,6 +20,9 @@ from .flat import Row
 
 OpCode = tuple[str, int, str]  # operator name, version, custom code
 
+_U8, _I32, _U32 = struct.Struct("<B"), struct.Struct("<i"), struct.Struct("<I")
+_MOST_BYTES = 2**31 - 1  # of a FlatBuffer, some of whose offsets are signed
+
 
 def dump(model: Model) -> bytes:
     """The `.tflite` file of `model`: ``load(dump(model)) == model``.
@@ -28,7 +31,8 @@ def dump(model: Model) -> bytes:
     implies it. Equal constants share a buffer; buffers are aligned to 16 bytes, as TFLM needs them. Buffers and
     operator codes that nothing refers to are not written, so the bytes may differ from those of the file loaded.
 
-    Raises `ModelError` where a constant does not fit its tensor, or an operator, option or type is not the schema's.
+    Raises `ModelError` where a constant does not fit its tensor, an operator, option or type is not the schema's, or
+    the file would have 2 GiB.
     """
     op_codes = list(dict.fromkeys(_op_code(op) for graph in model.graphs for op in graph.ops))
     buffers: dict[bytes, int] = {b"": 0}  # contents → index; tensors without data share the empty one
@@ -197,7 +201,8 @@ def _code(codes: Mapping[str, int], name: str, what: str) -> int:
 class _Written:
     """What is written of a FlatBuffer so far, which grows from its last byte to its first.
 
-    Whatever is referred to comes before who refers to it. Places are counted from the end, where each thing begins.
+    Whatever is referred to is written before who refers to it. The place of a thing is how many bytes there are from
+    its beginning to the file's end; `widest` is the widest alignment asked for so far.
     """
 
     def __init__(self) -> None:
@@ -255,14 +260,13 @@ class _Written:
         return place
 
     def finished(self, root: int, identifier: bytes) -> bytes:
-        """The whole file, which begins with the offset to its root table."""
+        """The whole file, which begins with the offset to its root table. Raises `ModelError` if it is too large."""
         self.align(self.widest, 4 + len(identifier))
         self.put(identifier)
         self.refer(root)
+        if self.size > _MOST_BYTES:
+            raise ModelError(f"the file would have {self.size:,} bytes; a FlatBuffer has at most {_MOST_BYTES:,}")
         return b"".join(reversed(self.parts))
-
-
-_U8, _I32, _U32 = struct.Struct("<B"), struct.Struct("<i"), struct.Struct("<I")
 
 
 def _write_table(written: _Written, table: Any, row: Row) -> int:

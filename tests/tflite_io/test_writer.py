@@ -15,7 +15,7 @@ from oracle import Tflm
 import refengine
 from refengine import ModelError, load
 from refengine.model import Array, Model, Op, Tensor
-from refengine.tflite_io import dump
+from refengine.tflite_io import dump, writer
 from refengine.tflite_io.flat import FlatFile
 from refengine.tflite_io.writer import flat_buffer
 from tests.tflite_io import seeds
@@ -80,6 +80,15 @@ def test_what_is_written_is_what_flatbuffers_own_builder_gives() -> None:
     builder.Finish(tflite.ModelEnd(builder))
     rows = [{"name": name, "inputs": range(len(name))} for name in ("one", "three")]
     assert flat_buffer(tflite.Model, {"version": 3, "subgraphs": rows}) == bytes(builder.Output())
+
+
+def test_a_file_beyond_what_offsets_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(dump(seeds.dense()))
+    monkeypatch.setattr(writer, "_MOST_BYTES", size)
+    assert len(dump(seeds.dense())) == size
+    monkeypatch.setattr(writer, "_MOST_BYTES", size - 1)
+    with pytest.raises(ModelError, match=f"the file would have {size:,} bytes; a FlatBuffer has at most {size - 1:,}"):
+        dump(seeds.dense())
 
 
 def test_buffers_are_aligned_to_16_bytes() -> None:
