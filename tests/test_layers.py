@@ -168,10 +168,6 @@ MAY_NAME = {
         "ASSIGN_VARIABLE", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV",
     },  # what TFLM decompresses for whom: known where files are read, below the kernels
     "tflite_io/reader.py": {"TFLM_DECODE"},  # likewise: whose input is bytes, whatever the file says
-    "tflite_io/schema.py": {
-        "AVERAGE_POOL_2D", "L2_NORMALIZATION", "L2_POOL_2D", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "REDUCE_ALL",
-        "REDUCE_MAX", "REDUCE_MIN", "SUM",
-    },  # whose tables of options the schema calls otherwise
     "commands/debug.py": {"SOFTMAX"},  # an example of what to type
     "commands/fuzz.py": {"CONV_2D"},  # likewise
     "debugger/prompt.py": {"LESS"},  # a pager and its variable

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import flatbuffers
 import numpy as np
-import tflite
 
 from ..errors import ModelError, located
 from ..model import Array, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor
@@ -46,8 +44,10 @@ def dump(model: Model) -> bytes:
 
 def file_of(row: Row) -> bytes:
     """The `.tflite` file whose root table is `row`, which may be as `FlatFile.root` gives it: its inverse."""
+    import flatbuffers  # which reading does without
+
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_write_table(builder, tflite.Model, row), file_identifier=b"TFL3")
+    builder.Finish(_write_table(builder, "Model", row), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 
@@ -57,7 +57,7 @@ def _op_code(op: Op) -> OpCode:
 
 def _operator_code(name: str, version: int, custom_code: str) -> Row:
     """Runtimes take the larger of the two codes: the old field is a byte, 127 where it cannot hold the code."""
-    code = _code(schema.enumeration(tflite.BuiltinOperator), name, "operator")
+    code = _code(schema.enumeration("BuiltinOperator"), name, "operator")
     return {
         "deprecated_builtin_code": min(code, 127),
         "builtin_code": code,
@@ -100,7 +100,7 @@ def _tensor(tensor: Tensor, buffers: dict[bytes, int]) -> Row:
 
 def _contents(tensor: Tensor, data: Array) -> bytes:
     """The constant as the file holds it: little-endian, int4 two codes a byte, the low nibble first."""
-    _code(schema.enumeration(tflite.TensorType), tensor.dtype, "type")
+    _code(schema.enumeration("TensorType"), tensor.dtype, "type")
     held = schema.held_as(tensor.dtype)
     if data.dtype != held:
         raise ModelError(f"the data is {data.dtype}; constants of type {tensor.dtype} are {held} arrays")
@@ -149,7 +149,7 @@ def _sparsity(sparsity: Sparsity) -> Row:
 
 def _operator(op: Op, op_codes: list[OpCode]) -> Row:
     with located(f"operator {op.index} {op.name}"):
-        table = getattr(tflite, op.options_type, None) if op.options_type else schema.options_table(op.name)
+        table = op.options_type or schema.options_table(op.name)
         row = {
             "opcode_index": op_codes.index(_op_code(op)),
             "inputs": op.inputs,
@@ -159,16 +159,16 @@ def _operator(op: Op, op_codes: list[OpCode]) -> Row:
             "custom_options": op.custom_options or None,
             "debug_metadata_index": op.debug_metadata_index,
         }
-        if table is None:
+        if table is None or not schema.is_table(table):
             if op.options or op.options_type:
                 raise ModelError(f"the schema has no options table {op.options_type!r} for {', '.join(op.options)}")
             return row
         unknown = set(op.options) - {field.name for field in schema.fields(table)}
         if unknown:
-            raise ModelError(f"{table.__name__} has no option {', '.join(sorted(unknown))}")
-        union = "builtin_options" if hasattr(tflite.BuiltinOptions, table.__name__) else "builtin_options2"
+            raise ModelError(f"{table} has no option {', '.join(sorted(unknown))}")
+        union = "builtin_options" if table in schema.enumeration("BuiltinOptions").values() else "builtin_options2"
         empty = ((), "", b"")
-        row[union] = table.__name__, {name: value for name, value in op.options.items() if value not in empty}
+        row[union] = table, {name: value for name, value in op.options.items() if value not in empty}
         return row
 
 
@@ -191,7 +191,7 @@ def _code(names: Mapping[int, str], name: str, what: str) -> int:
     return code
 
 
-def _write_table(builder: Any, table: Any, row: Row) -> int:
+def _write_table(builder: Any, table: str, row: Row) -> int:
     """Write `row`, children first, and return its offset. A field that is None or missing is left out."""
     slots = {field.slot: field for field in schema.fields(table) if row.get(field.name) is not None}
     offsets = {
@@ -206,7 +206,7 @@ def _write_table(builder: Any, table: Any, row: Row) -> int:
             builder.PrependUOffsetTRelativeSlot(number, offsets[slot], 0)
         else:
             value, default = (_encode(field, choice) for choice in (row[field.name], field.default))
-            builder.PrependSlot(field.flags, number, value, default)
+            builder.PrependSlot(_flags(field), number, value, default)
         if field.kind == "union":
             builder.PrependUint8Slot(number - 1, _code(field.names or {}, row[field.name][0], "table"), 0)
     return int(builder.EndObject())
@@ -215,7 +215,7 @@ def _write_table(builder: Any, table: Any, row: Row) -> int:
 def _write_child(builder: Any, field: schema.Field, value: Any) -> int:
     """Write what a table refers to: a string, another table, or a vector of anything; return its offset."""
     if field.kind == "union":
-        return _write_table(builder, getattr(tflite, value[0]), value[1])
+        return _write_table(builder, value[0], value[1])
     if not field.vector:
         return _write_string_or_table(builder, field, value)
     if field.kind == "scalar":
@@ -242,11 +242,18 @@ def _write_numbers(builder: Any, field: schema.Field, values: Any) -> int:
     return int(builder.EndVector())
 
 
+def _flags(field: schema.Field) -> Any:
+    """flatbuffers' name for a scalar's type."""
+    from flatbuffers import number_types
+
+    return getattr(number_types, f"{field.type.capitalize()}Flags")
+
+
 def _encode(field: schema.Field, value: Any) -> Any:
     """A scalar as the file has it: enumerations as their codes, integers in range."""
     if field.names is not None:
         return _code(field.names, value, field.name)
-    low, high = field.flags.min_val, field.flags.max_val
+    low, high = _flags(field).min_val, _flags(field).max_val
     if low is not None and not low <= value <= high:
         raise ModelError(f"{field.name} = {value} is not in [{low}, {high}]")
     return value

@@ -26,7 +26,7 @@ def metadata(*tensors: tuple[int, int, int], version: int = 1) -> bytes:
     luts = [dict(zip(names, numbers, strict=True)) for numbers in tensors]
     builder = flatbuffers.Builder(64)
     row = {"schema_version": version, "subgraphs": [{"lut_tensors": luts}]}
-    builder.Finish(_write_table(builder, compression.Metadata, row))
+    builder.Finish(_write_table(builder, "CompressionMetadata", row))
     return bytes(builder.Output())
 
 
