@@ -448,14 +448,18 @@ def _straight(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> Arrays:
     values: dict[int | None, Any] = {None: None}
     for found in (known.items(), zip(plan.graph.inputs, _fed(plan, batch, inputs), strict=True)):
         values.update(found)
+    value_of = values.__getitem__
     with np.errstate(all="ignore"):
-        for step in steps:
-            results = step.compute(*[values[i] for i in step.reads])
-            for tensor, x in zip(step.outputs, results, strict=True):
-                if is_masked(x):
-                    raise _UndefinedError
-                values[tensor.index] = x
-            for index in step.last_use:
+        for call, reads, writes, last_use in steps:
+            result = call(*map(value_of, reads))
+            if type(result) is np.ndarray:  # nearly always: one output, and all of it defined
+                values[writes[0]] = result
+            else:
+                for index, x in zip(writes, result if isinstance(result, tuple) else (result,), strict=True):
+                    if is_masked(x):
+                        raise _UndefinedError
+                    values[index] = x
+            for index in last_use:
                 values.pop(index, None)
     return tuple(frozen(values[t.index]) for t in plan.outputs)
 
