@@ -25,10 +25,15 @@ _FOREIGN = {
 }
 
 FORMS = {
-    "bool": "?", "int8": "b", "uint8": "B", "int16": "<h", "uint16": "<H", "int32": "<i", "uint32": "<I",
-    "int64": "<q", "uint64": "<Q", "float32": "<f", "float64": "<d",
-}  # fmt: skip
+    type: struct.Struct(f"<{form}")
+    for type, form in (
+        *(("bool", "?"), ("int8", "b"), ("uint8", "B"), ("int16", "h"), ("uint16", "H"), ("int32", "i")),
+        *(("uint32", "I"), ("int64", "q"), ("uint64", "Q"), ("float32", "f"), ("float64", "d")),
+    )
+}
 """How the file holds a number of each type."""
+
+DTYPES = {type: np.dtype(type) for type in FORMS}
 
 Kind = Literal["scalar", "string", "table", "union"]
 
@@ -51,12 +56,12 @@ class Field(NamedTuple):
     @property
     def dtype(self) -> np.dtype[Any]:
         """What the file stores: the number of a scalar, the offset of anything else."""
-        return np.dtype(self.type or "uint32")
+        return DTYPES[self.type or "uint32"]
 
     @property
     def form(self) -> struct.Struct:
         """The same of a scalar, as it is unpacked."""
-        return _form(self.type)
+        return FORMS[self.type]
 
     @property
     def is_bytes(self) -> bool:
@@ -78,11 +83,6 @@ COMPRESSION = {
     ),
 }
 """The tables of a FlatBuffer of TFLM's own, in the metadata of files that it compressed: `compression/metadata.fbs`."""
-
-
-@cache
-def _form(type: str) -> struct.Struct:
-    return struct.Struct(FORMS[type])
 
 
 @cache
