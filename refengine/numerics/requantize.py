@@ -1,12 +1,12 @@
 """From accumulators to codes: bias, fixed-point multiplication, output offset, clamp; as TFLM, but fast where provable.
 
-With double rounding, code(acc) is a staircase that never descends, and so is truncate(acc · scale + offset) in
-float64. Two such staircases are equal everywhere if they are equal on both sides of each of their few steps, which is
-checked when the plan is made, per channel, for every accumulator that the weights can produce. Codes of 16 bits have
-too many steps for that: there it is checked that float64 holds every number on the way, so that nothing is rounded but
-by the last truncation. Layers that pass run as four or five float64 passes; the others run the integer arithmetic
-itself. A layer that is called often looks for a line of float32 numbers as well, beside the proven one, that has its
-steps in the same places: half the time, and most layers with a ReLU have one.
+With double rounding, code(acc) is a staircase that never descends, and so is truncate(acc · scale + offset) in float64.
+When the plan is made, both are proven to be equal, per channel, for every accumulator that the weights can produce: by
+bounds where float64 holds every number on the way, so that nothing is rounded but by the last truncation; else on both
+sides of each of their few steps, of which codes of 16 bits have too many. Layers that pass run as four or five float64
+passes; the others run the integer arithmetic itself. A layer that is called often looks for a line of float32 numbers
+as well, beside the proven one, that has its steps in the same places: half the time, and most layers with a ReLU have
+one.
 """
 
 from __future__ import annotations
