@@ -212,8 +212,8 @@ class _Reading:
         return _Reading(self.plan, self.image, self.layout, self.blocks, time, (), self.golden)
 
     def _shown_at(self, other: _Reading) -> list[int]:
-        """Tensors that are right if the image was taken at the other time, and that it cannot tell if not: nothing that
-        is right lies over them, and no earlier inference left the same."""
+        """Tensors that are right if the image was taken at the other time, and should not be there if not: nothing that
+        is right lies over them, and they are not the same in every inference."""
         places = {b.tensor.index: b for b in self.blocks if b.tensor}
         right, same = [places[i] for i in self.proof], fixed_values(self.plan)
         return [i for i in other.proof if i not in same and not any(places[i].meets(block) for block in right)]

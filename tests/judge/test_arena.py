@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -140,28 +141,28 @@ def test_another_kernels_scratch_buffers_make_no_culprit(tmp_path: Path) -> None
 
 def test_an_image_taken_later_than_said_blames_nobody(tmp_path: Path) -> None:
     """What later operators wrote over is theirs, and they are named; a sound device has no culprit."""
-    x, path, later = noise(10), tmp_path / "arena.bin", 0
+    x, path, refused = noise(10), tmp_path / "arena.bin", list[str]()
     values = values_of(PLAN, x)
-    for time in range(2, len(PLAN.steps) + 1):
+    for time in range(3, len(PLAN.steps) + 1, 3):
         path.write_bytes(image_of(PLAN, values, time))
-        for said in (step.index for step in PLAN.steps[: time - 1]):
+        for said in range(time - 1):
             try:
                 dump = read_arena(PLAN, path, x, after=said, layout="tflm")
             except InputError as error:
-                assert "what later operators compute is there, too: tensor" in str(error)
-                assert f"say --after {PLAN.steps[time - 1].index}" in str(error)
-                later += 1
+                refused.append(str(error))
             else:
-                assert not any(f.certainty == "certain" for f in diff(PLAN, dump, x).culprits)
-    assert later > 20
+                assert not diff(PLAN, dump, x).culprits
+    pattern = r"after operator (\d+), and what later operators compute is there, too: tensor .* say --after (\d+)$"
+    found = [re.search(pattern, each) for each in refused]
+    assert len(found) > 10 and all(each and int(each[1]) < int(each[2]) for each in found)
 
 
 def test_an_image_taken_earlier_than_said_may_be_that_of_operators_that_never_ran(tmp_path: Path) -> None:
     x, path = noise(11), tmp_path / "arena.bin"
-    path.write_bytes(image_of(PLAN, values_of(PLAN, x), 1))
-    dump = read_arena(PLAN, path, x, after=2, layout="tflm")
-    assert "what should be overlaid by then is whole" in dump.notes[-1]
-    assert dump.notes[-1].endswith("or the image was taken before, which --after 0 says")
+    path.write_bytes(image_of(PLAN, values_of(PLAN, x), 2))
+    dump = read_arena(PLAN, path, x, after=3, layout="tflm")
+    assert "what should be overlaid by then is whole: tensor 14 " in dump.notes[-1]
+    assert dump.notes[-1].endswith("has not run, or the image was taken before, which --after 1 says")
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
