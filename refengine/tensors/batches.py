@@ -40,7 +40,10 @@ def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | No
 
 
 def _unfolded(tensor: Tensor, images: Array) -> Array:
-    """Rows of as many values as an input has, N × values, in its shape: a picture's where they are pixels."""
+    """Rows of as many values as an input has, N × values, in its shape: a picture's where they are pixels. Of sequences
+    of whole inputs, N × T × 1 × …, the 1 is left out."""
+    if tensor.shape[:1] == (1,) and images.shape[2:] == tensor.shape:
+        return images.reshape(*images.shape[:2], *tensor.shape[1:])
     if images.ndim != 2 or images.shape[1] != prod(tensor.shape[1:]):
         return images
     is_picture = images.dtype == np.uint8 and takes_pictures(tensor)
