@@ -37,6 +37,7 @@ from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump
+from tests.kernels.test_while import cells, counting
 
 LITERT = ("litert-ref", "litert")
 CODES = ("int8", "int16")
@@ -151,6 +152,14 @@ def test_one_dialect_does_not_part_from_itself() -> None:
     plan = make_plan(bundled_models()["dense_int8"])
     found = parting(plan, plan, digit(plan))
     assert found.first is None and str(found) == f"the same in all {found.count} operators"
+
+
+def test_rounds_of_a_loop_that_only_one_runs_are_beside_nothing() -> None:
+    """Three rounds, and one: each ADD is held against the other's of that round, and WHILE against WHILE."""
+    found = parting(make_plan(counting()), make_plan(counting(-3)), cells(3), cells(100))
+    assert (found.steps, found.count) == (2, 3) and found.first is not None
+    assert str(found).startswith("they part at subgraph 2, operator 0 (ADD), where 1 of 1 elements differ by up to 2 ")
+    assert found.as_dict()["first"]["subgraph"] == found.as_dict()["first"]["outputs"][0]["subgraph"] == 2
 
 
 def test_esp_nn_computes_logistic_by_a_table() -> None:

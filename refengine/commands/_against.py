@@ -84,6 +84,4 @@ def _parting(found: Beside) -> str:
     if found.first is None:
         return f"Tensors compared: {len(compared)}, all the same{without}."
     apart = sum(not layer.is_equal for layer in compared)
-    step = found.first.step
-    where = f"subgraph {step.subgraph}, {step}" if step.subgraph else str(step)
-    return f"They part at {where}; tensors that differ: {apart} of {len(compared)}{without}."
+    return f"They part at {found.first.step.where}; tensors that differ: {apart} of {len(compared)}{without}."
