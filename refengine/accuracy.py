@@ -310,6 +310,9 @@ def _sequences(
 
 def _outputs(plan: Plan, threads: int | None, sequences: Array) -> Array:
     """(N, T, classes)."""
+    if sequences.shape[2:] == plan.inputs[0].shape:  # no leading 1, and so no batch
+        each = ((Session(plan), sequence) for sequence in sequences)
+        return np.stack([[session.run(x)[0].reshape(-1) for x in sequence] for session, sequence in each])
     if plan.initial:
         session = Session(plan)
         return np.stack([session.run(sequences[:, t])[0] for t in range(sequences.shape[1])], axis=1)

@@ -15,7 +15,7 @@ from refengine.bundled import bundled_models
 from refengine.parallel import workers
 from refengine.tensors.datasets import bundled_digits, load_mnist
 from refengine.tensors.inputs import pixels_to_input
-from tests.models import fed, one_op, q
+from tests.models import const, fed, one_op, q
 
 DIGITS = Path(__file__).parent / "data"
 
@@ -47,6 +47,15 @@ def test_other_shapes_are_no_classifiers(shape: tuple[int, ...]) -> None:
     assert not is_classifier(plan)
     with pytest.raises(InputError, match=r"no classifier: its outputs are 'output0'"):
         predictions(plan, np.zeros(shape, np.float32))
+
+
+def test_inputs_without_a_leading_1_come_one_by_one() -> None:
+    unit = q(1 / 255, -128)
+    flatten = one_op("RESHAPE", {}, [fed((2, 2), "int8", unit), const([1, 4], "int32")], fed((1, 4), "int8", unit, "y"))
+    plan, flat, labels = make_plan(flatten), np.eye(4, dtype=np.float32)[[2, 0, 3, 3]], np.array([2, 0, 3, 1])
+    *_, result = evaluate(plan, flat.reshape(4, 2, 2), labels)
+    assert result.correct == 3
+    assert result.confusion.tolist() == [*evaluate(classifier(), flat, labels)][-1].confusion.tolist()
 
 
 def test_what_has_no_scale_is_no_score() -> None:

@@ -1,6 +1,6 @@
 """How fast the engine is: refengine, TFLM and LiteRT side by side, on the same inputs, in the same run.
 
-    python tools/bench.py [MODEL.tflite …] [--rounds 3] [--markdown] [--plot speed.png]
+    python tools/bench.py [MODEL.tflite …] [--rounds 3] [--markdown] [--plot speed.png] [--before CHECKOUT]
 
 For each model (the bundled ones by default; any that keeps nothing from one inference to the next) every contender runs
 in a process of its own, in turn, `--rounds` times; each contender's best round counts. "single" is one image a call,
@@ -199,14 +199,20 @@ def run_contender(name: str, path: Path) -> dict[str, float]:
     return contender_litert(model, images, reference=name == "litert-ref")
 
 
-def measure(path: Path, rounds: int, contenders: Sequence[str] = CONTENDERS) -> dict[str, dict[str, float]]:
-    """The best of `rounds` interleaved rounds, by contender and measurement; a contender that fails is left out."""
+def measure(
+    path: Path, rounds: int, contenders: Sequence[str] = CONTENDERS, before: Path | None = None
+) -> dict[str, dict[str, float]]:
+    """The best of `rounds` interleaved rounds, by contender and measurement; a contender that fails is left out.
+
+    One more, "before", is the refengine of another checkout, if there is one.
+    """
     best: dict[str, dict[str, float]] = {}
+    turns = {name: [__file__, "--contender", name] for name in contenders}
+    if before:
+        turns["before"] = [str(before / "tools" / "bench.py"), "--contender", "refengine"]
     for _ in range(rounds):
-        for name in contenders:
-            child = subprocess.run(
-                [sys.executable, __file__, "--contender", name, str(path)], capture_output=True, text=True
-            )
+        for name, turn in turns.items():
+            child = subprocess.run([sys.executable, *turn, str(path)], capture_output=True, text=True)
             if child.returncode:
                 continue
             for key, value in json.loads(child.stdout.splitlines()[-1]).items():
@@ -278,8 +284,8 @@ def draw(results: dict[str, Any], rows: dict[int, dict[str, dict[str, float]]], 
 
 
 def rows_of(results: dict[str, Any]) -> list[list[str]]:
-    """The table's rows: each contender's speed as a multiple of TFLM's on one image."""
-    rows = []
+    """The table's rows: each contender's speed as a multiple of TFLM's on one image; what was before stands last."""
+    rows, has_before = [], any("before" in times for times in results.values())
     for model, times in results.items():
         base = times["tflm"]["single"]
 
@@ -301,6 +307,7 @@ def rows_of(results: dict[str, Any]) -> list[list[str]]:
                 of_sgemm(times["refengine"]),
                 f"{times['refengine']['plan'] / base:.1f}",
                 f"{times['memory']:.0f} MB",
+                *((ratio("before", "single"), ratio("before", "batch")) if has_before else ()),
             ]
         )
     return rows
@@ -325,6 +332,7 @@ HEADINGS = [
     "a plan, in TFLM's images",
     "refengine peak, 10,000 images",
 ]
+BEFORE = ["single before", "batch before"]
 
 
 def main() -> int:
@@ -333,8 +341,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (default 3)")
     parser.add_argument("--markdown", action="store_true", help="print tables for the README")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw how the cost grows, too")
+    parser.add_argument(
+        "--before", type=Path, metavar="CHECKOUT", help="another refengine to run in turn with this one"
+    )
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.before and not (arguments.before / "tools" / "bench.py").is_file():
+        parser.error(f"{arguments.before} has no tools/bench.py; give the folder of a checkout of refengine")
     if arguments.contender:
         print(json.dumps(run_contender(arguments.contender, arguments.models[0])))
         return 0
@@ -342,12 +355,14 @@ def main() -> int:
     results: dict[str, Any] = {}
     try:
         for name, path in paths.items():
-            results[name] = {**measure(path, arguments.rounds), "memory": peak_memory(path)}
+            found = measure(path, arguments.rounds, before=arguments.before)
+            results[name] = {**found, "memory": peak_memory(path)}
             print(f"measured {name}", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted; what was measured so far:", file=sys.stderr)
         results = {name: times for name, times in results.items() if "memory" in times}
-    show(HEADINGS, rows_of(results), arguments.markdown)
+    rows = rows_of(results)
+    show((HEADINGS + BEFORE)[: len(rows[0])] if rows else HEADINGS, rows, arguments.markdown)
     first: dict[str, Any] = next(iter(results.values()), {})
     sizes = [key for key in first.get("refengine", {}) if key.startswith("batch ")]
     growth = [

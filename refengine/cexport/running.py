@@ -96,7 +96,13 @@ def running(plan: Plan, *inputs: Array) -> Running:
     for tensor in (*plan.inputs, *plan.outputs):
         _check_type(tensor)
     require_room_for_all(plan)
-    early, records = _whole_inference(plan, golden)
+    try:
+        early, records = _whole_inference(plan, golden)
+    except InferenceError:
+        if inputs:
+            raise
+        golden = tuple(_as_positions(t, x) for t, x in zip(plan.inputs, golden, strict=True))
+        early, records = _whole_inference(plan, golden)
     return Running(golden, early, _parts(plan, records), _beginnings(plan))
 
 
@@ -188,6 +194,11 @@ def _noise(tensor: Tensor, seed: int) -> Array:
         return np.asarray(rng.integers(0, 2, tensor.shape), np.bool_)
     bits = rng.integers(0, 256, (*tensor.shape, np.dtype(tensor.dtype).itemsize), np.uint8)
     return bits.view(tensor.dtype).reshape(tensor.shape)
+
+
+def _as_positions(tensor: Tensor, noise: Array) -> Array:
+    """Integers that are no codes as 0 or 1: they may be positions, where others lie outside."""
+    return noise if tensor.quantization or tensor.dtype not in ("int32", "int64") else noise & noise.dtype.type(1)
 
 
 def _known(plan: Plan) -> dict[int, Array]:

@@ -13,7 +13,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from ..errors import InferenceError, InputError, located
-from ..execute import batch_size, frames
+from ..execute import frames
 from ..kernel import PRESETS
 from ..memory import MEMORY, byte_count
 from ..model import Array, Tensor
@@ -462,7 +462,7 @@ def _runs(
     """So many pictures, rows or sequences at once."""
     for start in range(0, len(x), chunk):
         part = sequences_of(plan, x[start : start + chunk], real_range, real)
-        yield (part.reshape(-1, *part.shape[2:]),)
+        yield from _cases(plan, (part.reshape(-1, *part.shape[2:]),))
 
 
 def _fitting(
@@ -477,8 +477,14 @@ def _fitting(
     for name, inputs in read_inputs(plan, files, digit=digit, real_range=real_range, real=real, hear=hear):
         with located(name):
             codes = (quantize_input(plan, x, i) if x.dtype.kind == "f" else x for i, x in enumerate(inputs))
-            (frames if plan.initial else batch_size)(plan, tuple(codes))
-        yield inputs
+            frames(plan, tuple(codes))
+        yield from _cases(plan, inputs)
+
+
+def _cases(plan: Plan, inputs: tuple[Array, ...]) -> list[tuple[Array, ...]]:
+    """A batch or a sequence as it is, and inferences of which nothing lives on one by one, where they make no batch."""
+    stacked = all(x.shape[1:] == t.shape for x, t in zip(inputs, plan.inputs, strict=True))
+    return frames(plan, inputs) if stacked and not plan.initial else [inputs]
 
 
 def leave_out(args: argparse.Namespace, why: str, *names: str) -> None:

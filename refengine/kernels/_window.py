@@ -5,7 +5,7 @@ TFLM: `kernels/padding.h`. With SAME padding the odd pixel goes to the bottom an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -140,13 +140,32 @@ class Window:
         )
         return np.add.outer(taps, columns).reshape(-1)
 
-    def tiles(self, images: int, bytes_a_position: int) -> Iterator[tuple[slice, slice]]:
-        """(images, output rows) slices whose patches take about `PATCH_BYTES`: whole images, or rows of one."""
-        rows = max(1, PATCH_BYTES // max(1, self.output[1] * bytes_a_position))
-        step = max(1, rows // max(1, self.output[0]))
-        for image in range(0, images, step):
-            for row in range(0, self.output[0], rows):
-                yield slice(image, image + step), slice(row, row + rows)
+    def in_tiles(
+        self,
+        images: Array,
+        bytes_a_position: int,
+        padded: Callable[[Array], Array],
+        compute: Callable[[Array, slice], Array],
+    ) -> Array:
+        """(n, *output, c): what `compute(padded(images), output rows)` makes, (n, rows, columns, c), tile after tile.
+
+        A tile's patches take about `PATCH_BYTES`: whole images, or rows of one.
+        """
+        height, width = self.output
+        rows = max(1, PATCH_BYTES // max(1, width * bytes_a_position))
+        step = max(1, rows // max(1, height))
+        if step >= len(images) and rows >= height:
+            return compute(padded(images), slice(0, height))
+        output = None
+        for image in range(0, len(images), step):
+            framed = padded(images[image : image + step])
+            for row in range(0, height, rows):
+                made = compute(framed, slice(row, row + rows))
+                if output is None:
+                    output = np.empty((len(images), height, width, made.shape[3]), made.dtype)
+                output[image : image + step, row : row + rows] = made
+        assert output is not None
+        return output
 
     def taps(self, y: int, x: int) -> Iterator[tuple[int, int, int, int]]:
         """(filter row, filter column, input row, input column) of the taps inside the image, in TFLM's order."""

@@ -124,18 +124,22 @@ def _accumulator_bits(node: Node, input: Tensor, bias: Tensor | None, numerics: 
 def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """(B, n, h, w, c) codes → (B, *output_shape) codes, by exact matrix products over gathered patches."""
     images = input.reshape(-1, *input.shape[2:])
-    output = np.empty((len(images), *p.output_shape[1:]), p.groups[0][1].dtype)
-    taps, depth = prod(p.filter_shape[1:]), p.filter_shape[3]
-    dtype = p.groups[0][0].dtype
-    step = output.shape[3] // len(p.groups)
-    for part, rows in p.window.tiles(len(images), max(taps * len(p.groups), 2 * output.shape[3]) * dtype.itemsize):
-        if not rows.start:
-            padded = p.window.centred(images[part], p.input_offset, dtype)
-        for g, (gemm, requantize) in enumerate(p.groups):
-            columns = p.window.columns(padded[..., g * depth : (g + 1) * depth], rows)
-            made = output[part, rows, :, g * step : (g + 1) * step]
-            made[...] = requantize(gemm(columns.astype(gemm.dtype, copy=False))).reshape(made.shape)
+    taps, channels, dtype = prod(p.filter_shape[1:]), p.output_shape[3], p.groups[0][0].dtype
+    size = max(taps * len(p.groups), 2 * channels) * dtype.itemsize
+    output = p.window.in_tiles(
+        images, size, lambda part: p.window.centred(part, p.input_offset, dtype), partial(_codes, p)
+    )
     return output.reshape(-1, *p.output_shape)
+
+
+def _codes(p: Params, padded: Array, rows: slice) -> Array:
+    """(n, rows, columns, channels) of output `rows`."""
+    made, depth = [], p.filter_shape[3]
+    for g, (gemm, requantize) in enumerate(p.groups):
+        columns = p.window.columns(padded[..., g * depth : (g + 1) * depth], rows)
+        made.append(requantize(gemm(columns.astype(gemm.dtype, copy=False))))
+    codes = made[0] if len(made) == 1 else np.concatenate(made, axis=1)
+    return codes.reshape(len(padded), -1, *p.output_shape[2:])
 
 
 def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:
@@ -181,26 +185,27 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """(B, n, h, w, c) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
     images = input.reshape(-1, *input.shape[2:])
-    output = np.empty((len(images), *p.output_shape[1:]), np.float32)
-    taps, depth = prod(p.filter_shape[1:]), p.filter_shape[3]
-    step = output.shape[3] // len(p.groups)
-    for part, rows in p.window.tiles(len(images), max(taps, 2 * output.shape[3]) * 4):
-        patches = p.window.patches(p.window.padded(images[part]))[:, rows]
-        for g, weights in enumerate(p.groups):
-            seen = patches[..., g * depth : (g + 1) * depth]
-            columns = np.ascontiguousarray(seen.transpose(3, 4, 5, 0, 1, 2)).reshape(taps, -1)
-            channels = slice(g * step, (g + 1) * step)
-            if p.inside is None:
-                total = float32.sequential_matmul(columns.T, weights, p.contraction)
-            else:
-                inside = np.broadcast_to(p.inside[rows, ..., None], seen.shape).transpose(3, 4, 5, 0, 1, 2)
-                total = _sum_inside(columns, weights, inside.reshape(taps, -1), p.contraction)
-            with np.errstate(all="ignore"):
-                total += p.bias[channels]
-            output[part, rows, :, channels] = float32.clamp(
-                total, p.float_activation_min, p.float_activation_max
-            ).reshape(*seen.shape[:3], step)
-    return output.reshape(-1, *p.output_shape)
+    size = 4 * max(prod(p.filter_shape[1:]), 2 * p.output_shape[3])
+    return p.window.in_tiles(images, size, p.window.padded, partial(_floats, p)).reshape(-1, *p.output_shape)
+
+
+def _floats(p: FloatParams, padded: Array, rows: slice) -> Array:
+    """(n, rows, columns, channels) of output `rows`."""
+    patches = p.window.patches(padded)[:, rows]
+    made, (taps, depth) = [], (prod(p.filter_shape[1:]), p.filter_shape[3])
+    for g, weights in enumerate(p.groups):
+        seen = patches[..., g * depth : (g + 1) * depth]
+        columns = np.ascontiguousarray(seen.transpose(3, 4, 5, 0, 1, 2)).reshape(taps, -1)
+        if p.inside is None:
+            made.append(float32.sequential_matmul(columns.T, weights, p.contraction))
+        else:
+            inside = np.broadcast_to(p.inside[rows, ..., None], seen.shape).transpose(3, 4, 5, 0, 1, 2)
+            made.append(_sum_inside(columns, weights, inside.reshape(taps, -1), p.contraction))
+    total = made[0] if len(made) == 1 else np.concatenate(made, axis=1)
+    with np.errstate(all="ignore"):
+        total += p.bias
+    clamped = float32.clamp(total, p.float_activation_min, p.float_activation_max)
+    return clamped.reshape(*patches.shape[:3], -1)
 
 
 def _sum_inside(columns: Float32, weights: Float32, inside: Array, contraction: str) -> Float32:

@@ -136,13 +136,14 @@ def _rounding(node: Node, input: Tensor, filter: Tensor, numerics: Numerics) -> 
 def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """(B, n, h, w, c) codes → (B, *output_shape) codes."""
     images = input.reshape(-1, *input.shape[2:])
-    output = np.empty((len(images), *p.output_shape[1:]), p.requantize.dtype)
-    alone = p.weights.shape[2] == 1
+    dtype, alone = p.weights.dtype, p.weights.shape[2] == 1
     sums, taps = (by_product, prod(p.window.filter)) if alone else (by_lines, p.output_shape[3])
-    for part, rows in p.window.tiles(len(images), taps * p.weights.itemsize):
-        if not rows.start:
-            padded = p.window.centred(images[part], p.input_offset, p.weights.dtype)
-        output[part, rows] = p.requantize(sums(p, padded, rows))
+    output = p.window.in_tiles(
+        images,
+        taps * dtype.itemsize,
+        lambda part: p.window.centred(part, p.input_offset, dtype),
+        lambda padded, rows: p.requantize(sums(p, padded, rows)),
+    )
     return output.reshape(-1, *p.output_shape)
 
 
@@ -203,15 +204,15 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """(B, n, h, w, c) float32 → (B, *output_shape) float32, each sum in order from 0.0, the bias last."""
     images = input.reshape(-1, *input.shape[2:])
-    output = np.empty((len(images), *p.output_shape[1:]), np.float32)
     sums = floats_by_lines if p.inside is None else floats_by_patches
-    for part, rows in p.window.tiles(len(images), 4 * p.output_shape[3]):
-        if not rows.start:
-            padded = p.window.padded(images[part])
+
+    def compute(padded: Array, rows: slice) -> Array:
         with np.errstate(all="ignore"):
             total = sums(p, padded, rows)
             total += p.bias
-        output[part, rows] = float32.clamp(total, p.float_activation_min, p.float_activation_max)
+        return float32.clamp(total, p.float_activation_min, p.float_activation_max)
+
+    output = p.window.in_tiles(images, 4 * p.output_shape[3], p.window.padded, compute)
     return output.reshape(-1, *p.output_shape)
 
 

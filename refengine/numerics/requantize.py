@@ -112,16 +112,9 @@ class Requantizer:
                 real *= drop
         codes = real.clip(low, high, out=real).astype(self._unsigned)
         if short is not None and short.missing.size:
-            self._fill(codes.reshape(-1, channels), acc.reshape(-1, channels), short.missing)
+            short.fill(codes.reshape(-1, channels), acc.reshape(-1, channels), *self._limits[1])
         codes ^= self.half
         return codes.view(self.dtype).reshape(acc.shape)
-
-    def _fill(self, codes: Array, acc: Array, missing: Ints) -> None:
-        """Give the channels `missing` of the unsigned `codes` (pixels, channels) theirs, by float64."""
-        scale, offset = (np.broadcast_to(x, codes.shape[1])[missing] for x in self._pixel[:2])
-        real = np.multiply(acc.take(missing, axis=1), scale, dtype=np.float64)
-        real += offset
-        codes[:, missing] = real.clip(*self._limits[1], out=real)
 
     @cached_property
     def _unsigned(self) -> np.dtype[Any]:
@@ -159,7 +152,11 @@ class Requantizer:
     @cached_property
     def _short(self) -> _Short | None:
         found = float32_line(self)
-        return None if found is None else _Short(_Pixels(found[:2]), found[2])
+        if found is None:
+            return None
+        missing = found[2]
+        scale, offset = (np.broadcast_to(x, found[0].shape)[missing] for x in self._pixel[:2])
+        return _Short(_Pixels(found[:2]), missing, scale, offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,10 +182,18 @@ class _Pixels:
 
 
 class _Short(NamedTuple):
-    """A line of float32, and the channels that have none."""
+    """A line of float32, and the channels `missing` that have none, with their line of float64."""
 
     pixels: _Pixels
     missing: Ints
+    scale: Array
+    offset: Array
+
+    def fill(self, codes: Array, acc: Array, low: Array, high: Array) -> None:
+        """Give those of the unsigned `codes` (pixels, channels) theirs."""
+        real = np.multiply(acc.take(self.missing, axis=1), self.scale, dtype=np.float64)
+        real += self.offset
+        codes[:, self.missing] = real.clip(low, high, out=real)
 
 
 _NEIGHBOURS = np.array(

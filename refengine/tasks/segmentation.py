@@ -29,8 +29,10 @@ def map_place(plan: Plan) -> int | None:
     is that of class 1; the picture is a whole number of times as high and as wide. A map of classes goes before scores,
     which it may have been made of.
     """
+    if len(plan.inputs) != 1:
+        return None
     try:
-        height, width, _ = picture_shape(plan.inputs[0]) if len(plan.inputs) == 1 else (0, 0, 0)
+        height, width, _ = picture_shape(plan.inputs[0])
     except InputError:
         return None
     maps = [i for i, output in enumerate(plan.outputs) if _is_map(output, height, width)]

@@ -15,6 +15,7 @@ from .inputs import picture_shape, pixels_to_input, quantize_input
 def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | None = None, real: bool = False) -> Array:
     """(N, T, …) for the input, of pictures (uint8) or what it takes, alone (T is 1) or in sequences, one axis more.
 
+    … is what the input declares, without a leading 1.
     Rows of as many values as the input has will do, too. Real values are quantised, unless `real` leaves them as they
     are, in float32; `real_range` is as for `inputs.pixels_to_input`. Raises `InputError` for a model of several inputs,
     and for arrays that do not fit.
@@ -30,7 +31,7 @@ def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | No
             each = [pixels_to_input(plan, images[:, t], 0, real_range, real) for t in range(images.shape[1])]
             return np.stack(each, axis=1)
         return pixels_to_input(plan, images, 0, real_range, real)[:, np.newaxis]
-    rest = tensor.shape[1:]
+    rest = _of_one(tensor)
     if rest not in (images.shape[1:], images.shape[2:]):
         raise InputError(f"input '{tensor.name}' takes N × {rest}, or N × T × {rest} of sequences; got {images.shape}")
     codes = quantize_input(plan, images) if images.dtype.kind == "f" else images
@@ -39,15 +40,20 @@ def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | No
     return codes[:, np.newaxis] if images.shape[1:] == rest else codes
 
 
+def _of_one(tensor: Tensor) -> tuple[int, ...]:
+    """The shape of one inference's input, without a leading 1."""
+    return tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
+
+
 def _unfolded(tensor: Tensor, images: Array) -> Array:
     """Rows of as many values as an input has, N × values, in its shape: a picture's where they are pixels. Of sequences
     of whole inputs, N × T × 1 × …, the 1 is left out."""
     if tensor.shape[:1] == (1,) and images.shape[2:] == tensor.shape:
         return images.reshape(*images.shape[:2], *tensor.shape[1:])
-    if images.ndim != 2 or images.shape[1] != prod(tensor.shape[1:]):
+    if images.ndim != 2 or images.shape[1] != prod(_of_one(tensor)):
         return images
     is_picture = images.dtype == np.uint8 and takes_pictures(tensor)
-    return images.reshape(len(images), *(picture_shape(tensor) if is_picture else tensor.shape[1:]))
+    return images.reshape(len(images), *(picture_shape(tensor) if is_picture else _of_one(tensor)))
 
 
 def takes_pictures(tensor: Tensor) -> bool:

@@ -189,6 +189,18 @@ def test_zeros_of_a_shape_are_constants_of_their_type(dtype: str, tmp_path: Path
 
 
 @needs_cc
+def test_noise_for_positions_lies_inside(tmp_path: Path) -> None:
+    """A network that looks words up has a golden input, though an inference of most integers fails."""
+    table, words, found = const(np.eye(3, 4), "float32"), fed((1, 5), "int32"), fed((1, 5, 4), "float32")
+    plan = make_plan(network(Node("GATHER", {"axis": 0, "batch_dims": 0}, (table, words), (found,))))
+    export(plan, tmp_path)
+    x = np.array([[2, 0, 1, 1, 2]], np.int32)
+    done = ran(built(plan, tmp_path), x)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == run(plan, x)[0].tobytes()
+
+
+@needs_cc
 def test_one_pointer_per_tensor(tmp_path: Path) -> None:
     plan = make_plan(two_inputs())
     export(plan, tmp_path)

@@ -86,6 +86,22 @@ def test_a_folder_of_idx_files(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out)["inferences"] == 15
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (1, 3)])
+def test_inferences_of_any_declared_shape_come_one_by_one(
+    shape: tuple[int, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """(N, *declared) are N inferences for `run`, and here, whether or not a model's inputs declare a leading 1."""
+    model, data = tmp_path / "relu.tflite", tmp_path / "x.npy"
+    model.write_bytes(dump(one_op("RELU", {}, [fed(shape, "int8", q(0.5))], fed(shape, "int8", q(0.5)))))
+    x = np.random.default_rng(7).integers(-128, 128, (5, *shape), np.int8)
+    np.save(data, x)
+    assert main(["health", str(model), "--data", str(data), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inferences"] == 5
+    np.save(data, x[:, :, :2])
+    assert main(["health", str(model), "--data", str(data)]) != 0
+    assert f"x.npy: input 'input0' has shape {shape}" in capsys.readouterr().err
+
+
 def test_data_with_classes_are_data_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a folder for each class, a .csv and an .npz with x and y, the first three are the first of three classes."""
     images, labels = bundled_digits()

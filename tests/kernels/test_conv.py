@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from refengine import Numerics, UnsupportedError, execute, make_plan, run
 from refengine.kernel import At
 from refengine.kernels import _window
 from refengine.model import Model, Tensor
+from refengine.strategies import inputs_of, model_of, nodes
+from refengine.tensors.difference import unlike
 from tests.models import const, fed, one_op, q
 
 OPTIONS = {
@@ -112,17 +116,36 @@ def test_contraction_reaches_every_tap() -> None:
     assert run(model, x, numerics=Numerics(contraction="fma"))[0].item() == 2.0**-24
 
 
-def test_an_image_larger_than_a_tile_is_done_in_rows() -> None:
-    """Three tiles of rows give what one sweep over the image would."""
+@settings(max_examples=60)
+@given(data=st.data())
+def test_tiles_of_any_size_give_the_same(data: st.DataObject) -> None:
+    """A row at a time, some rows, whole images: of both convolutions, in any type."""
+    name = data.draw(st.sampled_from(("CONV_2D", "DEPTHWISE_CONV_2D")))
+    model = model_of(data.draw(nodes(name, data.draw(st.sampled_from(("int8", "int16", "float32"))))))
+    (step,) = make_plan(model).steps
+    arrays = data.draw(inputs_of(model))
+    fed_in = iter(arrays)
+    operands = [None if t is None else t.data if t.data is not None else next(fed_in) for t in step.inputs]
+    batch = [None if x is None else x[None] for x in operands]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_window, "PATCH_BYTES", data.draw(st.sampled_from((1, 200, 1000))))
+        (small,) = step.evaluate(*batch)
+    (large,) = step.evaluate(*batch)
+    assert not unlike(small, large).any()
+
+
+def test_an_image_larger_than_a_tile_is_done_in_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three tiles of rows give what one sweep over the image does, and what each sum by hand gives."""
     rng = np.random.default_rng(1)
     weights = rng.integers(-127, 128, (2, 5, 5, 8))
     model = conv(
         fed((1, 90, 60, 8), "int8", q(0.1)), const(weights, "int8", q(0.01)), fed((1, 86, 56, 2), "int8", q(1.0))
     )
     plan = make_plan(model)
-    assert sum(1 for _ in plan.steps[0].params.window.tiles(1, 200 * 4)) > 2
     x = rng.integers(-128, 128, (1, 90, 60, 8)).astype(np.int8)
     (record,) = execute(plan, x)
+    monkeypatch.setattr(_window, "PATCH_BYTES", 1 << 24)
+    assert run(plan, x)[0].tobytes() == record.outputs[0].tobytes()
     for y, column, channel in ((0, 0, 0), (30, 17, 1), (85, 55, 0)):
         *_, line = plan.steps[0].kernel.explain(plan.steps[0].params, At(0, (0, y, column, channel)), x, weights)
         assert line.value == record.outputs[0][0, y, column, channel]

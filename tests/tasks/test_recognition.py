@@ -11,7 +11,7 @@ from refengine.kernel import Node
 from refengine.model import Model
 from refengine.strategies import model_of
 from refengine.tasks.recognition import task_of
-from tests.models import const, fed, q
+from tests.models import const, fed, one_op, q
 from tests.tasks.nets import detector, keyword_spotter, segmenter
 
 
@@ -34,6 +34,13 @@ def shaped(input: tuple[int, ...], output: tuple[int, ...], dtype: str = "float3
 def test_what_the_graph_tells(model: Model, task: str, reason: str) -> None:
     found = task_of(make_plan(model))
     assert (found.name, found.reason) == (task, reason)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8, 3), (1, 16, 32, 64)])
+def test_what_has_two_inputs_is_no_map_of_one_picture(shape: tuple[int, ...]) -> None:
+    x, y, z = (fed(shape, "float32") for _ in range(3))
+    plan = make_plan(one_op("SUB", {"fused_activation_function": "NONE"}, [x, y], z))
+    assert task_of(plan).name == "none"
 
 
 @pytest.mark.parametrize(

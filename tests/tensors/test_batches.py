@@ -34,6 +34,15 @@ def test_sequences_have_an_axis_more() -> None:
     assert np.array_equal(sequences_of(PLAN, codes[:, :, np.newaxis]), codes), "frames as `run` takes them"
 
 
+def test_an_input_without_a_leading_1_has_all_its_axes() -> None:
+    x = fed((2, 3), "int8", q(0.5))
+    plan = make_plan(one_op("RELU", {}, [x], fed((2, 3), "int8", q(0.5))))
+    codes = np.arange(24, dtype=np.int8).reshape(4, 2, 3)
+    assert np.array_equal(sequences_of(plan, codes), codes[:, np.newaxis])
+    assert np.array_equal(sequences_of(plan, codes.reshape(4, 6)), codes[:, np.newaxis])
+    assert np.array_equal(sequences_of(plan, codes.reshape(2, 2, 2, 3)), codes.reshape(2, 2, 2, 3))
+
+
 @pytest.mark.parametrize("shape", [(3, 783), (3, 27, 28, 1), (0, 28, 28, 1)])
 def test_others_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError):
