@@ -177,8 +177,12 @@ def run(
         threads = max(1, min(threads, plan.memory // max(1, tile * plan.working_bytes)))
         slices = [slice(start, min(start + tile, batch)) for start in range(0, batch, tile)]
         with ThreadPoolExecutor(threads) as pool:
-            tiles = list(pool.map(lambda part: _tile(plan, inputs, part), slices))
-    outputs = tuple(concatenated(parts) for parts in zip(*(outputs for outputs, _ in tiles), strict=True))
+            wholes: dict[int, Array] = {}
+            tiles = list(pool.map(lambda part: _tile(plan, batch, inputs, part, wholes), slices))
+    outputs = tuple(
+        concatenated(parts) if any(map(is_masked, parts)) else wholes[i]
+        for i, parts in enumerate(zip(*(outputs for outputs, _ in tiles), strict=True))
+    )
     errors = [error for _, error in tiles if error]
     if errors:
         error = errors[0]
@@ -200,12 +204,26 @@ def _keep_what_is_freed() -> None:
         np.empty(31 << 20, np.uint8)
 
 
-def _tile(plan: Plan, inputs: Sequence[Array], part: slice) -> tuple[Arrays, InferenceError | None]:
-    """Some inferences of a batch, and what failed among them."""
+def _tile(
+    plan: Plan, batch: int, inputs: Sequence[Array], part: slice, wholes: dict[int, Array]
+) -> tuple[Arrays, InferenceError | None]:
+    """Some inferences of a batch, and what failed among them; what is all defined lies in its place in `wholes`, the
+    outputs of the batch by their number."""
+    failed = None
     try:
-        return infer(plan, part.stop - part.start, [x[part] for x in inputs])[0], None
+        outputs, _ = infer(plan, part.stop - part.start, [x[part] for x in inputs])
     except InferenceError as error:
-        return error.outputs, error
+        outputs, failed = error.outputs, error
+    return tuple(x if is_masked(x) else _placed(wholes, i, batch, part, x) for i, x in enumerate(outputs)), failed
+
+
+def _placed(wholes: dict[int, Array], i: int, batch: int, part: slice, x: Array) -> Array:
+    """A copy of `x` as a part of the whole that it is of, which the first tile to come makes."""
+    if i not in wholes:
+        wholes.setdefault(i, np.empty((batch, *x.shape[1:]), x.dtype))
+    placed: Array = wholes[i][part]
+    placed[...] = x
+    return placed
 
 
 def infer(
@@ -439,7 +457,8 @@ def _straight(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> Arrays:
     assert plan.straight is not None
     steps, known = plan.straight
     values: dict[int | None, Any] = {None: None}
-    for found in (known.items(), zip(plan.graph.inputs, _fed(plan, batch, inputs), strict=True)):
+    fed = _fed(plan, batch, inputs)
+    for found in (known.items(), zip(plan.graph.inputs, fed, strict=True)):
         values.update(found)
     with np.errstate(all="ignore"):
         for step in steps:
@@ -450,21 +469,22 @@ def _straight(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> Arrays:
                 values[tensor.index] = x
             for index in step.last_use:
                 values.pop(index, None)
-    return tuple(frozen(values[t.index]) for t in plan.outputs)
+    outputs = (values[t.index] for t in plan.outputs)
+    return tuple(frozen(y.copy() if any(np.may_share_memory(x, y) for x in fed) else y) for y in outputs)
 
 
-def _fed(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> list[Array]:
-    """Copies of the inputs, batch in front; raises `InputError` where there is no room for so many at once."""
+def _fed(plan: Plan, batch: int | None, inputs: Iterable[Array]) -> list[Array]:
+    """The inputs, read-only, batch in front; raises `InputError` where there is no room for so many at once."""
     if batch is not None:
         require_room(batch * plan.working_bytes, plan.memory, f"a batch of {batch}, all at once,", InputError)
-    return [frozen(np.array(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
+    return [frozen(np.asarray(x).reshape(batch or 1, *t.shape)) for t, x in zip(plan.inputs, inputs, strict=True)]
 
 
 def _inference(
     plan: Plan, batch: int | None, inputs: Sequence[Array], state: State | None, known: Mapping[int, Array] = NONE
 ) -> Walk:
     _check_state(plan, batch, state)
-    scene, fed = _Scene(plan, plan, batch), _fed(plan, batch, inputs)
+    scene, fed = _Scene(plan, plan, batch), _fed(plan, batch, map(np.array, inputs))
     return _entered(scene, fed, plan.initial if state is None else state, known)
 
 

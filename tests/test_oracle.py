@@ -74,6 +74,18 @@ def test_an_answer_waits_for_whoever_asks_in_whatever_order() -> None:
             stopped()
 
 
+def test_a_death_apart_is_told_alike_and_costs_no_worker() -> None:
+    with Tflm(apart=True) as tflm:
+        np.testing.assert_array_equal(tflm.run(dense(), [X])[0], Y)
+        worker = tflm._process
+        with pytest.raises(OracleCrash, match=r"tflm died \(SIGABRT\): "):
+            tflm.run(softmax(5000), [np.zeros((1, 5000), np.int8)])
+        with pytest.raises(OracleRefusal):
+            tflm.run(dense(), [np.zeros((1, 3), np.float32)])
+        np.testing.assert_array_equal(tflm.run(dense(), [-X])[0], -Y)
+        assert tflm._process is worker
+
+
 def test_tensors_are_those_computed_and_fed(tflm: Tflm) -> None:
     tensors = tflm.tensors(dense(), [X])
     assert tensors.keys() == {(0, 0), (0, 2)}

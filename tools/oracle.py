@@ -92,10 +92,11 @@ class Oracle:
     dialect: str
     name: str
 
-    def __init__(self, worker: str, timeout: float, python: Path | None = None) -> None:
+    def __init__(self, worker: str, timeout: float, python: Path | None = None, apart: bool = False) -> None:
         self.worker = worker
         self.timeout = timeout
         self.python = python or Path(sys.executable)
+        self.apart = apart
         self._process: subprocess.Popen[bytes] | None = None
         self._under_way: Future[Any] | None = None
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  the worker's stdout and stderr
@@ -184,7 +185,7 @@ class Oracle:
         self._connection, theirs = Pipe()
         with theirs:
             return subprocess.Popen(
-                [self.python, oracle_worker.__file__, self.worker, str(theirs.fileno())],
+                [self.python, oracle_worker.__file__, self.worker, str(theirs.fileno()), *["--apart"] * self.apart],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
@@ -236,16 +237,20 @@ class Oracle:
         except (EOFError, ConnectionError):
             status = self._process.wait()
             self.close()
-            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-            printed = self._printed() or "it printed nothing"
-            raise OracleCrash(f"{self.worker} died ({how}): {printed}") from None
+            raise self._death(status) from None
         except KeyboardInterrupt:  # the answer under way must not be taken for the next call's
             self.close()
             raise
+        if refused is None:
+            raise self._death(answer)
         printed = self._printed()
         if refused:
             raise OracleRefusal(f"{printed}\n{answer}".strip())
         return answer
+
+    def _death(self, status: int) -> OracleCrash:
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return OracleCrash(f"{self.worker} died ({how}): {self._printed() or 'it printed nothing'}")
 
     def _printed(self) -> str:
         """What the worker printed since the last call. (Both processes share the file's position.)"""
@@ -259,13 +264,14 @@ class Oracle:
 class Tflm(Oracle):
     """The real TFLM, from the pinned `tflite-micro` wheel: reference kernels, built for x86-64.
 
-    `python` is the interpreter of another environment, whose wheel answers instead.
+    `python` is the interpreter of another environment, whose wheel answers instead. Where old wheels die often, each
+    task may run `apart`, in a process of its own: then a death costs little; there are no tensor streams.
     """
 
     dialect, name = "tflm", "TFLM"
 
-    def __init__(self, timeout: float = 60.0, python: Path | None = None) -> None:
-        super().__init__("tflm", timeout, python)
+    def __init__(self, timeout: float = 60.0, python: Path | None = None, apart: bool = False) -> None:
+        super().__init__("tflm", timeout, python, apart)
 
 
 class Litert(Oracle):

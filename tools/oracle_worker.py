@@ -1,6 +1,6 @@
 """The oracle's side that loads a wheel: a process that answers over a pipe, see `oracle.py`.
 
-    python tools/oracle_worker.py WORKER FD
+    python tools/oracle_worker.py WORKER FD [--apart]
 
 It runs in any environment with numpy, tflite and a wheel of TFLM or LiteRT, old ones too; not with refengine.
 """
@@ -8,6 +8,7 @@ It runs in any environment with numpy, tflite and a wheel of TFLM or LiteRT, old
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib.util
 import os
 import re
@@ -15,6 +16,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ Array = npt.NDArray[Any]
 Tensors = dict[tuple[int, int], Array]
 
 ARENA_SIZES = (1 << 20, 1 << 24, 1 << 28, 1 << 31)  # bytes; TFLM gets the next one when it runs out of arena
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a child gets when its parent dies
 
 
 @cache
@@ -216,30 +220,56 @@ def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:
     return {"run_many": run_many, "tensors": tensors}
 
 
-def _serve(tasks: Mapping[str, Callable[..., Any]], connection: Connection) -> None:
-    """Answer (task, model, inputs) with (refused?, result or message) until the other side hangs up."""
+def _serve(tasks: Mapping[str, Callable[..., Any]], connection: Connection, apart: bool) -> None:
+    """Answer (task, model, inputs) with (refused?, result or message) until the other side hangs up.
+
+    Where each task runs `apart`, one that died is answered with (None, its exit status).
+    """
+    perform = _apart if apart else _perform
     while True:
         try:
             task, model, inputs = connection.recv()
         except EOFError:
             return
+        connection.send(perform(tasks[task], model, inputs))
+
+
+def _perform(task: Callable[..., Any], model: bytes, inputs: Any) -> tuple[bool, Any]:
+    try:
+        return False, task(model, inputs)
+    except (RuntimeError, ValueError, IndexError) as error:
+        return True, str(error)
+
+
+def _apart(task: Callable[..., Any], model: bytes, inputs: Any) -> tuple[bool | None, Any]:
+    """Perform the task in a child, whose death costs a hundredth of what loading the wheel anew does."""
+    ours, theirs = Pipe(duplex=False)
+    child = os.fork()
+    if not child:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it may hang, and then this process is killed
+        theirs.send(_perform(task, model, inputs))
+        os._exit(0)
+    theirs.close()
+    with ours:
         try:
-            answer = (False, tasks[task](model, inputs))
-        except (RuntimeError, ValueError, IndexError) as error:
-            answer = (True, str(error))
-        connection.send(answer)
+            answer: tuple[bool | None, Any] = ours.recv()
+        except EOFError:
+            answer = None, 0
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return (None, status) if answer[0] is None else answer
 
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description="The oracle's worker process; see the module's docstring.")
     parser.add_argument("worker", choices=["tflm", "litert-ref", "litert-default"])
     parser.add_argument("fd", type=int, help="the inherited end of a multiprocessing pipe")
+    parser.add_argument("--apart", action="store_true", help="perform each task in a process of its own")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an abort is an answer here, not worth a core file
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
     name, _, resolver = arguments.worker.partition("-")
     tasks = _tflm_tasks() if name == "tflm" else _litert_tasks(resolver)
-    _serve(tasks, Connection(arguments.fd))
+    _serve(tasks, Connection(arguments.fd), arguments.apart)
 
 
 if __name__ == "__main__":

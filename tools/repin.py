@@ -59,22 +59,48 @@ def environment(version: str, folder: Path, python: str) -> Path:
     Early wheels work with NumPy 1 only. Raises `InputError` where pip finds no such wheel for this Python, or where it
     does not work there.
     """
+    inside = bare_environment(folder, python)
+    put_wheel(version, inside)
+    for numpy in NUMPYS:
+        _pip(inside, f"pip installs no {numpy}", numpy)
+        failure = why_not(inside)
+        if not failure:
+            return inside
+    raise InputError(f"tflite-micro {version} does not work with {python}: {failure}; try another --python")
+
+
+NUMPYS = ("numpy", "numpy<2")
+
+
+def bare_environment(folder: Path, python: str, numpy: str = "numpy") -> Path:
+    """The Python of a new environment with what `oracle_worker.py` needs beside a wheel. Raises `InputError`."""
     _call(f"{python} makes no environment", python, "-m", "venv", str(folder))
     inside = folder / "bin" / "python"
-    pip = (str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    # without what the wheel asks for: early ones want TensorFlow
-    _call(f"pip installs no tflite-micro {version}", *pip, "--no-deps", f"tflite-micro=={version}")
-    failure = ""
-    for numpy in ("numpy", "numpy<2"):
-        _call(f"pip installs no {numpy}", *pip, numpy, "tflite")
-        try:
-            with Tflm(python=inside) as tflm:
-                ((model, runs),) = drawn("RELU", "float32", 1, 0)
-                tflm.run(model, runs[0])
-            return inside
-        except (OracleCrash, OracleRefusal) as error:
-            failure = str(error).strip().rpartition("\n")[2]
-    raise InputError(f"tflite-micro {version} does not work with {python}: {failure}; try another --python")
+    _pip(inside, f"pip installs no {numpy}", numpy, "tflite")
+    return inside
+
+
+def put_wheel(version: str, inside: Path) -> None:
+    """Put that wheel of TFLM into an environment, in another one's place. Raises `InputError` where pip finds none.
+
+    It comes without what it asks for: early ones want TensorFlow.
+    """
+    _pip(inside, f"pip installs no tflite-micro {version}", "--no-deps", "--no-cache-dir", f"tflite-micro=={version}")
+
+
+def why_not(inside: Path) -> str:
+    """Why the wheel in an environment does not work there; "" where it does."""
+    try:
+        with Tflm(python=inside) as tflm:
+            ((model, runs),) = drawn("RELU", "float32", 1, 0)
+            tflm.run(model, runs[0])
+    except (OracleCrash, OracleRefusal) as error:
+        return str(error).strip().rpartition("\n")[2]
+    return ""
+
+
+def _pip(inside: Path, what: str, *arguments: str) -> None:
+    _call(what, str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
 
 
 def _call(what: str, *command: str) -> None:
@@ -245,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         old, keys = pinned(text), chosen(arguments.op, arguments.dtype)
         with tempfile.TemporaryDirectory() as folder:
             python = environment(arguments.version, Path(folder), arguments.python)
-            with Tflm() as here, Tflm(python=python) as there, progress(console) as bar:
+            with Tflm() as here, Tflm(python=python, apart=True) as there, progress(console) as bar:
                 before, after = registered(here), registered(there)
                 compared = compare(keys, arguments.cases, arguments.seed, here, there)
                 changes = [found for found in bar.track(compared, len(keys), description="pairs") if found.changed]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InferenceError, consistent, require
 from ..kernel import Draw, Node, Numerics, Options, Toolbox
 from ..model import Array, Quantization, Tensor
+from ..numerics import tables
+from ..numerics.fixedpoint import Multiplier
 from ..numerics.quantize import activation_range, float_activation_range
+from ..numerics.requantize import Roundings, requantizer, roundings
 from . import _affine
 
 MAX_RANK = 6
@@ -19,6 +22,10 @@ MAX_RANK = 6
 
 BLOCK = 16384
 """How many elements the int16 arithmetic takes at once: its int64 temporaries stay in the cache."""
+
+
+MANY = 1 << 17
+"""So many int16 elements take longer, in integers, than to prove that float64 gives the same and then to do so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,22 +146,82 @@ def tabulate(evaluate: Callable[[Array, Array], Array]) -> Array:
 
 def lookup(table: Array, input1: Array, input2: Array) -> Array:
     """The entry of a `tabulate`d table for each pair of codes."""
-    row = input1.view(np.uint8).astype(np.uint16) << np.uint16(8)
-    result: Array = table.take(row | input2.view(np.uint8))
+    rows, columns = input1.view(np.uint8), input2.view(np.uint8)
+    for one, other, axis in ((columns, rows, 1), (rows, columns, 0)):
+        if one.size == 1 and one.ndim == other.ndim:
+            return tables.look_up(table.take(one.item(), axis=axis), other)
+    result: Array = table.take(rows.astype(np.uint16) << np.uint16(8) | columns)
     return result
 
 
-def codes(evaluate: Callable[[Array, Array], Array], table: Array | None, input1: Array, input2: Array) -> Array:
-    """What `evaluate` makes of two operands that broadcast: from its `table`, or, without one, a block at a time."""
+def codes(
+    evaluate: Callable[[Array, Array], Array],
+    table: Array | None,
+    input1: Array,
+    input2: Array,
+    quick: Callable[[], Callable[[Array, Array], Array] | None] = lambda: None,
+) -> Array:
+    """What `evaluate` makes of two operands that broadcast: from its `table`, or, without one, a block at a time.
+
+    `quick` proves another way to compute the same, or finds none, and is not asked for less than `MANY` elements.
+    """
     if table is not None:
         return lookup(table, input1, input2)
     operands = np.broadcast_arrays(input1, input2)
     a, b = (x.reshape(-1) for x in operands)
     output = np.empty_like(a)
-    for start in range(0, len(a), BLOCK):
-        part = slice(start, start + BLOCK)
+    block, found = BLOCK, quick() if a.size >= MANY else None
+    if found is not None:
+        block, evaluate = 2 * BLOCK, found  # of fewer temporaries
+    for start in range(0, len(a), block):
+        part = slice(start, start + block)
         output[part] = evaluate(a[part], b[part])
     return output.reshape(operands[0].shape)
+
+
+class Lines(NamedTuple):
+    """float64's way with int16 codes: the roundings of both operands, if they are scaled at all, and of the result.
+
+    The result's codes are within [`low`, `high`] when `offset` is added.
+    """
+
+    first: Roundings | None
+    second: Roundings | None
+    result: Roundings
+    offset: int
+    low: int
+    high: int
+
+    def operands(self, *inputs: Array) -> Iterator[Array]:
+        """Codes, less their zero points, as TFLM scales them: whole numbers in float64."""
+        for codes, scale in zip(inputs, self[:2], strict=True):
+            real = codes.astype(np.float64)
+            if scale is not None:
+                scale(real)
+            yield real
+
+    def codes(self, real: Array) -> Array:
+        """The codes of results, whole numbers in float64, which are lost."""
+        self.result(real)
+        if self.offset:
+            real += self.offset
+        return real.clip(self.low, self.high, out=real).astype(np.int16)
+
+
+def lines(
+    operands: Sequence[Multiplier], left_shift: int, result: Multiplier, bound: int, offset: int, low: int, high: int
+) -> Lines | None:
+    """Those of TFLM's multipliers, for int16 codes without zero points; None where they cannot be proven.
+
+    Operands are shifted by `left_shift` first; without any, codes are taken as they are. No result is beyond `bound`.
+    """
+    whole = requantizer(np.zeros(1, np.int64), result, offset, low, high, "int16", np.array([bound]))
+    last = roundings(whole, np.array([bound]))
+    scaled = [roundings(replace(whole, multiplier=m, line=None), np.array([1 << 15]), left_shift) for m in operands]
+    if last is None or None in scaled:
+        return None
+    first, second = scaled or (None, None)
+    return Lines(first, second, last, offset, low, high)
 
 
 def draw_inputs(

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import consistent
 from ..kernel import At, Draw, Facts, Kernel, Line, Node, Numerics, Options, Quantizing, Toolbox
 from ..model import Array, Quantization, Tensor
-from ..numerics import float32
+from ..numerics import float32, tables
 from ..numerics.fixedpoint import Ints, Multiplier, quantize_multiplier
 from ..numerics.quantize import code_range
 from . import _affine
@@ -70,7 +70,7 @@ def codes(dtype: str) -> Ints:
 
 def look_up(table: Array, input: Array) -> Array:
     """`table`, ordered like `codes`, at each code of `input`."""
-    return table.take(input.view(f"u{input.itemsize}"))
+    return tables.look_up(table, input.view(f"u{input.itemsize}"))
 
 
 def explain_input(code: int, zero_point: int) -> Line:

@@ -102,7 +102,12 @@ class Window:
         """What each position of output `rows` sees of `padded(images)`: (n · rows · output columns, taps · c)."""
         if self.is_pixel:
             return padded[:, rows].reshape(-1, padded.shape[3])
-        return self.patches(padded)[:, rows].reshape(-1, prod(self.filter) * padded.shape[3])
+        seen = self.patches(padded)[:, rows]
+        taps = prod(self.filter) * padded.shape[3]
+        if padded.shape[3] == 1:  # by tap in longer lines than by position
+            seen = np.ascontiguousarray(seen.transpose(3, 4, 5, 0, 1, 2)).reshape(taps, -1).T
+        columns: Array = seen.reshape(-1, taps)
+        return columns
 
     def side_by_side(self, channels: int) -> int:
         """How many output positions `lines` puts into one: all of a row, or each alone where there is a stride, and so

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,17 @@ class Params:
     output_activation_max: int
     sign: int = 1
     table: Array | None = None
+
+    @cached_property
+    def lines(self) -> _broadcast.Lines | None:
+        """For many int16 codes without zero points, if proven."""
+        if self.input1_offset or self.input2_offset:
+            return None
+        operands = self.input1_multiplier, self.input2_multiplier
+        ends = self.output_offset, self.output_activation_min, self.output_activation_max
+        return _broadcast.lines(
+            operands, self.left_shift, self.output_multiplier, 1 << (16 + self.left_shift - 1), *ends
+        )
 
 
 def prepare(node: Node, numerics: Numerics) -> Params:
@@ -93,7 +104,7 @@ def _xnnpack_params(node: Node, ratios: list[np.float32], sign: int) -> Params:
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes."""
     a, b = _broadcast.aligned(input1, input2)
-    return _broadcast.codes(partial(_sum, p), p.table, a, b)
+    return _broadcast.codes(partial(_sum, p), p.table, a, b, lambda: p.lines and partial(_sum_of_lines, p, p.lines))
 
 
 def _sum(p: Params, input1: Array, input2: Array) -> Array:
@@ -106,6 +117,12 @@ def _sum(p: Params, input1: Array, input2: Array) -> Array:
     total = first + p.sign * scaled(input2, p.input2_offset, p.input2_multiplier)
     output = wrap32(multiply_by_quantized_multiplier(total, p.output_multiplier) + p.output_offset)
     return np.clip(output, p.output_activation_min, p.output_activation_max).astype(input1.dtype)
+
+
+def _sum_of_lines(p: Params, lines: _broadcast.Lines, input1: Array, input2: Array) -> Array:
+    """The same by proven lines of float64."""
+    first, second = lines.operands(input1, input2)
+    return lines.codes((np.add if p.sign > 0 else np.subtract)(first, second, out=first))
 
 
 def explain(p: Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:

@@ -110,7 +110,11 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 def evaluate_float(p: FloatParams, input: Array) -> Array:
     """float32, elementwise."""
     with np.errstate(all="ignore"):
-        return float32.select(input > 0, input, input * p.alpha)
+        scaled = input * p.alpha
+        if 0 < p.alpha <= 1:
+            larger: Array = np.maximum(input, scaled, out=scaled)  # which is the same, NaN too
+            return larger
+        return float32.select(input > 0, input, scaled)
 
 
 def explain_float(p: FloatParams, at: At, input: Array) -> Iterator[Line]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -43,6 +43,16 @@ class Params:
     dtype: str
     table: Array | None = None
 
+    @cached_property
+    def lines(self) -> tuple[_broadcast.Lines, _broadcast.Lines] | None:
+        """For many int16 codes, if proven: from 0 on, and below."""
+        found = (
+            _broadcast.lines((), 0, multiplier, bound, self.output_zero_point, *code_range("int16"))
+            for multiplier, bound in ((self.output_multiplier_1, 1 << 16), (self.output_multiplier_2, 1 << 24))
+        )
+        identity, scaled = found
+        return None if identity is None or scaled is None else (identity, scaled)
+
 
 def _operands(node: Node, alpha_type: str) -> tuple[Tensor, Tensor, Tensor]:
     """(input, alpha, output); refuses wrong types and shapes."""
@@ -72,7 +82,9 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 def evaluate(p: Params, input: Array, alpha: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes."""
     a, b = _broadcast.aligned(input, alpha)
-    return _broadcast.codes(partial(_prelu, p), p.table, a, b)
+    return _broadcast.codes(
+        partial(_prelu, p), p.table, a, b, lambda: p.lines and partial(_prelu_of_lines, p, *p.lines)
+    )
 
 
 def _prelu(p: Params, input: Array, alpha: Array) -> Array:
@@ -84,6 +96,21 @@ def _prelu(p: Params, input: Array, alpha: Array) -> Array:
         multiply_by_quantized_multiplier(x * slope, p.output_multiplier_2),
     )
     return np.clip(wrap32(scaled + p.output_zero_point), *code_range(p.dtype)).astype(p.dtype)
+
+
+def _prelu_of_lines(
+    p: Params, identity: _broadcast.Lines, scaled: _broadcast.Lines, input: Array, alpha: Array
+) -> Array:
+    """The same by proven lines of float64."""
+    x = input.astype(np.float64)
+    x -= p.input_zero_point
+    product = alpha.astype(np.float64)
+    product -= p.alpha_zero_point
+    product *= x
+    is_kept = np.negative((input >= p.input_zero_point).view(np.int8), dtype=np.int16)  # all bits, or none
+    kept, codes = identity.codes(x), scaled.codes(product)
+    codes ^= is_kept & (codes ^ kept)  # as `float32.select` does
+    return codes
 
 
 def explain(p: Params, at: At, input: Array, alpha: Array) -> Iterator[Line]:
@@ -113,7 +140,11 @@ def prepare_float(node: Node, numerics: Numerics) -> _broadcast.NoParams:
 
 
 def _prelu_float(input: Array, alpha: Array) -> Array:
-    return float32.select(input >= 0, input, input * alpha)
+    scaled = input * alpha
+    if np.all((alpha > 0) & (alpha <= 1)):
+        larger: Array = np.maximum(input, scaled, out=scaled)  # which is the same, NaN too
+        return larger
+    return float32.select(input >= 0, input, scaled)
 
 
 def explain_float(p: _broadcast.NoParams, at: At, input: Array, alpha: Array) -> Iterator[Line]:

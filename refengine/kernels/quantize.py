@@ -33,7 +33,16 @@ OUTPUT_TYPES = {
 }
 """What TFLM quantises which type into."""
 
-BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
+BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0)).view(np.int32)
+"""Its bits, as those of every float here."""
+
+SIGN = np.int32(-(2**31))
+
+FITTING = np.float32(2**30)
+"""Below it nothing can happen to a float that becomes an int32, nor when a zero point is added."""
+
+BLOCK = 1 << 15
+"""How many floats are quantised at once: their temporaries stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,15 +143,27 @@ def evaluate_float(p: FloatParams, input: Array) -> Array:
     """(B, …) float32 → (B, …) codes of type `dtype`."""
     if p.inverse is not None:
         return _by_inverse(p, input, p.inverse)
+    values, codes = input.reshape(-1), np.empty(input.size, p.dtype)
+    for start in range(0, input.size, BLOCK):
+        codes[start : start + BLOCK] = _codes(p, values[start : start + BLOCK])
+    return codes.reshape(input.shape)
+
+
+def _codes(p: FloatParams, values: Array) -> Array:
+    """The codes of some floats, at least one."""
+    low, high = code_range(p.dtype)
     with np.errstate(all="ignore"):
-        ratio = input / p.scale
+        ratio = values / p.scale
         # Truncated, this is the ratio rounded half away from zero for every float32; with 0.5 itself,
         # 0.49999997 would be rounded to 1, and so would odd numbers from 2²³ on to their neighbours.
-        ratio += np.copysign(BELOW_HALF, ratio)
+        ratio += (ratio.view(np.int32) & SIGN | BELOW_HALF).view(np.float32)  # `copysign` takes thrice as long
+        if np.maximum.reduce(ratio) < FITTING and np.minimum.reduce(ratio) > -FITTING:
+            codes = ratio.clip(low - p.zero_point, high - p.zero_point, out=ratio).astype(np.int32)
+            codes += p.zero_point
+            return codes
     codes = float32.to_int32(ratio, p.float_to_int)
     codes += np.int32(p.zero_point)  # wraps, as in C
-    low, high = code_range(p.dtype)
-    return np.clip(codes, low, high, out=codes).astype(p.dtype)
+    return np.clip(codes, low, high, out=codes)
 
 
 def _by_inverse(p: FloatParams, input: Array, inverse: np.float32) -> Array:

@@ -19,6 +19,7 @@ from math import floor
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import consistent, require
 from ..kernel import At, Draw, Facts, Ints, Kernel, Line, Node, Numerics, Quantizing, Toolbox
@@ -81,10 +82,10 @@ class Int16Params:
     highest: int
 
     @cached_property
-    def exps(self) -> Ints:
+    def exps(self) -> npt.NDArray[np.int32]:
         """(65536,): the exponential of each difference max − x in Q0.15; worked out once somebody asks."""
         diffs = multiply_by_quantized_multiplier(-np.arange(1 << 16), self.input_multiplier)
-        return _look_up(self.exp_lut, diffs + 32767)
+        return _look_up(self.exp_lut, diffs + 32767).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,13 +172,34 @@ def evaluate(p: Params | TableParams, input: Array) -> Array:
     """(B, …, c) codes → (B, …, c) codes, by table and one reciprocal a row."""
     if isinstance(p, TableParams):
         return _by_table(p, p.exps[_diffs(input)])
-    return (code_by_code if input.size <= FEW_CODES else array_by_array)(p, input)
+    return code_by_code(p, input) if input.size <= FEW_CODES else _in_columns(array_by_array, p, input, p.output_type)
 
 
-def _diffs(input: Array) -> Array:
-    """How far each code is below its row's largest: uint8."""
+def _in_columns(by_axis: Callable[[Any, Array, int], Array], p: Any, input: Array, dtype: str) -> Array:
+    """What `by_axis` makes of (…, c) elements: of many short rows, as columns, over which NumPy's loops run without a
+    break, and as many at a time as the cache holds."""
+    length = input.shape[-1]
+    if length > SHORT or input.size < MANY_ROWS * length:
+        return by_axis(p, input, -1)
+    rows, step = input.reshape(-1, length), BLOCK // length
+    output = np.empty(rows.shape, dtype)
+    for start in range(0, len(rows), step):
+        columns = np.ascontiguousarray(rows[start : start + step].T)
+        output[start : start + step] = by_axis(p, columns, 0).T
+    return output.reshape(input.shape)
+
+
+SHORT, MANY_ROWS = 32, 64
+"""Of no more elements, and from so many on, rows are quicker as columns."""
+
+BLOCK = 1 << 15
+"""How many elements are computed at once: up to 64 bits each, in a few arrays."""
+
+
+def _diffs(input: Array, axis: int = -1) -> Array:
+    """How far each code is below its row's largest, along `axis`: uint8."""
     codes = input.view(np.uint8) ^ 0x80
-    diffs: Array = np.maximum.reduce(codes, axis=-1, keepdims=True) - codes
+    diffs: Array = np.maximum.reduce(codes, axis=axis, keepdims=True) - codes
     return diffs
 
 
@@ -204,10 +226,10 @@ def code_by_code(p: Params, input: Array) -> Array:
     return np.array(found, p.output_type).reshape(input.shape)
 
 
-def array_by_array(p: Params, input: Array) -> Array:
-    """`evaluate`, in NumPy's."""
-    diffs = _diffs(input).astype(np.intp)
-    sums = np.add.reduce(p.terms.take(diffs), axis=-1, keepdims=True)
+def array_by_array(p: Params, input: Array, axis: int = -1) -> Array:
+    """`evaluate`, in NumPy's; rows lie along `axis`."""
+    diffs = _diffs(input, axis).astype(np.intp)
+    sums = np.add.reduce(p.terms.take(diffs), axis=axis, keepdims=True)
     reciprocal, headroom_plus_one = (one_by_one if sums.size <= FEW else all_at_once)(sums)
     num_bits_over_unit = ACCUMULATION_INTEGER_BITS - headroom_plus_one
     low, high = code_range(p.output_type)
@@ -364,7 +386,11 @@ def _table(function: Callable[[Array], Array], input_range: int, input_zero_poin
 
 def evaluate_int16(p: Int16Params, input: Array) -> Array:
     """(B, …, c) codes → (B, …, c) codes."""
-    return (code_by_code_int16 if input.size <= FEW_CODES else array_by_array_int16)(p, input)
+    return (
+        code_by_code_int16(p, input)
+        if input.size <= FEW_CODES
+        else _in_columns(array_by_array_int16, p, input, "int16")
+    )
 
 
 def code_by_code_int16(p: Int16Params, input: Array) -> Array:
@@ -383,18 +409,18 @@ def code_by_code_int16(p: Int16Params, input: Array) -> Array:
     return np.array(found, np.uint16).view(np.int16).reshape(input.shape)
 
 
-def array_by_array_int16(p: Int16Params, input: Array) -> Array:
-    """`evaluate_int16`, in NumPy's."""
+def array_by_array_int16(p: Int16Params, input: Array, axis: int = -1) -> Array:
+    """`evaluate_int16`, in NumPy's; rows lie along `axis`. No product of two numbers in Q0.15 leaves 32 bits."""
     codes = input.view(np.uint16) ^ 0x8000
-    exps = p.exps.take(np.maximum.reduce(codes, axis=-1, keepdims=True) - codes)
-    sums = np.add.reduce(exps, axis=-1, keepdims=True)
+    exps = p.exps.take(np.maximum.reduce(codes, axis=axis, keepdims=True) - codes)
+    sums = np.add.reduce(exps, axis=axis, keepdims=True, dtype=np.int64)
     headroom_plus_one = 32 - np.frexp(sums)[1].astype(np.int64)
     shifted_sums = ((sums << (headroom_plus_one - 1)) + (1 << 13)) >> 14
     reciprocal = _look_up(p.one_over_one_plus_x_lut, shifted_sums - (1 << 16) - (1 << 15))
     right_shift = 31 - headroom_plus_one
-    exps *= reciprocal
-    exps += np.int64(1) << (right_shift - 1)
-    exps >>= right_shift
+    exps *= reciprocal.astype(np.int32)
+    exps += (np.int64(1) << (right_shift - 1)).astype(np.int32)
+    exps >>= right_shift.astype(np.int32)
     output: Array = exps.clip(0, p.highest, out=exps).astype(np.int16)
     return output
 
@@ -454,10 +480,15 @@ def prepare_float(node: Node, numerics: Numerics) -> FloatParams:
 
 def evaluate_float(p: FloatParams, input: Array) -> Array:
     """(B, …, c) float32 → (B, …, c) float32; a NaN is no maximum, but the sum shows it to the whole row."""
+    return _in_columns(_probabilities, p, input, "float32")
+
+
+def _probabilities(p: FloatParams, input: Array, axis: int) -> Array:
+    """The same of rows that lie along `axis`."""
     with np.errstate(all="ignore"):
-        largest = np.fmax.reduce(input, axis=-1, keepdims=True, initial=-float32.FLT_MAX)
+        largest = np.fmax.reduce(input, axis=axis, keepdims=True, initial=-float32.FLT_MAX)
         exps = float32.exp((input - largest) * p.beta, p.libm)
-        output: Array = exps / float32.sequential_sum(exps, -1)[..., None]
+        output: Array = exps / np.expand_dims(float32.sequential_sum(exps, axis), axis)
     return output
 
 

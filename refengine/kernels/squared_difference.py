@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -43,6 +43,14 @@ class Params:
     output_multiplier: Multiplier
     table: Array | None = None
 
+    @cached_property
+    def lines(self) -> _broadcast.Lines | None:
+        """For many int16 codes, if proven."""
+        operands, ends = (self.input1_multiplier, self.input2_multiplier), code_range("int16")
+        return _broadcast.lines(
+            operands, self.left_shift, self.output_multiplier, 1 << 30, self.output_zero_point, *ends
+        )
+
 
 def prepare(node: Node, numerics: Numerics) -> Params:
     """Refuses int16 with zero points, as TFLM does, and scales so far apart that C leaves shifts undefined."""
@@ -66,7 +74,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
 def evaluate(p: Params, input1: Array, input2: Array) -> Array:
     """(B, …) and (B, …) codes → (B, …) codes."""
     a, b = _broadcast.aligned(input1, input2)
-    return _broadcast.codes(partial(_square, p), p.table, a, b)
+    return _broadcast.codes(partial(_square, p), p.table, a, b, lambda: p.lines and partial(_square_of_lines, p.lines))
 
 
 def _square(p: Params, input1: Array, input2: Array) -> Array:
@@ -80,6 +88,14 @@ def _square(p: Params, input1: Array, input2: Array) -> Array:
     squared = multiply_by_quantized_multiplier(difference * difference, p.output_multiplier)
     dtype = input1.dtype
     return np.clip(wrap32(squared + p.output_zero_point), *code_range(dtype.name)).astype(dtype)
+
+
+def _square_of_lines(lines: _broadcast.Lines, input1: Array, input2: Array) -> Array:
+    """The same by proven lines of float64."""
+    difference, other = lines.operands(input1, input2)
+    difference -= other
+    difference *= difference
+    return lines.codes(difference)
 
 
 def explain(p: Params, at: At, input1: Array, input2: Array) -> Iterator[Line]:

@@ -3,10 +3,10 @@
 With double rounding, code(acc) is a staircase that never descends, and so is truncate(acc · scale + offset) in
 float64. Two such staircases are equal everywhere if they are equal on both sides of each of their few steps, which is
 checked when the plan is made, per channel, for every accumulator that the weights can produce. Codes of 16 bits have
-too many steps for that: there it is checked that float64 holds every number on the way, so that nothing is rounded but
-by the last truncation. Layers that pass run as four or five float64 passes; the others run the integer arithmetic
-itself. A layer that is called often looks for a line of float32 numbers as well, beside the proven one, that has its
-steps in the same places: half the time, and most layers with a ReLU have one.
+too many steps for that, but for a single channel: there it is checked that float64 holds every number on the way, so
+that nothing is rounded but by the last truncation. Layers that pass run as four or five float64 passes; the others run
+the integer arithmetic itself. A layer that is called often looks for a line of float32 numbers as well, beside the
+proven one, that has its steps in the same places: half the time, and most layers with a ReLU have one.
 """
 
 from __future__ import annotations
@@ -262,6 +262,7 @@ def requantizer(
         proven = _clear_of_edges(fast, bound) or _equal_everywhere(integer, fast, bound)
     else:
         proven = bool((_is_exact(reach, multiplier, early, integer.half) | ~moves).all())
+        proven = proven or (bound.size == 1 and _equal_everywhere(integer, fast, bound))
     return fast if proven else integer
 
 
@@ -406,18 +407,29 @@ class Roundings(NamedTuple):
     nudge: Array
     low: Array
 
+    def __call__(self, real: Array) -> None:
+        """Rescale the whole numbers `real` (…, channels), float64, in place."""
+        real *= self.high
+        if self.nudge.any():
+            real += self.nudge
+        np.rint(real, out=real)
+        if np.any(self.low < 1):  # else nothing is shifted out
+            real *= self.low
+            np.rint(real, out=real)
 
-def roundings(requantize: Requantizer, bound: Ints) -> Roundings | None:
+
+def roundings(requantize: Requantizer, bound: Ints, left_shift: int = 0) -> Roundings | None:
     """What scales accumulators with |acc| ≤ `bound`, their bias included, before output offset and clamp, if known.
 
-    Known it is where no register wraps and float64 holds all of x · high + nudge; or, in 8 bits, where there is a line
-    and the codes are the same on both sides of every step.
+    Known it is where no register wraps and float64 holds all of x · high + nudge; or, in 8 bits or for a single
+    channel, where there is a line and the codes are the same on both sides of every step. Where TFLM shifts the
+    accumulators to the left first, by `left_shift` bits, they are given as they were before.
     """
     multiplier = requantize.multiplier
     if requantize.bits != 32 or multiplier.rounding != "double" or np.any(multiplier.multiplier <= 0):
         return None
     reach = bound + np.abs(requantize.bias)
-    left, right = np.maximum(multiplier.shift, 0), np.minimum(multiplier.shift, 0)
+    left, right = np.maximum(multiplier.shift, 0) + left_shift, np.minimum(multiplier.shift, 0)
     if np.any(reach * np.exp2(left) + 2**17 >= 2**31):
         return None
     lowest_bit = multiplier.multiplier & -multiplier.multiplier
@@ -429,7 +441,8 @@ def roundings(requantize: Requantizer, bound: Ints) -> Roundings | None:
     nudge = np.where(are_ties & (grain <= 0.5), grain / 2, 0.0)  # of the multiplier only, the channel does not matter
     if np.all(2.0 * reach * (multiplier.multiplier // lowest_bit) < 2.0**53):
         return Roundings(high, nudge, low)
-    if requantize.line is None or requantize.dtype != "int8" or not bound.all():
+    is_short = requantize.dtype == "int8" or bound.size == 1
+    if requantize.line is None or not is_short or not bound.all():
         return None
     codes = _codes(requantize)
     step = _steps(requantize, bound, codes, over=1)

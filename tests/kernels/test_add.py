@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.kernels import _broadcast
+from refengine.kernels import add as kernel
 from refengine.model import Model, Quantization
 from tests.models import const, fed, one_op, q
 
@@ -131,3 +134,35 @@ def test_six_dimensions_are_as_many_as_tflm_holds() -> None:
     model = one_op("ADD", {"fused_activation_function": "NONE"}, [x, const([1, 2, 4], "float32")], y)
     (sums,) = run(model, np.array([8, 16], np.float32).reshape(x.shape))
     assert sums.ravel().tolist() == [9, 10, 12, 17, 18, 20]
+
+
+def many_int16(seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Pairs of codes, the ends among them."""
+    a, b = np.random.default_rng(seed).integers(-(2**15), 2**15, (2, 1 << 14)).astype(np.int16)
+    a[:4], b[:4] = (-(2**15), -(2**15), 2**15 - 1, 2**15 - 1), (-(2**15), 2**15 - 1, -(2**15), 2**15 - 1)
+    return a, b
+
+
+@pytest.mark.parametrize("scales", [(0.5, 0.5, 1), (0.25, 0.5, 0.625), (0.013, 0.0007, 0.011), (0.001, 0.0009, 0.07)])
+@pytest.mark.parametrize("activation", ["NONE", "RELU"])
+def test_many_int16_codes_by_float64_are_those_by_integers(scales: tuple[float, ...], activation: str) -> None:
+    a, b = many_int16(1)
+    p = make_plan(add("int16", q(scales[0]), q(scales[1]), q(scales[2]), activation)).steps[0].params
+    for params in (p, replace(p, sign=-1)):
+        assert params.lines is not None
+        assert np.array_equal(kernel._sum_of_lines(params, params.lines, a, b), kernel._sum(params, a, b))
+
+
+def test_a_large_int16_tensor_goes_by_float64_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [np.resize(x, _broadcast.MANY) for x in many_int16(2)]
+    plan = make_plan(add("int16", q(0.25), q(0.5), q(0.625), size=_broadcast.MANY))
+    monkeypatch.setattr(kernel, "_sum", lambda *_: pytest.fail("by integers"))
+    (by_lines,) = run(plan, *inputs)
+    monkeypatch.undo()
+    monkeypatch.setattr(kernel.Params, "lines", None)
+    (by_integers,) = run(plan, *inputs)
+    assert np.array_equal(by_lines, by_integers)
+
+
+def test_lines_know_nothing_of_zero_points() -> None:
+    assert make_plan(add("int16", q(0.25, 1), q(0.5), q(0.625))).steps[0].params.lines is None

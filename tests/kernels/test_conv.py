@@ -206,3 +206,15 @@ def test_a_padding_beyond_tflms_16_bits_is_refused() -> None:
     assert _window.window_of(options, image, (1, 65535), image).is_padded
     with pytest.raises(UnsupportedError, match="TFLM's 16 bits"):
         _window.window_of(options, image, (1, 65537), image)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_columns_hold_what_each_position_sees(channels: int) -> None:
+    """Of one channel they are gathered tap by tap."""
+    options = OPTIONS | {"padding": "SAME", "stride_h": 2, "stride_w": 1}
+    window = _window.window_of(options, (2, 7, 6, channels), (3, 4), (2, 4, 6, 5))
+    padded = window.padded(np.arange(2 * 7 * 6 * channels, dtype=np.float32).reshape(2, 7, 6, channels))
+    columns = window.columns(padded, slice(1, 3))
+    assert columns.shape == (2 * 2 * 6, 12 * channels)
+    for position, seen in enumerate(window.patches(padded)[:, 1:3].reshape(-1, 12 * channels)):
+        assert columns[position].tolist() == seen.tolist()

@@ -39,6 +39,22 @@ def test_float() -> None:
     assert np.isnan(y[6])
 
 
+@pytest.mark.parametrize(
+    "alpha", [2.0**-149, 2.0**-126, 0.3, 1.0, np.nextafter(np.float32(1), np.float32(2)), 0.0, -0.5]
+)
+def test_the_larger_of_two_floats_is_the_one_that_is_meant(alpha: float) -> None:
+    """Every exponent, both zeros and infinities, NaN."""
+    x = np.concatenate(
+        [np.arange(2**32, step=2**19 - 1).astype(np.uint32).view(np.float32), np.array([0, np.inf], np.float32)]
+    )
+    x = np.concatenate([x, -x])
+    (y,) = run(model(alpha, "float32", None, None, x.size), x)
+    with np.errstate(all="ignore"):
+        meant = np.where(x > 0, x, x * np.float32(alpha))
+    numbers = ~np.isnan(meant)
+    assert np.isnan(y[~numbers]).all() and y[numbers].tobytes() == meant[numbers].tobytes()
+
+
 def test_a_float_zero_takes_the_sign_of_alpha() -> None:
     (y,) = run(model(-0.5, "float32", None, None, 1), np.zeros(1, np.float32))
     assert np.signbit(y).all()

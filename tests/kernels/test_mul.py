@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.kernels import mul as kernel
 from refengine.model import Model, Quantization
 from tests.models import fed, one_op, q
 
@@ -97,3 +98,13 @@ def test_floats_are_clamped_as_cpp_does() -> None:
 def test_refusals(model: Model, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         make_plan(model)
+
+
+@pytest.mark.parametrize("scales", [(1, 1, 2), (1, 1, 32768), (0.013, 0.0007, 0.02), (0.001, 0.0009, 7e-6)])
+@pytest.mark.parametrize("activation", ["NONE", "RELU"])
+def test_many_int16_codes_by_float64_are_those_by_integers(scales: tuple[float, ...], activation: str) -> None:
+    a, b = np.random.default_rng(1).integers(-(2**15), 2**15, (2, 1 << 14)).astype(np.int16)
+    a[:4], b[:4] = (-(2**15), -(2**15), 2**15 - 1, 2**15 - 1), (-(2**15), 2**15 - 1, -(2**15), 2**15 - 1)
+    p = make_plan(mul("int16", q(scales[0]), q(scales[1]), q(scales[2]), activation)).steps[0].params
+    assert p.lines is not None
+    assert np.array_equal(kernel._product_of_lines(p.lines, a, b), kernel._product(p, a, b))

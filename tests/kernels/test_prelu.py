@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.kernels import prelu as kernel
 from refengine.model import Model, Quantization
 from tests.models import const, fed, one_op, q
 
@@ -47,8 +48,9 @@ def test_float_zeros_and_nan() -> None:
     """−0 is not below 0 and passes; NaN is not above it and is multiplied."""
     x, alpha = np.array([-0.0, -2, 3, np.nan], np.float32), np.array([5, 0.5, 5, 1], np.float32)
     (y,) = run(prelu("float32"), x, alpha)
-    assert y[:3].tobytes() == np.array([-0.0, -1, 3], np.float32).tobytes()
-    assert np.isnan(y[3])
+    assert y[:3].tobytes() == np.array([-0.0, -1, 3], np.float32).tobytes() and np.isnan(y[3])
+    (small,) = run(prelu("float32"), x, alpha / 8)  # of which the larger is the one that is meant
+    assert small[:3].tobytes() == np.array([-0.0, -0.125, 3], np.float32).tobytes() and np.isnan(small[3])
 
 
 def test_alpha_broadcasts() -> None:
@@ -81,3 +83,18 @@ def test_xnnpack_is_not_guessed() -> None:
     with pytest.raises(UnsupportedError, match=r"what XNNPACK makes of a quantised PRELU is not known"):
         make_plan(prelu("int8", q(1), q(1), q(1)), numerics=Numerics(rounding="xnnpack"))
     make_plan(prelu("float32"), numerics=Numerics(rounding="xnnpack"))
+
+
+@pytest.mark.parametrize("x", [q(0.5), q(0.013, 37)])
+@pytest.mark.parametrize("slope", [q(0.25), q(0.07, -5)])
+@pytest.mark.parametrize("y", [q(0.5), q(0.011, -900)])
+def test_many_int16_codes_by_float64_are_those_by_integers(
+    x: Quantization, slope: Quantization, y: Quantization
+) -> None:
+    rng = np.random.default_rng(1)
+    input, alpha = rng.integers(-(2**15), 2**15, 1 << 14).astype(np.int16), rng.integers(-128, 128, 1 << 14)
+    input[:4], alpha[:4] = (-(2**15), -(2**15), 2**15 - 1, 2**15 - 1), (-128, 127, -128, 127)
+    p = make_plan(prelu("int16", x, slope, y)).steps[0].params
+    (identity, scaled), codes = p.lines, alpha.astype(np.int8)
+    by_lines = kernel._prelu_of_lines(p, identity, scaled, input, codes)
+    assert np.array_equal(by_lines, kernel._prelu(p, input, codes))

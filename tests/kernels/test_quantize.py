@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.kernels import quantize as kernel
 from refengine.model import Model, Quantization
 from tests.models import fed, one_op, q
 
@@ -63,6 +64,20 @@ def test_beyond_int32_the_processor_decides(float_to_int: str, zero_point: int, 
     """And then the zero point may wrap: INT_MIN − 1 is the largest int32."""
     model = quantize("float32", None, "int8", q(1, zero_point))
     assert codes(model, 1e10, -1e10, np.inf, np.nan, float_to_int=float_to_int) == expected
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_one_float_beyond_int32_changes_none_beside_it(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks whose floats all fit are converted without a look at each."""
+    monkeypatch.setattr(kernel, "BLOCK", 100)
+    values = np.random.default_rng(0).normal(0, 2.0**14, 1050).astype(np.float32)
+    values[::7] = np.round(values[::7]) + np.float32(0.5)
+    beyond = values.copy()
+    beyond[50::100] = np.inf
+    model = quantize("float32", None, dtype, q(1, 3), size=1050)
+    (alone,), (beside,) = run(model, values), run(model, beyond)
+    assert (beside[50::100] == np.iinfo(dtype).min).all()
+    assert np.array_equal(np.delete(beside, np.s_[50::100]), np.delete(alone, np.s_[50::100]))
 
 
 def test_every_pair_of_types() -> None:

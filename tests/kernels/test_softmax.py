@@ -200,6 +200,7 @@ def test_codes_are_the_same_one_by_one_and_as_arrays(codes: Array, scale: float,
     p = params(node(codes.shape[1], "int8", output, scale=scale))
     one, all_ = softmax.code_by_code(p, codes), softmax.array_by_array(p, codes)
     assert one.dtype == all_.dtype and np.array_equal(one, all_)
+    assert np.array_equal(softmax.array_by_array(p, codes.T.copy(), 0).T, one)
 
 
 @given(arrays(np.int16, st.tuples(st.integers(1, 4), st.integers(1, 40))), st.floats(2.0**-14, 2.0**-4))
@@ -207,3 +208,17 @@ def test_16_bit_codes_are_the_same_one_by_one_and_as_arrays(codes: Array, scale:
     p = params(node(codes.shape[1], "int16", scale=scale))
     one, all_ = softmax.code_by_code_int16(p, codes), softmax.array_by_array_int16(p, codes)
     assert one.dtype == all_.dtype and np.array_equal(one, all_)
+    assert np.array_equal(softmax.array_by_array_int16(p, codes.T.copy(), 0).T, one)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+def test_many_rows_are_computed_as_columns(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that end in the middle, and rows that do not fill one, among them."""
+    rng, p = np.random.default_rng(0), params(node(5, dtype))
+    evaluate: Any = {"int8": softmax.evaluate, "int16": softmax.evaluate_int16}.get(dtype, softmax.evaluate_float)
+    x = rng.normal(0, 3, (3, 70, 5)) if dtype == "float32" else rng.integers(-99, 99, (3, 70, 5))
+    x = x.astype(dtype)
+    monkeypatch.setattr(softmax, "BLOCK", 5 * 80)
+    columns = evaluate(p, x)
+    monkeypatch.setattr(softmax, "MANY_ROWS", 1000)
+    assert columns.dtype == dtype and np.array_equal(columns, evaluate(p, x))

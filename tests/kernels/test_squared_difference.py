@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from refengine import Numerics, UnsupportedError, make_plan, run
+from refengine.kernels import squared_difference as kernel
 from refengine.model import Model, Quantization
 from tests.models import fed, one_op, q
 
@@ -76,3 +77,12 @@ def test_refusals(wrong: Model, message: str) -> None:
 def test_xnnpack_is_not_guessed() -> None:
     with pytest.raises(UnsupportedError, match=r"what XNNPACK makes of a quantised SQUARED_DIFFERENCE is not known"):
         make_plan(model("int8", q(1), q(1), q(1)), numerics=Numerics(rounding="xnnpack"))
+
+
+@pytest.mark.parametrize("scales", [(1, 1, 64), (1, 2, 4096), (0.013, 0.0007, 0.2), (0.001, 0.0009, 0.07)])
+def test_many_int16_codes_by_float64_are_those_by_integers(scales: tuple[float, ...]) -> None:
+    a, b = np.random.default_rng(1).integers(-(2**15), 2**15, (2, 1 << 14)).astype(np.int16)
+    a[:4], b[:4] = (-(2**15), -(2**15), 2**15 - 1, 2**15 - 1), (-(2**15), 2**15 - 1, -(2**15), 2**15 - 1)
+    p = make_plan(model("int16", q(scales[0]), q(scales[1]), q(scales[2]))).steps[0].params
+    assert p.lines is not None
+    assert np.array_equal(kernel._square_of_lines(p.lines, a, b), kernel._square(p, a, b))

@@ -199,7 +199,7 @@ def test_shapes_pass_through_whole_or_in_blocks(shape: tuple[int, ...]) -> None:
     "change",
     [
         {"rounding": "xnnpack"},
-        {"dtype": "int16", "bound": 2**28},
+        {"dtype": "int16", "bound": 2**28, "real": np.array([0.1, 0.1])},
         {"dtype": "int16", "bits": 64, "bound": 2**50},
         {"dtype": "int16", "bits": 64, "bound": 2**30, "real": np.array([4.0])},
         {"bits": 64},
