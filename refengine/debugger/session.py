@@ -173,6 +173,11 @@ class Session:
         return self._setting.inputs[self.inference]
 
     @property
+    def start(self) -> State:
+        """What lives on as the present inference begins."""
+        return self._starts[self.inference]
+
+    @property
     def every_inputs(self) -> tuple[tuple[Array, ...], ...]:
         """What each inference is fed."""
         return self._setting.inputs

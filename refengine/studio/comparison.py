@@ -130,16 +130,16 @@ def _health_lines(step: Step, measured: Health) -> Iterator[str]:
 
 
 def verdict(studio: Studio, asked: Asked) -> dict[str, Any]:
-    """`refengine diff` of a dump (``name``, .npz) of a device that ran on the drawing."""
+    """`refengine diff` of a dump (``name``, .npz) of a device that ran on the drawing, and on what came before."""
     name = asked.text("name", "dump.npz")
     plan = studio.plan(asked)
     with studio.session(asked) as session:
-        inputs = session.inputs
+        inputs, state = session.inputs, session.start if session.inference else None
     with TemporaryDirectory(prefix="refengine-") as folder:
         path = Path(folder, "dump.npz")
         path.write_bytes(asked.body)
         try:
-            return judged(plan, diff(plan, read_dump(plan, path), *inputs))
+            return judged(plan, diff(plan, read_dump(plan, path), *inputs, state=state))
         except InputError as error:
             raise InputError(str(error).replace(str(path), name)) from error
 

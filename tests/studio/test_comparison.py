@@ -17,6 +17,7 @@ from tests.examination.test_decisions import cell, choosing, column
 from tests.quantizer.test_convert import STATEFUL, sequences
 from tests.studio.conftest import Client
 from tests.studio.test_answers import dropped
+from tests.tasks.test_commands import remembering
 
 NETWORK = "dense_int8"
 ASKED = {"network": NETWORK, "sample": 13}
@@ -88,6 +89,24 @@ def test_a_dump_is_judged_and_its_culprit_coloured(client: Client) -> None:
     assert told["told"][str(last)]
     fine = client.post("call/verdict", ASKED, dumped(NETWORK)).json()
     assert 'class="culprit"' not in fine["svg"] and "no difference" in fine["summary"]
+
+
+def test_a_dump_of_a_later_inference_is_judged_with_what_the_earlier_ones_left(client: Client) -> None:
+    x, told = np.random.default_rng(3).normal(size=(3, 1, 2)).astype(np.float32), dict[int, str]()
+    plan, file, body = make_plan(remembering()), io.BytesIO(), io.BytesIO()
+    np.save(file, x)
+    network = dropped(client, remembering(), "remembering")
+    state = plan.initial
+    for frame in x:
+        *records, last = execute(plan, frame, state=state)
+        state = last.state
+    pairs = (pair for r in (*records, last) for pair in zip(r.step.outputs, r.outputs, strict=True))
+    np.savez(body, **{f"t{t.index}": y for t, y in pairs})  # type: ignore[arg-type]
+    drawing = client.post("call/answer", {"network": network, "name": "x.npy"}, file.getvalue()).json()["drawing"]
+    for frame in (1, 2):
+        asked = {"network": network, "drawing": drawing, "frame": frame, "name": "d.npz"}
+        told[frame] = client.post("call/verdict", asked, body.getvalue()).json()["summary"]
+    assert "no difference" in told[2] and "no difference" not in told[1]
 
 
 @pytest.mark.parametrize(
