@@ -131,6 +131,11 @@ class Step:
     def __str__(self) -> str:
         return f"operator {self.index} ({printable(self.name)})"
 
+    @property
+    def where(self) -> str:
+        """The same, that of another subgraph than the main one behind the subgraph's."""
+        return f"subgraph {self.subgraph}, {self}" if self.subgraph else str(self)
+
     @printed
     def __repr__(self) -> str:
         types = [f"{t.dtype} {t.shape}" for t in self.inputs if t is not None]
