@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ class Parting:
     """How one inference goes in two dialects.
 
     `first` is the first step that gives something else in the second one, with how; None if none does. `steps` of
-    `count` steps do. `classes` are both answers of a classifier.
+    `count` do, which both run: branches and loops may go other ways. `classes` are both answers of a classifier.
     """
 
     first: tuple[Step, Difference] | None
@@ -37,8 +38,8 @@ class Parting:
         if self.classes is not None and self.classes[0] != self.classes[1]:
             classes = f"; the class changes from {self.classes[0]} to {self.classes[1]}"
         return (
-            f"they part at {step}, where {found.count:,} of {found.size:,} elements differ by up to {found.largest:g} "
-            f"{unit}; {self.steps} of {self.count} operators differ{classes}"
+            f"they part at {step.where}, where {found.count:,} of {found.size:,} elements differ by up to "
+            f"{found.largest:g} {unit}; {self.steps} of {self.count} operators differ{classes}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -46,8 +47,9 @@ class Parting:
         first = None
         if self.first is not None:
             step, found = self.first
-            outputs = [identity(tensor) for tensor in step.outputs]
-            first = {"operator": step.index, "name": step.name, "outputs": outputs, "difference": found.as_dict()}
+            outputs = [identity(tensor, step.subgraph) for tensor in step.outputs]
+            first = {"subgraph": step.subgraph, "operator": step.index, "name": step.name, "outputs": outputs}
+            first["difference"] = found.as_dict()
         return {"first": first, "differing_steps": self.steps, "steps": self.count, "classes": self.classes}
 
 
@@ -56,10 +58,21 @@ def parting(plan: Plan, other: Plan, *inputs: Array) -> Parting:
 
     Raises `InputError` and `InferenceError` as `execute` does.
     """
-    pairs = zip(execute(plan, *inputs), execute(other, *inputs), strict=False)  # loops may go on longer in one
+    pairs = _pairs(execute(plan, *inputs), execute(other, *inputs))
     found = [(mine.step, _apart(mine, theirs)) for mine, theirs in pairs]
     apart = [(step, each) for step, each in found if each is not None]
     return Parting(apart[0] if apart else None, len(apart), len(found), _classes(plan, other, inputs))
+
+
+def _pairs(mine: Iterable[Record], theirs: Iterator[Record]) -> Iterator[tuple[Record, Record]]:
+    """The records of the same step in the same run of its subgraph."""
+    ahead = dict[tuple[Any, int], Record]()
+    for record in mine:
+        key = record.path, record.step.index
+        while key not in ahead and (other := next(theirs, None)) is not None:
+            ahead[other.path, other.step.index] = other
+        if key in ahead:
+            yield record, ahead.pop(key)
 
 
 def _apart(mine: Record, theirs: Record) -> Difference | None:

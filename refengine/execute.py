@@ -10,11 +10,10 @@ from functools import cache
 from math import prod
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
 from .errors import InferenceError, InputError, UnsupportedError
 from .kernel import Numerics
@@ -22,8 +21,10 @@ from .memory import Memory, require_room, tensor_bytes
 from .model import Array, Tensor
 from .plan import Plan, Source, Step, plan_of
 from .state import Rows, State, concatenated, frozen, is_masked, joined, taken, unknown
-from .tensors.reprs import record_html, record_text
 from .text import counted, kind_of, printed, shown
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 TILE_BYTES = 1 << 22
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
@@ -84,9 +85,13 @@ class Record:
 
     @printed
     def __repr__(self) -> str:
+        from .tensors.reprs import record_text
+
         return record_text(self.step, self.outputs, self.unknown)
 
     def _repr_html_(self) -> str:
+        from .tensors.reprs import record_html
+
         return record_html(self.step, self.inputs, self.outputs, self.unknown)
 
 
@@ -339,6 +344,8 @@ def kept(plan: Plan, records: Iterable[Record]) -> Iterator[Record]:
 
 @cache
 def _blas() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController  # which small networks do without
+
     return ThreadpoolController().select(user_api="blas")
 
 
@@ -460,14 +467,18 @@ def _straight(plan: Plan, batch: int | None, inputs: Sequence[Array]) -> Arrays:
     fed = _fed(plan, batch, inputs)
     for found in (known.items(), zip(plan.graph.inputs, fed, strict=True)):
         values.update(found)
+    value_of = values.__getitem__
     with np.errstate(all="ignore"):
-        for step in steps:
-            results = step.compute(*[values[i] for i in step.reads])
-            for tensor, x in zip(step.outputs, results, strict=True):
-                if is_masked(x):
-                    raise _UndefinedError
-                values[tensor.index] = x
-            for index in step.last_use:
+        for call, reads, writes, last_use in steps:
+            result = call(*map(value_of, reads))
+            if type(result) is np.ndarray:  # nearly always: one output, and all of it defined
+                values[writes[0]] = result
+            else:
+                for index, x in zip(writes, result if isinstance(result, tuple) else (result,), strict=True):
+                    if is_masked(x):
+                        raise _UndefinedError
+                    values[index] = x
+            for index in last_use:
                 values.pop(index, None)
     outputs = (values[t.index] for t in plan.outputs)
     return tuple(frozen(y.copy() if any(np.may_share_memory(x, y) for x in fed) else y) for y in outputs)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -114,13 +114,14 @@ class Step:
         if any(is_masked(x) for x in arrays):
             return _depending(self.evaluate, arrays)
         with np.errstate(all="ignore"):  # inf and NaN are results here
-            return tuple(map(frozen, self.compute(*arrays)))
+            result = self.call(*arrays)
+            return tuple(map(frozen, result if isinstance(result, tuple) else (result,)))
 
-    def compute(self, *arrays: Array | None) -> tuple[Array, ...]:
-        """`evaluate` in a hurry: of nothing masked, where NumPy's warnings are off, and the results are not frozen."""
+    @cached_property
+    def call(self) -> Callable[..., Array | tuple[Array, ...]]:
+        """`evaluate` in a hurry: what the kernel itself returns, of nothing masked, where NumPy's warnings are off."""
         assert self.kernel.evaluate is not None
-        result = self.kernel.evaluate(self.params, *arrays)
-        return result if isinstance(result, tuple) else (result,)
+        return partial(self.kernel.evaluate, self.params)
 
     @property
     def number(self) -> str:
@@ -129,6 +130,11 @@ class Step:
 
     def __str__(self) -> str:
         return f"operator {self.index} ({printable(self.name)})"
+
+    @property
+    def where(self) -> str:
+        """The same, that of another subgraph than the main one behind the subgraph's."""
+        return f"subgraph {self.subgraph}, {self}" if self.subgraph else str(self)
 
     @printed
     def __repr__(self) -> str:
@@ -187,6 +193,16 @@ def _gap(graph: Graph, op: Op, node: Node, last_use: tuple[int, ...], why: Unsup
     facts = Facts(data=None, updates=updates, calls=FACTS.get(op.kind, Facts()).calls)
     kernel = Kernel(lambda node, numerics: written, _all_unknown, _no_story, _no_story, facts)
     return Step(graph.index, op.index, op, kernel, written, node, last_use, why)
+
+
+class Hurried(NamedTuple):
+    """What the loop of a straight plan needs of a step: its `call`, and tensors by index: those that it reads, that it
+    writes, and that no later step reads. An attribute of a step takes longer to find."""
+
+    call: Callable[..., Array | tuple[Array, ...]]
+    reads: tuple[int | None, ...]
+    writes: tuple[int, ...]
+    last_use: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +272,7 @@ class Plan:
         return max((sum(prod(t.shape) * 4 for t in tensors) for tensors in computed), default=1)
 
     @cached_property
-    def straight(self) -> tuple[tuple[Step, ...], Mapping[int, Array]] | None:
+    def straight(self) -> tuple[tuple[Hurried, ...], Mapping[int, Array]] | None:
         """(the steps that compute something new in each inference, the constants and what the others make of them).
 
         None where inferences are more than computing one step after the other: where something lives on, a subgraph may
@@ -269,7 +285,8 @@ class Plan:
             results = _foreseen(step, values)
             values.update(zip((t.index for t in step.outputs), results, strict=False))
             if not results:
-                left.append(step)
+                writes = tuple(t.index for t in step.outputs)
+                left.append(Hurried(step.call, step.reads, writes, step.last_use))
         return tuple(left), values
 
     def reached(self, step: Step) -> frozenset[int]:

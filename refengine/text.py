@@ -11,7 +11,6 @@ such number. Arrays are nested lists.
 from __future__ import annotations
 
 import codecs
-import html
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -127,7 +126,9 @@ def hung(line: str, width: int) -> list[str]:
 
 def markup(text: object) -> str:
     """One line of HTML or XML."""
-    return html.escape(printable(text))
+    from html import escape  # brings all entities
+
+    return escape(printable(text))
 
 
 class Html(str):

@@ -50,7 +50,8 @@ def network(*nodes: Node) -> Model:
         for index, node in enumerate(nodes)
     )
     read, computed = {i for op in ops for i in op.inputs}, {i for op in ops for i in op.outputs}
-    fed = tuple(i for i, t in enumerate(tensors.values()) if t.data is None and i not in computed)
+    unset = [i for i, t in enumerate(tensors.values()) if t.data is None and not t.is_variable]
+    fed = tuple(i for i in unset if i not in computed)
     out = tuple(i for i in sorted(computed) if i not in read)
     indexed = tuple(replace(t, index=index) for index, t in enumerate(tensors.values()))
     return Model((Graph(0, "main", indexed, fed, out, ops),))

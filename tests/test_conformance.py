@@ -294,7 +294,8 @@ def test_what_only_tflm_runs_names_the_operators_that_block(
     tmp_path: Path, tflm: Tflm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file_of(tmp_path / "pool.tflite", *KEY)
-    monkeypatch.delitem(kernels._kernels_of("pooling"), KEY)
+    known = kernels._kernels_of  # a table from which it is taken out and put back has it last
+    monkeypatch.setattr(kernels, "_kernels_of", lambda file: {k: x for k, x in known(file).items() if k != KEY})
     assert main([str(tmp_path), "--json"]) == 1
     document = verdicts(capsys)
     assert document["blocking"] == {"MAX_POOL_2D": 1}

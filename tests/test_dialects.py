@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conformance import ORACLES, Task, examine
 from dice import Dice, invented
-from oracle import host_plan
+from oracle import as_litert_wants, host_plan
 
 from refengine import (
     KERNELS,
@@ -37,6 +37,8 @@ from refengine.kernels._tflm import CUSTOM_OPS, TFLM_OPS
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from refengine.tflite_io import dump
+from tests.kernels.test_while import cells, counting
+from tests.models import const, fed, network, q
 
 LITERT = ("litert-ref", "litert")
 CODES = ("int8", "int16")
@@ -75,6 +77,25 @@ def test_litert_computes_every_tensor_of_networks(dialect: str, name: str) -> No
     for record in execute(plan, x):
         for tensor, array in zip(record.step.outputs, record.outputs, strict=True):
             np.testing.assert_array_equal(array, tensors[0, tensor.index], err_msg=str(record.step))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_int16_convolutions_of_32_bit_sums_round_ties_up_where_litert_multiplies_matrices(groups: int) -> None:
+    """Eight bits are shifted out: of 6,144 elements a dozen are negative and lie halfway, which others round down."""
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    rng = np.random.default_rng(0)
+    x, y = fed((1, 8, 8, 4), "int16", q(2.0**-10), name="x"), fed((1, 8, 8, 8), "int16", q(2.0**-8), name="y")
+    weights = const(rng.integers(-127, 128, (8, 3, 3, 4 // groups)), "int8", q(0.011))
+    bias = const(rng.integers(-999, 1000, 8), "int32", q(0.011 * 2.0**-10))
+    options: dict[str, Any] = {"padding": "SAME", "fused_activation_function": "NONE", "quantized_bias_type": "int32"}
+    options |= dict.fromkeys(("stride_w", "stride_h", "dilation_w_factor", "dilation_h_factor"), 1)
+    model = network(Node("CONV_2D", options, (x, weights, bias), (y,)))
+    inputs = rng.integers(-32768, 32768, (12, 8, 8, 4)).astype(np.int16)
+    data = dump(as_litert_wants(model, "int16"))
+    expected = np.concatenate([z for (z,) in ORACLES["litert"]().run_many(data, [(each,) for each in inputs[:, None]])])
+    (found,), (other,) = (run(make_plan(model, numerics=name), inputs) for name in ("litert", "litert-ref"))
+    assert np.array_equal(found, expected)
+    assert np.array_equal(found, other) == (groups == 2)
 
 
 @pytest.mark.parametrize("dialect", UNKNOWN)
@@ -153,6 +174,14 @@ def test_one_dialect_does_not_part_from_itself() -> None:
     assert found.first is None and str(found) == f"the same in all {found.count} operators"
 
 
+def test_rounds_of_a_loop_that_only_one_runs_are_beside_nothing() -> None:
+    """Three rounds, and one: each ADD is held against the other's of that round, and WHILE against WHILE."""
+    found = parting(make_plan(counting()), make_plan(counting(-3)), cells(3), cells(100))
+    assert (found.steps, found.count) == (2, 3) and found.first is not None
+    assert str(found).startswith("they part at subgraph 2, operator 0 (ADD), where 1 of 1 elements differ by up to 2 ")
+    assert found.as_dict()["first"]["subgraph"] == found.as_dict()["first"]["outputs"][0]["subgraph"] == 2
+
+
 def test_esp_nn_computes_logistic_by_a_table() -> None:
     """ESP-NN's table, of April 2026, by hand: round(256 · σ) − 128, where TFLM's fixed point is off by one."""
     node = KERNELS["LOGISTIC", "int8"].example(lambda value: value, Dice(3))
@@ -178,7 +207,13 @@ def extreme(end: int, zero_point: int, depthwise: bool) -> bytes:
     bias = Tensor(-1, "", (10,), "int32", one, ends.astype(np.int32))
     image = Tensor(0, "", (1, 1, 1, 10), "int8", one)
     output = Tensor(0, "", (1, 1, 1, 10), "int8", Quantization((0.5,), (zero_point,)))
-    options = {"padding": "VALID", "stride_w": 1, "stride_h": 1, "dilation_w_factor": 1, "dilation_h_factor": 1}
+    options: dict[str, Any] = {
+        "padding": "VALID",
+        "stride_w": 1,
+        "stride_h": 1,
+        "dilation_w_factor": 1,
+        "dilation_h_factor": 1,
+    }
     options |= {"fused_activation_function": "NONE"} | ({"depth_multiplier": 1} if depthwise else {})
     name = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
     return dump(strategies.model_of(Node(name, options, (image, weights, bias), (output,))))

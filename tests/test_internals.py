@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tflite
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
@@ -21,7 +20,6 @@ from threadpoolctl import ThreadpoolController
 from refengine import KERNELS, Numerics
 from refengine.fuzzer import Case, draw
 from refengine.fuzzer.unrecorded import BACKEND, Plain, Unrecorded, draws_unrecorded
-from refengine.tflite_io import schema
 
 PYPROJECT = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
 
@@ -72,14 +70,6 @@ def test_a_hypothesis_that_cannot_be_asked_so_draws_with_its_record(monkeypatch:
 
 def facts_of(case: Case) -> tuple[Any, ...]:
     return case.options, case.reset, [x if x is None else (x.shape, x.dtype, x.tobytes()) for x in case.arrays]
-
-
-def test_tflite_still_tells_its_schema() -> None:
-    """Of every table: slots, types and defaults, learnt from generated accessors (see `tflite_io.schema`)."""
-    assert schema.enumeration(tflite.BuiltinOperator)[0] == "ADD"
-    fields = {field.name: field for field in schema.fields(tflite.Conv2DOptions)}
-    assert {"padding", "stride_w", "fused_activation_function", "dilation_h_factor"} <= fields.keys()
-    assert (fields["dilation_h_factor"].default, fields["stride_w"].default) == (1, 0)
 
 
 def test_threadpoolctl_finds_the_blas_that_numpy_has_here() -> None:

@@ -25,7 +25,7 @@ ELSEWHERE = {
     "debugger/test_terminal.py": ("debugger/prompt",),
     "device/test_validation.py": ("commands/_validate",),
     "device/test_lies.py": ("device/transport",),
-    "examination/test_command.py": ("commands/health",),
+    "examination/test_command.py": ("commands/_data", "commands/health"),
     "examination/test_decisions.py": ("reading/inside",),
     "examination/test_findings.py": ("examination/effect",),
     "examination/test_health.py": ("examination/__init__", "examination/layer", "examination/measure"),

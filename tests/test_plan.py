@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from refengine import KERNELS, InferenceError, Kernel, Numerics, make_plan, run
+from refengine.bundled import bundled_models
 from refengine.kernel import PRESETS
 from refengine.kernels._flexbuffer import pack
 from refengine.model import Tensor
@@ -38,6 +40,19 @@ def test_the_dialect_travels_with_the_plan() -> None:
         assert str(numerics).startswith(f"{name} (rounding=")
     assert make_plan(two_layers()).numerics == Numerics()
     assert str(Numerics(rounding="single", libm="newlib")).startswith("custom (")
+
+
+@pytest.mark.parametrize("name", ["stm32f746_int8", "esp32_int8", "stm32f746_int16x8", "stm32f746_float32"])
+def test_a_plan_takes_less_than_thrice_the_files_size(name: str) -> None:
+    """While it is made, for the second time: the first one imports kernels and fills tables that all share."""
+    file = bundled_models()[name].read_bytes()
+    make_plan(file)
+    tracemalloc.start()
+    try:
+        make_plan(file)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(file)
+    finally:
+        tracemalloc.stop()
 
 
 def test_planning_does_not_depend_on_what_ran_before() -> None:

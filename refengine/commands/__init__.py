@@ -81,13 +81,13 @@ class _Version(argparse.Action):
     """Tells the version, the oracles' and the schemas'."""
 
     def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> NoReturn:
-        from importlib.metadata import version  # brings email and sockets
+        from ..tflite_io.schema import version
 
         say(
             f"refengine {__version__}",
             f"TFLM: commit {COMMIT}; oracle of the tests: tflite-micro {WHEEL}",
             f"LiteRT (dialects litert and litert-ref): oracle of the tests: ai-edge-litert {LITERT}",
-            f"schemas: of .tflite files that of tflite {version('tflite')}; of JSON, dumps and recordings {SCHEMA}",
+            f"schemas: of .tflite files that of tflite {version()}; of JSON, dumps and recordings {SCHEMA}",
         )
         parser.exit()
 

@@ -61,7 +61,7 @@ def _table(found: Beside) -> Table:
     for column in table.columns[2:]:
         column.justify = "right"
     for layer in found.layers:
-        table.add_row(str(layer.step.index), layer.step.name, str(layer.tensor.index), *_cells(layer))
+        table.add_row(layer.step.number, layer.step.name, str(layer.tensor.index), *_cells(layer))
     return table
 
 
@@ -77,9 +77,11 @@ def _cells(layer: Layer) -> tuple[str, ...]:
 def _parting(found: Beside) -> str:
     """Where the two part, and how many layers that is said of."""
     compared = [layer for layer in found.layers if layer.other is not None and layer.error.count]
-    alone = len(found.layers) - len(compared)
+    idle = sum(bool(layer.calls) and layer.other is not None and not layer.error.count for layer in found.layers)
+    alone = len(found.layers) - len(compared) - idle
     without = f"; {alone} have no counterpart there, by name or order" if alone else ""
+    without += f"; of subgraphs that not both ran: {idle}" if idle else ""
     if found.first is None:
         return f"Tensors compared: {len(compared)}, all the same{without}."
     apart = sum(not layer.is_equal for layer in compared)
-    return f"They part at {found.first.step}; tensors that differ: {apart} of {len(compared)}{without}."
+    return f"They part at {found.first.step.where}; tensors that differ: {apart} of {len(compared)}{without}."

@@ -21,10 +21,10 @@ from ..tasks.datasets import Classes, classes
 from ..tensors.batches import sequences_of
 from ..tensors.images import read_inputs
 from ..text import counted
+from ._data import add_part, require_files, split_of, warn_of_files
 from ._front import (
     add_digit,
     add_json,
-    add_part,
     add_random,
     add_sound,
     ears_of,
@@ -34,10 +34,7 @@ from ._front import (
     positive,
     print_json,
     read_names,
-    require_files,
     say,
-    split_of,
-    warn_of_files,
 )
 from ._tables import confusion_table, print_table, progress_bar, table_of
 

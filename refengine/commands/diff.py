@@ -32,7 +32,6 @@ from ..kernel import PRESETS
 from ..model import Array
 from ..plan import Plan, make_plan
 from ..reading.cut_off import Intake
-from ..state import State
 from ..text import printable
 from ..tflite_io import load
 from ._front import (
@@ -151,13 +150,14 @@ def command(args: argparse.Namespace) -> int:
         leave_out(args, "without --input no file is read", "index", "digit", "range", *OF_SOUNDS)
     ears, intake = ears_of(plan, args), Intake(plan)
     inputs = chosen_inference(plan, args, ears, intake)[0] if args.input else ()
-    dump = _dump(args, plan, inputs)
+    earlier = _earlier(plan, args)
+    dump = _dump(args, plan, inputs, earlier or ())
     said = str(dump.meta.get("numerics") or "tflm").partition(" ")[0]
     if said not in PRESETS and not args.numerics:
         raise InputError(f"{dump.name} was recorded under the unknown numerics '{said}'; choose some with --numerics")
     plan = make_plan(model, numerics=PRESETS[args.numerics or said], memory=memory, partial=partial)
     previous = read_dump(plan, args.previous) if args.previous else None
-    *older, state = _states(plan, args)
+    *older, state = (None,) if earlier is None else deque(states_through(plan, earlier), maxlen=OLDER + 1)
     report = diff(plan, dump, *inputs, previous=previous, state=state, older=[*filter(None, older)])
     if args.among:
         report = with_weights_of(report, _others(models, plan), *inputs)
@@ -213,30 +213,32 @@ def _others(files: list[Path], plan: Plan) -> Iterator[tuple[str, Plan]]:
             yield file.name, make_plan(file, numerics=plan.numerics, memory=plan.memory)
 
 
-def _states(plan: Plan, args: argparse.Namespace) -> Sequence[State | None]:
-    """The latest states up to the inference's own, which comes last: None where none is to be computed."""
+def _earlier(plan: Plan, args: argparse.Namespace) -> Sequence[tuple[Array, ...]] | None:
+    """The inferences before, by which the state is computed; None where none is to be."""
     if args.state_inputs and args.index:
         raise InputError("--index counts the inferences since the start, and so does --state-inputs: give one of them")
     if args.state_inputs:
-        earlier = every_inference(plan, args.state_inputs, args)
-    elif args.input and args.index and plan.initial:
-        earlier = before(every_stream(plan, args.input, args), args.index)
-    else:
-        return (None,)
-    return deque(states_through(plan, earlier), maxlen=OLDER + 1)
+        return every_inference(plan, args.state_inputs, args)
+    if args.input and args.index and plan.initial:
+        return before(every_stream(plan, args.input, args), args.index)
+    return None
 
 
-def _dump(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
+def _dump(
+    args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...], earlier: Sequence[tuple[Array, ...]]
+) -> Dump:
     """What is to be judged."""
     if args.port:
-        return _asked(args, plan, inputs)
+        return _asked(args, plan, inputs, earlier)
     if args.arena:
         return read_arena(plan, args.arena, *inputs, after=args.after, layout=args.layout, at=args.at)
     return read_dump(plan, args.dump, args.sample)
 
 
-def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
-    """What a device computes."""
+def _asked(
+    args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...], earlier: Sequence[tuple[Array, ...]] = ()
+) -> Dump:
+    """What a device computes, after the inferences before."""
     options = [f"FAULT={args.fault}"] if args.fault else []
     name = Path(args.model).stem
     with (
@@ -246,7 +248,7 @@ def _asked(args: argparse.Namespace, plan: Plan, inputs: tuple[Array, ...]) -> D
         task = bar.add_task("bytes")
         if args.bisect:
             return _bisected(args, device, plan, inputs)
-        recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of))
+        recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of), earlier)
         return Dump(args.port, recording.tensors, meta=recording.meta)
 
 

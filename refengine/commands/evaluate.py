@@ -38,13 +38,13 @@ from ..tasks.segmentation import Overlap
 from ..tensors.images import pixel_ranges
 from ..tensors.inputs import PixelRange, pixel_range
 from ..text import counted, printable
+from ._data import add_part, or_digits, require_files, split_of, warn_of_files
 from ._front import (
     add_dialects,
     add_digit,
     add_json,
     add_memory,
     add_model,
-    add_part,
     add_range,
     add_sound,
     add_task,
@@ -55,16 +55,12 @@ from ._front import (
     heard_json,
     leave_out,
     named,
-    or_digits,
     print_heard,
     print_json,
     print_ranges,
     read_names,
-    require_files,
     say,
-    split_of,
     warn,
-    warn_of_files,
 )
 from ._measured import in_the_name_of, reader
 from ._tables import confusion_table, print_table, progress_bar, table_of

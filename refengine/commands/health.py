@@ -24,8 +24,8 @@ from ..kernel import PRESETS
 from ..plan import make_plan
 from ..reading.float_reading import is_quantized
 from ..text import counted, printable
+from ._data import add_data, or_digits, read_data, require_files, split_of, warn_of_files
 from ._front import (
-    add_data,
     add_digit,
     add_json,
     add_memory,
@@ -38,15 +38,10 @@ from ._front import (
     ended,
     heading,
     heard_json,
-    or_digits,
     print_heard,
     print_json,
     print_ranges,
-    read_data,
-    require_files,
     say,
-    split_of,
-    warn_of_files,
 )
 from ._tables import print_table, progress_bar, table_of
 

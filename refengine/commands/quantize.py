@@ -58,8 +58,8 @@ from ..tensors.batches import takes_pictures
 from ..tensors.inputs import PixelRange, pixel_range
 from ..text import counted
 from ..tflite_io import dump
+from ._data import add_data, read_data, require_files, split_of, warn_of_files
 from ._front import (
-    add_data,
     add_digit,
     add_json,
     add_memory,
@@ -73,13 +73,9 @@ from ._front import (
     print_heard,
     print_json,
     print_ranges,
-    read_data,
     read_names,
-    require_files,
     say,
-    split_of,
     warn,
-    warn_of_files,
 )
 from ._measured import measured
 from ._tables import print_table, progress_bar, table_of

@@ -29,8 +29,6 @@ from ..model import Array
 from ..plan import Plan, make_plan
 from ..reading.cut_off import Intake
 from ..session import Session
-from ..tasks.detection import Detection, detections
-from ..tasks.drawing import draw_boxes, draw_mask
 from ..tasks.recognition import UNTOLD, Task, task_of
 from ..tasks.segmentation import class_maps, shares
 from ..tensors.dumps import stacked, write_dump
@@ -324,6 +322,8 @@ def _answers(
             told = {"class": answer.label, "confidence": confidence, "score": answer.confidence}
             yield told | ({"top": _best(plan, answer, top)} if top else {}), (answer.output,)
     elif task.name == "detection":
+        from ..tasks.detection import detections
+
         for i, found in enumerate(detections(outputs)):
             yield {"detections": [thing.as_dict() for thing in found]}, tuple(x[i : i + 1] for x in outputs)
     else:
@@ -388,6 +388,9 @@ def _check_drawing(args: argparse.Namespace, task: Task) -> None:
 
 
 def _draw(plan: Plan, args: argparse.Namespace, task: Task, names: Sequence[str], result: dict[str, Any]) -> None:
+    from ..tasks.detection import Detection
+    from ..tasks.drawing import draw_boxes, draw_mask
+
     (source,) = args.input
     with located(source):
         if task.name == "detection":

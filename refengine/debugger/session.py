@@ -173,6 +173,16 @@ class Session:
         return self._setting.inputs[self.inference]
 
     @property
+    def start(self) -> State:
+        """What lives on as the present inference begins."""
+        return self._starts[self.inference]
+
+    @property
+    def every_inputs(self) -> tuple[tuple[Array, ...], ...]:
+        """What each inference is fed."""
+        return self._setting.inputs
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """What is set at present, in the order of setting."""
         return self._setting.changes

@@ -8,7 +8,7 @@ is taken from it unless some of it is what refengine computes at that very place
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from ..errors import InferenceError, InputError, UnsupportedError, located
 from ..execute import execute, kept
 from ..memory import ALIGNMENT
 from ..model import Array, Tensor
-from ..plan import Plan
+from ..plan import Plan, Step
+from ..reading.links import fixed_values
 from ..tensors.arrays import read_bytes
 from ..tensors.difference import unlike
 from ..text import printable
@@ -56,6 +57,10 @@ class _Block:
         """Whether what was in the other is not there any more. A copy in place leaves what it reads."""
         if self.written <= other.written or (other.tensor and self.source == other.tensor.index):
             return False
+        return self.meets(other)
+
+    def meets(self, other: _Block) -> bool:
+        """Whether they share a byte."""
         return self.offset < other.offset + other.bytes and other.offset < self.offset + self.bytes
 
 
@@ -72,7 +77,8 @@ def read_arena(
     It was taken when operator `after` (its number in the file; the last by default) had run and the next one had not.
     The arena is laid out as `layout` says, by default in the way of which the image has more. `inputs` are what the
     device was fed, to prove the layout by. Raises `InputError` if the file cannot be read, or ends before `at`, the
-    operator does not exist, the model runs subgraphs, or nothing in the image proves a layout that is not given.
+    operator does not exist, the model runs subgraphs, nothing in the image proves a layout that is not given, or what
+    it holds shows that later operators had run, too.
     """
     for step in plan.steps:
         if step.calls:
@@ -101,7 +107,9 @@ def read_arena(
             raise InputError(f"{where}, and nothing in it is what refengine computes there; {hint}")
         proof = "nothing in it shows that this is right: it was said so"
     tensors, moved = best.found()
-    notes = (f"{where}; {proof}", *best.left_out, *moved)
+    if not moved:
+        best.require_nothing_later(where)
+    notes = (f"{where}; {proof}", *best.left_out, *moved, *best.before())
     return Dump(str(path), tensors, notes=notes)
 
 
@@ -142,11 +150,18 @@ class _Reading:
     (`left_out`), and the tensors that show that the layout is right (`proof`)."""
 
     def __init__(
-        self, plan: Plan, image: bytes, layout: Layout, blocks: Sequence[_Block], time: int, inputs: tuple[Array, ...]
+        self,
+        plan: Plan,
+        image: bytes,
+        layout: Layout,
+        blocks: Sequence[_Block],
+        time: int,
+        inputs: tuple[Array, ...],
+        golden: Mapping[int, Array] | None = None,
     ) -> None:
-        self.plan, self.image, self.layout, self.blocks = plan, image, layout, blocks
+        self.plan, self.image, self.layout, self.blocks, self.time = plan, image, layout, blocks, time
         self.tensors, self.left_out = self._whole([block for block in blocks if block.written <= time])
-        self.golden = _golden(plan, self.tensors, inputs)
+        self.golden = _golden(plan, self.tensors, inputs) if golden is None else golden
         known = [i for i in self.tensors if i in self.golden]
         self.differing = [i for i in known if unlike(self.golden[i], self.tensors[i]).any()]
         self.proof = [i for i in known if i not in self.differing and _tells(self.tensors[i])]
@@ -191,6 +206,49 @@ class _Reading:
             notes.append(f"not where it was looked for, and so not judged: {', '.join(spelt[i] for i in lost)}")
         known = {i: x for i, x in self.tensors.items() if i not in self.differing}
         return known | {i: self.golden[i] for i in elsewhere}, notes
+
+    def _at(self, time: int) -> _Reading:
+        """The same image, had it been taken at another time."""
+        return _Reading(self.plan, self.image, self.layout, self.blocks, time, (), self.golden)
+
+    def _shown_at(self, other: _Reading) -> list[int]:
+        """Tensors that are right if the image was taken at the other time, and should not be there if not: nothing that
+        is right lies over them, and they are not the same in every inference."""
+        places = {b.tensor.index: b for b in self.blocks if b.tensor}
+        right, same = [places[i] for i in self.proof], fixed_values(self.plan)
+        return [i for i in other.proof if i not in same and not any(places[i].meets(block) for block in right)]
+
+    def _better(self, times: Iterable[int]) -> tuple[_Reading, list[int]] | None:
+        """The reading at the time of which the image shows most, with what shows it, if less differs then."""
+        others = [(other, shown) for time in times if (shown := self._shown_at(other := self._at(time)))]
+        others = [each for each in others if len(each[0].differing) < len(self.differing)]
+        return max(others, key=lambda each: (len(each[1]), -len(each[0].differing)), default=None)
+
+    def require_nothing_later(self, where: str) -> None:
+        """Raise `InputError` if what should not be there yet is there: what is overlaid by it would be blamed."""
+        if self.differing and (found := self._better(range(self.time + 1, len(self.plan.steps) + 1))):
+            later, shown = found
+            raise InputError(
+                f"{where}, and what later operators compute is there, too: {self._spelled(shown)}; if the image was "
+                f"taken later, say --after {later.step.index}"
+            )
+
+    def before(self) -> Iterator[str]:
+        """A note, if what should be overlaid by now is whole."""
+        if self.differing and (found := self._better(range(1, self.time))):
+            earlier, shown = found
+            yield (
+                f"what should be overlaid by then is whole: {self._spelled(shown)}; what came after {earlier.step} has "
+                f"not run, or the image was taken before, which --after {earlier.step.index} says"
+            )
+
+    @property
+    def step(self) -> Step:
+        """The last step that had run."""
+        return self.plan.steps[self.time - 1]
+
+    def _spelled(self, tensors: Iterable[int]) -> str:
+        return ", ".join(spelled(self.plan.graph.tensors[i]) for i in tensors)
 
 
 def _golden(plan: Plan, tensors: Mapping[int, Array], inputs: tuple[Array, ...]) -> dict[int, Array]:

@@ -20,8 +20,9 @@ from ..plan import Plan, Source, Step, make_plan, plan_of, resource_of
 from ..reading.counterparts import stands_alone
 from ..state import State, frozen
 from ..tensors.difference import Difference, difference, unlike
+from ..text import counted
 from .crcs import with_proven
-from .dumps import Dump, dump_of, read_dump, unshifted
+from .dumps import Dump, dump_of, read_dump, spelled, unshifted
 from .evidence import CERTAIN
 from .faults import dialects
 from .faults.memory import CHUNK, DENSE, LINE
@@ -34,6 +35,7 @@ from .verdict import (
     ANOTHER_INPUT,
     GARBAGE,
     OTHER_WEIGHTS,
+    REMEMBERED,
     STALE,
     Candidate,
     Hypothesis,
@@ -58,6 +60,9 @@ SHOWN = 3
 NEARLY = 0.99
 """What explains that share of an operator's differences leaves no room for other weights, though it is no cause."""
 
+
+LEFT = "is what the previous dump left: another stream's, or wrong before"
+"""What completes "its state …" where the dump of an inference before tells another one than was given."""
 
 Dumped = Dump | str | os.PathLike[str] | Mapping[Any, npt.ArrayLike]
 """What `diff` takes for a dump: one that was read, the path of one (see `read_dump`), or a mapping of arrays, see
@@ -99,7 +104,7 @@ def diff(
     dump = with_proven(plan, dump, *inputs)
     require_room_for_all(plan)
     left = _before(plan, previous)
-    others = {} if state is None or left is plan.initial else {"is what the previous dump left: another stream's": left}
+    others = {} if state is None or left is plan.initial else {LEFT: left}
     state = left if state is None else state
     others |= _states(plan, state, inputs, older)
     taken = {
@@ -128,7 +133,11 @@ def diff(
         fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors
     ]
     findings = _anything(evidence, _together(list(_second_look(evidence))))
-    notes = (*_notes(plan, dump, evidence.failing), *_assumed(plan, state), *_unshown(plan, golden))
+    notes = (
+        *_notes(plan, dump, evidence.failing),
+        *_assumed(plan, state, previous if state is left else None),
+        *_unshown(plan, golden),
+    )
     return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right))
 
 
@@ -211,7 +220,8 @@ def _states(plan: Plan, state: State, inputs: tuple[Array, ...], older: Sequence
     if _is_set_up(plan, state):
         found["is what a reset left, behind which nothing was set up again"] = plan.reset(state)
     for back, old in enumerate(reversed(older), 1):
-        found[f"is that of {back} {'inference' if back == 1 else 'inferences'} earlier"] = old
+        if old is not plan.initial:  # it has a name already
+            found[f"is that of {counted(back, 'inference')} earlier"] = old
     for times in ("once", "twice"):
         try:
             _, state = infer(plan, None, inputs, state)
@@ -552,12 +562,21 @@ def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]
 
 
 def _unknown_memory(evidence: _Evidence, finding: Finding, own: Difference) -> Iterator[Candidate]:
-    """What nobody knows and may lie in a culprit's buffer: a cache line of garbage, or an earlier inference."""
-    made = partial(Candidate, (finding.step,), remaining=0, total=own.count, culprit=finding.step)
+    """What nobody knows: what a culprit remembers, and what may lie in its buffer, garbage or an earlier inference."""
+    made = partial(Candidate, remaining=0, total=own.count, culprit=finding.step)
+    remembering = tuple(step for step in finding.suspects if _remembers(step, evidence.state))
+    if remembering:
+        yield made(remembering, cause="state", how=REMEMBERED)
     if own.count > 1 and evidence.dump.tensors[finding.tensor.index].nbytes <= LINE:
-        yield made(cause="overwritten", how=GARBAGE)
+        yield made((finding.step,), cause="overwritten", how=GARBAGE)
     if own.count > DENSE * own.size and evidence.previous is None:
-        yield made(cause="stale buffer", how=STALE)
+        yield made((finding.step,), cause="stale buffer", how=STALE)
+
+
+def _remembers(step: Step, state: State) -> bool:
+    """Whether a step's outputs depend on what inferences before have left."""
+    kept = (step.subgraph, step.index) in state.memory
+    return kept or bool(step.facts.updates) or step.facts.resource == "read"
 
 
 def _merged(chains: Iterator[tuple[Step, ...]]) -> tuple[Step, ...]:
@@ -655,7 +674,16 @@ def _unshown(plan: Plan, golden: Mapping[int, Array]) -> Iterator[str]:
         yield f"what this input cannot show well: faults in {', '.join(still[:SHOWN])}{more}, which all hold one value"
 
 
-def _assumed(plan: Plan, state: State) -> Iterator[str]:
-    """What is supposed about what the inferences before have left."""
-    if plan.initial and state is plan.initial:
-        yield "the state before is taken for that of the first inference; none was given"
+def _assumed(plan: Plan, state: State, previous: Dump | None) -> Iterator[str]:
+    """What is supposed about what the inferences before have left; `previous` is the dump by which it is known."""
+    first, none = plan.initial, f"{previous.name} tells nothing of it" if previous else "none was given"
+    if first and state is first:
+        yield f"the state before is taken for that of the first inference; {none}"
+    elif previous:
+        graphs = plan.plans
+        variables = [graphs[g].graph.tensors[i] for (g, i), x in state.variables.items() if x is first.variables[g, i]]
+        keeping = {(step.subgraph, step.index): step for each in graphs.values() for step in each.steps}
+        kept = [f"what {keeping[key]} keeps" for key, x in state.memory.items() if x is first.memory[key]]
+        if untold := [*map(spelled, variables), *kept]:
+            names = ", ".join(untold)
+            yield f"{previous.name} does not tell, and is taken to be as before the first inference: {names}"

@@ -36,7 +36,8 @@ OTHER_WEIGHTS = "if the device has other weights than this file's (an older mode
 ANOTHER_INPUT = "if the device was fed another input than the one given (an earlier one?)"
 GARBAGE = "if garbage lies over all of it"
 STALE = "if the step never ran and its buffer still holds an earlier inference's (--previous, its dump, would tell)"
-ANYTHING = (OTHER_WEIGHTS, ANOTHER_INPUT, GARBAGE, STALE)
+REMEMBERED = "if the inferences before left it another state"
+ANYTHING = (OTHER_WEIGHTS, ANOTHER_INPUT, GARBAGE, STALE, REMEMBERED)
 """What explains whatever there is."""
 
 

@@ -142,7 +142,8 @@ _NUMBERS = ("float32", "int8", "int16", "int32", "int64", "uint8", "uint32", "ui
 
 INSTEAD: dict[str, str] = {
     "GELU": "; x · sigmoid(1.702 · x) is LOGISTIC and MUL",
-    "SELECT": "; where branches' shapes broadcast it is SELECT_V2, and Keras 3's Embedding is GATHER by tf.gather",
+    "SELECT": "; Keras 3's Embedding is GATHER by tf.gather, and tf.where of float32, int8 or int16 is SELECT_V2 where "
+    "the branches' shapes broadcast",
     "TILE": "; tf.image.resize of method nearest, in UpSampling2D's place, is RESIZE_NEAREST_NEIGHBOR",
 }
 """What ordinary recipes give that TFLM has not, and what it has in its place."""

@@ -92,8 +92,7 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     )
     weights, offset = filter.data.reshape(channels, -1), _linear.convolution_offset(input)
     bits = _accumulator_bits(node, input, bias, numerics)
-    rounding = _litert.layer_rounding(numerics, node, "double" if groups > 1 else "ruy")
-    rounding = _cmsis_nn.rounding(numerics, bits, rounding)
+    rounding = _cmsis_nn.rounding(numerics, bits, _rounding(numerics, node, bits, groups))
     if bits == 64 and _cmsis_nn.speaks(numerics):
         most = weights if prove else np.full_like(weights, -128)  # those computed at run time may be any
         _cmsis_nn.check_convolution(most, prod(output.shape[1:3]), filter.name)
@@ -105,6 +104,14 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
         )
         parts.append((gemm, requantize))
     return Params(window, offset, tuple(parts), filter.shape, output.shape)
+
+
+def _rounding(numerics: Numerics, node: Node, bits: int, groups: int) -> str:
+    """LiteRT's own kernel multiplies matrices by ruy, int8 ones and int16 ones of a 32-bit sum, but for groups."""
+    behind = "double" if groups > 1 else "ruy"
+    if numerics.kernels == "litert" and node.outputs[0].dtype == "int16" and bits == 32:
+        return behind
+    return _litert.layer_rounding(numerics, node, behind)
 
 
 def _accumulator_bits(node: Node, input: Tensor, bias: Tensor | None, numerics: Numerics) -> int:

@@ -135,7 +135,7 @@ def prepare(node: Node, numerics: Numerics, prove: bool = True) -> Params:
     input_offset = -input_zero_point
     ignored = per_channel or (input.dtype == "int16" and _cmsis_nn.speaks(numerics))
     weights_offset = 0 if ignored else -params_of(filter)[1]
-    weights = filter.data.astype(np.int64) + weights_offset if weights_offset else filter.data
+    weights = np.add(filter.data, weights_offset, dtype=np.int16) if weights_offset else filter.data
     gemm = exact_gemm(weights, _linear.magnitude(input.dtype, input_offset))
     low, high = activation_range(node.options["fused_activation_function"], output.dtype, so, zero_point, rounding)
     _linear.check_shifts(multiplier, bits, output)

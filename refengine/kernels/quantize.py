@@ -9,8 +9,8 @@ x86, +10¹⁰ becomes the **lowest** code, or with a negative zero point the hig
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -47,13 +47,18 @@ BLOCK = 1 << 15
 
 @dataclass(frozen=True, eq=False)
 class Params:
-    """Codes into codes. `table` holds the result for every code of 8 or 16 bits, ordered as `_unary.codes`."""
+    """Codes of type `input_dtype` into codes of type `dtype`."""
 
     input_zero_point: int
     output_zero_point: int
     requantize_output_multiplier: Multiplier
+    input_dtype: str
     dtype: str
-    table: Array | None = None
+
+    @cached_property
+    def table(self) -> Array:
+        """The result for every code of 8 or 16 bits, ordered as `_unary.codes`; worked out once somebody asks."""
+        return _requantized(self, _unary.codes(self.input_dtype))
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,7 @@ def prepare(node: Node, numerics: Numerics) -> Params:
     input_scale, input_zero_point = _affine.quantized(input)
     multiplier = _multiplier(input_scale, scale, {input.dtype, output.dtype}, numerics)
     _affine.require_shift(multiplier, output)
-    p = Params(input_zero_point, zero_point, multiplier, output.dtype)
-    return p if input.dtype == "int32" else replace(p, table=_requantized(p, _unary.codes(input.dtype)))
+    return Params(input_zero_point, zero_point, multiplier, input.dtype, output.dtype)
 
 
 def _multiplier(input_scale: float, scale: float, types: set[str], numerics: Numerics) -> Multiplier:
@@ -114,7 +118,7 @@ def _multiplier(input_scale: float, scale: float, types: set[str], numerics: Num
 
 def evaluate(p: Params, input: Array) -> Array:
     """(B, …) codes → (B, …) codes of type `dtype`."""
-    return _requantized(p, input.astype(np.int64)) if p.table is None else _unary.look_up(p.table, input)
+    return _requantized(p, input.astype(np.int64)) if p.input_dtype == "int32" else _unary.look_up(p.table, input)
 
 
 def _requantized(p: Params, codes: Array) -> Array:

@@ -239,7 +239,8 @@ def _layer(input: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], n
     )
     offset = -np.repeat(zero_points, units)[:, np.newaxis]
     codes = _stacked(weights)
-    gemm = exact_gemm(codes + offset if offset.any() else codes, _linear.magnitude(input.dtype, -zero_point))
+    codes = np.add(codes, offset, dtype=np.int16) if offset.any() else codes
+    gemm = exact_gemm(codes, _linear.magnitude(input.dtype, -zero_point))
     bias = _stacked(biases).astype(np.int64) if biases else np.zeros(1, np.int64)
     if _cmsis_nn.speaks(numerics) and bits == 64:
         folded = zero_point * _stacked(weights).sum(axis=1, dtype=np.int64)  # into the bias

@@ -384,9 +384,13 @@ def _correctly_rounded(
     return nearest
 
 
-# 2^(i/32) for i = 0 … 31 as float64 bits, less i in the place of k's last five bits (see `_exp_in_double`).
-_EXP2 = np.array([float(Decimal(2) ** (Decimal(i) / 32)) for i in range(32)])
-_EXP2_TABLE = _EXP2.view(np.int64) - (np.arange(32, dtype=np.int64) << 47)
+@cache
+def _exp2_table() -> npt.NDArray[np.int64]:
+    """2^(i/32) for i = 0 … 31 as float64 bits, less i in the place of k's last five bits (see `_exp_in_double`)."""
+    exp2 = np.array([float(Decimal(2) ** (Decimal(i) / 32)) for i in range(32)])
+    return exp2.view(np.int64) - (np.arange(32, dtype=np.int64) << 47)
+
+
 _ROUND_TO_INTEGER = float.fromhex("0x1.8p52")  # added, it leaves no room for a fraction
 
 
@@ -398,7 +402,7 @@ def _exp_in_double(x: Float32) -> Float32:
     shifted = np.asarray(z_high + z_low)  # from here on in place, which takes half of the time
     shifted += _ROUND_TO_INTEGER
     k = shifted.view(np.int64)
-    power = _EXP2_TABLE.take(k & 31)
+    power = _exp2_table().take(k & 31)
     power += k << 47
     shifted -= _ROUND_TO_INTEGER
     r = z_high - shifted
@@ -478,7 +482,7 @@ def _log_in_double(x: Float32) -> Float32:
     r = z * INVERSE_C[i] - 1
     square = r * r
     y = (LOGF_A[1] * r + LOGF_A[2]) + LOGF_A[0] * square
-    narrow: Float32 = (y * square + ((_LOG_C[i] + k * LN2) + r)).astype(np.float32)
+    narrow: Float32 = (y * square + ((_log_c()[i] + k * LN2) + r)).astype(np.float32)
     return narrow
 
 
@@ -565,20 +569,32 @@ def _reduced_by_half_pi(bits: npt.NDArray[np.uint32]) -> tuple[Int32, Float64]:
     return n.astype(np.int32), rest * (HALF_PI * 2.0**-62)
 
 
+@cache
+def _log_c() -> Float64:
+    """The logarithms of what `INVERSE_C` are the inverses of."""
+    return np.array([float(-Decimal(inverse).ln()) for inverse in INVERSE_C.tolist()])
+
+
+@cache
+def _log2_c() -> Float64:
+    """The same to base 2."""
+    return np.array([float(-Decimal(inverse).ln() / Decimal(2).ln()) for inverse in INVERSE_C.tolist()])
+
+
 def _power_in_double(x: Float32, y: Float32) -> Float32:
     """glibc's `powf` of x ≥ 0: 2^(y · log2 x), every multiplication that feeds a sum fused, in float64."""
     i, k, z = _split_for_log(x)
     r = _fma64(z, INVERSE_C[i], -1.0)
     a, b = _fma64(POWF_A[0], r, POWF_A[1]), _fma64(POWF_A[2], r, POWF_A[3])
     square = r * r
-    low = _fma64(square, b, _fma64(POWF_A[4], r, _LOG2_C[i] + k))
+    low = _fma64(square, b, _fma64(POWF_A[4], r, _log2_c()[i] + k))
     logarithm = _fma64(a, square * square, low)
     logarithm = np.where(x == 0, -np.inf, np.where(x == np.inf, np.inf, logarithm))
     z = np.clip(np.where(x == 1, 0.0, y * logarithm), -160, 160)  # beyond: 0 and ∞ all the same
     shifted = z + _ROUND_TO_INTEGER / 32
     k32 = shifted.view(np.int64)
     r = z - (shifted - _ROUND_TO_INTEGER / 32)
-    power = (_EXP2_TABLE[k32 & 31] + (k32 << 47)).view(np.float64)
+    power = (_exp2_table()[k32 & 31] + (k32 << 47)).view(np.float64)
     high, low = _fma64(EXP2F_C[0], r, EXP2F_C[1]), _fma64(EXP2F_C[2], r, 1.0)
     narrow: Float32 = (_fma64(high, r * r, low) * power).astype(np.float32)
     return narrow
@@ -650,8 +666,6 @@ INVERSE_C = np.array([float.fromhex(f"0x1.{digits}p{exponent}") for digits, expo
     ("25e227b0b8ea0", 0), ("1bb4a4a1a343f", 0), ("12358f08ae5ba", 0), ("0953f419900a7", 0), ("0", 0),
     ("e608cfd9a47ac", -1), ("ca4b31f026aa0", -1), ("b2036576afce6", -1), ("9c2d163a1aa2d", -1), ("886e6037841ed", -1),
     ("767dcf5534862", -1))])  # fmt: skip
-_LOG_C = np.array([float(-Decimal(inverse).ln()) for inverse in INVERSE_C.tolist()])
-_LOG2_C = np.array([float(-Decimal(inverse).ln() / Decimal(2).ln()) for inverse in INVERSE_C.tolist()])
 LOGF_A = tuple(map(float.fromhex, ("-0x1.00ea348b88334p-2", "0x1.5575b0be00b6ap-2", "-0x1.ffffef20a4123p-2")))
 POWF_A = tuple(map(float.fromhex, (
     "0x1.27616c9496e0bp-2", "-0x1.71969a075c67ap-2", "0x1.ec70a6ca7baddp-2", "-0x1.7154748bef6c8p-1",

@@ -1,12 +1,12 @@
 """From accumulators to codes: bias, fixed-point multiplication, output offset, clamp; as TFLM, but fast where provable.
 
-With double rounding, code(acc) is a staircase that never descends, and so is truncate(acc · scale + offset) in
-float64. Two such staircases are equal everywhere if they are equal on both sides of each of their few steps, which is
-checked when the plan is made, per channel, for every accumulator that the weights can produce. Codes of 16 bits have
-too many steps for that, but for a single channel: there it is checked that float64 holds every number on the way, so
-that nothing is rounded but by the last truncation. Layers that pass run as four or five float64 passes; the others run
-the integer arithmetic itself. A layer that is called often looks for a line of float32 numbers as well, beside the
-proven one, that has its steps in the same places: half the time, and most layers with a ReLU have one.
+With double rounding, code(acc) is a staircase that never descends, and so is truncate(acc · scale + offset) in float64.
+When the plan is made, both are proven to be equal, per channel, for every accumulator that the weights can produce: by
+bounds where float64 holds every number on the way, so that nothing is rounded but by the last truncation; else on both
+sides of each of their few steps, of which codes of 16 bits have too many but for a single channel. Layers that pass run
+as four or five float64 passes; the others run the integer arithmetic itself. A layer that is called often looks for a
+line of float32 numbers as well, beside the proven one, that has its steps in the same places: half the time, and most
+layers with a ReLU have one.
 """
 
 from __future__ import annotations
@@ -258,12 +258,14 @@ def requantizer(
         code = integer.exact(np.zeros((1, len(bound)), np.int64))[0]
         scale, offset = np.where(moves, scale, 0.0), np.where(moves, offset, code + integer.half + 0.5)
     fast = replace(integer, line=(scale, offset), drop=drop, bound=bound)
-    if dtype == "int8":
-        proven = _clear_of_edges(fast, bound) or _equal_everywhere(integer, fast, bound)
-    else:
-        proven = bool((_is_exact(reach, multiplier, early, integer.half) | ~moves).all())
-        proven = proven or (bound.size == 1 and _equal_everywhere(integer, fast, bound))
-    return fast if proven else integer
+    left = ~_is_exact(fast, bound, multiplier, early) & moves
+    if left.any():
+        if dtype != "int8" and bound.size > 1:  # codes of 16 bits have many steps
+            return integer
+        some, within = _of_channels(fast, left), bound[left]
+        if not (_clear_of_edges(some, within) or _equal_everywhere(some, some, within)):
+            return integer
+    return fast
 
 
 def _reduced(multiplier: Multiplier) -> Multiplier:
@@ -272,18 +274,37 @@ def _reduced(multiplier: Multiplier) -> Multiplier:
     return multiplier._replace(multiplier=bits.astype(np.int64) << 16)
 
 
-def _is_exact(reach: Array, multiplier: Multiplier, early: Array, half: int) -> npt.NDArray[np.bool_]:
-    """Whether float64 holds all numbers on the line's way: multiples of one power of two, less than 2⁵³ of them.
+def _is_exact(fast: Requantizer, bound: Ints, multiplier: Multiplier, early: Array) -> npt.NDArray[np.bool_]:
+    """For which channels float64 holds all numbers on the line's way, which is the integer arithmetic then.
 
-    `reach` is what |acc| + |bias| come to at most. In real numbers the line is the integer arithmetic, see
-    `_clear_of_edges`.
+    Those are multiples of one power of two, and must be less than 2⁵³ of them. Where the codes have reached their ends,
+    it does not matter: the line, whose roundings keep the order, has reached them, too. In real numbers the line is the
+    integer arithmetic, see `_clear_of_edges`.
     """
     factor, lowest = (
         np.ldexp(np.asarray(bits, np.float64), multiplier.shift - 31)
         for bits in (multiplier.multiplier, np.maximum(multiplier.multiplier & -multiplier.multiplier, 1))
     )
     grain = np.minimum(lowest, np.where(early > 0, early, 0.5))
-    return np.asarray(reach * factor + 4 * half < 2.0**53 * grain)
+    offset = np.abs(fast.bias.astype(np.float64)) * factor + 4 * fast.half  # at most
+    return np.asarray(np.minimum(bound * factor, offset + 4 * fast.half) + offset < 2.0**53 * grain)
+
+
+def _of_channels(fast: Requantizer, which: npt.NDArray[np.bool_]) -> Requantizer:
+    """The same for some of its channels."""
+
+    def some(x: Array) -> Array:
+        return np.broadcast_to(x, which.shape)[which]
+
+    assert fast.line is not None
+    factor = fast.multiplier
+    return replace(
+        fast,
+        bias=some(fast.bias),
+        multiplier=Multiplier(some(factor.multiplier), some(factor.shift), some(factor.scale), factor.rounding),
+        line=(some(fast.line[0]), some(fast.line[1])),
+        drop=None if fast.drop is None else some(fast.drop),
+    )
 
 
 def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:

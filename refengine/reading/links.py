@@ -70,7 +70,7 @@ class Link:
 def links(plan: Plan) -> Iterator[Link]:
     """The pairs of layers, with what is homogeneous between them, of which the second alone reads the first; those too
     whose first layer clamps, so that no factor passes (`Link.is_open`)."""
-    fixed = _fixed(plan)
+    fixed = fixed_values(plan)
     counted = [step for step in plan.steps if not step.facts.shapes_only]
     readers = Counter(i for step in counted for i in step.op.inputs)
     readers.update(plan.graph.outputs)
@@ -80,7 +80,7 @@ def links(plan: Plan) -> Iterator[Link]:
             yield Link(first, way[-1], channels)
 
 
-def _fixed(plan: Plan) -> dict[int, Array]:
+def fixed_values(plan: Plan) -> dict[int, Array]:
     """The values, as kernels take them, of the tensors that are the same for any input: constants, shapes, and what is
     made of them."""
     known = dict(plan.constants)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import tflite
 from hypothesis import strategies as st
 
 from ..errors import InputError, instead
 from ..kernel import Facts, Kernel, Node
 from ..kernels import FACTS, KERNELS
 from ..model import Array, Graph, Model, Op, Tensor
+from ..tflite_io import schema
 from .toolbox import Toolbox, arrays
 
 
@@ -65,7 +65,7 @@ def model_of(*nodes: Node, outputs: Sequence[Tensor] | None = None) -> Model:
 
 def _op(node: Node, graph: int) -> Op:
     """The node's operator without its tensors; its subgraphs come into the model from index `graph` on."""
-    if not hasattr(tflite.BuiltinOperator, node.name):
+    if node.name not in schema.enumeration("BuiltinOperator").values():
         return Op(0, "CUSTOM", (), (), custom_code=node.name, custom_options=node.custom_options)
     called = {option: graph + i for i, option in enumerate(FACTS.get(node.name, Facts()).calls)}
     return Op(0, node.name, (), (), {**node.options, **called})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
 
 from ..errors import InputError
 from ..examination import Finding, Health, Layer, health
@@ -40,7 +42,7 @@ def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
         raise InputError(f"'by' is {by[:20]!r}; choose own, total or findings")
     plan = studio.plan(asked)
     data, cases = _cases(studio, asked, plan)
-    *_, measured = health(plan, [cases])
+    *_, measured = health(plan, cases)
     if measured.floats:
         raise InputError("the network has no quantised layer: its floats lose nothing to integers")
     if by == "findings":
@@ -56,14 +58,16 @@ def lost(studio: Studio, asked: Asked) -> dict[str, Any]:
     return described(plan, _rest(plan, colours)) | {"told": told, "summary": summary, "of": data, "key": _key(by)}
 
 
-def _cases(studio: Studio, asked: Asked, plan: Plan) -> tuple[str, tuple[Array, ...]]:
-    """What to measure on: what is kept, if it fits; else the digits, for a network of digits; else the drawing."""
+def _cases(studio: Studio, asked: Asked, plan: Plan) -> tuple[str, Sequence[tuple[Array, ...]]]:
+    """What to measure on: what is kept, if it fits; else the digits, for a network of digits; else all inferences of
+    the drawing, a sequence of a network that remembers."""
     if len(plan.inputs) == 1:
         for name, x in (("the kept drawings", studio.collection.held[0]), ("the bundled digits", bundled_digits()[0])):
             if len(x) and _fits(plan, x):
-                return name, (pixels_to_input(plan, x, real=True),)
+                return name, [(pixels_to_input(plan, x, real=True),)]
     with studio.session(asked) as session:
-        return "the drawing", session.inputs
+        every = session.every_inputs
+    return "the drawing", [tuple(map(np.stack, zip(*every, strict=True)))] if plan.initial else every
 
 
 def _fits(plan: Plan, x: Array) -> bool:
@@ -126,16 +130,16 @@ def _health_lines(step: Step, measured: Health) -> Iterator[str]:
 
 
 def verdict(studio: Studio, asked: Asked) -> dict[str, Any]:
-    """`refengine diff` of a dump (``name``, .npz) of a device that ran on the drawing."""
+    """`refengine diff` of a dump (``name``, .npz) of a device that ran on the drawing, and on what came before."""
     name = asked.text("name", "dump.npz")
     plan = studio.plan(asked)
     with studio.session(asked) as session:
-        inputs = session.inputs
+        inputs, state = session.inputs, session.start if session.inference else None
     with TemporaryDirectory(prefix="refengine-") as folder:
         path = Path(folder, "dump.npz")
         path.write_bytes(asked.body)
         try:
-            return judged(plan, diff(plan, read_dump(plan, path), *inputs))
+            return judged(plan, diff(plan, read_dump(plan, path), *inputs, state=state))
         except InputError as error:
             raise InputError(str(error).replace(str(path), name)) from error
 

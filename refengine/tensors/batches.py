@@ -46,7 +46,10 @@ def _of_one(tensor: Tensor) -> tuple[int, ...]:
 
 
 def _unfolded(tensor: Tensor, images: Array) -> Array:
-    """Rows of as many values as an input has, N × values, in its shape: a picture's where they are pixels."""
+    """Rows of as many values as an input has, N × values, in its shape: a picture's where they are pixels. Of sequences
+    of whole inputs, N × T × 1 × …, the 1 is left out."""
+    if images.shape[2:] == tensor.shape != _of_one(tensor):
+        return images.reshape(*images.shape[:2], *_of_one(tensor))
     if images.ndim != 2 or images.shape[1] != prod(_of_one(tensor)):
         return images
     is_picture = images.dtype == np.uint8 and takes_pictures(tensor)

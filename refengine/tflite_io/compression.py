@@ -8,18 +8,16 @@ TFLM: `micro/compression/metadata.fbs`, `micro_allocator.cc`, `kernels/decompres
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
-from flatbuffers import number_types
 
 from ..errors import ModelError, UnsupportedError, require
 from ..model import Array, Op
 from ..numerics.lookup import channels, unpacked
 from .flat import FlatFile, Row
+from .schema import COMPRESSION_VERSION as VERSION
 
 NAME = "COMPRESSION_METADATA"
-VERSION = 1
 TYPES = ("bool", "int8", "int16", "int32", "int64", "float32")
 
 DECOMPRESSING = {
@@ -36,67 +34,10 @@ Table = tuple[int, int]
 """(index of the buffer with the values, bits an index)."""
 
 
-class LutTensor:
-    """As flatbuffers' compiler would write it; `schema` learns the fields from the accessors."""
-
-    _tab: Any
-
-    def Init(self, buf: Any, pos: int) -> None:  # noqa: N802
-        raise NotImplementedError
-
-    def Tensor(self) -> Any:  # noqa: N802
-        return _number(self._tab, 4, number_types.Int32Flags)
-
-    def ValueBuffer(self) -> Any:  # noqa: N802
-        return _number(self._tab, 6, number_types.Uint32Flags)
-
-    def IndexBitwidth(self) -> Any:  # noqa: N802
-        return _number(self._tab, 8, number_types.Uint8Flags)
-
-
-class Subgraph:
-    """So too."""
-
-    _tab: Any
-
-    def Init(self, buf: Any, pos: int) -> None:  # noqa: N802
-        raise NotImplementedError
-
-    def LutTensors(self, j: int) -> Any:  # noqa: N802
-        return _item(self._tab, 4, LutTensor)
-
-
-class Metadata:
-    """So too."""
-
-    _tab: Any
-
-    def Init(self, buf: Any, pos: int) -> None:  # noqa: N802
-        raise NotImplementedError
-
-    def SchemaVersion(self) -> Any:  # noqa: N802
-        return _number(self._tab, 4, number_types.Uint32Flags) or VERSION
-
-    def Subgraphs(self, j: int) -> Any:  # noqa: N802
-        return _item(self._tab, 6, Subgraph)
-
-
-def _number(tab: Any, slot: int, flags: Any) -> Any:
-    return tab.Get(flags, slot) if tab.Offset(slot) else 0
-
-
-def _item(tab: Any, slot: int, table: Any) -> Any:
-    if tab.Offset(slot):
-        tab.Vector(slot)
-        tab.Indirect(slot)
-        return table()
-    return None
-
-
 def tables_of(content: bytes) -> dict[tuple[int, int], Table]:
     """(subgraph, tensor) → table of each compressed tensor. Raises `ModelError`, `UnsupportedError`."""
     file = FlatFile(content)
-    row: Row = file.table(Metadata, file.follow(0))
+    row: Row = file.table("CompressionMetadata", file.follow(0))
     require(
         row["schema_version"] <= VERSION,
         f"the compression metadata is of version {row['schema_version']}, TFLM knows {VERSION}: compress again",

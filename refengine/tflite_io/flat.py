@@ -11,7 +11,6 @@ import struct
 from typing import Any
 
 import numpy as np
-import tflite
 
 from ..errors import LimitError, ModelError
 from . import schema
@@ -71,10 +70,10 @@ class FlatFile:
 
     def root(self) -> Row:
         """The whole file, as `table` reads its root."""
-        return self.table(tflite.Model, self.follow(0))
+        return self.table("Model", self.follow(0))
 
-    def table(self, table: Any, at: int) -> Row:
-        """Field name → value of the table of class `table` at byte `at`; where absent, the schema's default.
+    def table(self, table: str, at: int) -> Row:
+        """Field name → value of the table of that name at byte `at`; where absent, the schema's default.
 
         Vectors are tuples, but those of bytes memoryviews of the file; a union is (table name, dictionary) or None.
 
@@ -91,7 +90,7 @@ class FlatFile:
         end = known[-1].slot + 2 if known else 4
         self.spend(max(0, len(slots) - end))
         if any(slots[end:]):
-            raise LimitError(f"{self.where()}: {newer(f'a field of {table.__name__}')}")
+            raise LimitError(f"{self.where()}: {newer(f'a field of {table}')}")
         row: Row = {}
         for field in known:
             offset = _U16.unpack_from(slots, field.slot)[0] if field.slot + 2 <= len(slots) else 0
@@ -113,7 +112,7 @@ class FlatFile:
     def _vector(self, field: schema.Field, at: int) -> tuple[Any, ...] | memoryview:
         length, width = self.number(_U32, at), field.dtype.itemsize
         contents = self.span(at + 4, length * width)
-        if field.flags is schema.BYTE:
+        if field.is_bytes:
             self.spend(length * _BYTE_COST)
             return contents
         self.spend(length * _NUMBER_COST)
@@ -129,12 +128,12 @@ class FlatFile:
 
     def _union(self, field: schema.Field, code: int, at: int) -> tuple[str, Row] | None:
         name = self._named(field, code)
-        return None if name == "NONE" else (name, self.table(getattr(tflite, name), self.follow(at)))
+        return None if name == "NONE" else (name, self.table(name, self.follow(at)))
 
     def _single(self, field: schema.Field, at: int) -> Any:
         """A number, string or table: the field's, or one of its vector's."""
         if field.kind == "scalar":
-            return self._named(field, self.number(field.flags.packer_type, at))
+            return self._named(field, self.number(field.form, at))
         if field.kind == "table":
             return self.table(field.table, self.follow(at))
         at = self.follow(at)
@@ -157,6 +156,6 @@ class FlatFile:
 def newer(what: str) -> str:
     """The sentence about something that this schema does not have."""
     return (
-        f"{what} is not in the schema of tflite {tflite.__version__}; the file is damaged, or newer than that "
-        "package: convert the model with an older TensorFlow"
+        f"{what} is not in the schema of tflite {schema.version()}; the file is damaged, or newer than that: "
+        "convert the model with an older TensorFlow"
     )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tflite
 
 from ..bundled import bundled_models, model_file
 from ..errors import InputError, LimitError, ModelError, UnsupportedError, instead, located
@@ -38,7 +37,7 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Mod
     have the schema's defaults, so `options` is always complete.
 
     Raises `InputError` for anything else, `ModelError` if the file cannot be read or is not well-formed, and
-    `UnsupportedError` if it uses what came after the schema of the installed `tflite` package, or dynamic shapes.
+    `UnsupportedError` if it uses what came after the schema that is known (`schema.version`), or dynamic shapes.
     Constants that TFLM's lookup tables compress are read as what they stand for, and the metadata that says so is left
     out.
     """
@@ -144,7 +143,7 @@ class _Reader:
         with located(f"operator {index}"):
             code = _at(self.row["operator_codes"], row["opcode_index"], "operator code")
             number = max(code["deprecated_builtin_code"], code["builtin_code"])
-            name = schema.enumeration(tflite.BuiltinOperator).get(number)
+            name = schema.enumeration("BuiltinOperator").get(number)
             if name is None:
                 raise LimitError(newer(f"builtin operator {number}"))
         with located(_operator(index, code["custom_code"] or name)):
@@ -295,11 +294,10 @@ def _options(operator: str, row: Row) -> tuple[str, dict[str, Any]]:
     expected = schema.options_table(operator)
     given = [union for union in (row["builtin_options"], row["builtin_options2"]) if union]
     if expected and not given:
-        given = [(expected.__name__, {field.name: field.default for field in schema.fields(expected)})]
-    if len(given) > 1 or (expected and given[0][0] != expected.__name__):
+        given = [(expected, {field.name: field.default for field in schema.fields(expected)})]
+    if len(given) > 1 or (expected and given[0][0] != expected):
         raise ModelError(
-            f"the options are {' and '.join(name for name, _ in given)}; "
-            f"expected {expected.__name__ if expected else 'one table'}"
+            f"the options are {' and '.join(name for name, _ in given)}; expected {expected or 'one table'}"
         )
     options_type, options = given[0] if given else ("", {})
     return options_type, {

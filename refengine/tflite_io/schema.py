@@ -1,75 +1,19 @@
-"""The TFLite schema as data, learnt from the generated classes of the `tflite` package.
+"""The TFLite schema as data: reader and writer share one description of every table.
 
-Every generated accessor asks flatbuffers' `Table` for its slot, then for a value of some type. `fields` hands each of
-them a `_Probe` in the table's stead and notes the questions, so reader and writer share one description of every
-table: no field, type or default is spelled out here. What the generated classes do not tell is which integers are
-enumerations, and which operators share an options table; the two small dictionaries below do.
+`schema.json` holds it, which `tools/tflite_schema.py` learns from the generated classes of the `tflite` package: to
+import those themselves takes half as long as to import NumPy.
 """
 
 from __future__ import annotations
 
-import re
+import json
+import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from inspect import isfunction
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import tflite
-from flatbuffers import number_types
-from flatbuffers.table import Table
-
-# Enumerations by field name; `_ENUMS_OF` for names that mean something else in other tables.
-_ENUMS = {
-    "padding": tflite.Padding,
-    "fused_activation_function": tflite.ActivationFunctionType,
-    "weights_format": tflite.FullyConnectedOptionsWeightsFormat,
-    "kernel_type": tflite.LSTMKernelType,
-    "combiner": tflite.CombinerType,
-    "mode": tflite.MirrorPadMode,
-    "reduce_function": tflite.ReduceWindowFunction,
-    "algorithm": tflite.RngAlgorithm,
-    "comparison_direction": tflite.StablehloComparisonDirection,
-    "compare_type": tflite.StablehloComparisonType,
-    "precision_config": tflite.StablehloPrecisionConfig,
-    "custom_options_format": tflite.CustomOptionsFormat,
-    "composite_attributes_format": tflite.CustomOptionsFormat,
-    "format": tflite.DimensionType,
-    "in_data_type": tflite.TensorType,
-    "out_data_type": tflite.TensorType,
-    "out_type": tflite.TensorType,
-    "output_type": tflite.TensorType,
-    "idx_out_type": tflite.TensorType,
-    "key_dtype": tflite.TensorType,
-    "value_dtype": tflite.TensorType,
-    "quantized_bias_type": tflite.TensorType,
-    "builtin_options": tflite.BuiltinOptions,
-    "builtin_options2": tflite.BuiltinOptions2,
-    "details": tflite.QuantizationDetails,
-    "array_segments": tflite.SparseIndexVector,
-    "array_indices": tflite.SparseIndexVector,
-}
-_ENUMS_OF = {
-    ("Tensor", "type"): tflite.TensorType,
-    ("VariantSubType", "type"): tflite.TensorType,
-    ("LSHProjectionOptions", "type"): tflite.LSHProjectionType,
-    ("StablehloConvolutionOptions", "padding"): None,
-    ("StablehloReduceWindowOptions", "padding"): None,
-}
-
-# Operators whose options table is not named after them.
-_OPTIONS = {
-    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), tflite.Pool2DOptions),
-    **dict.fromkeys(
-        ("MEAN", "SUM", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ANY", "REDUCE_ALL"), tflite.ReducerOptions
-    ),
-    **dict.fromkeys(("MAXIMUM", "MINIMUM"), tflite.MaximumMinimumOptions),
-    **dict.fromkeys(("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"), tflite.RandomOptions),
-    "CONV_3D_TRANSPOSE": tflite.Conv3DOptions,
-    "L2_NORMALIZATION": tflite.L2NormOptions,
-    "UNIDIRECTIONAL_SEQUENCE_RNN": tflite.SequenceRNNOptions,
-}
 
 # Tensor types that NumPy lacks: how an array holds them, and the bits of one element (0: it varies).
 _FOREIGN = {
@@ -80,130 +24,124 @@ _FOREIGN = {
     "variant": ("uint8", 0),
 }
 
-BYTE = number_types.Uint8Flags
+FORMS = {
+    type: struct.Struct(f"<{form}")
+    for type, form in (
+        *(("bool", "?"), ("int8", "b"), ("uint8", "B"), ("int16", "h"), ("uint16", "H"), ("int32", "i")),
+        *(("uint32", "I"), ("int64", "q"), ("uint64", "Q"), ("float32", "f"), ("float64", "d")),
+    )
+}
+"""How the file holds a number of each type."""
+
+DTYPES = {type: np.dtype(type) for type in FORMS}
+
+RANGES = {type: (int(np.iinfo(type).min), int(np.iinfo(type).max)) for type in FORMS if "int" in type} | {
+    "bool": (0, 1)
+}
+"""The lowest and the highest number of each type that is not one of floats."""
 
 Kind = Literal["scalar", "string", "table", "union"]
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a table. `flags` is flatbuffers' number type of a scalar, `table` the class of a nested table.
+class Field(NamedTuple):
+    """One field of a table. `type` is the NumPy name of a scalar's type, `table` the name of a nested table.
 
     `default` is what an absent field means, `names` the enumerators by their codes, and `codes` the other way round.
-    `dtype` is what the file stores: the number of a scalar, the offset of anything else.
     """
 
     name: str
     slot: int
     kind: Kind
-    vector: bool
-    flags: Any
-    table: Any
-    default: Any
-    names: Mapping[int, str] | None
-    codes: Mapping[str, int] | None
-    dtype: np.dtype[Any]
+    vector: bool = False
+    type: str = ""
+    table: str = ""
+    default: Any = None
+    names: Mapping[int, str] | None = None
+    codes: Mapping[str, int] | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the file stores: the number of a scalar, the offset of anything else."""
+        return DTYPES[self.type or "uint32"]
+
+    @property
+    def form(self) -> struct.Struct:
+        """The same of a scalar, as it is unpacked."""
+        return FORMS[self.type]
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether it is a vector of bytes, which stay such."""
+        return self.vector and self.type == "uint8"
 
 
-class _Probe(Table):  # type: ignore[misc]
-    """A table that has every field, or none, and remembers what an accessor asked of it first.
-
-    First, because `OperatorCode.BuiltinCode`, mended by hand in the package, goes on to ask for the older code.
-    """
-
-    def __init__(self, present: bool) -> None:
-        super().__init__(b"", 0)
-        self.present = present
-        self.slot = 0
-        self.kind: Kind = "scalar"
-        self.vector = False
-        self.flags: Any = None
-
-    def Offset(self, vtableOffset: int) -> int:  # noqa: N802, N803
-        self.slot = self.slot or vtableOffset
-        return vtableOffset if self.present else 0
-
-    def Vector(self, off: int) -> int:  # noqa: N802
-        self.vector = True
-        return 0
-
-    def Get(self, flags: Any, off: int) -> int:  # noqa: N802
-        self.flags = self.flags or flags
-        return 0
-
-    def Indirect(self, off: int) -> int:  # noqa: N802
-        self.kind = "table"
-        return 0
-
-    def String(self, off: int) -> bytes:  # noqa: N802
-        self.kind = "string"
-        return b""
-
-    def Union(self, t2: Any, off: int) -> None:  # noqa: N802
-        self.kind = "union"
+COMPRESSION_VERSION = 1
+COMPRESSION = {
+    "CompressionMetadata": (
+        Field("schema_version", 4, "scalar", type="uint32", default=COMPRESSION_VERSION),
+        Field("subgraphs", 6, "table", vector=True, table="CompressedSubgraph", default=()),
+    ),
+    "CompressedSubgraph": (Field("lut_tensors", 4, "table", vector=True, table="LutTensor", default=()),),
+    "LutTensor": (
+        Field("tensor", 4, "scalar", type="int32", default=0),
+        Field("value_buffer", 6, "scalar", type="uint32", default=0),
+        Field("index_bitwidth", 8, "scalar", type="uint8", default=0),
+    ),
+}
+"""The tables of a FlatBuffer of TFLM's own, in the metadata of files that it compressed: `compression/metadata.fbs`."""
 
 
 @cache
-def fields(table: Any) -> tuple[Field, ...]:
-    """The fields of a generated table class, in the order of their slots."""
-    methods = {name for name, method in vars(table).items() if isfunction(method) and name != "Init"}
-    twins = {name + suffix for name in methods for suffix in ("AsNumpy", "Length", "IsNone")}
-    return tuple(sorted((_field(table, name) for name in methods - twins), key=lambda field: field.slot))
+def _schema() -> Mapping[str, Any]:
+    schema: Mapping[str, Any] = json.loads((Path(__file__).parent / "schema.json").read_text(encoding="utf-8"))
+    return schema
 
 
-def _field(table: Any, accessor: str) -> Field:
-    probe, answer = _ask(table, accessor, present=True)
-    _, default = _ask(table, accessor, present=False)
-    name = _snake(accessor)
-    enum = _ENUMS_OF.get((table.__name__, name), _ENUMS.get(name))
-    names = None if enum is None else enumeration(enum)
-    if probe.vector:
-        default = b"" if probe.flags is BYTE else ()
-    elif probe.kind == "string":
+def version() -> str:
+    """The version of the `tflite` package that it was learnt from."""
+    return str(_schema()["version"])
+
+
+@cache
+def fields(table: str) -> tuple[Field, ...]:
+    """The fields of a table by its name, in the order of their slots."""
+    return COMPRESSION.get(table) or tuple(map(_field, _schema()["tables"][table]))
+
+
+def _field(told: list[Any]) -> Field:
+    name, slot, kind, vector, type, table, default, enum = told
+    names = enumeration(enum) if enum else None
+    if vector:
+        default = b"" if type == "uint8" else ()
+    elif kind == "string":
         default = ""
-    elif probe.kind == "scalar" and names is not None:
+    elif kind == "scalar" and names is not None:
         default = names[default]
-    nested = type(answer) if probe.kind == "table" else None
-    named = None if enum is None else codes(enum)
-    dtype = number_types.to_numpy_type(probe.flags or number_types.UOffsetTFlags)
-    return Field(name, probe.slot, probe.kind, probe.vector, probe.flags, nested, default, names, named, dtype)
-
-
-def _ask(table: Any, accessor: str, present: bool) -> tuple[_Probe, Any]:
-    row = table()
-    row._tab = probe = _Probe(present)
-    method = getattr(row, accessor)
-    return probe, method(0) if method.__code__.co_argcount == 2 else method()
-
-
-def _snake(name: str) -> str:
-    """``DilationWFactor`` → ``dilation_w_factor``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    return Field(name, slot, kind, vector, type, table, default, names, codes(enum) if enum else None)
 
 
 @cache
-def enumeration(enum: Any) -> Mapping[int, str]:
+def enumeration(name: str) -> Mapping[int, str]:
     """Code → name; tensor types in NumPy's lower case."""
-    members = {code: name for name, code in vars(enum).items() if not name.startswith("_")}
-    return {code: name.lower() for code, name in members.items()} if enum is tflite.TensorType else members
+    members = {int(code): member for code, member in _schema()["enumerations"][name].items()}
+    return {code: member.lower() for code, member in members.items()} if name == "TensorType" else members
 
 
 @cache
-def codes(enum: Any) -> Mapping[str, int]:
+def codes(enumerated: str) -> Mapping[str, int]:
     """Name → code: the inverse of `enumeration`."""
-    return {name: code for code, name in enumeration(enum).items()}
+    return {name: code for code, name in enumeration(enumerated).items()}
 
 
-@cache
-def options_table(operator: str) -> Any:
-    """The options class of a builtin operator, or None for one without options."""
-    tables = {
-        name.removesuffix("Options").lower(): getattr(tflite, name)
-        for union in (tflite.BuiltinOptions, tflite.BuiltinOptions2)
-        for name in vars(union)
-        if name.endswith("Options")
-    }
-    return _OPTIONS.get(operator, tables.get(operator.replace("_", "").lower()))
+def options_table(operator: str) -> str | None:
+    """The name of a builtin operator's options table, or None for one without options."""
+    table: str | None = _schema()["options"].get(operator)
+    return table
+
+
+def is_table(name: str) -> bool:
+    """Whether the schema has a table of that name."""
+    return name in _schema()["tables"]
 
 
 def held_as(dtype: str) -> np.dtype[Any]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tflite
 
 from ..errors import ModelError, located
 from ..model import Array, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor
@@ -50,11 +49,11 @@ def dump(model: Model) -> bytes:
 
 def file_of(row: Row) -> bytes:
     """The `.tflite` file whose root table is `row`, which may be as `FlatFile.root` gives it: its inverse."""
-    return flat_buffer(tflite.Model, row, b"TFL3")
+    return flat_buffer("Model", row, b"TFL3")
 
 
-def flat_buffer(table: Any, row: Row, identifier: bytes = b"") -> bytes:
-    """The FlatBuffer whose root is the table of class `table` that `row` tells."""
+def flat_buffer(table: str, row: Row, identifier: bytes = b"") -> bytes:
+    """The FlatBuffer whose root is the `table` that `row` tells."""
     written = _Written()
     return written.finished(_write_table(written, table, row), identifier)
 
@@ -65,7 +64,7 @@ def _op_code(op: Op) -> OpCode:
 
 def _operator_code(name: str, version: int, custom_code: str) -> Row:
     """Runtimes take the larger of the two codes: the old field is a byte, 127 where it cannot hold the code."""
-    code = _code(schema.codes(tflite.BuiltinOperator), name, "operator")
+    code = _code(schema.codes("BuiltinOperator"), name, "operator")
     return {
         "deprecated_builtin_code": min(code, 127),
         "builtin_code": code,
@@ -108,7 +107,7 @@ def _tensor(tensor: Tensor, buffers: dict[bytes, int]) -> Row:
 
 def _contents(tensor: Tensor, data: Array) -> bytes:
     """The constant as the file holds it: little-endian, int4 two codes a byte, the low nibble first."""
-    _code(schema.codes(tflite.TensorType), tensor.dtype, "type")
+    _code(schema.codes("TensorType"), tensor.dtype, "type")
     held = schema.held_as(tensor.dtype)
     if data.dtype != held:
         raise ModelError(f"the data is {data.dtype}; constants of type {tensor.dtype} are {held} arrays")
@@ -157,7 +156,7 @@ def _sparsity(sparsity: Sparsity) -> Row:
 
 def _operator(op: Op, op_codes: list[OpCode]) -> Row:
     with located(f"operator {op.index} {op.name}"):
-        table = getattr(tflite, op.options_type, None) if op.options_type else schema.options_table(op.name)
+        table = op.options_type or schema.options_table(op.name)
         row = {
             "opcode_index": op_codes.index(_op_code(op)),
             "inputs": op.inputs,
@@ -167,16 +166,16 @@ def _operator(op: Op, op_codes: list[OpCode]) -> Row:
             "custom_options": op.custom_options or None,
             "debug_metadata_index": op.debug_metadata_index,
         }
-        if table is None:
+        if table is None or not schema.is_table(table):
             if op.options or op.options_type:
                 raise ModelError(f"the schema has no options table {op.options_type!r} for {', '.join(op.options)}")
             return row
         unknown = set(op.options) - {field.name for field in schema.fields(table)}
         if unknown:
-            raise ModelError(f"{table.__name__} has no option {', '.join(sorted(unknown))}")
-        union = "builtin_options" if hasattr(tflite.BuiltinOptions, table.__name__) else "builtin_options2"
+            raise ModelError(f"{table} has no option {', '.join(sorted(unknown))}")
+        union = "builtin_options" if table in schema.codes("BuiltinOptions") else "builtin_options2"
         empty = ((), "", b"")
-        row[union] = table.__name__, {name: value for name, value in op.options.items() if value not in empty}
+        row[union] = table, {name: value for name, value in op.options.items() if value not in empty}
         return row
 
 
@@ -269,7 +268,7 @@ class _Written:
         return b"".join(reversed(self.parts))
 
 
-def _write_table(written: _Written, table: Any, row: Row) -> int:
+def _write_table(written: _Written, table: str, row: Row) -> int:
     """Write `row`, children first, and return its place. A field that is None or missing is left out."""
     fields = schema.fields(table)
     present = [(field, value) for field in fields if (value := row.get(field.name)) is not None]
@@ -287,14 +286,14 @@ def _write_table(written: _Written, table: Any, row: Row) -> int:
                 places[number - 1] = written.put(_U8.pack(_code(field.codes or {}, value[0], "table")))
         elif value != field.default:
             written.align(field.dtype.itemsize)
-            places[number] = written.put(field.flags.packer_type.pack(_encode(field, value)))
+            places[number] = written.put(field.form.pack(_encode(field, value)))
     return written.table(end, places)
 
 
 def _write_child(written: _Written, field: schema.Field, value: Any) -> int:
     """Write what a table refers to: a string, another table, or a vector of anything; return its place."""
     if field.kind == "union":
-        return _write_table(written, getattr(tflite, value[0]), value[1])
+        return _write_table(written, value[0], value[1])
     if not field.vector:
         return _write_string_or_table(written, field, value)
     if field.kind == "scalar":
@@ -322,7 +321,8 @@ def _encode(field: schema.Field, value: Any) -> Any:
     """A scalar as the file has it: enumerations as their codes, integers in range."""
     if field.codes is not None:
         return _code(field.codes, value, field.name)
-    low, high = field.flags.min_val, field.flags.max_val
-    if low is not None and not low <= value <= high:
-        raise ModelError(f"{field.name} = {value} is not in [{low}, {high}]")
+    if field.type in schema.RANGES:
+        low, high = schema.RANGES[field.type]
+        if not low <= value <= high:
+            raise ModelError(f"{field.name} = {value} is not in [{low}, {high}]")
     return value

@@ -17,6 +17,7 @@ from refengine.kernel import Node
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import random_inputs
 from refengine.tflite_io import dump
+from tests.kernels.test_if import adding, branching
 from tests.models import const, fed, network
 
 MODEL = "dense_int8"
@@ -137,6 +138,18 @@ def test_two_files_of_a_network_are_compared_layer_by_layer(ask: Ask, digit: str
     assert last["size"] == 20 and last["differing"] is None and 0 < last["rmse"] < 0.1
     same = ask(MODEL, "--random", "--against", MODEL)
     assert "Tensors compared: 7, all the same." in same
+
+
+def test_two_files_are_compared_inside_branches(ask: Ask, tmp_path: Path) -> None:
+    for name, added in ("mine", 1), ("theirs", 2):
+        model = branching(adding(1, [[1, added]]), adding(2, [[10, 20]]))
+        (tmp_path / f"{name}.tflite").write_bytes(dump(model))
+    np.savez(tmp_path / "x.npz", c=np.array([True]), x=np.array([[3, 4]], np.int32))
+    files = [str(tmp_path / file) for file in ("mine.tflite", "theirs.tflite", "x.npz")]
+    told = ask(files[0], "--input", files[2], "--against", files[1])
+    where = "They part at subgraph 1, operator 0 (ADD); tensors that differ: 2 of 2"
+    assert f"{where}; of subgraphs that not both ran: 1." in told
+    assert "1:0  ADD" in told
 
 
 @pytest.mark.parametrize(

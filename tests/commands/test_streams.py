@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import pytest
 
 from refengine import InferenceError, Model, Session, make_plan
 from refengine.accuracy import evaluate
+from refengine.commands import diff as diff_command
 from refengine.commands import main
+from refengine.device import Recording
 from refengine.model import Graph, Op, Tensor
 from refengine.tflite_io import dump
 from tests.kernels.test_circular_buffer import buffer, frame
@@ -213,3 +215,23 @@ def test_the_answer_to_a_sequence_is_the_last_output_and_each_begins_afresh() ->
     assert (found.count, found.correct) == (2, 2)
     *_, alone = evaluate(plan, pictures[:, 1], np.array([2, 3]), real_range=(0, 1))
     assert (alone.count, alone.correct) == (2, 2)
+
+
+def test_a_board_runs_the_inferences_before_too(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sound one is not accused of a reset."""
+    plan, asked = make_plan("total.tflite"), list[int]()
+
+    def recorded(device: Any, plan: Any, inputs: Any, progress: Any, before: Any) -> Recording:
+        session = Session(plan)
+        for each in before:
+            session.run(*each)
+        asked.append(len(before))
+        return Recording({0: inputs[0], 2: session.run(*inputs)[0]}, {})
+
+    monkeypatch.setattr(diff_command, "connect", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(diff_command, "record", recorded)
+    told = ["diff", "total.tflite", "--port", "COM3", "--input"]
+    assert plan.initial and "no difference" in ask(*told, "frames.npy", "--index", 2)
+    assert "no difference" in ask(*told, "last.npy", "--state-inputs", "before.npy")
+    assert "no difference" in ask(*told, "frames.npy", "--index", 0)
+    assert asked == [2, 2, 0]

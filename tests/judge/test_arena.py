@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -34,14 +35,15 @@ def values_of(plan: Plan, *inputs: Array) -> dict[int, Array]:
     return values | {t.index: x for r in execute(plan, *inputs) for t, x in zip(r.step.outputs, r.outputs, strict=True)}
 
 
-def image_of(plan: Plan, values: dict[int, Array], after: int, shift: int = 0) -> bytes:
+def image_of(plan: Plan, values: dict[int, Array], after: int, shift: int = 0, before: bytes | None = None) -> bytes:
     """TFLM's arena when so many operators have run: every tensor written at its time, noise where operators scratch.
 
-    With `shift`, all that lies behind the first buffer lies so many bytes further.
+    With `shift`, all that lies behind the first buffer lies so many bytes further. `before` is what was there, noise by
+    default.
     """
     blocks = placed(plan)
     image = np.random.default_rng(0).bytes(shift + max(p.offset + p.buffer.size for p in blocks))
-    memory, noises = bytearray(image), np.random.default_rng(1)
+    memory, noises = bytearray(before or image), np.random.default_rng(1)
     for block in sorted(blocks, key=lambda p: (p.buffer.first, p.tensor is not None)):
         if block.buffer.first <= after:
             data = values[block.tensor[1]].tobytes() if block.tensor else noises.bytes(block.buffer.bytes)
@@ -135,6 +137,47 @@ def test_another_kernels_scratch_buffers_make_no_culprit(tmp_path: Path) -> None
             assert all(t.tobytes() == values[i].tobytes() for i, t in dump.tensors.items())
             read += 1
     assert read >= 2
+
+
+def test_an_image_taken_later_than_said_blames_nobody(tmp_path: Path) -> None:
+    """What later operators wrote over is theirs, and they are named; a sound device has no culprit."""
+    x, path, refused = noise(10), tmp_path / "arena.bin", list[str]()
+    values = values_of(PLAN, x)
+    for time in range(3, len(PLAN.steps) + 1, 3):
+        path.write_bytes(image_of(PLAN, values, time))
+        for said in range(time - 1):
+            try:
+                dump = read_arena(PLAN, path, x, after=said, layout="tflm")
+            except InputError as error:
+                refused.append(str(error))
+            else:
+                assert not diff(PLAN, dump, x).culprits
+    pattern = r"after operator (\d+), and what later operators compute is there, too: tensor .* say --after (\d+)$"
+    found = [re.search(pattern, each) for each in refused]
+    assert len(found) > 10 and all(each and int(each[1]) < int(each[2]) for each in found)
+
+
+def test_an_image_taken_earlier_than_said_may_be_that_of_operators_that_never_ran(tmp_path: Path) -> None:
+    x, path = noise(11), tmp_path / "arena.bin"
+    path.write_bytes(image_of(PLAN, values_of(PLAN, x), 2))
+    dump = read_arena(PLAN, path, x, after=3, layout="tflm")
+    assert "what should be overlaid by then is whole: tensor 14 " in dump.notes[-1]
+    assert dump.notes[-1].endswith("has not run, or the image was taken before, which --after 1 says")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_a_faulty_device_is_judged_though_its_inference_before_was_of_the_same_input(
+    again: bool, tmp_path: Path
+) -> None:
+    x, path = noise(12), tmp_path / "arena.bin"
+    values, output = values_of(PLAN, x), PLAN.steps[2].outputs[0].index
+    wrong = values | {output: np.roll(values[output], 1, axis=2)}
+    for record in execute(PLAN, x, known={output: wrong[output]}) if again else ():
+        wrong |= {t.index: y for t, y in zip(record.step.outputs, record.outputs, strict=True)}
+    before = image_of(PLAN, wrong, len(PLAN.steps)) if again else None
+    path.write_bytes(image_of(PLAN, wrong, 3, before=before))
+    (culprit,) = diff(PLAN, read_arena(PLAN, path, x, after=2, layout="tflm"), x).culprits
+    assert culprit.step.index == 2 and culprit.certainty == "certain"
 
 
 @pytest.mark.parametrize(("codes", "tells"), [([5] * 6 + [6], False), ([5] * 8, False), ([5] * 7 + [6], True)])

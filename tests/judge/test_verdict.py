@@ -811,7 +811,7 @@ def test_what_a_resource_variable_held_tells_which_state_it_was() -> None:
         assert (report.cause, report.certainty, report.causes[0]) == ("state", certainty, how)
     assert not diff(plan, dumps[3], heard[3], previous=dumps[2]).differs, "what was assigned is what is read next"
     (open_one,) = diff(plan, dumps[3], heard[3], previous=dumps[1]).culprits
-    assert open_one.step.name == "READ_VARIABLE"
+    assert open_one.step.name == "READ_VARIABLE" and "perhaps the inferences before left it" in open_one.verdict
 
 
 def test_another_streams_state(stream: tuple[Plan, list[Array], list[State]]) -> None:
@@ -820,7 +820,44 @@ def test_another_streams_state(stream: tuple[Plan, list[Array], list[State]]) ->
     before = infer(plan, None, (-heard[0],), states[0])[1]
     report = diff(plan, left(plan, heard[3], before), heard[3], state=states[3], previous=other)
     assert (report.cause, report.certainty) == ("state", "certain")
-    assert "another stream's" in report.causes[0]
+    assert report.causes[0].endswith("another stream's, or wrong before")
+
+
+@pytest.mark.parametrize("told", [2, 1, 0])
+def test_what_the_dump_before_does_not_tell_of_the_state_is_said(told: int) -> None:
+    rng = np.random.default_rng(0)
+    below = svdf(fed((1, 6), "float32"), 24, rng)
+    plan = make_plan(joined(below, svdf(below.outputs[0], 8, rng)))
+    heard = rng.normal(size=(2, 1, 6)).astype(np.float32)
+    _, state = infer(plan, None, (heard[0],), plan.initial)
+    variables = [t for t in plan.graph.tensors if t.is_variable]
+    before = {plan.inputs[0].index: heard[0]} | {t.index: state.variables[0, t.index][0] for t in variables[:told]}
+    report = diff(plan, recorded(plan, heard[1], state)[0], heard[1], previous=before)
+    first = {
+        2: [],
+        1: ["the mapping does not tell, and is taken to be as before the first inference: tensor 9 'state'"],
+        0: ["the state before is taken for that of the first inference; the mapping tells nothing of it"],
+    }[told]
+    assert report.differs == (told < 2)
+    assert [note for note in report.notes if "first inference" in note] == first
+
+
+def test_the_first_state_is_not_told_twice_where_it_is_among_the_latest(
+    stream: tuple[Plan, list[Array], list[State]],
+) -> None:
+    plan, heard, states = stream
+    report = diff(plan, left(plan, heard[3], plan.initial), heard[3], state=states[3], older=states[:3])
+    assert (report.certainty, report.causes) == (
+        "certain",
+        ["if its state is that of the first inference: reset before every one"],
+    )
+
+
+def test_a_state_that_nobody_tried_is_told_as_possible(stream: tuple[Plan, list[Array], list[State]]) -> None:
+    plan, heard, states = stream
+    _, wrong = infer(plan, None, (2 * heard[0],), states[2])
+    culprit = diff(plan, left(plan, heard[3], wrong), heard[3], state=states[3], older=states[:3]).culprits[0]
+    assert culprit.certainty == "open" and "perhaps the inferences before left it another state" in culprit.verdict
 
 
 def recurrent(dtype: str) -> Model:

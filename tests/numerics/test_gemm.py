@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refengine.model import Array
+from refengine.numerics import gemm as gemm_module
 from refengine.numerics.gemm import exact_gemm
 
 
@@ -28,6 +29,24 @@ def test_extreme_codes_are_exact_around_the_float32_bound(depth: int, blocks: in
     assert len(gemm.blocks) == blocks
     assert np.array_equal(gemm(x.astype(gemm.dtype)), x @ weights.T)
     assert gemm.bound.tolist() == (np.abs(weights).sum(axis=1) * 255).tolist()
+
+
+def test_weights_become_floats_with_the_first_product() -> None:
+    """Until then a plan takes no more than the file's own bytes."""
+    x, weights = extremes(515)
+    gemm = exact_gemm(weights, 255)
+    assert "blocks" not in vars(gemm) and gemm.weights is weights
+    gemm(x.astype(gemm.dtype))
+    assert "blocks" in vars(gemm)
+
+
+@pytest.mark.parametrize("at_once", [1, 600, 1 << 20])
+def test_bounds_and_cuts_are_the_same_of_few_weights_at_a_time(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    _, weights = extremes(600)
+    whole = exact_gemm(weights, 255)
+    monkeypatch.setattr(gemm_module, "AT_ONCE", at_once)
+    parts = exact_gemm(weights, 255)
+    assert len(parts.parts) == 2 and parts.parts == whole.parts and np.array_equal(parts.bound, whole.bound)
 
 
 def test_one_float32_product_would_be_wrong_there() -> None:

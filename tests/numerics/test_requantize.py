@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -199,7 +203,7 @@ def test_shapes_pass_through_whole_or_in_blocks(shape: tuple[int, ...]) -> None:
     "change",
     [
         {"rounding": "xnnpack"},
-        {"dtype": "int16", "bound": 2**28, "real": np.array([0.1, 0.1])},
+        {"dtype": "int16", "bound": 2**28, "real": np.array([2.0**-12 * 1.1] * 2)},
         {"dtype": "int16", "bits": 64, "bound": 2**50},
         {"dtype": "int16", "bits": 64, "bound": 2**30, "real": np.array([4.0])},
         {"bits": 64},
@@ -286,11 +290,55 @@ def test_one_multiplier_serves_all_channels() -> None:
 def test_a_line_that_is_not_proven_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof has never said no; what would happen if it did is certain all the same."""
     assert make(np.array([0.3])).line is not None
-    for proof in ("_clear_of_edges", "_equal_everywhere"):
-        monkeypatch.setattr(requantize_module, proof, lambda *_: False)
+    for proof in PROOFS:
+        monkeypatch.setattr(requantize_module, proof, lambda *_: np.array(False))
     requantize = make(np.array([0.3]))
     assert requantize.line is None
     assert np.array_equal(requantize(every(requantize)), integer(requantize, every(requantize)))
+
+
+PROOFS = ("_is_exact", "_clear_of_edges", "_equal_everywhere")
+
+
+def by(*proofs: str) -> AbstractContextManager[Any]:
+    """In which no other proofs succeed."""
+    others: dict[str, Any] = {proof: lambda *_: np.array(False) for proof in PROOFS if proof not in proofs}
+    multiple: AbstractContextManager[Any] = patch.multiple(requantize_module, **others)
+    return multiple
+
+
+@given(
+    st.lists(SCALES | st.floats(2.0**-20, 2.0**-9), min_size=1, max_size=4),
+    st.integers(-BOUND, BOUND) | st.sampled_from((2**20, -(2**24), 2**29)),
+    st.integers(-128, 127),
+    st.sampled_from(((-128, 127), (None, 127), (-100, -90))),
+    st.sampled_from(("double", "single")),
+)
+def test_a_line_is_proven_by_its_bounds_or_at_its_steps(
+    scales: list[float], bias: int, offset: int, clamp: tuple[int | None, int], rounding: str
+) -> None:
+    """Both forced: of the bounds alone, every step must be the integers', and where they say no, the steps decide."""
+    low, high = offset if clamp[0] is None else clamp[0], clamp[1]
+    made = partial(make, np.array(scales), bias=bias, offset=offset, low=low, high=high, rounding=rounding)
+    bound = np.full(len(scales), BOUND)
+    with by("_is_exact"):
+        bounded = made()
+    with by("_equal_everywhere"):
+        stepped = made()
+    if bounded.line is not None:
+        assert stepped.line is not None and np.array_equal(bounded.line, stepped.line)
+        assert _equal_everywhere(bounded, bounded, bound)
+        assert np.array_equal(bounded(every(bounded)), integer(bounded, every(bounded)))
+
+
+def test_usual_layers_are_proven_by_their_bounds_and_small_factors_at_their_steps() -> None:
+    """Each channel as it can be."""
+    usual, small = np.array([0.3, 2.0**-9 * 1.1]), np.array([0.3, 2.0**-16 * 1.1])
+    with by("_is_exact"):
+        assert make(usual, bound=10**6).line is not None
+        assert make(small, bound=10**6).line is None
+    with by("_is_exact", "_clear_of_edges"):
+        assert make(small, bound=10**6).line is not None
 
 
 @given(st.lists(SCALES, min_size=1, max_size=4), st.integers(-BOUND, BOUND), st.integers(-128, 127), st.booleans())

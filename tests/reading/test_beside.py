@@ -14,6 +14,8 @@ from refengine.quantizer import calibrate, convert
 from refengine.reading.beside import Beside, beside
 from refengine.reading.float_reading import real_values
 from tests.examination.nets import float_net, pictures
+from tests.kernels.test_if import adding, branching
+from tests.kernels.test_while import cells, counting
 from tests.models import fed, network, one_op, q
 
 FLOATS = make_plan(float_net())
@@ -68,6 +70,36 @@ def test_a_tensor_without_a_counterpart_is_said_to_have_none() -> None:
     (found,) = beside(twice, relu, [(np.ones((1, 2), np.float32),)])
     assert [layer.other is None for layer in found.layers] == [True, False]
     assert found.layers[0].as_dict()["other"] is None and found.first is None
+
+
+def test_a_branch_is_compared_where_both_files_take_it() -> None:
+    """Of a batch, one inference takes the branch that differs, and two the other one."""
+    mine = make_plan(branching(adding(1, [[1, 1]]), adding(2, [[10, 20]])))
+    theirs = make_plan(branching(adding(1, [[1, 1]]), adding(2, [[10, 23]])))
+    fork, x = np.array([True, False, True]), np.arange(6, dtype=np.int32).reshape(3, 2)
+    (found,) = beside(mine, theirs, [(fork, x)])
+    assert [(e.step.subgraph, e.calls, e.error.count, e.differing) for e in found.layers] == [
+        (1, ((0, "then"),), 4, 0),
+        (2, ((0, "else"),), 2, 1),
+        (0, (), 6, 1),
+    ]
+    assert found.first is found.layers[1] and found.layers[1].error.largest == 3
+    assert found.layers[1].as_dict()["operator"]["subgraph"] == 2
+    (found,) = beside(mine, theirs, [(fork[:1], x[:1])])
+    assert [e.error.count for e in found.layers] == [2, 0, 2] and found.first is None
+
+
+def test_a_loop_is_compared_in_the_rounds_that_both_files_run() -> None:
+    """Of a batch of 3 and 6 rounds, the other file, which counts down by three, runs 1 and 2."""
+    plan, other = make_plan(counting()), make_plan(counting(-3))
+    (found,) = beside(plan, other, [(cells(3, 6), cells(100, 200))])
+    assert [(e.step.subgraph, e.step.index, e.error.count, e.differing) for e in found.layers] == [
+        (2, 0, 3, 3),
+        (2, 1, 3, 0),
+        (0, 0, 2, 0),
+        (0, 0, 2, 2),
+    ]
+    assert found.layers[0].calls == ((0, "body"),) and found.first is found.layers[0]
 
 
 def test_files_of_other_shapes_are_refused() -> None:

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refengine import execute, health, make_plan
+from refengine import execute, health, make_plan, quantize
+from refengine.reading.float_reading import as_codes
 from refengine.studio.comparison import _found, _health_lines
 from refengine.tensors.datasets import bundled_digits
 from refengine.tensors.inputs import pixels_to_input
 from tests.examination.test_decisions import cell, choosing, column
+from tests.quantizer.test_convert import STATEFUL, sequences
 from tests.studio.conftest import Client
+from tests.studio.test_answers import dropped
+from tests.tasks.test_commands import remembering
 
 NETWORK = "dense_int8"
 ASKED = {"network": NETWORK, "sample": 13}
@@ -34,6 +38,19 @@ def test_findings_are_told_where_they_are(client: Client) -> None:
     told = client.get("call/lost", {**ASKED, "by": "findings"}).json()
     assert 'class="culprit"' in told["svg"] or 'class="same"' in told["svg"]
     assert [each["status"] for each in told["key"]] == ["same", "culprit", "absent"]
+
+
+def test_a_dropped_sequence_is_measured_as_one_stream(client: Client) -> None:
+    model = quantize(STATEFUL["svdf"], sequences(STATEFUL["svdf"]))
+    ((x,), *_) = sequences(model)
+    *_, measured = health(model, [(as_codes(x, make_plan(model).inputs[0]),)])
+    asked = {"network": dropped(client, model, "svdf"), "by": "total", "name": "x.npy"}
+    file = io.BytesIO()
+    np.save(file, x)
+    told = client.post("call/lost", asked, file.getvalue()).json()
+    assert told["summary"].startswith(f"{len(x)} inferences, the drawing") and measured.inferences == len(x)
+    (layer,) = (each for each in measured.layers if each.step and not each.lives_on)
+    assert layer.total is not None and f"{layer.total.layer.rmse[0]:.2f} codes" in told["svg"]
 
 
 def test_a_branch_that_was_never_taken_accuses_nobody() -> None:
@@ -72,6 +89,24 @@ def test_a_dump_is_judged_and_its_culprit_coloured(client: Client) -> None:
     assert told["told"][str(last)]
     fine = client.post("call/verdict", ASKED, dumped(NETWORK)).json()
     assert 'class="culprit"' not in fine["svg"] and "no difference" in fine["summary"]
+
+
+def test_a_dump_of_a_later_inference_is_judged_with_what_the_earlier_ones_left(client: Client) -> None:
+    x, told = np.random.default_rng(3).normal(size=(3, 1, 2)).astype(np.float32), dict[int, str]()
+    plan, file, body = make_plan(remembering()), io.BytesIO(), io.BytesIO()
+    np.save(file, x)
+    network = dropped(client, remembering(), "remembering")
+    state = plan.initial
+    for frame in x:
+        *records, last = execute(plan, frame, state=state)
+        state = last.state
+    pairs = (pair for r in (*records, last) for pair in zip(r.step.outputs, r.outputs, strict=True))
+    np.savez(body, **{f"t{t.index}": y for t, y in pairs})  # type: ignore[arg-type]
+    drawing = client.post("call/answer", {"network": network, "name": "x.npy"}, file.getvalue()).json()["drawing"]
+    for frame in (1, 2):
+        asked = {"network": network, "drawing": drawing, "frame": frame, "name": "d.npz"}
+        told[frame] = client.post("call/verdict", asked, body.getvalue()).json()["summary"]
+    assert "no difference" in told[2] and "no difference" not in told[1]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def test_real_values_may_stay_as_they_are() -> None:
 
 
 def test_sequences_have_an_axis_more() -> None:
-    assert sequences_of(PLAN, np.stack([IMAGES, IMAGES])).shape == (2, 3, 28, 28, 1)
+    codes = sequences_of(PLAN, np.stack([IMAGES, IMAGES]))
+    assert codes.shape == (2, 3, 28, 28, 1)
+    assert np.array_equal(sequences_of(PLAN, codes[:, :, np.newaxis]), codes), "frames as `run` takes them"
 
 
 def test_an_input_without_a_leading_1_has_all_its_axes() -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tflite
 
 from refengine.model import Dimension, Graph, Model, Op, Quantization, Signature, Sparsity, Tensor, Variant
 from refengine.tflite_io import schema
 
 OPERATORS = [
-    name for name in schema.enumeration(tflite.BuiltinOperator).values() if name != "PLACEHOLDER_FOR_GREATER_OP_CODES"
+    name for name in schema.enumeration("BuiltinOperator").values() if name != "PLACEHOLDER_FOR_GREATER_OP_CODES"
 ]
-DTYPES = list(schema.enumeration(tflite.TensorType).values())
+DTYPES = list(schema.enumeration("TensorType").values())
 
 
 def unusual(field: schema.Field) -> Any:
@@ -23,7 +22,7 @@ def unusual(field: schema.Field) -> Any:
         return (last,) if field.vector else last
     if field.kind == "string":
         return f"the {field.name}"
-    if field.flags is schema.BYTE and field.vector:
+    if field.is_bytes:
         return b"\x00\x01\xff"
     if "subgraph" in field.name:
         return 1
@@ -34,7 +33,7 @@ def unusual(field: schema.Field) -> Any:
 def options(operator: str) -> tuple[dict[str, Any], str]:
     """Unusual options for an operator, and the name of their table."""
     table = schema.options_table(operator)
-    return ({field.name: unusual(field) for field in schema.fields(table)}, table.__name__) if table else ({}, "")
+    return ({field.name: unusual(field) for field in schema.fields(table)}, table) if table else ({}, "")
 
 
 def operators(names: list[str]) -> Model:

@@ -23,7 +23,8 @@ def metadata(*tensors: tuple[int, int, int], version: int = 1) -> bytes:
     """The FlatBuffer for (tensor, buffer of values, bits) of subgraph 0."""
     names = ("tensor", "value_buffer", "index_bitwidth")
     luts = [dict(zip(names, numbers, strict=True)) for numbers in tensors]
-    return flat_buffer(compression.Metadata, {"schema_version": version, "subgraphs": [{"lut_tensors": luts}]})
+    row = {"schema_version": version, "subgraphs": [{"lut_tensors": luts}]}
+    return flat_buffer("CompressionMetadata", row)
 
 
 def compressed(

@@ -79,7 +79,7 @@ def test_what_is_written_is_what_flatbuffers_own_builder_gives() -> None:
     tflite.ModelAddSubgraphs(builder, subgraphs)
     builder.Finish(tflite.ModelEnd(builder))
     rows = [{"name": name, "inputs": range(len(name))} for name in ("one", "three")]
-    assert flat_buffer(tflite.Model, {"version": 3, "subgraphs": rows}) == bytes(builder.Output())
+    assert flat_buffer("Model", {"version": 3, "subgraphs": rows}) == bytes(builder.Output())
 
 
 def test_a_file_beyond_what_offsets_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
