@@ -88,6 +88,7 @@ def test_both_may_refuse(tflm: Tflm) -> None:
     assert judge(tflm, model, [tuple(x[..., :0] for x in inputs) for inputs in runs]).kind == "refused"
 
 
+@pytest.mark.slow
 def test_one_that_is_refused_or_dies_takes_no_other_with_it() -> None:
     """Those that the oracle got with it are judged as if alone; what state they have comes to its end."""
     (good, runs), (other, others) = drawn(*KEY, 2, 0)
