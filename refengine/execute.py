@@ -32,8 +32,12 @@ TILE_BYTES = 1 << 22
 MOST_AT_ONCE = 1024
 """How many inferences a tile holds at most: those of tiny networks cost less than what a tile costs."""
 
-HEAVY = 1 << 20
-"""From how many multiply-accumulates on a second core pays."""
+HEAVY = 1 << 18
+"""From how many multiply-accumulates on OpenBLAS would share a product between the cores: it must not, for its threads
+crawl where another program has one."""
+
+SHARED = 1 << 26
+"""From how many on a batch is shared between them: below, threads take longer to come and go than they save."""
 
 LOOP_LIMIT = 100_000
 """How often a loop's body may run in one inference; TFLM would go on for ever."""
@@ -173,7 +177,7 @@ def run(
         return defined(plan, infer(plan, batch, inputs)[0])
     _keep_what_is_freed()
     with _one_blas_thread:
-        if batch is None:
+        if batch is None or (batch <= tile_size(plan) and (threads == 1 or plan.macs * batch < SHARED)):
             return defined(plan, infer(plan, batch, inputs)[0])
         from concurrent.futures import ThreadPoolExecutor  # which one inference does without
 

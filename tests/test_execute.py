@@ -163,7 +163,8 @@ def test_row_k_of_every_output_is_the_single_run_of_row_k(
 ) -> None:
     """Whatever the split into tiles, one of a single row among them."""
     monkeypatch.setattr(sys.modules["refengine.execute"], "TILE_BYTES", 4 * 4 * 8)
-    monkeypatch.setattr(sys.modules["refengine.execute"], "HEAVY", 0)
+    for limit in ("HEAVY", "SHARED"):
+        monkeypatch.setattr(sys.modules["refengine.execute"], limit, 0)
     plan, x = make_plan(MODELS[name]), codes(40)
     tile = tile_size(plan)
     alone = [run(plan, x[k : k + 1]) for k in range(len(x))]
