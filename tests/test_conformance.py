@@ -13,7 +13,7 @@ import collection
 import conformance
 import numpy as np
 import pytest
-from conformance import Task, examine, examine_all, judge, main, save
+from conformance import Task, computed, examine, examine_all, judge, judge_each, main, save
 from dice import drawn
 from oracle import OracleRefusal, Tflm
 from rich.console import Console
@@ -23,7 +23,7 @@ from refengine.execute import Record, execute, infer
 from refengine.state import State
 from refengine.tensors.difference import unlike
 from refengine.tflite_io import dump
-from tests.models import fed, one_op
+from tests.models import fed, one_op, q
 
 KEY = ("MAX_POOL_2D", "int8")
 QUIET = Console(quiet=True)
@@ -86,6 +86,22 @@ def test_verdicts(fake: object, kind: str, tflm: Tflm, monkeypatch: pytest.Monke
 def test_both_may_refuse(tflm: Tflm) -> None:
     ((model, runs),) = drawn(*KEY, 1, 0)
     assert judge(tflm, model, [tuple(x[..., :0] for x in inputs) for inputs in runs]).kind == "refused"
+
+
+@pytest.mark.slow
+def test_one_that_is_refused_or_dies_takes_no_other_with_it() -> None:
+    """Those that the oracle got with it are judged as if alone; what state they have comes to its end."""
+    (good, runs), (other, others) = drawn(*KEY, 2, 0)
+    ((remembers, stream),) = drawn("SVDF", "int8", 1, 0)
+    wide = one_op("SOFTMAX", {"beta": 1.0}, [fed((1, 5000), "int8", q(1))], fed((1, 5000), "int8", q(1 / 256, -128)))
+    refused = good, [tuple(x[..., :0] for x in inputs) for inputs in runs]
+    dies = dump(wide), [(np.zeros((1, 5000), np.int8),)] * 2
+    for worst, kind in ((refused, "refused"), (dies, "disputed")):
+        with Tflm() as tflm:
+            cases = [(good, runs), worst, (other, others), (remembers, stream)]
+            verdicts = judge_each(tflm, [computed(tflm, *case) for case in cases])()
+        assert [verdict.kind for verdict in verdicts] == ["equal", kind, "equal", "equal"]
+        assert [verdict.model for verdict in verdicts] == [model for model, _ in cases]
 
 
 def test_the_input_that_matters_is_reported(tflm: Tflm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 import pytest
 from dice import Dice, invented
-from hypothesis import assume, given, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 from oracle import host_plan
 
@@ -19,6 +19,7 @@ from refengine.kernel import Facts
 from refengine.kernels import FACTS
 from refengine.model import Array, Quantization
 from refengine.plan import Step
+from tests.laws import holds
 
 KEYS = sorted(key for key, kernel in KERNELS.items() if not kernel.facts.control and not kernel.facts.resource)
 Case = tuple[Plan, tuple[Array, ...]]
@@ -56,15 +57,13 @@ def elements(array: Array) -> set[bytes]:
 def check(op: str, dtype: str, law: Callable[[Case], None], examples: int = 8) -> None:
     """The law on some examples, but those whose data TFLM refuses at run time (an index out of range)."""
 
-    @settings(max_examples=examples)
-    @given(cases(op, dtype))
     def tried(case: Case) -> None:
         try:
             law(case)
         except InferenceError:
             assume(False)
 
-    tried()
+    holds(tried, examples, cases(op, dtype))
 
 
 @pytest.mark.parametrize("op", sorted(FACTS))

@@ -19,16 +19,17 @@ from threadpoolctl import ThreadpoolController
 
 from refengine import KERNELS, Numerics
 from refengine.fuzzer import Case, draw
+from refengine.fuzzer.unrecorded import BACKEND, Plain, Unrecorded, draws_unrecorded
 
 PYPROJECT = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_hypothesis_takes_a_class_as_a_source_of_choices() -> None:
-    assert AVAILABLE_PROVIDERS["refengine"] is draw.Plain and issubclass(draw.Plain, HypothesisProvider)
+    assert AVAILABLE_PROVIDERS[BACKEND] is Plain and issubclass(Plain, HypothesisProvider)
     assert "_maybe_draw_constant" in vars(HypothesisProvider), "what Plain keeps from happening"
     asked: list[int] = []
 
-    @settings(backend="refengine", database=None, max_examples=5)
+    @settings(backend=BACKEND, database=None, max_examples=5)
     @given(st.integers(0, 9))
     def ask(number: int) -> None:
         asked.append(number)
@@ -52,19 +53,19 @@ def test_without_its_record_hypothesis_draws_the_same(op: str, dtype: str) -> No
 
 def test_a_hypothesis_that_cannot_be_asked_so_draws_with_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its inside may be another one in the next release, which is no reason to fail."""
-    assert draw._draws_unrecorded()
+    assert draws_unrecorded()
 
     def changed(*_: Any, **__: Any) -> None:
         raise TypeError("another signature")
 
-    monkeypatch.setattr(draw.Unrecorded, "start_span", changed)
-    draw._draws_unrecorded.cache_clear()
+    monkeypatch.setattr(Unrecorded, "start_span", changed)
+    draws_unrecorded.cache_clear()
     try:
         cases = list[Case]()
         assert draw.generate(draw.Draws("RELU", "int8", Numerics(), False, 7), cases.append)
-        assert not draw._draws_unrecorded() and len(cases) > draw.NODES
+        assert not draws_unrecorded() and len(cases) > draw.NODES
     finally:
-        draw._draws_unrecorded.cache_clear()
+        draws_unrecorded.cache_clear()
 
 
 def facts_of(case: Case) -> tuple[Any, ...]:

@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 from conformance import COPIES, judge, save
 from dice import RUNS, Dice, drawn, invented
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import OracleCrash, Tflm
 
@@ -33,6 +32,7 @@ from refengine.kernels._tflm import CUSTOM_OPS, INSTEAD, TFLM_OPS, TYPES_WITHOUT
 from refengine.model import Array, Graph, Quantization, Tensor
 from refengine.tensors.difference import unlike
 from refengine.tflite_io import dump, load
+from tests.laws import holds
 
 KEYS = sorted(KERNELS)
 FILES = sorted(path for path in Path(package.__file__).parent.glob("[!_]*.py"))
@@ -95,8 +95,6 @@ def recorded(plan: Plan, times: int, *inputs: Array) -> list[Record]:
 def test_evaluate_equals_tflm(op: str, dtype: str, tflm: Tflm, tmp_path: Path) -> None:
     """The same bytes, dtype and shape as the real TFLM gives; and both refuse none of what `example` invents."""
 
-    @settings(max_examples=200)
-    @given(cases(op, dtype), st.integers(0, 2**32 - 1))
     def law(case: Case, seed: int) -> None:
         dice = Dice(seed)
         runs = [case[1], *(invented(case[0], dice) for _ in range(RUNS))]
@@ -105,7 +103,7 @@ def test_evaluate_equals_tflm(op: str, dtype: str, tflm: Tflm, tmp_path: Path) -
             again = save(verdict, tmp_path, f"{op}-{dtype}")
             pytest.fail(f"{verdict.kind}: {verdict.message}; to see it again: {again}", pytrace=False)
 
-    law()
+    holds(law, 200, cases(op, dtype), st.integers(0, 2**32 - 1))
 
 
 # ---- the four functions agree with each other ----------------------------------------------------------------
@@ -116,8 +114,6 @@ def test_evaluate_equals_tflm(op: str, dtype: str, tflm: Tflm, tmp_path: Path) -
 def test_explain_ends_in_the_element(op: str, dtype: str) -> None:
     """The last line of an explanation is the element that `evaluate` computes, bit for bit."""
 
-    @settings(max_examples=60)
-    @given(cases(op, dtype), st.data())
     def law(case: Case, data: st.DataObject) -> None:
         plan = make_plan(case[0])
         record = data.draw(st.sampled_from(recorded(plan, data.draw(st.integers(1, 3)), *case[1])))
@@ -130,7 +126,7 @@ def test_explain_ends_in_the_element(op: str, dtype: str) -> None:
             assert all(line.name and line.text for line in explanation.lines)
             assert same(np.asarray(explanation.lines[-1].value, output.dtype), output[index])
 
-    law()
+    holds(law, 60, cases(op, dtype), st.data())
 
 
 @every_kernel
@@ -141,8 +137,6 @@ def test_a_batch_is_its_inferences(op: str, dtype: str) -> None:
     was asked for.
     """
 
-    @settings(max_examples=60)
-    @given(strategies.nodes(op, dtype), st.data())
     def law(node: Node, data: st.DataObject) -> None:
         model = strategies.model_of(node)
         inputs = data.draw(strategies.inputs_of(model, batch=3))
@@ -160,7 +154,7 @@ def test_a_batch_is_its_inferences(op: str, dtype: str) -> None:
                 assert same(whole[b : b + 1], part)
                 assert part.dtype.name == {"resource": "int32"}.get(declared.dtype, declared.dtype)
 
-    law()
+    holds(law, 60, strategies.nodes(op, dtype), st.data())
 
 
 # ---- the types that have no kernel ---------------------------------------------------------------------------

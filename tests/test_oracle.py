@@ -61,17 +61,28 @@ def test_many_inputs_go_through_one_model(tflm: Tflm) -> None:
 def test_an_answer_waits_for_whoever_asks_in_whatever_order() -> None:
     """A death under way is heard of by whoever began that, and by nobody else."""
     with Tflm() as tflm:
-        first = tflm.begin_many(dense(), [[X]])
-        dies = tflm.begin_many(softmax(5000), [[np.zeros((1, 5000), np.int8)]])
-        last = tflm.begin_many(dense(), [[-X]])
-        np.testing.assert_array_equal(last()[0][0], -Y)
+        first = tflm.begin_each([("run_many", dense(), [[X]])])
+        dies = tflm.begin_each([("run_many", softmax(5000), [[np.zeros((1, 5000), np.int8)]])])
+        last = tflm.begin_each([("run_many", dense(), [[-X]])])
+        np.testing.assert_array_equal(last()[0][0][0], -Y)
         with pytest.raises(OracleCrash):
             dies()
-        np.testing.assert_array_equal(first()[0][0], Y)
-        stopped = tflm.begin_many(dense(), [[X]])
+        np.testing.assert_array_equal(first()[0][0][0], Y)
+        stopped = tflm.begin_each([("run_many", dense(), [[X]])])
         tflm.close()
         with pytest.raises(OracleCrash, match="was stopped before it answered"):
             stopped()
+
+
+def test_of_several_tasks_those_that_are_refused_have_no_answer(tflm: Tflm) -> None:
+    one = "run_many", dense(), [[X]]
+    refused = "run_many", dense(), [[X[..., :1]]]
+    answers = tflm.begin_each([one, refused, ("run_stream", dense(), ([[-X]], ()))])()
+    assert answers[1] is None
+    np.testing.assert_array_equal(answers[0][0][0], Y)
+    ((status, (output,)),) = answers[2]
+    assert status == 0
+    np.testing.assert_array_equal(output, -Y)
 
 
 def test_a_death_apart_is_told_alike_and_costs_no_worker() -> None:

@@ -187,6 +187,7 @@ def text_without_encoding(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(call)
 
 
+@pytest.mark.slow
 def test_text_files_are_of_one_encoding_everywhere() -> None:
     found = {name: [*text_without_encoding(tree)] for name, tree in sources().items()}
     assert {name: calls for name, calls in found.items() if calls} == {

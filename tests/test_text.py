@@ -33,6 +33,7 @@ def harmless(printed: str) -> bool:
     return all(c.isprintable() for line in printed.split("\n") for c in line)
 
 
+@pytest.mark.slow
 def test_what_is_printable_stays_and_the_rest_is_told() -> None:
     assert printable("conv2d/Relu;é 中 ✗ \\") == "conv2d/Relu;é 中 ✗ \\"
     assert printable("a\x1b[31m\n\x9b\u202e\udcff\U000e0001") == r"a\x1b[31m\n\x9b\u202e\udcff\U000e0001"

@@ -22,11 +22,12 @@ from __future__ import annotations
 import argparse
 import sys
 import zlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ from collection import (
 )
 from dice import Dice, drawn, invented
 from oracle import Litert, Oracle, OracleCrash, OracleRefusal, Tflm, UnknownLibrary, as_litert_wants, host_plan
+from oracle_worker import Call
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -75,6 +77,9 @@ ORACLES: dict[str, Callable[[], Oracle]] = {
 
 CHUNK = 200
 """Cases a task: enough that starting one costs little, few enough for a lively progress bar."""
+
+AT_ONCE = 8
+"""Cases that the oracle gets at once: enough that sending them costs little, few enough to begin soon."""
 
 COPIES = {op for op, facts in FACTS.items() if facts.copies}
 """Operators that only move elements about, and so keep a NaN's every bit."""
@@ -119,27 +124,71 @@ class Verdict:
     elements: int = 0
 
 
+class Ours(NamedTuple):
+    """What came of one case here: a (status, outputs) of each run, or the reason why it is `refused`, maybe by a `bug`.
+
+    `in_stream` the inputs come one after another, and again after a reset, as suits a model with state.
+    """
+
+    model: bytes
+    runs: Sequence[Arrays]
+    same_nan: bool
+    in_stream: bool
+    answers: Sequence[tuple[int, Arrays]]
+    refused: str = ""
+    bug: bool = False
+
+    @property
+    def fed(self) -> Sequence[Arrays]:
+        """The inputs of each inference."""
+        return [*self.runs, *self.runs] if self.in_stream else self.runs
+
+    @property
+    def call(self) -> Call:
+        """What the oracle does with the same case."""
+        return (
+            ("run_stream", self.model, (self.fed, (len(self.runs),)))
+            if self.in_stream
+            else ("run_many", self.model, self.fed)
+        )
+
+
 def judge(tflm: Oracle, model: bytes, runs: Sequence[Arrays], same_nan: bool = False) -> Verdict:
     """Run one model on both sides. A bug of ours (any exception but a refusal) is a finding like others."""
-    return judging(tflm, model, runs, same_nan)()
+    return judge_each(tflm, [computed(tflm, model, runs, same_nan)])()[0]
 
 
-def judging(tflm: Oracle, model: bytes, runs: Sequence[Arrays], same_nan: bool = False) -> Callable[[], Verdict]:
-    """Run one model here and have the oracle begin with it; what is returned waits for the oracle, and judges."""
-    refused, bug, ours = "", False, list[Arrays]()
+def computed(tflm: Oracle, model: bytes, runs: Sequence[Arrays], same_nan: bool = False) -> Ours:
+    """Run one model here, in the oracle's dialect."""
     try:
         plan = host_plan(model, PRESETS[tflm.dialect])
         if plan.initial and isinstance(tflm, Tflm):
-            verdict = judge_stream(tflm, plan, model, runs, same_nan)
-            return lambda: verdict
-        ours = alone_and_together(plan, runs)
+            stream = list(streamed(plan, [*runs, *runs], {len(runs)}))
+            return Ours(model, runs, same_nan, True, stream)
+        return Ours(model, runs, same_nan, False, [(0, outputs) for outputs in alone_and_together(plan, runs)])
     except UnknownLibrary:
         raise
     except Exception as error:
         bug = not isinstance(error, RefengineError)
-        refused = f"refengine {f'failed with {type(error).__name__}' if bug else 'refused'}: {error}"
-    begun = tflm.begin_many(model, runs)
-    return lambda: _judged(tflm, model, runs, same_nan, ours, refused, bug, begun)
+        how = f"failed with {type(error).__name__}" if bug else "refused"
+        return Ours(model, runs, same_nan, False, (), f"refengine {how}: {error}", bug)
+
+
+def judge_each(tflm: Oracle, cases: Sequence[Ours]) -> Callable[[], list[Verdict]]:
+    """Have the oracle begin with the same cases; what is returned waits for it, and judges."""
+    begun = tflm.begin_each([ours.call for ours in cases])
+
+    def verdicts() -> list[Verdict]:
+        try:
+            answers = begun()
+        except OracleCrash:  # by whichever of them
+            answers = [None] * len(cases)
+        return [
+            _compared(tflm, ours, theirs) if theirs is not None and not ours.refused else _asked(tflm, ours)
+            for ours, theirs in zip(cases, answers, strict=True)
+        ]
+
+    return verdicts
 
 
 def alone_and_together(plan: Plan, runs: Sequence[Arrays]) -> list[Arrays]:
@@ -154,53 +203,36 @@ def alone_and_together(plan: Plan, runs: Sequence[Arrays]) -> list[Arrays]:
     return [alone, *(tuple(x[i] for x in by_run) for i in range(count))]
 
 
-def _judged(
-    tflm: Oracle,
-    model: bytes,
-    runs: Sequence[Arrays],
-    same_nan: bool,
-    ours: Sequence[Arrays],
-    reason: str,
-    bug: bool,
-    begun: Callable[[], list[Arrays]],
-) -> Verdict:
-    """The verdict on what came of the runs here, outputs or the `reason` why there are none, and of those `begun`."""
-    refused, declined = [reason] if reason else [], False
+def _asked(tflm: Oracle, ours: Ours) -> Verdict:
+    """The verdict on a case that has been refused, here or by the oracle, which tells why if it is asked alone."""
+    refused, declined = [ours.refused] if ours.refused else [], False
     try:
-        theirs = begun()
+        theirs = tflm.call(*ours.call)
     except (OracleRefusal, OracleCrash) as error:
         declined = True
         refused.append(f"{tflm.name} refused: {error}")
-    if refused and len(runs) > 1:  # find out which
-        verdicts = [judge(tflm, model, [inputs], same_nan) for inputs in runs]
+    if not refused:  # another one had crashed
+        return _compared(tflm, ours, theirs)
+    if len(ours.runs) > 1 and not ours.in_stream:  # find out which
+        verdicts = [judge(tflm, ours.model, [inputs], ours.same_nan) for inputs in ours.runs]
         return next((verdict for verdict in verdicts if verdict.kind != "equal"), verdicts[0])
-    if refused:
-        kind = "refused" if len(refused) == 2 else "declined" if declined else "unknown"
-        disputed = bug or (isinstance(tflm, Tflm) and kind != "refused")
-        return Verdict("disputed" if disputed else kind, model, runs[0], "; ".join(refused))
-    elements = sum(x.size for arrays in theirs for x in arrays)
-    for inputs, mine, other in zip(runs, ours, theirs, strict=True):
-        message = difference(mine, other, same_nan, tflm.name)
-        if message:
-            return Verdict("differing", model, inputs, message, mine, other, elements)
-    return Verdict("equal", model, runs[0], "", ours[0], theirs[0], elements)
+    kind = "refused" if len(refused) == 2 else "declined" if declined else "unknown"
+    disputed = ours.bug or (isinstance(tflm, Tflm) and kind != "refused")
+    return Verdict("disputed" if disputed else kind, ours.model, ours.runs[0], "; ".join(refused))
 
 
-def judge_stream(tflm: Tflm, plan: Plan, model: bytes, runs: Sequence[Arrays], same_nan: bool) -> Verdict:
-    """Run one model with state on both sides: all inputs one after another, and again after a reset."""
-    stream, elements = [*runs, *runs], 0
-    ours = list(streamed(plan, stream, {len(runs)}))
-    try:
-        theirs = tflm.run_stream(model, stream, {len(runs)})
-    except (OracleRefusal, OracleCrash) as error:
-        return Verdict("disputed", model, runs[0], f"TFLM refused: {error}")
-    for k, (inputs, (status, mine), (code, other)) in enumerate(zip(stream, ours, theirs, strict=True)):
-        message = f"the status is {status}, TFLM's is {code}" if status != code else ""
-        message = message or ("" if status else difference(mine, other, same_nan))
-        elements += sum(x.size for x in other)
+def _compared(tflm: Oracle, ours: Ours, theirs: Sequence[Any]) -> Verdict:
+    """The verdict on a case that both sides ran."""
+    answers = theirs if ours.in_stream else [(0, outputs) for outputs in theirs]
+    elements = sum(x.size for _, outputs in answers for x in outputs)
+    inferences = zip(ours.fed, ours.answers, answers, strict=True)
+    for k, (inputs, (status, mine), (code, other)) in enumerate(inferences):
+        message = f"the status is {status}, {tflm.name}'s is {code}" if status != code else ""
+        message = message or ("" if status else difference(mine, other, ours.same_nan, tflm.name))
         if message:
-            return Verdict("differing", model, inputs, f"inference {k}: {message}", mine, other, elements)
-    return Verdict("equal", model, runs[0], "", ours[0][1], theirs[0][1], elements)
+            where = f"inference {k}: " if ours.in_stream else ""
+            return Verdict("differing", ours.model, inputs, where + message, mine, other, elements)
+    return Verdict("equal", ours.model, ours.runs[0], "", ours.answers[0][1], answers[0][1], elements)
 
 
 def streamed(plan: Plan, stream: Sequence[Arrays], resets: Collection[int] = ()) -> Iterator[tuple[int, Arrays]]:
@@ -271,15 +303,17 @@ def examine(task: Task) -> Tally:
 
 
 def verdicts_of(task: Task) -> Iterator[Verdict]:
-    """A task's cases, judged in order; while the oracle works on one, the next is drawn and computed here."""
+    """A task's cases, judged in order; while the oracle works on some, the next are drawn and computed here."""
     op, dtype, count, random_seed, against = task
-    waiting = deque[Callable[[], Verdict]]()
-    for model, runs in drawn(op, dtype, count, random_seed):
-        wanted = model if against == "tflm" else dump(as_litert_wants(load(model), dtype))
-        waiting.append(judging(ORACLES[against](), wanted, runs, same_nan=op in COPIES and against == "tflm"))
-        if len(waiting) > 1:
-            yield waiting.popleft()()
-    yield from (verdict() for verdict in waiting)
+    tflm, same_nan = ORACLES[against](), op in COPIES and against == "tflm"
+    cases = drawn(op, dtype, count, random_seed)
+    waiting: Callable[[], list[Verdict]] = list
+    while some := list(islice(cases, AT_ONCE)):
+        wanted = ((m if against == "tflm" else dump(as_litert_wants(load(m), dtype)), runs) for m, runs in some)
+        ours = [computed(tflm, model, runs, same_nan) for model, runs in wanted]
+        before, waiting = waiting, judge_each(tflm, ours)
+        yield from before()
+    yield from waiting()
 
 
 def tasks(keys: Sequence[tuple[str, str]], count: int, random_seed: int, against: str = "tflm") -> Iterator[Task]:

@@ -37,7 +37,7 @@ from typing import Any, Literal
 from unittest import SkipTest
 
 import oracle_worker
-from oracle_worker import ARENA_SIZES, Array, Tensors
+from oracle_worker import ARENA_SIZES, Array, Call, Tensors
 
 from refengine import Model, Numerics, Plan, Tensor, make_plan
 from refengine.model import Op
@@ -78,9 +78,9 @@ def host_plan(model: Model | bytes, numerics: Numerics | None = None) -> Plan:
     Raises what `make_plan` does, and `UnknownLibrary` where the model calls functions of one that is not known.
     """
     plan = make_plan(model, numerics=numerics)
-    if not any(hasattr(step.params, "libm") for step in plan.steps):
+    if not any(hasattr(step.params, "libm") for step in plan.steps) or plan.numerics.libm == (libm := host_libm()):
         return plan
-    return make_plan(plan.model, numerics=replace(plan.numerics, libm=host_libm()))
+    return make_plan(plan.model, numerics=replace(plan.numerics, libm=libm))
 
 
 class Oracle:
@@ -110,11 +110,16 @@ class Oracle:
 
     def run_many(self, model: bytes, inputs: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
         """`run` for each entry of `inputs`, loading the model once; state is reset before each."""
-        return self.begin_many(model, inputs)()
+        answers: list[tuple[Array, ...]] = self.call("run_many", model, inputs)
+        return answers
 
-    def begin_many(self, model: bytes, inputs: Sequence[Sequence[Array]]) -> Callable[[], list[tuple[Array, ...]]]:
-        """`run_many` beside what the caller does meanwhile; calling what is returned waits, and raises the same."""
-        return self._begin("run_many", model, inputs)
+    def begin_each(self, calls: Sequence[Call]) -> Callable[[], list[Any]]:
+        """Several tasks beside what the caller does meanwhile: ("run_many", model, inputs), ("run_stream", …).
+
+        Calling what is returned waits, and gives what each gives, None where it is refused: who calls it alone hears
+        why. Raises `OracleCrash` where one of them is too much.
+        """
+        return self._begin("each", b"", calls)
 
     def run_stream(
         self, model: bytes, inputs: Sequence[Sequence[Array]], resets: Collection[int] = ()
@@ -123,12 +128,12 @@ class Oracle:
 
         The status is 0, or 1 where Invoke failed (without outputs), or 15 where an operator ended it early.
         """
-        answers: list[tuple[int, tuple[Array, ...]]] = self._call("run_stream", model, (inputs, tuple(resets)))
+        answers: list[tuple[int, tuple[Array, ...]]] = self.call("run_stream", model, (inputs, tuple(resets)))
         return answers
 
     def tensors(self, model: bytes, inputs: Sequence[Array]) -> Tensors:
         """Every input, variable and computed tensor after one run by (subgraph, tensor index); no constants."""
-        tensors: Tensors = self._call("tensors", model, inputs)
+        tensors: Tensors = self.call("tensors", model, inputs)
         return tensors
 
     def tensor_stream(
@@ -140,25 +145,25 @@ class Oracle:
         loading the model raises: TFLM cannot keep the tensors of a file that plans its own memory
         (OfflineMemoryAllocation), for which its `LinearMemoryPlanner` has no room.
         """
-        self._call("watch", model, None)
-        return (self._call("tensors_after", b"", (arrays, k in resets)) for k, arrays in enumerate(inputs))
+        self.call("watch", model, None)
+        return (self.call("tensors_after", b"", (arrays, k in resets)) for k, arrays in enumerate(inputs))
 
     def arena(self, model: bytes) -> tuple[int, int, int]:
         """(total, head, tail) in bytes, as the recording allocator counts what the model takes of its arena."""
-        total, head, tail = self._call("arena", model, None)
+        total, head, tail = self.call("arena", model, None)
         return total, head, tail
 
     def fits(self, model: bytes, arena_size: int) -> bool:
         """Whether TFLM allocates the model in an arena of that many bytes; some kernels crash where it is too small."""
         try:
-            answer: bool = self._call("fits", model, arena_size)
+            answer: bool = self.call("fits", model, arena_size)
         except OracleCrash:
             return False
         return answer
 
     def accepts(self, model: bytes) -> bool:
         """Whether TFLM allocates and runs the model, on inputs of zeros."""
-        answer: bool = self._call("accepts", model, None)
+        answer: bool = self.call("accepts", model, None)
         return answer
 
     def close(self) -> None:
@@ -193,7 +198,8 @@ class Oracle:
                 env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(min(ARENA_SIZES) // 2)},
             )
 
-    def _call(self, task: str, model: bytes, inputs: Any) -> Any:
+    def call(self, task: str, model: bytes, inputs: Any) -> Any:
+        """What one of the worker's tasks gives, by its name."""
         return self._begin(task, model, inputs)()
 
     def _begin(self, task: str, model: bytes, inputs: Any) -> Callable[[], Any]:

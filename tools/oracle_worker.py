@@ -26,6 +26,7 @@ import tflite
 
 Array = npt.NDArray[Any]
 Tensors = dict[tuple[int, int], Array]
+Call = tuple[str, bytes, Any]  # task, model, inputs
 
 ARENA_SIZES = (1 << 20, 1 << 24, 1 << 28, 1 << 31)  # bytes; TFLM gets the next one when it runs out of arena
 
@@ -223,15 +224,21 @@ def _litert_tasks(resolver: str) -> Mapping[str, Callable[..., Any]]:
 def _serve(tasks: Mapping[str, Callable[..., Any]], connection: Connection, apart: bool) -> None:
     """Answer (task, model, inputs) with (refused?, result or message) until the other side hangs up.
 
-    Where each task runs `apart`, one that died is answered with (None, its exit status).
+    Several may come in one message, as the inputs of "each"; its result has None for those that are refused. Where each
+    message is answered `apart`, one at which the child died is answered with (None, its exit status).
     """
-    perform = _apart if apart else _perform
+
+    def each(_: bytes, calls: Sequence[Call]) -> list[Any]:
+        answers = (_perform(tasks[task], model, inputs) for task, model, inputs in calls)
+        return [None if refused else result for refused, result in answers]
+
+    perform, known = _apart if apart else _perform, {**tasks, "each": each}
     while True:
         try:
             task, model, inputs = connection.recv()
         except EOFError:
             return
-        connection.send(perform(tasks[task], model, inputs))
+        connection.send(perform(known[task], model, inputs))
 
 
 def _perform(task: Callable[..., Any], model: bytes, inputs: Any) -> tuple[bool, Any]:

@@ -1,7 +1,6 @@
 """Cases from Hypothesis: invented, and shrunk where they fail.
 
-They are drawn in two ways. Most cases pass, and are only `generate`d: by Hypothesis' strategies and its source of
-choices, without its record of who chose what, which takes longer than everything else, as long as Hypothesis lets
+They are drawn in two ways. Most cases pass, and are only `generate`d: without Hypothesis' record, as long as it lets
 itself be asked so. A case that fails is drawn again with that record, from the same seed and so the same case, and
 shrunk.
 """
@@ -10,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
 from random import Random
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
-from hypothesis.control import BuildContext
 from hypothesis.errors import HypothesisException, StopTest, Unsatisfiable, UnsatisfiedAssumption
 from hypothesis.internal.conjecture.data import ConjectureData
-from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
 from ..errors import InferenceError, UnsupportedError
 from ..kernel import Draw, Kernel, Kernels, Node, Numerics
@@ -31,8 +27,7 @@ from ..strategies import inputs_of, model_of
 from ..strategies.toolbox import Toolbox
 from .case import Case
 from .spec import within_spec
-
-T = TypeVar("T")
+from .unrecorded import BACKEND, draws_unrecorded, unrecorded
 
 NODES = 25
 """Operators that one run of Hypothesis draws: few, since shrinking begins with the whole run."""
@@ -53,44 +48,6 @@ class Enough(BaseException):
 
 class Fails(Exception):  # noqa: N818
     """Raised for a case that fails in the way that is to be shrunk."""
-
-
-class Plain(HypothesisProvider):
-    """Hypothesis' own source of choices without the constants that it finds in whatever modules are loaded: the same
-    seed must draw the same cases in every process. As a backend of its own it also draws every case afresh, where
-    Hypothesis likes to repeat earlier ones with small changes."""
-
-    def _maybe_draw_constant(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-AVAILABLE_PROVIDERS["refengine"] = Plain
-
-
-class Unrecorded(ConjectureData):
-    """What strategies draw from, with the same choices for the same random source, but none of them written down."""
-
-    def draw(self, strategy: st.SearchStrategy[T], label: Any = None, observe_as: Any = None) -> T:
-        return strategy.do_draw(self)
-
-    def _draw(self, choice_type: str, constraints: Any, *, observe: bool, forced: Any) -> Any:
-        return getattr(self.provider, f"draw_{choice_type}")(**constraints) if forced is None else forced
-
-    def _pooled_constraints(self, choice_type: str, constraints: Any) -> Any:
-        return constraints
-
-    def start_span(self, label: int) -> None:
-        self.depth += 1
-
-    def stop_span(self, *, discard: bool = False) -> None:
-        self.depth -= 1
-
-
-class Unprinted(BuildContext):
-    """What strategies tell how they made a value, for the report of one that fails."""
-
-    def record_call(self, *_: Any, **__: Any) -> None:
-        pass
 
 
 class Wide(Toolbox):
@@ -128,14 +85,13 @@ def generate(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = K
 
     False if there was none to be had: the dialect refuses the operator.
     """
-    if not _draws_unrecorded():
+    if not draws_unrecorded():
         return _generate_recorded(draws, attempt, kernels)
     strategy, random = _nodes(kernels[draws.op, draws.dtype], draws.spec), Random(draws.seed)
     count = refused = 0
     while count < NODES and refused <= REFUSED * (1 + count):
-        data = Unrecorded(random=random, provider=Plain)
         try:
-            with Unprinted(data, wrapped_test=generate):
+            with unrecorded(random) as data:
                 for case in _drawn(draws, data, strategy, kernels):
                     attempt(case)
             count += 1
@@ -144,17 +100,6 @@ def generate(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels = K
         except Enough:
             return True
     return count > 0
-
-
-@cache
-def _draws_unrecorded() -> bool:
-    """Whether this Hypothesis lets itself be asked as `Unrecorded` asks: its inside may change with any release."""
-    with suppress(Exception):
-        data = Unrecorded(random=Random(0), provider=Plain)
-        with Unprinted(data, wrapped_test=generate):
-            data.draw(st.lists(st.integers(0, 9) | st.sampled_from("ab") | st.floats(0, 1), min_size=1, max_size=20))
-            return True
-    return False
 
 
 def _generate_recorded(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels) -> bool:
@@ -225,7 +170,7 @@ def _run(draws: Draws, attempt: Callable[[Case], None], kernels: Kernels, *phase
         database=None,
         deadline=None,
         derandomize=False,
-        backend="refengine",
+        backend=BACKEND,
         print_blob=False,
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),

@@ -57,6 +57,11 @@ def _kernels_of(file: str) -> Kernels:
     return {(op, t): guarded(op, t, kernel) for (op, t), kernel in found.items()}
 
 
+@cache
+def _facts_of(op: str) -> Facts:
+    return next(kernel.facts for (name, _), kernel in _kernels_of(_FILE_OF[op]).items() if name == op)
+
+
 class _Kernels(Mapping[tuple[str, str], Kernel]):
     """All kernels by operator and dtype. Reading all files takes more than twice the time of importing NumPy."""
 
@@ -77,7 +82,7 @@ class _Facts(Mapping[str, Facts]):
     """The facts of every operator, by its name."""
 
     def __getitem__(self, op: str) -> Facts:
-        return next(kernel.facts for (name, _), kernel in _kernels_of(_FILE_OF[op]).items() if name == op)
+        return _facts_of(op)
 
     def __iter__(self) -> Iterator[str]:
         return iter(_FILE_OF)

@@ -51,12 +51,17 @@ class FlatFile:
     def span(self, at: int, size: int) -> memoryview:
         """The `size` bytes from `at` on."""
         if not 0 <= at <= at + size <= len(self.data):
-            raise self.damage(f"{size} bytes at {at} are not within the file's {len(self.data)}")
+            raise self.outside(at, size)
         return memoryview(self.data)[at : at + size]
+
+    def outside(self, at: int, size: int) -> ModelError:
+        return self.damage(f"{size} bytes at {at} are not within the file's {len(self.data)}")
 
     def number(self, form: struct.Struct, at: int) -> Any:
         """The number of the given form at byte `at`."""
-        return form.unpack(self.span(at, form.size))[0]
+        if not 0 <= at <= len(self.data) - form.size:
+            raise self.outside(at, form.size)
+        return form.unpack_from(self.data, at)[0]
 
     def follow(self, at: int) -> int:
         """Where the offset at byte `at` points."""

@@ -144,6 +144,7 @@ ENDLESS: dict[str, Lie] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", [answering(GetInfo, lambda truth: repeat(Started())), *ENDLESS.values()])
 def test_what_never_ends_is_ended(lie: Lie) -> None:
     """A flood is told at once; of what merely never answers, the patience ends."""
@@ -282,6 +283,7 @@ chunks = st.builds(Chunk, small, small, st.binary(max_size=20))
 replies = st.lists(bodies | chunks | st.builds(StepDone, small, small, small))
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(some(Info), some(TensorInfo), some(TensorInfo), some(TensorInfo))
 def test_any_table_is_believed_or_refused(info: Any, step: Any, input: Any, output: Any) -> None:

@@ -56,6 +56,7 @@ LAYERS = ("FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "MUL", "MEAN", "LEAKY_RELU")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hardly_shrunk")
 @pytest.mark.parametrize("op", ["CONV_2D", "ADD", *LAYERS])
 def test_single_rounding_is_named(op: str) -> None:
     finding = one(speaks(PRESETS["single"]), op).finding
@@ -65,6 +66,7 @@ def test_single_rounding_is_named(op: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hardly_shrunk")
 @pytest.mark.parametrize(
     ("numerics", "op", "dtype", "name"),
     [

@@ -15,6 +15,8 @@ from refengine.model import Array
 from tests.fuzzer.planted import built, tried
 from tests.fuzzer.test_case import dense
 
+pytestmark = pytest.mark.usefixtures("hardly_shrunk")
+
 
 def wrong_if(has: Callable[[Case], bool]) -> Callable[[Case], Array]:
     """A kernel all of whose output is wrong in some cases."""
@@ -71,6 +73,11 @@ def test_traits_of_a_case_are_the_same_each_time() -> None:
     assert "one scale for the input" in set(traits(dense()))
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("planted"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 @pytest.mark.parametrize(
@@ -86,6 +93,6 @@ def test_traits_of_a_case_are_the_same_each_time() -> None:
         ("POINTWISE_IGNORES_STRIDE", "CONV_2D", "a 1×1 filter"),
     ],
 )
-def test_it_leads_to_planted_bugs(bug: str, op: str, trait: str, tmp_path: Path) -> None:
-    finding = tried(built(tmp_path), bug, op, "int8").finding
+def test_it_leads_to_planted_bugs(bug: str, op: str, trait: str, library: Path) -> None:
+    finding = tried(library, bug, op, "int8").finding
     assert finding is not None and finding.common is not None and finding.common.trait == trait
