@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import oracle
 import pytest
 from dice import drawn
 from oracle import Litert, OracleCrash, OracleRefusal, Tflm, UnknownLibrary, host_libm, host_plan
 
 from refengine import Graph, Model, Numerics, Op, Quantization, Tensor, load, run
 from refengine.tflite_io import dump
-from tests.models import fed, one_op, q
+from tests.models import const, fed, one_op, q
 
 WEIGHTS = np.array([[1, 2], [-3, 0.5]], np.float32)
 X, Y = np.array([[4, 8]], np.float32), np.array([[20, -8]], np.float32)
@@ -83,6 +90,34 @@ def test_of_several_tasks_those_that_are_refused_have_no_answer(tflm: Tflm) -> N
     ((status, (output,)),) = answers[2]
     assert status == 0
     np.testing.assert_array_equal(output, -Y)
+
+
+USED = """
+import sys
+import numpy as np
+import oracle_worker
+libc = oracle_worker._LIBC
+*pieces, last = [libc.malloc(100_000) for _ in range(200)]
+for piece in pieces:  # but for the last, or all goes back to the system
+    oracle_worker.ctypes.memset(piece, 0x5A, 100_000)
+    libc.free(piece)
+((output,),) = oracle_worker._tflm_tasks()["run_many"](sys.stdin.buffer.read(), [[np.ones((1, 2, 2, 1), np.int8)]])
+print(output.tolist())
+"""
+
+
+def test_arenas_are_zeros_though_memory_was_used_before(tmp_path: Path) -> None:
+    """TFLM pads with a byte of its arena that it has not written."""
+    paddings = const([[1, 1], [1, 1]], "int32")
+    inputs = [fed((1, 2, 2, 1), "int8", q(1.0)), const([1, 1], "int32"), paddings]
+    model = one_op("SPACE_TO_BATCH_ND", {}, inputs, fed((1, 4, 4, 1), "int8", q(1.0)))
+    environment = {**os.environ, "PYTHONPATH": str(Path(oracle.__file__).parent), "MALLOC_MMAP_THRESHOLD_": "524288"}
+    with (tmp_path / "log").open("w+b") as log:  # which the worker looks at
+        command = [sys.executable, "-c", USED]
+        done = subprocess.run(command, input=dump(model), stdout=subprocess.PIPE, stderr=log, env=environment)
+    assert not done.returncode, (tmp_path / "log").read_text()
+    (image,) = json.loads(done.stdout.splitlines()[-1])
+    assert np.pad(np.ones((2, 2), int), 1).tolist() == np.array(image)[..., 0].tolist()
 
 
 def test_a_death_apart_is_told_alike_and_costs_no_worker() -> None:

@@ -15,6 +15,7 @@ import re
 import resource
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -29,6 +30,11 @@ Tensors = dict[tuple[int, int], Array]
 Call = tuple[str, bytes, Any]  # task, model, inputs
 
 ARENA_SIZES = (1 << 20, 1 << 24, 1 << 28, 1 << 31)  # bytes; TFLM gets the next one when it runs out of arena
+
+_LIBC = ctypes.CDLL(None)
+_LIBC.malloc.argtypes, _LIBC.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+_LIBC.sbrk.argtypes, _LIBC.sbrk.restype = [ctypes.c_ssize_t], ctypes.c_void_p
+_LIBC.free.argtypes, _LIBC.free.restype = [ctypes.c_void_p], None
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a child gets when its parent dies
 
@@ -48,6 +54,24 @@ def tflm_runtime() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def _unused(size: int) -> Iterator[None]:
+    """Have the next block of so many bytes come from the system, all zeros: what was freed and would do is held
+    meanwhile, for glibc looks there first, however large the block.
+
+    Blocks from the system lie above those of the heap, which ends at the break.
+    """
+    held = []
+    while (block := _LIBC.malloc(size)) and block < _LIBC.sbrk(0):
+        held.append(block)
+    _LIBC.free(block)
+    try:
+        yield
+    finally:
+        for block in held:
+            _LIBC.free(block)
 
 
 def _computed(model: bytes) -> Iterator[tuple[int, int]]:
@@ -85,7 +109,8 @@ def _tflm_tasks() -> Mapping[str, Callable[..., Any]]:
 
     def interpreter_of(model: bytes, size: int, config: Any) -> Any:
         last = (0,) if takes_decompression_memory else ()
-        return _runtime.InterpreterWrapper(model, [], size, resources(model), config, *last)
+        with _unused(size):
+            return _runtime.InterpreterWrapper(model, [], size, resources(model), config, *last)
 
     def load(model: bytes, config: Any) -> Any:
         """An interpreter with as large an arena as it needs.
@@ -253,7 +278,7 @@ def _apart(task: Callable[..., Any], model: bytes, inputs: Any) -> tuple[bool | 
     ours, theirs = Pipe(duplex=False)
     child = os.fork()
     if not child:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it may hang, and then this process is killed
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it may hang, and then this process is killed
         theirs.send(_perform(task, model, inputs))
         os._exit(0)
     theirs.close()
