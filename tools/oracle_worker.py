@@ -61,10 +61,10 @@ def _unused(size: int) -> Iterator[None]:
     """Have the next block of so many bytes come from the system, all zeros: what was freed and would do is held
     meanwhile, for glibc looks there first, however large the block.
 
-    Blocks from the system lie above those of the heap, which ends at the break.
+    Blocks from the system lie above where the heap ends now.
     """
-    held = []
-    while (block := _LIBC.malloc(size)) and block < _LIBC.sbrk(0):
+    held, end = [], _LIBC.sbrk(0)
+    while (block := _LIBC.malloc(size)) and block < end:
         held.append(block)
     _LIBC.free(block)
     try:
