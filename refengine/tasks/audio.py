@@ -33,6 +33,7 @@ from ..memory import require_room
 from ..model import Array, Quantization, Tensor
 from ..plan import Plan, make_plan
 from ..session import Session
+from ..tensors.batches import shape_of_one
 from ..tensors.inputs import quantize_input
 from ..tensors.sounds import Sound, read_wav, resampled
 from ..tensors.stats import is_quantized
@@ -268,7 +269,7 @@ def _cut(plan: Plan, ears: FrontEnd, samples: int, hop: int | None) -> _Cut:
 def _inferences(tensor: Tensor, rows: Array, cut: _Cut) -> Array:
     """(rows, width) → (inferences, *the input's shape), without its leading 1."""
     windows = np.moveaxis(sliding_window_view(rows, cut.count, axis=0)[:: cut.hop], 2, 1)
-    return windows.reshape(len(windows), *(tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape))
+    return windows.reshape(len(windows), *shape_of_one(tensor))
 
 
 def _fed(plan: Plan, ears: FrontEnd, samples: npt.NDArray[np.int32]) -> Array:

@@ -31,7 +31,7 @@ def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | No
             each = [pixels_to_input(plan, images[:, t], 0, real_range, real) for t in range(images.shape[1])]
             return np.stack(each, axis=1)
         return pixels_to_input(plan, images, 0, real_range, real)[:, np.newaxis]
-    rest = _of_one(tensor)
+    rest = shape_of_one(tensor)
     if rest not in (images.shape[1:], images.shape[2:]):
         raise InputError(f"input '{tensor.name}' takes N × {rest}, or N × T × {rest} of sequences; got {images.shape}")
     codes = quantize_input(plan, images) if images.dtype.kind == "f" else images
@@ -40,7 +40,7 @@ def sequences_of(plan: Plan, images: Array, real_range: tuple[float, float] | No
     return codes[:, np.newaxis] if images.shape[1:] == rest else codes
 
 
-def _of_one(tensor: Tensor) -> tuple[int, ...]:
+def shape_of_one(tensor: Tensor) -> tuple[int, ...]:
     """The shape of one inference's input, without a leading 1."""
     return tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
 
@@ -48,12 +48,12 @@ def _of_one(tensor: Tensor) -> tuple[int, ...]:
 def _unfolded(tensor: Tensor, images: Array) -> Array:
     """Rows of as many values as an input has, N × values, in its shape: a picture's where they are pixels. Of sequences
     of whole inputs, N × T × 1 × …, the 1 is left out."""
-    if images.shape[2:] == tensor.shape != _of_one(tensor):
-        return images.reshape(*images.shape[:2], *_of_one(tensor))
-    if images.ndim != 2 or images.shape[1] != prod(_of_one(tensor)):
+    if images.shape[2:] == tensor.shape != shape_of_one(tensor):
+        return images.reshape(*images.shape[:2], *shape_of_one(tensor))
+    if images.ndim != 2 or images.shape[1] != prod(shape_of_one(tensor)):
         return images
     is_picture = images.dtype == np.uint8 and takes_pictures(tensor)
-    return images.reshape(len(images), *(picture_shape(tensor) if is_picture else _of_one(tensor)))
+    return images.reshape(len(images), *(picture_shape(tensor) if is_picture else shape_of_one(tensor)))
 
 
 def takes_pictures(tensor: Tensor) -> bool:
