@@ -182,7 +182,8 @@ def run(
         from concurrent.futures import ThreadPoolExecutor  # which one inference does without
 
         threads = threads or os.cpu_count() or 1
-        tile = min(tile_size(plan), -(-batch // threads))
+        rounds = -(-batch // (threads * tile_size(plan)))
+        tile = -(-batch // (threads * rounds))  # so that all threads have as many to do
         threads = max(1, min(threads, plan.memory // max(1, tile * plan.working_bytes)))
         slices = [slice(start, min(start + tile, batch)) for start in range(0, batch, tile)]
         with ThreadPoolExecutor(threads) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
-from refengine import InferenceError, InputError, Interpreter, Model, execute, make_plan, run
+from refengine import InferenceError, InputError, Interpreter, Model, Plan, execute, make_plan, run
 from refengine.bundled import bundled_models
 from refengine.execute import infer, tile_size
 from refengine.kernels import KERNELS
@@ -76,6 +77,27 @@ def test_a_batch_is_its_inferences(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 < tile_size(plan) < 10  # several tiles, the last one shorter
     assert np.array_equal(run(plan, x)[0], alone)
     assert [r.outputs[0].shape for r in execute(plan, x)] == [(50, 3), (50, 2)]
+
+
+def test_threads_have_as_many_inferences_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of 8 at most: not 8, 8, 8 and 2 of 26, with which one of two threads would wait."""
+    plan, x, module = make_plan(two_layers()), codes(26), sys.modules["refengine.execute"]
+    seen: list[int] = []
+
+    def spy(plan: Plan, batch: int, inputs: Sequence[Any]) -> Any:
+        seen.append(batch)
+        return infer(plan, batch, inputs)
+
+    monkeypatch.setattr(module, "TILE_BYTES", 8 * plan.widest)
+    monkeypatch.setattr(module, "SHARED", 0)
+    monkeypatch.setattr(module, "infer", spy)
+    results = {threads: run(plan, x, threads=threads)[0].tobytes() for threads in (1, 2, 3)}
+    assert len({*results.values()}) == 1
+    assert [sorted(seen[a:b], reverse=True) for a, b in ((0, 4), (4, 8), (8, 14))] == [
+        [7, 7, 7, 5],
+        [7, 7, 7, 5],
+        [5, 5, 5, 5, 5, 1],
+    ]
 
 
 def test_a_long_batch_takes_memory_for_its_results_only() -> None:
