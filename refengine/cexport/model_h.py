@@ -12,9 +12,8 @@ from .packing import PATCH
 from .running import Running
 from .tables import Tables, affine, states_of, string
 
-
 _STATES = (
-    "/* All that lives on from one inference to the next. The names are refengine's, whose recordings have it by them. */",
+    "/* All that lives on from one inference to the next, by refengine's names for it, which recordings have as well. */",
     "extern const struct tensor model_states[MODEL_STATES];",
 )
 

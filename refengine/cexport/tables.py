@@ -46,7 +46,7 @@ class Tables(NamedTuple):
         return self._row(self.name(tensor.name), tensor, self.offsets.get(At(subgraph, tensor.index), 0))
 
     def state(self, name: str, place: Place, tensor: Tensor) -> str:
-        """The same of what lives on, which keeps its `name` whatever names are left out: it is no name of a person's."""
+        """The same of what lives on. Its `name` is of refengine's making, and stays whatever names are left out."""
         return self._row(string(name), tensor, self.offsets[place])
 
     def _row(self, name: str, tensor: Tensor, offset: int) -> str:

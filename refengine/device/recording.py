@@ -1,7 +1,7 @@
 """What a device computed, as arrays by tensor index, and the file they are kept in.
 
-The file is an `.npz`: `t<index>` is the tensor of that index in the `.tflite`, in its dtype and shape (the inputs given,
-the output of every step, and variable tensors as they were left), and `__meta__` is a string of JSON:
+The file is an `.npz`: `t<index>` is the tensor of that index in the `.tflite`, in its dtype and shape (the inputs
+given, the output of every step, and variable tensors as they were left), and `__meta__` is a string of JSON:
 
 - `schema` 1, `model`, `sha256` (of the .tflite), `board`, `numerics` (a preset's name), `ticks_per_second`,
 - `before`: how many inferences came before this one since what lives on was forgotten,
