@@ -13,7 +13,7 @@ from .running import Running
 from .tables import Tables, affine, states_of, string
 
 _STATES = (
-    "/* All that lives on from one inference to the next, by refengine's names for it, which recordings have as well. */",
+    "/* All that lives on from one inference to the next, by the names that refengine's recordings have for it. */",
     "extern const struct tensor model_states[MODEL_STATES];",
 )
 

@@ -41,7 +41,15 @@ from ._tables import print_table, progress_bar, table_of
 
 FAULTS = (
     *("single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness"),
-    *("narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta", "stale=STEP"),
+    *(
+        "narrow_accumulator",
+        "transposed_weights",
+        "swapped_channels",
+        "pool_short",
+        "softmax_beta",
+        "no_reset",
+        "stale=STEP",
+    ),
 )
 """What `firmware/faults/faults.h` can break, and says more of."""
 

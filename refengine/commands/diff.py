@@ -249,7 +249,7 @@ def _asked(
         if args.bisect:
             return _bisected(args, device, plan, inputs)
         recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of), earlier)
-        return Dump(args.port, recording.tensors, meta=recording.meta)
+        return Dump(args.port, recording.tensors, meta=recording.meta, found=recording.found, left=recording.left)
 
 
 def _bisected(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
@@ -277,6 +277,8 @@ def _show(args: argparse.Namespace, report: Report) -> None:
     print_table(table)
     for fed in report.wrong_inputs:
         say(f"input '{printable(fed.sample.tensor.name)}': {fed.verdict}", "")
+    for held in report.wrong_states:
+        say(f"state: {held.verdict}", "")
     for finding in report.culprits:
         say(*told(finding), "")
     if report.next:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..errors import InputError, located
 from ..model import Array, Tensor
 from ..plan import Plan
-from ..tensors.arrays import META, read_bytes, read_npy, read_npz
+from ..tensors.arrays import FOUND, LEFT, META, read_bytes, read_npy, read_npz
 from ..text import SCHEMA, kind_of, printable
 from .logs import tensors_of, unread
 
@@ -36,7 +36,9 @@ class Dump:
 
     `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold; `unsigned` those
     whose codes came as unsigned numbers, which may be their bits or count from the lowest code. `notes` say what was
-    read how. `crcs` are the CRC-32s of tensors' bytes, by index, whether the bytes are there or not.
+    read how. `crcs` are the CRC-32s of tensors' bytes, by index, whether the bytes are there or not. `found` and `left`
+    are what lived on before the inference and after it, by the names that `State.named` gives; variable tensors of the
+    main graph are left as `tensors` has them.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Dump:
     notes: tuple[str, ...] = ()
     unsigned: frozenset[int] = frozenset()
     crcs: Mapping[int, int] = field(default_factory=dict)
+    found: Mapping[str, Array] = field(default_factory=dict)
+    left: Mapping[str, Array] = field(default_factory=dict)
 
 
 def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump:
@@ -115,7 +119,16 @@ def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Ma
     unknown: list[str] = []
     recoded: dict[tuple[str, str], list[Tensor]] = {}
     unsigned: set[int] = set()
+    states: dict[str, dict[str, Array]] = {FOUND: {}, LEFT: {}}
     for name, array in arrays.items():
+        when = next((when for when in states if name.startswith(when) and name[len(when) :] in plan.lasting), None)
+        if when:
+            lasting = name.removeprefix(when)
+            try:
+                states[when][lasting] = as_tensor(plan.lasting[lasting], array)
+            except InputError as error:
+                problems.append(f"'{name}': {error}")
+            continue
         tensor = names.get(name) or names.get(_plain(name))
         if tensor is None:
             unknown.append(name)
@@ -135,7 +148,16 @@ def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Ma
     if unknown:
         problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
     notes = tuple(_read_as(*types, of) for types, of in recoded.items())
-    return Dump(path, tensors, tuple(problems), meta, notes=notes, unsigned=frozenset(unsigned))
+    return Dump(
+        path,
+        tensors,
+        tuple(problems),
+        meta,
+        notes=notes,
+        unsigned=frozenset(unsigned),
+        found=states[FOUND],
+        left=states[LEFT],
+    )
 
 
 def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
