@@ -80,15 +80,14 @@ Progress = Callable[[int, int], None]
 class DeviceRun:
     """One inference: each step's ticks and its output's CRC-32, in order, and the tensors asked for, by place.
 
-    The steps are those of the device's table (`Device.steps`), and `found` and `left` the CRC-32s of its states before
-    and after it.
+    The steps are those of the device's table (`Device.steps`), and `states` the CRC-32s of its states, as the inference
+    found them, then as it left them.
     """
 
     ticks: tuple[int, ...]
     crc32: tuple[int, ...]
     tensors: Mapping[int, Array]
-    found: tuple[int, ...] = ()
-    left: tuple[int, ...] = ()
+    states: tuple[int, ...] = ()
 
 
 class _Arriving:
@@ -160,13 +159,14 @@ class Device:
         taps: Collection[int] = (),
         progress: Progress = lambda done, of: None,
         before: Sequence[Sequence[Array]] = (),
+        like: DeviceRun | None = None,
     ) -> DeviceRun:
         """Run on `inputs` (the declared dtypes and shapes); `taps` are the `places` whose tensors to bring along.
 
         `before` are the inputs of the inferences that come before, of a model that remembers: the device has run them
         last, or else runs them again; without any it begins afresh. The tensors come from the very run whose CRCs are
-        returned, or from one that gave the same CRCs. `progress` is told how many bytes of all have arrived. Raises
-        `DeviceError`.
+        returned, or from one that gave the same CRCs; so did `like`, an earlier run on the same. `progress` is told how
+        many bytes of all have arrived. Raises `DeviceError`.
         """
         data, history = _bytes(inputs), [_bytes(each) for each in before]
         if len(data) != len(self.inputs):
@@ -176,7 +176,7 @@ class Device:
                 raise DeviceError(f"input '{tensor.name}' takes {tensor.bytes} bytes on the device, got {len(x)}")
         whole = sum(self.places[place].bytes for place in taps)
         require_room(whole, MEMORY, "what the device shall send", DeviceError)
-        got = _Collected({place: _Arriving(self.places[place].bytes) for place in sorted(taps)})
+        got = _Collected({place: _Arriving(self.places[place].bytes) for place in sorted(taps)}, _done(like))
         fruitless, restarts = 0, self.restarts
         while True:
             missing = [part for place, tensor in got.data.items() for part in tensor.missing(place)]
@@ -189,15 +189,10 @@ class Device:
             if fruitless == TRIES:
                 look_at = RESTARTING if self.restarts - restarts >= TRIES else SLOW
                 raise LostError(f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; {look_at}")
-        steps, states = len(self.steps), len(self.states)
-        crc32 = tuple(got.done[place].crc32 for place in range(len(self.places)))
-        return DeviceRun(
-            tuple(got.done[step].ticks for step in range(steps)),
-            crc32[:steps],
-            {place: _array(self.places[place], got.data[place].data) for place in taps},
-            found=crc32[steps : steps + states],
-            left=crc32[steps + states :],
-        )
+        done, steps = [got.done[place] for place in range(len(self.places))], len(self.steps)
+        tensors = {place: _array(self.places[place], got.data[place].data) for place in taps}
+        crc32 = tuple(each.crc32 for each in done)
+        return DeviceRun(tuple(each.ticks for each in done[:steps]), crc32[:steps], tensors, crc32[steps:])
 
     # ---- one run
 
@@ -333,6 +328,14 @@ class Device:
 
 def _bytes(inputs: Sequence[Array]) -> list[bytes]:
     return [np.ascontiguousarray(x).tobytes() for x in inputs]
+
+
+def _done(run: DeviceRun | None) -> dict[int, StepDone]:
+    """What a run told of its places."""
+    if run is None:
+        return {}
+    ticks = (*run.ticks, *(0 for _ in run.states))
+    return {i: StepDone(i, *told) for i, told in enumerate(zip(ticks, (*run.crc32, *run.states), strict=True))}
 
 
 def _is_behind(reply: Body) -> bool:

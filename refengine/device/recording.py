@@ -55,7 +55,8 @@ TELLING = 2
 @dataclass(frozen=True)
 class Recording:
     """`tensors` by index in the `.tflite`, and what `__meta__` holds; `found` and `left`, all that lives on, before and
-    after, by the names that `State.named` gives."""
+    after, by the names that `State.named` gives. Variable tensors of the main graph are left as `tensors` has them.
+    """
 
     tensors: Mapping[int, Array]
     meta: Mapping[str, Any]
@@ -66,7 +67,7 @@ class Recording:
         """Write the `.npz` that the module describes."""
         arrays: dict[str, Array] = {f"t{index}": x for index, x in sorted(self.tensors.items())}
         arrays |= {f"{FOUND}{name}": x for name, x in self.found.items()}
-        arrays |= {f"{LEFT}{name}": x for name, x in self.left.items() if name not in arrays}
+        arrays |= {f"{LEFT}{name}": x for name, x in self.left.items()}
         write_npz(path, {META: np.array(as_json(self.meta, indent=None))} | arrays, compressed=True)
 
 
@@ -206,6 +207,14 @@ def output_steps(device: Device) -> tuple[int, ...]:
     return tuple(places[tensor.index] for tensor in device.outputs)
 
 
+def entry_names(device: Device) -> list[str]:
+    """What a recording calls the tensor of each of the device's places; where two have one name, the last is meant."""
+    variables = {f"t{t.index}" for t in device.states}
+    found = [f"{FOUND}{t.name}" for t in device.states]
+    left = [t.name if t.name in variables else f"{LEFT}{t.name}" for t in device.states]
+    return [*(f"t{t.index}" for t in device.steps), *found, *left]
+
+
 def record(
     device: Device,
     plan: Plan,
@@ -217,12 +226,14 @@ def record(
     if batch_size(plan, tuple(inputs)) is not None:
         raise InputError("a device runs one inference at a time; give one input, not a batch")
     run = device.run(inputs, range(len(device.places)), progress, before)
-    arrays, steps, states = [*run.tensors.values()], len(device.steps), len(device.states)
-    names = [state.name for state in device.states]
-    found, left = (dict(zip(names, part, strict=True)) for part in (arrays[steps:][:states], arrays[steps + states :]))
+    entries = dict(zip(entry_names(device), run.tensors.values(), strict=True))
+    computed = {t.index: f"t{t.index}" for t in (*device.steps, *device.states)}
     tensors = {tensor.index: x for tensor, x in zip(device.inputs, inputs, strict=True)}
-    tensors |= {tensor.index: x for tensor, x in zip(device.steps, arrays[:steps], strict=True)}
-    tensors |= {state.index: left[state.name] for state in device.states if state.name == f"t{state.index}"}
+    tensors |= {index: entries[name] for index, name in computed.items() if name in entries}
+    found, left = (
+        {state.name: entries[when + state.name] for state in device.states if when + state.name in entries}
+        for when in (FOUND, LEFT)
+    )
     meta = {
         "schema": SCHEMA,
         "model": device.info.name,

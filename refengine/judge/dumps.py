@@ -37,8 +37,8 @@ class Dump:
     `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold; `unsigned` those
     whose codes came as unsigned numbers, which may be their bits or count from the lowest code. `notes` say what was
     read how. `crcs` are the CRC-32s of tensors' bytes, by index, whether the bytes are there or not. `found` and `left`
-    are what lived on before the inference and after it, by the names that `State.named` gives; variable tensors of the
-    main graph are left as `tensors` has them.
+    are what lived on before the inference and after it, by the names that `State.named` gives, and `found_crcs` CRC-32s
+    of what did before; variable tensors of the main graph are left as `tensors` has them.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Dump:
     unsigned: frozenset[int] = frozenset()
     crcs: Mapping[int, int] = field(default_factory=dict)
     found: Mapping[str, Array] = field(default_factory=dict)
+    found_crcs: Mapping[str, int] = field(default_factory=dict)
     left: Mapping[str, Array] = field(default_factory=dict)
 
 
@@ -183,6 +184,11 @@ def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
 def spelled(tensor: Tensor) -> str:
     """What notes call a tensor."""
     return f"tensor {tensor.index} '{printable(tensor.name)}'"
+
+
+def called(tensor: Tensor) -> str:
+    """The same of a tensor of `Plan.lasting`."""
+    return spelled(tensor) if tensor.index >= 0 else printable(tensor.name)
 
 
 def _recoded(tensor: Tensor, array: Array) -> Array:

@@ -99,11 +99,11 @@ def diff(
         x.shape != t.shape for x, t in zip(inputs, plan.inputs, strict=True)
     ):
         raise InputError("the input is a batch; a dump is of one inference")
-    dump = with_proven(plan, dump, *inputs)
     require_room_for_all(plan)
     known = state is not None
     state, whose = state_meant(plan, dump, previous, state)
     others = states_instead(plan, state, inputs, older, previous)
+    dump = with_proven(plan, dump, state, others, *inputs)
     begun = state.holding(dump.found)
     taken = {
         t.index: dump.tensors[t.index] for s in _unjudged(plan, dump) for t in s.outputs if t.index in dump.tensors

@@ -23,7 +23,7 @@ from ..state import State, frozen
 from ..tensors.difference import Difference, difference
 from ..text import counted, printable, printed
 from . import evidence
-from .dumps import Dump, spelled
+from .dumps import Dump, called
 from .evidence import Certainty, certainty
 from .records import set_up
 
@@ -86,11 +86,6 @@ class Held:
             "certainty": self.certainty,
             "verdict": self.verdict,
         }
-
-
-def called(tensor: Tensor) -> str:
-    """What people call a tensor of `Plan.lasting`."""
-    return spelled(tensor) if tensor.index >= 0 else printable(tensor.name)
 
 
 def wrong_start(plan: Plan, meant: State, dump: Dump, others: Mapping[str, State], whose: str) -> Iterator[Held]:
