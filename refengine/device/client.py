@@ -65,7 +65,7 @@ FLOOD = 1 << 20
 MOST_DIMENSIONS = 32
 """NumPy's limit, of its oldest version."""
 
-RANGES = 32
+RANGES = 64
 """Taps in one request: it must fit the device's buffer."""
 
 RESTARTING = "it began anew each time: look at its watchdog, its power, and its stack (STACK_BYTES in link.ld)"
@@ -236,8 +236,8 @@ class Device:
             when = "began with another state" if state < len(self.states) else "left another state"
             return (
                 f"a second run on the same inputs {when} ({self.places[place].name}): what lives on is not forgotten "
-                "when it should be, or others write into it; look at model_reset, and at interrupts that write into "
-                "the arena"
+                "when it should be, or written by others too; look at model_reset, for uninitialised memory, and for "
+                "interrupts that write into the arena"
             )
         return (
             f"step {place} ({self.steps[place].operator_name}) gave other results in a second run on the same input: "

@@ -138,7 +138,7 @@ class _Walk:
         record = record_of(self.plan, step, self.values, self.state)
         self.state = record.state
         written = zip(step.writes, (*record.outputs, *record.updates), strict=True)
-        return {t.index: np.ascontiguousarray(x) for t, x in written}
+        return {t.index: np.asarray(x, order="C") for t, x in written}
 
 
 def _found(plan: Plan, dump: Dump, states: Sequence[State]) -> tuple[dict[str, Array], list[str]]:
@@ -190,7 +190,7 @@ class _Search(Trial):
         self, end: Array | None, hypothesis: Hypothesis, step: Step | None, numerics: Numerics | None = None
     ) -> None:
         if end is not None and self.match is None and _crc(end) == self.wanted:
-            self.match = np.ascontiguousarray(end)
+            self.match = np.asarray(end, order="C")
 
 
 def _other(

@@ -70,7 +70,7 @@ class Held:
         more = [f"and {counted(len(named) - SHOWN, 'more tensor')}"] if len(named) > SHOWN else []
         parts = ", ".join([*named[:SHOWN], *more])
         does = "found" if self.began else "left"
-        why = ", or ".join(self.ways) or "is none of those that were tried"
+        why = ", or ".join(self.ways) or "is none of those that were tried; what is computed wrong leaves others"
         told = f"; {self.certainty}: it {why}" if self.began else ""
         return f"the inference {does} another state than {self.meant}{told} ({parts})"
 
