@@ -71,7 +71,8 @@ def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump
             why = [*reading.left_out, unread(text, names.get)]
             raise InputError(f"{path} holds none of the model's tensors; {why[0]}")
         dump = _fitted(plan, str(path), reading.arrays, {}) if reading.arrays else Dump(str(path), {})
-        return replace(dump, notes=(*reading.notes, *reading.left_out, *dump.notes), crcs=reading.crcs)
+        notes = (*reading.notes, *reading.left_out, *dump.notes)
+        return replace(dump, notes=notes, crcs=reading.crcs, found_crcs=reading.found_crcs)
     arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))
     if sample:
         raise InputError(f"{path} is of one inference, and no text: there is no sample {sample}")

@@ -136,7 +136,7 @@ def diff(
     findings = _anything(evidence, _together(list(_second_look(evidence))))
     notes = (
         *_notes(plan, dump, evidence.failing),
-        *assumed(plan, dump, state, previous, known),
+        *assumed(plan, dump, state, whose, previous, known),
         *_unshown(plan, golden),
     )
     held = [*wrong_start(plan, state, dump, others, whose)]

@@ -61,18 +61,22 @@ class Held:
         return certainty(self.bits, len(self.ways) - 1) if self.ways else "open"
 
     @property
+    def claim(self) -> str:
+        """What it is instead, and how certainly."""
+        why = ", or ".join(self.ways) or "is none of those that were tried; what is computed wrong leaves others"
+        does, told = ("found", f"; {self.certainty}: it {why}") if self.began else ("left", "")
+        return f"the inference {does} another state than {self.meant}{told}"
+
+    @property
     def verdict(self) -> str:
-        """One sentence."""
+        """The same, and where it shows."""
         named = [
             f"{called(tensor)} differs in {apart.count:,} of {apart.size:,} elements, first at {list(apart.first)}"
             for tensor, apart in self.parts.values()
         ]
         more = [f"and {counted(len(named) - SHOWN, 'more tensor')}"] if len(named) > SHOWN else []
         parts = ", ".join([*named[:SHOWN], *more])
-        does = "found" if self.began else "left"
-        why = ", or ".join(self.ways) or "is none of those that were tried; what is computed wrong leaves others"
-        told = f"; {self.certainty}: it {why}" if self.began else ""
-        return f"the inference {does} another state than {self.meant}{told} ({parts})"
+        return f"{self.claim} ({parts})"
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -154,7 +158,7 @@ def _is_set_up(plan: Plan, state: State) -> bool:
 
 
 def state_meant(plan: Plan, dump: Dump, previous: Dump | None, given: State | None) -> tuple[State, str]:
-    """(the state that an inference should have found, whose state that is).
+    """(the state that an inference should have found, whose state that is: "" where nothing but itself tells).
 
     It is that `given`; else that of the first inference, where the dump says that it is of the first; else what the
     dump `previous` tells of it, and of the rest what the inference itself tells to have found, or that of the first.
@@ -164,7 +168,9 @@ def state_meant(plan: Plan, dump: Dump, previous: Dump | None, given: State | No
         return state, FIRST if state is plan.initial else "the inferences before leave"
     first, left = plan.initial.named(), state_left(plan, previous)
     untold = {name: x for name, x in dump.found.items() if left.named()[name] is first[name]}
-    return left.holding(untold), FIRST if previous is None else f"the one before left ({previous.name})"
+    if left is plan.initial:
+        return left.holding(untold) if untold else left, "" if untold else FIRST
+    return left.holding(untold), f"the one before left ({previous.name if previous else ''})"
 
 
 def state_left(plan: Plan, previous: Dump | None) -> State:
@@ -201,20 +207,26 @@ def _holding(state: State, name: tuple[str, str], value: Array) -> State:
     return state.with_resource(name, frozen(value.reshape(1, *held.shape[1:]))) if fits else state
 
 
-def assumed(plan: Plan, dump: Dump, state: State, previous: Dump | None, given: bool) -> Iterator[str]:
-    """What is supposed about the state that the inference should have found, see `state_meant`, and what is known."""
-    first = plan.initial.named()
-    told = previous is not None and state_left(plan, previous) is not plan.initial
+def assumed(plan: Plan, dump: Dump, state: State, whose: str, previous: Dump | None, given: bool) -> Iterator[str]:
+    """What is supposed about the `state` that the inference should have found, and known of that which it found.
+
+    `whose` state it is: see `state_meant`. It may have been `given`, or told by a `previous` dump.
+    """
     if dump.found:
-        alone = "" if given or told or dump.meta.get("before") == 0 else "; nothing tells what the ones before left"
+        alone = "" if whose else "; nothing tells what the ones before left"
         yield f"{dump.name} tells the state that the inference found, by which its steps are judged{alone}"
-    untold = [name for name, x in state.named().items() if x is first[name] and name not in dump.found]
-    if not untold or (given and state is not plan.initial) or (not given and dump.meta.get("before") == 0):
-        return
-    if len(untold) == len(first):
+    first, is_first = plan.initial.named(), dump.meta.get("before") == 0
+    untold = [name for name in first if name not in dump.found]
+    if state is plan.initial and first and not is_first:
         none = f"{previous.name} tells nothing of it" if previous else "none was given"
         yield f"the state before is taken for that of the first inference; {none}"
-        return
-    names = ", ".join(dict.fromkeys(called(plan.lasting[name]) for name in untold))
-    whose = previous.name if previous else dump.name
-    yield f"{whose} does not tell, and is taken to be as before the first inference: {names}"
+    elif given and untold:
+        names = _names(plan, untold) if dump.found else "what lived on before"
+        yield f"{dump.name} does not tell {names}: taken for what the inferences before leave"
+    elif not is_first and (missing := [name for name in untold if state.named()[name] is first[name]]):
+        teller = previous.name if previous else dump.name
+        yield f"{teller} does not tell, and is taken to be as before the first inference: {_names(plan, missing)}"
+
+
+def _names(plan: Plan, parts: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(called(plan.lasting[name]) for name in parts))

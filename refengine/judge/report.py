@@ -225,7 +225,7 @@ class Report:
             return f"{count}: all differences come from other inputs; {self.wrong_inputs[0].verdict}."
         if not self.culprits and self.wrong_states:
             passed = "all differences come from what lived on before; " if victims else ""
-            return f"{count}: {passed}{self.wrong_states[0].verdict}."
+            return f"{count}: {passed}{self.wrong_states[0].claim}."
         if not self.culprits:
             rest = "; the rest of the dump does not fit" if self.dump.problems else ""
             return f"{count}: {'all differences come from other inputs' if victims else 'no difference'}{rest}."
