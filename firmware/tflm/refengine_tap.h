@@ -4,15 +4,13 @@
 //   tap.Begin(true);  // before each Invoke(); true: bytes too, false: CRC-32 only, which is often enough
 //
 // TFLM has no hook after an operator, and its profiler sees no tensors. So this resolver hands out registrations whose
-// invoke runs yours and reads the outputs, before the arena is used for others, and variable tensors (the states of SVDF
-// and LSTM) before and after. #define REFENGINE_PRINT(line) first to print elsewhere than by printf. For models with one
-// subgraph; one Tap in a program.
+// invoke runs yours and reads the outputs, before the arena is used for others, and variable tensors before and after.
+// #define REFENGINE_PRINT(line) first to print elsewhere than by printf. For models with one subgraph; one Tap a program.
 #pragma once
 #include <cstdint>
 #include "tensorflow/lite/micro/kernels/kernel_util.h"
 #include "tensorflow/lite/micro/memory_helpers.h"
 #include "tensorflow/lite/micro/micro_allocator.h"
-#include "tensorflow/lite/micro/micro_context.h"
 #include "tensorflow/lite/micro/micro_op_resolver.h"
 #ifndef REFENGINE_PRINT
 #include <cstdio>
