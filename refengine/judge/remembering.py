@@ -30,8 +30,10 @@ from .records import set_up
 LEFT = "is what the previous dump left: another stream's, or wrong before"
 """What completes "its state …" where the dump of an inference before tells another one than was given."""
 
-FIRST = "the first one begins with"
-"""Whose state that is which `Plan.initial` has."""
+FIRST, COMPUTED = "the first one begins with", "the inferences before leave"
+"""Whose state that is which `Plan.initial` has, and one that was given or computed from inputs."""
+
+UNKNOWN = "is none of those that were tried"
 
 SHOWN = 3
 """How many of the tensors in a wrong state to name."""
@@ -63,7 +65,10 @@ class Held:
     @property
     def claim(self) -> str:
         """What it is instead, and how certainly."""
-        why = ", or ".join(self.ways) or "is none of those that were tried; what is computed wrong leaves others"
+        computed = "what is computed wrong leaves others"
+        written = "other inferences ran in between, or somebody wrote there"
+        unknown = f"{UNKNOWN}; {computed if self.meant in (FIRST, COMPUTED) else written}"
+        why = ", or ".join(self.ways) or unknown
         does, told = ("found", f"; {self.certainty}: it {why}") if self.began else ("left", "")
         return f"the inference {does} another state than {self.meant}{told}"
 
@@ -165,7 +170,7 @@ def state_meant(plan: Plan, dump: Dump, previous: Dump | None, given: State | No
     """
     if given is not None or dump.meta.get("before") == 0:
         state = plan.initial if given is None else given
-        return state, FIRST if state is plan.initial else "the inferences before leave"
+        return state, FIRST if state is plan.initial else COMPUTED
     first, left = plan.initial.named(), state_left(plan, previous)
     untold = {name: x for name, x in dump.found.items() if left.named()[name] is first[name]}
     if left is plan.initial:
