@@ -66,8 +66,8 @@ class Held:
     def claim(self) -> str:
         """What it is instead, and how certainly."""
         computed = "what is computed wrong leaves others"
-        written = "other inferences ran in between, or somebody wrote there"
-        unknown = f"{UNKNOWN}; {computed if self.meant in (FIRST, COMPUTED) else written}"
+        written = "other inferences ran before it, or somebody wrote there"
+        unknown = f"{UNKNOWN}; {computed if self.meant == COMPUTED else written}"
         why = ", or ".join(self.ways) or unknown
         does, told = ("found", f"; {self.certainty}: it {why}") if self.began else ("left", "")
         return f"the inference {does} another state than {self.meant}{told}"

@@ -8,19 +8,24 @@ it does not know, that nothing explains them. About sound firmware it must say n
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from refengine.commands import main
-from refengine.device import connect, qemu, record
-from refengine.execute import execute
-from refengine.judge import Finding, Report, diff, read_dump
+from refengine.device import connect, device_plan, qemu, record
+from refengine.execute import execute, infer
+from refengine.judge import Dump, Finding, Report, diff, read_dump
 from refengine.kernel import PRESETS
 from refengine.model import Model
 from refengine.plan import make_plan
+from refengine.tflite_io import dump
 from tests.firmware.nets import AVERAGE_POOL, CONV, DEPTHWISE, HIDDEN, LOGITS, MAX_POOL, SOFTMAX, network, picture
+from tests.judge.streams import recurrent, remembering
 from tests.models import present
 
 pytestmark = pytest.mark.slow
@@ -193,6 +198,45 @@ def test_a_trained_network_end_to_end(board: str, tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out.splitlines()[-1].endswith(f": {summary}")
 
 
+@pytest.mark.parametrize(
+    ("board", "model"), [("mps2-an386", remembering), ("mps2-an500", partial(recurrent, "int8"))], ids=["SVDF", "LSTM"]
+)
+def test_a_board_that_is_not_reset_is_told(board: str, model: Callable[[], Model]) -> None:
+    """Two inferences from a fresh start, and the same again, where the board should have forgotten, and has not."""
+    plan, rng = make_plan(model()), np.random.default_rng(1)
+    x, y = ((rng.integers(-100, 100, plan.inputs[0].shape).astype(np.int8),) for _ in range(2))
+    with connect(f"qemu:{board}", plan, options=["FAULT=no_reset"]) as device:
+        recordings = [record(device, plan, inputs, before=before) for inputs, before in [(x, ()), (y, (x,))] * 2]
+        plan = device_plan(device, plan)
+    first, second, again, after = (
+        Dump("device", each.tensors, meta=each.meta, found=each.found, left=each.left) for each in recordings
+    )
+    for sound, previous in ((first, None), (second, None), (second, first), (after, again)):
+        assert not diff(plan, sound, previous=previous).differs
+    (held,) = diff(plan, again, previous=second).wrong_states
+    assert (held.meant, held.certainty) == ("the first one begins with", "certain")
+    assert held.ways[0].startswith("is what the previous dump left")
+    report = diff(plan, after, state=infer(plan, None, x, plan.initial)[1])
+    assert not report.culprits and report.wrong_states[0].meant == "the inferences before leave"
+
+    silent = replace(again, found={}, left={}, meta={})  # as boards were that did not send what lives on
+    blind = diff(plan, silent)
+    assert [finding.step.index for finding in blind.culprits][:1] == [0] and blind.certainty == "open"
+
+
+def test_bisecting_what_remembers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """CRCs first, of the state as well; of a layer that is wrong, its output alone is sent."""
+    path, plan = tmp_path / "model.tflite", make_plan(remembering())
+    path.write_bytes(dump(plan.model))
+    np.save(tmp_path / "x.npy", np.random.default_rng(2).integers(-100, 100, (3, 1, 6)).astype(np.int8))
+    asked = ["diff", str(path), "--port", "qemu:host", "--input", str(tmp_path / "x.npy"), "--index", "2", "--bisect"]
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    assert "tensors fetched: 0; the others are proved by their CRC" in told and "no difference" in told
+    assert main([*asked, "--fault", "round_down"]) == 1
+    assert "the fault enters at 0 SVDF" in capsys.readouterr().out
+
+
 def test_every_fault_of_the_firmware_is_tried() -> None:
     listed = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (ROOT / "firmware/faults/faults.h").read_text(), re.MULTILINE)
-    assert {fault.partition("=")[0].upper() for fault in INT8_FAULTS} == set(listed)
+    assert {fault.partition("=")[0].upper() for fault in (*INT8_FAULTS, "no_reset")} == set(listed)

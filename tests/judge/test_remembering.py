@@ -19,7 +19,7 @@ from tests.judge.streams import remembering
 from tests.quantizer.test_convert import stream as remembering_window
 
 FIRST = "is that of the first inference: reset before every one"
-UNKNOWN = "is none of those that were tried; other inferences ran in between, or somebody wrote there"
+UNKNOWN = "is none of those that were tried; other inferences ran before it, or somebody wrote there"
 
 
 def recording(plan: Plan, x: Array, state: State, before: int | None = None) -> Recording:
