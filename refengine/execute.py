@@ -26,10 +26,10 @@ from .text import counted, kind_of, printed, shown
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-TILE_BYTES = 1 << 22
+TILE_BYTES = 1 << 23
 """How much the largest step of a tile may read and write: enough to amortise Python, and it fits the cache."""
 
-MOST_AT_ONCE = 1024
+MOST_AT_ONCE = 2048
 """How many inferences a tile holds at most: those of tiny networks cost less than what a tile costs."""
 
 HEAVY = 1 << 18

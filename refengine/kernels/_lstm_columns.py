@@ -24,32 +24,38 @@ if TYPE_CHECKING:
 
 LOW, HIGH = code_range("int16")
 
-LOWEST_FIRST = 1 << 15
-"""Added to an int16 code, it makes the place in a table that begins with the lowest code."""
+CODE = np.int32(0xFFFF)
+"""The bits of an int16 code, by which tables are looked up."""
 
 PRODUCT_END = 1 << 30
 """No product of two int16 codes is further from 0."""
 
-ORDER = (0, 1, 3, 2)
-"""The gates as they lie here: the cell gate is the last, for its activation is another."""
+ORDER = (1, 0, 3, 2)
+"""The gates as they lie here: forget and input gate first, as their products are made at once, and the cell gate last,
+for its activation is another."""
+
+UNIT = np.float32(3 << 22)
+"""1.5 · 2²³: added to a float32 number of 22 bits, it rounds it, and the low bits of the pattern are its code's."""
 
 MANY, LARGE = 32, 1 << 16
 """For several sequences, but not so many, BLAS is slow in this layout where there are so many weights."""
 
-ELEMENTS = 1 << 16
-"""How many sums of gates to hold at a time: what a core's second-level cache has room for."""
+ELEMENTS = 1 << 17
+"""How many sums of gates to hold at a time: so many that calls of NumPy cost little, and the caches have room."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rescaling:
-    """`Roundings` of the rows of arrays: numbers (rows, 1), or (1,) for all. `nudge` is None for none."""
+    """`Roundings` of the rows of arrays, but for the last one: numbers (rows, 1), or (1,) for all. `nudge` is None for
+    none."""
 
     high: Array
     nudge: Array | None
     low: Array
 
     def __call__(self, numbers: Array, real: Array, result: Array) -> None:
-        """The integers `numbers`, rescaled, into the float32 array `result`; `real` is float64 to work in."""
+        """The integers `numbers`, rescaled, into the float32 array `result`, where they still have to be rounded;
+        `real` is float64 to work in."""
         np.copyto(real, numbers)
         np.multiply(real, self.high, out=real)
         if self.nudge is not None:
@@ -57,41 +63,49 @@ class Rescaling:
         np.rint(real, out=real)
         if self.low.dtype == result.dtype:
             np.copyto(result, real, casting="same_kind")
-            real = result
-        np.multiply(real, self.low, out=real)
-        np.rint(real, out=real)
-        np.copyto(result, real, casting="same_kind")
+            np.multiply(result, self.low, out=result)
+        else:
+            np.multiply(real, self.low, out=real)
+            np.copyto(result, np.rint(real, out=real), casting="same_kind")
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """One of the two sums of all gates: `weights` (4 · state, depth), the bias a last column if there is one."""
+    """One of the two sums of all gates: `weights` (4 · state, depth), the bias a last column if there is one. `reach`
+    is the largest magnitude of a sum in steps of 2⁻¹² that is cut to int16."""
 
     weights: Array
     rescaling: Rescaling
+    reach: int
 
     def __call__(self, codes: Array, real: Array, sums: Array) -> None:
         """Codes (depth, sequences) less their zero point, float32, into `sums` (4 · state, sequences), float32 as well,
-        in steps of 2⁻¹²; `real` is float64 to work in."""
+        in steps of 2⁻¹², to be rounded; `real` is float64 to work in."""
         np.matmul(self.weights, codes, out=sums)
         gates = sums.reshape(len(ORDER), -1)
         self.rescaling(gates, real.reshape(gates.shape), gates)
-        sums.clip(LOW, HIGH, out=sums)
+        if self.reach >= HIGH:
+            sums.clip(LOW, HIGH, out=sums)
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """A layer as it is needed here. Tables (65536,) are int32, `cell_activation` is None for a linear cell gate, and
-    `kept_bits` and `new_bits` are by how much the products that make a cell state are shifted."""
+    """A layer as it is needed here. Tables (65536,) are int32, in the order of codes without sign. `bits` (2, 1, 1) is
+    by how much the two products that make a cell state are shifted: of forget gate and cell state, and of input and
+    cell gate."""
 
     over_input: Sums
     over_hidden: Sums
     sigmoid: Array
-    cell_activation: Array | None
+    cell_activation: Array
     tanh: Array
-    kept_bits: int
-    new_bits: int
+    bits: Array
     last: Rescaling
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the two sums of a gate may be beyond int16 together."""
+        return self.over_input.reach + self.over_hidden.reach > HIGH
 
     def suit(self, sequences: int) -> bool:
         """Whether so many sequences are quicker here."""
@@ -107,14 +121,15 @@ def columns_of(p: Params) -> Columns | None:
     kept_bits, new_bits = _bits(p.forget_cell_mul), _bits(p.input_mul)
     if over_input is None or over_hidden is None or last is None or kept_bits is None or new_bits is None:
         return None
-    cell_activation = None if p.cell_activation is None else _table(p.cell_activation)
-    tables = _table(p.gate_activation), cell_activation, _table(p.tanh)
-    return Columns(over_input, over_hidden, *tables, kept_bits, new_bits, _rescaling(*last))
+    tables = _table(p.gate_activation), _table(p.cell_activation), _table(p.tanh)
+    bits = np.array([kept_bits, new_bits], np.int32)[:, np.newaxis, np.newaxis]
+    return Columns(over_input, over_hidden, *tables, bits, _rescaling(*last))
 
 
 @cache
-def _table(p: _sigmoid.Params16) -> Array:
-    return np.roll(p.table, LOWEST_FIRST).astype(np.int32)
+def _table(p: _sigmoid.Params16 | None) -> Array:
+    codes = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
+    return (codes if p is None else p.table).astype(np.int32)
 
 
 def _sums(layer: Layer) -> Sums | None:
@@ -129,7 +144,13 @@ def _sums(layer: Layer) -> Sums | None:
         weights = np.concatenate([weights, bias[:, np.newaxis].astype(weights.dtype)], axis=1)
     gates = [np.split(weights, len(ORDER))[gate] for gate in ORDER]
     of_gates = (x.reshape(len(ORDER), -1)[ORDER, :1] for x in factors)
-    return Sums(np.concatenate(gates), _rescaling(*of_gates))
+    return Sums(np.concatenate(gates), _rescaling(*of_gates), _reach(layer))
+
+
+def _reach(layer: Layer) -> int:
+    """The largest magnitude of a code, before it is cut to int16: the rescaling never falls."""
+    ends = layer.gemm.bound * np.array([[-1], [1]])
+    return int(np.abs(layer.requantize(ends).astype(np.int64)).max())
 
 
 def _rescaling(high: Array, nudge: Array, low: Array) -> Rescaling:
@@ -154,35 +175,42 @@ def run(p: Params, columns: Columns, x: Array, h: Array, c: Array) -> tuple[Arra
 
 
 def _run(p: Params, columns: Columns, x: Array, h: Array, c: Array, outputs: Array) -> Array:
-    """The same for as many as the cache has room for; `outputs` are filled, and the new cell state is returned."""
+    """The same for as many as the cache has room for; `outputs` are filled, and the new cell state is returned.
+
+    The int32 arrays `places` and `gates` are the float32 arrays of sums, no longer needed, and `g` and `o` are in them.
+    """
     (_, rows, depth), n = x.shape, p.sizes.state
-    codes = np.ones((columns.over_input.weights.shape[1], rows), np.float32)  # the last is the bias's, if it has one
-    hidden, cell = np.add(h.T, p.hidden.input_offset, dtype=np.float32), c.T.astype(np.int32)
+    codes = np.ones((*x.shape[:2], columns.over_input.weights.shape[1]), np.float32)  # a last one is the bias's
+    np.add(x, p.input.input_offset, out=codes[..., :depth], dtype=np.float32)
+    hidden = np.add(h.T, p.hidden.input_offset, dtype=np.float32)
     sums, over_hidden = np.empty((2, 4 * n, rows), np.float32)
-    real, places, gates = (np.empty(sums.shape, dtype) for dtype in (np.float64, np.int32, np.int32))
-    (i, f, o, g), sign, output = np.split(gates, len(ORDER)), np.empty_like(cell), np.empty(cell.shape, h.dtype)
+    real, places, gates = np.empty(sums.shape), sums.view(np.int32), over_hidden.view(np.int32)
+    products, o = gates[: 2 * n].reshape(2, n, rows), gates[2 * n : 3 * n]
+    factors, sign = np.empty((2, *products.shape), np.int32)
+    cell, g = factors
+    cell[:] = c.T
+    output = np.empty(cell.shape, h.dtype)
     low, high = (np.float32(end - p.hidden_zero_point) for end in code_range(h.dtype.name))
     lowest, largest = (LOW, HIGH) if p.cell_clip is None else (-p.cell_clip, p.cell_clip)
-    for step, sequences in enumerate(x):
-        np.add(sequences.T, p.input.input_offset, out=codes[:depth], dtype=np.float32)
-        columns.over_input(codes, real, sums)
+    for step, sequences in enumerate(codes):
+        columns.over_input(sequences.T, real, sums)
         columns.over_hidden(hidden, real, over_hidden)
+        np.rint(sums, out=sums)
+        np.add(over_hidden, UNIT, out=over_hidden)  # which rounds, ties to even as well
         np.add(sums, over_hidden, out=sums)
-        sums.clip(LOW, HIGH, out=sums)
-        np.add(sums, LOWEST_FIRST, out=sums)
-        np.copyto(places, sums, casting="unsafe")
+        if columns.is_cut:
+            sums.clip(UNIT + LOW, UNIT + HIGH, out=sums)
+        np.bitwise_and(places, CODE, out=places)
         columns.sigmoid.take(places[: 3 * n], out=gates[: 3 * n], mode="wrap")
-        if columns.cell_activation is None:
-            np.subtract(places[3 * n :], LOWEST_FIRST, out=g)
-        else:
-            columns.cell_activation.take(places[3 * n :], out=g, mode="wrap")
-        _shift(np.multiply(f, cell, out=cell), columns.kept_bits, sign)
-        _shift(np.multiply(i, g, out=i), columns.new_bits, sign)
-        np.add(cell, i, out=cell)
+        columns.cell_activation.take(places[3 * n :], out=g, mode="wrap")
+        np.multiply(products, factors, out=products)
+        _shift(products, columns.bits, sign)
+        np.add(products[0], products[1], out=cell)
         cell.clip(lowest, largest, out=cell)
-        np.add(cell, LOWEST_FIRST, out=places[:n])
+        np.bitwise_and(cell, CODE, out=places[:n])
         columns.tanh.take(places[:n], out=g, mode="wrap")
         columns.last(np.multiply(g, o, out=o), real[:n], hidden)
+        np.rint(hidden, out=hidden)
         hidden.clip(low, high, out=hidden)
         np.add(hidden, p.hidden_zero_point, out=output, casting="unsafe")
         outputs[step] = output.T
@@ -190,7 +218,7 @@ def _run(p: Params, columns: Columns, x: Array, h: Array, c: Array, outputs: Arr
     return state
 
 
-def _shift(products: Array, bits: int, sign: Array) -> None:
+def _shift(products: Array, bits: Array, sign: Array) -> None:
     """TFLM's two roundings of `products` / 2^`bits` at once, in place: of half of it, ties upwards, then of that by the
     other bits, ties away from zero. `sign` is to work in."""
     np.right_shift(products, 31, out=sign)

@@ -137,7 +137,7 @@ def _codes(p: Params, padded: Array, rows: slice) -> Array:
     made, depth = [], p.filter_shape[3]
     for g, (gemm, requantize) in enumerate(p.groups):
         columns = p.window.columns(padded[..., g * depth : (g + 1) * depth], rows)
-        made.append(requantize(gemm(columns.astype(gemm.dtype, copy=False))))
+        made.append(requantize(gemm(columns.astype(gemm.dtype, copy=False)), overwrite=True))
     codes = made[0] if len(made) == 1 else np.concatenate(made, axis=1)
     return codes.reshape(len(padded), -1, *p.output_shape[2:])
 

@@ -142,7 +142,7 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
         images,
         taps * dtype.itemsize,
         lambda part: p.window.centred(part, p.input_offset, dtype),
-        lambda padded, rows: p.requantize(sums(p, padded, rows)),
+        lambda padded, rows: p.requantize(sums(p, padded, rows), overwrite=True),
     )
     return output.reshape(-1, *p.output_shape)
 

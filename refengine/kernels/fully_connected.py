@@ -174,7 +174,7 @@ def _rounding(node: Node, dtype: str, bits: int, numerics: Numerics) -> str:
 def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """(B, …) codes → (B, *output_shape) codes."""
     x = np.add(input.reshape(-1, p.accum_depth), p.input_offset, dtype=p.gemm.dtype)
-    return p.requantize(p.gemm(x)).reshape(-1, *p.output_shape)
+    return p.requantize(p.gemm(x), overwrite=True).reshape(-1, *p.output_shape)
 
 
 def explain(p: Params, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:

@@ -66,10 +66,13 @@ class Requantizer:
         """How many codes of the type are negative."""
         return 1 << (8 * np.dtype(self.dtype).itemsize - 1)
 
-    def __call__(self, acc: Array) -> Array:
-        """Codes of type `dtype` for accumulators without bias, exact integers held in any numeric type."""
+    def __call__(self, acc: Array, overwrite: bool = False) -> Array:
+        """Codes of type `dtype` for accumulators without bias, exact integers held in any numeric type.
+
+        With `overwrite`, `acc` may be worked in, which spares the caches an array of its size.
+        """
         if self.line is not None:
-            return self.proven(acc)
+            return self.proven(acc, overwrite)
         rows = acc.reshape(-1, acc.shape[-1])
         codes = np.empty(rows.shape, self.dtype)
         step = max(1, BLOCK // acc.shape[-1])
@@ -91,7 +94,7 @@ class Requantizer:
             scaled, high = np.minimum(scaled, high - self.output_offset), np.iinfo(self.dtype).max
         return np.clip((scaled + self.output_offset).astype(np.int32), self.activation_min, high)
 
-    def proven(self, acc: Array) -> Array:
+    def proven(self, acc: Array, overwrite: bool = False) -> Array:
         """The same codes by the proven line."""
         assert self.line is not None
         channels = self.line[1].size
@@ -100,19 +103,21 @@ class Requantizer:
         if short is not None:
             scale, offset = short.pixels.side_by_side(width)
             low, high = self._limits[0]
-            real = rows * scale
+            left = short.left_of(acc.reshape(-1, channels))
+            real = np.multiply(rows, scale, out=rows if overwrite else None)
             real += offset
         else:
             scale, offset, drop, edge = self._long.side_by_side(width)
             low, high = self._limits[1]
-            real = np.multiply(rows, scale, dtype=np.float64)
+            into = rows if overwrite and rows.dtype.char == "d" else None
+            real = np.multiply(rows, scale, out=into, dtype=np.float64)
             real += offset
             if self.drop is not None:
                 real -= real < edge
                 real *= drop
         codes = real.clip(low, high, out=real).astype(self._unsigned)
-        if short is not None and short.missing.size:
-            short.fill(codes.reshape(-1, channels), acc.reshape(-1, channels), *self._limits[1])
+        if short is not None and left is not None:
+            codes.reshape(-1, channels)[:, short.missing] = left.clip(low, high, out=left)
         codes ^= self.half
         return codes.view(self.dtype).reshape(acc.shape)
 
@@ -189,11 +194,13 @@ class _Short(NamedTuple):
     scale: Array
     offset: Array
 
-    def fill(self, codes: Array, acc: Array, low: Array, high: Array) -> None:
-        """Give those of the unsigned `codes` (pixels, channels) theirs."""
-        real = np.multiply(acc.take(self.missing, axis=1), self.scale, dtype=np.float64)
+    def left_of(self, acc: Array) -> Array | None:
+        """What becomes of theirs, of the accumulators (pixels, channels), to be clipped; None if there are none."""
+        if not self.missing.size:
+            return None
+        real: Array = np.multiply(acc.take(self.missing, axis=1), self.scale, dtype=np.float64)
         real += self.offset
-        codes[:, self.missing] = real.clip(low, high, out=real)
+        return real
 
 
 _NEIGHBOURS = np.array(

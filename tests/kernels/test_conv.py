@@ -128,7 +128,8 @@ def test_tiles_of_any_size_give_the_same(data: st.DataObject) -> None:
     operands = [None if t is None else t.data if t.data is not None else next(fed_in) for t in step.inputs]
     batch = [None if x is None else x[None] for x in operands]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_window, "PATCH_BYTES", data.draw(st.sampled_from((1, 200, 1000))))
+        for name in ("PATCH_BYTES", "FLOAT_PATCH_BYTES"):
+            patched.setattr(_window, name, data.draw(st.sampled_from((1, 200, 1000))))
         (small,) = step.evaluate(*batch)
     (large,) = step.evaluate(*batch)
     assert not unlike(small, large).any()
@@ -143,6 +144,7 @@ def test_an_image_larger_than_a_tile_is_done_in_rows(monkeypatch: pytest.MonkeyP
     )
     plan = make_plan(model)
     x = rng.integers(-128, 128, (1, 90, 60, 8)).astype(np.int8)
+    monkeypatch.setattr(_window, "PATCH_BYTES", 1 << 20)
     (record,) = execute(plan, x)
     monkeypatch.setattr(_window, "PATCH_BYTES", 1 << 24)
     assert run(plan, x)[0].tobytes() == record.outputs[0].tobytes()

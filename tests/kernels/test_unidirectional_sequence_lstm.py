@@ -360,7 +360,7 @@ def test_intermediates_with_elements_are_refused_as_tflm_does(shape: tuple[int, 
 def layer(rng: np.random.Generator) -> Model:
     """An int8 layer of any size, whose gates are mostly between their ends, as a converter makes them or nearly so."""
     steps, depth, state = (int(x) for x in rng.integers(1, (6, 20, 40)))
-    reach = rng.choice([1.0, 4.0, 30.0])  # of a gate's sums
+    reach = rng.choice([0.2, 1.0, 4.0, 30.0])  # of a gate's sums
     ordinary = rng.random() < 0.5  # or of powers of two, with ties
 
     def weights(width: int) -> Tensor:
@@ -404,6 +404,17 @@ def test_sequences_as_columns_come_to_the_same(seed: int) -> None:
     assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(quick, meant, strict=True))
 
 
+def test_sums_are_cut_only_where_they_reach_the_ends_of_int16() -> None:
+    """The layers above are of both kinds, and the farthest that a sum comes to is what is said of it."""
+    kinds = set()
+    for seed in range(40):
+        p = make_plan(layer(np.random.default_rng(seed))).steps[0].params
+        ends = p.hidden.gemm.bound * np.array([[-1], [1]])
+        assert p.columns.over_hidden.reach == np.abs(p.hidden.requantize.exact(ends).astype(int)).max()
+        kinds.add((p.columns.over_hidden.reach >= -LOWEST - 1, p.columns.is_cut))
+    assert kinds == {(True, True), (False, True), (False, False)}
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_layers_of_many_units_are_tflms(seed: int, tflm: Tflm) -> None:
     rng = np.random.default_rng(seed)
@@ -434,7 +445,7 @@ def test_products_are_shifted_as_tflm_scales_them(bits: int) -> None:
     half = 1 << (bits - 1)
     products = np.array([k * half + d for k in range(-9, 10) for d in (-2, -1, 0, 1, 2)] + [LOWEST * 32767], np.int32)
     wanted = [scalar.multiply_by_quantized_multiplier(x, 2**30, 1 - bits) for x in products.tolist()]
-    _lstm_columns._shift(products, bits, np.empty_like(products))
+    _lstm_columns._shift(products, np.array(bits), np.empty_like(products))
     assert products.tolist() == wanted
 
 

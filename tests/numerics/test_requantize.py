@@ -199,6 +199,20 @@ def test_shapes_pass_through_whole_or_in_blocks(shape: tuple[int, ...]) -> None:
     assert np.array_equal(requantize(acc), integer(requantize, acc))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("times", [1, OFTEN + 2])
+def test_accumulators_are_worked_in_only_if_they_may_be(dtype: str, times: int) -> None:
+    """Ones that may come out the same, by either line, with channels that have no short one, too."""
+    requantize = make(np.array([0.1, 0.01, 0.001, 0.3]), low=0)
+    acc = np.random.default_rng(0).integers(-BOUND, BOUND, (640, 4))
+    wanted = integer(requantize, acc)
+    for _ in range(times):
+        kept, spent = acc.astype(dtype), acc.astype(dtype)
+        assert np.array_equal(requantize(kept), wanted) and np.array_equal(kept, acc)
+        assert np.array_equal(requantize(spent, overwrite=True), wanted)
+    assert np.array_equal(spent, acc) == (dtype == "int64" or (dtype == "float32" and times == 1))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -425,6 +439,7 @@ def test_a_few_channels_without_a_float32_line_go_by_the_long_one(missing: tuple
     assert {*np.flatnonzero(wrong.any(axis=0)).tolist()} <= {*missing}
     for _ in range(OFTEN + 1):
         assert np.array_equal(requantize(acc.astype(np.float32)), integer(requantize, acc))
+        assert np.array_equal(requantize(acc.astype(np.float32), overwrite=True), integer(requantize, acc))
     assert vars(requantize)["_short"] is not None
     scale[list({*range(3)} - {*missing})] = 2.0**-13 * 1.01
     assert float32_line(make(scale, bias=777, offset=-128, bound=2**21)) is None
