@@ -61,7 +61,7 @@ def with_proven(plan: Plan, dump: Dump, state: State, others: Mapping[str, State
             )
             break
         made |= {i: x for i, x in other.items() if x is not None}
-        walk.values |= made | {i: sent[i] for i in made if i in sent}
+        walk.values |= made | {t.index: sent[t.index] for t in step.writes if t.index in sent}
         found |= {i: walk.values[i] for i in made if i in dump.crcs and i not in sent}
     known = len(found) + len(states.keys() - dump.found.keys())
     notes = [f"known by their CRC-32, not by their bytes: {counted(known, 'tensor')}"] if known else []
@@ -108,9 +108,9 @@ def tapped(
     last = {t.index: step for step in plan.steps for t in step.writes}
     tensors = {t.index: walk.values[t.index] for t in plan.inputs}
     for step in plan.steps:
-        walk.values |= walk.through(step)
-        for tensor in (t for t in step.writes if last[t.index] is step):
-            seen = held(f"t{tensor.index}", walk.values[tensor.index])
+        made = walk.through(step)
+        for tensor in (t for t in step.writes if t.index in made and last[t.index] is step):
+            seen = held(f"t{tensor.index}", made[tensor.index])
             if seen is None:
                 continue
             if seen.dtype != tensor.dtype or seen.shape != tensor.shape:
@@ -126,7 +126,8 @@ def tapped(
 
 
 class _Walk:
-    """An inference step by step: the `values` of tensors, which the caller keeps, and the `state` of all else."""
+    """An inference step by step: the `values` of tensors, sound ones unless the caller knows better, and the `state` of
+    all else."""
 
     def __init__(self, plan: Plan, state: State, fed: Mapping[int, Array]) -> None:
         self.plan, self.state = plan, state
@@ -134,11 +135,13 @@ class _Walk:
         self.values |= {i: x[0] for (graph, i), x in state.variables.items() if graph == plan.graph.index}
 
     def through(self, step: Step) -> dict[int, Array]:
-        """What a sound kernel writes, by tensor index."""
+        """What a sound kernel writes, by tensor index, but for what TFLM leaves unwritten in part: it has no CRC."""
         record = record_of(self.plan, step, self.values, self.state)
-        self.state = record.state
         written = zip(step.writes, (*record.outputs, *record.updates), strict=True)
-        return {t.index: np.asarray(x, order="C") for t, x in written}
+        made = {t.index: np.asarray(x, order="C") for t, x in written}
+        self.values, self.state = self.values | made, record.state
+        unwritten = {t.index for t, mask in zip(step.outputs, record.undefined, strict=False) if mask is not None}
+        return {i: x for i, x in made.items() if i not in unwritten}
 
 
 def _found(plan: Plan, dump: Dump, states: Sequence[State]) -> tuple[dict[str, Array], list[str]]:

@@ -82,11 +82,14 @@ def diff(
 
     `numerics` is the dialect that the device is meant to compute, where `source` is no plan yet: by default that of the
     recording, or TFLM's own. `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left
-    out. `previous` is a dump of an inference before, whose values a stale buffer may hold. What lives from one
-    inference to the next began as `state` has it, by default as in the first inference, with the variables that
-    `previous` was left with; a variable in `dump` is what this inference left in it. `older` are the states before the
-    inferences up to then, the latest last: a device may have one of them still. Of a partial plan, the dump's tensors
-    behind the gaps are taken as they are, and the rest is judged on them.
+    out. `previous` is a dump of an inference before, whose values a stale buffer may hold.
+
+    What lives from one inference to the next should have begun as `state` has it, by default as `previous` was left, or
+    as in the first inference. Steps are judged by what a recording tells that its inference found, whether that is
+    right or not; a variable in `dump` is what this inference left in it. `older` are the states before the inferences
+    up to then, the latest last: a device may have one of them still.
+
+    Of a partial plan, the dump's tensors behind the gaps are taken as they are, and the rest is judged on them.
 
     Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump, and what
     `make_plan`, `read_dump` and `dump_of` raise.
@@ -139,10 +142,9 @@ def diff(
         *assumed(plan, dump, state, whose, previous, known),
         *_unshown(plan, golden),
     )
-    held = [*wrong_start(plan, state, dump, others, whose)]
-    if not plan.gaps and not evidence.failing:
-        held += wrong_end(plan, evidence.after, dump)
-    return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right), tuple(held))
+    end = () if plan.gaps or evidence.failing else wrong_end(plan, evidence.after, dump)
+    held = (*wrong_start(plan, state, dump, others, whose), *end)
+    return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right), held)
 
 
 def _read(plan: Plan, dump: Dumped) -> Dump:
@@ -232,8 +234,8 @@ class _Evidence:
     `samples` are the inputs that the device should have had, `earlier` those of the inference before, by tensor index;
     `others` the states that it may have begun with instead, by what completes "its state …"; `untold` is what of the
     state the device does not tell, by name.
-    The values are completed, and variables and state brought up to date, as steps go by; `after` is the last state, in
-    which variable tensors of the main graph are as before. `failing` are the steps that
+    The values are completed, and variables and state brought up to date, as steps go by; `after` is the last state, but
+    for variable tensors, which are among the values. `failing` are the steps that
     cannot run on what the device gave them, and why.
     """
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..execute import Record, execute
 from ..model import Array
 from ..plan import Plan, Step
-from ..state import State, frozen
+from ..state import State, frozen, is_masked
 
 
 def record_of(plan: Plan, step: Step, values: Mapping[int, Array], state: State) -> Record:
@@ -24,12 +24,20 @@ def record_of(plan: Plan, step: Step, values: Mapping[int, Array], state: State)
     memory = state.memory.get((step.subgraph, step.index), ())
     arrays = tuple(None if t is None else values[t.index] for t in step.inputs)
     batched = (None if x is None else x[np.newaxis] for x in arrays)
-    results = [np.asarray(x[0]) for x in step.evaluate(*batched, *memory)]
+    made = [x[0] for x in step.evaluate(*batched, *memory)]
+    masks = [np.ma.getmaskarray(x) if is_masked(x) else None for x in made[: len(step.outputs)]]
+    results = [np.asarray(x) for x in made]
     count, written = len(step.outputs), len(step.writes)
     kept = tuple(frozen(x[np.newaxis]) for x in results[written:])
     after = state.with_memory(step.subgraph, step.index, kept) if kept else state
     return Record(
-        step, arrays, tuple(results[:count]), tuple(results[count:written]), after, tuple(x[0] for x in memory)
+        step,
+        arrays,
+        tuple(results[:count]),
+        tuple(results[count:written]),
+        after,
+        tuple(x[0] for x in memory),
+        undefined=tuple(masks) if any(mask is not None for mask in masks) else (),
     )
 
 
