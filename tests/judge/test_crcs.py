@@ -18,6 +18,7 @@ from refengine.judge.revealing import inputs_of
 from refengine.model import Array
 from refengine.state import State
 from tests.judge.streams import remembering
+from tests.kernels.test_framer import framer
 from tests.kernels.test_if import adding, branching
 
 ROOT = Path(__file__).parents[2]
@@ -205,6 +206,22 @@ def test_of_a_device_that_remembers_only_what_differs_is_fetched(
     crcs = {name: zlib.crc32(x.tobytes()) for name, x in arrays.items()}
     report = diff(plan, judge.tapped(plan, crcs.get, fetch, heard[3], state=states[3]), heard[3], state=states[3])
     assert fetched == sent and bool(report.wrong_states) == bool(sent) and not report.culprits
+
+
+def test_what_is_left_unwritten_has_no_crc_and_what_operators_keep_is_known(tmp_path: Path) -> None:
+    """Frames of a first inference that has too few samples; those of the second are of both."""
+    plan = make_plan(framer(5, 2))
+    heard = [np.arange(1, 5, dtype=np.int16) + 4 * k for k in range(2)]
+    _, state = infer(plan, None, (heard[0],), plan.initial)
+    (y, valid), _ = infer(plan, None, (heard[1],), state)
+    frames, told = (t.index for t in plan.outputs)
+    log = f"tensor {frames} crc {{:08x}}\ntensor {told} crc {{:08x}}\n"
+    (tmp_path / "log.txt").write_text(log.format(0x12345678, zlib.crc32(b"\0")))
+    assert not diff(plan, tmp_path / "log.txt", heard[0]).differs
+    (tmp_path / "log.txt").write_text(log.format(zlib.crc32(np.asarray(y).tobytes()), zlib.crc32(valid.tobytes())))
+    assert not diff(plan, tmp_path / "log.txt", heard[1], state=state).differs
+    first = diff(plan, tmp_path / "log.txt", heard[1], state=plan.initial)
+    assert first.differs, "after one inference, not as the first"
 
 
 STUBS = """#pragma once
