@@ -224,10 +224,12 @@ def assumed(plan: Plan, dump: Dump, state: State, whose: str, previous: Dump | N
     untold = [name for name in first if name not in dump.found]
     if state is plan.initial and first and not is_first:
         none = f"{previous.name} tells nothing of it" if previous else "none was given"
+        if isinstance(count := dump.meta.get("before"), int):
+            none += f", and {counted(count, 'inference')} came before"
         yield f"the state before is taken for that of the first inference; {none}"
     elif given and untold:
         names = _names(plan, untold) if dump.found else "what lived on before"
-        yield f"{dump.name} does not tell {names}: taken for what the inferences before leave"
+        yield f"{dump.name} does not tell {names}: that is taken for what the inferences before leave"
     elif not is_first and (missing := [name for name in untold if state.named()[name] is first[name]]):
         teller = previous.name if previous else dump.name
         yield f"{teller} does not tell, and is taken to be as before the first inference: {_names(plan, missing)}"

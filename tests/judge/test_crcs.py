@@ -186,7 +186,9 @@ def test_without_the_states_crc_its_outputs_tell_of_a_reset(
     (tmp_path / "log.txt").write_text(remembered(plan, heard[3], states[0], "reads "))
     report = diff(plan, tmp_path / "log.txt", heard[3], state=states[3], older=states[:3])
     assert report.causes[0] == "if its state is that of the first inference: reset before every one"
-    assert any("does not tell what lived on before: taken for what the inferences" in note for note in report.notes)
+    assert any(
+        "does not tell what lived on before: that is taken for what the inferences" in note for note in report.notes
+    )
 
 
 @pytest.mark.parametrize(("before", "sent"), [(3, []), (2, ["found t4"])], ids=["sound", "another state"])
