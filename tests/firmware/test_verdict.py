@@ -8,6 +8,8 @@ it does not know, that nothing explains them. About sound firmware it must say n
 from __future__ import annotations
 
 import re
+import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from refengine.cexport.placement import offsets_of
 from refengine.commands import main
-from refengine.device import connect, device_plan, qemu, record
+from refengine.device import Device, connect, device_plan, qemu, record
 from refengine.execute import execute, infer
 from refengine.judge import Dump, Finding, Report, diff, read_dump
 from refengine.kernel import PRESETS
@@ -27,6 +30,7 @@ from refengine.tflite_io import dump
 from tests.firmware.nets import AVERAGE_POOL, CONV, DEPTHWISE, HIDDEN, LOGITS, MAX_POOL, SOFTMAX, network, picture
 from tests.judge.streams import recurrent, remembering
 from tests.models import present
+from tests.test_processes import until
 
 pytestmark = pytest.mark.slow
 
@@ -199,7 +203,11 @@ def test_a_trained_network_end_to_end(board: str, tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("board", "model"), [("mps2-an386", remembering), ("mps2-an500", partial(recurrent, "int8"))], ids=["SVDF", "LSTM"]
+    ("board", "model"),
+    [
+        pytest.param("mps2-an386", remembering, id="SVDF"),
+        pytest.param("mps2-an500", partial(recurrent, "int8"), id="LSTM", marks=pytest.mark.long),
+    ],
 )
 def test_a_board_that_is_not_reset_is_told(board: str, model: Callable[[], Model]) -> None:
     """Two inferences from a fresh start, and the same again, where the board should have forgotten, and has not."""
@@ -222,6 +230,42 @@ def test_a_board_that_is_not_reset_is_told(board: str, model: Callable[[], Model
     silent = replace(again, found={}, left={}, meta={})  # as boards were that did not send what lives on
     blind = diff(plan, silent)
     assert [finding.step.index for finding in blind.culprits][:1] == [0] and blind.certainty == "open"
+
+
+def write_to(emulator: qemu.Emulator, address: int, data: bytes, folder: Path) -> None:
+    """Write into a board's memory, as a debugger does."""
+    emulator._monitor.sendall(f"gdbserver unix:{folder}/gdb,server=on,wait=off\n".encode())
+    until((folder / "gdb").exists)
+    with socket.socket(socket.AF_UNIX) as debugger:
+        debugger.connect(f"{folder}/gdb")
+        for packet in (f"M{address:x},{len(data):x}:{data.hex()}", "D"):
+            debugger.sendall(f"${packet}#{sum(packet.encode()) & 0xFF:02x}".encode())
+            answer = b""
+            while b"$OK#9a" not in answer:
+                answer += debugger.recv(100)
+            debugger.sendall(b"+")
+
+
+def test_memory_that_was_written_between_two_inferences_is_told(tmp_path: Path) -> None:
+    """On a board whose firmware is sound, and knows of nothing."""
+    board, model, rng = "mps2-an385", make_plan(recurrent("int8")), np.random.default_rng(1)
+    x, y = ((rng.integers(-100, 100, model.inputs[0].shape).astype(np.int8),) for _ in range(2))
+    image = qemu.build(board, model, tmp_path)
+    names = subprocess.check_output(["arm-none-eabi-nm", image], text=True)
+    (arena,) = re.findall(r"^(\w+) . model_arena$", names, re.MULTILINE)
+    with qemu.Emulator(board, image, has_console=False) as emulator, Device(emulator.line) as device:
+        plan = device_plan(device, model)
+        hidden, *_ = (t.index for t in plan.graph.tensors if t.is_variable)
+        first = record(device, plan, x)
+        write_to(emulator, int(arena, 16) + offsets_of(plan)[hidden] + 3, b"\x2a\x2b", tmp_path)
+        second = record(device, plan, y, before=(x,))
+    previous, dump = (Dump("device", r.tensors, meta=r.meta, found=r.found, left=r.left) for r in (first, second))
+    report = diff(plan, dump, previous=previous)
+    (held,) = report.wrong_states
+    assert not report.culprits and second.found[f"t{hidden}"][0, 3:5].tolist() == [0x2A, 0x2B]
+    assert "somebody wrote there" in held.verdict and "differs in 2 of 8 elements, first at [0, 3]" in held.verdict
+    blind = diff(plan, replace(dump, found={}), previous=previous)
+    assert blind.culprits and not blind.wrong_states, "an operator is accused, where nobody tells the state"
 
 
 def test_bisecting_what_remembers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
