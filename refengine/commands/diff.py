@@ -97,7 +97,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="+",
         help="the inputs of all inferences before, of a model that remembers: its state is computed from them "
-        "(default: those before --index in --input, or as --previous was left, as a recording found it, or as at the start)",
+        "(default: those before --index in --input, else as --previous was left, as a recording found it, or as at first)",
     )
     parser.add_argument(
         "--among",
