@@ -173,7 +173,7 @@ class _Untouched:
 
     dtype = "int64"
 
-    def __call__(self, acc: Array) -> Array:
+    def __call__(self, acc: Array, overwrite: bool = False) -> Array:
         return acc.astype(np.int64)
 
 
