@@ -96,8 +96,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--state-inputs",
         metavar="FILE",
         nargs="+",
-        help="the inputs of all inferences before, of a model that remembers: its state is computed from them (default: "
-        "those before --index in --input; else what --previous left, or a recording found, or what it is at the start)",
+        help="the inputs of all inferences before, of a model that remembers: its state is computed from them "
+        "(default: those before --index in --input; else what --previous left, a recording found, or is at the start)",
     )
     parser.add_argument(
         "--among",
