@@ -20,6 +20,7 @@ from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..reading.counterparts import stands_alone
 from ..state import State
 from ..tensors.difference import Difference, difference, unlike
+from ..text import counted
 from .crcs import with_proven
 from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
@@ -138,7 +139,7 @@ def diff(
     ]
     findings = _anything(evidence, _together(list(_second_look(evidence))))
     notes = (
-        *_notes(plan, dump, evidence.failing),
+        *_notes(plan, dump, evidence),
         *assumed(plan, dump, state, whose, previous, known),
         *_unshown(plan, golden),
     )
@@ -233,10 +234,10 @@ class _Evidence:
 
     `samples` are the inputs that the device should have had, `earlier` those of the inference before, by tensor index;
     `others` the states that it may have begun with instead, by what completes "its state …"; `untold` is what of the
-    state the device does not tell, by name.
-    The values are completed, and variables and state brought up to date, as steps go by; `after` is the last state, but
-    for variable tensors, which are among the values. `failing` are the steps that
-    cannot run on what the device gave them, and why.
+    state the device does not tell, by name. The values are completed, and variables and state brought up to date, as
+    steps go by; `after` is the last state, but for variable tensors, which are among the values. `failing` are the
+    steps that cannot run on what the device gave them, and why; `unwritten`, how many elements of a step's outputs TFLM
+    leaves as they are, which the dump has as sound ones once they are judged.
     """
 
     plan: Plan
@@ -250,6 +251,7 @@ class _Evidence:
     others: Mapping[str, State]
     untold: Collection[str]
     failing: dict[Step, str] = field(default_factory=dict)
+    unwritten: dict[Step, int] = field(default_factory=dict)
     after: State = field(default_factory=State)
 
     @cached_property
@@ -400,6 +402,11 @@ def _judgement(evidence: _Evidence, record: Record, output: int, before: tuple[S
     """The finding for a tensor that is in the dump; `before` are the absent steps that computed what its step read."""
     step, tensor = record.step, record.step.writes[output]
     seen, sound = evidence.dump.tensors[tensor.index], (*record.outputs, *record.updates)[output]
+    mask = record.undefined[output] if output < len(record.undefined) else None
+    if mask is not None and mask.any():
+        evidence.unwritten[step] = evidence.unwritten.get(step, 0) + int(mask.sum())
+        seen = np.where(mask, sound, seen)
+        evidence.dump = replace(evidence.dump, tensors={**evidence.dump.tensors, tensor.index: seen})
     total = difference(tensor, evidence.golden[tensor.index], seen)
     own = difference(tensor, sound, seen)
     if total is None:
@@ -556,8 +563,8 @@ def _bytes_of(step: Step, output: int, values: Mapping[int, Array], state: State
         return None
 
 
-def _notes(plan: Plan, dump: Dump, failing: Mapping[Step, str]) -> Iterator[str]:
-    """What one should know about the comparison besides its result; `failing` are steps that could not run, and why."""
+def _notes(plan: Plan, dump: Dump, evidence: _Evidence) -> Iterator[str]:
+    """What one should know about the comparison besides its result."""
     yield from dump.notes
     for tensor in plan.inputs:
         if tensor.index not in dump.tensors:
@@ -569,8 +576,10 @@ def _notes(plan: Plan, dump: Dump, failing: Mapping[Step, str]) -> Iterator[str]
         numbers = ", ".join(str(step.index) for step in unjudged)
         yield f"not judged, and taken as they are in the dump, if there: the outputs of operators {numbers}"
     absent = {s.index: s for s in plan.steps if any(t.index not in dump.tensors for t in s.outputs)}
-    absent = {index: step for index, step in absent.items() if step not in unjudged and step not in failing}
-    for step, why in failing.items():
+    absent = {index: step for index, step in absent.items() if step not in unjudged and step not in evidence.failing}
+    for step, elements in evidence.unwritten.items():
+        yield f"not compared: {counted(elements, 'element')} of {step}, which TFLM leaves unwritten"
+    for step, why in evidence.failing.items():
         yield f"{step} is not judged, for on what the device gave it TFLM's Invoke would fail: {why}"
     if absent:
         numbers = ", ".join(map(str, absent))

@@ -16,8 +16,8 @@ from ..state import State, frozen, is_masked
 def record_of(plan: Plan, step: Step, values: Mapping[int, Array], state: State) -> Record:
     """The record of a step on `values`, by tensor index, without a batch; variables are among them.
 
-    What else lives on is in `state`, and in that of the record afterwards. Raises `InferenceError` where TFLM's Invoke
-    would fail.
+    What else lives on is in `state`, and in that of the record afterwards; what TFLM leaves unwritten is 0, and
+    `undefined`. Raises `InferenceError` where TFLM's Invoke would fail.
     """
     if step.facts.control or step.facts.resource:
         return _alone(plan, step, values, state)
@@ -26,7 +26,7 @@ def record_of(plan: Plan, step: Step, values: Mapping[int, Array], state: State)
     batched = (None if x is None else x[np.newaxis] for x in arrays)
     made = [x[0] for x in step.evaluate(*batched, *memory)]
     masks = [np.ma.getmaskarray(x) if is_masked(x) else None for x in made[: len(step.outputs)]]
-    results = [np.asarray(x) for x in made]
+    results = [np.asarray(np.ma.filled(x, 0) if is_masked(x) else x) for x in made]
     count, written = len(step.outputs), len(step.writes)
     kept = tuple(frozen(x[np.newaxis]) for x in results[written:])
     after = state.with_memory(step.subgraph, step.index, kept) if kept else state

@@ -17,6 +17,7 @@ from refengine.judge.verdict import GARBAGE, OTHER_WEIGHTS, STALE
 from refengine.kernel import Node
 from refengine.model import Array
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
+from tests.kernels.test_framer import framer
 from tests.models import const, fed, present
 from tests.models import network as chain_of
 
@@ -171,6 +172,16 @@ def test_an_operator_that_cannot_run_on_what_it_was_given_is_not_judged_but_all_
     report = diff(plan, Dump("device", tensors), values)
     assert statuses(report) == {0: "culprit", 1: "unjudged" if dumped else "absent", 2: "same"}
     assert any(note.startswith("operator 1 (GATHER) is not judged") and "0 … 3" in note for note in report.notes)
+
+
+def test_what_tflm_leaves_unwritten_is_not_compared() -> None:
+    """Frames before there are samples enough: whatever lay in their memory, the board is sound."""
+    plan, x = make_plan(framer(5, 2)), np.arange(1, 5, dtype=np.int16)
+    frames, valid = (t.index for t in plan.outputs)
+    report = diff(plan, {frames: np.full((2, 5), 77, np.int16), valid: np.array(False)}, x)
+    assert not report.differs
+    assert "not compared: 10 elements of operator 0 (SignalFramer), which TFLM leaves unwritten" in report.notes
+    assert diff(plan, {frames: np.full((2, 5), 77, np.int16), valid: np.array(True)}, x).culprits
 
 
 def test_what_does_not_fit_is_not_called_the_same() -> None:
