@@ -204,7 +204,7 @@ def _floats(p: FloatParams, padded: Array, rows: slice) -> Array:
     total = made[0] if len(made) == 1 else np.concatenate(made, axis=1)
     with np.errstate(all="ignore"):
         total += p.bias
-    clamped = float32.clamp(total, p.float_activation_min, p.float_activation_max)
+    clamped = float32.clamp_sums(total, p.float_activation_min, p.float_activation_max, p.contraction)
     return clamped.reshape(*patches.shape[:3], -1)
 
 

@@ -65,6 +65,10 @@ class FloatParams:
     def lines(self) -> Array:
         return _lines(self.weights, self.window)
 
+    @cached_property
+    def bias_of_lines(self) -> Array:
+        return np.tile(self.bias, self.window.side_by_side(self.bias.size))
+
 
 def _lines(weights: Array, window: _window.Window) -> Array:
     """The weights as `Window.lines` meet them."""
@@ -209,27 +213,27 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     def compute(padded: Array, rows: slice) -> Array:
         with np.errstate(all="ignore"):
             total = sums(p, padded, rows)
-            total += p.bias
-        return float32.clamp(total, p.float_activation_min, p.float_activation_max)
+        return float32.clamp_sums(total, p.float_activation_min, p.float_activation_max, p.contraction)
 
     output = p.window.in_tiles(images, 4 * p.output_shape[3], p.window.padded, compute)
     return output.reshape(-1, *p.output_shape)
 
 
 def floats_by_patches(p: FloatParams, padded: Array, rows: slice) -> Array:
-    """The sums (n, rows, columns, channels) of output `rows`, of the taps inside the image."""
+    """The sums (n, rows, columns, channels) of output `rows`, of the taps inside the image, and the bias."""
     patches = p.window.patches(padded)[:, rows]
     total = np.zeros((*patches.shape[:3], *p.weights.shape[2:]), np.float32)
     for fy, fx in np.ndindex(p.window.filter):
         x, w = patches[:, :, :, fy, fx, :, None], p.weights[fy, fx]
         inside = True if p.inside is None else p.inside[rows, :, fy, fx, None, None]
         total = _linear.accumulate(total, x, w, p.contraction, inside)
-    return total.reshape(*patches.shape[:3], -1)
+    return total.reshape(*patches.shape[:3], -1) + p.bias
 
 
 def floats_by_lines(p: FloatParams, padded: Array, rows: slice) -> Array:
     """The same over whole lines of pixels, where it is no matter what pads: see `_linear.taps_inside`."""
     total = float32.sums_over_taps(p.window.lines(_repeated(p, padded), rows), p.lines, p.contraction)
+    total += p.bias_of_lines
     return total.reshape(*total.shape[:2], p.window.output[1], -1)
 
 

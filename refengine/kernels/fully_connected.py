@@ -208,7 +208,8 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     total = float32.sequential_matmul(input.reshape(-1, p.weights.shape[1]), p.weights, p.contraction)
     with np.errstate(all="ignore"):
         total += p.bias
-    return float32.clamp(total, p.float_activation_min, p.float_activation_max).reshape(-1, *p.output_shape)
+    clamped = float32.clamp_sums(total, p.float_activation_min, p.float_activation_max, p.contraction)
+    return clamped.reshape(-1, *p.output_shape)
 
 
 def explain_float(p: FloatParams, at: At, input: Array, filter: Array, bias: Array | None = None) -> Iterator[Line]:

@@ -63,6 +63,17 @@ def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32) -> Float32
     return clamped
 
 
+def clamp_sums(sums: Float32, lo: float | np.float32, hi: float | np.float32, contraction: str) -> Float32:
+    """`clamp`, in place, of sums that began with 0.0 and took a last addend, a bias, after their products.
+
+    x + y is −0.0 only where both are, so none of these is, and `clamp` need not look for them: but where a fused
+    multiply-add may have rounded a tiny negative product to it.
+    """
+    if contraction != "none":
+        return clamp(sums, lo, hi)
+    return sums.clip(np.float32(lo), np.float32(hi), out=sums)
+
+
 def select(condition: npt.NDArray[np.bool_], a: npt.ArrayLike, b: npt.ArrayLike) -> Float32:
     """`np.where(condition, a, b)` of float32, by bits: at each condition NumPy jumps, and where the processor cannot
     guess them takes ten times as long."""

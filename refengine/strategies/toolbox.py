@@ -270,7 +270,8 @@ def _integers_of(
     reach = max(top - zero, zero - floor)
     constant = zero + _zigzag((seed >> 16) * min(2 * reach + 1, 2**16) >> 16)
     yield "constant", np.full(shape, min(max(constant, floor), top))
-    yield "ramp", (floor + np.arange(prod(shape)) % min(top - floor + 1, 2**32)).reshape(shape)
+    period = min(max(top - floor, 0) + 1, 2**32)  # where nothing lies between, `top` is below `floor`
+    yield "ramp", (floor + np.arange(prod(shape)) % period).reshape(shape)
     noise = rng.integers(floor, top, shape, endpoint=True, dtype=np.int64 if top < 2**63 else np.uint64)
     ends = [floor, top]
     if dtype in ("uint32", "uint64") and not floor:  # of every size, since few small ones would come by chance

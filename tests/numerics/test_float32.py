@@ -80,6 +80,20 @@ def test_clamp_passes_nan_and_minus_zero_and_cuts_infinity() -> None:
     assert same(seen, np.array([np.nan, -0.0, FLT_MAX, 0.0], np.float32))
 
 
+@pytest.mark.parametrize(("low", "high"), [(-FLT_MAX, FLT_MAX), (0.0, FLT_MAX), (0.0, 6.0), (-1.0, 1.0)])
+@pytest.mark.parametrize("contraction", ["none", "fma"])
+def test_sums_are_clamped_as_any_values(contraction: str, low: float, high: float) -> None:
+    """Of products of which all are −0.0, or too small for float32, or any, and a bias of −0.0."""
+    tiny = np.float32(1e-30)
+    x = np.concatenate([np.full((2, 5), -0.0, np.float32), np.full((2, 5), -tiny), np.resize(EDGES, (60, 5))])
+    w = np.concatenate([np.ones((1, 5), np.float32), np.full((1, 5), tiny), np.resize(EDGES[::-1], (4, 5))])
+    with np.errstate(all="ignore"):
+        sums = float32.sequential_matmul(x, w, contraction) + np.float32(-0.0)
+    assert (np.signbit(sums) & (sums == 0)).any() == (contraction == "fma")
+    wanted = np.array([scalar_float.clamp(v, low, high) for v in sums.flat]).reshape(sums.shape)
+    assert same(float32.clamp_sums(sums, low, high, contraction), wanted)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_round_half_away(dtype: npt.DTypeLike) -> None:
     x = np.array([0.5, 1.5, 2.5, 0.49999997, 0.3, 0.0, 8388607.5, 1e30, np.inf, np.nan], dtype)
