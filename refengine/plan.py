@@ -289,6 +289,19 @@ class Plan:
                 left.append(Hurried(step.call, step.reads, writes, step.last_use))
         return tuple(left), values
 
+    @cached_property
+    def lasting(self) -> Mapping[str, Tensor]:
+        """What lives on from one inference to the next, by what `State.named` calls it: variable tensors, and all else
+        as tensors of index -1 whose names say what it is."""
+        first, plans = self.initial, self.plans
+        steps = {(step.subgraph, step.index): step for plan in plans.values() for step in plan.steps}
+        others = [f"resource variable '{name}'" for _, name in first.resources]
+        others += [f"what {steps[key]} keeps" for key, kept in first.memory.items() for _ in kept]
+        tensors = [plans[graph].graph.tensors[index] for graph, index in first.variables]
+        arrays = [*first.named().values()][len(tensors) :]
+        tensors += [Tensor(-1, name, x.shape[1:], str(x.dtype)) for name, x in zip(others, arrays, strict=True)]
+        return dict(zip(first.named(), tensors, strict=True))
+
     def reached(self, step: Step) -> frozenset[int]:
         """The subgraphs that a step runs, and those that run in them."""
         inner = (callee for graph in step.calls for each in self.plans[graph].steps for callee in self.reached(each))

@@ -42,6 +42,29 @@ class State:
     def with_memory(self, graph: int, operator: int, value: tuple[Array, ...]) -> State:
         return replace(self, memory={**self.memory, (graph, operator): value})
 
+    def named(self) -> dict[str, Array]:
+        """All arrays by what devices and recordings call them: ``t3``, a variable tensor (of another subgraph,
+        ``subgraph 1 t3``); ``resource 0``, as they are counted; ``operator 2 keeps 0``, what a kernel keeps for itself.
+        """
+        return {name: x for name, (_, x) in zip(self._names(), self._arrays(), strict=True)}
+
+    def holding(self, values: Mapping[str, Array]) -> State:
+        """The state of one inference with those `values`, without a batch, in the place of what has their names."""
+        held = (
+            frozen(values[name].reshape(1, *x.shape[1:])) if name in values else x for name, x in self.named().items()
+        )
+        return State(
+            {key: next(held) for key in self.variables},
+            {key: next(held) for key in self.resources},
+            {key: tuple(next(held) for _ in kept) for key, kept in self.memory.items()},
+        )
+
+    def _names(self) -> Iterator[str]:
+        yield from (f"{_inside(graph)}t{tensor}" for graph, tensor in self.variables)
+        yield from (f"resource {number}" for number in range(len(self.resources)))
+        for (graph, operator), kept in self.memory.items():
+            yield from (f"{_inside(graph)}operator {operator} keeps {number}" for number in range(len(kept)))
+
     def require_like(self, other: State, batch: int) -> None:
         """Raise `InputError` unless this is a state of the model that `other` is of, for so many streams."""
         mine, theirs = dict(self._arrays()), dict(other._arrays())
@@ -80,6 +103,10 @@ class State:
                 for key in states[0].memory
             },
         )
+
+
+def _inside(graph: int) -> str:
+    return f"subgraph {graph} " if graph else ""
 
 
 def is_masked(array: object) -> TypeGuard[np.ma.MaskedArray[Any, Any]]:

@@ -62,6 +62,15 @@ def test_a_new_value_leaves_the_old_state_as_it_was() -> None:
     assert second and not State()
 
 
+def test_all_that_lives_on_has_a_name_by_which_it_is_put_back() -> None:
+    state = State({(0, 3): batch(1), (2, 3): batch(1)}, {("", "r"): batch(1)}, {(0, 2): (batch(1),), (1, 0): ()})
+    assert [*state.named()] == ["t3", "subgraph 2 t3", "resource 0", "operator 2 keeps 0"]
+    again = state.holding({"subgraph 2 t3": batch(1)[0] + 1, "operator 2 keeps 0": batch(1)[0] + 2})
+    apart = {name: (x - state.named()[name]).max() for name, x in again.named().items()}
+    assert apart == {"t3": 0, "subgraph 2 t3": 1, "resource 0": 0, "operator 2 keeps 0": 2}
+    assert again.variables[0, 3] is state.variables[0, 3] and again.memory[1, 0] == ()
+
+
 def test_a_state_of_another_model_or_of_other_streams_is_refused() -> None:
     state = State({(0, 1): batch(2)})
     state.require_like(State({(0, 1): batch(1)}), 2)

@@ -12,9 +12,13 @@ static const struct engine exported = {
     .step_count = MODEL_STEPS,
     .input_count = MODEL_INPUTS,
     .output_count = MODEL_OUTPUTS,
+    .state_count = MODEL_STATES,
     .steps = model_steps,
     .inputs = model_inputs,
     .outputs = model_outputs,
+#if MODEL_STATES
+    .states = model_states,
+#endif
 };
 
 const struct engine *engine(void) { return &exported; }
@@ -23,12 +27,15 @@ uint8_t *engine_bytes(const struct tensor *tensor) { return model_arena + tensor
 
 static uint32_t lives_on; /* the name of the inferences that left what lives on; 0 while nobody knows */
 
-int engine_follows(uint32_t history) { return history == 0 || history == lives_on; }
-
-void engine_run(uint32_t history, uint32_t then, void (*after)(int32_t place)) {
+int engine_follows(uint32_t history) {
   if (history == 0) {
     model_reset();
+    lives_on = 0;
   }
+  return history == lives_on;
+}
+
+void engine_run(uint32_t then, void (*after)(int32_t place)) {
   lives_on = 0;
   model_step_hook = after;
   model_invoke_in_place();

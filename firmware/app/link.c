@@ -21,9 +21,9 @@ enum body {
   GET_INFO = 1, GET_TENSOR, WRITE, RUN,
   INFO, TENSOR, WRITTEN, STARTED, STEP_DONE, CHUNK, FINISHED, REFUSED, RESTARTED
 };
-enum role { ROLE_STEP, ROLE_INPUT, ROLE_OUTPUT };
+enum role { ROLE_STEP, ROLE_INPUT, ROLE_OUTPUT, ROLE_STATE };
 enum reason { UNKNOWN_REQUEST, OUT_OF_RANGE, INPUT_DIFFERS, STATE_DIFFERS };
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 enum { MESSAGE_SEQUENCE, MESSAGE_BODY_TYPE, MESSAGE_BODY, MESSAGE_FIELDS };
 
 _Alignas(4) static uint8_t received[CAPACITY], sent[CAPACITY];
@@ -81,10 +81,10 @@ static void put_name(uint32_t table, uint32_t field, const char *name) {
 static void get_info(void) {
   const struct engine *model = engine();
   const char *const texts[] = {model->name, model->sha256, model->numerics, BOARD_NAME};
-  const uint32_t numbers[] = {BOARD_TICKS_PER_SECOND, model->arena_bytes, DATA_BYTES,
-                              model->step_count,      model->input_count, model->output_count, VERSION};
-  const uint32_t table = reply(INFO, 11);
-  for (uint32_t i = 0; i < 7; ++i) {
+  const uint32_t numbers[] = {BOARD_TICKS_PER_SECOND, model->arena_bytes,  DATA_BYTES, model->step_count,
+                              model->input_count,     model->output_count, VERSION,    model->state_count};
+  const uint32_t table = reply(INFO, 12);
+  for (uint32_t i = 0; i < 8; ++i) {
     flat_set(&writer, table, 4 + i, numbers[i]);
   }
   for (uint32_t i = 0; i < 4; ++i) {
@@ -97,13 +97,14 @@ static void get_tensor(void) {
   const struct engine *model = engine();
   const uint8_t role = flat_u8(&request, body, 0);
   const uint32_t place = flat_u32(&request, body, 1);
-  const uint32_t counts[] = {model->step_count, model->input_count, model->output_count};
-  if (role > ROLE_OUTPUT || place >= counts[role]) {
+  const uint32_t counts[] = {model->step_count, model->input_count, model->output_count, model->state_count};
+  if (role > ROLE_STATE || place >= counts[role]) {
     refuse(OUT_OF_RANGE);
     return;
   }
   const struct step *step = role == ROLE_STEP ? &model->steps[place] : NULL;
-  const struct tensor *tensor = step ? &step->output : role == ROLE_INPUT ? &model->inputs[place] : &model->outputs[place];
+  const struct tensor *const others[] = {NULL, model->inputs, model->outputs, model->states};
+  const struct tensor *tensor = step ? &step->output : &others[role][place];
   const uint32_t table = reply(TENSOR, 10);
   flat_set(&writer, table, 1, (uint32_t)tensor->index);
   flat_set(&writer, table, 2, tensor->dtype);
@@ -131,7 +132,7 @@ static void write_input(void) {
   send_numbers(WRITTEN, (const uint32_t[]){place, offset, count}, 3);
 }
 
-/* The live tap: of the output of the step that has just run, send what the request asks for. */
+/* The live tap: of the tensor of this place, which is complete now, send what the request asks for. */
 static void send_chunks(uint32_t place, const struct tensor *tensor) {
   uint32_t ranges;
   const uint8_t *range = flat_vector(&request, body, 1, 12, &ranges);
@@ -152,16 +153,26 @@ static void send_chunks(uint32_t place, const struct tensor *tensor) {
   }
 }
 
+static void send_tensor(uint32_t place, const struct tensor *tensor, uint32_t ticks) {
+  const uint32_t crc32 = model_crc32(engine_bytes(tensor), tensor->bytes);
+  send_numbers(STEP_DONE, (const uint32_t[]){place, ticks, crc32}, 3);
+  send_chunks(place, tensor);
+}
+
 static void step_done(int32_t place) {
   if ((uint32_t)place >= engine()->step_count) {
     return; /* a subgraph's: part of the step that runs it */
   }
   const uint32_t ticks = board_ticks() - since;
-  const struct tensor *tensor = &engine()->steps[place].output;
-  const uint32_t crc32 = model_crc32(engine_bytes(tensor), tensor->bytes);
-  send_numbers(STEP_DONE, (const uint32_t[]){(uint32_t)place, ticks, crc32}, 3);
-  send_chunks((uint32_t)place, tensor);
+  send_tensor((uint32_t)place, &engine()->steps[place].output, ticks);
   since = board_ticks();
+}
+
+/* What lives on, the first of it as this place. */
+static void send_states(uint32_t first) {
+  for (uint32_t i = 0; i < engine()->state_count; ++i) {
+    send_tensor(first + i, &engine()->states[i], 0);
+  }
 }
 
 static void run(void) {
@@ -186,9 +197,11 @@ static void run(void) {
     then = model_crc32((const uint32_t[]){then, flat_load(crcs + 4 * i)}, 8);
   }
   send_numbers(STARTED, NULL, 0);
+  send_states(model->step_count);
   screen_input();
   since = board_ticks();
-  engine_run(history, then | 1, step_done);
+  engine_run(then | 1, step_done);
+  send_states(model->step_count + model->state_count);
   screen_answer();
   send_numbers(FINISHED, &model->step_count, 1);
 }

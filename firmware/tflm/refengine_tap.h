@@ -4,8 +4,8 @@
 //   tap.Begin(true);  // before each Invoke(); true: bytes too, false: CRC-32 only, which is often enough
 //
 // TFLM has no hook after an operator, and its profiler sees no tensors. So this resolver hands out registrations whose
-// invoke runs yours and reads the outputs, before the arena is used for others. #define REFENGINE_PRINT(line) first to
-// print elsewhere than by printf. For models with one subgraph; one Tap in a program.
+// invoke runs yours and reads the outputs, before the arena is used for others, and variable tensors before and after.
+// #define REFENGINE_PRINT(line) first to print elsewhere than by printf. For models with one subgraph; one Tap a program.
 #pragma once
 #include <cstdint>
 #include "tensorflow/lite/micro/kernels/kernel_util.h"
@@ -59,21 +59,41 @@ class Tap : public tflite::MicroOpResolver {
     while (i < kinds && originals_[i] != nullptr && originals_[i] != found) ++i;
     if (i == kinds) REFENGINE_PRINT("refengine: there are more kinds of operators than Tap<> says");
     if (found == nullptr || i == kinds) return found;
-    originals_[i] = found, tapped_[i] = *found, tapped_[i].invoke = Invoke;
+    originals_[i] = found, tapped_[i] = *found, tapped_[i].prepare = Prepare, tapped_[i].invoke = Invoke;
     return &tapped_[i];
   }
+  static int64_t KindOf(const TfLiteNode* node) {
+    return reinterpret_cast<const tflite::NodeAndRegistration*>(node)->registration - tapped_;
+  }
+  static TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+    for (int i = 0; i < node->inputs->size && i < 32; ++i) {
+      TfLiteTensor* input = tflite::GetMicroContext(context)->AllocateTempInputTensor(node, i);
+      if (input == nullptr) continue;
+      if (input->is_variable) variables_[KindOf(node)] |= 1u << i;
+      tflite::GetMicroContext(context)->DeallocateTempTfLiteTensor(input);
+    }
+    const auto prepare = originals_[KindOf(node)]->prepare;
+    return prepare == nullptr ? kTfLiteOk : prepare(context, node);
+  }
+  static void ReportVariables(const char* does, TfLiteContext* context, TfLiteNode* node) {
+    for (int i = 0; i < node->inputs->size && i < 32; ++i)
+      if (variables_[KindOf(node)] >> i & 1)
+        Report(does, op_, node->inputs->data[i], tflite::micro::GetEvalInput(context, node, i), bytes_);
+  }
   static TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
-    const auto* tapped = reinterpret_cast<const tflite::NodeAndRegistration*>(node)->registration;
     if (op_ == 0) Report("reads ", 0, node->inputs->data[0], tflite::micro::GetEvalInput(context, node, 0), bytes_);
-    const TfLiteStatus status = originals_[tapped - tapped_]->invoke(context, node);
+    ReportVariables("reads ", context, node);
+    const TfLiteStatus status = originals_[KindOf(node)]->invoke(context, node);
     for (int i = 0; status == kTfLiteOk && i < node->outputs->size; ++i)
       Report("writes", op_, node->outputs->data[i], tflite::micro::GetEvalOutput(context, node, i), bytes_);
+    if (status == kTfLiteOk) ReportVariables("writes", context, node);
     ++op_;
     return status;
   }
   const tflite::MicroOpResolver& yours_;
   static inline const TFLMRegistration* originals_[kinds];
   static inline TFLMRegistration tapped_[kinds];
+  static inline uint32_t variables_[kinds] = {};  // which inputs are variable tensors
   static inline int op_ = 0, bytes_ = 0;
 };
 }  // namespace refengine

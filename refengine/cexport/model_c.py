@@ -11,7 +11,7 @@ from .call import Argument, At, Call, Constant, Several, bytes_of
 from .data import Data
 from .model_h import about, kind, names_of, prototype
 from .running import Part, Row, Running
-from .tables import Tables
+from .tables import Tables, states_of
 
 _STEP = """\
 #define STEP(place, call)     \\
@@ -73,6 +73,7 @@ def source_of(plan: Plan, name: str, tables: Tables, run: Running, data: Data) -
 
 
 def _tables(plan: Plan, tables: Tables, run: Running) -> list[str]:
+    states = [f"    {row}," for row in states_of(plan, run, tables)]
     return [
         "const struct step model_steps[MODEL_STEPS + MODEL_INNER_STEPS] = {",
         *(f"    {tables.step(row, row.output)}," for row in run.rows if row.output is not None),
@@ -86,6 +87,7 @@ def _tables(plan: Plan, tables: Tables, run: Running) -> list[str]:
         *(f"    {tables.tensor(t)}," for t in plan.outputs),
         "};",
         "",
+        *(["const struct tensor model_states[MODEL_STATES] = {", *states, "};", ""] if states else []),
     ]
 
 

@@ -10,7 +10,12 @@ from ..text import in_c
 from .call import At, bytes_of
 from .packing import PATCH
 from .running import Running
-from .tables import Tables, affine, string
+from .tables import Tables, affine, states_of, string
+
+_STATES = (
+    "/* All that lives on from one inference to the next, by the names that refengine's recordings have for it. */",
+    "extern const struct tensor model_states[MODEL_STATES];",
+)
 
 
 def names_of(plan: Plan) -> tuple[list[str], list[str]]:
@@ -46,7 +51,7 @@ def about(plan: Plan, name: str) -> str:
 def header_of(plan: Plan, name: str, tables: Tables, run: Running, arena_bytes: int) -> str:
     """model.h as text; `name` is what it calls the model."""
     (inputs, outputs), offsets = names_of(plan), tables.offsets
-    steps = [row.step for row in run.rows if row.output is not None]
+    steps, states = [row.step for row in run.rows if row.output is not None], states_of(plan, run, tables)
     defines = [
         ("NAME", tables.name(name)),
         ("SHA256", string(plan.model.sha256)),
@@ -56,6 +61,7 @@ def header_of(plan: Plan, name: str, tables: Tables, run: Running, arena_bytes: 
         ("INNER_STEPS", sum(step.subgraph != 0 for step in steps)),
         ("INPUTS", len(inputs)),
         ("OUTPUTS", len(outputs)),
+        ("STATES", len(states)),
     ]
     for label, tensor in zip((*inputs, *outputs), (*plan.inputs, *plan.outputs), strict=True):
         defines.append((f"{label.upper()}_BYTES", bytes_of(tensor)))
@@ -91,6 +97,7 @@ def header_of(plan: Plan, name: str, tables: Tables, run: Running, arena_bytes: 
             "extern const struct step model_steps[MODEL_STEPS + MODEL_INNER_STEPS];",
             "extern const struct tensor model_inputs[MODEL_INPUTS];",
             "extern const struct tensor model_outputs[MODEL_OUTPUTS];",
+            *(_STATES if states else []),
             "",
             "/* Forgets what lives on from one inference to the next; before the first one that is done for you. */",
             "void model_reset(void);",

@@ -9,11 +9,12 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..model import Tensor
+from ..plan import Plan
 from ..tensors.difference import crc32_of
 from ..text import in_c
 from .call import At, Place, bytes_of
 from .data import number
-from .running import Outputs, Row
+from .running import Outputs, Row, Running
 
 LONGEST_NAME = 64
 """Longer ones are cut: some compilers limit strings, and every board its flash."""
@@ -42,17 +43,30 @@ class Tables(NamedTuple):
 
     def tensor(self, tensor: Tensor, subgraph: int = 0) -> str:
         """A row of `struct tensor`."""
+        return self._row(self.name(tensor.name), tensor, self.offsets.get(At(subgraph, tensor.index), 0))
+
+    def state(self, name: str, place: Place, tensor: Tensor) -> str:
+        """The same of what lives on. Its `name` is of refengine's making, and stays whatever names are left out."""
+        return self._row(string(name), tensor, self.offsets[place])
+
+    def _row(self, name: str, tensor: Tensor, offset: int) -> str:
         scale, zero_point = affine(tensor)
         if len(tensor.shape) > 6:
             raise UnsupportedError(
                 f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions; an export takes at most 6"
             )
-        shape, offset = ", ".join(map(str, tensor.shape)) or "0", self.offsets.get(At(subgraph, tensor.index), 0)
+        shape = ", ".join(map(str, tensor.shape)) or "0"
         return (
-            f"{{{self.name(tensor.name)}, {tensor.index}, {offset}, {bytes_of(tensor)}, "
+            f"{{{name}, {tensor.index}, {offset}, {bytes_of(tensor)}, "
             f"DTYPE_{tensor.dtype.upper()}, {len(tensor.shape)}, {{{shape}}}, {number(np.float32(scale))}, "
             f"{zero_point}}}"
         )
+
+
+def states_of(plan: Plan, run: Running, tables: Tables) -> list[str]:
+    """Rows of `struct tensor` of all that lives on from one inference to the next."""
+    places = zip(run.begins, plan.lasting.items(), strict=True)
+    return [tables.state(name, place, tensor) for place, (name, tensor) in places if place in tables.offsets]
 
 
 def affine(tensor: Tensor) -> tuple[float, int]:

@@ -27,6 +27,7 @@ from typing import Any, TypeAlias
 from ..accuracy import is_classifier, predictions, tells_probabilities
 from ..device import Device, TensorInfo, connect, output_steps, outputs_of, record, unequal_steps
 from ..device.protocol import TYPES
+from ..device.recording import TELLING
 from ..errors import InputError, instead
 from ..execute import frames
 from ..identity import identified
@@ -36,12 +37,20 @@ from ..plan import Plan, make_plan
 from ..tensors.images import read_inputs
 from ..text import counted
 from . import _validate
-from ._front import add_digit, add_json, add_memory, add_range, numbers, positive, print_json, say, sureness
+from ._front import add_digit, add_json, add_memory, add_range, numbers, positive, print_json, say, sureness, warn
 from ._tables import print_table, progress_bar, table_of
 
 FAULTS = (
     *("single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness"),
-    *("narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta", "stale=STEP"),
+    *(
+        "narrow_accumulator",
+        "transposed_weights",
+        "swapped_channels",
+        "pool_short",
+        "softmax_beta",
+        "no_reset",
+        "stale=STEP",
+    ),
 )
 """What `firmware/faults/faults.h` can break, and says more of."""
 
@@ -138,6 +147,7 @@ def _info(args: argparse.Namespace, plan: Plan | None, connect: Connect) -> int:
         info = device.info
     if args.json:
         ends = {"inputs": [*map(_tensor, device.inputs)], "outputs": [*map(_tensor, device.outputs)]}
+        ends["states"] = [*map(_tensor, device.states)]
         return print_json(vars(info) | ends | {"steps": [_step(tensor) for tensor in device.steps]})
     say(f"{info.name} on {info.board}, SHA-256 {info.sha256}")
     say(f"numerics: {info.numerics}")
@@ -147,6 +157,8 @@ def _info(args: argparse.Namespace, plan: Plan | None, connect: Connect) -> int:
         shape = "×".join(map(str, step.shape))
         table.add_row(str(step.operator_index), step.operator_name, step.name, shape, f"{step.bytes:,}")
     print_table(table)
+    if device.states:
+        say(f"living on: {counted(len(device.states), 'tensor')}, {sum(t.bytes for t in device.states):,} bytes")
     return 0
 
 
@@ -217,4 +229,8 @@ def _record(args: argparse.Namespace, plan: Plan, connect: Connect) -> int:
     tensors = counted(len(recording.tensors), "tensor")
     after = f", after {counted(len(before), 'inference')} before it" if before else ""
     say(f"wrote {args.output}: {tensors} of {device.info.name} on {device.info.board}{after}")
+    if plan.initial and device.info.version < TELLING:
+        warn(
+            "the firmware is of an older refengine and does not send what lives on: build it again to have it recorded"
+        )
     return 0

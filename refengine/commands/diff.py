@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..device import Device, connect, numerics_of, record
+from ..device import Device, connect, entry_names, numerics_of, record
 from ..errors import InputError, ModelError, UnsupportedError
 from ..files import write, write_npz
 from ..judge import Dump, Report, diff, read_dump, tapped, with_weights_of
@@ -97,7 +97,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="+",
         help="the inputs of all inferences before, of a model that remembers: its state is computed from them "
-        "(default: those before --index in --input, or the variables in --previous, or as at the start)",
+        "(default: those before --index in --input; else what --previous left, a recording found, or is at the start)",
     )
     parser.add_argument(
         "--among",
@@ -247,21 +247,33 @@ def _asked(
     ):
         task = bar.add_task("bytes")
         if args.bisect:
-            return _bisected(args, device, plan, inputs)
+            return _bisected(args, device, plan, inputs, earlier)
         recording = record(device, plan, inputs, lambda n, of: bar.update(task, completed=n, total=of), earlier)
-        return Dump(args.port, recording.tensors, meta=recording.meta)
+        return Dump(args.port, recording.tensors, meta=recording.meta, found=recording.found, left=recording.left)
 
 
-def _bisected(args: argparse.Namespace, device: Device, plan: Plan, inputs: tuple[Array, ...]) -> Dump:
+def _bisected(
+    args: argparse.Namespace,
+    device: Device,
+    plan: Plan,
+    inputs: tuple[Array, ...],
+    earlier: Sequence[tuple[Array, ...]],
+) -> Dump:
     """The CRCs of one run, and the tensors that they do not prove."""
     numerics = numerics_of(device)
     judge = make_plan(plan.model, numerics=PRESETS[args.numerics or numerics], memory=plan.memory)
-    crcs = dict(zip((step.operator_index for step in device.steps), device.run(inputs).crc32, strict=True))
-    places = {step.operator_index: place for place, step in enumerate(device.steps)}
-    dump = tapped(
-        judge, crcs.get, lambda k: device.run(inputs, (places[k],)).tensors[places[k]], *inputs, name=args.port
-    )
-    return replace(dump, meta={"numerics": numerics, "board": device.info.board, "sha256": device.info.sha256})
+    names = entry_names(device)
+    run = device.run(inputs, before=earlier)
+    crcs = dict(zip(names, (*run.crc32, *run.states), strict=True))
+
+    def fetch(name: str) -> Array:
+        place = len(names) - 1 - names[::-1].index(name)  # the last that has it
+        return device.run(inputs, (place,), before=earlier, like=run).tensors[place]
+
+    *_, state = states_through(judge, earlier)
+    dump = tapped(judge, crcs.get, fetch, *inputs, name=args.port, state=state)
+    told = {"numerics": numerics, "board": device.info.board, "sha256": device.info.sha256, "before": len(earlier)}
+    return replace(dump, meta=told)
 
 
 def _show(args: argparse.Namespace, report: Report) -> None:
@@ -277,6 +289,8 @@ def _show(args: argparse.Namespace, report: Report) -> None:
     print_table(table)
     for fed in report.wrong_inputs:
         say(f"input '{printable(fed.sample.tensor.name)}': {fed.verdict}", "")
+    for held in report.wrong_states:
+        say(f"state: {held.verdict}", "")
     for finding in report.culprits:
         say(*told(finding), "")
     if report.next:

@@ -2,7 +2,17 @@
 
 from .client import Device, DeviceRun, Progress
 from .protocol import Info, TensorInfo
-from .recording import Recording, connect, device_plan, numerics_of, output_steps, outputs_of, record, unequal_steps
+from .recording import (
+    Recording,
+    connect,
+    device_plan,
+    entry_names,
+    numerics_of,
+    output_steps,
+    outputs_of,
+    record,
+    unequal_steps,
+)
 from .transport import DeviceError, Line, LostError, SerialLine, SocketLine, serial_ports
 from .validation import Board, Sample, Validation, validate
 
@@ -23,6 +33,7 @@ __all__ = [
     "Validation",
     "connect",
     "device_plan",
+    "entry_names",
     "numerics_of",
     "output_steps",
     "outputs_of",

@@ -25,6 +25,7 @@ from .heard import Heard
 from .protocol import (
     INPUT,
     OUTPUT,
+    STATE,
     STATE_DIFFERS,
     STEP,
     TYPES,
@@ -56,7 +57,7 @@ TRIES = 8
 """How often in a row nothing may be gained before giving up."""
 
 MOST = 1 << 14
-"""How many steps, inputs and outputs a device may have each."""
+"""How many steps, inputs, outputs and states a device may have each."""
 
 FLOOD = 1 << 20
 """Bytes that may come for a request beyond 64 for each of the answer; whoever sends more will not end."""
@@ -64,7 +65,7 @@ FLOOD = 1 << 20
 MOST_DIMENSIONS = 32
 """NumPy's limit, of its oldest version."""
 
-RANGES = 32
+RANGES = 64
 """Taps in one request: it must fit the device's buffer."""
 
 RESTARTING = "it began anew each time: look at its watchdog, its power, and its stack (STACK_BYTES in link.ld)"
@@ -77,18 +78,20 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DeviceRun:
-    """One inference: each step's ticks and its output's CRC-32, in order, and the outputs asked for, by step.
+    """One inference: each step's ticks and its output's CRC-32, in order, and the tensors asked for, by place.
 
-    The steps are those of the device's table (`Device.steps`).
+    The steps are those of the device's table (`Device.steps`), and `states` the CRC-32s of its states, as the inference
+    found them, then as it left them.
     """
 
     ticks: tuple[int, ...]
     crc32: tuple[int, ...]
     tensors: Mapping[int, Array]
+    states: tuple[int, ...] = ()
 
 
 class _Arriving:
-    """A step's output of which parts have come: `there` tells which of its bytes."""
+    """A tensor of which parts have come: `there` tells which of its bytes."""
 
     def __init__(self, size: int) -> None:
         self.data, self.there = bytearray(size), np.zeros(size, np.bool_)
@@ -104,9 +107,9 @@ class _Arriving:
         self.there[part] = True
         return True
 
-    def missing(self, step: int) -> list[Range]:
+    def missing(self, place: int) -> list[Range]:
         edges = np.flatnonzero(np.diff(self.there, prepend=True, append=True)).tolist()
-        return [Range(step, start, end - start) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+        return [Range(place, start, end - start) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 @dataclass
@@ -120,6 +123,8 @@ class _Collected:
 class Device:
     """A device on a line. `timeout`: seconds that a step may take. Use it in a `with` statement.
 
+    `places` are the tensors that a run tells of: the outputs of the `steps`, then the `states`, all that lives on from
+    one inference to the next, as the run found them, then as it left them (of firmware before `Info.version` 2: none).
     `retries` are the requests that had to be sent again, `restarts` how often it began anew.
     """
 
@@ -135,6 +140,8 @@ class Device:
             self.steps = self._tensors(STEP, self.info.steps)
             self.inputs = self._tensors(INPUT, self.info.inputs)
             self.outputs = self._tensors(OUTPUT, self.info.outputs)
+            self.states = self._tensors(STATE, self.info.states)
+            self.places = (*self.steps, *self.states, *self.states)
             self.restarts = 0  # opening the line may have reset it
         except BaseException:
             line.close()
@@ -152,13 +159,14 @@ class Device:
         taps: Collection[int] = (),
         progress: Progress = lambda done, of: None,
         before: Sequence[Sequence[Array]] = (),
+        like: DeviceRun | None = None,
     ) -> DeviceRun:
-        """Run on `inputs` (the declared dtypes and shapes); `taps` are places in `steps` whose outputs to bring along.
+        """Run on `inputs` (the declared dtypes and shapes); `taps` are the `places` whose tensors to bring along.
 
         `before` are the inputs of the inferences that come before, of a model that remembers: the device has run them
-        last, or else runs them again; without any it begins afresh. The outputs come from the very run whose CRCs are
-        returned, or from one that gave the same CRCs. `progress` is told how many bytes of all have arrived. Raises
-        `DeviceError`.
+        last, or else runs them again; without any it begins afresh. The tensors come from the very run whose CRCs are
+        returned, or from one that gave the same CRCs; so did `like`, an earlier run on the same. `progress` is told how
+        many bytes of all have arrived. Raises `DeviceError`.
         """
         data, history = _bytes(inputs), [_bytes(each) for each in before]
         if len(data) != len(self.inputs):
@@ -166,13 +174,13 @@ class Device:
         for tensor, x in zip(self.inputs, data, strict=True):
             if len(x) != tensor.bytes:
                 raise DeviceError(f"input '{tensor.name}' takes {tensor.bytes} bytes on the device, got {len(x)}")
-        whole = sum(self.steps[step].bytes for step in taps)
+        whole = sum(self.places[place].bytes for place in taps)
         require_room(whole, MEMORY, "what the device shall send", DeviceError)
-        got = _Collected({step: _Arriving(self.steps[step].bytes) for step in sorted(taps)})
+        got = _Collected({place: _Arriving(self.places[place].bytes) for place in sorted(taps)}, _done(like))
         fruitless, restarts = 0, self.restarts
         while True:
-            missing = [part for step, tensor in got.data.items() for part in tensor.missing(step)]
-            if not missing and len(got.done) == len(self.steps):
+            missing = [part for place, tensor in got.data.items() for part in tensor.missing(place)]
+            if not missing and len(got.done) == len(self.places):
                 break
             gained = self._attempt(data, missing[:RANGES], got, lambda n: progress(n, whole), history)
             believed = self._drop_wrong(got)
@@ -181,9 +189,10 @@ class Device:
             if fruitless == TRIES:
                 look_at = RESTARTING if self.restarts - restarts >= TRIES else SLOW
                 raise LostError(f"{self.info.board} does not finish a run: nothing new in {TRIES} attempts; {look_at}")
-        done = [got.done[step] for step in range(len(self.steps))]
-        tensors = {step: _array(self.steps[step], got.data[step].data) for step in taps}
-        return DeviceRun(tuple(d.ticks for d in done), tuple(d.crc32 for d in done), tensors)
+        done, steps = [got.done[place] for place in range(len(self.places))], len(self.steps)
+        tensors = {place: _array(self.places[place], got.data[place].data) for place in taps}
+        crc32 = tuple(each.crc32 for each in done)
+        return DeviceRun(tuple(each.ticks for each in done[:steps]), crc32[:steps], tensors, crc32[steps:])
 
     # ---- one run
 
@@ -206,17 +215,13 @@ class Device:
                     if reply.reason == STATE_DIFFERS:
                         self._replay(history)
                     return gained
-                case StepDone() if reply.step < len(self.steps) and reply.step not in seen:
+                case StepDone() if reply.step < len(self.places) and reply.step not in seen:
                     seen.add(reply.step)
                     self.last = time.monotonic()
                     known = got.done.setdefault(reply.step, reply)
                     gained |= known is reply
                     if known.crc32 != reply.crc32:
-                        raise DeviceError(
-                            f"step {reply.step} ({self.steps[reply.step].operator_name}) gave other results "
-                            "in a second run on the same input: the device is not deterministic; look for "
-                            "uninitialised memory, or interrupts that write into the arena"
-                        )
+                        raise DeviceError(self._undetermined(reply.step))
                 case Chunk() if reply.step in wanted:
                     if got.data[reply.step].put(reply.offset, reply.data):
                         gained, self.last = True, time.monotonic()
@@ -224,6 +229,20 @@ class Device:
                 case Finished():
                     return gained
         return gained
+
+    def _undetermined(self, place: int) -> str:
+        """What is to be said of a place that was other in a second run on the same inputs."""
+        if (state := place - len(self.steps)) >= 0:
+            when = "began with another state" if state < len(self.states) else "left another state"
+            return (
+                f"a second run on the same inputs {when} ({self.places[place].name}): what lives on is not forgotten "
+                "when it should be, or written by others too; look at model_reset, for uninitialised memory, and for "
+                "interrupts that write into the arena"
+            )
+        return (
+            f"step {place} ({self.steps[place].operator_name}) gave other results in a second run on the same input: "
+            "the device is not deterministic; look for uninitialised memory, or interrupts that write into the arena"
+        )
 
     def _write(self, data: Sequence[bytes]) -> None:
         for place, x in enumerate(data):
@@ -241,9 +260,9 @@ class Device:
 
     def _drop_wrong(self, got: _Collected) -> bool:
         """Forget complete tensors that do not have their CRC-32, to ask for them again; whether there were none."""
-        complete = [step for step, tensor in got.data.items() if tensor.there.all() and step in got.done]
-        wrong = [step for step in complete if zlib.crc32(got.data[step].data) != got.done[step].crc32]
-        got.data.update((step, _Arriving(self.steps[step].bytes)) for step in wrong)
+        complete = [place for place, tensor in got.data.items() if tensor.there.all() and place in got.done]
+        wrong = [place for place in complete if zlib.crc32(got.data[place].data) != got.done[place].crc32]
+        got.data.update((place, _Arriving(self.places[place].bytes)) for place in wrong)
         return not wrong
 
     # ---- questions and answers
@@ -275,7 +294,7 @@ class Device:
         asked = encode(self.sequence, request)
         most = FLOOD
         if isinstance(request, Run):
-            most += 64 * (2 * len(self.steps) + sum(part.bytes for part in request.taps))
+            most += 64 * (2 * len(self.places) + sum(part.bytes for part in request.taps))
         self.line.send(frame(asked))
         patience, self.last = self.quick, time.monotonic()
         while (left := self.last + patience - time.monotonic()) > 0 and (data := self.line.receive(left)):
@@ -302,12 +321,21 @@ class Device:
 
     def _patience_after(self, reply: Body) -> float:
         """Seconds to wait for what follows in a run: what a step may take, but behind the last nothing is computed."""
-        is_behind = isinstance(reply, (StepDone, Chunk)) and reply.step == len(self.steps) - 1
+        left = len(self.steps) + len(self.states)
+        is_behind = isinstance(reply, (StepDone, Chunk)) and (reply.step == len(self.steps) - 1 or reply.step >= left)
         return self.quick if is_behind else self.timeout
 
 
 def _bytes(inputs: Sequence[Array]) -> list[bytes]:
     return [np.ascontiguousarray(x).tobytes() for x in inputs]
+
+
+def _done(run: DeviceRun | None) -> dict[int, StepDone]:
+    """What a run told of its places."""
+    if run is None:
+        return {}
+    ticks = (*run.ticks, *(0 for _ in run.states))
+    return {i: StepDone(i, *told) for i, told in enumerate(zip(ticks, (*run.crc32, *run.states), strict=True))}
 
 
 def _is_behind(reply: Body) -> bool:
@@ -327,7 +355,8 @@ def _run(data: Sequence[bytes], history: Sequence[Sequence[bytes]], taps: Sequen
 
 def _check_info(info: Info) -> None:
     """Refuse what cannot be, before anything is built on it."""
-    for what, count in (("steps", info.steps), ("inputs", info.inputs), ("outputs", info.outputs)):
+    for what in ("steps", "inputs", "outputs", "states"):
+        count = getattr(info, what)
         _require(count <= MOST, f"it has {count:,} {what}, and more than {MOST:,} are not believed")
     _require(info.outputs, "it has no outputs")
     _require(info.data_bytes, "its messages can carry 0 bytes")

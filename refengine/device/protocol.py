@@ -22,7 +22,7 @@ uint32: TypeAlias = int
 float32: TypeAlias = float
 
 IDENTIFIER = b"RFD1"
-STEP, INPUT, OUTPUT = range(3)
+STEP, INPUT, OUTPUT, STATE = range(4)
 """Roles, for `GetTensor`."""
 
 UNKNOWN_REQUEST, OUT_OF_RANGE, INPUT_DIFFERS, STATE_DIFFERS = range(4)
@@ -32,7 +32,7 @@ TYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool", "uint32"
 
 
 class Range(NamedTuple):
-    """A part of a step's output."""
+    """A part of a step's output, or of a state; see device.fbs for the numbers of these."""
 
     step: int
     offset: int
@@ -82,6 +82,7 @@ class Info:
     inputs: uint32
     outputs: uint32
     version: uint32 = 0
+    states: uint32 = 0
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,24 @@
 """What a device computed, as arrays by tensor index, and the file they are kept in.
 
-The file is an `.npz`: `t<index>` is the tensor of that index in the `.tflite`, in its dtype and shape (the inputs given
-and the output of every step), and `__meta__` is a string of JSON:
+The file is an `.npz`: `t<index>` is the tensor of that index in the `.tflite`, in its dtype and shape (the inputs
+given, the output of every step, and variable tensors as they were left), and `__meta__` is a string of JSON:
 
 - `schema` 1, `model`, `sha256` (of the .tflite), `board`, `numerics` (a preset's name), `ticks_per_second`,
+- `before`: how many inferences came before this one since what lives on was forgotten,
 - `inputs`, `outputs`: indices of the model's input and output tensors,
 - `steps`: for each step that the device ran, `index` and `op` (the operator), `tensor` and `name` (its output),
   `ticks`, `crc32`. Operators folded when the model was exported are not among them.
+
+All that lives on from one inference to the next is in it twice, as this one found it and as it left it: `found t3`,
+`left operator 2 keeps 0`, by the names that `State.named` gives. A variable tensor of the main graph was left as the
+tensor itself has it. Firmware of before `Info.version` 2 does not tell it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +31,7 @@ from ..kernel import PRESETS
 from ..model import Array, Tensor
 from ..plan import Plan, make_plan
 from ..session import Session
-from ..tensors.arrays import META
+from ..tensors.arrays import FOUND, LEFT, META
 from ..tensors.difference import crc32_of
 from ..text import SCHEMA, as_json
 from .client import Device, DeviceRun, Progress
@@ -43,16 +48,26 @@ REMEMBERING = 1
 """From which version on a device's firmware goes on where the inference before ended."""
 
 
+TELLING = 2
+"""From which version on it tells what lives on, before and after an inference."""
+
+
 @dataclass(frozen=True)
 class Recording:
-    """`tensors` by index in the `.tflite`, and what `__meta__` holds."""
+    """`tensors` by index in the `.tflite`, and what `__meta__` holds; `found` and `left`, all that lives on, before and
+    after, by the names that `State.named` gives. Variable tensors of the main graph are left as `tensors` has them.
+    """
 
     tensors: Mapping[int, Array]
     meta: Mapping[str, Any]
+    found: Mapping[str, Array] = field(default_factory=dict)
+    left: Mapping[str, Array] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
         """Write the `.npz` that the module describes."""
         arrays: dict[str, Array] = {f"t{index}": x for index, x in sorted(self.tensors.items())}
+        arrays |= {f"{FOUND}{name}": x for name, x in self.found.items()}
+        arrays |= {f"{LEFT}{name}": x for name, x in self.left.items()}
         write_npz(path, {META: np.array(as_json(self.meta, indent=None))} | arrays, compressed=True)
 
 
@@ -111,11 +126,14 @@ def _check_model(device: Device, plan: Plan, port: str) -> None:
             "this version of refengine"
         )
     steps = [(t.operator_index, *_facts_there(t)) for t in device.steps]
+    states = [(t.name, *_facts_there(t)) for t in device.states]
     agreed = {
         "inputs": [*map(_facts_there, device.inputs)] == [*map(_facts, plan.inputs)],
         "outputs": [*map(_facts_there, device.outputs)] == [*map(_facts, plan.outputs)],
         "steps": len(set(steps)) == len(steps)
         and {(step.index, *_facts(t)) for step in plan.steps for t in step.outputs}.issuperset(steps),
+        "states": len({t.name for t in device.states}) == len(device.states)
+        and {(name, *_facts(t)) for name, t in plan.lasting.items()}.issuperset(states),
     }
     for role, agree in agreed.items():
         if not agree:
@@ -189,6 +207,14 @@ def output_steps(device: Device) -> tuple[int, ...]:
     return tuple(places[tensor.index] for tensor in device.outputs)
 
 
+def entry_names(device: Device) -> list[str]:
+    """What a recording calls the tensor of each of the device's places; where two have one name, the last is meant."""
+    variables = {f"t{t.index}" for t in device.states}
+    found = [f"{FOUND}{t.name}" for t in device.states]
+    left = [t.name if t.name in variables else f"{LEFT}{t.name}" for t in device.states]
+    return [*(f"t{t.index}" for t in device.steps), *found, *left]
+
+
 def record(
     device: Device,
     plan: Plan,
@@ -199,9 +225,15 @@ def record(
     """Run once on `inputs`, one inference, and bring along the output of every step; `before`: see `Device.run`."""
     if batch_size(plan, tuple(inputs)) is not None:
         raise InputError("a device runs one inference at a time; give one input, not a batch")
-    run = device.run(inputs, range(len(device.steps)), progress, before)
+    run = device.run(inputs, range(len(device.places)), progress, before)
+    entries = dict(zip(entry_names(device), run.tensors.values(), strict=True))
+    computed = {t.index: f"t{t.index}" for t in (*device.steps, *device.states)}
     tensors = {tensor.index: x for tensor, x in zip(device.inputs, inputs, strict=True)}
-    tensors |= {device.steps[place].index: x for place, x in run.tensors.items()}
+    tensors |= {index: entries[name] for index, name in computed.items() if name in entries}
+    found, left = (
+        {state.name: entries[when + state.name] for state in device.states if when + state.name in entries}
+        for when in (FOUND, LEFT)
+    )
     meta = {
         "schema": SCHEMA,
         "model": device.info.name,
@@ -209,6 +241,7 @@ def record(
         "board": device.info.board,
         "numerics": numerics_of(device),
         "ticks_per_second": device.info.ticks_per_second,
+        "before": len(before),
         "inputs": [tensor.index for tensor in device.inputs],
         "outputs": [tensor.index for tensor in device.outputs],
         "steps": [
@@ -223,4 +256,4 @@ def record(
             for t, n, crc in zip(device.steps, run.ticks, run.crc32, strict=True)
         ],
     }
-    return Recording(tensors, meta)
+    return Recording(tensors, meta, found, left)

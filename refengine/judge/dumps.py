@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..errors import InputError, located
 from ..model import Array, Tensor
 from ..plan import Plan
-from ..tensors.arrays import META, read_bytes, read_npy, read_npz
+from ..tensors.arrays import FOUND, LEFT, META, read_bytes, read_npy, read_npz
 from ..text import SCHEMA, kind_of, printable
 from .logs import tensors_of, unread
 
@@ -36,7 +36,9 @@ class Dump:
 
     `recomputed` are indices of tensors that nobody sent, because their CRC proved what they hold; `unsigned` those
     whose codes came as unsigned numbers, which may be their bits or count from the lowest code. `notes` say what was
-    read how. `crcs` are the CRC-32s of tensors' bytes, by index, whether the bytes are there or not.
+    read how. `crcs` are the CRC-32s of tensors' bytes, by index, whether the bytes are there or not. `found` and `left`
+    are what lived on before the inference and after it, by the names that `State.named` gives, and `found_crcs` CRC-32s
+    of what did before; variable tensors of the main graph are left as `tensors` has them.
     """
 
     name: str
@@ -47,6 +49,9 @@ class Dump:
     notes: tuple[str, ...] = ()
     unsigned: frozenset[int] = frozenset()
     crcs: Mapping[int, int] = field(default_factory=dict)
+    found: Mapping[str, Array] = field(default_factory=dict)
+    found_crcs: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, Array] = field(default_factory=dict)
 
 
 def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump:
@@ -66,7 +71,8 @@ def read_dump(plan: Plan, path: str | os.PathLike[str], sample: int = 0) -> Dump
             why = [*reading.left_out, unread(text, names.get)]
             raise InputError(f"{path} holds none of the model's tensors; {why[0]}")
         dump = _fitted(plan, str(path), reading.arrays, {}) if reading.arrays else Dump(str(path), {})
-        return replace(dump, notes=(*reading.notes, *reading.left_out, *dump.notes), crcs=reading.crcs)
+        notes = (*reading.notes, *reading.left_out, *dump.notes)
+        return replace(dump, notes=notes, crcs=reading.crcs, found_crcs=reading.found_crcs)
     arrays = dict(_folder(path, plan.memory) if path.is_dir() else _npz(path, plan.memory))
     if sample:
         raise InputError(f"{path} is of one inference, and no text: there is no sample {sample}")
@@ -115,7 +121,16 @@ def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Ma
     unknown: list[str] = []
     recoded: dict[tuple[str, str], list[Tensor]] = {}
     unsigned: set[int] = set()
+    states: dict[str, dict[str, Array]] = {FOUND: {}, LEFT: {}}
     for name, array in arrays.items():
+        when = next((when for when in states if name.startswith(when) and name[len(when) :] in plan.lasting), None)
+        if when:
+            lasting = name.removeprefix(when)
+            try:
+                states[when][lasting] = as_tensor(plan.lasting[lasting], array)
+            except InputError as error:
+                problems.append(f"'{name}': {error}")
+            continue
         tensor = names.get(name) or names.get(_plain(name))
         if tensor is None:
             unknown.append(name)
@@ -135,7 +150,16 @@ def _fitted(plan: Plan, path: str, arrays: Mapping[str, Array | bytes], meta: Ma
     if unknown:
         problems.append(f"the model has no tensor called {', '.join(map(repr, unknown))}")
     notes = tuple(_read_as(*types, of) for types, of in recoded.items())
-    return Dump(path, tensors, tuple(problems), meta, notes=notes, unsigned=frozenset(unsigned))
+    return Dump(
+        path,
+        tensors,
+        tuple(problems),
+        meta,
+        notes=notes,
+        unsigned=frozenset(unsigned),
+        found=states[FOUND],
+        left=states[LEFT],
+    )
 
 
 def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
@@ -161,6 +185,11 @@ def as_tensor(tensor: Tensor, array: Array | bytes) -> Array:
 def spelled(tensor: Tensor) -> str:
     """What notes call a tensor."""
     return f"tensor {tensor.index} '{printable(tensor.name)}'"
+
+
+def called(tensor: Tensor) -> str:
+    """The same of a tensor of `Plan.lasting`."""
+    return spelled(tensor) if tensor.index >= 0 else printable(tensor.name)
 
 
 def _recoded(tensor: Tensor, array: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -12,23 +12,25 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InferenceError, InputError, UnsupportedError
-from ..execute import Record, batch_size, execute, infer, kept, require_room_for_all
+from ..execute import Record, batch_size, execute, kept, require_room_for_all
 from ..explanation import explain
 from ..kernel import PRESETS, Numerics
 from ..model import Array
-from ..plan import Plan, Source, Step, make_plan, plan_of, resource_of
+from ..plan import Plan, Source, Step, make_plan, plan_of
 from ..reading.counterparts import stands_alone
-from ..state import State, frozen
+from ..state import State
 from ..tensors.difference import Difference, difference, unlike
 from ..text import counted
 from .crcs import with_proven
-from .dumps import Dump, dump_of, read_dump, spelled, unshifted
+from .dumps import Dump, dump_of, read_dump, unshifted
 from .evidence import CERTAIN
 from .faults import dialects
 from .faults.memory import CHUNK, DENSE, LINE
 from .feeding import fed
 from .inputs import suspected, try_element, try_far, try_inputs, try_shown
 from .preparation import Preparation
+from .records import record_of, set_up
+from .remembering import assumed, state_meant, states_instead, wrong_end, wrong_start
 from .report import Finding, Report, Status
 from .sample import Sample, sample_of
 from .verdict import (
@@ -61,9 +63,6 @@ NEARLY = 0.99
 """What explains that share of an operator's differences leaves no room for other weights, though it is no cause."""
 
 
-LEFT = "is what the previous dump left: another stream's, or wrong before"
-"""What completes "its state …" where the dump of an inference before tells another one than was given."""
-
 Dumped = Dump | str | os.PathLike[str] | Mapping[Any, npt.ArrayLike]
 """What `diff` takes for a dump: one that was read, the path of one (see `read_dump`), or a mapping of arrays, see
 `dump_of`."""
@@ -84,11 +83,14 @@ def diff(
 
     `numerics` is the dialect that the device is meant to compute, where `source` is no plan yet: by default that of the
     recording, or TFLM's own. `inputs` are what the device was fed, as `run` takes them; the dump's own inputs if left
-    out. `previous` is a dump of an inference before, whose values a stale buffer may hold. What lives from one
-    inference to the next began as `state` has it, by default as in the first inference, with the variables that
-    `previous` was left with; a variable in `dump` is what this inference left in it. `older` are the states before the
-    inferences up to then, the latest last: a device may have one of them still. Of a partial plan, the dump's tensors
-    behind the gaps are taken as they are, and the rest is judged on them.
+    out. `previous` is a dump of an inference before, whose values a stale buffer may hold.
+
+    What lives from one inference to the next should have begun as `state` has it, by default as `previous` was left, or
+    as in the first inference. Steps are judged by what a recording tells that its inference found, whether that is
+    right or not; a variable in `dump` is what this inference left in it. `older` are the states before the inferences
+    up to then, the latest last: a device may have one of them still.
+
+    Of a partial plan, the dump's tensors behind the gaps are taken as they are, and the rest is judged on them.
 
     Raises `InputError` if there are no inputs, they do not fit, or no step's output is in the dump, and what
     `make_plan`, `read_dump` and `dump_of` raise.
@@ -101,12 +103,12 @@ def diff(
         x.shape != t.shape for x, t in zip(inputs, plan.inputs, strict=True)
     ):
         raise InputError("the input is a batch; a dump is of one inference")
-    dump = with_proven(plan, dump, *inputs)
     require_room_for_all(plan)
-    left = _before(plan, previous)
-    others = {} if state is None or left is plan.initial else {LEFT: left}
-    state = left if state is None else state
-    others |= _states(plan, state, inputs, older)
+    known = state is not None
+    state, whose = state_meant(plan, dump, previous, state)
+    others = states_instead(plan, state, inputs, older, previous)
+    dump = with_proven(plan, dump, state, others, *inputs)
+    begun = state.holding(dump.found)
     taken = {
         t.index: dump.tensors[t.index] for s in _unjudged(plan, dump) for t in s.outputs if t.index in dump.tensors
     }
@@ -123,22 +125,27 @@ def diff(
     meant = {t.index: x for t, x in zip(plan.inputs, inputs, strict=True)}
     constants = {t.index: t.data for t in plan.graph.tensors if t.data is not None}
     values = {**constants, **meant, **{i: x for i, x in dump.tensors.items() if i not in constants}}
-    values.update((i, x[0]) for (graph, i), x in state.variables.items() if graph == plan.graph.index)
+    values.update((i, x[0]) for (graph, i), x in begun.variables.items() if graph == plan.graph.index)
     values.update(_fixed(plan, golden, dump))
     samples = {t.index: sample_of(plan, x, k) for k, (t, x) in enumerate(zip(plan.inputs, inputs, strict=True))}
     before = previous.tensors if previous else {}
     earlier = {t.index: [sample_of(plan, before[t.index], k)] for k, t in enumerate(plan.inputs) if t.index in before}
-    evidence = _Evidence(plan, dump, golden, values, state, previous, samples if given else {}, earlier, others)
+    untold = plan.initial.named().keys() - dump.found.keys()
+    evidence = _Evidence(
+        plan, dump, golden, values, begun, previous, samples if given else {}, earlier, others if untold else {}, untold
+    )
     wrong = [
         fed(sample, dump.tensors[i], earlier.get(i, [])) for i, sample in evidence.samples.items() if i in dump.tensors
     ]
     findings = _anything(evidence, _together(list(_second_look(evidence))))
     notes = (
-        *_notes(plan, dump, evidence.failing),
-        *_assumed(plan, state, previous if state is left else None),
+        *_notes(plan, dump, evidence),
+        *assumed(plan, dump, state, whose, previous, known),
         *_unshown(plan, golden),
     )
-    return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right))
+    end = () if plan.gaps or evidence.failing else wrong_end(plan, evidence.after, dump)
+    held = (*wrong_start(plan, state, dump, others, whose), *end)
+    return Report(plan, dump, tuple(findings), notes, tuple(each for each in wrong if not each.right), held)
 
 
 def _read(plan: Plan, dump: Dumped) -> Dump:
@@ -189,7 +196,8 @@ def _shape(plan: Plan) -> list[tuple[str, tuple[int, ...], bool]]:
 
 def _computes(plan: Plan, dump: Dump, inputs: tuple[Array, ...]) -> bool:
     """Whether a plan gives all the outputs that a dump holds."""
-    records = [record for record in execute(plan, *inputs) if not record.path]
+    state = plan.initial.holding(dump.found)
+    records = [record for record in execute(plan, *inputs, state=state) if not record.path]
     given = {t.index: x for r in records for t, x in zip(r.step.outputs, r.outputs, strict=True)}
     seen = [i for i in dump.tensors if i in given]
     return bool(seen) and not any(unlike(np.asarray(given[i]), dump.tensors[i]).any() for i in seen)
@@ -212,71 +220,6 @@ def _unjudged(plan: Plan, dump: Dump) -> list[Step]:
     return [s for s in plan.steps if s in lost or any(t is not None and t.index in behind for t in s.inputs)]
 
 
-def _states(plan: Plan, state: State, inputs: tuple[Array, ...], older: Sequence[State]) -> dict[str, State]:
-    """The states that a device may have begun with instead of `state`, by what completes "its state …"."""
-    if not plan.initial or plan.gaps:
-        return {}
-    found = {} if state is plan.initial else {"is that of the first inference: reset before every one": plan.initial}
-    if _is_set_up(plan, state):
-        found["is what a reset left, behind which nothing was set up again"] = plan.reset(state)
-    for back, old in enumerate(reversed(older), 1):
-        if old is not plan.initial:  # it has a name already
-            found[f"is that of {counted(back, 'inference')} earlier"] = old
-    for times in ("once", "twice"):
-        try:
-            _, state = infer(plan, None, inputs, state)
-        except InferenceError:
-            break
-        found[f"was not reset after this same input had been run {times}"] = state
-    return found
-
-
-def _is_set_up(plan: Plan, state: State) -> bool:
-    """Whether what runs once has run, and has left another state than a reset does."""
-    once = [step for step in plan.steps if step.facts.control == "once"]
-    if not any(state.memory[step.subgraph, step.index][0].any() for step in once):
-        return False
-    fresh, fill = _set_up(plan, plan.initial, once), plan.initial
-    apart = (not np.array_equal(fresh.resources[name], x) for name, x in fill.resources.items())
-    return any(apart) or any(not np.array_equal(fresh.variables[key], x) for key, x in fill.variables.items())
-
-
-def _set_up(plan: Plan, state: State, once: Iterable[Step]) -> State:
-    """The state once those steps have run their subgraphs, each at its first time."""
-    for step in once:
-        state = _alone(plan, step, {}, state).state
-    return state
-
-
-def _before(plan: Plan, previous: Dump | None) -> State:
-    """The state that an inference begins with: the first one's, and the variables as `previous` was left with them.
-
-    Of a resource variable that is what was assigned to it, else what was read.
-    """
-    state, told = plan.initial, {} if previous is None else previous.tensors
-    for graph, tensor in state.variables:
-        if graph == plan.graph.index and tensor in told:
-            state = state.with_variable(graph, tensor, frozen(told[tensor][np.newaxis]))
-    for step in plan.steps if told else ():
-        if step.facts.control == "once":
-            state = _set_up(plan, state, [step])
-        if step.facts.resource not in ("read", "assign"):
-            continue
-        tensor = step.outputs[0].index if step.facts.resource == "read" else step.op.inputs[1]
-        maker = plan.writers.get(step.op.inputs[0])
-        if maker is not None and maker.facts.resource == "handle" and tensor in told:
-            name = resource_of(maker.op)
-            state = _holding(state, name, told[tensor])
-    return state
-
-
-def _holding(state: State, name: tuple[str, str], value: Array) -> State:
-    """The state with that value in a resource variable, if it is of its type and size."""
-    held = state.resources[name]
-    fits = value.dtype == held.dtype and value.size == held[0].size
-    return state.with_resource(name, frozen(value.reshape(1, *held.shape[1:]))) if fits else state
-
-
 def _inputs_of(plan: Plan, dump: Dump) -> tuple[Array, ...]:
     missing = [tensor.name for tensor in plan.inputs if tensor.index not in dump.tensors]
     if missing:
@@ -290,9 +233,11 @@ class _Evidence:
     """What there is to judge by: `golden` and the device's `values` by tensor index, and the `state`.
 
     `samples` are the inputs that the device should have had, `earlier` those of the inference before, by tensor index;
-    `others` the states that it may have begun with instead, by what completes "its state …".
-    The values are completed, and variables and state brought up to date, as steps go by. `failing` are the steps that
-    cannot run on what the device gave them, and why.
+    `others` the states that it may have begun with instead, by what completes "its state …"; `untold` is what of the
+    state the device does not tell, by name. The values are completed, and variables and state brought up to date, as
+    steps go by; `after` is the last state, but for variable tensors, which are among the values. `failing` are the
+    steps that cannot run on what the device gave them, and why; `unwritten`, how many elements of a step's outputs TFLM
+    leaves as they are, which the dump has as sound ones once they are judged.
     """
 
     plan: Plan
@@ -304,7 +249,10 @@ class _Evidence:
     samples: Mapping[int, Sample]
     earlier: Mapping[int, list[Sample]]
     others: Mapping[str, State]
+    untold: Collection[str]
     failing: dict[Step, str] = field(default_factory=dict)
+    unwritten: dict[Step, int] = field(default_factory=dict)
+    after: State = field(default_factory=State)
 
     @cached_property
     def suspected(self) -> Mapping[int, list[Preparation]]:
@@ -314,17 +262,7 @@ class _Evidence:
 
     def sound(self, step: Step) -> Record:
         """What a sound kernel makes of the device's own inputs."""
-        if step.facts.control or step.facts.resource:
-            return _alone(self.plan, step, self.values, self.state)
-        memory = self.state.memory.get((step.subgraph, step.index), ())
-        arrays = tuple(None if t is None else self.values[t.index] for t in step.inputs)
-        results = [np.asarray(x[0]) for x in step.evaluate(*_batched(arrays), *memory)]
-        count, written = len(step.outputs), len(step.writes)
-        kept = tuple(frozen(x[np.newaxis]) for x in results[written:])
-        after = self.state.with_memory(step.subgraph, step.index, kept) if kept else self.state
-        return Record(
-            step, arrays, tuple(results[:count]), tuple(results[count:written]), after, tuple(x[0] for x in memory)
-        )
+        return record_of(self.plan, step, self.values, self.state)
 
     def fed_unseen(self, finding: Finding) -> bool:
         """Whether a culprit or one of its suspects reads an input of the network that is not in the dump."""
@@ -373,11 +311,11 @@ class _Evidence:
         """Of a step that reads a resource variable: what it holds in other states."""
         step, tensor = finding.step, finding.tensor.index
         read = {t.index: values[t.index] for t in step.inputs if t is not None}
-        seen, sound = self.dump.tensors[tensor], _alone(self.plan, step, values, self.state).outputs[0]
+        seen, sound = self.dump.tensors[tensor], record_of(self.plan, step, values, self.state).outputs[0]
         trial = Trial(Replay((step,), read, tensor, self.state), seen, sound, unlike(sound, seen))
         once = [each for each in self.plan.steps[: step.index] if each.facts.control == "once"]
         for how, state in self.others.items():
-            end = _alone(self.plan, step, values, _set_up(self.plan, state, once)).outputs[0]
+            end = record_of(self.plan, step, values, set_up(self.plan, state, once)).outputs[0]
             trial.judge(end, Hypothesis("state", f"if its state {how}", end), step)
         return trial.candidates()
 
@@ -387,11 +325,11 @@ class _Evidence:
         place = [t.index for t in step.outputs].index(tensor)
         read = {t.index: values[t.index] for t in step.inputs if t is not None}
         replay = Replay((step,), read, tensor, self.state, {}, self.fed_unseen(finding))
-        seen, sound = self.dump.tensors[tensor], _alone(self.plan, step, values, self.state).outputs[place]
+        seen, sound = self.dump.tensors[tensor], record_of(self.plan, step, values, self.state).outputs[place]
         trial = Trial(replay, seen, sound, unlike(sound, seen))
         for numerics, name in dialects(self.plan.numerics).items():
             try:
-                end = _alone(_spoken_inside(self.plan, step, numerics), step, values, self.state).outputs[place]
+                end = record_of(_spoken_inside(self.plan, step, numerics), step, values, self.state).outputs[place]
             except (UnsupportedError, InferenceError):
                 continue
             hypothesis = Hypothesis("dialect", f"under {name}", end, cost(numerics, self.plan.numerics))
@@ -408,21 +346,6 @@ def _spoken_inside(plan: Plan, step: Step, numerics: Numerics) -> Plan:
         inner = plan.plans[graph]
         changed[graph] = replace(inner, steps=tuple(spoken(each, numerics) for each in inner.steps))
     return replace(plan, subplans=changed)
-
-
-def _batched(arrays: Sequence[Array | None]) -> Iterator[Array | None]:
-    """Arrays as kernels take them: one inference."""
-    return (None if x is None else x[np.newaxis] for x in arrays)
-
-
-def _alone(plan: Plan, step: Step, values: Mapping[int, Array], state: State) -> Record:
-    """The record of one step on `values`, with the subgraphs that it runs."""
-    read = tuple(dict.fromkeys(t.index for t in step.inputs if t is not None and t.data is None))
-    tensors = tuple(replace(t, dtype="int32") if t.dtype == "resource" else t for t in plan.graph.tensors)  # handles
-    graph = replace(plan.graph, tensors=tensors, inputs=read, outputs=tuple(t.index for t in step.outputs))
-    alone = replace(plan, graph=graph, steps=(replace(step, last_use=()),))
-    *_, record = execute(alone, *(np.asarray(values[i]) for i in read), state=state)
-    return replace(record, step=step)
 
 
 def _fixed(plan: Plan, golden: Mapping[int, Array], dump: Dump) -> dict[int, Array]:
@@ -479,6 +402,11 @@ def _judgement(evidence: _Evidence, record: Record, output: int, before: tuple[S
     """The finding for a tensor that is in the dump; `before` are the absent steps that computed what its step read."""
     step, tensor = record.step, record.step.writes[output]
     seen, sound = evidence.dump.tensors[tensor.index], (*record.outputs, *record.updates)[output]
+    mask = record.undefined[output] if output < len(record.undefined) else None
+    if mask is not None and mask.any():
+        evidence.unwritten[step] = evidence.unwritten.get(step, 0) + int(mask.sum())
+        seen = np.where(mask, sound, seen)
+        evidence.dump = replace(evidence.dump, tensors={**evidence.dump.tensors, tensor.index: seen})
     total = difference(tensor, evidence.golden[tensor.index], seen)
     own = difference(tensor, sound, seen)
     if total is None:
@@ -503,7 +431,7 @@ def _second_look(evidence: _Evidence) -> Iterator[Finding]:
         for c in (*f.fitting[:1], *f.rivals)
         if c.numerics and f.own
     }
-    evidence.state = state  # kernels' memory as it was
+    evidence.after, evidence.state = evidence.state, state  # kernels' memory as it was
     for finding, values in judged:
         if not spoken or finding.own is None or any(candidate.complete for candidate in finding.candidates):
             yield finding
@@ -564,7 +492,7 @@ def _anything(evidence: _Evidence, findings: Sequence[Finding]) -> list[Finding]
 def _unknown_memory(evidence: _Evidence, finding: Finding, own: Difference) -> Iterator[Candidate]:
     """What nobody knows: what a culprit remembers, and what may lie in its buffer, garbage or an earlier inference."""
     made = partial(Candidate, remaining=0, total=own.count, culprit=finding.step)
-    remembering = tuple(step for step in finding.suspects if _remembers(step, evidence.state))
+    remembering = tuple(s for s in finding.suspects if _remembers(s, evidence.state)) if evidence.untold else ()
     if remembering:
         yield made(remembering, cause="state", how=REMEMBERED)
     if own.count > 1 and evidence.dump.tensors[finding.tensor.index].nbytes <= LINE:
@@ -635,8 +563,8 @@ def _bytes_of(step: Step, output: int, values: Mapping[int, Array], state: State
         return None
 
 
-def _notes(plan: Plan, dump: Dump, failing: Mapping[Step, str]) -> Iterator[str]:
-    """What one should know about the comparison besides its result; `failing` are steps that could not run, and why."""
+def _notes(plan: Plan, dump: Dump, evidence: _Evidence) -> Iterator[str]:
+    """What one should know about the comparison besides its result."""
     yield from dump.notes
     for tensor in plan.inputs:
         if tensor.index not in dump.tensors:
@@ -648,8 +576,10 @@ def _notes(plan: Plan, dump: Dump, failing: Mapping[Step, str]) -> Iterator[str]
         numbers = ", ".join(str(step.index) for step in unjudged)
         yield f"not judged, and taken as they are in the dump, if there: the outputs of operators {numbers}"
     absent = {s.index: s for s in plan.steps if any(t.index not in dump.tensors for t in s.outputs)}
-    absent = {index: step for index, step in absent.items() if step not in unjudged and step not in failing}
-    for step, why in failing.items():
+    absent = {index: step for index, step in absent.items() if step not in unjudged and step not in evidence.failing}
+    for step, elements in evidence.unwritten.items():
+        yield f"not compared: {counted(elements, 'element')} of {step}, which TFLM leaves unwritten"
+    for step, why in evidence.failing.items():
         yield f"{step} is not judged, for on what the device gave it TFLM's Invoke would fail: {why}"
     if absent:
         numbers = ", ".join(map(str, absent))
@@ -672,18 +602,3 @@ def _unshown(plan: Plan, golden: Mapping[int, Array]) -> Iterator[str]:
     if still:
         more = f", and most of {len(still) - SHOWN} more outputs" if len(still) > SHOWN else ""
         yield f"what this input cannot show well: faults in {', '.join(still[:SHOWN])}{more}, which all hold one value"
-
-
-def _assumed(plan: Plan, state: State, previous: Dump | None) -> Iterator[str]:
-    """What is supposed about what the inferences before have left; `previous` is the dump by which it is known."""
-    first, none = plan.initial, f"{previous.name} tells nothing of it" if previous else "none was given"
-    if first and state is first:
-        yield f"the state before is taken for that of the first inference; {none}"
-    elif previous:
-        graphs = plan.plans
-        variables = [graphs[g].graph.tensors[i] for (g, i), x in state.variables.items() if x is first.variables[g, i]]
-        keeping = {(step.subgraph, step.index): step for each in graphs.values() for step in each.steps}
-        kept = [f"what {keeping[key]} keeps" for key, x in state.memory.items() if x is first.memory[key]]
-        if untold := [*map(spelled, variables), *kept]:
-            names = ", ".join(untold)
-            yield f"{previous.name} does not tell, and is taken to be as before the first inference: {names}"

@@ -19,12 +19,16 @@ import numpy as np
 from ..errors import InputError
 from ..model import Array, Tensor
 from ..plan import Plan
+from ..tensors.arrays import FOUND
 from ..text import printable
 from . import hexdumps, loglines
 from .loglines import BARE, NUMBER, OPERATOR, TENSOR
 
 CRC = re.compile(r"\bcrc(?:-?32)?\W{0,3}(?:0x)?([0-9a-f]{8})\b", re.IGNORECASE)
 """The CRC-32 of what its line names; the bytes may follow, or stand before."""
+
+READS = re.compile(r"\breads\s*$", re.IGNORECASE)
+"""What stands before a tensor that is told before its operator runs."""
 
 TOGETHER = re.compile(r"(?<=[\d\])};,])\s+(?=(?:t|tensor[ _]?)\d+\s*(?:\[\d+\]\s*)?[:=])", re.IGNORECASE)
 """Where another tensor, or element, begins in the same line."""
@@ -69,7 +73,7 @@ class Block:
     is if it `is_swapped`; `crc` is the CRC-32 of all bytes, if the log has it. A label `is_guessed` if it is a line
     before that speaks of the tensor. `by_item`, each number has a line with its place, of which `place` is the last;
     `is_cut`, dots stand for some; `in_hexadecimal`, letters elsewhere in the log tell that digits are hexadecimal.
-    `last` is the last line.
+    `last` is the last line. What `is_read` is there before an operator runs, else after it.
     """
 
     label: str
@@ -86,6 +90,7 @@ class Block:
     address: int | None = None
     place: tuple[int, ...] = ()
     last: int = 0
+    is_read: bool = False
 
     @property
     def name(self) -> str:
@@ -237,6 +242,7 @@ class _Reader:
         of = proof and (TENSOR.search(line, 0, proof.start()) or OPERATOR.search(line, 0, proof.start()))
         if proof and of:
             block = self._begin(f"{'t' if of.re is TENSOR else 'operator '}{int(of[1])}", number, int(proof[1], 16))
+            block.is_read = READS.search(line, 0, of.start()) is not None
             block.words += loglines.numbers(line[of.end() : proof.start()].lstrip("\"']) :="))
         return bool(of)
 
@@ -349,7 +355,7 @@ def tensors_of(plan: Plan, text: str, names: Callable[[str], Tensor | None], sam
 
     `names` knows tensors by what dumps call them. Raises `InputError` if there are not so many samples.
     """
-    reading, seen = Reading({}, [], []), dict[int, int]()
+    reading, seen = Reading({}, [], []), dict[tuple[int, bool], int]()
     for block, tensor, why in _whole((block, *_tensor_of(plan, block, names)) for block in blocks(text)):
         if tensor is None:
             reading.left_out.extend([why] if why else [])
@@ -359,13 +365,19 @@ def tensors_of(plan: Plan, text: str, names: Callable[[str], Tensor | None], sam
                 f"left out: {block.name}, where dots or an asterisk stand for elements; print all of them"
             )
             continue
-        seen[tensor.index] = seen.get(tensor.index, 0) + 1
-        if seen[tensor.index] != sample + 1:
+        is_found = block.is_read and tensor.is_variable
+        if block.is_read and not is_found and tensor not in plan.inputs:
+            continue  # the outputs of other operators
+        seen[tensor.index, is_found] = seen.get((tensor.index, is_found), 0) + 1
+        if seen[tensor.index, is_found] != sample + 1:
             continue
-        if block.crc is not None:
+        name = f"t{tensor.index}"
+        if block.crc is not None and is_found:
+            reading.found_crcs[name] = block.crc
+        elif block.crc is not None:
             reading.crcs[tensor.index] = block.crc
         if block.words or block.raw:
-            reading.arrays[f"t{tensor.index}"] = _values(tensor, block)
+            reading.arrays[f"{FOUND}{name}" if is_found else name] = _values(tensor, block)
             reading.notes.extend([why] if why else [])
             if loglines.are_bytes(block.words) and not block.is_hexadecimal and len(block.words) >= loglines.FEW:
                 reading.notes.append(f"{block.name} was read as decimal numbers; hexadecimal ones need 0x here")
@@ -388,13 +400,14 @@ def unread(text: str, names: Callable[[str], Tensor | None]) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """`arrays` by ``t`` and the tensor's index, `crcs` by its index; `notes` say what was taken for what, `left_out`
-    what might be one's."""
+    """`arrays` by ``t`` and the tensor's index, behind ``found`` those of variable tensors before the inference; `crcs`
+    by the index, `found_crcs` by the name. `notes` say what was taken for what, `left_out` what might be one's."""
 
     arrays: dict[str, Array | bytes]
     notes: list[str]
     left_out: list[str]
     crcs: dict[int, int] = field(default_factory=dict)
+    found_crcs: dict[str, int] = field(default_factory=dict)
 
 
 def _whole(found: Iterable[tuple[Block, Tensor | None, str]]) -> Iterator[tuple[Block, Tensor | None, str]]:

@@ -33,8 +33,10 @@ def as_html(report: Report) -> str:
     """The page; well-formed XML, too."""
     keys = "".join(f'<span class="key {status}">{word}</span>' for status, word in WORDS.items())
     wrong = (f"input '{fed.sample.tensor.name}': {fed.verdict}" for fed in report.wrong_inputs)
+    held = (f"state: {each.verdict}" for each in report.wrong_states)
     after = (f"dump next: {report.next[1]}",) if report.next else ()
-    notes = "".join(f"<li>{markup(note)}</li>" for note in (*report.dump.problems, *report.notes, *wrong, *after))
+    said = (*report.dump.problems, *report.notes, *wrong, *held, *after)
+    notes = "".join(f"<li>{markup(note)}</li>" for note in said)
     details = "\n".join(_details(finding) for finding in report.findings)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><title>refengine diff</title>'

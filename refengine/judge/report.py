@@ -18,6 +18,7 @@ from . import text
 from .dumps import Dump
 from .evidence import MARGIN, Certainty, certainty
 from .feeding import Fed
+from .remembering import Held
 from .verdict import Candidate
 
 Status = Literal["same", "victim", "culprit", "absent", "unjudged"]
@@ -134,7 +135,8 @@ class Finding:
 class Report:
     """A dump judged: a finding for each tensor that a step writes, and `notes`, sentences about the dump.
 
-    `wrong_inputs` are those of the device's inputs that are not the ones given, and `weights_of` the file among those
+    `wrong_inputs` are those of the device's inputs that are not the ones given, `wrong_states` what it found or left
+    living on, if that is not what it should be, and `weights_of` the file among those
     asked whose weights make all differences vanish.
     """
 
@@ -143,6 +145,7 @@ class Report:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     wrong_inputs: tuple[Fed, ...] = ()
+    wrong_states: tuple[Held, ...] = ()
     weights_of: str = ""
 
     @printed
@@ -165,7 +168,7 @@ class Report:
     @property
     def differs(self) -> bool:
         """Whether anything differs, or did not have its tensor's type or shape."""
-        return bool(self.dump.problems or self.wrong_inputs) or any(
+        return bool(self.dump.problems or self.wrong_inputs or self.wrong_states) or any(
             f.status in ("victim", "culprit") for f in self.findings
         )
 
@@ -220,6 +223,9 @@ class Report:
         count = f"{len(seen)} of {len(steps)} operators compared"
         if not self.culprits and self.wrong_inputs:
             return f"{count}: all differences come from other inputs; {self.wrong_inputs[0].verdict}."
+        if not self.culprits and self.wrong_states:
+            passed = "all differences come from what lived on before; " if victims else ""
+            return f"{count}: {passed}{self.wrong_states[0].claim}."
         if not self.culprits:
             rest = "; the rest of the dump does not fit" if self.dump.problems else ""
             return f"{count}: {'all differences come from other inputs' if victims else 'no difference'}{rest}."
@@ -258,6 +264,7 @@ class Report:
             "problems": [*self.dump.problems],
             "weights_of": self.weights_of or None,
             "inputs": [_fed_as_dict(each) for each in self.wrong_inputs],
+            "states": [each.as_dict() for each in self.wrong_states],
             "steps": [finding.as_dict() for finding in self.findings],
         }
 

@@ -97,5 +97,6 @@ def remarks(report: Report) -> Iterator[str]:
     """What is to be said of a whole dump beside the summary: notes, wrong inputs, and what to dump next."""
     yield from (f"note: {printable(note)}" for note in (*report.dump.problems, *report.notes))
     yield from (f"input '{printable(fed.sample.tensor.name)}': {fed.verdict}" for fed in report.wrong_inputs)
+    yield from (f"state: {held.verdict}" for held in report.wrong_states)
     if report.next:
         yield f"dump next: {report.next[1]}"

@@ -28,6 +28,9 @@ from ..model import Array
 META = "__meta__"
 """The key of a dump's own facts: JSON with its `schema`, the model's `sha256`, its `board` and its `numerics`."""
 
+FOUND, LEFT = "found ", "left "
+"""What stands before the name of what lives on, as an inference found it and as it left it; see `State.named`."""
+
 UNREADABLE = (
     OSError,
     ValueError,

@@ -38,6 +38,7 @@ from refengine.device.protocol import (
 from refengine.execute import execute
 from refengine.model import Array, Tensor
 from refengine.plan import Plan
+from refengine.state import State
 from tests.test_processes import until
 
 DATA_BYTES = 512
@@ -45,7 +46,7 @@ DATA_BYTES = 512
 
 @dataclass(frozen=True)
 class Lie:
-    """What is not true. `info`, `step`, `input`, `output`: fields said otherwise, of the tables' first entry.
+    """What is not true. `info`, `step`, `input`, `output`, `state`: fields said otherwise, of the tables' first entry.
 
     `replies` changes what is sent for a request, which may be without end; `wire` the bytes themselves.
     """
@@ -54,6 +55,7 @@ class Lie:
     step: dict[str, Any] = field(default_factory=dict)
     input: dict[str, Any] = field(default_factory=dict)
     output: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
     replies: Callable[[Body, Iterator[Body]], Iterator[Body]] = lambda request, truth: truth
     wire: Callable[[bytes, bytes], bytes] = lambda request, reply: reply
 
@@ -97,15 +99,17 @@ class Liar:
     def _truth(self, request: Body) -> Iterator[Body]:
         """The sound answers, but for the fields that are lied about."""
         steps = [told(step.outputs[0], step.index, step.op.name) for step in self.plan.steps]
+        states = [told(replace(tensor, name=name)) for name, tensor in self.plan.lasting.items()]
         match request:
             case GetInfo():
                 counts = len(steps), len(self.plan.inputs), len(self.plan.outputs)
                 sha256, numerics = self.plan.model.sha256, str(self.plan.numerics)
-                yield replace(Info("a", sha256, numerics, "liar", 1000, 1, DATA_BYTES, *counts), **self.lie.info)
+                info = Info("a", sha256, numerics, "liar", 1000, 1, DATA_BYTES, *counts, 2, len(states))
+                yield replace(info, **self.lie.info)
             case GetTensor():
-                tables = steps, [*map(told, self.plan.inputs)], [*map(told, self.plan.outputs)]
+                tables = steps, [*map(told, self.plan.inputs)], [*map(told, self.plan.outputs)], states
                 table, place = tables[request.role], min(request.place, len(tables[request.role]) - 1)
-                lies = (self.lie.step, self.lie.input, self.lie.output)[request.role]
+                lies = (self.lie.step, self.lie.input, self.lie.output, self.lie.state)[request.role]
                 yield replace(table[place], **(lies if request.place == 0 else {}))
             case Write():
                 self.inputs[request.input][request.offset : request.offset + len(request.data)] = request.data
@@ -118,9 +122,14 @@ class Liar:
     def _run(self, request: Run) -> Iterator[Body]:
         pairs = zip(self.inputs, self.plan.inputs, strict=True)
         given = (np.frombuffer(bytes(x), t.dtype).reshape(t.shape) for x, t in pairs)
-        for place, record in enumerate(execute(self.plan, *given)):
-            data = np.ascontiguousarray(record.outputs[0]).tobytes()
-            yield StepDone(place, 7, zlib.crc32(data))
+        records = [*execute(self.plan, *given)]
+        states = (self.plan.initial, records[-1].state) if self.lie.info.get("version", 2) == 2 else (State(), State())
+        found, left = ([x[0] for x in state.named().values()] for state in states)
+        steps = len(records)
+        outputs = enumerate(record.outputs[0] for record in records)
+        for place, x in (*enumerate(found, steps), *outputs, *enumerate(left, steps + len(found))):
+            data = np.ascontiguousarray(x).tobytes()
+            yield StepDone(place, 7 if place < steps else 0, zlib.crc32(data))
             for part in request.taps:
                 if part.step == place:
                     for at in range(part.offset, part.offset + part.bytes, DATA_BYTES):

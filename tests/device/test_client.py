@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from refengine.bundled import bundled_models
-from refengine.device import Device, DeviceError, output_steps, outputs_of, record, unequal_steps
+from refengine.cexport.placement import offsets_of
+from refengine.device import Device, DeviceError, Recording, output_steps, outputs_of, record, unequal_steps
 from refengine.device.client import TRIES
 from refengine.device.protocol import (
     Body,
@@ -30,12 +33,14 @@ from refengine.device.protocol import (
     encode,
     frame,
 )
-from refengine.execute import execute, run
+from refengine.execute import execute, infer, run
+from refengine.judge import Dump, diff
 from refengine.model import Array
 from refengine.plan import Plan, make_plan
 from tests.commands.test_streams import totalling
 from tests.device.liar import Liar, Lie
 from tests.device.memory_board import NEVER, FaultyLine, MemoryBoard
+from tests.judge.streams import remembering
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
@@ -120,6 +125,59 @@ def test_what_a_model_remembers_is_restored_over_a_bad_line(tmp_path: Path) -> N
                 device.run(frames[3])
         faults += line.faults
     assert faults.total() > 100, faults
+
+
+@pytest.fixture(scope="module")
+def remembering_board(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, MemoryBoard]:
+    plan = make_plan(remembering())
+    return plan, MemoryBoard(plan, tmp_path_factory.mktemp("remembering"))
+
+
+def frames_of(plan: Plan) -> list[tuple[Array, ...]]:
+    rng = np.random.default_rng(3)
+    return [(rng.integers(-100, 100, plan.inputs[0].shape).astype(np.int8),) for _ in range(3)]
+
+
+def dumped(recording: Recording) -> Dump:
+    return Dump("device", recording.tensors, meta=recording.meta, found=recording.found, left=recording.left)
+
+
+def test_a_recording_has_what_lived_on_before_and_after(remembering_board: tuple[Plan, MemoryBoard]) -> None:
+    plan, board = remembering_board
+    device, frames, state = Device(board), frames_of(plan), plan.initial
+    for k, inputs in enumerate(frames):
+        recording = record(device, plan, inputs, before=frames[:k])
+        assert recording.meta["before"] == k and not recording.left
+        np.testing.assert_array_equal(recording.found["t4"], state.variables[0, 4][0], strict=True)
+        _, state = infer(plan, None, inputs, state)
+        np.testing.assert_array_equal(recording.tensors[4], state.variables[0, 4][0], strict=True)
+    assert device.retries == 0
+
+
+def test_memory_that_was_written_between_two_inferences_is_told(remembering_board: tuple[Plan, MemoryBoard]) -> None:
+    """Both inferences are sound on what they found, and the firmware knows of nothing."""
+    plan, board = remembering_board
+    device, frames = Device(board), frames_of(plan)
+    first = record(device, plan, frames[0])
+    at = offsets_of(plan)[4] + 2 * 20  # an int16 in the middle of the third filter's memory
+    ctypes.c_int16.from_address(ctypes.addressof(ctypes.c_uint8.in_dll(board.library, "model_arena")) + at).value ^= 64
+    second = record(device, plan, frames[1], before=frames[:1])
+    report = diff(plan, dumped(second), previous=dumped(first))
+    (held,) = report.wrong_states
+    assert not report.culprits and held.certainty == "open"
+    where = "(tensor 4 'input4' differs in 1 of 32 elements, first at [0, 20])"
+    assert held.verdict.endswith(f"other inferences ran before it, or somebody wrote there {where}")
+    blind = diff(plan, replace(dumped(second), found={}), previous=dumped(first))
+    assert blind.culprits, "who does not know the state accuses the operator"
+
+
+def test_a_state_that_is_another_in_a_second_run_is_named(remembering_board: tuple[Plan, MemoryBoard]) -> None:
+    plan, board = remembering_board
+    device, frames = Device(board), frames_of(plan)
+    run = device.run(frames[2], before=frames[:1])
+    assert device.run(frames[2], (1,), before=frames[:1], like=run).states == run.states
+    with pytest.raises(DeviceError, match=r"a second run on the same inputs began with another state \(t4\): what"):
+        device.run(frames[2], (1,), before=frames[1:2], like=run)
 
 
 def test_the_faults_do_damage(board: MemoryBoard) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refengine import make_plan
+from refengine import Session, make_plan
 from refengine.bundled import bundled_models
 from refengine.commands import main
 from refengine.device import Device, DeviceError, Line, connect, output_steps, outputs_of, record, unequal_steps
@@ -38,8 +38,10 @@ from refengine.device.protocol import (
     frame,
 )
 from refengine.execute import run
+from refengine.judge import Dump, diff
 from tests.device.liar import Liar, Lie, listening, noise
 from tests.device.test_protocol import VALUES, bodies
+from tests.judge.streams import remembering
 
 MODEL = "dense_int8"
 PLAN = make_plan(bundled_models()[MODEL])
@@ -93,7 +95,7 @@ SAID = {
     "no steps": (Lie(info={"steps": 0}), "is computed by no step"),
     **{
         f"{number} {what}": (Lie(info={what: number}), f"it has {number:,} {what}, and more than {MOST:,} are not")
-        for what in ("steps", "inputs", "outputs")
+        for what in ("steps", "inputs", "outputs", "states")
         for number in (HUGE, MOST + 1)
     },
     **{
@@ -184,6 +186,26 @@ def test_a_step_is_not_believed_to_be_another() -> None:
     ):
         with bounded(3), pytest.raises(DeviceError, match=r"^socket:.*: the device's \w+ are not the model's; export"):
             connect(listening(PLAN, lie), PLAN)
+
+
+def test_states_are_held_against_the_model() -> None:
+    pytest.importorskip("serial", reason="pyserial is not installed")
+    plan = make_plan(remembering())
+    for lie in (Lie(state={"name": "t5"}), Lie(state={"index": 3}), Lie(state={"type": 1, "bytes": 32})):
+        with bounded(3), pytest.raises(DeviceError, match="the device's states are not the model's; export the model"):
+            connect(listening(plan, lie), plan)
+
+
+def test_old_firmware_tells_no_states_and_that_is_said() -> None:
+    """Protocol 1: it goes on where the inference before ended, and does not tell where that was."""
+    pytest.importorskip("serial", reason="pyserial is not installed")
+    plan = make_plan(remembering())
+    x, old_one = noise(plan.inputs[0]), Lie(info={"version": 1, "states": 0})
+    old, new = (record(connect(listening(plan, lie), plan), plan, (x,)) for lie in (old_one, Lie()))
+    assert [*new.found] == ["t4"] and new.found["t4"].shape == (1, 32) and not old.found
+    assert old.tensors.keys() | {4} == new.tensors.keys()
+    given = diff(plan, Dump("old.npz", old.tensors), state=Session(plan).state)
+    assert not given.differs and any("the state before is taken for that of the first" in note for note in given.notes)
 
 
 # ---- what came instead of an answer ---------------------------------------------------------------------------

@@ -8,20 +8,29 @@ it does not know, that nothing explains them. About sound firmware it must say n
 from __future__ import annotations
 
 import re
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from refengine.cexport.placement import offsets_of
 from refengine.commands import main
-from refengine.device import connect, qemu, record
-from refengine.execute import execute
-from refengine.judge import Finding, Report, diff, read_dump
+from refengine.device import Device, connect, device_plan, qemu, record
+from refengine.execute import execute, infer
+from refengine.judge import Dump, Finding, Report, diff, read_dump
 from refengine.kernel import PRESETS
 from refengine.model import Model
 from refengine.plan import make_plan
+from refengine.tflite_io import dump
 from tests.firmware.nets import AVERAGE_POOL, CONV, DEPTHWISE, HIDDEN, LOGITS, MAX_POOL, SOFTMAX, network, picture
+from tests.judge.streams import recurrent, remembering
 from tests.models import present
+from tests.test_processes import until
 
 pytestmark = pytest.mark.slow
 
@@ -193,6 +202,85 @@ def test_a_trained_network_end_to_end(board: str, tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out.splitlines()[-1].endswith(f": {summary}")
 
 
+@pytest.mark.parametrize(
+    ("board", "model"),
+    [
+        pytest.param("mps2-an386", remembering, id="SVDF"),
+        pytest.param("mps2-an500", partial(recurrent, "int8"), id="LSTM", marks=pytest.mark.long),
+    ],
+)
+def test_a_board_that_is_not_reset_is_told(board: str, model: Callable[[], Model]) -> None:
+    """Two inferences from a fresh start, and the same again, where the board should have forgotten, and has not."""
+    plan, rng = make_plan(model()), np.random.default_rng(1)
+    x, y = ((rng.integers(-100, 100, plan.inputs[0].shape).astype(np.int8),) for _ in range(2))
+    with connect(f"qemu:{board}", plan, options=["FAULT=no_reset"]) as device:
+        recordings = [record(device, plan, inputs, before=before) for inputs, before in [(x, ()), (y, (x,))] * 2]
+        plan = device_plan(device, plan)
+    first, second, again, after = (
+        Dump("device", each.tensors, meta=each.meta, found=each.found, left=each.left) for each in recordings
+    )
+    for sound, previous in ((first, None), (second, None), (second, first), (after, again)):
+        assert not diff(plan, sound, previous=previous).differs
+    (held,) = diff(plan, again, previous=second).wrong_states
+    assert (held.meant, held.certainty) == ("the first one begins with", "certain")
+    assert held.ways[0].startswith("is what the previous dump left")
+    report = diff(plan, after, state=infer(plan, None, x, plan.initial)[1])
+    assert not report.culprits and report.wrong_states[0].meant == "the inferences before leave"
+
+    silent = replace(again, found={}, left={}, meta={})  # as boards were that did not send what lives on
+    blind = diff(plan, silent)
+    assert [finding.step.index for finding in blind.culprits][:1] == [0] and blind.certainty == "open"
+
+
+def write_to(emulator: qemu.Emulator, address: int, data: bytes, folder: Path) -> None:
+    """Write into a board's memory, as a debugger does."""
+    emulator._monitor.sendall(f"gdbserver unix:{folder}/gdb,server=on,wait=off\n".encode())
+    until((folder / "gdb").exists)
+    with socket.socket(socket.AF_UNIX) as debugger:
+        debugger.connect(f"{folder}/gdb")
+        for packet in (f"M{address:x},{len(data):x}:{data.hex()}", "D"):
+            debugger.sendall(f"${packet}#{sum(packet.encode()) & 0xFF:02x}".encode())
+            answer = b""
+            while b"$OK#9a" not in answer:
+                answer += debugger.recv(100)
+            debugger.sendall(b"+")
+
+
+def test_memory_that_was_written_between_two_inferences_is_told(tmp_path: Path) -> None:
+    """On a board whose firmware is sound, and knows of nothing."""
+    board, model, rng = "mps2-an385", make_plan(recurrent("int8")), np.random.default_rng(1)
+    x, y = ((rng.integers(-100, 100, model.inputs[0].shape).astype(np.int8),) for _ in range(2))
+    image = qemu.build(board, model, tmp_path)
+    names = subprocess.check_output(["arm-none-eabi-nm", image], text=True)
+    (arena,) = re.findall(r"^(\w+) . model_arena$", names, re.MULTILINE)
+    with qemu.Emulator(board, image, has_console=False) as emulator, Device(emulator.line) as device:
+        plan = device_plan(device, model)
+        hidden, *_ = (t.index for t in plan.graph.tensors if t.is_variable)
+        first = record(device, plan, x)
+        write_to(emulator, int(arena, 16) + offsets_of(plan)[hidden] + 3, b"\x2a\x2b", tmp_path)
+        second = record(device, plan, y, before=(x,))
+    previous, dump = (Dump("device", r.tensors, meta=r.meta, found=r.found, left=r.left) for r in (first, second))
+    report = diff(plan, dump, previous=previous)
+    (held,) = report.wrong_states
+    assert not report.culprits and second.found[f"t{hidden}"][0, 3:5].tolist() == [0x2A, 0x2B]
+    assert "somebody wrote there" in held.verdict and "differs in 2 of 8 elements, first at [0, 3]" in held.verdict
+    blind = diff(plan, replace(dump, found={}), previous=previous)
+    assert blind.culprits and not blind.wrong_states, "an operator is accused, where nobody tells the state"
+
+
+def test_bisecting_what_remembers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """CRCs first, of the state as well; of a layer that is wrong, its output alone is sent."""
+    path, plan = tmp_path / "model.tflite", make_plan(remembering())
+    path.write_bytes(dump(plan.model))
+    np.save(tmp_path / "x.npy", np.random.default_rng(2).integers(-100, 100, (3, 1, 6)).astype(np.int8))
+    asked = ["diff", str(path), "--port", "qemu:host", "--input", str(tmp_path / "x.npy"), "--index", "2", "--bisect"]
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    assert "tensors fetched: 0; the others are proved by their CRC" in told and "no difference" in told
+    assert main([*asked, "--fault", "round_down"]) == 1
+    assert "the fault enters at 0 SVDF" in capsys.readouterr().out
+
+
 def test_every_fault_of_the_firmware_is_tried() -> None:
     listed = re.findall(r"^ \*   (\w+)(?:=k)? +\w", (ROOT / "firmware/faults/faults.h").read_text(), re.MULTILINE)
-    assert {fault.partition("=")[0].upper() for fault in INT8_FAULTS} == set(listed)
+    assert {fault.partition("=")[0].upper() for fault in (*INT8_FAULTS, "no_reset")} == set(listed)

@@ -17,6 +17,7 @@ from refengine.judge.verdict import GARBAGE, OTHER_WEIGHTS, STALE
 from refengine.kernel import Node
 from refengine.model import Array
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network
+from tests.kernels.test_framer import framer
 from tests.models import const, fed, present
 from tests.models import network as chain_of
 
@@ -173,6 +174,16 @@ def test_an_operator_that_cannot_run_on_what_it_was_given_is_not_judged_but_all_
     assert any(note.startswith("operator 1 (GATHER) is not judged") and "0 … 3" in note for note in report.notes)
 
 
+def test_what_tflm_leaves_unwritten_is_not_compared() -> None:
+    """Frames before there are samples enough: whatever lay in their memory, the board is sound."""
+    plan, x = make_plan(framer(5, 2)), np.arange(1, 5, dtype=np.int16)
+    frames, valid = (t.index for t in plan.outputs)
+    report = diff(plan, {frames: np.full((2, 5), 77, np.int16), valid: np.array(False)}, x)
+    assert not report.differs
+    assert "not compared: 10 elements of operator 0 (SignalFramer), which TFLM leaves unwritten" in report.notes
+    assert diff(plan, {frames: np.full((2, 5), 77, np.int16), valid: np.array(True)}, x).culprits
+
+
 def test_what_does_not_fit_is_not_called_the_same() -> None:
     report = diff(PLAN, Dump("device", dump_of(PLAN, X).tensors, problems=("tensor 14 has another type",)), X)
     assert report.differs
@@ -185,19 +196,20 @@ def test_a_batch_is_refused() -> None:
 
 
 class FakeDevice:
-    """A device in this process that counts what it sends."""
+    """A device in this process that counts what it sends, by what recordings call it."""
 
     def __init__(self, dump: Dump, folded: tuple[int, ...] = (5, 6, 7)) -> None:
-        self.outputs = {step.index: dump.tensors[step.outputs[0].index] for step in PLAN.steps}
+        told = (step.outputs[0].index for step in PLAN.steps if step.index not in folded)
+        self.outputs = {f"t{i}": dump.tensors[i] for i in told}
         self.folded = folded
-        self.sent: list[int] = []
+        self.sent: list[str] = []
 
-    def crc(self, step: int) -> int | None:
-        return None if step in self.folded else zlib.crc32(self.outputs[step].tobytes())
+    def crc(self, name: str) -> int | None:
+        return zlib.crc32(self.outputs[name].tobytes()) if name in self.outputs else None
 
-    def fetch(self, step: int) -> Array:
-        self.sent.append(step)
-        return self.outputs[step]
+    def fetch(self, name: str) -> Array:
+        self.sent.append(name)
+        return self.outputs[name]
 
 
 def test_a_sound_device_sends_nothing_but_crcs() -> None:
@@ -211,7 +223,7 @@ def test_a_sound_device_sends_nothing_but_crcs() -> None:
 def test_only_culprits_are_fetched() -> None:
     device = FakeDevice(dump_of(PLAN, X, wrong={2: NO_BIAS[2]}))
     dump = tapped(PLAN, device.crc, device.fetch, X)
-    assert device.sent == [2]
+    assert device.sent == [f"t{PLAN.steps[2].outputs[0].index}"]
     report = diff(PLAN, dump, X)
     whole = diff(PLAN, dump_of(PLAN, X, wrong={2: NO_BIAS[2]}), X)
     assert statuses(report) == {**statuses(whole), **dict.fromkeys(device.folded, "absent")}
@@ -222,4 +234,4 @@ def test_only_culprits_are_fetched() -> None:
 def test_a_device_that_sends_something_else() -> None:
     device = FakeDevice(dump_of(PLAN, X, wrong={2: NO_BIAS[2]}))
     with pytest.raises(InputError, match=r"the device's output of operator 2 \(CONV_2D\) is int8 \(7744,\)"):
-        tapped(PLAN, device.crc, lambda k: device.fetch(k).ravel(), X)
+        tapped(PLAN, device.crc, lambda name: device.fetch(name).ravel(), X)

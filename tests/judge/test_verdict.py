@@ -23,6 +23,7 @@ from refengine.numerics import scalar
 from refengine.state import State
 from refengine.strategies import inputs_of, model_of, nodes
 from tests.judge.planted import case_of, dump_of, fault, in_dialect, network, plantable
+from tests.judge.streams import recurrent
 from tests.models import const, fed, one_op, q, svdf
 from tests.models import network as joined
 from tests.quantizer.test_convert import stream as remembering_window
@@ -858,19 +859,6 @@ def test_a_state_that_nobody_tried_is_told_as_possible(stream: tuple[Plan, list[
     _, wrong = infer(plan, None, (2 * heard[0],), states[2])
     culprit = diff(plan, left(plan, heard[3], wrong), heard[3], state=states[3], older=states[:3]).culprits[0]
     assert culprit.certainty == "open" and "perhaps the inferences before left it another state" in culprit.verdict
-
-
-def recurrent(dtype: str) -> Model:
-    """An LSTM of 8 units over 4 steps."""
-    rng, hidden = np.random.default_rng(1), q(2.0**-7 if dtype == "int8" else 2.0**-15)
-    weights = [const(rng.integers(-90, 91, (8, depth)), "int8", q(2.0**-6)) for depth in (6,) * 4 + (8,) * 4]
-    wide = "int32" if dtype == "int8" else "int64"
-    biases = [const(rng.integers(-1000, 1000, 8), wide, q(2.0**-12)) for _ in range(4)]
-    states = [replace(fed((1, 8), *each), is_variable=True) for each in ((dtype, hidden), ("int16", q(2.0**-12)))]
-    options = {"fused_activation_function": "TANH", "cell_clip": 0.0, "time_major": False}
-    x = fed((1, 4, 6), dtype, q(2.0**-6 if dtype == "int8" else 2.0**-14))
-    inputs = [x, *weights, None, None, None, *biases, None, None, *states, None, None, None, None]
-    return one_op("UNIDIRECTIONAL_SEQUENCE_LSTM", options, inputs, fed((1, 4, 8), dtype, hidden, "y"))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
