@@ -181,7 +181,7 @@ class EvilDevice:
     """What `device info` asks of a device."""
 
     info = Info(EVIL, EVIL, EVIL, EVIL, 1000, 0, 512, 1, 1, 1)
-    steps = inputs = outputs = (TensorInfo(EVIL, 0, 1, (1,), 1, 1.0, 0, 0, EVIL, 0),)
+    steps = inputs = outputs = states = (TensorInfo(EVIL, 0, 1, (1,), 1, 1.0, 0, 0, EVIL, 0),)
 
     def __enter__(self) -> EvilDevice:
         return self

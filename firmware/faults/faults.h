@@ -13,11 +13,12 @@
  *   SWAPPED_CHANNELS    conv: output channels 0 and 1 are swapped, 2 and 3, …
  *   POOL_SHORT          max and average pools: the window's last column is left out
  *   SOFTMAX_BETA        softmax: every difference from the maximum is halved (rounded down)
- *   STALE=k             step k of the step table is never run: its output is what the arena held before
  *   NO_RESET            what lives on is not forgotten, once the model has run
+ *   STALE=k             step k of the step table is never run: its output is what the arena held before
  *
  * int8 layers only, but for PAD, CLAMP, MISSING_BIAS, TRANSPOSED_WEIGHTS, SWAPPED_CHANNELS, POOL_SHORT and STALE, which
- * float layers have too, and NO_RESET, which all models have that remember. XNNPACK's rounding and FMA are no faults but dialects: export with them.
+ * float layers have too, and NO_RESET, which all models have that remember. XNNPACK's rounding and FMA are no faults but
+ * dialects: export with them.
  *
  * The exported files know nothing of this. The Makefile has this header before each of the kernels: they come by other
  * names, and faults.c, which has theirs, calls them with wrong arguments; what these cannot break is redefined below.

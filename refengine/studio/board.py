@@ -20,7 +20,7 @@ from .studio import Studio
 
 FAULTS = (
     "single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness",
-    "narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta",
+    "narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta", "no_reset",
 )  # fmt: skip
 """What emulated firmware may be built with, to see it found (`firmware/faults/faults.h`)."""
 

@@ -283,7 +283,7 @@ def test_the_command_knows_the_deliberate_faults() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "STALE"])
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in ("STALE", "NO_RESET")])  # no kernel's
 def test_a_fault_shows(fault: str, tmp_path: Path) -> None:
     """With each fault compiled in, some integer kernel gives other bits for some drawn operator."""
     faulty = Library(tmp_path, SLOWLY, fault=fault)

@@ -133,7 +133,7 @@ def test_the_tap_is_printed_and_fits_a_screen_or_two(capsys: pytest.CaptureFixtu
         main(["diff", "--tap"])
     out = capsys.readouterr().out
     assert end.value.code == 0 and out == TAP.read_text(encoding="utf-8")
-    assert len(out.splitlines()) < 100
+    assert len(out.splitlines()) < 80
 
 
 def test_a_dump_of_another_model(sound: str, capsys: pytest.CaptureFixture[str]) -> None:
