@@ -7,6 +7,7 @@ writes any such dictionary.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -192,23 +193,24 @@ def _code(names: Mapping[int, str], name: str, what: str) -> int:
 
 
 def _write_table(builder: Any, table: str, row: Row) -> int:
-    """Write `row`, children first, and return its offset. A field that is None or missing is left out."""
-    slots = {field.slot: field for field in schema.fields(table) if row.get(field.name) is not None}
+    """Write `row`, children first, and return its offset. A field that is None, missing, or a scalar that an absent
+    field means, is left out."""
+    fields = schema.fields(table)
+    given = [(field, value) for field in fields if (value := row.get(field.name)) is not None]
     offsets = {
-        slot: _write_child(builder, field, row[field.name])
-        for slot, field in slots.items()
+        field.slot: _write_child(builder, field, value)
+        for field, value in given
         if field.kind != "scalar" or field.vector
     }
-    builder.StartObject(max((field.slot - 2) // 2 for field in schema.fields(table)) if schema.fields(table) else 0)
-    for slot, field in slots.items():
-        number = (slot - 4) // 2
-        if slot in offsets:
-            builder.PrependUOffsetTRelativeSlot(number, offsets[slot], 0)
-        else:
-            value, default = (_encode(field, choice) for choice in (row[field.name], field.default))
-            builder.PrependSlot(_flags(field), number, value, default)
+    builder.StartObject(max(((field.slot - 2) // 2 for field in fields), default=0))
+    for field, value in given:
+        number = (field.slot - 4) // 2
+        if field.slot in offsets:
+            builder.PrependUOffsetTRelativeSlot(number, offsets[field.slot], 0)
+        elif value != field.default:
+            builder.PrependSlot(_flags(field.type), number, _encode(field, value), None)
         if field.kind == "union":
-            builder.PrependUint8Slot(number - 1, _code(field.names or {}, row[field.name][0], "table"), 0)
+            builder.PrependUint8Slot(number - 1, _code(field.names or {}, value[0], "table"), 0)
     return int(builder.EndObject())
 
 
@@ -242,18 +244,19 @@ def _write_numbers(builder: Any, field: schema.Field, values: Any) -> int:
     return int(builder.EndVector())
 
 
-def _flags(field: schema.Field) -> Any:
+@cache
+def _flags(type: str) -> Any:
     """flatbuffers' name for a scalar's type."""
     from flatbuffers import number_types
 
-    return getattr(number_types, f"{field.type.capitalize()}Flags")
+    return getattr(number_types, f"{type.capitalize()}Flags")
 
 
 def _encode(field: schema.Field, value: Any) -> Any:
     """A scalar as the file has it: enumerations as their codes, integers in range."""
     if field.names is not None:
         return _code(field.names, value, field.name)
-    low, high = _flags(field).min_val, _flags(field).max_val
+    low, high = _flags(field.type).min_val, _flags(field.type).max_val
     if low is not None and not low <= value <= high:
         raise ModelError(f"{field.name} = {value} is not in [{low}, {high}]")
     return value
