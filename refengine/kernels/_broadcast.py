@@ -20,9 +20,9 @@ from . import _affine
 MAX_RANK = 6
 """TFLM's `RuntimeShape` holds no more dimensions."""
 
-BLOCK = 16384
-"""How many elements the int16 arithmetic takes at once: its int64 temporaries stay in the cache."""
-
+BLOCK = 1 << 16
+"""How many elements the int16 arithmetic takes at once: its int64 temporaries stay in the cache, and calls of NumPy are
+few, for which threads wait for each other."""
 
 MANY = 1 << 17
 """So many int16 elements take longer, in integers, than to prove that float64 gives the same and then to do so."""

@@ -192,8 +192,8 @@ def _in_columns(by_axis: Callable[[Any, Array, int], Array], p: Any, input: Arra
 SHORT, MANY_ROWS = 32, 64
 """Of no more elements, and from so many on, rows are quicker as columns."""
 
-BLOCK = 1 << 15
-"""How many elements are computed at once: up to 64 bits each, in a few arrays."""
+BLOCK = 1 << 17
+"""How many elements are computed at once: up to 64 bits each, in a few arrays, and few calls of NumPy."""
 
 
 def _diffs(input: Array, axis: int = -1) -> Array:
