@@ -177,7 +177,7 @@ def run(p: Params, columns: Columns, x: Array, h: Array, c: Array) -> tuple[Arra
 def _run(p: Params, columns: Columns, x: Array, h: Array, c: Array, outputs: Array) -> Array:
     """The same for as many as the cache has room for; `outputs` are filled, and the new cell state is returned.
 
-    The int32 arrays `places` and `gates` are the float32 arrays of sums, no longer needed, and `g` and `o` are in them.
+    The int32 arrays `places` and `gates` are the float32 arrays of sums, which are no longer needed then.
     """
     (_, rows, depth), n = x.shape, p.sizes.state
     codes = np.ones((*x.shape[:2], columns.over_input.weights.shape[1]), np.float32)  # a last one is the bias's
