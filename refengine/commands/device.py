@@ -41,17 +41,10 @@ from ._front import add_digit, add_json, add_memory, add_range, numbers, positiv
 from ._tables import print_table, progress_bar, table_of
 
 FAULTS = (
-    *("single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness"),
-    *(
-        "narrow_accumulator",
-        "transposed_weights",
-        "swapped_channels",
-        "pool_short",
-        "softmax_beta",
-        "no_reset",
-        "stale=STEP",
-    ),
-)
+    "single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness",
+    "narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta", "no_reset",
+    "stale=STEP",
+)  # fmt: skip
 """What `firmware/faults/faults.h` can break, and says more of."""
 
 STALE = "stale"

@@ -47,7 +47,7 @@ def with_proven(plan: Plan, dump: Dump, state: State, others: Mapping[str, State
     state = state.holding(states)
     walk, found = _Walk(plan, state, fed), dict[int, Array]()
     for step in plan.steps if not unproven else ():
-        values = dict(walk.values)
+        values = walk.values  # the step makes new ones
         try:
             made = walk.through(step)
         except InferenceError as error:

@@ -103,7 +103,7 @@ class Requantizer:
         if short is not None:
             scale, offset = short.pixels.side_by_side(width)
             low, high = self._limits[0]
-            left = short.left_of(acc.reshape(-1, channels))
+            left = short.left_of(acc.reshape(-1, channels))  # before it is overwritten
             real = np.multiply(rows, scale, out=rows if overwrite else None)
             real += offset
         else:
