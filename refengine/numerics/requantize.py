@@ -4,9 +4,9 @@ With double rounding, code(acc) is a staircase that never descends, and so is tr
 When the plan is made, both are proven to be equal, per channel, for every accumulator that the weights can produce: by
 bounds where float64 holds every number on the way, so that nothing is rounded but by the last truncation; else on both
 sides of each of their few steps, of which codes of 16 bits have too many but for a single channel. Layers that pass run
-as four or five float64 passes; the others run the integer arithmetic itself. A layer that is called often looks for a
+as four to seven float64 passes; the others run the integer arithmetic itself. A layer that is called often looks for a
 line of float32 numbers as well, beside the proven one, that has its steps in the same places: half the time, and most
-layers with a ReLU have one.
+layers have one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .fixedpoint import Ints, Multiplier, multiply_by_quantized_multiplier, multiply_by_quantized_multiplier_64, wrap32
+from .line import Line, Staircase, in_float32
 
 Array = npt.NDArray[Any]
 
@@ -27,14 +28,11 @@ Array = npt.NDArray[Any]
 LINE = 1024
 """Over about so many accumulators NumPy's loops run without a break, or over all channels if those are more."""
 
-GRAIN = 2.0**-17
-"""Half of what float32 tells apart just below 256."""
-
 LINES = (("int8", 32), ("int16", 32), ("int16", 64))
 """(type of the codes, width of the accumulator) of those that may have a line."""
 
-OFTEN = 8
-"""How often a layer is called before a float32 line is looked for, which takes a hundred times as long as to use it."""
+OFTEN = 1 << 14
+"""After how many pixels a float32 line is looked for, which takes about as long as their codes do."""
 
 BLOCK = 8192
 """How many accumulators the integer arithmetic takes at once: what keeps its temporaries in the cache."""
@@ -45,9 +43,8 @@ class Requantizer:
     """Accumulators (…, channels) → codes. Made by `requantizer`; fields of length `channels` or 1 broadcast.
 
     `bits` is the accumulator's width in TFLM: 32 wraps after the bias, 64 takes the 16-bit multiplier.
-    `line`, if proven, is the float64 (scale, offset) for which code = truncate(clip(acc · scale + offset)) − `half`.
-    With a `drop`, both are in units of it, and where it is less than 1, the line lies one unit lower where the scaled
-    accumulator is negative. It holds for accumulators without bias up to `bound` (channels,).
+    `line`, if proven, is the float64 one for which code = truncate(clip(line(acc))) − `half`; if it has an edge, that
+    is where the scaled accumulator becomes negative. It holds for accumulators without bias up to `bound` (channels,).
     """
 
     bias: Ints
@@ -57,8 +54,7 @@ class Requantizer:
     activation_max: int
     dtype: str
     bits: int = 32
-    line: tuple[Array, Array] | None = None
-    drop: Array | None = None
+    line: Line | None = None
     bound: Ints | None = None
 
     @cached_property
@@ -97,27 +93,13 @@ class Requantizer:
     def proven(self, acc: Array, overwrite: bool = False) -> Array:
         """The same codes by the proven line."""
         assert self.line is not None
-        channels = self.line[1].size
+        channels = self.line.size
         width = channels * _side_by_side(acc.size // channels, LINE // channels)
-        rows, short = acc.reshape(-1, width), self._short_if_often() if acc.dtype.char == "f" else None
-        if short is not None:
-            scale, offset = short.pixels.side_by_side(width)
-            low, high = self._limits[0]
-            left = short.left_of(acc.reshape(-1, channels))  # before it is overwritten
-            real = np.multiply(rows, scale, out=rows if overwrite else None)
-            real += offset
-        else:
-            scale, offset, drop, edge = self._long.side_by_side(width)
-            low, high = self._limits[1]
-            into = rows if overwrite and rows.dtype.char == "d" else None
-            real = np.multiply(rows, scale, out=into, dtype=np.float64)
-            real += offset
-            if self.drop is not None:
-                real -= real < edge
-                real *= drop
+        rows, pixels, (low, high) = acc.reshape(-1, width), self._long, self._limits[1]
+        if acc.dtype.char == "f" and (short := self._short_if_often(acc.size // channels)):
+            pixels, (low, high) = short, self._limits[0]
+        real = pixels.side_by_side(width)(rows, rows if overwrite and rows.dtype == low.dtype else None)
         codes = real.clip(low, high, out=real).astype(self._unsigned)
-        if short is not None and left is not None:
-            codes.reshape(-1, channels)[:, short.missing] = left.clip(low, high, out=left)
         codes ^= self.half
         return codes.view(self.dtype).reshape(acc.shape)
 
@@ -133,93 +115,51 @@ class Requantizer:
         return tuple((np.array(low, t), np.array(high, t)) for t in (np.float32, np.float64))
 
     @cached_property
-    def _pixel(self) -> tuple[Array, ...]:
-        """(scale, offset, drop, where it drops) of the line for one pixel's channels."""
-        assert self.line is not None
-        drop = np.ones(1) if self.drop is None else np.asarray(self.drop).reshape(-1)
-        return *self.line, drop, np.where(drop < 1, (self.output_offset + self.half + 0.5) / drop, -np.inf)
-
-    @cached_property
     def _long(self) -> _Pixels:
-        return _Pixels(self._pixel)
+        assert self.line is not None
+        return _Pixels(self.line)
 
-    def _short_if_often(self) -> _Short | None:
-        if self._calls[0] >= OFTEN:
+    def _short_if_often(self, pixels: int) -> _Pixels | None:
+        if self._seen[0] >= OFTEN:
             return self._short
-        self._calls[0] += 1
+        self._seen[0] += pixels
         return None
 
     @cached_property
-    def _calls(self) -> list[int]:
-        """How often the line was used, as far as it matters; threads may miss each other's calls."""
+    def _seen(self) -> list[int]:
+        """How many pixels the line was used for, as far as it matters; threads may miss each other's."""
         return [0]
 
     @cached_property
-    def _short(self) -> _Short | None:
-        found = float32_line(self)
-        if found is None:
-            return None
-        missing = found[2]
-        scale, offset = (np.broadcast_to(x, found[0].shape)[missing] for x in self._pixel[:2])
-        return _Short(_Pixels(found[:2]), missing, scale, offset)
+    def _short(self) -> _Pixels | None:
+        line = in_float32(staircase(self)) if self.dtype == "int8" else None
+        return None if line is None else _Pixels(line)
 
 
 @dataclass(frozen=True, eq=False)
 class _Pixels:
-    """A line's numbers: of length 1, or one for each channel of a pixel."""
+    """A line, and the same for pixels side by side."""
 
-    pixel: tuple[Array, ...]
+    line: Line
 
-    def side_by_side(self, width: int) -> tuple[Array, ...]:
-        """The same for pixels side by side, `width` channels in all."""
+    def side_by_side(self, width: int) -> Line:
+        """The line of so many pixels that they have `width` channels in all."""
         found = self._views.get(width)
         if found is None:
-            found = self._views[width] = tuple(x if x.size == 1 else x[:width] for x in self._repeated)
+            found = self._views[width] = self._repeated.map(lambda x: x if x.size == 1 else x[:width])
         return found
 
     @cached_property
-    def _views(self) -> dict[int, tuple[Array, ...]]:
-        return {max(x.size for x in self.pixel): self.pixel}
+    def _views(self) -> dict[int, Line]:
+        return {self.line.size: self.line}
 
     @cached_property
-    def _repeated(self) -> tuple[Array, ...]:
-        return tuple(x if x.size == 1 else np.tile(x, max(1, LINE // x.size)) for x in self.pixel)
+    def _repeated(self) -> Line:
+        return self.line.map(lambda x: x if x.size == 1 else np.tile(x, max(1, LINE // x.size)))
 
-
-class _Short(NamedTuple):
-    """A line of float32, and the channels `missing` that have none, with their line of float64."""
-
-    pixels: _Pixels
-    missing: Ints
-    scale: Array
-    offset: Array
-
-    def left_of(self, acc: Array) -> Array | None:
-        """What becomes of theirs, of the accumulators (pixels, channels), to be clipped; None if there are none."""
-        if not self.missing.size:
-            return None
-        real: Array = np.multiply(acc.take(self.missing, axis=1), self.scale, dtype=np.float64)
-        real += self.offset
-        return real
-
-
-_NEIGHBOURS = np.array(
-    sorted(((s, o) for s in range(-4, 5) for o in range(-12, 13)), key=lambda so: 3 * abs(so[0]) + abs(so[1])),
-    np.float32,
-).T
-"""(2, tries): by how many units scale and offset may differ from the line's, the nearest first."""
-
-_TRIED = (1, 9, 33, 97)
-"""After how many of them to see which channels are still missing."""
 
 AT_ONCE = 1 << 12
 """How many numbers, of codes and channels, to prove at a time: they fit the cache, and take little beside the file."""
-
-MOST_TRIED = 2048
-"""How many neighbours of channels to try at a time: milliseconds. Where more channels are missing, many stay so."""
-
-MOST_MISSING = 16
-"""Of so many channels one may go by float64, which costs little more than if none did."""
 
 
 @lru_cache(maxsize=4096)
@@ -258,13 +198,15 @@ def requantizer(
     # out, and those of negative codes up by as much: the line drops at zero, unless the clamp (any ReLU) hides that.
     halved = (multiplier.shift < 0) & moves & (multiplier.rounding == "double") & (bits == 32)
     early = np.where(halved, np.exp2(multiplier.shift - 1.0), 0.0)
-    drop = np.where(halved, 2 * early, 1.0) if halved.any() and activation_min < output_offset else None
-    unit = 1.0 if drop is None else drop
+    drops = halved.any() and activation_min < output_offset
+    unit = np.where(halved & drops, 2 * early, 1.0)
     scale, offset = factor / unit, (bias * factor + 0.5 + early + output_offset + integer.half) / unit
+    edge = np.where(unit < 1, (output_offset + integer.half + 0.5) / unit, -np.inf)
     if not moves.all():
         code = integer.exact(np.zeros((1, len(bound)), np.int64))[0]
         scale, offset = np.where(moves, scale, 0.0), np.where(moves, offset, code + integer.half + 0.5)
-    fast = replace(integer, line=(scale, offset), drop=drop, bound=bound)
+    line = Line(scale, offset, *((edge, unit) if drops else ()))
+    fast = replace(integer, line=line, bound=bound)
     left = ~_is_exact(fast, bound, multiplier, early) & moves
     if left.any():
         if dtype != "int8" and bound.size > 1:  # codes of 16 bits have many steps
@@ -309,8 +251,7 @@ def _of_channels(fast: Requantizer, which: npt.NDArray[np.bool_]) -> Requantizer
         fast,
         bias=some(fast.bias),
         multiplier=Multiplier(some(factor.multiplier), some(factor.shift), some(factor.scale), factor.rounding),
-        line=(some(fast.line[0]), some(fast.line[1])),
-        drop=None if fast.drop is None else some(fast.drop),
+        line=fast.line.map(some),
     )
 
 
@@ -327,22 +268,24 @@ def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:
 def _are_clear_of_edges(fast: Requantizer, bound: Ints, codes: Ints) -> bool:
     """`_clear_of_edges` for some of the codes."""
     assert fast.line is not None
-    scale, offset, drop, edge = fast._pixel
+    scale, offset, edge, unit = fast.line
     step = _steps(fast, bound, codes, over=1)
-    units = (codes + fast.half) / drop
+    ends = fast.half if unit is None else fast.half / unit
+    begins = codes + fast.half if unit is None else (codes + fast.half) / unit
 
     def real(acc: Ints) -> tuple[Array, Array]:
-        """(the line in units of the drop, how far it may be off, and the drop's own edge from it)."""
+        """(the line in its units, how far it may be off, and it from its edge)."""
         product = acc * scale
         value = product + offset
-        reach = np.abs(product) + np.abs(offset) + np.abs(fast.bias * scale) + 4 * fast.half / drop
-        error = 16 * np.finfo(np.float64).eps * reach
-        if fast.drop is None:
+        error = (
+            16 * np.finfo(np.float64).eps * (np.abs(product) + np.abs(offset) + np.abs(fast.bias * scale) + 4 * ends)
+        )
+        if edge is None:
             return value, error
         return value - (value < edge), np.where(np.abs(value - edge) > error, error, np.inf)
 
     (at, error_at), (before, error_before) = real(np.minimum(step, bound)), real(np.maximum(step - 1, -bound))
-    reached, first = (at - error_at >= units) | (step > bound), (before + error_before < units) | (step <= -bound)
+    reached, first = (at - error_at >= begins) | (step > bound), (before + error_before < begins) | (step <= -bound)
     return bool(reached.all() and first.all())
 
 
@@ -359,10 +302,19 @@ def _in_parts(fast: Requantizer, bound: Ints) -> Iterator[Ints]:
 
 def _steps(fast: Requantizer, bound: Ints, codes: Ints, over: int = 0) -> Ints:
     """Where the line reaches each of the codes (codes, 1), (codes, channels), from −bound to `over` its other end."""
-    scale, offset, drop, _ = fast._pixel
-    real = (codes + float(fast.half)) / drop + ((drop < 1) & (codes <= fast.output_offset))
+    assert fast.line is not None
+    real = codes + float(fast.half)
+    if fast.line.unit is not None:
+        real = real / fast.line.unit + _drops(fast, codes)
     with np.errstate(divide="ignore"):  # where nothing moves
-        return np.ceil((real - offset) / scale).clip(-bound, bound + over).astype(np.int64)
+        return np.ceil((real - fast.line.offset) / fast.line.scale).clip(-bound, bound + over).astype(np.int64)
+
+
+def _drops(fast: Requantizer, codes: Ints) -> npt.NDArray[np.bool_]:
+    """Whether the line is below its edge where it reaches each of the codes (codes, 1), (codes, channels)."""
+    assert fast.line is not None
+    unit = np.ones(1) if fast.line.unit is None else fast.line.unit
+    return np.asarray((unit < 1) & (codes <= fast.output_offset))
 
 
 def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> bool:
@@ -381,46 +333,12 @@ def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> b
     return True
 
 
-def float32_line(proven: Requantizer) -> tuple[Array, Array, Ints] | None:
-    """A line's (scale, offset) in float32, for each channel, that give the codes of the `proven` one, and the few
-    channels for which none are near; None if those are more than one of `MOST_MISSING`.
-
-    Both are staircases that never descend, so they are equal for every |acc| ≤ `bound` if each code begins at the same
-    accumulator. Rounded to float32, most channels' numbers do that; else some neighbours of them may.
-    """
-    bound = proven.bound
-    if proven.line is None or proven.drop is not None or proven.dtype != "int8" or bound is None:
-        return None
-    if bound.max(initial=0) > 2**24:  # float32 holds no odd accumulators beyond
-        return None
-    codes = _codes(proven)
+def staircase(proven: Requantizer) -> Staircase:
+    """Where the line of one that has one begins its codes."""
+    assert proven.line is not None and proven.bound is not None
+    codes, bound = _codes(proven), proven.bound
     step = _steps(proven, bound, codes, over=1)
-    edge, reached, begun = (codes + proven.half).astype(np.float32), step <= bound, step > -bound
-    first, before = np.minimum(step, bound), np.maximum(step - 1, -bound)
-
-    def agrees(scale: Array, offset: Array, channels: Any = slice(None)) -> npt.NDArray[np.bool_]:
-        """Whether lines (…, channels), of their own type, begin each code where `step` says."""
-        scale, offset = scale[..., None, :], offset[..., None, :]
-        above, below = (acc[:, channels].astype(scale.dtype) * scale + offset >= edge for acc in (first, before))
-        return np.asarray(((above == reached[:, channels]) & (below != begun[:, channels])).all(axis=-2))
-
-    scale, offset = (np.broadcast_to(x, bound.shape) for x in proven.line)
-    if not agrees(scale, offset).all():
-        return None  # `step` is off by one
-    short = np.stack([scale, offset]).astype(np.float32)
-    missing = np.arange(bound.size)
-    for ulps in np.split(_NEIGHBOURS, _TRIED, axis=1):
-        if missing.size * ulps.shape[1] > MOST_TRIED:
-            break
-        near = short[:, None, missing]
-        near = near + ulps[..., None] * np.stack([np.spacing(near[0]), np.full_like(near[1], GRAIN)])
-        fits = agrees(near[0], near[1], missing)
-        found, which = fits.any(axis=0), fits.argmax(axis=0)
-        short[:, missing[found]] = near[:, which[found], np.flatnonzero(found)]
-        missing = missing[~found]
-        if not missing.size:
-            break
-    return None if missing.size * MOST_MISSING > bound.size else (short[0], short[1], missing)
+    return Staircase(proven.line, codes + proven.half, step, bound, np.broadcast_to(_drops(proven, codes), step.shape))
 
 
 class Roundings(NamedTuple):

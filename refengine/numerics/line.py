@@ -1,0 +1,186 @@
+"""A line through the codes: acc · scale + offset, truncated, in float64; and one in float32 that has the same steps.
+
+A line that does not descend, truncated, is a staircase: two of them are equal for all accumulators up to a bound if
+each code begins at the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+TRIES = 64
+"""How many lines of float32 to try for each channel, on average: a third of a millisecond."""
+
+AT_ONCE = 64
+"""How many lines to try at a time: all their steps fit the cache."""
+
+NEIGHBOURS = np.array([0, 1, -1, 2, -2, 3, -3, 4, -4], np.float32)
+"""By how much of its last bit a scale may differ, in its own unit."""
+
+BESIDE = 16
+"""Out of how many units to take the one whose product with a scale of float32 is nearest to what it should be."""
+
+
+class Line(NamedTuple):
+    """(acc · scale + offset, one less where that is below `edge`) · unit, in one float type.
+
+    The numbers are of length 1, or one for each channel. Where nothing drops, `edge` is None, and where the unit is a
+    code, `unit`: each costs a pass over the accumulators.
+    """
+
+    scale: Array
+    offset: Array
+    edge: Array | None = None
+    unit: Array | None = None
+
+    def __call__(self, acc: Array, out: Array | None = None) -> Array:
+        """What the line makes of accumulators (…, channels)."""
+        real: Array = np.multiply(acc, self.scale, out=out, dtype=self.scale.dtype)
+        real += self.offset
+        if self.edge is not None:
+            real -= real < self.edge
+        if self.unit is not None:
+            real *= self.unit
+        return real
+
+    def map(self, change: Callable[[Array], Array]) -> Line:
+        """The line of its numbers, changed."""
+        scale, offset, edge, unit = (None if x is None else change(x) for x in self)
+        assert scale is not None and offset is not None
+        return Line(scale, offset, edge, unit)
+
+    def of(self, channels: Any) -> Line:
+        """That of some channels, of one with a number for each."""
+        return self.map(lambda x: x[channels])
+
+    @property
+    def size(self) -> int:
+        """Of how many channels it is."""
+        return max(x.size for x in self if x is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class Staircase:
+    """Where a `line` of float64 begins its codes, for each channel.
+
+    `begins` (codes, 1) is what the line reaches there, `step` (codes, channels) the first accumulator of |acc| ≤
+    `bound` (channels,) for which it does, or the one behind them; `drops`, of the same shape, says whether the line is
+    below its edge there.
+    """
+
+    line: Line
+    begins: Array
+    step: Ints
+    bound: Ints
+    drops: Bools
+
+    def fits(self, line: Line) -> Bools:
+        """For which channels a line of any type begins each code at its step."""
+        above, below = (line(acc) >= self.begins for acc in self._sides)
+        return np.asarray(((above == self._is_reached) & (below != self._is_begun)).all(axis=0))
+
+    def through(self, scale: Array, unit: Array) -> tuple[Line, Bools]:
+        """(the float32 line with such a scale and unit that has the best offset, for which channels it may fit).
+
+        The best one is in the middle of those that give all codes at their steps, after float32's roundings, if any do.
+        """
+        begins = self.begins.astype(np.float32)
+        least = begins / unit
+        bits = least.view(np.int32)  # of numbers above 0, in their order
+        bits -= 1
+        for _ in range(2):  # to the least number that the unit makes a code
+            bits += least * unit < begins
+        least += self.drops
+        middle = ((bits - 1).view(np.float32) + least.astype(np.float64)) / 2  # from which on sums are rounded to it
+        first, before = (middle - acc.astype(np.float32) * scale for acc in self._sides)
+        low = np.where(self._is_reached, first, -np.inf).max(axis=0, initial=-np.inf)
+        high = np.where(self._is_begun, before, np.inf).min(axis=0, initial=np.inf)
+        offset, bounded = self.line.offset.copy(), np.isfinite(low) & np.isfinite(high)
+        offset[bounded] = (low[bounded] + high[bounded]) / 2
+        edge = None if self.line.edge is None else self.line.edge.astype(np.float32)
+        return Line(scale, offset.astype(np.float32), edge, unit), low <= high
+
+    def of(self, channels: Any) -> Staircase:
+        """That of some channels."""
+        return Staircase(
+            self.line.map(lambda x: np.broadcast_to(x, self.bound.shape)).of(channels),
+            self.begins,
+            self.step[:, channels],
+            self.bound[channels],
+            self.drops[:, channels],
+        )
+
+    @property
+    def _sides(self) -> tuple[Ints, Ints]:
+        """The first accumulator of each code, and the one before it, as far as they are within the bound."""
+        return np.minimum(self.step, self.bound), np.maximum(self.step - 1, -self.bound)
+
+    @property
+    def _is_reached(self) -> Bools:
+        return self.step <= self.bound
+
+    @property
+    def _is_begun(self) -> Bools:
+        """Whether there is an accumulator before the first one."""
+        return self.step > -self.bound
+
+
+def in_float32(stairs: Staircase) -> Line | None:
+    """A line of float32 with the same steps, if one is found for every channel.
+
+    Rounding to float32 moves some steps of most channels, and other ones with each other scale. Where steps are long,
+    one of the scale's neighbours fits; where they are short, a scale in another unit, whose product is all but exact.
+    """
+    if stairs.bound.max(initial=0) > 2**24 or not stairs.fits(stairs.line).all():
+        return None  # float32 holds no odd accumulators beyond; or a step is one off
+    parts = []
+    for start in range(0, stairs.bound.size, AT_ONCE):
+        part = _search(stairs.of(slice(start, start + AT_ONCE)))
+        if part is None:
+            return None
+        parts.append(part)
+    scale, offset, unit = np.concatenate(parts, axis=1)
+    edge = None if stairs.line.edge is None else stairs.line.edge.astype(np.float32)
+    return Line(scale, offset, edge, None if np.all(unit == 1) else unit)
+
+
+def _search(stairs: Staircase) -> Array | None:
+    """(scale, offset, unit) of each channel, (3, channels), if they are found for all within `TRIES`."""
+    found = np.zeros((3, stairs.bound.size), np.float32)
+    missing, done, left = np.arange(stairs.bound.size), 0, TRIES * stairs.bound.size
+    while missing.size:
+        tries = max(1, AT_ONCE // missing.size)
+        left -= tries * missing.size
+        if left < 0:
+            return None
+        part = stairs.of(np.tile(missing, tries))
+        scale, unit = _numbers(part.line, np.repeat(np.arange(done, done + tries), missing.size))
+        line, fits = part.through(scale, unit)
+        fits[fits] = part.of(fits).fits(line.of(fits))
+        each = fits.reshape(tries, missing.size)
+        fitting, first = each.any(axis=0), each.argmax(axis=0) * missing.size + np.arange(missing.size)
+        found[:, missing[fitting]] = np.stack([scale, line.offset, unit])[:, first[fitting]]
+        missing, done = missing[~fitting], done + tries
+    return found
+
+
+def _numbers(line: Line, tries: Ints) -> tuple[Array, Array]:
+    """(scale, unit) in float32 of each channel, for the so manieth of its tries."""
+    unit = np.ones(line.scale.size) if line.unit is None else line.unit
+    scale, is_own = line.scale.astype(np.float32), tries < NEIGHBOURS.size
+    scale += NEIGHBOURS[np.where(is_own, tries, 0)] * np.spacing(scale)
+    bits = (tries - NEIGHBOURS.size)[:, None] * BESIDE + np.arange(1, BESIDE + 1)
+    units = (unit[:, None] * (1 + bits * 2.0**-23)).astype(np.float32)
+    exact = (line.scale * unit)[:, None]
+    scales = (exact / units).astype(np.float32)
+    nearest = np.arange(tries.size), np.abs(scales.astype(np.float64) * units - exact).argmin(axis=1)
+    return np.where(is_own, scale, scales[nearest]), np.where(is_own, unit.astype(np.float32), units[nearest])
