@@ -20,6 +20,7 @@ from refengine.bundled import bundled_models
 from refengine.execute import infer, tile_size
 from refengine.kernels import KERNELS
 from refengine.model import Graph, Op, Tensor
+from refengine.numerics import requantize
 from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tflite_io import dump
 from tests.kernels.test_assign_variable import remembering
@@ -77,6 +78,21 @@ def test_a_batch_is_its_inferences(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 < tile_size(plan) < 10  # several tiles, the last one shorter
     assert np.array_equal(run(plan, x)[0], alone)
     assert [r.outputs[0].shape for r in execute(plan, x)] == [(50, 3), (50, 2)]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in bundled_models() if name.endswith("int8")))
+def test_lines_of_float32_give_what_the_integer_arithmetic_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both forced: lines of float32 from the first pixel on, and none of any type."""
+
+    def codes_of_all_layers() -> list[list[bytes]]:
+        plan = make_plan(bundled_models()[name])
+        x = np.random.default_rng(0).integers(-128, 128, (3, *plan.inputs[0].shape[1:])).astype(np.int8)
+        return [[output.tobytes() for output in record.outputs] for record in execute(plan, x)]
+
+    monkeypatch.setattr(requantize, "OFTEN", 0)
+    by_lines = codes_of_all_layers()
+    monkeypatch.setattr(requantize, "LINES", ())
+    assert codes_of_all_layers() == by_lines
 
 
 def test_threads_have_as_many_inferences_each(monkeypatch: pytest.MonkeyPatch) -> None:
