@@ -31,6 +31,8 @@ class Dice:
 
     def __init__(self, random_seed: int) -> None:
         self.random = random.Random(random_seed)
+        self.rng = np.random.default_rng(random_seed)
+        """What arrays are drawn from: seeding a generator for each would take longer than filling it."""
 
     def integers(self, low: int, high: int) -> int:
         return self.random.choice((low, high) if self.random.random() < 0.1 else range(low, high + 1))
@@ -75,7 +77,7 @@ class Dice:
 
     def array(self, shape: Sequence[int], dtype: str, low: int | None = None, high: int | None = None) -> Array:
         kind = self.random.choice(strategies.FLOAT_KINDS if dtype == "float32" else strategies.INT_KINDS)
-        return strategies.array_of(tuple(shape), dtype, low, high, kind, self.random.getrandbits(32))
+        return strategies.array_of(tuple(shape), dtype, low, high, kind, self.random.getrandbits(32), self.rng)
 
     def input(
         self,
@@ -102,8 +104,7 @@ def invented(model: Model, dice: Dice) -> Arrays:
     def array(tensor: Tensor) -> Array:
         x = dice.array(tensor.shape, tensor.dtype)
         if x.dtype == np.float32 and dice.random.random() < 0.125:
-            rng = np.random.default_rng(dice.random.getrandbits(32))
-            x = np.where(rng.random(x.shape) < 0.2, rng.choice(toolbox.NOT_FINITE, x.shape), x)
+            x = np.where(dice.rng.random(x.shape) < 0.2, dice.rng.choice(toolbox.NOT_FINITE, x.shape), x)
         return x
 
     return tuple(array(model.graphs[0].tensors[i]) for i in model.graphs[0].inputs)
