@@ -195,14 +195,13 @@ def _code(names: Mapping[int, str], name: str, what: str) -> int:
 def _write_table(builder: Any, table: str, row: Row) -> int:
     """Write `row`, children first, and return its offset. A field that is None, missing, or a scalar that an absent
     field means, is left out."""
-    fields = schema.fields(table)
-    given = [(field, value) for field in fields if (value := row.get(field.name)) is not None]
+    given = [(field, value) for field in schema.fields(table) if (value := row.get(field.name)) is not None]
     offsets = {
         field.slot: _write_child(builder, field, value)
         for field, value in given
         if field.kind != "scalar" or field.vector
     }
-    builder.StartObject(max(((field.slot - 2) // 2 for field in fields), default=0))
+    builder.StartObject((given[-1][0].slot - 2) // 2 if given else 0)
     for field, value in given:
         number = (field.slot - 4) // 2
         if field.slot in offsets:
