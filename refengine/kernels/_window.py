@@ -27,6 +27,9 @@ PATCH_BYTES = 1 << 22
 FLOAT_PATCH_BYTES = 1 << 20
 """The same of floats: `einsum` reads patches once for each output channel, so a core's own cache holds them."""
 
+NARROW = 3
+"""Up to so many channels, patches are gathered by tap, in longer lines than by position."""
+
 WIDE = 256
 """From so many channels on, NumPy's loops over those of one pixel are quick enough."""
 
@@ -107,7 +110,7 @@ class Window:
             return padded[:, rows].reshape(-1, padded.shape[3])
         seen = self.patches(padded)[:, rows]
         taps = prod(self.filter) * padded.shape[3]
-        if padded.shape[3] == 1:  # by tap in longer lines than by position
+        if padded.shape[3] <= NARROW:
             seen = np.ascontiguousarray(seen.transpose(3, 4, 5, 0, 1, 2)).reshape(taps, -1).T
         columns: Array = seen.reshape(-1, taps)
         return columns
