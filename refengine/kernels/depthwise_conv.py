@@ -141,10 +141,11 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     """(B, n, h, w, c) codes → (B, *output_shape) codes."""
     images = input.reshape(-1, *input.shape[2:])
     dtype, alone = p.weights.dtype, p.weights.shape[2] == 1
-    sums, taps = (by_product, prod(p.window.filter)) if alone else (by_lines, p.output_shape[3])
+    passed = p.output_shape[3] * prod(p.window.stride)  # over so many numbers the window moves for a position
+    sums, size = (by_product, prod(p.window.filter)) if alone else (by_lines, passed)
     output = p.window.in_tiles(
         images,
-        taps * dtype.itemsize,
+        size * dtype.itemsize,
         lambda part: p.window.centred(part, p.input_offset, dtype),
         lambda padded, rows: p.requantize(sums(p, padded, rows), overwrite=True),
     )
