@@ -216,7 +216,7 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
             total = sums(p, padded, rows)
         return float32.clamp_sums(total, p.float_activation_min, p.float_activation_max, p.contraction)
 
-    output = p.window.in_tiles(images, 4 * p.output_shape[3], p.window.padded, compute)
+    output = p.window.in_tiles(images, 4 * p.output_shape[3] * prod(p.window.stride), p.window.padded, compute)
     return output.reshape(-1, *p.output_shape)
 
 
