@@ -156,26 +156,29 @@ class Window:
         images: Array,
         bytes_a_position: int,
         padded: Callable[[Array], Array],
-        compute: Callable[[Array, slice], Array],
+        compute: Callable[[Array, slice, Array | None], Array],
     ) -> Array:
-        """(n, *output, c): what `compute(padded(images), output rows)` makes, (n, rows, columns, c), tile after tile.
+        """(n, *output, c): what `compute(padded(images), output rows, out)` makes, (n, rows, columns, c), tile by tile.
 
-        A tile's patches take about `PATCH_BYTES`, or `FLOAT_PATCH_BYTES`: whole images, or rows of one.
+        It may make it in `out`, if it is given one, which spares a copy. A tile's patches take about `PATCH_BYTES`, or
+        `FLOAT_PATCH_BYTES`: whole images, or rows of one.
         """
         height, width = self.output
         room = FLOAT_PATCH_BYTES if images.dtype.kind == "f" else PATCH_BYTES
         rows = max(1, room // max(1, width * bytes_a_position))
         step = max(1, rows // max(1, height))
         if step >= len(images) and rows >= height:
-            return compute(padded(images), slice(0, height))
+            return compute(padded(images), slice(0, height), None)
         output = None
         for image in range(0, len(images), step):
             framed = padded(images[image : image + step])
             for row in range(0, height, rows):
-                made = compute(framed, slice(row, row + rows))
+                out = None if output is None else output[image : image + step, row : row + rows]
+                made = compute(framed, slice(row, row + rows), out)
                 if output is None:
                     output = np.empty((len(images), height, width, made.shape[3]), made.dtype)
-                output[image : image + step, row : row + rows] = made
+                if made is not out:
+                    output[image : image + step, row : row + rows] = made
         assert output is not None
         return output
 

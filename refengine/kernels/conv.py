@@ -132,7 +132,7 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     return output.reshape(-1, *p.output_shape)
 
 
-def _codes(p: Params, padded: Array, rows: slice) -> Array:
+def _codes(p: Params, padded: Array, rows: slice, out: Array | None) -> Array:
     """(n, rows, columns, channels) of output `rows`."""
     made, depth = [], p.filter_shape[3]
     for g, (gemm, requantize) in enumerate(p.groups):
@@ -189,8 +189,8 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     return p.window.in_tiles(images, size, p.window.padded, partial(_floats, p)).reshape(-1, *p.output_shape)
 
 
-def _floats(p: FloatParams, padded: Array, rows: slice) -> Array:
-    """(n, rows, columns, channels) of output `rows`."""
+def _floats(p: FloatParams, padded: Array, rows: slice, out: Array | None) -> Array:
+    """(n, rows, columns, channels) of output `rows`, in `out` if there is one."""
     patches = p.window.patches(padded)[:, rows]
     made, (taps, depth) = [], (prod(p.filter_shape[1:]), p.filter_shape[3])
     for g, weights in enumerate(p.groups):
@@ -204,8 +204,8 @@ def _floats(p: FloatParams, padded: Array, rows: slice) -> Array:
     total = made[0] if len(made) == 1 else np.concatenate(made, axis=1)
     with np.errstate(all="ignore"):
         total += p.bias
-    clamped = float32.clamp_sums(total, p.float_activation_min, p.float_activation_max, p.contraction)
-    return clamped.reshape(*patches.shape[:3], -1)
+    total = total.reshape(*patches.shape[:3], -1)
+    return float32.clamp_sums(total, p.float_activation_min, p.float_activation_max, p.contraction, out)
 
 
 def _sum_inside(columns: Float32, weights: Float32, inside: Array, contraction: str) -> Float32:

@@ -147,7 +147,7 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
         images,
         size * dtype.itemsize,
         lambda part: p.window.centred(part, p.input_offset, dtype),
-        lambda padded, rows: p.requantize(sums(p, padded, rows), overwrite=True),
+        lambda padded, rows, out: p.requantize(sums(p, padded, rows), overwrite=True),
     )
     return output.reshape(-1, *p.output_shape)
 
@@ -211,10 +211,10 @@ def evaluate_float(p: FloatParams, input: Array, filter: Array, bias: Array | No
     images = input.reshape(-1, *input.shape[2:])
     sums = floats_by_lines if p.inside is None else floats_by_patches
 
-    def compute(padded: Array, rows: slice) -> Array:
+    def compute(padded: Array, rows: slice, out: Array | None) -> Array:
         with np.errstate(all="ignore"):
             total = sums(p, padded, rows)
-        return float32.clamp_sums(total, p.float_activation_min, p.float_activation_max, p.contraction)
+        return float32.clamp_sums(total, p.float_activation_min, p.float_activation_max, p.contraction, out)
 
     output = p.window.in_tiles(images, 4 * p.output_shape[3] * prod(p.window.stride), p.window.padded, compute)
     return output.reshape(-1, *p.output_shape)

@@ -52,10 +52,10 @@ FLT_MAX = np.finfo(np.float32).max
 # ── Comparing and rounding ────────────────────────────────────────────────────────────────────────
 
 
-def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32) -> Float32:
+def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32, out: Float32 | None = None) -> Float32:
     """min(max(v, lo), hi) as C++ evaluates it (`ActivationFunctionWithMinMax`): NaN and −0.0 pass, ∞ is cut."""
     low, high = np.float32(lo), np.float32(hi)
-    clamped: Float32 = np.clip(v, low, high)  # a quarter of what `minimum` and `maximum` take
+    clamped: Float32 = np.clip(v, low, high, out=out)  # a quarter of what `minimum` and `maximum` take
     if 0 in (low, high):  # which of two zeros these return is the processor's choice; C++ keeps v's
         zero = v == 0
         if zero.any():
@@ -63,15 +63,17 @@ def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32) -> Float32
     return clamped
 
 
-def clamp_sums(sums: Float32, lo: float | np.float32, hi: float | np.float32, contraction: str) -> Float32:
-    """`clamp`, in place, of sums that began with 0.0 and took a last addend, a bias, after their products.
+def clamp_sums(
+    sums: Float32, lo: float | np.float32, hi: float | np.float32, contraction: str, out: Float32 | None = None
+) -> Float32:
+    """`clamp`, in `out` or in place, of sums that began with 0.0 and took a last addend, a bias, after their products.
 
     x + y is −0.0 only where both are, so none of these is, and `clamp` need not look for them: but where a fused
     multiply-add may have rounded a tiny negative product to it.
     """
     if contraction != "none":
-        return clamp(sums, lo, hi)
-    return sums.clip(np.float32(lo), np.float32(hi), out=sums)
+        return clamp(sums, lo, hi, out)
+    return sums.clip(np.float32(lo), np.float32(hi), out=sums if out is None else out)
 
 
 def select(condition: npt.NDArray[np.bool_], a: npt.ArrayLike, b: npt.ArrayLike) -> Float32:
