@@ -21,6 +21,7 @@ from refengine.execute import infer, tile_size
 from refengine.kernels import KERNELS
 from refengine.model import Graph, Op, Tensor
 from refengine.numerics import requantize
+from refengine.numerics.line import Line, Staircase, in_float32
 from refengine.strategies import inputs_of, model_of, nodes
 from refengine.tflite_io import dump
 from tests.kernels.test_assign_variable import remembering
@@ -84,13 +85,21 @@ def test_a_batch_is_its_inferences(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines_of_float32_give_what_the_integer_arithmetic_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both forced: lines of float32 from the first pixel on, and none of any type."""
 
+    lines: list[Line | None] = []
+
+    def spy(stairs: Staircase) -> Line | None:
+        lines.append(in_float32(stairs))
+        return lines[-1]
+
     def codes_of_all_layers() -> list[list[bytes]]:
         plan = make_plan(bundled_models()[name])
         x = np.random.default_rng(0).integers(-128, 128, (3, *plan.inputs[0].shape[1:])).astype(np.int8)
         return [[output.tobytes() for output in record.outputs] for record in execute(plan, x)]
 
     monkeypatch.setattr(requantize, "OFTEN", 0)
+    monkeypatch.setattr(requantize, "in_float32", spy)
     by_lines = codes_of_all_layers()
+    assert any(lines)
     monkeypatch.setattr(requantize, "LINES", ())
     assert codes_of_all_layers() == by_lines
 

@@ -31,7 +31,7 @@ class Dice:
 
     def __init__(self, random_seed: int) -> None:
         self.random = random.Random(random_seed)
-        self.rng = np.random.default_rng(random_seed)
+        self.rng = np.random.default_rng(random_seed % 2**64)
         """What arrays are drawn from: seeding a generator for each would take longer than filling it."""
 
     def integers(self, low: int, high: int) -> int:

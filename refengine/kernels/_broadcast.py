@@ -139,7 +139,7 @@ def fail_on_zeros(divisor: Array) -> None:
 def tabulate(evaluate: Callable[[Array, Array], Array]) -> Array:
     """What `evaluate` makes of every pair of int8 codes, (256, 256) in the order of their bytes."""
     codes = np.arange(256, dtype=np.uint8).view(np.int8)
-    parts = np.split(codes, 8)  # room for few is enough, and calls for fewer cost more than they compute
+    parts = np.split(codes, 8)  # fewer take more room than a small model may, and more take longer
     return np.concatenate([evaluate(rows[:, np.newaxis], codes) for rows in parts])
 
 

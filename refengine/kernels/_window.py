@@ -160,8 +160,8 @@ class Window:
     ) -> Array:
         """(n, *output, c): what `compute(padded(images), output rows, out)` makes, (n, rows, columns, c), tile by tile.
 
-        It may make it in `out`, if it is given one, which spares a copy. A tile's patches take about `PATCH_BYTES`, or
-        `FLOAT_PATCH_BYTES`: whole images, or rows of one.
+        It may make it in `out`, if it is given one, which spares a copy. A tile, of whole images or of rows of one,
+        takes about `PATCH_BYTES`, or `FLOAT_PATCH_BYTES`.
         """
         height, width = self.output
         room = FLOAT_PATCH_BYTES if images.dtype.kind == "f" else PATCH_BYTES

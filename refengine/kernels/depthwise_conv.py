@@ -141,7 +141,7 @@ def evaluate(p: Params, input: Array, filter: Array, bias: Array | None = None) 
     """(B, n, h, w, c) codes → (B, *output_shape) codes."""
     images = input.reshape(-1, *input.shape[2:])
     dtype, alone = p.weights.dtype, p.weights.shape[2] == 1
-    passed = p.output_shape[3] * prod(p.window.stride)  # over so many numbers the window moves for a position
+    passed = p.output_shape[3] * prod(p.window.stride)  # numbers of the image for each position
     sums, size = (by_product, prod(p.window.filter)) if alone else (by_lines, passed)
     output = p.window.in_tiles(
         images,

@@ -53,7 +53,10 @@ FLT_MAX = np.finfo(np.float32).max
 
 
 def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32, out: Float32 | None = None) -> Float32:
-    """min(max(v, lo), hi) as C++ evaluates it (`ActivationFunctionWithMinMax`): NaN and −0.0 pass, ∞ is cut."""
+    """min(max(v, lo), hi) as C++ evaluates it (`ActivationFunctionWithMinMax`): NaN and −0.0 pass, ∞ is cut.
+
+    `out` must not be `v`.
+    """
     low, high = np.float32(lo), np.float32(hi)
     clamped: Float32 = np.clip(v, low, high, out=out)  # a quarter of what `minimum` and `maximum` take
     if 0 in (low, high):  # which of two zeros these return is the processor's choice; C++ keeps v's
@@ -66,7 +69,7 @@ def clamp(v: Float32, lo: float | np.float32, hi: float | np.float32, out: Float
 def clamp_sums(
     sums: Float32, lo: float | np.float32, hi: float | np.float32, contraction: str, out: Float32 | None = None
 ) -> Float32:
-    """`clamp`, in `out` or in place, of sums that began with 0.0 and took a last addend, a bias, after their products.
+    """`clamp`, in `out`, or in place where that can be, of sums that began with 0.0 and took a last addend, a bias.
 
     x + y is −0.0 only where both are, so none of these is, and `clamp` need not look for them: but where a fused
     multiply-add may have rounded a tiny negative product to it.

@@ -241,7 +241,7 @@ def array_of(
 ) -> Array:
     """An array of one `kind`, from a seed: shrinks to constants, whatever its size.
 
-    Who makes many, faster, gives what all but constants are drawn from.
+    All but constants and ramps are drawn from `rng`, where it is given: who makes many need not seed one for each.
     """
     rng = np.random.default_rng(seed) if rng is None else rng
     if dtype == "float32":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from refengine.model import Array
 from refengine.numerics.fixedpoint import quantize_multiplier
-from refengine.numerics.line import TRIES, Line, Staircase, in_float32
+from refengine.numerics.line import Line, Staircase, in_float32
 from refengine.numerics.requantize import Requantizer, requantizer, staircase
 
 
@@ -67,7 +67,7 @@ def test_most_layers_have_one_that_rounding_alone_would_not_give(relu: bool) -> 
     assert (own > 10) == relu  # a line that drops has a unit, anyway
 
 
-def test_short_steps_need_another_unit() -> None:
+def test_codes_of_many_accumulators_need_another_unit() -> None:
     """Of 2,000 to 4,000 accumulators a code, in float32, which tells 255 from 255 + 2⁻¹⁶."""
     scales = np.random.default_rng(1).uniform(2.0**-12, 2.0**-11, 16)
     layer = made(scales, 2**20, bias=777)
@@ -92,7 +92,6 @@ def test_where_float32_cannot_tell_there_is_none() -> None:
     assert in_float32(staircase(made(np.array([2.0**-20]), 2**24 + 1))) is None
     tiny = np.full(8, 2.0**-15 * 1.01)
     assert in_float32(staircase(made(tiny, 2**23, relu=False, offset=3))) is None
-    assert TRIES >= 8  # else the search would not have begun
 
 
 def test_a_staircase_that_is_not_the_lines_own_has_none() -> None:
