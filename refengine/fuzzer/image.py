@@ -186,6 +186,9 @@ class Layout:
         return Layout(struct.Struct(f"{letters}{-place % pointer}x"), tuple(pointers))
 
 
+_NOISE = [bytes((0x5A + 37 * i ^ 0xFF * garbage) & 0xFF for i in range(256)) for garbage in (0, 1)]
+
+
 class _Block:
     """Bytes that grow, and where the pointers in them are; places are offsets, 0 is NULL."""
 
@@ -198,8 +201,7 @@ class _Block:
 
     def noise(self, count: int) -> bytes:
         """Bytes that nobody should read or take for zeros."""
-        pattern = bytes((0x5A + 37 * i ^ 0xFF * self.garbage) & 0xFF for i in range(256))
-        return (pattern * (count // 256 + 1))[:count]
+        return (_NOISE[self.garbage] * (count // 256 + 1))[:count]
 
     def layout(self, fields: str) -> Layout:
         return Layout.of(fields, self.pointer)
