@@ -455,13 +455,12 @@ def assembled(
     model: Model, numerics: Numerics, kernels: Kernels, memory: int, steps: Sequence[tuple[Step, ...]]
 ) -> Plan:
     """The plan of a model from the steps of each of its subgraphs."""
-    plans = [
-        Plan(model, graph, numerics, found, constants_of(graph), kernels, memory=memory)
+    plans = {
+        graph.index: Plan(model, graph, numerics, found, constants_of(graph), kernels, memory=memory)
         for graph, found in zip(model.graphs, steps, strict=True)
-    ]
+    }
     offline_offsets(model)
-    fitting = beginning(replace(plans[0], subplans={plan.graph.index: plan for plan in plans[1:]}), 0)
-    return replace(fitting, initial=state_before(model, steps))  # which is made where there is room for it
+    return _from(plans, 0, lambda: state_before(model, steps))
 
 
 def beginning(plan: Plan, graph: int) -> Plan:
@@ -469,13 +468,18 @@ def beginning(plan: Plan, graph: int) -> Plan:
 
     Raises `LimitError` where one takes more than `plan.memory`.
     """
-    plans = plan.plans
+    return _from(plan.plans, graph, lambda: plan.initial)
+
+
+def _from(plans: Mapping[int, Plan], graph: int, initial: Callable[[], State]) -> Plan:
+    """The plan of all, by subgraph, that begins in one of them, with the state before, made where there is room."""
+    plan = plans[graph]
     calls = _calls(facts_of(plan.kernels))
     kept = STATES * _kept_bytes(plan.model, [each.steps for each in plans.values()])
     needed = max(needs(plan.model.graphs, graph, calls), default=0) + kept
     require_room(needed, plan.memory, "an inference, with what lives on after it,", LimitError)
     others = {index: each for index, each in plans.items() if index != graph}
-    return replace(plans[graph], subplans=others, initial=plan.initial, working_bytes=needed)
+    return replace(plan, subplans=others, initial=initial(), working_bytes=needed)
 
 
 def _remade(model: Model, numerics: Numerics, kernels: Kernels | None, memory: int, partial: bool) -> Plan:
