@@ -27,6 +27,7 @@ from typing import Any, TypeAlias
 from ..accuracy import is_classifier, predictions, tells_probabilities
 from ..device import Device, TensorInfo, connect, output_steps, outputs_of, record, unequal_steps
 from ..device.protocol import TYPES
+from ..device.qemu import FAULTS as NAMED
 from ..device.recording import TELLING
 from ..errors import InputError, instead
 from ..execute import frames
@@ -40,15 +41,11 @@ from . import _validate
 from ._front import add_digit, add_json, add_memory, add_range, numbers, positive, print_json, say, sureness, warn
 from ._tables import print_table, progress_bar, table_of
 
-FAULTS = (
-    "single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness",
-    "narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta", "no_reset",
-    "stale=STEP",
-)  # fmt: skip
-"""What `firmware/faults/faults.h` can break, and says more of."""
-
 STALE = "stale"
-"""The one of them that takes a step's number."""
+"""The fault that takes a step's number."""
+
+FAULTS = (*NAMED, f"{STALE}=STEP")
+"""What `firmware/faults/faults.h` can break, and says more of."""
 
 Connect: TypeAlias = Callable[[], Device]
 

@@ -35,6 +35,12 @@ DEBIAN = {
 }
 """The packages that a board needs, by its emulator."""
 
+FAULTS = (
+    "single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness",
+    "narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta", "no_reset",
+)  # fmt: skip
+"""What firmware may be built with, to see it found: those of `firmware/faults/faults.h` that need a name only."""
+
 
 def boards() -> dict[str, dict[str, str]]:
     """The boards in `firmware/boards` by name, each with its settings (`NUMERICS`, `TICKS_PER_SECOND` …)."""

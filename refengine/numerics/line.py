@@ -49,6 +49,11 @@ class Line(NamedTuple):
             real *= self.unit
         return real
 
+    @property
+    def units(self) -> Array:
+        """`unit`, 1 where it is a code."""
+        return np.ones(1) if self.unit is None else self.unit
+
     def map(self, change: Callable[[Array], Array]) -> Line:
         """The line of its numbers, changed."""
         scale, offset, edge, unit = (None if x is None else change(x) for x in self)
@@ -96,7 +101,9 @@ class Staircase:
         bits -= 1
         for _ in range(2):  # to the least number that the unit makes a code
             bits += least * unit < begins
+        undropped = least.copy()
         least += self.drops
+        bits += least - self.drops < undropped
         middle = ((bits - 1).view(np.float32) + least.astype(np.float64)) / 2  # from which on sums are rounded to it
         first, before = (middle - acc.astype(np.float32) * scale for acc in self._sides)
         low = np.where(self._is_reached, first, -np.inf).max(axis=0, initial=-np.inf)
@@ -173,9 +180,8 @@ def _search(stairs: Staircase) -> Array | None:
 
 def _numbers(line: Line, tries: Ints) -> tuple[Array, Array]:
     """(scale, unit) in float32 of each channel, for its try of that number: in the line's own unit first."""
-    unit = np.ones(line.scale.size) if line.unit is None else line.unit
     other = np.maximum(tries + 1 - NEIGHBOURS.size, 0)
-    units = (unit * (1 + other * 2.0**-23)).astype(np.float32)
-    scales = (line.scale * unit / units).astype(np.float32)
+    units = (line.units * (1 + other * 2.0**-23)).astype(np.float32)
+    scales = (line.scale * line.units / units).astype(np.float32)
     scales += NEIGHBOURS[np.where(other, 0, tries)] * np.spacing(scales)
     return scales, units

@@ -268,10 +268,9 @@ def _clear_of_edges(fast: Requantizer, bound: Ints) -> bool:
 def _are_clear_of_edges(fast: Requantizer, bound: Ints, codes: Ints) -> bool:
     """`_clear_of_edges` for some of the codes."""
     assert fast.line is not None
-    scale, offset, edge, unit = fast.line
+    scale, offset, edge, _ = fast.line
     step = _steps(fast, bound, codes, over=1)
-    ends = fast.half if unit is None else fast.half / unit
-    begins = codes + fast.half if unit is None else (codes + fast.half) / unit
+    ends, begins = fast.half / fast.line.units, (codes + fast.half) / fast.line.units
 
     def real(acc: Ints) -> tuple[Array, Array]:
         """(the line in its units, how far it may be off): any way, where it may be on the other side of its edge."""
@@ -303,9 +302,7 @@ def _in_parts(fast: Requantizer, bound: Ints) -> Iterator[Ints]:
 def _steps(fast: Requantizer, bound: Ints, codes: Ints, over: int = 0) -> Ints:
     """Where the line reaches each of the codes (codes, 1), (codes, channels), from −bound to `over` its other end."""
     assert fast.line is not None
-    real = codes + float(fast.half)
-    if fast.line.unit is not None:
-        real = real / fast.line.unit + _drops(fast, codes)
+    real = (codes + fast.half) / fast.line.units + _drops(fast, codes)
     with np.errstate(divide="ignore"):  # where nothing moves
         return np.ceil((real - fast.line.offset) / fast.line.scale).clip(-bound, bound + over).astype(np.int64)
 
@@ -313,8 +310,7 @@ def _steps(fast: Requantizer, bound: Ints, codes: Ints, over: int = 0) -> Ints:
 def _drops(fast: Requantizer, codes: Ints) -> npt.NDArray[np.bool_]:
     """Whether the line is below its edge where it reaches each of the codes (codes, 1), (codes, channels)."""
     assert fast.line is not None
-    unit = np.ones(1) if fast.line.unit is None else fast.line.unit
-    return np.asarray((unit < 1) & (codes <= fast.output_offset))
+    return np.asarray((fast.line.units < 1) & (codes <= fast.output_offset))
 
 
 def _equal_everywhere(integer: Requantizer, fast: Requantizer, bound: Ints) -> bool:

