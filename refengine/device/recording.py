@@ -188,7 +188,16 @@ def crcs_of(records: Iterable[Record]) -> dict[int, int | None]:
 
 
 def apart_from(expected: Mapping[int, int | None], device: Device, run: DeviceRun) -> list[bool]:
-    """Of each of the device's steps, whether its CRC-32 is another than `expected`, see `crcs_of`."""
+    """Of each of the device's steps, whether its CRC-32 is another than `expected`, see `crcs_of`.
+
+    Raises `DeviceError` where no step of the model writes what one of the device's does.
+    """
+    for t in device.steps:
+        if t.index not in expected:
+            raise DeviceError(
+                f"the device's operator {t.operator_index} writes t{t.index}, which no operator of the model does; "
+                "export the model again and flash it"
+            )
     return [expected[t.index] not in (None, crc) for t, crc in zip(device.steps, run.crc32, strict=True)]
 
 
